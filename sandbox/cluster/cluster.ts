@@ -1,0 +1,158 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createCore } from './core.ts';
+import { runCustomResources } from './custom.ts';
+import { runGarbageCollector } from './garbage.ts';
+import { createInitialNamespaces, runNamespaceController } from './namespace.ts';
+import { type JsonObject, type KubeObject, objectAt, textAt } from './object.ts';
+import { mergePatch } from './patch.ts';
+import { removeObject } from './remove.ts';
+import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './requests.ts';
+import type { Rights } from './rights.ts';
+import { createApiServer } from './server.ts';
+import { runServiceController } from './service.ts';
+import { keepSnapshot, loadSnapshot } from './snapshot.ts';
+import { runWorkloadControllers } from './workload.ts';
+import { asVersion, createObject, patchObject } from './write.ts';
+
+export interface ClusterOptions {
+  /** Default: any free one. */
+  readonly port?: number;
+  readonly host?: '127.0.0.1';
+  /** A JSON file that keeps the cluster over restarts. Default: none, it is gone with the process. */
+  readonly dataFile?: string;
+  /** How long workloads take to become ready; default 50. */
+  readonly readyDelayMs?: number;
+  /** Whether workloads make pods, at most three each; default true. */
+  readonly pods?: boolean;
+  /** How many events a watch can go back at least; default 1,000. */
+  readonly historySize?: number;
+  /** Limits every client to some namespaces. Default: all is allowed. */
+  readonly rights?: Rights;
+  /** Stops the cluster when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SimulatedCluster {
+  readonly url: string;
+  readonly port: number;
+  /** YAML for a kubeconfig file. */
+  readonly kubeconfig: string;
+  /** Of the namespace kube-system, which is taken as the cluster's id. */
+  readonly uid: string;
+  objects(): KubeObject[];
+  get(apiVersion: string, kind: string, namespace: string | undefined, name: string): KubeObject | undefined;
+  /** Creates, or merges into, an object as another manager would; null removes a field. */
+  put(object: JsonObject, options?: { readonly manager?: string }): KubeObject;
+  /** Deletes; does nothing when there is no such object. */
+  remove(apiVersion: string, kind: string, namespace: string | undefined, name: string): void;
+  /** The last requests, oldest first; at least 5,000. */
+  readonly requests: readonly RequestRecord[];
+  clearRequests(): void;
+  readonly faults: { add(rule: FaultRule): () => void };
+  /** Awaited before each request is carried out: to hold it, or to end something just then. */
+  onRequest(handler: RequestHandler): () => void;
+  stop(): Promise<void>;
+  /** Ends at once, connections included, without saving. */
+  crash(): void;
+}
+
+const HOST = '127.0.0.1';
+
+/** A Kubernetes API server with the controllers that matter to a client, in this process, over real HTTP. */
+export async function startSimulatedCluster(options: ClusterOptions = {}): Promise<SimulatedCluster> {
+  const { host = HOST, dataFile, readyDelayMs = 50, pods = true, historySize = 1_000, rights, signal } = options;
+  signal?.throwIfAborted();
+  const core = createCore(historySize);
+  const restored = dataFile !== undefined && loadSnapshot(core, dataFile);
+  const save = dataFile === undefined ? () => {} : keepSnapshot(core, dataFile);
+  runGarbageCollector(core);
+  runNamespaceController(core);
+  runCustomResources(core);
+  runServiceController(core);
+  runWorkloadControllers(core, { readyDelayMs, pods });
+  if (!restored) createInitialNamespaces(core);
+  // Deletions that the last run did not finish go on.
+  else
+    for (const [resource, object] of [...core.store.all()])
+      if (object.metadata.deletionTimestamp) core.store.put(resource, object);
+
+  const requests = createRequests();
+  const server = createApiServer(core, requests, rights);
+  server.listen(options.port ?? 0, host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${host}:${port}`;
+  const crash = () => {
+    core.stop();
+    server.close();
+    server.closeAllConnections();
+    signal?.removeEventListener('abort', abort);
+  };
+  const stop = async () => {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    crash();
+    save();
+    await closed;
+  };
+  const abort = () => void stop();
+  signal?.addEventListener('abort', abort, { once: true });
+
+  const kindOf = (apiVersion: string, name: string) => {
+    const kind = core.kinds.byKind(apiVersion, name);
+    if (!kind) throw new Error(`the simulated cluster serves no ${apiVersion} ${name}`);
+    return kind;
+  };
+  return {
+    url,
+    port,
+    kubeconfig: kubeconfigFor(url),
+    uid: core.store.get('/namespaces', undefined, 'kube-system')?.metadata.uid ?? '',
+    objects: () => [...core.store.all()].map(([, object]) => object),
+    get: (apiVersion, name, namespace, objectName) => {
+      const kind = kindOf(apiVersion, name);
+      const found = core.store.get(kind.resource, namespace, objectName);
+      return found && asVersion(kind, found);
+    },
+    put: (object, { manager = 'another-manager' } = {}) => {
+      const kind = kindOf(textAt(object, 'apiVersion') ?? '', textAt(object, 'kind') ?? '');
+      const { name, namespace } = objectAt(object, 'metadata');
+      const place = kind.namespaced ? String(namespace ?? 'default') : undefined;
+      if (!core.store.get(kind.resource, place, String(name)))
+        return createObject(core, kind, object, place, { manager });
+      return patchObject(core, kind, place, String(name), (live) => mergePatch(live, object) as JsonObject, {
+        manager,
+      });
+    },
+    remove: (apiVersion, name, namespace, objectName) => {
+      const kind = kindOf(apiVersion, name);
+      if (core.store.get(kind.resource, namespace, objectName)) removeObject(core, kind, namespace, objectName);
+    },
+    get requests() {
+      return requests.records;
+    },
+    clearRequests: requests.clear,
+    faults: { add: requests.addFault },
+    onRequest: requests.onRequest,
+    stop,
+    crash,
+  };
+}
+
+/** The official client for Node refuses plain HTTP unless verification is off. */
+function kubeconfigFor(url: string): string {
+  return `apiVersion: v1
+kind: Config
+current-context: simulated
+clusters:
+  - name: simulated
+    cluster: { server: '${url}', insecure-skip-tls-verify: true }
+users:
+  - name: brokkr
+    user: { token: simulated }
+contexts:
+  - name: simulated
+    context: { cluster: simulated, user: brokkr, namespace: default }
+`;
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import { createKinds, type Kinds } from './kinds.ts';
+import type { KubeObject } from './object.ts';
+import { StatusError } from './status.ts';
+import { createStore, type Store } from './store.ts';
+
+/** What all parts of one simulated cluster share. */
+export interface Core {
+  readonly store: Store;
+  readonly kinds: Kinds;
+  /** The custom resources' schemas, by apiVersion/plural. */
+  readonly schemas: Map<string, KubeObject['spec']>;
+  /** Runs something in the background, unless the cluster stops before. */
+  later(delayMs: number, run: () => void): void;
+  stop(): void;
+}
+
+export function createCore(historySize: number): Core {
+  const timers = new Set<NodeJS.Timeout>();
+  let stopped = false;
+  return {
+    store: createStore(historySize),
+    kinds: createKinds(),
+    schemas: new Map(),
+    later: (delayMs, run) => {
+      if (stopped) return;
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        try {
+          run();
+        } catch (error) {
+          // What a controller is refused, e.g. in a namespace that has ended meanwhile, is no failure of ours.
+          if (!(error instanceof StatusError)) throw error;
+        }
+      }, delayMs);
+      timers.add(timer);
+    },
+    stop: () => {
+      stopped = true;
+      for (const timer of timers) clearTimeout(timer);
+      timers.clear();
+    },
+  };
+}
+
+/** As Kubernetes writes times: whole seconds. */
+export function timestamp(): string {
+  return `${new Date().toISOString().slice(0, 19)}Z`;
+}
+
+export const newUid = (): string => randomUUID();

@@ -1,0 +1,68 @@
+import type { Kind, Kinds } from './kinds.ts';
+import type { JsonObject } from './object.ts';
+
+const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+export const versionInfo = {
+  major: '1',
+  minor: '36',
+  gitVersion: 'v1.36.3',
+  gitCommit: 'simulated',
+  gitTreeState: 'clean',
+  buildDate: '2026-01-01T00:00:00Z',
+  goVersion: 'go1.26',
+  compiler: 'gc',
+  platform: 'linux/amd64',
+};
+
+/** The answer to a discovery path; undefined for a path that is none, or a group that is not served. */
+export function discover(kinds: Kinds, path: string): JsonObject | undefined {
+  if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
+  if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groupsOf(kinds) };
+  if (path === '/api/v1') return resourceList(kinds, 'v1');
+  const [, apis, group, version, more] = path.split('/');
+  if (apis !== 'apis' || !group || more !== undefined) return undefined;
+  if (version) return resourceList(kinds, `${group}/${version}`);
+  const found = groupsOf(kinds).find(({ name }) => name === group);
+  return found && { kind: 'APIGroup', apiVersion: 'v1', ...found };
+}
+
+function groupsOf(kinds: Kinds): JsonObject[] {
+  const versions = new Map<string, Set<string>>([['authorization.k8s.io', new Set(['v1'])]]);
+  for (const { group, version } of kinds.all())
+    if (group) versions.set(group, (versions.get(group) ?? new Set()).add(version));
+  return [...versions].map(([name, names]) => {
+    const list = [...names].map((version) => ({ groupVersion: `${name}/${version}`, version }));
+    return { name, versions: list, preferredVersion: list[0] };
+  });
+}
+
+function resourceList(kinds: Kinds, apiVersion: string): JsonObject | undefined {
+  const served = kinds.all().filter((kind) => kind.apiVersion === apiVersion);
+  const resources = served.flatMap(resourcesOf);
+  if (apiVersion === 'authorization.k8s.io/v1') resources.push(reviewResource);
+  if (resources.length === 0) return undefined;
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersion, resources };
+}
+
+const reviewResource: JsonObject = {
+  name: 'selfsubjectaccessreviews',
+  singularName: 'selfsubjectaccessreview',
+  namespaced: false,
+  kind: 'SelfSubjectAccessReview',
+  verbs: ['create'],
+};
+
+function resourcesOf({ plural, singular, namespaced, kind, shortNames, categories, hasStatus }: Kind): JsonObject[] {
+  const main: JsonObject = {
+    name: plural,
+    singularName: singular,
+    namespaced,
+    kind,
+    verbs: [...VERBS],
+    shortNames: shortNames.length > 0 ? [...shortNames] : undefined,
+    categories: categories.length > 0 ? [...categories] : undefined,
+  };
+  if (!hasStatus) return [main];
+  return [main, { name: `${plural}/status`, singularName: '', namespaced, kind, verbs: ['get', 'patch', 'update'] }];
+}

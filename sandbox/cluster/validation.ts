@@ -1,0 +1,168 @@
+import type { Kind } from './kinds.ts';
+import { at, equal, isObject, type Json, type KubeObject, listAt, objectAt, textAt } from './object.ts';
+import { badRequest, type Cause, invalid } from './status.ts';
+
+const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
+const FREE_NAMES: ReadonlySet<string> = new Set(['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']);
+
+/** The few checks that a client can run into; the real server has many more. */
+export function validate(kind: Kind, object: KubeObject, live: KubeObject | undefined): void {
+  const causes = [...metadataCauses(kind, object)];
+  if (!kind.custom) {
+    causes.push(...(checks[kind.kind]?.(object) ?? []));
+    if (live) causes.push(...immutableCauses(kind, object, live));
+  }
+  if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
+}
+
+/** The types in a custom resource's schema, and what it requires. */
+export function validateSchema(kind: Kind, object: KubeObject, schema: Json): void {
+  const causes = [...schemaCauses(schema, { ...object, metadata: undefined }, '')];
+  if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
+}
+
+/** What the real server cannot decode at all. */
+export function checkDecodable(kind: Kind, object: KubeObject): void {
+  if (kind.custom || (kind.kind !== 'ConfigMap' && kind.kind !== 'Secret')) return;
+  for (const field of ['data', 'stringData'])
+    for (const value of Object.values(objectAt(object, field)))
+      if (typeof value !== 'string' && value !== null)
+        throw badRequest(
+          `${kind.kind} in version "v1" cannot be handled as a ${kind.kind}: json: cannot unmarshal ${goType(value)} into Go struct field ${kind.kind}.${field} of type string`,
+        );
+}
+
+function* metadataCauses(kind: Kind, { metadata }: KubeObject): Iterable<Cause> {
+  const { name } = metadata;
+  if (!name) yield required('metadata.name', 'name or generateName is required');
+  else if (!FREE_NAMES.has(kind.kind)) {
+    const strict = kind.kind === 'Namespace' || kind.kind === 'Service';
+    if (name.length > (strict ? 63 : 253) || !(strict ? LABEL : NAME).test(name))
+      yield bad(
+        'metadata.name',
+        name,
+        `a lowercase RFC 1123 ${strict ? 'label' : 'subdomain'} must consist of lower case alphanumeric characters, '-'${strict ? '' : " or '.'"}, and must start and end with an alphanumeric character`,
+      );
+  }
+  for (const value of Object.values(metadata.labels ?? {}))
+    if (typeof value !== 'string' || value.length > 63 || !LABEL_VALUE.test(value))
+      yield bad(
+        'metadata.labels',
+        value,
+        'a valid label must be an empty string or consist of alphanumeric characters',
+      );
+}
+
+const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause> } = {
+  Deployment: workload,
+  StatefulSet: workload,
+  DaemonSet: workload,
+  ReplicaSet: workload,
+  Job: (object) => containers(object, 'spec.template.spec'),
+  Pod: (object) => containers(object, 'spec'),
+  *Service(object) {
+    if (
+      listAt(object, 'spec.ports').length === 0 &&
+      textAt(object, 'spec.type') !== 'ExternalName' &&
+      textAt(object, 'spec.clusterIP') !== 'None'
+    )
+      yield required('spec.ports', '');
+  },
+  *CustomResourceDefinition(object) {
+    const expected = `${textAt(object, 'spec.names.plural')}.${textAt(object, 'spec.group')}`;
+    if (object.metadata.name !== expected)
+      yield bad('metadata.name', object.metadata.name, 'must be spec.names.plural+"."+spec.group');
+  },
+};
+
+function* workload(object: KubeObject): Iterable<Cause> {
+  if (!isObject(at(object, 'spec.selector'))) yield required('spec.selector', '');
+  const labels = objectAt(object, 'spec.template.metadata.labels');
+  const wanted = objectAt(object, 'spec.selector.matchLabels');
+  if (Object.entries(wanted).some(([key, value]) => labels[key] !== value))
+    yield bad('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
+  yield* containers(object, 'spec.template.spec');
+}
+
+function* containers(object: KubeObject, path: string): Iterable<Cause> {
+  const list = listAt(object, `${path}.containers`);
+  if (list.length === 0) yield required(`${path}.containers`, '');
+  for (const [n, container] of list.entries()) {
+    if (!textAt(container, 'name')) yield required(`${path}.containers[${n}].name`, '');
+    if (!textAt(container, 'image')) yield required(`${path}.containers[${n}].image`, '');
+  }
+}
+
+function* immutableCauses(kind: Kind, object: KubeObject, live: KubeObject): Iterable<Cause> {
+  const fixed = immutableFields[kind.kind] ?? [];
+  for (const field of fixed)
+    if (at(live, field) !== undefined && !equal(at(object, field), at(live, field)))
+      yield bad(field, at(object, field), 'field is immutable');
+  if (live.immutable !== true) return;
+  if (object.immutable !== true) yield denied('immutable', 'field is immutable when `immutable` is set');
+  for (const field of ['data', 'binaryData'])
+    if (!equal(object[field], live[field])) yield denied(field, 'field is immutable when `immutable` is set');
+}
+
+const immutableFields: { readonly [kind: string]: readonly string[] } = {
+  Deployment: ['spec.selector'],
+  StatefulSet: ['spec.selector', 'spec.serviceName', 'spec.volumeClaimTemplates'],
+  DaemonSet: ['spec.selector'],
+  ReplicaSet: ['spec.selector'],
+  Job: ['spec.template', 'spec.selector', 'spec.completionMode'],
+  Service: ['spec.clusterIP'],
+  Secret: ['type'],
+  RoleBinding: ['roleRef'],
+  ClusterRoleBinding: ['roleRef'],
+  PersistentVolumeClaim: ['spec.accessModes', 'spec.storageClassName', 'spec.volumeMode'],
+};
+
+function* schemaCauses(schema: Json, value: Json, path: string): Iterable<Cause> {
+  if (!isObject(schema) || value === undefined) return;
+  const { type, properties } = schema;
+  if (typeof type === 'string' && !hasType(value, type) && schema['x-kubernetes-int-or-string'] !== true) {
+    const found = JSON.stringify(goType(value));
+    yield cause(
+      'FieldValueTypeInvalid',
+      path,
+      `Invalid value: ${found}: ${path} in body must be of type ${type}: ${found}`,
+    );
+    return;
+  }
+  if (Array.isArray(schema.enum) && !schema.enum.some((one) => equal(one, value)))
+    yield cause(
+      'FieldValueNotSupported',
+      path,
+      `Unsupported value: ${JSON.stringify(value)}: supported values: ${schema.enum.map((one) => JSON.stringify(one)).join(', ')}`,
+    );
+  if (isObject(value)) {
+    for (const name of listAt(schema, 'required'))
+      if (value[String(name)] === undefined) yield required(below(path, String(name)), '');
+    for (const [name, member] of Object.entries(isObject(properties) ? properties : {}))
+      yield* schemaCauses(member, value[name], below(path, name));
+  } else if (Array.isArray(value))
+    for (const [n, item] of value.entries()) yield* schemaCauses(schema.items, item, `${path}[${n}]`);
+}
+
+function hasType(value: Json, type: string): boolean {
+  if (type === 'object') return isObject(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'integer') return Number.isInteger(value);
+  return typeof value === type;
+}
+
+function goType(value: Json): string {
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  return typeof value === 'boolean' ? 'boolean' : typeof value;
+}
+
+const below = (path: string, name: string) => (path ? `${path}.${name}` : name);
+const cause = (reason: string, field: string, message: string): Cause => ({ reason, message, field });
+const bad = (field: string, value: Json, why: string) =>
+  cause('FieldValueInvalid', field, `Invalid value: ${JSON.stringify(value)}: ${why}`);
+const denied = (field: string, why: string) => cause('FieldValueForbidden', field, `Forbidden: ${why}`);
+const required = (field: string, why: string) =>
+  cause('FieldValueRequired', field, `Required value${why ? `: ${why}` : ''}`);
