@@ -1,5 +1,6 @@
 import type { Kind, Kinds } from './kinds.ts';
 import type { JsonObject } from './object.ts';
+import { hasScale } from './scale.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
@@ -53,16 +54,32 @@ const reviewResource: JsonObject = {
   verbs: ['create'],
 };
 
-function resourcesOf({ plural, singular, namespaced, kind, shortNames, categories, hasStatus }: Kind): JsonObject[] {
-  const main: JsonObject = {
-    name: plural,
-    singularName: singular,
-    namespaced,
-    kind,
-    verbs: [...VERBS],
-    shortNames: shortNames.length > 0 ? [...shortNames] : undefined,
-    categories: categories.length > 0 ? [...categories] : undefined,
-  };
-  if (!hasStatus) return [main];
-  return [main, { name: `${plural}/status`, singularName: '', namespaced, kind, verbs: ['get', 'patch', 'update'] }];
+function resourcesOf(served: Kind): JsonObject[] {
+  const { plural, singular, namespaced, kind, shortNames, categories, hasStatus } = served;
+  const resources: JsonObject[] = [
+    {
+      name: plural,
+      singularName: singular,
+      namespaced,
+      kind,
+      verbs: [...VERBS],
+      shortNames: shortNames.length > 0 ? [...shortNames] : undefined,
+      categories: categories.length > 0 ? [...categories] : undefined,
+    },
+  ];
+  const verbs = ['get', 'patch', 'update'];
+  if (hasStatus) resources.push({ name: `${plural}/status`, singularName: '', namespaced, kind, verbs });
+  if (hasScale(served))
+    resources.push({
+      name: `${plural}/scale`,
+      singularName: '',
+      namespaced,
+      group: 'autoscaling',
+      version: 'v1',
+      kind: 'Scale',
+      verbs,
+    });
+  if (served.resource === '/pods')
+    resources.push({ name: 'pods/log', singularName: '', namespaced, kind, verbs: ['get'] });
+  return resources;
 }

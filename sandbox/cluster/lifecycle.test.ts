@@ -149,6 +149,31 @@ lifecycle('makes workloads ready, except with an image that cannot be pulled', a
   await eventually(() => podsOf('good').length === 0);
 });
 
+lifecycle('patches, scales and shows logs as kubectl asks', async () => {
+  const path = '/apis/apps/v1/namespaces/default/deployments/tools';
+  const labels = { app: 'tools' };
+  const containers = [{ name: 'web', image: 'web:1', env: [{ name: 'A', value: '1' }] }];
+  cluster.put({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'tools' },
+    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers } } },
+  });
+  const image = { spec: { template: { spec: { containers: [{ name: 'web', image: 'web:2' }] } } } };
+  const patched = await call('PATCH', path, image, 'application/strategic-merge-patch+json');
+  const [container] = listAt(patched.body, 'spec.template.spec.containers');
+  assert.is(at(container, 'image'), 'web:2');
+  assert.equal(at(container, 'env'), [{ name: 'A', value: '1' }]);
+  const scaled = await call('PATCH', `${path}/scale`, { spec: { replicas: 3 } }, 'application/merge-patch+json');
+  assert.is(scaled.body.kind, 'Scale');
+  assert.is(at(cluster.get('apps/v1', 'Deployment', 'default', 'tools'), 'spec.replicas'), 3);
+  const pod = await eventually(() =>
+    cluster.objects().find((one) => one.metadata.labels?.app === 'tools' && at(one, 'status.phase') === 'Running'),
+  );
+  const log = await fetch(`${cluster.url}/api/v1/namespaces/default/pods/${pod.metadata.name}/log?tailLines=1`);
+  assert.match(await log.text(), /^tools-.* web: line \d+\n$/);
+});
+
 lifecycle('publishes a Service with its labels', async () => {
   const metadata = { name: 'web', namespace: 'default', labels: { 'k8s.brokkr.io/stack-id': 's1' } };
   const spec = { selector: { app: 'web' }, ports: [{ port: 80 }], type: 'LoadBalancer' };

@@ -1,4 +1,6 @@
+import { elementsOf } from './fields.ts';
 import { isObject, type Json, type JsonObject } from './object.ts';
+import type { Shape } from './shape.ts';
 import { badRequest, StatusError } from './status.ts';
 
 export function mergePatch(target: Json, patch: Json): Json {
@@ -9,6 +11,32 @@ export function mergePatch(target: Json, patch: Json): Json {
     else merged[name] = mergePatch(merged[name], value);
   }
   return merged;
+}
+
+/** A merge patch whose lists merge by their keys; of the directives, `$patch: delete` and `replace` are known. */
+export function strategicPatch(target: Json, patch: Json, shape: Shape, names = ''): Json {
+  if (Array.isArray(patch)) return strategicList(Array.isArray(target) ? target : [], patch, shape, names);
+  if (!isObject(patch)) return patch;
+  const merged: JsonObject = isObject(target) && patch.$patch !== 'replace' ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (name.startsWith('$')) continue;
+    if (value === null) delete merged[name];
+    else merged[name] = strategicPatch(merged[name], value, shape, names ? `${names}.${name}` : name);
+  }
+  return merged;
+}
+
+function strategicList(target: Json[], patch: Json[], shape: Shape, names: string): Json[] {
+  const present = elementsOf(target, names, shape);
+  const given = elementsOf(patch, names, shape);
+  if (!present || !given) return patch;
+  const merged = new Map(present.map((element, n) => [element, target[n]]));
+  patch.forEach((item, n) => {
+    const element = given[n]!;
+    if (isObject(item) && item.$patch === 'delete') merged.delete(element);
+    else merged.set(element, strategicPatch(merged.get(element), item, shape, names));
+  });
+  return [...merged.values()];
 }
 
 export function jsonPatch(target: Json, operations: Json): Json {

@@ -2,9 +2,11 @@ import { parse } from 'yaml';
 import type { Core } from './core.ts';
 import { itemText, textOf } from './json.ts';
 import { isObject, type Json, type JsonObject, type KubeObject } from './object.ts';
-import { jsonPatch, mergePatch } from './patch.ts';
+import { jsonPatch, mergePatch, strategicPatch } from './patch.ts';
 import { removeObject } from './remove.ts';
+import { hasScale, readScale, writeScale } from './scale.ts';
 import { fieldSelector, labelSelector, type Matches } from './selector.ts';
+import type { Shape } from './shape.ts';
 import { badRequest, notFound, StatusError, unknownResource } from './status.ts';
 import type { Target } from './target.ts';
 import { applyObject, asVersion, createObject, patchObject, updateObject, type WriteOptions } from './write.ts';
@@ -27,6 +29,7 @@ export interface Answer {
 export function answerResource(core: Core, request: ResourceRequest): Answer {
   const { target, method } = request;
   const { kind, namespace, name, subresource } = target;
+  if (subresource === 'scale' && name && hasScale(kind)) return answerScale(core, request, name);
   if (subresource && !(subresource === 'status' && kind.hasStatus) && !(subresource === 'finalize' && method === 'PUT'))
     throw unknownResource();
   if (!name) {
@@ -74,21 +77,38 @@ function patch(core: Core, request: ResourceRequest, name: string): Answer {
     const { object, created } = applyObject(core, kind, documentOf(request), namespace, name, options);
     return answer(created ? 201 : 200, object);
   }
-  const body = jsonOf(request.body);
-  const change = (live: KubeObject): JsonObject => {
-    const next = type === 'application/json-patch+json' ? jsonPatch(live, body) : mergePatch(live, body);
+  return answer(200, patchObject(core, kind, namespace, name, changeOf(request), options));
+}
+
+function answerScale(core: Core, request: ResourceRequest, name: string): Answer {
+  const { kind, namespace } = request.target;
+  if (request.method === 'GET') return answer(200, readScale(core, kind, namespace, name));
+  const change = request.method === 'PUT' ? () => documentOf(request) : changeOf(request);
+  return answer(200, writeScale(core, kind, namespace, name, change, writeOptions(request)));
+}
+
+function changeOf({ body, contentType, target }: ResourceRequest): (live: KubeObject) => JsonObject {
+  const type = contentType.split(';')[0]?.trim() ?? '';
+  if (!patchTypes.includes(type) || (target.kind.custom && type.includes('strategic')))
+    throw new StatusError(415, 'the body of the request was in an unknown format');
+  const patch = jsonOf(body);
+  return (live) => {
+    const next = applyPatch(type, live, patch, target.kind.shape);
     if (!isObject(next)) throw badRequest('error decoding patch: the result is no object');
     return next;
   };
-  const known = [
-    'application/merge-patch+json',
-    'application/strategic-merge-patch+json',
-    'application/json-patch+json',
-  ];
-  if (!type || !known.includes(type) || (kind.custom && type.includes('strategic')))
-    throw new StatusError(415, 'the body of the request was in an unknown format');
-  return answer(200, patchObject(core, kind, namespace, name, change, options));
 }
+
+function applyPatch(type: string, live: KubeObject, patch: Json, shape: Shape): Json {
+  if (type.includes('json-patch')) return jsonPatch(live, patch);
+  return type.includes('strategic') ? strategicPatch(live, patch, shape) : mergePatch(live, patch);
+}
+
+const patchTypes = [
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/json-patch+json',
+];
 
 function list(core: Core, { target, query }: ResourceRequest): Answer {
   const { kind, namespace } = target;

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Core } from './core.ts';
 import { discover, versionInfo } from './discovery.ts';
+import { streamLog } from './logs.ts';
 import type { JsonObject } from './object.ts';
+import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
 import { answerResource, selectorOf } from './resources.ts';
 import { checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
-import { StatusError, unknownResource } from './status.ts';
+import { notFound, StatusError, unknownResource } from './status.ts';
 import { parseTarget } from './target.ts';
 import { streamWatch } from './watch.ts';
 
@@ -48,7 +50,8 @@ async function respond(
   const query = new URLSearchParams(record.query);
   if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return end(response, 200, 'ok', 'text/plain');
   if (path === '/version') return end(response, 200, JSON.stringify(versionInfo));
-  const document = discover(core.kinds, path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path);
+  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+  const document = discover(core.kinds, plain) ?? openApi(core.kinds, plain);
   if (document) return end(response, 200, JSON.stringify(document));
   if (path === REVIEW && method === 'POST')
     return end(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));
@@ -59,6 +62,12 @@ async function respond(
   if (watch && method === 'GET' && !target.name) {
     streamWatch(core, target.kind, target.namespace, selectorOf(query), query, response);
     record.status = 200;
+    return;
+  }
+  if (target.kind.resource === '/pods' && target.subresource === 'log') {
+    const pod = core.store.get('/pods', target.namespace, target.name ?? '');
+    if (!pod) throw notFound(target.kind, target.name ?? '');
+    streamLog(pod, query, response);
     return;
   }
   const contentType = request.headers['content-type'] ?? 'application/json';

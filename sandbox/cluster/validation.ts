@@ -10,6 +10,9 @@ const FREE_NAMES: ReadonlySet<string> = new Set(['Role', 'RoleBinding', 'Cluster
 /** The few checks that a client can run into; the real server has many more. */
 export function validate(kind: Kind, object: KubeObject, live: KubeObject | undefined): void {
   const causes = [...metadataCauses(kind, object)];
+  const added = object.metadata.finalizers?.filter((name) => !live?.metadata.finalizers?.includes(name)) ?? [];
+  if (live?.metadata.deletionTimestamp && added.length > 0)
+    causes.push(denied('metadata.finalizers', 'no new finalizers can be added if the object is being deleted'));
   if (!kind.custom) {
     causes.push(...(checks[kind.kind]?.(object) ?? []));
     if (live) causes.push(...immutableCauses(kind, object, live));

@@ -122,6 +122,22 @@ watching('logs requests, and fails them on demand', async () => {
   assert.is(cluster.requests.length, 0);
 });
 
+watching('can lose the answer of a write that was carried out', async () => {
+  const cluster = await start();
+  cluster.faults.add({ method: 'POST', drop: 'answer', times: 1 });
+  const url = `${cluster.url}/api/v1/namespaces/default/configmaps`;
+  const headers = { 'content-type': 'application/json' };
+  const write = () => fetch(url, { method: 'POST', headers, body: JSON.stringify(configMap('lost', {})) });
+  assert.ok(
+    await write().then(
+      () => false,
+      () => true,
+    ),
+  );
+  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'lost'));
+  assert.is((await write()).status, 409);
+});
+
 watching('limits rights to namespaces', async () => {
   const cluster = await start({ rights: { namespaces: ['default'] } });
   const status = async (path: string) => (await fetch(cluster.url + path)).status;

@@ -31,6 +31,7 @@ export function streamWatch(
   const wanted = (object: KubeObject | undefined) =>
     object !== undefined && (namespace === undefined || object.metadata.namespace === namespace) && matches(object);
   const pass = ({ resource, object, previous, deleted }: StoreEvent) => {
+    if (kind.custom && deleted && !core.kinds.byPlural(kind.apiVersion, kind.plural)) response.end();
     if (resource !== kind.resource) return;
     const was = wanted(previous);
     const is = !deleted && wanted(object);

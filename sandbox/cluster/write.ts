@@ -16,7 +16,7 @@ import {
 } from './object.ts';
 import { compare, conflictWith, losing, type Owner, readOwners, sameOwner, writeOwners } from './owners.ts';
 import { assignServiceAddress } from './service.ts';
-import { alreadyExists, badRequest, conflict, forbidden, notFound, stale } from './status.ts';
+import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, stale } from './status.ts';
 import { checkDecodable, validate, validateSchema } from './validation.ts';
 
 export interface WriteOptions {
@@ -52,7 +52,16 @@ export function updateObject(
 ) {
   const live = core.store.get(kind.resource, namespace, name);
   if (!live) throw notFound(kind, name);
-  return replace(core, kind, live, decode(kind, body, namespace, name), options);
+  const object = decode(kind, body, namespace, name);
+  if (kind.custom && !object.metadata.resourceVersion)
+    throw invalid(kind, name, [
+      {
+        reason: 'FieldValueInvalid',
+        field: 'metadata.resourceVersion',
+        message: 'Invalid value: 0x0: must be specified for an update',
+      },
+    ]);
+  return replace(core, kind, live, object, options);
 }
 
 /** A patch that is not an apply: `change` makes the new object of the live one. */
