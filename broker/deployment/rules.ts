@@ -1,0 +1,66 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ManifestObject, ObjectIdentity } from './object.ts';
+
+export interface DeploymentRow {
+  readonly id: string;
+  readonly stack_id: string;
+  readonly stack: string;
+  readonly revision: number;
+  readonly checksum: Buffer;
+  readonly size: number;
+  readonly object_count: number;
+  readonly message: string;
+  readonly created_by: string;
+  readonly rollback_of: number | null;
+  readonly created_at: Date;
+  readonly current: boolean;
+}
+
+export interface Difference {
+  readonly object: ObjectIdentity;
+  readonly action: 'created' | 'configured' | 'deleted';
+  /** Paths that differ, such as ".spec.replicas"; at most 50. */
+  readonly fields: readonly string[];
+}
+
+const maxFields = 50;
+
+/** What changes from one revision's objects to another's; unchanged objects are left out. */
+export function compareManifests(before: readonly ManifestObject[], after: readonly ManifestObject[]): Difference[] {
+  const old = new Map(before.map((object) => [keyOf(object), object]));
+  const differences: Difference[] = [];
+  for (const object of after) {
+    const earlier = old.get(keyOf(object));
+    old.delete(keyOf(object));
+    if (!earlier) differences.push({ object: identityOf(object), action: 'created', fields: [] });
+    else if (!isDeepStrictEqual(earlier, object)) {
+      differences.push({ object: identityOf(object), action: 'configured', fields: differingPaths(earlier, object, '').slice(0, maxFields) });
+    }
+  }
+  for (const object of old.values()) differences.push({ object: identityOf(object), action: 'deleted', fields: [] });
+  return differences;
+}
+
+function differingPaths(before: unknown, after: unknown, path: string): string[] {
+  if (isDeepStrictEqual(before, after)) return [];
+  if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
+    return before.flatMap((item, index) => differingPaths(item, after[index], `${path}[${index}]`));
+  }
+  if (isMap(before) && isMap(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+    return keys.flatMap((key) => differingPaths(before[key], after[key], `${path}.${key}`));
+  }
+  return [path || '.'];
+}
+
+function keyOf(object: ManifestObject): string {
+  return JSON.stringify([object.apiVersion, object.kind, object.metadata.namespace ?? '', object.metadata.name]);
+}
+
+function identityOf(object: ManifestObject): ObjectIdentity {
+  return { apiVersion: object.apiVersion, kind: object.kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

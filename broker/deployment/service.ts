@@ -1,0 +1,181 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import {
+  type Deployment,
+  DeploymentSchema,
+  RollbackStackResponseSchema,
+  type SubmitDeploymentResponse,
+  SubmitDeploymentResponseSchema,
+} from '../../gen/brokkr/v1/deployment_pb.ts';
+import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import type { Deps } from '../deps.ts';
+import { lockStacks } from '../placement/match.ts';
+import { Refusal } from '../refusal.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { isId, type StackRow } from '../stack/rules.ts';
+import { findStack } from '../stack/store.ts';
+import { announce } from '../store/feed.ts';
+import type { Sql, Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { identity, type ParsedManifest, readManifest } from './parse.ts';
+import type { Parser } from './parser.ts';
+import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
+import * as store from './store.ts';
+
+type Methods = 'submitDeployment' | 'getDeployment' | 'listDeployments' | 'rollbackStack';
+
+const namedAgents = 1_000;
+
+export function deploymentMethods({ db, parser }: Deps & { parser: Parser }): Pick<ServiceImpl<typeof BrokerService>, Methods> {
+  return {
+    async submitDeployment(request, context) {
+      const principal = principalOf(context);
+      // Before the slow part: a caller without the stack learns nothing about its manifest, and costs nothing.
+      const found = await findStack(db, ownerOf(principal), request.stack);
+      const parsed = await parser.parse(request.manifest);
+      if (parsed.objects.length === 0 && !request.allowEmpty) {
+        throw new Refusal('invalid', 'manifest: has no objects, which would remove everything; set allow_empty if that is meant', {
+          field: 'manifest',
+          reason: 'EMPTY_MANIFEST',
+        });
+      }
+      if (request.dryRun) return preview(db, found, parsed);
+      return mutate(db, context, request, SubmitDeploymentResponseSchema, (tx) => submit(tx, principal, request, parsed));
+    },
+
+    async getDeployment(request, context) {
+      const owner = ownerOf(principalOf(context));
+      const row = await store.findDeployment(db, owner, await refOf(db, owner, request));
+      const manifest = await store.manifestData(db, row.checksum);
+      return { deployment: toMessage(row), manifest, objects: readManifest(manifest).map(identity) };
+    },
+
+    async listDeployments(request, context) {
+      const principal = principalOf(context);
+      const owner = ownerOf(principal);
+      const stackId = request.stack === '' ? undefined : (await findStack(db, owner, request.stack)).id;
+      const scope = ['deployments', principal.ownerId, stackId ?? ''];
+      const page = readPage(request, scope);
+      const rows = await store.listDeployments(db, { owner, stackId, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.id]);
+      return { deployments: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    rollbackStack: (request, context) =>
+      mutate(db, context, request, RollbackStackResponseSchema, async (tx, principal) => {
+        const stack = await locked(tx, principal, request.stack);
+        const to =
+          request.revision === 0
+            ? await store.previousDeployment(tx, stack.id)
+            : await store.findDeployment(tx, null, { stackId: stack.id, revision: request.revision });
+        if (!to) throw new Refusal('precondition', 'there is no earlier revision to roll back to', { field: 'revision', reason: 'NO_EARLIER_REVISION' });
+        const content = await store.contentOf(tx, to.id);
+        const now = stack.current_deployment ? await store.findDeployment(tx, null, { id: stack.current_deployment }) : undefined;
+        if (now?.checksum.equals(content.checksum)) return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
+        const row = await store.makeCurrent(tx, {
+          stackId: stack.id,
+          checksum: content.checksum,
+          size: content.size,
+          objectCount: content.object_count,
+          kinds: content.kinds,
+          message: request.message || `roll back to revision ${to.revision}`,
+          createdBy: authorOf(principal),
+          rollbackOf: to.revision,
+        });
+        await announce(tx, 'stack', [stack.id]);
+        return create(RollbackStackResponseSchema, { deployment: toMessage(row) });
+      }),
+  };
+}
+
+async function submit(tx: Tx, principal: Principal, request: { stack: string; message: string }, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
+  const stack = await locked(tx, principal, request.stack);
+  const agents = await store.servingAgents(tx, stack.id, namedAgents);
+  const before = stack.current_deployment ? await store.findDeployment(tx, null, { id: stack.current_deployment }) : undefined;
+  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
+  const changes = await differences(tx, before, parsed);
+  await store.keepManifest(tx, parsed.checksum, parsed.data);
+  const row = await store.makeCurrent(tx, {
+    stackId: stack.id,
+    checksum: parsed.checksum,
+    size: parsed.data.length,
+    objectCount: parsed.objects.length,
+    kinds: parsed.kinds,
+    message: request.message,
+    createdBy: authorOf(principal),
+    rollbackOf: null,
+  });
+  await announce(tx, 'stack', [stack.id]);
+  return answer(row, agents, changes, false);
+}
+
+async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
+  const agents = await store.servingAgents(db, stack.id, namedAgents);
+  const before = stack.current_deployment ? await store.findDeployment(db, null, { id: stack.current_deployment }) : undefined;
+  const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
+  return answer(unchanged ? before : undefined, agents, unchanged ? [] : await differences(db, before, parsed), unchanged);
+}
+
+async function differences(db: Sql, before: DeploymentRow | undefined, parsed: ParsedManifest): Promise<Difference[]> {
+  const old = before ? readManifest(await store.manifestData(db, before.checksum)) : [];
+  return compareManifests(old, readManifest(parsed.data));
+}
+
+function answer(row: DeploymentRow | undefined, agents: { names: string[]; count: number }, changes: readonly Difference[], unchanged: boolean): SubmitDeploymentResponse {
+  return create(SubmitDeploymentResponseSchema, {
+    deployment: row && toMessage(row),
+    unchanged,
+    changes: changes.map(changeMessage),
+    agents: agents.names,
+    agentCount: agents.count,
+  });
+}
+
+/** Submissions to one stack follow one another; placements are not touched, so the stack's row is the only lock. */
+async function locked(tx: Tx, principal: Principal, ref: string): Promise<StackRow> {
+  const found = await findStack(tx, ownerOf(principal), ref);
+  await lockStacks(tx, [found.id]);
+  const row = await findStack(tx, ownerOf(principal), found.id);
+  if (row.deleted_at !== null) throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  return row;
+}
+
+async function refOf(db: Sql, owner: string | null, request: { id: string; stack: string; revision: number }): Promise<store.DeploymentRef> {
+  if (request.id !== '' && request.stack !== '') throw new Refusal('invalid', 'give id, or stack and revision, not both', { field: 'id' });
+  if (request.id !== '') {
+    if (!isId(request.id)) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+    return { id: request.id };
+  }
+  if (request.stack === '') throw new Refusal('invalid', 'stack: give an id, or a stack', { field: 'stack' });
+  return { stackId: (await findStack(db, owner, request.stack)).id, revision: request.revision };
+}
+
+/** Who submitted, for people: kept as text, because keys and generators come and go. */
+function authorOf(principal: Principal): string {
+  return `${principal.ownerName} (${principal.shortToken})`;
+}
+
+function changeMessage(change: Difference): ObjectChange {
+  const actions = { created: ObjectAction.CREATED, configured: ObjectAction.CONFIGURED, deleted: ObjectAction.DELETED } as const;
+  return create(ObjectChangeSchema, { object: change.object, action: actions[change.action], fields: [...change.fields] });
+}
+
+function toMessage(row: DeploymentRow): Deployment {
+  return create(DeploymentSchema, {
+    id: row.id,
+    stackId: row.stack_id,
+    stack: row.stack,
+    revision: row.revision,
+    checksum: row.checksum.toString('hex'),
+    size: BigInt(row.size),
+    objectCount: row.object_count,
+    message: row.message,
+    createdBy: row.created_by,
+    createTime: timestampFromDate(row.created_at),
+    rollbackOf: row.rollback_of ?? 0,
+    current: row.current,
+  });
+}

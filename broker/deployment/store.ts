@@ -1,0 +1,131 @@
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import { v7 as uuid } from 'uuid';
+import { Refusal } from '../refusal.ts';
+import type { Sql, Tx } from '../store/orm.ts';
+import type { DeploymentRow } from './rules.ts';
+
+const DeploymentEntity = defineEntity({
+  name: 'Deployment',
+  tableName: 'deployment',
+  properties: {
+    id: p.uuid().primary(),
+    stackId: p.uuid().fieldName('stack_id'),
+    revision: p.integer(),
+    checksum: p.blob(),
+    size: p.integer(),
+    objectCount: p.integer().fieldName('object_count'),
+    kinds: p.array().columnType('text[]'),
+    message: p.string(),
+    createdBy: p.string().fieldName('created_by'),
+    rollbackOf: p.integer().fieldName('rollback_of').nullable(),
+  },
+});
+
+export const entities = [DeploymentEntity];
+
+const columns = `d.id, d.stack_id, g.name || '/' || s.name as stack, d.revision, d.checksum, d.size, d.object_count, d.message, d.created_by,
+  d.rollback_of, d.created_at, d.id = s.current_deployment as current`;
+const from = 'from deployment d join stack s on s.id = d.stack_id join generator g on g.id = s.generator_id';
+
+export interface NewDeployment {
+  readonly stackId: string;
+  readonly checksum: Uint8Array;
+  readonly size: number;
+  readonly objectCount: number;
+  readonly kinds: readonly string[];
+  readonly message: string;
+  readonly createdBy: string;
+  readonly rollbackOf: number | null;
+}
+
+/** Keeps a manifest's bytes; equal bytes are kept once. */
+export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
+  await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [Buffer.from(checksum), Buffer.from(data)]);
+}
+
+/** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */
+export async function makeCurrent(tx: Tx, deployment: NewDeployment): Promise<DeploymentRow> {
+  const id = uuid();
+  const [stack] = await tx.sql<{ last_revision: number }>(
+    `update stack set last_revision = last_revision + 1, current_deployment = $2, current_order = nextval('order_seq'),
+       version = version + 1, updated_at = now() where id = $1 returning last_revision`,
+    [deployment.stackId, id],
+  );
+  await tx.em.insert(DeploymentEntity, {
+    ...deployment,
+    id,
+    revision: stack?.last_revision ?? 0,
+    checksum: Buffer.from(deployment.checksum),
+    kinds: [...deployment.kinds],
+  });
+  return findDeployment(tx, null, { id });
+}
+
+export type DeploymentRef = { readonly id: string } | { readonly stackId: string; readonly revision: number };
+
+/** One deployment by id or revision (0: the current one), among one generator's or, with null, all. NOT_FOUND otherwise. */
+export async function findDeployment(db: Sql, owner: string | null, ref: DeploymentRef): Promise<DeploymentRow> {
+  const [id, stackId, revision] = 'id' in ref ? [ref.id, null, null] : [null, ref.stackId, ref.revision];
+  const [row] = await db.sql<DeploymentRow>(
+    `select ${columns} ${from}
+     where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.stack_id = $3)
+       and ($4::int is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
+    [owner, id, stackId, revision],
+  );
+  if (!row) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+  return row;
+}
+
+/** The revision before the current one, by number; undefined when there is none. */
+export async function previousDeployment(db: Sql, stackId: string): Promise<DeploymentRow | undefined> {
+  const [row] = await db.sql<DeploymentRow>(
+    `select ${columns} ${from} where d.stack_id = $1
+       and d.revision < (select c.revision from deployment c where c.id = s.current_deployment) order by d.revision desc limit 1`,
+    [stackId],
+  );
+  return row;
+}
+
+export interface DeploymentFilter {
+  readonly owner: string | null;
+  readonly stackId: string | undefined;
+  readonly after: readonly string[] | undefined;
+  readonly limit: number;
+}
+
+/** Newest first; ids are time-ordered. */
+export async function listDeployments(db: Sql, filter: DeploymentFilter): Promise<DeploymentRow[]> {
+  return db.sql<DeploymentRow>(
+    `select ${columns} ${from}
+     where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or d.stack_id = $2) and ($3::uuid is null or d.id < $3)
+     order by d.id desc limit $4`,
+    [filter.owner, filter.stackId ?? null, filter.after?.[0] ?? null, filter.limit],
+  );
+}
+
+export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffer> {
+  const [row] = await db.sql<{ data: Buffer }>('select data from manifest where checksum = $1', [Buffer.from(checksum)]);
+  if (!row) throw new Error('a manifest that a deployment refers to is missing');
+  return row.data;
+}
+
+/** Kinds and object count of a deployment, for a copy of it. */
+export async function contentOf(db: Sql, id: string): Promise<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }> {
+  const [row] = await db.sql<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }>(
+    'select kinds, object_count, size, checksum from deployment where id = $1',
+    [id],
+  );
+  if (!row) throw new Error('a deployment that was just read is missing');
+  return row;
+}
+
+/** Names of the agents that serve a stack, at most `limit`, and how many there are. */
+export async function servingAgents(db: Sql, stackId: string, limit: number): Promise<{ names: string[]; count: number }> {
+  const [row] = await db.sql<{ names: string[]; count: number }>(
+    `select array(select a.name from placement p join agent a on a.id = p.agent_id
+        where p.stack_id = $1 and p.state = 'active' order by 1 limit $2) as names,
+       (select count(*)::int from placement where stack_id = $1 and state = 'active') as count`,
+    [stackId, limit],
+  );
+  return row ?? { names: [], count: 0 };
+}

@@ -1,0 +1,155 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import {
+  type Event,
+  EventReceiptSchema,
+  EventSchema,
+  Outcome,
+  Receipt,
+  type ReportEventsRequest,
+  type ReportEventsResponse,
+  ReportEventsResponseSchema,
+  type ReportedEvent,
+} from '../../gen/brokkr/v1/event_pb.ts';
+import { ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { acknowledged } from '../agent/lifecycle.ts';
+import { requireIncarnation } from '../agent/rules.ts';
+import { findAgent } from '../agent/store.ts';
+import { requireLiveKey } from '../access/live.ts';
+import type { Deps } from '../deps.ts';
+import { lockAgentSide } from '../placement/match.ts';
+import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { isId } from '../stack/rules.ts';
+import { findStack } from '../stack/store.ts';
+import { announce } from '../store/feed.ts';
+import type { Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { type OutcomeName, type Reported, type Sorted, sortEvents } from './rules.ts';
+import * as store from './store.ts';
+
+export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof AgentService>, 'reportEvents'> {
+  return {
+    async reportEvents(request, context) {
+      const principal = principalOf(context);
+      const answer = await db.transact(async (tx) => {
+        await requireLiveKey(tx, principal.keyId);
+        return report(tx, principal, request);
+      });
+      for (const stackId of new Set(request.events.map((event) => event.stackId))) if (stackId !== '') feed.report(stackId);
+      return answer;
+    },
+  };
+}
+
+export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listEvents'> {
+  return {
+    async listEvents(request, context) {
+      const principal = principalOf(context);
+      const owner = ownerOf(principal);
+      const stackId = request.stack === '' ? undefined : (await findStack(db, owner, request.stack)).id;
+      const agentId = request.agent === '' ? undefined : (await findAgent(db, principal, request.agent)).id;
+      const outcome = request.outcome === Outcome.UNSPECIFIED ? undefined : outcomeName(request.outcome);
+      const scope = ['events', principal.ownerId, stackId ?? '', agentId ?? '', outcome ?? ''];
+      const page = readPage(request, scope);
+      const rows = await store.listEvents(db, { owner, stackId, agentId, outcome, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.id]);
+      return { events: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+  };
+}
+
+async function report(tx: Tx, principal: Principal, request: ReportEventsRequest): Promise<ReportEventsResponse> {
+  const agentId = principal.ownerId;
+  const events = request.events.map(fromMessage);
+  // Only an acknowledgement changes placements; other reports take no lock that a change of them waits for.
+  if (events.some((event) => event.outcome === 'removed')) await lockAgentSide(tx, agentId);
+  const order = await store.lockEventOrder(tx, agentId);
+  requireIncarnation(order?.incarnation ?? 0n, request.incarnation);
+  const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
+  const placed = await store.placedStacks(tx, agentId, stackIds);
+  const { sorted, lastSequence } = sortEvents(events, order?.lastSequence ?? 0n, placed);
+  const accepted = sorted.filter((item) => item.receipt === 'accepted');
+  if (accepted.length > 0) {
+    await store.insertEvents(tx, agentId, request.incarnation, accepted.flatMap(withGap));
+    await store.updateStatuses(tx, agentId, request.incarnation, accepted.map((item) => item.event));
+    const done = accepted.map((item) => item.event).filter((event) => event.outcome === 'removed');
+    if (done.length > 0 && (await store.endRemovals(tx, agentId, done)) > 0) {
+      await acknowledged(tx, agentId);
+      await announce(tx, 'agent', [agentId]);
+    }
+  }
+  await store.setLastSequence(tx, agentId, lastSequence);
+  return create(ReportEventsResponseSchema, { receipts: sorted.map(toReceipt) });
+}
+
+/** A jump in the sequence is recorded just before the event that showed it. */
+function withGap(item: Extract<Sorted, { receipt: 'accepted' }>): Reported[] {
+  if (item.lostBefore === 0n || item.event.outcome === 'gap') return [item.event];
+  const gap: Reported = { ...item.event, outcome: 'gap', message: `${item.lostBefore} events before this one were lost`, objects: [] };
+  return [gap, item.event];
+}
+
+function toReceipt(item: Sorted) {
+  const receipts = { accepted: Receipt.ACCEPTED, duplicate: Receipt.DUPLICATE, refused: Receipt.REFUSED } as const;
+  return create(EventReceiptSchema, {
+    sequence: item.event.sequence,
+    receipt: receipts[item.receipt],
+    reason: item.receipt === 'refused' ? item.reason : '',
+  });
+}
+
+const outcomes = {
+  applied: Outcome.APPLIED,
+  failed: Outcome.FAILED,
+  removed: Outcome.REMOVED,
+  removal_failed: Outcome.REMOVAL_FAILED,
+  held: Outcome.HELD,
+  ahead: Outcome.AHEAD,
+  gap: Outcome.GAP,
+} as const satisfies Record<OutcomeName, Outcome>;
+
+function outcomeName(outcome: Outcome): OutcomeName {
+  const found = (Object.keys(outcomes) as OutcomeName[]).find((name) => outcomes[name] === outcome);
+  if (!found) throw new Error(`outcome ${outcome} has no name`);
+  return found;
+}
+
+function fromMessage(event: ReportedEvent): Reported {
+  return {
+    sequence: event.sequence,
+    stackId: event.stackId === '' ? null : event.stackId,
+    deploymentId: isId(event.deploymentId) ? event.deploymentId : null,
+    checksum: /^[0-9a-f]{64}$/.test(event.checksum) ? event.checksum : '',
+    generation: event.generation,
+    outcome: outcomeName(event.outcome),
+    message: event.message,
+    objects: event.objects.map(({ object, action, fields, message }) => ({
+      object: { apiVersion: object?.apiVersion ?? '', kind: object?.kind ?? '', namespace: object?.namespace ?? '', name: object?.name ?? '' },
+      action,
+      fields: fields.slice(0, 50),
+      message: message.slice(0, 2048),
+    })),
+    agentTime: event.agentTime ? timestampDate(event.agentTime) : null,
+  };
+}
+
+export function toMessage(row: store.EventRow): Event {
+  return create(EventSchema, {
+    agentId: row.agent_id,
+    agent: row.agent ?? '',
+    incarnation: BigInt(row.incarnation),
+    sequence: BigInt(row.sequence),
+    stackId: row.stack_id ?? '',
+    stack: row.stack ?? '',
+    deploymentId: row.deployment_id ?? '',
+    revision: row.revision ?? 0,
+    outcome: outcomes[row.outcome],
+    message: row.message,
+    objects: row.objects.map((change) => create(ObjectChangeSchema, { ...change, object: create(ObjectRefSchema, change.object) })),
+    receiveTime: timestampFromDate(row.received_at),
+    agentTime: row.agent_time ? timestampFromDate(row.agent_time) : undefined,
+  });
+}

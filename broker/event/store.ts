@@ -1,0 +1,157 @@
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import type { Sql, Tx } from '../store/orm.ts';
+import type { Reported } from './rules.ts';
+
+const EventEntity = defineEntity({
+  name: 'Event',
+  tableName: 'event',
+  properties: {
+    id: p.bigint().primary(),
+    receivedAt: p.datetime().fieldName('received_at'),
+    agentId: p.uuid().fieldName('agent_id'),
+    incarnation: p.bigint(),
+    sequence: p.bigint(),
+    stackId: p.uuid().fieldName('stack_id').nullable(),
+    outcome: p.string(),
+    message: p.string(),
+  },
+});
+
+export const entities = [EventEntity];
+
+/** Locks the row that orders an agent's events. Undefined when the agent is gone. */
+export async function lockEventOrder(tx: Tx, agentId: string): Promise<{ incarnation: bigint; lastSequence: bigint } | undefined> {
+  const [row] = await tx.sql<{ incarnation: string; last_sequence: string }>(
+    'select incarnation, last_sequence from agent_status where agent_id = $1 for update',
+    [agentId],
+  );
+  return row && { incarnation: BigInt(row.incarnation), lastSequence: BigInt(row.last_sequence) };
+}
+
+export async function setLastSequence(tx: Tx, agentId: string, sequence: bigint): Promise<void> {
+  await tx.sql('update agent_status set last_sequence = $2, last_heartbeat_at = now() where agent_id = $1', [agentId, sequence]);
+}
+
+/** Which of these stacks the agent serves or removes. */
+export async function placedStacks(tx: Tx, agentId: string, stackIds: readonly string[]): Promise<Set<string>> {
+  const rows = await tx.sql<{ stack_id: string }>('select stack_id from placement where agent_id = $1 and stack_id = any($2)', [agentId, stackIds]);
+  return new Set(rows.map((row) => row.stack_id));
+}
+
+/** Stores accepted events, all in one statement. */
+export async function insertEvents(tx: Tx, agentId: string, incarnation: bigint, events: readonly Reported[]): Promise<void> {
+  await tx.sql(
+    `insert into event (agent_id, incarnation, sequence, stack_id, deployment_id, outcome, message, objects, agent_time)
+     select $1, $2, e.sequence, e.stack_id, e.deployment_id, e.outcome, e.message, e.objects, e.agent_time
+     from jsonb_to_recordset($3::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, outcome text, message text,
+       objects jsonb, agent_time timestamptz)
+     order by e.sequence`,
+    [agentId, incarnation, JSON.stringify(events.map(toRow))],
+  );
+}
+
+/**
+ * Writes what the events say about placements: only those about what is desired now (deployment, checksum and generation; of a
+ * removal, its generation), the latest for each stack, and never over a later report.
+ */
+export async function updateStatuses(tx: Tx, agentId: string, incarnation: bigint, events: readonly Reported[]): Promise<void> {
+  await tx.sql(
+    `insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
+     select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message, $2::bigint,
+       e.sequence, clock_timestamp()
+     from jsonb_to_recordset($3::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, checksum text, generation bigint,
+       outcome text, message text)
+     join placement p on p.agent_id = $1 and p.stack_id = e.stack_id and p.generation = e.generation
+     join stack s on s.id = p.stack_id
+     left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
+     where case p.state
+       when 'removing' then e.outcome in ('removal_failed', 'held')
+       else e.outcome in ('applied', 'failed', 'held', 'ahead') and e.deployment_id = d.id
+         and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
+     order by p.stack_id, e.sequence desc
+     on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, checksum = excluded.checksum,
+       generation = excluded.generation, outcome = excluded.outcome, message = excluded.message, incarnation = excluded.incarnation,
+       sequence = excluded.sequence, updated_at = excluded.updated_at
+     where (excluded.incarnation, excluded.sequence) > (st.incarnation, st.sequence)`,
+    [agentId, incarnation, JSON.stringify(events.map(toRow))],
+  );
+}
+
+/**
+ * Ends removals that were acknowledged: only while the placement is still removing with that generation; else without effect.
+ * Returns how many ended. The agent side's locks must be held.
+ */
+export async function endRemovals(tx: Tx, agentId: string, acknowledgements: readonly { stackId: string | null; generation: bigint }[]): Promise<number> {
+  const rows = await tx.sql<{ stack_id: string }>(
+    `delete from placement p using unnest($2::uuid[], $3::bigint[]) as ack(stack_id, generation)
+     where p.agent_id = $1 and p.stack_id = ack.stack_id and p.generation = ack.generation and p.state = 'removing'
+     returning p.stack_id`,
+    [agentId, acknowledgements.map((ack) => ack.stackId), acknowledgements.map((ack) => ack.generation)],
+  );
+  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = any($2)', [agentId, rows.map((row) => row.stack_id)]);
+  return rows.length;
+}
+
+export interface EventRow {
+  readonly id: string;
+  readonly agent_id: string;
+  readonly agent: string | null;
+  readonly incarnation: string;
+  readonly sequence: string;
+  readonly stack_id: string | null;
+  readonly stack: string | null;
+  readonly deployment_id: string | null;
+  readonly revision: number | null;
+  readonly outcome: OutcomeText;
+  readonly message: string;
+  readonly objects: StoredChange[];
+  readonly received_at: Date;
+  readonly agent_time: Date | null;
+}
+type OutcomeText = Reported['outcome'];
+export interface StoredChange {
+  readonly object: { apiVersion: string; kind: string; namespace: string; name: string };
+  readonly action: number;
+  readonly fields: string[];
+  readonly message: string;
+}
+
+export interface EventFilter {
+  readonly owner: string | null;
+  readonly stackId: string | undefined;
+  readonly agentId: string | undefined;
+  readonly outcome: string | undefined;
+  readonly after: readonly string[] | undefined;
+  readonly limit: number;
+}
+
+/** Newest first. A generator sees those about its own stacks. */
+export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow[]> {
+  return db.sql<EventRow>(
+    `select e.id, e.agent_id, a.name as agent, e.incarnation, e.sequence, e.stack_id, g.name || '/' || s.name as stack, e.deployment_id,
+       d.revision, e.outcome, e.message, e.objects, e.received_at, e.agent_time
+     from event e
+     left join agent a on a.id = e.agent_id
+     left join stack s on s.id = e.stack_id
+     left join generator g on g.id = s.generator_id
+     left join deployment d on d.id = e.deployment_id
+     where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or e.stack_id = $2) and ($3::uuid is null or e.agent_id = $3)
+       and ($4::text is null or e.outcome = $4) and ($5::bigint is null or e.id < $5)
+     order by e.id desc limit $6`,
+    [filter.owner, filter.stackId ?? null, filter.agentId ?? null, filter.outcome ?? null, filter.after?.[0] ?? null, filter.limit],
+  );
+}
+
+function toRow(event: Reported) {
+  return {
+    sequence: String(event.sequence),
+    stack_id: event.stackId,
+    deployment_id: event.deploymentId,
+    checksum: event.checksum,
+    generation: String(event.generation),
+    outcome: event.outcome,
+    message: event.message,
+    objects: event.objects,
+    agent_time: event.agentTime,
+  };
+}

@@ -1,0 +1,41 @@
+import { Refusal } from '../refusal.ts';
+import type { Tx } from '../store/orm.ts';
+import { orderSql } from './store.ts';
+
+/**
+ * Lets what is held at this generation go on: a removal held by a new epoch, deletions that the agent held back, or an agent that is
+ * ahead (which then moves to what is desired: it gets a new generation). ABORTED when the placement has another generation by now.
+ * The agent side's locks must be held.
+ */
+export async function confirmPlacement(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<void> {
+  await requireGeneration(tx, agentId, stackId, generation);
+  await tx.sql(
+    `update placement p set held = false, updated_at = now(),
+       generation = case when ahead.yes then nextval('order_seq') else p.generation end,
+       confirmed_order = case when ahead.yes then 0 else ${orderSql} end
+     from stack s, lateral (select exists (
+       select from placement_status st where st.agent_id = $1 and st.stack_id = $2 and st.outcome = 'ahead' and p.state = 'active') as yes) as ahead
+     where p.agent_id = $1 and p.stack_id = $2 and s.id = p.stack_id`,
+    [agentId, stackId],
+  );
+}
+
+/** Ends a removal without its agent, for a cluster that is lost. FAILED_PRECONDITION for an active placement. */
+export async function forgetPlacement(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<void> {
+  const state = await requireGeneration(tx, agentId, stackId, generation);
+  if (state !== 'removing') throw new Refusal('precondition', 'the placement is active: there is no removal to forget', { reason: 'NOT_REMOVING' });
+  await tx.sql('delete from placement where agent_id = $1 and stack_id = $2', [agentId, stackId]);
+  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = $2', [agentId, stackId]);
+}
+
+async function requireGeneration(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<'active' | 'removing'> {
+  const [row] = await tx.sql<{ state: 'active' | 'removing'; generation: string }>(
+    'select state, generation from placement where agent_id = $1 and stack_id = $2 for update',
+    [agentId, stackId],
+  );
+  if (!row) throw new Refusal('missing', 'the agent neither serves nor removes the stack', { reason: 'NO_SUCH_PLACEMENT' });
+  if (BigInt(row.generation) !== generation) {
+    throw new Refusal('conflict', `the placement is at generation ${row.generation} by now: look again`, { field: 'generation', reason: 'GENERATION_CHANGED' });
+  }
+  return row.state;
+}

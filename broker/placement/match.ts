@@ -1,0 +1,112 @@
+import type { Tx } from '../store/orm.ts';
+
+/**
+ * Who serves what: one row (agent_id, stack_id, reasons) for each pair that is registered and matches by target, label,
+ * annotation or selector. $1 and $2 limit it to some agents and stacks; null means all.
+ */
+export const matchSql = `
+  with pair as (
+    select r.agent_id, s.id as stack_id, s.has_selector
+    from registration r
+    join agent a on a.id = r.agent_id and a.deleted_at is null
+    join generator g on g.id = r.generator_id and g.deleted_at is null
+    join stack s on s.generator_id = r.generator_id and s.deleted_at is null
+    where r.state = 'registered'
+      and ($1::uuid[] is null or r.agent_id = any($1)) and ($2::uuid[] is null or s.id = any($2))
+  ), why as (
+    select p.agent_id, p.stack_id, 'target' as kind, '' as detail
+    from pair p join target t on t.agent_id = p.agent_id and t.stack_id = p.stack_id
+    union all
+    select p.agent_id, p.stack_id, 'label', al.label
+    from pair p join agent_label al on al.agent_id = p.agent_id
+    join stack_label sl on sl.stack_id = p.stack_id and sl.label = al.label
+    union all
+    select p.agent_id, p.stack_id, 'annotation', aa.key || '=' || aa.value
+    from pair p join agent_annotation aa on aa.agent_id = p.agent_id
+    join stack_annotation sa on sa.stack_id = p.stack_id and sa.key = aa.key and sa.value = aa.value
+    union all
+    select p.agent_id, p.stack_id, 'selector', ''
+    from pair p
+    where p.has_selector and not exists (
+      select from stack_selector_term t
+      where t.stack_id = p.stack_id and not case t.op
+        when 'in' then exists (
+          select from agent_key k where k.agent_id = p.agent_id and k.key = t.key and k.value = any(t.vals))
+        when 'not_in' then not exists (
+          select from agent_key k where k.agent_id = p.agent_id and k.key = t.key and k.value = any(t.vals))
+        when 'exists' then exists (select from agent_key k where k.agent_id = p.agent_id and k.key = t.key)
+        else not exists (select from agent_key k where k.agent_id = p.agent_id and k.key = t.key)
+      end)
+  )
+  select agent_id, stack_id,
+    jsonb_agg(jsonb_build_object('kind', kind, 'detail', detail) order by kind, detail) as reasons
+  from why group by agent_id, stack_id`;
+
+/** What a change of placements concerns: null means all agents, or all stacks. */
+export interface Scope {
+  readonly agents: readonly string[] | null;
+  readonly stacks: readonly string[] | null;
+}
+
+/**
+ * Makes the placements in scope what the rules say, in set-based statements: new matches become active, lost ones become
+ * explicit removals, each with a new generation. Call it only after the locks of this module, taken in statements of their own.
+ * Returns how many placements changed.
+ */
+export async function place(tx: Tx, scope: Scope, removalReason: string): Promise<number> {
+  const params = [scope.agents, scope.stacks];
+  const gained = await tx.sql(
+    `insert into placement as p (agent_id, stack_id, state, generation, reasons)
+     select m.agent_id, m.stack_id, 'active', nextval('order_seq'), m.reasons from (${matchSql}) m
+     on conflict (agent_id, stack_id) do update set
+       state = 'active', reasons = excluded.reasons, removal_reason = '', held = false, updated_at = now(),
+       generation = case when p.state = 'removing' then excluded.generation else p.generation end
+     where p.state = 'removing' or p.reasons is distinct from excluded.reasons
+     returning 1`,
+    params,
+  );
+  const lost = await tx.sql(
+    `update placement p set state = 'removing', generation = nextval('order_seq'), removal_reason = $3, reasons = '[]',
+       held = false, updated_at = now()
+     where p.state = 'active'
+       and ($1::uuid[] is null or p.agent_id = any($1)) and ($2::uuid[] is null or p.stack_id = any($2))
+       and not exists (select from (${matchSql}) m where m.agent_id = p.agent_id and m.stack_id = p.stack_id)
+     returning 1`,
+    [...params, removalReason],
+  );
+  return gained.length + lost.length;
+}
+
+const stripes = 128;
+
+/** First lock of the agent side (labels, annotations, registrations, targets, deletion, acknowledgements). By id, ascending. */
+export async function lockAgents(tx: Tx, agentIds: readonly string[]): Promise<void> {
+  await tx.sql('select from agent where id = any($1) order by id for no key update', [agentIds]);
+}
+
+/**
+ * Second lock: the generators concerned. The agent side takes it shared, the stack side exclusive. Reduced to 128 advisory locks,
+ * so that an agent with a thousand registrations does not fill the lock table; ascending, so that two sides cannot wait in a ring.
+ */
+export async function lockGenerators(tx: Tx, generatorIds: readonly string[], mode: 'shared' | 'exclusive'): Promise<void> {
+  const keys = [...new Set(generatorIds.map((id) => Number.parseInt(id.slice(-4), 16) % stripes))].sort((a, b) => a - b);
+  const lock = mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
+  await tx.sql(`select ${lock}(hashtext(current_schema() || ' placement'), stripe) from unnest($1::int[]) as stripe`, [keys]);
+}
+
+/** Third lock of the stack side. By id, ascending. */
+export async function lockStacks(tx: Tx, stackIds: readonly string[]): Promise<void> {
+  await tx.sql('select from stack where id = any($1) order by id for no key update', [stackIds]);
+}
+
+/** The agent side's locks for everything that an agent serves: the agent, then its generators. */
+export async function lockAgentSide(tx: Tx, agentId: string, alsoGenerators: readonly string[] = []): Promise<void> {
+  await lockAgents(tx, [agentId]);
+  // Registrations change only under the agent's row lock, so this list stays true.
+  const rows = await tx.sql<{ generator_id: string }>(
+    `select generator_id from registration where agent_id = $1
+     union select s.generator_id from placement p join stack s on s.id = p.stack_id where p.agent_id = $1`,
+    [agentId],
+  );
+  await lockGenerators(tx, [...rows.map((row) => row.generator_id), ...alsoGenerators], 'shared');
+}

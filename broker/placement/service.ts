@@ -1,0 +1,140 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import {
+  ConfirmRemovalResponseSchema,
+  ForgetRemovalResponseSchema,
+  MatchKind,
+  type Placement,
+  PlacementPhase,
+  PlacementSchema,
+  PlacementState,
+  StepVerdict,
+} from '../../gen/brokkr/v1/placement_pb.ts';
+import { acknowledged } from '../agent/lifecycle.ts';
+import { findAgent } from '../agent/store.ts';
+import type { Deps } from '../deps.ts';
+import { toMessage as eventMessage } from '../event/service.ts';
+import { listEvents } from '../event/store.ts';
+import { Refusal } from '../refusal.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { findStack } from '../stack/store.ts';
+import { announce } from '../store/feed.ts';
+import type { Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { confirmPlacement, forgetPlacement } from './confirm.ts';
+import { lockAgentSide } from './match.ts';
+import { explain, type Phase, type PlacementRow } from './rules.ts';
+import { listPlacements, matchFacts } from './store.ts';
+
+const eventsInExplanation = 5;
+
+export function placementMethods({ db, now }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listPlacements' | 'explainPlacement'> {
+  return {
+    async listPlacements(request, context) {
+      const principal = principalOf(context);
+      const owner = ownerOf(principal);
+      const stackId = request.stack === '' ? undefined : (await findStack(db, owner, request.stack)).id;
+      const agentId = request.agent === '' ? undefined : (await findAgent(db, principal, request.agent)).id;
+      const phase = request.phase === PlacementPhase.UNSPECIFIED ? undefined : phaseName(request.phase);
+      const scope = ['placements', principal.ownerId, stackId ?? '', agentId ?? '', phase ?? ''];
+      const page = readPage(request, scope);
+      const rows = await listPlacements(db, { owner, stackId, agentId, phase, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.agent_id, row.stack_id]);
+      return { placements: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    async explainPlacement(request, context) {
+      const principal = principalOf(context);
+      const owner = ownerOf(principal);
+      const stack = await findStack(db, owner, request.stack);
+      const agent = await findAgent(db, principal, request.agent);
+      const [facts, [placement], events] = await Promise.all([
+        matchFacts(db, agent.id, stack.id),
+        listPlacements(db, { owner, stackId: stack.id, agentId: agent.id, limit: 1 }),
+        listEvents(db, { owner, stackId: stack.id, agentId: agent.id, outcome: undefined, after: undefined, limit: eventsInExplanation }),
+      ]);
+      if (!facts) throw new Refusal('missing', `stack "${request.stack}" not found`);
+      const explanation = explain(facts, placement, { agent: agent.name, stack: stack.name }, now());
+      const verdicts = { yes: StepVerdict.YES, no: StepVerdict.NO, info: StepVerdict.INFO } as const;
+      return {
+        summary: explanation.summary,
+        steps: explanation.steps.map((step) => ({ ...step, verdict: verdicts[step.verdict] })),
+        placement: placement && toMessage(placement),
+        events: events.map(eventMessage),
+      };
+    },
+  };
+}
+
+export function removalMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'confirmRemoval' | 'forgetRemoval'> {
+  return {
+    confirmRemoval: (request, context) =>
+      mutate(db, context, request, ConfirmRemovalResponseSchema, async (tx) => {
+        const { agentId, stackId } = await lockedPair(tx, context, request);
+        await confirmPlacement(tx, agentId, stackId, request.generation);
+        await announce(tx, 'agent', [agentId]);
+        const [row] = await listPlacements(tx, { owner: null, stackId, agentId, limit: 1 });
+        return create(ConfirmRemovalResponseSchema, { placement: row && toMessage(row) });
+      }),
+
+    forgetRemoval: (request, context) =>
+      mutate(db, context, request, ForgetRemovalResponseSchema, async (tx) => {
+        const { agentId, stackId } = await lockedPair(tx, context, request);
+        await forgetPlacement(tx, agentId, stackId, request.generation);
+        await acknowledged(tx, agentId);
+        await announce(tx, 'agent', [agentId]);
+        return create(ForgetRemovalResponseSchema);
+      }),
+  };
+}
+
+async function lockedPair(tx: Tx, context: HandlerContext, request: { agent: string; stack: string }) {
+  const principal = principalOf(context);
+  const stack = await findStack(tx, ownerOf(principal), request.stack);
+  const agent = await findAgent(tx, principal, request.agent, { draining: true });
+  await lockAgentSide(tx, agent.id, [stack.generator_id]);
+  return { agentId: agent.id, stackId: stack.id };
+}
+
+const phases = {
+  pending: PlacementPhase.PENDING,
+  applied: PlacementPhase.APPLIED,
+  failed: PlacementPhase.FAILED,
+  removing: PlacementPhase.REMOVING,
+  held: PlacementPhase.HELD,
+  ahead: PlacementPhase.AHEAD,
+} as const satisfies Record<Phase, PlacementPhase>;
+
+function phaseName(phase: PlacementPhase): Phase {
+  const found = (Object.keys(phases) as Phase[]).find((name) => phases[name] === phase);
+  if (!found) throw new Refusal('invalid', 'phase: unknown', { field: 'phase' });
+  return found;
+}
+
+const kinds = { target: MatchKind.TARGET, label: MatchKind.LABEL, annotation: MatchKind.ANNOTATION, selector: MatchKind.SELECTOR } as const;
+
+export function toMessage(row: PlacementRow): Placement {
+  return create(PlacementSchema, {
+    agentId: row.agent_id,
+    agent: row.agent,
+    stackId: row.stack_id,
+    stack: row.stack,
+    state: row.state === 'active' ? PlacementState.ACTIVE : PlacementState.REMOVING,
+    generation: BigInt(row.generation),
+    reasons: row.reasons.map(({ kind, detail }) => ({ kind: kinds[kind], detail })),
+    desiredDeploymentId: row.desired_id ?? '',
+    desiredRevision: row.desired_revision ?? 0,
+    phase: phases[row.phase],
+    reportedDeploymentId: row.reported_id ?? '',
+    reportedRevision: row.reported_revision ?? 0,
+    message: row.message ?? '',
+    reportTime: row.reported_at ? timestampFromDate(row.reported_at) : undefined,
+    removalReason: row.removal_reason,
+    held: row.held,
+    updateTime: timestampFromDate(row.updated_at),
+  });
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf';
+import { reflect } from '@bufbuild/protobuf/reflect';
+import type { HandlerContext } from '@connectrpc/connect';
+import { requireLiveKey } from '../access/live.ts';
+import type { Database, Tx } from '../store/orm.ts';
+import { once } from '../store/request.ts';
+import { type Principal, principalOf } from './principal.ts';
+
+/**
+ * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated
+ * request gets the first answer again, with `replayed` set and without its secret (the field `pak`).
+ */
+export async function mutate<O extends DescMessage>(
+  db: Database,
+  context: HandlerContext,
+  request: MessageShape<DescMessage>,
+  output: O,
+  work: (tx: Tx, principal: Principal) => Promise<MessageShape<O>>,
+): Promise<MessageShape<O>> {
+  const principal = principalOf(context);
+  const requestId = (request as { requestId?: string }).requestId ?? '';
+  const hash = requestId === '' ? new Uint8Array() : hashOf(context.method.input, request);
+  const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
+  return db.transact(async (tx) => {
+    await requireLiveKey(tx, principal.keyId);
+    const result = await once(tx, key, async () => {
+      const answer = await work(tx, principal);
+      return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
+    });
+    return 'answer' in result ? result.answer : markReplayed(output, fromBinary(output, result.remembered));
+  });
+}
+
+/** Over the request as JSON with sorted keys, so that the order of a map's entries does not count; request_id left out. */
+function hashOf(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
+  const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
+  plain.requestId = '';
+  return createHash('sha256').update(JSON.stringify(sorted(toJson(schema, plain)))).digest();
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  );
+}
+
+function withoutSecret<O extends DescMessage>(schema: O, answer: MessageShape<O>): MessageShape<O> {
+  const secret = schema.fields.find((field) => field.name === 'pak');
+  if (!secret) return answer;
+  const plain = clone(schema, answer);
+  reflect(schema, plain).clear(secret);
+  return plain;
+}
+
+function markReplayed<O extends DescMessage>(schema: O, answer: MessageShape<O>): MessageShape<O> {
+  const field = schema.fields.find((candidate) => candidate.name === 'replayed');
+  if (field) reflect(schema, answer).set(field, true);
+  return answer;
+}

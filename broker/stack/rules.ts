@@ -1,0 +1,73 @@
+import { Refusal } from '../refusal.ts';
+
+export interface StackRow {
+  readonly id: string;
+  readonly generator_id: string;
+  readonly generator: string;
+  readonly name: string;
+  readonly on_delete: 'prune' | 'orphan';
+  readonly has_selector: boolean;
+  readonly match_all: boolean;
+  readonly current_deployment: string | null;
+  readonly revision: number | null;
+  readonly version: string;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+  readonly deleted_at: Date | null;
+  readonly labels: string[];
+  readonly annotations: Record<string, string>;
+  readonly terms: Term[];
+  readonly targets: string[];
+}
+
+export type Operator = 'in' | 'not_in' | 'exists' | 'does_not_exist';
+
+export interface Term {
+  readonly key: string;
+  readonly op: Operator;
+  readonly vals: readonly string[];
+}
+
+/** A selector as it is stored; undefined in place of it means the stack has none. */
+export interface Selector {
+  readonly matchAll: boolean;
+  readonly terms: readonly Term[];
+}
+
+const maxTerms = 32;
+const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Names and ids share a request field, so a name must not look like an id. */
+export function isId(text: string): boolean {
+  return uuidShape.test(text);
+}
+
+/** Splits "generator/name", "name" or an id. */
+export function parseStackRef(ref: string): { id: string } | { generator: string | null; name: string } {
+  if (isId(ref)) return { id: ref };
+  const slash = ref.indexOf('/');
+  return slash < 0 ? { generator: null, name: ref } : { generator: ref.slice(0, slash), name: ref.slice(slash + 1) };
+}
+
+/**
+ * Checks a selector by the rules of Kubernetes' LabelSelector: In and NotIn need values, Exists and DoesNotExist take none; without
+ * terms it must say match_all, so that an empty selector never means "everywhere" by accident.
+ */
+export function checkSelector(terms: readonly Term[], matchAll: boolean): Selector {
+  const bad = (message: string) => new Refusal('invalid', `selector: ${message}`, { field: 'selector' });
+  if (terms.length > maxTerms) throw bad(`has ${terms.length} terms; at most ${maxTerms} are allowed`);
+  if (terms.length === 0 && !matchAll) throw bad('is empty; set match_all to select every registered agent');
+  if (terms.length > 0 && matchAll) throw bad('has both terms and match_all');
+  for (const term of terms) {
+    const needsValues = term.op === 'in' || term.op === 'not_in';
+    if (needsValues && term.vals.length === 0) throw bad(`${term.key} ${term.op} needs values`);
+    if (!needsValues && term.vals.length > 0) throw bad(`${term.key} ${term.op} takes no values`);
+  }
+  return { matchAll, terms };
+}
+
+/** Refuses an update or delete whose etag is not the row's. An empty etag does not ask. */
+export function checkEtag(etag: string, version: string): void {
+  if (etag === '' || etag === version) return;
+  throw new Refusal('conflict', 'the object has changed since it was read (etag mismatch)', { field: 'etag', reason: 'ETAG_MISMATCH' });
+}

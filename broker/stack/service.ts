@@ -1,0 +1,204 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
+import {
+  AddTargetResponseSchema,
+  CreateStackResponseSchema,
+  DeleteStackResponseSchema,
+  type LabelSelector,
+  type LabelSelectorSchema,
+  OnDelete,
+  RemoveTargetResponseSchema,
+  SelectorOperator,
+  type Stack,
+  StackSchema,
+  UpdateStackResponseSchema,
+} from '../../gen/brokkr/v1/stack_pb.ts';
+import { findAgent } from '../agent/store.ts';
+import type { Deps } from '../deps.ts';
+import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match.ts';
+import { type Counts, placementCounts } from '../placement/store.ts';
+import { Refusal } from '../refusal.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { announce } from '../store/feed.ts';
+import { systemGenerator } from '../store/installation.ts';
+import type { Sql, Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { checkEtag, checkSelector, isId, type Operator, type Selector, type StackRow } from './rules.ts';
+import * as store from './store.ts';
+
+type Methods = 'createStack' | 'getStack' | 'listStacks' | 'updateStack' | 'deleteStack' | 'addTarget' | 'removeTarget';
+
+export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerService>, Methods> {
+  return {
+    createStack: (request, context) =>
+      mutate(db, context, request, CreateStackResponseSchema, async (tx, principal) => {
+        if (isId(request.name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
+        const owner = ownerOf(principal);
+        const generatorId = owner ?? (await store.generatorByName(tx, request.generator || systemGenerator));
+        if (owner !== null && request.generator !== '' && request.generator !== principal.ownerName) {
+          throw new Refusal('missing', `generator "${request.generator}" not found`, { field: 'generator' });
+        }
+        await lockGenerators(tx, [generatorId], 'exclusive');
+        if (!(await store.generatorLives(tx, generatorId))) throw new Refusal('precondition', 'the generator is being deleted');
+        const id = await store.insertStack(tx, {
+          generatorId,
+          name: request.name,
+          onDelete: request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune',
+          labels: request.labels,
+          annotations: request.annotations,
+          selector: request.selector && toSelector(request.selector),
+        });
+        await place(tx, { agents: null, stacks: [id] }, '');
+        await announce(tx, 'stack', [id]);
+        return create(CreateStackResponseSchema, { stack: await stackMessage(tx, await reread(tx, id)) });
+      }),
+
+    async getStack(request, context) {
+      const row = await store.findStack(db, ownerOf(principalOf(context)), request.stack);
+      return { stack: await stackMessage(db, row) };
+    },
+
+    async listStacks(request, context) {
+      const principal = principalOf(context);
+      const scope = ['stacks', principal.ownerId, request.generator, request.label, request.showDeleted];
+      const page = readPage(request, scope);
+      const rows = await store.listStacks(db, { ...request, owner: ownerOf(principal), after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.generator, row.name, row.id]);
+      const counts = await placementCounts(db, { stackIds: cut.rows.map((row) => row.id) });
+      return { stacks: cut.rows.map((row) => toMessage(row, counts.get(row.id))), nextPageToken: cut.nextPageToken };
+    },
+
+    updateStack: (request, context) =>
+      mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal) => {
+        const mask = request.updateMask?.paths ?? [];
+        const unknown = mask.find((path) => path !== 'selector' && path !== 'on_delete');
+        if (unknown !== undefined) throw new Refusal('invalid', `update_mask: "${unknown}" is not one of selector, on_delete`, { field: 'update_mask' });
+        const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
+        await store.removeLabels(tx, row.id, request.removeLabels);
+        await store.addLabels(tx, row.id, request.addLabels);
+        await store.removeAnnotations(tx, row.id, request.removeAnnotations);
+        await store.setAnnotations(tx, row.id, request.setAnnotations);
+        if (mask.includes('selector')) await store.writeSelector(tx, row.id, request.selector && toSelector(request.selector));
+        if (mask.includes('on_delete')) await store.setOnDelete(tx, row.id, request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune');
+        await store.touchStack(tx, row.id);
+        await place(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
+        await announce(tx, 'stack', [row.id]);
+        return create(UpdateStackResponseSchema, { stack: await stackMessage(tx, await reread(tx, row.id)) });
+      }),
+
+    deleteStack: (request, context) =>
+      mutate(db, context, request, DeleteStackResponseSchema, async (tx, principal) => {
+        const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
+        await store.markStackDeleted(tx, row.id);
+        await store.touchStack(tx, row.id);
+        await place(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
+        await announce(tx, 'stack', [row.id]);
+        const now = await store.stackById(tx, row.id);
+        const gone = { ...row, deleted_at: new Date() };
+        return create(DeleteStackResponseSchema, { stack: await stackMessage(tx, now ?? gone) });
+      }),
+
+    addTarget: (request, context) =>
+      mutate(db, context, request, AddTargetResponseSchema, async (tx, principal) => {
+        const { stack, agentId, agent } = await lockedPair(tx, context, request);
+        if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
+          throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, { field: 'agent', reason: 'NOT_REGISTERED' });
+        }
+        if (stack.deleted_at !== null) throw new Refusal('precondition', 'the stack is being deleted', { field: 'stack' });
+        if (await store.addTarget(tx, stack.id, agentId)) await replace(tx, agentId, principal.ownerName);
+        return create(AddTargetResponseSchema);
+      }),
+
+    removeTarget: (request, context) =>
+      mutate(db, context, request, RemoveTargetResponseSchema, async (tx, principal) => {
+        const { stack, agentId } = await lockedPair(tx, context, request);
+        if (!(await store.removeTarget(tx, stack.id, agentId))) {
+          throw new Refusal('missing', `stack "${request.stack}" has no target "${request.agent}"`);
+        }
+        await replace(tx, agentId, principal.ownerName);
+        return create(RemoveTargetResponseSchema);
+      }),
+  };
+}
+
+async function replace(tx: Tx, agentId: string, by: string): Promise<void> {
+  await place(tx, { agents: [agentId], stacks: null }, `the target was removed by ${by}`);
+  await announce(tx, 'agent', [agentId]);
+}
+
+/** Takes the agent side's locks for one target, then reads the stack again: it may have changed while waiting. */
+async function lockedPair(tx: Tx, context: HandlerContext, request: { stack: string; agent: string }) {
+  const principal = principalOf(context);
+  const owner = ownerOf(principal);
+  const found = await store.findStack(tx, owner, request.stack);
+  const agent = await findAgent(tx, principal, request.agent);
+  await lockAgentSide(tx, agent.id, [found.generator_id]);
+  return { stack: await store.findStack(tx, owner, found.id), agentId: agent.id, agent: agent.name };
+}
+
+/** Takes the stack side's locks and reads the stack after them. */
+export async function lockedStack(tx: Tx, owner: string | null, ref: string, etag: string): Promise<StackRow> {
+  const found = await store.findStack(tx, owner, ref);
+  await lockGenerators(tx, [found.generator_id], 'exclusive');
+  await lockStacks(tx, [found.id]);
+  const row = await store.findStack(tx, owner, found.id);
+  if (row.deleted_at !== null) throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  checkEtag(etag, row.version);
+  return row;
+}
+
+async function reread(tx: Tx, id: string): Promise<StackRow> {
+  const row = await store.stackById(tx, id);
+  if (!row) throw new Error('a stack that was just written is not there');
+  return row;
+}
+
+export async function stackMessage(db: Sql, row: StackRow): Promise<Stack> {
+  const counts = await placementCounts(db, { stackIds: [row.id] });
+  return toMessage(row, counts.get(row.id));
+}
+
+function toMessage(row: StackRow, counts: Counts | undefined): Stack {
+  return create(StackSchema, {
+    id: row.id,
+    name: row.name,
+    generator: row.generator,
+    labels: row.labels,
+    annotations: row.annotations,
+    selector: row.has_selector ? fromSelector(row) : undefined,
+    onDelete: row.on_delete === 'orphan' ? OnDelete.ORPHAN : OnDelete.PRUNE,
+    revision: row.revision ?? 0,
+    currentDeploymentId: row.current_deployment ?? '',
+    targets: row.targets,
+    placements: create(PlacementCountsSchema, counts ?? {}),
+    createTime: timestampFromDate(row.created_at),
+    updateTime: timestampFromDate(row.updated_at),
+    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    etag: row.version,
+  });
+}
+
+const operators = { in: SelectorOperator.IN, not_in: SelectorOperator.NOT_IN, exists: SelectorOperator.EXISTS, does_not_exist: SelectorOperator.DOES_NOT_EXIST } as const;
+
+function toSelector(message: LabelSelector): Selector {
+  const terms = [
+    ...Object.entries(message.matchLabels).map(([key, value]) => ({ key, op: 'in' as const, vals: [value] })),
+    ...message.matchExpressions.map((term) => ({ key: term.key, op: toOperator(term.operator), vals: term.values })),
+  ];
+  return checkSelector(terms, message.matchAll);
+}
+
+function toOperator(operator: SelectorOperator): Operator {
+  const found = (Object.keys(operators) as Operator[]).find((name) => operators[name] === operator);
+  if (!found) throw new Refusal('invalid', 'selector: unknown operator', { field: 'selector.match_expressions.operator' });
+  return found;
+}
+
+function fromSelector(row: StackRow): MessageInitShape<typeof LabelSelectorSchema> {
+  const matchExpressions = row.terms.map((term) => ({ key: term.key, operator: operators[term.op], values: [...term.vals] }));
+  return { matchAll: row.match_all, matchExpressions };
+}

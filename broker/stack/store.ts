@@ -1,0 +1,215 @@
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import { v7 as uuid } from 'uuid';
+import { Refusal } from '../refusal.ts';
+import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
+import { type Operator, parseStackRef, type Selector, type StackRow } from './rules.ts';
+
+export const StackEntity = defineEntity({
+  name: 'Stack',
+  tableName: 'stack',
+  properties: {
+    id: p.uuid().primary(),
+    generatorId: p.uuid().fieldName('generator_id'),
+    name: p.string(),
+    onDelete: p.string().fieldName('on_delete').$type<'prune' | 'orphan'>(),
+    hasSelector: p.boolean().fieldName('has_selector').default(false),
+    matchAll: p.boolean().fieldName('match_all').default(false),
+    deletedAt: p.datetime().fieldName('deleted_at').nullable(),
+  },
+});
+
+const StackTermEntity = defineEntity({
+  name: 'StackSelectorTerm',
+  tableName: 'stack_selector_term',
+  properties: {
+    stackId: p.uuid().primary().fieldName('stack_id'),
+    position: p.integer().primary(),
+    key: p.string(),
+    op: p.string().$type<Operator>(),
+    vals: p.array().columnType('text[]'),
+  },
+});
+
+export const entities = [StackEntity, StackTermEntity];
+
+const columns = `s.id, s.generator_id, g.name as generator, s.name, s.on_delete, s.has_selector, s.match_all, s.current_deployment,
+  d.revision, s.version, s.created_at, s.updated_at, s.deleted_at,
+  array(select label from stack_label where stack_id = s.id order by 1) as labels,
+  coalesce((select jsonb_object_agg(key, value) from stack_annotation where stack_id = s.id), '{}') as annotations,
+  coalesce((select jsonb_agg(jsonb_build_object('key', key, 'op', op, 'vals', vals) order by position)
+    from stack_selector_term where stack_id = s.id), '[]') as terms,
+  array(select a.name from target t join agent a on a.id = t.agent_id where t.stack_id = s.id order by 1) as targets`;
+
+const from = `from stack s join generator g on g.id = s.generator_id left join deployment d on d.id = s.current_deployment`;
+
+/** A deleted stack exists for its readers until its last removal is acknowledged. */
+const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
+
+/**
+ * Finds a stack by "name", "generator/name" or id. `owner` limits it to one generator's; null means all. Somebody else's and a
+ * missing one are the same NOT_FOUND; a bare name that several generators use is FAILED_PRECONDITION with the candidates.
+ */
+export async function findStack(db: Sql, owner: string | null, ref: string): Promise<StackRow> {
+  const parsed = parseStackRef(ref);
+  const [id, generator, name] = 'id' in parsed ? [parsed.id, null, null] : [null, parsed.generator, parsed.name];
+  const rows = await db.sql<StackRow>(
+    `select ${columns} ${from}
+     where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or s.id = $2)
+       and ($3::text is null or g.name = $3) and ($4::text is null or s.name = $4) and ${there}
+     order by s.deleted_at is not null, s.id desc limit 20`,
+    [owner, id, generator, name],
+  );
+  const live = rows.filter((row) => row.deleted_at === null);
+  const [first] = rows;
+  if (!first) throw new Refusal('missing', `stack "${ref}" not found`);
+  if (live.length > 1) {
+    const candidates = live.map((row) => `${row.generator}/${row.name}`).join(', ');
+    throw new Refusal('precondition', `stack "${ref}" is not unique: say one of ${candidates}`, { field: 'stack', reason: 'AMBIGUOUS_NAME' });
+  }
+  return first;
+}
+
+export async function stackById(db: Sql, id: string): Promise<StackRow | undefined> {
+  const [row] = await db.sql<StackRow>(`select ${columns} ${from} where s.id = $1 and ${there}`, [id]);
+  return row;
+}
+
+export interface StackFilter {
+  readonly owner: string | null;
+  readonly generator: string;
+  readonly label: string;
+  readonly showDeleted: boolean;
+  readonly after: readonly string[] | undefined;
+  readonly limit: number;
+}
+
+/** Stacks in order of (generator, name, id), at most `limit`. */
+export async function listStacks(db: Sql, filter: StackFilter): Promise<StackRow[]> {
+  return db.sql<StackRow>(
+    `select ${columns} ${from}
+     where ($1::uuid is null or s.generator_id = $1) and ($2 = '' or g.name = $2)
+       and ($3 = '' or exists (select from stack_label l where l.stack_id = s.id and l.label = $3))
+       and (s.deleted_at is null or ($4 and ${there}))
+       and ($5::text is null or (g.name, s.name, s.id) > ($5, $6, $7::uuid))
+     order by g.name, s.name, s.id limit $8`,
+    [
+      filter.owner,
+      filter.generator,
+      filter.label,
+      filter.showDeleted,
+      filter.after?.[0] ?? null,
+      filter.after?.[1] ?? null,
+      filter.after?.[2] ?? null,
+      filter.limit,
+    ],
+  );
+}
+
+export interface NewStack {
+  readonly generatorId: string;
+  readonly name: string;
+  readonly onDelete: 'prune' | 'orphan';
+  readonly labels: readonly string[];
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly selector: Selector | undefined;
+}
+
+/** Writes a new stack; the generator's exclusive lock must be held. Returns its id. ALREADY_EXISTS when the name is taken. */
+export async function insertStack(tx: Tx, stack: NewStack): Promise<string> {
+  const id = uuid();
+  try {
+    await tx.em.insert(StackEntity, { id, generatorId: stack.generatorId, name: stack.name, onDelete: stack.onDelete });
+  } catch (error) {
+    refuseDuplicate(error, 'stack_name', `stack "${stack.name}" exists`);
+  }
+  await addLabels(tx, id, stack.labels);
+  await setAnnotations(tx, id, stack.annotations);
+  if (stack.selector) await writeSelector(tx, id, stack.selector);
+  return id;
+}
+
+export async function addLabels(tx: Tx, stackId: string, labels: readonly string[]): Promise<void> {
+  await tx.sql('insert into stack_label (stack_id, label) select $1, unnest($2::text[]) on conflict do nothing', [stackId, labels]);
+}
+
+export async function removeLabels(tx: Tx, stackId: string, labels: readonly string[]): Promise<void> {
+  await tx.sql('delete from stack_label where stack_id = $1 and label = any($2)', [stackId, labels]);
+}
+
+export async function setAnnotations(tx: Tx, stackId: string, annotations: Readonly<Record<string, string>>): Promise<void> {
+  await tx.sql(
+    `insert into stack_annotation (stack_id, key, value) select $1, * from unnest($2::text[], $3::text[])
+     on conflict (stack_id, key) do update set value = excluded.value`,
+    [stackId, Object.keys(annotations), Object.values(annotations)],
+  );
+}
+
+export async function removeAnnotations(tx: Tx, stackId: string, keys: readonly string[]): Promise<void> {
+  await tx.sql('delete from stack_annotation where stack_id = $1 and key = any($2)', [stackId, keys]);
+}
+
+/** Replaces the selector; undefined removes it. */
+export async function writeSelector(tx: Tx, stackId: string, selector: Selector | undefined): Promise<void> {
+  await tx.em.nativeDelete(StackTermEntity, { stackId });
+  const terms = (selector?.terms ?? []).map((term, position) => ({ ...term, vals: [...term.vals], stackId, position }));
+  if (terms.length > 0) await tx.em.insertMany(StackTermEntity, terms);
+  await tx.em.nativeUpdate(StackEntity, { id: stackId }, { hasSelector: selector !== undefined, matchAll: selector?.matchAll ?? false });
+}
+
+export async function setOnDelete(tx: Tx, stackId: string, onDelete: 'prune' | 'orphan'): Promise<void> {
+  await tx.em.nativeUpdate(StackEntity, { id: stackId }, { onDelete });
+}
+
+/** Every change of a stack counts its version, which is its etag. */
+export async function touchStack(tx: Tx, stackId: string): Promise<void> {
+  await tx.sql('update stack set version = version + 1, updated_at = now() where id = $1', [stackId]);
+}
+
+export async function markStackDeleted(tx: Tx, stackId: string): Promise<void> {
+  await tx.em.nativeUpdate(StackEntity, { id: stackId }, { deletedAt: new Date() });
+}
+
+/** Whether an agent consents to a generator. Read it after the locks. */
+export async function isRegistered(tx: Tx, agentId: string, generatorId: string): Promise<boolean> {
+  const rows = await tx.sql(
+    `select 1 from registration r join agent a on a.id = r.agent_id
+     where r.agent_id = $1 and r.generator_id = $2 and r.state = 'registered' and a.deleted_at is null`,
+    [agentId, generatorId],
+  );
+  return rows.length > 0;
+}
+
+/** Adds a target; false when it was there. */
+export async function addTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
+  const rows = await tx.sql('insert into target (stack_id, agent_id) values ($1, $2) on conflict do nothing returning 1', [stackId, agentId]);
+  return rows.length > 0;
+}
+
+/** Removes a target; false when there was none. */
+export async function removeTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
+  const rows = await tx.sql('delete from target where stack_id = $1 and agent_id = $2 returning 1', [stackId, agentId]);
+  return rows.length > 0;
+}
+
+/** Id of a live generator by name; NOT_FOUND otherwise. */
+export async function generatorByName(db: Sql, name: string): Promise<string> {
+  const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
+  if (!row) throw new Refusal('missing', `generator "${name}" not found`, { field: 'generator' });
+  return row.id;
+}
+
+/** Whether a generator is live. Read it after the locks. */
+export async function generatorLives(tx: Tx, id: string): Promise<boolean> {
+  return (await tx.sql('select 1 from generator where id = $1 and deleted_at is null', [id])).length > 0;
+}
+
+/** Removes, for good, stacks that are deleted and no longer placed anywhere. Returns how many. */
+export async function purgeStacks(tx: Tx): Promise<number> {
+  const rows = await tx.sql(
+    `delete from stack s where s.id in (
+       select id from stack where deleted_at < now() - interval '1 minute'
+         and not exists (select from placement p where p.stack_id = stack.id)
+       order by id limit 500 for update skip locked) returning 1`,
+  );
+  return rows.length;
+}

@@ -1,0 +1,66 @@
+import { v7 as uuid } from 'uuid';
+import { announce } from './feed.ts';
+import type { Database, Tx } from './orm.ts';
+
+/** Name of the generator that owns what admins deploy; every agent is registered with it. */
+export const systemGenerator = 'system';
+
+interface Identity {
+  readonly systemIdentifier: string;
+  readonly timeline: string;
+}
+
+/**
+ * Makes the installation's rows on the first start; later, starts a new epoch when the database is another one than at the last
+ * look (another system identifier or timeline: a restored backup, a promoted standby). Returns the epoch.
+ */
+export async function checkInstallation(db: Database): Promise<bigint> {
+  return db.transact(async (tx) => {
+    await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr installation ' || current_schema(), 0))`);
+    const now = await identity(tx);
+    const [row] = await tx.sql<{ epoch: string; system_identifier: string; timeline: string }>('select * from installation');
+    if (!row) {
+      await tx.sql(`insert into installation (id, epoch, system_identifier, timeline, reason) values (1, 1, $1, $2, 'first start')`, [
+        now.systemIdentifier,
+        now.timeline,
+      ]);
+      await tx.sql(`insert into generator (id, name, description, system) values ($1, $2, 'Stacks of the administrators', true)`, [
+        uuid(),
+        systemGenerator,
+      ]);
+      return 1n;
+    }
+    if (row.system_identifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);
+    return beginEpoch(tx, 'the database is another one than before', 0n);
+  });
+}
+
+/**
+ * Starts a new epoch: after it, every agent's first pull is a full one, removals that exist now are held until they are confirmed,
+ * and later orders are above \`floor\`, the highest that any agent has presented.
+ */
+export async function beginEpoch(tx: Tx, reason: string, floor: bigint): Promise<bigint> {
+  const now = await identity(tx);
+  const [row] = await tx.sql<{ epoch: string }>(
+    `update installation set epoch = epoch + 1, system_identifier = $1, timeline = $2, reason = $3, started_at = now() returning epoch`,
+    [now.systemIdentifier, now.timeline, reason],
+  );
+  await tx.sql(`select setval('order_seq', greatest((select last_value from order_seq), $1::bigint) + 1)`, [floor]);
+  await tx.sql(`update placement set held = true, updated_at = now() where state = 'removing'`);
+  await announce(tx, 'epoch', [uuid()]);
+  return BigInt(row?.epoch ?? 0);
+}
+
+/** The highest order given out so far. */
+export async function highestOrder(tx: Tx): Promise<bigint> {
+  const [row] = await tx.sql<{ last_value: string }>('select last_value from order_seq');
+  return BigInt(row?.last_value ?? 0);
+}
+
+async function identity(tx: Tx): Promise<Identity> {
+  const [row] = await tx.sql<{ system_identifier: string; timeline: string }>(
+    `select (select system_identifier from pg_control_system())::text as system_identifier,
+            (select timeline_id from pg_control_checkpoint())::text as timeline`,
+  );
+  return { systemIdentifier: row?.system_identifier ?? '', timeline: row?.timeline ?? '0' };
+}

@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Migrator } from '@mikro-orm/migrations';
+import { type AnyEntity, type EntityClass, type EntitySchema, IsolationLevel, MikroORM, type SqlEntityManager } from '@mikro-orm/postgresql';
+import { CompiledQuery, type Kysely } from 'kysely';
+import pg from 'pg';
+import { Refusal } from '../refusal.ts';
+import { Migration1Foundation } from './migration-1.ts';
+
+export interface Sql {
+  /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
+  sql<R = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<R[]>;
+}
+
+/** One transaction: the entity manager for single rows, and SQL for sets. */
+export interface Tx extends Sql {
+  readonly em: SqlEntityManager;
+}
+
+/** The database; its own `sql` runs outside any transaction. */
+export interface Database extends Sql {
+  /**
+   * Runs `work` in one READ COMMITTED transaction; serialisation failures and deadlocks run it again from the start, up to
+   * 5 times with jitter, so it must not have effects of its own. The entity manager is flushed before the commit.
+   */
+  transact<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Runs one prepared statement outside any transaction, on the primary. `name` identifies the text for good. */
+  read<R = Record<string, unknown>>(name: string, text: string, params?: readonly unknown[]): Promise<R[]>;
+  /** A connection of its own, for LISTEN and session locks. The caller ends it. */
+  connect(): Promise<pg.Client>;
+  readonly schema: string;
+  migrate(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Default "brokkr". Made when missing. */
+  readonly schema?: string;
+  readonly entities: readonly (EntitySchema | EntityClass<AnyEntity>)[];
+  /** Connections in all, at least 4; default 20. */
+  readonly connections?: number;
+}
+
+const statementTimeoutMs = 30_000;
+const retryable = new Set(['40001', '40P01']);
+
+/** Opens the pools. Connects once, so that an unreachable database is told at once; the schema is made if missing. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const schema = options.schema ?? 'brokkr';
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) throw new Error(`database schema "${schema}" is not a plain lower-case name`);
+  const session = `-c search_path=${schema} -c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=60000`;
+  const connect = async () => {
+    const client = new pg.Client({ connectionString: options.url, options: session, connectionTimeoutMillis: 5_000, keepAlive: true });
+    client.on('error', () => {}); // an idle connection that breaks is noticed by its owner's next query
+    await client.connect();
+    return client;
+  };
+  const first = await connect();
+  try {
+    await first.query(`create schema if not exists ${schema}`);
+  } finally {
+    await first.end();
+  }
+  const connections = Math.max(options.connections ?? 20, 4);
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    options: session,
+    max: Math.floor(connections / 2),
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  });
+  pool.on('error', () => {});
+  const orm = await MikroORM.init({
+    clientUrl: options.url,
+    entities: [...options.entities],
+    extensions: [Migrator],
+    schema,
+    debug: false,
+    // Entities describe what the migrations made; they never make anything.
+    discovery: { warnWhenNoEntities: false },
+    pool: { min: 0, max: Math.ceil(connections / 2) },
+    driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true },
+    migrations: { migrationsList: [{ name: '1-foundation', class: Migration1Foundation }], tableName: 'migration', transactional: true, snapshot: false },
+  });
+  return {
+    schema,
+    connect,
+    transact: (work) => transact(orm, work),
+    async read<R>(name: string, text: string, params: readonly unknown[] = []) {
+      const result = await pool.query({ name, text, values: [...params] });
+      return result.rows as R[];
+    },
+    async sql<R>(text: string, params: readonly unknown[] = []) {
+      const result = await pool.query(text, [...params]);
+      return result.rows as R[];
+    },
+    migrate: () => migrate(orm, connect),
+    async close() {
+      await Promise.allSettled([orm.close(true), pool.end()]);
+    },
+  };
+}
+
+async function transact<T>(orm: MikroORM, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await orm.em.fork().transactional(
+        async (em) => {
+          const connection = em.getTransactionContext<Kysely<unknown>>();
+          if (!connection) throw new Error('no transaction');
+          return work({
+            em: em as SqlEntityManager,
+            async sql<R>(text: string, params: readonly unknown[] = []) {
+              const result = await connection.executeQuery(CompiledQuery.raw(text, [...params]));
+              return result.rows as R[];
+            },
+          });
+        },
+        { isolationLevel: IsolationLevel.READ_COMMITTED },
+      );
+    } catch (error) {
+      if (!retryable.has(sqlState(error) ?? '') || attempt > 5) throw error;
+      await sleep(Math.random() * 20 * 2 ** attempt);
+    }
+  }
+}
+
+/** The SQLSTATE of a database error, through MikroORM's wrapping; undefined for others. */
+export function sqlState(error: unknown): string | undefined {
+  for (let current = error; current instanceof Error; current = current.cause as unknown) {
+    const code = (current as { code?: unknown }).code;
+    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return code;
+  }
+  return undefined;
+}
+
+/** The constraint or index that a statement violated; undefined for other errors. */
+export function violatedConstraint(error: unknown): string | undefined {
+  for (let current = error; current instanceof Error; current = current.cause as unknown) {
+    const constraint = (current as { constraint?: unknown }).constraint;
+    if (typeof constraint === 'string') return constraint;
+  }
+  return undefined;
+}
+
+/** Turns a unique violation of `index` into a refusal; passes everything else on. */
+export function refuseDuplicate(error: unknown, index: string, message: string): never {
+  if (sqlState(error) === '23505' && violatedConstraint(error) === index) {
+    throw new Refusal('exists', message, { reason: 'NAME_TAKEN', cause: error });
+  }
+  throw error;
+}
+
+/** Brokers that start together migrate one after the other. */
+async function migrate(orm: MikroORM, connect: () => Promise<pg.Client>): Promise<void> {
+  const client = await connect();
+  try {
+    await client.query('set statement_timeout = 0');
+    await client.query(`select pg_advisory_lock(hashtextextended('brokkr migrate ' || current_schema(), 0))`);
+    await orm.migrator.up();
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+
+/** One stack of an agent's target state. */
+export interface Entry {
+  readonly stackId: string;
+  readonly stack: string;
+  readonly generator: string;
+  readonly deploymentId: string;
+  readonly revision: number;
+  readonly order: bigint;
+  readonly state: 'active' | 'removing';
+  readonly generation: bigint;
+  readonly checksum: Buffer;
+  readonly size: number;
+  readonly onDelete: 'prune' | 'orphan';
+  readonly held: boolean;
+  readonly confirmed: boolean;
+  readonly kinds: readonly string[];
+  readonly reason: string;
+}
+
+/** Everything an agent is told, as one read of the database saw it. */
+export interface TargetState {
+  readonly agentId: string;
+  readonly epoch: bigint;
+  readonly incarnation: bigint;
+  readonly paused: boolean;
+  readonly digest: Buffer;
+  /** In order of stack id; empty while the agent is paused. */
+  readonly entries: readonly Entry[];
+}
+
+const stateNumbers = { active: 1, removing: 2 } as const;
+const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
+
+/**
+ * SHA-256 over the epoch, the paused flag and every entry: equal digests mean that the agent is told the same. The agent computes
+ * it from what it received and acts on nothing while the two differ, so the text is part of the contract.
+ */
+export function digestOf(state: { epoch: bigint; paused: boolean; entries: readonly Entry[] }): Buffer {
+  const hash = createHash('sha256');
+  hash.update(`epoch=${state.epoch};paused=${state.paused ? 1 : 0}\n`);
+  for (const entry of state.entries) {
+    const fields = [
+      entry.stackId,
+      entry.stack,
+      entry.generator,
+      entry.deploymentId,
+      entry.revision,
+      entry.order,
+      stateNumbers[entry.state],
+      entry.generation,
+      entry.checksum.toString('hex'),
+      entry.size,
+      onDeleteNumbers[entry.onDelete],
+      entry.held ? 1 : 0,
+      entry.confirmed ? 1 : 0,
+      entry.kinds.join(','),
+      entry.reason,
+    ];
+    hash.update(`${fields.join('|')}\n`);
+  }
+  return hash.digest();
+}
+
+/** What a page may hold: entries, and manifests while they fit. */
+const pageBytes = 1 << 20;
+const entryBytes = 400;
+const entriesInPage = 1_500;
+
+export interface PagePlan {
+  readonly entries: readonly Entry[];
+  /** Checksums, in hex, of manifests to send with this page. */
+  readonly inline: readonly string[];
+  /** Index of the next page's first entry; undefined on the last page. */
+  readonly next: number | undefined;
+}
+
+/** Plans the page that begins at an entry: at most 1 MiB with the manifests that the agent does not hold. */
+export function planPage(entries: readonly Entry[], start: number, have: ReadonlySet<string>): PagePlan {
+  const page = entries.slice(start, start + entriesInPage);
+  const inline = new Set<string>();
+  let room = pageBytes - page.length * entryBytes;
+  for (const entry of page) {
+    const checksum = entry.checksum.toString('hex');
+    if (entry.state !== 'active' || inline.has(checksum) || have.has(checksum) || entry.size > room) continue;
+    inline.add(checksum);
+    room -= entry.size;
+  }
+  const next = start + page.length;
+  return { entries: page, inline: [...inline], next: next < entries.length ? next : undefined };
+}
+
+/** A page token is bound to the digest: pages of two states never mix. */
+export function makePageToken(digest: Uint8Array, next: number | undefined): string {
+  return next === undefined ? '' : `${Buffer.from(digest).toString('hex')}.${next}`;
+}
+
+/** Where a token points in this state; undefined when it is for another state, or none at all. */
+export function readPageToken(token: string, digest: Uint8Array): number | undefined {
+  const match = /^([0-9a-f]{64})\.([0-9]{1,6})$/.exec(token);
+  return match && match[1] === Buffer.from(digest).toString('hex') ? Number(match[2]) : undefined;
+}

@@ -1,0 +1,105 @@
+import { create } from '@bufbuild/protobuf';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
+import { SessionHint, type SessionRequest, type SessionResponse, SessionResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { requireIncarnation } from '../agent/rules.ts';
+import type { Deps } from '../deps.ts';
+import { Refusal } from '../refusal.ts';
+import { principalOf } from '../rpc/principal.ts';
+import type { TargetStates } from './cache.ts';
+
+const keepaliveMs = 20_000;
+/** A peer that sent nothing for this long is gone; agents send heartbeats at least every 30 s. */
+const silentMs = 120_000;
+
+/**
+ * Session: hints down, heartbeats up. Hints are coalesced (a slow reader holds at most one of each), so a stream's queue is bounded.
+ * `closing` aborts when the broker goes away.
+ */
+export function sessionMethods(
+  deps: Deps & { targets: TargetStates; heartbeat: (agentId: string, incarnation: bigint) => void; closing: AbortSignal },
+): Pick<ServiceImpl<typeof AgentService>, 'session'> {
+  return {
+    async *session(requests, context) {
+      const principal = principalOf(context);
+      const agentId = principal.ownerId;
+      const incoming = requests[Symbol.asyncIterator]();
+      const first = await incoming.next();
+      const hello = first.done ? undefined : first.value.message;
+      if (hello?.case !== 'hello') throw new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
+      const { incarnation } = hello.value;
+      const state = await deps.targets.current(agentId);
+      requireIncarnation(state?.incarnation ?? 0n, incarnation);
+      let digest = state?.digest;
+      const pending = new Set<SessionHint>([SessionHint.READY]);
+      let wake = Promise.withResolvers<void>();
+      let lastHeardAt = Date.now();
+      const hint = (value: SessionHint) => {
+        pending.add(value);
+        wake.resolve();
+      };
+      const stop = deps.targets.watch(agentId, (now) => {
+        if (!now) return hint(SessionHint.KEY_REVOKED);
+        if (now.incarnation !== incarnation) return hint(SessionHint.FENCED);
+        if (digest && now.digest.equals(digest)) return;
+        digest = now.digest;
+        hint(SessionHint.TARGET_STATE_CHANGED);
+      });
+      const revoked = () => hint(SessionHint.KEY_REVOKED);
+      const leaving = () => hint(SessionHint.GOING_AWAY);
+      principal.signal?.addEventListener('abort', revoked, { once: true });
+      deps.closing.addEventListener('abort', leaving, { once: true });
+      if (principal.signal?.aborted) revoked();
+      if (deps.closing.aborted) leaving();
+      const ended = () => wake.resolve();
+      context.signal.addEventListener('abort', ended, { once: true });
+      const keepalive = setInterval(() => hint(SessionHint.KEEPALIVE), keepaliveMs);
+      const heard = () => {
+        lastHeardAt = Date.now();
+        deps.heartbeat(agentId, incarnation);
+      };
+      heard();
+      const reading = read(incoming, heard).finally(ended);
+      let peerEnded = false;
+      void reading.then(() => {
+        peerEnded = true;
+      });
+      try {
+        while (!context.signal.aborted && Date.now() - lastHeardAt < silentMs) {
+          for (const value of [...pending]) {
+            pending.delete(value);
+            yield answer(value);
+            if (isLast(value)) return;
+          }
+          if (pending.size > 0) continue;
+          if (peerEnded) return;
+          await wake.promise;
+          wake = Promise.withResolvers<void>();
+        }
+      } finally {
+        clearInterval(keepalive);
+        stop();
+        principal.signal?.removeEventListener('abort', revoked);
+        deps.closing.removeEventListener('abort', leaving);
+        context.signal.removeEventListener('abort', ended);
+      }
+    },
+  };
+}
+
+/** Reads until the agent ends its side or the stream breaks; everything after the hello is a heartbeat. */
+async function read(incoming: AsyncIterator<SessionRequest>, heard: () => void): Promise<void> {
+  try {
+    for (let next = await incoming.next(); !next.done; next = await incoming.next()) heard();
+  } catch {
+    // the stream broke: the caller's signal says so
+  }
+}
+
+function isLast(value: SessionHint): boolean {
+  return value === SessionHint.KEY_REVOKED || value === SessionHint.GOING_AWAY || value === SessionHint.FENCED;
+}
+
+function answer(hint: SessionHint): SessionResponse {
+  return create(SessionResponseSchema, { hint });
+}
