@@ -36,7 +36,7 @@ const lives = (pid: number) => runsOn(pid, join(dataDir, 'data'));
 async function startElsewhere(): Promise<{ parent: ChildProcess; pid: number }> {
   const script = `import { startPostgres } from ${JSON.stringify(import.meta.resolve('./postgres.ts'))};
     const { pid } = await startPostgres({ dataDir: ${JSON.stringify(dataDir)}, fsync: false });
-    console.log(pid);`;
+    console.log(String(pid));`;
   const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
