@@ -2,12 +2,11 @@ import type { Core } from './core.ts';
 import { timestamp } from './core.ts';
 import { type Kind, namesOf } from './kinds.ts';
 import { at, isObject, type Json, type KubeObject, listAt, objectAt, textAt } from './object.ts';
-import { dropFinalizer, removeObject } from './remove.ts';
+import { DEFINITION_FINALIZER, dropFinalizer, removeObject } from './remove.ts';
 import { schemaShape } from './shape.ts';
 import { writeStatus } from './write.ts';
 
 const RESOURCE = 'apiextensions.k8s.io/customresourcedefinitions';
-const FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 const ESTABLISH_MS = 20;
 
 /** Serves custom resources some moments after their definition, and ends their instances with it. */
@@ -20,11 +19,7 @@ export function runCustomResources(core: Core): void {
     if (!found || found.metadata.deletionTimestamp) return;
     serve(core, found);
     served.add(name);
-    const finalizers = [...new Set([...(found.metadata.finalizers ?? []), FINALIZER])];
-    const stored = isEstablished(found)
-      ? found
-      : store.put(RESOURCE, { ...found, metadata: { ...found.metadata, finalizers } });
-    writeStatus(core, kind, stored, statusOf(stored));
+    writeStatus(core, kind, found, statusOf(found));
   };
   const endInstances = (name: string) => {
     const found = store.get(RESOURCE, undefined, name);
@@ -33,7 +28,8 @@ export function runCustomResources(core: Core): void {
     if (instances)
       for (const { metadata } of store.list(instances.resource))
         removeObject(core, instances, metadata.namespace, metadata.name, { body: { propagationPolicy: 'Background' } });
-    if (!instances || store.list(instances.resource).length === 0) dropFinalizer(core, kind, found, FINALIZER);
+    if (!instances || store.list(instances.resource).length === 0)
+      dropFinalizer(core, kind, found, DEFINITION_FINALIZER);
   };
   store.subscribe(({ resource, object, previous, deleted }) => {
     const { name, deletionTimestamp } = object.metadata;

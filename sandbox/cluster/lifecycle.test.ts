@@ -8,9 +8,10 @@ const cluster = await startSimulatedCluster({ readyDelayMs: 5 });
 async function call(method: string, path: string, body?: JsonObject, contentType = 'application/json') {
   const headers = { 'content-type': contentType, 'user-agent': 'tester/1' };
   const response = await fetch(cluster.url + path, { method, headers, body: body && JSON.stringify(body) });
+  const text = await response.text();
   return {
     code: response.status,
-    body: (await response.json()) as KubeObject & { items: KubeObject[]; message: string },
+    body: JSON.parse(text.startsWith('{') ? text : '{}') as KubeObject & { items: KubeObject[]; message: string },
   };
 }
 

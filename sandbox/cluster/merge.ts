@@ -12,7 +12,7 @@ export function mergeApplied(live: JsonObject, applied: JsonObject, shape: Shape
  * the paths that this apply or any other owner holds.
  */
 export function pruneApplied(object: JsonObject, last: Iterable<string>, kept: Iterable<string>): JsonObject {
-  const keptPaths = withParents(kept);
+  const keptPaths = withParents(kept).add('f:metadata');
   const doomed = new Set<string>();
   for (const path of last) {
     if (keptPaths.has(path)) continue;

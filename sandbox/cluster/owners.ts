@@ -98,7 +98,7 @@ function conflictMessage(found: { owner: string; field: string }[]): string {
   return `Apply failed with ${found.length} conflicts: ${lines.join('\n')}`;
 }
 
-function showOwner({ manager, operation, subresource, apiVersion, time }: Owner): string {
+function showOwner({ manager, operation, subresource, apiVersion }: Owner): string {
   const name = JSON.stringify(manager) + (subresource ? ` with subresource ${JSON.stringify(subresource)}` : '');
-  return operation === 'Update' ? `${name} using ${apiVersion} at ${time}` : name;
+  return operation === 'Update' ? `${name} using ${apiVersion}` : name;
 }

@@ -1,8 +1,13 @@
 import { type Core, timestamp } from './core.ts';
 import type { Kind } from './kinds.ts';
 import { type JsonObject, type KubeObject, textAt } from './object.ts';
-import { conflict, notFound } from './status.ts';
+import { notFound, StatusError } from './status.ts';
 import { isHeld, writeStatus } from './write.ts';
+
+const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
+
+/** Holds a definition that is being deleted until its instances are gone. */
+export const DEFINITION_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
 export interface RemoveOptions {
   readonly dryRun?: boolean;
@@ -25,6 +30,8 @@ export function removeObject(
   const policy = textAt(body, 'propagationPolicy') ?? defaultPolicy(kind);
   const extra = policy === 'Foreground' ? 'foregroundDeletion' : policy === 'Orphan' ? 'orphan' : undefined;
   const finalizers = [...(live.metadata.finalizers ?? [])];
+  if (kind.resource === DEFINITIONS && !finalizers.includes(DEFINITION_FINALIZER))
+    finalizers.push(DEFINITION_FINALIZER);
   if (extra && !finalizers.includes(extra)) finalizers.push(extra);
   const held = finalizers.length > 0 ? { ...live, metadata: { ...live.metadata, finalizers } } : live;
   if (!isHeld(held)) return { object: core.store.remove(kind.resource, live), gone: true };
@@ -52,20 +59,17 @@ export function dropFinalizer(core: Core, kind: Kind, object: KubeObject, finali
 }
 
 function checkPreconditions(kind: Kind, { metadata }: KubeObject, body: JsonObject): void {
-  const uid = textAt(body, 'preconditions.uid');
-  if (uid && uid !== metadata.uid)
-    throw conflict(
-      kind,
-      metadata.name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`,
+  const refuse = (what: string, wanted: string, found: string | undefined, then: string) =>
+    new StatusError(
+      409,
+      `Operation cannot be fulfilled on ${kind.kind} "${metadata.name}": the ${what} in the precondition (${wanted}) does not match the ${what} in record (${found}). The object might have been ${then}`,
+      { details: { name: metadata.name, kind: kind.kind } },
     );
+  const uid = textAt(body, 'preconditions.uid');
+  if (uid && uid !== metadata.uid) throw refuse('UID', uid, metadata.uid, 'deleted and then recreated');
   const version = textAt(body, 'preconditions.resourceVersion');
   if (version && version !== metadata.resourceVersion)
-    throw conflict(
-      kind,
-      metadata.name,
-      `Precondition failed: ResourceVersion in precondition: ${version}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
-    );
+    throw refuse('ResourceVersion', version, metadata.resourceVersion, 'modified');
 }
 
 /** Jobs leave their pods behind unless told otherwise. */

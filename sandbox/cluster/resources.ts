@@ -172,7 +172,7 @@ function isDryRun(query: URLSearchParams): boolean {
     if (value !== 'All')
       throw new StatusError(
         422,
-        ` "" is invalid: dryRun: Unsupported value: ${JSON.stringify(values)}: supported values: "All"`,
+        `PatchOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ${JSON.stringify(values)}: supported values: "All"`,
       );
   return values.length > 0;
 }

@@ -41,7 +41,7 @@ function scaleOf(live: KubeObject): KubeObject {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: numberAt(live, 'spec.replicas') ?? 1 },
+    spec: numberAt(live, 'spec.replicas') === 0 ? {} : { replicas: numberAt(live, 'spec.replicas') ?? 1 },
     status: {
       replicas: numberAt(live, 'status.replicas') ?? 0,
       selector: labels.map(([key, value]) => `${key}=${value}`).join(','),

@@ -7,7 +7,7 @@ import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
 import { answerResource, selectorOf } from './resources.ts';
 import { checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
-import { notFound, StatusError, unknownResource } from './status.ts';
+import { notFound, StatusError } from './status.ts';
 import { parseTarget } from './target.ts';
 import { streamWatch } from './watch.ts';
 
@@ -56,7 +56,7 @@ async function respond(
   if (path === REVIEW && method === 'POST')
     return end(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));
   const target = parseTarget(core, path);
-  if (!target) throw unknownResource();
+  if (!target) return end(response, 404, '404 page not found\n', 'text/plain; charset=utf-8');
   const watch = query.get('watch') === 'true' || query.get('watch') === '1';
   checkRights(rights, target, verbOf(method, target.name, watch));
   if (watch && method === 'GET' && !target.name) {

@@ -33,7 +33,8 @@ export class StatusError extends Error {
     super(message);
     this.code = code;
     const { reason = reasons[code] ?? 'Unknown', details } = more;
-    this.status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, details, code };
+    const failure = { status: 'Failure', message, reason: reason || undefined, details, code };
+    this.status = { kind: 'Status', apiVersion: 'v1', metadata: {}, ...failure };
   }
 }
 

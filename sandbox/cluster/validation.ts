@@ -1,6 +1,16 @@
 import type { Kind } from './kinds.ts';
-import { at, equal, isObject, type Json, type KubeObject, listAt, objectAt, textAt } from './object.ts';
-import { badRequest, type Cause, invalid } from './status.ts';
+import {
+  at,
+  equal,
+  isObject,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  objectAt,
+  textAt,
+} from './object.ts';
+import { badRequest, type Cause, invalid, StatusError } from './status.ts';
 
 const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
@@ -24,6 +34,38 @@ export function validate(kind: Kind, object: KubeObject, live: KubeObject | unde
 export function validateSchema(kind: Kind, object: KubeObject, schema: Json): void {
   const causes = [...schemaCauses(schema, { ...object, metadata: undefined }, '')];
   if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
+}
+
+/** An apply of wrong types fails before validation, as an error of the server. */
+export function checkTyped(kind: Kind, object: JsonObject, schema: Json): void {
+  const fail = (path: string, expected: string, value: Json) => {
+    const found = typeof value === 'string' ? 'string' : `&value.valueUnstructured{Value:${JSON.stringify(value)}}`;
+    const place = `${textAt(object, 'metadata.namespace') ?? ''}/${textAt(object, 'metadata.name')}`;
+    const what = `(${place}; ${gvkText(kind.apiVersion, kind.kind)})`;
+    const message = `failed to create typed patch object ${what}: .${path}: expected ${expected}, got ${found}`;
+    throw new StatusError(500, message, { reason: '' });
+  };
+  if (!kind.custom && (kind.kind === 'ConfigMap' || kind.kind === 'Secret'))
+    for (const field of ['data', 'stringData'])
+      for (const [name, value] of Object.entries(objectAt(object, field)))
+        if (typeof value !== 'string' && value !== null) fail(`${field}.${name}`, 'string', value);
+  for (const { reason, field = '', message } of schemaCauses(schema, { ...object, metadata: undefined }, ''))
+    if (reason === 'FieldValueTypeInvalid') {
+      const [, type = ''] = /must be of type (\w+)/.exec(message) ?? [];
+      fail(field, typeWords[type] ?? type, at(object, field));
+    }
+}
+
+const typeWords: { readonly [type: string]: string } = {
+  integer: 'numeric (int or float)',
+  number: 'numeric (int or float)',
+  object: 'map',
+  array: 'list',
+};
+
+/** As Go prints a kind: `apps/v1, Kind=Deployment`. */
+export function gvkText(apiVersion: string, kind: string): string {
+  return `${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`;
 }
 
 /** What the real server cannot decode at all. */
@@ -72,6 +114,8 @@ const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause>
       textAt(object, 'spec.clusterIP') !== 'None'
     )
       yield required('spec.ports', '');
+    for (const [n, port] of listAt(object, 'spec.ports').entries())
+      if (listAt(object, 'spec.ports').length > 1 && !textAt(port, 'name')) yield required(`spec.ports[${n}].name`, '');
   },
   *CustomResourceDefinition(object) {
     const expected = `${textAt(object, 'spec.names.plural')}.${textAt(object, 'spec.group')}`;
@@ -84,7 +128,7 @@ function* workload(object: KubeObject): Iterable<Cause> {
   if (!isObject(at(object, 'spec.selector'))) yield required('spec.selector', '');
   const labels = objectAt(object, 'spec.template.metadata.labels');
   const wanted = objectAt(object, 'spec.selector.matchLabels');
-  if (Object.entries(wanted).some(([key, value]) => labels[key] !== value))
+  if (!isObject(at(object, 'spec.selector')) || Object.entries(wanted).some(([key, value]) => labels[key] !== value))
     yield bad('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
   yield* containers(object, 'spec.template.spec');
 }
@@ -92,9 +136,18 @@ function* workload(object: KubeObject): Iterable<Cause> {
 function* containers(object: KubeObject, path: string): Iterable<Cause> {
   const list = listAt(object, `${path}.containers`);
   if (list.length === 0) yield required(`${path}.containers`, '');
+  const claims = listAt(object, 'spec.volumeClaimTemplates').map((claim) => textAt(claim, 'metadata.name'));
+  const volumes = new Set([...listAt(object, `${path}.volumes`).map((volume) => textAt(volume, 'name')), ...claims]);
   for (const [n, container] of list.entries()) {
     if (!textAt(container, 'name')) yield required(`${path}.containers[${n}].name`, '');
     if (!textAt(container, 'image')) yield required(`${path}.containers[${n}].image`, '');
+    for (const [m, mount] of listAt(container, 'volumeMounts').entries())
+      if (!volumes.has(textAt(mount, 'name')))
+        yield cause(
+          'FieldValueNotFound',
+          `${path}.containers[${n}].volumeMounts[${m}].name`,
+          `Not found: ${JSON.stringify(textAt(mount, 'name'))}`,
+        );
   }
 }
 
@@ -103,6 +156,9 @@ function* immutableCauses(kind: Kind, object: KubeObject, live: KubeObject): Ite
   for (const field of fixed)
     if (at(live, field) !== undefined && !equal(at(object, field), at(live, field)))
       yield bad(field, at(object, field), 'field is immutable');
+  const [address, old] = [textAt(object, 'spec.clusterIP'), textAt(live, 'spec.clusterIP')];
+  if (kind.kind === 'Service' && old && address !== old && textAt(object, 'spec.type') !== 'ExternalName')
+    yield bad('spec.clusterIPs[0]', [address], 'may not change once set');
   if (live.immutable !== true) return;
   if (object.immutable !== true) yield denied('immutable', 'field is immutable when `immutable` is set');
   for (const field of ['data', 'binaryData'])
@@ -115,7 +171,6 @@ const immutableFields: { readonly [kind: string]: readonly string[] } = {
   DaemonSet: ['spec.selector'],
   ReplicaSet: ['spec.selector'],
   Job: ['spec.template', 'spec.selector', 'spec.completionMode'],
-  Service: ['spec.clusterIP'],
   Secret: ['type'],
   RoleBinding: ['roleRef'],
   ClusterRoleBinding: ['roleRef'],

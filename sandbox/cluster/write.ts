@@ -16,8 +16,8 @@ import {
 } from './object.ts';
 import { compare, conflictWith, losing, type Owner, readOwners, sameOwner, writeOwners } from './owners.ts';
 import { assignServiceAddress } from './service.ts';
-import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, stale } from './status.ts';
-import { checkDecodable, validate, validateSchema } from './validation.ts';
+import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, StatusError, stale } from './status.ts';
+import { checkDecodable, checkTyped, gvkText, validate, validateSchema } from './validation.ts';
 
 export interface WriteOptions {
   readonly manager: string;
@@ -58,7 +58,7 @@ export function updateObject(
       {
         reason: 'FieldValueInvalid',
         field: 'metadata.resourceVersion',
-        message: 'Invalid value: 0x0: must be specified for an update',
+        message: 'Invalid value: 0: must be specified for an update',
       },
     ]);
   return replace(core, kind, live, object, options);
@@ -88,11 +88,16 @@ export function applyObject(
   options: WriteOptions,
 ): { object: KubeObject; created: boolean } {
   if (!options.manager)
-    throw badRequest(
+    throw new StatusError(
+      422,
       'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
     );
   if (at(body, 'metadata.managedFields')) throw badRequest('metadata.managedFields must be nil');
-  const given = { ...body, metadata: { ...(isObject(body.metadata) ? body.metadata : {}), name } };
+  const given = { ...body, metadata: { name, ...(isObject(body.metadata) ? body.metadata : {}) } };
+  const { apiVersion = kind.apiVersion, kind: kindName = kind.kind } = body;
+  if (apiVersion !== kind.apiVersion || kindName !== kind.kind)
+    throw badRequest(`invalid object type: ${gvkText(String(apiVersion), String(kindName))}`);
+  checkTyped(kind, given, core.schemas.get(`${kind.apiVersion}/${kind.plural}`));
   const applied = stripStatus(kind, decode(kind, given, namespace, name), options);
   const live = core.store.get(kind.resource, namespace, name);
   const mine = {
@@ -114,6 +119,7 @@ export function applyObject(
     const object = finish(core, kind, undefined, applied, [{ ...mine, time: timestamp(), fields }], options);
     return { object, created: true };
   }
+  if (applied.metadata.uid) checkUid(kind, live, applied.metadata);
   checkPreconditions(kind, live, applied.metadata);
   const owners = readOwners(live.metadata.managedFields);
   const last = owners.find((owner) => sameOwner(owner, mine));
@@ -228,6 +234,13 @@ function decode(kind: Kind, body: JsonObject, namespace: string | undefined, nam
   if (namespace) metadata.namespace = namespace;
   else delete metadata.namespace;
   return withoutNulls({ ...body, apiVersion, kind: kind.kind, metadata }) as KubeObject;
+}
+
+/** A patch cannot name another object's uid. */
+function checkUid(kind: Kind, live: KubeObject, { uid, name }: Metadata): void {
+  const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
+  if (uid !== live.metadata.uid)
+    throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.uid' }]);
 }
 
 function checkPreconditions(kind: Kind, live: KubeObject, { uid, resourceVersion, name }: Metadata): void {
