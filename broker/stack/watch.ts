@@ -34,7 +34,8 @@ export function watchMethods({ db, feed, closing }: Deps & { closing: AbortSigna
         wake.resolve();
       };
       const unsubscribe = feed.subscribe({
-        changed: touch,
+        // An agent's change (a label, an acknowledgement) may concern any stack.
+        changed: (changes) => changes.some((change) => change.kind === 'agent' || change.ref === stack.id) && touch(),
         reset: touch,
         reported: (ids) => (ids === '*' || ids.includes(stack.id)) && touch(),
       });

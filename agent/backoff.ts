@@ -1,0 +1,24 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Backoff {
+  readonly baseMs: number;
+  readonly maxMs: number;
+}
+
+/** Full jitter: anywhere between nothing and an exponentially growing limit, so that many agents do not come back at once. */
+export function jittered({ baseMs, maxMs }: Backoff, attempt: number): number {
+  return Math.random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt, 30));
+}
+
+/** Waits; rejects as soon as the signal aborts. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(Math.max(0, ms), undefined, { signal });
+}
+
+/** Waits until the time is over, the signal aborts or `wake` settles; never rejects. */
+export async function pause(ms: number, signal: AbortSignal, wake?: Promise<void>): Promise<void> {
+  const end = new AbortController();
+  const timer = delay(Math.max(0, ms), undefined, { signal: AbortSignal.any([signal, end.signal]) }).catch(() => {});
+  await Promise.race(wake ? [timer, wake] : [timer]);
+  end.abort();
+}

@@ -1,0 +1,78 @@
+import { isRecord, listAt, nameOf, type ObjectId, textAt } from './object.ts';
+
+const maxMessage = 1_000;
+/** Answers that can quote the object that was sent. */
+const quoting: ReadonlySet<number> = new Set([400, 422, 500]);
+
+/**
+ * The Kubernetes API refused or did not answer. The message has the API server's words, but never an object's content: what it says
+ * about a Secret's fields is cut down to their paths.
+ */
+export class ClusterError extends Error {
+  override readonly name = 'ClusterError';
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  /** The Status object's reason, such as `Conflict`; `Unreachable` without an answer. */
+  readonly reason: string;
+  /** Unset for a request that concerns no single object. */
+  readonly object: ObjectId | undefined;
+  /** True for a 404 that is about a kind the server does not serve, not about an object. */
+  readonly unknownKind: boolean;
+
+  constructor(message: string, more: { status: number; reason: string; object?: ObjectId | undefined; unknownKind?: boolean; cause?: unknown }) {
+    super(message, { cause: more.cause });
+    this.status = more.status;
+    this.reason = more.reason;
+    this.object = more.object;
+    this.unknownKind = more.unknownKind ?? false;
+  }
+}
+
+/** No answer, or a passing trouble of the server: what is left of a pass would fail as well. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof ClusterError && error.status === 0;
+}
+
+export function hasStatus(error: unknown, status: number): boolean {
+  return error instanceof ClusterError && error.status === status;
+}
+
+/** A webhook that cannot be asked in a dry run makes the server answer 400 with these words. */
+export function refusesDryRun(error: unknown): boolean {
+  return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
+}
+
+export function unreachable(cause: unknown, object: ObjectId | undefined): ClusterError {
+  const code = isRecord(cause) && typeof cause.code === 'string' ? cause.code : cause instanceof Error ? cause.message : String(cause);
+  return new ClusterError(`no answer from the Kubernetes API: ${code}`, { status: 0, reason: 'Unreachable', object, cause });
+}
+
+/** Turns a refusal into an error; `body` is the text that came with it, mostly a Status object. */
+export function refusal(status: number, body: string, object: ObjectId | undefined): ClusterError {
+  const answer = parse(body);
+  const isStatus = textAt(answer, 'kind') === 'Status';
+  const reason = textAt(answer, 'reason') || `HTTP ${status}`;
+  const words = textAt(answer, 'message') || reason;
+  const message = object?.kind === 'Secret' && quoting.has(status) ? withheld(answer, reason) : words;
+  const unknownKind = status === 404 && (!isStatus || !textAt(answer, 'details', 'name'));
+  return new ClusterError(message.slice(0, maxMessage), { status, reason, object, unknownKind });
+}
+
+/** The error's words, with the object they are about. */
+export function describe(error: unknown): string {
+  if (error instanceof ClusterError && error.object) return `${nameOf(error.object)}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+function withheld(answer: unknown, reason: string): string {
+  const fields = listAt(answer, 'details', 'causes').flatMap((cause) => textAt(cause, 'field') ?? []);
+  return `${reason}${fields.length > 0 ? ` in ${fields.join(', ')}` : ''} (a Secret: details are left out)`;
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,188 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+import { hasStatus, ClusterError } from './cluster-error.ts';
+import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
+import { type Access, createKubeHttp, type KubeHttpOptions } from './kube-http.ts';
+import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+
+/** Where the cluster's credentials come from: a kubeconfig's path or text, or the pod's service account. */
+export type KubeSource = { readonly file: string } | { readonly text: string } | 'in-cluster';
+
+/** A cluster's API, as far as the agent needs it. What is refused is a ClusterError; every wait ends with the signal. */
+export interface Cluster {
+  readonly discovery: Discovery;
+  /** Server-side apply as field manager `brokkr`. Answers the object as it is, or with `dryRun` as it would be. */
+  apply(object: KubeObject, resource: Resource, options: { dryRun: boolean; force: boolean }, signal: AbortSignal): Promise<Applied>;
+  /** Undefined when there is no such object, or no such kind. */
+  get(id: ObjectId, signal: AbortSignal): Promise<KubeObject | undefined>;
+  /** All pages; of every namespace when `namespace` is empty. No object when the kind is not served. */
+  list(kind: Pick<ObjectId, 'apiVersion' | 'kind'>, options: ListOptions, signal: AbortSignal): Promise<KubeObject[]>;
+  create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  /** Replaces the object; its resourceVersion must be the stored one (else 409). */
+  replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  /** Deletes the object with this uid (another one: 409); dependents go in the background. False when there is no such object. */
+  remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<boolean>;
+  /** `v1.36.3`. */
+  version(signal: AbortSignal): Promise<string>;
+  close(): void;
+}
+
+export interface Applied {
+  readonly object: KubeObject;
+  readonly created: boolean;
+}
+
+export interface ListOptions {
+  readonly namespace: string;
+  readonly labelSelector?: string;
+  /** Only that many, the first ones. */
+  readonly limit?: number;
+}
+
+const pageSize = 500;
+/** How long credentials are used before the kubeconfig's sources are asked again; service account tokens change within the hour. */
+const accessMs = 30_000;
+
+/** Reads the credentials; the cluster itself is asked only by the first request. Throws one clear line when there are none. */
+export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
+  const credentials = createCredentials(loadKubeConfig(source), options.concurrency);
+  const http = createKubeHttp({ ...options, access: credentials.access });
+  const discovery = createDiscovery(http);
+
+  const resourceOf = async (id: Pick<ObjectId, 'apiVersion' | 'kind'>, signal: AbortSignal): Promise<Resource> => {
+    const resource = await discovery.find(id.apiVersion, id.kind, signal);
+    if (resource) return resource;
+    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, { status: 404, reason: 'NotFound', unknownKind: true });
+  };
+  /** Undefined for what is not there; a kind that is gone is looked up again the next time. */
+  const unlessMissing = async <Result>(apiVersion: string, work: () => Promise<Result>): Promise<Result | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!hasStatus(error, 404)) throw error;
+      if ((error as ClusterError).unknownKind) discovery.forget(apiVersion);
+      return undefined;
+    }
+  };
+
+  return {
+    discovery,
+    async apply(object, resource, { dryRun, force }, signal) {
+      const query = { fieldManager, force: String(force), dryRun: dryRun ? 'All' : undefined };
+      const id = idOf(object);
+      const contentType = 'application/apply-patch+yaml';
+      const { status, body } = await http({ method: 'PATCH', path: objectPath(resource, id), query, body: object, contentType, object: id, signal });
+      return { object: body as KubeObject, created: status === 201 };
+    },
+    get: (id, signal) =>
+      unlessMissing(id.apiVersion, async () => {
+        const path = objectPath(await resourceOf(id, signal), id);
+        return (await http({ method: 'GET', path, object: id, signal })).body as KubeObject;
+      }),
+    async list({ apiVersion, kind }, { namespace, labelSelector, limit }, signal) {
+      const found = await unlessMissing(apiVersion, async () => {
+        const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
+        const objects: KubeObject[] = [];
+        for (let next: string | undefined; ; ) {
+          const query = { labelSelector, limit: String(Math.min(limit ?? pageSize, pageSize)), continue: next };
+          const { body } = await http({ method: 'GET', path, query, signal });
+          // Items of a list do not say what they are.
+          for (const item of listAt(body, 'items')) objects.push({ ...(item as KubeObject), apiVersion, kind });
+          next = textAt(body, 'metadata', 'continue') || undefined;
+          if (!next || (limit !== undefined && objects.length >= limit)) return objects;
+        }
+      });
+      return found ?? [];
+    },
+    async create(object, signal) {
+      const id = idOf(object);
+      const path = listPath(await resourceOf(id, signal), id.namespace);
+      return (await http({ method: 'POST', path, query: { fieldManager }, body: object, object: id, signal })).body as KubeObject;
+    },
+    async replace(object, signal) {
+      const id = idOf(object);
+      const path = objectPath(await resourceOf(id, signal), id);
+      return (await http({ method: 'PUT', path, query: { fieldManager }, body: object, object: id, signal })).body as KubeObject;
+    },
+    async remove(id, uid, signal) {
+      const done = await unlessMissing(id.apiVersion, async () => {
+        const path = objectPath(await resourceOf(id, signal), id);
+        const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions: { uid } };
+        await http({ method: 'DELETE', path, body, object: id, signal });
+        return true;
+      });
+      return done ?? false;
+    },
+    async version(signal) {
+      return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';
+    },
+    close: credentials.close,
+  };
+}
+
+function objectPath(resource: Resource, { namespace, name }: ObjectId): string {
+  return `${listPath(resource, namespace)}/${encodeURIComponent(name)}`;
+}
+
+function listPath({ apiVersion, plural, namespaced }: Resource, namespace: string): string {
+  const place = namespaced && namespace !== '' ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${pathOf(apiVersion)}${place}/${plural}`;
+}
+
+function loadKubeConfig(source: KubeSource): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (source === 'in-cluster') config.loadFromCluster();
+    else if ('file' in source) config.loadFromFile(source.file);
+    else config.loadFromString(source.text);
+  } catch (error) {
+    throw new Error(`the kubeconfig cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!config.getCurrentCluster()) throw new Error('the kubeconfig has no current context with a cluster');
+  return config;
+}
+
+/**
+ * The library's own client asks the sources and, over TLS, opens a connection for each request; here both are kept: one pool of
+ * connections, replaced only when certificates change.
+ */
+function createCredentials(config: KubeConfig, maxSockets: number) {
+  const server = config.getCurrentCluster()?.server ?? '';
+  const viaProxy = config.getCurrentCluster()?.proxyUrl !== undefined;
+  let current: { access: Access; tls: string; at: number } | undefined;
+  let reading: Promise<Access> | undefined;
+
+  const read = async (): Promise<Access> => {
+    const asked: RequestOptions = {};
+    await config.applyToHTTPSOptions(asked);
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(asked.headers ?? {})) headers[name.toLowerCase()] = String(value);
+    if (asked.auth) headers.authorization = `Basic ${Buffer.from(asked.auth).toString('base64')}`;
+    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = asked;
+    const tlsOptions = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
+    const tls = JSON.stringify(tlsOptions);
+    const kept = current?.tls === tls ? current.access.agent : undefined;
+    if (!kept) current?.access.agent.destroy();
+    const agent = kept ?? (viaProxy ? (asked.agent as HttpAgent) : createAgent(server, tlsOptions, maxSockets));
+    current = { access: { server, headers, agent }, tls, at: Date.now() };
+    return current.access;
+  };
+  return {
+    access: (renew: boolean): Promise<Access> => {
+      if (current && !renew && Date.now() - current.at < accessMs) return Promise.resolve(current.access);
+      reading ??= read().finally(() => {
+        reading = undefined;
+      });
+      return reading;
+    },
+    close: () => current?.access.agent.destroy(),
+  };
+}
+
+function createAgent(server: string, tls: Pick<RequestOptions, keyof AgentOptions & keyof RequestOptions>, maxSockets: number): HttpAgent {
+  const options = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const;
+  if (!server.startsWith('https:')) return new HttpAgent(options);
+  const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
+  return new HttpsAgent({ ...given, ...options });
+}

@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto';
+import type { TargetState } from './target.ts';
+
+/** Numbers of PlacementState and OnDelete in the contract. */
+const stateNumbers = { active: 1, removing: 2 } as const;
+const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
+
+/**
+ * SHA-256 over epoch, paused flag and every entry in order of stack id. The broker announces its own: while the two differ,
+ * something of the answer is missing or was changed, and nothing of it is acted on.
+ */
+export function digestOf({ epoch, paused, entries }: TargetState): Buffer {
+  const hash = createHash('sha256');
+  hash.update(`epoch=${epoch};paused=${paused ? 1 : 0}\n`);
+  const sorted = [...entries].sort((left, right) => (left.stackId < right.stackId ? -1 : left.stackId > right.stackId ? 1 : 0));
+  for (const entry of sorted) {
+    const fields = [
+      entry.stackId,
+      entry.stack,
+      entry.generator,
+      entry.deploymentId,
+      entry.revision,
+      entry.order,
+      stateNumbers[entry.state],
+      entry.generation,
+      entry.checksum,
+      entry.size,
+      onDeleteNumbers[entry.onDelete],
+      entry.held ? 1 : 0,
+      entry.confirmed ? 1 : 0,
+      entry.kinds.join(','),
+      entry.reason,
+    ];
+    hash.update(`${fields.join('|')}\n`);
+  }
+  return hash.digest();
+}

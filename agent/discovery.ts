@@ -1,0 +1,87 @@
+import { hasStatus } from './cluster-error.ts';
+import type { KubeHttp } from './kube-http.ts';
+import { isRecord, listAt, textAt } from './object.ts';
+
+/** A kind as the cluster serves it. */
+export interface Resource {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** Name in paths, such as `deployments`. */
+  readonly plural: string;
+  readonly namespaced: boolean;
+  readonly verbs: readonly string[];
+}
+
+export interface Discovery {
+  /** The kind, or undefined when the cluster does not serve it. Asks once a group version, and again for a kind that it does not know. */
+  find(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
+  /** Asks again at the next look: after a definition was established, or a kind has turned out to be gone. */
+  forget(apiVersion: string): void;
+  /** Every namespaced kind that can be listed and deleted, each in its group's preferred version. Asks for all of them, each time. */
+  contentKinds(signal: AbortSignal): Promise<Resource[]>;
+}
+
+/** How often a kind that is unknown is looked for again. */
+const missingMs = 1_000;
+
+interface Known {
+  readonly resources: Promise<readonly Resource[]>;
+  readonly at: number;
+}
+
+export function createDiscovery(http: KubeHttp): Discovery {
+  const known = new Map<string, Known>();
+
+  const read = async (apiVersion: string, signal: AbortSignal): Promise<readonly Resource[]> => {
+    try {
+      const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
+      return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
+    } catch (error) {
+      if (hasStatus(error, 404)) return [];
+      throw error;
+    }
+  };
+  const load = (apiVersion: string, signal: AbortSignal) => {
+    const entry = { resources: read(apiVersion, signal), at: Date.now() };
+    known.set(apiVersion, entry);
+    entry.resources.catch(() => {
+      if (known.get(apiVersion) === entry) known.delete(apiVersion);
+    });
+    return entry;
+  };
+
+  return {
+    async find(apiVersion, kind, signal) {
+      const entry = known.get(apiVersion) ?? load(apiVersion, signal);
+      const find = (resources: readonly Resource[]) => resources.find((resource) => resource.kind === kind);
+      // The read may be another stack's, which was given up meanwhile: then this one asks itself.
+      const first = await entry.resources.catch(() => load(apiVersion, signal).resources);
+      const found = find(first);
+      if (found || Date.now() - entry.at < missingMs) return found;
+      const newer = known.get(apiVersion);
+      return find(await (newer && newer !== entry ? newer : load(apiVersion, signal)).resources);
+    },
+    forget: (apiVersion) => {
+      known.delete(apiVersion);
+    },
+    async contentKinds(signal) {
+      const { body } = await http({ method: 'GET', path: '/apis', signal });
+      const versions = listAt(body, 'groups').flatMap((group) => textAt(group, 'preferredVersion', 'groupVersion') ?? []);
+      const lists = await Promise.all(['v1', ...versions].map((apiVersion) => read(apiVersion, signal)));
+      return lists.flat().filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
+    },
+  };
+}
+
+/** `/api/v1` or `/apis/apps/v1`. */
+export function pathOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+}
+
+function toResource(item: unknown, apiVersion: string): Resource[] {
+  const plural = textAt(item, 'name');
+  const kind = textAt(item, 'kind');
+  if (!isRecord(item) || !plural || !kind || plural.includes('/')) return [];
+  const verbs = listAt(item, 'verbs').filter((verb): verb is string => typeof verb === 'string');
+  return [{ apiVersion, kind, plural, namespaced: item.namespaced === true, verbs }];
+}

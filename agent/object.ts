@@ -1,0 +1,91 @@
+/** A Kubernetes object as the API server answers it, or as a manifest holds it. */
+export interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Metadata;
+  readonly [field: string]: unknown;
+}
+
+export interface Metadata {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly { readonly kind: string; readonly name: string }[];
+  readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];
+  readonly [field: string]: unknown;
+}
+
+/** Names an object; `namespace` is empty for a cluster-scoped one. */
+export interface ObjectId {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The field manager of everything that the agent applies. */
+export const fieldManager = 'brokkr';
+/** Label of an applied object: the stack it belongs to. */
+export const stackLabel = 'k8s.brokkr.io/stack-id';
+/** Annotation of an applied object: what it was applied from, so that an equal one need not be applied again. */
+export const checksumAnnotation = 'k8s.brokkr.io/checksum';
+
+export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
+  return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };
+}
+
+/** Identity within a cluster. The version is no part of it: one object is served in several. */
+export function keyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
+  return `${groupOf(apiVersion)}/${kind}/${namespace}/${name}`;
+}
+
+/** `apps` of `apps/v1`; empty for the core group. */
+export function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+}
+
+/** As people name it: `Deployment default/web`. */
+export function nameOf({ kind, namespace, name }: ObjectId): string {
+  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+}
+
+/** Whether the object was applied for this stack: its label, and an apply by our field manager. Copies of the label alone do not count. */
+export function isAppliedFor(object: KubeObject, stackId: string): boolean {
+  const { labels, managedFields = [] } = object.metadata;
+  if (labels?.[stackLabel] !== stackId) return false;
+  return managedFields.some((entry) => entry.manager === fieldManager && entry.operation === 'Apply');
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value at a path of names; undefined where there is none. */
+export function at(value: unknown, ...path: readonly string[]): unknown {
+  let here = value;
+  for (const name of path) here = isRecord(here) ? here[name] : undefined;
+  return here;
+}
+
+export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
+  const found = at(value, ...path);
+  return typeof found === 'string' ? found : undefined;
+}
+
+export function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
+  const found = at(value, ...path);
+  return Array.isArray(found) ? found : [];
+}
+
+export function isCustomResourceDefinition(id: Pick<ObjectId, 'apiVersion' | 'kind'>): boolean {
+  return id.kind === 'CustomResourceDefinition' && groupOf(id.apiVersion) === 'apiextensions.k8s.io';
+}
+
+export function isNamespace(id: Pick<ObjectId, 'apiVersion' | 'kind'>): boolean {
+  return id.kind === 'Namespace' && id.apiVersion === 'v1';
+}

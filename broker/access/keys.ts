@@ -1,0 +1,77 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { Refusal } from '../refusal.ts';
+import type { Principal } from '../rpc/principal.ts';
+import type { Feed } from '../store/feed.ts';
+import type { Database } from '../store/orm.ts';
+import { createGate, createVerifier } from './argon.ts';
+import { parsePak } from './pak.ts';
+import { createSessions, type Session } from './sessions.ts';
+import { keyByShort } from './store.ts';
+import { createUses } from './uses.ts';
+
+/** Who is calling, from the keys that callers present. */
+export interface Keys {
+  /**
+   * Whom a key speaks for. Its signal aborts when the key ends. Refuses with the same words a key that is malformed, unknown, wrong,
+   * revoked or expired; while the database is gone, refuses everybody with UNAVAILABLE.
+   */
+  authenticate(pak: string | undefined): Promise<Principal>;
+  close(): Promise<void>;
+}
+
+const verificationsAtOnce = 4;
+/** A whole fleet that connects at once must fit: at 1,000 verifications a second this is done within a call's deadline. */
+const verificationsWaiting = 20_000;
+
+/** Verifies each key once, then remembers it until the feed says that it changed. */
+export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Date): Keys {
+  const secret = randomBytes(32);
+  const gate = createGate(verificationsAtOnce, verificationsWaiting);
+  const verify = createVerifier();
+  const sessions = createSessions(db, feed, log, now);
+  const uses = createUses(db, log, now);
+  const underWay = new Map<string, Promise<Session>>();
+
+  const verifyNew = async (digest: string, text: string, short: string): Promise<Session> => {
+    const since = sessions.mark();
+    const row = await gate.run(async () => {
+      const found = await keyByShort(db, short);
+      // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
+      const matches = await verify(found?.hash, text);
+      return matches && found?.live ? found : undefined;
+    });
+    if (!row) throw invalid();
+    return sessions.open(digest, row, since);
+  };
+
+  /** Calls that present the same new key at once share its verification. */
+  const verifyOnce = (digest: string, text: string, short: string): Promise<Session> => {
+    const running = underWay.get(digest) ?? verifyNew(digest, text, short).finally(() => underWay.delete(digest));
+    underWay.set(digest, running);
+    return running;
+  };
+
+  return {
+    async authenticate(pak) {
+      if (pak === undefined)
+        throw new Refusal('unauthenticated', 'no key: send metadata "authorization: Bearer <PAK>"');
+      if (!feed.available()) throw new Refusal('unavailable', 'the database does not answer');
+      const parsed = parsePak(pak);
+      if (!parsed) throw invalid();
+      const digest = createHmac('sha256', secret).update(pak).digest('base64');
+      const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short));
+      if (!sessions.isLive(session)) throw invalid();
+      uses.note(session.keyId);
+      return session.principal;
+    },
+    async close() {
+      sessions.close();
+      await uses.close();
+    },
+  };
+}
+
+function invalid(): Refusal {
+  return new Refusal('unauthenticated', 'the key is not valid');
+}

@@ -1,0 +1,78 @@
+import { Refusal } from '../refusal.ts';
+import { announce } from '../store/feed.ts';
+import type { Database, Tx } from '../store/orm.ts';
+import { hashSecret } from './argon.ts';
+import { makePak } from './pak.ts';
+import { endOthers, type KeyOwner, type PakRow } from './rules.ts';
+import { countLiveAdmins, endKeys, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
+
+const firstAdmin = 'admin';
+
+export interface MintedPak {
+  /** The key itself; it is not stored, so this is the only time that it is known. */
+  readonly pak: string;
+  readonly row: PakRow;
+}
+
+/**
+ * Makes a key. Those that its owner has already end: the latest after `overlapMs`, the others now. Without `expiresAt` an admin's new
+ * key ends when the latest would have ended, so that nobody prolongs a key that was given for a time. Brokers learn which keys end.
+ */
+export async function mintPak(
+  tx: Tx,
+  owner: KeyOwner,
+  { overlapMs = 0, expiresAt }: { overlapMs?: number; expiresAt?: Date | null } = {},
+): Promise<MintedPak> {
+  await lockKeysOf(tx, owner);
+  const live = await liveKeysOf(tx, owner);
+  const { endNow, endLater } = endOthers(live, overlapMs);
+  const { text, short } = makePak(owner.role);
+  const inherited = owner.role === 'ad' || owner.role === 'ro' ? (live[0]?.expires_at ?? null) : null;
+  const row = await insertKey(tx, owner, {
+    short,
+    hash: await hashSecret(text),
+    expiresAt: expiresAt === undefined ? inherited : expiresAt,
+  });
+  if (endNow.length > 0) await endKeys(tx, endNow, 0);
+  if (endLater.length > 0) await endKeys(tx, endLater, overlapMs);
+  await announce(tx, 'key', [...endNow, ...endLater]);
+  return { pak: text, row };
+}
+
+/** Makes a named admin key. ALREADY_EXISTS while a live one has the name: rotate that one. */
+export async function mintAdminPak(
+  tx: Tx,
+  owner: KeyOwner & { role: 'ad' | 'ro' },
+  expiresAt: Date | null,
+): Promise<MintedPak> {
+  await lockKeysOf(tx, owner);
+  if ((await liveKeysOf(tx, owner)).length > 0) {
+    throw new Refusal('exists', `admin key "${owner.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
+  }
+  return mintPak(tx, owner, { expiresAt });
+}
+
+/** The text of a first admin key, named "admin", when no key may administer (any more); else undefined. */
+export async function firstAdminPak(db: Database): Promise<string | undefined> {
+  return db.transact(async (tx) => {
+    const owner = { role: 'ad', name: firstAdmin } as const;
+    await lockKeysOf(tx, owner);
+    if ((await countLiveAdmins(tx, null)) > 0) return undefined;
+    return (await mintPak(tx, owner, { expiresAt: null })).pak;
+  });
+}
+
+/**
+ * For the operator at the database: a new admin key under a name, made if need be; live ones of the name end after `overlapMs`
+ * (by default now: it is the way back in after a key was lost or leaked).
+ */
+export async function rotateAdmin(db: Database, name: string, overlapMs = 0): Promise<string> {
+  return db.transact(async (tx) => {
+    const owner = { role: 'ad', name } as const;
+    await lockKeysOf(tx, owner);
+    if ((await liveKeysOf(tx, owner)).some((key) => key.role === 'ro')) {
+      throw new Refusal('exists', `"${name}" is a read-only key`, { field: 'name', reason: 'NAME_TAKEN' });
+    }
+    return (await mintPak(tx, owner, { overlapMs, expiresAt: null })).pak;
+  });
+}

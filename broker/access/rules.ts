@@ -1,0 +1,49 @@
+import { Refusal } from '../refusal.ts';
+
+/** Two letters that a key's text carries; `en` is for enrollment. */
+export type KeyRole = 'ad' | 'ro' | 'ge' | 'ag';
+
+/** Whom a key is for. An admin's identity is its name. */
+export type KeyOwner =
+  | { readonly role: 'ad' | 'ro'; readonly name: string }
+  | { readonly role: 'ge'; readonly generatorId: string }
+  | { readonly role: 'ag'; readonly agentId: string };
+
+export interface PakRow {
+  readonly id: string;
+  readonly short: string;
+  readonly role: KeyRole;
+  /** Id of the agent or generator; of an admin, of the key. */
+  readonly owner_id: string;
+  readonly owner: string;
+  readonly created_at: Date;
+  readonly expires_at: Date | null;
+  readonly revoked_at: Date | null;
+  readonly last_used_at: Date | null;
+  /** Neither revoked nor expired, and its owner is live, when the row was read. */
+  readonly live: boolean;
+}
+
+const defaultOverlapMs = 24 * 60 * 60_000;
+
+/** How long the old key goes on working after a rotation. */
+export function overlapOf(overlap: { readonly seconds: bigint; readonly nanos: number } | undefined): number {
+  return overlap ? Number(overlap.seconds) * 1_000 + Math.floor(overlap.nanos / 1e6) : defaultOverlapMs;
+}
+
+/**
+ * What a new key means for an owner's live ones, newest first: the latest goes on for the overlap and the others end now, so that
+ * there are at most two.
+ */
+export function endOthers(
+  live: readonly PakRow[],
+  overlapMs: number,
+): { endNow: readonly string[]; endLater: readonly string[] } {
+  const ids = live.map((key) => key.id);
+  return overlapMs === 0 ? { endNow: ids, endLater: [] } : { endNow: ids.slice(1), endLater: ids.slice(0, 1) };
+}
+
+export function checkExpiry(expiresAt: Date | null, now: Date): void {
+  if (expiresAt !== null && expiresAt <= now)
+    throw new Refusal('invalid', 'expire_time must lie in the future', { field: 'expire_time' });
+}

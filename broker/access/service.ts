@@ -1,0 +1,98 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import {
+  CreateAdminPakResponseSchema,
+  type Pak,
+  PakSchema,
+  RevokePakResponseSchema,
+  RotatePakResponseSchema,
+} from '../../gen/brokkr/v1/pak_pb.ts';
+import type { Deps } from '../deps.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { mintAdminPak, mintPak } from './mint.ts';
+import { revokePak } from './revoke.ts';
+import { ownerOfKey, roleOf, shortToken } from './roles.ts';
+import { checkExpiry, overlapOf, type PakRow } from './rules.ts';
+import { keyById, listKeys } from './store.ts';
+
+/** What everybody may do with their own key. `version` is the broker's. */
+export function ownKeyMethods({
+  db,
+  version,
+}: Deps & { version: string }): Pick<ServiceImpl<typeof BrokerService>, 'whoAmI' | 'rotatePak'> {
+  return {
+    async whoAmI(_request, context) {
+      const principal = principalOf(context);
+      const key = await keyById(db, principal.keyId);
+      return {
+        role: principal.role,
+        name: principal.ownerName,
+        id: principal.ownerId,
+        shortToken: principal.shortToken,
+        expireTime: key.expires_at ? timestampFromDate(key.expires_at) : undefined,
+        brokerVersion: version,
+      };
+    },
+
+    rotatePak: (request, context) =>
+      mutate(db, context, request, RotatePakResponseSchema, async (tx, principal) => {
+        const owner = ownerOfKey(await keyById(tx, principal.keyId));
+        const { pak, row } = await mintPak(tx, owner, { overlapMs: overlapOf(request.overlap) });
+        return create(RotatePakResponseSchema, { pak, info: toMessage(row) });
+      }),
+  };
+}
+
+type KeyMethods = 'createAdminPak' | 'listPaks' | 'revokePak';
+
+export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, KeyMethods> {
+  return {
+    createAdminPak: (request, context) =>
+      mutate(db, context, request, CreateAdminPakResponseSchema, async (tx) => {
+        const expiresAt = request.expireTime ? timestampDate(request.expireTime) : null;
+        checkExpiry(expiresAt, now());
+        const { pak, row } = await mintAdminPak(
+          tx,
+          { role: request.readOnly ? 'ro' : 'ad', name: request.name },
+          expiresAt,
+        );
+        return create(CreateAdminPakResponseSchema, { pak, info: toMessage(row) });
+      }),
+
+    async listPaks(request, context) {
+      const scope = ['paks', principalOf(context).ownerId, request.owner, request.showEnded];
+      const page = readPage(request, scope);
+      const rows = await listKeys(db, {
+        owner: request.owner,
+        showEnded: request.showEnded,
+        after: page.after,
+        limit: page.size + 1,
+      });
+      const cut = cutPage(rows, page, scope, (row) => [row.id]);
+      return { paks: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    revokePak: (request, context) =>
+      mutate(db, context, request, RevokePakResponseSchema, async (tx) =>
+        create(RevokePakResponseSchema, { info: toMessage(await revokePak(tx, request.pak)) }),
+      ),
+  };
+}
+
+function toMessage(row: PakRow): Pak {
+  return create(PakSchema, {
+    id: row.id,
+    shortToken: shortToken(row),
+    role: roleOf[row.role],
+    owner: row.owner,
+    createTime: timestampFromDate(row.created_at),
+    expireTime: row.expires_at ? timestampFromDate(row.expires_at) : undefined,
+    revokeTime: row.revoked_at ? timestampFromDate(row.revoked_at) : undefined,
+    lastUseTime: row.last_used_at ? timestampFromDate(row.last_used_at) : undefined,
+  });
+}

@@ -1,0 +1,172 @@
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import { v7 as uuid } from 'uuid';
+import { Refusal } from '../refusal.ts';
+import type { Database, Sql, Tx } from '../store/orm.ts';
+import type { KeyOwner, PakRow } from './rules.ts';
+
+const PakEntity = defineEntity({
+  name: 'Pak',
+  tableName: 'pak',
+  properties: {
+    id: p.uuid().primary(),
+    short: p.string(),
+    hash: p.string(),
+    role: p.string(),
+    agentId: p.uuid().fieldName('agent_id').nullable(),
+    generatorId: p.uuid().fieldName('generator_id').nullable(),
+    name: p.string(),
+    expiresAt: p.datetime().fieldName('expires_at').nullable(),
+  },
+});
+
+export const entities = [PakEntity];
+
+// Nothing here selects the hash: only the verification reads it.
+const columns = `k.id, k.short, k.role, coalesce(k.agent_id, k.generator_id, k.id) as owner_id, coalesce(a.name, g.name, k.name) as owner,
+  k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+  k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and g.deleted_at is null as live`;
+const from = 'from pak k left join agent a on a.id = k.agent_id left join generator g on g.id = k.generator_id';
+const isLive = '(k.revoked_at is null and (k.expires_at is null or k.expires_at > now()))';
+const isOwned = `case when $1 in ('ad', 'ro') then k.role in ('ad', 'ro') and k.name = $2 else $2 in (k.agent_id::text, k.generator_id::text) end`;
+
+/** The key with this short token and its hash, live or not. */
+export async function keyByShort(
+  db: Database,
+  short: string,
+): Promise<(PakRow & { readonly hash: string }) | undefined> {
+  const [row] = await db.read<PakRow & { hash: string }>(
+    'pak-by-short',
+    `select ${columns}, k.hash ${from} where k.short = $1`,
+    [short],
+  );
+  return row;
+}
+
+/** These keys as they are now, in one statement; a key that is gone is missing. */
+export async function readKeys(db: Database, ids: readonly string[]): Promise<PakRow[]> {
+  return db.read<PakRow>('paks-by-id', `select ${columns} ${from} where k.id = any($1)`, [ids]);
+}
+
+export async function keyById(db: Sql, id: string): Promise<PakRow> {
+  const [row] = await db.sql<PakRow>(`select ${columns} ${from} where k.id = $1`, [id]);
+  if (!row) throw new Refusal('missing', 'key not found');
+  return row;
+}
+
+/** Finds a key by its id, or by its short token with or without the role in front. */
+export async function findKey(db: Sql, ref: string): Promise<PakRow> {
+  const [row] = await db.sql<PakRow>(
+    `select ${columns} ${from} where k.short = $1 or k.role || k.short = $1 or k.id::text = $1`,
+    [ref],
+  );
+  if (!row) throw new Refusal('missing', `key "${ref}" not found`, { field: 'pak' });
+  return row;
+}
+
+export interface KeyFilter {
+  /** Name or id of an agent or generator, name or id of an admin key; empty means all. */
+  readonly owner: string;
+  readonly showEnded: boolean;
+  readonly after: readonly string[] | undefined;
+  readonly limit: number;
+}
+
+/** Oldest first, at most `limit`; ids are time-ordered. */
+export async function listKeys(db: Sql, filter: KeyFilter): Promise<PakRow[]> {
+  return db.sql<PakRow>(
+    `select ${columns} ${from}
+     where ($1 = '' or coalesce(a.name, g.name, k.name) = $1 or coalesce(k.agent_id, k.generator_id, k.id)::text = $1)
+       and ($2 or (${isLive} and g.deleted_at is null)) and ($3::uuid is null or k.id > $3)
+     order by k.id limit $4`,
+    [filter.owner, filter.showEnded, filter.after?.[0] ?? null, filter.limit],
+  );
+}
+
+/** Changes of one owner's keys, or of the admins' (which one of them is the last), happen one after another. */
+export async function lockKeysOf(tx: Tx, owner: KeyOwner): Promise<void> {
+  const name = owner.role === 'ad' || owner.role === 'ro' ? 'admins' : identityOf(owner);
+  await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr keys ' || current_schema() || ' ' || $1, 0))`, [
+    name,
+  ]);
+}
+
+/** An owner's live keys, newest first. */
+export async function liveKeysOf(tx: Tx, owner: KeyOwner): Promise<PakRow[]> {
+  return tx.sql<PakRow>(`select ${columns} ${from} where ${isOwned} and ${isLive} order by k.id desc`, [
+    owner.role,
+    identityOf(owner),
+  ]);
+}
+
+/** How many keys may administer, apart from one. */
+export async function countLiveAdmins(tx: Tx, exceptId: string | null): Promise<number> {
+  const [row] = await tx.sql<{ count: number }>(
+    `select count(*)::int as count from pak k where k.role = 'ad' and ${isLive} and ($1::uuid is null or k.id <> $1)`,
+    [exceptId],
+  );
+  return row?.count ?? 0;
+}
+
+export async function insertKey(
+  tx: Tx,
+  owner: KeyOwner,
+  key: { short: string; hash: string; expiresAt: Date | null },
+): Promise<PakRow> {
+  const id = uuid();
+  await tx.em.insert(PakEntity, {
+    id,
+    ...key,
+    role: owner.role,
+    agentId: owner.role === 'ag' ? owner.agentId : null,
+    generatorId: owner.role === 'ge' ? owner.generatorId : null,
+    name: owner.role === 'ad' || owner.role === 'ro' ? owner.name : '',
+  });
+  return keyById(tx, id);
+}
+
+/** Ends keys after `afterMs`; 0 revokes them. Never makes a key live longer than it would have. */
+export async function endKeys(tx: Tx, ids: readonly string[], afterMs: number): Promise<void> {
+  const change =
+    afterMs === 0
+      ? 'revoked_at = now()'
+      : `expires_at = least(expires_at, now() + $2::float8 * interval '1 millisecond')`;
+  await tx.sql(
+    `update pak set ${change} where id = any($1) and revoked_at is null`,
+    afterMs === 0 ? [ids] : [ids, afterMs],
+  );
+}
+
+/** Revokes every key of a generator. Returns their ids. */
+export async function revokeGeneratorKeys(tx: Tx, generatorId: string): Promise<string[]> {
+  const rows = await tx.sql<{ id: string }>(
+    'update pak set revoked_at = now() where generator_id = $1 and revoked_at is null returning id',
+    [generatorId],
+  );
+  return rows.map((row) => row.id);
+}
+
+/** Ids of an agent's keys, which are deleted with its row. */
+export async function agentKeys(tx: Tx, agentId: string): Promise<string[]> {
+  const rows = await tx.sql<{ id: string }>('select id from pak where agent_id = $1', [agentId]);
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Writes when keys were last used, all in one statement. A row that is locked is skipped, so two brokers that write the same keys
+ * in different orders never wait for each other.
+ */
+export async function writeLastUse(db: Database, uses: ReadonlyMap<string, Date>): Promise<void> {
+  await db.read(
+    'pak-last-use',
+    `with used as (
+       select k.id, u.at from pak k join unnest($1::uuid[], $2::timestamptz[]) as u(id, at) on u.id = k.id
+       where k.last_used_at is null or k.last_used_at < u.at order by k.id for no key update of k skip locked)
+     update pak k set last_used_at = used.at from used where used.id = k.id`,
+    [[...uses.keys()], [...uses.values()]],
+  );
+}
+
+function identityOf(owner: KeyOwner): string {
+  if (owner.role === 'ag') return owner.agentId;
+  return owner.role === 'ge' ? owner.generatorId : owner.name;
+}

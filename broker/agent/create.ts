@@ -1,0 +1,42 @@
+import { type MintedPak, mintPak } from '../access/mint.ts';
+import { generatorIds, registerNewAgent } from '../generator/registration-store.ts';
+import { checkName } from '../generator/rules.ts';
+import { missingGenerator } from '../generator/store.ts';
+import { lockGenerators, place } from '../placement/match.ts';
+import { Refusal } from '../refusal.ts';
+import { announce } from '../store/feed.ts';
+import { systemGenerator } from '../store/installation.ts';
+import type { Tx } from '../store/orm.ts';
+import { editAgent, insertAgent } from './store.ts';
+
+export interface NewAgent {
+  readonly name: string;
+  readonly description: string;
+  readonly labels: readonly string[];
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Names; the system generator is always one of them. */
+  readonly generators: readonly string[];
+}
+
+/** Makes an agent, registered and placed, and its key. Nobody else sees its row yet, so the row needs no lock. */
+export async function createAgent(tx: Tx, agent: NewAgent): Promise<MintedPak & { readonly id: string }> {
+  checkName(agent.name);
+  const names = [...new Set([systemGenerator, ...agent.generators])];
+  const ids = await generatorIds(tx, names);
+  const unknown = names.find((name) => !ids.has(name));
+  if (unknown !== undefined) throw missingGenerator(unknown);
+  const id = await insertAgent(tx, agent);
+  const { labels: addLabels, annotations: setAnnotations } = agent;
+  await editAgent(tx, id, { addLabels, setAnnotations, removeLabels: [], removeAnnotations: [] });
+  const wanted = [...ids.values()];
+  await lockGenerators(tx, wanted, 'shared');
+  if ((await registerNewAgent(tx, id, wanted)) < wanted.length) {
+    throw new Refusal('precondition', 'one of the generators is being deleted', {
+      field: 'generators',
+      reason: 'DELETED',
+    });
+  }
+  await place(tx, { agents: [id], stacks: null }, '');
+  await announce(tx, 'agent', [id]);
+  return { id, ...(await mintPak(tx, { role: 'ag', agentId: id })) };
+}

@@ -1,0 +1,114 @@
+import { Refusal } from '../refusal.ts';
+import { isId } from '../stack/rules.ts';
+
+export interface AgentRow {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly paused: boolean;
+  readonly cluster_id: string | null;
+  readonly version: string;
+  readonly created_at: Date;
+  /** Set while the agent drains: it still has removals to do. */
+  readonly deleted_at: Date | null;
+  readonly labels: string[];
+  readonly annotations: Record<string, string>;
+  /** Names of the generators it is registered with, as far as the reader may know. */
+  readonly generators: string[];
+  readonly incarnation: string;
+  readonly last_heartbeat_at: Date | null;
+  readonly agent_version: string;
+  readonly kubernetes_version: string;
+}
+
+export const heartbeatEveryMs = 30_000;
+/** Two heartbeats may be lost before an agent counts as offline. */
+const onlineForMs = 3 * heartbeatEveryMs;
+
+export function isOnline(agent: AgentRow, now: Date): boolean {
+  return agent.last_heartbeat_at !== null && now.getTime() - agent.last_heartbeat_at.getTime() < onlineForMs;
+}
+
+/** Half of what a column holds: a number that an agent made up can never use up those to come. */
+const maxNumber = 2n ** 62n;
+
+/** Refuses a number that no broker gave out, before it reaches the database. */
+export function checkNumber(field: 'incarnation' | 'epoch' | 'order', value: bigint): void {
+  if (value <= maxNumber) return;
+  throw new Refusal('invalid', `${field} ${value} is beyond all that a broker gives out`, { field });
+}
+
+/**
+ * Refuses the call of an agent that another start has replaced. A higher number than the current one passes: it was given out by a
+ * start that this broker has not read yet, or that a restored database has forgotten.
+ */
+export function requireIncarnation(current: bigint, presented: bigint): void {
+  checkNumber('incarnation', presented);
+  if (presented >= current) return;
+  throw new Refusal(
+    'precondition',
+    `incarnation ${presented} was replaced by ${current}: another agent has started with this key`,
+    { field: 'incarnation', reason: 'STALE_INCARNATION' },
+  );
+}
+
+/** A key works for one cluster, so that a copied one cannot acknowledge removals that never happened. */
+export function requireCluster(agent: AgentRow, clusterId: string): void {
+  if (agent.cluster_id === null || agent.cluster_id === clusterId) return;
+  throw new Refusal(
+    'precondition',
+    `agent "${agent.name}" belongs to cluster ${agent.cluster_id}, not ${clusterId}: an admin may allow the move with RebindAgent`,
+    { field: 'cluster_id', reason: 'CLUSTER_MISMATCH' },
+  );
+}
+
+export function requireNotDraining(agent: AgentRow): void {
+  if (agent.deleted_at === null) return;
+  throw new Refusal('precondition', `agent "${agent.name}" is being deleted`, { field: 'agent', reason: 'DELETED' });
+}
+
+/** What an agent's inventory says it holds. */
+export interface Held {
+  readonly stackId: string;
+  readonly deploymentId: string;
+  readonly order: bigint;
+}
+
+/** What the broker knows, to compare with. */
+export interface Known {
+  readonly epoch: bigint;
+  readonly epochStartedAt: Date;
+  readonly highestOrder: bigint;
+  /** Deployments that the agent holds of stacks that exist, and that do not exist themselves. */
+  readonly unknownDeployments: readonly string[];
+}
+
+/**
+ * Why what an agent presents is newer than what the broker knows, which means that the broker was restored from an older backup;
+ * undefined when it is not. A deployment that is unknown but was made before this epoch began is no news: its loss is why it began.
+ */
+export function newerThanKnown(
+  presented: { readonly epoch: bigint; readonly order: bigint },
+  known: Known,
+): string | undefined {
+  if (presented.epoch > known.epoch) return `epoch ${presented.epoch}`;
+  if (presented.order > known.highestOrder) return `order ${presented.order}`;
+  const lost = known.unknownDeployments.find((id) => createdAt(id) > known.epochStartedAt.getTime());
+  return lost === undefined ? undefined : `the unknown deployment ${lost}`;
+}
+
+export function highestHeld(held: readonly Held[]): bigint {
+  let highest = 0n;
+  for (const { order } of held) if (order > highest) highest = order;
+  return highest;
+}
+
+/** Deployments that can be looked up: an id in another shape is none of ours. */
+export function heldDeployments(held: readonly Held[]): Held[] {
+  return held.filter(({ deploymentId }) => isId(deploymentId));
+}
+
+/** A deployment's id begins with the time, in milliseconds, at which a broker made it (UUID version 7). */
+function createdAt(deploymentId: string): number {
+  return Number.parseInt(deploymentId.replaceAll('-', '').slice(0, 12), 16);
+}

@@ -1,0 +1,188 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import {
+  type Agent,
+  AgentSchema,
+  CreateAgentResponseSchema,
+  DeleteAgentResponseSchema,
+  PauseAgentResponseSchema,
+  RebindAgentResponseSchema,
+  ResumeAgentResponseSchema,
+  RotateAgentPakResponseSchema,
+  UpdateAgentResponseSchema,
+} from '../../gen/brokkr/v1/cluster_agent_pb.ts';
+import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
+import { mintPak } from '../access/mint.ts';
+import { overlapOf } from '../access/rules.ts';
+import type { Deps } from '../deps.ts';
+import { checkMask } from '../generator/rules.ts';
+import { place } from '../placement/match.ts';
+import { type Counts, placementCounts } from '../placement/store.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { announce } from '../store/feed.ts';
+import type { Sql, Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { createAgent } from './create.ts';
+import { deleteAgent, lockedAgent, rebindAgent } from './lifecycle.ts';
+import { type AgentRow, isOnline, requireNotDraining } from './rules.ts';
+import * as store from './store.ts';
+
+type Methods =
+  | 'createAgent'
+  | 'getAgent'
+  | 'listAgents'
+  | 'updateAgent'
+  | 'pauseAgent'
+  | 'resumeAgent'
+  | 'rebindAgent'
+  | 'deleteAgent'
+  | 'rotateAgentPak';
+
+export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, Methods> {
+  const reread = async (tx: Tx, id: string) => readMessage(tx, await store.agentById(tx, id), now());
+  const setPaused = (tx: Tx, id: string, paused: boolean) => store.updateAgent(tx, id, { paused });
+  return {
+    createAgent: (request, context) =>
+      mutate(db, context, request, CreateAgentResponseSchema, async (tx) => {
+        const { id, pak } = await createAgent(tx, request);
+        return create(CreateAgentResponseSchema, { agent: await reread(tx, id), pak });
+      }),
+
+    async getAgent(request, context) {
+      const row = await store.findAgent(db, principalOf(context), request.agent, { draining: true });
+      return { agent: await readMessage(db, row, now()) };
+    },
+
+    async listAgents(request, context) {
+      const { label, showDeleted } = request;
+      const scope = ['agents', principalOf(context).ownerId, label, showDeleted];
+      const page = readPage(request, scope);
+      const rows = await store.listAgents(db, {
+        owner: null,
+        label,
+        showDeleted,
+        after: page.after,
+        limit: page.size + 1,
+      });
+      const cut = cutPage(rows, page, scope, (row) => [row.name, row.id]);
+      return { agents: await toMessages(db, cut.rows, now()), nextPageToken: cut.nextPageToken };
+    },
+
+    updateAgent: (request, context) =>
+      mutate(db, context, request, UpdateAgentResponseSchema, async (tx, principal) => {
+        const mask = request.updateMask?.paths ?? [];
+        checkMask(mask, ['description']);
+        const row = await lockedAgent(tx, principal, request.agent, request.etag);
+        requireNotDraining(row);
+        await store.editAgent(tx, row.id, request);
+        await store.updateAgent(tx, row.id, {
+          description: mask.includes('description') ? request.description : undefined,
+        });
+        await place(tx, { agents: [row.id], stacks: null }, 'the agent no longer matches the stack');
+        await announce(tx, 'agent', [row.id]);
+        return create(UpdateAgentResponseSchema, { agent: await reread(tx, row.id) });
+      }),
+
+    // An agent that drains may be paused too, to stop it from removing more.
+    pauseAgent: (request, context) =>
+      mutate(db, context, request, PauseAgentResponseSchema, async (tx, principal) => {
+        const { id } = await lockedAgent(tx, principal, request.agent);
+        await setPaused(tx, id, true);
+        await announce(tx, 'agent', [id]);
+        return create(PauseAgentResponseSchema, { agent: await reread(tx, id) });
+      }),
+
+    resumeAgent: (request, context) =>
+      mutate(db, context, request, ResumeAgentResponseSchema, async (tx, principal) => {
+        const { id } = await lockedAgent(tx, principal, request.agent);
+        await setPaused(tx, id, false);
+        await announce(tx, 'agent', [id]);
+        return create(ResumeAgentResponseSchema, { agent: await reread(tx, id) });
+      }),
+
+    rebindAgent: (request, context) =>
+      mutate(db, context, request, RebindAgentResponseSchema, async (tx, principal) => {
+        const row = await lockedAgent(tx, principal, request.agent);
+        await rebindAgent(tx, row);
+        return create(RebindAgentResponseSchema, { agent: await reread(tx, row.id) });
+      }),
+
+    deleteAgent: (request, context) =>
+      mutate(db, context, request, DeleteAgentResponseSchema, async (tx, principal) => {
+        const row = await lockedAgent(tx, principal, request.agent, request.etag);
+        const last = await deleteAgent(tx, row, request.orphan);
+        return create(DeleteAgentResponseSchema, { agent: await readMessage(tx, last, now()) });
+      }),
+
+    rotateAgentPak: (request, context) =>
+      mutate(db, context, request, RotateAgentPakResponseSchema, async (tx, principal) => {
+        // An agent that drains still needs a key that works.
+        const { id } = await lockedAgent(tx, principal, request.agent);
+        const { pak } = await mintPak(tx, { role: 'ag', agentId: id }, { overlapMs: overlapOf(request.overlap) });
+        return create(RotateAgentPakResponseSchema, { pak });
+      }),
+  };
+}
+
+/** The agents that the caller may place stacks on. A generator is told nothing about other generators. */
+export function placeableAgentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listAgents'> {
+  return {
+    async listAgents(request, context) {
+      const principal = principalOf(context);
+      const owner = ownerOf(principal);
+      const { label } = request;
+      const scope = ['placeable-agents', principal.ownerId, label];
+      const page = readPage(request, scope);
+      const rows = await store.listAgents(db, {
+        owner,
+        label,
+        showDeleted: false,
+        after: page.after,
+        limit: page.size + 1,
+      });
+      const cut = cutPage(rows, page, scope, (row) => [row.name, row.id]);
+      const agents =
+        owner === null ? await toMessages(db, cut.rows, now()) : cut.rows.map((row) => toMessage(row, now()));
+      return { agents, nextPageToken: cut.nextPageToken };
+    },
+  };
+}
+
+/** Agents with the counts of all their placements, which one query reads; for admins, as a generator may not know of others' stacks. */
+async function toMessages(db: Sql, rows: readonly AgentRow[], now: Date): Promise<Agent[]> {
+  const counts = await placementCounts(db, { agentIds: rows.map((row) => row.id) });
+  return rows.map((row) => toMessage(row, now, counts.get(row.id) ?? {}));
+}
+
+/** One agent, with the counts of all its placements. */
+export async function readMessage(db: Sql, row: AgentRow, now: Date): Promise<Agent> {
+  const counts = await placementCounts(db, { agentIds: [row.id] });
+  return toMessage(row, now, counts.get(row.id) ?? {});
+}
+
+/** An agent as a message; without `counts` they are left unset. */
+function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
+  return create(AgentSchema, {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    labels: row.labels,
+    annotations: row.annotations,
+    paused: row.paused,
+    clusterId: row.cluster_id ?? '',
+    incarnation: BigInt(row.incarnation),
+    lastHeartbeatTime: row.last_heartbeat_at ? timestampFromDate(row.last_heartbeat_at) : undefined,
+    online: isOnline(row, now),
+    version: row.agent_version,
+    kubernetesVersion: row.kubernetes_version,
+    generators: row.generators,
+    placements: counts && create(PlacementCountsSchema, counts),
+    createTime: timestampFromDate(row.created_at),
+    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    etag: row.version,
+  });
+}

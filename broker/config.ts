@@ -1,0 +1,104 @@
+/** Everything the broker reads from its environment, read once. */
+export interface Config {
+  readonly databaseUrl: string;
+  readonly databaseSchema: string;
+  readonly listen: Address;
+  readonly metricsListen: Address;
+  readonly adminPakFile: string | undefined;
+  readonly tls: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined } | undefined;
+  readonly corsOrigins: readonly string[];
+  /** Threads that parse submissions. */
+  readonly workers: number;
+  readonly logLevel: LogLevel;
+}
+
+export interface Address {
+  readonly host: string;
+  /** 0 means a free one. */
+  readonly port: number;
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** The variables, for help texts and documents. */
+export const variables = {
+  BROKKR_DATABASE_URL: 'PostgreSQL, for example postgres://user:password@host:5432/brokkr (required)',
+  BROKKR_DATABASE_SCHEMA: 'schema for the tables (default brokkr)',
+  BROKKR_LISTEN: 'address of gRPC, gRPC-Web and Connect (default 0.0.0.0:3000)',
+  BROKKR_METRICS_LISTEN: 'address of /metrics (default 0.0.0.0:9090)',
+  BROKKR_ADMIN_PAK_FILE: 'where the first admin key is written, mode 0600',
+  BROKKR_TLS_CERT: 'certificate file (PEM); with BROKKR_TLS_KEY turns TLS on',
+  BROKKR_TLS_KEY: 'private key file (PEM)',
+  BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
+  BROKKR_CORS_ORIGINS: 'origins that browsers may call from, separated by commas (default none)',
+  BROKKR_WORKERS: 'threads that parse submissions (default 1)',
+  BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+} as const;
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the environment. Throws one ConfigError that names every bad variable. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const text = (name: keyof typeof variables) => env[name]?.trim() || undefined;
+  const read = <T>(name: keyof typeof variables, fallback: string, parse: (value: string) => T): T => {
+    try {
+      return parse(text(name) ?? fallback);
+    } catch (error) {
+      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return parse(fallback);
+    }
+  };
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('BROKKR_TLS') && !(name in variables)) problems.push(`${name}: is not a variable of the broker`);
+  }
+  const databaseUrl = text('BROKKR_DATABASE_URL') ?? '';
+  if (databaseUrl === '') problems.push('BROKKR_DATABASE_URL: is required');
+  else if (!/^postgres(ql)?:\/\//.test(databaseUrl)) problems.push('BROKKR_DATABASE_URL: must begin with postgres://');
+  const cert = text('BROKKR_TLS_CERT');
+  const key = text('BROKKR_TLS_KEY');
+  const clientCa = text('BROKKR_TLS_CLIENT_CA');
+  if ((cert === undefined) !== (key === undefined)) problems.push('BROKKR_TLS_CERT and BROKKR_TLS_KEY: set both or neither');
+  if (clientCa !== undefined && cert === undefined) problems.push('BROKKR_TLS_CLIENT_CA: needs BROKKR_TLS_CERT and BROKKR_TLS_KEY');
+  const config: Config = {
+    databaseUrl,
+    databaseSchema: read('BROKKR_DATABASE_SCHEMA', 'brokkr', parseSchema),
+    listen: read('BROKKR_LISTEN', '0.0.0.0:3000', parseAddress),
+    metricsListen: read('BROKKR_METRICS_LISTEN', '0.0.0.0:9090', parseAddress),
+    adminPakFile: text('BROKKR_ADMIN_PAK_FILE'),
+    tls: cert !== undefined && key !== undefined ? { certFile: cert, keyFile: key, clientCaFile: clientCa } : undefined,
+    corsOrigins: (text('BROKKR_CORS_ORIGINS') ?? '').split(',').map((origin) => origin.trim()).filter((origin) => origin !== ''),
+    workers: read('BROKKR_WORKERS', '1', parseWorkers),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+  };
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return config;
+}
+
+/** "host:port", "[v6]:port" or ":port" (all addresses). */
+export function parseAddress(value: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(value);
+  const port = Number(match?.[3] ?? -1);
+  if (!match || port > 65_535) throw new Error(`"${value}" is not host:port`);
+  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
+}
+
+function parseSchema(value: string): string {
+  if (!/^[a-z_][a-z0-9_]{0,40}$/.test(value)) throw new Error(`"${value}" is not a plain lower-case name of at most 41 characters`);
+  return value;
+}
+
+function parseWorkers(value: string): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1 || count > 64) throw new Error(`"${value}" is not a number from 1 to 64`);
+  return count;
+}
+
+function parseLevel(value: string): LogLevel {
+  const level = logLevels.find((candidate) => candidate === value);
+  if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
+  return level;
+}

@@ -1,0 +1,13 @@
+import type { Logger } from 'pino';
+import type { Keys } from './access/keys.ts';
+import type { Feed } from './store/feed.ts';
+import type { Database } from './store/orm.ts';
+
+/** What every noun's methods are made from. */
+export interface Deps {
+  readonly db: Database;
+  readonly feed: Feed;
+  readonly log: Logger;
+  readonly keys: Keys;
+  readonly now: () => Date;
+}

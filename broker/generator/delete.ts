@@ -1,0 +1,29 @@
+import { revokeGeneratorKeys } from '../access/store.ts';
+import { lockGenerators, lockStacks, place } from '../placement/match.ts';
+import { checkEtag } from '../stack/rules.ts';
+import { announce } from '../store/feed.ts';
+import type { Tx } from '../store/orm.ts';
+import { type GeneratorRow, requireDeletable } from './rules.ts';
+import { findGenerator, generatorById, lockGeneratorRow, markGeneratorDeleted, stacksOf } from './store.ts';
+
+/**
+ * Deletes a generator: its keys end now, its stacks are removed from every agent. The rows stay until the last removal is
+ * acknowledged, because removals still name them.
+ */
+export async function deleteGenerator(
+  tx: Tx,
+  request: { generator: string; etag: string; cascade: boolean },
+): Promise<GeneratorRow> {
+  const found = await findGenerator(tx, request.generator);
+  await lockGenerators(tx, [found.id], 'exclusive');
+  await lockStacks(tx, await stacksOf(tx, found.id));
+  await lockGeneratorRow(tx, found.id);
+  const row = await generatorById(tx, found.id);
+  requireDeletable(row, request.cascade);
+  checkEtag(request.etag, row.version);
+  const stacks = await markGeneratorDeleted(tx, row.id);
+  await place(tx, { agents: null, stacks }, `generator "${row.name}" was deleted`);
+  await announce(tx, 'stack', stacks);
+  await announce(tx, 'key', await revokeGeneratorKeys(tx, row.id));
+  return generatorById(tx, row.id);
+}

@@ -1,0 +1,97 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
+import {
+  AddRegistrationResponseSchema,
+  DeregisterGeneratorResponseSchema,
+  RegisterGeneratorResponseSchema,
+  type Registration,
+  RegistrationSchema,
+  RegistrationState,
+  RemoveRegistrationResponseSchema,
+} from '../../gen/brokkr/v1/generator_pb.ts';
+import { requireIncarnation, requireNotDraining } from '../agent/rules.ts';
+import { agentById, findAgent } from '../agent/store.ts';
+import type { Deps } from '../deps.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { type Principal, principalOf } from '../rpc/principal.ts';
+import type { Tx } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { deregister, lockPair, register } from './registration.ts';
+import { listRegistrations, type RegistrationRow } from './registration-store.ts';
+import { stateFor } from './rules.ts';
+
+type AdminMethods = 'listRegistrations' | 'addRegistration' | 'removeRegistration';
+
+export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, AdminMethods> {
+  return {
+    async listRegistrations(request, context) {
+      const scope = ['registrations', principalOf(context).ownerId, request.agent, request.generator];
+      const page = readPage(request, scope);
+      const { agent, generator } = request;
+      const rows = await listRegistrations(db, { agent, generator, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.agent, row.generator, row.agent_id, row.generator_id]);
+      return { registrations: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    addRegistration: (request, context) =>
+      mutate(db, context, request, AddRegistrationResponseSchema, async (tx, principal) => {
+        const agent = await findAgent(tx, principal, request.agent);
+        const generator = await lockPair(tx, { agent, generator: request.generator });
+        requireNotDraining(await agentById(tx, agent.id));
+        const row = await register(tx, agent.id, generator, 'registered');
+        return create(AddRegistrationResponseSchema, { registration: toMessage(row) });
+      }),
+
+    removeRegistration: (request, context) =>
+      mutate(db, context, request, RemoveRegistrationResponseSchema, async (tx, principal) => {
+        const agent = await findAgent(tx, principal, request.agent);
+        const pair = { agent, generator: request.generator };
+        await deregister(tx, pair, await lockPair(tx, pair), principal.ownerName);
+        return create(RemoveRegistrationResponseSchema);
+      }),
+  };
+}
+
+/** What an agent says about its own consents. */
+export function consentMethods({
+  db,
+}: Deps): Pick<ServiceImpl<typeof AgentService>, 'registerGenerator' | 'deregisterGenerator'> {
+  return {
+    registerGenerator: (request, context) =>
+      mutate(db, context, request, RegisterGeneratorResponseSchema, async (tx, principal) => {
+        const { agent, generator } = await ownPair(tx, principal, request);
+        requireNotDraining(agent);
+        const row = await register(tx, agent.id, generator, stateFor(generator));
+        return create(RegisterGeneratorResponseSchema, { registration: toMessage(row) });
+      }),
+
+    deregisterGenerator: (request, context) =>
+      mutate(db, context, request, DeregisterGeneratorResponseSchema, async (tx, principal) => {
+        const { agent, generator } = await ownPair(tx, principal, request);
+        await deregister(tx, { agent, generator: request.generator }, generator, agent.name);
+        return create(DeregisterGeneratorResponseSchema);
+      }),
+  };
+}
+
+async function ownPair(tx: Tx, principal: Principal, request: { generator: string; incarnation: bigint }) {
+  const self = { id: principal.ownerId, name: principal.ownerName };
+  const generator = await lockPair(tx, { agent: self, generator: request.generator });
+  const agent = await agentById(tx, self.id);
+  requireIncarnation(BigInt(agent.incarnation), request.incarnation);
+  return { agent, generator };
+}
+
+function toMessage(row: RegistrationRow): Registration {
+  return create(RegistrationSchema, {
+    agentId: row.agent_id,
+    agent: row.agent,
+    generatorId: row.generator_id,
+    generator: row.generator,
+    state: row.state === 'registered' ? RegistrationState.REGISTERED : RegistrationState.REQUESTED,
+    createTime: timestampFromDate(row.created_at),
+  });
+}

@@ -1,0 +1,68 @@
+import { lockAgentSide, place } from '../placement/match.ts';
+import { Refusal } from '../refusal.ts';
+import { announce } from '../store/feed.ts';
+import type { Tx } from '../store/orm.ts';
+import {
+  deleteRegistration,
+  findRegistration,
+  type RegistrationRow,
+  upsertRegistration,
+} from './registration-store.ts';
+import { type GeneratorRow, type RegistrationState, requireLive } from './rules.ts';
+import { findGenerator, generatorById } from './store.ts';
+
+interface Pair {
+  readonly agent: { readonly id: string; readonly name: string };
+  readonly generator: string;
+}
+
+/**
+ * Takes the agent side's locks for an agent and one more generator, then reads the generator: whether it lives is only certain
+ * behind the locks.
+ */
+export async function lockPair(tx: Tx, { agent, generator }: Pair): Promise<GeneratorRow> {
+  const found = await findGenerator(tx, generator);
+  await lockAgentSide(tx, agent.id, [found.id]);
+  return generatorById(tx, found.id);
+}
+
+/** Records an agent's consent, or its wish for one, and places what it now matches. The locks must be held. */
+export async function register(
+  tx: Tx,
+  agentId: string,
+  generator: GeneratorRow,
+  state: RegistrationState,
+): Promise<RegistrationRow> {
+  requireLive(generator);
+  const before = await findRegistration(tx, agentId, generator.id);
+  if (before?.state === 'registered' || before?.state === state) return before;
+  await upsertRegistration(tx, agentId, generator.id, state);
+  if (state === 'registered') {
+    await place(tx, { agents: [agentId], stacks: null }, '');
+    await announce(tx, 'agent', [agentId]);
+  }
+  const row = await findRegistration(tx, agentId, generator.id);
+  if (!row) throw new Error('a registration that was just written is not there');
+  return row;
+}
+
+/** Ends an agent's consent: what the generator placed there becomes removals. The locks must be held. */
+export async function deregister(tx: Tx, { agent }: Pair, generator: GeneratorRow, by: string): Promise<void> {
+  if (generator.system) {
+    throw new Refusal('precondition', 'every agent stays registered with the system generator', {
+      field: 'generator',
+      reason: 'SYSTEM_REGISTRATION',
+    });
+  }
+  if (!(await deleteRegistration(tx, agent.id, generator.id))) {
+    throw new Refusal('missing', `agent "${agent.name}" is not registered with generator "${generator.name}"`, {
+      field: 'generator',
+    });
+  }
+  await place(
+    tx,
+    { agents: [agent.id], stacks: null },
+    `the registration with generator "${generator.name}" was removed by ${by}`,
+  );
+  await announce(tx, 'agent', [agent.id]);
+}

@@ -1,0 +1,119 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import {
+  CreateGeneratorResponseSchema,
+  DeleteGeneratorResponseSchema,
+  type Generator,
+  GeneratorSchema,
+  RegistrationPolicy,
+  RotateGeneratorPakResponseSchema,
+  UpdateGeneratorResponseSchema,
+} from '../../gen/brokkr/v1/generator_pb.ts';
+import { mintPak } from '../access/mint.ts';
+import { overlapOf } from '../access/rules.ts';
+import type { Deps } from '../deps.ts';
+import { mutate } from '../rpc/mutate.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { checkEtag } from '../stack/rules.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { deleteGenerator } from './delete.ts';
+import { checkMask, checkName, type GeneratorRow, type Policy, requireLive } from './rules.ts';
+import * as store from './store.ts';
+
+type Methods =
+  | 'createGenerator'
+  | 'getGenerator'
+  | 'listGenerators'
+  | 'updateGenerator'
+  | 'deleteGenerator'
+  | 'rotateGeneratorPak';
+
+export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, Methods> {
+  return {
+    createGenerator: (request, context) =>
+      mutate(db, context, request, CreateGeneratorResponseSchema, async (tx) => {
+        checkName(request.name);
+        const generatorId = await store.insertGenerator(tx, {
+          name: request.name,
+          description: request.description,
+          registration: toPolicy(request.registration),
+        });
+        const { pak } = await mintPak(tx, { role: 'ge', generatorId });
+        return create(CreateGeneratorResponseSchema, {
+          generator: toMessage(await store.generatorById(tx, generatorId)),
+          pak,
+        });
+      }),
+
+    async getGenerator(request) {
+      return { generator: toMessage(await store.findGenerator(db, request.generator)) };
+    },
+
+    async listGenerators(request, context) {
+      const scope = ['generators', principalOf(context).ownerId, request.showDeleted];
+      const page = readPage(request, scope);
+      const { showDeleted } = request;
+      const rows = await store.listGenerators(db, { showDeleted, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.name, row.id]);
+      return { generators: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    updateGenerator: (request, context) =>
+      mutate(db, context, request, UpdateGeneratorResponseSchema, async (tx) => {
+        const mask = request.updateMask?.paths ?? [];
+        checkMask(mask, ['description', 'registration']);
+        const found = await store.findGenerator(tx, request.generator);
+        await store.lockGeneratorRow(tx, found.id);
+        const row = await store.generatorById(tx, found.id);
+        requireLive(row);
+        checkEtag(request.etag, row.version);
+        await store.updateGenerator(tx, row.id, {
+          description: mask.includes('description') ? request.description : undefined,
+          registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
+        });
+        return create(UpdateGeneratorResponseSchema, {
+          generator: toMessage(await store.generatorById(tx, row.id)),
+        });
+      }),
+
+    deleteGenerator: (request, context) =>
+      mutate(db, context, request, DeleteGeneratorResponseSchema, async (tx) =>
+        create(DeleteGeneratorResponseSchema, { generator: toMessage(await deleteGenerator(tx, request)) }),
+      ),
+
+    rotateGeneratorPak: (request, context) =>
+      mutate(db, context, request, RotateGeneratorPakResponseSchema, async (tx) => {
+        const found = await store.findGenerator(tx, request.generator);
+        // Deleting it waits: a key must not be made after all of them were revoked.
+        await store.lockGeneratorRow(tx, found.id);
+        requireLive(await store.generatorById(tx, found.id));
+        const { pak } = await mintPak(
+          tx,
+          { role: 'ge', generatorId: found.id },
+          { overlapMs: overlapOf(request.overlap) },
+        );
+        return create(RotateGeneratorPakResponseSchema, { pak });
+      }),
+  };
+}
+
+function toPolicy(policy: RegistrationPolicy): Policy {
+  return policy === RegistrationPolicy.APPROVE ? 'approve' : 'open';
+}
+
+function toMessage(row: GeneratorRow): Generator {
+  return create(GeneratorSchema, {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    registration: row.registration === 'approve' ? RegistrationPolicy.APPROVE : RegistrationPolicy.OPEN,
+    system: row.system,
+    stackCount: row.stack_count,
+    agentCount: row.agent_count,
+    createTime: timestampFromDate(row.created_at),
+    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    etag: row.version,
+  });
+}

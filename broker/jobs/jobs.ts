@@ -1,0 +1,80 @@
+import type { Logger } from 'pino';
+import { lockAgentSide, place } from '../placement/match.ts';
+import { misplacedAgents } from '../placement/repair.ts';
+import { purgeStacks } from '../stack/store.ts';
+import { announce } from '../store/feed.ts';
+import type { Database } from '../store/orm.ts';
+import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
+
+/** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
+interface Job {
+  readonly name: string;
+  readonly everyMs: number;
+  run(db: Database): Promise<number>;
+}
+
+export interface Jobs {
+  /** How often each job changed something, since the start. */
+  readonly counts: ReadonlyMap<string, number>;
+  close(): Promise<void>;
+}
+
+const minuteMs = 60_000;
+
+export const jobs: readonly Job[] = [
+  { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
+  { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
+  { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
+  { name: 'change_retention', everyMs: 10 * minuteMs, run: (db) => deleteOlder(db, `delete from change where at < now() - interval '1 hour' returning 1`) },
+  { name: 'request_retention', everyMs: 10 * minuteMs, run: (db) => deleteOlder(db, `delete from request where created_at < now() - interval '24 hours' returning 1`) },
+  { name: 'placement_repair', everyMs: 10 * minuteMs, run: repairPlacements },
+];
+
+/** Runs every job at once, and then at its interval (jittered), until closed. A failure is logged and tried at the next turn. */
+export function startJobs(db: Database, log: Logger): Jobs {
+  const counts = new Map<string, number>(jobs.map((job) => [job.name, 0]));
+  const timers = new Map<string, NodeJS.Timeout>();
+  const running = new Set<Promise<void>>();
+  let closed = false;
+  const turn = async (job: Job) => {
+    try {
+      const changed = await job.run(db);
+      counts.set(job.name, (counts.get(job.name) ?? 0) + changed);
+      if (changed > 0 && job.name === 'placement_repair') log.error({ changed }, 'placements differed from the rules and were repaired');
+    } catch (error) {
+      if (!closed) log.warn({ job: job.name, err: String(error) }, 'a job failed and will be tried again');
+    }
+    if (!closed) timers.set(job.name, setTimeout(() => start(job), job.everyMs * (0.9 + 0.2 * Math.random())));
+  };
+  const start = (job: Job) => {
+    const done = turn(job).finally(() => running.delete(done));
+    running.add(done);
+  };
+  for (const job of jobs) start(job);
+  return {
+    counts,
+    async close() {
+      closed = true;
+      for (const timer of timers.values()) clearTimeout(timer);
+      await Promise.allSettled(running);
+    },
+  };
+}
+
+async function deleteOlder(db: Database, statement: string): Promise<number> {
+  return (await db.sql(statement)).length;
+}
+
+/** Compares placements with the rules and makes them so. Must find nothing: what it finds is a defect, and is counted. */
+async function repairPlacements(db: Database): Promise<number> {
+  let changed = 0;
+  for (const agentId of await misplacedAgents(db)) {
+    changed += await db.transact(async (tx) => {
+      await lockAgentSide(tx, agentId);
+      const count = await place(tx, { agents: [agentId], stacks: null }, 'repaired');
+      if (count > 0) await announce(tx, 'agent', [agentId]);
+      return count;
+    });
+  }
+  return changed;
+}
