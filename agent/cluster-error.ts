@@ -19,7 +19,10 @@ export class ClusterError extends Error {
   /** True for a 404 that is about a kind the server does not serve, not about an object. */
   readonly unknownKind: boolean;
 
-  constructor(message: string, more: { status: number; reason: string; object?: ObjectId | undefined; unknownKind?: boolean; cause?: unknown }) {
+  constructor(
+    message: string,
+    more: { status: number; reason: string; object?: ObjectId | undefined; unknownKind?: boolean; cause?: unknown },
+  ) {
     super(message, { cause: more.cause });
     this.status = more.status;
     this.reason = more.reason;
@@ -43,8 +46,18 @@ export function refusesDryRun(error: unknown): boolean {
 }
 
 export function unreachable(cause: unknown, object: ObjectId | undefined): ClusterError {
-  const code = isRecord(cause) && typeof cause.code === 'string' ? cause.code : cause instanceof Error ? cause.message : String(cause);
-  return new ClusterError(`no answer from the Kubernetes API: ${code}`, { status: 0, reason: 'Unreachable', object, cause });
+  const code =
+    isRecord(cause) && typeof cause.code === 'string'
+      ? cause.code
+      : cause instanceof Error
+        ? cause.message
+        : String(cause);
+  return new ClusterError(`no answer from the Kubernetes API: ${code}`, {
+    status: 0,
+    reason: 'Unreachable',
+    object,
+    cause,
+  });
 }
 
 /** Turns a refusal into an error; `body` is the text that came with it, mostly a Status object. */

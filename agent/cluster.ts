@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
+import { type AgentOptions, Agent as HttpsAgent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
-import { hasStatus, ClusterError } from './cluster-error.ts';
+import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { type Access, createKubeHttp, type KubeHttpOptions } from './kube-http.ts';
 import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
@@ -13,7 +13,12 @@ export type KubeSource = { readonly file: string } | { readonly text: string } |
 export interface Cluster {
   readonly discovery: Discovery;
   /** Server-side apply as field manager `brokkr`. Answers the object as it is, or with `dryRun` as it would be. */
-  apply(object: KubeObject, resource: Resource, options: { dryRun: boolean; force: boolean }, signal: AbortSignal): Promise<Applied>;
+  apply(
+    object: KubeObject,
+    resource: Resource,
+    options: { dryRun: boolean; force: boolean },
+    signal: AbortSignal,
+  ): Promise<Applied>;
   /** Undefined when there is no such object, or no such kind. */
   get(id: ObjectId, signal: AbortSignal): Promise<KubeObject | undefined>;
   /** All pages; of every namespace when `namespace` is empty. No object when the kind is not served. */
@@ -53,10 +58,17 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
   const resourceOf = async (id: Pick<ObjectId, 'apiVersion' | 'kind'>, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.find(id.apiVersion, id.kind, signal);
     if (resource) return resource;
-    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, { status: 404, reason: 'NotFound', unknownKind: true });
+    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
+      status: 404,
+      reason: 'NotFound',
+      unknownKind: true,
+    });
   };
   /** Undefined for what is not there; a kind that is gone is looked up again the next time. */
-  const unlessMissing = async <Result>(apiVersion: string, work: () => Promise<Result>): Promise<Result | undefined> => {
+  const unlessMissing = async <Result>(
+    apiVersion: string,
+    work: () => Promise<Result>,
+  ): Promise<Result | undefined> => {
     try {
       return await work();
     } catch (error) {
@@ -72,7 +84,15 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
       const query = { fieldManager, force: String(force), dryRun: dryRun ? 'All' : undefined };
       const id = idOf(object);
       const contentType = 'application/apply-patch+yaml';
-      const { status, body } = await http({ method: 'PATCH', path: objectPath(resource, id), query, body: object, contentType, object: id, signal });
+      const { status, body } = await http({
+        method: 'PATCH',
+        path: objectPath(resource, id),
+        query,
+        body: object,
+        contentType,
+        object: id,
+        signal,
+      });
       return { object: body as KubeObject, created: status === 201 };
     },
     get: (id, signal) =>
@@ -98,17 +118,24 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
     async create(object, signal) {
       const id = idOf(object);
       const path = listPath(await resourceOf(id, signal), id.namespace);
-      return (await http({ method: 'POST', path, query: { fieldManager }, body: object, object: id, signal })).body as KubeObject;
+      return (await http({ method: 'POST', path, query: { fieldManager }, body: object, object: id, signal }))
+        .body as KubeObject;
     },
     async replace(object, signal) {
       const id = idOf(object);
       const path = objectPath(await resourceOf(id, signal), id);
-      return (await http({ method: 'PUT', path, query: { fieldManager }, body: object, object: id, signal })).body as KubeObject;
+      return (await http({ method: 'PUT', path, query: { fieldManager }, body: object, object: id, signal }))
+        .body as KubeObject;
     },
     async remove(id, uid, signal) {
       const done = await unlessMissing(id.apiVersion, async () => {
         const path = objectPath(await resourceOf(id, signal), id);
-        const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions: { uid } };
+        const body = {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          propagationPolicy: 'Background',
+          preconditions: { uid },
+        };
         await http({ method: 'DELETE', path, body, object: id, signal });
         return true;
       });
@@ -180,7 +207,11 @@ function createCredentials(config: KubeConfig, maxSockets: number) {
   };
 }
 
-function createAgent(server: string, tls: Pick<RequestOptions, keyof AgentOptions & keyof RequestOptions>, maxSockets: number): HttpAgent {
+function createAgent(
+  server: string,
+  tls: Pick<RequestOptions, keyof AgentOptions & keyof RequestOptions>,
+  maxSockets: number,
+): HttpAgent {
   const options = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const;
   if (!server.startsWith('https:')) return new HttpAgent(options);
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));

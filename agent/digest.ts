@@ -12,7 +12,9 @@ const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
 export function digestOf({ epoch, paused, entries }: TargetState): Buffer {
   const hash = createHash('sha256');
   hash.update(`epoch=${epoch};paused=${paused ? 1 : 0}\n`);
-  const sorted = [...entries].sort((left, right) => (left.stackId < right.stackId ? -1 : left.stackId > right.stackId ? 1 : 0));
+  const sorted = [...entries].sort((left, right) =>
+    left.stackId < right.stackId ? -1 : left.stackId > right.stackId ? 1 : 0,
+  );
   for (const entry of sorted) {
     const fields = [
       entry.stackId,

@@ -66,9 +66,13 @@ export function createDiscovery(http: KubeHttp): Discovery {
     },
     async contentKinds(signal) {
       const { body } = await http({ method: 'GET', path: '/apis', signal });
-      const versions = listAt(body, 'groups').flatMap((group) => textAt(group, 'preferredVersion', 'groupVersion') ?? []);
+      const versions = listAt(body, 'groups').flatMap(
+        (group) => textAt(group, 'preferredVersion', 'groupVersion') ?? [],
+      );
       const lists = await Promise.all(['v1', ...versions].map((apiVersion) => read(apiVersion, signal)));
-      return lists.flat().filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
+      return lists
+        .flat()
+        .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
     },
   };
 }

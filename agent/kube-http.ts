@@ -87,7 +87,10 @@ async function send(options: KubeHttpOptions, request: KubeRequest, renew: boole
     return answer;
   } catch (error) {
     request.signal.throwIfAborted();
-    throw unreachable(signal.aborted ? new Error(`timed out after ${options.timeoutMs / 1000} s`) : error, request.object);
+    throw unreachable(
+      signal.aborted ? new Error(`timed out after ${options.timeoutMs / 1000} s`) : error,
+      request.object,
+    );
   } finally {
     options.observe(request.method, status, (performance.now() - startedAt) / 1000);
   }
@@ -99,12 +102,21 @@ function onceMore(error: unknown): undefined {
   if (!(error instanceof StaleConnection)) throw error;
 }
 
-function exchange(access: Access, userAgent: string, { method, path, query = {}, body, contentType, signal: _ }: KubeRequest, signal: AbortSignal): Promise<RawAnswer> {
+function exchange(
+  access: Access,
+  userAgent: string,
+  { method, path, query = {}, body, contentType, signal: _ }: KubeRequest,
+  signal: AbortSignal,
+): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const url = new URL(access.server.replace(/\/$/, '') + path);
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const headers: Record<string, string | number> = { ...access.headers, accept: 'application/json', 'user-agent': userAgent };
+    const headers: Record<string, string | number> = {
+      ...access.headers,
+      accept: 'application/json',
+      'user-agent': userAgent,
+    };
     if (payload) {
       headers['content-type'] = contentType ?? 'application/json';
       headers['content-length'] = payload.length;
@@ -117,7 +129,11 @@ function exchange(access: Access, userAgent: string, { method, path, query = {},
       );
     });
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      reject(outgoing.reusedSocket && error.code === 'ECONNRESET' ? new StaleConnection(error.message, { cause: error }) : error);
+      reject(
+        outgoing.reusedSocket && error.code === 'ECONNRESET'
+          ? new StaleConnection(error.message, { cause: error })
+          : error,
+      );
     });
     outgoing.end(payload);
   });
@@ -133,5 +149,8 @@ async function readText(incoming: IncomingMessage): Promise<string> {
 function retryAfterMs({ status, retryAfter }: RawAnswer): number | undefined {
   if (status !== 429 && !(status === 503 && retryAfter !== undefined)) return undefined;
   const seconds = Number(retryAfter ?? 1);
-  return Math.min(maxRetryAfterMs, (Number.isFinite(seconds) && seconds >= 0 ? seconds : 1) * 1000 * (1 + 0.2 * Math.random()));
+  return Math.min(
+    maxRetryAfterMs,
+    (Number.isFinite(seconds) && seconds >= 0 ? seconds : 1) * 1000 * (1 + 0.2 * Math.random()),
+  );
 }

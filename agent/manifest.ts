@@ -66,16 +66,23 @@ export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespa
 }
 
 /** Puts an object where it belongs. Answers why it cannot be there, in a namespace-limited agent. */
-export function placeObject(object: KubeObject, namespaced: boolean, scope: Scope): KubeObject | { readonly refusal: string } {
+export function placeObject(
+  object: KubeObject,
+  namespaced: boolean,
+  scope: Scope,
+): KubeObject | { readonly refusal: string } {
   const { defaultNamespace, watchNamespace } = scope;
   const { namespace: given, ...metadata } = object.metadata;
   if (!namespaced) {
-    if (watchNamespace !== undefined) return { refusal: `is cluster-scoped, but this agent is limited to the namespace ${watchNamespace}` };
+    if (watchNamespace !== undefined)
+      return { refusal: `is cluster-scoped, but this agent is limited to the namespace ${watchNamespace}` };
     return { ...object, metadata };
   }
   const namespace = given || defaultNamespace;
   if (watchNamespace !== undefined && namespace !== watchNamespace) {
-    return { refusal: `is in the namespace ${namespace}, but this agent is limited to the namespace ${watchNamespace}` };
+    return {
+      refusal: `is in the namespace ${namespace}, but this agent is limited to the namespace ${watchNamespace}`,
+    };
   }
   return { ...object, metadata: { ...metadata, namespace } };
 }
@@ -117,7 +124,9 @@ export function servedVersions(definition: KubeObject): { apiVersion: string; ki
   const kind = textAt(definition, 'spec', 'names', 'kind') ?? '';
   return listAt(definition, 'spec', 'versions').flatMap((version) => {
     const name = textAt(version, 'name');
-    return name !== undefined && isRecord(version) && version.served === true ? [{ apiVersion: `${group}/${name}`, kind }] : [];
+    return name !== undefined && isRecord(version) && version.served === true
+      ? [{ apiVersion: `${group}/${name}`, kind }]
+      : [];
   });
 }
 
@@ -128,7 +137,12 @@ function parseLine(line: string, number: number): KubeObject {
   } catch {
     throw new ManifestError(`line ${number} of the manifest is not JSON`);
   }
-  if (!isRecord(value) || typeof value.apiVersion !== 'string' || typeof value.kind !== 'string' || !textAt(value, 'metadata', 'name')) {
+  if (
+    !isRecord(value) ||
+    typeof value.apiVersion !== 'string' ||
+    typeof value.kind !== 'string' ||
+    !textAt(value, 'metadata', 'name')
+  ) {
     throw new ManifestError(`line ${number} of the manifest is not a Kubernetes object`);
   }
   return value as unknown as KubeObject;

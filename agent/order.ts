@@ -4,7 +4,12 @@ import { groupOf, type ObjectId } from './object.ts';
 const first: readonly (readonly string[])[] = [
   ['Namespace'],
   ['apiextensions.k8s.io/CustomResourceDefinition'],
-  ['scheduling.k8s.io/PriorityClass', 'storage.k8s.io/StorageClass', 'node.k8s.io/RuntimeClass', 'networking.k8s.io/IngressClass'],
+  [
+    'scheduling.k8s.io/PriorityClass',
+    'storage.k8s.io/StorageClass',
+    'node.k8s.io/RuntimeClass',
+    'networking.k8s.io/IngressClass',
+  ],
   ['ResourceQuota', 'LimitRange', 'networking.k8s.io/NetworkPolicy', 'policy/PodDisruptionBudget'],
   ['ServiceAccount'],
   ['rbac.authorization.k8s.io/ClusterRole', 'rbac.authorization.k8s.io/Role'],
@@ -13,7 +18,16 @@ const first: readonly (readonly string[])[] = [
   ['PersistentVolume'],
   ['PersistentVolumeClaim'],
   ['Service', 'Endpoints', 'discovery.k8s.io/EndpointSlice'],
-  ['Pod', 'ReplicationController', 'apps/Deployment', 'apps/StatefulSet', 'apps/DaemonSet', 'apps/ReplicaSet', 'batch/Job', 'batch/CronJob'],
+  [
+    'Pod',
+    'ReplicationController',
+    'apps/Deployment',
+    'apps/StatefulSet',
+    'apps/DaemonSet',
+    'apps/ReplicaSet',
+    'batch/Job',
+    'batch/CronJob',
+  ],
   ['autoscaling/HorizontalPodAutoscaler', 'networking.k8s.io/Ingress'],
 ];
 
@@ -21,8 +35,14 @@ const first: readonly (readonly string[])[] = [
 const last: readonly (readonly string[])[] = [
   ['apiregistration.k8s.io/APIService'],
   ['admissionregistration.k8s.io/ValidatingAdmissionPolicy', 'admissionregistration.k8s.io/MutatingAdmissionPolicy'],
-  ['admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding', 'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding'],
-  ['admissionregistration.k8s.io/ValidatingWebhookConfiguration', 'admissionregistration.k8s.io/MutatingWebhookConfiguration'],
+  [
+    'admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding',
+    'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding',
+  ],
+  [
+    'admissionregistration.k8s.io/ValidatingWebhookConfiguration',
+    'admissionregistration.k8s.io/MutatingWebhookConfiguration',
+  ],
 ];
 
 const ranks: ReadonlyMap<string, number> = new Map([
@@ -37,7 +57,10 @@ export function rankOf({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind
 }
 
 /** Groups to apply one after another; within one, the order does not matter. Removal goes through them backwards. */
-export function groupByRank<Item>(items: readonly Item[], idOfItem: (item: Item) => Pick<ObjectId, 'apiVersion' | 'kind'>): Item[][] {
+export function groupByRank<Item>(
+  items: readonly Item[],
+  idOfItem: (item: Item) => Pick<ObjectId, 'apiVersion' | 'kind'>,
+): Item[][] {
   const groups = new Map<number, Item[]>();
   for (const item of items) {
     const rank = rankOf(idOfItem(item));

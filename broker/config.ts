@@ -5,7 +5,9 @@ export interface Config {
   readonly listen: Address;
   readonly metricsListen: Address;
   readonly adminPakFile: string | undefined;
-  readonly tls: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined } | undefined;
+  readonly tls:
+    | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
+    | undefined;
   readonly corsOrigins: readonly string[];
   /** Threads that parse submissions. */
   readonly workers: number;
@@ -53,7 +55,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     }
   };
   for (const name of Object.keys(env)) {
-    if (name.startsWith('BROKKR_TLS') && !(name in variables)) problems.push(`${name}: is not a variable of the broker`);
+    if (name.startsWith('BROKKR_TLS') && !(name in variables))
+      problems.push(`${name}: is not a variable of the broker`);
   }
   const databaseUrl = text('BROKKR_DATABASE_URL') ?? '';
   if (databaseUrl === '') problems.push('BROKKR_DATABASE_URL: is required');
@@ -61,8 +64,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const cert = text('BROKKR_TLS_CERT');
   const key = text('BROKKR_TLS_KEY');
   const clientCa = text('BROKKR_TLS_CLIENT_CA');
-  if ((cert === undefined) !== (key === undefined)) problems.push('BROKKR_TLS_CERT and BROKKR_TLS_KEY: set both or neither');
-  if (clientCa !== undefined && cert === undefined) problems.push('BROKKR_TLS_CLIENT_CA: needs BROKKR_TLS_CERT and BROKKR_TLS_KEY');
+  if ((cert === undefined) !== (key === undefined))
+    problems.push('BROKKR_TLS_CERT and BROKKR_TLS_KEY: set both or neither');
+  if (clientCa !== undefined && cert === undefined)
+    problems.push('BROKKR_TLS_CLIENT_CA: needs BROKKR_TLS_CERT and BROKKR_TLS_KEY');
   const config: Config = {
     databaseUrl,
     databaseSchema: read('BROKKR_DATABASE_SCHEMA', 'brokkr', parseSchema),
@@ -70,7 +75,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     metricsListen: read('BROKKR_METRICS_LISTEN', '0.0.0.0:9090', parseAddress),
     adminPakFile: text('BROKKR_ADMIN_PAK_FILE'),
     tls: cert !== undefined && key !== undefined ? { certFile: cert, keyFile: key, clientCaFile: clientCa } : undefined,
-    corsOrigins: (text('BROKKR_CORS_ORIGINS') ?? '').split(',').map((origin) => origin.trim()).filter((origin) => origin !== ''),
+    corsOrigins: (text('BROKKR_CORS_ORIGINS') ?? '')
+      .split(',')
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== ''),
     workers: read('BROKKR_WORKERS', '1', parseWorkers),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
   };
@@ -87,7 +95,8 @@ export function parseAddress(value: string): Address {
 }
 
 function parseSchema(value: string): string {
-  if (!/^[a-z_][a-z0-9_]{0,40}$/.test(value)) throw new Error(`"${value}" is not a plain lower-case name of at most 41 characters`);
+  if (!/^[a-z_][a-z0-9_]{0,40}$/.test(value))
+    throw new Error(`"${value}" is not a plain lower-case name of at most 41 characters`);
   return value;
 }
 

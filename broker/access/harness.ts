@@ -114,12 +114,17 @@ async function startBroker(url: string, schema: string): Promise<{ broker: TestB
           ...agentMethods(deps),
           ...removalMethods(deps),
         });
-        router.service(BrokerService, { ...ownKeyMethods(deps), ...placeableAgentMethods(deps), ...stackMethods(deps) });
+        router.service(BrokerService, {
+          ...ownKeyMethods(deps),
+          ...placeableAgentMethods(deps),
+          ...stackMethods(deps),
+        });
         router.service(AgentService, { ...selfMethods(deps), ...consentMethods(deps) });
       },
       { router: { interceptors: [refusals, authentication(deps.keys, pak)] } },
     );
-  const client = <S extends DescService>(service: S, pak: string | undefined) => createClient(service, transportFor(pak));
+  const client = <S extends DescService>(service: S, pak: string | undefined) =>
+    createClient(service, transportFor(pak));
   const broker = {
     ...deps,
     adminPak,

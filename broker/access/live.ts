@@ -6,6 +6,9 @@ import type { Tx } from '../store/orm.ts';
  * A revocation that committed before is therefore never outrun.
  */
 export async function requireLiveKey(tx: Tx, keyId: string): Promise<void> {
-  const rows = await tx.sql('select 1 from pak where id = $1 and revoked_at is null and (expires_at is null or expires_at > now())', [keyId]);
+  const rows = await tx.sql(
+    'select 1 from pak where id = $1 and revoked_at is null and (expires_at is null or expires_at > now())',
+    [keyId],
+  );
   if (rows.length === 0) throw new Refusal('unauthenticated', 'the key is not valid');
 }

@@ -20,7 +20,14 @@ export interface Problem {
 }
 
 /** Fields that belong to a live object; server-side apply refuses them or would make them wrong. */
-const liveFields = ['uid', 'resourceVersion', 'managedFields', 'generateName', 'selfLink', 'deletionTimestamp'] as const;
+const liveFields = [
+  'uid',
+  'resourceVersion',
+  'managedFields',
+  'generateName',
+  'selfLink',
+  'deletionTimestamp',
+] as const;
 
 /** Keys that agents write themselves. */
 const reserved = { labels: 'k8s.brokkr.io/stack-id', annotations: 'k8s.brokkr.io/checksum' } as const;
@@ -36,27 +43,35 @@ const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
  */
 export function checkObject(value: unknown, lineOf: (path: readonly string[]) => number): ManifestObject | Problem[] {
   const problems: Problem[] = [];
-  const bad = (path: readonly string[], message: string) => problems.push({ line: lineOf(path), message: `${path.join('.') || 'the document'} ${message}` });
+  const bad = (path: readonly string[], message: string) =>
+    problems.push({ line: lineOf(path), message: `${path.join('.') || 'the document'} ${message}` });
   if (!isRecord(value)) {
     bad([], 'is not a Kubernetes object: a map with apiVersion, kind and metadata');
     return problems;
   }
   const { apiVersion, kind, metadata } = value;
-  if (typeof apiVersion !== 'string' || !apiVersionShape.test(apiVersion)) bad(['apiVersion'], 'must be like "v1" or "apps/v1"');
+  if (typeof apiVersion !== 'string' || !apiVersionShape.test(apiVersion))
+    bad(['apiVersion'], 'must be like "v1" or "apps/v1"');
   if (typeof kind !== 'string' || !kindShape.test(kind)) bad(['kind'], 'must be like "ConfigMap"');
   if (!isRecord(metadata)) {
     bad(['metadata'], 'must be a map with a name');
     return problems;
   }
   for (const field of liveFields) {
-    if (metadata[field] !== undefined && metadata[field] !== null) bad(['metadata', field], 'belongs to a live object: leave it out');
+    if (metadata[field] !== undefined && metadata[field] !== null)
+      bad(['metadata', field], 'belongs to a live object: leave it out');
   }
   if (!isName(metadata.name)) bad(['metadata', 'name'], 'must be a name of 1 to 253 characters without "/" and "%"');
   const namespace = metadata.namespace;
-  if (namespace !== undefined && namespace !== null && !(typeof namespace === 'string' && labelNameShape.test(namespace))) {
+  if (
+    namespace !== undefined &&
+    namespace !== null &&
+    !(typeof namespace === 'string' && labelNameShape.test(namespace))
+  ) {
     bad(['metadata', 'namespace'], 'must be a lower-case name of 1 to 63 characters');
   }
-  for (const field of ['labels', 'annotations'] as const) checkStrings(metadata[field], ['metadata', field], reserved[field], bad);
+  for (const field of ['labels', 'annotations'] as const)
+    checkStrings(metadata[field], ['metadata', field], reserved[field], bad);
   if (kind === 'ConfigMap' && typeof metadata.name === 'string' && metadata.name.startsWith('brokkr-inv-')) {
     bad(['metadata', 'name'], 'must not start with "brokkr-inv-": those are the agents\' inventories');
   }
@@ -80,7 +95,12 @@ function isBuiltIn(apiVersion: string): boolean {
   return !group.includes('.') || group.endsWith('.k8s.io');
 }
 
-function checkStrings(value: unknown, path: readonly string[], reservedKey: string, bad: (path: readonly string[], message: string) => void): void {
+function checkStrings(
+  value: unknown,
+  path: readonly string[],
+  reservedKey: string,
+  bad: (path: readonly string[], message: string) => void,
+): void {
   if (value === undefined || value === null) return;
   if (!isRecord(value)) {
     bad(path, 'must be a map of strings');
@@ -94,7 +114,14 @@ function checkStrings(value: unknown, path: readonly string[], reservedKey: stri
 
 /** A path segment by the API server's rule (ValidatePathSegmentName); each kind may be stricter. */
 function isName(name: unknown): boolean {
-  return typeof name === 'string' && name.length >= 1 && name.length <= 253 && name !== '.' && name !== '..' && !/[/%\s]/.test(name);
+  return (
+    typeof name === 'string' &&
+    name.length >= 1 &&
+    name.length <= 253 &&
+    name !== '.' &&
+    name !== '..' &&
+    !/[/%\s]/.test(name)
+  );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

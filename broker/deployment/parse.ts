@@ -50,7 +50,8 @@ export function parseManifest(bytes: Uint8Array): ParseResult {
   for (const [index, document] of documents.entries()) {
     const number = index + 1;
     const lineOf = (offset: number | undefined) => lines.linePos(offset ?? document.range?.[0] ?? 0).line;
-    const bad = (message: string, offset?: number) => violations.push({ document: number, line: lineOf(offset), message });
+    const bad = (message: string, offset?: number) =>
+      violations.push({ document: number, line: lineOf(offset), message });
     // One slip can make the parser say the same of every bracket after it.
     const said = new Set<string>();
     for (const problem of [...document.errors, ...document.warnings]) {
@@ -78,8 +79,14 @@ export function parseManifest(bytes: Uint8Array): ParseResult {
     }
     if (violations.length >= limits.violations) break;
   }
-  if (total > limits.submissionBytes) violations.push({ document: 1, line: 1, message: `the objects have more than ${limits.submissionBytes} bytes` });
-  if (objects.length > limits.objects) violations.push({ document: 1, line: 1, message: `${objects.length} objects; at most ${limits.objects} are allowed` });
+  if (total > limits.submissionBytes)
+    violations.push({ document: 1, line: 1, message: `the objects have more than ${limits.submissionBytes} bytes` });
+  if (objects.length > limits.objects)
+    violations.push({
+      document: 1,
+      line: 1,
+      message: `${objects.length} objects; at most ${limits.objects} are allowed`,
+    });
   violations.push(...findTwins(objects));
   if (violations.length > 0) return { violations: violations.slice(0, limits.violations) };
   return seal(objects.map(({ object, json }) => ({ object, json })));
@@ -105,11 +112,17 @@ export function readManifest(data: Uint8Array): ManifestObject[] {
 }
 
 export function identity(object: ManifestObject): ObjectIdentity {
-  return { apiVersion: object.apiVersion, kind: object.kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+  };
 }
 
 function decode(bytes: Uint8Array): string | Violation {
-  if (bytes.length > limits.submissionBytes) return { document: 1, line: 1, message: `more than ${limits.submissionBytes} bytes` };
+  if (bytes.length > limits.submissionBytes)
+    return { document: 1, line: 1, message: `more than ${limits.submissionBytes} bytes` };
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const nul = text.indexOf('\0');
@@ -137,12 +150,18 @@ function compose(text: string, lineCounter: LineCounter): Document.Parsed[] | Vi
     return Array.isArray(documents) ? documents : [];
   } catch (error) {
     // The parser recurses: what it cannot take is far deeper than any Kubernetes object.
-    return { document: 1, line: 1, message: error instanceof RangeError ? 'is nested too deeply' : firstLine(String(error)) };
+    return {
+      document: 1,
+      line: 1,
+      message: error instanceof RangeError ? 'is nested too deeply' : firstLine(String(error)),
+    };
   }
 }
 
 function asKubectl(tags: Tags): Tags {
-  return tags.filter((tag) => typeof tag === 'string' || !(unknownToKubectl.test(tag.tag) || ('format' in tag && tag.format === 'TIME')));
+  return tags.filter(
+    (tag) => typeof tag === 'string' || !(unknownToKubectl.test(tag.tag) || ('format' in tag && tag.format === 'TIME')),
+  );
 }
 
 /** Plain JSON with sorted keys. Throws on what JSON cannot carry unchanged. */
@@ -150,7 +169,8 @@ function canonical(value: unknown, depth: number): unknown {
   if (depth > limits.depth) throw new Error(`is nested more than ${limits.depth} deep`);
   switch (typeof value) {
     case 'bigint':
-      if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) throw new Error(`the number ${value} is too large to be kept exactly; quote it`);
+      if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
+        throw new Error(`the number ${value} is too large to be kept exactly; quote it`);
       return Number(value);
     case 'number':
       if (!Number.isFinite(value)) throw new Error(`${value} is not a JSON number`);
@@ -181,7 +201,9 @@ function canonicalMap(map: Record<string, unknown>, depth: number): Record<strin
 /** `kind: List` and its likes stand for their items, as with kubectl. */
 function flatten(value: unknown): unknown[] {
   const list = value as { kind?: unknown; items?: unknown };
-  return typeof list.kind === 'string' && list.kind.endsWith('List') && Array.isArray(list.items) ? list.items : [value];
+  return typeof list.kind === 'string' && list.kind.endsWith('List') && Array.isArray(list.items)
+    ? list.items
+    : [value];
 }
 
 function findTwins(objects: readonly { object: ManifestObject; at: Violation }[]): Violation[] {
@@ -193,7 +215,11 @@ function findTwins(objects: readonly { object: ManifestObject; at: Violation }[]
     const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
     const key = JSON.stringify([group, kind, namespace, name]);
     const earlier = first.get(key);
-    if (earlier) twins.push({ ...at, message: `${kind} "${name}" stands in document ${earlier.document} (line ${earlier.line}) too` });
+    if (earlier)
+      twins.push({
+        ...at,
+        message: `${kind} "${name}" stands in document ${earlier.document} (line ${earlier.line}) too`,
+      });
     else first.set(key, at);
   }
   return twins;
@@ -207,7 +233,9 @@ function offsetOf(document: Document.Parsed, path: readonly string[]): number | 
   for (let length = path.length; length > 0; length -= 1) {
     const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
     if (!isMap(parent)) continue;
-    const pair = parent.items.find((item) => String((item.key as { value?: unknown } | null)?.value) === path[length - 1]);
+    const pair = parent.items.find(
+      (item) => String((item.key as { value?: unknown } | null)?.value) === path[length - 1],
+    );
     const range = (pair?.key as { range?: [number, number, number] } | undefined)?.range;
     if (range) return range[0];
   }

@@ -34,7 +34,9 @@ export function createParser(count: number): Parser {
   };
 
   const start = () => {
-    const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 512 } });
+    const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: 512 },
+    });
     worker.unref();
     all.add(worker);
     return worker;
@@ -61,7 +63,8 @@ export function createParser(count: number): Parser {
 
   return {
     async parse(bytes) {
-      if (closed || queue.length >= queueLength) throw new Refusal('exhausted', 'too many submissions are waiting: try again');
+      if (closed || queue.length >= queueLength)
+        throw new Refusal('exhausted', 'too many submissions are waiting: try again');
       const result = await new Promise<ParseResult>((done, failed) => {
         queue.push({ bytes, done, failed });
         next();
@@ -84,9 +87,16 @@ export function createParser(count: number): Parser {
 }
 
 function tooSlow(): Refusal {
-  return new Refusal('invalid', `manifest: could not be read within ${deadlineMs / 1000} s`, { field: 'manifest', reason: 'BAD_MANIFEST' });
+  return new Refusal('invalid', `manifest: could not be read within ${deadlineMs / 1000} s`, {
+    field: 'manifest',
+    reason: 'BAD_MANIFEST',
+  });
 }
 
 function tooHeavy(cause: Error): Refusal {
-  return new Refusal('invalid', 'manifest: takes too much memory to read', { field: 'manifest', reason: 'BAD_MANIFEST', cause });
+  return new Refusal('invalid', 'manifest: takes too much memory to read', {
+    field: 'manifest',
+    reason: 'BAD_MANIFEST',
+    cause,
+  });
 }

@@ -34,7 +34,11 @@ export function compareManifests(before: readonly ManifestObject[], after: reado
     old.delete(keyOf(object));
     if (!earlier) differences.push({ object: identityOf(object), action: 'created', fields: [] });
     else if (!isDeepStrictEqual(earlier, object)) {
-      differences.push({ object: identityOf(object), action: 'configured', fields: differingPaths(earlier, object, '').slice(0, maxFields) });
+      differences.push({
+        object: identityOf(object),
+        action: 'configured',
+        fields: differingPaths(earlier, object, '').slice(0, maxFields),
+      });
     }
   }
   for (const object of old.values()) differences.push({ object: identityOf(object), action: 'deleted', fields: [] });
@@ -58,7 +62,12 @@ function keyOf(object: ManifestObject): string {
 }
 
 function identityOf(object: ManifestObject): ObjectIdentity {
-  return { apiVersion: object.apiVersion, kind: object.kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+  return {
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    namespace: object.metadata.namespace ?? '',
+    name: object.metadata.name,
+  };
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

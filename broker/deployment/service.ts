@@ -29,7 +29,10 @@ type Methods = 'submitDeployment' | 'getDeployment' | 'listDeployments' | 'rollb
 
 const namedAgents = 1_000;
 
-export function deploymentMethods({ db, parser }: Deps & { parser: Parser }): Pick<ServiceImpl<typeof BrokerService>, Methods> {
+export function deploymentMethods({
+  db,
+  parser,
+}: Deps & { parser: Parser }): Pick<ServiceImpl<typeof BrokerService>, Methods> {
   return {
     async submitDeployment(request, context) {
       const principal = principalOf(context);
@@ -37,13 +40,19 @@ export function deploymentMethods({ db, parser }: Deps & { parser: Parser }): Pi
       const found = await findStack(db, ownerOf(principal), request.stack);
       const parsed = await parser.parse(request.manifest);
       if (parsed.objects.length === 0 && !request.allowEmpty) {
-        throw new Refusal('invalid', 'manifest: has no objects, which would remove everything; set allow_empty if that is meant', {
-          field: 'manifest',
-          reason: 'EMPTY_MANIFEST',
-        });
+        throw new Refusal(
+          'invalid',
+          'manifest: has no objects, which would remove everything; set allow_empty if that is meant',
+          {
+            field: 'manifest',
+            reason: 'EMPTY_MANIFEST',
+          },
+        );
       }
       if (request.dryRun) return preview(db, found, parsed);
-      return mutate(db, context, request, SubmitDeploymentResponseSchema, (tx) => submit(tx, principal, request, parsed));
+      return mutate(db, context, request, SubmitDeploymentResponseSchema, (tx) =>
+        submit(tx, principal, request, parsed),
+      );
     },
 
     async getDeployment(request, context) {
@@ -71,10 +80,17 @@ export function deploymentMethods({ db, parser }: Deps & { parser: Parser }): Pi
           request.revision === 0
             ? await store.previousDeployment(tx, stack.id)
             : await store.findDeployment(tx, null, { stackId: stack.id, revision: request.revision });
-        if (!to) throw new Refusal('precondition', 'there is no earlier revision to roll back to', { field: 'revision', reason: 'NO_EARLIER_REVISION' });
+        if (!to)
+          throw new Refusal('precondition', 'there is no earlier revision to roll back to', {
+            field: 'revision',
+            reason: 'NO_EARLIER_REVISION',
+          });
         const content = await store.contentOf(tx, to.id);
-        const now = stack.current_deployment ? await store.findDeployment(tx, null, { id: stack.current_deployment }) : undefined;
-        if (now?.checksum.equals(content.checksum)) return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
+        const now = stack.current_deployment
+          ? await store.findDeployment(tx, null, { id: stack.current_deployment })
+          : undefined;
+        if (now?.checksum.equals(content.checksum))
+          return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
         const row = await store.makeCurrent(tx, {
           stackId: stack.id,
           checksum: content.checksum,
@@ -91,10 +107,17 @@ export function deploymentMethods({ db, parser }: Deps & { parser: Parser }): Pi
   };
 }
 
-async function submit(tx: Tx, principal: Principal, request: { stack: string; message: string }, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
+async function submit(
+  tx: Tx,
+  principal: Principal,
+  request: { stack: string; message: string },
+  parsed: ParsedManifest,
+): Promise<SubmitDeploymentResponse> {
   const stack = await locked(tx, principal, request.stack);
   const agents = await store.servingAgents(tx, stack.id, namedAgents);
-  const before = stack.current_deployment ? await store.findDeployment(tx, null, { id: stack.current_deployment }) : undefined;
+  const before = stack.current_deployment
+    ? await store.findDeployment(tx, null, { id: stack.current_deployment })
+    : undefined;
   if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
   const changes = await differences(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
@@ -114,9 +137,16 @@ async function submit(tx: Tx, principal: Principal, request: { stack: string; me
 
 async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
   const agents = await store.servingAgents(db, stack.id, namedAgents);
-  const before = stack.current_deployment ? await store.findDeployment(db, null, { id: stack.current_deployment }) : undefined;
+  const before = stack.current_deployment
+    ? await store.findDeployment(db, null, { id: stack.current_deployment })
+    : undefined;
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
-  return answer(unchanged ? before : undefined, agents, unchanged ? [] : await differences(db, before, parsed), unchanged);
+  return answer(
+    unchanged ? before : undefined,
+    agents,
+    unchanged ? [] : await differences(db, before, parsed),
+    unchanged,
+  );
 }
 
 async function differences(db: Sql, before: DeploymentRow | undefined, parsed: ParsedManifest): Promise<Difference[]> {
@@ -124,7 +154,12 @@ async function differences(db: Sql, before: DeploymentRow | undefined, parsed: P
   return compareManifests(old, readManifest(parsed.data));
 }
 
-function answer(row: DeploymentRow | undefined, agents: { names: string[]; count: number }, changes: readonly Difference[], unchanged: boolean): SubmitDeploymentResponse {
+function answer(
+  row: DeploymentRow | undefined,
+  agents: { names: string[]; count: number },
+  changes: readonly Difference[],
+  unchanged: boolean,
+): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: row && toMessage(row),
     unchanged,
@@ -139,12 +174,18 @@ async function locked(tx: Tx, principal: Principal, ref: string): Promise<StackR
   const found = await findStack(tx, ownerOf(principal), ref);
   await lockStacks(tx, [found.id]);
   const row = await findStack(tx, ownerOf(principal), found.id);
-  if (row.deleted_at !== null) throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  if (row.deleted_at !== null)
+    throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
   return row;
 }
 
-async function refOf(db: Sql, owner: string | null, request: { id: string; stack: string; revision: number }): Promise<store.DeploymentRef> {
-  if (request.id !== '' && request.stack !== '') throw new Refusal('invalid', 'give id, or stack and revision, not both', { field: 'id' });
+async function refOf(
+  db: Sql,
+  owner: string | null,
+  request: { id: string; stack: string; revision: number },
+): Promise<store.DeploymentRef> {
+  if (request.id !== '' && request.stack !== '')
+    throw new Refusal('invalid', 'give id, or stack and revision, not both', { field: 'id' });
   if (request.id !== '') {
     if (!isId(request.id)) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
     return { id: request.id };
@@ -159,8 +200,16 @@ function authorOf(principal: Principal): string {
 }
 
 function changeMessage(change: Difference): ObjectChange {
-  const actions = { created: ObjectAction.CREATED, configured: ObjectAction.CONFIGURED, deleted: ObjectAction.DELETED } as const;
-  return create(ObjectChangeSchema, { object: change.object, action: actions[change.action], fields: [...change.fields] });
+  const actions = {
+    created: ObjectAction.CREATED,
+    configured: ObjectAction.CONFIGURED,
+    deleted: ObjectAction.DELETED,
+  } as const;
+  return create(ObjectChangeSchema, {
+    object: change.object,
+    action: actions[change.action],
+    fields: [...change.fields],
+  });
 }
 
 function toMessage(row: DeploymentRow): Deployment {

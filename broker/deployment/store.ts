@@ -40,7 +40,10 @@ export interface NewDeployment {
 
 /** Keeps a manifest's bytes; equal bytes are kept once. */
 export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
-  await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [Buffer.from(checksum), Buffer.from(data)]);
+  await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [
+    Buffer.from(checksum),
+    Buffer.from(data),
+  ]);
 }
 
 /** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */
@@ -104,13 +107,18 @@ export async function listDeployments(db: Sql, filter: DeploymentFilter): Promis
 }
 
 export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffer> {
-  const [row] = await db.sql<{ data: Buffer }>('select data from manifest where checksum = $1', [Buffer.from(checksum)]);
+  const [row] = await db.sql<{ data: Buffer }>('select data from manifest where checksum = $1', [
+    Buffer.from(checksum),
+  ]);
   if (!row) throw new Error('a manifest that a deployment refers to is missing');
   return row.data;
 }
 
 /** Kinds and object count of a deployment, for a copy of it. */
-export async function contentOf(db: Sql, id: string): Promise<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }> {
+export async function contentOf(
+  db: Sql,
+  id: string,
+): Promise<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }> {
   const [row] = await db.sql<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }>(
     'select kinds, object_count, size, checksum from deployment where id = $1',
     [id],
@@ -120,7 +128,11 @@ export async function contentOf(db: Sql, id: string): Promise<{ kinds: string[];
 }
 
 /** Names of the agents that serve a stack, at most `limit`, and how many there are. */
-export async function servingAgents(db: Sql, stackId: string, limit: number): Promise<{ names: string[]; count: number }> {
+export async function servingAgents(
+  db: Sql,
+  stackId: string,
+  limit: number,
+): Promise<{ names: string[]; count: number }> {
   const [row] = await db.sql<{ names: string[]; count: number }>(
     `select array(select a.name from placement p join agent a on a.id = p.agent_id
         where p.stack_id = $1 and p.state = 'active' order by 1 limit $2) as names,

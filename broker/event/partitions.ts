@@ -23,7 +23,9 @@ async function makePartition(tx: Tx, day: Date): Promise<number> {
   const name = `event_${from.replaceAll('-', '')}`;
   const there = await tx.sql('select to_regclass($1) as name', [name]);
   if (there[0]?.name) return 0;
-  await tx.sql(`create table ${name} partition of event for values from ('${from} 00:00:00+00') to ('${to} 00:00:00+00')`);
+  await tx.sql(
+    `create table ${name} partition of event for values from ('${from} 00:00:00+00') to ('${to} 00:00:00+00')`,
+  );
   return 1;
 }
 
@@ -38,7 +40,10 @@ export function dropOldEvents(db: Database): Promise<number> {
       [eventDays],
     );
     for (const { name } of rows) await tx.sql(`drop table ${name}`);
-    const rest = await tx.sql(`delete from event_rest where received_at < now() - make_interval(days => $1) returning 1`, [eventDays]);
+    const rest = await tx.sql(
+      `delete from event_rest where received_at < now() - make_interval(days => $1) returning 1`,
+      [eventDays],
+    );
     return rows.length + rest.length;
   });
 }

@@ -25,14 +25,20 @@ export type Sorted =
  * Decides about each event by its sequence: not above the last one is a duplicate, a jump is a gap. An event about a stack that the
  * agent neither serves nor removes is refused, never retried; it does not hinder the others.
  */
-export function sortEvents(events: readonly Reported[], lastSequence: bigint, placed: ReadonlySet<string>): { sorted: Sorted[]; lastSequence: bigint } {
+export function sortEvents(
+  events: readonly Reported[],
+  lastSequence: bigint,
+  placed: ReadonlySet<string>,
+): { sorted: Sorted[]; lastSequence: bigint } {
   let last = lastSequence;
   const sorted = events.map((event): Sorted => {
     if (event.sequence <= last) return { event, receipt: 'duplicate' };
     const lostBefore = event.sequence - last - 1n;
     last = event.sequence;
-    if (event.stackId === null && event.outcome !== 'gap') return { event, receipt: 'refused', reason: 'stack_id is missing' };
-    if (event.stackId !== null && !placed.has(event.stackId)) return { event, receipt: 'refused', reason: 'the agent has no placement of this stack' };
+    if (event.stackId === null && event.outcome !== 'gap')
+      return { event, receipt: 'refused', reason: 'stack_id is missing' };
+    if (event.stackId !== null && !placed.has(event.stackId))
+      return { event, receipt: 'refused', reason: 'the agent has no placement of this stack' };
     return { event, receipt: 'accepted', lostBefore };
   });
   return { sorted, lastSequence: last };

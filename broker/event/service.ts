@@ -15,10 +15,10 @@ import {
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { requireLiveKey } from '../access/live.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
-import { requireLiveKey } from '../access/live.ts';
 import type { Deps } from '../deps.ts';
 import { lockAgentSide } from '../placement/match.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
@@ -38,7 +38,8 @@ export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof Agent
         await requireLiveKey(tx, principal.keyId);
         return report(tx, principal, request);
       });
-      for (const stackId of new Set(request.events.map((event) => event.stackId))) if (stackId !== '') feed.report(stackId);
+      for (const stackId of new Set(request.events.map((event) => event.stackId)))
+        if (stackId !== '') feed.report(stackId);
       return answer;
     },
   };
@@ -54,7 +55,14 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       const outcome = request.outcome === Outcome.UNSPECIFIED ? undefined : outcomeName(request.outcome);
       const scope = ['events', principal.ownerId, stackId ?? '', agentId ?? '', outcome ?? ''];
       const page = readPage(request, scope);
-      const rows = await store.listEvents(db, { owner, stackId, agentId, outcome, after: page.after, limit: page.size + 1 });
+      const rows = await store.listEvents(db, {
+        owner,
+        stackId,
+        agentId,
+        outcome,
+        after: page.after,
+        limit: page.size + 1,
+      });
       const cut = cutPage(rows, page, scope, (row) => [row.id]);
       return { events: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
@@ -74,7 +82,12 @@ async function report(tx: Tx, principal: Principal, request: ReportEventsRequest
   const accepted = sorted.filter((item) => item.receipt === 'accepted');
   if (accepted.length > 0) {
     await store.insertEvents(tx, agentId, request.incarnation, accepted.flatMap(withGap));
-    await store.updateStatuses(tx, agentId, request.incarnation, accepted.map((item) => item.event));
+    await store.updateStatuses(
+      tx,
+      agentId,
+      request.incarnation,
+      accepted.map((item) => item.event),
+    );
     const done = accepted.map((item) => item.event).filter((event) => event.outcome === 'removed');
     if (done.length > 0 && (await store.endRemovals(tx, agentId, done)) > 0) {
       await acknowledged(tx, agentId);
@@ -88,7 +101,12 @@ async function report(tx: Tx, principal: Principal, request: ReportEventsRequest
 /** A jump in the sequence is recorded just before the event that showed it. */
 function withGap(item: Extract<Sorted, { receipt: 'accepted' }>): Reported[] {
   if (item.lostBefore === 0n || item.event.outcome === 'gap') return [item.event];
-  const gap: Reported = { ...item.event, outcome: 'gap', message: `${item.lostBefore} events before this one were lost`, objects: [] };
+  const gap: Reported = {
+    ...item.event,
+    outcome: 'gap',
+    message: `${item.lostBefore} events before this one were lost`,
+    objects: [],
+  };
   return [gap, item.event];
 }
 
@@ -127,7 +145,12 @@ function fromMessage(event: ReportedEvent): Reported {
     outcome: outcomeName(event.outcome),
     message: event.message,
     objects: event.objects.map(({ object, action, fields, message }) => ({
-      object: { apiVersion: object?.apiVersion ?? '', kind: object?.kind ?? '', namespace: object?.namespace ?? '', name: object?.name ?? '' },
+      object: {
+        apiVersion: object?.apiVersion ?? '',
+        kind: object?.kind ?? '',
+        namespace: object?.namespace ?? '',
+        name: object?.name ?? '',
+      },
       action,
       fields: fields.slice(0, 50),
       message: message.slice(0, 2048),
@@ -148,7 +171,9 @@ export function toMessage(row: store.EventRow): Event {
     revision: row.revision ?? 0,
     outcome: outcomes[row.outcome],
     message: row.message,
-    objects: row.objects.map((change) => create(ObjectChangeSchema, { ...change, object: create(ObjectRefSchema, change.object) })),
+    objects: row.objects.map((change) =>
+      create(ObjectChangeSchema, { ...change, object: create(ObjectRefSchema, change.object) }),
+    ),
     receiveTime: timestampFromDate(row.received_at),
     agentTime: row.agent_time ? timestampFromDate(row.agent_time) : undefined,
   });

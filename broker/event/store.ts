@@ -20,7 +20,10 @@ const EventEntity = defineEntity({
 export const entities = [EventEntity];
 
 /** Locks the row that orders an agent's events. Undefined when the agent is gone. */
-export async function lockEventOrder(tx: Tx, agentId: string): Promise<{ incarnation: bigint; lastSequence: bigint } | undefined> {
+export async function lockEventOrder(
+  tx: Tx,
+  agentId: string,
+): Promise<{ incarnation: bigint; lastSequence: bigint } | undefined> {
   const [row] = await tx.sql<{ incarnation: string; last_sequence: string }>(
     'select incarnation, last_sequence from agent_status where agent_id = $1 for update',
     [agentId],
@@ -29,17 +32,28 @@ export async function lockEventOrder(tx: Tx, agentId: string): Promise<{ incarna
 }
 
 export async function setLastSequence(tx: Tx, agentId: string, sequence: bigint): Promise<void> {
-  await tx.sql('update agent_status set last_sequence = $2, last_heartbeat_at = now() where agent_id = $1', [agentId, sequence]);
+  await tx.sql('update agent_status set last_sequence = $2, last_heartbeat_at = now() where agent_id = $1', [
+    agentId,
+    sequence,
+  ]);
 }
 
 /** Which of these stacks the agent serves or removes. */
 export async function placedStacks(tx: Tx, agentId: string, stackIds: readonly string[]): Promise<Set<string>> {
-  const rows = await tx.sql<{ stack_id: string }>('select stack_id from placement where agent_id = $1 and stack_id = any($2)', [agentId, stackIds]);
+  const rows = await tx.sql<{ stack_id: string }>(
+    'select stack_id from placement where agent_id = $1 and stack_id = any($2)',
+    [agentId, stackIds],
+  );
   return new Set(rows.map((row) => row.stack_id));
 }
 
 /** Stores accepted events, all in one statement. */
-export async function insertEvents(tx: Tx, agentId: string, incarnation: bigint, events: readonly Reported[]): Promise<void> {
+export async function insertEvents(
+  tx: Tx,
+  agentId: string,
+  incarnation: bigint,
+  events: readonly Reported[],
+): Promise<void> {
   await tx.sql(
     `insert into event (agent_id, incarnation, sequence, stack_id, deployment_id, outcome, message, objects, agent_time)
      select $1, $2, e.sequence, e.stack_id, e.deployment_id, e.outcome, e.message, e.objects, e.agent_time
@@ -54,7 +68,12 @@ export async function insertEvents(tx: Tx, agentId: string, incarnation: bigint,
  * Writes what the events say about placements: only those about what is desired now (deployment, checksum and generation; of a
  * removal, its generation), the latest for each stack, and never over a later report.
  */
-export async function updateStatuses(tx: Tx, agentId: string, incarnation: bigint, events: readonly Reported[]): Promise<void> {
+export async function updateStatuses(
+  tx: Tx,
+  agentId: string,
+  incarnation: bigint,
+  events: readonly Reported[],
+): Promise<void> {
   await tx.sql(
     `insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
      select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message, $2::bigint,
@@ -81,14 +100,21 @@ export async function updateStatuses(tx: Tx, agentId: string, incarnation: bigin
  * Ends removals that were acknowledged: only while the placement is still removing with that generation; else without effect.
  * Returns how many ended. The agent side's locks must be held.
  */
-export async function endRemovals(tx: Tx, agentId: string, acknowledgements: readonly { stackId: string | null; generation: bigint }[]): Promise<number> {
+export async function endRemovals(
+  tx: Tx,
+  agentId: string,
+  acknowledgements: readonly { stackId: string | null; generation: bigint }[],
+): Promise<number> {
   const rows = await tx.sql<{ stack_id: string }>(
     `delete from placement p using unnest($2::uuid[], $3::bigint[]) as ack(stack_id, generation)
      where p.agent_id = $1 and p.stack_id = ack.stack_id and p.generation = ack.generation and p.state = 'removing'
      returning p.stack_id`,
     [agentId, acknowledgements.map((ack) => ack.stackId), acknowledgements.map((ack) => ack.generation)],
   );
-  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = any($2)', [agentId, rows.map((row) => row.stack_id)]);
+  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = any($2)', [
+    agentId,
+    rows.map((row) => row.stack_id),
+  ]);
   return rows.length;
 }
 
@@ -138,7 +164,14 @@ export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow
      where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or e.stack_id = $2) and ($3::uuid is null or e.agent_id = $3)
        and ($4::text is null or e.outcome = $4) and ($5::bigint is null or e.id < $5)
      order by e.id desc limit $6`,
-    [filter.owner, filter.stackId ?? null, filter.agentId ?? null, filter.outcome ?? null, filter.after?.[0] ?? null, filter.limit],
+    [
+      filter.owner,
+      filter.stackId ?? null,
+      filter.agentId ?? null,
+      filter.outcome ?? null,
+      filter.after?.[0] ?? null,
+      filter.limit,
+    ],
   );
 }
 

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
+import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
 import { misplacedAgents } from '../placement/repair.ts';
 import { purgeStacks } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 
 /** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
 interface Job {
@@ -25,8 +25,16 @@ export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
-  { name: 'change_retention', everyMs: 10 * minuteMs, run: (db) => deleteOlder(db, `delete from change where at < now() - interval '1 hour' returning 1`) },
-  { name: 'request_retention', everyMs: 10 * minuteMs, run: (db) => deleteOlder(db, `delete from request where created_at < now() - interval '24 hours' returning 1`) },
+  {
+    name: 'change_retention',
+    everyMs: 10 * minuteMs,
+    run: (db) => deleteOlder(db, `delete from change where at < now() - interval '1 hour' returning 1`),
+  },
+  {
+    name: 'request_retention',
+    everyMs: 10 * minuteMs,
+    run: (db) => deleteOlder(db, `delete from request where created_at < now() - interval '24 hours' returning 1`),
+  },
   { name: 'placement_repair', everyMs: 10 * minuteMs, run: repairPlacements },
 ];
 
@@ -40,11 +48,16 @@ export function startJobs(db: Database, log: Logger): Jobs {
     try {
       const changed = await job.run(db);
       counts.set(job.name, (counts.get(job.name) ?? 0) + changed);
-      if (changed > 0 && job.name === 'placement_repair') log.error({ changed }, 'placements differed from the rules and were repaired');
+      if (changed > 0 && job.name === 'placement_repair')
+        log.error({ changed }, 'placements differed from the rules and were repaired');
     } catch (error) {
       if (!closed) log.warn({ job: job.name, err: String(error) }, 'a job failed and will be tried again');
     }
-    if (!closed) timers.set(job.name, setTimeout(() => start(job), job.everyMs * (0.9 + 0.2 * Math.random())));
+    if (!closed)
+      timers.set(
+        job.name,
+        setTimeout(() => start(job), job.everyMs * (0.9 + 0.2 * Math.random())),
+      );
   };
   const start = (job: Job) => {
     const done = turn(job).finally(() => running.delete(done));

@@ -23,19 +23,31 @@ export async function confirmPlacement(tx: Tx, agentId: string, stackId: string,
 /** Ends a removal without its agent, for a cluster that is lost. FAILED_PRECONDITION for an active placement. */
 export async function forgetPlacement(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<void> {
   const state = await requireGeneration(tx, agentId, stackId, generation);
-  if (state !== 'removing') throw new Refusal('precondition', 'the placement is active: there is no removal to forget', { reason: 'NOT_REMOVING' });
+  if (state !== 'removing')
+    throw new Refusal('precondition', 'the placement is active: there is no removal to forget', {
+      reason: 'NOT_REMOVING',
+    });
   await tx.sql('delete from placement where agent_id = $1 and stack_id = $2', [agentId, stackId]);
   await tx.sql('delete from placement_status where agent_id = $1 and stack_id = $2', [agentId, stackId]);
 }
 
-async function requireGeneration(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<'active' | 'removing'> {
+async function requireGeneration(
+  tx: Tx,
+  agentId: string,
+  stackId: string,
+  generation: bigint,
+): Promise<'active' | 'removing'> {
   const [row] = await tx.sql<{ state: 'active' | 'removing'; generation: string }>(
     'select state, generation from placement where agent_id = $1 and stack_id = $2 for update',
     [agentId, stackId],
   );
-  if (!row) throw new Refusal('missing', 'the agent neither serves nor removes the stack', { reason: 'NO_SUCH_PLACEMENT' });
+  if (!row)
+    throw new Refusal('missing', 'the agent neither serves nor removes the stack', { reason: 'NO_SUCH_PLACEMENT' });
   if (BigInt(row.generation) !== generation) {
-    throw new Refusal('conflict', `the placement is at generation ${row.generation} by now: look again`, { field: 'generation', reason: 'GENERATION_CHANGED' });
+    throw new Refusal('conflict', `the placement is at generation ${row.generation} by now: look again`, {
+      field: 'generation',
+      reason: 'GENERATION_CHANGED',
+    });
   }
   return row.state;
 }

@@ -88,10 +88,18 @@ export async function lockAgents(tx: Tx, agentIds: readonly string[]): Promise<v
  * Second lock: the generators concerned. The agent side takes it shared, the stack side exclusive. Reduced to 128 advisory locks,
  * so that an agent with a thousand registrations does not fill the lock table; ascending, so that two sides cannot wait in a ring.
  */
-export async function lockGenerators(tx: Tx, generatorIds: readonly string[], mode: 'shared' | 'exclusive'): Promise<void> {
-  const keys = [...new Set(generatorIds.map((id) => Number.parseInt(id.slice(-4), 16) % stripes))].sort((a, b) => a - b);
+export async function lockGenerators(
+  tx: Tx,
+  generatorIds: readonly string[],
+  mode: 'shared' | 'exclusive',
+): Promise<void> {
+  const keys = [...new Set(generatorIds.map((id) => Number.parseInt(id.slice(-4), 16) % stripes))].sort(
+    (a, b) => a - b,
+  );
   const lock = mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
-  await tx.sql(`select ${lock}(hashtext(current_schema() || ' placement'), stripe) from unnest($1::int[]) as stripe`, [keys]);
+  await tx.sql(`select ${lock}(hashtext(current_schema() || ' placement'), stripe) from unnest($1::int[]) as stripe`, [
+    keys,
+  ]);
 }
 
 /** Third lock of the stack side. By id, ascending. */

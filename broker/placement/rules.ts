@@ -39,7 +39,12 @@ export interface Explanation {
 export const onlineForMs = 90_000;
 
 /** Says why a stack is, or is not, applied by an agent: first whether it is meant for it, then how far it came. */
-export function explain(facts: MatchFacts, placement: PlacementRow | undefined, names: { agent: string; stack: string }, now: Date): Explanation {
+export function explain(
+  facts: MatchFacts,
+  placement: PlacementRow | undefined,
+  names: { agent: string; stack: string },
+  now: Date,
+): Explanation {
   const registered = facts.registration === 'registered';
   const steps: Step[] = [
     {
@@ -52,20 +57,36 @@ export function explain(facts: MatchFacts, placement: PlacementRow | undefined, 
           : 'the agent is not registered with the generator',
     },
     ...matchSteps(facts),
-    step('deployment', facts.revision !== null, facts.revision === null ? 'nothing was submitted yet' : `revision ${facts.revision} is current`),
+    step(
+      'deployment',
+      facts.revision !== null,
+      facts.revision === null ? 'nothing was submitted yet' : `revision ${facts.revision} is current`,
+    ),
     onlineStep(facts, now),
-    step('not paused', !facts.paused, facts.paused ? 'the agent is paused: it changes nothing' : 'the agent is not paused'),
+    step(
+      'not paused',
+      !facts.paused,
+      facts.paused ? 'the agent is paused: it changes nothing' : 'the agent is not paused',
+    ),
   ];
   return { summary: summarise(facts, placement, steps, names), steps };
 }
 
 function matchSteps(facts: MatchFacts): Step[] {
   const labels = facts.stack_labels.filter((label) => facts.agent_labels.includes(label));
-  const annotations = Object.entries(facts.stack_annotations).filter(([key, value]) => facts.agent_annotations[key] === value);
+  const annotations = Object.entries(facts.stack_annotations).filter(
+    ([key, value]) => facts.agent_annotations[key] === value,
+  );
   const selected = facts.has_selector && facts.terms.every((term) => term.holds);
   return [
     step('target', facts.targeted, facts.targeted ? 'explicitly targeted' : 'not explicitly targeted'),
-    step('label', labels.length > 0, labels.length > 0 ? `shared: ${labels.join(', ')}` : `stack has ${list(facts.stack_labels)}; agent has ${list(facts.agent_labels)}`),
+    step(
+      'label',
+      labels.length > 0,
+      labels.length > 0
+        ? `shared: ${labels.join(', ')}`
+        : `stack has ${list(facts.stack_labels)}; agent has ${list(facts.agent_labels)}`,
+    ),
     step(
       'annotation',
       annotations.length > 0,
@@ -89,12 +110,18 @@ function termsText(facts: MatchFacts): string {
 
 function onlineStep(facts: MatchFacts, now: Date): Step {
   const seen = facts.last_heartbeat_at;
-  if (seen === null) return step('agent online', false, facts.incarnation === '0' ? 'the agent has never started' : 'no heartbeat yet');
+  if (seen === null)
+    return step('agent online', false, facts.incarnation === '0' ? 'the agent has never started' : 'no heartbeat yet');
   const ageMs = Math.max(now.getTime() - seen.getTime(), 0);
   return step('agent online', ageMs < onlineForMs, `last heartbeat ${Math.round(ageMs / 1000)} s ago`);
 }
 
-function summarise(facts: MatchFacts, placement: PlacementRow | undefined, steps: readonly Step[], names: { agent: string; stack: string }): string {
+function summarise(
+  facts: MatchFacts,
+  placement: PlacementRow | undefined,
+  steps: readonly Step[],
+  names: { agent: string; stack: string },
+): string {
   const no = (name: string) => steps.find((candidate) => candidate.name === name)?.verdict === 'no';
   const detail = (name: string) => steps.find((candidate) => candidate.name === name)?.detail ?? '';
   if (!placement) {
@@ -115,7 +142,9 @@ function summarise(facts: MatchFacts, placement: PlacementRow | undefined, steps
     case 'ahead':
       return 'the agent holds something newer than the broker knows and keeps it, until the next submission, rollback or confirm-removal';
     case 'pending':
-      return placement.desired_revision === null ? 'nothing was submitted yet' : `revision ${placement.desired_revision} is not reported yet${waiting}`;
+      return placement.desired_revision === null
+        ? 'nothing was submitted yet'
+        : `revision ${placement.desired_revision} is not reported yet${waiting}`;
   }
 }
 

@@ -32,7 +32,10 @@ import { listPlacements, matchFacts } from './store.ts';
 
 const eventsInExplanation = 5;
 
-export function placementMethods({ db, now }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listPlacements' | 'explainPlacement'> {
+export function placementMethods({
+  db,
+  now,
+}: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listPlacements' | 'explainPlacement'> {
   return {
     async listPlacements(request, context) {
       const principal = principalOf(context);
@@ -42,7 +45,14 @@ export function placementMethods({ db, now }: Deps): Pick<ServiceImpl<typeof Bro
       const phase = request.phase === PlacementPhase.UNSPECIFIED ? undefined : phaseName(request.phase);
       const scope = ['placements', principal.ownerId, stackId ?? '', agentId ?? '', phase ?? ''];
       const page = readPage(request, scope);
-      const rows = await listPlacements(db, { owner, stackId, agentId, phase, after: page.after, limit: page.size + 1 });
+      const rows = await listPlacements(db, {
+        owner,
+        stackId,
+        agentId,
+        phase,
+        after: page.after,
+        limit: page.size + 1,
+      });
       const cut = cutPage(rows, page, scope, (row) => [row.agent_id, row.stack_id]);
       return { placements: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
@@ -55,7 +65,14 @@ export function placementMethods({ db, now }: Deps): Pick<ServiceImpl<typeof Bro
       const [facts, [placement], events] = await Promise.all([
         matchFacts(db, agent.id, stack.id),
         listPlacements(db, { owner, stackId: stack.id, agentId: agent.id, limit: 1 }),
-        listEvents(db, { owner, stackId: stack.id, agentId: agent.id, outcome: undefined, after: undefined, limit: eventsInExplanation }),
+        listEvents(db, {
+          owner,
+          stackId: stack.id,
+          agentId: agent.id,
+          outcome: undefined,
+          after: undefined,
+          limit: eventsInExplanation,
+        }),
       ]);
       if (!facts) throw new Refusal('missing', `stack "${request.stack}" not found`);
       const explanation = explain(facts, placement, { agent: agent.name, stack: stack.name }, now());
@@ -70,7 +87,9 @@ export function placementMethods({ db, now }: Deps): Pick<ServiceImpl<typeof Bro
   };
 }
 
-export function removalMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'confirmRemoval' | 'forgetRemoval'> {
+export function removalMethods({
+  db,
+}: Deps): Pick<ServiceImpl<typeof AdminService>, 'confirmRemoval' | 'forgetRemoval'> {
   return {
     confirmRemoval: (request, context) =>
       mutate(db, context, request, ConfirmRemovalResponseSchema, async (tx) => {
@@ -115,7 +134,12 @@ function phaseName(phase: PlacementPhase): Phase {
   return found;
 }
 
-const kinds = { target: MatchKind.TARGET, label: MatchKind.LABEL, annotation: MatchKind.ANNOTATION, selector: MatchKind.SELECTOR } as const;
+const kinds = {
+  target: MatchKind.TARGET,
+  label: MatchKind.LABEL,
+  annotation: MatchKind.ANNOTATION,
+  selector: MatchKind.SELECTOR,
+} as const;
 
 export function toMessage(row: PlacementRow): Placement {
   return create(PlacementSchema, {

@@ -36,7 +36,9 @@ export async function mutate<O extends DescMessage>(
 function hashOf(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
   const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
   plain.requestId = '';
-  return createHash('sha256').update(JSON.stringify(sorted(toJson(schema, plain)))).digest();
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(toJson(schema, plain))))
+    .digest();
 }
 
 function sorted(value: unknown): unknown {

@@ -69,5 +69,8 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
 /** Refuses an update or delete whose etag is not the row's. An empty etag does not ask. */
 export function checkEtag(etag: string, version: string): void {
   if (etag === '' || etag === version) return;
-  throw new Refusal('conflict', 'the object has changed since it was read (etag mismatch)', { field: 'etag', reason: 'ETAG_MISMATCH' });
+  throw new Refusal('conflict', 'the object has changed since it was read (etag mismatch)', {
+    field: 'etag',
+    reason: 'ETAG_MISMATCH',
+  });
 }

@@ -43,7 +43,8 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
           throw new Refusal('missing', `generator "${request.generator}" not found`, { field: 'generator' });
         }
         await lockGenerators(tx, [generatorId], 'exclusive');
-        if (!(await store.generatorLives(tx, generatorId))) throw new Refusal('precondition', 'the generator is being deleted');
+        if (!(await store.generatorLives(tx, generatorId)))
+          throw new Refusal('precondition', 'the generator is being deleted');
         const id = await store.insertStack(tx, {
           generatorId,
           name: request.name,
@@ -66,7 +67,12 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       const principal = principalOf(context);
       const scope = ['stacks', principal.ownerId, request.generator, request.label, request.showDeleted];
       const page = readPage(request, scope);
-      const rows = await store.listStacks(db, { ...request, owner: ownerOf(principal), after: page.after, limit: page.size + 1 });
+      const rows = await store.listStacks(db, {
+        ...request,
+        owner: ownerOf(principal),
+        after: page.after,
+        limit: page.size + 1,
+      });
       const cut = cutPage(rows, page, scope, (row) => [row.generator, row.name, row.id]);
       const counts = await placementCounts(db, { stackIds: cut.rows.map((row) => row.id) });
       return { stacks: cut.rows.map((row) => toMessage(row, counts.get(row.id))), nextPageToken: cut.nextPageToken };
@@ -76,14 +82,19 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal) => {
         const mask = request.updateMask?.paths ?? [];
         const unknown = mask.find((path) => path !== 'selector' && path !== 'on_delete');
-        if (unknown !== undefined) throw new Refusal('invalid', `update_mask: "${unknown}" is not one of selector, on_delete`, { field: 'update_mask' });
+        if (unknown !== undefined)
+          throw new Refusal('invalid', `update_mask: "${unknown}" is not one of selector, on_delete`, {
+            field: 'update_mask',
+          });
         const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
         await store.removeLabels(tx, row.id, request.removeLabels);
         await store.addLabels(tx, row.id, request.addLabels);
         await store.removeAnnotations(tx, row.id, request.removeAnnotations);
         await store.setAnnotations(tx, row.id, request.setAnnotations);
-        if (mask.includes('selector')) await store.writeSelector(tx, row.id, request.selector && toSelector(request.selector));
-        if (mask.includes('on_delete')) await store.setOnDelete(tx, row.id, request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune');
+        if (mask.includes('selector'))
+          await store.writeSelector(tx, row.id, request.selector && toSelector(request.selector));
+        if (mask.includes('on_delete'))
+          await store.setOnDelete(tx, row.id, request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune');
         await store.touchStack(tx, row.id);
         await place(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
         await announce(tx, 'stack', [row.id]);
@@ -106,9 +117,13 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       mutate(db, context, request, AddTargetResponseSchema, async (tx, principal) => {
         const { stack, agentId, agent } = await lockedPair(tx, context, request);
         if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
-          throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, { field: 'agent', reason: 'NOT_REGISTERED' });
+          throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, {
+            field: 'agent',
+            reason: 'NOT_REGISTERED',
+          });
         }
-        if (stack.deleted_at !== null) throw new Refusal('precondition', 'the stack is being deleted', { field: 'stack' });
+        if (stack.deleted_at !== null)
+          throw new Refusal('precondition', 'the stack is being deleted', { field: 'stack' });
         if (await store.addTarget(tx, stack.id, agentId)) await replace(tx, agentId, principal.ownerName);
         return create(AddTargetResponseSchema);
       }),
@@ -146,7 +161,8 @@ export async function lockedStack(tx: Tx, owner: string | null, ref: string, eta
   await lockGenerators(tx, [found.generator_id], 'exclusive');
   await lockStacks(tx, [found.id]);
   const row = await store.findStack(tx, owner, found.id);
-  if (row.deleted_at !== null) throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  if (row.deleted_at !== null)
+    throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
   checkEtag(etag, row.version);
   return row;
 }
@@ -182,7 +198,12 @@ function toMessage(row: StackRow, counts: Counts | undefined): Stack {
   });
 }
 
-const operators = { in: SelectorOperator.IN, not_in: SelectorOperator.NOT_IN, exists: SelectorOperator.EXISTS, does_not_exist: SelectorOperator.DOES_NOT_EXIST } as const;
+const operators = {
+  in: SelectorOperator.IN,
+  not_in: SelectorOperator.NOT_IN,
+  exists: SelectorOperator.EXISTS,
+  does_not_exist: SelectorOperator.DOES_NOT_EXIST,
+} as const;
 
 function toSelector(message: LabelSelector): Selector {
   const terms = [
@@ -194,11 +215,16 @@ function toSelector(message: LabelSelector): Selector {
 
 function toOperator(operator: SelectorOperator): Operator {
   const found = (Object.keys(operators) as Operator[]).find((name) => operators[name] === operator);
-  if (!found) throw new Refusal('invalid', 'selector: unknown operator', { field: 'selector.match_expressions.operator' });
+  if (!found)
+    throw new Refusal('invalid', 'selector: unknown operator', { field: 'selector.match_expressions.operator' });
   return found;
 }
 
 function fromSelector(row: StackRow): MessageInitShape<typeof LabelSelectorSchema> {
-  const matchExpressions = row.terms.map((term) => ({ key: term.key, operator: operators[term.op], values: [...term.vals] }));
+  const matchExpressions = row.terms.map((term) => ({
+    key: term.key,
+    operator: operators[term.op],
+    values: [...term.vals],
+  }));
   return { matchAll: row.match_all, matchExpressions };
 }

@@ -64,7 +64,10 @@ export async function findStack(db: Sql, owner: string | null, ref: string): Pro
   if (!first) throw new Refusal('missing', `stack "${ref}" not found`);
   if (live.length > 1) {
     const candidates = live.map((row) => `${row.generator}/${row.name}`).join(', ');
-    throw new Refusal('precondition', `stack "${ref}" is not unique: say one of ${candidates}`, { field: 'stack', reason: 'AMBIGUOUS_NAME' });
+    throw new Refusal('precondition', `stack "${ref}" is not unique: say one of ${candidates}`, {
+      field: 'stack',
+      reason: 'AMBIGUOUS_NAME',
+    });
   }
   return first;
 }
@@ -129,14 +132,21 @@ export async function insertStack(tx: Tx, stack: NewStack): Promise<string> {
 }
 
 export async function addLabels(tx: Tx, stackId: string, labels: readonly string[]): Promise<void> {
-  await tx.sql('insert into stack_label (stack_id, label) select $1, unnest($2::text[]) on conflict do nothing', [stackId, labels]);
+  await tx.sql('insert into stack_label (stack_id, label) select $1, unnest($2::text[]) on conflict do nothing', [
+    stackId,
+    labels,
+  ]);
 }
 
 export async function removeLabels(tx: Tx, stackId: string, labels: readonly string[]): Promise<void> {
   await tx.sql('delete from stack_label where stack_id = $1 and label = any($2)', [stackId, labels]);
 }
 
-export async function setAnnotations(tx: Tx, stackId: string, annotations: Readonly<Record<string, string>>): Promise<void> {
+export async function setAnnotations(
+  tx: Tx,
+  stackId: string,
+  annotations: Readonly<Record<string, string>>,
+): Promise<void> {
   await tx.sql(
     `insert into stack_annotation (stack_id, key, value) select $1, * from unnest($2::text[], $3::text[])
      on conflict (stack_id, key) do update set value = excluded.value`,
@@ -153,7 +163,11 @@ export async function writeSelector(tx: Tx, stackId: string, selector: Selector 
   await tx.em.nativeDelete(StackTermEntity, { stackId });
   const terms = (selector?.terms ?? []).map((term, position) => ({ ...term, vals: [...term.vals], stackId, position }));
   if (terms.length > 0) await tx.em.insertMany(StackTermEntity, terms);
-  await tx.em.nativeUpdate(StackEntity, { id: stackId }, { hasSelector: selector !== undefined, matchAll: selector?.matchAll ?? false });
+  await tx.em.nativeUpdate(
+    StackEntity,
+    { id: stackId },
+    { hasSelector: selector !== undefined, matchAll: selector?.matchAll ?? false },
+  );
 }
 
 export async function setOnDelete(tx: Tx, stackId: string, onDelete: 'prune' | 'orphan'): Promise<void> {
@@ -181,7 +195,10 @@ export async function isRegistered(tx: Tx, agentId: string, generatorId: string)
 
 /** Adds a target; false when it was there. */
 export async function addTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
-  const rows = await tx.sql('insert into target (stack_id, agent_id) values ($1, $2) on conflict do nothing returning 1', [stackId, agentId]);
+  const rows = await tx.sql(
+    'insert into target (stack_id, agent_id) values ($1, $2) on conflict do nothing returning 1',
+    [stackId, agentId],
+  );
   return rows.length > 0;
 }
 

@@ -20,7 +20,11 @@ const pauseMs = 200;
 const placementsInMessage = 1_000;
 
 /** WatchStack: what changed since the message before, from reads of the database; the feed only says when to read. */
-export function watchMethods({ db, feed, closing }: Deps & { closing: AbortSignal }): Pick<ServiceImpl<typeof BrokerService>, 'watchStack'> {
+export function watchMethods({
+  db,
+  feed,
+  closing,
+}: Deps & { closing: AbortSignal }): Pick<ServiceImpl<typeof BrokerService>, 'watchStack'> {
   return {
     async *watchStack(request, context) {
       const principal = principalOf(context);
@@ -88,7 +92,9 @@ async function readChanges(db: Database, stackId: string, sent: Sent): Promise<W
     return [create(WatchStackResponseSchema, { goneAgentIds: [...sent.placements.keys()] })];
   }
   const placements = await allPlacements(db, stackId);
-  const changed = placements.filter((placement) => sent.placements.get(placement.agent_id) !== JSON.stringify(placement));
+  const changed = placements.filter(
+    (placement) => sent.placements.get(placement.agent_id) !== JSON.stringify(placement),
+  );
   const present = new Set(placements.map((placement) => placement.agent_id));
   const gone = [...sent.placements.keys()].filter((agentId) => !present.has(agentId));
   const text = JSON.stringify(row);
@@ -104,7 +110,11 @@ async function readChanges(db: Database, stackId: string, sent: Sent): Promise<W
   });
   const rest: WatchStackResponse[] = [];
   for (let start = placementsInMessage; start < changed.length; start += placementsInMessage) {
-    rest.push(create(WatchStackResponseSchema, { placements: changed.slice(start, start + placementsInMessage).map(toMessage) }));
+    rest.push(
+      create(WatchStackResponseSchema, {
+        placements: changed.slice(start, start + placementsInMessage).map(toMessage),
+      }),
+    );
   }
   return [first, ...rest];
 }

@@ -108,7 +108,9 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
   const run = async () => {
     let failures = 0;
     while (!closing.signal.aborted) {
-      const timer = sleep(failures > 0 ? Math.min(100 * 2 ** failures, 2_000) : readEveryMs, undefined, { signal: closing.signal }).catch(() => {});
+      const timer = sleep(failures > 0 ? Math.min(100 * 2 ** failures, 2_000) : readEveryMs, undefined, {
+        signal: closing.signal,
+      }).catch(() => {});
       await (failures > 0 ? timer : Promise.race([wake.promise, timer]));
       if (closing.signal.aborted) break;
       wake = Promise.withResolvers<void>();

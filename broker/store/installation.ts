@@ -18,16 +18,18 @@ export async function checkInstallation(db: Database): Promise<bigint> {
   return db.transact(async (tx) => {
     await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr installation ' || current_schema(), 0))`);
     const now = await identity(tx);
-    const [row] = await tx.sql<{ epoch: string; system_identifier: string; timeline: string }>('select * from installation');
+    const [row] = await tx.sql<{ epoch: string; system_identifier: string; timeline: string }>(
+      'select * from installation',
+    );
     if (!row) {
-      await tx.sql(`insert into installation (id, epoch, system_identifier, timeline, reason) values (1, 1, $1, $2, 'first start')`, [
-        now.systemIdentifier,
-        now.timeline,
-      ]);
-      await tx.sql(`insert into generator (id, name, description, system) values ($1, $2, 'Stacks of the administrators', true)`, [
-        uuid(),
-        systemGenerator,
-      ]);
+      await tx.sql(
+        `insert into installation (id, epoch, system_identifier, timeline, reason) values (1, 1, $1, $2, 'first start')`,
+        [now.systemIdentifier, now.timeline],
+      );
+      await tx.sql(
+        `insert into generator (id, name, description, system) values ($1, $2, 'Stacks of the administrators', true)`,
+        [uuid(), systemGenerator],
+      );
       return 1n;
     }
     if (row.system_identifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);

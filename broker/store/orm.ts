@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Migrator } from '@mikro-orm/migrations';
-import { type AnyEntity, type EntityClass, type EntitySchema, IsolationLevel, MikroORM, type SqlEntityManager } from '@mikro-orm/postgresql';
+import {
+  type AnyEntity,
+  type EntityClass,
+  type EntitySchema,
+  IsolationLevel,
+  MikroORM,
+  type SqlEntityManager,
+} from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely } from 'kysely';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
@@ -47,10 +54,16 @@ const retryable = new Set(['40001', '40P01']);
 /** Opens the pools. Connects once, so that an unreachable database is told at once; the schema is made if missing. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const schema = options.schema ?? 'brokkr';
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) throw new Error(`database schema "${schema}" is not a plain lower-case name`);
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+    throw new Error(`database schema "${schema}" is not a plain lower-case name`);
   const session = `-c search_path=${schema} -c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=60000`;
   const connect = async () => {
-    const client = new pg.Client({ connectionString: options.url, options: session, connectionTimeoutMillis: 5_000, keepAlive: true });
+    const client = new pg.Client({
+      connectionString: options.url,
+      options: session,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+    });
     client.on('error', () => {}); // an idle connection that breaks is noticed by its owner's next query
     await client.connect();
     return client;
@@ -81,7 +94,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: Math.ceil(connections / 2) },
     driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true },
-    migrations: { migrationsList: [{ name: '1-foundation', class: Migration1Foundation }], tableName: 'migration', transactional: true, snapshot: false },
+    migrations: {
+      migrationsList: [{ name: '1-foundation', class: Migration1Foundation }],
+      tableName: 'migration',
+      transactional: true,
+      snapshot: false,
+    },
   });
   return {
     schema,

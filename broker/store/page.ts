@@ -29,7 +29,12 @@ export function readPage(request: { pageSize: number; pageToken: string }, scope
  * Cuts rows that were read with one more than the page's size, and makes the token for the next page (empty on the last one).
  * \`keys\` gives a row's sort keys, in the order of the query's comparison.
  */
-export function cutPage<R>(rows: readonly R[], page: Page, scope: readonly unknown[], keys: (row: R) => string[]): { rows: R[]; nextPageToken: string } {
+export function cutPage<R>(
+  rows: readonly R[],
+  page: Page,
+  scope: readonly unknown[],
+  keys: (row: R) => string[],
+): { rows: R[]; nextPageToken: string } {
   const cut = rows.slice(0, page.size);
   const last = cut.at(-1);
   if (rows.length <= page.size || last === undefined) return { rows: cut, nextPageToken: '' };
@@ -43,5 +48,9 @@ function scopeHash(scope: readonly unknown[]): string {
 
 function isToken(value: unknown): value is { after: string[]; scope: string } {
   const token = value as { after?: unknown; scope?: unknown } | null;
-  return Array.isArray(token?.after) && token.after.every((key) => typeof key === 'string') && typeof token.scope === 'string';
+  return (
+    Array.isArray(token?.after) &&
+    token.after.every((key) => typeof key === 'string') &&
+    typeof token.scope === 'string'
+  );
 }

@@ -23,12 +23,10 @@ export async function once<T>(
   work: () => Promise<{ answer: T; remember: Uint8Array }>,
 ): Promise<{ answer: T } | { remembered: Uint8Array }> {
   if (key.requestId === '') return { answer: (await work()).answer };
-  const mine = await tx.sql('insert into request (principal, method, request_id, hash) values ($1, $2, $3, $4) on conflict do nothing returning 1', [
-    key.principal,
-    key.method,
-    key.requestId,
-    Buffer.from(key.hash),
-  ]);
+  const mine = await tx.sql(
+    'insert into request (principal, method, request_id, hash) values ($1, $2, $3, $4) on conflict do nothing returning 1',
+    [key.principal, key.method, key.requestId, Buffer.from(key.hash)],
+  );
   if (mine.length === 0) return { remembered: await recall(tx, key) };
   const { answer, remember } = await work();
   await tx.sql('update request set answer = $4 where principal = $1 and method = $2 and request_id = $3', [

@@ -39,7 +39,8 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
   const reads = new Set<Read>();
   let draining: Promise<void> | undefined;
 
-  const isCurrent = (entry: Kept | undefined): entry is Kept => entry !== undefined && feed.healthy() && Date.now() < entry.staleAt;
+  const isCurrent = (entry: Kept | undefined): entry is Kept =>
+    entry !== undefined && feed.healthy() && Date.now() < entry.staleAt;
 
   /** Joins the next read; all that ask in the same turn share one statement. */
   const load = (agentId: string): Promise<TargetState | undefined> => {

@@ -37,11 +37,15 @@ export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<Serv
       const state = await stateFor(targets, agentId, request, context);
       requireIncarnation(state.incarnation, request.incarnation);
       await notice(request, state);
-      if (request.pageToken === '' && state.digest.equals(request.digest)) return plain(state, TargetStateKind.UNCHANGED);
+      if (request.pageToken === '' && state.digest.equals(request.digest))
+        return plain(state, TargetStateKind.UNCHANGED);
       if (state.paused) return plain(state, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
       if (start === undefined) {
-        throw new Refusal('conflict', 'the target state has changed since the first page: pull again', { field: 'page_token', reason: 'STATE_CHANGED' });
+        throw new Refusal('conflict', 'the target state has changed since the first page: pull again', {
+          field: 'page_token',
+          reason: 'STATE_CHANGED',
+        });
       }
       return page(db, state, start, request.have);
     },
@@ -52,7 +56,11 @@ export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<Serv
       const asked = request.checksums.map((checksum) => Buffer.from(checksum));
       const sizes = await ownManifests(db, agentId, asked);
       const strange = asked.find((checksum) => !sizes.has(checksum.toString('hex')));
-      if (strange) throw new Refusal('missing', `manifest ${strange.toString('hex')} not found`, { field: 'checksums', reason: 'NO_SUCH_MANIFEST' });
+      if (strange)
+        throw new Refusal('missing', `manifest ${strange.toString('hex')} not found`, {
+          field: 'checksums',
+          reason: 'NO_SUCH_MANIFEST',
+        });
       for (const portion of portions(asked, sizes)) {
         const data = await readManifests(db, portion);
         for (const checksum of portion) {
@@ -68,14 +76,20 @@ export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<Serv
   };
 }
 
-async function stateFor(targets: TargetStates, agentId: string, request: PullTargetStateRequest, context: HandlerContext): Promise<TargetState> {
+async function stateFor(
+  targets: TargetStates,
+  agentId: string,
+  request: PullTargetStateRequest,
+  context: HandlerContext,
+): Promise<TargetState> {
   const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
   const principal = principalOf(context);
   const signal = principal.signal ? AbortSignal.any([context.signal, principal.signal]) : context.signal;
   const now = await targets.current(agentId);
   // An agent that is fenced, or that another cluster's replaced, must not wait for minutes to be told.
   if (now) requireIncarnation(now.incarnation, request.incarnation);
-  const state = waitMs > 0 && request.pageToken === '' ? await targets.changed(agentId, request.digest, waitMs, signal) : now;
+  const state =
+    waitMs > 0 && request.pageToken === '' ? await targets.changed(agentId, request.digest, waitMs, signal) : now;
   if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
   if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
   if (!state) throw new Refusal('unauthenticated', 'the key is not valid');
@@ -97,16 +111,31 @@ function newerNotice(db: Database): (request: PullTargetStateRequest, state: Tar
     known = await db.transact(async (tx) => {
       const highest = await highestOrder(tx);
       if (request.epoch > state.epoch || request.order > highest) {
-        await beginEpoch(tx, `agent ${state.agentId} presented epoch ${request.epoch}, order ${request.order}`, request.order);
+        await beginEpoch(
+          tx,
+          `agent ${state.agentId} presented epoch ${request.epoch}, order ${request.order}`,
+          request.order,
+        );
       }
       return { highest: highest > request.order ? highest : request.order, at: Date.now() };
     });
   };
 }
 
-async function page(db: Database, state: TargetState, start: number, have: readonly Uint8Array[]): Promise<PullTargetStateResponse> {
+async function page(
+  db: Database,
+  state: TargetState,
+  start: number,
+  have: readonly Uint8Array[],
+): Promise<PullTargetStateResponse> {
   const plan = planPage(state.entries, start, new Set(have.map((checksum) => Buffer.from(checksum).toString('hex'))));
-  const manifests = plan.inline.length > 0 ? await readManifests(db, plan.inline.map((hex) => Buffer.from(hex, 'hex'))) : new Map<string, Buffer>();
+  const manifests =
+    plan.inline.length > 0
+      ? await readManifests(
+          db,
+          plan.inline.map((hex) => Buffer.from(hex, 'hex')),
+        )
+      : new Map<string, Buffer>();
   return create(PullTargetStateResponseSchema, {
     kind: TargetStateKind.INDEX,
     epoch: state.epoch,

@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
-import { SessionHint, type SessionRequest, type SessionResponse, SessionResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
+import {
+  SessionHint,
+  type SessionRequest,
+  type SessionResponse,
+  SessionResponseSchema,
+} from '../../gen/brokkr/v1/target_state_pb.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
@@ -17,7 +22,11 @@ const silentMs = 120_000;
  * `closing` aborts when the broker goes away.
  */
 export function sessionMethods(
-  deps: Deps & { targets: TargetStates; heartbeat: (agentId: string, incarnation: bigint) => void; closing: AbortSignal },
+  deps: Deps & {
+    targets: TargetStates;
+    heartbeat: (agentId: string, incarnation: bigint) => void;
+    closing: AbortSignal;
+  },
 ): Pick<ServiceImpl<typeof AgentService>, 'session'> {
   return {
     async *session(requests, context) {
@@ -26,7 +35,8 @@ export function sessionMethods(
       const incoming = requests[Symbol.asyncIterator]();
       const first = await incoming.next();
       const hello = first.done ? undefined : first.value.message;
-      if (hello?.case !== 'hello') throw new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
+      if (hello?.case !== 'hello')
+        throw new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
       const { incarnation } = hello.value;
       const state = await deps.targets.current(agentId);
       requireIncarnation(state?.incarnation ?? 0n, incarnation);

@@ -56,7 +56,13 @@ function toState(agentId: string, rows: readonly IndexRow[]): TargetState {
     .filter((row) => row.stack_id !== null)
     .map(toEntry)
     .sort((a, b) => (a.stackId < b.stackId ? -1 : 1));
-  const state = { agentId, epoch: BigInt(first.epoch), incarnation: BigInt(first.incarnation), paused: first.paused, entries };
+  const state = {
+    agentId,
+    epoch: BigInt(first.epoch),
+    incarnation: BigInt(first.incarnation),
+    paused: first.paused,
+    entries,
+  };
   return { ...state, digest: digestOf(state) };
 }
 
@@ -92,7 +98,11 @@ export async function agentsOfStacks(db: Database, stackIds: readonly string[]):
 }
 
 /** Which of these manifests, in hex, the agent's own placements refer to, with their sizes. */
-export async function ownManifests(db: Database, agentId: string, checksums: readonly Buffer[]): Promise<Map<string, number>> {
+export async function ownManifests(
+  db: Database,
+  agentId: string,
+  checksums: readonly Buffer[],
+): Promise<Map<string, number>> {
   const rows = await db.read<{ checksum: Buffer; size: number }>(
     'target-own-manifests',
     `select distinct m.checksum, length(m.data) as size

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from '@connectrpc/connect-node';
+import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
+import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
+import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+
+export interface ClientOptions {
+  /** `http://host:3000` or `https://host`. */
+  readonly url: string;
+  /** Sent with every call. Leave it out only for calls that need none (health, reflection). */
+  readonly pak?: string;
+  /** File with the authority's certificates (PEM), when the system does not trust the broker's. */
+  readonly caFile?: string;
+  /** Files of the client's own certificate and key (PEM), for a broker that asks for them (mTLS). */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Deadline of a unary call, unless the call has its own `timeoutMs`; default 60 s. Streams have none. */
+  readonly timeoutMs?: number;
+  /** What is spoken on the wire; default gRPC. */
+  readonly protocol?: 'grpc' | 'grpc-web' | 'connect';
+  /** Further interceptors, outermost first. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+export interface BrokkrClient {
+  readonly broker: Client<typeof BrokerService>;
+  readonly agent: Client<typeof AgentService>;
+  readonly admin: Client<typeof AdminService>;
+  /** Ends the connection; calls under way are cancelled. */
+  close(): void;
+}
+
+const defaultTimeoutMs = 60_000;
+const pingEveryMs = 20_000;
+const pingTimeoutMs = 10_000;
+/** What the broker answers at most. */
+const readMaxBytes = 4 << 20;
+/** What the broker accepts at most: a submission and its envelope. */
+const writeMaxBytes = 9 << 20;
+
+/**
+ * Connects the generated clients of the three services to a broker: over one HTTP/2 connection, kept alive by PINGs, opened at the
+ * first call and again after it broke. Throws when a certificate file cannot be read.
+ */
+export function connectBroker(options: ClientOptions): BrokkrClient {
+  const manager = new Http2SessionManager(
+    options.url,
+    { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: true },
+    tlsOptions(options),
+  );
+  const transport = makeTransport(options, manager);
+  return {
+    broker: createClient(BrokerService, transport),
+    agent: createClient(AgentService, transport),
+    admin: createClient(AdminService, transport),
+    close: () => manager.abort(),
+  };
+}
+
+/** Whether calls to this address would cross a network in clear text: then a key must not be sent without asking. */
+export function isCleartext(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol !== 'https:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {
+  const common = {
+    baseUrl: options.url,
+    interceptors: [...(options.interceptors ?? []), authorization(options.pak)],
+    sessionManager,
+    readMaxBytes,
+    writeMaxBytes,
+    // Compression costs ten times what it saves on small messages.
+    acceptCompression: [],
+  };
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  switch (options.protocol ?? 'grpc') {
+    case 'grpc':
+      return withDeadline(createGrpcTransport(common), timeoutMs);
+    case 'grpc-web':
+      return withDeadline(createGrpcWebTransport({ ...common, httpVersion: '2' }), timeoutMs);
+    case 'connect':
+      return withDeadline(createConnectTransport({ ...common, httpVersion: '2' }), timeoutMs);
+  }
+}
+
+/** A transport's own default would end streams too. */
+function withDeadline(transport: Transport, defaultMs: number): Transport {
+  return {
+    unary: (method, signal, timeoutMs, ...rest) => transport.unary(method, signal, timeoutMs ?? defaultMs, ...rest),
+    stream: (...call) => transport.stream(...call),
+  };
+}
+
+function authorization(pak: string | undefined): Interceptor {
+  return (next) => (request) => {
+    if (pak !== undefined) request.header.set('authorization', `Bearer ${pak}`);
+    return next(request);
+  };
+}
+
+function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  return {
+    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
+    ...(certFile !== undefined && { cert: readFileSync(certFile) }),
+    ...(keyFile !== undefined && { key: readFileSync(keyFile) }),
+  };
+}
