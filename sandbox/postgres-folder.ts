@@ -1,7 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { asRoot, NOBODY, reachable } from './postgres-binaries.ts';
 
 /** One database's folder: `data` is PostgreSQL's own, the rest is ours. */
@@ -55,11 +65,17 @@ export function runsOn(pid: number, data: string): boolean {
 }
 
 function usableFolder(wanted: string, log: (line: string) => void): string {
-  if (reachable(wanted) && prepare(wanted)) return wanted;
+  if (reachable(dirname(wanted)) && mayBecomeOurs(wanted) && prepare(wanted)) return wanted;
   const other = join('/var/lib/brokkr', createHash('sha256').update(wanted).digest('hex').slice(0, 16));
   if (!prepare(other)) throw new Error(`neither ${wanted} nor ${other} can be used as PostgreSQL's folder`);
   log(`PostgreSQL cannot run in ${wanted} as an ordinary user: its data is kept in ${other}`);
   return other;
+}
+
+/** Root gives the folder to another user: never one with somebody's files in it. */
+function mayBecomeOurs(folder: string): boolean {
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  return !asRoot || !stat || stat.uid === NOBODY || (stat.isDirectory() && readdirSync(folder).length === 0);
 }
 
 function prepare(folder: string): boolean {

@@ -129,7 +129,23 @@ postgres('stops when its signal is aborted', async () => {
   assert.not(lives(pid));
 });
 
+postgres('uses an empty folder that was made for it', async () => {
+  const made = mkdtempSync(join(place, 'made-'));
+  const database = await start({ dataDir: made });
+  assert.is(database.dataDir, made);
+});
+
 if (process.getuid?.() === 0) {
+  postgres("leaves a folder with somebody's files in it alone", async () => {
+    const full = join(place, 'full');
+    mkdirSync(full);
+    writeFileSync(join(full, 'file'), '');
+    const database = await start({ dataDir: full });
+    left.push(database.dataDir);
+    assert.match(database.dataDir, /^\/var\/lib\/brokkr\//);
+    assert.is(statSync(full).uid, 0);
+  });
+
   postgres('moves out of a folder that only root may enter', async () => {
     const closed = join(place, 'closed');
     mkdirSync(closed, { mode: 0o700 });
