@@ -1,3 +1,5 @@
+import manifest from '../package.json' with { type: 'json' };
+
 /** Everything the broker reads from its environment, read once. */
 export interface Config {
   readonly databaseUrl: string;
@@ -12,6 +14,8 @@ export interface Config {
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
+  /** Of this program; told by WhoAmI. */
+  readonly version: string;
 }
 
 export interface Address {
@@ -81,6 +85,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .filter((origin) => origin !== ''),
     workers: read('BROKKR_WORKERS', '1', parseWorkers),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    version: manifest.version,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;

@@ -4,7 +4,7 @@ import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
 import { endOthers, type KeyOwner, type PakRow } from './rules.ts';
-import { countLiveAdmins, endKeys, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
+import { endKeys, hasAdmins, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';
 
@@ -52,13 +52,17 @@ export async function mintAdminPak(
   return mintPak(tx, owner, { expiresAt });
 }
 
-/** The text of a first admin key, named "admin", when no key may administer (any more); else undefined. */
-export async function firstAdminPak(db: Database): Promise<string | undefined> {
+/**
+ * Makes the first admin key, named "admin", when there has never been one, and hands it to `deliver` before the commit: a key that
+ * could not be delivered was never made. Returns whether it was made.
+ */
+export async function firstAdminPak(db: Database, deliver: (pak: string) => Promise<void>): Promise<boolean> {
   return db.transact(async (tx) => {
     const owner = { role: 'ad', name: firstAdmin } as const;
     await lockKeysOf(tx, owner);
-    if ((await countLiveAdmins(tx, null)) > 0) return undefined;
-    return (await mintPak(tx, owner, { expiresAt: null })).pak;
+    if (await hasAdmins(tx)) return false;
+    await deliver((await mintPak(tx, owner, { expiresAt: null })).pak);
+    return true;
   });
 }
 

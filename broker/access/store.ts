@@ -107,6 +107,11 @@ export async function countLiveAdmins(tx: Tx, exceptId: string | null): Promise<
   return row?.count ?? 0;
 }
 
+/** Whether there has ever been an admin key, live or not. */
+export async function hasAdmins(db: Sql): Promise<boolean> {
+  return (await db.sql(`select 1 from pak where role = 'ad' limit 1`)).length > 0;
+}
+
 export async function insertKey(
   tx: Tx,
   owner: KeyOwner,

@@ -84,27 +84,37 @@ export async function startAgent(
   requireCluster(agent, start.clusterId);
   const current = BigInt(agent.incarnation);
   if (start.incarnation !== 0n) requireIncarnation(current, start.incarnation);
-  checkNumber('epoch', start.epoch);
-  checkNumber('order', highestHeld(start.held));
   await life.bindCluster(tx, agent.id, start.clusterId);
   const again = current !== 0n && start.incarnation === current;
   const incarnation = again
     ? current
     : await life.startIncarnation(tx, agent.id, { ...start, presented: start.incarnation });
-  const epoch = await currentEpoch(tx, agent, start);
+  const presented = { epoch: start.epoch, order: highestHeld(start.held) };
+  const { epoch } = await noticeNewer(tx, agent.name, presented, start.held);
   await announce(tx, 'agent', [agent.id]);
   return { incarnation, epoch };
 }
 
-async function currentEpoch(tx: Tx, agent: AgentRow, start: Start): Promise<bigint> {
-  const presented = { epoch: start.epoch, order: highestHeld(start.held) };
-  const held = heldDeployments(start.held);
-  const seen = await life.known(tx, held, { lock: false });
-  if (newerThanKnown(presented, seen) === undefined) return seen.epoch;
-  // After a restore the whole fleet notices at once: one begins the epoch, the others find it there.
-  const now = await life.known(tx, held, { lock: true });
+/**
+ * The epoch, after a look at what an agent presents: when that is newer than what the broker knows, a new one begins. After a restore
+ * the whole fleet notices at once: one begins the epoch, the others find it there.
+ */
+export async function noticeNewer(
+  tx: Tx,
+  agentName: string,
+  presented: { readonly epoch: bigint; readonly order: bigint },
+  held: readonly Held[],
+): Promise<{ epoch: bigint; highestOrder: bigint }> {
+  checkNumber('epoch', presented.epoch);
+  checkNumber('order', presented.order);
+  const deployments = heldDeployments(held);
+  const seen = await life.known(tx, deployments, { lock: false });
+  if (newerThanKnown(presented, seen) === undefined) return seen;
+  const now = await life.known(tx, deployments, { lock: true });
   const newer = newerThanKnown(presented, now);
-  return newer === undefined ? now.epoch : beginEpoch(tx, `agent "${agent.name}" presented ${newer}`, presented.order);
+  if (newer === undefined) return now;
+  const epoch = await beginEpoch(tx, `agent "${agentName}" presented ${newer}`, presented);
+  return { epoch, highestOrder: presented.order };
 }
 
 async function end(tx: Tx, agentId: string): Promise<void> {

@@ -98,7 +98,7 @@ export async function listAgents(db: Sql, filter: AgentFilter): Promise<AgentRow
 export async function insertAgent(tx: Tx, agent: { name: string; description: string }): Promise<string> {
   const id = uuid();
   try {
-    await tx.em.insert(AgentEntity, { id, ...agent });
+    await tx.em.insert(AgentEntity, { id, name: agent.name, description: agent.description });
   } catch (error) {
     refuseDuplicate(error, 'agent_name', `agent "${agent.name}" exists`);
   }

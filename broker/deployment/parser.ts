@@ -45,7 +45,7 @@ export function createParser(count: number): Parser {
   const run = (worker: Worker, job: Job) => {
     const finish = (act: () => void, reuse: boolean) => {
       clearTimeout(timer);
-      worker.removeAllListeners();
+      worker.off('message', done).off('error', broken).off('exit', ended);
       if (reuse && !closed) idle.push(worker);
       else {
         all.delete(worker);
@@ -54,10 +54,11 @@ export function createParser(count: number): Parser {
       act();
       next();
     };
+    const done = (result: ParseResult) => finish(() => job.done(result), true);
+    const broken = (error: Error) => finish(() => job.failed(tooHeavy(error)), false);
+    const ended = () => finish(() => job.failed(new Refusal('unavailable', 'the broker is closing')), false);
     const timer = setTimeout(() => finish(() => job.failed(tooSlow()), false), deadlineMs);
-    worker.once('message', (result: ParseResult) => finish(() => job.done(result), true));
-    worker.once('error', (error) => finish(() => job.failed(tooHeavy(error)), false));
-    worker.once('exit', () => finish(() => job.failed(new Refusal('unavailable', 'the broker is closing')), false));
+    worker.on('message', done).on('error', broken).on('exit', ended);
     worker.postMessage(job.bytes);
   };
 

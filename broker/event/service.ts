@@ -14,7 +14,7 @@ import {
   ReportEventsResponseSchema,
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
-import { ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
@@ -172,7 +172,11 @@ export function toMessage(row: store.EventRow): Event {
     outcome: outcomes[row.outcome],
     message: row.message,
     objects: row.objects.map((change) =>
-      create(ObjectChangeSchema, { ...change, object: create(ObjectRefSchema, change.object) }),
+      create(ObjectChangeSchema, {
+        ...change,
+        action: change.action as ObjectAction,
+        object: create(ObjectRefSchema, change.object),
+      }),
     ),
     receiveTime: timestampFromDate(row.received_at),
     agentTime: row.agent_time ? timestampFromDate(row.agent_time) : undefined,

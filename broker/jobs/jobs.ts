@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
+import { purgeGenerators } from '../generator/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
 import { misplacedAgents } from '../placement/repair.ts';
 import { purgeStacks } from '../stack/store.ts';
@@ -25,6 +26,7 @@ export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
+  { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
   {
     name: 'change_retention',
     everyMs: 10 * minuteMs,

@@ -33,30 +33,31 @@ export async function checkInstallation(db: Database): Promise<bigint> {
       return 1n;
     }
     if (row.system_identifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);
-    return beginEpoch(tx, 'the database is another one than before', 0n);
+    return beginEpoch(tx, 'the database is another one than before', { epoch: 0n, order: 0n });
   });
 }
 
 /**
- * Starts a new epoch: after it, every agent's first pull is a full one, removals that exist now are held until they are confirmed,
- * and later orders are above \`floor\`, the highest that any agent has presented.
+ * Starts a new epoch: after it, every agent's first pull is a full one, and removals that exist now are held until they are
+ * confirmed. The epoch and later orders are above `floor`, the highest that any agent has presented.
  */
-export async function beginEpoch(tx: Tx, reason: string, floor: bigint): Promise<bigint> {
+export async function beginEpoch(
+  tx: Tx,
+  reason: string,
+  floor: { readonly epoch: bigint; readonly order: bigint },
+): Promise<bigint> {
   const now = await identity(tx);
   const [row] = await tx.sql<{ epoch: string }>(
-    `update installation set epoch = epoch + 1, system_identifier = $1, timeline = $2, reason = $3, started_at = now() returning epoch`,
-    [now.systemIdentifier, now.timeline, reason],
+    `update installation set epoch = greatest(epoch, $4::bigint) + 1, system_identifier = $1, timeline = $2, reason = $3, started_at = now()
+     returning epoch`,
+    [now.systemIdentifier, now.timeline, reason, floor.epoch],
   );
-  await tx.sql(`select setval('order_seq', greatest((select last_value from order_seq), $1::bigint) + 1)`, [floor]);
+  await tx.sql(`select setval('order_seq', greatest((select last_value from order_seq), $1::bigint) + 1)`, [
+    floor.order,
+  ]);
   await tx.sql(`update placement set held = true, updated_at = now() where state = 'removing'`);
   await announce(tx, 'epoch', [uuid()]);
   return BigInt(row?.epoch ?? 0);
-}
-
-/** The highest order given out so far. */
-export async function highestOrder(tx: Tx): Promise<bigint> {
-  const [row] = await tx.sql<{ last_value: string }>('select last_value from order_seq');
-  return BigInt(row?.last_value ?? 0);
 }
 
 async function identity(tx: Tx): Promise<Identity> {

@@ -93,7 +93,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     // Entities describe what the migrations made; they never make anything.
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: Math.ceil(connections / 2) },
-    driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true },
+    // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
+    driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true, types: pg.types },
+    logger: () => {},
     migrations: {
       migrationsList: [{ name: '1-foundation', class: Migration1Foundation }],
       tableName: 'migration',

@@ -37,7 +37,7 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
   const watchers = new Map<string, Set<(state: TargetState | undefined) => void>>();
   const wanted = new Map<string, PromiseWithResolvers<TargetState | undefined>>();
   const reads = new Set<Read>();
-  let draining: Promise<void> | undefined;
+  let draining = false;
 
   const isCurrent = (entry: Kept | undefined): entry is Kept =>
     entry !== undefined && feed.healthy() && Date.now() < entry.staleAt;
@@ -46,19 +46,19 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
   const load = (agentId: string): Promise<TargetState | undefined> => {
     const waiting = wanted.get(agentId) ?? Promise.withResolvers<TargetState | undefined>();
     wanted.set(agentId, waiting);
-    draining ??= drain().finally(() => {
-      draining = undefined;
-    });
+    if (!draining) void drain();
     return waiting.promise;
   };
 
   const drain = async () => {
+    draining = true;
     await new Promise((resolve) => setImmediate(resolve));
     while (wanted.size > 0) {
       const batch = [...wanted].slice(0, agentsInOneRead);
       for (const [agentId] of batch) wanted.delete(agentId);
       await readBatch(batch);
     }
+    draining = false;
   };
 
   const readBatch = async (batch: [string, PromiseWithResolvers<TargetState | undefined>][]) => {

@@ -12,11 +12,11 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { noticeNewer } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
-import { principalOf } from '../rpc/principal.ts';
-import { beginEpoch, highestOrder } from '../store/installation.ts';
+import { type Principal, principalOf } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
 import { type Entry, makePageToken, planPage, readPageToken, type TargetState } from './rules.ts';
@@ -36,7 +36,7 @@ export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<Serv
       const agentId = principalOf(context).ownerId;
       const state = await stateFor(targets, agentId, request, context);
       requireIncarnation(state.incarnation, request.incarnation);
-      await notice(request, state);
+      await notice(principalOf(context), request, state);
       if (request.pageToken === '' && state.digest.equals(request.digest))
         return plain(state, TargetStateKind.UNCHANGED);
       if (state.paused) return plain(state, TargetStateKind.PAUSED);
@@ -103,22 +103,16 @@ const highestForMs = 60_000;
  * An agent that presents something newer than the database has is the witness of a restored backup: a new epoch begins.
  * Orders only grow, so the highest one read lately spares idle pulls the database.
  */
-function newerNotice(db: Database): (request: PullTargetStateRequest, state: TargetState) => Promise<void> {
-  let known = { highest: 0n, at: 0 };
-  return async (request, state) => {
-    if (request.epoch <= state.epoch && request.order <= known.highest && Date.now() - known.at < highestForMs) return;
+function newerNotice(
+  db: Database,
+): (agent: Principal, request: PullTargetStateRequest, state: TargetState) => Promise<void> {
+  let known = { epoch: 0n, highest: 0n, at: 0 };
+  return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;
-    known = await db.transact(async (tx) => {
-      const highest = await highestOrder(tx);
-      if (request.epoch > state.epoch || request.order > highest) {
-        await beginEpoch(
-          tx,
-          `agent ${state.agentId} presented epoch ${request.epoch}, order ${request.order}`,
-          request.order,
-        );
-      }
-      return { highest: highest > request.order ? highest : request.order, at: Date.now() };
-    });
+    const epoch = state.epoch > known.epoch ? state.epoch : known.epoch;
+    if (request.epoch <= epoch && request.order <= known.highest && Date.now() - known.at < highestForMs) return;
+    const seen = await db.transact((tx) => noticeNewer(tx, agent.ownerName, request, []));
+    known = { epoch: seen.epoch, highest: seen.highestOrder, at: Date.now() };
   };
 }
 

@@ -1,0 +1,160 @@
+#!/usr/bin/env node
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import pino from 'pino';
+import { rotateAdmin } from './access/mint.ts';
+import { type Config, ConfigError, readConfig, variables } from './config.ts';
+import { Refusal } from './refusal.ts';
+import { startBroker } from './server.ts';
+import { beginEpoch } from './store/installation.ts';
+import { openMigrated } from './store/open.ts';
+
+const commands = {
+  serve: 'run the broker (migrates the database first)',
+  init: 'migrate the database and make the first admin key',
+  migrate: 'migrate the database, nothing else',
+  'rotate-admin': 'make a new key for an admin; the old one ends (--name, --overlap-hours)',
+  restored:
+    'after a restore: hold removals until they are confirmed, and let agents that are ahead keep what they have',
+} as const;
+type Command = keyof typeof commands;
+
+const usageCode = 2;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+      name: { type: 'string', default: 'admin' },
+      'overlap-hours': { type: 'string', default: '0' },
+    },
+  });
+  const command = positionals[0] ?? 'serve';
+  if (values.help) return say(help());
+  if (!(command in commands) || positionals.length > 1) {
+    return fail(`brokkr-broker: unknown command "${positionals.join(' ')}"; see brokkr-broker --help`, usageCode);
+  }
+  const config = readConfig(process.env);
+  if (values.version) return say(config.version);
+  return run(command as Command, config, { name: values.name, overlapHours: values['overlap-hours'] });
+}
+
+async function run(command: Command, config: Config, options: { name: string; overlapHours: string }): Promise<number> {
+  switch (command) {
+    case 'serve':
+      return serve(config);
+    case 'init': {
+      const deliver = deliveryOf(config);
+      const broker = await startBroker(
+        { ...config, listen: loopback, metricsListen: loopback },
+        { log: pino({ level: 'silent' }), deliverAdminPak: deliver },
+      );
+      await broker.close(0);
+      return say('the database is ready');
+    }
+    case 'migrate': {
+      const db = await openMigrated(config);
+      await db.close();
+      return say('the database is up to date');
+    }
+    case 'rotate-admin': {
+      const hours = Number(options.overlapHours);
+      if (!(hours >= 0 && hours <= 720)) return fail('--overlap-hours: must be a number from 0 to 720', usageCode);
+      const deliver = deliveryOf(config);
+      const db = await openMigrated(config);
+      try {
+        await deliver(await rotateAdmin(db, options.name, hours * 3_600_000));
+      } finally {
+        await db.close();
+      }
+      return 0;
+    }
+    case 'restored': {
+      const db = await openMigrated(config);
+      try {
+        const epoch = await db.transact((tx) => beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n }));
+        return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
+      } finally {
+        await db.close();
+      }
+    }
+  }
+}
+
+const loopback = { host: '127.0.0.1', port: 0 } as const;
+
+async function serve(config: Config): Promise<number> {
+  const log = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort(signal));
+  const broker = await startBroker(config, { log, deliverAdminPak: deliveryOf(config) });
+  if (!stop.signal.aborted)
+    await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
+  log.info({ signal: stop.signal.reason }, 'the broker is ending');
+  await broker.close();
+  return 0;
+}
+
+/** Where an admin key may go: a file that only this user reads, or a terminal. Never a log. */
+function deliveryOf(config: Config): (pak: string) => Promise<void> {
+  const { adminPakFile } = config;
+  if (adminPakFile !== undefined) {
+    return async (pak) => {
+      await writeFile(adminPakFile, `${pak}\n`, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+        const why = error.code === 'EEXIST' ? 'it exists: move it away first' : error.message;
+        throw new ConfigError(`BROKKR_ADMIN_PAK_FILE: the key cannot be written to ${adminPakFile}: ${why}`);
+      });
+    };
+  }
+  return async (pak) => {
+    if (!process.stdout.isTTY) {
+      throw new ConfigError(
+        'BROKKR_ADMIN_PAK_FILE: set it: there is a new admin key to hand over, and no terminal to show it on',
+      );
+    }
+    process.stdout.write(`The admin key, shown this once:\n\n  ${pak}\n\n`);
+  };
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(variables).map((name) => name.length));
+  const row = ([name, text]: [string, string]) => `  ${name.padEnd(width)}  ${text}`;
+  return [
+    'Usage: brokkr-broker [command] [--name NAME] [--overlap-hours N]',
+    '',
+    'Commands (default serve):',
+    ...Object.entries(commands).map(row),
+    '',
+    'Environment:',
+    ...Object.entries(variables).map(row),
+  ].join('\n');
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function fail(message: string, code: number): number {
+  process.stderr.write(`${message}\n`);
+  return code;
+}
+
+/** One line for what an operator can mend; a stack only for a defect. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof Refusal) return error.message;
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return `the address is in use: ${message}`;
+  if (typeof code === 'string') return message;
+  return stack ?? String(error);
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    const usage = (error as { code?: unknown }).code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
+    process.exit(fail(`brokkr-broker: ${explain(error)}`, usage ? usageCode : 1));
+  },
+);

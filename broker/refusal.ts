@@ -1,0 +1,43 @@
+/** Why a call is refused. Each kind becomes one gRPC code, in `rpc/errors.ts` and nowhere else. */
+export type RefusalKind =
+  | 'invalid'
+  | 'missing'
+  | 'exists'
+  /** Somebody else was faster: read again, then try again. */
+  | 'conflict'
+  | 'precondition'
+  | 'forbidden'
+  | 'unauthenticated'
+  | 'exhausted'
+  | 'unavailable';
+
+export interface RefusalDetails {
+  /** The request's field that is to blame, as it is spelled in the contract. */
+  readonly field?: string;
+  /** For programs: UPPER_SNAKE_CASE, stable. */
+  readonly reason?: string;
+  /** When more than one thing is wrong; `field` is then left out. */
+  readonly violations?: readonly Violation[];
+  readonly cause?: unknown;
+}
+
+export interface Violation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** An answer that a caller is meant to read: everything else that is thrown is a defect, and stays in the log. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly kind: RefusalKind;
+  readonly reason: string | undefined;
+  readonly violations: readonly Violation[];
+
+  constructor(kind: RefusalKind, message: string, details: RefusalDetails = {}) {
+    super(message, { cause: details.cause });
+    this.kind = kind;
+    this.reason = details.reason;
+    this.violations =
+      details.violations ?? (details.field === undefined ? [] : [{ field: details.field, description: message }]);
+  }
+}

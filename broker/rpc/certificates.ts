@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+
+const lookEveryMs = 5_000;
+
+/** Reads certificate, key and client authority. Throws, naming the file, when one cannot be read or they do not fit together. */
+export function readCertificates(tls: NonNullable<Config['tls']>): SecureContextOptions {
+  const context = {
+    cert: readFileSync(tls.certFile),
+    key: readFileSync(tls.keyFile),
+    ...(tls.clientCaFile !== undefined && { ca: readFileSync(tls.clientCaFile) }),
+  };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    throw new Error(`certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`);
+  }
+  return context;
+}
+
+/**
+ * Looks at the files every 5 s and hands on what changed. Contents are compared, not times: a mounted Secret is swapped by a
+ * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use. Returns how to stop.
+ */
+export function watchCertificates(
+  tls: NonNullable<Config['tls']>,
+  log: Logger,
+  renew: (context: SecureContextOptions) => void,
+): () => void {
+  let last = fingerprint(readCertificates(tls));
+  let told = '';
+  const timer = setInterval(() => {
+    try {
+      const context = readCertificates(tls);
+      const now = fingerprint(context);
+      told = '';
+      if (now === last) return;
+      renew(context);
+      last = now;
+      log.info('new TLS certificates are in use');
+    } catch (error) {
+      const message = String(error);
+      if (message !== told)
+        log.error({ err: message }, 'TLS certificates could not be read again; the old ones stay in use');
+      told = message;
+    }
+  }, lookEveryMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+function fingerprint({ cert, key, ca }: SecureContextOptions): string {
+  const hash = createHash('sha256');
+  for (const part of [cert, key, ca]) hash.update(part instanceof Buffer ? part : '').update('|');
+  return hash.digest('hex');
+}

@@ -1,0 +1,24 @@
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+
+/** How long a unary call may take. A long poll adds what it asks for. */
+export const unaryMs = 60_000;
+/** What PullTargetState may wait, by its contract. */
+const longPollMs = 300_000;
+
+/** Ends unary calls that take too long, whatever the caller is ready to wait. Streams have their own signs of life. */
+export function deadlineInterceptor(): Interceptor {
+  return (next) => async (request) => {
+    if (request.stream) return next(request);
+    const limitMs = request.method.name === 'PullTargetState' ? unaryMs + longPollMs : unaryMs;
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new ConnectError(`took longer than ${limitMs / 1000} s`, Code.DeadlineExceeded)),
+      limitMs,
+    );
+    try {
+      return await Promise.race([next(request), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}

@@ -1,0 +1,97 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { Refusal, type RefusalKind } from '../refusal.ts';
+import { sqlState } from '../store/orm.ts';
+
+const codes = {
+  invalid: Code.InvalidArgument,
+  missing: Code.NotFound,
+  exists: Code.AlreadyExists,
+  conflict: Code.Aborted,
+  precondition: Code.FailedPrecondition,
+  forbidden: Code.PermissionDenied,
+  unauthenticated: Code.Unauthenticated,
+  exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+} as const satisfies Record<RefusalKind, Code>;
+
+/** SQLSTATEs of a database that is gone, full or restarting (PostgreSQL, appendix A), and of statements that it gave up. */
+const passing = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
+const socketErrors = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+/** What the database driver says, without a code, when a connection ends or cannot be had in time. */
+const driverWords =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
+
+/**
+ * The only place that knows both refusals and gRPC codes. A refusal keeps its words and gets google.rpc details (ErrorInfo,
+ * BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, its cause only in the log.
+ */
+export function toConnectError(error: unknown, log: Logger, method: string): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (error instanceof Refusal) return fromRefusal(error);
+  if (isAbort(error)) return new ConnectError('the call has ended', Code.Canceled);
+  if (isUnavailable(error)) {
+    log.warn({ method, err: String(error) }, 'the database did not answer');
+    return new ConnectError('the database does not answer: try again', Code.Unavailable);
+  }
+  log.error({ method, err: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a call failed');
+  return new ConnectError('internal error', Code.Internal);
+}
+
+function fromRefusal(refusal: Refusal): ConnectError {
+  const error = new ConnectError(refusal.message, codes[refusal.kind]);
+  if (refusal.reason !== undefined) {
+    error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
+  }
+  if (refusal.violations.length > 0) {
+    const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
+    error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
+  }
+  return error;
+}
+
+/** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */
+export function errorInterceptor(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const method = request.method.name;
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: mapErrors(response.message, (error) => toConnectError(error, log, method)) };
+    } catch (error) {
+      throw toConnectError(error, log, method);
+    }
+  };
+}
+
+async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw map(error);
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function isUnavailable(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return passing.test(state);
+  for (let current = error; current instanceof Error; current = current.cause as unknown) {
+    const code = (current as NodeJS.ErrnoException).code;
+    if ((code !== undefined && socketErrors.has(code)) || driverWords.test(current.message)) return true;
+  }
+  return false;
+}

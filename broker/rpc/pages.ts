@@ -1,0 +1,42 @@
+import { cors } from '@connectrpc/connect';
+import type { Handler } from './port.ts';
+
+/** Lets browsers call from these origins; without any, only from the broker's own. */
+export function corsHandler(next: Handler, origins: readonly string[]): Handler {
+  const allowed = new Set(origins);
+  return (request, response) => {
+    const origin = request.headers.origin;
+    if (origin !== undefined && allowed.has(origin)) {
+      response.setHeader('access-control-allow-origin', origin);
+      response.setHeader('vary', 'origin');
+      response.setHeader('access-control-expose-headers', cors.exposedHeaders.join(', '));
+      if (request.method === 'OPTIONS') {
+        response.statusCode = 204;
+        response.setHeader('access-control-allow-methods', cors.allowedMethods.join(', '));
+        response.setHeader('access-control-allow-headers', [...cors.allowedHeaders, 'authorization'].join(', '));
+        response.setHeader('access-control-max-age', '7200');
+        response.end();
+        return;
+      }
+    }
+    next(request, response);
+  };
+}
+
+/** For paths that no RPC has: `/healthz` says that the process runs, `/readyz` that it can serve. */
+export function probeHandler(ready: () => boolean): Handler {
+  return (request, response) => {
+    const path = request.url?.split('?', 1)[0];
+    if (path === '/healthz') return text(response, 200, 'ok');
+    if (path === '/readyz')
+      return ready() ? text(response, 200, 'ok') : text(response, 503, 'the database does not answer');
+    return text(response, 404, 'not found');
+  };
+}
+
+function text(response: Parameters<Handler>[1], status: number, body: string): void {
+  response.statusCode = status;
+  response.setHeader('content-type', 'text/plain; charset=utf-8');
+  response.setHeader('cache-control', 'no-store');
+  response.end(`${body}\n`);
+}

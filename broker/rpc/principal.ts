@@ -1,0 +1,41 @@
+import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import { Role } from '../../gen/brokkr/v1/options_pb.ts';
+
+/** Who is calling. The same object for as long as the key lives. */
+export interface Principal {
+  readonly keyId: string;
+  readonly role: Role;
+  /** Id of the agent or generator; of an admin, of the key. */
+  readonly ownerId: string;
+  /** Name of the agent or generator; of an admin, of the key. */
+  readonly ownerName: string;
+  /** The key's public part: role and short token. */
+  readonly shortToken: string;
+  /** Aborts when the key ends: streams and long polls end with it. */
+  readonly signal: AbortSignal | undefined;
+}
+
+export const principalKey = createContextKey<Principal | undefined>(undefined, { description: 'who is calling' });
+
+/** Who is calling. The authentication interceptor has put it there; without it, no handler runs. */
+export function principalOf(context: Pick<HandlerContext, 'values'>): Principal {
+  const principal = context.values.get(principalKey);
+  if (!principal) throw new Error('a handler ran without authentication');
+  return principal;
+}
+
+/** Whose rows the caller may see: its own id for a generator, null (all) for admins. Nobody's for an agent. */
+export function ownerOf(principal: Principal): string | null {
+  switch (principal.role) {
+    case Role.ADMIN:
+    case Role.READ_ONLY:
+      return null;
+    case Role.GENERATOR:
+      return principal.ownerId;
+    default:
+      return nobody;
+  }
+}
+
+/** An id that no row has. */
+const nobody = '00000000-0000-0000-0000-000000000000';
