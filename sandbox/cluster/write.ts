@@ -15,8 +15,9 @@ import {
   withoutNulls,
 } from './object.ts';
 import { compare, conflictWith, losing, type Owner, readOwners, sameOwner, writeOwners } from './owners.ts';
+import { checkNamespace, checkPreconditions, checkUid } from './preconditions.ts';
 import { assignServiceAddress } from './service.ts';
-import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, StatusError, stale } from './status.ts';
+import { alreadyExists, badRequest, conflict, invalid, notFound, StatusError } from './status.ts';
 import { checkDecodable, checkTyped, gvkText, validate, validateSchema } from './validation.ts';
 
 export interface WriteOptions {
@@ -234,43 +235,6 @@ function decode(kind: Kind, body: JsonObject, namespace: string | undefined, nam
   if (namespace) metadata.namespace = namespace;
   else delete metadata.namespace;
   return withoutNulls({ ...body, apiVersion, kind: kind.kind, metadata }) as KubeObject;
-}
-
-/** A patch cannot name another object's uid. */
-function checkUid(kind: Kind, live: KubeObject, { uid, name }: Metadata): void {
-  const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
-  if (uid !== live.metadata.uid)
-    throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.uid' }]);
-}
-
-function checkPreconditions(kind: Kind, live: KubeObject, { uid, resourceVersion, name }: Metadata): void {
-  if (uid && uid !== live.metadata.uid)
-    throw conflict(
-      kind,
-      name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid}`,
-    );
-  if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) throw stale(kind, name);
-}
-
-function checkNamespace(core: Core, kind: Kind, { metadata: { name, namespace } }: KubeObject): void {
-  if (!kind.namespaced || !namespace) return;
-  const namespaces = core.kinds.byKind('v1', 'Namespace')!;
-  const found = core.store.get(namespaces.resource, undefined, namespace);
-  if (!found) throw notFound(namespaces, namespace);
-  if (found.metadata.deletionTimestamp)
-    throw forbidden(
-      kind,
-      name,
-      `unable to create new content in namespace ${namespace} because it is being terminated`,
-      [
-        {
-          reason: 'NamespaceTerminating',
-          message: `namespace ${namespace} is being terminated`,
-          field: 'metadata.namespace',
-        },
-      ],
-    );
 }
 
 function stripStatus(kind: Kind, object: KubeObject, options: WriteOptions, live?: KubeObject): KubeObject {

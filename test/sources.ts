@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, relative } from 'node:path';
+
+/** One source file, as the layout rules see it. */
+export interface Source {
+  /** Relative to the root, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+}
+
+export interface Import {
+  /** A file of ours, relative to the root, or a package's name as written. */
+  readonly target: string;
+  /** Erased before the code runs: it binds no code to other code. */
+  readonly typeOnly: boolean;
+  readonly line: number;
+}
+
+const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr']);
+
+/** Every TypeScript file of the project below `root`, without generated ones. */
+export function readSources(root: string): Source[] {
+  return foldersBelow(root).flatMap((folder) =>
+    readdirSync(join(root, folder), { withFileTypes: true })
+      .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+      .map((entry) => posix.join(folder, entry.name))
+      .map((path) => toSource(path, readFileSync(join(root, path), 'utf8'))),
+  );
+}
+
+/** Every folder of the project, relative to `root`, itself as ''. */
+export function foldersBelow(root: string, folder = ''): string[] {
+  const inner = readdirSync(join(root, folder), { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && !NOT_OURS.has(entry.name),
+  );
+  return [
+    folder,
+    ...inner.flatMap(({ name }) => foldersBelow(root, relative(root, join(root, folder, name)).replaceAll('\\', '/'))),
+  ];
+}
+
+export function toSource(path: string, text: string): Source {
+  return { path, text, imports: importsOf(path, text) };
+}
+
+function importsOf(path: string, text: string): Import[] {
+  const statements = text.matchAll(
+    /^(?:import|export)\b([^;'"]*?)\s*(?:from\s+)?['"]([^'"]+)['"]|\bimport\('([^']+)'\)/gm,
+  );
+  return [...statements].map(({ 0: whole, 1: clause = '', 2: fixed, 3: dynamic, index }) => {
+    const target = fixed ?? dynamic ?? '';
+    return {
+      target: target.startsWith('.') ? posix.join(dirname(path), target) : target,
+      typeOnly: /^\s*type\b/.test(clause) || onlyTypesNamed(clause) || /typeof $/.test(text.slice(index - 7, index)),
+      // The statement's own first line, which is where a reader looks.
+      line: text.slice(0, index).split('\n').length + (whole.startsWith('\n') ? 1 : 0),
+    };
+  });
+}
+
+/** `{ type A, type B }` */
+function onlyTypesNamed(clause: string): boolean {
+  const names = /^\s*\{([^}]*)\}\s*$/
+    .exec(clause)?.[1]
+    ?.split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+  return names !== undefined && names.length > 0 && names.every((name) => name.startsWith('type '));
+}
