@@ -1,0 +1,118 @@
+/**
+ * `npm run check`: everything about the sources that needs no test to run. All checks run, each tells one line, and the
+ * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than main's to compare the contract with.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { generate, writeVendored } from '../proto/gen.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const bin = join(root, 'node_modules/.bin');
+
+/** What is wrong, or undefined; `note` is for what could not be checked. */
+interface Finding {
+  readonly wrong?: string;
+  readonly note?: string;
+}
+
+const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[] = [
+  ['types', () => tool('tsc', '--noEmit')],
+  ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
+  // The generator writes the contracts of others, which the checks after it read.
+  ['generated code', generatedCode],
+  ['contract lint', () => tool('buf', 'lint')],
+  ['contract format', () => tool('buf', 'format', 'proto', '--diff', '--exit-code')],
+  ['contract compatible', compatible],
+  ['layout', () => tool('node', 'test/layout.test.ts')],
+];
+
+/** Runs every check in turn; true when none found anything. */
+async function runChecks(print: (line: string) => void): Promise<boolean> {
+  let passed = true;
+  for (const [name, check] of checks) {
+    const began = Date.now();
+    const { wrong, note } = await check().catch((error: Error): Finding => ({ wrong: error.message }));
+    const seconds = ((Date.now() - began) / 1_000).toFixed(1);
+    print(`${wrong === undefined ? 'ok  ' : 'FAIL'}  ${name.padEnd(20)}  ${seconds} s${note ? `  ${note}` : ''}`);
+    if (wrong !== undefined) print(wrong.trimEnd().replace(/^/gm, '  | '));
+    passed &&= wrong === undefined;
+  }
+  return passed;
+}
+
+/** Runs a tool of this project; what it printed counts only when it failed. */
+async function tool(name: string, ...args: string[]): Promise<Finding> {
+  const command = name === 'node' ? process.execPath : join(bin, name);
+  const child = spawn(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}`, NO_COLOR: '1', FORCE_COLOR: undefined },
+  });
+  const exited = new Promise<number | null>((settle, fail) => child.once('error', fail).once('exit', settle));
+  const [code, out, errors] = await Promise.all([exited, text(child.stdout), text(child.stderr)]);
+  return code === 0 ? {} : { wrong: `${out}${errors}` || `${name} exited with ${code}` };
+}
+
+/** Whether gen/ is what the contract generates. */
+async function generatedCode(): Promise<Finding> {
+  const fresh = '.cache/check/gen';
+  mkdirSync(join(root, '.cache/check'), { recursive: true });
+  try {
+    generate(fresh);
+    const [expected, actual] = [filesOf(join(root, fresh)), filesOf(join(root, 'gen'))];
+    const names = [...new Set([...expected.keys(), ...actual.keys()])].sort();
+    const stale = names.filter((name) => expected.get(name) !== actual.get(name));
+    if (stale.length === 0) return {};
+    return { wrong: `not what proto/ generates (npm run gen):\n${stale.map((name) => `gen/${name}`).join('\n')}` };
+  } finally {
+    rmSync(join(root, fresh), { recursive: true, force: true });
+  }
+}
+
+/** Whether clients of the contract on main still work with this one. */
+async function compatible(): Promise<Finding> {
+  const base = process.env.BROKKR_BREAKING_BASE ?? mainBase();
+  if (base === undefined) return { note: 'not checked: there is no main branch to compare with' };
+  if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
+  const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
+  try {
+    const archive = execFileSync('git', ['archive', base, 'proto', 'buf.yaml'], { cwd: root, maxBuffer: 64 << 20 });
+    execFileSync('tar', ['-x', '-C', before], { input: archive });
+    if (!existsSync(join(root, '.cache/vendored'))) writeVendored();
+    cpSync(join(root, '.cache/vendored'), join(before, '.cache/vendored'), { recursive: true });
+    return { ...(await tool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
+  } finally {
+    rmSync(before, { recursive: true, force: true });
+  }
+}
+
+function mainBase(): string | undefined {
+  const main = ['origin/main', 'main'].find((name) => git('rev-parse', '--verify', '--quiet', name) !== undefined);
+  return main && git('merge-base', 'HEAD', main);
+}
+
+/** What git answers, or undefined when it fails, is not there or says nothing. */
+function git(...args: string[]): string | undefined {
+  try {
+    return (
+      execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() ||
+      undefined
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+function filesOf(folder: string): Map<string, string> {
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return new Map(
+    names.map((name) => [name.slice(folder.length + 1).replaceAll('\\', '/'), readFileSync(name, 'utf8')]),
+  );
+}
+
+if (import.meta.main) process.exitCode = (await runChecks((line) => process.stdout.write(`${line}\n`))) ? 0 : 1;
