@@ -1,0 +1,31 @@
+import { cpus, totalmem } from 'node:os';
+
+/** One line of what this was measured on: figures mean nothing without it. */
+export function machine(): string {
+  const [cpu] = cpus();
+  return `${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${process.platform}`;
+}
+
+/** The value below which a share (0 to 1) of the values lie. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+/** Prints one figure: its name, what it is and how it came about. */
+export function figure(name: string, value: string, note = ''): void {
+  process.stdout.write(`${name.padEnd(44)} ${value.padStart(24)}${note ? `   ${note}` : ''}\n`);
+}
+
+export function ms(value: number): string {
+  return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+}
+
+/** p50, p99 and the number of values. */
+export function spread(values: readonly number[]): string {
+  return `p50 ${ms(median(values))}, p99 ${ms(percentile(values, 0.99))}`;
+}

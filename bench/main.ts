@@ -1,0 +1,14 @@
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: calls, rollout, start. */
+import { benchCalls } from './calls.ts';
+import { machine } from './figures.ts';
+
+const benches: Readonly<Record<string, () => Promise<void>>> = { calls: benchCalls };
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  process.stderr.write(`no bench "${unknown.join(', ')}"; there are ${Object.keys(benches).join(', ')}\n`);
+  process.exit(2);
+}
+process.stdout.write(`${machine()}\n\n`);
+for (const [name, bench] of Object.entries(benches)) if (names.length === 0 || names.includes(name)) await bench();
