@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/generator.proto.
  */
 export const file_brokkr_v1_generator: GenFile = /*@__PURE__*/
-  fileDesc("Chlicm9ra3IvdjEvZ2VuZXJhdG9yLnByb3RvEglicm9ra3IudjEimQIKCUdlbmVyYXRvchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEjMKDHJlZ2lzdHJhdGlvbhgEIAEoDjIdLmJyb2trci52MS5SZWdpc3RyYXRpb25Qb2xpY3kSDgoGc3lzdGVtGAUgASgIEhMKC3N0YWNrX2NvdW50GAYgASgNEhMKC2FnZW50X2NvdW50GAcgASgNEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgKIAEoCSLMAQoWQ3JlYXRlR2VuZXJhdG9yUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI2CgRuYW1lGAIgASgJQii6SCVyIxg/Mh9eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8kEh0KC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxiACBI9CgxyZWdpc3RyYXRpb24YBCABKA4yHS5icm9ra3IudjEuUmVnaXN0cmF0aW9uUG9saWN5Qgi6SAWCAQIQASJmChdDcmVhdGVHZW5lcmF0b3JSZXNwb25zZRInCglnZW5lcmF0b3IYASABKAsyFC5icm9ra3IudjEuR2VuZXJhdG9yEhAKA3BhaxgCIAEoCUIDgAEBEhAKCHJlcGxheWVkGAMgASgIIjMKE0dldEdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8iPwoUR2V0R2VuZXJhdG9yUmVzcG9uc2USJwoJZ2VuZXJhdG9yGAEgASgLMhQuYnJva2tyLnYxLkdlbmVyYXRvciJqChVMaXN0R2VuZXJhdG9yc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIEhQKDHNob3dfZGVsZXRlZBgDIAEoCCJbChZMaXN0R2VuZXJhdG9yc1Jlc3BvbnNlEigKCmdlbmVyYXRvcnMYASADKAsyFC5icm9ra3IudjEuR2VuZXJhdG9yEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLkAQoWVXBkYXRlR2VuZXJhdG9yUmVxdWVzdBIcCglnZW5lcmF0b3IYASABKAlCCbpIBnIEEAEYPxIVCgRldGFnGAIgASgJQge6SARyAhhAEh0KC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxiACBI9CgxyZWdpc3RyYXRpb24YBCABKA4yHS5icm9ra3IudjEuUmVnaXN0cmF0aW9uUG9saWN5Qgi6SAWCAQIQARI3Cgt1cGRhdGVfbWFzaxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2tCBrpIA8gBASJCChdVcGRhdGVHZW5lcmF0b3JSZXNwb25zZRInCglnZW5lcmF0b3IYASABKAsyFC5icm9ra3IudjEuR2VuZXJhdG9yIl4KFkRlbGV0ZUdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQBIPCgdjYXNjYWRlGAMgASgIIkIKF0RlbGV0ZUdlbmVyYXRvclJlc3BvbnNlEicKCWdlbmVyYXRvchgBIAEoCzIULmJyb2trci52MS5HZW5lcmF0b3IilAEKGVJvdGF0ZUdlbmVyYXRvclBha1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESHAoJZ2VuZXJhdG9yGAIgASgJQgm6SAZyBBABGD8SOwoHb3ZlcmxhcBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAIkAKGlJvdGF0ZUdlbmVyYXRvclBha1Jlc3BvbnNlEhAKA3BhaxgBIAEoCUIDgAEBEhAKCHJlcGxheWVkGAIgASgIIrYBCgxSZWdpc3RyYXRpb24SEAoIYWdlbnRfaWQYASABKAkSDQoFYWdlbnQYAiABKAkSFAoMZ2VuZXJhdG9yX2lkGAMgASgJEhEKCWdlbmVyYXRvchgEIAEoCRIrCgVzdGF0ZRgFIAEoDjIcLmJyb2trci52MS5SZWdpc3RyYXRpb25TdGF0ZRIvCgtjcmVhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiiwEKGExpc3RSZWdpc3RyYXRpb25zUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgSFgoFYWdlbnQYAyABKAlCB7pIBHICGD8SGgoJZ2VuZXJhdG9yGAQgASgJQge6SARyAhg/ImQKGUxpc3RSZWdpc3RyYXRpb25zUmVzcG9uc2USLgoNcmVnaXN0cmF0aW9ucxgBIAMoCzIXLmJyb2trci52MS5SZWdpc3RyYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlAKFkFkZFJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPyJIChdBZGRSZWdpc3RyYXRpb25SZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIlMKGVJlbW92ZVJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPyIcChpSZW1vdmVSZWdpc3RyYXRpb25SZXNwb25zZSJNChhSZWdpc3RlckdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SEwoLaW5jYXJuYXRpb24YAiABKAQiSgoZUmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIk8KGkRlcmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/EhMKC2luY2FybmF0aW9uGAIgASgEIh0KG0RlcmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZSp4ChJSZWdpc3RyYXRpb25Qb2xpY3kSIwofUkVHSVNUUkFUSU9OX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGFJFR0lTVFJBVElPTl9QT0xJQ1lfT1BFThABEh8KG1JFR0lTVFJBVElPTl9QT0xJQ1lfQVBQUk9WRRACKnwKEVJlZ2lzdHJhdGlvblN0YXRlEiIKHlJFR0lTVFJBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJFR0lTVFJBVElPTl9TVEFURV9SRUdJU1RFUkVEEAESIAocUkVHSVNUUkFUSU9OX1NUQVRFX1JFUVVFU1RFRBACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("Chlicm9ra3IvdjEvZ2VuZXJhdG9yLnByb3RvEglicm9ra3IudjEi7QIKCUdlbmVyYXRvchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEjMKDHJlZ2lzdHJhdGlvbhgEIAEoDjIdLmJyb2trci52MS5SZWdpc3RyYXRpb25Qb2xpY3kSDgoGc3lzdGVtGAUgASgIEhMKC3N0YWNrX2NvdW50GAYgASgNEhMKC2FnZW50X2NvdW50GAcgASgNEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgKIAEoCRIoCgVydWxlcxgLIAEoCzIZLmJyb2trci52MS5HZW5lcmF0b3JSdWxlcxIoCgVxdW90YRgMIAEoCzIZLmJyb2trci52MS5HZW5lcmF0b3JRdW90YSK2AwoOR2VuZXJhdG9yUnVsZXMSYgoQYWxsb3dfbmFtZXNwYWNlcxgBIAMoCUJIukhFkgFCEEAYASI8cjoYPzI2XihbYS16MC05XShbLWEtejAtOV0qW2EtejAtOV0pP3xbYS16MC05XVstYS16MC05XSpcKikkEmEKD2RlbnlfbmFtZXNwYWNlcxgCIAMoCUJIukhFkgFCEEAYASI8cjoYPzI2XihbYS16MC05XShbLWEtejAtOV0qW2EtejAtOV0pP3xbYS16MC05XVstYS16MC05XSpcKikkEmIKC2FsbG93X2tpbmRzGAMgAygJQk26SEqSAUcQQBgBIkFyPxi9AjI6XihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT8oW0EtWl1bQS1aYS16MC05XSp8XCopJBJhCgpkZW55X2tpbmRzGAQgAygJQk26SEqSAUcQQBgBIkFyPxi9AjI6XihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT8oW0EtWl1bQS1aYS16MC05XSp8XCopJBIWCg5jbHVzdGVyX3Njb3BlZBgFIAEoCCJ6Cg5HZW5lcmF0b3JRdW90YRIZCgZzdGFja3MYASABKA1CCbpIBioEGKCNBhInChVkZXBsb3ltZW50c19wZXJfc3RhY2sYAiABKA1CCLpIBSoDGJBOEiQKDm1hbmlmZXN0X2J5dGVzGAMgASgEQgy6SAkyBxiAgICAgCAioAIKFkNyZWF0ZUdlbmVyYXRvclJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESNgoEbmFtZRgCIAEoCUIoukglciMYPzIfXlthLXowLTldKFstYS16MC05XSpbYS16MC05XSk/JBIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYgAgSPQoMcmVnaXN0cmF0aW9uGAQgASgOMh0uYnJva2tyLnYxLlJlZ2lzdHJhdGlvblBvbGljeUIIukgFggECEAESKAoFcnVsZXMYBSABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMSKAoFcXVvdGEYBiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUXVvdGEiZgoXQ3JlYXRlR2VuZXJhdG9yUmVzcG9uc2USJwoJZ2VuZXJhdG9yGAEgASgLMhQuYnJva2tyLnYxLkdlbmVyYXRvchIQCgNwYWsYAiABKAlCA4ABARIQCghyZXBsYXllZBgDIAEoCCIzChNHZXRHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/Ij8KFEdldEdlbmVyYXRvclJlc3BvbnNlEicKCWdlbmVyYXRvchgBIAEoCzIULmJyb2trci52MS5HZW5lcmF0b3IiagoVTGlzdEdlbmVyYXRvcnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIUCgxzaG93X2RlbGV0ZWQYAyABKAgiWwoWTGlzdEdlbmVyYXRvcnNSZXNwb25zZRIoCgpnZW5lcmF0b3JzGAEgAygLMhQuYnJva2tyLnYxLkdlbmVyYXRvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiuAIKFlVwZGF0ZUdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQBIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYgAgSPQoMcmVnaXN0cmF0aW9uGAQgASgOMh0uYnJva2tyLnYxLlJlZ2lzdHJhdGlvblBvbGljeUIIukgFggECEAESNwoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQga6SAPIAQESKAoFcnVsZXMYBiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMSKAoFcXVvdGEYByABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUXVvdGEiQgoXVXBkYXRlR2VuZXJhdG9yUmVzcG9uc2USJwoJZ2VuZXJhdG9yGAEgASgLMhQuYnJva2tyLnYxLkdlbmVyYXRvciJeChZEZWxldGVHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEASDwoHY2FzY2FkZRgDIAEoCCJCChdEZWxldGVHZW5lcmF0b3JSZXNwb25zZRInCglnZW5lcmF0b3IYASABKAsyFC5icm9ra3IudjEuR2VuZXJhdG9yIpQBChlSb3RhdGVHZW5lcmF0b3JQYWtSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhwKCWdlbmVyYXRvchgCIAEoCUIJukgGcgQQARg/EjsKB292ZXJsYXAYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCICangEyACJAChpSb3RhdGVHZW5lcmF0b3JQYWtSZXNwb25zZRIQCgNwYWsYASABKAlCA4ABARIQCghyZXBsYXllZBgCIAEoCCLPAQoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg0KBWFnZW50GAIgASgJEhQKDGdlbmVyYXRvcl9pZBgDIAEoCRIRCglnZW5lcmF0b3IYBCABKAkSKwoFc3RhdGUYBSABKA4yHC5icm9ra3IudjEuUmVnaXN0cmF0aW9uU3RhdGUSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD3NlcnZpY2VfYWNjb3VudBgHIAEoCSKLAQoYTGlzdFJlZ2lzdHJhdGlvbnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVhZ2VudBgDIAEoCUIHukgEcgIYPxIaCglnZW5lcmF0b3IYBCABKAlCB7pIBHICGD8iZAoZTGlzdFJlZ2lzdHJhdGlvbnNSZXNwb25zZRIuCg1yZWdpc3RyYXRpb25zGAEgAygLMhcuYnJva2tyLnYxLlJlZ2lzdHJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitgEKFkFkZFJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPxJkCg9zZXJ2aWNlX2FjY291bnQYAyABKAlCS7pISNgBAXJDGL0CMj5eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8vW2EtejAtOV0oWy1hLXowLTkuXSpbYS16MC05XSk/JCJIChdBZGRSZWdpc3RyYXRpb25SZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIlMKGVJlbW92ZVJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPyIcChpSZW1vdmVSZWdpc3RyYXRpb25SZXNwb25zZSJNChhSZWdpc3RlckdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SEwoLaW5jYXJuYXRpb24YAiABKAQiSgoZUmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIk8KGkRlcmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/EhMKC2luY2FybmF0aW9uGAIgASgEIh0KG0RlcmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZSp4ChJSZWdpc3RyYXRpb25Qb2xpY3kSIwofUkVHSVNUUkFUSU9OX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGFJFR0lTVFJBVElPTl9QT0xJQ1lfT1BFThABEh8KG1JFR0lTVFJBVElPTl9QT0xJQ1lfQVBQUk9WRRACKnwKEVJlZ2lzdHJhdGlvblN0YXRlEiIKHlJFR0lTVFJBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJFR0lTVFJBVElPTl9TVEFURV9SRUdJU1RFUkVEEAESIAocUkVHSVNUUkFUSU9OX1NUQVRFX1JFUVVFU1RFRBACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Generator is an API identity (a CI job, a service) that owns stacks: a tenant.
@@ -72,6 +72,16 @@ export type Generator = Message<"brokkr.v1.Generator"> & {
    * @generated from field: string etag = 10;
    */
   etag: string;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorRules rules = 11;
+   */
+  rules?: GeneratorRules | undefined;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorQuota quota = 12;
+   */
+  quota?: GeneratorQuota | undefined;
 };
 
 /**
@@ -80,6 +90,91 @@ export type Generator = Message<"brokkr.v1.Generator"> & {
  */
 export const GeneratorSchema: GenMessage<Generator> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_generator, 0);
+
+/**
+ * GeneratorRules limits what a generator may deploy. The broker checks them when something is submitted, and agents
+ * check them again before they apply. The system generator, the admins' own, is not limited.
+ *
+ * @generated from message brokkr.v1.GeneratorRules
+ */
+export type GeneratorRules = Message<"brokkr.v1.GeneratorRules"> & {
+  /**
+   * Namespaces that its objects may be in: names, or prefixes that end in "*". None means any.
+   *
+   * @generated from field: repeated string allow_namespaces = 1;
+   */
+  allowNamespaces: string[];
+
+  /**
+   * Namespaces that they may not be in, whatever is allowed.
+   *
+   * @generated from field: repeated string deny_namespaces = 2;
+   */
+  denyNamespaces: string[];
+
+  /**
+   * Kinds that it may deploy: "ConfigMap" of the core group, "apps/Deployment", "apps/*" for a group. None means any.
+   *
+   * @generated from field: repeated string allow_kinds = 3;
+   */
+  allowKinds: string[];
+
+  /**
+   * Kinds that it may not deploy, whatever is allowed.
+   *
+   * @generated from field: repeated string deny_kinds = 4;
+   */
+  denyKinds: string[];
+
+  /**
+   * Whether it may deploy cluster-scoped objects: namespaces, cluster roles, custom resource definitions, … Off by default.
+   *
+   * @generated from field: bool cluster_scoped = 5;
+   */
+  clusterScoped: boolean;
+};
+
+/**
+ * Describes the message brokkr.v1.GeneratorRules.
+ * Use `create(GeneratorRulesSchema)` to create a new message.
+ */
+export const GeneratorRulesSchema: GenMessage<GeneratorRules> = /*@__PURE__*/
+  messageDesc(file_brokkr_v1_generator, 1);
+
+/**
+ * GeneratorQuota limits how much a generator may keep. 0 means the default.
+ *
+ * @generated from message brokkr.v1.GeneratorQuota
+ */
+export type GeneratorQuota = Message<"brokkr.v1.GeneratorQuota"> & {
+  /**
+   * Live stacks; default 1,000.
+   *
+   * @generated from field: uint32 stacks = 1;
+   */
+  stacks: number;
+
+  /**
+   * Deployments kept in each stack; the oldest that no rollback is likely to want are dropped beyond it. Default 100.
+   *
+   * @generated from field: uint32 deployments_per_stack = 2;
+   */
+  deploymentsPerStack: number;
+
+  /**
+   * Bytes of all manifests that its deployments refer to, each counted once; default 1 GiB.
+   *
+   * @generated from field: uint64 manifest_bytes = 3;
+   */
+  manifestBytes: bigint;
+};
+
+/**
+ * Describes the message brokkr.v1.GeneratorQuota.
+ * Use `create(GeneratorQuotaSchema)` to create a new message.
+ */
+export const GeneratorQuotaSchema: GenMessage<GeneratorQuota> = /*@__PURE__*/
+  messageDesc(file_brokkr_v1_generator, 2);
 
 /**
  * @generated from message brokkr.v1.CreateGeneratorRequest
@@ -104,6 +199,16 @@ export type CreateGeneratorRequest = Message<"brokkr.v1.CreateGeneratorRequest">
    * @generated from field: brokkr.v1.RegistrationPolicy registration = 4;
    */
   registration: RegistrationPolicy;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorRules rules = 5;
+   */
+  rules?: GeneratorRules | undefined;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorQuota quota = 6;
+   */
+  quota?: GeneratorQuota | undefined;
 };
 
 /**
@@ -111,7 +216,7 @@ export type CreateGeneratorRequest = Message<"brokkr.v1.CreateGeneratorRequest">
  * Use `create(CreateGeneratorRequestSchema)` to create a new message.
  */
 export const CreateGeneratorRequestSchema: GenMessage<CreateGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 1);
+  messageDesc(file_brokkr_v1_generator, 3);
 
 /**
  * @generated from message brokkr.v1.CreateGeneratorResponse
@@ -140,7 +245,7 @@ export type CreateGeneratorResponse = Message<"brokkr.v1.CreateGeneratorResponse
  * Use `create(CreateGeneratorResponseSchema)` to create a new message.
  */
 export const CreateGeneratorResponseSchema: GenMessage<CreateGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 2);
+  messageDesc(file_brokkr_v1_generator, 4);
 
 /**
  * @generated from message brokkr.v1.GetGeneratorRequest
@@ -159,7 +264,7 @@ export type GetGeneratorRequest = Message<"brokkr.v1.GetGeneratorRequest"> & {
  * Use `create(GetGeneratorRequestSchema)` to create a new message.
  */
 export const GetGeneratorRequestSchema: GenMessage<GetGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 3);
+  messageDesc(file_brokkr_v1_generator, 5);
 
 /**
  * @generated from message brokkr.v1.GetGeneratorResponse
@@ -176,7 +281,7 @@ export type GetGeneratorResponse = Message<"brokkr.v1.GetGeneratorResponse"> & {
  * Use `create(GetGeneratorResponseSchema)` to create a new message.
  */
 export const GetGeneratorResponseSchema: GenMessage<GetGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 4);
+  messageDesc(file_brokkr_v1_generator, 6);
 
 /**
  * @generated from message brokkr.v1.ListGeneratorsRequest
@@ -203,7 +308,7 @@ export type ListGeneratorsRequest = Message<"brokkr.v1.ListGeneratorsRequest"> &
  * Use `create(ListGeneratorsRequestSchema)` to create a new message.
  */
 export const ListGeneratorsRequestSchema: GenMessage<ListGeneratorsRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 5);
+  messageDesc(file_brokkr_v1_generator, 7);
 
 /**
  * @generated from message brokkr.v1.ListGeneratorsResponse
@@ -225,7 +330,7 @@ export type ListGeneratorsResponse = Message<"brokkr.v1.ListGeneratorsResponse">
  * Use `create(ListGeneratorsResponseSchema)` to create a new message.
  */
 export const ListGeneratorsResponseSchema: GenMessage<ListGeneratorsResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 6);
+  messageDesc(file_brokkr_v1_generator, 8);
 
 /**
  * @generated from message brokkr.v1.UpdateGeneratorRequest
@@ -252,11 +357,21 @@ export type UpdateGeneratorRequest = Message<"brokkr.v1.UpdateGeneratorRequest">
   registration: RegistrationPolicy;
 
   /**
-   * Names which of "description" and "registration" to write.
+   * Names which of "description", "registration", "rules" and "quota" to write.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorRules rules = 6;
+   */
+  rules?: GeneratorRules | undefined;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorQuota quota = 7;
+   */
+  quota?: GeneratorQuota | undefined;
 };
 
 /**
@@ -264,7 +379,7 @@ export type UpdateGeneratorRequest = Message<"brokkr.v1.UpdateGeneratorRequest">
  * Use `create(UpdateGeneratorRequestSchema)` to create a new message.
  */
 export const UpdateGeneratorRequestSchema: GenMessage<UpdateGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 7);
+  messageDesc(file_brokkr_v1_generator, 9);
 
 /**
  * @generated from message brokkr.v1.UpdateGeneratorResponse
@@ -281,7 +396,7 @@ export type UpdateGeneratorResponse = Message<"brokkr.v1.UpdateGeneratorResponse
  * Use `create(UpdateGeneratorResponseSchema)` to create a new message.
  */
 export const UpdateGeneratorResponseSchema: GenMessage<UpdateGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 8);
+  messageDesc(file_brokkr_v1_generator, 10);
 
 /**
  * @generated from message brokkr.v1.DeleteGeneratorRequest
@@ -310,7 +425,7 @@ export type DeleteGeneratorRequest = Message<"brokkr.v1.DeleteGeneratorRequest">
  * Use `create(DeleteGeneratorRequestSchema)` to create a new message.
  */
 export const DeleteGeneratorRequestSchema: GenMessage<DeleteGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 9);
+  messageDesc(file_brokkr_v1_generator, 11);
 
 /**
  * @generated from message brokkr.v1.DeleteGeneratorResponse
@@ -327,7 +442,7 @@ export type DeleteGeneratorResponse = Message<"brokkr.v1.DeleteGeneratorResponse
  * Use `create(DeleteGeneratorResponseSchema)` to create a new message.
  */
 export const DeleteGeneratorResponseSchema: GenMessage<DeleteGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 10);
+  messageDesc(file_brokkr_v1_generator, 12);
 
 /**
  * @generated from message brokkr.v1.RotateGeneratorPakRequest
@@ -356,7 +471,7 @@ export type RotateGeneratorPakRequest = Message<"brokkr.v1.RotateGeneratorPakReq
  * Use `create(RotateGeneratorPakRequestSchema)` to create a new message.
  */
 export const RotateGeneratorPakRequestSchema: GenMessage<RotateGeneratorPakRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 11);
+  messageDesc(file_brokkr_v1_generator, 13);
 
 /**
  * @generated from message brokkr.v1.RotateGeneratorPakResponse
@@ -378,7 +493,7 @@ export type RotateGeneratorPakResponse = Message<"brokkr.v1.RotateGeneratorPakRe
  * Use `create(RotateGeneratorPakResponseSchema)` to create a new message.
  */
 export const RotateGeneratorPakResponseSchema: GenMessage<RotateGeneratorPakResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 12);
+  messageDesc(file_brokkr_v1_generator, 14);
 
 /**
  * Registration is an agent's consent to serve a generator's stacks.
@@ -415,6 +530,14 @@ export type Registration = Message<"brokkr.v1.Registration"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * "namespace/name" of the ServiceAccount that the agent impersonates for this generator's stacks; empty for the agent's own
+   * rights.
+   *
+   * @generated from field: string service_account = 7;
+   */
+  serviceAccount: string;
 };
 
 /**
@@ -422,7 +545,7 @@ export type Registration = Message<"brokkr.v1.Registration"> & {
  * Use `create(RegistrationSchema)` to create a new message.
  */
 export const RegistrationSchema: GenMessage<Registration> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 13);
+  messageDesc(file_brokkr_v1_generator, 15);
 
 /**
  * @generated from message brokkr.v1.ListRegistrationsRequest
@@ -454,7 +577,7 @@ export type ListRegistrationsRequest = Message<"brokkr.v1.ListRegistrationsReque
  * Use `create(ListRegistrationsRequestSchema)` to create a new message.
  */
 export const ListRegistrationsRequestSchema: GenMessage<ListRegistrationsRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 14);
+  messageDesc(file_brokkr_v1_generator, 16);
 
 /**
  * @generated from message brokkr.v1.ListRegistrationsResponse
@@ -476,7 +599,7 @@ export type ListRegistrationsResponse = Message<"brokkr.v1.ListRegistrationsResp
  * Use `create(ListRegistrationsResponseSchema)` to create a new message.
  */
 export const ListRegistrationsResponseSchema: GenMessage<ListRegistrationsResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 15);
+  messageDesc(file_brokkr_v1_generator, 17);
 
 /**
  * @generated from message brokkr.v1.AddRegistrationRequest
@@ -491,6 +614,14 @@ export type AddRegistrationRequest = Message<"brokkr.v1.AddRegistrationRequest">
    * @generated from field: string generator = 2;
    */
   generator: string;
+
+  /**
+   * "namespace/name" of the ServiceAccount that the agent is to impersonate for this generator's stacks; empty for none. Of a
+   * registration that exists, it is changed.
+   *
+   * @generated from field: string service_account = 3;
+   */
+  serviceAccount: string;
 };
 
 /**
@@ -498,7 +629,7 @@ export type AddRegistrationRequest = Message<"brokkr.v1.AddRegistrationRequest">
  * Use `create(AddRegistrationRequestSchema)` to create a new message.
  */
 export const AddRegistrationRequestSchema: GenMessage<AddRegistrationRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 16);
+  messageDesc(file_brokkr_v1_generator, 18);
 
 /**
  * @generated from message brokkr.v1.AddRegistrationResponse
@@ -515,7 +646,7 @@ export type AddRegistrationResponse = Message<"brokkr.v1.AddRegistrationResponse
  * Use `create(AddRegistrationResponseSchema)` to create a new message.
  */
 export const AddRegistrationResponseSchema: GenMessage<AddRegistrationResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 17);
+  messageDesc(file_brokkr_v1_generator, 19);
 
 /**
  * @generated from message brokkr.v1.RemoveRegistrationRequest
@@ -537,7 +668,7 @@ export type RemoveRegistrationRequest = Message<"brokkr.v1.RemoveRegistrationReq
  * Use `create(RemoveRegistrationRequestSchema)` to create a new message.
  */
 export const RemoveRegistrationRequestSchema: GenMessage<RemoveRegistrationRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 18);
+  messageDesc(file_brokkr_v1_generator, 20);
 
 /**
  * @generated from message brokkr.v1.RemoveRegistrationResponse
@@ -550,7 +681,7 @@ export type RemoveRegistrationResponse = Message<"brokkr.v1.RemoveRegistrationRe
  * Use `create(RemoveRegistrationResponseSchema)` to create a new message.
  */
 export const RemoveRegistrationResponseSchema: GenMessage<RemoveRegistrationResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 19);
+  messageDesc(file_brokkr_v1_generator, 21);
 
 /**
  * @generated from message brokkr.v1.RegisterGeneratorRequest
@@ -572,7 +703,7 @@ export type RegisterGeneratorRequest = Message<"brokkr.v1.RegisterGeneratorReque
  * Use `create(RegisterGeneratorRequestSchema)` to create a new message.
  */
 export const RegisterGeneratorRequestSchema: GenMessage<RegisterGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 20);
+  messageDesc(file_brokkr_v1_generator, 22);
 
 /**
  * @generated from message brokkr.v1.RegisterGeneratorResponse
@@ -589,7 +720,7 @@ export type RegisterGeneratorResponse = Message<"brokkr.v1.RegisterGeneratorResp
  * Use `create(RegisterGeneratorResponseSchema)` to create a new message.
  */
 export const RegisterGeneratorResponseSchema: GenMessage<RegisterGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 21);
+  messageDesc(file_brokkr_v1_generator, 23);
 
 /**
  * @generated from message brokkr.v1.DeregisterGeneratorRequest
@@ -611,7 +742,7 @@ export type DeregisterGeneratorRequest = Message<"brokkr.v1.DeregisterGeneratorR
  * Use `create(DeregisterGeneratorRequestSchema)` to create a new message.
  */
 export const DeregisterGeneratorRequestSchema: GenMessage<DeregisterGeneratorRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 22);
+  messageDesc(file_brokkr_v1_generator, 24);
 
 /**
  * @generated from message brokkr.v1.DeregisterGeneratorResponse
@@ -624,7 +755,7 @@ export type DeregisterGeneratorResponse = Message<"brokkr.v1.DeregisterGenerator
  * Use `create(DeregisterGeneratorResponseSchema)` to create a new message.
  */
 export const DeregisterGeneratorResponseSchema: GenMessage<DeregisterGeneratorResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_generator, 23);
+  messageDesc(file_brokkr_v1_generator, 25);
 
 /**
  * RegistrationPolicy says what an agent's RegisterGenerator does.

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Agent } from "./cluster_agent_pb.ts";
 import { file_brokkr_v1_cluster_agent } from "./cluster_agent_pb.ts";
+import type { GeneratorRules } from "./generator_pb.ts";
+import { file_brokkr_v1_generator } from "./generator_pb.ts";
 import type { PlacementState } from "./placement_pb.ts";
 import { file_brokkr_v1_placement } from "./placement_pb.ts";
 import type { OnDelete } from "./stack_pb.ts";
@@ -19,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/target_state.proto.
  */
 export const file_brokkr_v1_target_state: GenFile = /*@__PURE__*/
-  fileDesc("Chxicm9ra3IvdjEvdGFyZ2V0X3N0YXRlLnByb3RvEglicm9ra3IudjEixAEKEVN0YXJ0QWdlbnRSZXF1ZXN0Eh0KCmNsdXN0ZXJfaWQYASABKAlCCbpIBnIEEAEYPxIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhg/EiMKEmt1YmVybmV0ZXNfdmVyc2lvbhgDIAEoCUIHukgEcgIYPxItCgRoZWxkGAQgAygLMhQuYnJva2tyLnYxLkhlbGRTdGFja0IJukgGkgEDEJBOEg0KBWVwb2NoGAUgASgEEhMKC2luY2FybmF0aW9uGAYgASgEIlYKCUhlbGRTdGFjaxIaCghzdGFja19pZBgBIAEoCUIIukgFcgOwAQESHgoNZGVwbG95bWVudF9pZBgCIAEoCUIHukgEcgIYJBINCgVvcmRlchgDIAEoBCJYChJTdGFydEFnZW50UmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAQSEAoIYWdlbnRfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVlcG9jaBgEIAEoBCIQCg5HZXRTZWxmUmVxdWVzdCIyCg9HZXRTZWxmUmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQi2QEKFlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSFwoGZGlnZXN0GAIgASgMQge6SAR6AhggEh0KBGhhdmUYAyADKAxCD7pIDJIBCRDoByIEegJoIBIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhI2CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwisAjIAEg0KBWVwb2NoGAYgASgEEg0KBW9yZGVyGAcgASgEIswBChdQdWxsVGFyZ2V0U3RhdGVSZXNwb25zZRIoCgRraW5kGAEgASgOMhouYnJva2tyLnYxLlRhcmdldFN0YXRlS2luZBINCgVlcG9jaBgCIAEoBBIOCgZkaWdlc3QYAyABKAwSJwoHZW50cmllcxgEIAMoCzIWLmJyb2trci52MS5UYXJnZXRFbnRyeRImCgltYW5pZmVzdHMYBSADKAsyEy5icm9ra3IudjEuTWFuaWZlc3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJIr8CCgtUYXJnZXRFbnRyeRIQCghzdGFja19pZBgBIAEoCRINCgVzdGFjaxgCIAEoCRIRCglnZW5lcmF0b3IYAyABKAkSFQoNZGVwbG95bWVudF9pZBgEIAEoCRIQCghyZXZpc2lvbhgFIAEoDRINCgVvcmRlchgGIAEoBBIoCgVzdGF0ZRgHIAEoDjIZLmJyb2trci52MS5QbGFjZW1lbnRTdGF0ZRISCgpnZW5lcmF0aW9uGAggASgEEhAKCGNoZWNrc3VtGAkgASgMEgwKBHNpemUYCiABKAQSJgoJb25fZGVsZXRlGAsgASgOMhMuYnJva2tyLnYxLk9uRGVsZXRlEgwKBGhlbGQYDCABKAgSEQoJY29uZmlybWVkGA0gASgIEg0KBWtpbmRzGA4gAygJEg4KBnJlYXNvbhgPIAEoCSIqCghNYW5pZmVzdBIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMIlAKE0dldE1hbmlmZXN0c1JlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSJAoJY2hlY2tzdW1zGAIgAygMQhG6SA6SAQsIARDoByIEegJoICJEChRHZXRNYW5pZmVzdHNSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMEgwKBGxhc3QYAyABKAgiJwoQSGVhcnRiZWF0UmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBCJEChFIZWFydGJlYXRSZXNwb25zZRIvCgticm9rZXJfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAidwoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5icm9ra3IudjEuU2Vzc2lvbkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuYnJva2tyLnYxLlNlc3Npb25IZWFydGJlYXRIAEIJCgdtZXNzYWdlIiMKDFNlc3Npb25IZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBCISChBTZXNzaW9uSGVhcnRiZWF0IjcKD1Nlc3Npb25SZXNwb25zZRIkCgRoaW50GAEgASgOMhYuYnJva2tyLnYxLlNlc3Npb25IaW50KpABCg9UYXJnZXRTdGF0ZUtpbmQSIQodVEFSR0VUX1NUQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIfChtUQVJHRVRfU1RBVEVfS0lORF9VTkNIQU5HRUQQARIcChhUQVJHRVRfU1RBVEVfS0lORF9QQVVTRUQQAhIbChdUQVJHRVRfU1RBVEVfS0lORF9JTkRFWBADKtoBCgtTZXNzaW9uSGludBIcChhTRVNTSU9OX0hJTlRfVU5TUEVDSUZJRUQQABIWChJTRVNTSU9OX0hJTlRfUkVBRFkQARIlCiFTRVNTSU9OX0hJTlRfVEFSR0VUX1NUQVRFX0NIQU5HRUQQAhIcChhTRVNTSU9OX0hJTlRfS0VZX1JFVk9LRUQQAxIbChdTRVNTSU9OX0hJTlRfR09JTkdfQVdBWRAEEhcKE1NFU1NJT05fSElOVF9GRU5DRUQQBRIaChZTRVNTSU9OX0hJTlRfS0VFUEFMSVZFEAZiBnByb3RvMw", [file_brokkr_v1_cluster_agent, file_brokkr_v1_placement, file_brokkr_v1_stack, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chxicm9ra3IvdjEvdGFyZ2V0X3N0YXRlLnByb3RvEglicm9ra3IudjEixAEKEVN0YXJ0QWdlbnRSZXF1ZXN0Eh0KCmNsdXN0ZXJfaWQYASABKAlCCbpIBnIEEAEYPxIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhg/EiMKEmt1YmVybmV0ZXNfdmVyc2lvbhgDIAEoCUIHukgEcgIYPxItCgRoZWxkGAQgAygLMhQuYnJva2tyLnYxLkhlbGRTdGFja0IJukgGkgEDEJBOEg0KBWVwb2NoGAUgASgEEhMKC2luY2FybmF0aW9uGAYgASgEIlYKCUhlbGRTdGFjaxIaCghzdGFja19pZBgBIAEoCUIIukgFcgOwAQESHgoNZGVwbG95bWVudF9pZBgCIAEoCUIHukgEcgIYJBINCgVvcmRlchgDIAEoBCJYChJTdGFydEFnZW50UmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAQSEAoIYWdlbnRfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVlcG9jaBgEIAEoBCIQCg5HZXRTZWxmUmVxdWVzdCIyCg9HZXRTZWxmUmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQi2QEKFlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSFwoGZGlnZXN0GAIgASgMQge6SAR6AhggEh0KBGhhdmUYAyADKAxCD7pIDJIBCRDoByIEegJoIBIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhI2CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwisAjIAEg0KBWVwb2NoGAYgASgEEg0KBW9yZGVyGAcgASgEIvwBChdQdWxsVGFyZ2V0U3RhdGVSZXNwb25zZRIoCgRraW5kGAEgASgOMhouYnJva2tyLnYxLlRhcmdldFN0YXRlS2luZBINCgVlcG9jaBgCIAEoBBIOCgZkaWdlc3QYAyABKAwSJwoHZW50cmllcxgEIAMoCzIWLmJyb2trci52MS5UYXJnZXRFbnRyeRImCgltYW5pZmVzdHMYBSADKAsyEy5icm9ra3IudjEuTWFuaWZlc3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJEi4KCmdlbmVyYXRvcnMYByADKAsyGi5icm9ra3IudjEuVGFyZ2V0R2VuZXJhdG9yIk4KD1RhcmdldEdlbmVyYXRvchIRCglnZW5lcmF0b3IYASABKAkSKAoFcnVsZXMYAiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMi2AIKC1RhcmdldEVudHJ5EhAKCHN0YWNrX2lkGAEgASgJEg0KBXN0YWNrGAIgASgJEhEKCWdlbmVyYXRvchgDIAEoCRIVCg1kZXBsb3ltZW50X2lkGAQgASgJEhAKCHJldmlzaW9uGAUgASgNEg0KBW9yZGVyGAYgASgEEigKBXN0YXRlGAcgASgOMhkuYnJva2tyLnYxLlBsYWNlbWVudFN0YXRlEhIKCmdlbmVyYXRpb24YCCABKAQSEAoIY2hlY2tzdW0YCSABKAwSDAoEc2l6ZRgKIAEoBBImCglvbl9kZWxldGUYCyABKA4yEy5icm9ra3IudjEuT25EZWxldGUSDAoEaGVsZBgMIAEoCBIRCgljb25maXJtZWQYDSABKAgSDQoFa2luZHMYDiADKAkSDgoGcmVhc29uGA8gASgJEhcKD3NlcnZpY2VfYWNjb3VudBgQIAEoCSIqCghNYW5pZmVzdBIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMIlAKE0dldE1hbmlmZXN0c1JlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSJAoJY2hlY2tzdW1zGAIgAygMQhG6SA6SAQsIARDoByIEegJoICJEChRHZXRNYW5pZmVzdHNSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMEgwKBGxhc3QYAyABKAgiJwoQSGVhcnRiZWF0UmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBCJEChFIZWFydGJlYXRSZXNwb25zZRIvCgticm9rZXJfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAidwoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5icm9ra3IudjEuU2Vzc2lvbkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuYnJva2tyLnYxLlNlc3Npb25IZWFydGJlYXRIAEIJCgdtZXNzYWdlIiMKDFNlc3Npb25IZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBCISChBTZXNzaW9uSGVhcnRiZWF0IjcKD1Nlc3Npb25SZXNwb25zZRIkCgRoaW50GAEgASgOMhYuYnJva2tyLnYxLlNlc3Npb25IaW50KpABCg9UYXJnZXRTdGF0ZUtpbmQSIQodVEFSR0VUX1NUQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIfChtUQVJHRVRfU1RBVEVfS0lORF9VTkNIQU5HRUQQARIcChhUQVJHRVRfU1RBVEVfS0lORF9QQVVTRUQQAhIbChdUQVJHRVRfU1RBVEVfS0lORF9JTkRFWBADKtoBCgtTZXNzaW9uSGludBIcChhTRVNTSU9OX0hJTlRfVU5TUEVDSUZJRUQQABIWChJTRVNTSU9OX0hJTlRfUkVBRFkQARIlCiFTRVNTSU9OX0hJTlRfVEFSR0VUX1NUQVRFX0NIQU5HRUQQAhIcChhTRVNTSU9OX0hJTlRfS0VZX1JFVk9LRUQQAxIbChdTRVNTSU9OX0hJTlRfR09JTkdfQVdBWRAEEhcKE1NFU1NJT05fSElOVF9GRU5DRUQQBRIaChZTRVNTSU9OX0hJTlRfS0VFUEFMSVZFEAZiBnByb3RvMw", [file_brokkr_v1_cluster_agent, file_brokkr_v1_generator, file_brokkr_v1_placement, file_brokkr_v1_stack, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message brokkr.v1.StartAgentRequest
@@ -234,7 +236,7 @@ export type PullTargetStateResponse = Message<"brokkr.v1.PullTargetStateResponse
   epoch: bigint;
 
   /**
-   * SHA-256 over epoch, paused flag and all entries in order of stack id.
+   * SHA-256 over epoch, paused flag, all entries in order of stack id and the generators.
    *
    * @generated from field: bytes digest = 3;
    */
@@ -258,6 +260,13 @@ export type PullTargetStateResponse = Message<"brokkr.v1.PullTargetStateResponse
    * @generated from field: string next_page_token = 6;
    */
   nextPageToken: string;
+
+  /**
+   * Of every generator in the index that has rules, in order of its name; on the first page.
+   *
+   * @generated from field: repeated brokkr.v1.TargetGenerator generators = 7;
+   */
+  generators: TargetGenerator[];
 };
 
 /**
@@ -266,6 +275,30 @@ export type PullTargetStateResponse = Message<"brokkr.v1.PullTargetStateResponse
  */
 export const PullTargetStateResponseSchema: GenMessage<PullTargetStateResponse> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 6);
+
+/**
+ * TargetGenerator says what the agent may apply for a generator.
+ *
+ * @generated from message brokkr.v1.TargetGenerator
+ */
+export type TargetGenerator = Message<"brokkr.v1.TargetGenerator"> & {
+  /**
+   * @generated from field: string generator = 1;
+   */
+  generator: string;
+
+  /**
+   * @generated from field: brokkr.v1.GeneratorRules rules = 2;
+   */
+  rules?: GeneratorRules | undefined;
+};
+
+/**
+ * Describes the message brokkr.v1.TargetGenerator.
+ * Use `create(TargetGeneratorSchema)` to create a new message.
+ */
+export const TargetGeneratorSchema: GenMessage<TargetGenerator> = /*@__PURE__*/
+  messageDesc(file_brokkr_v1_target_state, 7);
 
 /**
  * TargetEntry says what to do about one stack.
@@ -359,6 +392,13 @@ export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
    * @generated from field: string reason = 15;
    */
   reason: string;
+
+  /**
+   * "namespace/name" of the ServiceAccount to impersonate; empty for the agent's own rights.
+   *
+   * @generated from field: string service_account = 16;
+   */
+  serviceAccount: string;
 };
 
 /**
@@ -366,7 +406,7 @@ export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
  * Use `create(TargetEntrySchema)` to create a new message.
  */
 export const TargetEntrySchema: GenMessage<TargetEntry> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 7);
+  messageDesc(file_brokkr_v1_target_state, 8);
 
 /**
  * @generated from message brokkr.v1.Manifest
@@ -390,7 +430,7 @@ export type Manifest = Message<"brokkr.v1.Manifest"> & {
  * Use `create(ManifestSchema)` to create a new message.
  */
 export const ManifestSchema: GenMessage<Manifest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 8);
+  messageDesc(file_brokkr_v1_target_state, 9);
 
 /**
  * @generated from message brokkr.v1.GetManifestsRequest
@@ -412,7 +452,7 @@ export type GetManifestsRequest = Message<"brokkr.v1.GetManifestsRequest"> & {
  * Use `create(GetManifestsRequestSchema)` to create a new message.
  */
 export const GetManifestsRequestSchema: GenMessage<GetManifestsRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 9);
+  messageDesc(file_brokkr_v1_target_state, 10);
 
 /**
  * GetManifestsResponse is a chunk of at most 256 KiB; a manifest's chunks come one after another.
@@ -443,7 +483,7 @@ export type GetManifestsResponse = Message<"brokkr.v1.GetManifestsResponse"> & {
  * Use `create(GetManifestsResponseSchema)` to create a new message.
  */
 export const GetManifestsResponseSchema: GenMessage<GetManifestsResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 10);
+  messageDesc(file_brokkr_v1_target_state, 11);
 
 /**
  * @generated from message brokkr.v1.HeartbeatRequest
@@ -460,7 +500,7 @@ export type HeartbeatRequest = Message<"brokkr.v1.HeartbeatRequest"> & {
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 11);
+  messageDesc(file_brokkr_v1_target_state, 12);
 
 /**
  * @generated from message brokkr.v1.HeartbeatResponse
@@ -477,7 +517,7 @@ export type HeartbeatResponse = Message<"brokkr.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 12);
+  messageDesc(file_brokkr_v1_target_state, 13);
 
 /**
  * SessionRequest goes up the stream; the first one must be a hello.
@@ -508,7 +548,7 @@ export type SessionRequest = Message<"brokkr.v1.SessionRequest"> & {
  * Use `create(SessionRequestSchema)` to create a new message.
  */
 export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 13);
+  messageDesc(file_brokkr_v1_target_state, 14);
 
 /**
  * @generated from message brokkr.v1.SessionHello
@@ -525,7 +565,7 @@ export type SessionHello = Message<"brokkr.v1.SessionHello"> & {
  * Use `create(SessionHelloSchema)` to create a new message.
  */
 export const SessionHelloSchema: GenMessage<SessionHello> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 14);
+  messageDesc(file_brokkr_v1_target_state, 15);
 
 /**
  * @generated from message brokkr.v1.SessionHeartbeat
@@ -538,7 +578,7 @@ export type SessionHeartbeat = Message<"brokkr.v1.SessionHeartbeat"> & {
  * Use `create(SessionHeartbeatSchema)` to create a new message.
  */
 export const SessionHeartbeatSchema: GenMessage<SessionHeartbeat> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 15);
+  messageDesc(file_brokkr_v1_target_state, 16);
 
 /**
  * SessionResponse is a hint. Sessions only make things faster; pulling alone converges.
@@ -557,7 +597,7 @@ export type SessionResponse = Message<"brokkr.v1.SessionResponse"> & {
  * Use `create(SessionResponseSchema)` to create a new message.
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 16);
+  messageDesc(file_brokkr_v1_target_state, 17);
 
 /**
  * @generated from enum brokkr.v1.TargetStateKind

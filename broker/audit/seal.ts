@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Database, Sql } from '../store/orm.ts';
+import { genesis, hashEntry, hashSeal } from './rules.ts';
+import * as store from './store.ts';
+
+const sealEveryMs = 1_000;
+const entriesInSeal = 2_000;
+const sealsInRead = 100;
+const tellEveryMs = 60_000;
+
+/**
+ * Seals, once a second on one of the brokers, what was committed since: writers never wait for it. The end of the chain goes to the
+ * log every minute, so that a chain which is forged as a whole does not match what was told before.
+ */
+export function startSealer(db: Database, log: Logger): { close(): Promise<void> } {
+  const closing = new AbortController();
+  const run = async () => {
+    let toldAt = Date.now();
+    let told = '';
+    while (!closing.signal.aborted) {
+      await sleep(sealEveryMs, undefined, { signal: closing.signal }).catch(() => {});
+      await sealAll(db).catch((error: unknown) => log.warn({ err: String(error) }, 'the record could not be sealed'));
+      if (Date.now() - toldAt < tellEveryMs) continue;
+      toldAt = Date.now();
+      const head = await store.chainHead(db).catch(() => undefined);
+      if (!head || head.sequence === told) continue;
+      told = head.sequence;
+      log.info({ seal: head.sequence, hash: head.hash.toString('hex') }, 'the record is sealed');
+    }
+  };
+  const running = run();
+  return {
+    async close() {
+      closing.abort();
+      await running;
+    },
+  };
+}
+
+/** Seals everything that is committed and has no seal. Returns how many entries. */
+export async function sealAll(db: Database): Promise<number> {
+  let sealed = 0;
+  for (let count = entriesInSeal; count === entriesInSeal; sealed += count) count = await sealSome(db);
+  return sealed;
+}
+
+async function sealSome(db: Database): Promise<number> {
+  return db.transact(async (tx) => {
+    if (!(await store.lockSealer(tx))) return 0;
+    const taken = await store.takeUnsealed(tx, entriesInSeal);
+    if (!taken) return 0;
+    const head = await store.chainHead(tx);
+    const hashes = taken.entries.map(({ columns }) => hashEntry(columns));
+    await store.insertSeal(tx, {
+      sequence: BigInt(head?.sequence ?? 0) + 1n,
+      day: taken.day,
+      ids: taken.entries.map(({ id }) => id),
+      rowHashes: Buffer.concat(hashes),
+      hash: hashSeal(head?.hash ?? genesis, hashes),
+    });
+    return taken.entries.length;
+  });
+}
+
+export interface Verdict {
+  readonly problem: string;
+  readonly brokenEntry: bigint;
+  readonly brokenSeal: bigint;
+  readonly entries: bigint;
+  readonly seals: bigint;
+  readonly head: Buffer;
+}
+
+const hashBytes = 32;
+
+/** Computes the chain again from its beginning, a hundred seals at a time, and stops at the first thing that does not fit. */
+export async function verifyChain(db: Sql, signal: AbortSignal): Promise<Verdict> {
+  const base = await store.chainBase(db);
+  let sequence = BigInt(base?.sequence ?? 0);
+  let head: Buffer = base?.hash ?? genesis;
+  let entries = 0n;
+  let seals = 0n;
+  const verdict = (problem: string, broken: { entry?: string; seal?: bigint } = {}): Verdict => ({
+    problem,
+    brokenEntry: BigInt(broken.entry ?? 0),
+    brokenSeal: broken.seal ?? 0n,
+    entries,
+    seals,
+    head,
+  });
+  for (;;) {
+    signal.throwIfAborted();
+    const some = await store.readSeals(db, String(sequence), sealsInRead);
+    if (some.length === 0) return verdict('');
+    const found = await store.readSealed(
+      db,
+      some.flatMap((seal) => seal.ids),
+    );
+    for (const seal of some) {
+      sequence += 1n;
+      if (BigInt(seal.sequence) !== sequence) return verdict(`seal ${sequence} is missing`, { seal: sequence });
+      const hashes: Buffer[] = [];
+      for (const [at, id] of seal.ids.entries()) {
+        const columns = found.get(id);
+        if (!columns) return verdict(`entry ${id} is missing`, { entry: id, seal: sequence });
+        const expected = seal.row_hashes.subarray(at * hashBytes, (at + 1) * hashBytes);
+        const hash = hashEntry(columns);
+        if (!hash.equals(expected)) return verdict(`entry ${id} was changed`, { entry: id, seal: sequence });
+        hashes.push(hash);
+        entries += 1n;
+      }
+      if (!hashSeal(head, hashes).equals(seal.hash))
+        return verdict(`seal ${sequence} does not follow the one before`, { seal: sequence });
+      head = seal.hash;
+      seals += 1n;
+    }
+  }
+}

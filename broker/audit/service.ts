@@ -1,0 +1,91 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
+import { type AuditEntry, AuditEntrySchema, AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
+import { Role } from '../../gen/brokkr/v1/options_pb.ts';
+import { roleOf } from '../access/roles.ts';
+import type { Deps } from '../deps.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { verifyChain } from './seal.ts';
+import { balance, type EntryRow, listEntries } from './store.ts';
+
+export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'listAuditEntries' | 'verifyAudit'> {
+  return {
+    async listAuditEntries(request, context) {
+      const { actor, action, objectKind, object, oldestFirst } = request;
+      const from = request.startTime && timestampDate(request.startTime);
+      const until = request.endTime && timestampDate(request.endTime);
+      const outcome = outcomeOf(request.outcome);
+      const caller = principalOf(context).ownerId;
+      const scope = [
+        'audit',
+        caller,
+        actor,
+        action,
+        objectKind,
+        object,
+        outcome ?? '',
+        oldestFirst,
+        from ?? '',
+        until ?? '',
+      ];
+      const page = readPage(request, scope);
+      const filter = { actor, action, objectKind, object, outcome, from, until, oldestFirst };
+      const rows = await listEntries(db, { ...filter, after: page.after, limit: page.size + 1 });
+      const cut = cutPage(rows, page, scope, (row) => [row.id]);
+      return { entries: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
+    },
+
+    async verifyAudit(_request, context) {
+      const verdict = await verifyChain(db, context.signal);
+      const counts = await balance(db);
+      const strangers = BigInt(counts.entries) - BigInt(counts.sealed) - BigInt(counts.unsealed);
+      const problem =
+        verdict.problem || (strangers > 0n ? `${strangers} entries are in no seal and wait for none` : '');
+      return {
+        intact: problem === '',
+        problem,
+        firstBrokenEntry: verdict.brokenEntry,
+        firstBrokenSeal: verdict.brokenSeal,
+        entries: verdict.entries,
+        seals: verdict.seals,
+        unsealedEntries: BigInt(counts.unsealed),
+        oldestUnsealedTime: counts.oldest_unsealed ? timestampFromDate(counts.oldest_unsealed) : undefined,
+        head: verdict.head,
+      };
+    },
+  };
+}
+
+function outcomeOf(outcome: AuditOutcome): 'done' | 'denied' | undefined {
+  if (outcome === AuditOutcome.DONE) return 'done';
+  return outcome === AuditOutcome.DENIED ? 'denied' : undefined;
+}
+
+function toMessage(row: EntryRow): AuditEntry {
+  const { actor_role: role } = row;
+  return create(AuditEntrySchema, {
+    id: BigInt(row.id),
+    time: timestampFromDate(row.at),
+    actor: {
+      role: role === 'operator' || role === 'nobody' ? Role.UNSPECIFIED : roleOf[role],
+      name: row.actor_name,
+      id: row.actor_id ?? '',
+      shortToken: row.key_short,
+    },
+    action: row.action,
+    objectKind: row.object_kind,
+    objectId: row.object_id,
+    object: row.object_name,
+    beforeDigest: row.before_digest ?? undefined,
+    afterDigest: row.after_digest ?? undefined,
+    sourceAddress: row.source,
+    requestId: row.request_id,
+    outcome: row.outcome === 'done' ? AuditOutcome.DONE : AuditOutcome.DENIED,
+    code: row.code,
+    count: row.count,
+    seal: BigInt(row.seal ?? 0),
+  });
+}
