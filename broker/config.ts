@@ -42,6 +42,9 @@ export const variables = {
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
 
+/** Of this program. */
+export const { version } = manifest;
+
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -85,7 +88,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .filter((origin) => origin !== ''),
     workers: read('BROKKR_WORKERS', '1', parseWorkers),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
-    version: manifest.version,
+    version,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
@@ -97,6 +100,12 @@ export function parseAddress(value: string): Address {
   const port = Number(match?.[3] ?? -1);
   if (!match || port > 65_535) throw new Error(`"${value}" is not host:port`);
   return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
+}
+
+/** Where this machine reaches an address that a server listens on, as it stands in a URL. */
+export function hostOf(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function parseSchema(value: string): string {

@@ -2,8 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
-import { rotateAdmin } from './access/mint.ts';
-import { type Config, ConfigError, readConfig, variables } from './config.ts';
+import { firstAdminPak, rotateAdmin } from './access/mint.ts';
+import { type Config, ConfigError, readConfig, variables, version } from './config.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
@@ -36,8 +36,8 @@ async function main(): Promise<number> {
   if (!(command in commands) || positionals.length > 1) {
     return fail(`brokkr-broker: unknown command "${positionals.join(' ')}"; see brokkr-broker --help`, usageCode);
   }
+  if (values.version) return say(version);
   const config = readConfig(process.env);
-  if (values.version) return say(config.version);
   return run(command as Command, config, { name: values.name, overlapHours: values['overlap-hours'] });
 }
 
@@ -46,12 +46,12 @@ async function run(command: Command, config: Config, options: { name: string; ov
     case 'serve':
       return serve(config);
     case 'init': {
-      const deliver = deliveryOf(config);
-      const broker = await startBroker(
-        { ...config, listen: loopback, metricsListen: loopback },
-        { log: pino({ level: 'silent' }), deliverAdminPak: deliver },
-      );
-      await broker.close(0);
+      const db = await openMigrated(config);
+      try {
+        await firstAdminPak(db, deliveryOf(config));
+      } finally {
+        await db.close();
+      }
       return say('the database is ready');
     }
     case 'migrate': {
@@ -82,8 +82,6 @@ async function run(command: Command, config: Config, options: { name: string; ov
     }
   }
 }
-
-const loopback = { host: '127.0.0.1', port: 0 } as const;
 
 async function serve(config: Config): Promise<number> {
   const log = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
@@ -154,7 +152,7 @@ function explain(error: unknown): string {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const usage = (error as { code?: unknown }).code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
+    const usage = String((error as { code?: unknown } | null)?.code).startsWith('ERR_PARSE_ARGS_');
     process.exit(fail(`brokkr-broker: ${explain(error)}`, usage ? usageCode : 1));
   },
 );

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
-import type { Address } from './config.ts';
+import { type Address, hostOf } from './config.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import type { Feed } from './store/feed.ts';
 import type { Database } from './store/orm.ts';
@@ -50,9 +50,8 @@ export async function openMetricsPort(
     server.listen(address.port, address.host, () => resolve());
   });
   const { port } = server.address() as AddressInfo;
-  const host = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host;
   return {
-    url: `http://${host}:${port}/metrics`,
+    url: `http://${hostOf(address.host)}:${port}/metrics`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

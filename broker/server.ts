@@ -20,7 +20,7 @@ import { keyMethods, ownKeyMethods } from './access/service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
-import type { Config } from './config.ts';
+import { type Config, hostOf } from './config.ts';
 import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
@@ -214,10 +214,4 @@ function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: A
   router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
   // Both versions have the same messages, but for the package in their names.
   router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });
-}
-
-/** Where this machine reaches an address that a server listens on. */
-export function hostOf(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -6,6 +6,7 @@ import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
 import { parsePak } from './pak.ts';
+import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
 import { keyByShort } from './store.ts';
 import { createUses } from './uses.ts';
@@ -41,7 +42,7 @@ export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Dat
       const matches = await verify(found?.hash, text);
       return matches && found?.live ? found : undefined;
     });
-    if (!row) throw invalid();
+    if (!row) throw invalidKey();
     return sessions.open(digest, row, since);
   };
 
@@ -58,10 +59,10 @@ export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Dat
         throw new Refusal('unauthenticated', 'no key: send metadata "authorization: Bearer <PAK>"');
       if (!feed.available()) throw new Refusal('unavailable', 'the database does not answer');
       const parsed = parsePak(pak);
-      if (!parsed) throw invalid();
+      if (!parsed) throw invalidKey();
       const digest = createHmac('sha256', secret).update(pak).digest('base64');
       const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short));
-      if (!sessions.isLive(session)) throw invalid();
+      if (!sessions.isLive(session)) throw invalidKey();
       uses.note(session.keyId);
       return session.principal;
     },
@@ -70,8 +71,4 @@ export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Dat
       await uses.close();
     },
   };
-}
-
-function invalid(): Refusal {
-  return new Refusal('unauthenticated', 'the key is not valid');
 }

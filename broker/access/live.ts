@@ -1,5 +1,5 @@
-import { Refusal } from '../refusal.ts';
 import type { Tx } from '../store/orm.ts';
+import { invalidKey } from './rules.ts';
 
 /**
  * The first statement of every mutation: refuses a key that has been revoked or has expired, whatever a cache still says.
@@ -10,5 +10,5 @@ export async function requireLiveKey(tx: Tx, keyId: string): Promise<void> {
     'select 1 from pak where id = $1 and revoked_at is null and (expires_at is null or expires_at > now())',
     [keyId],
   );
-  if (rows.length === 0) throw new Refusal('unauthenticated', 'the key is not valid');
+  if (rows.length === 0) throw invalidKey();
 }

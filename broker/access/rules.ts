@@ -43,6 +43,11 @@ export function endOthers(
   return overlapMs === 0 ? { endNow: ids, endLater: [] } : { endNow: ids.slice(1), endLater: ids.slice(0, 1) };
 }
 
+/** The one answer to every key that does not work: it tells neither whether the key exists nor why it does not work. */
+export function invalidKey(): Refusal {
+  return new Refusal('unauthenticated', 'the key is not valid');
+}
+
 export function checkExpiry(expiresAt: Date | null, now: Date): void {
   if (expiresAt !== null && expiresAt <= now)
     throw new Refusal('invalid', 'expire_time must lie in the future', { field: 'expire_time' });

@@ -4,7 +4,7 @@ import type { Principal } from '../rpc/principal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { toPrincipal } from './roles.ts';
-import type { PakRow } from './rules.ts';
+import { invalidKey, type PakRow } from './rules.ts';
 import { readKeys } from './store.ts';
 
 /** A verified key. Its principal stays the same object for as long as the key lives. */
@@ -26,7 +26,7 @@ interface Kept extends Session {
 }
 
 export interface Sessions {
-  /** A moment to hand to \`open\`: take it before the key's row is read. */
+  /** A moment to hand to `open`: take it before the key's row is read. */
   mark(): number;
   /** Remembers a key that was verified; when keys changed since the mark, reads it again first. */
   open(digest: string, row: PakRow, since: number): Promise<Session>;
@@ -57,7 +57,7 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
     if (byDigest.get(kept.digest) === kept) byDigest.delete(kept.digest);
     if (byKey.get(kept.keyId) === kept) byKey.delete(kept.keyId);
     clearTimeout(kept.expiry);
-    kept.controller.abort(new Error('the key has ended'));
+    kept.controller.abort(invalidKey());
   };
 
   const armExpiry = (kept: Kept) => {

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { Refusal, type RefusalKind } from '../refusal.ts';
+import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 
 const codes = {
@@ -48,16 +48,50 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
   return new ConnectError('internal error', Code.Internal);
 }
 
+/**
+ * An error travels in HTTP/2 trailers, and clients and proxies drop calls whose trailers are above 8 KiB: callers choose names, map
+ * keys and masks that a refusal repeats, so what does not fit is cut or left out.
+ */
+const messageLength = 1_000;
+const fieldLength = 200;
+const detailsLength = 3_000;
+
 function fromRefusal(refusal: Refusal): ConnectError {
-  const error = new ConnectError(refusal.message, codes[refusal.kind]);
+  const error = new ConnectError(cut(refusal.message, messageLength), codes[refusal.kind]);
   if (refusal.reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
   }
   if (refusal.violations.length > 0) {
-    const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
+    const fieldViolations = fitting(refusal.violations);
     error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   return error;
+}
+
+/** The first violations, as many as fit. */
+function fitting(violations: readonly Violation[]): Violation[] {
+  const fit: Violation[] = [];
+  let room = detailsLength;
+  for (const violation of violations) {
+    const field = cut(violation.field, fieldLength);
+    const description = cut(violation.description, messageLength);
+    room -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
+    if (room < 0 && fit.length > 0) break;
+    fit.push({ field, description });
+  }
+  return fit;
+}
+
+/** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */
+function cut(text: string, length: number): string {
+  let room = length;
+  let end = 0;
+  for (const character of text) {
+    room -= /[\x20-\x7e]/.test(character) && character !== '%' ? 1 : 3 * Buffer.byteLength(character);
+    if (room < 0) return `${text.slice(0, end)}…`;
+    end += character.length;
+  }
+  return text;
 }
 
 /** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */

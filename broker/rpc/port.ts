@@ -1,7 +1,7 @@
 import * as http from 'node:http';
 import * as http2 from 'node:http2';
 import * as net from 'node:net';
-import type * as tls from 'node:tls';
+import * as tls from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import { pingSessions } from './pings.ts';
 
@@ -51,6 +51,8 @@ const http2Options = {
   settings: { maxConcurrentStreams: 100, initialWindowSize: 1 << 20, maxHeaderListSize: 16 << 10, enablePush: false },
 } as const satisfies http2.ServerOptions;
 
+const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContextOptions;
+
 /** Listens. Rejects, with the system's error, when the address cannot be had. */
 export async function openPort(options: PortOptions): Promise<Port> {
   const { handler } = options;
@@ -64,15 +66,14 @@ export async function openPort(options: PortOptions): Promise<Port> {
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
   });
-  front.http2.on('session', (session: http2.ServerHttp2Session) => {
+  front.h2.on('session', (session: http2.ServerHttp2Session) => {
     sessions.add(session);
     session.on('error', () => {});
     // The connection's window is as wide as several streams': one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
   });
-  front.http2.on('sessionError', () => {});
-  front.http2.on('clientError', (_error: Error, socket: net.Socket) => socket.destroy());
+  front.h2.on('sessionError', () => {});
   const stopPings = pingSessions(sessions);
   await new Promise<void>((resolve, reject) => {
     front.server.once('error', reject);
@@ -87,12 +88,11 @@ export async function openPort(options: PortOptions): Promise<Port> {
       stopPings();
       // GOAWAY: calls under way finish, and a session without any ends at once.
       for (const session of sessions) session.close();
-      front.endIdle();
+      front.endUndecided();
       const end = Date.now() + graceMs;
-      while (sockets.size > 0 && Date.now() < end) {
+      // Closes connections of HTTP/1.1 that no call is using; those of calls under way are looked at again.
+      for (front.http1.close(); sockets.size > 0 && Date.now() < end; front.http1.closeIdleConnections())
         await new Promise((resolve) => setTimeout(resolve, 10));
-        front.endIdle();
-      }
       for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
     },
@@ -101,32 +101,45 @@ export async function openPort(options: PortOptions): Promise<Port> {
 
 interface Front {
   readonly server: net.Server;
-  readonly http2: net.Server;
-  /** Closes connections that no call is using, those of HTTP/2 excepted. */
-  endIdle(): void;
+  readonly http1: http.Server;
+  readonly h2: http2.Http2Server;
+  /** Closes connections that have not said yet which protocol they speak. */
+  endUndecided(): void;
   renew(context: tls.SecureContextOptions): void;
 }
 
+/** The servers of the two protocols. Neither listens: each is handed its connections. */
+function protocols(handler: Handler): { http1: http.Server; h2: http2.Http2Server } {
+  const http1 = http.createServer(http1Options, handler);
+  http1.on('clientError', (_error, socket) => socket.destroy());
+  // Node begins to keep account of connections (for the time limits, and for which are idle) when a server listens.
+  http1.emit('listening');
+  return { http1, h2: http2.createServer(http2Options, handler) };
+}
+
+/** The protocol is agreed on in the TLS handshake (ALPN); a client that names none speaks HTTP/1.1. */
 function secure(context: tls.SecureContextOptions, handler: Handler): Front {
+  const { http1, h2 } = protocols(handler);
   const mutual = context.ca ? { requestCert: true, rejectUnauthorized: true } : {};
-  const server = http2.createSecureServer(
-    { ...http2Options, ...http1Options, ...context, ...mutual, minVersion: 'TLSv1.2', allowHTTP1: true },
-    handler,
+  const server = tls.createServer(
+    { ...context, ...mutual, ...tlsOptions, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: undecidedMs },
+    (socket) => (socket.alpnProtocol === 'h2' ? h2 : http1).emit('connection', socket),
   );
+  server.on('secureConnection', (socket) => socket.on('error', () => socket.destroy()));
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
   return {
     server,
-    http2: server,
-    // Node keeps no account of HTTP/1.1 connections on this kind of server: they end with the grace.
-    endIdle: () => {},
-    renew: (next) => server.setSecureContext({ ...next, minVersion: 'TLSv1.2' }),
+    http1,
+    h2,
+    // One in the middle of its handshake ends with the grace.
+    endUndecided: () => {},
+    renew: (next) => server.setSecureContext({ ...next, ...tlsOptions }),
   };
 }
 
 /** Looks at a connection's first bytes and hands it to the server that speaks its protocol. */
 function cleartext(handler: Handler): Front {
-  const http1 = http.createServer(http1Options, handler);
-  const h2 = http2.createServer(http2Options, handler);
-  http1.on('clientError', (_error, socket) => socket.destroy());
+  const { http1, h2 } = protocols(handler);
   const undecided = new Set<net.Socket>();
   const server = net.createServer((socket) => {
     undecided.add(socket);
@@ -153,9 +166,9 @@ function cleartext(handler: Handler): Front {
   });
   return {
     server,
-    http2: h2 as unknown as net.Server,
-    endIdle() {
-      http1.closeIdleConnections();
+    http1,
+    h2,
+    endUndecided() {
       for (const socket of undecided) socket.destroy();
     },
     renew: () => {},

@@ -11,7 +11,7 @@ export interface Principal {
   readonly ownerName: string;
   /** The key's public part: role and short token. */
   readonly shortToken: string;
-  /** Aborts when the key ends: streams and long polls end with it. */
+  /** Aborts, with the refusal that the next call would get, when the key ends: streams and long polls end with it. */
   readonly signal: AbortSignal | undefined;
 }
 

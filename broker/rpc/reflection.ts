@@ -27,10 +27,12 @@ export function reflectionMethods(
       case 'fileContainingSymbol':
         return withImports(fileOf(registry, value), value);
       case 'fileContainingExtension': {
-        const extension = registry.getExtensionFor(messageOf(registry, value.containingType), value.extensionNumber);
+        const extendee = registry.getMessage(value.containingType);
+        const extension = extendee && registry.getExtensionFor(extendee, value.extensionNumber);
         return withImports(extension?.file, `extension ${value.extensionNumber} of ${value.containingType}`);
       }
       case 'allExtensionNumbersOfType': {
+        if (!registry.getMessage(value)) return failed(Code.NotFound, `${value} is not known`);
         const numbers = [...registry].flatMap((type) =>
           type.kind === 'extension' && type.extendee.typeName === value ? [type.number] : [],
         );
@@ -77,10 +79,4 @@ function addFile(files: Map<string, DescFile>, file: DescFile): void {
 function fileOf(registry: Registry, symbol: string): DescFile | undefined {
   const type = registry.get(symbol) ?? registry.get(symbol.slice(0, symbol.lastIndexOf('.')));
   return type?.file;
-}
-
-function messageOf(registry: Registry, typeName: string) {
-  const message = registry.getMessage(typeName);
-  if (!message) throw new Error(`${typeName} is not known`);
-  return message;
 }

@@ -1,5 +1,6 @@
 import type { DescMessage } from '@bufbuild/protobuf';
-import { pathToString, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
+import { isReflectMessage, pathToString, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
+import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { Refusal, type Violation } from '../refusal.ts';
@@ -7,8 +8,8 @@ import { Refusal, type Violation } from '../refusal.ts';
 const maxViolations = 20;
 
 /**
- * Checks every request message by the rules of the contract (buf.validate), and refuses NUL characters, which PostgreSQL cannot
- * keep. INVALID_ARGUMENT names each bad field.
+ * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
+ * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999. INVALID_ARGUMENT names each bad field.
  */
 export function validationInterceptor(): Interceptor {
   const validator = createValidator();
@@ -18,7 +19,7 @@ export function validationInterceptor(): Interceptor {
     const violations =
       result.kind === 'invalid'
         ? result.violations.map((violation) => toViolation(pathToString(violation.field), violation.message))
-        : findNul(reflect(schema, message as never), '');
+        : findUnclean(reflect(schema, message as never), '');
     const [first] = violations;
     if (!first) return;
     const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
@@ -47,28 +48,39 @@ function toViolation(field: string, description: string): Violation {
   return { field, description };
 }
 
-/** Fields of a message, and of those in it, with a string that has a NUL. */
-function findNul(message: ReflectMessage, prefix: string): Violation[] {
+/** Fields of a message, and of those in it, with a text or a time that cannot be kept. */
+function findUnclean(message: ReflectMessage, prefix: string): Violation[] {
+  if (isReflectMessage(message, TimestampSchema) && !isTime(message.message as Timestamp))
+    return [toViolation(prefix.replace(/\.$/, ''), 'is not a time from the year 1 to 9999')];
   const found: Violation[] = [];
   for (const field of message.sortedFields) {
     if (!message.isSet(field)) continue;
     const name = prefix + field.name;
-    if (field.fieldKind === 'message') found.push(...findNul(message.get(field), `${name}.`));
-    else if (field.fieldKind === 'scalar') found.push(...nulIn(message.get(field), name));
+    if (field.fieldKind === 'message') found.push(...findUnclean(message.get(field), `${name}.`));
+    else if (field.fieldKind === 'scalar') found.push(...uncleanText(message.get(field), name));
     else if (field.fieldKind === 'list') {
       for (const [at, item] of [...message.get(field)].entries()) {
         const place = `${name}[${at}]`;
         found.push(
-          ...(field.listKind === 'message' ? findNul(item as ReflectMessage, `${place}.`) : nulIn(item, place)),
+          ...(field.listKind === 'message'
+            ? findUnclean(item as ReflectMessage, `${place}.`)
+            : uncleanText(item, place)),
         );
       }
     } else if (field.fieldKind === 'map') {
-      for (const [key, value] of message.get(field)) found.push(...nulIn(key, name), ...nulIn(value, name));
+      for (const [key, value] of message.get(field)) found.push(...uncleanText(key, name), ...uncleanText(value, name));
     }
   }
   return found;
 }
 
-function nulIn(value: unknown, field: string): Violation[] {
-  return typeof value === 'string' && value.includes('\0') ? [toViolation(field, 'has a NUL character')] : [];
+function uncleanText(value: unknown, field: string): Violation[] {
+  if (typeof value !== 'string') return [];
+  if (value.includes('\0')) return [toViolation(field, 'has a NUL character')];
+  return value.isWellFormed() ? [] : [toViolation(field, 'has half of a surrogate pair')];
+}
+
+/** By the definition of google.protobuf.Timestamp. */
+function isTime({ seconds, nanos }: Timestamp): boolean {
+  return seconds >= -62_135_596_800n && seconds <= 253_402_300_799n && nanos >= 0 && nanos < 1e9;
 }

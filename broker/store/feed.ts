@@ -34,7 +34,7 @@ const readEveryMs = 1_000;
 const healthyForMs = 3_000;
 const availableForMs = 5_000;
 const reportEveryMs = 200;
-/** Below the retention of \`change\` rows (1 h): a cursor older than this may have lost some. */
+/** Below the retention of `change` rows (1 h): a cursor older than this may have lost some. */
 const cursorLifeMs = 50 * 60_000;
 /** A NOTIFY payload ends at 8,000 bytes. */
 const reportsInOneNotify = 200;
@@ -49,7 +49,7 @@ export async function announce(tx: Tx, kind: ChangeKind, refs: readonly string[]
 /**
  * Follows the change feed on a connection of its own, until it is closed. Each read starts at the oldest transaction that was
  * still running at the read before, so neither the order of commits nor a lost NOTIFY hides a change.
- * \`onReconnect\` runs on every new connection before the first read (to notice a restored database).
+ * `onReconnect` runs on every new connection before the first read (to notice a restored database).
  */
 export async function startFeed(db: Database, log: Logger, onReconnect: () => Promise<void>): Promise<Feed> {
   const listeners = new Set<FeedListener>();

@@ -68,7 +68,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     await client.connect();
     return client;
   };
-  const first = await connect();
+  const first = await connect().catch((error: unknown) => {
+    throw new Refusal('unavailable', `the database cannot be used: ${reasonOf(error)}`, { cause: error });
+  });
   try {
     await first.query(`create schema if not exists ${schema}`);
   } finally {
@@ -122,6 +124,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   };
 }
 
+/** A host with several addresses gives an error for each of them, and none of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  return error instanceof Error ? error.message : String(error);
+}
+
 async function transact<T>(orm: MikroORM, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -150,7 +158,8 @@ async function transact<T>(orm: MikroORM, work: (tx: Tx) => Promise<T>): Promise
 export function sqlState(error: unknown): string | undefined {
   for (let current = error; current instanceof Error; current = current.cause as unknown) {
     const code = (current as { code?: unknown }).code;
-    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return code;
+    // Every SQLSTATE has a digit; without one it is the system's, such as EPIPE.
+    if (typeof code === 'string' && /^(?=.*[0-9])[0-9A-Z]{5}$/.test(code)) return code;
   }
   return undefined;
 }

@@ -9,8 +9,25 @@ export interface Page {
 
 const defaultSize = 100;
 
+const text = /^[^\0]{0,400}$/su;
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const number = /^[0-9]{1,18}$/;
+
+/** The sort keys of each list: a token is the caller's to change, and what is in it becomes a parameter of a query. */
+const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
+  stacks: [text, text, uuid],
+  deployments: [uuid],
+  agents: [text, uuid],
+  'placeable-agents': [text, uuid],
+  placements: [uuid, uuid],
+  events: [number],
+  generators: [text, uuid],
+  registrations: [text, text, uuid, uuid],
+  paks: [uuid],
+};
+
 /**
- * Reads page_size and page_token. \`scope\` is what the list is about (the caller, the method, the filters): a token of another
+ * Reads page_size and page_token. `scope` is the list's name and what it is about (the caller, the filters): a token of another
  * list is refused, so it cannot be carried from one principal to another.
  */
 export function readPage(request: { pageSize: number; pageToken: string }, scope: readonly unknown[]): Page {
@@ -18,7 +35,8 @@ export function readPage(request: { pageSize: number; pageToken: string }, scope
   if (request.pageToken === '') return { size, after: undefined };
   try {
     const token = JSON.parse(Buffer.from(request.pageToken, 'base64url').toString()) as unknown;
-    if (isToken(token) && token.scope === scopeHash(scope)) return { size, after: token.after };
+    if (isToken(token) && token.scope === scopeHash(scope) && fits(scope, token.after))
+      return { size, after: token.after };
   } catch {
     // refused below, like every other text that is not a token
   }
@@ -27,7 +45,7 @@ export function readPage(request: { pageSize: number; pageToken: string }, scope
 
 /**
  * Cuts rows that were read with one more than the page's size, and makes the token for the next page (empty on the last one).
- * \`keys\` gives a row's sort keys, in the order of the query's comparison.
+ * `keys` gives a row's sort keys, in the order of the query's comparison.
  */
 export function cutPage<R>(
   rows: readonly R[],
@@ -40,6 +58,12 @@ export function cutPage<R>(
   if (rows.length <= page.size || last === undefined) return { rows: cut, nextPageToken: '' };
   const token = JSON.stringify({ after: keys(last), scope: scopeHash(scope) });
   return { rows: cut, nextPageToken: Buffer.from(token).toString('base64url') };
+}
+
+function fits([list]: readonly unknown[], after: readonly string[]): boolean {
+  const keys = sortKeys[String(list)];
+  if (!keys) throw new Error(`list "${list}" has no sort keys`);
+  return after.length === keys.length && keys.every((shape, at) => shape.test(after[at] ?? ''));
 }
 
 function scopeHash(scope: readonly unknown[]): string {

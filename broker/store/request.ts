@@ -13,8 +13,8 @@ export interface RequestKey {
 }
 
 /**
- * Runs \`work\` once for a key: the key's row is written first, so that a twin waits for this transaction's end; the same again
- * within 24 h gets the remembered answer. \`work\` returns its answer's bytes without secrets.
+ * Runs `work` once for a key: the key's row is written first, so that a twin waits for this transaction's end; the same again
+ * within 24 h gets the remembered answer. `work` returns its answer's bytes without secrets.
  * Another request under the same id is refused: ALREADY_EXISTS, reason REQUEST_ID_REUSED.
  */
 export async function once<T>(

@@ -1,0 +1,268 @@
+import { randomUUID } from 'node:crypto';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { stringify } from 'yaml';
+import {
+  type Deployment,
+  DeploymentSchema,
+  type GetDeploymentResponse,
+  GetDeploymentResponseSchema,
+  type SubmitDeploymentResponse,
+  SubmitDeploymentResponseSchema,
+} from '../../gen/brokkr/v1/deployment_pb.ts';
+import { applyStack, previewStack, refOf, type Wanted } from '../apply.ts';
+import { collect, type Verbs, withSession } from '../command.ts';
+import { printFacts, printSection } from '../describe.ts';
+import { parseDuration } from '../duration.ts';
+import { Failure, usage } from '../failure.ts';
+import { readSubmission } from '../manifest.ts';
+import { type Output, printable, printList, printOne, type View } from '../output.ts';
+import { allPages } from '../pages.ts';
+import type { Session } from '../session.ts';
+import { parseLimit } from '../settings.ts';
+import { waitUntilApplied } from '../wait.ts';
+import { actions, age, count, countsText, moment, objectText, wordOf } from '../words.ts';
+import { readStackOptions, type StackOptions, splitName, stackName, stackOptions } from './stack.ts';
+
+/** "generator/name@revision": what `describe deployment` and `get deployments` take. */
+function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
+  return `${stack}@${revision}`;
+}
+
+export const deploymentView: View<typeof DeploymentSchema> = {
+  schema: DeploymentSchema,
+  plural: 'deployments',
+  name: deploymentName,
+  columns: [
+    { title: 'STACK', text: ({ stack }) => stack },
+    { title: 'REVISION', text: ({ revision }) => String(revision) },
+    { title: 'CURRENT', text: ({ current }) => (current ? 'yes' : ''), tone: () => 'good' },
+    { title: 'OBJECTS', text: ({ objectCount }) => String(objectCount) },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'BY', text: ({ createdBy }) => createdBy },
+    { title: 'MESSAGE', text: ({ message }) => message },
+  ],
+};
+
+const usualTimeoutMs = 300_000;
+
+export const verbs: Verbs = {
+  apply: (command) => {
+    command
+      .requiredOption('-f, --filename <file>', 'YAML or JSON file, a folder of them, or - ; may be repeated', collect)
+      .requiredOption('--stack <stack>', 'NAME or GENERATOR/NAME; made when it is missing')
+      .option('-R, --recursive', 'look in folders of a folder too');
+    waitOptions(stackOptions(command))
+      .option('--target <agent>', 'place it on this agent, whatever its labels; may be repeated', collect)
+      .option('--message <text>', 'why, for people')
+      .option('--allow-empty', 'submit no objects at all, which removes everything')
+      .option('--dry-run', 'say what would change, and where; change nothing')
+      .addHelpText(
+        'after',
+        '\nLabels, annotations and targets are added to those that the stack has; the selector is replaced.',
+      )
+      .action(withSession(apply));
+  },
+
+  rollback: (command) =>
+    waitOptions(command)
+      .argument('<stack>')
+      .option('--revision <number>', 'whose objects to bring back (default: the one before the current)', parseRevision)
+      .option('--message <text>', 'why, for people')
+      .action(
+        withSession(async (session, stack: string, options: RollbackOptions) => {
+          const { broker, out } = session;
+          const { revision, message, wait, timeout } = options;
+          const answer = await broker.rollbackStack({ requestId: randomUUID(), stack, revision, message });
+          const deployment = answer.deployment!;
+          if (wait) await waitUntilApplied(session, deployment, timeout);
+          printOne(out, deploymentView, deployment, () => {
+            const what = `revision ${deployment.revision}`;
+            const back = deployment.rollbackOf > 0 ? ` with the objects of revision ${deployment.rollbackOf}` : '';
+            out.line(
+              `stack ${deployment.stack}: ${what}${answer.unchanged ? ' is current already' : `${back} is current`}`,
+            );
+          });
+        }),
+      ),
+
+  get: (command) =>
+    command
+      .command('deployments')
+      .alias('deployment')
+      .description('the revisions of stacks, newest first')
+      .argument('[names...]', 'STACK, STACK@REVISION or id')
+      .option('--stack <stack>', 'only of this stack')
+      .option('--limit <count>', 'at most so many', parseLimit)
+      .action(
+        withSession(async ({ broker, out }, names: string[], { stack, limit }: { stack?: string; limit?: number }) => {
+          const named = names.map(async (name) => (await broker.getDeployment(parseName(name))).deployment!);
+          const deployments =
+            names.length > 0
+              ? await Promise.all(named)
+              : await allPages(
+                  (page) => broker.listDeployments({ stack, ...page }),
+                  (page) => page.deployments,
+                  limit,
+                );
+          printList(out, deploymentView, deployments);
+        }),
+      ),
+
+  describe: (command) =>
+    command
+      .command('deployment')
+      .alias('deployments')
+      .description('a revision and its objects')
+      .argument('<name>', 'STACK (its current one), STACK@REVISION or id')
+      .option('--manifest', 'print the objects themselves, as YAML; with -o json, one a line')
+      .action(
+        withSession(async ({ broker, out }, name: string, { manifest }: { manifest?: boolean }) => {
+          const answer = await broker.getDeployment(parseName(name));
+          if (manifest) printManifest(out, answer);
+          else printDeployment(out, answer);
+        }),
+      ),
+};
+
+function waitOptions(command: Command): Command {
+  return command
+    .option('--wait', 'until every agent that serves the stack has applied it')
+    .addOption(new Option('--timeout <duration>', 'of --wait').default(usualTimeoutMs, '5m').argParser(parseDuration));
+}
+
+interface RollbackOptions {
+  readonly revision?: number;
+  readonly message?: string;
+  readonly wait?: boolean;
+  readonly timeout: number;
+}
+
+interface ApplyOptions extends StackOptions {
+  readonly filename: readonly string[];
+  readonly stack: string;
+  readonly recursive?: boolean;
+  readonly target?: readonly string[];
+  readonly message?: string;
+  readonly allowEmpty?: boolean;
+  readonly dryRun?: boolean;
+  readonly wait?: boolean;
+  readonly timeout: number;
+}
+
+async function apply(session: Session, options: ApplyOptions): Promise<void> {
+  const { out } = session;
+  if (options.dryRun && options.wait) throw usage('--dry-run has nothing to --wait for');
+  const wanted: Wanted = {
+    ...splitName(options.stack),
+    ...readStackOptions(options),
+    targets: options.target ?? [],
+    submission: await readSubmission(options.filename, options.recursive ?? false),
+    message: options.message,
+    allowEmpty: options.allowEmpty,
+  };
+  if (options.dryRun) {
+    await preview(session, wanted);
+    return;
+  }
+  const { stack, created, edited, answer } = await applyStack(session, wanted);
+  const deployment = answer.deployment!;
+  // What is waited for is told before; the answer for programs comes at the end, when it is known to be good.
+  const people = out.form === 'table';
+  if (people) {
+    if (created) out.line(`stack ${stackName(stack)} created`);
+    else if (edited) out.line(`stack ${stackName(stack)} updated`);
+    out.line(
+      `revision ${deployment.revision} ${answer.unchanged ? 'is current already' : `submitted: ${changesText(answer)}`}`,
+    );
+    printChanges(out, answer);
+  }
+  if (options.wait) await waitUntilApplied(session, deployment, options.timeout);
+  if (!people) printSubmission(out, answer);
+  else if (options.wait) out.line(`revision ${deployment.revision} is applied`);
+  else out.line(`agents: ${countsText(stack.placements)}`);
+}
+
+async function preview(session: Session, wanted: Wanted): Promise<void> {
+  const { out } = session;
+  const answer = await previewStack(session, wanted);
+  if (!answer)
+    throw new Failure(`stack ${refOf(wanted)} does not exist: there is nothing to compare with`, {
+      next: `make it first: brokkr create stack ${refOf(wanted)}`,
+    });
+  if (out.form !== 'table') {
+    printSubmission(out, answer);
+    return;
+  }
+  out.line(answer.unchanged ? 'nothing would change' : `would be submitted: ${changesText(answer)}`);
+  printChanges(out, answer);
+  const more = answer.agentCount > answer.agents.length ? ', …' : '';
+  const names = answer.agents.length === 0 ? '' : ` (${answer.agents.join(', ')}${more})`;
+  out.line(`served by ${count(answer.agentCount, 'agent')}${names}`);
+}
+
+function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
+  const name = () => (answer.deployment ? deploymentName(answer.deployment) : '');
+  printOne(out, { schema: SubmitDeploymentResponseSchema, name }, answer, () => {});
+}
+
+function changesText({ changes, deployment }: SubmitDeploymentResponse): string {
+  const objects = deployment ? `${count(deployment.objectCount, 'object')}, ` : '';
+  return `${objects}${count(changes.length, 'change')}`;
+}
+
+function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
+  for (const { object, action, fields } of changes) {
+    const { sign = '?', tone } = wordOf(actions, action);
+    const line = `  ${sign} ${printable(objectText(object))}`;
+    const about = fields.length === 0 ? '' : `  ${out.paint('dim', printable(fields.join(' ')))}`;
+    out.line(`${tone === undefined ? line : out.paint(tone, line)}${about}`);
+  }
+}
+
+function printDeployment(out: Output, answer: GetDeploymentResponse): void {
+  // The objects may hold Secrets: they are shown when they are asked for.
+  const shown: GetDeploymentResponse = { ...answer, manifest: new Uint8Array() };
+  const deployment = answer.deployment!;
+  printOne(out, { schema: GetDeploymentResponseSchema, name: () => deploymentName(deployment) }, shown, () => {
+    printFacts(out, [
+      ['Deployment', deploymentName(deployment)],
+      ['Id', deployment.id],
+      ['Current', deployment.current ? 'yes' : 'no'],
+      ['Message', deployment.message],
+      ['Rollback of', deployment.rollbackOf === 0 ? '' : `revision ${deployment.rollbackOf}`],
+      ['Created', moment(deployment.createTime)],
+      ['By', deployment.createdBy],
+      ['Checksum', deployment.checksum],
+      ['Size', `${deployment.size} bytes`],
+    ]);
+    printSection(out, 'Objects', answer.objects.map((object) => printable(objectText(object))).join('\n'));
+  });
+}
+
+function printManifest(out: Output, { manifest }: GetDeploymentResponse): void {
+  const lines = Buffer.from(manifest)
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '');
+  if (out.form === 'json') {
+    for (const line of lines) out.line(line);
+    return;
+  }
+  out.line(
+    lines
+      .map((line) => stringify(JSON.parse(line), { lineWidth: 0, version: '1.1' }))
+      .join('---\n')
+      .trimEnd(),
+  );
+}
+
+function parseName(name: string): { id?: string; stack?: string; revision?: number } {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return { id: name };
+  const [stack, revision] = name.split('@');
+  return { stack, revision: revision === undefined ? 0 : parseRevision(revision) };
+}
+
+function parseRevision(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a revision is a number from 1.');
+  return Number(text);
+}

@@ -1,0 +1,94 @@
+import { Option } from 'commander';
+import {
+  ExplainPlacementResponseSchema,
+  type PlacementPhase,
+  PlacementSchema,
+  StepVerdict,
+} from '../../gen/brokkr/v1/placement_pb.ts';
+import { type Verbs, withSession } from '../command.ts';
+import { printSection } from '../describe.ts';
+import { partTable, printable, printList, printOne, type Tone, type View } from '../output.ts';
+import { allPages } from '../pages.ts';
+import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../words.ts';
+import { eventView } from './event.ts';
+
+export const placementView: View<typeof PlacementSchema> = {
+  schema: PlacementSchema,
+  plural: 'placements',
+  name: ({ stack, agent }) => `${stack} ${agent}`,
+  columns: [
+    { title: 'STACK', text: ({ stack }) => stack },
+    { title: 'AGENT', text: ({ agent }) => agent },
+    {
+      title: 'PHASE',
+      text: ({ phase }) => wordOf(phases, phase).word,
+      tone: ({ phase }) => wordOf(phases, phase).tone,
+    },
+    { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
+    { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
+    { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
+    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
+    { title: 'MESSAGE', text: ({ message }) => message },
+  ],
+};
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('placements')
+      .alias('placement')
+      .description('which agent serves, or still has to remove, which stack')
+      .argument('[stack]')
+      .argument('[agent]')
+      .option('--stack <stack>', 'only of this stack')
+      .option('--agent <agent>', 'only on this agent')
+      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(phases)))
+      .action(
+        withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
+          const filter = {
+            stack: stack ?? options.stack,
+            agent: agent ?? options.agent,
+            phase: valueFor<PlacementPhase>(phases, options.phase),
+          };
+          const placements = await allPages(
+            (page) => broker.listPlacements({ ...filter, ...page }),
+            (page) => page.placements,
+          );
+          printList(out, placementView, placements);
+        }),
+      ),
+
+  explain: (command) =>
+    command
+      .argument('<stack>')
+      .argument('<agent>')
+      .action(
+        withSession(async ({ broker, out }, stack: string, agent: string) => {
+          const answer = await broker.explainPlacement({ stack, agent });
+          printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
+            out.line(printable(answer.summary));
+            const steps = answer.steps.map(({ name, verdict, detail }) => {
+              const { sign, tone } = verdicts[verdict] ?? unknownVerdict;
+              return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
+            });
+            printSection(out, 'Step by step', steps.join('\n'));
+            printSection(out, 'Last events', partTable(out, eventView, answer.events, 'STACK', 'AGENT'));
+          });
+        }),
+      ),
+};
+
+interface Filter {
+  readonly stack?: string;
+  readonly agent?: string;
+  readonly phase?: string;
+}
+
+const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };
+
+const verdicts: Readonly<Record<StepVerdict, typeof unknownVerdict>> = {
+  [StepVerdict.UNSPECIFIED]: unknownVerdict,
+  [StepVerdict.YES]: { sign: '✓', tone: 'good' },
+  [StepVerdict.NO]: { sign: '✗', tone: 'bad' },
+  [StepVerdict.INFO]: { sign: '·', tone: 'dim' },
+};

@@ -1,0 +1,77 @@
+import { RegistrationSchema } from '../../gen/brokkr/v1/generator_pb.ts';
+import { type Verbs, withSession } from '../command.ts';
+import { printList, printOne, type View } from '../output.ts';
+import { allPages } from '../pages.ts';
+import { confirm } from '../prompt.ts';
+import { age, registrationStates, wordOf } from '../words.ts';
+
+export const registrationView: View<typeof RegistrationSchema> = {
+  schema: RegistrationSchema,
+  plural: 'registrations',
+  name: ({ agent, generator }) => `${agent} ${generator}`,
+  columns: [
+    { title: 'AGENT', text: ({ agent }) => agent },
+    { title: 'GENERATOR', text: ({ generator }) => generator },
+    {
+      title: 'STATE',
+      text: ({ state }) => wordOf(registrationStates, state).word,
+      tone: ({ state }) => wordOf(registrationStates, state).tone,
+    },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+  ],
+};
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('registrations')
+      .alias('registration')
+      .description('which agent serves which generator')
+      .argument('[agent]')
+      .argument('[generator]')
+      .option('--agent <agent>', 'only of this agent')
+      .option('--generator <generator>', 'only with this generator')
+      .action(
+        withSession(
+          async ({ admin, out }, agent: string | undefined, generator: string | undefined, options: Filter) => {
+            const filter = { agent: agent ?? options.agent, generator: generator ?? options.generator };
+            const registrations = await allPages(
+              (page) => admin.listRegistrations({ ...filter, ...page }),
+              (page) => page.registrations,
+            );
+            printList(out, registrationView, registrations);
+          },
+        ),
+      ),
+
+  register: (command) =>
+    command
+      .argument('<agent>')
+      .argument('<generator>')
+      .action(
+        withSession(async ({ admin, out }, agent: string, generator: string) => {
+          const { registration } = await admin.addRegistration({ agent, generator });
+          printOne(out, registrationView, registration!, () => {
+            out.line(`agent ${registration!.agent} is registered with generator ${registration!.generator}`);
+          });
+        }),
+      ),
+
+  deregister: (command) =>
+    command
+      .argument('<agent>')
+      .argument('<generator>')
+      .option('-y, --yes', 'do not ask')
+      .action(
+        withSession(async ({ admin, out }, agent: string, generator: string, { yes }: { yes?: boolean }) => {
+          await confirm(`Remove everything of generator ${generator} from agent ${agent}?`, yes);
+          await admin.removeRegistration({ agent, generator });
+          out.line(`agent ${agent} is no longer registered with generator ${generator}`);
+        }),
+      ),
+};
+
+interface Filter {
+  readonly agent?: string;
+  readonly generator?: string;
+}

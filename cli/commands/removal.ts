@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import type { Placement } from '../../gen/brokkr/v1/placement_pb.ts';
+import { type Verbs, withSession } from '../command.ts';
+import { Failure } from '../failure.ts';
+import { printable, printOne } from '../output.ts';
+import { confirm } from '../prompt.ts';
+import type { Session } from '../session.ts';
+import { phases, wordOf } from '../words.ts';
+import { placementView } from './placement.ts';
+
+export const verbs: Verbs = {
+  'confirm-removal': (command) =>
+    removalArguments(command).action(
+      withSession(async (session, agent: string, stack: string, options: Options) => {
+        const { admin, out } = session;
+        const found = await findPlacement(session, agent, stack);
+        await confirm(`Let it go on? ${situation(found)}`, options.yes);
+        const generation = options.generation ?? found.generation;
+        const { placement } = await admin.confirmRemoval({ agent, stack: found.stackId, generation });
+        printOne(out, placementView, placement ?? found, () => {
+          out.line(`agent ${found.agent} may go on with stack ${found.stack}`);
+        });
+      }),
+    ),
+
+  'forget-removal': (command) =>
+    removalArguments(command)
+      .addHelpText('after', '\nFor a cluster that is lost: whatever is there of the stack stays there.')
+      .action(
+        withSession(async (session, agent: string, stack: string, options: Options) => {
+          const { admin, out } = session;
+          const found = await findPlacement(session, agent, stack);
+          await confirm(`Forget it, and leave its objects where they are? ${situation(found)}`, options.yes);
+          await admin.forgetRemoval({
+            agent,
+            stack: found.stackId,
+            generation: options.generation ?? found.generation,
+          });
+          out.line(`the removal of stack ${found.stack} from agent ${found.agent} is forgotten`);
+        }),
+      ),
+};
+
+interface Options {
+  readonly generation?: bigint;
+  readonly yes?: boolean;
+}
+
+function removalArguments(command: Command): Command {
+  return command
+    .argument('<agent>')
+    .argument('<stack>')
+    .option(
+      '--generation <number>',
+      'only if the placement has this generation (default: as it is now)',
+      parseGeneration,
+    )
+    .option('-y, --yes', 'do not ask');
+}
+
+async function findPlacement({ broker }: Session, agent: string, stack: string): Promise<Placement> {
+  const { placements } = await broker.listPlacements({ agent, stack, pageSize: 1 });
+  const [found] = placements;
+  if (!found) throw new Failure(`agent ${agent} neither serves nor removes stack ${stack}`);
+  return found;
+}
+
+function situation({ stack, agent, phase, removalReason, message }: Placement): string {
+  const why = [removalReason, message].filter((text) => text !== '').join('; ');
+  return printable(`Stack ${stack} on agent ${agent} is ${wordOf(phases, phase).word}${why ? ` (${why})` : ''}.`);
+}
+
+function parseGeneration(text: string): bigint {
+  if (!/^[1-9]\d{0,18}$/.test(text))
+    throw new InvalidArgumentError('it is a number, as `get placements -o json` shows it.');
+  return BigInt(text);
+}

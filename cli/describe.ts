@@ -1,0 +1,26 @@
+import type { Output } from './output.ts';
+import { printable } from './output.ts';
+
+/** One line of a description; without a value it is left out. */
+export type Fact = readonly [label: string, value: string];
+
+/** Prints "Label:   value" lines, the values below one another. */
+export function printFacts(out: Output, facts: readonly Fact[]): void {
+  const told = facts.filter(([, value]) => value !== '');
+  const width = Math.max(...told.map(([label]) => label.length)) + 1;
+  for (const [label, value] of told) out.line(`${out.paint('dim', `${label}:`.padEnd(width))}  ${printable(value)}`);
+}
+
+/** Prints a heading and the lines below it, unless there are none. */
+export function printSection(out: Output, title: string, lines: string): void {
+  if (lines === '') return;
+  out.line('');
+  out.line(out.paint('strong', title));
+  out.line(lines.replace(/^/gm, '  '));
+}
+
+export function annotationsText(annotations: Readonly<Record<string, string>>): string {
+  return Object.entries(annotations)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(', ');
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import path from 'node:path';
+
+// Compiling the generated contract is most of a command's start: half of it is saved by keeping the result, in a folder of the
+// user's own, because whoever can write there can run code.
+enableCompileCache(path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'brokkr'));
+
+const { run } = await import('./program.ts');
+process.exitCode = await run(process.argv.slice(2));

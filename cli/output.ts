@@ -1,0 +1,152 @@
+import { stripVTControlCharacters } from 'node:util';
+import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { stringify } from 'yaml';
+import type { Form } from './settings.ts';
+
+export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
+
+/** Where a command's answer goes: data to standard output, everything said to people besides it to standard error. */
+export interface Output {
+  readonly form: Form;
+  /** Colours a piece of text for standard output, when that is a terminal. */
+  paint(tone: Tone, text: string): string;
+  /** A line of the answer. */
+  line(text: string): void;
+  /** A line beside the answer. */
+  note(text: string): void;
+}
+
+/** How one kind of thing is shown. */
+export interface View<D extends DescMessage> {
+  readonly schema: D;
+  /** The list's name in JSON: as in the contract's answer. */
+  readonly plural: string;
+  readonly columns: readonly Column<MessageShape<D>>[];
+  /** What other commands take for it. */
+  readonly name: (message: MessageShape<D>) => string;
+}
+
+export interface Column<M> {
+  readonly title: string;
+  readonly text: (message: M) => string;
+  readonly tone?: (message: M) => Tone | undefined;
+}
+
+export function openOutput(form: Form): Output {
+  const colours = pc.createColors(wantsColours(process.stdout));
+  const tones: Record<Tone, (text: string) => string> = {
+    good: colours.green,
+    bad: colours.red,
+    warn: colours.yellow,
+    dim: colours.dim,
+    strong: colours.bold,
+  };
+  return {
+    form,
+    paint: (tone, text) => tones[tone](text),
+    line: (text) => void process.stdout.write(`${text}\n`),
+    note: (text) => void process.stderr.write(`${text}\n`),
+  };
+}
+
+/** Text from elsewhere in one line, without what a terminal would obey. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text)
+    .replace(/\s+/g, ' ')
+    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
+}
+
+/** Prints a list: a table, the contract's JSON or YAML, or names only. */
+export function printList<D extends DescMessage>(
+  out: Output,
+  view: View<D>,
+  messages: readonly MessageShape<D>[],
+): void {
+  if (out.form === 'name') for (const message of messages) out.line(view.name(message));
+  else if (out.form !== 'table')
+    printJson(out, { [view.plural]: messages.map((message) => jsonOf(view.schema, message)) });
+  else if (messages.length === 0) out.note(`no ${view.plural}`);
+  else out.line(tableOf(out, view.columns, messages));
+}
+
+/** Prints one message; `inFull` prints what people read. */
+export function printOne<D extends DescMessage>(
+  out: Output,
+  view: Pick<View<D>, 'schema' | 'name'>,
+  message: MessageShape<D>,
+  inFull: () => void,
+): void {
+  if (out.form === 'table') inFull();
+  else if (out.form === 'name') out.line(view.name(message));
+  else printJson(out, jsonOf(view.schema, message));
+}
+
+/** The contract's JSON form, with fields that are unset or zero, so that a reader need not know the defaults. */
+export function jsonOf<D extends DescMessage>(schema: D, message: MessageShape<D>): JsonValue {
+  return toJson(schema, message, { alwaysEmitImplicit: true });
+}
+
+export function printJson(out: Output, value: JsonValue): void {
+  out.line(out.form === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
+}
+
+/** A table without lines; on a terminal, the last column ends at its edge. */
+export function tableOf<M>(out: Output, columns: readonly Column<M>[], messages: readonly M[]): string {
+  const rows = messages.map((message) => columns.map((column) => printable(column.text(message)) || '-'));
+  const used = columns.slice(0, -1).reduce((sum, column, index) => {
+    return sum + Math.max(column.title.length, ...rows.map((row) => row[index]?.length ?? 0)) + gap;
+  }, 0);
+  const room = process.stdout.isTTY ? Math.max(20, (process.stdout.columns ?? 80) - used) : Number.POSITIVE_INFINITY;
+  const table = new Table({
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': gap },
+    chars,
+  });
+  table.push(columns.map((column) => out.paint('dim', column.title)));
+  for (const [index, message] of messages.entries()) {
+    table.push(
+      columns.map((column, at) => {
+        const text = rows[index]?.[at] ?? '';
+        const cut = at === columns.length - 1 && text.length > room ? `${text.slice(0, room - 1)}…` : text;
+        const tone = column.tone?.(message);
+        return tone === undefined ? cut : out.paint(tone, cut);
+      }),
+    );
+  }
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** A table as a part of something larger: nothing without rows, and without the columns that would say the same in each. */
+export function partTable<D extends DescMessage>(
+  out: Output,
+  view: View<D>,
+  messages: readonly MessageShape<D>[],
+  ...without: readonly string[]
+): string {
+  const columns = view.columns.filter(({ title }) => !without.includes(title));
+  return messages.length === 0 ? '' : tableOf(out, columns, messages);
+}
+
+const gap = 3;
+
+const sides = [
+  'top',
+  'top-mid',
+  'top-left',
+  'top-right',
+  'bottom',
+  'bottom-mid',
+  'bottom-left',
+  'bottom-right',
+] as const;
+const inner = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'] as const;
+const chars = Object.fromEntries([...sides, ...inner].map((side) => [side, '']));
+
+function wantsColours(stream: NodeJS.WriteStream): boolean {
+  return Boolean(stream.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+}

@@ -1,0 +1,21 @@
+/** As many as a list gives at once. */
+const pageSize = 500;
+
+interface Page {
+  readonly nextPageToken: string;
+}
+
+/** Reads a list through all its pages, or until there are `limit`. */
+export async function allPages<P extends Page, M>(
+  read: (page: { pageSize: number; pageToken: string }) => Promise<P>,
+  items: (page: P) => readonly M[],
+  limit = Number.POSITIVE_INFINITY,
+): Promise<M[]> {
+  const all: M[] = [];
+  for (let pageToken = ''; ; ) {
+    const page = await read({ pageSize: Math.min(pageSize, limit - all.length), pageToken });
+    all.push(...items(page));
+    pageToken = page.nextPageToken;
+    if (pageToken === '' || all.length >= limit) return all;
+  }
+}

@@ -1,0 +1,135 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { Define, Verb } from './command.ts';
+import type { ExitCode } from './failure.ts';
+
+/** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
+const nouns = {
+  access: () => import('./commands/access.ts'),
+  agent: () => import('./commands/agent.ts'),
+  context: () => import('./commands/context.ts'),
+  deployment: () => import('./commands/deployment.ts'),
+  event: () => import('./commands/event.ts'),
+  generator: () => import('./commands/generator.ts'),
+  pak: () => import('./commands/pak.ts'),
+  placement: () => import('./commands/placement.ts'),
+  registration: () => import('./commands/registration.ts'),
+  removal: () => import('./commands/removal.ts'),
+  stack: () => import('./commands/stack.ts'),
+  watch: () => import('./commands/watch.ts'),
+} satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, Define>> }>>;
+
+interface Entry {
+  readonly verb: Verb;
+  readonly alias?: string;
+  readonly summary: string;
+  readonly nouns: readonly (keyof typeof nouns)[];
+}
+
+/** The groups of the help text; each command with what it is about. */
+const groups: Readonly<Record<string, readonly Entry[]>> = {
+  'Deploy:': [
+    { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
+    { verb: 'rollback', summary: "bring an earlier revision's objects back", nouns: ['deployment'] },
+    { verb: 'watch', summary: 'follow a stack on its agents', nouns: ['watch'] },
+  ],
+  'Look:': [
+    { verb: 'get', summary: 'list things, or show them by name', nouns: listed() },
+    { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
+    { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
+  ],
+  'Change:': [
+    { verb: 'create', summary: 'make a stack, an agent, a generator or an admin key', nouns: owned() },
+    { verb: 'update', summary: 'change the settings of a stack, an agent or a generator', nouns: lasting() },
+    { verb: 'label', summary: 'add labels (NAME) and take them away (NAME-)', nouns: ['stack', 'agent'] },
+    { verb: 'annotate', summary: 'set annotations (KEY=VALUE) and take them away (KEY-)', nouns: ['stack', 'agent'] },
+    { verb: 'target', summary: 'place a stack on an agent, whatever their labels', nouns: ['stack'] },
+    { verb: 'untarget', summary: 'take such a target away', nouns: ['stack'] },
+    { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: lasting() },
+  ],
+  'Operate agents:': [
+    { verb: 'pause', summary: 'freeze an agent: it changes nothing in its cluster', nouns: ['agent'] },
+    { verb: 'resume', summary: 'let a paused agent go on', nouns: ['agent'] },
+    { verb: 'rebind', summary: 'let an agent move to another cluster', nouns: ['agent'] },
+    {
+      verb: 'register',
+      alias: 'approve',
+      summary: 'let a generator use an agent, or approve its request',
+      nouns: ['registration'],
+    },
+    { verb: 'deregister', summary: 'end that, and remove what the generator placed there', nouns: ['registration'] },
+    { verb: 'confirm-removal', summary: 'let a held removal go on', nouns: ['removal'] },
+    { verb: 'forget-removal', summary: 'end a removal on a lost cluster', nouns: ['removal'] },
+  ],
+  'Keys and contexts:': [
+    { verb: 'login', summary: 'keep a key (PAK) for a broker', nouns: ['access'] },
+    { verb: 'logout', summary: 'forget it', nouns: ['access'] },
+    { verb: 'whoami', summary: 'say who the key belongs to', nouns: ['access'] },
+    { verb: 'rotate', summary: 'replace a key', nouns: ['pak'] },
+    { verb: 'revoke', summary: 'end a key at once', nouns: ['pak'] },
+    { verb: 'context', summary: 'choose between brokers', nouns: ['context'] },
+  ],
+};
+
+function listed(): readonly (keyof typeof nouns)[] {
+  return ['stack', 'deployment', 'agent', 'placement', 'event', 'generator', 'registration', 'pak'];
+}
+
+function owned(): readonly (keyof typeof nouns)[] {
+  return ['stack', 'agent', 'generator', 'pak'];
+}
+
+function lasting(): readonly (keyof typeof nouns)[] {
+  return ['stack', 'agent', 'generator'];
+}
+
+/** Runs one command line. Everything that goes wrong is told on standard error; the answer is the process's exit code. */
+export async function run(args: readonly string[]): Promise<ExitCode> {
+  // A reader that has seen enough (`| head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    // `help apply` is `apply --help`, which loads what apply knows of itself.
+    const [first, ...rest] = args;
+    await makeProgram().parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { explain } = await import('./errors.ts');
+    const { lines, exitCode } = explain(error);
+    process.stderr.write(`${lines.join('\n')}\n`);
+    return exitCode;
+  }
+}
+
+function makeProgram(): Command {
+  const program = new Command('brokkr')
+    .description('Distributes Kubernetes objects to many clusters.')
+    .exitOverride()
+    .helpCommand(false)
+    .showHelpAfterError('(--help tells more)')
+    .configureHelp({ showGlobalOptions: true })
+    .addOption(new Option('-o, --output <form>', 'form of the answer').choices(['table', 'json', 'yaml', 'name']))
+    .option('--context <name>', 'the broker and key to use, as kept by login (BROKKR_CONTEXT)')
+    .option('--server <url>', 'address of the broker (BROKKR_SERVER); the key: BROKKR_PAK, or from login')
+    .option('--ca-file <file>', "certificates (PEM) to trust, when the system does not trust the broker's")
+    .option('--cert-file <file>', 'own certificate (PEM), for a broker that asks for one')
+    .option('--key-file <file>', "own certificate's private key (PEM)")
+    .option('--insecure-cleartext', 'send the key over a network without encryption');
+  for (const [heading, entries] of Object.entries(groups)) {
+    program.commandsGroup(heading);
+    for (const { verb, alias, summary } of entries) {
+      const command = program.command(verb).description(summary);
+      if (alias !== undefined) command.alias(alias);
+    }
+  }
+  const entries = Object.values(groups).flat();
+  program.hook('preSubcommand', async (_, command) => {
+    for (const noun of entries.find((entry) => entry.verb === command.name())?.nouns ?? []) {
+      const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
+      verbs[command.name() as Verb]?.(command);
+    }
+  });
+  return program;
+}

@@ -1,0 +1,33 @@
+/**
+ * What a CI job does with Brokkr: renders objects from a commit, submits them as its stack, and waits until every cluster has them.
+ *
+ *   BROKKR_SERVER=http://localhost:3000 BROKKR_PAK=brokkr_ge… node examples/generator/main.ts
+ */
+import { Code, ConnectError } from '@connectrpc/connect';
+import { connectBroker, isCleartext } from '../../client/client.ts';
+import { deliver } from './deliver.ts';
+import { render } from './render.ts';
+
+const { BROKKR_SERVER: url, BROKKR_PAK: pak, STACK: stack = 'shop', LABEL: label = 'demo' } = process.env;
+const { GITHUB_SHA: commit = 'local', TIMEOUT_SECONDS: timeoutSeconds = '300' } = process.env;
+if (!url || !pak) fail('set BROKKR_SERVER and BROKKR_PAK');
+if (isCleartext(url)) fail(`${url} is not encrypted: use https://`);
+
+const client = connectBroker({ url, pak });
+try {
+  const manifest = render({ commit, pages: ['home', 'cart'] });
+  const signal = AbortSignal.timeout(Number(timeoutSeconds) * 1_000);
+  const { revision, unchanged, agents } = await deliver(client.broker, { stack, label, manifest, commit, signal });
+  const what = unchanged ? 'was there already' : 'is new';
+  console.log(`revision ${revision} of ${stack} ${what}, and applied by: ${agents.join(', ') || 'no agent yet'}`);
+} catch (error) {
+  const { code, rawMessage } = ConnectError.from(error);
+  fail(`${Code[code]}: ${rawMessage}`);
+} finally {
+  client.close();
+}
+
+function fail(message: string): never {
+  console.error(`error: ${message}`);
+  process.exit(1);
+}
