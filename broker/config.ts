@@ -11,6 +11,8 @@ export interface Config {
     | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
     | undefined;
   readonly corsOrigins: readonly string[];
+  /** Proxies in front of the broker whose X-Forwarded-For is believed. */
+  readonly trustedProxies: number;
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
@@ -38,6 +40,7 @@ export const variables = {
   BROKKR_TLS_KEY: 'private key file (PEM)',
   BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
   BROKKR_CORS_ORIGINS: 'origins that browsers may call from, separated by commas (default none)',
+  BROKKR_TRUSTED_PROXIES: 'how many proxies stand in front, whose X-Forwarded-For is believed (default 0)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
@@ -86,7 +89,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .split(',')
       .map((origin) => origin.trim())
       .filter((origin) => origin !== ''),
-    workers: read('BROKKR_WORKERS', '1', parseWorkers),
+    trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
+    workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
     version,
   };
@@ -114,10 +118,12 @@ function parseSchema(value: string): string {
   return value;
 }
 
-function parseWorkers(value: string): number {
-  const count = Number(value);
-  if (!Number.isInteger(count) || count < 1 || count > 64) throw new Error(`"${value}" is not a number from 1 to 64`);
-  return count;
+function countOf(least: number, most: number): (value: string) => number {
+  return (value) => {
+    const count = Number(value);
+    if (Number.isInteger(count) && count >= least && count <= most) return count;
+    throw new Error(`"${value}" is not a number from ${least} to ${most}`);
+  };
 }
 
 function parseLevel(value: string): LogLevel {

@@ -20,6 +20,9 @@ import { keyMethods, ownKeyMethods } from './access/service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
+import { createDenials } from './audit/denials.ts';
+import { startSealer } from './audit/seal.ts';
+import { auditMethods } from './audit/service.ts';
 import { type Config, hostOf } from './config.ts';
 import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
@@ -38,6 +41,7 @@ import { metricsInterceptor } from './rpc/metrics.ts';
 import { corsHandler, probeHandler } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
 import { reflectionMethods } from './rpc/reflection.ts';
+import { noteSource } from './rpc/source.ts';
 import { validationInterceptor } from './rpc/validation.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
@@ -93,6 +97,10 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => parser.close());
     const targets = createTargetStates(db, feed, log);
     stack.defer(() => targets.close());
+    const denials = createDenials(db, log, Date.now);
+    stack.defer(() => denials.close());
+    const sealer = startSealer(db, log);
+    stack.defer(() => sealer.close());
     const jobs = startJobs(db, log);
     stack.defer(() => jobs.close());
     const deps = {
@@ -130,13 +138,15 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...generatorMethods(deps),
         ...registrationMethods(deps),
         ...keyMethods(deps),
+        ...auditMethods(deps),
       } satisfies ServiceImpl<typeof AdminService>,
     };
     const handler = connectNodeAdapter({
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
       writeMaxBytes: answerBytes,
-      requestGate: createGate(keys, log),
+      contextValues: noteSource(config.trustedProxies),
+      requestGate: createGate(keys, denials, log),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
         metricsInterceptor(metrics),

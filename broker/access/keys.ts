@@ -5,6 +5,7 @@ import type { Principal } from '../rpc/principal.ts';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
+import { createAttempts } from './attempts.ts';
 import { parsePak } from './pak.ts';
 import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
@@ -17,7 +18,7 @@ export interface Keys {
    * Whom a key speaks for. Its signal aborts when the key ends. Refuses with the same words a key that is malformed, unknown, wrong,
    * revoked or expired; while the database is gone, refuses everybody with UNAVAILABLE.
    */
-  authenticate(pak: string | undefined): Promise<Principal>;
+  authenticate(pak: string | undefined, source: string): Promise<Principal>;
   close(): Promise<void>;
 }
 
@@ -28,40 +29,44 @@ const verificationsWaiting = 20_000;
 /** Verifies each key once, then remembers it until the feed says that it changed. */
 export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Date): Keys {
   const secret = randomBytes(32);
+  const attempts = createAttempts(() => now().getTime());
   const gate = createGate(verificationsAtOnce, verificationsWaiting);
   const verify = createVerifier();
   const sessions = createSessions(db, feed, log, now);
   const uses = createUses(db, log, now);
   const underWay = new Map<string, Promise<Session>>();
 
-  const verifyNew = async (digest: string, text: string, short: string): Promise<Session> => {
+  const verifyNew = async (digest: string, text: string, short: string, source: string): Promise<Session> => {
     const since = sessions.mark();
-    const row = await gate.run(async () => {
-      const found = await keyByShort(db, short);
-      // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
-      const matches = await verify(found?.hash, text);
-      return matches && found?.live ? found : undefined;
-    });
+    const row = await attempts.run(source, short, () =>
+      gate.run(async () => {
+        const found = await keyByShort(db, short);
+        // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
+        const matches = await verify(found?.hash, text);
+        return matches && found?.live ? found : undefined;
+      }),
+    );
     if (!row) throw invalidKey();
     return sessions.open(digest, row, since);
   };
 
   /** Calls that present the same new key at once share its verification. */
-  const verifyOnce = (digest: string, text: string, short: string): Promise<Session> => {
-    const running = underWay.get(digest) ?? verifyNew(digest, text, short).finally(() => underWay.delete(digest));
+  const verifyOnce = (digest: string, text: string, short: string, source: string): Promise<Session> => {
+    const running =
+      underWay.get(digest) ?? verifyNew(digest, text, short, source).finally(() => underWay.delete(digest));
     underWay.set(digest, running);
     return running;
   };
 
   return {
-    async authenticate(pak) {
+    async authenticate(pak, source) {
       if (pak === undefined)
         throw new Refusal('unauthenticated', 'no key: send metadata "authorization: Bearer <PAK>"');
       if (!feed.available()) throw new Refusal('unavailable', 'the database does not answer');
       const parsed = parsePak(pak);
       if (!parsed) throw invalidKey();
       const digest = createHmac('sha256', secret).update(pak).digest('base64');
-      const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short));
+      const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short, source));
       if (!sessions.isLive(session)) throw invalidKey();
       uses.note(session.keyId);
       return session.principal;

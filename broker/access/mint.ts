@@ -1,9 +1,11 @@
+import { digestOf, type NewEntry, operator } from '../audit/rules.ts';
+import { insertEntries } from '../audit/store.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
-import { endOthers, type KeyOwner, type PakRow } from './rules.ts';
+import { endOthers, type KeyOwner, type PakRow, recorded } from './rules.ts';
 import { endKeys, hasAdmins, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';
@@ -61,7 +63,9 @@ export async function firstAdminPak(db: Database, deliver: (pak: string) => Prom
     const owner = { role: 'ad', name: firstAdmin } as const;
     await lockKeysOf(tx, owner);
     if (await hasAdmins(tx)) return false;
-    await deliver((await mintPak(tx, owner, { expiresAt: null })).pak);
+    const { pak, row } = await mintPak(tx, owner, { expiresAt: null });
+    await insertEntries(tx, [operatorEntry('first-admin', row)]);
+    await deliver(pak);
     return true;
   });
 }
@@ -77,6 +81,25 @@ export async function rotateAdmin(db: Database, name: string, overlapMs = 0): Pr
     if ((await liveKeysOf(tx, owner)).some((key) => key.role === 'ro')) {
       throw new Refusal('exists', `"${name}" is a read-only key`, { field: 'name', reason: 'NAME_TAKEN' });
     }
-    return (await mintPak(tx, owner, { overlapMs, expiresAt: null })).pak;
+    const { pak, row } = await mintPak(tx, owner, { overlapMs, expiresAt: null });
+    await insertEntries(tx, [operatorEntry('rotate-admin', row)]);
+    return pak;
   });
+}
+
+function operatorEntry(action: string, row: PakRow): NewEntry {
+  return {
+    actor: operator,
+    action,
+    objectKind: 'pak',
+    objectId: row.id,
+    objectName: `${row.owner} (${row.role}${row.short})`,
+    before: null,
+    after: digestOf(recorded(row)),
+    source: '',
+    requestId: '',
+    outcome: 'done',
+    code: '',
+    count: 1,
+  };
 }

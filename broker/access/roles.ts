@@ -1,4 +1,5 @@
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
+import type { Actor } from '../audit/rules.ts';
 import type { Principal } from '../rpc/principal.ts';
 import type { KeyOwner, KeyRole, PakRow } from './rules.ts';
 
@@ -20,6 +21,13 @@ export function toPrincipal(row: PakRow, signal: AbortSignal): Principal {
     shortToken: shortToken(row),
     signal,
   };
+}
+
+/** A caller, as the record names it. */
+export function actorOf(principal: Principal): Actor {
+  const role = (Object.keys(roleOf) as KeyRole[]).find((name) => roleOf[name] === principal.role);
+  if (!role) throw new Error(`role ${principal.role} is no key's`);
+  return { role, id: principal.ownerId, name: principal.ownerName, shortToken: principal.shortToken };
 }
 
 /** Whose keys a row belongs to: what a rotation replaces. */

@@ -1,3 +1,4 @@
+import type { Note } from '../audit/rules.ts';
 import { Refusal } from '../refusal.ts';
 
 /** Two letters that a key's text carries; `en` is for enrollment. */
@@ -46,6 +47,17 @@ export function endOthers(
 /** The one answer to every key that does not work: it tells neither whether the key exists nor why it does not work. */
 export function invalidKey(): Refusal {
   return new Refusal('unauthenticated', 'the key is not valid');
+}
+
+/** Says for the record which key is new. */
+export function notePak(note: Note, row: PakRow): void {
+  note.about('pak', row.id, `${row.owner} (${row.role}${row.short})`);
+  note.after(recorded(row));
+}
+
+/** A key without what its use changes. */
+export function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_at'> {
+  return row;
 }
 
 export function checkExpiry(expiresAt: Date | null, now: Date): void {

@@ -17,7 +17,7 @@ import { cutPage, readPage } from '../store/page.ts';
 import { mintAdminPak, mintPak } from './mint.ts';
 import { revokePak } from './revoke.ts';
 import { ownerOfKey, roleOf, shortToken } from './roles.ts';
-import { checkExpiry, overlapOf, type PakRow } from './rules.ts';
+import { checkExpiry, notePak, overlapOf, type PakRow } from './rules.ts';
 import { keyById, listKeys } from './store.ts';
 
 /** What everybody may do with their own key. `version` is the broker's. */
@@ -40,9 +40,10 @@ export function ownKeyMethods({
     },
 
     rotatePak: (request, context) =>
-      mutate(db, context, request, RotatePakResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RotatePakResponseSchema, async (tx, principal, note) => {
         const owner = ownerOfKey(await keyById(tx, principal.keyId));
         const { pak, row } = await mintPak(tx, owner, { overlapMs: overlapOf(request.overlap) });
+        notePak(note, row);
         return create(RotatePakResponseSchema, { pak, info: toMessage(row) });
       }),
   };
@@ -53,7 +54,7 @@ type KeyMethods = 'createAdminPak' | 'listPaks' | 'revokePak';
 export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, KeyMethods> {
   return {
     createAdminPak: (request, context) =>
-      mutate(db, context, request, CreateAdminPakResponseSchema, async (tx) => {
+      mutate(db, context, request, CreateAdminPakResponseSchema, async (tx, _principal, note) => {
         const expiresAt = request.expireTime ? timestampDate(request.expireTime) : null;
         checkExpiry(expiresAt, now());
         const { pak, row } = await mintAdminPak(
@@ -61,6 +62,7 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
           { role: request.readOnly ? 'ro' : 'ad', name: request.name },
           expiresAt,
         );
+        notePak(note, row);
         return create(CreateAdminPakResponseSchema, { pak, info: toMessage(row) });
       }),
 
@@ -78,9 +80,11 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
     },
 
     revokePak: (request, context) =>
-      mutate(db, context, request, RevokePakResponseSchema, async (tx) =>
-        create(RevokePakResponseSchema, { info: toMessage(await revokePak(tx, request.pak)) }),
-      ),
+      mutate(db, context, request, RevokePakResponseSchema, async (tx, _principal, note) => {
+        const row = await revokePak(tx, request.pak);
+        notePak(note, row);
+        return create(RevokePakResponseSchema, { info: toMessage(row) });
+      }),
   };
 }
 

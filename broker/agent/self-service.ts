@@ -26,10 +26,13 @@ export function selfMethods(
   const { db, now, heartbeats, incarnationOf } = deps;
   return {
     startAgent: (request, context) =>
-      mutate(db, context, request, StartAgentResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, StartAgentResponseSchema, async (tx, principal, note) => {
         await lockAgents(tx, [principal.ownerId]);
         const agent = await agentById(tx, principal.ownerId);
         const { incarnation, epoch } = await startAgent(tx, agent, request);
+        note.about('agent', agent.id, agent.name);
+        note.before({ incarnation: agent.incarnation, clusterId: agent.cluster_id });
+        note.after({ incarnation, clusterId: request.clusterId, epoch });
         return create(StartAgentResponseSchema, { incarnation, agentId: agent.id, name: agent.name, epoch });
       }),
 

@@ -16,7 +16,8 @@ import {
 } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import { mintPak } from '../access/mint.ts';
-import { overlapOf } from '../access/rules.ts';
+import { notePak, overlapOf } from '../access/rules.ts';
+import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { checkMask } from '../generator/rules.ts';
 import { place } from '../placement/match.ts';
@@ -47,8 +48,9 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
   const setPaused = (tx: Tx, id: string, paused: boolean) => store.updateAgent(tx, id, { paused });
   return {
     createAgent: (request, context) =>
-      mutate(db, context, request, CreateAgentResponseSchema, async (tx) => {
+      mutate(db, context, request, CreateAgentResponseSchema, async (tx, _principal, note) => {
         const { id, pak } = await createAgent(tx, request);
+        await tell(tx, note, id, request.name);
         return create(CreateAgentResponseSchema, { agent: await reread(tx, id), pak });
       }),
 
@@ -73,7 +75,7 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
     },
 
     updateAgent: (request, context) =>
-      mutate(db, context, request, UpdateAgentResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, UpdateAgentResponseSchema, async (tx, principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         checkMask(mask, ['description']);
         const row = await lockedAgent(tx, principal, request.agent, request.etag);
@@ -84,48 +86,69 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
         });
         await place(tx, { agents: [row.id], stacks: null }, 'the agent no longer matches the stack');
         await announce(tx, 'agent', [row.id]);
+        await tell(tx, note, row.id, row.name, row);
         return create(UpdateAgentResponseSchema, { agent: await reread(tx, row.id) });
       }),
 
     // An agent that drains may be paused too, to stop it from removing more.
     pauseAgent: (request, context) =>
-      mutate(db, context, request, PauseAgentResponseSchema, async (tx, principal) => {
-        const { id } = await lockedAgent(tx, principal, request.agent);
+      mutate(db, context, request, PauseAgentResponseSchema, async (tx, principal, note) => {
+        const row = await lockedAgent(tx, principal, request.agent);
+        const { id } = row;
         await setPaused(tx, id, true);
         await announce(tx, 'agent', [id]);
+        await tell(tx, note, id, row.name, row);
         return create(PauseAgentResponseSchema, { agent: await reread(tx, id) });
       }),
 
     resumeAgent: (request, context) =>
-      mutate(db, context, request, ResumeAgentResponseSchema, async (tx, principal) => {
-        const { id } = await lockedAgent(tx, principal, request.agent);
+      mutate(db, context, request, ResumeAgentResponseSchema, async (tx, principal, note) => {
+        const row = await lockedAgent(tx, principal, request.agent);
+        const { id } = row;
         await setPaused(tx, id, false);
         await announce(tx, 'agent', [id]);
+        await tell(tx, note, id, row.name, row);
         return create(ResumeAgentResponseSchema, { agent: await reread(tx, id) });
       }),
 
     rebindAgent: (request, context) =>
-      mutate(db, context, request, RebindAgentResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RebindAgentResponseSchema, async (tx, principal, note) => {
         const row = await lockedAgent(tx, principal, request.agent);
         await rebindAgent(tx, row);
+        await tell(tx, note, row.id, row.name, row);
         return create(RebindAgentResponseSchema, { agent: await reread(tx, row.id) });
       }),
 
     deleteAgent: (request, context) =>
-      mutate(db, context, request, DeleteAgentResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, DeleteAgentResponseSchema, async (tx, principal, note) => {
         const row = await lockedAgent(tx, principal, request.agent, request.etag);
         const last = await deleteAgent(tx, row, request.orphan);
+        note.about('agent', row.id, row.name);
+        note.before(recorded(row));
         return create(DeleteAgentResponseSchema, { agent: await readMessage(tx, last, now()) });
       }),
 
     rotateAgentPak: (request, context) =>
-      mutate(db, context, request, RotateAgentPakResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RotateAgentPakResponseSchema, async (tx, principal, note) => {
         // An agent that drains still needs a key that works.
         const { id } = await lockedAgent(tx, principal, request.agent);
-        const { pak } = await mintPak(tx, { role: 'ag', agentId: id }, { overlapMs: overlapOf(request.overlap) });
+        const { pak, row } = await mintPak(tx, { role: 'ag', agentId: id }, { overlapMs: overlapOf(request.overlap) });
+        notePak(note, row);
         return create(RotateAgentPakResponseSchema, { pak });
       }),
   };
+}
+
+/** Says for the record what an agent was, and is now. */
+async function tell(tx: Tx, note: Note, id: string, name: string, before?: AgentRow): Promise<void> {
+  note.about('agent', id, name);
+  if (before) note.before(recorded(before));
+  note.after(recorded(await store.agentById(tx, id)));
+}
+
+/** An agent without what its own reports change. */
+function recorded({ last_heartbeat_at: _, ...row }: AgentRow): Omit<AgentRow, 'last_heartbeat_at'> {
+  return row;
 }
 
 /** The agents that the caller may place stacks on. A generator is told nothing about other generators. */

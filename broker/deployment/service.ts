@@ -10,6 +10,7 @@ import {
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { lockStacks } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
@@ -50,9 +51,11 @@ export function deploymentMethods({
         );
       }
       if (request.dryRun) return preview(db, found, parsed);
-      return mutate(db, context, request, SubmitDeploymentResponseSchema, (tx) =>
-        submit(tx, principal, request, parsed),
-      );
+      return mutate(db, context, request, SubmitDeploymentResponseSchema, async (tx, _principal, note) => {
+        const answer = await submit(tx, principal, request, parsed);
+        tell(note, answer.deployment);
+        return answer;
+      });
     },
 
     async getDeployment(request, context) {
@@ -74,7 +77,7 @@ export function deploymentMethods({
     },
 
     rollbackStack: (request, context) =>
-      mutate(db, context, request, RollbackStackResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RollbackStackResponseSchema, async (tx, principal, note) => {
         const stack = await locked(tx, principal, request.stack);
         const to =
           request.revision === 0
@@ -89,8 +92,10 @@ export function deploymentMethods({
         const now = stack.current_deployment
           ? await store.findDeployment(tx, null, { id: stack.current_deployment })
           : undefined;
-        if (now?.checksum.equals(content.checksum))
+        if (now?.checksum.equals(content.checksum)) {
+          tell(note, toMessage(now));
           return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
+        }
         const row = await store.makeCurrent(tx, {
           stackId: stack.id,
           checksum: content.checksum,
@@ -102,9 +107,18 @@ export function deploymentMethods({
           rollbackOf: to.revision,
         });
         await announce(tx, 'stack', [stack.id]);
+        tell(note, toMessage(row));
         return create(RollbackStackResponseSchema, { deployment: toMessage(row) });
       }),
   };
+}
+
+/** Says for the record which deployment became the current one, or stayed it. */
+function tell(note: Note, deployment: Deployment | undefined): void {
+  if (!deployment) return;
+  const { id, stack, revision, checksum } = deployment;
+  note.about('deployment', id, `${stack} revision ${revision}`);
+  note.after({ id, revision, checksum });
 }
 
 async function submit(

@@ -14,6 +14,7 @@ import {
 } from '../../gen/brokkr/v1/generator_pb.ts';
 import { requireIncarnation, requireNotDraining } from '../agent/rules.ts';
 import { agentById, findAgent } from '../agent/store.ts';
+import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { type Principal, principalOf } from '../rpc/principal.ts';
@@ -37,19 +38,22 @@ export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof Admin
     },
 
     addRegistration: (request, context) =>
-      mutate(db, context, request, AddRegistrationResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, AddRegistrationResponseSchema, async (tx, principal, note) => {
         const agent = await findAgent(tx, principal, request.agent);
         const generator = await lockPair(tx, { agent, generator: request.generator });
         requireNotDraining(await agentById(tx, agent.id));
         const row = await register(tx, agent.id, generator, 'registered');
+        tell(note, generator, agent, row);
         return create(AddRegistrationResponseSchema, { registration: toMessage(row) });
       }),
 
     removeRegistration: (request, context) =>
-      mutate(db, context, request, RemoveRegistrationResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RemoveRegistrationResponseSchema, async (tx, principal, note) => {
         const agent = await findAgent(tx, principal, request.agent);
         const pair = { agent, generator: request.generator };
-        await deregister(tx, pair, await lockPair(tx, pair), principal.ownerName);
+        const generator = await lockPair(tx, pair);
+        tell(note, generator, agent, undefined);
+        await deregister(tx, pair, generator, principal.ownerName);
         return create(RemoveRegistrationResponseSchema);
       }),
   };
@@ -61,20 +65,34 @@ export function consentMethods({
 }: Deps): Pick<ServiceImpl<typeof AgentService>, 'registerGenerator' | 'deregisterGenerator'> {
   return {
     registerGenerator: (request, context) =>
-      mutate(db, context, request, RegisterGeneratorResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, RegisterGeneratorResponseSchema, async (tx, principal, note) => {
         const { agent, generator } = await ownPair(tx, principal, request);
         requireNotDraining(agent);
         const row = await register(tx, agent.id, generator, stateFor(generator));
+        tell(note, generator, agent, row);
         return create(RegisterGeneratorResponseSchema, { registration: toMessage(row) });
       }),
 
     deregisterGenerator: (request, context) =>
-      mutate(db, context, request, DeregisterGeneratorResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, DeregisterGeneratorResponseSchema, async (tx, principal, note) => {
         const { agent, generator } = await ownPair(tx, principal, request);
+        tell(note, generator, agent, undefined);
         await deregister(tx, { agent, generator: request.generator }, generator, agent.name);
         return create(DeregisterGeneratorResponseSchema);
       }),
   };
+}
+
+/** Says for the record which consent was given, or ended. */
+function tell(note: Note, generator: Named, agent: Named, row: RegistrationRow | undefined): void {
+  note.about('registration', generator.id, `${agent.name} with ${generator.name}`);
+  if (row) note.after(row);
+  else note.before({ agentId: agent.id, generatorId: generator.id });
+}
+
+interface Named {
+  readonly id: string;
+  readonly name: string;
 }
 
 async function ownPair(tx: Tx, principal: Principal, request: { generator: string; incarnation: bigint }) {

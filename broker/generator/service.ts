@@ -12,7 +12,7 @@ import {
   UpdateGeneratorResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
 import { mintPak } from '../access/mint.ts';
-import { overlapOf } from '../access/rules.ts';
+import { notePak, overlapOf } from '../access/rules.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
@@ -33,7 +33,7 @@ type Methods =
 export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, Methods> {
   return {
     createGenerator: (request, context) =>
-      mutate(db, context, request, CreateGeneratorResponseSchema, async (tx) => {
+      mutate(db, context, request, CreateGeneratorResponseSchema, async (tx, _principal, note) => {
         checkName(request.name);
         const generatorId = await store.insertGenerator(tx, {
           name: request.name,
@@ -41,8 +41,11 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           registration: toPolicy(request.registration),
         });
         const { pak } = await mintPak(tx, { role: 'ge', generatorId });
+        const row = await store.generatorById(tx, generatorId);
+        note.about('generator', row.id, row.name);
+        note.after(recorded(row));
         return create(CreateGeneratorResponseSchema, {
-          generator: toMessage(await store.generatorById(tx, generatorId)),
+          generator: toMessage(row),
           pak,
         });
       }),
@@ -61,7 +64,7 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
     },
 
     updateGenerator: (request, context) =>
-      mutate(db, context, request, UpdateGeneratorResponseSchema, async (tx) => {
+      mutate(db, context, request, UpdateGeneratorResponseSchema, async (tx, _principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         checkMask(mask, ['description', 'registration']);
         const found = await store.findGenerator(tx, request.generator);
@@ -73,30 +76,45 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           description: mask.includes('description') ? request.description : undefined,
           registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
         });
-        return create(UpdateGeneratorResponseSchema, {
-          generator: toMessage(await store.generatorById(tx, row.id)),
-        });
+        const after = await store.generatorById(tx, row.id);
+        note.about('generator', row.id, row.name);
+        note.before(recorded(row));
+        note.after(recorded(after));
+        return create(UpdateGeneratorResponseSchema, { generator: toMessage(after) });
       }),
 
     deleteGenerator: (request, context) =>
-      mutate(db, context, request, DeleteGeneratorResponseSchema, async (tx) =>
-        create(DeleteGeneratorResponseSchema, { generator: toMessage(await deleteGenerator(tx, request)) }),
-      ),
+      mutate(db, context, request, DeleteGeneratorResponseSchema, async (tx, _principal, note) => {
+        const row = await deleteGenerator(tx, request);
+        note.about('generator', row.id, row.name);
+        note.before(recorded(row));
+        return create(DeleteGeneratorResponseSchema, { generator: toMessage(row) });
+      }),
 
     rotateGeneratorPak: (request, context) =>
-      mutate(db, context, request, RotateGeneratorPakResponseSchema, async (tx) => {
+      mutate(db, context, request, RotateGeneratorPakResponseSchema, async (tx, _principal, note) => {
         const found = await store.findGenerator(tx, request.generator);
         // Deleting it waits: a key must not be made after all of them were revoked.
         await store.lockGeneratorRow(tx, found.id);
         requireLive(await store.generatorById(tx, found.id));
-        const { pak } = await mintPak(
+        const { pak, row } = await mintPak(
           tx,
           { role: 'ge', generatorId: found.id },
           { overlapMs: overlapOf(request.overlap) },
         );
+        notePak(note, row);
         return create(RotateGeneratorPakResponseSchema, { pak });
       }),
   };
+}
+
+/** A generator without the counts that others change. */
+function recorded({
+  stack_count: _,
+  agent_count: __,
+  ...row
+}: GeneratorRow): Omit<GeneratorRow, 'stack_count' | 'agent_count'> {
+  return row;
 }
 
 function toPolicy(policy: RegistrationPolicy): Policy {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
 import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
@@ -24,6 +25,8 @@ const minuteMs = 60_000;
 
 export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
+  { name: 'audit_days', everyMs: 60 * minuteMs, run: makeAuditDays },
+  { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },

@@ -92,17 +92,22 @@ export function removalMethods({
 }: Deps): Pick<ServiceImpl<typeof AdminService>, 'confirmRemoval' | 'forgetRemoval'> {
   return {
     confirmRemoval: (request, context) =>
-      mutate(db, context, request, ConfirmRemovalResponseSchema, async (tx) => {
-        const { agentId, stackId } = await lockedPair(tx, context, request);
+      mutate(db, context, request, ConfirmRemovalResponseSchema, async (tx, _principal, note) => {
+        const { agentId, stackId, name } = await lockedPair(tx, context, request);
+        note.about('placement', stackId, name);
+        note.before({ agentId, stackId, generation: request.generation });
         await confirmPlacement(tx, agentId, stackId, request.generation);
         await announce(tx, 'agent', [agentId]);
         const [row] = await listPlacements(tx, { owner: null, stackId, agentId, limit: 1 });
+        note.after(row && { agentId, stackId, generation: row.generation, held: row.held });
         return create(ConfirmRemovalResponseSchema, { placement: row && toMessage(row) });
       }),
 
     forgetRemoval: (request, context) =>
-      mutate(db, context, request, ForgetRemovalResponseSchema, async (tx) => {
-        const { agentId, stackId } = await lockedPair(tx, context, request);
+      mutate(db, context, request, ForgetRemovalResponseSchema, async (tx, _principal, note) => {
+        const { agentId, stackId, name } = await lockedPair(tx, context, request);
+        note.about('placement', stackId, name);
+        note.before({ agentId, stackId, generation: request.generation });
         await forgetPlacement(tx, agentId, stackId, request.generation);
         await acknowledged(tx, agentId);
         await announce(tx, 'agent', [agentId]);
@@ -116,7 +121,7 @@ async function lockedPair(tx: Tx, context: HandlerContext, request: { agent: str
   const stack = await findStack(tx, ownerOf(principal), request.stack);
   const agent = await findAgent(tx, principal, request.agent, { draining: true });
   await lockAgentSide(tx, agent.id, [stack.generator_id]);
-  return { agentId: agent.id, stackId: stack.id };
+  return { agentId: agent.id, stackId: stack.id, name: `${stack.generator}/${stack.name} on ${agent.name}` };
 }
 
 const phases = {

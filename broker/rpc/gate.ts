@@ -3,8 +3,12 @@ import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Role, roles } from '../../gen/brokkr/v1/options_pb.ts';
 import type { Keys } from '../access/keys.ts';
+import { actorOf } from '../access/roles.ts';
+import type { Denials } from '../audit/denials.ts';
+import type { Actor } from '../audit/rules.ts';
 import { toConnectError } from './errors.ts';
-import { principalKey } from './principal.ts';
+import { type Principal, principalKey } from './principal.ts';
+import { sourceOf } from './source.ts';
 
 /** Services of the protocol itself: they tell nothing that is not public, and need no key. */
 const open = new Set([
@@ -15,13 +19,14 @@ const open = new Set([
 
 /**
  * Decides, before anything of a request's body is read, whether the caller may make this call: a valid key, and a role that the
- * method's `roles` option names. A method without the option is refused for everybody.
+ * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded.
  */
-export function createGate(keys: Keys, log: Logger): (context: HandlerContext) => Promise<void> {
+export function createGate(keys: Keys, denials: Denials, log: Logger): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     if (open.has(context.service.typeName)) return;
+    let principal: Principal | undefined;
     try {
-      const principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')));
+      principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
       if (!rolesOf(context.method).includes(principal.role)) {
         throw new ConnectError(
           `a key of role ${roleName(principal.role)} may not call ${context.method.name}`,
@@ -30,10 +35,17 @@ export function createGate(keys: Keys, log: Logger): (context: HandlerContext) =
       }
       context.values.set(principalKey, principal);
     } catch (error) {
-      throw toConnectError(error, log, context.method.name);
+      const refusal = toConnectError(error, log, context.method.name);
+      if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied) {
+        const actor = principal ? actorOf(principal) : nobody;
+        denials.note({ actor, method: context.method.name, source: sourceOf(context), code: Code[refusal.code] });
+      }
+      throw refusal;
     }
   };
 }
+
+const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '' };
 
 /** The roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {

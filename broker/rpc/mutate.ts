@@ -3,20 +3,25 @@ import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJso
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { requireLiveKey } from '../access/live.ts';
+import { actorOf } from '../access/roles.ts';
+import { type NewEntry, type Note, type Noted, takeNote } from '../audit/rules.ts';
+import { insertEntries } from '../audit/store.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { once } from '../store/request.ts';
 import { type Principal, principalOf } from './principal.ts';
+import { sourceOf } from './source.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated
- * request gets the first answer again, with `replayed` set and without its secret (the field `pak`).
+ * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The change is recorded in the
+ * same transaction; `work` says in its note what it is about.
  */
 export async function mutate<O extends DescMessage>(
   db: Database,
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
-  work: (tx: Tx, principal: Principal) => Promise<MessageShape<O>>,
+  work: (tx: Tx, principal: Principal, note: Note) => Promise<MessageShape<O>>,
 ): Promise<MessageShape<O>> {
   const principal = principalOf(context);
   const requestId = (request as { requestId?: string }).requestId ?? '';
@@ -25,11 +30,30 @@ export async function mutate<O extends DescMessage>(
   return db.transact(async (tx) => {
     await requireLiveKey(tx, principal.keyId);
     const result = await once(tx, key, async () => {
-      const answer = await work(tx, principal);
+      const note = takeNote();
+      const answer = await work(tx, principal, note);
+      await insertEntries(tx, [entryOf(context, principal, requestId, note.read())]);
       return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
     });
     return 'answer' in result ? result.answer : markReplayed(output, fromBinary(output, result.remembered));
   });
+}
+
+function entryOf(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
+  return {
+    actor: actorOf(principal),
+    action: context.method.name,
+    objectKind: noted.kind,
+    objectId: noted.id,
+    objectName: noted.name,
+    before: noted.before,
+    after: noted.after,
+    source: sourceOf(context),
+    requestId,
+    outcome: 'done',
+    code: '',
+    count: 1,
+  };
 }
 
 /** Over the request as JSON with sorted keys, so that the order of a map's entries does not count; request_id left out. */

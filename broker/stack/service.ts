@@ -35,7 +35,7 @@ type Methods = 'createStack' | 'getStack' | 'listStacks' | 'updateStack' | 'dele
 export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerService>, Methods> {
   return {
     createStack: (request, context) =>
-      mutate(db, context, request, CreateStackResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, CreateStackResponseSchema, async (tx, principal, note) => {
         if (isId(request.name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
         const owner = ownerOf(principal);
         const generatorId = owner ?? (await store.generatorByName(tx, request.generator || systemGenerator));
@@ -55,7 +55,10 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         });
         await place(tx, { agents: null, stacks: [id] }, '');
         await announce(tx, 'stack', [id]);
-        return create(CreateStackResponseSchema, { stack: await stackMessage(tx, await reread(tx, id)) });
+        const row = await reread(tx, id);
+        note.about('stack', id, nameOf(row));
+        note.after(row);
+        return create(CreateStackResponseSchema, { stack: await stackMessage(tx, row) });
       }),
 
     async getStack(request, context) {
@@ -79,7 +82,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
     },
 
     updateStack: (request, context) =>
-      mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         const unknown = mask.find((path) => path !== 'selector' && path !== 'on_delete');
         if (unknown !== undefined)
@@ -98,23 +101,29 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         await store.touchStack(tx, row.id);
         await place(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
         await announce(tx, 'stack', [row.id]);
-        return create(UpdateStackResponseSchema, { stack: await stackMessage(tx, await reread(tx, row.id)) });
+        const after = await reread(tx, row.id);
+        note.about('stack', row.id, nameOf(row));
+        note.before(row);
+        note.after(after);
+        return create(UpdateStackResponseSchema, { stack: await stackMessage(tx, after) });
       }),
 
     deleteStack: (request, context) =>
-      mutate(db, context, request, DeleteStackResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, DeleteStackResponseSchema, async (tx, principal, note) => {
         const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
         await store.markStackDeleted(tx, row.id);
         await store.touchStack(tx, row.id);
         await place(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
         await announce(tx, 'stack', [row.id]);
+        note.about('stack', row.id, nameOf(row));
+        note.before(row);
         const now = await store.stackById(tx, row.id);
         const gone = { ...row, deleted_at: new Date() };
         return create(DeleteStackResponseSchema, { stack: await stackMessage(tx, now ?? gone) });
       }),
 
     addTarget: (request, context) =>
-      mutate(db, context, request, AddTargetResponseSchema, async (tx, principal) => {
+      mutate(db, context, request, AddTargetResponseSchema, async (tx, principal, note) => {
         const { stack, agentId, agent } = await lockedPair(tx, context, request);
         if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
           throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, {
@@ -124,13 +133,17 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         }
         if (stack.deleted_at !== null)
           throw new Refusal('precondition', 'the stack is being deleted', { field: 'stack' });
+        note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
+        note.after({ stackId: stack.id, agentId });
         if (await store.addTarget(tx, stack.id, agentId)) await replace(tx, agentId, principal.ownerName);
         return create(AddTargetResponseSchema);
       }),
 
     removeTarget: (request, context) =>
-      mutate(db, context, request, RemoveTargetResponseSchema, async (tx, principal) => {
-        const { stack, agentId } = await lockedPair(tx, context, request);
+      mutate(db, context, request, RemoveTargetResponseSchema, async (tx, principal, note) => {
+        const { stack, agentId, agent } = await lockedPair(tx, context, request);
+        note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
+        note.before({ stackId: stack.id, agentId });
         if (!(await store.removeTarget(tx, stack.id, agentId))) {
           throw new Refusal('missing', `stack "${request.stack}" has no target "${request.agent}"`);
         }
@@ -165,6 +178,11 @@ export async function lockedStack(tx: Tx, owner: string | null, ref: string, eta
     throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
   checkEtag(etag, row.version);
   return row;
+}
+
+/** As people, and the record, name a stack. */
+function nameOf(row: StackRow): string {
+  return `${row.generator}/${row.name}`;
 }
 
 async function reread(tx: Tx, id: string): Promise<StackRow> {

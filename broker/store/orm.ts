@@ -12,6 +12,7 @@ import { CompiledQuery, type Kysely } from 'kysely';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
 import { Migration1Foundation } from './migration-1.ts';
+import { Migration2Audit } from './migration-2.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
@@ -99,7 +100,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true, types: pg.types },
     logger: () => {},
     migrations: {
-      migrationsList: [{ name: '1-foundation', class: Migration1Foundation }],
+      migrationsList: [
+        { name: '1-foundation', class: Migration1Foundation },
+        { name: '2-audit', class: Migration2Audit },
+      ],
       tableName: 'migration',
       transactional: true,
       snapshot: false,
