@@ -11,6 +11,8 @@ export interface Config {
     | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
     | undefined;
   readonly corsOrigins: readonly string[];
+  /** The first encrypts, all decrypt; none: manifests are kept plain. Secrets: never logged. */
+  readonly encryptionKeys: readonly Buffer[];
   /** Proxies in front of the broker whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
   /** Threads that parse submissions. */
@@ -36,6 +38,8 @@ export const variables = {
   BROKKR_LISTEN: 'address of gRPC, gRPC-Web and Connect (default 0.0.0.0:3000)',
   BROKKR_METRICS_LISTEN: 'address of /metrics (default 0.0.0.0:9090)',
   BROKKR_ADMIN_PAK_FILE: 'where the first admin key is written, mode 0600',
+  BROKKR_ENCRYPTION_KEY:
+    'keys for manifests at rest: 32 bytes in base64 each, separated by commas; the first encrypts (default none)',
   BROKKR_TLS_CERT: 'certificate file (PEM); with BROKKR_TLS_KEY turns TLS on',
   BROKKR_TLS_KEY: 'private key file (PEM)',
   BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
@@ -89,6 +93,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .split(',')
       .map((origin) => origin.trim())
       .filter((origin) => origin !== ''),
+    encryptionKeys: read('BROKKR_ENCRYPTION_KEY', '', parseKeys),
     trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
     workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
@@ -116,6 +121,21 @@ function parseSchema(value: string): string {
   if (!/^[a-z_][a-z0-9_]{0,40}$/.test(value))
     throw new Error(`"${value}" is not a plain lower-case name of at most 41 characters`);
   return value;
+}
+
+/** Keys for AES-256. The message names a key by its place: its text is a secret. */
+function parseKeys(value: string): Buffer[] {
+  const texts = value.split(',').map((text) => text.trim());
+  return texts.flatMap((text, place) => {
+    if (text === '') return [];
+    const key = Buffer.from(text, 'base64');
+    if (key.length !== 32 || !/^[A-Za-z0-9+/]{43}=?$/.test(text))
+      throw new Error(`key ${place + 1} is not 32 bytes in base64`);
+    // Random bytes repeat a little; a key that was typed, or copied from an example, repeats a lot.
+    if (new Set(key).size < 16)
+      throw new Error(`key ${place + 1} is not random: make one with "openssl rand -base64 32"`);
+    return [key];
+  });
 }
 
 function countOf(least: number, most: number): (value: string) => number {

@@ -3,7 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
 import { firstAdminPak, rotateAdmin } from './access/mint.ts';
+import { recordOperator } from './audit/operator.ts';
 import { type Config, ConfigError, readConfig, variables, version } from './config.ts';
+import { reencrypt } from './deployment/reencrypt.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
@@ -14,6 +16,7 @@ const commands = {
   init: 'migrate the database and make the first admin key',
   migrate: 'migrate the database, nothing else',
   'rotate-admin': 'make a new key for an admin; the old one ends (--name, --overlap-hours)',
+  're-encrypt': 'encrypt every manifest with the first key of BROKKR_ENCRYPTION_KEY',
   restored:
     'after a restore: hold removals until they are confirmed, and let agents that are ahead keep what they have',
 } as const;
@@ -71,10 +74,21 @@ async function run(command: Command, config: Config, options: { name: string; ov
       }
       return 0;
     }
+    case 're-encrypt': {
+      const db = await openMigrated(config);
+      try {
+        const count = await reencrypt(db);
+        await recordOperator(db, 're-encrypt');
+        return say(`${count} manifests were encrypted anew`);
+      } finally {
+        await db.close();
+      }
+    }
     case 'restored': {
       const db = await openMigrated(config);
       try {
         const epoch = await db.transact((tx) => beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n }));
+        await recordOperator(db, 'restored');
         return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
       } finally {
         await db.close();

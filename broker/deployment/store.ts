@@ -38,12 +38,65 @@ export interface NewDeployment {
   readonly rollbackOf: number | null;
 }
 
-/** Keeps a manifest's bytes; equal bytes are kept once. */
+/** Keeps a manifest's bytes, encrypted if there is a key; equal bytes are kept once. */
 export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
-  await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [
-    Buffer.from(checksum),
-    Buffer.from(data),
-  ]);
+  const name = Buffer.from(checksum);
+  // Locked, so that the job which removes unused manifests does not take it away before a deployment refers to it.
+  const lock = () => tx.sql('select 1 from manifest where checksum = $1 for key share', [name]);
+  for (let there = await lock(); there.length === 0; there = await lock()) {
+    const sealed = tx.cipher.seal(name, data);
+    await tx.sql('insert into manifest (checksum, key_id, data) values ($1, $2, $3) on conflict do nothing', [
+      name,
+      sealed.keyId,
+      sealed.data,
+    ]);
+  }
+}
+
+interface ManifestRow {
+  readonly checksum: Buffer;
+  readonly key_id: string;
+  readonly data: Buffer;
+}
+
+/** Manifests that the first key did not encrypt, decrypted and locked, at most `limit`. */
+export async function lockStaleManifests(tx: Tx, limit: number): Promise<{ checksum: Buffer; data: Buffer }[]> {
+  const rows = await tx.sql<ManifestRow>(
+    'select checksum, key_id, data from manifest where key_id <> $1 limit $2 for no key update skip locked',
+    [tx.cipher.keyId, limit],
+  );
+  return rows.map(({ checksum, key_id: keyId, data }) => ({
+    checksum,
+    data: tx.cipher.open(checksum, { keyId, data }),
+  }));
+}
+
+/** Writes a manifest's same bytes under the key that encrypts now. */
+export async function replaceManifest(tx: Tx, checksum: Buffer, data: Buffer): Promise<void> {
+  const sealed = tx.cipher.seal(checksum, data);
+  await tx.sql(`select set_config('brokkr.reencrypt', 'on', true)`);
+  await tx.sql('update manifest set key_id = $2, data = $3 where checksum = $1', [checksum, sealed.keyId, sealed.data]);
+}
+
+/** Keys that manifests are encrypted with and that nobody has configured: their bytes cannot be read. */
+export async function unknownKeys(db: Sql): Promise<string[]> {
+  const rows = await db.sql<{ key_id: string }>(
+    `select distinct key_id from manifest where key_id <> '' and key_id <> all($1)`,
+    [db.cipher.keyIds],
+  );
+  return rows.map((row) => row.key_id);
+}
+
+/** Removes manifests that nothing refers to any more. Returns how many. */
+export async function purgeManifests(tx: Tx): Promise<number> {
+  const rows = await tx.sql(
+    `delete from manifest m where m.checksum in (
+       select checksum from manifest u
+       where not exists (select from deployment d where d.checksum = u.checksum)
+         and not exists (select from placement p where p.manifest = u.checksum)
+       limit 500 for update skip locked) returning 1`,
+  );
+  return rows.length;
 }
 
 /** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */
@@ -107,11 +160,11 @@ export async function listDeployments(db: Sql, filter: DeploymentFilter): Promis
 }
 
 export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffer> {
-  const [row] = await db.sql<{ data: Buffer }>('select data from manifest where checksum = $1', [
+  const [row] = await db.sql<ManifestRow>('select checksum, key_id, data from manifest where checksum = $1', [
     Buffer.from(checksum),
   ]);
   if (!row) throw new Error('a manifest that a deployment refers to is missing');
-  return row.data;
+  return db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data });
 }
 
 /** Kinds and object count of a deployment, for a copy of it. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
+import { purgeManifests } from '../deployment/store.ts';
 import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
@@ -29,6 +30,7 @@ export const jobs: readonly Job[] = [
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
+  { name: 'manifest_purge', everyMs: 10 * minuteMs, run: (db) => db.transact(purgeManifests) },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
   {
     name: 'change_retention',

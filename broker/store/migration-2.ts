@@ -63,6 +63,19 @@ const statements = [
   // Where the chain begins, once the first days were dropped.
   `create table audit_base (id int primary key check (id = 1), sequence bigint not null, hash bytea not null, day date not null)`,
 
+  // Which key a manifest is encrypted with; empty for none. Only re-encryption may write a manifest's bytes again, never its checksum.
+  `alter table manifest add column key_id text not null default ''`,
+  `create index manifest_key on manifest (key_id)`,
+  `create index deployment_manifest on deployment (checksum)`,
+  `create index placement_manifest on placement (manifest) where manifest is not null`,
+  `create function refuse_other_manifest() returns trigger language plpgsql as $$
+    begin
+      if current_setting('brokkr.reencrypt', true) = 'on' and new.checksum = old.checksum then return new; end if;
+      raise exception 'a manifest row cannot be changed' using errcode = 'integrity_constraint_violation';
+    end $$`,
+  `drop trigger manifest_is_immutable on manifest`,
+  `create trigger manifest_is_immutable before update on manifest for each row execute function refuse_other_manifest()`,
+
   `alter table generator
     add column allow_namespaces text[] not null default '{}',
     add column deny_namespaces text[] not null default '{}',

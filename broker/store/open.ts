@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { entities as accessEntities } from '../access/store.ts';
 import { entities as agentEntities } from '../agent/store.ts';
-import type { Config } from '../config.ts';
-import { entities as deploymentEntities } from '../deployment/store.ts';
+import { type Config, ConfigError } from '../config.ts';
+import { entities as deploymentEntities, unknownKeys } from '../deployment/store.ts';
 import { entities as eventEntities } from '../event/store.ts';
 import { entities as generatorEntities } from '../generator/store.ts';
 import { entities as placementEntities } from '../placement/store.ts';
 import { entities as stackEntities } from '../stack/store.ts';
+import { createCipher } from './cipher.ts';
 import { type Feed, startFeed } from './feed.ts';
 import { checkInstallation } from './installation.ts';
 import { type Database, openDatabase } from './orm.ts';
@@ -21,12 +22,19 @@ const entities = [
   ...stackEntities,
 ];
 
+type StoreConfig = Pick<Config, 'databaseUrl' | 'databaseSchema' | 'encryptionKeys'>;
+
 /** Opens the database and brings its schema up to date. */
-export async function openMigrated(config: Pick<Config, 'databaseUrl' | 'databaseSchema'>): Promise<Database> {
-  const db = await openDatabase({ url: config.databaseUrl, schema: config.databaseSchema, entities });
+export async function openMigrated(config: StoreConfig): Promise<Database> {
+  const cipher = createCipher(config.encryptionKeys);
+  const db = await openDatabase({ url: config.databaseUrl, schema: config.databaseSchema, entities, cipher });
   try {
     await db.migrate();
     await checkInstallation(db);
+    const [unknown] = await unknownKeys(db);
+    if (unknown !== undefined) {
+      throw new ConfigError(`BROKKR_ENCRYPTION_KEY: does not list key ${unknown}, with which manifests are encrypted`);
+    }
     return db;
   } catch (error) {
     await db.close();
@@ -35,10 +43,7 @@ export async function openMigrated(config: Pick<Config, 'databaseUrl' | 'databas
 }
 
 /** Opens the database and follows its changes; every new connection looks whether it is still the same database. */
-export async function openStore(
-  config: Pick<Config, 'databaseUrl' | 'databaseSchema'>,
-  log: Logger,
-): Promise<{ db: Database; feed: Feed }> {
+export async function openStore(config: StoreConfig, log: Logger): Promise<{ db: Database; feed: Feed }> {
   const db = await openMigrated(config);
   try {
     const feed = await startFeed(db, log, async () => {

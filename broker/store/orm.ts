@@ -11,12 +11,15 @@ import {
 import { CompiledQuery, type Kysely } from 'kysely';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
+import { type Cipher, createCipher } from './cipher.ts';
 import { Migration1Foundation } from './migration-1.ts';
 import { Migration2Audit } from './migration-2.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
   sql<R = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<R[]>;
+  /** What sensitive bytes are encrypted with. */
+  readonly cipher: Cipher;
 }
 
 /** One transaction: the entity manager for single rows, and SQL for sets. */
@@ -45,6 +48,8 @@ export interface DatabaseOptions {
   /** Default "brokkr". Made when missing. */
   readonly schema?: string;
   readonly entities: readonly (EntitySchema | EntityClass<AnyEntity>)[];
+  /** What sensitive bytes are encrypted with; by default they are not. */
+  readonly cipher?: Cipher;
   /** Connections in all, at least 4; default 20. */
   readonly connections?: number;
 }
@@ -109,10 +114,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       snapshot: false,
     },
   });
+  const cipher = options.cipher ?? createCipher([]);
   return {
     schema,
+    cipher,
     connect,
-    transact: (work) => transact(orm, work),
+    transact: (work) => transact(orm, cipher, work),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {
       const result = await pool.query({ name, text, values: [...params] });
       return result.rows as R[];
@@ -134,7 +141,7 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function transact<T>(orm: MikroORM, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function transact<T>(orm: MikroORM, cipher: Cipher, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await orm.em.fork().transactional(
@@ -143,6 +150,7 @@ async function transact<T>(orm: MikroORM, work: (tx: Tx) => Promise<T>): Promise
           if (!connection) throw new Error('no transaction');
           return work({
             em: em as SqlEntityManager,
+            cipher,
             async sql<R>(text: string, params: readonly unknown[] = []) {
               const result = await connection.executeQuery(CompiledQuery.raw(text, [...params]));
               return result.rows as R[];

@@ -105,7 +105,7 @@ export async function ownManifests(
 ): Promise<Map<string, number>> {
   const rows = await db.read<{ checksum: Buffer; size: number }>(
     'target-own-manifests',
-    `select distinct m.checksum, length(m.data) as size
+    `select distinct m.checksum, case when p.manifest is null then d.size else length(m.data) end as size
      from placement p
      join stack s on s.id = p.stack_id
      join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
@@ -118,10 +118,15 @@ export async function ownManifests(
 
 /** Manifest bytes by checksum. The caller has checked whose they are. */
 export async function readManifests(db: Database, checksums: readonly Buffer[]): Promise<Map<string, Buffer>> {
-  const rows = await db.read<{ checksum: Buffer; data: Buffer }>(
+  const rows = await db.read<{ checksum: Buffer; key_id: string; data: Buffer }>(
     'target-manifests',
-    'select checksum, data from manifest where checksum = any($1)',
+    'select checksum, key_id, data from manifest where checksum = any($1)',
     [checksums],
   );
-  return new Map(rows.map((row) => [row.checksum.toString('hex'), row.data]));
+  return new Map(
+    rows.map((row) => [
+      row.checksum.toString('hex'),
+      db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data }),
+    ]),
+  );
 }

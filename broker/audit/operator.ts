@@ -1,0 +1,22 @@
+import type { Database } from '../store/orm.ts';
+import { type NewEntry, operator } from './rules.ts';
+import { insertEntries } from './store.ts';
+
+/** Records what an operator did at the database, about no single thing. */
+export async function recordOperator(db: Database, action: string): Promise<void> {
+  const entry: NewEntry = {
+    actor: operator,
+    action,
+    objectKind: 'installation',
+    objectId: '',
+    objectName: '',
+    before: null,
+    after: null,
+    source: '',
+    requestId: '',
+    outcome: 'done',
+    code: '',
+    count: 1,
+  };
+  await insertEntries(db, [entry]);
+}
