@@ -187,10 +187,10 @@ async function placeAll(
     const placed = placeObject(object, resource?.namespaced ?? own?.namespaced ?? false, scope);
     if ('refusal' in placed) faults.push(fault(placed.refusal));
     else {
-      const id = idOf(placed);
+      const id = idOf(placed.object);
       if (!resource)
         unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
-      desired.push({ id, object: stampObject(placed, entry.stackId, checksum), checksum });
+      desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
     }
   }
   return { desired, failed: faults, unknown };

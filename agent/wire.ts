@@ -200,7 +200,7 @@ function kindOf(kind: TargetStateKind): PullAnswer['kind'] {
       return 'paused';
     case TargetStateKind.INDEX:
       return 'index';
-    case TargetStateKind.UNSPECIFIED:
+    default:
       throw new BrokerError('unavailable', 'the broker’s answer says nothing', undefined);
   }
 }
@@ -258,13 +258,11 @@ function toMessage({ sequence, event }: Numbered): ReportedEvent {
     order,
     outcome: outcomes[outcome],
     message: plain(message, maxMessage),
-    objects: changes
-      .slice(0, maxObjects)
-      .map((change) => ({
-        object: change.object,
-        action: actions[change.action],
-        message: plain(change.message, maxObjectMessage),
-      })),
+    objects: changes.slice(0, maxObjects).map((change) => ({
+      object: change.object,
+      action: actions[change.action],
+      message: plain(change.message, maxObjectMessage),
+    })),
     agentTime: timestampFromDate(at),
   });
 }
@@ -282,7 +280,7 @@ function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' {
       return 'duplicate';
     case Receipt.REFUSED:
       return 'refused';
-    case Receipt.UNSPECIFIED:
+    default:
       throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
   }
 }
