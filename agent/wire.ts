@@ -115,10 +115,10 @@ export function createWire({ agent }: BrokkrClient): Wire {
       told(async () => {
         const { digest, pageToken, epoch, order, waitMs } = request;
         const have = request.have.map(fromHex);
-        const wait = waitMs > 0 ? durationFromMs(waitMs) : undefined;
+        const wait = waitMs > 0 ? durationFromMs(Math.round(waitMs)) : undefined;
         const answer = await agent.pullTargetState(
           { incarnation, digest, have, pageToken, wait, epoch, order },
-          { signal, timeoutMs: waitMs + answerMs },
+          { signal, timeoutMs: Math.round(waitMs) + answerMs },
         );
         return {
           kind: kindOf(answer.kind),
