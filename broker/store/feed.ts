@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Database, Tx } from './orm.ts';
+import { pause, within } from './wait.ts';
 
 export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch';
 export interface Change {
@@ -183,31 +184,4 @@ function createReports(db: Database): { add(stackId: string): void; close(): voi
 function deliverReport(listeners: ReadonlySet<FeedListener>, payload: string): void {
   const stacks = payload === '*' ? '*' : payload.split(',');
   for (const listener of listeners) listener.reported?.(stacks);
-}
-
-/** Waits, at most `ms`, until the signal aborts or `sooner` is settled; leaves no timer or listener behind. */
-function pause(ms: number, signal?: AbortSignal, sooner?: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    if (signal?.aborted) return done();
-    signal?.addEventListener('abort', done, { once: true });
-    void sooner?.then(done);
-  });
-}
-
-/** Work that takes longer counts as failed. */
-async function within<T>(work: Promise<T>, ms: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms);
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
