@@ -7,7 +7,10 @@ import { type Access, createKubeHttp, type KubeHttpOptions } from './kube-http.t
 import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
 /** Where the cluster's credentials come from: a kubeconfig's path or text, or the pod's service account. */
-export type KubeSource = { readonly file: string } | { readonly text: string } | 'in-cluster';
+export type KubeSource =
+  | { readonly file: string; readonly context?: string | undefined }
+  | { readonly text: string }
+  | 'in-cluster';
 
 /** A cluster's API, as far as the agent needs it. What is refused is a ClusterError; every wait ends with the signal. */
 export interface Cluster {
@@ -22,16 +25,20 @@ export interface Cluster {
   /** Undefined when there is no such object, or no such kind. */
   get(id: ObjectId, signal: AbortSignal): Promise<KubeObject | undefined>;
   /** All pages; of every namespace when `namespace` is empty. No object when the kind is not served. */
-  list(kind: Pick<ObjectId, 'apiVersion' | 'kind'>, options: ListOptions, signal: AbortSignal): Promise<KubeObject[]>;
+  list(kind: KindId, options: ListOptions, signal: AbortSignal): Promise<KubeObject[]>;
+  /** The same page by page, for what should not be in memory all at once. */
+  pages(kind: KindId, options: ListOptions, signal: AbortSignal): AsyncIterable<KubeObject[]>;
   create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Replaces the object; its resourceVersion must be the stored one (else 409). */
   replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
-  /** Deletes the object with this uid (another one: 409); dependents go in the background. False when there is no such object. */
-  remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<boolean>;
+  /** Deletes the object with this uid (another one: 409); dependents go in the background. */
+  remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<void>;
   /** `v1.36.3`. */
   version(signal: AbortSignal): Promise<string>;
   close(): void;
 }
+
+export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
 
 export interface Applied {
   readonly object: KubeObject;
@@ -55,8 +62,8 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
   const http = createKubeHttp({ ...options, access: credentials.access });
   const discovery = createDiscovery(http);
 
-  const resourceOf = async (id: Pick<ObjectId, 'apiVersion' | 'kind'>, signal: AbortSignal): Promise<Resource> => {
-    const resource = await discovery.find(id.apiVersion, id.kind, signal);
+  const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
+    const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
     throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
       status: 404,
@@ -78,7 +85,7 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
     }
   };
 
-  return {
+  const cluster: Cluster = {
     discovery,
     async apply(object, resource, { dryRun, force }, signal) {
       const query = { fieldManager, force: String(force), dryRun: dryRun ? 'All' : undefined };
@@ -100,20 +107,25 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
         const path = objectPath(await resourceOf(id, signal), id);
         return (await http({ method: 'GET', path, object: id, signal })).body as KubeObject;
       }),
-    async list({ apiVersion, kind }, { namespace, labelSelector, limit }, signal) {
-      const found = await unlessMissing(apiVersion, async () => {
-        const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
-        const objects: KubeObject[] = [];
-        for (let next: string | undefined; ; ) {
-          const query = { labelSelector, limit: String(Math.min(limit ?? pageSize, pageSize)), continue: next };
-          const { body } = await http({ method: 'GET', path, query, signal });
-          // Items of a list do not say what they are.
-          for (const item of listAt(body, 'items')) objects.push({ ...(item as KubeObject), apiVersion, kind });
-          next = textAt(body, 'metadata', 'continue') || undefined;
-          if (!next || (limit !== undefined && objects.length >= limit)) return objects;
-        }
-      });
-      return found ?? [];
+    async list(kind, options, signal) {
+      const objects: KubeObject[] = [];
+      for await (const page of cluster.pages(kind, options, signal)) objects.push(...page);
+      return objects;
+    },
+    async *pages({ apiVersion, kind }, { namespace, labelSelector, limit }, signal) {
+      for (let next: string | undefined, count = 0; ; ) {
+        const query = { labelSelector, limit: String(Math.min(limit ?? pageSize, pageSize)), continue: next };
+        const body = await unlessMissing(apiVersion, async () => {
+          const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
+          return (await http({ method: 'GET', path, query, signal })).body;
+        });
+        // Items of a list do not say what they are.
+        const page = listAt(body, 'items').map((item) => ({ ...(item as KubeObject), apiVersion, kind }));
+        yield page;
+        count += page.length;
+        next = textAt(body, 'metadata', 'continue') || undefined;
+        if (!next || (limit !== undefined && count >= limit)) return;
+      }
     },
     async create(object, signal) {
       const id = idOf(object);
@@ -128,24 +140,23 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
         .body as KubeObject;
     },
     async remove(id, uid, signal) {
-      const done = await unlessMissing(id.apiVersion, async () => {
+      const options = {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        propagationPolicy: 'Background',
+        preconditions: { uid },
+      };
+      await unlessMissing(id.apiVersion, async () => {
         const path = objectPath(await resourceOf(id, signal), id);
-        const body = {
-          apiVersion: 'v1',
-          kind: 'DeleteOptions',
-          propagationPolicy: 'Background',
-          preconditions: { uid },
-        };
-        await http({ method: 'DELETE', path, body, object: id, signal });
-        return true;
+        await http({ method: 'DELETE', path, body: options, object: id, signal });
       });
-      return done ?? false;
     },
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';
     },
     close: credentials.close,
   };
+  return cluster;
 }
 
 function objectPath(resource: Resource, { namespace, name }: ObjectId): string {
@@ -163,6 +174,11 @@ function loadKubeConfig(source: KubeSource): KubeConfig {
     if (source === 'in-cluster') config.loadFromCluster();
     else if ('file' in source) config.loadFromFile(source.file);
     else config.loadFromString(source.text);
+    const context = typeof source === 'object' && 'file' in source ? source.context : undefined;
+    if (context !== undefined) {
+      if (!config.getContextObject(context)) throw new Error(`it has no context ${context}`);
+      config.setCurrentContext(context);
+    }
   } catch (error) {
     throw new Error(`the kubeconfig cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }

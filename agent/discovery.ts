@@ -1,6 +1,6 @@
 import { hasStatus } from './cluster-error.ts';
 import type { KubeHttp } from './kube-http.ts';
-import { isRecord, listAt, textAt } from './object.ts';
+import { groupOf, isRecord, listAt, textAt } from './object.ts';
 
 /** A kind as the cluster serves it. */
 export interface Resource {
@@ -15,6 +15,8 @@ export interface Resource {
 export interface Discovery {
   /** The kind, or undefined when the cluster does not serve it. Asks once a group version, and again for a kind that it does not know. */
   find(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
+  /** The same, or the kind in another version of its group: objects outlive the version in which they were made. */
+  findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Asks again at the next look: after a definition was established, or a kind has turned out to be gone. */
   forget(apiVersion: string): void;
   /** Every namespaced kind that can be listed and deleted, each in its group's preferred version. Asks for all of them, each time. */
@@ -50,7 +52,7 @@ export function createDiscovery(http: KubeHttp): Discovery {
     return entry;
   };
 
-  return {
+  const discovery: Discovery = {
     async find(apiVersion, kind, signal) {
       const entry = known.get(apiVersion) ?? load(apiVersion, signal);
       const find = (resources: readonly Resource[]) => resources.find((resource) => resource.kind === kind);
@@ -60,6 +62,16 @@ export function createDiscovery(http: KubeHttp): Discovery {
       if (found || Date.now() - entry.at < missingMs) return found;
       const newer = known.get(apiVersion);
       return find(await (newer && newer !== entry ? newer : load(apiVersion, signal)).resources);
+    },
+    async findAnyVersion(apiVersion, kind, signal) {
+      const found = await discovery.find(apiVersion, kind, signal);
+      const group = groupOf(apiVersion);
+      if (found || group === '') return found;
+      for (const version of await versionsOf(http, group, signal)) {
+        const other = version === apiVersion ? undefined : await discovery.find(version, kind, signal);
+        if (other) return other;
+      }
+      return undefined;
     },
     forget: (apiVersion) => {
       known.delete(apiVersion);
@@ -75,6 +87,17 @@ export function createDiscovery(http: KubeHttp): Discovery {
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
     },
   };
+  return discovery;
+}
+
+async function versionsOf(http: KubeHttp, group: string, signal: AbortSignal): Promise<string[]> {
+  try {
+    const { body } = await http({ method: 'GET', path: `/apis/${group}`, signal });
+    return listAt(body, 'versions').flatMap((version) => textAt(version, 'groupVersion') ?? []);
+  } catch (error) {
+    if (hasStatus(error, 404)) return [];
+    throw error;
+  }
 }
 
 /** `/api/v1` or `/apis/apps/v1`. */

@@ -1,47 +1,56 @@
 /** Lets at most some calls run at once; the others wait in order. */
 export interface Limit {
-  /** Rejects, without running, when the signal aborts while it waits. */
-  run<Result>(work: () => Promise<Result>, signal?: AbortSignal): Promise<Result>;
+  /** Rejects, without running, when the signal aborts while it waits. `weight` is how much of the limit it takes; at most all. */
+  run<Result>(work: () => Promise<Result>, signal?: AbortSignal, weight?: number): Promise<Result>;
+}
+
+interface Waiting {
+  readonly weight: number;
+  start(): void;
 }
 
 export function createLimit(size: number): Limit {
-  let running = 0;
-  const waiting = new Set<() => void>();
-  const leave = () => {
-    running -= 1;
-    const [next] = waiting;
-    if (next) {
+  let used = 0;
+  const waiting = new Set<Waiting>();
+  const startNext = () => {
+    for (const next of waiting) {
+      if (used + next.weight > size) return;
       waiting.delete(next);
-      next();
+      next.start();
     }
   };
-  const enter = (signal?: AbortSignal): Promise<void> | undefined => {
+  const enter = (weight: number, signal?: AbortSignal): Promise<void> | undefined => {
     signal?.throwIfAborted();
-    if (running < size) {
-      running += 1;
+    if (waiting.size === 0 && used + weight <= size) {
+      used += weight;
       return undefined;
     }
     return new Promise((resolve, reject) => {
       const abort = () => {
-        waiting.delete(start);
+        waiting.delete(entry);
         reject(signal?.reason);
+        startNext();
       };
-      const start = () => {
-        signal?.removeEventListener('abort', abort);
-        running += 1;
-        resolve();
+      const entry: Waiting = {
+        weight,
+        start: () => {
+          signal?.removeEventListener('abort', abort);
+          used += weight;
+          resolve();
+        },
       };
-      waiting.add(start);
+      waiting.add(entry);
       signal?.addEventListener('abort', abort, { once: true });
     });
   };
   return {
-    async run(work, signal) {
-      await enter(signal);
+    async run(work, signal, weight = 1) {
+      await enter(weight, signal);
       try {
         return await work();
       } finally {
-        leave();
+        used -= weight;
+        startNext();
       }
     },
   };

@@ -70,13 +70,13 @@ export function placeObject(
   object: KubeObject,
   namespaced: boolean,
   scope: Scope,
-): KubeObject | { readonly refusal: string } {
+): { readonly object: KubeObject } | { readonly refusal: string } {
   const { defaultNamespace, watchNamespace } = scope;
   const { namespace: given, ...metadata } = object.metadata;
   if (!namespaced) {
     if (watchNamespace !== undefined)
       return { refusal: `is cluster-scoped, but this agent is limited to the namespace ${watchNamespace}` };
-    return { ...object, metadata };
+    return { object: { ...object, metadata } };
   }
   const namespace = given || defaultNamespace;
   if (watchNamespace !== undefined && namespace !== watchNamespace) {
@@ -84,7 +84,7 @@ export function placeObject(
       refusal: `is in the namespace ${namespace}, but this agent is limited to the namespace ${watchNamespace}`,
     };
   }
-  return { ...object, metadata: { ...metadata, namespace } };
+  return { object: { ...object, metadata: { ...metadata, namespace } } };
 }
 
 /** The object with the marks that tell whose it is and what it was applied from. */

@@ -32,6 +32,7 @@ import { generatorMethods } from './generator/service.ts';
 import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
+import { Refusal } from './refusal.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
@@ -182,7 +183,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       metricsUrl: metricsPort.url,
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {
-          closing.abort();
+          closing.abort(new Refusal('unavailable', 'the broker is closing: connect again'));
           await port.close(graceMs);
           await rest.disposeAsync();
           log.info('the broker has ended');

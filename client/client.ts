@@ -49,9 +49,11 @@ const writeMaxBytes = 9 << 20;
  * first call and again after it broke. Throws when a certificate file cannot be read.
  */
 export function connectBroker(options: ClientOptions): BrokkrClient {
+  // An idle connection is tried by the next call. With `pingIdleConnection` the manager (2.2.0) goes on to PING a connection that
+  // broke under a stream, which throws where nobody can catch it.
   const manager = new Http2SessionManager(
     options.url,
-    { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: true },
+    { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
     tlsOptions(options),
   );
   const transport = makeTransport(options, manager);

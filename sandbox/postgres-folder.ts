@@ -121,7 +121,7 @@ function dropStale(lock: string, read: string | undefined): void {
 }
 
 /** Tells a process from a later one with the same number; undefined when there is none. */
-function startedAt(pid: number): string | undefined {
+export function startedAt(pid: number): string | undefined {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`);
     return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
@@ -129,7 +129,8 @@ function startedAt(pid: number): string | undefined {
   return ps(pid, 'lstart')?.replaceAll(' ', '-');
 }
 
-function commandOf(pid: number): string | undefined {
+/** The command line of a process, or undefined when there is none. */
+export function commandOf(pid: number): string | undefined {
   if (process.platform === 'linux') return readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ');
   return ps(pid, 'command');
 }

@@ -1,4 +1,4 @@
-import type { Tx } from '../store/orm.ts';
+import type { Database, Tx } from '../store/orm.ts';
 import type { Held, Known } from './rules.ts';
 
 /** Binds an agent to its cluster, if it is bound to none. */
@@ -52,6 +52,15 @@ export async function known(tx: Tx, held: readonly Held[], { lock }: { lock: boo
     highestOrder: BigInt(row?.highest ?? 0),
     unknownDeployments: row?.unknown ?? [],
   };
+}
+
+/** The epoch and the highest order that was given out. */
+export async function readHighest(db: Database): Promise<{ epoch: bigint; highestOrder: bigint }> {
+  const [row] = await db.read<{ epoch: string; highest: string }>(
+    'highest-order',
+    'select epoch, (select last_value from order_seq) as highest from installation',
+  );
+  return { epoch: BigInt(row?.epoch ?? 0), highestOrder: BigInt(row?.highest ?? 0) };
 }
 
 /**

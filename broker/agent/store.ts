@@ -2,6 +2,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
 import { ownerOf, type Principal } from '../rpc/principal.ts';
+import { isId } from '../stack/rules.ts';
 import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { AgentRow } from './rules.ts';
 
@@ -51,9 +52,10 @@ export async function findAgent(
   { draining = false }: { draining?: boolean } = {},
 ): Promise<AgentRow> {
   const [row] = await db.sql<AgentRow>(
-    `select ${columns} ${from} where (a.name = $2 or a.id::text = $2) and ($3 or a.deleted_at is null) and ${visible}
+    `select ${columns} ${from}
+     where ($4::uuid is null or a.id = $4) and ($2::text is null or a.name = $2) and ($3 or a.deleted_at is null) and ${visible}
      order by a.deleted_at is not null, a.id desc limit 1`,
-    [ownerOf(principal), ref, draining],
+    [ownerOf(principal), isId(ref) ? null : ref, draining, isId(ref) ? ref : null],
   );
   if (!row) throw new Refusal('missing', `agent "${ref}" not found`, { field: 'agent' });
   return row;

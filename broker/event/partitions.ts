@@ -48,6 +48,8 @@ export function dropOldEvents(db: Database): Promise<number> {
   });
 }
 
+/** One broker at a time; and reports must not queue behind a lock that this waits for: the next turn is soon enough. */
 async function lockPartitions(tx: Tx): Promise<void> {
+  await tx.sql(`set local lock_timeout = '2s'`);
   await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr event partitions ' || current_schema(), 0))`);
 }

@@ -16,14 +16,22 @@ export interface Reported {
   readonly agentTime: Date | null;
 }
 
-export type Sorted =
-  | { readonly event: Reported; readonly receipt: 'accepted'; readonly lostBefore: bigint }
-  | { readonly event: Reported; readonly receipt: 'duplicate' }
-  | { readonly event: Reported; readonly receipt: 'refused'; readonly reason: string };
+export type Sorted = {
+  readonly event: Reported;
+  /** How many events before this one were never seen. */
+  readonly lostBefore: bigint;
+} & (
+  | { readonly receipt: 'accepted' }
+  | { readonly receipt: 'duplicate' }
+  | { readonly receipt: 'refused'; readonly reason: string }
+);
+
+/** Half of what a column holds. */
+const maxNumber = 2n ** 62n;
 
 /**
- * Decides about each event by its sequence: not above the last one is a duplicate, a jump is a gap. An event about a stack that the
- * agent neither serves nor removes is refused, never retried; it does not hinder the others.
+ * Decides about each event by its sequence: not above the last one is a duplicate, a jump is a gap. An event that is about nothing,
+ * or about a stack that the agent neither serves nor removes, is refused, never retried; it does not hinder the others.
  */
 export function sortEvents(
   events: readonly Reported[],
@@ -32,14 +40,44 @@ export function sortEvents(
 ): { sorted: Sorted[]; lastSequence: bigint } {
   let last = lastSequence;
   const sorted = events.map((event): Sorted => {
-    if (event.sequence <= last) return { event, receipt: 'duplicate' };
+    if (event.sequence > maxNumber)
+      return { event, receipt: 'refused', reason: 'sequence is out of range', lostBefore: 0n };
+    if (event.sequence <= last) return { event, receipt: 'duplicate', lostBefore: 0n };
     const lostBefore = event.sequence - last - 1n;
     last = event.sequence;
-    if (event.stackId === null && event.outcome !== 'gap')
-      return { event, receipt: 'refused', reason: 'stack_id is missing' };
-    if (event.stackId !== null && !placed.has(event.stackId))
-      return { event, receipt: 'refused', reason: 'the agent has no placement of this stack' };
-    return { event, receipt: 'accepted', lostBefore };
+    const reason = whyRefused(event, placed);
+    return reason === undefined
+      ? { event, receipt: 'accepted', lostBefore }
+      : { event, receipt: 'refused', reason, lostBefore };
   });
   return { sorted, lastSequence: last };
+}
+
+function whyRefused(event: Reported, placed: ReadonlySet<string>): string | undefined {
+  if (event.generation > maxNumber) return 'generation is out of range';
+  if (event.stackId === null) return event.outcome === 'gap' ? undefined : 'stack_id is missing';
+  return placed.has(event.stackId) ? undefined : 'the agent has no placement of this stack';
+}
+
+/** What is stored: accepted events, and each jump in the sequence as a gap just before the event that showed it. */
+export function toStore(sorted: readonly Sorted[]): Reported[] {
+  return sorted.flatMap((item) => {
+    const { event, lostBefore, receipt } = item;
+    const kept = receipt === 'accepted' ? [event] : [];
+    if (lostBefore === 0n || (receipt === 'accepted' && event.outcome === 'gap')) return kept;
+    // The sequence is the last lost one's, so that ids stay unique. What was lost may have been about any stack.
+    const lost = lostBefore === 1n ? 'the event before this one was' : `${lostBefore} events before this one were`;
+    const gap: Reported = {
+      sequence: event.sequence - 1n,
+      stackId: receipt === 'accepted' ? event.stackId : null,
+      deploymentId: null,
+      checksum: '',
+      generation: 0n,
+      outcome: 'gap',
+      message: `${lost} lost`,
+      objects: [],
+      agentTime: null,
+    };
+    return [gap, ...kept];
+  });
 }

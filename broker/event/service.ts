@@ -10,7 +10,6 @@ import {
   Outcome,
   Receipt,
   type ReportEventsRequest,
-  type ReportEventsResponse,
   ReportEventsResponseSchema,
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
@@ -27,20 +26,19 @@ import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { type OutcomeName, type Reported, type Sorted, sortEvents } from './rules.ts';
+import { type OutcomeName, type Reported, type Sorted, sortEvents, toStore } from './rules.ts';
 import * as store from './store.ts';
 
 export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof AgentService>, 'reportEvents'> {
   return {
     async reportEvents(request, context) {
       const principal = principalOf(context);
-      const answer = await db.transact(async (tx) => {
+      const { sorted, accepted } = await db.transact(async (tx) => {
         await requireLiveKey(tx, principal.keyId);
         return report(tx, principal, request);
       });
-      for (const stackId of new Set(request.events.map((event) => event.stackId)))
-        if (stackId !== '') feed.report(stackId);
-      return answer;
+      for (const { stackId } of accepted) if (stackId !== null) feed.report(stackId);
+      return create(ReportEventsResponseSchema, { receipts: sorted.map(toReceipt) });
     },
   };
 }
@@ -69,7 +67,11 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
   };
 }
 
-async function report(tx: Tx, principal: Principal, request: ReportEventsRequest): Promise<ReportEventsResponse> {
+async function report(
+  tx: Tx,
+  principal: Principal,
+  request: ReportEventsRequest,
+): Promise<{ sorted: Sorted[]; accepted: Reported[] }> {
   const agentId = principal.ownerId;
   const events = request.events.map(fromMessage);
   // Only an acknowledgement changes placements; other reports take no lock that a change of them waits for.
@@ -79,35 +81,19 @@ async function report(tx: Tx, principal: Principal, request: ReportEventsRequest
   const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
   const placed = await store.placedStacks(tx, agentId, stackIds);
   const { sorted, lastSequence } = sortEvents(events, order?.lastSequence ?? 0n, placed);
-  const accepted = sorted.filter((item) => item.receipt === 'accepted');
+  const accepted = sorted.filter((item) => item.receipt === 'accepted').map((item) => item.event);
+  const stored = toStore(sorted);
+  if (stored.length > 0) await store.insertEvents(tx, agentId, request.incarnation, stored);
+  await store.setLastSequence(tx, agentId, lastSequence);
   if (accepted.length > 0) {
-    await store.insertEvents(tx, agentId, request.incarnation, accepted.flatMap(withGap));
-    await store.updateStatuses(
-      tx,
-      agentId,
-      request.incarnation,
-      accepted.map((item) => item.event),
-    );
-    const done = accepted.map((item) => item.event).filter((event) => event.outcome === 'removed');
+    await store.updateStatuses(tx, agentId, request.incarnation, accepted);
+    const done = accepted.filter((event) => event.outcome === 'removed');
     if (done.length > 0 && (await store.endRemovals(tx, agentId, done)) > 0) {
       await acknowledged(tx, agentId);
       await announce(tx, 'agent', [agentId]);
     }
   }
-  await store.setLastSequence(tx, agentId, lastSequence);
-  return create(ReportEventsResponseSchema, { receipts: sorted.map(toReceipt) });
-}
-
-/** A jump in the sequence is recorded just before the event that showed it. */
-function withGap(item: Extract<Sorted, { receipt: 'accepted' }>): Reported[] {
-  if (item.lostBefore === 0n || item.event.outcome === 'gap') return [item.event];
-  const gap: Reported = {
-    ...item.event,
-    outcome: 'gap',
-    message: `${item.lostBefore} events before this one were lost`,
-    objects: [],
-  };
-  return [gap, item.event];
+  return { sorted, accepted };
 }
 
 function toReceipt(item: Sorted) {
@@ -155,8 +141,14 @@ function fromMessage(event: ReportedEvent): Reported {
       fields: fields.slice(0, 50),
       message: message.slice(0, 2048),
     })),
-    agentTime: event.agentTime ? timestampDate(event.agentTime) : null,
+    agentTime: event.agentTime ? plausible(timestampDate(event.agentTime)) : null,
   };
+}
+
+/** An agent's clock is a label only: a time that the database cannot keep is left out. */
+function plausible(time: Date): Date | null {
+  const year = time.getUTCFullYear();
+  return year >= 1970 && year <= 9999 ? time : null;
 }
 
 export function toMessage(row: store.EventRow): Event {

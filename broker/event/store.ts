@@ -151,28 +151,32 @@ export interface EventFilter {
   readonly limit: number;
 }
 
-/** Newest first. A generator sees those about its own stacks. */
+const eventColumns = `e.id, e.agent_id, a.name as agent, e.incarnation, e.sequence, e.stack_id, g.name || '/' || s.name as stack,
+  e.deployment_id, d.revision, e.outcome, e.message, e.objects, e.received_at, e.agent_time`;
+const names = `
+  left join agent a on a.id = e.agent_id
+  left join stack s on s.id = e.stack_id
+  left join generator g on g.id = s.generator_id
+  left join deployment d on d.id = e.deployment_id`;
+const chosen = `($1::uuid is null or e.stack_id = $1) and ($2::uuid is null or e.agent_id = $2) and ($3::text is null or e.outcome = $3)
+  and ($4::bigint is null or e.id < $4)`;
+/** One walk down an index. */
+const newestSql = `select ${eventColumns} from (select * from event e where ${chosen} order by e.id desc limit $5) e ${names} order by e.id desc`;
+/** The newest of each stack of a generator, so that others' events are not walked through. */
+const newestOfOwnerSql = `
+  select ${eventColumns}
+  from (select e.* from stack mine
+    cross join lateral (select * from event e where e.stack_id = mine.id and ${chosen} order by e.id desc limit $5) e
+    where mine.generator_id = $6 order by e.id desc limit $5) e ${names}
+  order by e.id desc`;
+
+/** Newest first. A generator sees those about its own stacks; a \`stackId\` must be one that the owner may see. */
 export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow[]> {
-  return db.sql<EventRow>(
-    `select e.id, e.agent_id, a.name as agent, e.incarnation, e.sequence, e.stack_id, g.name || '/' || s.name as stack, e.deployment_id,
-       d.revision, e.outcome, e.message, e.objects, e.received_at, e.agent_time
-     from event e
-     left join agent a on a.id = e.agent_id
-     left join stack s on s.id = e.stack_id
-     left join generator g on g.id = s.generator_id
-     left join deployment d on d.id = e.deployment_id
-     where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or e.stack_id = $2) and ($3::uuid is null or e.agent_id = $3)
-       and ($4::text is null or e.outcome = $4) and ($5::bigint is null or e.id < $5)
-     order by e.id desc limit $6`,
-    [
-      filter.owner,
-      filter.stackId ?? null,
-      filter.agentId ?? null,
-      filter.outcome ?? null,
-      filter.after?.[0] ?? null,
-      filter.limit,
-    ],
-  );
+  const { owner, stackId, agentId, outcome, after, limit } = filter;
+  const params = [stackId ?? null, agentId ?? null, outcome ?? null, after?.[0] ?? null, limit];
+  return owner === null || stackId !== undefined
+    ? db.sql<EventRow>(newestSql, params)
+    : db.sql<EventRow>(newestOfOwnerSql, [...params, owner]);
 }
 
 function toRow(event: Reported) {

@@ -4,7 +4,7 @@ import { purgeManifests } from '../deployment/store.ts';
 import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
-import { misplacedAgents } from '../placement/repair.ts';
+import { agentSets, misplacedAgents } from '../placement/repair.ts';
 import { purgeStacks } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
@@ -88,13 +88,15 @@ async function deleteOlder(db: Database, statement: string): Promise<number> {
 /** Compares placements with the rules and makes them so. Must find nothing: what it finds is a defect, and is counted. */
 async function repairPlacements(db: Database): Promise<number> {
   let changed = 0;
-  for (const agentId of await misplacedAgents(db)) {
-    changed += await db.transact(async (tx) => {
-      await lockAgentSide(tx, agentId);
-      const count = await place(tx, { agents: [agentId], stacks: null }, 'repaired');
-      if (count > 0) await announce(tx, 'agent', [agentId]);
-      return count;
-    });
+  for await (const agentIds of agentSets(db)) {
+    for (const agentId of await misplacedAgents(db, agentIds)) {
+      changed += await db.transact(async (tx) => {
+        await lockAgentSide(tx, agentId);
+        const count = await place(tx, { agents: [agentId], stacks: null }, 'repaired');
+        if (count > 0) await announce(tx, 'agent', [agentId]);
+        return count;
+      });
+    }
   }
   return changed;
 }

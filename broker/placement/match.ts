@@ -1,3 +1,4 @@
+import { Refusal } from '../refusal.ts';
 import type { Tx } from '../store/orm.ts';
 
 /**
@@ -48,23 +49,29 @@ export interface Scope {
   readonly stacks: readonly string[] | null;
 }
 
+/** What an agent may serve, and what one pull has to tell it. */
+const placementsOfAgent = 10_000;
+
 /**
  * Makes the placements in scope what the rules say, in set-based statements: new matches become active, lost ones become
  * explicit removals, each with a new generation. Call it only after the locks of this module, taken in statements of their own.
- * Returns how many placements changed.
+ * Returns how many placements changed. RESOURCE_EXHAUSTED when an agent would serve more than 10,000 stacks.
  */
 export async function place(tx: Tx, scope: Scope, removalReason: string): Promise<number> {
   const params = [scope.agents, scope.stacks];
-  const gained = await tx.sql(
+  // Rows that stay as they are are left out by the join: the conflict clause alone would lock, and so write, each of them.
+  const gained = await tx.sql<{ agent_id: string }>(
     `insert into placement as p (agent_id, stack_id, state, generation, reasons)
-     select m.agent_id, m.stack_id, 'active', nextval('order_seq'), m.reasons from (${matchSql}) m
+     select m.agent_id, m.stack_id, 'active', nextval('order_seq'), m.reasons
+     from (${matchSql}) m left join placement old on old.agent_id = m.agent_id and old.stack_id = m.stack_id
+     where old.agent_id is null or old.state = 'removing' or old.reasons is distinct from m.reasons
      on conflict (agent_id, stack_id) do update set
        state = 'active', reasons = excluded.reasons, removal_reason = '', held = false, updated_at = now(),
        generation = case when p.state = 'removing' then excluded.generation else p.generation end
-     where p.state = 'removing' or p.reasons is distinct from excluded.reasons
-     returning 1`,
+     returning agent_id`,
     params,
   );
+  await refuseFull(tx, [...new Set(gained.map((row) => row.agent_id))]);
   const lost = await tx.sql(
     `update placement p set state = 'removing', generation = nextval('order_seq'), removal_reason = $3, reasons = '[]',
        held = false, updated_at = now()
@@ -75,6 +82,19 @@ export async function place(tx: Tx, scope: Scope, removalReason: string): Promis
     [...params, removalReason],
   );
   return gained.length + lost.length;
+}
+
+async function refuseFull(tx: Tx, agentIds: readonly string[]): Promise<void> {
+  if (agentIds.length === 0) return;
+  const [full] = await tx.sql<{ name: string }>(
+    `select a.name from agent a
+     where a.id = any($1) and exists (select from placement p where p.agent_id = a.id and p.state = 'active' offset $2) limit 1`,
+    [agentIds, placementsOfAgent],
+  );
+  if (!full) return;
+  throw new Refusal('exhausted', `agent "${full.name}" would serve more than ${placementsOfAgent} stacks`, {
+    reason: 'TOO_MANY_PLACEMENTS',
+  });
 }
 
 const stripes = 128;

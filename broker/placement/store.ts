@@ -18,14 +18,17 @@ const PlacementEntity = defineEntity({
 
 export const entities = [PlacementEntity];
 
-/** A placement with what is desired and what was reported: aliases p, s, g, a, d (desired), st (status), rd (reported). */
-const joins = `
+/** A placement with what its phase follows from: aliases p, s, d (desired), st (status). */
+const phaseJoins = `
   from placement p
-  join agent a on a.id = p.agent_id
   join stack s on s.id = p.stack_id
-  join generator g on g.id = s.generator_id
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
-  left join placement_status st on st.agent_id = p.agent_id and st.stack_id = p.stack_id
+  left join placement_status st on st.agent_id = p.agent_id and st.stack_id = p.stack_id`;
+
+/** And with names and the reported deployment: aliases a, g, rd. */
+const joins = `${phaseJoins}
+  join agent a on a.id = p.agent_id
+  join generator g on g.id = s.generator_id
   left join deployment rd on rd.id = st.deployment_id`;
 
 /** What an agent is told by: the highest of what last changed it. */
@@ -91,7 +94,7 @@ export async function placementCounts(
 ): Promise<Map<string, Counts>> {
   const [column, ids] = 'agentIds' in of ? ['p.agent_id', of.agentIds] : ['p.stack_id', of.stackIds];
   const rows = await db.sql<{ id: string; phase: string; count: number }>(
-    `select ${column} as id, ${phaseSql} as phase, count(*)::int as count ${joins} where ${column} = any($1) group by 1, 2`,
+    `select ${column} as id, ${phaseSql} as phase, count(*)::int as count ${phaseJoins} where ${column} = any($1) group by 1, 2`,
     [ids],
   );
   const counts = new Map<string, Record<string, number>>();

@@ -59,6 +59,7 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
   if (terms.length === 0 && !matchAll) throw bad('is empty; set match_all to select every registered agent');
   if (terms.length > 0 && matchAll) throw bad('has both terms and match_all');
   for (const term of terms) {
+    if (term.key === '') throw bad('has a term without a key');
     const needsValues = term.op === 'in' || term.op === 'not_in';
     if (needsValues && term.vals.length === 0) throw bad(`${term.key} ${term.op} needs values`);
     if (!needsValues && term.vals.length > 0) throw bad(`${term.key} ${term.op} takes no values`);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
@@ -9,14 +10,17 @@ import { listPlacements } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
 import { ownerOf, principalOf } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
+import { pause } from '../store/wait.ts';
+import type { StackRow } from './rules.ts';
 import { stackMessage } from './service.ts';
 import { findStack, stackById } from './store.ts';
 
 const keepaliveMs = 30_000;
 /** Even without a hint, the state is read again this often: hints about reports may be lost. */
 const rereadMs = 5_000;
-/** At most this many reads a second and stream, however many agents report. */
+/** The shortest time between two reads, however many agents report; a stream never reads for more than a tenth of the time. */
 const pauseMs = 200;
+const pausePerRead = 9;
 const placementsInMessage = 1_000;
 
 /** WatchStack: what changed since the message before, from reads of the database; the feed only says when to read. */
@@ -44,26 +48,29 @@ export function watchMethods({
         reported: (ids) => (ids === '*' || ids.includes(stack.id)) && touch(),
       });
       ended.addEventListener('abort', touch, { once: true });
-      const state = emptyState();
-      let lastReadAt = 0;
-      let lastSentAt = 0;
+      const state: Sent = { stack: '', last: stack, placements: new Map(), gone: false };
+      let lastReadAt = Number.NEGATIVE_INFINITY;
+      let lastSentAt = performance.now();
+      let readMs = 0;
       try {
         while (!ended.aborted) {
-          if (dirty || Date.now() - lastReadAt > rereadMs) {
+          if (dirty || performance.now() - lastReadAt >= rereadMs) {
             dirty = false;
-            lastReadAt = Date.now();
-            for (const message of await readChanges(db, stack.id, state)) {
+            lastReadAt = performance.now();
+            const messages = await readChanges(db, state);
+            readMs = performance.now() - lastReadAt;
+            for (const message of messages) {
               yield message;
-              lastSentAt = Date.now();
+              lastSentAt = performance.now();
             }
             if (state.gone) return;
           }
-          if (Date.now() - lastSentAt > keepaliveMs) {
+          if (performance.now() - lastSentAt > keepaliveMs) {
             yield create(WatchStackResponseSchema);
-            lastSentAt = Date.now();
+            lastSentAt = performance.now();
           }
-          await pause(pauseMs, ended);
-          if (!dirty) await Promise.race([wake.promise, pause(rereadMs, ended)]);
+          await pause(Math.max(pauseMs, readMs * pausePerRead), ended);
+          if (!dirty) await pause(rereadMs, ended, wake.promise);
           wake = Promise.withResolvers<void>();
         }
         if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
@@ -76,32 +83,37 @@ export function watchMethods({
   };
 }
 
+/** What the stream's reader knows: the stack as it was last, and a fingerprint of each placement. */
 interface Sent {
   stack: string;
+  last: StackRow;
   readonly placements: Map<string, string>;
   gone: boolean;
 }
 
-const emptyState = (): Sent => ({ stack: '', placements: new Map(), gone: false });
-
 /** Reads stack and placements, and makes messages of what differs from what was sent. */
-async function readChanges(db: Database, stackId: string, sent: Sent): Promise<WatchStackResponse[]> {
-  const row = await stackById(db, stackId);
+async function readChanges(db: Database, sent: Sent): Promise<WatchStackResponse[]> {
+  const row = await stackById(db, sent.last.id);
   if (!row) {
     sent.gone = true;
-    return [create(WatchStackResponseSchema, { goneAgentIds: [...sent.placements.keys()] })];
+    const last = { ...sent.last, deleted_at: sent.last.deleted_at ?? new Date() };
+    return [
+      create(WatchStackResponseSchema, {
+        stack: await stackMessage(db, last),
+        goneAgentIds: [...sent.placements.keys()],
+      }),
+    ];
   }
-  const placements = await allPlacements(db, stackId);
-  const changed = placements.filter(
-    (placement) => sent.placements.get(placement.agent_id) !== JSON.stringify(placement),
-  );
-  const present = new Set(placements.map((placement) => placement.agent_id));
-  const gone = [...sent.placements.keys()].filter((agentId) => !present.has(agentId));
+  sent.last = row;
+  const placements = await allPlacements(db, row.id);
+  const prints = new Map(placements.map((placement) => [placement.agent_id, fingerprint(placement)]));
+  const changed = placements.filter(({ agent_id: id }) => sent.placements.get(id) !== prints.get(id));
+  const gone = [...sent.placements.keys()].filter((agentId) => !prints.has(agentId));
   const text = JSON.stringify(row);
   const isNew = text !== sent.stack;
   sent.stack = text;
   for (const agentId of gone) sent.placements.delete(agentId);
-  for (const placement of changed) sent.placements.set(placement.agent_id, JSON.stringify(placement));
+  for (const [agentId, print] of prints) sent.placements.set(agentId, print);
   if (!isNew && changed.length === 0 && gone.length === 0) return [];
   const first = create(WatchStackResponseSchema, {
     stack: await stackMessage(db, row),
@@ -130,15 +142,6 @@ async function allPlacements(db: Database, stackId: string): Promise<PlacementRo
   }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
+function fingerprint(placement: PlacementRow): string {
+  return createHash('sha256').update(JSON.stringify(placement)).digest('base64');
 }

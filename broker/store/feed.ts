@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Database, Tx } from './orm.ts';
+import { pause, within } from './wait.ts';
 
 export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch';
 export interface Change {
@@ -11,7 +11,7 @@ export interface Change {
 }
 
 export interface FeedListener {
-  /** Committed changes, each at least once, in no particular order. */
+  /** Committed changes, each once, in no particular order. */
   changed(changes: readonly Change[]): void;
   /** Changes may have been missed: drop everything that was remembered. */
   reset(): void;
@@ -34,8 +34,13 @@ const readEveryMs = 1_000;
 const healthyForMs = 3_000;
 const availableForMs = 5_000;
 const reportEveryMs = 200;
-/** Below the retention of `change` rows (1 h): a cursor older than this may have lost some. */
-const cursorLifeMs = 50 * 60_000;
+/** Below the retention of `change` rows (1 h): what an older snapshot did not see may be deleted by now. */
+const snapshotLifeMs = 50 * 60_000;
+/** The shortest time between two reads. */
+const restMs = 5;
+/** A half-open connection never answers. */
+const readWithinMs = 2_000;
+const connectWithinMs = 15_000;
 /** A NOTIFY payload ends at 8,000 bytes. */
 const reportsInOneNotify = 200;
 
@@ -47,20 +52,18 @@ export async function announce(tx: Tx, kind: ChangeKind, refs: readonly string[]
 }
 
 /**
- * Follows the change feed on a connection of its own, until it is closed. Each read starts at the oldest transaction that was
- * still running at the read before, so neither the order of commits nor a lost NOTIFY hides a change.
+ * Follows the change feed on a connection of its own, until it is closed. Each read takes the changes that the snapshot of the read
+ * before could not see, so neither the order of commits nor a lost NOTIFY hides a change, and each is read once.
  * `onReconnect` runs on every new connection before the first read (to notice a restored database).
  */
 export async function startFeed(db: Database, log: Logger, onReconnect: () => Promise<void>): Promise<Feed> {
   const listeners = new Set<FeedListener>();
   const closing = new AbortController();
   let client: pg.Client | undefined;
-  let cursor: string | undefined;
-  let lastReadAt = 0;
-  let seen = new Set<string>();
+  /** Of the last read on this connection: another one may lead to another database, whose transactions count anew. */
+  let snapshot: string | undefined;
+  let lastReadAt = Number.NEGATIVE_INFINITY;
   let wake = Promise.withResolvers<void>();
-  const reports = new Set<string>();
-  let reportTimer: NodeJS.Timeout | undefined;
 
   const connect = async () => {
     const fresh = await db.connect();
@@ -74,44 +77,50 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
       await fresh.query(`listen brokkr_report_${db.schema}`);
       await onReconnect();
     } catch (error) {
-      await fresh.end().catch(() => {});
+      void fresh.end().catch(() => {});
       throw error;
     }
     return fresh;
   };
 
   const read = async () => {
-    client ??= await connect();
-    const stale = cursor === undefined || Date.now() - lastReadAt > cursorLifeMs;
-    // One statement, so one snapshot: the rows and the xmin that says where the next read begins.
-    const result = await within(
-      client.query<{ xmin: string; id: string | null; kind: ChangeKind; ref: string }>(
-        `select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, c.id, c.kind, c.ref
-         from (select 1) as one left join change c on not $2 and c.xid >= $1::xid8`,
-        [cursor ?? '0', stale],
-      ),
-      2_000,
-    );
-    cursor = result.rows[0]?.xmin ?? cursor;
-    lastReadAt = Date.now();
-    if (stale) {
-      seen = new Set();
-      for (const listener of listeners) listener.reset();
-      return;
+    if (!client) {
+      snapshot = undefined;
+      const connecting = connect();
+      client = await within(connecting, connectWithinMs).catch((error: unknown) => {
+        connecting.then((late) => late.end()).catch(() => {});
+        throw error;
+      });
     }
-    const rows = result.rows.filter((row) => row.id !== null);
-    const fresh = rows.filter((row) => !seen.has(row.id as string));
-    seen = new Set(rows.map((row) => row.id as string));
-    if (fresh.length > 0) for (const listener of listeners) listener.changed(fresh);
+    const known = performance.now() - lastReadAt < snapshotLifeMs ? snapshot : undefined;
+    // One statement, so one snapshot: the rows and the snapshot that says where the next read begins.
+    const { rows } = await within(
+      client.query<{ snapshot: string; kind: ChangeKind | null; ref: string }>(readSql, [known ?? null]),
+      readWithinMs,
+    );
+    snapshot = rows[0]?.snapshot;
+    lastReadAt = performance.now();
+    if (known === undefined) return tell(listeners, (listener) => listener.reset());
+    const changes = rows.filter((row): row is Change & { snapshot: string } => row.kind !== null);
+    if (changes.length > 0) tell(listeners, (listener) => listener.changed(changes));
+  };
+
+  const tell = (to: Iterable<FeedListener>, what: (listener: FeedListener) => void) => {
+    for (const listener of to) {
+      try {
+        what(listener);
+      } catch (error) {
+        log.error({ err: String(error) }, 'a follower of the change feed failed');
+      }
+    }
   };
 
   const run = async () => {
     let failures = 0;
     while (!closing.signal.aborted) {
-      const timer = sleep(failures > 0 ? Math.min(100 * 2 ** failures, 2_000) : readEveryMs, undefined, {
-        signal: closing.signal,
-      }).catch(() => {});
-      await (failures > 0 ? timer : Promise.race([wake.promise, timer]));
+      // Changes that come in a burst share a read.
+      await pause(failures > 0 ? Math.min(100 * 2 ** failures, 2_000) : restMs, closing.signal);
+      if (failures === 0) await pause(readEveryMs, closing.signal, wake.promise);
       if (closing.signal.aborted) break;
       wake = Promise.withResolvers<void>();
       try {
@@ -120,7 +129,7 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
       } catch (error) {
         failures += 1;
         if (failures === 1) log.warn({ err: String(error) }, 'change feed lost its connection');
-        client?.end().catch(() => {});
+        void client?.end().catch(() => {});
         client = undefined;
       }
     }
@@ -128,49 +137,51 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
 
   await read();
   const running = run();
+  const reports = createReports(db);
   return {
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    healthy: () => Date.now() - lastReadAt < healthyForMs,
-    available: () => Date.now() - lastReadAt < availableForMs,
-    report(stackId) {
-      reports.add(stackId);
-      reportTimer ??= setTimeout(() => {
-        reportTimer = undefined;
-        const payload = reports.size > reportsInOneNotify ? '*' : [...reports].join(',');
-        reports.clear();
-        db.read('feed-report', 'select pg_notify($1, $2)', [`brokkr_report_${db.schema}`, payload]).catch(() => {});
-      }, reportEveryMs);
-    },
+    healthy: () => performance.now() - lastReadAt < healthyForMs,
+    available: () => performance.now() - lastReadAt < availableForMs,
+    report: reports.add,
     async close() {
       closing.abort();
-      clearTimeout(reportTimer);
-      wake.resolve();
+      reports.close();
       await running;
-      await client?.end().catch(() => {});
+      // A database that is frozen never says goodbye.
+      if (client) await Promise.race([client.end().catch(() => {}), pause(1_000)]);
     },
+  };
+}
+
+/** Without a snapshot there are no rows to read: everything that is remembered is dropped. */
+const readSql = `
+  select pg_current_snapshot()::text as snapshot, c.kind, c.ref
+  from (select $1::pg_snapshot as before) as last
+  left join change c on c.xid >= pg_snapshot_xmin($1::pg_snapshot) and not pg_visible_in_snapshot(c.xid, $1::pg_snapshot)`;
+
+/** Collects the stacks that agents reported about, and tells all brokers in one message. */
+function createReports(db: Database): { add(stackId: string): void; close(): void } {
+  const stacks = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  const send = () => {
+    timer = undefined;
+    const payload = stacks.size > reportsInOneNotify ? '*' : [...stacks].join(',');
+    stacks.clear();
+    db.read('feed-report', 'select pg_notify($1, $2)', [`brokkr_report_${db.schema}`, payload]).catch(() => {});
+  };
+  return {
+    add(stackId) {
+      if (stacks.size <= reportsInOneNotify) stacks.add(stackId);
+      timer ??= setTimeout(send, reportEveryMs);
+    },
+    close: () => clearTimeout(timer),
   };
 }
 
 function deliverReport(listeners: ReadonlySet<FeedListener>, payload: string): void {
   const stacks = payload === '*' ? '*' : payload.split(',');
   for (const listener of listeners) listener.reported?.(stacks);
-}
-
-/** A half-open connection never answers: a read that takes longer counts as failed, and the connection is given up. */
-async function within<T>(work: Promise<T>, ms: number): Promise<T> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([
-      work,
-      sleep(ms, undefined, { signal: timer.signal }).then(() => {
-        throw new Error(`no answer within ${ms} ms`);
-      }),
-    ]);
-  } finally {
-    timer.abort();
-    work.catch(() => {});
-  }
 }

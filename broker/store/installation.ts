@@ -60,10 +60,11 @@ export async function beginEpoch(
   return BigInt(row?.epoch ?? 0);
 }
 
+/** The timeline of the log that is being written: the control file says the old one until the first checkpoint after a promotion. */
 async function identity(tx: Tx): Promise<Identity> {
   const [row] = await tx.sql<{ system_identifier: string; timeline: string }>(
     `select (select system_identifier from pg_control_system())::text as system_identifier,
-            (select timeline_id from pg_control_checkpoint())::text as timeline`,
+            ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int::text as timeline`,
   );
   return { systemIdentifier: row?.system_identifier ?? '', timeline: row?.timeline ?? '0' };
 }

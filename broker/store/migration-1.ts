@@ -42,6 +42,7 @@ const statements = [
     created_at timestamptz not null default now(),
     deleted_at timestamptz)`,
   `create unique index agent_name on agent (name) where deleted_at is null`,
+  `create index agent_by_name on agent (name)`,
   // What an agent's own calls write, apart from \`agent\`: a heartbeat must not wait for, or hold up, a change of placements.
   `create table agent_status (
     agent_id uuid primary key references agent on delete cascade,
@@ -86,6 +87,7 @@ const statements = [
     deleted_at timestamptz)`,
   `create unique index stack_name on stack (generator_id, name) where deleted_at is null`,
   `create index stack_by_name on stack (name)`,
+  `create index stack_generator on stack (generator_id)`,
   `create table stack_label (
     stack_id uuid not null references stack on delete cascade, label text not null, primary key (stack_id, label))`,
   `create index stack_label_label on stack_label (label)`,
@@ -139,7 +141,7 @@ const statements = [
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (agent_id, stack_id))`,
-  `create index placement_stack on placement (stack_id)`,
+  `create index placement_stack on placement (stack_id, agent_id)`,
   // What agents reported; no foreign keys, and never written by a change of placements but to forget it.
   `create table placement_status (
     agent_id uuid not null,
@@ -157,8 +159,10 @@ const statements = [
 
   // Partitioned by the broker's clock, so that retention drops whole days. No unique id: (agent, incarnation, sequence) is
   // kept unique by agent_status.last_sequence.
+  `create sequence event_id_seq`,
+  // Identity columns of partitioned tables need PostgreSQL 17.
   `create table event (
-    id bigint generated always as identity,
+    id bigint not null default nextval('event_id_seq'),
     received_at timestamptz not null default now(),
     agent_id uuid not null,
     incarnation bigint not null,

@@ -55,6 +55,8 @@ export interface DatabaseOptions {
 }
 
 const statementTimeoutMs = 30_000;
+/** A server that cannot be reached never says that the statement's time is over. */
+const answerTimeoutMs = statementTimeoutMs + 5_000;
 const retryable = new Set(['40001', '40P01']);
 
 /** Opens the pools. Connects once, so that an unreachable database is told at once; the schema is made if missing. */
@@ -88,6 +90,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     options: session,
     max: Math.floor(connections / 2),
     connectionTimeoutMillis: 5_000,
+    query_timeout: answerTimeoutMs,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
   });
@@ -102,7 +105,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: Math.ceil(connections / 2) },
     // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
-    driverOptions: { options: session, connectionTimeoutMillis: 5_000, keepAlive: true, types: pg.types },
+    driverOptions: {
+      options: session,
+      connectionTimeoutMillis: 5_000,
+      query_timeout: answerTimeoutMs,
+      keepAlive: true,
+      types: pg.types,
+    },
     logger: () => {},
     migrations: {
       migrationsList: [

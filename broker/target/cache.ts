@@ -1,24 +1,36 @@
 import type { Logger } from 'pino';
+import { Refusal } from '../refusal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import type { TargetState } from './rules.ts';
+import { createIndexes, nextBatch } from './memory.ts';
+import type { Summary, TargetState } from './rules.ts';
 import { agentsOfStacks, readTargetStates } from './store.ts';
 
 /** What agents are told, remembered until a change of it is seen. */
 export interface TargetStates {
-  /** The agent's state, from memory while that is current. Undefined for an agent that does not exist. */
-  current(agentId: string): Promise<TargetState | undefined>;
-  /** Waits until the state's digest differs from `digest`, at most `waitMs`; then answers as `current` does. Rejects when `signal` aborts. */
-  changed(agentId: string, digest: Uint8Array, waitMs: number, signal: AbortSignal): Promise<TargetState | undefined>;
-  /** Calls `listener` with each new state of the agent, until the returned function is called. */
-  watch(agentId: string, listener: (state: TargetState | undefined) => void): () => void;
+  /** The digest of what the agent is told, from memory while that is current. Undefined for an agent that does not exist. */
+  current(agentId: string): Promise<Summary | undefined>;
+  /** All that the agent is told; read again unless it was read a short while ago. */
+  index(agentId: string): Promise<TargetState | undefined>;
+  /**
+   * Waits until the digest differs from `digest`, at most `waitMs`, or until one of the signals aborts; then answers as `current`
+   * does.
+   */
+  changed(
+    agentId: string,
+    digest: Uint8Array,
+    waitMs: number,
+    signals: readonly AbortSignal[],
+  ): Promise<Summary | undefined>;
+  /** Calls `listener` after each read of the agent's state, until the returned function is called. */
+  watch(agentId: string, listener: (state: Summary | undefined) => void): () => void;
   /** The number that the agent's calls have to carry; 0 for an agent that does not exist. */
   incarnationOf(agentId: string): Promise<bigint>;
   close(): void;
 }
 
 interface Kept {
-  readonly state: TargetState | undefined;
+  readonly summary: Summary;
   readonly staleAt: number;
 }
 
@@ -28,22 +40,36 @@ interface Read {
   everything: boolean;
 }
 
-const agentsInOneRead = 500;
+type Waiting = PromiseWithResolvers<TargetState | undefined>;
+
 /** Even without a change, an entry is read again after 10 minutes, jittered. */
 const keepMs = 10 * 60_000;
+/** How soon a read that failed is tried again for those who wait for a change. */
+const retryMs = 1_000;
+/** How often a read under way looks whether the database is gone. */
+const lookMs = 250;
 
+/**
+ * Remembers a digest for each agent, and a bounded number of whole states: an idle pull needs no more than the digest, and what an
+ * agent has received it does not ask for again.
+ */
 export function createTargetStates(db: Database, feed: Feed, log: Logger): TargetStates {
   const kept = new Map<string, Kept>();
-  const watchers = new Map<string, Set<(state: TargetState | undefined) => void>>();
-  const wanted = new Map<string, PromiseWithResolvers<TargetState | undefined>>();
+  const indexes = createIndexes();
+  const watchers = new Map<string, Set<(state: Summary | undefined) => void>>();
+  const wanted = new Map<string, Waiting>();
   const reads = new Set<Read>();
+  const failed = new Set<string>();
+  let retry: NodeJS.Timeout | undefined;
   let draining = false;
+  let closed = false;
 
   const isCurrent = (entry: Kept | undefined): entry is Kept =>
-    entry !== undefined && feed.healthy() && Date.now() < entry.staleAt;
+    entry !== undefined && feed.healthy() && performance.now() < entry.staleAt;
 
   /** Joins the next read; all that ask in the same turn share one statement. */
   const load = (agentId: string): Promise<TargetState | undefined> => {
+    if (closed) return Promise.reject(new Refusal('unavailable', 'the broker is closing: connect again'));
     const waiting = wanted.get(agentId) ?? Promise.withResolvers<TargetState | undefined>();
     wanted.set(agentId, waiting);
     if (!draining) void drain();
@@ -52,53 +78,89 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
 
   const drain = async () => {
     draining = true;
-    await new Promise((resolve) => setImmediate(resolve));
     while (wanted.size > 0) {
-      const batch = [...wanted].slice(0, agentsInOneRead);
-      for (const [agentId] of batch) wanted.delete(agentId);
+      // Between two reads the process answers others.
+      await new Promise((resolve) => setImmediate(resolve));
+      const batch = nextBatch(wanted.keys(), indexes.sizeOf).map((agentId): [string, Waiting] => {
+        const waiting = wanted.get(agentId) as Waiting;
+        wanted.delete(agentId);
+        return [agentId, waiting];
+      });
       await readBatch(batch);
     }
     draining = false;
   };
 
-  const readBatch = async (batch: [string, PromiseWithResolvers<TargetState | undefined>][]) => {
+  const readBatch = async (batch: readonly [string, Waiting][]) => {
     const read: Read = { agents: new Set(), everything: false };
     reads.add(read);
     try {
-      const states = await readTargetStates(
-        db,
-        batch.map(([agentId]) => agentId),
-      );
+      const ids = batch.map(([agentId]) => agentId);
+      const states = await unlessGone(feed, () => readTargetStates(db, ids));
       for (const [agentId, waiting] of batch) {
         const state = states.get(agentId);
         if (feed.healthy() && !read.everything && !read.agents.has(agentId)) keep(agentId, state);
         waiting.resolve(state);
-        for (const listener of watchers.get(agentId) ?? []) listener(state);
+        notify(agentId, state);
       }
     } catch (error) {
-      for (const [, waiting] of batch) waiting.reject(error);
+      for (const [agentId, waiting] of batch) {
+        waiting.reject(error);
+        if (watchers.has(agentId)) failed.add(agentId);
+      }
+      if (failed.size > 0 && !closed) retry ??= setTimeout(readFailed, retryMs);
     } finally {
       reads.delete(read);
     }
   };
 
+  /** Whoever waits for a change would miss it with the read that failed. */
+  const readFailed = () => {
+    retry = undefined;
+    const agentIds = [...failed];
+    failed.clear();
+    for (const agentId of agentIds) reload(agentId);
+  };
+
+  const reload = (agentId: string) => {
+    if (watchers.has(agentId)) load(agentId).catch(() => {});
+  };
+
   const keep = (agentId: string, state: TargetState | undefined) => {
-    if (state === undefined) kept.delete(agentId);
-    else kept.set(agentId, { state, staleAt: Date.now() + keepMs * (0.8 + 0.4 * Math.random()) });
+    if (state === undefined) return forget(agentId);
+    const { entries: _, ...summary } = state;
+    kept.set(agentId, { summary, staleAt: performance.now() + keepMs * (0.8 + 0.4 * Math.random()) });
+    indexes.keep(state);
+  };
+
+  const forget = (agentId: string) => {
+    kept.delete(agentId);
+    indexes.drop(agentId);
+  };
+
+  const notify = (agentId: string, state: TargetState | undefined) => {
+    for (const listener of watchers.get(agentId) ?? []) {
+      try {
+        listener(state);
+      } catch (error) {
+        log.error({ err: String(error) }, 'a listener for a target state failed');
+      }
+    }
   };
 
   /** Forgets agents, and reads those again that somebody waits for. */
   const drop = (agentIds: Iterable<string>) => {
     for (const agentId of agentIds) {
-      kept.delete(agentId);
+      forget(agentId);
       for (const read of reads) read.agents.add(agentId);
-      if (watchers.has(agentId)) load(agentId).catch(() => {});
+      reload(agentId);
     }
   };
 
   const dropAll = () => {
     for (const read of reads) read.everything = true;
     kept.clear();
+    indexes.clear();
     drop(watchers.keys());
   };
 
@@ -117,9 +179,9 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
   const unsubscribe = feed.subscribe({
     changed(changes: readonly Change[]) {
       if (changes.some((change) => change.kind === 'epoch')) return dropAll();
-      drop(changes.filter((change) => change.kind === 'agent').map((change) => change.ref));
-      const stacks = changes.filter((change) => change.kind === 'stack').map((change) => change.ref);
-      if (stacks.length > 0) dropStacks(stacks);
+      drop(new Set(changes.filter((change) => change.kind === 'agent').map((change) => change.ref)));
+      const stacks = new Set(changes.filter((change) => change.kind === 'stack').map((change) => change.ref));
+      if (stacks.size > 0) dropStacks([...stacks]);
     },
     reset: dropAll,
   });
@@ -127,24 +189,27 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
   const states: TargetStates = {
     async current(agentId) {
       const entry = kept.get(agentId);
-      return isCurrent(entry) ? entry.state : load(agentId);
+      return isCurrent(entry) ? entry.summary : load(agentId);
     },
-    async changed(agentId, digest, waitMs, signal) {
-      const next = Promise.withResolvers<TargetState | undefined>();
-      const differs = (state: TargetState | undefined) => !state?.digest.equals(digest);
+    async index(agentId) {
+      const state = isCurrent(kept.get(agentId)) ? indexes.get(agentId) : undefined;
+      return state ?? load(agentId);
+    },
+    async changed(agentId, digest, waitMs, signals) {
+      const over = Promise.withResolvers<void>();
+      const differs = (state: Summary | undefined) => !state?.digest.equals(digest);
       // Subscribe first, then read: a change in between is seen by one of the two.
-      const stop = states.watch(agentId, (state) => differs(state) && next.resolve(state));
-      const abort = () => next.reject(signal.reason);
-      signal.addEventListener('abort', abort, { once: true });
-      const timer = setTimeout(() => next.resolve(undefined), waitMs);
+      const stop = states.watch(agentId, (state) => differs(state) && over.resolve());
+      const timer = setTimeout(over.resolve, waitMs);
+      for (const signal of signals) signal.addEventListener('abort', over.resolve as () => void, { once: true });
       try {
-        signal.throwIfAborted();
         const now = await states.current(agentId);
-        if (differs(now)) return now;
-        return (await next.promise) ?? (await states.current(agentId));
+        if (differs(now) || signals.some((signal) => signal.aborted)) return now;
+        await over.promise;
+        return await states.current(agentId);
       } finally {
         clearTimeout(timer);
-        signal.removeEventListener('abort', abort);
+        for (const signal of signals) signal.removeEventListener('abort', over.resolve as () => void);
         stop();
       }
     },
@@ -158,10 +223,27 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     },
     incarnationOf: async (agentId) => (await states.current(agentId))?.incarnation ?? 0n,
     close() {
+      closed = true;
       unsubscribe();
-      for (const waiting of wanted.values()) waiting.resolve(undefined);
-      wanted.clear();
+      clearTimeout(retry);
     },
   };
   return states;
+}
+
+/** A read of a database that is gone may never end: it is given up when the feed says so. */
+async function unlessGone<T>(feed: Feed, work: () => Promise<T>): Promise<T> {
+  const gone = Promise.withResolvers<never>();
+  const look = () => {
+    if (!feed.available()) gone.reject(new Refusal('unavailable', 'the database does not answer'));
+  };
+  const timer = setInterval(look, lookMs);
+  gone.promise.catch(() => {});
+  look();
+  try {
+    if (!feed.available()) return await gone.promise;
+    return await Promise.race([work(), gone.promise]);
+  } finally {
+    clearInterval(timer);
+  }
 }

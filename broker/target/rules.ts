@@ -19,13 +19,17 @@ export interface Entry {
   readonly reason: string;
 }
 
-/** Everything an agent is told, as one read of the database saw it. */
-export interface TargetState {
+/** What an agent is told, in short. */
+export interface Summary {
   readonly agentId: string;
   readonly epoch: bigint;
   readonly incarnation: bigint;
   readonly paused: boolean;
   readonly digest: Buffer;
+}
+
+/** Everything an agent is told, as one read of the database saw it. */
+export interface TargetState extends Summary {
   /** In order of stack id; empty while the agent is paused. */
   readonly entries: readonly Entry[];
 }
@@ -65,8 +69,8 @@ export function digestOf(state: { epoch: bigint; paused: boolean; entries: reado
 
 /** What a page may hold: entries, and manifests while they fit. */
 const pageBytes = 1 << 20;
-const entryBytes = 400;
-const entriesInPage = 1_500;
+/** Ids, numbers and their tags. */
+const plainEntryBytes = 220;
 
 export interface PagePlan {
   readonly entries: readonly Entry[];
@@ -76,11 +80,18 @@ export interface PagePlan {
   readonly next: number | undefined;
 }
 
-/** Plans the page that begins at an entry: at most 1 MiB with the manifests that the agent does not hold. */
+/** Plans the page that begins at an entry: at most 1 MiB, with the manifests that the agent does not hold while there is room. */
 export function planPage(entries: readonly Entry[], start: number, have: ReadonlySet<string>): PagePlan {
-  const page = entries.slice(start, start + entriesInPage);
+  const page: Entry[] = [];
+  let room = pageBytes;
+  for (let at = start; at < entries.length; at += 1) {
+    const entry = entries[at] as Entry;
+    const bytes = bytesOf(entry);
+    if (bytes > room && page.length > 0) break;
+    page.push(entry);
+    room -= bytes;
+  }
   const inline = new Set<string>();
-  let room = pageBytes - page.length * entryBytes;
   for (const entry of page) {
     const checksum = entry.checksum.toString('hex');
     if (entry.state !== 'active' || inline.has(checksum) || have.has(checksum) || entry.size > room) continue;
@@ -89,6 +100,12 @@ export function planPage(entries: readonly Entry[], start: number, have: Readonl
   }
   const next = start + page.length;
   return { entries: page, inline: [...inline], next: next < entries.length ? next : undefined };
+}
+
+/** About what an entry takes on the wire; three bytes for a character is the most that UTF-8 makes of one. */
+function bytesOf(entry: Entry): number {
+  const words = [entry.stack, entry.generator, ...entry.kinds];
+  return words.reduce((sum, word) => sum + word.length + 4, plainEntryBytes + 3 * entry.reason.length);
 }
 
 /** A page token is bound to the digest: pages of two states never mix. */

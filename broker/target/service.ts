@@ -12,6 +12,7 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
@@ -19,7 +20,7 @@ import { Refusal } from '../refusal.ts';
 import { type Principal, principalOf } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
-import { type Entry, makePageToken, planPage, readPageToken, type TargetState } from './rules.ts';
+import { type Entry, makePageToken, planPage, readPageToken, type Summary, type TargetState } from './rules.ts';
 import { ownManifests, readManifests } from './store.ts';
 
 type Methods = 'pullTargetState' | 'getManifests';
@@ -28,18 +29,22 @@ const chunkBytes = 256 << 10;
 /** Manifests are read from the database in portions of about this much, so that a cold agent's 60 MiB are never in memory at once. */
 const portionBytes = 4 << 20;
 
-export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<ServiceImpl<typeof AgentService>, Methods> {
-  const { db, targets } = deps;
+/** `closing` aborts, with a refusal, when the broker goes away: long polls end with it. */
+export function targetMethods({
+  db,
+  targets,
+  closing,
+}: Deps & { targets: TargetStates; closing: AbortSignal }): Pick<ServiceImpl<typeof AgentService>, Methods> {
   const notice = newerNotice(db);
   return {
     async pullTargetState(request, context) {
       const agentId = principalOf(context).ownerId;
-      const state = await stateFor(targets, agentId, request, context);
-      requireIncarnation(state.incarnation, request.incarnation);
-      await notice(principalOf(context), request, state);
-      if (request.pageToken === '' && state.digest.equals(request.digest))
-        return plain(state, TargetStateKind.UNCHANGED);
-      if (state.paused) return plain(state, TargetStateKind.PAUSED);
+      const now = await waitFor(targets, request, context, closing);
+      requireIncarnation(now.incarnation, request.incarnation);
+      await notice(principalOf(context), request, now);
+      if (request.pageToken === '' && now.digest.equals(request.digest)) return plain(now, TargetStateKind.UNCHANGED);
+      const state = now.paused ? undefined : known(await targets.index(agentId));
+      if (!state || state.paused) return plain(state ?? now, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
       if (start === undefined) {
         throw new Refusal('conflict', 'the target state has changed since the first page: pull again', {
@@ -76,43 +81,63 @@ export function targetMethods(deps: Deps & { targets: TargetStates }): Pick<Serv
   };
 }
 
-async function stateFor(
+/** The state as it is, or after the wait for a change of it that was asked for. */
+async function waitFor(
   targets: TargetStates,
-  agentId: string,
   request: PullTargetStateRequest,
   context: HandlerContext,
-): Promise<TargetState> {
+  closing: AbortSignal,
+): Promise<Summary> {
   const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
-  const principal = principalOf(context);
-  const signal = principal.signal ? AbortSignal.any([context.signal, principal.signal]) : context.signal;
-  const now = await targets.current(agentId);
+  const { ownerId, signal: keyEnded } = principalOf(context);
+  const now = known(await targets.current(ownerId));
+  if (waitMs === 0 || request.pageToken !== '' || !now.digest.equals(request.digest)) return now;
   // An agent that is fenced, or that another cluster's replaced, must not wait for minutes to be told.
-  if (now) requireIncarnation(now.incarnation, request.incarnation);
-  const state =
-    waitMs > 0 && request.pageToken === '' ? await targets.changed(agentId, request.digest, waitMs, signal) : now;
-  if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
+  requireIncarnation(now.incarnation, request.incarnation);
+  const ends = [context.signal, closing, ...(keyEnded ? [keyEnded] : [])];
+  const state = await targets.changed(ownerId, request.digest, waitMs, ends);
+  if (keyEnded?.aborted) throw invalidKey();
   if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
-  if (!state) throw new Refusal('unauthenticated', 'the key is not valid');
+  closing.throwIfAborted();
+  return known(state);
+}
+
+/** An agent that is gone has no key any more. */
+function known<S>(state: S | undefined): S {
+  if (state === undefined) throw invalidKey();
   return state;
 }
+
+const invalidKey = () => new Refusal('unauthenticated', 'the key is not valid');
 
 /** For how long an order that was read is taken as given out; a database restored under a running broker is noticed after it. */
 const highestForMs = 60_000;
 
 /**
  * An agent that presents something newer than the database has is the witness of a restored backup: a new epoch begins.
- * Orders only grow, so the highest one read lately spares idle pulls the database.
+ * Orders only grow, so the highest one read lately spares idle pulls the database; agents that are woken together share a read.
  */
 function newerNotice(
   db: Database,
-): (agent: Principal, request: PullTargetStateRequest, state: TargetState) => Promise<void> {
-  let known = { epoch: 0n, highest: 0n, at: 0 };
+): (agent: Principal, request: PullTargetStateRequest, state: Summary) => Promise<void> {
+  let seen = { epoch: 0n, highestOrder: 0n, at: Number.NEGATIVE_INFINITY };
+  let reading: Promise<void> | undefined;
+  const read = async () => {
+    const at = performance.now();
+    seen = { ...(await readHighest(db)), at };
+  };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;
-    const epoch = state.epoch > known.epoch ? state.epoch : known.epoch;
-    if (request.epoch <= epoch && request.order <= known.highest && Date.now() - known.at < highestForMs) return;
-    const seen = await db.transact((tx) => noticeNewer(tx, agent.ownerName, request, []));
-    known = { epoch: seen.epoch, highest: seen.highestOrder, at: Date.now() };
+    const isKnown = () =>
+      request.epoch <= (state.epoch > seen.epoch ? state.epoch : seen.epoch) &&
+      request.order <= seen.highestOrder &&
+      performance.now() - seen.at < highestForMs;
+    if (isKnown()) return;
+    reading ??= read().finally(() => {
+      reading = undefined;
+    });
+    await reading;
+    if (!isKnown()) await db.transact((tx) => noticeNewer(tx, agent.ownerName, request, []));
   };
 }
 
@@ -140,7 +165,7 @@ async function page(
   });
 }
 
-function plain(state: TargetState, kind: TargetStateKind): PullTargetStateResponse {
+function plain(state: Summary, kind: TargetStateKind): PullTargetStateResponse {
   return create(PullTargetStateResponseSchema, { kind, epoch: state.epoch, digest: state.digest });
 }
 

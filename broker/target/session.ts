@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import {
+  type SessionHello,
   SessionHint,
   type SessionRequest,
   type SessionResponse,
@@ -13,6 +14,7 @@ import { Refusal } from '../refusal.ts';
 import { principalOf } from '../rpc/principal.ts';
 import type { TargetStates } from './cache.ts';
 
+const helloMs = 10_000;
 const keepaliveMs = 20_000;
 /** A peer that sent nothing for this long is gone; agents send heartbeats at least every 30 s. */
 const silentMs = 120_000;
@@ -33,11 +35,12 @@ export function sessionMethods(
       const principal = principalOf(context);
       const agentId = principal.ownerId;
       const incoming = requests[Symbol.asyncIterator]();
-      const first = await incoming.next();
-      const hello = first.done ? undefined : first.value.message;
-      if (hello?.case !== 'hello')
-        throw new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
-      const { incarnation } = hello.value;
+      const first = await hello(incoming, [
+        context.signal,
+        deps.closing,
+        ...(principal.signal ? [principal.signal] : []),
+      ]);
+      const { incarnation } = first;
       const state = await deps.targets.current(agentId);
       requireIncarnation(state?.incarnation ?? 0n, incarnation);
       let digest = state?.digest;
@@ -69,10 +72,10 @@ export function sessionMethods(
         deps.heartbeat(agentId, incarnation);
       };
       heard();
-      const reading = read(incoming, heard).finally(ended);
       let peerEnded = false;
-      void reading.then(() => {
+      void read(incoming, heard).then(() => {
         peerEnded = true;
+        ended();
       });
       try {
         while (!context.signal.aborted && Date.now() - lastHeardAt < silentMs) {
@@ -95,6 +98,24 @@ export function sessionMethods(
       }
     },
   };
+}
+
+/** The first message, which has to come soon and be a hello. */
+async function hello(incoming: AsyncIterator<SessionRequest>, ends: readonly AbortSignal[]): Promise<SessionHello> {
+  const late = AbortSignal.any([...ends, AbortSignal.timeout(helloMs)]);
+  const first = await new Promise<IteratorResult<SessionRequest>>((resolve, reject) => {
+    late.throwIfAborted();
+    late.addEventListener('abort', () => reject(late.reason), { once: true });
+    incoming.next().then(resolve, reject);
+  }).catch((error: unknown) => {
+    throw error instanceof Error && error.name === 'TimeoutError' ? noHello() : error;
+  });
+  if (first.done || first.value.message.case !== 'hello') throw noHello();
+  return first.value.message.value;
+}
+
+function noHello(): Refusal {
+  return new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
 }
 
 /** Reads until the agent ends its side or the stream breaks; everything after the hello is a heartbeat. */

@@ -97,7 +97,7 @@ export async function agentsOfStacks(db: Database, stackIds: readonly string[]):
   return rows.map((row) => row.agent_id);
 }
 
-/** Which of these manifests, in hex, the agent's own placements refer to, with their sizes. */
+/** Which of these manifests, in hex, the stacks that the agent serves refer to, with their sizes; a removal needs none. */
 export async function ownManifests(
   db: Database,
   agentId: string,
@@ -110,7 +110,7 @@ export async function ownManifests(
      join stack s on s.id = p.stack_id
      join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
      join manifest m on m.checksum = coalesce(p.manifest, d.checksum)
-     where p.agent_id = $1 and m.checksum = any($2)`,
+     where p.agent_id = $1 and p.state = 'active' and m.checksum = any($2)`,
     [agentId, checksums],
   );
   return new Map(rows.map((row) => [row.checksum.toString('hex'), row.size]));

@@ -244,16 +244,19 @@ function printManifest(out: Output, { manifest }: GetDeploymentResponse): void {
     .toString()
     .split('\n')
     .filter((line) => line !== '');
-  if (out.form === 'json') {
-    for (const line of lines) out.line(line);
-    return;
-  }
-  out.line(
-    lines
-      .map((line) => stringify(JSON.parse(line), { lineWidth: 0, version: '1.1' }))
-      .join('---\n')
-      .trimEnd(),
-  );
+  if (out.form === 'json') for (const line of lines) out.line(line);
+  else
+    out.line(
+      lines
+        .map((line) => yamlOf(JSON.parse(line) as Record<string, unknown>))
+        .join('---\n')
+        .trimEnd(),
+    );
+}
+
+/** As people write it: what it is comes first. */
+function yamlOf({ apiVersion, kind, metadata, ...rest }: Record<string, unknown>): string {
+  return stringify({ apiVersion, kind, metadata, ...rest }, { lineWidth: 0, version: '1.1' });
 }
 
 function parseName(name: string): { id?: string; stack?: string; revision?: number } {

@@ -71,7 +71,11 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   runCustomResources(core);
   runServiceController(core);
   runWorkloadControllers(core, { readyDelayMs, pods });
-  if (!restored) createInitialNamespaces(core);
+  if (!restored) {
+    createInitialNamespaces(core);
+    // The cluster's id counts from the first request on: a crash must not change it.
+    save();
+  }
   // Deletions that the last run did not finish go on.
   else
     for (const [resource, object] of [...core.store.all()])

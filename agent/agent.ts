@@ -1,0 +1,373 @@
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { connectBroker } from '../client/client.ts';
+import { type Backoff, jittered, pause } from './backoff.ts';
+import { createCensus } from './census.ts';
+import { type Cluster, connectCluster } from './cluster.ts';
+import { describe } from './cluster-error.ts';
+import type { Config } from './config.ts';
+import { type HealthServer, type Readiness, startHealthServer } from './health-server.ts';
+import { clusterId, ensureNamespace } from './identity.ts';
+import { createInventories } from './inventory.ts';
+import { type ManifestStore, openManifestStore } from './manifest-store.ts';
+import { createMetrics } from './metrics.ts';
+import { createOwnership } from './ownership.ts';
+import { createPuller } from './puller.ts';
+import { createReconciler, type Reconciler } from './reconciler.ts';
+import { createReporter } from './reporter.ts';
+import { createSession } from './session.ts';
+import { BrokerError, createWire, type Identity, type Wire } from './wire.ts';
+
+export interface AgentOptions {
+  readonly log: Logger;
+  /** Closes the agent when aborted. */
+  readonly signal?: AbortSignal;
+  /** Between tries of what failed, towards the cluster and the broker; default 1 s growing to 60 s, and 0.5 s to 30 s. */
+  readonly retry?: Backoff;
+  /** How often stacks that are as they should be are looked at again; default 10 minutes. */
+  readonly resyncMs?: number;
+  /** Whether /metrics also has the process's own figures; for one agent a process. */
+  readonly processMetrics?: boolean;
+}
+
+export interface RunningAgent {
+  /** Where /healthz, /readyz and /metrics are. */
+  readonly healthUrl: string;
+  /** Settles when the agent has ended: `fenced` when another one has started with its key. Never rejects. */
+  readonly ended: Promise<'closed' | 'fenced'>;
+  /** Finishes or safely abandons what is under way, and ends; within 5 s. May be called again. */
+  close(): Promise<void>;
+}
+
+const startRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
+const slowRetryMs = 60_000;
+const requestTimeoutMs = 30_000;
+const requestConcurrency = 64;
+const passGraceMs = 1_500;
+const flushMs = 1_000;
+const probeMs = 15_000;
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+/**
+ * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be
+ * reached. Throws one clear line when the kubeconfig, the state folder, a certificate or the port cannot be used.
+ */
+export async function startAgent(config: Config, options: AgentOptions): Promise<RunningAgent> {
+  const { log, signal } = options;
+  signal?.throwIfAborted();
+  const metrics = createMetrics({ process: options.processMetrics ?? false });
+  const peers = createPeers();
+  const cluster = connectCluster(kubeSource(config), {
+    timeoutMs: requestTimeoutMs,
+    concurrency: requestConcurrency,
+    userAgent: `brokkr-agent/${version}`,
+    observe: (method, status, seconds) => {
+      metrics.requests.observe({ method, status: String(status) }, seconds);
+      peers.clusterAnswered(status);
+    },
+  });
+  const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
+  const stopping = new AbortController();
+  let parts: Parts | undefined;
+  let manifests: ManifestStore | undefined;
+  let health: HealthServer | undefined;
+  try {
+    manifests = await openManifestStore(config.stateDir);
+    health = await startHealthServer({
+      listen: config.healthListen,
+      readiness: () => ({ broker: peers.broker, cluster: peers.cluster }),
+      metrics: async () => {
+        if (parts) {
+          const { stacks, unsettled } = parts.reconciler.counts;
+          metrics.stacks.set({ state: 'settled' }, stacks - unsettled);
+          metrics.stacks.set({ state: 'unsettled' }, unsettled);
+          metrics.pending.set(parts.reporter.pending);
+          metrics.sessionUp.set(parts.session.isUp ? 1 : 0);
+          metrics.brokerAnswered.set((parts.puller.answeredAt ?? 0) / 1000);
+        }
+        return { text: await metrics.text(), contentType: metrics.contentType };
+      },
+    });
+  } catch (error) {
+    await manifests?.close();
+    cluster.close();
+    client.close();
+    throw error;
+  }
+  const store = manifests;
+  const server = health;
+  let isFenced = false;
+  const fenced = (reason: string) => {
+    if (isFenced || stopping.signal.aborted) return;
+    isFenced = true;
+    log.error({ reason }, 'fenced: another agent runs with this key; this one stops');
+    peers.brokerFailed('another agent runs with this key');
+    void close();
+  };
+
+  const run = async () => {
+    const wire = createWire(client);
+    const during = stopping.signal;
+    const identity = await untilDone(
+      during,
+      log,
+      'the cluster is not ready',
+      (reason) => peers.clusterFailed(reason),
+      () => identify(cluster, config, during),
+    );
+    if (!identity) return;
+    const inventories = createInventories(cluster, config.namespace);
+    const loaded = await untilDone(
+      during,
+      log,
+      'the inventory cannot be read',
+      (reason) => peers.clusterFailed(reason),
+      () => inventories.loadAll(during),
+    );
+    if (!loaded) return;
+    const reporter = createReporter({
+      wire,
+      log,
+      lost: (stackId) => reconciler.retell(stackId),
+      count: (receipt) => metrics.events.inc({ receipt }),
+      fenced,
+    });
+    const reconciler: Reconciler = createReconciler({
+      shop: {
+        cluster,
+        inventories,
+        ownership: createOwnership(),
+        census: createCensus(cluster, config.watchNamespace, during),
+        scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
+        maxDeletions: config.maxDeletions,
+        readManifest: store.read,
+      },
+      inventories: loaded,
+      report: reporter.report,
+      observePass: (outcome, seconds) => metrics.passes.observe({ outcome }, seconds),
+      log,
+      ...(options.retry && { retry: options.retry }),
+      ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
+    });
+    if (!(await present(wire, identity, reconciler, during))) return reconciler.close(0);
+    const doubt = createDoubt(
+      () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during),
+      log,
+    );
+    const puller = createPuller({
+      wire,
+      manifests: store,
+      log,
+      intervalMs: config.pullIntervalMs,
+      accept: (state) => {
+        const verdict = reconciler.accept(state);
+        if (verdict === 'old')
+          throw new BrokerError('unavailable', `the broker is in epoch ${state.epoch}, which is over`, undefined);
+        if (verdict === 'doubtful') doubt();
+      },
+      arrived: reconciler.manifestsArrived,
+      seen: () => ({ epoch: reconciler.epoch, order: reconciler.order }),
+      isHinted: () => session.isUp,
+      observe: (result, reason) => {
+        metrics.pulls.inc({ result });
+        if (result === 'failed') peers.brokerFailed(reason ?? '');
+        else peers.brokerAnswered();
+      },
+      fenced,
+    });
+    const session = createSession({ client, wire, log, wake: puller.wake, fenced });
+    parts = { reconciler, reporter, session, puller };
+    await Promise.all([
+      puller.run(during),
+      session.run(during),
+      reporter.run(reporting.signal),
+      consent(wire, config.generators, log, during),
+      probe(cluster, peers, during),
+    ]);
+  };
+
+  /** Tells the broker which cluster this is, and what it holds. False when the agent is to stop. */
+  const present = async (
+    wire: Wire,
+    identity: Identity,
+    reconciler: Reconciler,
+    during: AbortSignal,
+  ): Promise<boolean> => {
+    for (let failures = 0; !during.aborted; failures++) {
+      try {
+        const started = await wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+        log.info(
+          { agent: started.name, incarnation: String(started.incarnation), clusterId: identity.clusterId },
+          'agent started',
+        );
+        peers.brokerAnswered();
+        return true;
+      } catch (error) {
+        if (during.aborted) return false;
+        const reason = error instanceof Error ? error.message : String(error);
+        peers.brokerFailed(reason);
+        const isSlow =
+          error instanceof BrokerError &&
+          (error.kind === 'mismatch' || error.kind === 'unauthenticated' || error.kind === 'invalid');
+        log[isSlow ? 'error' : 'warn'](
+          { reason },
+          isSlow ? 'the broker refuses this agent' : 'the broker does not answer',
+        );
+        const longest = options.retry?.maxMs ?? slowRetryMs;
+        await pause(isSlow ? longest : startRetry.baseMs / 4 + jittered(startRetry, failures), during);
+      }
+    }
+    return false;
+  };
+
+  // Reports go on for a moment longer than the rest: what the last passes did is to be told.
+  const reporting = new AbortController();
+  const end = async () => {
+    const grace = isFenced ? 0 : passGraceMs;
+    await parts?.reconciler.close(grace);
+    if (!isFenced && parts?.reporter.pending) await parts.reporter.flush(flushMs);
+    stopping.abort(new Error('the agent stops'));
+    reporting.abort(new Error('the agent stops'));
+    await running;
+    client.close();
+    cluster.close();
+    await server.close();
+    await store.close();
+    signal?.removeEventListener('abort', onAbort);
+  };
+  let ending: Promise<void> | undefined;
+  const ended = Promise.withResolvers<'closed' | 'fenced'>();
+  const close = () => {
+    ending ??= end().finally(() => ended.resolve(isFenced ? 'fenced' : 'closed'));
+    return ending;
+  };
+  const onAbort = () => void close();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const running = run().catch((error: unknown) => {
+    if (stopping.signal.aborted) return;
+    log.fatal({ err: error }, 'the agent failed in an unexpected way');
+    void close();
+  });
+  return { healthUrl: server.url, ended: ended.promise, close };
+}
+
+interface Parts {
+  readonly reconciler: Reconciler;
+  readonly reporter: ReturnType<typeof createReporter>;
+  readonly session: ReturnType<typeof createSession>;
+  readonly puller: ReturnType<typeof createPuller>;
+}
+
+interface Peers {
+  readonly broker: Readiness;
+  readonly cluster: Readiness;
+  brokerAnswered(): void;
+  brokerFailed(reason: string): void;
+  clusterAnswered(status: number): void;
+  clusterFailed(reason: string): void;
+  readonly clusterAskedAt: number;
+}
+
+/** Whether the two peers answer, by what was last heard of each. */
+function createPeers(): Peers {
+  let broker: Readiness = { ready: false, reason: 'not asked yet' };
+  let cluster: Readiness = { ready: false, reason: 'not asked yet' };
+  let askedAt = 0;
+  return {
+    get broker() {
+      return broker;
+    },
+    get cluster() {
+      return cluster;
+    },
+    get clusterAskedAt() {
+      return askedAt;
+    },
+    brokerAnswered: () => {
+      broker = { ready: true };
+    },
+    brokerFailed: (reason) => {
+      broker = { ready: false, reason };
+    },
+    clusterAnswered: (status) => {
+      askedAt = Date.now();
+      if (status === 0) cluster = { ready: false, reason: 'the Kubernetes API does not answer' };
+      else if (status === 401) cluster = { ready: false, reason: 'the Kubernetes API refuses the credentials' };
+      else cluster = { ready: true };
+    },
+    clusterFailed: (reason) => {
+      cluster = { ready: false, reason };
+    },
+  };
+}
+
+/** Asks the cluster for a sign of life when nothing else did for a while. */
+async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(probeMs, signal);
+    if (!signal.aborted && Date.now() - peers.clusterAskedAt > probeMs) await cluster.version(signal).catch(() => {});
+  }
+}
+
+/** Registers with each generator, however long that takes. */
+async function consent(wire: Wire, generators: readonly string[], log: Logger, signal: AbortSignal): Promise<void> {
+  for (const generator of generators) {
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const state = await wire.register(generator, signal);
+        log.info({ generator, state }, 'registered with a generator');
+        break;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn({ generator, reason: describe(error) }, 'cannot register with a generator');
+        await pause(startRetry.baseMs + jittered(startRetry, failures), signal);
+      }
+    }
+  }
+}
+
+async function identify(cluster: Cluster, config: Config, signal: AbortSignal): Promise<Identity> {
+  await ensureNamespace(cluster, config.namespace, signal);
+  return {
+    clusterId: await clusterId(cluster, config.namespace, signal),
+    version,
+    kubernetesVersion: await cluster.version(signal),
+  };
+}
+
+/** Tries until it works; undefined when the signal aborts before. */
+async function untilDone<Result>(
+  signal: AbortSignal,
+  log: Logger,
+  problem: string,
+  tell: (reason: string) => void,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      tell(describe(error));
+      log.warn({ reason: describe(error) }, problem);
+      await pause(startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
+    }
+  }
+  return undefined;
+}
+
+/** Presents what the cluster holds once more, now and then, when answers seem to come from a broker that lost something. */
+function createDoubt(present: () => Promise<unknown>, log: Logger): () => void {
+  let lastAt = 0;
+  return () => {
+    if (Date.now() - lastAt < slowRetryMs) return;
+    lastAt = Date.now();
+    log.warn({}, 'the broker is behind what was seen before; presenting what the cluster holds');
+    present().catch((error: unknown) => log.warn({ reason: describe(error) }, 'presenting failed'));
+  };
+}
+
+function kubeSource({ kubeconfigFile, kubeContext }: Config) {
+  return kubeconfigFile === undefined ? ('in-cluster' as const) : { file: kubeconfigFile, context: kubeContext };
+}

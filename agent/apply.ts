@@ -1,0 +1,192 @@
+import { isSameObject } from './agreement.ts';
+import { sleep } from './backoff.ts';
+import type { Cluster } from './cluster.ts';
+import { ClusterError, hasStatus, isUnreachable, refusesDryRun } from './cluster-error.ts';
+import type { Change } from './event.ts';
+import { mapLimited } from './limit.ts';
+import { passConcurrency } from './live.ts';
+import { type Definition, servedVersions } from './manifest.ts';
+import {
+  groupOf,
+  isCustomResourceDefinition,
+  isNamespace,
+  type KubeObject,
+  keyOf,
+  listAt,
+  nameOf,
+  type ObjectId,
+  textAt,
+} from './object.ts';
+import { groupByRank } from './order.ts';
+import type { Desired } from './plan.ts';
+
+/** Done with what was asked for, or not: then with what failed. */
+export interface Tried {
+  readonly failed: readonly Change[];
+  /** Objects that a webhook without dry-run support left unchecked. */
+  readonly unchecked: number;
+}
+
+export interface Applied extends Tried {
+  readonly changes: readonly Change[];
+  readonly uids: ReadonlyMap<string, string>;
+}
+
+/** How long a pass waits for a definition to be served, or a namespace to be active. */
+const readyMs = 10_000;
+const readyEveryMs = 100;
+
+/** Whether an object needs a definition or namespace that is written in the same pass, so that it cannot be tried before. */
+export function dependsOn(
+  prerequisites: readonly Desired[],
+  definitions: readonly Definition[],
+): (wanted: Desired) => boolean {
+  const written = new Set(prerequisites.map(({ id }) => keyOf(id)));
+  const namespaces = new Set(prerequisites.filter(({ id }) => isNamespace(id)).map(({ id }) => id.name));
+  const kinds = new Set(
+    definitions.filter(({ id }) => written.has(keyOf(id))).map(({ group, kind }) => `${group}/${kind}`),
+  );
+  return ({ id }) => namespaces.has(id.namespace) || kinds.has(`${groupOf(id.apiVersion)}/${id.kind}`);
+}
+
+export function isPrerequisite({ id }: Desired): boolean {
+  return isNamespace(id) || isCustomResourceDefinition(id);
+}
+
+/** Asks the API server what an apply of each would do. A kind that has just been defined may take a moment: `patient` waits for it. */
+export async function dryRun(
+  cluster: Cluster,
+  objects: readonly Desired[],
+  signal: AbortSignal,
+  { patient = false } = {},
+): Promise<Tried> {
+  let unchecked = 0;
+  const failed = await mapLimited(objects, passConcurrency, async (wanted) => {
+    const end = Date.now() + (patient ? readyMs / 2 : 0);
+    for (;;) {
+      try {
+        await applyOne(cluster, wanted, true, signal);
+        return undefined;
+      } catch (error) {
+        if (signal.aborted || isUnreachable(error)) throw error;
+        if (refusesDryRun(error)) {
+          unchecked += 1;
+          return undefined;
+        }
+        if (!hasStatus(error, 404) || Date.now() > end) return failure(wanted.id, error);
+      }
+      cluster.discovery.forget(wanted.id.apiVersion);
+      await sleep(readyEveryMs, signal);
+    }
+  });
+  return { failed: failed.flatMap((change) => change ?? []), unchecked };
+}
+
+/** Of objects whose live form reads differently, those that an apply would change. */
+export async function findDrifted(
+  cluster: Cluster,
+  objects: readonly Desired[],
+  live: ReadonlyMap<string, KubeObject>,
+  signal: AbortSignal,
+): Promise<Desired[]> {
+  const drifted = await mapLimited(objects, passConcurrency, async (wanted) => {
+    try {
+      const { object } = await applyOne(cluster, wanted, true, signal);
+      return !isSameObject(live.get(keyOf(wanted.id)) ?? object, object);
+    } catch (error) {
+      if (signal.aborted || isUnreachable(error)) throw error;
+      // Refused or not to be asked: let the pass try, and tell.
+      return true;
+    }
+  });
+  return objects.filter((_, index) => drifted[index]);
+}
+
+/** Applies in the order of kinds, those of one rank in parallel; stops after a rank in which something failed. */
+export async function applyObjects(
+  cluster: Cluster,
+  objects: readonly Desired[],
+  signal: AbortSignal,
+  checkpoint: () => void,
+): Promise<Applied> {
+  const changes: Change[] = [];
+  const failed: Change[] = [];
+  const uids = new Map<string, string>();
+  for (const group of groupByRank(objects, ({ id }) => id)) {
+    checkpoint();
+    await mapLimited(group, passConcurrency, async (wanted) => {
+      try {
+        const { object, created } = await applyOne(cluster, wanted, false, signal);
+        uids.set(keyOf(wanted.id), object.metadata.uid ?? '');
+        changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
+      } catch (error) {
+        if (signal.aborted || isUnreachable(error)) throw error;
+        failed.push(failure(wanted.id, error));
+      }
+    });
+    if (failed.length > 0) break;
+  }
+  return { changes, failed, uids, unchecked: 0 };
+}
+
+/** Waits until definitions are served and namespaces are active; answers what is not, in time. */
+export async function waitUntilReady(
+  cluster: Cluster,
+  prerequisites: readonly Desired[],
+  signal: AbortSignal,
+): Promise<Change[]> {
+  const end = Date.now() + readyMs;
+  const late = await mapLimited(prerequisites, passConcurrency, async ({ id, object }) => {
+    for (;;) {
+      const problem = await whyNotReady(cluster, id, object, signal);
+      if (problem === undefined) return undefined;
+      if (Date.now() > end) return { object: id, action: 'failed' as const, message: problem };
+      await sleep(readyEveryMs, signal);
+    }
+  });
+  return late.flatMap((change) => change ?? []);
+}
+
+async function whyNotReady(
+  cluster: Cluster,
+  id: ObjectId,
+  object: KubeObject,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const live = await cluster.get(id, signal);
+  if (!live) return `${nameOf(id)} is gone`;
+  if (isNamespace(id)) {
+    const phase = textAt(live, 'status', 'phase');
+    return phase === undefined || phase === 'Active' ? undefined : `it is ${phase}`;
+  }
+  const conditions = listAt(live, 'status', 'conditions');
+  const established = conditions.find((condition) => textAt(condition, 'type') === 'Established');
+  if (textAt(established, 'status') !== 'True') {
+    const refused = conditions.find(
+      (condition) => textAt(condition, 'type') === 'NamesAccepted' && textAt(condition, 'status') === 'False',
+    );
+    return `it is not established${refused ? `: ${textAt(refused, 'message')}` : ''}`;
+  }
+  for (const { apiVersion, kind } of servedVersions(object)) {
+    cluster.discovery.forget(apiVersion);
+    if (!(await cluster.discovery.find(apiVersion, kind, signal))) return `${kind} of ${apiVersion} is not served yet`;
+  }
+  return undefined;
+}
+
+async function applyOne(cluster: Cluster, { id, object }: Desired, dry: boolean, signal: AbortSignal) {
+  const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
+  if (!resource) {
+    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
+      status: 404,
+      reason: 'NotFound',
+      object: id,
+      unknownKind: true,
+    });
+  }
+  return cluster.apply(object, resource, { dryRun: dry, force: true }, signal);
+}
+
+function failure(object: ObjectId, error: unknown): Change {
+  return { object, action: 'failed', message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,49 @@
+import type { Cluster, KindId } from './cluster.ts';
+import type { Item } from './inventory-layout.ts';
+import { idOf, isAppliedFor, type KubeObject, stackLabel } from './object.ts';
+
+/** Finds what was applied for a stack by its marks, for when the inventory is not there to tell. */
+export interface Census {
+  /**
+   * Objects of this kind that were applied for the stack. `sinceStart` asks for those that were there when the process started, which
+   * is all there can be of a stack that it has not touched yet; they are read once for all stacks.
+   */
+  find(kind: KindId, stackId: string, options: { sinceStart: boolean }, signal: AbortSignal): Promise<readonly Item[]>;
+}
+
+/** Looks in one namespace only, when `namespace` is given. */
+export function createCensus(cluster: Cluster, namespace: string | undefined, signal: AbortSignal): Census {
+  const counted = new Map<string, Promise<Map<string, Item[]>>>();
+
+  const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
+    const found = new Map<string, Item[]>();
+    for await (const page of cluster.pages(kind, { namespace: namespace ?? '', labelSelector }, during)) {
+      for (const object of page) {
+        const stackId = object.metadata.labels?.[stackLabel] ?? '';
+        if (isAppliedFor(object, stackId)) found.set(stackId, [...(found.get(stackId) ?? []), itemOf(object)]);
+      }
+    }
+    return found;
+  };
+  const count = (kind: KindId) => {
+    const name = `${kind.apiVersion}/${kind.kind}`;
+    const known = counted.get(name);
+    if (known) return known;
+    // Shared by passes, so it ends with the agent, not with the pass that asked first.
+    const begun = collect(kind, stackLabel, signal);
+    counted.set(name, begun);
+    begun.catch(() => counted.delete(name));
+    return begun;
+  };
+
+  return {
+    async find(kind, stackId, { sinceStart }, during) {
+      const found = await (sinceStart ? count(kind) : collect(kind, `${stackLabel}=${stackId}`, during));
+      return found.get(stackId) ?? [];
+    },
+  };
+}
+
+function itemOf(object: KubeObject): Item {
+  return { id: idOf(object), uid: object.metadata.uid ?? '' };
+}

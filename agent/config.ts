@@ -1,0 +1,180 @@
+import { isCleartext } from '../client/client.ts';
+
+/** Everything the agent reads from its environment, read once. */
+export interface Config {
+  readonly brokerUrl: string;
+  /** Its key. A secret: never logged. */
+  readonly pak: string;
+  /** Longest time between two pulls; the real one is jittered below it. */
+  readonly pullIntervalMs: number;
+  /** Where the inventory lives. */
+  readonly namespace: string;
+  /** When set, nothing outside of this namespace is touched. */
+  readonly watchNamespace: string | undefined;
+  /** Generators to register with at the start. */
+  readonly generators: readonly string[];
+  readonly healthListen: Address;
+  /** Where manifests are cached; undefined means a new folder that ends with the process. */
+  readonly stateDir: string | undefined;
+  /** Undefined means the pod's service account. */
+  readonly kubeconfigFile: string | undefined;
+  readonly kubeContext: string | undefined;
+  readonly tls: {
+    readonly caFile: string | undefined;
+    readonly certFile: string | undefined;
+    readonly keyFile: string | undefined;
+  };
+  /** More deletions than this at once wait for a confirmation. */
+  readonly maxDeletions: number;
+  readonly logLevel: LogLevel;
+}
+
+export interface Address {
+  readonly host: string;
+  /** 0 means a free one. */
+  readonly port: number;
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** The variables, for help texts and documents. */
+export const variables = {
+  BROKKR_BROKER_URL: 'the broker, for example https://broker.example.org (required)',
+  BROKKR_PAK: "the agent's key (required)",
+  BROKKR_PULL_INTERVAL: 'longest time between two pulls, such as 30s, 10m or 1h (default 30s)',
+  BROKKR_NAMESPACE: 'namespace of the inventory (default brokkr, or the watched namespace)',
+  BROKKR_WATCH_NAMESPACE: 'limits the agent to one namespace (default: the whole cluster)',
+  BROKKR_GENERATORS: 'generators to register with at the start, separated by commas (default none)',
+  BROKKR_HEALTH_LISTEN: 'address of /healthz, /readyz and /metrics (default 0.0.0.0:8080)',
+  BROKKR_STATE_DIR: 'folder in which manifests are cached (default: a new one, removed at the end)',
+  KUBECONFIG: "kubeconfig file (default: the pod's service account)",
+  BROKKR_KUBE_CONTEXT: 'context of the kubeconfig (default: its current one)',
+  BROKKR_TLS_CA: "CA file (PEM), when the system does not trust the broker's certificate",
+  BROKKR_TLS_CERT: 'certificate file (PEM) for a broker that asks for one; needs BROKKR_TLS_KEY',
+  BROKKR_TLS_KEY: 'private key file (PEM)',
+  BROKKR_ALLOW_CLEARTEXT: 'true lets the key cross a network over plain http (default false)',
+  BROKKR_MAX_DELETIONS: 'more deletions than this at once wait for ConfirmRemoval (default 50)',
+  BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+} as const;
+
+type Name = keyof typeof variables;
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads the environment. Throws one ConfigError that names every bad variable, and quotes no key. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const text = (name: Name) => env[name]?.trim() || undefined;
+  const read = <Value>(name: Name, fallback: string, parse: (value: string) => Value): Value => {
+    try {
+      return parse(text(name) ?? fallback);
+    } catch (error) {
+      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return parse(fallback);
+    }
+  };
+  const isKnown = (name: string) => name in variables;
+  for (const name of Object.keys(env)) {
+    if (/^BROKKR_(TLS|PULL|WATCH|KUBE|STATE|HEALTH)/.test(name) && !isKnown(name))
+      problems.push(`${name}: is not a variable of the agent`);
+  }
+
+  const brokerUrl = text('BROKKR_BROKER_URL');
+  if (brokerUrl === undefined) problems.push('BROKKR_BROKER_URL: is required');
+  else problems.push(...urlProblems(brokerUrl, read('BROKKR_ALLOW_CLEARTEXT', 'false', parseBoolean)));
+  const pak = text('BROKKR_PAK');
+  if (pak === undefined) problems.push('BROKKR_PAK: is required');
+  else if (!/^brokkr_ag[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(pak)) problems.push('BROKKR_PAK: is not the key of an agent');
+  const certFile = text('BROKKR_TLS_CERT');
+  const keyFile = text('BROKKR_TLS_KEY');
+  if ((certFile === undefined) !== (keyFile === undefined))
+    problems.push('BROKKR_TLS_CERT and BROKKR_TLS_KEY: set both or neither');
+  const kubeContext = text('BROKKR_KUBE_CONTEXT');
+  const kubeconfigFile = text('KUBECONFIG');
+  if (kubeContext !== undefined && kubeconfigFile === undefined) problems.push('BROKKR_KUBE_CONTEXT: needs KUBECONFIG');
+
+  const watchNamespace = text('BROKKR_WATCH_NAMESPACE');
+  if (watchNamespace !== undefined)
+    read('BROKKR_WATCH_NAMESPACE', watchNamespace, checked(problems, 'BROKKR_WATCH_NAMESPACE'));
+  const config: Config = {
+    brokerUrl: brokerUrl ?? '',
+    pak: pak ?? '',
+    pullIntervalMs: read('BROKKR_PULL_INTERVAL', '30s', parseInterval),
+    namespace: read('BROKKR_NAMESPACE', watchNamespace ?? 'brokkr', checked(problems, 'BROKKR_NAMESPACE')),
+    watchNamespace,
+    generators: read('BROKKR_GENERATORS', '', parseList),
+    healthListen: read('BROKKR_HEALTH_LISTEN', '0.0.0.0:8080', parseAddress),
+    stateDir: text('BROKKR_STATE_DIR'),
+    kubeconfigFile,
+    kubeContext,
+    tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile },
+    maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+  };
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
+  return config;
+}
+
+/** A namespace's name; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
+function checked(problems: string[], name: Name): (value: string) => string {
+  return (value) => {
+    if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
+      problems.push(`${name}: "${value}" is not a namespace's name`);
+    return value;
+  };
+}
+
+function urlProblems(url: string, cleartextAllowed: boolean): string[] {
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    return ['BROKKR_BROKER_URL: must be like https://broker.example.org'];
+  if (!cleartextAllowed && isCleartext(url))
+    return ['BROKKR_BROKER_URL: would send the key in clear text; use https, or set BROKKR_ALLOW_CLEARTEXT=true'];
+  return [];
+}
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** "500ms", "30s", "10m" or "1h", from 100 ms to 24 h. */
+function parseInterval(value: string): number {
+  const match = /^([0-9]{1,8})(ms|s|m|h)$/.exec(value);
+  const ms = match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+  if (!(ms >= 100 && ms <= 24 * unitMs.h))
+    throw new Error(`"${value}" is not a time from 100ms to 24h, such as 30s or 10m`);
+  return ms;
+}
+
+function parseList(value: string): string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** "host:port", "[v6]:port" or ":port" (all addresses). */
+function parseAddress(value: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(value);
+  const port = Number(match?.[3] ?? -1);
+  if (!match || port > 65_535) throw new Error(`"${value}" is not host:port`);
+  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
+}
+
+function parseCount(value: string): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 0 || count > 1_000_000)
+    throw new Error(`"${value}" is not a number from 0 to 1000000`);
+  return count;
+}
+
+function parseBoolean(value: string): boolean {
+  if (value !== 'true' && value !== 'false') throw new Error(`"${value}" is neither true nor false`);
+  return value === 'true';
+}
+
+function parseLevel(value: string): LogLevel {
+  const level = logLevels.find((candidate) => candidate === value);
+  if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
+  return level;
+}

@@ -1,0 +1,112 @@
+import { sleep } from './backoff.ts';
+import type { Cluster } from './cluster.ts';
+import { ClusterError, describe, hasStatus, isUnreachable } from './cluster-error.ts';
+import type { Change } from './event.ts';
+import type { Item } from './inventory-layout.ts';
+import { mapLimited } from './limit.ts';
+import { passConcurrency } from './live.ts';
+import { checksumAnnotation, type KubeObject, nameOf, stackLabel } from './object.ts';
+import { groupByRank } from './order.ts';
+
+export interface Deletion {
+  readonly deleted: readonly Item[];
+  /** Somebody made it anew meanwhile: no longer what was to be deleted. */
+  readonly replaced: readonly Item[];
+  readonly failed: readonly Change[];
+  /** Marked as being deleted, and still there: something else has to let go of it. */
+  readonly leaving: readonly Item[];
+}
+
+/** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
+const goneMs = 2_000;
+const lookEveryMs = 50;
+
+/**
+ * Deletes objects in the reverse of the order in which kinds are applied, each with its uid as a precondition, and sees them gone.
+ * Goes no further than the first group of which something is left: what is left may need the rest.
+ */
+export async function deleteObjects(
+  cluster: Cluster,
+  items: readonly Item[],
+  signal: AbortSignal,
+  checkpoint: () => void,
+): Promise<Deletion> {
+  const deleted: Item[] = [];
+  const replaced: Item[] = [];
+  const failed: Change[] = [];
+  const leaving: Item[] = [];
+  for (const group of groupByRank(items, ({ id }) => id).reverse()) {
+    checkpoint();
+    await mapLimited(group, passConcurrency, async (item) => {
+      try {
+        await cluster.remove(item.id, item.uid, signal);
+        if (await isGone(cluster, item, signal)) deleted.push(item);
+        else leaving.push(item);
+      } catch (error) {
+        if (signal.aborted || isUnreachable(error)) throw error;
+        if (hasStatus(error, 409)) replaced.push(item);
+        else failed.push({ object: item.id, action: 'failed', message: messageOf(error) });
+      }
+    });
+    if (failed.length > 0 || leaving.length > 0) break;
+  }
+  return { deleted, replaced, failed, leaving };
+}
+
+/**
+ * Takes the stack's marks off an object that stays. False when somebody else wrote it at the same time, again and again; true when
+ * it is done, or there is nothing of ours to release.
+ */
+export async function releaseObject(
+  cluster: Cluster,
+  item: Item,
+  stackId: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const live = await cluster.get(item.id, signal);
+    if (!live || live.metadata.labels?.[stackLabel] !== stackId) return true;
+    try {
+      await cluster.replace(withoutMarks(live), signal);
+      return true;
+    } catch (error) {
+      if (hasStatus(error, 404)) return true;
+      if (!hasStatus(error, 409)) throw error;
+    }
+  }
+  return false;
+}
+
+/** What still holds an object, for people. */
+export function describeLeaving(items: readonly Item[]): string {
+  const [first] = items;
+  if (!first) return '';
+  const rest = items.length > 1 ? ` and ${items.length - 1} more` : '';
+  return `waiting until ${nameOf(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
+}
+
+async function isGone(cluster: Cluster, item: Item, signal: AbortSignal): Promise<boolean> {
+  const end = Date.now() + goneMs;
+  for (let waitMs = lookEveryMs; ; waitMs *= 2) {
+    const live = await cluster.get(item.id, signal);
+    if (!live || live.metadata.uid !== item.uid) return true;
+    if (Date.now() + waitMs > end) return false;
+    await sleep(waitMs, signal);
+  }
+}
+
+function withoutMarks(live: KubeObject): KubeObject {
+  const { labels = {}, annotations = {} } = live.metadata;
+  const without = (map: Readonly<Record<string, string>>, key: string) =>
+    Object.fromEntries(Object.entries(map).filter(([name]) => name !== key));
+  const metadata = {
+    ...live.metadata,
+    labels: without(labels, stackLabel),
+    annotations: without(annotations, checksumAnnotation),
+  };
+  return { ...live, metadata };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof ClusterError ? error.message : describe(error);
+}

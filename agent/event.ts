@@ -1,0 +1,56 @@
+import type { ObjectId } from './object.ts';
+import type { Entry } from './target.ts';
+
+/** What came of a pass over a stack; the words of the contract. */
+export type Outcome = 'applied' | 'failed' | 'removed' | 'removal_failed' | 'held' | 'ahead';
+
+export interface Change {
+  readonly object: ObjectId;
+  readonly action: 'created' | 'configured' | 'deleted' | 'failed' | 'held';
+  /** Why it failed or is held; empty otherwise. */
+  readonly message: string;
+}
+
+export interface StackEvent {
+  readonly stackId: string;
+  readonly deploymentId: string;
+  readonly checksum: string;
+  readonly generation: bigint;
+  readonly order: bigint;
+  readonly outcome: Outcome;
+  readonly message: string;
+  readonly changes: readonly Change[];
+  readonly at: Date;
+}
+
+/** Says something about the placement that the entry is about. */
+export function eventOf(entry: Entry, outcome: Outcome, message: string, changes: readonly Change[] = []): StackEvent {
+  const { stackId, deploymentId, checksum, generation, order } = entry;
+  return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at: new Date() };
+}
+
+/** Equal for events of which the second would tell nothing new: the same outcome, of the same, for the same reasons. */
+export function sameNews({
+  stackId,
+  deploymentId,
+  checksum,
+  generation,
+  order,
+  outcome,
+  message,
+  changes,
+}: StackEvent): string {
+  const done = outcome === 'applied' && changes.length > 0 ? 'changed' : '';
+  const reasons = changes.flatMap((change) =>
+    change.message === ''
+      ? []
+      : [`${change.object.kind}/${change.object.namespace}/${change.object.name}: ${change.message}`],
+  );
+  const text = withoutNumbers([outcome === 'applied' ? '' : message, ...reasons.sort()].join('\n'));
+  return [stackId, deploymentId, checksum, generation, order, outcome, done, text].join('|');
+}
+
+/** The API server's words quote resource versions, ports and times, which differ with each try. */
+function withoutNumbers(text: string): string {
+  return text.replace(/[0-9]+/g, '0').replace(/no answer from the Kubernetes API: .*/g, 'no answer');
+}

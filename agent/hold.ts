@@ -1,0 +1,107 @@
+import type { Cluster } from './cluster.ts';
+import type { Change } from './event.ts';
+import type { Item } from './inventory-layout.ts';
+import { mapLimited } from './limit.ts';
+import { passConcurrency } from './live.ts';
+import { servedVersions } from './manifest.ts';
+import {
+  groupOf,
+  isCustomResourceDefinition,
+  isNamespace,
+  type KubeObject,
+  keyOf,
+  type ObjectId,
+  textAt,
+} from './object.ts';
+
+/**
+ * Which of these deletions would take more with them than what was submitted, or are too many to be meant: they wait for a
+ * confirmation. Answers each with the reason; none when all may go on.
+ */
+export async function findHeld(
+  cluster: Cluster,
+  doomed: readonly Item[],
+  live: ReadonlyMap<string, KubeObject>,
+  maxDeletions: number,
+  signal: AbortSignal,
+): Promise<Change[]> {
+  if (doomed.length > maxDeletions) {
+    const message = `one of ${doomed.length} deletions at once, more than ${maxDeletions}`;
+    return doomed.map(({ id }) => ({ object: id, action: 'held', message }));
+  }
+  const keys = new Set(doomed.map(({ id }) => keyOf(id)));
+  const reasons = await mapLimited(doomed, passConcurrency, async ({ id }) => {
+    const found = live.get(keyOf(id));
+    // Already on its way out: holding would not bring it back.
+    if (!found || found.metadata.deletionTimestamp !== undefined) return undefined;
+    if (id.kind === 'PersistentVolumeClaim' && groupOf(id.apiVersion) === '') return 'its data would be lost';
+    if (isCustomResourceDefinition(id)) return instancesBeyond(cluster, found, keys, signal);
+    if (isNamespace(id)) return contentBeyond(cluster, id.name, keys, signal);
+    return undefined;
+  });
+  return doomed.flatMap(({ id }, index) => {
+    const message = reasons[index];
+    return message === undefined ? [] : [{ object: id, action: 'held' as const, message }];
+  });
+}
+
+async function instancesBeyond(
+  cluster: Cluster,
+  definition: KubeObject,
+  listed: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const [kind] = servedVersions(definition);
+  if (!kind) return undefined;
+  for await (const page of cluster.pages(kind, { namespace: '' }, signal)) {
+    const other = page.find((object) => !listed.has(keyOfListed(kind, object)));
+    if (other) return `there are ${kind.kind} objects that would go with it, such as ${placeOf(other)}`;
+  }
+  return undefined;
+}
+
+async function contentBeyond(
+  cluster: Cluster,
+  namespace: string,
+  listed: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const kinds = (await cluster.discovery.contentKinds(signal)).filter((kind) => !passing.has(kind.kind));
+  const found = await mapLimited(kinds, passConcurrency, async (kind) => {
+    for await (const page of cluster.pages(kind, { namespace }, signal)) {
+      const other = page.find(
+        (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(kind.kind, object),
+      );
+      if (other)
+        return `there are other objects in it that would go with it, such as ${kind.kind} ${other.metadata.name}`;
+    }
+    return undefined;
+  });
+  return found.find((reason) => reason !== undefined);
+}
+
+/** Kinds that the cluster writes by itself about other objects. */
+const passing: ReadonlySet<string> = new Set([
+  'Event',
+  'Endpoints',
+  'EndpointSlice',
+  'Lease',
+  'ControllerRevision',
+  'PodMetrics',
+]);
+
+function comesWithNamespace(kind: string, { metadata }: KubeObject): boolean {
+  if (kind === 'ServiceAccount') return metadata.name === 'default';
+  if (kind === 'ConfigMap') return metadata.name === 'kube-root-ca.crt';
+  // A pod of a listed Deployment, and the like: it goes with its owner in any case.
+  return (metadata.ownerReferences?.length ?? 0) > 0;
+}
+
+function keyOfListed({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>, { metadata }: KubeObject): string {
+  return keyOf({ apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name });
+}
+
+function placeOf(object: KubeObject): string {
+  const namespace = textAt(object, 'metadata', 'namespace');
+  return `${namespace ? `${namespace}/` : ''}${object.metadata.name}`;
+}

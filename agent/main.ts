@@ -1,0 +1,50 @@
+import pino from 'pino';
+import { startAgent } from './agent.ts';
+import { ConfigError, readConfig, variables } from './config.ts';
+
+const exitCodes = { failed: 1, usage: 2, fenced: 3 } as const;
+
+const help = `The Brokkr agent: makes one Kubernetes cluster be as its broker says.
+
+Usage: brokkr-agent [--help]
+
+Everything is set by the environment:
+${Object.entries(variables)
+  .map(([name, what]) => `  ${name.padEnd(24)}${what}`)
+  .join('\n')}
+
+It ends with 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key.
+`;
+
+if (process.argv.includes('--help') || process.argv.includes('-h')) process.stdout.write(help);
+else if (process.argv.length > 2) fail(`unknown argument ${process.argv[2]}; try --help`, exitCodes.usage);
+else await main();
+
+async function main(): Promise<void> {
+  const stopping = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      // A second one does not wait.
+      if (stopping.signal.aborted) process.exit(exitCodes.failed);
+      stopping.abort();
+    });
+  }
+  try {
+    const config = readConfig(process.env);
+    const log = pino({ level: config.logLevel });
+    const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true });
+    log.info({ health: agent.healthUrl, broker: config.brokerUrl }, 'agent is up');
+    const how = await agent.ended;
+    if (how === 'fenced') process.exitCode = exitCodes.fenced;
+    else if (!stopping.signal.aborted) process.exitCode = exitCodes.failed;
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    const isUsage = error instanceof ConfigError;
+    fail(error instanceof Error ? error.message : String(error), isUsage ? exitCodes.usage : exitCodes.failed);
+  }
+}
+
+function fail(message: string, code: number): void {
+  for (const line of message.split('\n')) process.stderr.write(`brokkr-agent: ${line}\n`);
+  process.exitCode = code;
+}

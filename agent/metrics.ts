@@ -1,0 +1,77 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The agent's figures, in a registry of their own: many agents may run in one process. */
+export interface Metrics {
+  readonly pulls: Counter<'result'>;
+  readonly events: Counter<'receipt'>;
+  readonly passes: Histogram<'outcome'>;
+  readonly requests: Histogram<'method' | 'status'>;
+  readonly sessionUp: Gauge;
+  readonly stacks: Gauge<'state'>;
+  readonly pending: Gauge;
+  readonly brokerAnswered: Gauge;
+  /** Text in the format of Prometheus. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const passBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
+const requestBuckets = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
+
+/** With `process`, also the process's own figures (memory, CPU, event loop). */
+export function createMetrics(options: { process: boolean }): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  if (options.process) collectDefaultMetrics({ register: registry });
+  return {
+    pulls: new Counter({
+      registers,
+      name: 'brokkr_agent_pulls_total',
+      help: 'Pulls, by result.',
+      labelNames: ['result'],
+    }),
+    events: new Counter({
+      registers,
+      name: 'brokkr_agent_events_total',
+      help: 'Events, by what became of them.',
+      labelNames: ['receipt'],
+    }),
+    passes: new Histogram({
+      registers,
+      name: 'brokkr_agent_pass_seconds',
+      help: 'Passes over a stack.',
+      labelNames: ['outcome'],
+      buckets: passBuckets,
+    }),
+    requests: new Histogram({
+      registers,
+      name: 'brokkr_agent_kubernetes_request_seconds',
+      help: 'Requests to the Kubernetes API.',
+      labelNames: ['method', 'status'],
+      buckets: requestBuckets,
+    }),
+    sessionUp: new Gauge({
+      registers,
+      name: 'brokkr_agent_session_up',
+      help: 'Whether a session with the broker is up.',
+    }),
+    stacks: new Gauge({
+      registers,
+      name: 'brokkr_agent_stacks',
+      help: 'Stacks that the broker speaks of.',
+      labelNames: ['state'],
+    }),
+    pending: new Gauge({
+      registers,
+      name: 'brokkr_agent_events_pending',
+      help: 'Events that the broker has not answered yet.',
+    }),
+    brokerAnswered: new Gauge({
+      registers,
+      name: 'brokkr_agent_broker_answer_timestamp_seconds',
+      help: 'When the broker last answered a pull.',
+    }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

@@ -1,0 +1,83 @@
+import type { Seen } from './acceptance.ts';
+import type { Header } from './inventory-layout.ts';
+import { desiredKeys, ManifestError, parseManifest } from './manifest.ts';
+import type { Neighbour } from './ownership.ts';
+import { fullName, type Neighbours, type Workshop } from './pass.ts';
+import type { Entry } from './target.ts';
+
+/** What the reconciler keeps of one stack. */
+export interface Slot {
+  readonly stackId: string;
+  /** What is told about it now; undefined when nothing is. */
+  entry?: Entry | undefined;
+  seen?: Seen | undefined;
+  /** Of its inventory, as it was at the start. */
+  header?: Header | undefined;
+  /** It holds something newer than what is told, and keeps it. */
+  ahead?: boolean;
+  /** Keys of what a manifest desires. */
+  desired?: { readonly checksum: string; readonly keys: ReadonlySet<string> };
+  running?: boolean;
+  /** To be worked on once more when the running pass has ended. */
+  again?: boolean;
+  timer?: NodeJS.Timeout | undefined;
+  /** Tries since it was last as it should be. */
+  attempt: number;
+  settled?: boolean;
+  /** Whether this process has worked on it. */
+  touched: boolean;
+  /** What was reported last. */
+  news?: string | undefined;
+}
+
+/** How one stack's pass sees the others. */
+export function createNeighbours(
+  slots: ReadonlyMap<string, Slot>,
+  { readManifest, scope }: Pick<Workshop, 'readManifest' | 'scope'>,
+  taken: (from: Iterable<string>) => void,
+): Neighbours {
+  const learnOne = async (slot: Slot): Promise<boolean> => {
+    const { entry } = slot;
+    if (entry?.state !== 'active' || slot.desired?.checksum === entry.checksum) return true;
+    const bytes = await readManifest(entry.checksum);
+    if (!bytes) return false;
+    try {
+      slot.desired = { checksum: entry.checksum, keys: desiredKeys(parseManifest(bytes, entry.checksum), scope) };
+      return true;
+    } catch (error) {
+      if (error instanceof ManifestError) return false;
+      throw error;
+    }
+  };
+
+  return {
+    async learn(stackIds) {
+      const unknown: string[] = [];
+      // One after another: each holds a whole manifest for a moment.
+      for (const stackId of stackIds) {
+        const slot = slots.get(stackId);
+        if (slot && !(await learnOne(slot))) unknown.push(stackId);
+      }
+      return unknown;
+    },
+    get(stackId): Neighbour {
+      const slot = slots.get(stackId);
+      const { entry, header, ahead, desired } = slot ?? {};
+      const stack = entry ? fullName(entry) : (header?.stack ?? stackId);
+      const generator = entry?.generator ?? header?.generator ?? '';
+      // Nobody knows what a stack that is ahead desires: everything that it has.
+      if (ahead) return { stackId, stack, generator, desired: { has: () => true } };
+      return {
+        stackId,
+        stack,
+        generator,
+        desired: entry?.state === 'active' ? (desired?.keys ?? new Set()) : new Set(),
+      };
+    },
+    activeOf: (generator, except) =>
+      [...slots.values()].flatMap(({ stackId, entry }) =>
+        stackId !== except && entry?.state === 'active' && entry.generator === generator ? [stackId] : [],
+      ),
+    taken,
+  };
+}

@@ -1,0 +1,76 @@
+import type { Census } from './census.ts';
+import type { Cluster } from './cluster.ts';
+import type { Change, StackEvent } from './event.ts';
+import type { Inventories } from './inventory.ts';
+import type { Header } from './inventory-layout.ts';
+import type { Scope } from './manifest.ts';
+import { nameOf } from './object.ts';
+import type { Neighbour, Ownership } from './ownership.ts';
+import type { Entry } from './target.ts';
+
+/** What every pass of an agent works with. */
+export interface Workshop {
+  readonly cluster: Cluster;
+  readonly inventories: Inventories;
+  readonly ownership: Ownership;
+  readonly census: Census;
+  readonly scope: Scope;
+  readonly maxDeletions: number;
+  /** Bytes of a manifest that the agent holds. */
+  readManifest(checksum: string): Promise<Uint8Array | undefined>;
+  readonly neighbours: Neighbours;
+}
+
+/** The agent's other stacks, as far as one stack has to know them. */
+export interface Neighbours {
+  /** Learns what these stacks desire, from their manifests. Answers those whose manifest is not here yet. */
+  learn(stackIds: Iterable<string>): Promise<readonly string[]>;
+  /** A stack as it was learned last. */
+  get(stackId: string): Neighbour;
+  /** Ids of the other active stacks of a generator. */
+  activeOf(generator: string, except: string): string[];
+  /** Told when a stack took over objects of these. */
+  taken(from: Iterable<string>): void;
+}
+
+/** One pass over one stack. */
+export interface Pass {
+  readonly entry: Entry;
+  readonly epoch: bigint;
+  /** False for a stack that this process has worked on before. */
+  readonly first: boolean;
+  readonly signal: AbortSignal;
+  /** Throws Superseded when there is no more sense in going on: another desire, paused, fenced. */
+  checkpoint(): void;
+}
+
+export type PassResult =
+  /** As it should be; nothing more to do. */
+  | { readonly kind: 'settled'; readonly event: StackEvent | undefined }
+  /** Not as it should be; to be tried again. `waiting`: for something that mostly comes by itself, so there is no hurry to tell. */
+  | { readonly kind: 'unsettled'; readonly event: StackEvent; readonly waiting: boolean }
+  /** Something was put right; to be done again at once. */
+  | { readonly kind: 'again' };
+
+export class Superseded extends Error {
+  override readonly name = 'Superseded';
+}
+
+/** What the inventory's header says after this pass has begun, or, with `removed`, has ended. */
+export function headerFor({ entry, epoch }: Pick<Pass, 'entry' | 'epoch'>, removed: boolean): Omit<Header, 'shards'> {
+  const { generator, order, generation, deploymentId } = entry;
+  return { stack: fullName(entry), generator, epoch, order, generation, deploymentId, removed };
+}
+
+/** "generator/name", for people. */
+export function fullName({ stack, generator }: Pick<Entry, 'stack' | 'generator'>): string {
+  return stack.includes('/') ? stack : `${generator}/${stack}`;
+}
+
+/** One sentence for a list of failures, and the first of them. */
+export function summary(what: string, failed: readonly Change[]): string {
+  const [first] = failed;
+  if (!first) return what;
+  const more = failed.length > 1 ? ` (and ${failed.length - 1} more)` : '';
+  return `${what}: ${nameOf(first.object)}: ${first.message}${more}`;
+}

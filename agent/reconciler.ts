@@ -1,0 +1,291 @@
+import type { Logger } from 'pino';
+import { judge, type Seen } from './acceptance.ts';
+import { type Backoff, jittered } from './backoff.ts';
+import { ClusterError, describe } from './cluster-error.ts';
+import { eventOf, type StackEvent, sameNews } from './event.ts';
+import { type Header, type Inventory, InventoryConflict } from './inventory.ts';
+import { createLimit } from './limit.ts';
+import { ManifestError } from './manifest.ts';
+import { createNeighbours, type Slot } from './neighbours.ts';
+import { type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
+import { serveStack } from './serve.ts';
+import { type Entry, isSameDesire, type TargetState } from './target.ts';
+import { withdrawStack } from './withdraw.ts';
+
+export interface ReconcilerOptions {
+  readonly shop: Omit<Workshop, 'neighbours'>;
+  /** What was in the cluster at the start. */
+  readonly inventories: ReadonlyMap<string, Inventory>;
+  readonly report: (event: StackEvent) => void;
+  readonly observePass: (outcome: string, seconds: number) => void;
+  readonly log: Logger;
+  readonly retry?: Backoff;
+  /** How often a stack that is as it should be is looked at again. */
+  readonly resyncMs?: number;
+}
+
+/** Makes the cluster be as it is told, each stack by itself: none waits for another's failure or slowness. */
+export interface Reconciler {
+  /** Takes a whole target state. `old` for one of an epoch before the latest; `doubtful` when some of it was older than what was seen. */
+  accept(state: TargetState): 'taken' | 'old' | 'doubtful';
+  /** Goes on with stacks that waited for a manifest. */
+  manifestsArrived(): void;
+  /** Says again what came of a stack: what was said of it is lost. */
+  retell(stackId: string): void;
+  /** What the cluster holds, to present to the broker. */
+  held(): { stackId: string; deploymentId: string; order: bigint }[];
+  /** The highest epoch and order that were seen. */
+  readonly epoch: bigint;
+  readonly order: bigint;
+  readonly counts: { readonly stacks: number; readonly unsettled: number };
+  /** Lets running passes come to a safe point, at most for `graceMs`, and ends. */
+  close(graceMs: number): Promise<void>;
+}
+
+const defaultRetry: Backoff = { baseMs: 1_000, maxMs: 60_000 };
+const defaultResyncMs = 10 * 60_000;
+/** What passes may hold in manifests at the same time; one that is larger runs alone. */
+const manifestBudget = 24 << 20;
+/** What a pass costs besides its manifest. */
+const passCost = 512 << 10;
+/** A wait is told only when it has lasted for some tries. */
+const patience = 4;
+
+export function createReconciler(options: ReconcilerOptions): Reconciler {
+  const { shop, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
+  const slots = new Map<string, Slot>();
+  const closing = new AbortController();
+  const budget = createLimit(manifestBudget);
+  const running = new Set<Promise<void>>();
+  let epoch = 0n;
+  let paused = false;
+
+  const slotOf = (stackId: string): Slot => {
+    const slot = slots.get(stackId) ?? { stackId, attempt: 0, touched: false };
+    slots.set(stackId, slot);
+    return slot;
+  };
+  for (const [stackId, { header, items }] of options.inventories) {
+    Object.assign(slotOf(stackId), { header, seen: header });
+    shop.ownership.note(stackId, items.values());
+    if (header && header.epoch > epoch) epoch = header.epoch;
+  }
+  const wake = (slot: Slot, delayMs = 0) => {
+    clearTimeout(slot.timer);
+    slot.timer = undefined;
+    if (paused || closing.signal.aborted) return;
+    if (slot.running) slot.again = true;
+    else slot.timer = setTimeout(() => start(slot), delayMs);
+  };
+  const workshop: Workshop = {
+    ...shop,
+    neighbours: createNeighbours(slots, shop, (stackIds) => {
+      for (const stackId of stackIds) wake(slotOf(stackId));
+    }),
+  };
+
+  const start = (slot: Slot) => {
+    slot.timer = undefined;
+    slot.running = true;
+    const weight = Math.min(manifestBudget, passCost + (slot.entry?.size ?? 0));
+    const pass = budget
+      .run(() => work(slot), closing.signal, weight)
+      .catch((error: unknown) => {
+        if (!closing.signal.aborted)
+          log.error({ err: error, stackId: slot.stackId }, 'a pass ended in an unexpected way');
+      });
+    running.add(pass);
+    void pass.finally(() => {
+      running.delete(pass);
+      slot.running = false;
+      if (!slot.again) return;
+      slot.again = false;
+      wake(slot);
+    });
+  };
+
+  const work = async (slot: Slot) => {
+    const { entry } = slot;
+    if (paused || closing.signal.aborted) return;
+    if (!entry) return forget(slot);
+    const startedAt = performance.now();
+    const result = await attempt(slot, entry);
+    if (!result) return;
+    options.observePass(
+      result.kind === 'again' ? 'again' : (result.event?.outcome ?? 'held'),
+      (performance.now() - startedAt) / 1000,
+    );
+    settle(slot, result);
+  };
+
+  /** One pass; whatever keeps it from working is turned into what is reported. Undefined when it was given up. */
+  const attempt = async (slot: Slot, entry: Entry): Promise<PassResult | undefined> => {
+    const checkpoint = () => {
+      const isCurrent = slot.entry !== undefined && isSameDesire(slot.entry, entry);
+      if (!isCurrent || paused || closing.signal.aborted) throw new Superseded('the pass was given up');
+    };
+    const pass: Pass = {
+      entry,
+      epoch: slot.seen?.epoch ?? epoch,
+      first: !slot.touched,
+      signal: closing.signal,
+      checkpoint,
+    };
+    try {
+      const result = await (entry.state === 'active' ? serveStack(workshop, pass) : withdrawStack(workshop, pass));
+      slot.touched = true;
+      return result;
+    } catch (error) {
+      slot.touched = true;
+      if (closing.signal.aborted || error instanceof Superseded) return undefined;
+      if (error instanceof InventoryConflict && slot.attempt < patience) {
+        slot.attempt += 1;
+        return { kind: 'again' };
+      }
+      if (!(error instanceof ClusterError || error instanceof ManifestError || error instanceof InventoryConflict))
+        log.error({ err: error, stackId: entry.stackId }, 'a pass failed in an unexpected way');
+      const outcome = entry.state === 'active' ? 'failed' : 'removal_failed';
+      return { kind: 'unsettled', event: eventOf(entry, outcome, describe(error)), waiting: false };
+    }
+  };
+
+  const settle = (slot: Slot, result: PassResult) => {
+    switch (result.kind) {
+      case 'again':
+        slot.again = true;
+        return;
+      case 'settled':
+        slot.attempt = 0;
+        slot.settled = true;
+        if (result.event) tell(slot, result.event);
+        if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
+        return;
+      case 'unsettled':
+        slot.attempt += 1;
+        slot.settled = false;
+        if (!result.waiting || slot.attempt >= patience) tell(slot, result.event);
+        later(slot, retry.baseMs / 4 + jittered(retry, slot.attempt));
+        return;
+    }
+  };
+  /** As `wake`, from within the slot's own pass. */
+  const later = (slot: Slot, delayMs: number) => {
+    if (slot.again || paused || closing.signal.aborted) return;
+    clearTimeout(slot.timer);
+    slot.timer = setTimeout(() => (slot.running ? wake(slot) : start(slot)), delayMs);
+  };
+
+  const tell = (slot: Slot, event: StackEvent) => {
+    const news = sameNews(event);
+    if (slot.news === news) return;
+    slot.news = news;
+    log.info(
+      { stackId: event.stackId, outcome: event.outcome, message: event.message, objects: event.changes.length },
+      'stack reported',
+    );
+    options.report(event);
+  };
+
+  /** The broker no longer speaks of a stack: a note that it was removed is of no more use. Anything else is kept. */
+  const forget = async (slot: Slot) => {
+    try {
+      const inventory = await shop.inventories.load(slot.stackId, closing.signal);
+      if (slot.entry || !inventory.header?.removed || inventory.items.size > 0) return;
+      await shop.inventories.remove(inventory, closing.signal);
+    } catch (error) {
+      if (closing.signal.aborted) return;
+      log.warn({ stackId: slot.stackId, reason: describe(error) }, 'a removed stack’s inventory could not be deleted');
+      later(slot, retry.maxMs);
+    }
+  };
+
+  const take = (slot: Slot, entry: Entry, at: bigint) => {
+    const isNew = !slot.entry || !isSameDesire(slot.entry, entry) || slot.seen?.epoch !== at;
+    slot.ahead = false;
+    slot.entry = entry;
+    slot.seen = { epoch: at, order: entry.order, deploymentId: entry.deploymentId } satisfies Seen;
+    if (!isNew) return;
+    slot.attempt = 0;
+    slot.settled = false;
+    wake(slot);
+  };
+
+  return {
+    accept(state) {
+      if (state.epoch < epoch) return 'old';
+      const resumed = paused && !state.paused;
+      epoch = state.epoch;
+      paused = state.paused;
+      if (paused) {
+        for (const slot of slots.values()) clearTimeout(slot.timer);
+        return 'taken';
+      }
+      let answer: 'taken' | 'doubtful' = 'taken';
+      const listed = new Set(state.entries.map(({ stackId }) => stackId));
+      // All entries first: each pass has to know what the others desire.
+      for (const entry of state.entries) {
+        const slot = slotOf(entry.stackId);
+        switch (judge(entry, state.epoch, slot.seen)) {
+          case 'take':
+            take(slot, entry, state.epoch);
+            break;
+          case 'stale':
+            answer = 'doubtful';
+            break;
+          case 'ahead':
+            slot.entry = undefined;
+            slot.ahead = true;
+            tell(
+              slot,
+              eventOf(entry, 'ahead', 'the cluster holds something newer than the broker knows, and keeps it'),
+            );
+        }
+      }
+      for (const slot of slots.values()) {
+        if (listed.has(slot.stackId) || !slot.entry) continue;
+        slot.entry = undefined;
+        wake(slot);
+      }
+      if (resumed) for (const slot of slots.values()) if (slot.entry) wake(slot);
+      return answer;
+    },
+    manifestsArrived() {
+      for (const slot of slots.values()) if (slot.entry && !slot.settled && !slot.running) wake(slot);
+    },
+    retell(stackId) {
+      const slot = slots.get(stackId);
+      if (!slot) return;
+      slot.news = undefined;
+      wake(slot, retry.baseMs);
+    },
+    held: () =>
+      [...slots.values()].flatMap(({ stackId, seen, header }) =>
+        seen && !isOver(header, seen) ? [{ stackId, deploymentId: seen.deploymentId, order: seen.order }] : [],
+      ),
+    get epoch() {
+      return epoch;
+    },
+    get order() {
+      let highest = 0n;
+      for (const { seen } of slots.values()) if (seen && seen.order > highest) highest = seen.order;
+      return highest;
+    },
+    get counts() {
+      const told = [...slots.values()].filter(({ entry }) => entry);
+      return { stacks: told.length, unsettled: told.filter(({ settled }) => !settled).length };
+    },
+    async close(graceMs) {
+      paused = true;
+      for (const slot of slots.values()) clearTimeout(slot.timer);
+      const timer = setTimeout(() => closing.abort(new Error('the agent stops')), graceMs);
+      await Promise.allSettled(running);
+      clearTimeout(timer);
+      closing.abort(new Error('the agent stops'));
+    },
+  };
+}
+
+/** Removed before this process began, and nothing seen since. */
+function isOver(header: Header | undefined, seen: Seen): boolean {
+  return header?.removed === true && header.order === seen.order;
+}

@@ -1,0 +1,117 @@
+import { create } from '@bufbuild/protobuf';
+import type { Logger } from 'pino';
+import type { BrokkrClient } from '../client/client.ts';
+import { SessionHint, type SessionRequest, SessionRequestSchema } from '../gen/brokkr/v1/target_state_pb.ts';
+import { type Backoff, jittered, pause } from './backoff.ts';
+import { toBrokerError, type Wire } from './wire.ts';
+
+export interface SessionOptions {
+  readonly client: Pick<BrokkrClient, 'agent'>;
+  readonly wire: Pick<Wire, 'heartbeat' | 'incarnation'>;
+  readonly log: Logger;
+  /** Called when the session has come up, and at each hint that the target state has changed. */
+  readonly wake: () => void;
+  /** Another agent runs with this key. */
+  readonly fenced: (reason: string) => void;
+  readonly retry?: Backoff;
+  readonly heartbeatMs?: number;
+  /** A stream on which nothing was heard for so long is given up; the broker sends something every 20 s. */
+  readonly silentMs?: number;
+}
+
+export interface Session {
+  readonly isUp: boolean;
+  /** Keeps a session, and without one sends heartbeats by themselves, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
+
+/** A stream to the broker: hints down, heartbeats up. It only makes things faster; everything works without it. */
+export function createSession(options: SessionOptions): Session {
+  const { client, wire, log, retry = defaultRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
+  let isUp = false;
+
+  /** One stream, to its end. Answers why it ended; a fence is final. */
+  const stream = async (signal: AbortSignal): Promise<'ended' | 'fenced'> => {
+    const end = new AbortController();
+    const during = AbortSignal.any([signal, end.signal]);
+    let heardAt = Date.now();
+    const watchdog = setInterval(() => Date.now() - heardAt > silentMs && end.abort(), Math.min(5_000, silentMs / 4));
+    try {
+      for await (const { hint } of client.agent.session(requests(wire.incarnation, heartbeatMs, during), {
+        signal: during,
+      })) {
+        heardAt = Date.now();
+        switch (hint) {
+          case SessionHint.READY:
+            isUp = true;
+            options.wake();
+            break;
+          case SessionHint.TARGET_STATE_CHANGED:
+            options.wake();
+            break;
+          case SessionHint.FENCED:
+            return 'fenced';
+          case SessionHint.KEY_REVOKED:
+          case SessionHint.GOING_AWAY:
+            return 'ended';
+          case SessionHint.KEEPALIVE:
+          case SessionHint.UNSPECIFIED:
+            break;
+        }
+      }
+      return 'ended';
+    } finally {
+      isUp = false;
+      clearInterval(watchdog);
+      end.abort();
+    }
+  };
+  const keepStream = async (signal: AbortSignal) => {
+    for (let failures = 0; !signal.aborted; failures++) {
+      const beganAt = Date.now();
+      try {
+        if ((await stream(signal)) === 'fenced') return options.fenced('another agent has started with this key');
+      } catch (error) {
+        if (signal.aborted) return;
+        const { kind, message } = toBrokerError(error);
+        if (kind === 'fenced') return options.fenced(message);
+        log.debug({ reason: message }, 'the session ended');
+      }
+      // What has changed meanwhile was perhaps not heard.
+      options.wake();
+      if (Date.now() - beganAt > retry.maxMs) failures = 0;
+      await pause(retry.baseMs / 4 + jittered(retry, failures), signal);
+    }
+  };
+  const keepBeating = async (signal: AbortSignal) => {
+    while (!signal.aborted) {
+      await pause(heartbeatMs, signal);
+      if (isUp || signal.aborted) continue;
+      try {
+        await wire.heartbeat(signal);
+      } catch (error) {
+        const { kind, message } = toBrokerError(error);
+        if (kind === 'fenced') return options.fenced(message);
+      }
+    }
+  };
+
+  return {
+    get isUp() {
+      return isUp;
+    },
+    async run(signal) {
+      await Promise.all([keepStream(signal), keepBeating(signal)]);
+    },
+  };
+}
+
+async function* requests(incarnation: bigint, heartbeatMs: number, signal: AbortSignal): AsyncIterable<SessionRequest> {
+  yield create(SessionRequestSchema, { message: { case: 'hello', value: { incarnation } } });
+  while (!signal.aborted) {
+    await pause(heartbeatMs, signal);
+    if (!signal.aborted) yield create(SessionRequestSchema, { message: { case: 'heartbeat', value: {} } });
+  }
+}

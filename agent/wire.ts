@@ -1,0 +1,294 @@
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { BrokkrClient } from '../client/client.ts';
+import { Outcome, Receipt, type ReportedEvent, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
+import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
+import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
+import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
+import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
+import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
+import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import type { Change, Outcome as OutcomeName, StackEvent } from './event.ts';
+import type { Entry } from './target.ts';
+
+/** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
+export interface Wire {
+  start(
+    identity: Identity,
+    held: Held,
+    signal: AbortSignal,
+  ): Promise<{ incarnation: bigint; name: string; epoch: bigint }>;
+  pull(request: PullRequest, signal: AbortSignal): Promise<PullAnswer>;
+  /** Manifests in chunks; `last` ends each. */
+  manifests(
+    checksums: readonly string[],
+    signal: AbortSignal,
+  ): AsyncIterable<{ checksum: string; data: Uint8Array; last: boolean }>;
+  report(
+    events: readonly Numbered[],
+    signal: AbortSignal,
+  ): Promise<{ sequence: bigint; receipt: 'accepted' | 'duplicate' | 'refused'; reason: string }[]>;
+  heartbeat(signal: AbortSignal): Promise<void>;
+  /** Answers whether the agent is registered at once, or an admin has to approve. */
+  register(generator: string, signal: AbortSignal): Promise<'registered' | 'requested'>;
+  /** Carried by every call after `start`. */
+  readonly incarnation: bigint;
+}
+
+export interface Identity {
+  readonly clusterId: string;
+  readonly version: string;
+  readonly kubernetesVersion: string;
+}
+
+export interface Held {
+  readonly stacks: readonly { stackId: string; deploymentId: string; order: bigint }[];
+  readonly epoch: bigint;
+}
+
+export interface PullRequest {
+  readonly digest: Uint8Array;
+  readonly have: readonly string[];
+  readonly pageToken: string;
+  readonly waitMs: number;
+  readonly epoch: bigint;
+  readonly order: bigint;
+}
+
+export interface PullAnswer {
+  readonly kind: 'unchanged' | 'paused' | 'index';
+  readonly epoch: bigint;
+  readonly digest: Uint8Array;
+  readonly entries: readonly Entry[];
+  readonly manifests: readonly { checksum: string; data: Uint8Array }[];
+  readonly nextPageToken: string;
+}
+
+export interface Numbered {
+  readonly sequence: bigint;
+  readonly event: StackEvent;
+}
+
+/** `fenced`: another agent runs with this key. `mismatch`: the key is another cluster's. `changed`: begin again. `invalid`: never to be sent again. */
+export type BrokerErrorKind =
+  | 'fenced'
+  | 'mismatch'
+  | 'unauthenticated'
+  | 'changed'
+  | 'missing'
+  | 'invalid'
+  | 'unavailable';
+
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError';
+  readonly kind: BrokerErrorKind;
+
+  constructor(kind: BrokerErrorKind, message: string, cause: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+  }
+}
+
+/** Beyond the wait itself, for a long poll's answer. */
+const answerMs = 30_000;
+const maxMessage = 4_096;
+const maxObjects = 100;
+const maxObjectMessage = 1_000;
+
+export function createWire({ agent }: BrokkrClient): Wire {
+  let incarnation = 0n;
+  return {
+    get incarnation() {
+      return incarnation;
+    },
+    start: (identity, held, signal) =>
+      told(async () => {
+        const request = { ...identity, held: [...held.stacks].slice(0, 10_000), epoch: held.epoch, incarnation };
+        const answer = await agent.startAgent(request, { signal });
+        if (answer.incarnation === 0n)
+          throw new BrokerError('unavailable', 'the broker gave no incarnation', undefined);
+        incarnation = answer.incarnation;
+        return { incarnation, name: answer.name, epoch: answer.epoch };
+      }),
+    pull: (request, signal) =>
+      told(async () => {
+        const { digest, pageToken, epoch, order, waitMs } = request;
+        const have = request.have.map(fromHex);
+        const wait = waitMs > 0 ? durationFromMs(Math.round(waitMs)) : undefined;
+        const answer = await agent.pullTargetState(
+          { incarnation, digest, have, pageToken, wait, epoch, order },
+          { signal, timeoutMs: Math.round(waitMs) + answerMs },
+        );
+        return {
+          kind: kindOf(answer.kind),
+          epoch: answer.epoch,
+          digest: answer.digest,
+          entries: answer.entries.map(toEntry),
+          manifests: answer.manifests.map(({ checksum, data }) => ({ checksum: toHex(checksum), data })),
+          nextPageToken: answer.nextPageToken,
+        };
+      }),
+    async *manifests(checksums, signal) {
+      try {
+        const request = { incarnation, checksums: checksums.map(fromHex) };
+        for await (const { checksum, data, last } of agent.getManifests(request, { signal }))
+          yield { checksum: toHex(checksum), data, last };
+      } catch (error) {
+        throw toBrokerError(error);
+      }
+    },
+    report: (events, signal) =>
+      told(async () => {
+        const { receipts } = await agent.reportEvents({ incarnation, events: events.map(toMessage) }, { signal });
+        return receipts.map(({ sequence, receipt, reason }) => ({ sequence, receipt: receiptOf(receipt), reason }));
+      }),
+    heartbeat: (signal) =>
+      told(async () => {
+        await agent.heartbeat({ incarnation }, { signal });
+      }),
+    register: (generator, signal) =>
+      told(async () => {
+        const { registration } = await agent.registerGenerator({ generator, incarnation }, { signal });
+        return registration?.state === RegistrationState.REGISTERED ? 'registered' : 'requested';
+      }),
+  };
+}
+
+/** What a failed call means to the agent. */
+export function toBrokerError(error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error;
+  const { code, rawMessage } = ConnectError.from(error);
+  return new BrokerError(kindOfError(ConnectError.from(error)), rawMessage || Code[code] || 'no answer', error);
+}
+
+async function told<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toBrokerError(error);
+  }
+}
+
+function kindOfError(error: ConnectError): BrokerErrorKind {
+  const reason = error.findDetails(ErrorInfoSchema)[0]?.reason;
+  if (reason === 'STALE_INCARNATION') return 'fenced';
+  if (reason === 'CLUSTER_MISMATCH') return 'mismatch';
+  switch (error.code) {
+    case Code.Unauthenticated:
+    case Code.PermissionDenied:
+      return 'unauthenticated';
+    case Code.Aborted:
+      return 'changed';
+    case Code.NotFound:
+      return 'missing';
+    case Code.InvalidArgument:
+    case Code.FailedPrecondition:
+    case Code.Unimplemented:
+      return 'invalid';
+    default:
+      return 'unavailable';
+  }
+}
+
+/** An answer without a kind is no answer: something on the way has emptied it. */
+function kindOf(kind: TargetStateKind): PullAnswer['kind'] {
+  switch (kind) {
+    case TargetStateKind.UNCHANGED:
+      return 'unchanged';
+    case TargetStateKind.PAUSED:
+      return 'paused';
+    case TargetStateKind.INDEX:
+      return 'index';
+    default:
+      throw new BrokerError('unavailable', 'the broker’s answer says nothing', undefined);
+  }
+}
+
+function toEntry(entry: TargetEntry): Entry {
+  const state = ({ [PlacementState.ACTIVE]: 'active', [PlacementState.REMOVING]: 'removing' } as const)[
+    entry.state as 1 | 2
+  ];
+  const onDelete = ({ [OnDelete.PRUNE]: 'prune', [OnDelete.ORPHAN]: 'orphan' } as const)[entry.onDelete as 1 | 2];
+  if (!state || !onDelete) throw new BrokerError('unavailable', 'an entry of the target state is not whole', undefined);
+  return {
+    stackId: entry.stackId,
+    stack: entry.stack,
+    generator: entry.generator,
+    deploymentId: entry.deploymentId,
+    revision: entry.revision,
+    order: entry.order,
+    state,
+    generation: entry.generation,
+    checksum: toHex(entry.checksum),
+    size: Number(entry.size),
+    onDelete,
+    held: entry.held,
+    confirmed: entry.confirmed,
+    kinds: entry.kinds,
+    reason: entry.reason,
+  };
+}
+
+const outcomes = {
+  applied: Outcome.APPLIED,
+  failed: Outcome.FAILED,
+  removed: Outcome.REMOVED,
+  removal_failed: Outcome.REMOVAL_FAILED,
+  held: Outcome.HELD,
+  ahead: Outcome.AHEAD,
+} as const satisfies Record<OutcomeName, Outcome>;
+
+const actions = {
+  created: ObjectAction.CREATED,
+  configured: ObjectAction.CONFIGURED,
+  deleted: ObjectAction.DELETED,
+  failed: ObjectAction.FAILED,
+  held: ObjectAction.HELD,
+} as const satisfies Record<Change['action'], ObjectAction>;
+
+function toMessage({ sequence, event }: Numbered): ReportedEvent {
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at } = event;
+  return create(ReportedEventSchema, {
+    sequence,
+    stackId,
+    deploymentId,
+    checksum,
+    generation,
+    order,
+    outcome: outcomes[outcome],
+    message: plain(message, maxMessage),
+    objects: changes.slice(0, maxObjects).map((change) => ({
+      object: change.object,
+      action: actions[change.action],
+      message: plain(change.message, maxObjectMessage),
+    })),
+    agentTime: timestampFromDate(at),
+  });
+}
+
+/** Text that every database takes, of so many characters at most. */
+function plain(text: string, length: number): string {
+  return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
+}
+
+function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' {
+  switch (receipt) {
+    case Receipt.ACCEPTED:
+      return 'accepted';
+    case Receipt.DUPLICATE:
+      return 'duplicate';
+    case Receipt.REFUSED:
+      return 'refused';
+    default:
+      throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
+  }
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Buffer.from(hex, 'hex');
+}

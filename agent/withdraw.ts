@@ -1,0 +1,105 @@
+import { deleteObjects, describeLeaving, releaseObject } from './deletion.ts';
+import { type Change, eventOf, type Outcome } from './event.ts';
+import { findHeld } from './hold.ts';
+import type { Inventory, Item } from './inventory.ts';
+import { mapLimited } from './limit.ts';
+import { passConcurrency, readLive } from './live.ts';
+import { keyOf, nameOf } from './object.ts';
+import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
+import { planPrune } from './plan.ts';
+import { restoreInventory } from './restore.ts';
+
+/**
+ * One pass over a stack that is to go: deletes what its inventory lists, or with `orphan` takes its marks off, and acknowledges when
+ * nothing is left. The inventory's header stays, as a note against answers from before, until the broker no longer speaks of the stack.
+ */
+export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassResult> {
+  const { entry, signal } = pass;
+  if (entry.held) return { kind: 'settled', event: undefined };
+  const inventory = await shop.inventories.load(entry.stackId, signal);
+  if (inventory.whole) {
+    return entry.onDelete === 'orphan' ? release(shop, pass, inventory) : remove(shop, pass, inventory);
+  }
+  const restored = await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind));
+  if (restored.shards.length > 0) return { kind: 'again' };
+  return { kind: 'settled', event: eventOf(entry, 'removed', 'there was nothing to remove') };
+}
+
+async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
+  const { cluster, neighbours, ownership, maxDeletions } = shop;
+  const { entry, signal, checkpoint } = pass;
+  const { stackId } = entry;
+  const items = [...inventory.items.values()];
+  const rivals = items.length > 0 ? neighbours.activeOf(entry.generator, stackId) : [];
+  if ((await neighbours.learn(rivals)).length > 0)
+    return unsettled(
+      pass,
+      'removal_failed',
+      'other manifests have to be received before anything is deleted',
+      [],
+      true,
+    );
+  const known = new Set(inventory.items.keys());
+  const live = await readLive(
+    cluster,
+    items.map(({ id }) => id),
+    { stackId, known },
+    signal,
+  );
+  const wantedElsewhere = (key: string) => rivals.some((rival) => neighbours.get(rival).desired.has(key));
+  const { prune, drop, handOver } = planPrune({ stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere }, items);
+
+  const held = entry.confirmed ? [] : await findHeld(cluster, prune, live, maxDeletions, signal);
+  if (held.length > 0)
+    return unsettled(pass, 'held', summary(`${prune.length} deletions wait for a confirmation`, held), held);
+  const { deleted, replaced, failed, leaving } = await deleteObjects(cluster, prune, signal, checkpoint);
+  const ended = new Set([...drop, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
+  const left = items.filter(({ id }) => !ended.has(keyOf(id)));
+  await shop.inventories.save(inventory, headerFor(pass, left.length === 0), left, signal);
+  ownership.drop(stackId, ended);
+  const done = deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }));
+
+  if (failed.length > 0)
+    return unsettled(pass, 'removal_failed', summary('some objects were not deleted', failed), [...failed, ...done]);
+  if (leaving.length > 0) return unsettled(pass, 'removal_failed', describeLeaving(leaving), done, true);
+  const [next] = handOver;
+  if (next)
+    return unsettled(
+      pass,
+      'removal_failed',
+      `waiting until another stack has taken over ${nameOf(next.id)}`,
+      done,
+      true,
+    );
+  if (left.length > 0) return { kind: 'again' };
+  return { kind: 'settled', event: eventOf(entry, 'removed', '', done) };
+}
+
+async function release(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
+  const { entry, signal } = pass;
+  const items: readonly Item[] = [...inventory.items.values()];
+  const mine = items.filter(({ id }) => (shop.ownership.ownerOf(keyOf(id)) ?? entry.stackId) === entry.stackId);
+  const released = await mapLimited(mine, passConcurrency, (item) =>
+    releaseObject(shop.cluster, item, entry.stackId, signal),
+  );
+  const busy = mine.find((_, index) => !released[index]);
+  if (busy) return unsettled(pass, 'removal_failed', `${nameOf(busy.id)} is written by somebody else all the time`, []);
+  await shop.inventories.save(inventory, headerFor(pass, true), [], signal);
+  shop.ownership.drop(entry.stackId, inventory.items.keys());
+  return { kind: 'settled', event: eventOf(entry, 'removed', `${mine.length} objects were left where they are`) };
+}
+
+function toKind(text: string): { apiVersion: string; kind: string }[] {
+  const slash = text.lastIndexOf('/');
+  return slash < 1 ? [] : [{ apiVersion: text.slice(0, slash), kind: text.slice(slash + 1) }];
+}
+
+function unsettled(
+  pass: Pass,
+  outcome: Outcome,
+  message: string,
+  changes: readonly Change[],
+  waiting = false,
+): PassResult {
+  return { kind: 'unsettled', event: eventOf(pass.entry, outcome, message, changes), waiting };
+}

@@ -1,0 +1,193 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { eventually, startTestBroker } from '../test/broker.ts';
+import { testCli } from '../test/cli.ts';
+import { startHandAgent } from '../test/hand-agent.ts';
+
+const apply = suite('cli: apply');
+const broker = await startTestBroker();
+const cli = testCli(broker);
+const client = broker.client();
+
+apply.after(async () => {
+  cli.close();
+  await broker.close();
+});
+
+let made = 0;
+/** Names of its own for each test: an agent's label is its name. */
+const fresh = () => `t${++made}`;
+
+async function makeAgent(name: string, labels = [name]) {
+  const { pak } = await client.admin.createAgent({ name, labels });
+  return startHandAgent(broker.client(pak));
+}
+
+const config = (name: string, value = 'one') =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\ndata:\n  value: ${value}\n`;
+
+function write(name: string, text: string): string {
+  const file = join(cli.folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+apply('makes the stack when it is missing, and submits only what differs', async () => {
+  const stack = fresh();
+  const file = write('once.yaml', `${config('a')}---\n${config('b')}`);
+  const args = `apply -f ${file} --stack ${stack} --label blue --annotation tier=web`;
+  assert.match(
+    await cli.done(args),
+    /^stack system\/t\d+ created\nrevision 1 submitted: 2 objects, 2 changes\n {2}\+ ConfigMap a\n/,
+  );
+  assert.match(await cli.done(args), /^revision 1 is current already\n/);
+  const { stack: now } = await client.broker.getStack({ stack });
+  assert.equal([now?.revision, now?.labels, now?.annotations], [1, ['blue'], { tier: 'web' }]);
+  const later = await cli.done(['apply', '-f', '-', '--stack', stack], { stdin: config('a', 'two') });
+  assert.match(
+    later,
+    /revision 2 submitted: 1 object, 2 changes\n {2}~ ConfigMap a {2}\.data\.value\n {2}- ConfigMap b\n/,
+  );
+});
+
+apply('adds labels, annotations and targets to a stack that is there, and replaces its selector', async () => {
+  const [stack, agent] = [fresh(), fresh()];
+  await makeAgent(agent);
+  const file = write('more.yaml', config('a'));
+  await cli.done(`apply -f ${file} --stack ${stack} --label one`);
+  const selector = ['--selector', `zone in (a,b),!${agent}`];
+  const more = ['apply', '-f', file, '--stack', stack, '--label', 'two', '--target', agent, ...selector];
+  assert.match(await cli.done(more), /updated\nrevision 1 is current already\nagents: 1 pending\n$/);
+  const { stack: now } = await client.broker.getStack({ stack });
+  assert.equal([now?.labels, now?.targets, now?.selector?.matchExpressions.length], [['one', 'two'], [agent], 2]);
+});
+
+apply('says with --dry-run what would change and where, and changes nothing', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  await cli.done(`apply -f ${write('dry.yaml', config('a'))} --stack ${name} --label ${name}`);
+  const output = await cli.done(`apply -f - --stack ${name} --dry-run`, { stdin: config('b') });
+  assert.is(output, `would be submitted: 2 changes\n  + ConfigMap b\n  - ConfigMap a\nserved by 1 agent (${name})\n`);
+  assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
+  const missing = await cli.fails(1, `apply -f - --stack ${fresh()} --dry-run`, { stdin: config('b') });
+  assert.match(missing, 'brokkr create stack');
+});
+
+apply('names file, line and document of each thing that is wrong, and leaves no stack behind', async () => {
+  const folder = join(cli.folder, 'mixed');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'a.yaml'), config('a'));
+  writeFileSync(join(folder, 'b.yml'), `---\n${config('b')}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {}\n`);
+  writeFileSync(join(folder, 'c.json'), '{"apiVersion": "v1",\n "metadata": {"name": "c"}}\n');
+  writeFileSync(join(folder, 'README.md'), 'not: [an object\n');
+  const stack = fresh();
+  const told = await cli.fails(1, `apply -f ${folder} --stack ${stack}`);
+  assert.match(told, /\/mixed\/b\.yml:11 \(document 2\): metadata\.name/);
+  assert.match(told, /\/mixed\/c\.json:\d \(document 1\): kind/);
+  assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
+  const single = await cli.fails(1, `apply -f - --stack ${stack}`, { stdin: 'a: b: c' });
+  assert.match(single, /^error: stdin:1 \(document 1\): /);
+});
+
+apply('refuses a call that cannot be meant, before it asks the broker', async () => {
+  const file = write('call.yaml', config('a'));
+  await cli.fails(2, 'apply --stack x');
+  await cli.fails(2, `apply -f ${file}`);
+  await cli.fails(2, 'apply -f /nowhere.yaml --stack x');
+  await cli.fails(2, `apply -f ${file} --stack x --annotation novalue`);
+  await cli.fails(2, `apply -f ${file} --stack x --timeout soon`);
+  await cli.fails(2, `apply -f ${file} --stack x --dry-run --wait`);
+  await cli.fails(2, ['apply', '-f', file, '--stack', 'x', '--selector', 'a = = b']);
+  assert.match(await cli.fails(1, `apply -f - --stack ${fresh()}`, { stdin: '# nothing\n' }), '--allow-empty');
+});
+
+apply('waits until every agent has applied it', async () => {
+  const stack = fresh();
+  const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
+  const file = write('wait.yaml', config('a'));
+  const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait`);
+  for (const agent of agents) await eventually(async () => (await agent.obey()) === 1, 30_000);
+  const { code, stdout, stderr } = await waiting;
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /revision 1 is applied\n$/);
+  assert.match(stderr, '2 of 2 agents applied');
+  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait`), /already\nrevision 1 is applied\n$/);
+});
+
+apply("fails with the agent's own words when it cannot apply", async () => {
+  const name = fresh();
+  const agent = await makeAgent(name);
+  const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
+  await eventually(async () => (await agent.pull())[0]?.deploymentId, 30_000);
+  const [entry] = await agent.pull();
+  await agent.report(entry!, Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
+  const { code, stderr } = await waiting;
+  assert.is(code, 1);
+  assert.match(stderr, `error: agent ${name}: namespace "shop" not found\n`);
+  assert.match(stderr, `brokkr explain system/${name} ${name}`);
+});
+
+apply('gives up waiting when its time is over, and says for whom it waited', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const args = `apply -f - --stack ${name} --label ${name} --wait --timeout 1s`;
+  const told = await cli.fails(1, args, { stdin: config('a') });
+  assert.match(told, `not applied within 1s: 0 of 1 agent applied, waiting for ${name}`);
+});
+
+apply('does not wait for nobody', async () => {
+  const told = await cli.fails(1, `apply -f - --stack ${fresh()} --wait`, { stdin: config('a') });
+  assert.match(told, 'no agent serves stack');
+});
+
+apply('stops waiting when another revision takes its place', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
+  await eventually(async () => (await client.broker.listPlacements({ stack: name })).placements.length === 1, 30_000);
+  await client.broker.submitDeployment({ stack: name, manifest: Buffer.from(config('a', 'newer')) });
+  const { code, stderr } = await waiting;
+  assert.is(code, 1);
+  assert.match(stderr, /revision 2 of stack .* has taken the place of revision 1/);
+});
+
+apply('brings an earlier revision back', async () => {
+  const stack = fresh();
+  for (const value of ['one', 'two'])
+    await cli.done(`apply -f - --stack ${stack} --message ${value}`, { stdin: config('a', value) });
+  assert.match(await cli.done(`rollback ${stack}`), /revision 3 with the objects of revision 1 is current/);
+  assert.match(await cli.done(`rollback ${stack} --revision 1`), /revision 3 is current already/);
+  assert.is(await cli.done(`rollback ${stack} --revision 2 -o name`), `system/${stack}@4\n`);
+  await cli.fails(1, `rollback ${stack} --revision 9`);
+  await cli.fails(2, `rollback ${stack} --revision nine`);
+  const names = await cli.done(`get deployments --stack ${stack} -o name`);
+  assert.is(names, [4, 3, 2, 1].map((revision) => `system/${stack}@${revision}\n`).join(''));
+  assert.match(
+    await cli.done(`describe deployment ${stack}@3`),
+    /Rollback of: +revision 1\n[\s\S]*Objects\n {2}ConfigMap a\n/,
+  );
+  assert.is(await cli.done(`describe deployment ${stack}@1 --manifest`), config('a', 'one'));
+});
+
+apply('shows the objects of a deployment only when they are asked for', async () => {
+  const stack = fresh();
+  await cli.done(`apply -f - --stack ${stack}`, { stdin: config('a', 'precious') });
+  assert.is(JSON.parse(await cli.done(`describe deployment ${stack} -o json`)).manifest, '');
+  const [line] = (await cli.done(`describe deployment ${stack} --manifest -o json`)).split('\n');
+  assert.is(JSON.parse(line!).data.value, 'precious');
+});
+
+apply('answers programs in the form of the contract', async () => {
+  const stack = fresh();
+  const answer = JSON.parse(await cli.done(`apply -f - --stack ${stack} -o json`, { stdin: config('a') }));
+  assert.equal(
+    [answer.deployment.revision, answer.unchanged, answer.changes[0].action],
+    [1, false, 'OBJECT_ACTION_CREATED'],
+  );
+  assert.is(await cli.done(`apply -f - --stack ${stack} -o name`, { stdin: config('a') }), `system/${stack}@1\n`);
+});
+
+apply.run();
