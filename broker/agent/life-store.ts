@@ -43,7 +43,8 @@ export async function known(tx: Tx, held: readonly Held[], { lock }: { lock: boo
     `select (select last_value from order_seq) as highest, array(
        select h.deployment_id::text from unnest($1::uuid[], $2::uuid[]) as h(stack_id, deployment_id)
        join stack s on s.id = h.stack_id
-       where not exists (select from deployment d where d.id = h.deployment_id)) as unknown`,
+       where not exists (select from deployment d where d.id = h.deployment_id)
+         and (s.trimmed_through is null or h.deployment_id > s.trimmed_through)) as unknown`,
     [held.map((one) => one.stackId), held.map((one) => one.deploymentId)],
   );
   return {

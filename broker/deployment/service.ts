@@ -12,6 +12,8 @@ import {
 import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
+import { quotaOf } from '../generator/rules.ts';
+import { generatorById, keptBytes } from '../generator/store.ts';
 import { lockStacks } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
@@ -21,6 +23,7 @@ import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
+import { requireAllowed, requireRoom } from './limits.ts';
 import { identity, type ParsedManifest, readManifest } from './parse.ts';
 import type { Parser } from './parser.ts';
 import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
@@ -96,6 +99,9 @@ export function deploymentMethods({
           tell(note, toMessage(now));
           return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
         }
+        const generator = await generatorById(tx, stack.generator_id);
+        requireAllowed(generator, readManifest(await store.manifestData(tx, content.checksum)).map(identity));
+        requireRoom(generator, await keptBytes(tx, generator.id), content.size);
         const row = await store.makeCurrent(tx, {
           stackId: stack.id,
           checksum: content.checksum,
@@ -106,6 +112,7 @@ export function deploymentMethods({
           createdBy: authorOf(principal),
           rollbackOf: to.revision,
         });
+        await store.trimDeployments(tx, stack.id, quotaOf(generator).deploymentsPerStack);
         await announce(tx, 'stack', [stack.id]);
         tell(note, toMessage(row));
         return create(RollbackStackResponseSchema, { deployment: toMessage(row) });
@@ -132,7 +139,10 @@ async function submit(
   const before = stack.current_deployment
     ? await store.findDeployment(tx, null, { id: stack.current_deployment })
     : undefined;
+  const generator = await generatorById(tx, stack.generator_id);
+  requireAllowed(generator, parsed.objects);
   if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
+  requireRoom(generator, await keptBytes(tx, generator.id), parsed.data.length);
   const changes = await differences(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
@@ -145,11 +155,13 @@ async function submit(
     createdBy: authorOf(principal),
     rollbackOf: null,
   });
+  await store.trimDeployments(tx, stack.id, quotaOf(generator).deploymentsPerStack);
   await announce(tx, 'stack', [stack.id]);
   return answer(row, agents, changes, false);
 }
 
 async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
+  requireAllowed(await generatorById(db, stack.generator_id), parsed.objects);
   const agents = await store.servingAgents(db, stack.id, namedAgents);
   const before = stack.current_deployment
     ? await store.findDeployment(db, null, { id: stack.current_deployment })

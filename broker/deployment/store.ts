@@ -99,6 +99,23 @@ export async function purgeManifests(tx: Tx): Promise<number> {
   return rows.length;
 }
 
+/** Forgets a stack's oldest deployments beyond `keep`, never the current one or one that a placement is pinned to; counts what is left. */
+export async function trimDeployments(tx: Tx, stackId: string, keep: number): Promise<void> {
+  await tx.sql(
+    `with old as (
+       select d.id from deployment d join stack s on s.id = d.stack_id
+       where d.stack_id = $1 and d.id <> s.current_deployment
+         and not exists (select from placement p where p.stack_id = $1 and p.pin_deployment = d.id)
+       order by d.revision desc offset $2),
+     gone as (delete from deployment d using old where d.id = old.id returning d.id, d.size)
+     update stack set kept_bytes = (select coalesce(sum(d.size), 0) from deployment d where d.stack_id = $1)
+         - (select coalesce(sum(size), 0) from gone),
+       trimmed_through = greatest(trimmed_through, (select id from gone order by id desc limit 1))
+     where id = $1`,
+    [stackId, Math.max(0, keep - 1)],
+  );
+}
+
 /** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */
 export async function makeCurrent(tx: Tx, deployment: NewDeployment): Promise<DeploymentRow> {
   const id = uuid();

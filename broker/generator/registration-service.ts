@@ -20,7 +20,7 @@ import { mutate } from '../rpc/mutate.ts';
 import { type Principal, principalOf } from '../rpc/principal.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { deregister, lockPair, register } from './registration.ts';
+import { deregister, lockPair, register, registerAs } from './registration.ts';
 import { listRegistrations, type RegistrationRow } from './registration-store.ts';
 import { stateFor } from './rules.ts';
 
@@ -42,7 +42,7 @@ export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof Admin
         const agent = await findAgent(tx, principal, request.agent);
         const generator = await lockPair(tx, { agent, generator: request.generator });
         requireNotDraining(await agentById(tx, agent.id));
-        const row = await register(tx, agent.id, generator, 'registered');
+        const row = await registerAs(tx, agent.id, generator, request.serviceAccount);
         tell(note, generator, agent, row);
         return create(AddRegistrationResponseSchema, { registration: toMessage(row) });
       }),
@@ -109,6 +109,7 @@ function toMessage(row: RegistrationRow): Registration {
     agent: row.agent,
     generatorId: row.generator_id,
     generator: row.generator,
+    serviceAccount: row.service_account,
     state: row.state === 'registered' ? RegistrationState.REGISTERED : RegistrationState.REQUESTED,
     createTime: timestampFromDate(row.created_at),
   });

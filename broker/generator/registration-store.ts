@@ -8,9 +8,11 @@ export interface RegistrationRow {
   readonly generator: string;
   readonly state: RegistrationState;
   readonly created_at: Date;
+  readonly service_account: string;
 }
 
-const columns = 'r.agent_id, a.name as agent, r.generator_id, g.name as generator, r.state, r.created_at';
+const columns =
+  'r.agent_id, a.name as agent, r.generator_id, g.name as generator, r.state, r.created_at, r.service_account';
 const from = 'from registration r join agent a on a.id = r.agent_id join generator g on g.id = r.generator_id';
 
 export async function findRegistration(
@@ -43,6 +45,20 @@ export async function listRegistrations(db: Sql, filter: RegistrationFilter): Pr
      order by a.name, g.name, r.agent_id, r.generator_id limit $7`,
     [filter.agent, filter.generator, agent, generator, agentId, generatorId, filter.limit],
   );
+}
+
+/** Sets the account that the agent impersonates for the generator; placements, also those that begin removals later, follow it. */
+export async function writeServiceAccount(
+  tx: Tx,
+  agentId: string,
+  generatorId: string,
+  account: string,
+): Promise<void> {
+  await tx.sql('update registration set service_account = $3 where agent_id = $1 and generator_id = $2', [
+    agentId,
+    generatorId,
+    account,
+  ]);
 }
 
 /** Writes the consent; one that is registered already stays so. */

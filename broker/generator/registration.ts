@@ -1,4 +1,4 @@
-import { lockAgentSide, place } from '../placement/match.ts';
+import { followAccounts, lockAgentSide, place } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
@@ -7,6 +7,7 @@ import {
   findRegistration,
   type RegistrationRow,
   upsertRegistration,
+  writeServiceAccount,
 } from './registration-store.ts';
 import { type GeneratorRow, type RegistrationState, requireLive } from './rules.ts';
 import { findGenerator, generatorById } from './store.ts';
@@ -44,6 +45,21 @@ export async function register(
   const row = await findRegistration(tx, agentId, generator.id);
   if (!row) throw new Error('a registration that was just written is not there');
   return row;
+}
+
+/** Registers, as an admin does: also with the account to impersonate (empty for none), which a registration that exists takes on. */
+export async function registerAs(
+  tx: Tx,
+  agentId: string,
+  generator: GeneratorRow,
+  account: string,
+): Promise<RegistrationRow> {
+  const row = await register(tx, agentId, generator, 'registered');
+  if (row.service_account === account) return row;
+  await writeServiceAccount(tx, agentId, generator.id, account);
+  await followAccounts(tx, [agentId]);
+  await announce(tx, 'agent', [agentId]);
+  return { ...row, service_account: account };
 }
 
 /** Ends an agent's consent: what the generator placed there becomes removals. The locks must be held. */

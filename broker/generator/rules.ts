@@ -1,3 +1,4 @@
+import type { Limits } from '../../client/allowed.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../stack/rules.ts';
 
@@ -16,11 +17,62 @@ export interface GeneratorRow {
   readonly deleted_at: Date | null;
   readonly stack_count: number;
   readonly agent_count: number;
+  readonly allow_namespaces: string[];
+  readonly deny_namespaces: string[];
+  readonly allow_kinds: string[];
+  readonly deny_kinds: string[];
+  readonly cluster_scoped: boolean;
+  readonly quota_stacks: number;
+  readonly quota_deployments: number;
+  readonly quota_bytes: string;
+}
+
+/** How much a generator may keep; 0 means the default. */
+export interface Quota {
+  readonly stacks: number;
+  readonly deploymentsPerStack: number;
+  readonly manifestBytes: bigint;
+}
+
+const defaults: Quota = { stacks: 1_000, deploymentsPerStack: 100, manifestBytes: 1n << 30n };
+
+export function limitsOf(row: GeneratorRow): Limits {
+  return {
+    allowNamespaces: row.allow_namespaces,
+    denyNamespaces: row.deny_namespaces,
+    allowKinds: row.allow_kinds,
+    denyKinds: row.deny_kinds,
+    clusterScoped: row.cluster_scoped,
+  };
+}
+
+/** What counts: the system generator has no quota but for what each stack keeps. */
+export function quotaOf(row: GeneratorRow): Quota {
+  const none = row.system;
+  return {
+    stacks: row.quota_stacks || (none ? Number.POSITIVE_INFINITY : defaults.stacks),
+    deploymentsPerStack: row.quota_deployments || defaults.deploymentsPerStack,
+    manifestBytes: BigInt(row.quota_bytes) || (none ? 1n << 62n : defaults.manifestBytes),
+  };
 }
 
 /** Names and ids share a request field, so a name must not look like an id. */
 export function checkName(name: string): void {
   if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
+}
+
+/** Refuses one more stack than the quota allows. The generator's exclusive lock makes the count certain. */
+export function requireRoomForStack(generator: GeneratorRow): void {
+  const { stacks } = quotaOf(generator);
+  if (generator.stack_count < stacks) return;
+  throw new Refusal(
+    'exhausted',
+    `generator "${generator.name}" has ${generator.stack_count} stacks, all that its quota allows`,
+    {
+      field: 'name',
+      reason: 'QUOTA_STACKS',
+    },
+  );
 }
 
 export function requireLive(generator: GeneratorRow): void {

@@ -1,11 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import type { Limits } from '../../client/allowed.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import {
   CreateGeneratorResponseSchema,
   DeleteGeneratorResponseSchema,
   type Generator,
+  type GeneratorQuota,
+  type GeneratorRules,
+  GeneratorRulesSchema,
   GeneratorSchema,
   RegistrationPolicy,
   RotateGeneratorPakResponseSchema,
@@ -14,12 +18,14 @@ import {
 import { mintPak } from '../access/mint.ts';
 import { notePak, overlapOf } from '../access/rules.ts';
 import type { Deps } from '../deps.ts';
+import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { checkEtag } from '../stack/rules.ts';
+import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deleteGenerator } from './delete.ts';
-import { checkMask, checkName, type GeneratorRow, type Policy, requireLive } from './rules.ts';
+import { checkMask, checkName, type GeneratorRow, limitsOf, type Policy, type Quota, requireLive } from './rules.ts';
 import * as store from './store.ts';
 
 type Methods =
@@ -41,6 +47,8 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           registration: toPolicy(request.registration),
         });
         const { pak } = await mintPak(tx, { role: 'ge', generatorId });
+        await store.writeLimits(tx, generatorId, toLimits(request.rules));
+        await store.writeQuota(tx, generatorId, toQuota(request.quota));
         const row = await store.generatorById(tx, generatorId);
         note.about('generator', row.id, row.name);
         note.after(recorded(row));
@@ -66,7 +74,7 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
     updateGenerator: (request, context) =>
       mutate(db, context, request, UpdateGeneratorResponseSchema, async (tx, _principal, note) => {
         const mask = request.updateMask?.paths ?? [];
-        checkMask(mask, ['description', 'registration']);
+        checkMask(mask, ['description', 'registration', 'rules', 'quota']);
         const found = await store.findGenerator(tx, request.generator);
         await store.lockGeneratorRow(tx, found.id);
         const row = await store.generatorById(tx, found.id);
@@ -76,6 +84,12 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           description: mask.includes('description') ? request.description : undefined,
           registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
         });
+        if (mask.includes('rules')) {
+          if (row.system) throw new Refusal('precondition', 'the system generator has no rules', { field: 'rules' });
+          await store.writeLimits(tx, row.id, toLimits(request.rules));
+          await announce(tx, 'stack', await store.stacksOf(tx, row.id));
+        }
+        if (mask.includes('quota')) await store.writeQuota(tx, row.id, toQuota(request.quota));
         const after = await store.generatorById(tx, row.id);
         note.about('generator', row.id, row.name);
         note.before(recorded(row));
@@ -121,6 +135,35 @@ function toPolicy(policy: RegistrationPolicy): Policy {
   return policy === RegistrationPolicy.APPROVE ? 'approve' : 'open';
 }
 
+function toLimits(rules: GeneratorRules | undefined): Limits {
+  return {
+    allowNamespaces: rules?.allowNamespaces ?? [],
+    denyNamespaces: rules?.denyNamespaces ?? [],
+    allowKinds: rules?.allowKinds ?? [],
+    denyKinds: rules?.denyKinds ?? [],
+    clusterScoped: rules?.clusterScoped ?? false,
+  };
+}
+
+/** What a generator may deploy, as a message. */
+export function toRules(limits: Limits): GeneratorRules {
+  return create(GeneratorRulesSchema, {
+    allowNamespaces: [...limits.allowNamespaces],
+    denyNamespaces: [...limits.denyNamespaces],
+    allowKinds: [...limits.allowKinds],
+    denyKinds: [...limits.denyKinds],
+    clusterScoped: limits.clusterScoped,
+  });
+}
+
+function toQuota(quota: GeneratorQuota | undefined): Quota {
+  return {
+    stacks: quota?.stacks ?? 0,
+    deploymentsPerStack: quota?.deploymentsPerStack ?? 0,
+    manifestBytes: quota?.manifestBytes ?? 0n,
+  };
+}
+
 function toMessage(row: GeneratorRow): Generator {
   return create(GeneratorSchema, {
     id: row.id,
@@ -133,5 +176,11 @@ function toMessage(row: GeneratorRow): Generator {
     createTime: timestampFromDate(row.created_at),
     deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
     etag: row.version,
+    rules: toRules(limitsOf(row)),
+    quota: {
+      stacks: row.quota_stacks,
+      deploymentsPerStack: row.quota_deployments,
+      manifestBytes: BigInt(row.quota_bytes),
+    },
   });
 }

@@ -1,8 +1,9 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
+import type { Limits } from '../../client/allowed.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
-import type { GeneratorRow, Policy } from './rules.ts';
+import type { GeneratorRow, Policy, Quota } from './rules.ts';
 
 const GeneratorEntity = defineEntity({
   name: 'Generator',
@@ -29,6 +30,7 @@ const RegistrationEntity = defineEntity({
 export const entities = [GeneratorEntity, RegistrationEntity];
 
 const columns = `g.id, g.name, g.description, g.registration, g.system, g.version, g.created_at, g.deleted_at,
+  g.allow_namespaces, g.deny_namespaces, g.allow_kinds, g.deny_kinds, g.cluster_scoped, g.quota_stacks, g.quota_deployments, g.quota_bytes,
   (select count(*)::int from stack s where s.generator_id = g.id and s.deleted_at is null) as stack_count,
   (select count(*)::int from registration r join agent a on a.id = r.agent_id and a.deleted_at is null
     where r.generator_id = g.id and r.state = 'registered') as agent_count`;
@@ -104,6 +106,34 @@ export async function updateGenerator(
      where id = $1`,
     [id, change.description ?? null, change.registration ?? null],
   );
+}
+
+/** Replaces what a generator may deploy. */
+export async function writeLimits(tx: Tx, id: string, limits: Limits): Promise<void> {
+  await tx.sql(
+    `update generator set allow_namespaces = $2, deny_namespaces = $3, allow_kinds = $4, deny_kinds = $5, cluster_scoped = $6
+     where id = $1`,
+    [id, limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds, limits.clusterScoped],
+  );
+}
+
+/** Replaces how much a generator may keep. */
+export async function writeQuota(tx: Tx, id: string, quota: Quota): Promise<void> {
+  await tx.sql('update generator set quota_stacks = $2, quota_deployments = $3, quota_bytes = $4 where id = $1', [
+    id,
+    quota.stacks,
+    quota.deploymentsPerStack,
+    quota.manifestBytes,
+  ]);
+}
+
+/** Bytes of the manifests of all deployments that a generator's stacks keep. */
+export async function keptBytes(db: Sql, id: string): Promise<bigint> {
+  const [row] = await db.sql<{ bytes: string }>(
+    'select coalesce(sum(kept_bytes), 0)::bigint as bytes from stack where generator_id = $1',
+    [id],
+  );
+  return BigInt(row?.bytes ?? 0);
 }
 
 /** Ids of all stacks of a generator, deleted ones included; true for as long as its exclusive lock is held. */

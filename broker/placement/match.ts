@@ -71,7 +71,9 @@ export async function place(tx: Tx, scope: Scope, removalReason: string): Promis
      returning agent_id`,
     params,
   );
-  await refuseFull(tx, [...new Set(gained.map((row) => row.agent_id))]);
+  const gaining = [...new Set(gained.map((row) => row.agent_id))];
+  await refuseFull(tx, gaining);
+  await followAccounts(tx, gaining);
   const lost = await tx.sql(
     `update placement p set state = 'removing', generation = nextval('order_seq'), removal_reason = $3, reasons = '[]',
        held = false, updated_at = now()
@@ -82,6 +84,18 @@ export async function place(tx: Tx, scope: Scope, removalReason: string): Promis
     [...params, removalReason],
   );
   return gained.length + lost.length;
+}
+
+/** Active placements take on the account that the registration names; a removal keeps the last one, as it outlives the registration. */
+export async function followAccounts(tx: Tx, agentIds: readonly string[]): Promise<void> {
+  if (agentIds.length === 0) return;
+  await tx.sql(
+    `update placement p set service_account = r.service_account, updated_at = now()
+     from stack s, registration r
+     where p.agent_id = any($1) and p.state = 'active' and s.id = p.stack_id and r.agent_id = p.agent_id
+       and r.generator_id = s.generator_id and p.service_account <> r.service_account`,
+    [agentIds],
+  );
 }
 
 async function refuseFull(tx: Tx, agentIds: readonly string[]): Promise<void> {

@@ -18,6 +18,8 @@ import {
 } from '../../gen/brokkr/v1/stack_pb.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
+import { requireRoomForStack } from '../generator/rules.ts';
+import { generatorById } from '../generator/store.ts';
 import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
@@ -45,6 +47,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         await lockGenerators(tx, [generatorId], 'exclusive');
         if (!(await store.generatorLives(tx, generatorId)))
           throw new Refusal('precondition', 'the generator is being deleted');
+        requireRoomForStack(await generatorById(tx, generatorId));
         const id = await store.insertStack(tx, {
           generatorId,
           name: request.name,

@@ -88,4 +88,10 @@ const statements = [
   // The admins' own stacks are not limited.
   `update generator set cluster_scoped = true where system`,
   `alter table registration add column service_account text not null default ''`,
+  // A removal outlives the registration that names the account.
+  `alter table placement add column service_account text not null default ''`,
+  `alter table stack
+    add column kept_bytes bigint not null default 0,
+    add column trimmed_through uuid`,
+  `update stack s set kept_bytes = (select coalesce(sum(d.size), 0) from deployment d where d.stack_id = s.id)`,
 ];

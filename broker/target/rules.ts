@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Limits } from '../../client/allowed.ts';
 
 /** One stack of an agent's target state. */
 export interface Entry {
@@ -17,6 +18,14 @@ export interface Entry {
   readonly confirmed: boolean;
   readonly kinds: readonly string[];
   readonly reason: string;
+  /** "namespace/name" to impersonate; empty for the agent's own rights. */
+  readonly serviceAccount: string;
+}
+
+/** What the agent may apply for a generator. */
+export interface TargetGenerator {
+  readonly generator: string;
+  readonly limits: Limits;
 }
 
 /** What an agent is told, in short. */
@@ -32,6 +41,8 @@ export interface Summary {
 export interface TargetState extends Summary {
   /** In order of stack id; empty while the agent is paused. */
   readonly entries: readonly Entry[];
+  /** Generators of those entries, in order of their name. */
+  readonly generators: readonly TargetGenerator[];
 }
 
 const stateNumbers = { active: 1, removing: 2 } as const;
@@ -41,7 +52,7 @@ const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
  * SHA-256 over the epoch, the paused flag and every entry: equal digests mean that the agent is told the same. The agent computes
  * it from what it received and acts on nothing while the two differ, so the text is part of the contract.
  */
-export function digestOf(state: { epoch: bigint; paused: boolean; entries: readonly Entry[] }): Buffer {
+export function digestOf(state: Pick<TargetState, 'epoch' | 'paused' | 'entries' | 'generators'>): Buffer {
   const hash = createHash('sha256');
   hash.update(`epoch=${state.epoch};paused=${state.paused ? 1 : 0}\n`);
   for (const entry of state.entries) {
@@ -61,8 +72,13 @@ export function digestOf(state: { epoch: bigint; paused: boolean; entries: reado
       entry.confirmed ? 1 : 0,
       entry.kinds.join(','),
       entry.reason,
+      entry.serviceAccount,
     ];
     hash.update(`${fields.join('|')}\n`);
+  }
+  for (const { generator, limits } of state.generators) {
+    const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
+    hash.update(`${[generator, ...lists.map((list) => list.join(',')), limits.clusterScoped ? 1 : 0].join('|')}\n`);
   }
   return hash.digest();
 }

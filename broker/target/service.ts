@@ -16,6 +16,7 @@ import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
+import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
 import { type Principal, principalOf } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
@@ -162,6 +163,8 @@ async function page(
     entries: plan.entries.map(toMessage),
     manifests: [...manifests].map(([hex, data]) => create(ManifestSchema, { checksum: Buffer.from(hex, 'hex'), data })),
     nextPageToken: makePageToken(state.digest, plan.next),
+    generators:
+      start === 0 ? state.generators.map(({ generator, limits }) => ({ generator, rules: toRules(limits) })) : [],
   });
 }
 

@@ -1,6 +1,6 @@
 import { orderSql } from '../placement/store.ts';
 import type { Database } from '../store/orm.ts';
-import { digestOf, type Entry, type TargetState } from './rules.ts';
+import { digestOf, type Entry, type TargetGenerator, type TargetState } from './rules.ts';
 
 interface IndexRow {
   readonly agent_id: string;
@@ -22,6 +22,18 @@ interface IndexRow {
   readonly confirmed: boolean;
   readonly kinds: string[] | null;
   readonly removal_reason: string;
+  readonly service_account: string;
+  readonly generator_id: string | null;
+}
+
+interface LimitsRow {
+  readonly id: string;
+  readonly name: string;
+  readonly allow_namespaces: string[];
+  readonly deny_namespaces: string[];
+  readonly allow_kinds: string[];
+  readonly deny_kinds: string[];
+  readonly cluster_scoped: boolean;
 }
 
 // A removal names the kinds of all the stack's revisions: the agent may still run an older one.
@@ -31,7 +43,7 @@ const indexSql = `
   join agent a on a.id = any($1)
   left join agent_status ast on ast.agent_id = a.id
   left join lateral (
-    select p.stack_id, s.name as stack, g.name as generator, d.id as deployment_id, d.revision, ${orderSql} as ord, p.state,
+    select p.stack_id, s.name as stack, g.name as generator, g.id as generator_id, p.service_account, d.id as deployment_id, d.revision, ${orderSql} as ord, p.state,
       p.generation, coalesce(p.manifest, d.checksum) as checksum, d.size, s.on_delete, p.held,
       p.confirmed_order = ${orderSql} as confirmed, p.removal_reason,
       case when p.state = 'removing' then array(
@@ -43,14 +55,38 @@ const indexSql = `
     where p.agent_id = a.id and not a.paused and (p.state = 'removing' or d.id is not null)
   ) e on true`;
 
-/** Reads the target states of a set of agents in one statement. An agent that does not exist is missing from the answer. */
+const limitsSql = `select id, name, allow_namespaces, deny_namespaces, allow_kinds, deny_kinds, cluster_scoped
+  from generator where id = any($1)`;
+
+/** Reads the target states of a set of agents in two statements, whatever their number. An agent that does not exist is missing from the answer. */
 export async function readTargetStates(db: Database, agentIds: readonly string[]): Promise<Map<string, TargetState>> {
   const rows = await db.read<IndexRow>('target-index', indexSql, [agentIds]);
+  const generatorIds = [...new Set(rows.flatMap((row) => row.generator_id ?? []))];
+  const generators =
+    generatorIds.length > 0 ? await db.read<LimitsRow>('target-generators', limitsSql, [generatorIds]) : [];
+  const limits = new Map(generators.map((row) => [row.id, toGenerator(row)]));
   const byAgent = Map.groupBy(rows, (row) => row.agent_id);
-  return new Map([...byAgent].map(([agentId, agentRows]) => [agentId, toState(agentId, agentRows)]));
+  return new Map([...byAgent].map(([agentId, agentRows]) => [agentId, toState(agentId, agentRows, limits)]));
 }
 
-function toState(agentId: string, rows: readonly IndexRow[]): TargetState {
+function toGenerator(row: LimitsRow): TargetGenerator {
+  return {
+    generator: row.name,
+    limits: {
+      allowNamespaces: row.allow_namespaces,
+      denyNamespaces: row.deny_namespaces,
+      allowKinds: row.allow_kinds,
+      denyKinds: row.deny_kinds,
+      clusterScoped: row.cluster_scoped,
+    },
+  };
+}
+
+function toState(
+  agentId: string,
+  rows: readonly IndexRow[],
+  limits: ReadonlyMap<string, TargetGenerator>,
+): TargetState {
   const first = rows[0] as IndexRow;
   const entries = rows
     .filter((row) => row.stack_id !== null)
@@ -62,6 +98,9 @@ function toState(agentId: string, rows: readonly IndexRow[]): TargetState {
     incarnation: BigInt(first.incarnation),
     paused: first.paused,
     entries,
+    generators: [...new Set(rows.flatMap((row) => limits.get(row.generator_id ?? '') ?? []))].sort((a, b) =>
+      a.generator < b.generator ? -1 : 1,
+    ),
   };
   return { ...state, digest: digestOf(state) };
 }
@@ -84,6 +123,7 @@ function toEntry(row: IndexRow): Entry {
     confirmed: row.confirmed,
     kinds: row.kinds ?? [],
     reason: row.removal_reason,
+    serviceAccount: row.service_account,
   };
 }
 

@@ -113,7 +113,7 @@ export type GeneratorRules = Message<"brokkr.v1.GeneratorRules"> & {
   denyNamespaces: string[];
 
   /**
-   * Kinds that it may deploy: "ConfigMap" of the core group, "apps/Deployment", "apps/*" for a group. None means any.
+   * Kinds that it may deploy: "ConfigMap" of the core group, "apps/Deployment", "apps/*" for a group, "*". None means any.
    *
    * @generated from field: repeated string allow_kinds = 3;
    */
@@ -142,7 +142,7 @@ export const GeneratorRulesSchema: GenMessage<GeneratorRules> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_generator, 1);
 
 /**
- * GeneratorQuota limits how much a generator may keep. 0 means the default.
+ * GeneratorQuota limits how much a generator may keep. 0 means the default. The system generator has none.
  *
  * @generated from message brokkr.v1.GeneratorQuota
  */
@@ -155,14 +155,14 @@ export type GeneratorQuota = Message<"brokkr.v1.GeneratorQuota"> & {
   stacks: number;
 
   /**
-   * Deployments kept in each stack; the oldest that no rollback is likely to want are dropped beyond it. Default 100.
+   * Deployments kept in each stack: beyond it the oldest are forgotten, never the current one. Default 100.
    *
    * @generated from field: uint32 deployments_per_stack = 2;
    */
   deploymentsPerStack: number;
 
   /**
-   * Bytes of all manifests that its deployments refer to, each counted once; default 1 GiB.
+   * Bytes of the manifests of all deployments that are kept; default 1 GiB.
    *
    * @generated from field: uint64 manifest_bytes = 3;
    */

@@ -1,0 +1,34 @@
+import { whyNotAllowed } from '../../client/allowed.ts';
+import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
+import { Refusal } from '../refusal.ts';
+import type { ObjectIdentity } from './object.ts';
+
+const maxViolations = 20;
+
+/** Refuses objects that the stack's generator may not deploy, whoever submits them: agents would refuse them too. */
+export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
+  const limits = limitsOf(generator);
+  const violations = objects.flatMap((object, at) => {
+    const reason = whyNotAllowed(limits, object);
+    const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
+    return reason === undefined ? [] : [{ field: `manifest.objects[${at}]`, description: `${name}: ${reason}` }];
+  });
+  const [first] = violations;
+  if (!first) return;
+  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
+  throw new Refusal('forbidden', `generator "${generator.name}" may not deploy ${first.description}${more}`, {
+    reason: 'NOT_ALLOWED',
+    violations: violations.slice(0, maxViolations),
+  });
+}
+
+/** Refuses a deployment with which the generator would keep more bytes than its quota allows. */
+export function requireRoom(generator: GeneratorRow, keptBytes: bigint, size: number): void {
+  const { manifestBytes } = quotaOf(generator);
+  if (keptBytes + BigInt(size) <= manifestBytes) return;
+  throw new Refusal(
+    'exhausted',
+    `generator "${generator.name}" keeps ${keptBytes} bytes of deployments; ${size} more are above its quota of ${manifestBytes}`,
+    { field: 'manifest', reason: 'QUOTA_BYTES' },
+  );
+}
