@@ -36,6 +36,7 @@ import { Refusal } from './refusal.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
+import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate } from './rpc/gate.ts';
 import { healthMethods } from './rpc/health.ts';
 import { metricsInterceptor } from './rpc/metrics.ts';
@@ -154,6 +155,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         errorInterceptor(log),
         deadlineInterceptor(),
         validationInterceptor(),
+        fairnessInterceptor(metrics),
       ],
       routes: (router) => {
         addService(router, BrokerService, implementations.broker);
