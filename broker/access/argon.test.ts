@@ -35,7 +35,7 @@ keys('are recognised, and a slip of the finger is refused', () => {
   for (const role of ['ad', 'ro', 'ge', 'ag'] as const) {
     const { text, short } = makePak(role);
     assert.equal(parsePak(text), { role, short });
-    assert.match(`see ${text}.`, pakPattern);
+    assert.is(`see ${text}.`.replace(pakPattern, '…'), 'see ….');
     for (let at = 0; at < text.length; at += 1) {
       const slip = text[at] === 'z' ? 'y' : 'z';
       assert.is(parsePak(text.slice(0, at) + slip + text.slice(at + 1)), undefined, `at ${at}`);

@@ -95,7 +95,11 @@ story('a revoked agent key ends its open session and its long poll, at both brok
   const { incarnation } = await test.client(pak).agent.startAgent({ clusterId: 'c' });
   const waits = holders(pak).map(async (holder) => {
     const { digest } = await holder.agent.pullTargetState({ incarnation });
-    const poll = holder.agent.pullTargetState({ incarnation, digest, wait: { seconds: 90n } });
+    const poll = refused(
+      within(holder.agent.pullTargetState({ incarnation, digest, wait: { seconds: 90n } })),
+      Code.Unauthenticated,
+      invalid,
+    );
     const hints: SessionHint[] = [];
     const ready = Promise.withResolvers<void>();
     const session = (async () => {
@@ -112,7 +116,7 @@ story('a revoked agent key ends its open session and its long poll, at both brok
   assert.is(paks.length, 1);
   await admin.revokePak({ pak: paks[0]?.shortToken });
   for (const { poll, session, hints } of opened) {
-    await refused(within(poll), Code.Unauthenticated, invalid);
+    await poll;
     await within(session);
     assert.equal(hints, [SessionHint.READY, SessionHint.KEY_REVOKED]);
   }
@@ -127,11 +131,11 @@ story('a revoked generator key ends its watches, at both brokers', async () => {
     const ended = (async () => {
       for await (const _ of holder.broker.watchStack({ stack: 'web' })) first.resolve();
     })();
-    return { first: first.promise, ended };
+    return { first: first.promise, ended: refused(within(ended), Code.Unauthenticated, invalid) };
   });
   await Promise.all(watches.map((watch) => watch.first));
   await admin.rotateGeneratorPak({ generator: ci?.name, overlap: now });
-  for (const { ended } of watches) await refused(within(ended), Code.Unauthenticated, invalid);
+  await Promise.all(watches.map((watch) => watch.ended));
 });
 
 story('an admin key ends at its expiry, and its watch with it', async () => {
