@@ -6,6 +6,16 @@ const tries = 5;
 const firstPauseMs = 200;
 
 /**
+ * Whether a call ended without the broker's answer: it is unavailable, or the connection broke, which the client calls canceled or
+ * aborted although nobody canceled it.
+ */
+export function isUnanswered(reason: unknown, signal: AbortSignal | undefined): boolean {
+  const { code, isWireError } = ConnectError.from(reason);
+  if (signal?.aborted) return false;
+  return code === Code.Unavailable || (!isWireError && (code === Code.Canceled || code === Code.Aborted));
+}
+
+/**
  * Calls again, after a random and growing pause, while the broker is unavailable and the call's deadline allows. Only calls that
  * do nothing twice: what reads, and what carries a request_id.
  */
@@ -18,7 +28,7 @@ export const retryUnavailable: Interceptor = (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (!safe || attempt === tries || ConnectError.from(error).code !== Code.Unavailable) throw error;
+      if (!safe || attempt === tries || !isUnanswered(error, request.signal)) throw error;
       await pause(Math.random() * firstPauseMs * 2 ** (attempt - 1), undefined, { signal: request.signal });
     }
   }
