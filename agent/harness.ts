@@ -187,7 +187,7 @@ function openHand(source: KubeSource): { hand: Hand; release: () => void } {
   return { hand, release: cluster.close };
 }
 
-function connect(source: KubeSource): Cluster {
+export function connect(source: KubeSource): Cluster {
   return connectCluster(source, {
     timeoutMs: 10_000,
     concurrency: 32,

@@ -13,7 +13,6 @@ import {
   startCore,
   until,
 } from './harness.ts';
-import { createInventories } from './inventory.ts';
 import { type KubeObject, stackLabel, textAt } from './object.ts';
 
 const simulated = suite('pruning, simulated cluster');
@@ -203,34 +202,5 @@ function describe(test: typeof simulated, lab: Lab): void {
     for (let order = 2n; order < 6n; order++)
       await Promise.all([touch(), apply(core, order, [configMap('raced', { k: String(order) })])]);
     assert.is(textAt(await hand.get(idOfMap('raced')), 'data', 'k'), '5');
-  });
-
-  test('keeps an inventory of thousands of objects in shards', async () => {
-    const core = await start({ maxDeletions: 10_000 });
-    const many = Array.from({ length: 3_000 }, (_, index) => configMap(`many-${String(index).padStart(150, '0')}`, {}));
-    await apply(core, 1n, many.slice(0, 40));
-    const cluster = connectCluster(lab.source, {
-      timeoutMs: 10_000,
-      concurrency: 4,
-      userAgent: 'test',
-      observe: () => {},
-    });
-    const { signal } = new AbortController();
-    const inventories = createInventories(cluster, namespace);
-    const before = await inventories.load(a, signal);
-    const items = many.map(({ metadata: { name } }) => ({
-      id: idOfMap(name),
-      uid: '0123456789-0123456789-0123456789-abc',
-    }));
-    const saved = await inventories.save(before, before.header!, items, signal);
-    assert.ok(saved.shards.length > 1);
-    const loaded = await inventories.load(a, signal);
-    assert.ok(loaded.whole);
-    assert.is(loaded.items.size, 3_000);
-    for (const { data } of await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace))
-      assert.ok(JSON.stringify(data).length <= 512 << 10);
-    await hand.remove(idOfMap(`brokkr-inv-${a}-1`, namespace));
-    assert.is((await inventories.load(a, signal)).whole, false);
-    cluster.close();
   });
 }
