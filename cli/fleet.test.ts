@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { startHandAgent } from '../test/hand-agent.ts';
@@ -96,6 +97,25 @@ fleet('forgets removals', async () => {
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --generation 1 --yes`), 'look with: brokkr get');
   await cli.done(`forget-removal ${name} ${name} --yes`);
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'neither serves nor removes');
+});
+
+fleet('confirms what an agent holds back, at the generation that was seen', async () => {
+  const name = fresh();
+  const { pak } = await client.admin.createAgent({ name, labels: [name] });
+  await client.broker.createStack({ name, labels: [name] });
+  await client.broker.submitDeployment({ stack: name, manifest: configMap });
+  const agent = await startHandAgent(broker.client(pak));
+  const [entry] = await agent.pull();
+  await agent.report(entry!, Outcome.HELD, 'would delete a PersistentVolumeClaim');
+  const told = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
+  assert.match(
+    told,
+    `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
+  );
+  assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
+  await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry!.generation + 1n}`);
+  await cli.done(`confirm-removal ${name} ${name} --yes`);
+  assert.is((await agent.pull())[0]?.confirmed, true);
 });
 
 fleet('registers, approves and deregisters', async () => {
