@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 export interface Followed {
   readonly stack: Stack | undefined;
   readonly placements: ReadonlyMap<string, Placement>;
-  /** What came last; undefined when the connection was made again. */
+  /** What came last: after a break, everything again. */
   readonly news: WatchStackResponse;
 }
 
