@@ -5,14 +5,9 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 const tries = 5;
 const firstPauseMs = 200;
 
-/**
- * Whether a call ended without the broker's answer: it is unavailable, or the connection broke, which the client calls canceled or
- * aborted although nobody canceled it.
- */
+/** Whether a call ended without the broker's answer, although nobody canceled it. */
 export function isUnanswered(reason: unknown, signal: AbortSignal | undefined): boolean {
-  const { code, isWireError } = ConnectError.from(reason);
-  if (signal?.aborted) return false;
-  return code === Code.Unavailable || (!isWireError && (code === Code.Canceled || code === Code.Aborted));
+  return !signal?.aborted && ConnectError.from(reason).code === Code.Unavailable;
 }
 
 /**
