@@ -3,19 +3,20 @@ import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { createCensus } from './census.ts';
-import { type Cluster, connectCluster } from './cluster.ts';
+import { connectCluster } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
-import { type HealthServer, type Readiness, startHealthServer } from './health-server.ts';
-import { clusterId, ensureNamespace } from './identity.ts';
+import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
 import { type ManifestStore, openManifestStore } from './manifest-store.ts';
 import { createMetrics } from './metrics.ts';
 import { createOwnership } from './ownership.ts';
+import { createPeers } from './peers.ts';
 import { createPuller } from './puller.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
+import { consent, identify, probe, startRetry, untilDone } from './startup.ts';
 import { BrokerError, createWire, type Identity, type Wire } from './wire.ts';
 
 export interface AgentOptions {
@@ -39,13 +40,11 @@ export interface RunningAgent {
   close(): Promise<void>;
 }
 
-const startRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 const slowRetryMs = 60_000;
 const requestTimeoutMs = 30_000;
 const requestConcurrency = 64;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const probeMs = 15_000;
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
 
@@ -114,7 +113,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log,
       'the cluster is not ready',
       (reason) => peers.clusterFailed(reason),
-      () => identify(cluster, config, during),
+      () => identify(cluster, config, version, during),
     );
     if (!identity) return;
     const inventories = createInventories(cluster, config.namespace);
@@ -257,104 +256,6 @@ interface Parts {
   readonly reporter: ReturnType<typeof createReporter>;
   readonly session: ReturnType<typeof createSession>;
   readonly puller: ReturnType<typeof createPuller>;
-}
-
-interface Peers {
-  readonly broker: Readiness;
-  readonly cluster: Readiness;
-  brokerAnswered(): void;
-  brokerFailed(reason: string): void;
-  clusterAnswered(status: number): void;
-  clusterFailed(reason: string): void;
-  readonly clusterAskedAt: number;
-}
-
-/** Whether the two peers answer, by what was last heard of each. */
-function createPeers(): Peers {
-  let broker: Readiness = { ready: false, reason: 'not asked yet' };
-  let cluster: Readiness = { ready: false, reason: 'not asked yet' };
-  let askedAt = 0;
-  return {
-    get broker() {
-      return broker;
-    },
-    get cluster() {
-      return cluster;
-    },
-    get clusterAskedAt() {
-      return askedAt;
-    },
-    brokerAnswered: () => {
-      broker = { ready: true };
-    },
-    brokerFailed: (reason) => {
-      broker = { ready: false, reason };
-    },
-    clusterAnswered: (status) => {
-      askedAt = Date.now();
-      if (status === 0) cluster = { ready: false, reason: 'the Kubernetes API does not answer' };
-      else if (status === 401) cluster = { ready: false, reason: 'the Kubernetes API refuses the credentials' };
-      else cluster = { ready: true };
-    },
-    clusterFailed: (reason) => {
-      cluster = { ready: false, reason };
-    },
-  };
-}
-
-/** Asks the cluster for a sign of life when nothing else did for a while. */
-async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await pause(probeMs, signal);
-    if (!signal.aborted && Date.now() - peers.clusterAskedAt > probeMs) await cluster.version(signal).catch(() => {});
-  }
-}
-
-/** Registers with each generator, however long that takes. */
-async function consent(wire: Wire, generators: readonly string[], log: Logger, signal: AbortSignal): Promise<void> {
-  for (const generator of generators) {
-    for (let failures = 0; !signal.aborted; failures++) {
-      try {
-        const state = await wire.register(generator, signal);
-        log.info({ generator, state }, 'registered with a generator');
-        break;
-      } catch (error) {
-        if (signal.aborted) return;
-        log.warn({ generator, reason: describe(error) }, 'cannot register with a generator');
-        await pause(startRetry.baseMs + jittered(startRetry, failures), signal);
-      }
-    }
-  }
-}
-
-async function identify(cluster: Cluster, config: Config, signal: AbortSignal): Promise<Identity> {
-  await ensureNamespace(cluster, config.namespace, signal);
-  return {
-    clusterId: await clusterId(cluster, config.namespace, signal),
-    version,
-    kubernetesVersion: await cluster.version(signal),
-  };
-}
-
-/** Tries until it works; undefined when the signal aborts before. */
-async function untilDone<Result>(
-  signal: AbortSignal,
-  log: Logger,
-  problem: string,
-  tell: (reason: string) => void,
-  work: () => Promise<Result>,
-): Promise<Result | undefined> {
-  for (let failures = 0; !signal.aborted; failures++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      tell(describe(error));
-      log.warn({ reason: describe(error) }, problem);
-      await pause(startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
-    }
-  }
-  return undefined;
 }
 
 /** Presents what the cluster holds once more, now and then, when answers seem to come from a broker that lost something. */

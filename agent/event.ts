@@ -1,4 +1,4 @@
-import type { ObjectId } from './object.ts';
+import { nameOf, type ObjectId } from './object.ts';
 import type { Entry } from './target.ts';
 
 /** What came of a pass over a stack; the words of the contract. */
@@ -29,25 +29,12 @@ export function eventOf(entry: Entry, outcome: Outcome, message: string, changes
   return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at: new Date() };
 }
 
-/** Equal for events of which the second would tell nothing new: the same outcome, of the same, for the same reasons. */
-export function sameNews({
-  stackId,
-  deploymentId,
-  checksum,
-  generation,
-  order,
-  outcome,
-  message,
-  changes,
-}: StackEvent): string {
-  const done = outcome === 'applied' && changes.length > 0 ? 'changed' : '';
-  const reasons = changes.flatMap((change) =>
-    change.message === ''
-      ? []
-      : [`${change.object.kind}/${change.object.namespace}/${change.object.name}: ${change.message}`],
-  );
-  const text = withoutNumbers([outcome === 'applied' ? '' : message, ...reasons.sort()].join('\n'));
-  return [stackId, deploymentId, checksum, generation, order, outcome, done, text].join('|');
+/** Equal for events of which the second tells nothing new: the same outcome, of the same, for the same reasons. */
+export function sameNews(event: StackEvent): string {
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes } = event;
+  const reasons = changes.flatMap(({ object, message: why }) => (why === '' ? [] : [`${nameOf(object)}: ${why}`]));
+  const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
+  return [stackId, deploymentId, checksum, generation, order, outcome, text].join('|');
 }
 
 /** The API server's words quote resource versions, ports and times, which differ with each try. */

@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
+import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
+import { startKube } from '../sandbox/kube.ts';
 import { createCensus } from './census.ts';
-import { connectCluster, type KubeSource } from './cluster.ts';
+import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
 import type { StackEvent } from './event.ts';
 import { ensureNamespace } from './identity.ts';
 import { createInventories } from './inventory.ts';
-import type { KubeObject } from './object.ts';
+import { idOf, type KubeObject, nameOf, type ObjectId } from './object.ts';
 import { createOwnership } from './ownership.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import type { Entry } from './target.ts';
@@ -18,6 +23,10 @@ export interface Core {
   readonly events: StackEvent[];
   /** Makes these the whole target state, and their manifests available. */
   tell(wishes: readonly Wish[], more?: { epoch?: bigint; paused?: boolean }): void;
+  /** Every write to the cluster so far, dry runs left out: "apply ConfigMap default/a". */
+  readonly writes: string[];
+  /** Writes to anything but the inventory. */
+  objectWrites(): string[];
   /** The next report about a stack, after those that were there at the call. */
   next(stackId: string, outcome?: StackEvent['outcome']): Promise<StackEvent>;
   /** Waits until no pass is due. */
@@ -60,13 +69,9 @@ export function configMap(name: string, data: Record<string, string>, namespace?
 export async function startCore(source: KubeSource, options: CoreOptions = {}): Promise<Core> {
   const { namespace = 'brokkr', watchNamespace, maxDeletions = 50 } = options;
   const ending = new AbortController();
-  const log = pino({ level: process.env.AGENT_TEST_LOG ?? 'silent' });
-  const cluster = connectCluster(source, {
-    timeoutMs: 10_000,
-    concurrency: 32,
-    userAgent: 'brokkr-agent/test',
-    observe: () => {},
-  });
+  const log = pino({ level: 'fatal' });
+  const writes: string[] = [];
+  const cluster = noting(writes, connect(source));
   await ensureNamespace(cluster, namespace, ending.signal);
   const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
@@ -91,6 +96,8 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   return {
     reconciler,
     events,
+    writes,
+    objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
     tell(wishes, { epoch = 1n, paused = false } = {}) {
       const entries = wishes.map(({ objects, ...wish }) => {
         const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
@@ -115,6 +122,106 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
       cluster.close();
     },
   };
+}
+
+/** A cluster to test on, and a hand that changes it as somebody else would. */
+export interface Lab {
+  readonly source: KubeSource;
+  readonly hand: Hand;
+  /** With faults and a log of requests; undefined for the real one. */
+  readonly simulated: SimulatedCluster | undefined;
+  close(): Promise<void>;
+}
+
+export interface Hand {
+  get(id: ObjectId): Promise<KubeObject | undefined>;
+  create(object: KubeObject): Promise<KubeObject>;
+  /** Replaces what is there by what `change` makes of it. */
+  edit(id: ObjectId, change: (live: KubeObject) => KubeObject): Promise<KubeObject>;
+  remove(id: ObjectId): Promise<void>;
+  list(kind: KindId, namespace: string): Promise<KubeObject[]>;
+}
+
+export async function openSimulated(options: ClusterOptions = {}): Promise<Lab> {
+  const simulated = await startSimulatedCluster({ readyDelayMs: 5, pods: false, ...options });
+  const source = { text: simulated.kubeconfig };
+  const { hand, release } = openHand(source);
+  const close = async () => {
+    release();
+    await simulated.stop();
+  };
+  return { source, hand, simulated, close };
+}
+
+/** A real kube-apiserver; only where `needs('go')` is true. */
+export async function openReal(): Promise<Lab> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-agent-kube-'));
+  const kube = await startKube({ dataDir });
+  const source = { file: kube.kubeconfig };
+  const { hand, release } = openHand(source);
+  const close = async () => {
+    release();
+    await kube.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  };
+  return { source, hand, simulated: undefined, close };
+}
+
+function openHand(source: KubeSource): { hand: Hand; release: () => void } {
+  const cluster = connect(source);
+  const { signal } = new AbortController();
+  const hand: Hand = {
+    get: (id) => cluster.get(id, signal),
+    create: (object) => cluster.create(object, signal),
+    async edit(id, change) {
+      const live = await cluster.get(id, signal);
+      if (!live) throw new Error(`there is no ${nameOf(id)} to edit`);
+      return cluster.replace(change(live), signal);
+    },
+    async remove(id) {
+      const live = await cluster.get(id, signal);
+      if (live) await cluster.remove(id, live.metadata.uid ?? '', signal);
+    },
+    list: (kind, namespace) => cluster.list(kind, { namespace }, signal),
+  };
+  return { hand, release: cluster.close };
+}
+
+export function connect(source: KubeSource): Cluster {
+  return connectCluster(source, {
+    timeoutMs: 10_000,
+    concurrency: 32,
+    userAgent: 'brokkr-agent/test',
+    observe: () => {},
+  });
+}
+
+/** The same cluster; what is written to it is noted. */
+function noting(writes: string[], cluster: Cluster): Cluster {
+  const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
+  return {
+    ...cluster,
+    apply(object, resource, options, signal) {
+      if (!options.dryRun) note('apply', idOf(object));
+      return cluster.apply(object, resource, options, signal);
+    },
+    create(object, signal) {
+      note('create', idOf(object));
+      return cluster.create(object, signal);
+    },
+    replace(object, signal) {
+      note('replace', idOf(object));
+      return cluster.replace(object, signal);
+    },
+    remove(id, uid, signal) {
+      note('remove', id);
+      return cluster.remove(id, uid, signal);
+    },
+  };
+}
+
+export function idOfMap(name: string, namespace = 'default'): ObjectId {
+  return { apiVersion: 'v1', kind: 'ConfigMap', namespace, name };
 }
 
 /** Waits for something; rejects, naming it, when it does not come. */

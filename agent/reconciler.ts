@@ -177,7 +177,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const tell = (slot: Slot, event: StackEvent) => {
     const news = sameNews(event);
-    if (slot.news === news) return;
+    // A repair is worth telling each time.
+    const isRepair = event.outcome === 'applied' && event.changes.length > 0;
+    if (slot.news === news && !isRepair) return;
     slot.news = news;
     log.info(
       { stackId: event.stackId, outcome: event.outcome, message: event.message, objects: event.changes.length },

@@ -91,7 +91,7 @@ export class BrokerError extends Error {
 }
 
 /** Beyond the wait itself, for a long poll's answer. */
-const answerMs = 30_000;
+const answerMs = 15_000;
 const maxMessage = 4_096;
 const maxObjects = 100;
 const maxObjectMessage = 1_000;

@@ -1,8 +1,13 @@
 /** `npm run bench [name...]`: measures, prints, asserts nothing. Names: calls, rollout, start. */
 import { benchCalls } from './calls.ts';
 import { machine } from './figures.ts';
+import { benchRollout, benchStart } from './rollout.ts';
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { calls: benchCalls };
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  start: benchStart,
+  rollout: benchRollout,
+  calls: benchCalls,
+};
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in benches));

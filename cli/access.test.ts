@@ -75,6 +75,13 @@ access('contexts are chosen by option, by environment, or as the current one', a
   assert.is((await brokkr('whoami --context theirs')).code, 2);
 });
 
+access('a context that is named beats the environment', async () => {
+  await brokkr(`login --server ${server} --context ours`, { stdin: adminPak });
+  const env = { BROKKR_SERVER: 'http://127.0.0.1:9', BROKKR_PAK: 'brokkr_ge_none' };
+  assert.match((await brokkr('whoami --context ours', { env })).stdout, /^admin admin /);
+  assert.is((await brokkr('whoami', { env })).code, 1);
+});
+
 access('a kept key is sent to its own server only', async () => {
   await brokkr(`login --server ${server}`, { stdin: adminPak });
   const elsewhere = await brokkr('whoami --server http://127.0.0.1:9');

@@ -23,12 +23,17 @@ export interface Wanted {
   readonly allowEmpty: boolean | undefined;
 }
 
+/** Is told of each step when it is done: a later one may fail. */
+export interface Steps {
+  created(stack: Stack): void;
+  submitted(answer: SubmitDeploymentResponse): void;
+  /** Who serves it was changed. */
+  edited(): void;
+}
+
 export interface Applied {
   /** As it is after everything. */
   readonly stack: Stack;
-  readonly created: boolean;
-  /** Whether who serves it was changed. */
-  readonly edited: boolean;
   readonly answer: SubmitDeploymentResponse;
 }
 
@@ -42,7 +47,7 @@ export function refOf({ generator, name }: Pick<Wanted, 'generator' | 'name'>): 
  * labels, annotations, selector and targets: in this order, so that no agent begins with an older revision. A new stack whose
  * objects are refused is taken back.
  */
-export async function applyStack(session: Session, wanted: Wanted): Promise<Applied> {
+export async function applyStack(session: Session, wanted: Wanted, steps: Steps): Promise<Applied> {
   const { broker } = session;
   const found = await findStack(session, refOf(wanted));
   const before = found ?? (await makeStack(session, wanted));
@@ -53,12 +58,14 @@ export async function applyStack(session: Session, wanted: Wanted): Promise<Appl
     if (!found) await broker.deleteStack({ stack: before.id, etag: before.etag }).catch(() => {});
     throw error;
   }
-  const edited = await edit(session, before, wanted);
+  if (!found) steps.created(before);
+  steps.submitted(answer);
+  if (await edit(session, before, wanted)) steps.edited();
   for (const agent of wanted.targets) {
     if (!before.targets.includes(agent)) await broker.addTarget({ stack: before.id, agent });
   }
   const { stack } = await broker.getStack({ stack: before.id });
-  return { stack: stack!, created: !found, edited, answer };
+  return { stack: stack!, answer };
 }
 
 /** What a submission would do to a stack that is there; undefined when it is not. */

@@ -2,6 +2,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from './failure.ts';
 import { printable } from './output.ts';
+import { isUnanswered } from './retry.ts';
 
 export interface Explanation {
   readonly lines: readonly string[];
@@ -39,7 +40,7 @@ function refused(error: ConnectError): Explanation {
 }
 
 function messageOf(error: ConnectError, violation: Violation | undefined): string {
-  if (error.code === Code.Unavailable) return `the broker cannot be reached: ${printable(reasonOf(error))}`;
+  if (isUnanswered(error, undefined)) return `the broker cannot be reached: ${printable(reasonOf(error))}`;
   const message = printable(error.rawMessage);
   return violation === undefined || message.includes(violation.field) || message.includes(violation.description)
     ? message
@@ -55,7 +56,7 @@ function reasonOf(error: ConnectError): string {
     if (cause instanceof AggregateError)
       return reasonOf(new ConnectError('', error.code, undefined, undefined, cause.errors[0]));
   }
-  return error.rawMessage;
+  return error.code === Code.Unavailable ? error.rawMessage : 'the connection broke';
 }
 
 function nextStep(error: ConnectError): string | undefined {
@@ -70,13 +71,12 @@ function nextStep(error: ConnectError): string | undefined {
     case 'AMBIGUOUS_NAME':
       return 'write it as GENERATOR/NAME';
   }
+  if (isUnanswered(error, undefined)) return 'is the broker running, and is --server right?';
   switch (error.code) {
     case Code.Unauthenticated:
       return 'run: brokkr login   (or check BROKKR_PAK)';
     case Code.PermissionDenied:
       return 'brokkr whoami says whose key this is';
-    case Code.Unavailable:
-      return 'is the broker running, and is --server right?';
     case Code.DeadlineExceeded:
       return 'the broker did not answer in time; it may have done it: look before you try again';
     case Code.Aborted:

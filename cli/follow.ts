@@ -1,14 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { Placement } from '../gen/brokkr/v1/placement_pb.ts';
 import type { Stack, WatchStackResponse } from '../gen/brokkr/v1/stack_pb.ts';
+import { isUnanswered } from './retry.ts';
 import type { Session } from './session.ts';
 
 /** A stack and its placements as a watch has told them so far. */
 export interface Followed {
   readonly stack: Stack | undefined;
   readonly placements: ReadonlyMap<string, Placement>;
-  /** What came last; undefined when the connection was made again. */
+  /** What came last: after a break, everything again. */
   readonly news: WatchStackResponse;
 }
 
@@ -35,7 +35,7 @@ export async function* followStack(
       }
       return;
     } catch (error) {
-      if (signal?.aborted || ConnectError.from(error).code !== Code.Unavailable) throw error;
+      if (!isUnanswered(error, signal)) throw error;
     }
     await pause(againAfterMs * (0.5 + Math.random()), undefined, { signal });
   }

@@ -98,7 +98,7 @@ export function tableOf<M>(out: Output, columns: readonly Column<M>[], messages:
   const used = columns.slice(0, -1).reduce((sum, column, index) => {
     return sum + Math.max(column.title.length, ...rows.map((row) => row[index]?.length ?? 0)) + gap;
   }, 0);
-  const room = process.stdout.isTTY ? Math.max(20, (process.stdout.columns ?? 80) - used) : Number.POSITIVE_INFINITY;
+  const room = process.stdout.isTTY ? Math.max(20, (process.stdout.columns || 80) - used) : Number.POSITIVE_INFINITY;
   const table = new Table({
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': gap },
     chars,

@@ -5,6 +5,11 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 const tries = 5;
 const firstPauseMs = 200;
 
+/** Whether a call ended without the broker's answer, although nobody canceled it. */
+export function isUnanswered(reason: unknown, signal: AbortSignal | undefined): boolean {
+  return !signal?.aborted && ConnectError.from(reason).code === Code.Unavailable;
+}
+
 /**
  * Calls again, after a random and growing pause, while the broker is unavailable and the call's deadline allows. Only calls that
  * do nothing twice: what reads, and what carries a request_id.
@@ -18,7 +23,7 @@ export const retryUnavailable: Interceptor = (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (!safe || attempt === tries || ConnectError.from(error).code !== Code.Unavailable) throw error;
+      if (!safe || attempt === tries || !isUnanswered(error, request.signal)) throw error;
       await pause(Math.random() * firstPauseMs * 2 ** (attempt - 1), undefined, { signal: request.signal });
     }
   }

@@ -38,16 +38,19 @@ export function readSettings(globals: Globals, env: NodeJS.ProcessEnv): Settings
       'brokkr context list shows them; brokkr login --context NAME adds one',
     );
   }
-  const server = serverOf(globals.server || env.BROKKR_SERVER || context?.server || defaultServer);
+  // An option says it for this one call: what the environment says for many does not count then.
+  const named = globals.context ? context : undefined;
+  const server = serverOf(globals.server || named?.server || env.BROKKR_SERVER || context?.server || defaultServer);
   const fits = context !== undefined && serverOf(context.server) === server;
-  const pak = env.BROKKR_PAK?.trim() || (fits ? context.pak : undefined);
+  const kept = fits ? context.pak : undefined;
+  const pak = (named && kept) || env.BROKKR_PAK?.trim() || kept;
   if (pak === undefined) {
     throw new Failure(`no key for ${server}`, { next: `run: brokkr login --server ${server}   (or set BROKKR_PAK)` });
   }
   return {
     server,
     pak,
-    keptIn: fits && pak === context.pak ? name : undefined,
+    keptIn: pak === kept ? name : undefined,
     caFile: globals.caFile ?? (fits ? context.caFile : undefined),
     certFile: globals.certFile ?? (fits ? context.certFile : undefined),
     keyFile: globals.keyFile ?? (fits ? context.keyFile : undefined),

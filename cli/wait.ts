@@ -120,7 +120,7 @@ function showProgress(out: Output): { say(standing: Standing): void; end(): void
       const text = standingText(standing);
       if (text === shown) return;
       shown = text;
-      if (live) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+      if (live) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
       else out.note(text);
     },
     end: () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -39,8 +39,8 @@ export interface BrokkrClient {
 const defaultTimeoutMs = 60_000;
 const pingEveryMs = 20_000;
 const pingTimeoutMs = 10_000;
-/** What the broker answers at most. */
-const readMaxBytes = 4 << 20;
+/** What the broker answers at most: 4 MiB, and a whole deployment. */
+const readMaxBytes = 9 << 20;
 /** What the broker accepts at most: a submission and its envelope. */
 const writeMaxBytes = 9 << 20;
 
@@ -74,7 +74,7 @@ export function isCleartext(url: string): boolean {
 function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {
   const common = {
     baseUrl: options.url,
-    interceptors: [...(options.interceptors ?? []), authorization(options.pak)],
+    interceptors: [...(options.interceptors ?? []), lostConnections, authorization(options.pak)],
     sessionManager,
     readMaxBytes,
     writeMaxBytes,
@@ -98,6 +98,34 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
     unary: (method, signal, timeoutMs, ...rest) => transport.unary(method, signal, timeoutMs ?? defaultMs, ...rest),
     stream: (...call) => transport.stream(...call),
   };
+}
+
+/**
+ * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
+ * UNAVAILABLE, as the gRPC specification has it, and may be tried again.
+ */
+const lostConnections: Interceptor = (next) => async (request) => {
+  const told = (error: unknown) => {
+    const { code, isWireError } = ConnectError.from(error);
+    const lost = !isWireError && !request.signal.aborted && (code === Code.Canceled || code === Code.Aborted);
+    return lost
+      ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
+      : error;
+  };
+  try {
+    const response = await next(request);
+    return response.stream ? { ...response, message: mapErrors(response.message, told) } : response;
+  } catch (error) {
+    throw told(error);
+  }
+};
+
+async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw map(error);
+  }
 }
 
 function authorization(pak: string | undefined): Interceptor {

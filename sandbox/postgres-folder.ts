@@ -124,7 +124,9 @@ function dropStale(lock: string, read: string | undefined): void {
 export function startedAt(pid: number): string | undefined {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`);
-    return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A killed process whose parent died too stays as a zombie until somebody collects it.
+    return fields?.[0] === 'Z' ? undefined : fields?.[19];
   }
   return ps(pid, 'lstart')?.replaceAll(' ', '-');
 }

@@ -122,13 +122,13 @@ export async function refused(call: Promise<unknown>, code: Code, text: string |
  * Asks again and again, at most `deadlineMs`, until the answer is truthy, and returns it. An assertion or call that fails
  * counts as "not yet"; the last failure is what is thrown in the end.
  */
-export async function eventually<T>(ask: () => T | Promise<T>, deadlineMs = 10_000): Promise<T> {
+export async function eventually<T>(ask: () => T | Promise<T>, deadlineMs = 10_000): Promise<Truthy<T>> {
   const deadline = Date.now() + deadlineMs;
   for (let waitMs = 5; ; waitMs = Math.min(waitMs * 1.5, 100)) {
     let failure: unknown;
     try {
       const answer = await ask();
-      if (answer) return answer;
+      if (answer) return answer as Truthy<T>;
     } catch (error) {
       failure = error;
     }
@@ -136,3 +136,5 @@ export async function eventually<T>(ask: () => T | Promise<T>, deadlineMs = 10_0
     await new Promise((settle) => setTimeout(settle, waitMs));
   }
 }
+
+type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;

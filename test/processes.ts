@@ -8,10 +8,12 @@ export interface Left {
 }
 
 /**
- * Waits up to `graceMs` for the processes that a test started to be gone, and returns those that are not. Known by
- * their process group, or by the test's own temporary folder in the command line: a database has a session of its own.
+ * Waits up to `graceMs` for the processes that a test started to be gone, and returns those that are not. Known by the
+ * test's own temporary folder in the command line, since a database has a session of its own, and by their process group.
  */
-export async function processesLeft(group: number, folder: string, graceMs: number): Promise<Left[]> {
+export async function processesLeft(folder: string, graceMs: number, group?: number): Promise<Left[]> {
+  if (!folder.includes('brokkr-'))
+    throw new Error(`"${folder}" is no folder of a test: processes of others may name it`);
   const deadline = Date.now() + graceMs;
   while (true) {
     const left = list().filter((found) => found.group === group || found.command.includes(folder));

@@ -38,11 +38,11 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
     env: environment(folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const group = child.pid ?? 0;
+  const group = child.pid;
   let ended: string | undefined;
   const end = (why: string) => {
     ended ??= why;
-    if (group > 0) killGroup(group);
+    if (group !== undefined) killGroup(group);
   };
   const abort = () => end('interrupted');
   signal.addEventListener('abort', abort, { once: true });
@@ -63,7 +63,7 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
       child.once('error', fail);
     });
     const durationMs = Date.now() - began;
-    const left = await processesLeft(group, folder, ended === undefined ? graceMs : 0);
+    const left = await processesLeft(folder, ended === undefined ? graceMs : 0, group);
     killAll(left.map(({ pid }) => pid));
     // A pipe that a lost process holds must not hold us.
     await Promise.race([closed, delay(2_000, undefined, { ref: false })]);

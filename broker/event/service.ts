@@ -141,14 +141,8 @@ function fromMessage(event: ReportedEvent): Reported {
       fields: fields.slice(0, 50),
       message: message.slice(0, 2048),
     })),
-    agentTime: event.agentTime ? plausible(timestampDate(event.agentTime)) : null,
+    agentTime: event.agentTime ? timestampDate(event.agentTime) : null,
   };
-}
-
-/** An agent's clock is a label only: a time that the database cannot keep is left out. */
-function plausible(time: Date): Date | null {
-  const year = time.getUTCFullYear();
-  return year >= 1970 && year <= 9999 ? time : null;
 }
 
 export function toMessage(row: store.EventRow): Event {

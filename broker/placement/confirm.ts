@@ -11,14 +11,16 @@ export async function confirmPlacement(tx: Tx, agentId: string, stackId: string,
   await requireGeneration(tx, agentId, stackId, generation);
   await tx.sql(
     `update placement p set held = false, updated_at = now(),
-       generation = case when ahead.yes then nextval('order_seq') else p.generation end,
-       confirmed_order = case when ahead.yes then 0 else ${orderSql} end
-     from stack s, lateral (select exists (
-       select from placement_status st where st.agent_id = $1 and st.stack_id = $2 and st.outcome = 'ahead' and p.state = 'active') as yes) as ahead
-     where p.agent_id = $1 and p.stack_id = $2 and s.id = p.stack_id`,
+       generation = case when ${isAhead} then nextval('order_seq') else p.generation end,
+       confirmed_order = case when ${isAhead} then 0 else ${orderSql} end
+     from stack s where p.agent_id = $1 and p.stack_id = $2 and s.id = p.stack_id`,
     [agentId, stackId],
   );
 }
+
+const isAhead = `(p.state = 'active' and exists (
+  select from placement_status st where st.agent_id = p.agent_id and st.stack_id = p.stack_id
+    and st.generation = p.generation and st.outcome = 'ahead'))`;
 
 /** Ends a removal without its agent, for a cluster that is lost. FAILED_PRECONDITION for an active placement. */
 export async function forgetPlacement(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<void> {

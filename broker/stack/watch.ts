@@ -19,7 +19,7 @@ const keepaliveMs = 30_000;
 /** Even without a hint, the state is read again this often: hints about reports may be lost. */
 const rereadMs = 5_000;
 /** The shortest time between two reads, however many agents report; a stream never reads for more than a tenth of the time. */
-const pauseMs = 200;
+const pauseMs = 20;
 const pausePerRead = 9;
 const placementsInMessage = 1_000;
 

@@ -34,6 +34,7 @@ const readEveryMs = 1_000;
 const healthyForMs = 3_000;
 const availableForMs = 5_000;
 const reportEveryMs = 200;
+const reportAfterMs = 10;
 /** Below the retention of `change` rows (1 h): what an older snapshot did not see may be deleted by now. */
 const snapshotLifeMs = 50 * 60_000;
 /** The shortest time between two reads. */
@@ -166,8 +167,10 @@ const readSql = `
 function createReports(db: Database): { add(stackId: string): void; close(): void } {
   const stacks = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
+  let sentAt = 0;
   const send = () => {
     timer = undefined;
+    sentAt = Date.now();
     const payload = stacks.size > reportsInOneNotify ? '*' : [...stacks].join(',');
     stacks.clear();
     db.read('feed-report', 'select pg_notify($1, $2)', [`brokkr_report_${db.schema}`, payload]).catch(() => {});
@@ -175,7 +178,8 @@ function createReports(db: Database): { add(stackId: string): void; close(): voi
   return {
     add(stackId) {
       if (stacks.size <= reportsInOneNotify) stacks.add(stackId);
-      timer ??= setTimeout(send, reportEveryMs);
+      // The first one after a pause is told almost at once: somebody may be waiting for just that one.
+      timer ??= setTimeout(send, Math.max(reportAfterMs, sentAt + reportEveryMs - Date.now()));
     },
     close: () => clearTimeout(timer),
   };

@@ -13,12 +13,12 @@ export interface TargetStates {
   /** All that the agent is told; read again unless it was read a short while ago. */
   index(agentId: string): Promise<TargetState | undefined>;
   /**
-   * Waits until the digest differs from `digest`, at most `waitMs`, or until one of the signals aborts; then answers as `current`
-   * does.
+   * Waits until the state is another than the agent has seen, or a later start of it is known, at most `waitMs`, or until one of the
+   * signals aborts; then answers as `current` does.
    */
   changed(
     agentId: string,
-    digest: Uint8Array,
+    seen: { readonly digest: Uint8Array; readonly incarnation: bigint },
     waitMs: number,
     signals: readonly AbortSignal[],
   ): Promise<Summary | undefined>;
@@ -195,9 +195,10 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
       const state = isCurrent(kept.get(agentId)) ? indexes.get(agentId) : undefined;
       return state ?? load(agentId);
     },
-    async changed(agentId, digest, waitMs, signals) {
+    async changed(agentId, seen, waitMs, signals) {
       const over = Promise.withResolvers<void>();
-      const differs = (state: Summary | undefined) => !state?.digest.equals(digest);
+      const differs = (state: Summary | undefined) =>
+        !state?.digest.equals(seen.digest) || state.incarnation > seen.incarnation;
       // Subscribe first, then read: a change in between is seen by one of the two.
       const stop = states.watch(agentId, (state) => differs(state) && over.resolve());
       const timer = setTimeout(over.resolve, waitMs);

@@ -96,7 +96,7 @@ async function waitFor(
   // An agent that is fenced, or that another cluster's replaced, must not wait for minutes to be told.
   requireIncarnation(now.incarnation, request.incarnation);
   const ends = [context.signal, closing, ...(keyEnded ? [keyEnded] : [])];
-  const state = await targets.changed(ownerId, request.digest, waitMs, ends);
+  const state = await targets.changed(ownerId, request, waitMs, ends);
   if (keyEnded?.aborted) throw invalidKey();
   if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
   closing.throwIfAborted();

@@ -41,6 +41,7 @@ async function login(options: { pakStdin?: boolean }, command: Command): Promise
     keepContext(process.env, name, context);
     session.out.line(introduction(me, settings.server));
     session.out.note(`kept as context ${name}`);
+    if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set, and is used instead');
   } finally {
     session.close();
   }

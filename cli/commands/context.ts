@@ -1,4 +1,3 @@
-import { Option } from 'commander';
 import type { Verbs } from '../command.ts';
 import { type Context, readContexts, writeContexts } from '../context.ts';
 import { usage } from '../failure.ts';
@@ -25,7 +24,6 @@ export const verbs: Verbs = {
       .command('delete')
       .description('forget one and its key')
       .argument('<name>')
-      .addOption(new Option('-y, --yes').hideHelp())
       .action((name: string) => {
         const { current, all } = readContexts(process.env);
         find(all, name);

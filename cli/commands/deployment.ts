@@ -9,7 +9,7 @@ import {
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
-import { applyStack, previewStack, refOf, type Wanted } from '../apply.ts';
+import { applyStack, previewStack, refOf, type Steps, type Wanted } from '../apply.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { printFacts, printSection } from '../describe.ts';
 import { parseDuration } from '../duration.ts';
@@ -164,22 +164,28 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
     await preview(session, wanted);
     return;
   }
-  const { stack, created, edited, answer } = await applyStack(session, wanted);
-  const deployment = answer.deployment!;
-  // What is waited for is told before; the answer for programs comes at the end, when it is known to be good.
+  // People see each step; the answer for programs comes at the end, when all of it is good.
   const people = out.form === 'table';
-  if (people) {
-    if (created) out.line(`stack ${stackName(stack)} created`);
-    else if (edited) out.line(`stack ${stackName(stack)} updated`);
-    out.line(
-      `revision ${deployment.revision} ${answer.unchanged ? 'is current already' : `submitted: ${changesText(answer)}`}`,
-    );
-    printChanges(out, answer);
-  }
+  const { stack, answer } = await applyStack(session, wanted, people ? stepsFor(out, wanted) : silent);
+  const deployment = answer.deployment!;
   if (options.wait) await waitUntilApplied(session, deployment, options.timeout);
   if (!people) printSubmission(out, answer);
   else if (options.wait) out.line(`revision ${deployment.revision} is applied`);
   else out.line(`agents: ${countsText(stack.placements)}`);
+}
+
+const silent: Steps = { created: () => {}, submitted: () => {}, edited: () => {} };
+
+function stepsFor(out: Output, wanted: Wanted): Steps {
+  return {
+    created: (stack) => out.line(`stack ${stackName(stack)} created`),
+    submitted: (answer) => {
+      const what = answer.unchanged ? 'is current already' : `submitted: ${changesText(answer)}`;
+      out.line(`revision ${answer.deployment?.revision} ${what}`);
+      printChanges(out, answer);
+    },
+    edited: () => out.line(`stack ${refOf(wanted)} updated`),
+  };
 }
 
 async function preview(session: Session, wanted: Wanted): Promise<void> {

@@ -93,8 +93,10 @@ export const verbs: Verbs = {
               selector,
               onDelete,
             });
+            if (out.form === 'table') out.line(`stack ${stackName(stack!)} created`);
             for (const agent of options.target ?? []) await broker.addTarget({ stack: stack!.id, agent });
-            printOne(out, stackView, stack!, () => out.line(`stack ${stackName(stack!)} created`));
+            const { stack: now } = await broker.getStack({ stack: stack!.id });
+            printOne(out, stackView, now!, () => {});
           },
         ),
       ),

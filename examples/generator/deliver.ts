@@ -59,13 +59,13 @@ async function untilApplied(
     for (const placement of news.placements) placements.set(placement.agentId, placement);
     for (const agentId of news.goneAgentIds) placements.delete(agentId);
     const current = news.stack?.currentDeploymentId ?? deploymentId;
-    if (current !== deploymentId) throw new ConnectError('another deployment took its place', Code.Aborted);
+    if (current !== deploymentId) throw new Error('another deployment took its place');
     const serving = [...placements.values()].filter(({ state }) => state === PlacementState.ACTIVE);
     const failed = serving.find(({ phase }) => phase === PlacementPhase.FAILED);
-    if (failed) throw new ConnectError(`agent ${failed.agent}: ${failed.message}`, Code.FailedPrecondition);
+    if (failed) throw new Error(`agent ${failed.agent}: ${failed.message}`);
     if (serving.every(({ phase }) => phase === PlacementPhase.APPLIED)) return serving.map(({ agent }) => agent).sort();
   }
-  throw new ConnectError('the stack was deleted meanwhile', Code.Aborted);
+  throw new Error('the stack was deleted meanwhile');
 }
 
 const pauseMs = 1_000;
@@ -76,7 +76,9 @@ async function whileUnavailable<T>(call: () => Promise<T>, signal: AbortSignal):
     try {
       return await call();
     } catch (error) {
-      if (signal.aborted || ConnectError.from(error).code !== Code.Unavailable) throw error;
+      if (signal.aborted || !(error instanceof ConnectError)) throw error;
+      // What the broker did not say itself is a connection that broke.
+      if (error.isWireError && error.code !== Code.Unavailable) throw error;
     }
     await new Promise((settle) => setTimeout(settle, pauseMs * (0.5 + Math.random())));
   }

@@ -21,8 +21,7 @@ try {
   const what = unchanged ? 'was there already' : 'is new';
   console.log(`revision ${revision} of ${stack} ${what}, and applied by: ${agents.join(', ') || 'no agent yet'}`);
 } catch (error) {
-  const { code, rawMessage } = ConnectError.from(error);
-  fail(`${Code[code]}: ${rawMessage}`);
+  fail(error instanceof ConnectError ? `${Code[error.code]}: ${error.rawMessage}` : String(error));
 } finally {
   client.close();
 }

@@ -1,0 +1,224 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
+import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
+import { openStage, until } from '../test/stories/agent-stage.ts';
+import type { AgentOptions, RunningAgent } from './agent.ts';
+import type { Config } from './config.ts';
+import { configMap } from './harness.ts';
+import { textAt } from './object.ts';
+
+const stage = await openStage();
+const { admin } = stage;
+const { APPLIED, FAILED, PENDING } = PlacementPhase;
+const endings: (() => Promise<void>)[] = [];
+
+const agents = suite('agent');
+agents.after.each(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+agents.after(() => stage.close());
+
+/** A cluster that ends with the test. */
+async function openCluster(options: Parameters<typeof startSimulatedCluster>[0] = {}) {
+  const cluster = await startSimulatedCluster({ pods: false, ...options });
+  endings.push(() => cluster.stop());
+  return cluster;
+}
+
+async function startOn(
+  pak: string,
+  kubeconfig: string,
+  options: Partial<AgentOptions> & { config?: Partial<Config> } = {},
+): Promise<RunningAgent> {
+  const agent = await stage.agent(pak, kubeconfig, options);
+  endings.push(agent.close);
+  return agent;
+}
+
+const outcomesOf = async (stack: string) =>
+  (await admin.broker.listEvents({ stack, pageSize: 100 })).events.map(({ outcome }) => outcome).reverse();
+const isReady = async ({ healthUrl }: RunningAgent) => (await fetch(`${healthUrl}/readyz`)).status === 200;
+
+agents('applies what is submitted, tells it once, and stays quiet while nothing changes', async () => {
+  const cluster = await openCluster();
+  await startOn(await stage.enlist('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
+  await stage.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
+  await stage.reaches('quiet', 'quiet', APPLIED);
+  cluster.clearRequests();
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  assert.equal(
+    cluster.requests.map(({ method, path }) => `${method} ${path}`),
+    [],
+    'pulls with the same digest do nothing',
+  );
+  assert.equal(await outcomesOf('quiet'), [Outcome.APPLIED]);
+});
+
+agents('is woken by a submit, long before its interval is over', async () => {
+  const cluster = await openCluster();
+  const agent = await startOn(await stage.enlist('woken'), cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
+  await until(
+    () => isReady(agent),
+    () => 'the agent to be ready',
+  );
+  await stage.submit('woken', [configMap('woken', { k: '1' })], ['woken']);
+  await stage.reaches('woken', 'woken', APPLIED);
+  await stage.submit('woken', [configMap('woken', { k: '2' })]);
+  await until(
+    () => textAt(cluster.get('v1', 'ConfigMap', 'default', 'woken'), 'data', 'k') === '2',
+    () => 'the second revision',
+  );
+});
+
+agents('removes what was deleted while it was down, and only that', async () => {
+  const cluster = await openCluster();
+  const pak = await stage.enlist('down');
+  const first = await startOn(pak, cluster.kubeconfig);
+  await stage.submit('doomed', [configMap('doomed', { k: '1' })], ['down']);
+  await stage.submit('spared', [configMap('spared', { k: '1' })], ['down']);
+  await Promise.all([stage.reaches('doomed', 'down', APPLIED), stage.reaches('spared', 'down', APPLIED)]);
+  cluster.put(configMap('strange', { k: '1' }, 'default') as never);
+  await first.close();
+  await admin.broker.deleteStack({ stack: 'doomed' });
+  await startOn(pak, cluster.kubeconfig);
+  await stage.leaves('doomed', 'down');
+  assert.is(cluster.get('v1', 'ConfigMap', 'default', 'doomed'), undefined);
+  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'spared'));
+  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'strange'));
+});
+
+agents('tells a failure once, retries, and tells when it is over', async () => {
+  const cluster = await openCluster();
+  await startOn(await stage.enlist('failing'), cluster.kubeconfig);
+  const heal = cluster.faults.add({ method: 'PATCH', pathIncludes: '/configmaps/failing', status: 500 });
+  await stage.submit('failing', [configMap('failing', { k: '1' })], ['failing']);
+  const { message } = await stage.reaches('failing', 'failing', FAILED);
+  assert.match(message, 'ConfigMap default/failing: simulated failure 500');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  heal();
+  await stage.reaches('failing', 'failing', APPLIED);
+  assert.equal(await outcomesOf('failing'), [Outcome.FAILED, Outcome.APPLIED]);
+});
+
+agents('lets no stack wait for a slow one', async () => {
+  const cluster = await openCluster();
+  await startOn(await stage.enlist('slow'), cluster.kubeconfig);
+  const speed = cluster.faults.add({ pathIncludes: '/configmaps/slow', delayMs: 20_000 });
+  await stage.submit(
+    'slow',
+    Array.from({ length: 30 }, (_, index) => configMap(`slow-${index}`, {})),
+    ['slow'],
+  );
+  await stage.submit('fast', [configMap('fast', { k: '1' })], ['slow']);
+  await stage.reaches('fast', 'slow', APPLIED);
+  assert.is((await stage.placement('slow', 'slow'))?.phase, PENDING);
+  speed();
+});
+
+agents('freezes while it is paused, and catches up when it is resumed', async () => {
+  const cluster = await openCluster();
+  await startOn(await stage.enlist('paused'), cluster.kubeconfig);
+  await stage.submit('paused', [configMap('paused', { k: '1' })], ['paused']);
+  await stage.reaches('paused', 'paused', APPLIED);
+  await admin.admin.pauseAgent({ agent: 'paused' });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await stage.submit('paused', [configMap('paused', { k: '2' })]);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(cluster.get('v1', 'ConfigMap', 'default', 'paused')?.data, { k: '1' });
+  await admin.admin.resumeAgent({ agent: 'paused' });
+  await stage.reaches('paused', 'paused', APPLIED);
+  assert.equal(cluster.get('v1', 'ConfigMap', 'default', 'paused')?.data, { k: '2' });
+});
+
+agents('stops when another one starts with its key', async () => {
+  const cluster = await openCluster();
+  const pak = await stage.enlist('twin');
+  const first = await startOn(pak, cluster.kubeconfig);
+  await until(
+    () => isReady(first),
+    () => 'the first to be ready',
+  );
+  await startOn(pak, cluster.kubeconfig);
+  assert.is(await first.ended, 'fenced');
+});
+
+agents('does nothing for another cluster than the first, and says so', async () => {
+  const pak = await stage.enlist('bound');
+  const mine = await openCluster();
+  const first = await startOn(pak, mine.kubeconfig);
+  await stage.submit('bound', [configMap('bound', {})], ['bound']);
+  await stage.reaches('bound', 'bound', APPLIED);
+  await first.close();
+  const other = await openCluster();
+  const second = await startOn(pak, other.kubeconfig);
+  await until(
+    async () => /belongs to cluster/.test(await (await fetch(`${second.healthUrl}/readyz`)).text()),
+    () => 'the reason',
+  );
+  assert.is(other.get('v1', 'ConfigMap', 'default', 'bound'), undefined);
+  await admin.admin.rebindAgent({ agent: 'bound' });
+  await until(
+    () => other.get('v1', 'ConfigMap', 'default', 'bound') !== undefined,
+    () => 'the move',
+  );
+});
+
+agents('tells a lost cluster from a lost broker', async () => {
+  const cluster = await openCluster();
+  const agent = await startOn(await stage.enlist('lost'), cluster.kubeconfig);
+  await until(
+    () => isReady(agent),
+    () => 'the agent to be ready',
+  );
+  await stage.submit('lost', [configMap('lost', { k: '1' })], ['lost']);
+  await stage.reaches('lost', 'lost', APPLIED);
+  cluster.crash();
+  await stage.submit('lost', [configMap('lost', { k: '2' })]);
+  const { message } = await stage.reaches('lost', 'lost', FAILED);
+  assert.match(message, 'no answer from the Kubernetes API');
+  assert.match(
+    await (await fetch(`${agent.healthUrl}/readyz`)).text(),
+    /broker: ok\ncluster: the Kubernetes API does not answer/,
+  );
+  assert.is((await fetch(`${agent.healthUrl}/healthz`)).status, 200);
+});
+
+agents('works within one namespace, and says what it cannot do there', async () => {
+  const cluster = await openCluster({ rights: { namespaces: ['team'] } });
+  cluster.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  const config = { watchNamespace: 'team', namespace: 'team' };
+  await startOn(await stage.enlist('limited'), cluster.kubeconfig, { config });
+  await stage.submit('inside', [configMap('inside', { k: '1' })], ['limited']);
+  await stage.reaches('inside', 'limited', APPLIED);
+  assert.ok(cluster.get('v1', 'ConfigMap', 'team', 'inside'));
+  await stage.submit('outside', [configMap('outside', { k: '1' }, 'default')], ['limited']);
+  assert.match((await stage.reaches('outside', 'limited', FAILED)).message, 'limited to the namespace team');
+  await admin.broker.deleteStack({ stack: 'inside' });
+  await stage.leaves('inside', 'limited');
+  assert.is(cluster.get('v1', 'ConfigMap', 'team', 'inside'), undefined);
+});
+
+agents('registers with the generators that it is told of', async () => {
+  const cluster = await openCluster();
+  await admin.admin.createGenerator({ name: 'ci' });
+  await startOn(await stage.enlist('member'), cluster.kubeconfig, { config: { generators: ['ci'] } });
+  await until(
+    async () => (await admin.admin.getAgent({ agent: 'member' })).agent?.generators.includes('ci') ?? false,
+    () => 'the registration',
+  );
+});
+
+agents('shows its figures', async () => {
+  const cluster = await openCluster();
+  const agent = await startOn(await stage.enlist('figures'), cluster.kubeconfig);
+  await until(
+    () => isReady(agent),
+    () => 'the agent to be ready',
+  );
+  const text = await (await fetch(`${agent.healthUrl}/metrics`)).text();
+  assert.match(text, /brokkr_agent_pulls_total\{result="index"\} [1-9]/);
+});
+
+agents.run();

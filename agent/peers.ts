@@ -1,0 +1,44 @@
+import type { Readiness } from './health-server.ts';
+
+/** Whether the broker and the cluster answer, by what was last heard of each. */
+export interface Peers {
+  readonly broker: Readiness;
+  readonly cluster: Readiness;
+  brokerAnswered(): void;
+  brokerFailed(reason: string): void;
+  clusterAnswered(status: number): void;
+  clusterFailed(reason: string): void;
+  readonly clusterAskedAt: number;
+}
+
+export function createPeers(): Peers {
+  let broker: Readiness = { ready: false, reason: 'not asked yet' };
+  let cluster: Readiness = { ready: false, reason: 'not asked yet' };
+  let askedAt = 0;
+  return {
+    get broker() {
+      return broker;
+    },
+    get cluster() {
+      return cluster;
+    },
+    get clusterAskedAt() {
+      return askedAt;
+    },
+    brokerAnswered: () => {
+      broker = { ready: true };
+    },
+    brokerFailed: (reason) => {
+      broker = { ready: false, reason };
+    },
+    clusterAnswered: (status) => {
+      askedAt = Date.now();
+      if (status === 0) cluster = { ready: false, reason: 'the Kubernetes API does not answer' };
+      else if (status === 401) cluster = { ready: false, reason: 'the Kubernetes API refuses the credentials' };
+      else cluster = { ready: true };
+    },
+    clusterFailed: (reason) => {
+      cluster = { ready: false, reason };
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import type { Logger } from 'pino';
+import { type Backoff, jittered, pause } from './backoff.ts';
+import type { Cluster } from './cluster.ts';
+import { describe } from './cluster-error.ts';
+import type { Config } from './config.ts';
+import { clusterId, ensureNamespace } from './identity.ts';
+import type { Peers } from './peers.ts';
+import type { Identity, Wire } from './wire.ts';
+
+/** Between tries of what an agent needs before it can work. */
+export const startRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
+const probeMs = 15_000;
+
+/** Asks the cluster for a sign of life when nothing else did for a while. */
+export async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(probeMs, signal);
+    if (!signal.aborted && Date.now() - peers.clusterAskedAt > probeMs) await cluster.version(signal).catch(() => {});
+  }
+}
+
+/** Registers with each generator, however long that takes. */
+export async function consent(
+  wire: Wire,
+  generators: readonly string[],
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const generator of generators) {
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const state = await wire.register(generator, signal);
+        log.info({ generator, state }, 'registered with a generator');
+        break;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn({ generator, reason: describe(error) }, 'cannot register with a generator');
+        await pause(startRetry.baseMs + jittered(startRetry, failures), signal);
+      }
+    }
+  }
+}
+
+/** Prepares the inventory's namespace, and reads what the broker wants to know of the cluster. */
+export async function identify(
+  cluster: Cluster,
+  { namespace }: Config,
+  version: string,
+  signal: AbortSignal,
+): Promise<Identity> {
+  await ensureNamespace(cluster, namespace, signal);
+  return {
+    clusterId: await clusterId(cluster, namespace, signal),
+    version,
+    kubernetesVersion: await cluster.version(signal),
+  };
+}
+
+/** Tries until it works; undefined when the signal aborts before. */
+export async function untilDone<Result>(
+  signal: AbortSignal,
+  log: Logger,
+  problem: string,
+  tell: (reason: string) => void,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      tell(describe(error));
+      log.warn({ reason: describe(error) }, problem);
+      await pause(startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
+    }
+  }
+  return undefined;
+}

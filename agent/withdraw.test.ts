@@ -1,0 +1,220 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { needs } from '../test/needs.ts';
+import {
+  type Core,
+  type CoreOptions,
+  configMap,
+  idOfMap,
+  type Lab,
+  openReal,
+  openSimulated,
+  stackId,
+  startCore,
+  until,
+  type Wish,
+} from './harness.ts';
+import { checksumAnnotation, type KubeObject, stackLabel } from './object.ts';
+
+const simulated = suite('removing a stack, simulated cluster');
+const real = suite('removing a stack, real API server');
+describe(simulated, await openSimulated());
+if (needs('go')) describe(real, await openReal());
+simulated.run();
+real.run();
+
+function describe(test: typeof simulated, lab: Lab): void {
+  const { hand } = lab;
+  const cores: Core[] = [];
+  let count = 0;
+  let namespace = '';
+  const start = async (options: CoreOptions = {}) => {
+    namespace = options.namespace ?? `brokkr-${++count}`;
+    const core = await startCore(lab.source, { namespace, ...options });
+    cores.push(core);
+    return core;
+  };
+  test.after.each(async () => {
+    await Promise.all(cores.splice(0).map((core) => core.close()));
+  });
+  test.after(() => lab.close());
+
+  const stack = stackId('gone');
+  const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace);
+  const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
+  const apply = async (core: Core, objects: readonly KubeObject[]) => {
+    const told = core.next(stack);
+    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
+    const event = await told;
+    assert.is(event.outcome, 'applied', event.message);
+  };
+  const removal: Wish = {
+    stackId: stack,
+    deploymentId: 'd',
+    order: 2n,
+    generation: 2n,
+    state: 'removing',
+    kinds: ['v1/ConfigMap'],
+  };
+  const tellRemoval = async (core: Core, more: Partial<Wish> = {}) => {
+    const told = core.next(stack);
+    core.tell([{ ...removal, ...more }]);
+    return told;
+  };
+
+  test('deletes what the inventory lists, acknowledges, and forgets it once the broker has', async () => {
+    const core = await start();
+    await hand.create(configMap('stranger', { k: '1' }, 'default'));
+    await apply(core, [configMap('going-a', { k: '1' }), configMap('going-b', { k: '1' })]);
+    const { outcome, generation } = await tellRemoval(core);
+    assert.is(outcome, 'removed');
+    assert.is(generation, 2n);
+    assert.is(await hand.get(idOfMap('going-a')), undefined);
+    assert.ok(await hand.get(idOfMap('stranger')));
+    assert.ok(await has('brokkr-inv-'), 'a note stays until the broker knows');
+    core.tell([]);
+    await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
+  });
+
+  test('is not fooled by an older answer after a removal', async () => {
+    const core = await start();
+    await apply(core, [configMap('once', { k: '1' })]);
+    await tellRemoval(core);
+    const events = core.events.length;
+    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects: [configMap('once', { k: '1' })] }]);
+    core.tell([]);
+    await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
+    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects: [configMap('once', { k: '1' })] }]);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.is(await hand.get(idOfMap('once')), undefined);
+    assert.is(core.events.length, events);
+  });
+
+  test('deletes nothing that is merely absent', async () => {
+    const core = await start();
+    await apply(core, [configMap('absent', { k: '1' })]);
+    core.tell([]);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.ok(await hand.get(idOfMap('absent')));
+    assert.ok(await has('brokkr-inv-'));
+  });
+
+  test('removes after a restart what it had applied before, and only that', async () => {
+    const core = await start();
+    await apply(core, [configMap('before', { k: '1' })]);
+    await core.close();
+    const again = await start({ namespace });
+    assert.is((await tellRemoval(again)).outcome, 'removed');
+    assert.is(await hand.get(idOfMap('before')), undefined);
+  });
+
+  test('removes by the kinds it is told when its inventory is lost', async () => {
+    const core = await start();
+    await apply(core, [configMap('lost', { k: '1' })]);
+    await core.close();
+    await hand.remove(idOfMap(`brokkr-inv-${stack}-0`, namespace));
+    const again = await start({ namespace });
+    assert.is((await tellRemoval(again)).outcome, 'removed');
+    assert.is(await hand.get(idOfMap('lost')), undefined);
+  });
+
+  test('leaves the objects of an orphaned stack, without its marks', async () => {
+    const core = await start();
+    await apply(core, [configMap('orphan', { k: '1' })]);
+    assert.is((await tellRemoval(core, { onDelete: 'orphan' })).outcome, 'removed');
+    const live = await hand.get(idOfMap('orphan'));
+    assert.equal(live?.data, { k: '1' });
+    assert.is(live?.metadata.labels?.[stackLabel], undefined);
+    assert.is(live?.metadata.annotations?.[checksumAnnotation], undefined);
+  });
+
+  test('waits for what a finalizer holds', async () => {
+    const core = await start();
+    const held = configMap('finalized', { k: '1' });
+    await apply(core, [{ ...held, metadata: { ...held.metadata, finalizers: ['example.org/wait'] } }]);
+    const { outcome, message } = await tellRemoval(core);
+    assert.is(outcome, 'removal_failed');
+    assert.match(message, 'waiting until ConfigMap default/finalized is gone');
+    const removed = core.next(stack, 'removed');
+    await hand.edit(idOfMap('finalized'), (live) => ({ ...live, metadata: { ...live.metadata, finalizers: [] } }));
+    await removed;
+  });
+
+  test('holds too many deletions until they are confirmed', async () => {
+    const core = await start({ maxDeletions: 3 });
+    await apply(
+      core,
+      Array.from({ length: 4 }, (_, index) => configMap(`lot-${index}`, {})),
+    );
+    const { outcome, changes } = await tellRemoval(core);
+    assert.is(outcome, 'held');
+    assert.is(changes.filter(({ action }) => action === 'held').length, 4);
+    assert.ok(await hand.get(idOfMap('lot-0')));
+    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
+  });
+
+  test('holds a prune as it holds a removal', async () => {
+    const core = await start({ maxDeletions: 1 });
+    await apply(core, [configMap('pair-a', {}), configMap('pair-b', {}), configMap('pair-c', {})]);
+    const next: Wish = { stackId: stack, order: 3n, deploymentId: 'e', objects: [configMap('pair-c', { k: 'new' })] };
+    const held = core.next(stack);
+    core.tell([next]);
+    assert.is((await held).outcome, 'held');
+    assert.ok(await hand.get(idOfMap('pair-a')));
+    assert.equal((await hand.get(idOfMap('pair-c')))?.data, { k: 'new' }, 'the rest goes on');
+    const applied = core.next(stack);
+    core.tell([{ ...next, confirmed: true }]);
+    assert.is((await applied).outcome, 'applied');
+    assert.is(await hand.get(idOfMap('pair-a')), undefined);
+  });
+
+  test('holds a volume claim, whose data would be lost', async () => {
+    const core = await start();
+    const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } };
+    await apply(core, [{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'precious' }, spec }]);
+    const { outcome, changes } = await tellRemoval(core, { kinds: ['v1/PersistentVolumeClaim'] });
+    assert.is(outcome, 'held');
+    assert.match(changes[0]?.message ?? '', 'data would be lost');
+  });
+
+  test('holds a namespace with other content, and lets one with none go', async () => {
+    const core = await start();
+    const room = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    await apply(core, [room('shared-room'), room('own-room'), configMap('mine', {}, 'own-room')]);
+    await hand.create(configMap('theirs', {}, 'shared-room'));
+    const { outcome, message, changes } = await tellRemoval(core, { kinds: ['v1/Namespace', 'v1/ConfigMap'] });
+    assert.is(outcome, 'held', message);
+    assert.equal(
+      changes.map(({ object }) => object.name),
+      ['shared-room'],
+    );
+    const removed = core.next(stack, 'removed');
+    await hand.remove(idOfMap('theirs', 'shared-room'));
+    await removed;
+  });
+
+  test('does nothing about a removal that the broker holds', async () => {
+    const core = await start();
+    await apply(core, [configMap('unconfirmed', { k: '1' })]);
+    core.tell([{ ...removal, held: true }]);
+    await core.settled();
+    assert.ok(await hand.get(idOfMap('unconfirmed')));
+    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
+  });
+
+  test('keeps what it has when a restored broker knows less, until it is told something newer', async () => {
+    const core = await start();
+    const told = core.next(stack);
+    core.tell([{ stackId: stack, order: 9n, deploymentId: 'new', objects: [configMap('ahead', { k: 'new' })] }]);
+    await told;
+    const ahead = core.next(stack);
+    const old: Wish = { stackId: stack, order: 5n, deploymentId: 'old', objects: [configMap('ahead', { k: 'old' })] };
+    core.tell([old], { epoch: 2n });
+    assert.is((await ahead).outcome, 'ahead');
+    assert.equal((await hand.get(idOfMap('ahead')))?.data, { k: 'new' });
+    const moved = core.next(stack, 'applied');
+    core.tell([{ ...old, order: 11n }], { epoch: 2n });
+    await moved;
+    assert.equal((await hand.get(idOfMap('ahead')))?.data, { k: 'old' });
+  });
+}

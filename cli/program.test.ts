@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
+import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { runProgram } from '../test/command.ts';
+
+const program = suite('cli: the command itself');
+const nowhere = { XDG_CONFIG_HOME: '/nonexistent', XDG_CACHE_HOME: '/nonexistent' };
+const brokkr = (...args: string[]) => runProgram('cli/main.ts', args, { env: nowhere });
+
+program('help names every command, and each command has its own', async () => {
+  const { code, stdout, stderr } = await brokkr('--help');
+  assert.equal([code, stderr], [0, '']);
+  const verbs = [...stdout.matchAll(/^ {2}([a-z][a-z-]+)(?:\|[a-z]+)? {2,}[a-z]/gm)].map(([, verb]) => verb!);
+  assert.ok(verbs.includes('apply') && verbs.includes('confirm-removal'));
+  for (const verb of verbs) {
+    const help = await brokkr('help', verb);
+    assert.is(help.code, 0, help.stderr);
+    assert.match(help.stdout, `Usage: brokkr ${verb}`);
+    // What only the noun's module knows: it was loaded.
+    const own = help.stdout.replace(/^Global Options:\n( .*\n)+/m, '');
+    if (!['logout', 'whoami'].includes(verb))
+      assert.match(own, /^(Arguments|Commands):|^ {2}(-\w, )?--(?!help)|^Usage:.* </m, verb);
+  }
+});
+
+program('a wrong call ends with 2, on standard error, with a hint', async () => {
+  for (const args of [[], ['get'], ['aply'], ['get', 'stack', '--nonsense'], ['explain', 'one'], ['pause', 'a', 'b']]) {
+    const { code, stdout, stderr } = await brokkr(...args);
+    assert.equal([code, stdout], [2, ''], args.join(' '));
+    assert.match(stderr, /--help/);
+  }
+  assert.match((await brokkr('aply')).stderr, 'Did you mean apply?');
+});
+
+program('colours and escapes are for terminals', async () => {
+  const { stdout } = await runProgram('cli/main.ts', ['context', 'list'], {
+    env: { ...nowhere, CI: 'true', FORCE_COLOR: '1' },
+  });
+  assert.not.match(stdout, '\u001b');
+});
+
+program('every RPC of an admin or a generator is behind a command', () => {
+  const folders = [import.meta.dirname, join(import.meta.dirname, 'commands')];
+  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
+  const code = files
+    .filter((file) => /(?<!\.test)\.ts$/.test(file))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+  const missing = [
+    ...BrokerService.methods.filter(({ localName }) => !code.includes(`broker.${localName}(`)),
+    ...AdminService.methods.filter(({ localName }) => !code.includes(`admin.${localName}(`)),
+  ];
+  assert.equal(
+    missing.map(({ name }) => name),
+    [],
+  );
+});
+
+program.run();

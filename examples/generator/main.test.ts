@@ -1,0 +1,70 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { eventually, startTestBroker } from '../../test/broker.ts';
+import { runProgram } from '../../test/command.ts';
+import { startHandAgent } from '../../test/hand-agent.ts';
+import { render } from './render.ts';
+
+const generator = suite('examples: a generator');
+const broker = await startTestBroker();
+const { admin } = broker.client();
+const { pak } = await admin.createGenerator({ name: 'ci' });
+const { pak: agentPak } = await admin.createAgent({ name: 'edge', labels: ['demo'], generators: ['ci'] });
+const agent = await startHandAgent(broker.client(agentPak));
+const ci = broker.client(pak);
+
+generator.after(() => broker.close());
+
+const run = (env: Record<string, string>) =>
+  runProgram('examples/generator/main.ts', [], { env: { BROKKR_SERVER: broker.url, BROKKR_PAK: pak, ...env } });
+
+/** What the agent is told to run, once that is another deployment than before. */
+async function told(before = '') {
+  return eventually(async () => {
+    const [entry] = await agent.pull();
+    return entry && entry.deploymentId !== '' && entry.deploymentId !== before && entry;
+  }, 30_000);
+}
+
+generator('renders the same bytes from the same commit', () => {
+  assert.equal(render({ commit: 'abc', pages: ['a'] }), render({ commit: 'abc', pages: ['a'] }));
+});
+
+generator('makes its stack, submits, and waits until the cluster has it', async () => {
+  const running = run({ GITHUB_SHA: 'abc123' });
+  await told();
+  await agent.obey();
+  const { code, stdout, stderr } = await running;
+  assert.is(code, 0, stderr);
+  assert.is(stdout, 'revision 1 of shop is new, and applied by: edge\n');
+  const { deployment, manifest } = await ci.broker.getDeployment({ stack: 'shop' });
+  assert.is(deployment?.message, 'commit abc123');
+  assert.match(Buffer.from(manifest).toString(), '"commit":"abc123"');
+});
+
+generator('does nothing for a commit that is there already', async () => {
+  const { code, stdout } = await run({ GITHUB_SHA: 'abc123' });
+  assert.is(code, 0);
+  assert.is(stdout, 'revision 1 of shop was there already, and applied by: edge\n');
+});
+
+generator("ends with 1 and the agent's words when it cannot be applied", async () => {
+  const [entry] = await agent.pull();
+  const running = run({ GITHUB_SHA: 'broken' });
+  await agent.report(await told(entry?.deploymentId), Outcome.FAILED, 'quota exceeded');
+  const { code, stderr } = await running;
+  assert.is(code, 1);
+  assert.match(stderr, 'agent edge: quota exceeded');
+});
+
+generator('ends with 1 when it may not, or its time is over', async () => {
+  const refused = await run({ BROKKR_PAK: agentPak });
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, 'PermissionDenied');
+  const late = await run({ GITHUB_SHA: 'slow', TIMEOUT_SECONDS: '2' });
+  assert.is(late.code, 1);
+  assert.is((await run({ BROKKR_SERVER: '' })).code, 1);
+});
+
+generator.run();

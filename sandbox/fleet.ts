@@ -1,0 +1,172 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { type RunningAgent, startAgent } from '../agent/agent.ts';
+import { type Config, readConfig } from '../agent/config.ts';
+import { type BrokkrClient, connectBroker } from '../client/client.ts';
+import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from './cluster/cluster.ts';
+
+/** Keeps what agents need to come back after a restart. */
+export interface AgentKeys {
+  /** Told to the broker with every agent made, so that a key that was lost in between can be had anew. */
+  readonly owner: string;
+  find(name: string): AgentKey | undefined;
+  keep(name: string, agent: AgentKey): void;
+}
+
+export interface AgentKey {
+  readonly id: string;
+  readonly pak: string;
+}
+
+export interface FleetOptions {
+  readonly brokerUrl: string;
+  readonly adminPak: string;
+  /** How many agents, named `prefix-1` to `prefix-count`, each with a simulated cluster. */
+  readonly count: number;
+  /** Default `agent`. */
+  readonly prefix?: string;
+  /** Of every agent. */
+  readonly labels?: readonly string[];
+  /** Gets a folder for the clusters, their kubeconfigs and the agents' caches. */
+  readonly dataDir: string;
+  /** Whether the clusters outlive the process; default false. */
+  readonly persistent?: boolean;
+  /** Default: keys are gone with the process. */
+  readonly keys?: AgentKeys;
+  readonly log: Logger;
+  /** What differs from an agent with a free health port on loopback. */
+  readonly config?: Partial<Config>;
+  /** What differs from a cluster that makes no pods. */
+  readonly cluster?: ClusterOptions;
+  readonly signal?: AbortSignal;
+}
+
+export interface Fleet {
+  readonly members: readonly Member[];
+  close(): Promise<void>;
+}
+
+/** One agent with its cluster. */
+export interface Member {
+  readonly name: string;
+  readonly id: string;
+  readonly agent: RunningAgent;
+  /** Undefined when it works on a real cluster. */
+  readonly cluster: SimulatedCluster | undefined;
+  readonly kubeconfigFile: string;
+  close(): Promise<void>;
+}
+
+/** Enough to be quick, few enough to leave the broker to others. */
+const AT_ONCE = 16;
+/** Whom an agent made here belongs to. */
+const OWNER = 'brokkr.io/sandbox';
+
+/** Starts agents in this process against a broker, each on a simulated cluster of its own. Rejects with nothing left running. */
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const { count, prefix = 'agent', keys = forgetfulKeys() } = options;
+  const client = connectBroker({ url: options.brokerUrl, pak: options.adminPak });
+  const members: Member[] = [];
+  const close = async () => void (await Promise.all(members.map((member) => member.close())));
+  const names = Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
+  const work = async () => {
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      options.signal?.throwIfAborted();
+      const key = await ensureAgent(client, name, options.labels ?? [], keys);
+      members.push(await startMember(name, key, options));
+    }
+  };
+  try {
+    const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+  } catch (error) {
+    await close();
+    throw error;
+  } finally {
+    client.close();
+  }
+  members.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  return { members, close };
+}
+
+async function startMember(name: string, key: AgentKey, options: FleetOptions): Promise<Member> {
+  const { dataDir, persistent = false } = options;
+  const clusters = join(dataDir, 'clusters');
+  mkdirSync(clusters, { recursive: true, mode: 0o700 });
+  // Named by the agent's id too: another agent of the same name is another installation's, and must not find its objects.
+  const file = join(clusters, `${name}-${key.id.slice(-12)}`);
+  const cluster = await startSimulatedCluster({
+    pods: false,
+    ...(persistent && { dataFile: `${file}.json` }),
+    ...options.cluster,
+  });
+  try {
+    const kubeconfigFile = join(clusters, `${name}.kubeconfig`);
+    writeFileSync(kubeconfigFile, cluster.kubeconfig, { mode: 0o600 });
+    const agent = await startAgentFor(key, { ...options, kubeconfigFile, stateDir: join(dataDir, 'agents', name) });
+    const close = async () => {
+      await agent.close();
+      await cluster.stop();
+    };
+    return { name, id: key.id, agent, cluster, kubeconfigFile, close };
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+export interface RealClusterOptions extends Pick<FleetOptions, 'brokerUrl' | 'log' | 'config'> {
+  readonly kubeconfigFile: string;
+  readonly kubeContext?: string;
+  readonly stateDir: string;
+}
+
+/** Starts one agent on a cluster that is there already. */
+export async function startAgentFor({ pak }: AgentKey, options: RealClusterOptions): Promise<RunningAgent> {
+  const { brokerUrl, kubeconfigFile, kubeContext, stateDir, log } = options;
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const config: Config = {
+    ...readConfig({ BROKKR_BROKER_URL: brokerUrl, BROKKR_PAK: pak, BROKKR_ALLOW_CLEARTEXT: 'true' }),
+    healthListen: { host: '127.0.0.1', port: 0 },
+    kubeconfigFile,
+    kubeContext,
+    stateDir,
+    ...options.config,
+  };
+  return startAgent(config, { log });
+}
+
+/** The agent's key: the one that is kept, or that of a new agent. Throws when the name is somebody else's. */
+export async function ensureAgent(
+  { admin }: BrokkrClient,
+  name: string,
+  labels: readonly string[],
+  keys: AgentKeys,
+): Promise<AgentKey> {
+  const known = await admin.getAgent({ agent: name }).catch(unlessMissing);
+  const kept = keys.find(name);
+  let key: AgentKey;
+  if (!known?.agent) {
+    const { agent, pak } = await admin.createAgent({ name, labels: [...labels], annotations: { [OWNER]: keys.owner } });
+    key = { id: agent?.id ?? '', pak };
+  } else if (kept?.id === known.agent.id) return kept;
+  else if (known.agent.annotations[OWNER] === keys.owner) {
+    // It was made, and the process ended before the key was kept.
+    const { pak } = await admin.rotateAgentPak({ agent: name, overlap: { seconds: 0n } });
+    key = { id: known.agent.id, pak };
+  } else throw new Error(`the broker has an agent "${name}" that was not made here: delete it, or use its data folder`);
+  keys.keep(name, key);
+  return key;
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (ConnectError.from(error).code !== Code.NotFound) throw error;
+}
+
+function forgetfulKeys(): AgentKeys {
+  const kept = new Map<string, AgentKey>();
+  return { owner: 'nobody', find: (name) => kept.get(name), keep: (name, agent) => void kept.set(name, agent) };
+}

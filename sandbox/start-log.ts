@@ -1,0 +1,40 @@
+import { mkdirSync, statSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
+import pc from 'picocolors';
+import pino, { type Logger } from 'pino';
+
+const LIMIT_BYTES = 16 * 1024 * 1024;
+const WARN = 40;
+/** What every line has, and what the terminal shows in its own way. */
+const framing = new Set(['level', 'time', 'msg', 'part']);
+
+/** A log whose lines from info go to a file, and those from warn to `terminal` too, as one readable line each. */
+export function openLog(file: string, part: string, terminal: (line: string) => void): Logger {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LIMIT_BYTES) truncateSync(file);
+  const toFile = pino.destination({ dest: file, append: true, sync: true, mode: 0o600 });
+  const toTerminal = { write: (line: string) => terminal(readable(part, line)) };
+  return pino(
+    { level: 'info', base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.multistream([
+      { level: 'info', stream: toFile },
+      { level: 'warn', stream: toTerminal },
+    ]),
+  );
+}
+
+function readable(part: string, line: string): string {
+  const entry = JSON.parse(line) as Record<string, unknown>;
+  const paint = Number(entry.level) > WARN ? pc.red : pc.yellow;
+  const fields = Object.entries(entry)
+    .filter(([name]) => !framing.has(name))
+    .map(([name, value]) => `${name}=${short(value)}`);
+  return [paint(`${part}:`), String(entry.msg ?? ''), pc.dim(fields.join(' '))].join(' ').trimEnd();
+}
+
+/** An error's message tells enough here; its stack is in the file. */
+function short(value: unknown): string {
+  const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : value;
+  const text = typeof message === 'string' ? message : JSON.stringify(message);
+  return text.replaceAll(/\s+/g, ' ').slice(0, 300);
+}

@@ -1,0 +1,86 @@
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+
+/** Stands between a broker and its database, and keeps answers back. */
+export interface DatabaseProxy {
+  readonly url: string;
+  /**
+   * Keeps back the answers on the next connection whose client sends `text`: `asked` settles when the database has answered, `release`
+   * lets the answers through.
+   */
+  hold(text: string): { readonly asked: Promise<void>; release(): void };
+  /** Keeps back everything, on all connections, until the returned function is called. */
+  freeze(): () => void;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy on a free loopback port for the database at `databaseUrl`. */
+export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
+  const target = new URL(databaseUrl);
+  const sockets = new Set<Socket>();
+  const held = new Map<Socket, Buffer[]>();
+  let hold: { text: string; asked: () => void; took: (socket: Socket) => void } | undefined;
+  let frozen = false;
+  const flush = (client: Socket) => {
+    for (const chunk of held.get(client) ?? []) client.write(chunk);
+    held.delete(client);
+  };
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    let answered: (() => void) | undefined;
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      socket.on('error', () => {});
+      socket.setNoDelay(true);
+    }
+    client.on('data', (chunk) => {
+      if (hold && chunk.includes(hold.text)) {
+        answered = hold.asked;
+        hold.took(client);
+        hold = undefined;
+        held.set(client, []);
+      }
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk) => {
+      const kept = held.get(client);
+      if (kept || frozen) {
+        held.set(client, [...(kept ?? []), chunk]);
+        answered?.();
+      } else client.write(chunk);
+    });
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(databaseUrl);
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    hold(text) {
+      const asked = Promise.withResolvers<void>();
+      let client: Socket | undefined;
+      hold = {
+        text,
+        asked: asked.resolve,
+        took: (socket) => {
+          client = socket;
+        },
+      };
+      return { asked: asked.promise, release: () => client && flush(client) };
+    },
+    freeze() {
+      frozen = true;
+      return () => {
+        frozen = false;
+        for (const client of held.keys()) flush(client);
+      };
+    },
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => resolve());
+      }),
+  };
+}

@@ -1,0 +1,75 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** What happens to connections through the proxy; decided anew for each chunk that the server sends. */
+export type Mischief = 'none' | 'truncate' | 'reset' | 'delay' | 'empty';
+
+export interface Proxy {
+  readonly port: number;
+  /** Does `mischief` to this share (0 to 1) of the server's chunks. */
+  misbehave(mischief: Mischief, share?: number): void;
+  /** How often something was done. */
+  readonly done: Readonly<Record<Mischief, number>>;
+  close(): Promise<void>;
+}
+
+/** A TCP proxy between an agent and its broker that spoils answers. `random` decides, so that a seed repeats a run. */
+export async function startProxy(target: { host: string; port: number }, random: () => number): Promise<Proxy> {
+  let mischief: Mischief = 'none';
+  let share = 0;
+  const done: Record<Mischief, number> = { none: 0, truncate: 0, reset: 0, delay: 0, empty: 0 };
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((client) => {
+    const upstream = connect(target);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.once('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    client.pipe(upstream);
+    let last = Promise.resolve();
+    upstream.on('data', (chunk: Buffer) => {
+      const act: Mischief = random() < share ? mischief : 'none';
+      done[act] += 1;
+      last = last.then(() => spoil(client, chunk, act, random));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    misbehave(next, nextShare = 1) {
+      mischief = next;
+      share = nextShare;
+    },
+    done,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function spoil(client: Socket, chunk: Buffer, act: Mischief, random: () => number): Promise<void> {
+  switch (act) {
+    case 'none':
+      client.write(chunk);
+      return;
+    case 'truncate':
+      client.end(chunk.subarray(0, Math.floor(random() * chunk.length)));
+      return;
+    case 'reset':
+      client.resetAndDestroy();
+      return;
+    case 'delay':
+      await new Promise((resolve) => setTimeout(resolve, 20 + random() * 300));
+      client.write(chunk);
+      return;
+    case 'empty':
+      // The answer's bytes are swallowed; the connection stays.
+      return;
+  }
+}

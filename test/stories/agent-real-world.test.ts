@@ -1,0 +1,95 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { startKube } from '../../sandbox/kube.ts';
+import { needs, realWorldFolder } from '../needs.ts';
+import { openEyes, openStage } from './agent-stage.ts';
+
+const story = suite('real-world input on a real API server');
+if (needs('go') && needs('real-world')) await tell();
+story.run();
+
+async function tell(): Promise<void> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-real-world-'));
+  const kube = await startKube({ dataDir });
+  const kubeconfig = readFileSync(kube.kubeconfig, 'utf8');
+  const eyes = openEyes(kubeconfig);
+  const stage = await openStage();
+  await stage.agent(await stage.enlist('real'), kubeconfig);
+  story.after(async () => {
+    eyes.close();
+    await stage.close();
+    await kube.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  const definitions = async () =>
+    (await eyes.list('apiextensions.k8s.io/v1', 'CustomResourceDefinition'))
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => name.endsWith('gateway.networking.k8s.io'));
+  const { APPLIED, FAILED } = PlacementPhase;
+
+  story('the Gateway API 1.2 is applied', async () => {
+    await stage.submit('gateway-api', read('gateway-api-1.2'), ['real']);
+    await stage.reaches('gateway-api', 'real', APPLIED);
+    assert.is((await definitions()).length, 5);
+  });
+
+  story('it is upgraded to 1.6', async () => {
+    await stage.submit('gateway-api', read('gateway-api-1.6'));
+    await stage.reaches('gateway-api', 'real', APPLIED);
+    assert.is((await definitions()).length, 10);
+  });
+
+  story('a rollback to 1.2 is refused by its own policy: reported, and nothing is deleted', async () => {
+    await stage.admin.broker.rollbackStack({ stack: 'gateway-api', revision: 1 });
+    const { message } = await stage.reaches('gateway-api', 'real', FAILED);
+    assert.match(message, /nothing was applied: CustomResourceDefinition .*ValidatingAdmissionPolicy/);
+    assert.is((await definitions()).length, 10);
+  });
+
+  story('it is removed', async () => {
+    await stage.admin.broker.deleteStack({ stack: 'gateway-api' });
+    await stage.leaves('gateway-api', 'real');
+    assert.equal(await definitions(), []);
+  });
+
+  story('the Online Boutique is applied', async () => {
+    await stage.submit('boutique', read('online-boutique'), ['real']);
+    await stage.reaches('boutique', 'real', APPLIED);
+    const [deployments, services] = await Promise.all([eyes.list('apps/v1', 'Deployment'), eyes.list('v1', 'Service')]);
+    assert.is(deployments.length, 12);
+    assert.is(services.filter(({ metadata }) => metadata.name !== 'kubernetes').length, 12);
+  });
+
+  story('a changed image changes one object', async () => {
+    const before = new Map(
+      (await eyes.list('apps/v1', 'Deployment')).map(({ metadata }) => [metadata.name, metadata.generation]),
+    );
+    const text = read('online-boutique');
+    const image = /image: (\S*emailservice\S*)/.exec(text)?.[1] ?? '';
+    await stage.submit('boutique', text.replace(image, `${image}-next`));
+    await stage.reaches('boutique', 'real', APPLIED);
+    const after = await eyes.list('apps/v1', 'Deployment');
+    const changed = after.filter(({ metadata }) => metadata.generation !== before.get(metadata.name));
+    assert.equal(
+      changed.map(({ metadata }) => metadata.name),
+      ['emailservice'],
+    );
+  });
+
+  story('its 36 objects go with the stack', async () => {
+    await stage.admin.broker.deleteStack({ stack: 'boutique' });
+    await stage.leaves('boutique', 'real');
+    assert.is((await eyes.list('apps/v1', 'Deployment')).length, 0);
+    assert.is((await eyes.list('v1', 'Service')).length, 1, 'only the cluster’s own is left');
+  });
+}
+
+function read(folder: string): string {
+  const files = readdirSync(join(realWorldFolder, folder)).sort();
+  return files.map((file) => readFileSync(join(realWorldFolder, folder, file), 'utf8')).join('\n---\n');
+}

@@ -1,0 +1,201 @@
+import { Code } from '@connectrpc/connect';
+import pg from 'pg';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { beginEpoch } from '../../broker/store/installation.ts';
+import { openMigrated } from '../../broker/store/open.ts';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
+import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { configMap, startTestAgent } from '../agents.ts';
+import { eventually, refused, startTestBroker } from '../broker.ts';
+
+const test = await startTestBroker();
+const { admin, broker } = test.client();
+const story = suite('a restored database');
+story.after(() => test.close());
+
+/** Runs SQL in the installation's schema, as an operator would. */
+async function operate<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: test.postgres.url,
+    options: `-c search_path=${test.config.databaseSchema}`,
+  });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+const tablesSql = `select relname as name from pg_class where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and not relispartition`;
+
+/** Copies every row and the sequence into another schema. */
+const dump = () =>
+  operate(async (client) => {
+    await client.query('drop schema if exists backup cascade');
+    await client.query('create schema backup');
+    const { rows } = await client.query<{ name: string }>(tablesSql);
+    for (const { name } of rows) await client.query(`create table backup.${name} as table ${name}`);
+    await client.query('create table backup.orders as select last_value from order_seq');
+  });
+
+/** Puts the copies back, as a restore into the same cluster does. */
+const restore = () =>
+  operate(async (client) => {
+    await client.query('set session_replication_role = replica');
+    const { rows } = await client.query<{ name: string }>(tablesSql);
+    await client.query(`truncate ${rows.map(({ name }) => name).join(', ')}`);
+    for (const { name } of rows) {
+      const columns = await client.query<{ names: string }>(
+        `select string_agg(quote_ident(attname), ', ' order by attnum) as names from pg_attribute
+         where attrelid = $1::regclass and attnum > 0 and not attisdropped`,
+        [name],
+      );
+      const names = columns.rows[0]?.names;
+      await client.query(`insert into ${name} (${names}) overriding system value select ${names} from backup.${name}`);
+    }
+    await client.query(`select setval('order_seq', (select last_value from backup.orders))`);
+  });
+
+const phaseOf = async (stack: string) => (await broker.listPlacements({ stack })).placements[0]?.phase;
+const heldBy = (entries: readonly TargetEntry[]) =>
+  entries.map(({ stackId, deploymentId, order }) => ({ stackId, deploymentId, order }));
+const highest = (entries: readonly TargetEntry[]) =>
+  entries.reduce((most, { order }) => (order > most ? order : most), 0n);
+
+async function scene(name: string) {
+  const [kept, again] = [`${name}-kept`, `${name}-again`];
+  const agent = await startTestAgent(test, { name, labels: [kept, again] });
+  for (const stack of [kept, again]) {
+    await broker.createStack({ name: stack, labels: [stack] });
+    await broker.submitDeployment({ stack, manifest: configMap(stack, 'one') });
+  }
+  await agent.obey();
+  await admin.updateAgent({ agent: name, removeLabels: [again] });
+  await eventually(async () => (await agent.removes()).includes(again));
+  return { agent, kept, again };
+}
+
+story('by an older dump deletes nothing unconfirmed, and an agent that is ahead stays there', async () => {
+  const { agent, kept, again } = await scene('witness');
+  const epoch = (await agent.pull()).epoch;
+  await dump();
+  // After the dump: the removal is taken back, and both stacks move on.
+  await admin.updateAgent({ agent: 'witness', addLabels: [again] });
+  for (const stack of [kept, again]) await broker.submitDeployment({ stack, manifest: configMap(stack, 'two') });
+  const ahead = await eventually(async () => {
+    const pulled = await agent.pull();
+    return pulled.entries.every(({ revision, state }) => revision === 2 && state === PlacementState.ACTIVE) && pulled;
+  });
+  await agent.obey();
+  await test.restart(0, restore);
+
+  const seen = { digest: ahead.digest, epoch, order: highest(ahead.entries) };
+  const after = await eventually(() => agent.pull(seen));
+  assert.is(after.kind, TargetStateKind.INDEX, 'the first pull is a full one');
+  const told = await eventually(async () => {
+    const pulled = await agent.pull(seen);
+    return pulled.epoch > epoch && pulled;
+  });
+  const removal = told.entries.find(({ stack }) => stack === again);
+  assert.equal([removal?.state, removal?.held], [PlacementState.REMOVING, true]);
+  assert.is(await phaseOf(again), PlacementPhase.HELD);
+  const older = told.entries.find(({ stack }) => stack === kept);
+  assert.ok(older && older.order < seen.order);
+  await agent.report(older, Outcome.AHEAD, 'holds a later order');
+  assert.is(await phaseOf(kept), PlacementPhase.AHEAD);
+  // Again and again: it stays so, and no further epoch begins.
+  for (let times = 0; times < 3; times += 1) {
+    const pulled = await agent.pull({ ...seen, epoch: told.epoch });
+    assert.is(pulled.epoch, told.epoch);
+    assert.ok(pulled.entries.every(({ state, held }) => state === PlacementState.ACTIVE || held));
+  }
+  // A later submission is above all that the agent has seen; a confirmation lets the removal go on.
+  await broker.submitDeployment({ stack: kept, manifest: configMap(kept, 'three') });
+  const moved = await eventually(async () => {
+    const entry = await agent.entry(kept);
+    return entry.deploymentId !== older.deploymentId && entry;
+  });
+  assert.ok(moved.order > seen.order);
+  await refused(admin.confirmRemoval({ agent: 'witness', stack: again, generation: 1n }), Code.Aborted);
+  await admin.confirmRemoval({ agent: 'witness', stack: again, generation: removal?.generation ?? 0n });
+  await eventually(async () => {
+    const entry = await agent.entry(again);
+    return !entry.held && entry.confirmed;
+  });
+});
+
+story('is noticed by a deployment that it does not know, and a confirmation moves the agent', async () => {
+  const { agent, kept } = await scene('finder');
+  const epoch = (await agent.pull()).epoch;
+  await dump();
+  await broker.submitDeployment({ stack: kept, manifest: configMap(kept, 'two') });
+  const ahead = await eventually(async () => {
+    const pulled = await agent.pull();
+    return pulled.entries.some(({ revision }) => revision === 2) && pulled;
+  });
+  await test.restart(0, async () => {
+    await restore();
+    // Others have used up orders since, so that the order alone tells nothing.
+    await operate((client) => client.query(`select setval('order_seq', 1000000)`));
+  });
+  const began = await eventually(() => agent.start({ held: heldBy(ahead.entries), epoch }));
+  assert.ok(began > epoch);
+  assert.is(
+    await agent.start({ held: heldBy(ahead.entries), epoch: began }),
+    began,
+    'the same finding begins no second epoch',
+  );
+  const entry = await agent.entry(kept);
+  await agent.report(entry, Outcome.AHEAD);
+  assert.is(await phaseOf(kept), PlacementPhase.AHEAD);
+  await admin.confirmRemoval({ agent: 'finder', stack: kept, generation: entry.generation });
+  const moved = await eventually(async () => {
+    const now = await agent.entry(kept);
+    return now.generation > entry.generation && now;
+  });
+  assert.ok(moved.order > highest(ahead.entries));
+  assert.is(await phaseOf(kept), PlacementPhase.PENDING);
+});
+
+story('another cluster, timeline or an operator begins a new epoch, for brokers that run too', async () => {
+  const { agent, again } = await scene('elsewhere');
+  const before = (await agent.pull()).epoch;
+  await test.restart(0, () =>
+    operate(async (client) => void (await client.query(`update installation set system_identifier = '1'`))),
+  );
+  const other = await eventually(async () => (await agent.pull()).epoch);
+  assert.is(other, before + 1n);
+  assert.ok((await agent.entry(again)).held);
+  // Under a broker that runs: its connections break, and the new ones look.
+  await operate(async (client) => {
+    await client.query('update installation set timeline = 99');
+    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()');
+  });
+  await eventually(async () => (await agent.pull()).epoch === before + 2n);
+  const { digest } = await agent.pull();
+  const waiting = agent.client.agent.pullTargetState({
+    incarnation: agent.incarnation,
+    digest,
+    wait: { seconds: 30n },
+  });
+  const db = await openMigrated(test.config);
+  await db.transact((tx) => beginEpoch(tx, 'restored', { epoch: 0n, order: 0n }));
+  await db.close();
+  assert.is((await waiting).epoch, before + 3n);
+});
+
+story('is read by a role without rights of its own', async () => {
+  await operate(async (client) => {
+    await client.query('create role plain login');
+    await client.query('set role plain');
+    const { rows } = await client.query(
+      `select (select system_identifier from pg_control_system())::text as id, pg_walfile_name(pg_current_wal_lsn()) as file`,
+    );
+    assert.ok(rows[0]?.id && rows[0]?.file);
+  });
+});
+
+story.run();
