@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { TargetState } from './target.ts';
+import { limitsText, type TargetState } from './target.ts';
 
 /** Numbers of PlacementState and OnDelete in the contract. */
 const stateNumbers = { active: 1, removing: 2 } as const;
 const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
 
 /**
- * SHA-256 over epoch, paused flag and every entry in order of stack id. The broker announces its own: while the two differ,
- * something of the answer is missing or was changed, and nothing of it is acted on.
+ * SHA-256 over epoch, paused flag, every entry in order of stack id, and the generators' rules. The broker announces its own: while
+ * the two differ, something of the answer is missing or was changed, and nothing of it is acted on.
  */
-export function digestOf({ epoch, paused, entries }: TargetState): Buffer {
+export function digestOf({ epoch, paused, entries, generators }: TargetState): Buffer {
   const hash = createHash('sha256');
   hash.update(`epoch=${epoch};paused=${paused ? 1 : 0}\n`);
   const sorted = [...entries].sort((left, right) =>
@@ -32,8 +32,10 @@ export function digestOf({ epoch, paused, entries }: TargetState): Buffer {
       entry.confirmed ? 1 : 0,
       entry.kinds.join(','),
       entry.reason,
+      entry.serviceAccount,
     ];
     hash.update(`${fields.join('|')}\n`);
   }
+  for (const { generator, limits } of generators) hash.update(`${generator}|${limitsText(limits)}\n`);
   return hash.digest();
 }

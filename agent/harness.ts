@@ -14,7 +14,7 @@ import { createInventories } from './inventory.ts';
 import { idOf, type KubeObject, nameOf, type ObjectId } from './object.ts';
 import { createOwnership } from './ownership.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
-import type { Entry } from './target.ts';
+import type { Entry, TargetState } from './target.ts';
 
 /** For tests: the agent without a broker, told target states as plain values. */
 export interface Core {
@@ -22,7 +22,7 @@ export interface Core {
   /** All reports so far, oldest first. */
   readonly events: StackEvent[];
   /** Makes these the whole target state, and their manifests available. */
-  tell(wishes: readonly Wish[], more?: { epoch?: bigint; paused?: boolean }): void;
+  tell(wishes: readonly Wish[], more?: Partial<Omit<TargetState, 'entries'>>): void;
   /** Every write to the cluster so far, dry runs left out: "apply ConfigMap default/a". */
   readonly writes: string[];
   /** Writes to anything but the inventory. */
@@ -98,13 +98,13 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
     events,
     writes,
     objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
-    tell(wishes, { epoch = 1n, paused = false } = {}) {
+    tell(wishes, { epoch = 1n, paused = false, generators = [] } = {}) {
       const entries = wishes.map(({ objects, ...wish }) => {
         const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
         if (objects) manifests.set(checksum, data);
         return { ...blank, stack: wish.stackId.slice(0, 8), ...wish, checksum, size: data.length };
       });
-      reconciler.accept({ epoch, paused, entries });
+      reconciler.accept({ epoch, paused, entries, generators });
     },
     async next(stack, outcome) {
       const from = events.length;
@@ -252,4 +252,5 @@ const blank: Omit<Entry, 'stackId'> = {
   confirmed: false,
   kinds: [],
   reason: '',
+  serviceAccount: '',
 };

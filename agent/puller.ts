@@ -61,7 +61,8 @@ export function createPuller(options: PullerOptions): Puller {
       return 'unchanged';
     }
     const entries = first.kind === 'index' ? await restOf(first, signal) : [];
-    const state: TargetState = { epoch: first.epoch, paused: first.kind === 'paused', entries };
+    const { epoch, generators } = first;
+    const state: TargetState = { epoch, paused: first.kind === 'paused', entries, generators };
     if (!sameBytes(digestOf(state), first.digest))
       throw new BrokerError('unavailable', 'the target state does not have the announced digest', undefined);
     options.accept(state);

@@ -9,7 +9,7 @@ import { ManifestError } from './manifest.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
 import { type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
 import { serveStack } from './serve.ts';
-import { type Entry, isSameDesire, type TargetState } from './target.ts';
+import { type Entry, isSameDesire, limitedEntries, type TargetState } from './target.ts';
 import { withdrawStack } from './withdraw.ts';
 
 export interface ReconcilerOptions {
@@ -225,7 +225,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       let answer: 'taken' | 'doubtful' = 'taken';
       const listed = new Set(state.entries.map(({ stackId }) => stackId));
       // All entries first: each pass has to know what the others desire.
-      for (const entry of state.entries) {
+      for (const entry of limitedEntries(state)) {
         const slot = slotOf(entry.stackId);
         switch (judge(entry, state.epoch, slot.seen)) {
           case 'take':

@@ -1,3 +1,5 @@
+import type { Limits } from '../client/allowed.ts';
+
 /** What the agent is told about one stack. */
 export interface Entry {
   readonly stackId: string;
@@ -22,6 +24,15 @@ export interface Entry {
   /** "apiVersion/Kind" of what the last deployment held. */
   readonly kinds: readonly string[];
   readonly reason: string;
+  /** "namespace/name" of the ServiceAccount to act as; empty for the agent's own rights. */
+  readonly serviceAccount: string;
+  /** What its generator may deploy, once the whole state is here; undefined for anything. */
+  readonly limits?: Limits | undefined;
+}
+
+export interface TargetGenerator {
+  readonly generator: string;
+  readonly limits: Limits;
 }
 
 /** Everything that the agent is told; acted on only when it is whole and its digest is right. */
@@ -30,6 +41,14 @@ export interface TargetState {
   readonly paused: boolean;
   /** In order of stack id; none while paused. */
   readonly entries: readonly Entry[];
+  /** Those of the entries that have rules, in order of their name. */
+  readonly generators: readonly TargetGenerator[];
+}
+
+/** The entries, each with what its generator may deploy. */
+export function limitedEntries({ entries, generators }: TargetState): Entry[] {
+  const limits = new Map(generators.map((one) => [one.generator, one.limits]));
+  return entries.map((entry) => ({ ...entry, limits: limits.get(entry.generator) }));
 }
 
 /** Whether two entries ask for the same, so that a pass for one need not be done again for the other. */
@@ -39,5 +58,14 @@ export function isSameDesire(left: Entry, right: Entry): boolean {
 
 function signatureOf(entry: Entry): string {
   const { deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds } = entry;
-  return [deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds.join(',')].join('|');
+  const fields = [deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds.join(',')];
+  // Rules do not hinder a removal.
+  const rules = state === 'active' && entry.limits ? limitsText(entry.limits) : '';
+  return [...fields, entry.serviceAccount, rules].join('|');
+}
+
+/** As the digest has it. */
+export function limitsText(limits: Limits): string {
+  const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
+  return [...lists.map((list) => list.join(',')), limits.clusterScoped ? 1 : 0].join('|');
 }

@@ -7,10 +7,14 @@ import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
 import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
-import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
+import {
+  type TargetGenerator as GeneratorMessage,
+  type TargetEntry,
+  TargetStateKind,
+} from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import type { Change, Outcome as OutcomeName, StackEvent } from './event.ts';
-import type { Entry } from './target.ts';
+import type { Entry, TargetGenerator } from './target.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
 export interface Wire {
@@ -61,6 +65,8 @@ export interface PullAnswer {
   readonly epoch: bigint;
   readonly digest: Uint8Array;
   readonly entries: readonly Entry[];
+  /** On the first page, all of them. */
+  readonly generators: readonly TargetGenerator[];
   readonly manifests: readonly { checksum: string; data: Uint8Array }[];
   readonly nextPageToken: string;
 }
@@ -125,6 +131,7 @@ export function createWire({ agent }: BrokkrClient): Wire {
           epoch: answer.epoch,
           digest: answer.digest,
           entries: answer.entries.map(toEntry),
+          generators: answer.generators.map(toGenerator),
           manifests: answer.manifests.map(({ checksum, data }) => ({ checksum: toHex(checksum), data })),
           nextPageToken: answer.nextPageToken,
         };
@@ -227,7 +234,14 @@ function toEntry(entry: TargetEntry): Entry {
     confirmed: entry.confirmed,
     kinds: entry.kinds,
     reason: entry.reason,
+    serviceAccount: entry.serviceAccount,
   };
+}
+
+export function toGenerator({ generator, rules }: GeneratorMessage): TargetGenerator {
+  if (!rules) throw new BrokerError('unavailable', 'a generator of the target state has no rules', undefined);
+  const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules;
+  return { generator, limits: { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } };
 }
 
 const outcomes = {

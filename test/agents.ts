@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../agent/digest.ts';
+import { toGenerator } from '../agent/wire.ts';
 import type { BrokkrClient } from '../client/client.ts';
 import { Outcome, type ReportEventsResponse } from '../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
@@ -128,6 +129,7 @@ async function pullAll(
   const entries: TargetEntry[] = [];
   const inline = new Map<string, Uint8Array>();
   let answer = await agent.pullTargetState(request);
+  const { generators } = answer;
   let pages = 1;
   for (; ; pages += 1) {
     entries.push(...answer.entries);
@@ -138,7 +140,7 @@ async function pullAll(
   const { kind, epoch, digest } = answer;
   if (kind !== TargetStateKind.UNCHANGED) {
     const paused = kind === TargetStateKind.PAUSED;
-    const own = digestOf({ epoch, paused, entries: entries.map(plain) });
+    const own = digestOf({ epoch, paused, entries: entries.map(plain), generators: generators.map(toGenerator) });
     assert.is(Buffer.from(digest).toString('hex'), own.toString('hex'), 'the digest is that of what was sent');
   }
   return { kind, epoch, digest, entries, inline, pages };
