@@ -213,12 +213,14 @@ agents('registers with the generators that it is told of', async () => {
 agents('shows its figures', async () => {
   const cluster = await openCluster();
   const agent = await startOn(await stage.enlist('figures'), cluster.kubeconfig);
+  let text = '';
   await until(
-    () => isReady(agent),
-    () => 'the agent to be ready',
+    async () => {
+      text = await (await fetch(`${agent.healthUrl}/metrics`)).text();
+      return /brokkr_agent_pulls_total\{result="index"\} [1-9]/.test(text);
+    },
+    () => `a pull to be counted in ${text}`,
   );
-  const text = await (await fetch(`${agent.healthUrl}/metrics`)).text();
-  assert.match(text, /brokkr_agent_pulls_total\{result="index"\} [1-9]/);
 });
 
 agents.run();

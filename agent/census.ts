@@ -1,6 +1,7 @@
-import type { Cluster, KindId } from './cluster.ts';
+import type { Cluster, KindId, ListOptions } from './cluster.ts';
+import { hasStatus } from './cluster-error.ts';
 import type { Item } from './inventory-layout.ts';
-import { idOf, isAppliedFor, type KubeObject, stackLabel } from './object.ts';
+import { idOf, isAppliedFor, type KubeObject, keyOf, stackLabel } from './object.ts';
 
 /** Finds what was applied for a stack by its marks, for when the inventory is not there to tell. */
 export interface Census {
@@ -15,16 +16,8 @@ export interface Census {
 export function createCensus(cluster: Cluster, namespace: string | undefined, signal: AbortSignal): Census {
   const counted = new Map<string, Promise<Map<string, Item[]>>>();
 
-  const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
-    const found = new Map<string, Item[]>();
-    for await (const page of cluster.pages(kind, { namespace: namespace ?? '', labelSelector }, during)) {
-      for (const object of page) {
-        const stackId = object.metadata.labels?.[stackLabel] ?? '';
-        if (isAppliedFor(object, stackId)) found.set(stackId, [...(found.get(stackId) ?? []), itemOf(object)]);
-      }
-    }
-    return found;
-  };
+  const collect = (kind: KindId, labelSelector: string, during: AbortSignal) =>
+    collectApplied(cluster, kind, { namespace: namespace ?? '', labelSelector }, during);
   const count = (kind: KindId) => {
     const name = `${kind.apiVersion}/${kind.kind}`;
     const known = counted.get(name);
@@ -42,6 +35,44 @@ export function createCensus(cluster: Cluster, namespace: string | undefined, si
       return found.get(stackId) ?? [];
     },
   };
+}
+
+/** What is marked as applied for stacks, by stack. */
+async function collectApplied(
+  cluster: Cluster,
+  kind: KindId,
+  options: ListOptions,
+  signal: AbortSignal,
+): Promise<Map<string, Item[]>> {
+  const found = new Map<string, Item[]>();
+  for await (const page of cluster.pages(kind, options, signal)) {
+    for (const object of page) {
+      const stackId = object.metadata.labels?.[stackLabel] ?? '';
+      if (isAppliedFor(object, stackId)) found.set(stackId, [...(found.get(stackId) ?? []), itemOf(object)]);
+    }
+  }
+  return found;
+}
+
+/** The same for one stack in some namespaces, as far as this access reaches. */
+export async function findWithin(
+  cluster: Cluster,
+  kind: KindId,
+  stackId: string,
+  namespaces: Iterable<string>,
+  signal: AbortSignal,
+): Promise<Item[]> {
+  const found = new Map<string, Item>();
+  for (const namespace of namespaces) {
+    try {
+      const options = { namespace, labelSelector: `${stackLabel}=${stackId}` };
+      const items = (await collectApplied(cluster, kind, options, signal)).get(stackId) ?? [];
+      for (const item of items) found.set(keyOf(item.id), item);
+    } catch (error) {
+      if (!hasStatus(error, 403)) throw error;
+    }
+  }
+  return [...found.values()];
 }
 
 function itemOf(object: KubeObject): Item {

@@ -3,7 +3,8 @@ import { type AgentOptions, Agent as HttpsAgent, type RequestOptions } from 'nod
 import { KubeConfig } from '@kubernetes/client-node';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
-import { type Access, createKubeHttp, type KubeHttpOptions } from './kube-http.ts';
+import { impersonating } from './impersonate.ts';
+import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
 import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
 /** Where the cluster's credentials come from: a kubeconfig's path or text, or the pod's service account. */
@@ -33,6 +34,8 @@ export interface Cluster {
   replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Deletes the object with this uid (another one: 409); dependents go in the background. */
   remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<void>;
+  /** The same cluster, asked as this ServiceAccount ("namespace/name"); but for discovery, which is the agent's own. */
+  as(serviceAccount: string): Cluster;
   /** `v1.36.3`. */
   version(signal: AbortSignal): Promise<string>;
   close(): void;
@@ -60,8 +63,10 @@ const accessMs = 30_000;
 export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
   const credentials = createCredentials(loadKubeConfig(source), options.concurrency);
   const http = createKubeHttp({ ...options, access: credentials.access });
-  const discovery = createDiscovery(http);
+  return openCluster(http, createDiscovery(http), credentials.close);
+}
 
+function openCluster(http: KubeHttp, discovery: Discovery, close: () => void): Cluster {
   const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
@@ -154,7 +159,8 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';
     },
-    close: credentials.close,
+    as: (serviceAccount) => openCluster(impersonating(http, serviceAccount), discovery, close),
+    close,
   };
   return cluster;
 }

@@ -201,6 +201,7 @@ function noting(writes: string[], cluster: Cluster): Cluster {
   const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
   return {
     ...cluster,
+    as: (serviceAccount) => noting(writes, cluster.as(serviceAccount)),
     apply(object, resource, options, signal) {
       if (!options.dryRun) note('apply', idOf(object));
       return cluster.apply(object, resource, options, signal);

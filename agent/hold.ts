@@ -1,4 +1,5 @@
 import type { Cluster } from './cluster.ts';
+import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { Change } from './event.ts';
 import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
@@ -35,9 +36,13 @@ export async function findHeld(
     // Already on its way out: holding would not bring it back.
     if (!found || found.metadata.deletionTimestamp !== undefined) return undefined;
     if (id.kind === 'PersistentVolumeClaim' && groupOf(id.apiVersion) === '') return 'its data would be lost';
-    if (isCustomResourceDefinition(id)) return instancesBeyond(cluster, found, keys, signal);
-    if (isNamespace(id)) return contentBeyond(cluster, id.name, keys, signal);
-    return undefined;
+    try {
+      if (isCustomResourceDefinition(id)) return await instancesBeyond(cluster, found, keys, signal);
+      return isNamespace(id) ? await contentBeyond(cluster, id.name, keys, signal) : undefined;
+    } catch (error) {
+      if (!(error instanceof ClusterError) || !hasStatus(error, 403)) throw error;
+      return `it cannot be seen what would go with it: ${error.message}`;
+    }
   });
   return doomed.flatMap(({ id }, index) => {
     const message = reasons[index];

@@ -46,6 +46,8 @@ export interface Inventories {
     signal: AbortSignal,
   ): Promise<Inventory>;
   remove(inventory: Inventory, signal: AbortSignal): Promise<void>;
+  /** Whether an object would be read as an inventory, so that no stack may hold it: it could make the agent delete anything. */
+  isInventory(object: KubeObject): boolean;
 }
 
 const inventoryLabel = 'k8s.brokkr.io/inventory-of';
@@ -112,6 +114,10 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
         const live = await cluster.get(idOfShard(stackId, index), signal);
         if (live?.metadata.uid) await cluster.remove(idOfShard(stackId, index), live.metadata.uid, signal);
       }
+    },
+    isInventory({ kind, metadata }) {
+      if (kind !== 'ConfigMap' || metadata.namespace !== namespace) return false;
+      return metadata.name.startsWith('brokkr-inv-') || metadata.labels?.[inventoryLabel] !== undefined;
     },
   };
 }

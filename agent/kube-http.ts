@@ -19,6 +19,8 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** The user to act as; this agent's own when unset. */
+  readonly impersonate?: string;
   /** What the request is about, for errors. */
   readonly object?: ObjectId | undefined;
   readonly signal: AbortSignal;
@@ -105,7 +107,7 @@ function onceMore(error: unknown): undefined {
 function exchange(
   access: Access,
   userAgent: string,
-  { method, path, query = {}, body, contentType, signal: _ }: KubeRequest,
+  { method, path, query = {}, body, contentType, impersonate, signal: _ }: KubeRequest,
   signal: AbortSignal,
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
@@ -116,6 +118,7 @@ function exchange(
       ...access.headers,
       accept: 'application/json',
       'user-agent': userAgent,
+      ...(impersonate !== undefined && { 'impersonate-user': impersonate }),
     };
     if (payload) {
       headers['content-type'] = contentType ?? 'application/json';

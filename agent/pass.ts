@@ -33,6 +33,11 @@ export interface Neighbours {
   taken(from: Iterable<string>): void;
 }
 
+/** The workshop for one stack: its objects are touched only as the ServiceAccount that is told for it. */
+export function actingFor({ serviceAccount }: Pick<Entry, 'serviceAccount'>, shop: Workshop): Workshop {
+  return serviceAccount === '' ? shop : { ...shop, cluster: shop.cluster.as(serviceAccount) };
+}
+
 /** One pass over one stack. */
 export interface Pass {
   readonly entry: Entry;

@@ -7,7 +7,7 @@ import { type Header, type Inventory, InventoryConflict } from './inventory.ts';
 import { createLimit } from './limit.ts';
 import { ManifestError } from './manifest.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
-import { type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
+import { actingFor, type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
 import { serveStack } from './serve.ts';
 import { type Entry, isSameDesire, limitedEntries, type TargetState } from './target.ts';
 import { withdrawStack } from './withdraw.ts';
@@ -131,8 +131,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       signal: closing.signal,
       checkpoint,
     };
+    const acting = actingFor(entry, workshop);
     try {
-      const result = await (entry.state === 'active' ? serveStack(workshop, pass) : withdrawStack(workshop, pass));
+      const result = await (entry.state === 'active' ? serveStack(acting, pass) : withdrawStack(acting, pass));
       slot.touched = true;
       return result;
     } catch (error) {

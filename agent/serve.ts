@@ -1,3 +1,4 @@
+import { whyNotAllowed } from '../client/allowed.ts';
 import { applyObjects, dependsOn, dryRun, findDrifted, isPrerequisite, waitUntilReady } from './apply.ts';
 import { deleteObjects, describeLeaving } from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
@@ -21,7 +22,8 @@ export async function serveStack(shop: Workshop, pass: Pass): Promise<PassResult
   const objects = parseManifest(bytes, entry.checksum);
   const loaded = await shop.inventories.load(entry.stackId, signal);
   const kinds = objects.map(({ object }) => object);
-  const inventory = loaded.whole ? loaded : await restoreInventory(shop, pass, loaded, kinds);
+  const namespaces = new Set(kinds.map(({ metadata }) => metadata.namespace || shop.scope.defaultNamespace));
+  const inventory = loaded.whole ? loaded : await restoreInventory(shop, pass, loaded, kinds, namespaces);
   // What is not whole lists only a part of what there is: nothing is pruned in the pass that found it so.
   if (!loaded.whole && inventory.shards.length > 0) return { kind: 'again' };
   const placed = await placeAll(shop, objects, pass);
@@ -167,7 +169,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
 
 /** Puts each object where it belongs and marks it. A kind that nobody serves may still be defined by the manifest itself. */
 async function placeAll(
-  { cluster, scope }: Workshop,
+  { cluster, scope, inventories }: Workshop,
   objects: readonly ManifestObject[],
   { entry, signal }: Pass,
 ): Promise<{ desired: Desired[]; failed: Change[]; unknown: Change[] }> {
@@ -184,14 +186,24 @@ async function placeAll(
       faults.push(fault(`the cluster serves no ${kind} of ${apiVersion}`));
       continue;
     }
-    const placed = placeObject(object, resource?.namespaced ?? own?.namespaced ?? false, scope);
-    if ('refusal' in placed) faults.push(fault(placed.refusal));
-    else {
-      const id = idOf(placed.object);
-      if (!resource)
-        unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
-      desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
+    const namespaced = resource?.namespaced ?? own?.namespaced ?? false;
+    const placed = placeObject(object, namespaced, scope);
+    if ('refusal' in placed) {
+      faults.push(fault(placed.refusal));
+      continue;
     }
+    const id = idOf(placed.object);
+    const violation = inventories.isInventory(placed.object)
+      ? 'it is one of the agent’s inventories'
+      : entry.limits && whyNotAllowed(entry.limits, id, namespaced);
+    if (violation !== undefined) {
+      const message = `generator ${entry.generator} may not deploy it: ${violation}`;
+      faults.push({ object: id, action: 'failed', message });
+      continue;
+    }
+    if (!resource)
+      unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
+    desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
   }
   return { desired, failed: faults, unknown };
 }

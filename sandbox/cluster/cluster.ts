@@ -27,7 +27,7 @@ export interface ClusterOptions {
   readonly pods?: boolean;
   /** How many events a watch can go back at least; default 1,000. */
   readonly historySize?: number;
-  /** Limits every client to some namespaces. Default: all is allowed. */
+  /** Limits every client to some namespaces, and to acting as some accounts. Default: all is allowed. */
   readonly rights?: Rights;
   /** Stops the cluster when aborted. */
   readonly signal?: AbortSignal;

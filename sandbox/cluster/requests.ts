@@ -9,6 +9,8 @@ export interface RequestRecord {
   /** Without the question mark. */
   readonly query: string;
   readonly userAgent: string;
+  /** The user whom the client acts as; empty when it acts for itself. */
+  readonly impersonated: string;
   /** Milliseconds since 1970. */
   readonly at: number;
   /** 0 until answered; stays 0 when the connection was dropped. */

@@ -6,7 +6,7 @@ import type { JsonObject } from './object.ts';
 import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
 import { answerResource, selectorOf } from './resources.ts';
-import { checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
+import { askerOf, checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
 import { notFound, StatusError } from './status.ts';
 import { parseTarget } from './target.ts';
 import { streamWatch } from './watch.ts';
@@ -22,6 +22,7 @@ export function createApiServer(core: Core, requests: Requests, rights: Rights |
       path,
       query,
       userAgent: request.headers['user-agent'] ?? '',
+      impersonated: [request.headers['impersonate-user'] ?? []].flat().join(),
       at: Date.now(),
       status: 0,
     };
@@ -47,6 +48,7 @@ async function respond(
     return;
   }
   const { method, path, userAgent } = record;
+  const asker = askerOf(rights, record.impersonated);
   const query = new URLSearchParams(record.query);
   if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return end(response, 200, 'ok', 'text/plain');
   if (path === '/version') return end(response, 200, JSON.stringify(versionInfo));
@@ -58,7 +60,7 @@ async function respond(
   const target = parseTarget(core, path);
   if (!target) return end(response, 404, '404 page not found\n', 'text/plain; charset=utf-8');
   const watch = query.get('watch') === 'true' || query.get('watch') === '1';
-  checkRights(rights, target, verbOf(method, target.name, watch));
+  checkRights(asker, target, verbOf(method, target.name, watch));
   if (watch && method === 'GET' && !target.name) {
     streamWatch(core, target.kind, target.namespace, selectorOf(query), query, response);
     record.status = 200;
