@@ -68,7 +68,7 @@ async function run(command: Command, config: Config, options: { name: string; ov
       const deliver = deliveryOf(config);
       const db = await openMigrated(config);
       try {
-        await deliver(await rotateAdmin(db, options.name, hours * 3_600_000));
+        await rotateAdmin(db, options.name, { overlapMs: hours * 3_600_000, deliver });
       } finally {
         await db.close();
       }
@@ -77,8 +77,9 @@ async function run(command: Command, config: Config, options: { name: string; ov
     case 're-encrypt': {
       const db = await openMigrated(config);
       try {
-        const count = await reencrypt(db);
+        // Before the work, which is many transactions: also what is broken off was begun.
         await recordOperator(db, 're-encrypt');
+        const count = await reencrypt(db);
         return say(`${count} manifests were encrypted anew`);
       } finally {
         await db.close();
@@ -87,8 +88,10 @@ async function run(command: Command, config: Config, options: { name: string; ov
     case 'restored': {
       const db = await openMigrated(config);
       try {
-        const epoch = await db.transact((tx) => beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n }));
-        await recordOperator(db, 'restored');
+        const epoch = await db.transact(async (tx) => {
+          await recordOperator(tx, 'restored');
+          return beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n });
+        });
         return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
       } finally {
         await db.close();

@@ -37,7 +37,7 @@ import { readCertificates, watchCertificates } from './rpc/certificates.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
-import { createGate } from './rpc/gate.ts';
+import { createGate, denialInterceptor } from './rpc/gate.ts';
 import { healthMethods } from './rpc/health.ts';
 import { metricsInterceptor } from './rpc/metrics.ts';
 import { corsHandler, probeHandler } from './rpc/pages.ts';
@@ -154,6 +154,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         metricsInterceptor(metrics),
         errorInterceptor(log),
         deadlineInterceptor(),
+        denialInterceptor(denials),
         validationInterceptor(),
         fairnessInterceptor(metrics),
       ],

@@ -4,8 +4,8 @@ import { Refusal } from '../refusal.ts';
 export interface Attempts {
   /**
    * Runs the verification of a key that is not remembered; it answers undefined for a bad one. After too many bad ones from an address,
-   * or under a short token, further attempts from that address take turns, one every 200 ms: the owner of a good key waits, but gets
-   * in, and an owner at another address does not even wait.
+   * or under a short token, further attempts take turns, one every 200 ms for each address. A key that was good from this address
+   * before does not wait for others of the address, and one that is attacked from elsewhere waits for a turn of its own address.
    */
   run<T>(source: string, short: string, verify: () => Promise<T | undefined>): Promise<T | undefined>;
 }
@@ -24,6 +24,7 @@ interface Level {
 /** Slows guessing down. Memory is bounded: of more than 10,000 addresses or short tokens, those seen longest ago are forgotten. */
 export function createAttempts(now: () => number): Attempts {
   const levels = new Map<string, Level>();
+  const good = new Set<string>();
   const lanes = new Map<string, { waiting: number; last: Promise<unknown> }>();
 
   const levelOf = (key: string): number => {
@@ -36,6 +37,12 @@ export function createAttempts(now: () => number): Attempts {
     levels.set(key, { value, at: now() });
     const [oldest] = levels.size > maxKept ? levels.keys() : [];
     if (oldest !== undefined) levels.delete(oldest);
+  };
+  const succeeded = (key: string) => {
+    good.delete(key);
+    good.add(key);
+    const [oldest] = good.size > maxKept ? good : [];
+    if (oldest !== undefined) good.delete(oldest);
   };
   const takeTurn = async (source: string) => {
     const lane = lanes.get(source) ?? { waiting: 0, last: Promise.resolve() };
@@ -56,9 +63,13 @@ export function createAttempts(now: () => number): Attempts {
   return {
     async run(source, short, verify) {
       const keys = [`from ${source}`, `as ${short}`];
-      if (keys.some((key) => levelOf(key) >= free)) await takeTurn(source);
+      const known = `${source} ${short}`;
+      const slowed = keys.some((key) => levelOf(key) >= free);
+      // In a lane of its own: whoever floods from the same address with other keys does not keep it out.
+      if (slowed) await takeTurn(good.has(known) ? known : source);
       const found = await verify();
       if (found === undefined) for (const key of keys) failed(key);
+      else succeeded(known);
       return found;
     },
   };

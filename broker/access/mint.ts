@@ -72,9 +72,14 @@ export async function firstAdminPak(db: Database, deliver: (pak: string) => Prom
 
 /**
  * For the operator at the database: a new admin key under a name, made if need be; live ones of the name end after `overlapMs`
- * (by default now: it is the way back in after a key was lost or leaked).
+ * (by default now: it is the way back in after a key was lost or leaked). Given `deliver`, the key is handed to it before the commit:
+ * a key that could not be delivered was never made, and ends no other.
  */
-export async function rotateAdmin(db: Database, name: string, overlapMs = 0): Promise<string> {
+export async function rotateAdmin(
+  db: Database,
+  name: string,
+  { overlapMs = 0, deliver }: { overlapMs?: number; deliver?: (pak: string) => Promise<void> } = {},
+): Promise<string> {
   return db.transact(async (tx) => {
     const owner = { role: 'ad', name } as const;
     await lockKeysOf(tx, owner);
@@ -83,6 +88,7 @@ export async function rotateAdmin(db: Database, name: string, overlapMs = 0): Pr
     }
     const { pak, row } = await mintPak(tx, owner, { overlapMs, expiresAt: null });
     await insertEntries(tx, [operatorEntry('rotate-admin', row)]);
+    await deliver?.(pak);
     return pak;
   });
 }

@@ -6,9 +6,9 @@ import { countLiveAdmins, endKeys, findKey, keyById, lockKeysOf } from './store.
 
 /**
  * Ends a key at once, on every broker within about a second. The last key that may administer stays: without it nobody could make
- * another. A key that has ended already is answered as it is.
+ * another. A key that has ended already is answered as it is. Answers the key as it was, and as it is.
  */
-export async function revokePak(tx: Tx, ref: string): Promise<PakRow> {
+export async function revokePak(tx: Tx, ref: string): Promise<{ before: PakRow; row: PakRow }> {
   const found = await findKey(tx, ref);
   if (found.role === 'ad') {
     await lockKeysOf(tx, { role: 'ad', name: found.owner });
@@ -21,5 +21,5 @@ export async function revokePak(tx: Tx, ref: string): Promise<PakRow> {
   }
   await endKeys(tx, [found.id], 0);
   await announce(tx, 'key', [found.id]);
-  return keyById(tx, found.id);
+  return { before: found, row: await keyById(tx, found.id) };
 }

@@ -49,9 +49,10 @@ export function invalidKey(): Refusal {
   return new Refusal('unauthenticated', 'the key is not valid');
 }
 
-/** Says for the record which key is new. */
-export function notePak(note: Note, row: PakRow): void {
+/** Says for the record which key is new, or, with what it was before, has changed. */
+export function notePak(note: Note, row: PakRow, before?: PakRow): void {
   note.about('pak', row.id, `${row.owner} (${row.role}${row.short})`);
+  if (before) note.before(recorded(before));
   note.after(recorded(row));
 }
 

@@ -81,8 +81,8 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
 
     revokePak: (request, context) =>
       mutate(db, context, request, RevokePakResponseSchema, async (tx, _principal, note) => {
-        const row = await revokePak(tx, request.pak);
-        notePak(note, row);
+        const { before, row } = await revokePak(tx, request.pak);
+        notePak(note, row, before);
         return create(RevokePakResponseSchema, { info: toMessage(row) });
       }),
   };

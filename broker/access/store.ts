@@ -157,7 +157,7 @@ export async function agentKeys(tx: Tx, agentId: string): Promise<string[]> {
 }
 
 /**
- * Writes when keys were last used, all in one statement. A row that is locked is skipped, so two brokers that write the same keys
+ * Writes when keys were last used, all in one statement, each at most once a minute: another broker may have written it. A row that is locked is skipped, so two brokers that write the same keys
  * in different orders never wait for each other.
  */
 export async function writeLastUse(db: Database, uses: ReadonlyMap<string, Date>): Promise<void> {
@@ -165,7 +165,7 @@ export async function writeLastUse(db: Database, uses: ReadonlyMap<string, Date>
     'pak-last-use',
     `with used as (
        select k.id, u.at from pak k join unnest($1::uuid[], $2::timestamptz[]) as u(id, at) on u.id = k.id
-       where k.last_used_at is null or k.last_used_at < u.at order by k.id for no key update of k skip locked)
+       where k.last_used_at is null or k.last_used_at <= u.at - interval '1 minute' order by k.id for no key update of k skip locked)
      update pak k set last_used_at = used.at from used where used.id = k.id`,
     [[...uses.keys()], [...uses.values()]],
   );

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Database } from '../store/orm.ts';
-import type { Actor, NewEntry } from './rules.ts';
+import { type Actor, type NewEntry, nobody } from './rules.ts';
 import { insertEntries } from './store.ts';
 
 export interface Denial {
@@ -24,9 +24,10 @@ const singly = 10;
 const maxSources = 10_000;
 
 interface Counted {
-  readonly first: Denial;
   readonly since: number;
   seen: number;
+  /** What those that are not written one by one have in common. */
+  rest: Denial | undefined;
 }
 
 /**
@@ -37,9 +38,9 @@ export function createDenials(db: Database, log: Logger, now: () => number): Den
   const counted = new Map<string, Counted>();
   let pending: NewEntry[] = [];
   let writing: Promise<void> = Promise.resolve();
-  const closeMinute = (key: string, { first, seen }: Counted) => {
+  const closeMinute = (key: string, { rest, seen }: Counted) => {
     counted.delete(key);
-    if (seen > singly) pending.push(toEntry(first, seen - singly));
+    if (rest) pending.push(toEntry(rest, seen - singly));
   };
   const write = async (everything: boolean) => {
     for (const [key, entry] of counted) if (everything || now() - entry.since >= minuteMs) closeMinute(key, entry);
@@ -56,16 +57,27 @@ export function createDenials(db: Database, log: Logger, now: () => number): Den
   return {
     note(denial) {
       const source = counted.size < maxSources || counted.has(denial.source) ? denial.source : 'others';
-      const entry = counted.get(source) ?? { first: { ...denial, source }, since: now(), seen: 0 };
+      const entry = counted.get(source) ?? { since: now(), seen: 0, rest: undefined };
       counted.set(source, entry);
       entry.seen += 1;
       if (entry.seen <= singly) pending.push(toEntry(denial, 1));
+      else entry.rest = entry.rest ? common(entry.rest, denial) : { ...denial, source };
     },
     async close() {
       clearInterval(timer);
       await writing;
       await write(true);
     },
+  };
+}
+
+/** What two denied calls have in common: an entry for many must not name one of them as if it were all. */
+function common(one: Denial, other: Denial): Denial {
+  return {
+    actor: one.actor.shortToken === other.actor.shortToken ? one.actor : nobody,
+    method: one.method === other.method ? one.method : '',
+    source: one.source,
+    code: one.code === other.code ? one.code : '',
   };
 }
 

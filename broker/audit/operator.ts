@@ -1,9 +1,9 @@
-import type { Database } from '../store/orm.ts';
+import type { Sql } from '../store/orm.ts';
 import { type NewEntry, operator } from './rules.ts';
 import { insertEntries } from './store.ts';
 
-/** Records what an operator did at the database, about no single thing. */
-export async function recordOperator(db: Database, action: string): Promise<void> {
+/** Records what an operator does at the database, about no single thing: in the transaction of the change, if it has one. */
+export async function recordOperator(db: Sql, action: string): Promise<void> {
   const entry: NewEntry = {
     actor: operator,
     action,

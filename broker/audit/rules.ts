@@ -11,6 +11,9 @@ export interface Actor {
 
 export const operator: Actor = { role: 'operator', id: null, name: 'operator', shortToken: '' };
 
+/** Somebody without a valid key, or several callers at once. */
+export const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '' };
+
 /** What one change, or some denied calls, leave in the record. */
 export interface NewEntry {
   readonly actor: Actor;

@@ -7,9 +7,10 @@ import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 import { roleOf } from '../access/roles.ts';
 import type { Deps } from '../deps.ts';
 import { principalOf } from '../rpc/principal.ts';
+import type { Sql } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { verifyChain } from './seal.ts';
-import { balance, type EntryRow, listEntries } from './store.ts';
+import { type Balance, balance, type EntryRow, firstStranger, listEntries } from './store.ts';
 
 export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'listAuditEntries' | 'verifyAudit'> {
   return {
@@ -41,13 +42,11 @@ export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService
     async verifyAudit(_request, context) {
       const verdict = await verifyChain(db, context.signal);
       const counts = await balance(db);
-      const strangers = BigInt(counts.entries) - BigInt(counts.sealed) - BigInt(counts.unsealed);
-      const problem =
-        verdict.problem || (strangers > 0n ? `${strangers} entries are in no seal and wait for none` : '');
+      const { problem, entry } = verdict.problem === '' ? await tailProblem(db, counts) : { ...verdict, entry: null };
       return {
         intact: problem === '',
         problem,
-        firstBrokenEntry: verdict.brokenEntry,
+        firstBrokenEntry: BigInt(entry ?? verdict.brokenEntry),
         firstBrokenSeal: verdict.brokenSeal,
         entries: verdict.entries,
         seals: verdict.seals,
@@ -57,6 +56,15 @@ export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService
       };
     },
   };
+}
+
+/** What is wrong with entries that no seal closes: one that waits for a seal was removed, or one came past the broker. */
+async function tailProblem(db: Sql, counts: Balance): Promise<{ problem: string; entry: string | null }> {
+  if (counts.lost !== null) return { problem: `entry ${counts.lost} is missing`, entry: counts.lost };
+  const strangers = BigInt(counts.entries) - BigInt(counts.sealed) - BigInt(counts.unsealed);
+  const first = strangers > 0n ? await firstStranger(db) : undefined;
+  if (first === undefined) return { problem: '', entry: null };
+  return { problem: `entry ${first} is in no seal and waits for none`, entry: first };
 }
 
 function outcomeOf(outcome: AuditOutcome): 'done' | 'denied' | undefined {

@@ -42,16 +42,25 @@ const sealedColumns = `array[a.id::text, to_char(a.at at time zone 'utc', 'YYYY-
   a.actor_name, a.key_short, a.action, a.object_kind, a.object_id, a.object_name, encode(a.before_digest, 'hex'),
   encode(a.after_digest, 'hex'), a.source, a.request_id, a.outcome, a.code, a.count::text]`;
 
-export interface SealedEntry {
+interface SealedEntry {
   readonly id: string;
   readonly columns: SealedText;
 }
 
-/** These entries, by id; missing ones are missing. */
-export async function readSealed(db: Sql, ids: readonly string[]): Promise<Map<string, SealedText>> {
-  const rows = await db.sql<SealedEntry>(`select a.id, ${sealedColumns} as columns from audit a where a.id = any($1)`, [
-    ids,
-  ]);
+/** What waits for a seal; `columns` is undefined for an entry that somebody took away meanwhile. */
+export interface UnsealedEntry {
+  readonly id: string;
+  readonly columns: SealedText | undefined;
+}
+
+/** These entries, all of one day, by id; missing ones are missing. */
+export async function readSealed(db: Sql, day: string, ids: readonly string[]): Promise<Map<string, SealedText>> {
+  // The day spares a look into the partitions of all others.
+  const rows = await db.sql<SealedEntry>(
+    `select a.id, ${sealedColumns} as columns from audit a
+     where a.id = any($1) and a.at >= $2::date::timestamp at time zone 'utc' and a.at < ($2::date + 1)::timestamp at time zone 'utc'`,
+    [ids, day],
+  );
   return new Map(rows.map((row) => [row.id, row.columns]));
 }
 
@@ -59,7 +68,7 @@ export async function readSealed(db: Sql, ids: readonly string[]): Promise<Map<s
 export async function takeUnsealed(
   tx: Tx,
   limit: number,
-): Promise<{ day: string; entries: SealedEntry[] } | undefined> {
+): Promise<{ day: string; entries: UnsealedEntry[] } | undefined> {
   const taken = await tx.sql<{ audit_id: string; day: string }>(
     `delete from audit_unsealed where audit_id in (
        select audit_id from audit_unsealed where day = (select min(day) from audit_unsealed) order by audit_id limit $1)
@@ -69,18 +78,14 @@ export async function takeUnsealed(
   const [first] = taken;
   if (!first) return undefined;
   const ids = taken.map((row) => row.audit_id);
-  const found = await readSealed(tx, ids);
-  const entries = ids
-    .sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
-    .flatMap((id) => {
-      const columns = found.get(id);
-      return columns ? [{ id, columns }] : [];
-    });
+  const found = await readSealed(tx, first.day, ids);
+  const entries = ids.sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)).map((id) => ({ id, columns: found.get(id) }));
   return { day: first.day, entries };
 }
 
 export interface SealRow {
   readonly sequence: string;
+  readonly day: string;
   readonly ids: string[];
   readonly row_hashes: Buffer;
   readonly hash: Buffer;
@@ -94,9 +99,14 @@ export async function lockSealer(tx: Tx): Promise<boolean> {
   return row?.locked ?? false;
 }
 
+export interface ChainEnd {
+  readonly sequence: string;
+  readonly hash: Buffer;
+}
+
 /** Where the chain ends: the last seal, or what is left of the first days. */
-export async function chainHead(db: Sql): Promise<{ sequence: string; hash: Buffer } | undefined> {
-  const [row] = await db.sql<{ sequence: string; hash: Buffer }>(
+export async function chainHead(db: Sql): Promise<ChainEnd | undefined> {
+  const [row] = await db.sql<ChainEnd>(
     `(select sequence, hash from audit_seal order by sequence desc limit 1)
      union all (select sequence, hash from audit_base) order by sequence desc limit 1`,
   );
@@ -104,8 +114,8 @@ export async function chainHead(db: Sql): Promise<{ sequence: string; hash: Buff
 }
 
 /** Where the chain begins: the last seal that was dropped with its day; undefined while it is whole. */
-export async function chainBase(db: Sql): Promise<{ sequence: string; hash: Buffer } | undefined> {
-  const [row] = await db.sql<{ sequence: string; hash: Buffer }>('select sequence, hash from audit_base');
+export async function chainBase(db: Sql): Promise<ChainEnd | undefined> {
+  const [row] = await db.sql<ChainEnd>('select sequence, hash from audit_base');
   return row;
 }
 
@@ -125,7 +135,7 @@ export async function insertSeal(
 /** Seals after a sequence number, in order, at most `limit`. */
 export async function readSeals(db: Sql, after: string, limit: number): Promise<SealRow[]> {
   return db.sql<SealRow>(
-    'select sequence, ids, row_hashes, hash from audit_seal where sequence > $1 order by sequence limit $2',
+    'select sequence, day::text as day, ids, row_hashes, hash from audit_seal where sequence > $1 order by sequence limit $2',
     [after, limit],
   );
 }
@@ -136,16 +146,33 @@ export interface Balance {
   readonly sealed: string;
   readonly unsealed: string;
   readonly oldest_unsealed: Date | null;
+  /** The first that waits for a seal and is not there. */
+  readonly lost: string | null;
 }
 
 /** Counts entries and what accounts for them, in one snapshot. */
 export async function balance(db: Sql): Promise<Balance> {
   const [row] = await db.sql<Balance>(
     `select (select count(*) from audit) as entries, (select coalesce(sum(cardinality(ids)), 0) from audit_seal) as sealed,
-       count(u.audit_id) as unsealed, min(a.at) as oldest_unsealed
+       count(a.id) as unsealed, min(a.at) as oldest_unsealed, min(u.audit_id) filter (where a.id is null) as lost
      from audit_unsealed u left join audit a on a.id = u.audit_id`,
   );
-  return row ?? { entries: '0', sealed: '0', unsealed: '0', oldest_unsealed: null };
+  return row ?? { entries: '0', sealed: '0', unsealed: '0', oldest_unsealed: null, lost: null };
+}
+
+/** The first entry that no seal names and that waits for none: it was not written by the broker. */
+export async function firstStranger(db: Sql): Promise<string | undefined> {
+  const [row] = await db.sql<{ id: string }>(
+    `select a.id from audit a
+     where not exists (select from audit_unsealed u where u.audit_id = a.id)
+       and not exists (select from audit_seal s where s.ids @> array[a.id]) order by a.id limit 1`,
+  );
+  return row?.id;
+}
+
+/** Whether there is an entry with this id, of whatever day. */
+export async function entryExists(db: Sql, id: string): Promise<boolean> {
+  return (await db.sql('select 1 from audit where id = $1', [id])).length > 0;
 }
 
 export interface EntryRow {
@@ -208,40 +235,4 @@ export async function listEntries(db: Sql, filter: EntryFilter): Promise<EntryRo
       filter.limit,
     ],
   );
-}
-
-/** Whole days that are past the retention and sealed to the last row, with the seal that closes them; oldest first. */
-export async function droppableDays(db: Sql, keepDays: number): Promise<{ day: string; sequence: string }[]> {
-  return db.sql<{ day: string; sequence: string }>(
-    `select d.day::text as day, d.last as sequence from (
-       select day, max(sequence) as last from audit_seal group by day) d
-     where d.day < (now() at time zone 'utc')::date - $1::int
-       and not exists (select from audit_unsealed u where u.day <= d.day)
-       and not exists (select from audit_seal s where s.sequence < d.last and s.day > d.day)
-     order by d.day`,
-    [keepDays],
-  );
-}
-
-/** Drops a day with its seals, and keeps the last seal's hash as the beginning of the chain. */
-export async function dropDay(tx: Tx, { day, sequence }: { day: string; sequence: string }): Promise<void> {
-  await tx.sql(
-    `insert into audit_base (id, sequence, hash, day) select 1, sequence, hash, day from audit_seal where sequence = $1
-     on conflict (id) do update set sequence = excluded.sequence, hash = excluded.hash, day = excluded.day`,
-    [sequence],
-  );
-  await tx.sql('delete from audit_seal where sequence <= $1', [sequence]);
-  const name = `audit_${day.replaceAll('-', '')}`;
-  await tx.sql(`drop table if exists ${name}`);
-}
-
-/** Makes the partition of a day. Returns whether it is new. */
-export async function makeDay(tx: Tx, day: string, next: string): Promise<boolean> {
-  const name = `audit_${day.replaceAll('-', '')}`;
-  const [there] = await tx.sql<{ name: string | null }>('select to_regclass($1) as name', [name]);
-  if (there?.name) return false;
-  await tx.sql(
-    `create table ${name} partition of audit for values from ('${day} 00:00:00+00') to ('${next} 00:00:00+00')`,
-  );
-  return true;
 }

@@ -22,13 +22,13 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
   });
 }
 
-/** Refuses a deployment with which the generator would keep more bytes than its quota allows. */
-export function requireRoom(generator: GeneratorRow, keptBytes: bigint, size: number): void {
+/** Refuses a deployment with which, after the oldest were trimmed, the generator keeps more bytes than its quota allows. */
+export function requireWithinQuota(generator: GeneratorRow, keptBytes: bigint): void {
   const { manifestBytes } = quotaOf(generator);
-  if (keptBytes + BigInt(size) <= manifestBytes) return;
+  if (keptBytes <= manifestBytes) return;
   throw new Refusal(
     'exhausted',
-    `generator "${generator.name}" keeps ${keptBytes} bytes of deployments; ${size} more are above its quota of ${manifestBytes}`,
+    `generator "${generator.name}" would keep ${keptBytes} bytes of deployments: its quota is ${manifestBytes}`,
     { field: 'manifest', reason: 'QUOTA_BYTES' },
   );
 }

@@ -12,8 +12,8 @@ import {
 import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
-import { quotaOf } from '../generator/rules.ts';
-import { generatorById, keptBytes } from '../generator/store.ts';
+import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
+import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
 import { lockStacks } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
@@ -23,7 +23,7 @@ import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { requireAllowed, requireRoom } from './limits.ts';
+import { requireAllowed, requireWithinQuota } from './limits.ts';
 import { identity, type ParsedManifest, readManifest } from './parse.ts';
 import type { Parser } from './parser.ts';
 import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
@@ -101,7 +101,6 @@ export function deploymentMethods({
         }
         const generator = await generatorById(tx, stack.generator_id);
         requireAllowed(generator, readManifest(await store.manifestData(tx, content.checksum)).map(identity));
-        requireRoom(generator, await keptBytes(tx, generator.id), content.size);
         const row = await store.makeCurrent(tx, {
           stackId: stack.id,
           checksum: content.checksum,
@@ -112,7 +111,7 @@ export function deploymentMethods({
           createdBy: authorOf(principal),
           rollbackOf: to.revision,
         });
-        await store.trimDeployments(tx, stack.id, quotaOf(generator).deploymentsPerStack);
+        await keepWithinQuota(tx, generator, stack.id);
         await announce(tx, 'stack', [stack.id]);
         tell(note, toMessage(row));
         return create(RollbackStackResponseSchema, { deployment: toMessage(row) });
@@ -142,7 +141,6 @@ async function submit(
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
   if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
-  requireRoom(generator, await keptBytes(tx, generator.id), parsed.data.length);
   const changes = await differences(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
@@ -155,9 +153,17 @@ async function submit(
     createdBy: authorOf(principal),
     rollbackOf: null,
   });
-  await store.trimDeployments(tx, stack.id, quotaOf(generator).deploymentsPerStack);
+  await keepWithinQuota(tx, generator, stack.id);
   await announce(tx, 'stack', [stack.id]);
   return answer(row, agents, changes, false);
+}
+
+/** Forgets the stack's oldest deployments; refuses the new one when what is left is too much for its generator. */
+async function keepWithinQuota(tx: Tx, generator: GeneratorRow, stackId: string): Promise<void> {
+  // Another stack's submission must not count without this one: after a wait for the lock, a new statement sees both.
+  if (!generator.system) await lockGeneratorRow(tx, generator.id);
+  await store.trimDeployments(tx, stackId, quotaOf(generator).deploymentsPerStack);
+  requireWithinQuota(generator, await keptBytes(tx, generator.id));
 }
 
 async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {

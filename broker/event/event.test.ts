@@ -1,3 +1,4 @@
+// Over 300 lines: one database and one agent tell the whole life of events
 import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { suite } from 'uvu';
@@ -201,6 +202,7 @@ events('in their thousands are listed by walks down indexes', async () => {
     const { listEvents } = await import('./store.ts');
     const { listPlacements } = await import('../placement/store.ts');
     const sql = {
+      cipher: db.cipher,
       sql: async <R>(text: string, params: readonly unknown[] = []) => (await raw.query(text, [...params])).rows as R[],
     };
     const none = {

@@ -5,6 +5,7 @@ import { type CallClass, createFairQueue } from './queue.ts';
 
 /** About as many as the database answers at once: more would only wait there, and there first come is first served. */
 const callsAtOnce = 16;
+const callsOfOne = 12;
 const callsWaiting = 500;
 
 /**
@@ -12,7 +13,7 @@ const callsWaiting = 500;
  * reads, are not held up.
  */
 export function fairnessInterceptor(register: Registry): Interceptor {
-  const queue = createFairQueue({ width: callsAtOnce, depth: callsWaiting });
+  const queue = createFairQueue({ width: callsAtOnce, callerWidth: callsOfOne, depth: callsWaiting });
   new Gauge({
     name: 'brokkr_calls_waiting',
     help: 'Calls that wait for their turn.',

@@ -1,11 +1,12 @@
 import { type DescMethod, getOption } from '@bufbuild/protobuf';
-import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
+import { Code, ConnectError, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Role, roles } from '../../gen/brokkr/v1/options_pb.ts';
 import type { Keys } from '../access/keys.ts';
 import { actorOf } from '../access/roles.ts';
 import type { Denials } from '../audit/denials.ts';
-import type { Actor } from '../audit/rules.ts';
+import { nobody } from '../audit/rules.ts';
+import { Refusal, type RefusalKind } from '../refusal.ts';
 import { toConnectError } from './errors.ts';
 import { type Principal, principalKey } from './principal.ts';
 import { sourceOf } from './source.ts';
@@ -45,7 +46,30 @@ export function createGate(keys: Keys, denials: Denials, log: Logger): (context:
   };
 }
 
-const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '' };
+/**
+ * Records unary calls that handlers deny: what a generator's rules forbid, and changes by a key that has just ended. A long poll
+ * that ends with its key was not denied.
+ */
+export function denialInterceptor(denials: Denials): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (error) {
+      const principal = request.contextValues.get(principalKey);
+      const code = error instanceof Refusal ? deniedAs[error.kind] : undefined;
+      if (principal && code !== undefined && request.method.name !== 'PullTargetState') {
+        const source = sourceOf({ values: request.contextValues });
+        denials.note({ actor: actorOf(principal), method: request.method.name, source, code: Code[code] });
+      }
+      throw error;
+    }
+  };
+}
+
+const deniedAs: Partial<Record<RefusalKind, Code>> = {
+  forbidden: Code.PermissionDenied,
+  unauthenticated: Code.Unauthenticated,
+};
 
 /** The roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {

@@ -27,7 +27,8 @@ export async function checkInstallation(db: Database): Promise<bigint> {
         [now.systemIdentifier, now.timeline],
       );
       await tx.sql(
-        `insert into generator (id, name, description, system) values ($1, $2, 'Stacks of the administrators', true)`,
+        `insert into generator (id, name, description, system, cluster_scoped)
+         values ($1, $2, 'Stacks of the administrators', true, true)`,
         [uuid(), systemGenerator],
       );
       return 1n;

@@ -44,6 +44,8 @@ const statements = [
     begin raise exception 'rows of % are only ever added', tg_table_name using errcode = 'integrity_constraint_violation'; end $$`,
   `create trigger audit_is_append_only before update or delete on audit for each row execute function refuse_change()`,
 
+  `create trigger audit_is_not_emptied before truncate on audit for each statement execute function refuse_change()`,
+
   // What no seal closes yet: a queue, so that a row which commits late is sealed late, never skipped.
   `create table audit_unsealed (audit_id bigint primary key, day date not null)`,
   `create function queue_for_seal() returns trigger language plpgsql as $$

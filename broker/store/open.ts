@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { entities as accessEntities } from '../access/store.ts';
 import { entities as agentEntities } from '../agent/store.ts';
+import { makeAuditDays } from '../audit/retention.ts';
 import { type Config, ConfigError } from '../config.ts';
 import { entities as deploymentEntities, unknownKeys } from '../deployment/store.ts';
 import { entities as eventEntities } from '../event/store.ts';
@@ -10,7 +11,7 @@ import { entities as stackEntities } from '../stack/store.ts';
 import { createCipher } from './cipher.ts';
 import { type Feed, startFeed } from './feed.ts';
 import { checkInstallation } from './installation.ts';
-import { type Database, openDatabase } from './orm.ts';
+import { type Database, openDatabase, sqlState } from './orm.ts';
 
 const entities = [
   ...accessEntities,
@@ -30,6 +31,7 @@ export async function openMigrated(config: StoreConfig): Promise<Database> {
   const db = await openDatabase({ url: config.databaseUrl, schema: config.databaseSchema, entities, cipher });
   try {
     await db.migrate();
+    await openAuditDays(db);
     await checkInstallation(db);
     const [unknown] = await unknownKeys(db);
     if (unknown !== undefined) {
@@ -40,6 +42,15 @@ export async function openMigrated(config: StoreConfig): Promise<Database> {
     await db.close();
     throw error;
   }
+}
+
+const lockNotAvailable = '55P03';
+
+/** After days without a broker, today has no partition yet. One that is busy with a long transaction is left to the job. */
+async function openAuditDays(db: Database): Promise<void> {
+  await makeAuditDays(db).catch((error: unknown) => {
+    if (sqlState(error) !== lockNotAvailable) throw error;
+  });
 }
 
 /** Opens the database and follows its changes; every new connection looks whether it is still the same database. */

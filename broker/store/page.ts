@@ -24,6 +24,7 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   generators: [text, uuid],
   registrations: [text, text, uuid, uuid],
   paks: [uuid],
+  audit: [number],
 };
 
 /**

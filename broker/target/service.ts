@@ -33,6 +33,7 @@ const portionBytes = 4 << 20;
 /** `closing` aborts, with a refusal, when the broker goes away: long polls end with it. */
 export function targetMethods({
   db,
+  log,
   targets,
   closing,
 }: Deps & { targets: TargetStates; closing: AbortSignal }): Pick<ServiceImpl<typeof AgentService>, Methods> {
@@ -67,16 +68,28 @@ export function targetMethods({
           field: 'checksums',
           reason: 'NO_SUCH_MANIFEST',
         });
+      let unreadable: Buffer | undefined;
       for (const portion of portions(asked, sizes)) {
         const data = await readManifests(db, portion);
         for (const checksum of portion) {
           const bytes = data.get(checksum.toString('hex'));
-          if (!bytes) throw new Refusal('missing', 'manifest not found', { reason: 'NO_SUCH_MANIFEST' });
+          if (!bytes) {
+            unreadable = checksum;
+            continue;
+          }
           for (let offset = 0; offset === 0 || offset < bytes.length; offset += chunkBytes) {
             const end = offset + chunkBytes;
             yield { checksum, data: bytes.subarray(offset, end), last: end >= bytes.length };
           }
         }
+      }
+      // After all the others: one that was damaged must not keep them back.
+      if (unreadable) {
+        log.error({ checksum: unreadable.toString('hex') }, 'a manifest cannot be decrypted');
+        throw new Refusal('missing', `manifest ${unreadable.toString('hex')} cannot be read`, {
+          field: 'checksums',
+          reason: 'NO_SUCH_MANIFEST',
+        });
       }
     },
   };

@@ -156,17 +156,23 @@ export async function ownManifests(
   return new Map(rows.map((row) => [row.checksum.toString('hex'), row.size]));
 }
 
-/** Manifest bytes by checksum. The caller has checked whose they are. */
+/**
+ * Manifest bytes by checksum; one that cannot be decrypted is missing, so that it stops no other. The caller has checked whose they
+ * are.
+ */
 export async function readManifests(db: Database, checksums: readonly Buffer[]): Promise<Map<string, Buffer>> {
   const rows = await db.read<{ checksum: Buffer; key_id: string; data: Buffer }>(
     'target-manifests',
     'select checksum, key_id, data from manifest where checksum = any($1)',
     [checksums],
   );
-  return new Map(
-    rows.map((row) => [
-      row.checksum.toString('hex'),
-      db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data }),
-    ]),
-  );
+  const found = new Map<string, Buffer>();
+  for (const { checksum, key_id: keyId, data } of rows) {
+    try {
+      found.set(checksum.toString('hex'), db.cipher.open(checksum, { keyId, data }));
+    } catch {
+      // Whoever needs it is told that it is missing.
+    }
+  }
+  return found;
 }

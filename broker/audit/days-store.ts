@@ -1,0 +1,83 @@
+import type { Sql, Tx } from '../store/orm.ts';
+
+/**
+ * The last of the days that are past the retention and can be dropped, with the seal that closes it. What is dropped must be the
+ * chain's beginning: entries that committed past midnight were sealed after some of the next day, and go with that day.
+ */
+export async function lastDroppableDay(
+  db: Sql,
+  keepDays: number,
+): Promise<{ day: string; sequence: string } | undefined> {
+  const [row] = await db.sql<{ day: string; sequence: string }>(
+    `with day as (
+       select day, min(sequence) as first, max(sequence) as last from audit_seal group by day),
+     cut as (
+       select day, max(last) over (order by day) as last,
+         min(first) over (order by day rows between 1 following and unbounded following) as next
+       from day)
+     select day::text as day, last as sequence from cut
+     where day < (now() at time zone 'utc')::date - $1::int and (next is null or next > last)
+       and not exists (select from audit_unsealed u where u.day <= cut.day)
+     order by day desc limit 1`,
+    [keepDays],
+  );
+  return row;
+}
+
+/** Drops all entries up to a day, with their seals, and keeps the last seal's hash as the beginning of the chain. */
+export async function dropThrough(tx: Tx, { day, sequence }: { day: string; sequence: string }): Promise<void> {
+  await tx.sql(
+    `insert into audit_base (id, sequence, hash, day) select 1, sequence, hash, $2 from audit_seal where sequence = $1
+     on conflict (id) do update set sequence = excluded.sequence, hash = excluded.hash, day = excluded.day`,
+    [sequence, day],
+  );
+  await tx.sql('delete from audit_seal where sequence <= $1', [sequence]);
+  for (const name of await partitionsBefore(tx, day)) await tx.sql(`drop table ${name}`);
+  // What came while there was no partition for its day. Nobody else writes while the table is locked.
+  const end = `($1::date + 1)::timestamp at time zone 'utc'`;
+  if ((await tx.sql(`select 1 from audit_rest where at < ${end} limit 1`, [day])).length === 0) return;
+  await tx.sql('alter table audit_rest disable trigger user');
+  await tx.sql(`delete from audit_rest where at < ${end}`, [day]);
+  await tx.sql('alter table audit_rest enable trigger user');
+}
+
+/** Partitions of a day and all before it, those of days without an entry too. */
+async function partitionsBefore(tx: Tx, day: string): Promise<string[]> {
+  const rows = await tx.sql<{ name: string }>(
+    `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'audit'::regclass and c.relname ~ '^audit_[0-9]{8}$' and c.relname <= $1 order by 1`,
+    [partitionOf(day)],
+  );
+  return rows.map((row) => row.name);
+}
+
+/**
+ * Makes the partition of a day. Returns whether it is new. A day of which there are entries already, from when it had no partition,
+ * gets none.
+ */
+export async function makeDay(tx: Tx, day: string, next: string): Promise<boolean> {
+  const [known] = await tx.sql<{ known: boolean }>(
+    `select to_regclass($1) is not null or exists (
+       select from audit_rest where at >= $2::timestamptz and at < $3::timestamptz) as known`,
+    [partitionOf(day), startOf(day), startOf(next)],
+  );
+  if (known?.known) return false;
+  await tx.sql(
+    `create table ${partitionOf(day)} partition of audit for values from ('${startOf(day)}') to ('${startOf(next)}')`,
+  );
+  return true;
+}
+
+/** One broker at a time changes partitions; and writers must not queue behind a lock that it waits for. */
+export async function lockPartitions(tx: Tx): Promise<void> {
+  await tx.sql(`set local lock_timeout = '2s'`);
+  await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr audit partitions ' || current_schema(), 0))`);
+}
+
+function partitionOf(day: string): string {
+  return `audit_${day.replaceAll('-', '')}`;
+}
+
+function startOf(day: string): string {
+  return `${day} 00:00:00+00`;
+}
