@@ -68,8 +68,9 @@ const requestBytes = 1 << 20;
 /** 8 MiB of manifest, and its envelope. */
 const submissionBytes = (8 << 20) + (64 << 10);
 const answerBytes = 4 << 20;
-/** A current manifest of 8 MiB must be readable; its size is its submission's. */
-const manifestAnswerBytes = 9 << 20;
+/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
+const manifestAnswerBytes = 16 << 20;
+const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
 /**
  * Starts a broker: connects to the database and migrates it, then listens. Rejects, with nothing left open, when one of these
@@ -191,7 +192,7 @@ function addService<S extends DescService>(router: ConnectRouter, service: S, im
     const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
     router.rpc(method, implemented, {
       readMaxBytes: method.name === 'SubmitDeployment' ? submissionBytes : requestBytes,
-      ...(method.name === 'GetDeployment' && { writeMaxBytes: manifestAnswerBytes }),
+      ...(manifestMethods.has(method.name) && { writeMaxBytes: manifestAnswerBytes }),
     });
   }
 }

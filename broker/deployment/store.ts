@@ -72,7 +72,7 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
   const [row] = await db.sql<DeploymentRow>(
     `select ${columns} ${from}
      where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.stack_id = $3)
-       and ($4::int is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
+       and ($4::bigint is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
     [owner, id, stackId, revision],
   );
   if (!row) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
