@@ -8,6 +8,7 @@ import { entities as generatorEntities } from '../generator/store.ts';
 import { entities as placementEntities } from '../placement/store.ts';
 import { entities as stackEntities } from '../stack/store.ts';
 import { type Feed, startFeed } from './feed.ts';
+import { guardDatabase } from './guard.ts';
 import { checkInstallation } from './installation.ts';
 import { type Database, openDatabase } from './orm.ts';
 
@@ -44,7 +45,7 @@ export async function openStore(
     const feed = await startFeed(db, log, async () => {
       await checkInstallation(db);
     });
-    return { db, feed };
+    return { db: guardDatabase(db, feed), feed };
   } catch (error) {
     await db.close();
     throw error;
