@@ -7,10 +7,11 @@ const stackInScope = (column: string) => `($2::uuid[] is null or ${column} = any
 /**
  * Who serves what: one row (agent_id, stack_id, reasons) for each pair that matches by target, label, annotation or selector and is
  * registered. $1 and $2 limit it to some agents and stacks; null means all. It starts from what two sides share, never from all
- * pairs, so its cost follows the matches; and none of its joins is quadratic, whatever the planner thinks of the tables' sizes.
+ * pairs, so its cost follows the matches; what is asked of each match is a look-up by key, because a join may become a loop over a
+ * whole table while the planner's statistics are young.
  */
 export const matchSql = `
-  with why as (
+  with why as materialized (
     select t.agent_id, t.stack_id, 'target' as kind, '' as detail
     from target t where ${agentInScope('t.agent_id')} and ${stackInScope('t.stack_id')}
     union all
@@ -38,10 +39,10 @@ export const matchSql = `
   select why.agent_id, why.stack_id,
     jsonb_agg(jsonb_build_object('kind', kind, 'detail', detail) order by kind, detail) as reasons
   from why
-  join stack s on s.id = why.stack_id and s.deleted_at is null
-  join generator g on g.id = s.generator_id and g.deleted_at is null
-  join registration r on r.agent_id = why.agent_id and r.generator_id = s.generator_id and r.state = 'registered'
-  join agent a on a.id = why.agent_id and a.deleted_at is null
+  cross join lateral (select s.generator_id from stack s where s.id = why.stack_id and s.deleted_at is null offset 0) s
+  where (select g.deleted_at is null from generator g where g.id = s.generator_id)
+    and (select a.deleted_at is null from agent a where a.id = why.agent_id)
+    and (select r.state from registration r where r.agent_id = why.agent_id and r.generator_id = s.generator_id) = 'registered'
   group by why.agent_id, why.stack_id`;
 
 /** What a change of placements concerns: null means all agents, or all stacks. */
