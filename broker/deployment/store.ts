@@ -38,12 +38,33 @@ export interface NewDeployment {
   readonly rollbackOf: number | null;
 }
 
-/** Keeps a manifest's bytes; equal bytes are kept once. */
+/** Keeps a manifest's bytes, until the transaction ends at least; equal bytes are kept once. */
 export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
-  await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [
-    Buffer.from(checksum),
-    Buffer.from(data),
-  ]);
+  const key = Buffer.from(checksum);
+  for (let kept = false; !kept; ) {
+    await tx.sql('insert into manifest (checksum, data) values ($1, $2) on conflict do nothing', [
+      key,
+      Buffer.from(data),
+    ]);
+    // One that was there may just be purged: the lock waits for that, or keeps it from happening.
+    kept = (await tx.sql('select 1 from manifest where checksum = $1 for key share', [key])).length > 0;
+  }
+}
+
+/**
+ * Deletes manifests that nothing refers to, at most `limit`; returns how many. One that is taken up at the same moment is skipped, or
+ * fails the transaction by its foreign key.
+ */
+export async function purgeManifests(tx: Tx, limit: number): Promise<number> {
+  const rows = await tx.sql(
+    `delete from manifest where checksum in (
+       select checksum from manifest m
+       where not exists (select from deployment d where d.checksum = m.checksum)
+         and not exists (select from placement p where p.manifest = m.checksum)
+       limit $1 for update skip locked) returning 1`,
+    [limit],
+  );
+  return rows.length;
 }
 
 /** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */

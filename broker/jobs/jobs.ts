@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { purgeManifests } from '../deployment/store.ts';
 import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
@@ -21,11 +22,13 @@ export interface Jobs {
 }
 
 const minuteMs = 60_000;
+const manifestsAtOnce = 100;
 
 export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
+  { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
   {
     name: 'change_retention',
@@ -74,6 +77,15 @@ export function startJobs(db: Database, log: Logger): Jobs {
       await Promise.allSettled(running);
     },
   };
+}
+
+/** In portions, so that no transaction holds many locks. */
+async function purgeAllManifests(db: Database): Promise<number> {
+  for (let purged = 0; ; ) {
+    const count = await db.transact((tx) => purgeManifests(tx, manifestsAtOnce));
+    purged += count;
+    if (count < manifestsAtOnce) return purged;
+  }
 }
 
 async function deleteOlder(db: Database, statement: string): Promise<number> {

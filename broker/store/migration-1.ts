@@ -123,6 +123,7 @@ const statements = [
     rollback_of int,
     created_at timestamptz not null default now(),
     unique (stack_id, revision))`,
+  `create index deployment_checksum on deployment (checksum)`,
   `alter table stack add foreign key (current_deployment) references deployment deferrable initially deferred`,
   `create function refuse_update() returns trigger language plpgsql as $$
     begin raise exception 'a % row cannot be changed', tg_table_name using errcode = 'integrity_constraint_violation'; end $$`,
@@ -145,6 +146,7 @@ const statements = [
     updated_at timestamptz not null default now(),
     primary key (agent_id, stack_id))`,
   `create index placement_stack on placement (stack_id, agent_id)`,
+  `create index placement_manifest on placement (manifest) where manifest is not null`,
   // What agents reported; no foreign keys, and never written by a change of placements but to forget it.
   `create table placement_status (
     agent_id uuid not null,
