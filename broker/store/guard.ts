@@ -29,6 +29,7 @@ export function guardDatabase(db: Database, feed: Feed): Database {
   return {
     ...db,
     transact: (work) => guard(() => db.transact(work)),
+    transactPrepared: (work) => guard(() => db.transactPrepared(work)),
     read: (...call) => guard(() => db.read(...call)),
     sql: (...call) => guard(() => db.sql(...call)),
     async close() {
