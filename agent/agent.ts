@@ -165,7 +165,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           throw new BrokerError('unavailable', `the broker is in epoch ${state.epoch}, which is over`, undefined);
         if (verdict === 'doubtful') doubt();
       },
-      arrived: reconciler.manifestsArrived,
+      arrived: reconciler.manifestArrived,
       seen: () => ({ epoch: reconciler.epoch, order: reconciler.order }),
       isHinted: () => session.isUp,
       observe: (result, reason) => {

@@ -24,6 +24,8 @@ export interface Slot {
   /** Tries since it was last as it should be. */
   attempt: number;
   settled?: boolean;
+  /** Since when it has not been as it should be. */
+  waitingSince?: number | undefined;
   /** Whether this process has worked on it. */
   touched: boolean;
   /** What was reported last. */

@@ -28,8 +28,8 @@ export interface ReconcilerOptions {
 export interface Reconciler {
   /** Takes a whole target state. `old` for one of an epoch before the latest; `doubtful` when some of it was older than what was seen. */
   accept(state: TargetState): 'taken' | 'old' | 'doubtful';
-  /** Goes on with stacks that waited for a manifest. */
-  manifestsArrived(): void;
+  /** Goes on with the stacks that waited for this manifest. */
+  manifestArrived(checksum: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
   retell(stackId: string): void;
   /** What the cluster holds, to present to the broker. */
@@ -48,8 +48,10 @@ const defaultResyncMs = 10 * 60_000;
 const manifestBudget = 24 << 20;
 /** What a pass costs besides its manifest. */
 const passCost = 512 << 10;
-/** A wait is told only when it has lasted for some tries. */
-const patience = 4;
+/** What mostly comes by itself is told only when it is late. */
+const patienceMs = 5_000;
+/** How often a pass begins anew at once because somebody else wrote its inventory. */
+const maxConflicts = 4;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { shop, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
@@ -138,7 +140,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     } catch (error) {
       slot.touched = true;
       if (closing.signal.aborted || error instanceof Superseded) return undefined;
-      if (error instanceof InventoryConflict && slot.attempt < patience) {
+      if (error instanceof InventoryConflict && slot.attempt < maxConflicts) {
         slot.attempt += 1;
         return { kind: 'again' };
       }
@@ -157,13 +159,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       case 'settled':
         slot.attempt = 0;
         slot.settled = true;
+        slot.waitingSince = undefined;
         if (result.event) tell(slot, result.event);
         if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
         return;
       case 'unsettled':
         slot.attempt += 1;
         slot.settled = false;
-        if (!result.waiting || slot.attempt >= patience) tell(slot, result.event);
+        slot.waitingSince ??= Date.now();
+        if (!result.waiting || Date.now() - slot.waitingSince > patienceMs) tell(slot, result.event);
         later(slot, retry.baseMs / 4 + jittered(retry, slot.attempt));
         return;
     }
@@ -209,6 +213,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (!isNew) return;
     slot.attempt = 0;
     slot.settled = false;
+    slot.waitingSince = undefined;
     wake(slot);
   };
 
@@ -251,8 +256,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (resumed) for (const slot of slots.values()) if (slot.entry) wake(slot);
       return answer;
     },
-    manifestsArrived() {
-      for (const slot of slots.values()) if (slot.entry && !slot.settled && !slot.running) wake(slot);
+    manifestArrived(checksum) {
+      for (const slot of slots.values()) if (slot.entry?.checksum === checksum && !slot.settled) wake(slot);
     },
     retell(stackId) {
       const slot = slots.get(stackId);

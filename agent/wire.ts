@@ -92,11 +92,13 @@ export class BrokerError extends Error {
 
 /** Beyond the wait itself, for a long poll's answer. */
 const answerMs = 15_000;
+const stallMs = 15_000;
 const maxMessage = 4_096;
 const maxObjects = 100;
 const maxObjectMessage = 1_000;
 
-export function createWire({ agent }: BrokkrClient): Wire {
+export function createWire(client: BrokkrClient): Wire {
+  const { agent } = client;
   let incarnation = 0n;
   return {
     get incarnation() {
@@ -130,12 +132,27 @@ export function createWire({ agent }: BrokkrClient): Wire {
         };
       }),
     async *manifests(checksums, signal) {
+      const stalled = new AbortController();
+      // A connection that stays open and brings nothing would be waited for without an end; the next try has a new one.
+      const stall = () => {
+        stalled.abort();
+        client.close();
+      };
+      let timer = setTimeout(stall, stallMs);
       try {
         const request = { incarnation, checksums: checksums.map(fromHex) };
-        for await (const { checksum, data, last } of agent.getManifests(request, { signal }))
+        const during = AbortSignal.any([signal, stalled.signal]);
+        for await (const { checksum, data, last } of agent.getManifests(request, { signal: during })) {
+          clearTimeout(timer);
           yield { checksum: toHex(checksum), data, last };
+          timer = setTimeout(stall, stallMs);
+        }
       } catch (error) {
+        if (stalled.signal.aborted)
+          throw new BrokerError('unavailable', `no manifest came for ${stallMs / 1000} s`, error);
         throw toBrokerError(error);
+      } finally {
+        clearTimeout(timer);
       }
     },
     report: (events, signal) =>
