@@ -1,4 +1,4 @@
-import { createRegistry, type DescMethod, type DescService } from '@bufbuild/protobuf';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { file_buf_validate_validate } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
 import type { ConnectRouter, MethodImpl, ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -200,7 +200,7 @@ function addService<S extends DescService>(router: ConnectRouter, service: S, im
 /** The protocol's own services: health and reflection. */
 function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
   const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
-  const registry = createRegistry(
+  const files = [
     file_brokkr_v1_broker,
     file_brokkr_v1_agent,
     file_brokkr_v1_admin,
@@ -209,9 +209,9 @@ function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: A
     file_grpc_reflection_v1_reflection,
     file_grpc_reflection_v1alpha_reflection,
     file_buf_validate_validate,
-  );
+  ];
   const names = services.map(({ typeName }) => typeName);
-  const reflection = reflectionMethods(registry, all);
+  const reflection = reflectionMethods(files, all);
   router.service(Health, healthMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
   router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
   // Both versions have the same messages, but for the package in their names.
