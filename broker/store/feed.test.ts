@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import pino from 'pino';
 import { v7 as uuid } from 'uuid';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
+import { openSession } from '../../test/database-session.ts';
 import { announce, type Change, startFeed } from './feed.ts';
 import { openMigrated } from './open.ts';
 
@@ -31,21 +31,11 @@ async function follow() {
   return { feed, refs: () => seen.map(({ ref }) => ref), resets: () => resets };
 }
 
-async function session(): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: test.postgres.url,
-    options: `-c search_path=${test.config.databaseSchema}`,
-  });
-  client.on('error', () => {});
-  await client.connect();
-  return client;
-}
-
 const insert = `insert into change (kind, ref) values ('agent', $1)`;
 
 feeds('tells each change once, however long another transaction runs', async () => {
   const { feed, refs } = await follow();
-  const raw = await session();
+  const raw = await openSession(test);
   try {
     await raw.query('begin');
     const [late, undone] = [uuid(), uuid()];
@@ -87,7 +77,7 @@ feeds('tells a burst in few reads, and a change without a notification within a 
 feeds('starts anew on a new connection, and is unhealthy while it has none', async () => {
   const { feed, resets, refs } = await follow();
   try {
-    const raw = await session();
+    const raw = await openSession(test);
     await raw.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where query ~ 'pg_visible_in_snapshot' and pid <> pg_backend_pid()`,
     );

@@ -1,5 +1,5 @@
 import { Code } from '@connectrpc/connect';
-import pg from 'pg';
+import type pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { beginEpoch } from '../../broker/store/installation.ts';
@@ -9,6 +9,7 @@ import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb
 import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
+import { openSession } from '../database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -17,11 +18,7 @@ story.after(() => test.close());
 
 /** Runs SQL in the installation's schema, as an operator would. */
 async function operate<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: test.postgres.url,
-    options: `-c search_path=${test.config.databaseSchema}`,
-  });
-  await client.connect();
+  const client = await openSession(test);
   try {
     return await work(client);
   } finally {
