@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 
 const lookEveryMs = 5_000;
 
@@ -16,7 +16,9 @@ export function readCertificates(tls: NonNullable<Config['tls']>): SecureContext
   try {
     createSecureContext(context);
   } catch (error) {
-    throw new Error(`certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`);
+    throw new ConfigError(
+      `certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`,
+    );
   }
   return context;
 }
