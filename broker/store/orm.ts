@@ -79,6 +79,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     throw new Refusal('unavailable', `the database cannot be used: ${reasonOf(error)}`, { cause: error });
   });
   try {
+    // Two that make it at once would make one of them fail.
+    await first.query(`select pg_advisory_lock(hashtextextended('brokkr schema', 0))`);
     await first.query(`create schema if not exists ${schema}`);
   } finally {
     await first.end();

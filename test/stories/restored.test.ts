@@ -184,6 +184,17 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
   assert.is((await waiting).epoch, before + 3n);
 });
 
+story('is not made up by an agent that presents what no broker gave out', async () => {
+  const { agent, kept } = await scene('liar');
+  const { epoch } = await agent.pull();
+  for (const lie of [{ epoch: 2n ** 62n }, { epoch: 2n ** 64n - 1n }, { order: 2n ** 62n }, { order: 2n ** 64n - 1n }])
+    await refused(agent.pull(lie), Code.InvalidArgument, 'beyond all');
+  const { stackId, deploymentId } = await agent.entry(kept);
+  const held = [{ stackId, deploymentId, order: 2n ** 63n }];
+  await refused(agent.start({ held }), Code.InvalidArgument, 'beyond all');
+  assert.is((await agent.pull({ epoch })).epoch, epoch);
+});
+
 story('is read by a role without rights of its own', async () => {
   await operate(async (client) => {
     await client.query('create role plain login');
