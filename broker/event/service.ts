@@ -87,7 +87,9 @@ async function record(
   const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
   const order = await store.lockEventOrder(tx, agentId, stackIds);
   requireIncarnation(order?.incarnation ?? 0n, incarnation);
-  const { sorted, lastSequence } = sortEvents(events, order?.lastSequence ?? 0n, order?.placed ?? new Set());
+  // A start that a restored database has forgotten counts its events from 1, as any start does.
+  const known = order?.incarnation === incarnation ? order.lastSequence : 0n;
+  const { sorted, lastSequence } = sortEvents(events, known, order?.placed ?? new Set());
   const accepted = sorted.filter((item) => item.receipt === 'accepted').map((item) => item.event);
   await store.recordEvents(tx, agentId, incarnation, { stored: toStore(sorted), accepted, lastSequence });
   return { sorted, accepted };

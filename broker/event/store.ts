@@ -74,7 +74,7 @@ const recordSql = `
       objects jsonb, agent_time timestamptz)
     order by e.sequence
   ), counted as (
-    update agent_status set last_sequence = $3, last_heartbeat_at = now() where agent_id = $1
+    update agent_status set incarnation = greatest(incarnation, $2), last_sequence = $3, last_heartbeat_at = now() where agent_id = $1
   )
   insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
   select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message,

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { beginEpoch } from '../../broker/store/installation.ts';
 import { openMigrated } from '../../broker/store/open.ts';
-import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
@@ -155,6 +155,24 @@ story('is noticed by a deployment that it does not know, and a confirmation move
   });
   assert.ok(moved.order > highest(ahead.entries));
   assert.is(await phaseOf(kept), PlacementPhase.PENDING);
+});
+
+story('takes the reports of an agent whose start it has forgotten', async () => {
+  const { agent, kept } = await scene('restarted');
+  for (let times = 0; times < 20; times += 1) await agent.report(await agent.entry(kept), Outcome.FAILED);
+  await dump();
+  await agent.start();
+  await test.restart(0, restore);
+  const { receipts } = await eventually(async () => agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n));
+  assert.equal(
+    receipts.map(({ receipt }) => receipt),
+    [Receipt.ACCEPTED],
+  );
+  assert.is(await phaseOf(kept), PlacementPhase.APPLIED);
+  assert.is(
+    (await agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n)).receipts[0]?.receipt,
+    Receipt.DUPLICATE,
+  );
 });
 
 story('another cluster, timeline or an operator begins a new epoch, for brokers that run too', async () => {
