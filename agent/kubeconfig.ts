@@ -38,7 +38,10 @@ export function openCredentials(source: KubeSource): Credentials {
   try {
     return openKubeconfig(source);
   } catch (error) {
-    throw new Error(`the kubeconfig cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    const what = 'file' in source ? `kubeconfig ${source.file}` : 'kubeconfig';
+    throw new Error(
+      `the ${what} cannot be used: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
+    );
   }
 }
 

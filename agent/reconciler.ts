@@ -7,7 +7,7 @@ import { type Header, type Inventory, InventoryConflict } from './inventory.ts';
 import { createLimit } from './limit.ts';
 import { ManifestError } from './manifest.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
-import { type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
+import { fullName, type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
 import { serveStack } from './serve.ts';
 import { type Entry, isSameDesire, type TargetState } from './target.ts';
 import { withdrawStack } from './withdraw.ts';
@@ -161,6 +161,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         slot.settled = true;
         slot.waitingSince = undefined;
         if (result.event) tell(slot, result.event);
+        // What was let go of may be what another stack waits for.
+        if (result.event?.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
         if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
         return;
       case 'unsettled':
@@ -177,6 +179,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (slot.again || paused || closing.signal.aborted) return;
     clearTimeout(slot.timer);
     slot.timer = setTimeout(() => (slot.running ? wake(slot) : start(slot)), delayMs);
+  };
+
+  const retryOthers = (done: Slot) => {
+    for (const slot of slots.values())
+      if (slot !== done && slot.entry && slot.settled === false && slot.attempt > 0) wake(slot, retry.baseMs / 4);
   };
 
   const tell = (slot: Slot, event: StackEvent) => {
@@ -209,6 +216,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const isNew = !slot.entry || !isSameDesire(slot.entry, entry) || slot.seen?.epoch !== at;
     slot.ahead = false;
     slot.entry = entry;
+    slot.known = { stack: fullName(entry), generator: entry.generator };
     slot.seen = { epoch: at, order: entry.order, deploymentId: entry.deploymentId } satisfies Seen;
     if (!isNew) return;
     slot.attempt = 0;
