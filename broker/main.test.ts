@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { connectBroker } from '../client/client.ts';
 import { startPostgres } from '../sandbox/postgres.ts';
 import { eventually } from '../test/broker.ts';
+import { makeAuthority } from '../test/certificates.ts';
 import { assertNoKeys } from '../test/no-keys.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-main-'));
@@ -142,11 +143,15 @@ commands('says in one line that a port is taken, or a certificate unreadable', a
   const { port } = server.address() as net.AddressInfo;
   const garbage = join(folder, 'garbage.pem');
   writeFileSync(garbage, 'garbage');
+  const authority = await makeAuthority();
+  const { certFile, keyFile } = await authority.issue('broker');
   const cases = [
     [{ BROKKR_LISTEN: `127.0.0.1:${port}` }, String(port)],
     [{ BROKKR_METRICS_LISTEN: `127.0.0.1:${port}` }, String(port)],
     [{ BROKKR_TLS_CERT: '/no/such/file', BROKKR_TLS_KEY: garbage }, '/no/such/file'],
     [{ BROKKR_TLS_CERT: garbage, BROKKR_TLS_KEY: garbage }, garbage],
+    [{ BROKKR_TLS_CERT: certFile, BROKKR_TLS_KEY: keyFile, BROKKR_TLS_CLIENT_CA: garbage }, garbage],
+    [{ BROKKR_TLS_CERT: certFile, BROKKR_TLS_KEY: (await authority.issue('other')).keyFile }, certFile],
   ] as const;
   try {
     for (const [more, words] of cases) {
@@ -157,6 +162,7 @@ commands('says in one line that a port is taken, or a certificate unreadable', a
     }
   } finally {
     server.close();
+    authority.remove();
   }
 });
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
@@ -20,7 +20,17 @@ export function readCertificates(tls: NonNullable<Config['tls']>): SecureContext
       `certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`,
     );
   }
+  if (context.ca) checkAuthority(context.ca, tls.clientCaFile ?? '');
   return context;
+}
+
+/** Node takes anything for an authority, and then trusts nobody. */
+function checkAuthority(pem: Buffer, file: string): void {
+  try {
+    new X509Certificate(pem);
+  } catch (error) {
+    throw new ConfigError(`client authority ${file} cannot be used: ${(error as Error).message}`);
+  }
 }
 
 /**
