@@ -1,16 +1,14 @@
 import type { Logger } from 'pino';
 import { judge, type Seen } from './acceptance.ts';
+import { tryPass } from './attempt.ts';
 import { type Backoff, jittered } from './backoff.ts';
-import { ClusterError, describe } from './cluster-error.ts';
+import { describe } from './cluster-error.ts';
 import { eventOf, type StackEvent, sameNews } from './event.ts';
-import { type Header, type Inventory, InventoryConflict } from './inventory.ts';
+import type { Header, Inventory } from './inventory.ts';
 import { createLimit } from './limit.ts';
-import { ManifestError } from './manifest.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
-import { fullName, type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
-import { serveStack } from './serve.ts';
+import { fullName, type PassResult, type Workshop } from './pass.ts';
 import { type Entry, isSameDesire, type TargetState } from './target.ts';
-import { withdrawStack } from './withdraw.ts';
 
 export interface ReconcilerOptions {
   readonly shop: Omit<Workshop, 'neighbours'>;
@@ -50,8 +48,6 @@ const manifestBudget = 24 << 20;
 const passCost = 512 << 10;
 /** What mostly comes by itself is told only when it is late. */
 const patienceMs = 5_000;
-/** How often a pass begins anew at once because somebody else wrote its inventory. */
-const maxConflicts = 4;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { shop, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
@@ -120,35 +116,17 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     settle(slot, result);
   };
 
-  /** One pass; whatever keeps it from working is turned into what is reported. Undefined when it was given up. */
   const attempt = async (slot: Slot, entry: Entry): Promise<PassResult | undefined> => {
-    const checkpoint = () => {
-      const isCurrent = slot.entry !== undefined && isSameDesire(slot.entry, entry);
-      if (!isCurrent || paused || closing.signal.aborted) throw new Superseded('the pass was given up');
-    };
-    const pass: Pass = {
-      entry,
-      epoch: slot.seen?.epoch ?? epoch,
-      first: !slot.touched,
-      signal: closing.signal,
-      checkpoint,
-    };
-    try {
-      const result = await (entry.state === 'active' ? serveStack(workshop, pass) : withdrawStack(workshop, pass));
-      slot.touched = true;
-      return result;
-    } catch (error) {
-      slot.touched = true;
-      if (closing.signal.aborted || error instanceof Superseded) return undefined;
-      if (error instanceof InventoryConflict && slot.attempt < maxConflicts) {
-        slot.attempt += 1;
-        return { kind: 'again' };
-      }
-      if (!(error instanceof ClusterError || error instanceof ManifestError || error instanceof InventoryConflict))
-        log.error({ err: error, stackId: entry.stackId }, 'a pass failed in an unexpected way');
-      const outcome = entry.state === 'active' ? 'failed' : 'removal_failed';
-      return { kind: 'unsettled', event: eventOf(entry, outcome, describe(error)), waiting: false };
-    }
+    const isCurrent = () =>
+      slot.entry !== undefined && isSameDesire(slot.entry, entry) && !paused && !closing.signal.aborted;
+    const first = !slot.touched;
+    slot.touched = true;
+    return tryPass(
+      workshop,
+      { entry, epoch: slot.seen?.epoch ?? epoch, first, signal: closing.signal },
+      isCurrent,
+      log,
+    );
   };
 
   const settle = (slot: Slot, result: PassResult) => {

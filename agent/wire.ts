@@ -1,15 +1,13 @@
-import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { BrokkrClient } from '../client/client.ts';
-import { Outcome, Receipt, type ReportedEvent, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
 import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
-import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
-import type { Change, Outcome as OutcomeName, StackEvent } from './event.ts';
+import type { StackEvent } from './event.ts';
+import { receiptOf, toMessage } from './report.ts';
 import type { Entry } from './target.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
@@ -93,9 +91,6 @@ export class BrokerError extends Error {
 /** Beyond the wait itself, for a long poll's answer. */
 const answerMs = 15_000;
 const stallMs = 15_000;
-const maxMessage = 4_096;
-const maxObjects = 100;
-const maxObjectMessage = 1_000;
 
 export function createWire(client: BrokkrClient): Wire {
   const { agent } = client;
@@ -158,7 +153,11 @@ export function createWire(client: BrokkrClient): Wire {
     report: (events, signal) =>
       told(async () => {
         const { receipts } = await agent.reportEvents({ incarnation, events: events.map(toMessage) }, { signal });
-        return receipts.map(({ sequence, receipt, reason }) => ({ sequence, receipt: receiptOf(receipt), reason }));
+        return receipts.map(({ sequence, receipt: number, reason }) => {
+          const receipt = receiptOf(number);
+          if (!receipt) throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
+          return { sequence, receipt, reason };
+        });
       }),
     heartbeat: (signal) =>
       told(async () => {
@@ -245,61 +244,6 @@ function toEntry(entry: TargetEntry): Entry {
     kinds: entry.kinds,
     reason: entry.reason,
   };
-}
-
-const outcomes = {
-  applied: Outcome.APPLIED,
-  failed: Outcome.FAILED,
-  removed: Outcome.REMOVED,
-  removal_failed: Outcome.REMOVAL_FAILED,
-  held: Outcome.HELD,
-  ahead: Outcome.AHEAD,
-} as const satisfies Record<OutcomeName, Outcome>;
-
-const actions = {
-  created: ObjectAction.CREATED,
-  configured: ObjectAction.CONFIGURED,
-  deleted: ObjectAction.DELETED,
-  failed: ObjectAction.FAILED,
-  held: ObjectAction.HELD,
-} as const satisfies Record<Change['action'], ObjectAction>;
-
-function toMessage({ sequence, event }: Numbered): ReportedEvent {
-  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at } = event;
-  return create(ReportedEventSchema, {
-    sequence,
-    stackId,
-    deploymentId,
-    checksum,
-    generation,
-    order,
-    outcome: outcomes[outcome],
-    message: plain(message, maxMessage),
-    objects: changes.slice(0, maxObjects).map((change) => ({
-      object: change.object,
-      action: actions[change.action],
-      message: plain(change.message, maxObjectMessage),
-    })),
-    agentTime: timestampFromDate(at),
-  });
-}
-
-/** Text that every database takes, of so many characters at most. */
-function plain(text: string, length: number): string {
-  return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
-}
-
-function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' {
-  switch (receipt) {
-    case Receipt.ACCEPTED:
-      return 'accepted';
-    case Receipt.DUPLICATE:
-      return 'duplicate';
-    case Receipt.REFUSED:
-      return 'refused';
-    default:
-      throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
-  }
 }
 
 function toHex(bytes: Uint8Array): string {
