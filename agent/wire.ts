@@ -7,8 +7,8 @@ import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import type { StackEvent } from './event.ts';
-import { receiptOf, toMessage } from './report.ts';
 import type { Entry } from './target.ts';
+import { receiptOf, toMessage } from './wire-events.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
 export interface Wire {

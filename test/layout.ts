@@ -19,7 +19,7 @@ const services = /^broker\/\w+\/((\w+-)?service|session|watch)\.ts$/;
 const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Where the agent speaks with the broker. */
-const agentWire = /^agent\/(session|wire)\.ts$/;
+const agentWire = /^agent\/(session|wire(-\w+)?)\.ts$/;
 
 /** Forbids imports to every source but those in the listed places. */
 function onlyIn(places: readonly RegExp[], forbidden: RegExp, typesToo = true) {
