@@ -11,6 +11,7 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { type Row, type Things, table } from './authorization.table.ts';
+import { fingerprint } from './fingerprint.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -102,7 +103,7 @@ for (const { name, method } of methods) {
   const send = (pak: string | undefined, of: Things, tenant = own) => call(name, method, row, pak, of, tenant);
 
   story(`${name} is refused without a key that works, and without the right one`, async () => {
-    const before = await rows();
+    const before = await fingerprint(sql);
     for (const [what, pak] of [
       ['none', undefined],
       ['malformed', 'password'],
@@ -117,7 +118,7 @@ for (const { name, method } of methods) {
         assert.is(codeOf(answer), 'PermissionDenied', `as ${role}`);
         assert.is((answer as ConnectError).rawMessage.includes(method.name), true);
       }
-    assert.equal(await rows(), before, 'a refusal changed something');
+    assert.equal(await fingerprint(sql), before, 'a refusal changed something');
   });
 
   for (const role of row.who.split(' ') as RoleName[]) {
@@ -131,7 +132,7 @@ for (const { name, method } of methods) {
 
     if (row.aboutNothing) continue;
     story(`${name} tells ${role} of a missing thing what it tells of another's`, async () => {
-      const before = await rows();
+      const before = await fingerprint(sql);
       const absent = await send(pakOf(role, own), missing);
       assertHidden(row, absent, 'a missing one');
       const sees = role === 'ad' || role === 'ro' || row.openTo?.includes(role);
@@ -140,14 +141,14 @@ for (const { name, method } of methods) {
         assertHidden(row, others, "another's");
         if (!row.wordsDiffer) assert.equal(wordsOf(others, other), wordsOf(absent, missing));
       }
-      assert.equal(await rows(), before, 'a refusal changed something');
+      assert.equal(await fingerprint(sql), before, 'a refusal changed something');
     });
   }
 }
 
 story('a stack of its own never reaches an agent of another, by any name', async () => {
   const holder = test.client(own.generatorPak).broker;
-  const before = await rows();
+  const before = await fingerprint(sql);
   const id = (await admin.getAgent({ agent: other.agent })).agent?.id;
   for (const agent of [other.agent, id, missing.agent]) {
     for (const send of [holder.addTarget, holder.removeTarget, holder.explainPlacement]) {
@@ -158,21 +159,21 @@ story('a stack of its own never reaches an agent of another, by any name', async
       assert.is(error?.rawMessage, `agent "${agent}" not found`);
     }
   }
-  assert.equal(await rows(), before);
+  assert.equal(await fingerprint(sql), before);
 });
 
 story('ids open nothing that names do not', async () => {
   const { stack } = await broker.getStack({ stack: other.stack });
   const { generator } = await admin.getGenerator({ generator: other.generator });
   const things = { ...other, stack: stack?.id ?? '', generator: generator?.id ?? '' };
-  const before = await rows();
+  const before = await fingerprint(sql);
   for (const { name, method } of methods) {
     const row = rowOf(name);
     if (!row.who.includes('ge') || row.aboutNothing) continue;
     const answer = await call(name, method, row, own.generatorPak, things, own);
     assertHidden(row, answer, name);
   }
-  assert.equal(await rows(), before);
+  assert.equal(await fingerprint(sql), before);
 });
 
 story('lists show a generator its own things only', async () => {
@@ -279,21 +280,6 @@ function wordsOf(answer: unknown, asked: Things): string {
 let admins = 0;
 async function makeAdmin(role: 'ad' | 'ro'): Promise<string> {
   return (await admin.createAdminPak({ name: `${role}${++admins}`, readOnly: role === 'ro' })).pak;
-}
-
-/** A fingerprint of every row but when keys and agents were last seen. */
-async function rows(): Promise<Record<string, string>> {
-  const tables = await sql.query<{ name: string }>(
-    `select c.relname as name from pg_class c where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-       and not c.relispartition order by 1`,
-  );
-  const each = tables.rows.map(
-    ({ name }) =>
-      `select '${name}' as name, count(*) || ' ' || coalesce(md5(string_agg(t::text, ',' order by t::text)), '') as print
-       from (select to_jsonb(x) - 'last_used_at' - 'last_heartbeat_at' as t from "${name}" x) as y`,
-  );
-  const { rows: prints } = await sql.query<{ name: string; print: string }>(each.join(' union all '));
-  return Object.fromEntries(prints.map(({ name, print }) => [name, print]));
 }
 
 function configMap(name: string): Uint8Array {

@@ -12,7 +12,11 @@ import { needs } from '../needs.ts';
 const version = 'v1.9.3';
 const run = promisify(execFile);
 
-if (needs('go')) {
+const tools = suite('grpcurl');
+if (needs('go')) await describe();
+tools.run();
+
+async function describe(): Promise<void> {
   const grpcurl = install();
   const authority = await makeAuthority();
   const server = await authority.issue('broker');
@@ -21,7 +25,6 @@ if (needs('go')) {
     postgres: cleartext.postgres,
     config: { tls: { ...server, clientCaFile: undefined } },
   });
-  const tools = suite('grpcurl');
   tools.after(async () => {
     await tls.close();
     await cleartext.close();
@@ -74,7 +77,6 @@ if (needs('go')) {
       assert.match(watch.stdout, '"name": "web"');
     });
   }
-  tools.run();
 }
 
 /** The tool, built once on this machine and kept outside the repository. */
