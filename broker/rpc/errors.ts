@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { pakPattern } from '../access/pak.ts';
 import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 
@@ -30,7 +31,7 @@ const socketErrors = new Set([
 ]);
 /** What the database driver says, without a code, when a connection ends or cannot be had in time. */
 const driverWords =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
+  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
 
 /**
  * The only place that knows both refusals and gRPC codes. A refusal keeps its words and gets google.rpc details (ErrorInfo,
@@ -44,7 +45,8 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
     log.warn({ method, err: String(error) }, 'the database did not answer');
     return new ConnectError('the database does not answer: try again', Code.Unavailable);
   }
-  log.error({ method, err: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a call failed');
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error({ method, err: withoutKeys(stack) }, 'a call failed');
   return new ConnectError('internal error', Code.Internal);
 }
 
@@ -57,7 +59,7 @@ const fieldLength = 200;
 const detailsLength = 3_000;
 
 function fromRefusal(refusal: Refusal): ConnectError {
-  const error = new ConnectError(cut(refusal.message, messageLength), codes[refusal.kind]);
+  const error = new ConnectError(cut(withoutKeys(refusal.message), messageLength), codes[refusal.kind]);
   if (refusal.reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
   }
@@ -73,13 +75,18 @@ function fitting(violations: readonly Violation[]): Violation[] {
   const fit: Violation[] = [];
   let room = detailsLength;
   for (const violation of violations) {
-    const field = cut(violation.field, fieldLength);
-    const description = cut(violation.description, messageLength);
+    const field = cut(withoutKeys(violation.field), fieldLength);
+    const description = cut(withoutKeys(violation.description), messageLength);
     room -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
     if (room < 0 && fit.length > 0) break;
     fit.push({ field, description });
   }
   return fit;
+}
+
+/** A key that was put where a name belongs is not repeated. */
+function withoutKeys(text: string): string {
+  return text.replace(pakPattern, 'brokkr_…');
 }
 
 /** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */
