@@ -4,10 +4,14 @@
 
 import type { GenFile, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { ClaimDiagnosticRequestSchema, ClaimDiagnosticResponseSchema, CompleteDiagnosticRequestSchema, CompleteDiagnosticResponseSchema } from "./diagnostic_pb.ts";
+import { file_brokkr_v1_diagnostic } from "./diagnostic_pb.ts";
 import type { ReportEventsRequestSchema, ReportEventsResponseSchema } from "./event_pb.ts";
 import { file_brokkr_v1_event } from "./event_pb.ts";
 import type { DeregisterGeneratorRequestSchema, DeregisterGeneratorResponseSchema, RegisterGeneratorRequestSchema, RegisterGeneratorResponseSchema } from "./generator_pb.ts";
 import { file_brokkr_v1_generator } from "./generator_pb.ts";
+import type { ReportHealthRequestSchema, ReportHealthResponseSchema } from "./health_pb.ts";
+import { file_brokkr_v1_health } from "./health_pb.ts";
 import { file_brokkr_v1_options } from "./options_pb.ts";
 import type { GetManifestsRequestSchema, GetManifestsResponseSchema, GetSelfRequestSchema, GetSelfResponseSchema, HeartbeatRequestSchema, HeartbeatResponseSchema, PullTargetStateRequestSchema, PullTargetStateResponseSchema, SessionRequestSchema, SessionResponseSchema, StartAgentRequestSchema, StartAgentResponseSchema } from "./target_state_pb.ts";
 import { file_brokkr_v1_target_state } from "./target_state_pb.ts";
@@ -16,7 +20,7 @@ import { file_brokkr_v1_target_state } from "./target_state_pb.ts";
  * Describes the file brokkr/v1/agent.proto.
  */
 export const file_brokkr_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChVicm9ra3IvdjEvYWdlbnQucHJvdG8SCWJyb2trci52MTKvBgoMQWdlbnRTZXJ2aWNlElAKClN0YXJ0QWdlbnQSHC5icm9ra3IudjEuU3RhcnRBZ2VudFJlcXVlc3QaHS5icm9ra3IudjEuU3RhcnRBZ2VudFJlc3BvbnNlIgWS2xgBBBJKCgdHZXRTZWxmEhkuYnJva2tyLnYxLkdldFNlbGZSZXF1ZXN0GhouYnJva2tyLnYxLkdldFNlbGZSZXNwb25zZSIIkAIBktsYAQQSXwoPUHVsbFRhcmdldFN0YXRlEiEuYnJva2tyLnYxLlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QaIi5icm9ra3IudjEuUHVsbFRhcmdldFN0YXRlUmVzcG9uc2UiBZLbGAEEElgKDEdldE1hbmlmZXN0cxIeLmJyb2trci52MS5HZXRNYW5pZmVzdHNSZXF1ZXN0Gh8uYnJva2tyLnYxLkdldE1hbmlmZXN0c1Jlc3BvbnNlIgWS2xgBBDABElYKDFJlcG9ydEV2ZW50cxIeLmJyb2trci52MS5SZXBvcnRFdmVudHNSZXF1ZXN0Gh8uYnJva2tyLnYxLlJlcG9ydEV2ZW50c1Jlc3BvbnNlIgWS2xgBBBJNCglIZWFydGJlYXQSGy5icm9ra3IudjEuSGVhcnRiZWF0UmVxdWVzdBocLmJyb2trci52MS5IZWFydGJlYXRSZXNwb25zZSIFktsYAQQSZQoRUmVnaXN0ZXJHZW5lcmF0b3ISIy5icm9ra3IudjEuUmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0GiQuYnJva2tyLnYxLlJlZ2lzdGVyR2VuZXJhdG9yUmVzcG9uc2UiBZLbGAEEEmsKE0RlcmVnaXN0ZXJHZW5lcmF0b3ISJS5icm9ra3IudjEuRGVyZWdpc3RlckdlbmVyYXRvclJlcXVlc3QaJi5icm9ra3IudjEuRGVyZWdpc3RlckdlbmVyYXRvclJlc3BvbnNlIgWS2xgBBBJLCgdTZXNzaW9uEhkuYnJva2tyLnYxLlNlc3Npb25SZXF1ZXN0GhouYnJva2tyLnYxLlNlc3Npb25SZXNwb25zZSIFktsYAQQoATABYgZwcm90bzM", [file_brokkr_v1_event, file_brokkr_v1_generator, file_brokkr_v1_options, file_brokkr_v1_target_state]);
+  fileDesc("ChVicm9ra3IvdjEvYWdlbnQucHJvdG8SCWJyb2trci52MTLSCAoMQWdlbnRTZXJ2aWNlElAKClN0YXJ0QWdlbnQSHC5icm9ra3IudjEuU3RhcnRBZ2VudFJlcXVlc3QaHS5icm9ra3IudjEuU3RhcnRBZ2VudFJlc3BvbnNlIgWS2xgBBBJKCgdHZXRTZWxmEhkuYnJva2tyLnYxLkdldFNlbGZSZXF1ZXN0GhouYnJva2tyLnYxLkdldFNlbGZSZXNwb25zZSIIkAIBktsYAQQSXwoPUHVsbFRhcmdldFN0YXRlEiEuYnJva2tyLnYxLlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QaIi5icm9ra3IudjEuUHVsbFRhcmdldFN0YXRlUmVzcG9uc2UiBZLbGAEEElgKDEdldE1hbmlmZXN0cxIeLmJyb2trci52MS5HZXRNYW5pZmVzdHNSZXF1ZXN0Gh8uYnJva2tyLnYxLkdldE1hbmlmZXN0c1Jlc3BvbnNlIgWS2xgBBDABElYKDFJlcG9ydEV2ZW50cxIeLmJyb2trci52MS5SZXBvcnRFdmVudHNSZXF1ZXN0Gh8uYnJva2tyLnYxLlJlcG9ydEV2ZW50c1Jlc3BvbnNlIgWS2xgBBBJWCgxSZXBvcnRIZWFsdGgSHi5icm9ra3IudjEuUmVwb3J0SGVhbHRoUmVxdWVzdBofLmJyb2trci52MS5SZXBvcnRIZWFsdGhSZXNwb25zZSIFktsYAQQSXwoPQ2xhaW1EaWFnbm9zdGljEiEuYnJva2tyLnYxLkNsYWltRGlhZ25vc3RpY1JlcXVlc3QaIi5icm9ra3IudjEuQ2xhaW1EaWFnbm9zdGljUmVzcG9uc2UiBZLbGAEEEmgKEkNvbXBsZXRlRGlhZ25vc3RpYxIkLmJyb2trci52MS5Db21wbGV0ZURpYWdub3N0aWNSZXF1ZXN0GiUuYnJva2tyLnYxLkNvbXBsZXRlRGlhZ25vc3RpY1Jlc3BvbnNlIgWS2xgBBBJNCglIZWFydGJlYXQSGy5icm9ra3IudjEuSGVhcnRiZWF0UmVxdWVzdBocLmJyb2trci52MS5IZWFydGJlYXRSZXNwb25zZSIFktsYAQQSZQoRUmVnaXN0ZXJHZW5lcmF0b3ISIy5icm9ra3IudjEuUmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0GiQuYnJva2tyLnYxLlJlZ2lzdGVyR2VuZXJhdG9yUmVzcG9uc2UiBZLbGAEEEmsKE0RlcmVnaXN0ZXJHZW5lcmF0b3ISJS5icm9ra3IudjEuRGVyZWdpc3RlckdlbmVyYXRvclJlcXVlc3QaJi5icm9ra3IudjEuRGVyZWdpc3RlckdlbmVyYXRvclJlc3BvbnNlIgWS2xgBBBJLCgdTZXNzaW9uEhkuYnJva2tyLnYxLlNlc3Npb25SZXF1ZXN0GhouYnJva2tyLnYxLlNlc3Npb25SZXNwb25zZSIFktsYAQQoATABYgZwcm90bzM", [file_brokkr_v1_diagnostic, file_brokkr_v1_event, file_brokkr_v1_generator, file_brokkr_v1_health, file_brokkr_v1_options, file_brokkr_v1_target_state]);
 
 /**
  * AgentService is for agents, each about itself. Every call but StartAgent, GetSelf carries the incarnation that StartAgent gave;
@@ -70,6 +74,34 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ReportEventsRequestSchema;
     output: typeof ReportEventsResponseSchema;
+  },
+  /**
+   * Says how stacks do, when that has changed.
+   *
+   * @generated from rpc brokkr.v1.AgentService.ReportHealth
+   */
+  reportHealth: {
+    methodKind: "unary";
+    input: typeof ReportHealthRequestSchema;
+    output: typeof ReportHealthResponseSchema;
+  },
+  /**
+   * Takes a question that waits, if there is one.
+   *
+   * @generated from rpc brokkr.v1.AgentService.ClaimDiagnostic
+   */
+  claimDiagnostic: {
+    methodKind: "unary";
+    input: typeof ClaimDiagnosticRequestSchema;
+    output: typeof ClaimDiagnosticResponseSchema;
+  },
+  /**
+   * @generated from rpc brokkr.v1.AgentService.CompleteDiagnostic
+   */
+  completeDiagnostic: {
+    methodKind: "unary";
+    input: typeof CompleteDiagnosticRequestSchema;
+    output: typeof CompleteDiagnosticResponseSchema;
   },
   /**
    * @generated from rpc brokkr.v1.AgentService.Heartbeat

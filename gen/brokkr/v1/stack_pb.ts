@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { HealthCounts } from "./health_pb.ts";
+import { file_brokkr_v1_health } from "./health_pb.ts";
 import type { Placement, PlacementCounts } from "./placement_pb.ts";
 import { file_brokkr_v1_placement } from "./placement_pb.ts";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
@@ -15,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/stack.proto.
  */
 export const file_brokkr_v1_stack: GenFile = /*@__PURE__*/
-  fileDesc("ChVicm9ra3IvdjEvc3RhY2sucHJvdG8SCWJyb2trci52MSKXBAoFU3RhY2sSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglnZW5lcmF0b3IYAyABKAkSDgoGbGFiZWxzGAQgAygJEjYKC2Fubm90YXRpb25zGAUgAygLMiEuYnJva2tyLnYxLlN0YWNrLkFubm90YXRpb25zRW50cnkSKgoIc2VsZWN0b3IYBiABKAsyGC5icm9ra3IudjEuTGFiZWxTZWxlY3RvchImCglvbl9kZWxldGUYByABKA4yEy5icm9ra3IudjEuT25EZWxldGUSEAoIcmV2aXNpb24YCCABKA0SHQoVY3VycmVudF9kZXBsb3ltZW50X2lkGAkgASgJEg8KB3RhcmdldHMYCiADKAkSLgoKcGxhY2VtZW50cxgLIAEoCzIaLmJyb2trci52MS5QbGFjZW1lbnRDb3VudHMSLwoLY3JlYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgPIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi+QEKDUxhYmVsU2VsZWN0b3ISVwoMbWF0Y2hfbGFiZWxzGAEgAygLMikuYnJva2tyLnYxLkxhYmVsU2VsZWN0b3IuTWF0Y2hMYWJlbHNFbnRyeUIWukgTmgEQECAiBXIDGL0CKgVyAxiAAhJIChFtYXRjaF9leHByZXNzaW9ucxgCIAMoCzIjLmJyb2trci52MS5MYWJlbFNlbGVjdG9yUmVxdWlyZW1lbnRCCLpIBZIBAhAgEhEKCW1hdGNoX2FsbBgDIAEoCBoyChBNYXRjaExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijwEKGExhYmVsU2VsZWN0b3JSZXF1aXJlbWVudBIXCgNrZXkYASABKAlCCrpIB3IFEAEYvQISOQoIb3BlcmF0b3IYAiABKA4yGy5icm9ra3IudjEuU2VsZWN0b3JPcGVyYXRvckIKukgHggEEEAEgABIfCgZ2YWx1ZXMYAyADKAlCD7pIDJIBCRBAIgVyAxiAAiKSBAoSQ3JlYXRlU3RhY2tSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEjYKBG5hbWUYAiABKAlCKLpIJXIjGD8yH15bYS16MC05XShbLWEtejAtOV0qW2EtejAtOV0pPyQSGgoJZ2VuZXJhdG9yGAMgASgJQge6SARyAhg/EkwKBmxhYmVscxgEIAMoCUI8ukg5kgE2EEAYASIwci4YPzIqXltBLVphLXowLTldKFstQS1aYS16MC05Xy5dKltBLVphLXowLTldKT8kEqkBCgthbm5vdGF0aW9ucxgFIAMoCzIuLmJyb2trci52MS5DcmVhdGVTdGFja1JlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUJkukhhmgFeEEAiU3JRGL0CMkxeKFthLXowLTldKFstYS16MC05Ll0qW2EtejAtOV0pPy8pP1tBLVphLXowLTldKFstQS1aYS16MC05Xy5dKltBLVphLXowLTldKT8kKgVyAxiAAhIqCghzZWxlY3RvchgGIAEoCzIYLmJyb2trci52MS5MYWJlbFNlbGVjdG9yEjAKCW9uX2RlbGV0ZRgHIAEoDjITLmJyb2trci52MS5PbkRlbGV0ZUIIukgFggECEAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkgKE0NyZWF0ZVN0YWNrUmVzcG9uc2USHwoFc3RhY2sYASABKAsyEC5icm9ra3IudjEuU3RhY2sSEAoIcmVwbGF5ZWQYAiABKAgiKwoPR2V0U3RhY2tSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8iMwoQR2V0U3RhY2tSZXNwb25zZRIfCgVzdGFjaxgBIAEoCzIQLmJyb2trci52MS5TdGFjayKaAQoRTGlzdFN0YWNrc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIEhoKCWdlbmVyYXRvchgDIAEoCUIHukgEcgIYPxIWCgVsYWJlbBgEIAEoCUIHukgEcgIYPxIUCgxzaG93X2RlbGV0ZWQYBSABKAgiTwoSTGlzdFN0YWNrc1Jlc3BvbnNlEiAKBnN0YWNrcxgBIAMoCzIQLmJyb2trci52MS5TdGFjaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4gQKElVwZGF0ZVN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/EhUKBGV0YWcYAiABKAlCB7pIBHICGEASTgoKYWRkX2xhYmVscxgDIAMoCUI6ukg3kgE0EEAiMHIuGD8yKl5bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JBIlCg1yZW1vdmVfbGFiZWxzGAQgAygJQg66SAuSAQgQQCIEcgIYPxKwAQoPc2V0X2Fubm90YXRpb25zGAUgAygLMjEuYnJva2tyLnYxLlVwZGF0ZVN0YWNrUmVxdWVzdC5TZXRBbm5vdGF0aW9uc0VudHJ5QmS6SGGaAV4QQCJTclEYvQIyTF4oW2EtejAtOV0oWy1hLXowLTkuXSpbYS16MC05XSk/Lyk/W0EtWmEtejAtOV0oWy1BLVphLXowLTlfLl0qW0EtWmEtejAtOV0pPyQqBXIDGIACEisKEnJlbW92ZV9hbm5vdGF0aW9ucxgGIAMoCUIPukgMkgEJEEAiBXIDGL0CEioKCHNlbGVjdG9yGAcgASgLMhguYnJva2tyLnYxLkxhYmVsU2VsZWN0b3ISMAoJb25fZGVsZXRlGAggASgOMhMuYnJva2tyLnYxLk9uRGVsZXRlQgi6SAWCAQIQARIvCgt1cGRhdGVfbWFzaxgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2saNQoTU2V0QW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjYKE1VwZGF0ZVN0YWNrUmVzcG9uc2USHwoFc3RhY2sYASABKAsyEC5icm9ra3IudjEuU3RhY2siRQoSRGVsZXRlU3RhY2tSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQCI2ChNEZWxldGVTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrIkYKEEFkZFRhcmdldFJlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIYCgVhZ2VudBgCIAEoCUIJukgGcgQQARg/IhMKEUFkZFRhcmdldFJlc3BvbnNlIkkKE1JlbW92ZVRhcmdldFJlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIYCgVhZ2VudBgCIAEoCUIJukgGcgQQARg/IhYKFFJlbW92ZVRhcmdldFJlc3BvbnNlIi0KEVdhdGNoU3RhY2tSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8idwoSV2F0Y2hTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrEigKCnBsYWNlbWVudHMYAiADKAsyFC5icm9ra3IudjEuUGxhY2VtZW50EhYKDmdvbmVfYWdlbnRfaWRzGAMgAygJKlAKCE9uRGVsZXRlEhkKFU9OX0RFTEVURV9VTlNQRUNJRklFRBAAEhMKD09OX0RFTEVURV9QUlVORRABEhQKEE9OX0RFTEVURV9PUlBIQU4QAiqxAQoQU2VsZWN0b3JPcGVyYXRvchIhCh1TRUxFQ1RPUl9PUEVSQVRPUl9VTlNQRUNJRklFRBAAEhgKFFNFTEVDVE9SX09QRVJBVE9SX0lOEAESHAoYU0VMRUNUT1JfT1BFUkFUT1JfTk9UX0lOEAISHAoYU0VMRUNUT1JfT1BFUkFUT1JfRVhJU1RTEAMSJAogU0VMRUNUT1JfT1BFUkFUT1JfRE9FU19OT1RfRVhJU1QQBGIGcHJvdG8z", [file_brokkr_v1_placement, file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChVicm9ra3IvdjEvc3RhY2sucHJvdG8SCWJyb2trci52MSLaBQoFU3RhY2sSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglnZW5lcmF0b3IYAyABKAkSDgoGbGFiZWxzGAQgAygJEjYKC2Fubm90YXRpb25zGAUgAygLMiEuYnJva2tyLnYxLlN0YWNrLkFubm90YXRpb25zRW50cnkSKgoIc2VsZWN0b3IYBiABKAsyGC5icm9ra3IudjEuTGFiZWxTZWxlY3RvchImCglvbl9kZWxldGUYByABKA4yEy5icm9ra3IudjEuT25EZWxldGUSEAoIcmV2aXNpb24YCCABKA0SHQoVY3VycmVudF9kZXBsb3ltZW50X2lkGAkgASgJEg8KB3RhcmdldHMYCiADKAkSLgoKcGxhY2VtZW50cxgLIAEoCzIaLmJyb2trci52MS5QbGFjZW1lbnRDb3VudHMSLwoLY3JlYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgPIAEoCRIlCgVkcmlmdBgQIAEoDjIWLmJyb2trci52MS5EcmlmdFBvbGljeRIwCg5pZ25vcmVkX2ZpZWxkcxgRIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzEisKCGNvbmZsaWN0GBIgASgOMhkuYnJva2tyLnYxLkNvbmZsaWN0UG9saWN5EhIKCmRlcGVuZHNfb24YEyADKAkSJwoGaGVhbHRoGBQgASgLMhcuYnJva2tyLnYxLkhlYWx0aENvdW50cxoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEisgEKDUlnbm9yZWRGaWVsZHMSUAoEa2luZBgBIAEoCUJCukg/cj0YvQIyOF4oKFthLXowLTldKFstYS16MC05Ll0qW2EtejAtOV0pPy8pP1tBLVpdW0EtWmEtejAtOV0qKT8kEhYKBG5hbWUYAiABKAlCCLpIBXIDGP0BEjcKBXBhdGhzGAMgAygJQii6SCWSASIIARAgIhxyGhiAAjIVXihcLltBLVphLXowLTlfLV0rKSskIvkBCg1MYWJlbFNlbGVjdG9yElcKDG1hdGNoX2xhYmVscxgBIAMoCzIpLmJyb2trci52MS5MYWJlbFNlbGVjdG9yLk1hdGNoTGFiZWxzRW50cnlCFrpIE5oBEBAgIgVyAxi9AioFcgMYgAISSAoRbWF0Y2hfZXhwcmVzc2lvbnMYAiADKAsyIy5icm9ra3IudjEuTGFiZWxTZWxlY3RvclJlcXVpcmVtZW50Qgi6SAWSAQIQIBIRCgltYXRjaF9hbGwYAyABKAgaMgoQTWF0Y2hMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIo8BChhMYWJlbFNlbGVjdG9yUmVxdWlyZW1lbnQSFwoDa2V5GAEgASgJQgq6SAdyBRABGL0CEjkKCG9wZXJhdG9yGAIgASgOMhsuYnJva2tyLnYxLlNlbGVjdG9yT3BlcmF0b3JCCrpIB4IBBBABIAASHwoGdmFsdWVzGAMgAygJQg+6SAySAQkQQCIFcgMYgAIi3gUKEkNyZWF0ZVN0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI2CgRuYW1lGAIgASgJQii6SCVyIxg/Mh9eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8kEhoKCWdlbmVyYXRvchgDIAEoCUIHukgEcgIYPxJMCgZsYWJlbHMYBCADKAlCPLpIOZIBNhBAGAEiMHIuGD8yKl5bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JBKpAQoLYW5ub3RhdGlvbnMYBSADKAsyLi5icm9ra3IudjEuQ3JlYXRlU3RhY2tSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCZLpIYZoBXhBAIlNyURi9AjJMXihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT9bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JCoFcgMYgAISKgoIc2VsZWN0b3IYBiABKAsyGC5icm9ra3IudjEuTGFiZWxTZWxlY3RvchIwCglvbl9kZWxldGUYByABKA4yEy5icm9ra3IudjEuT25EZWxldGVCCLpIBYIBAhABEi8KBWRyaWZ0GAggASgOMhYuYnJva2tyLnYxLkRyaWZ0UG9saWN5Qgi6SAWCAQIQARI6Cg5pZ25vcmVkX2ZpZWxkcxgJIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzQgi6SAWSAQIQIBI1Cghjb25mbGljdBgKIAEoDjIZLmJyb2trci52MS5Db25mbGljdFBvbGljeUIIukgFggECEAESJgoKZGVwZW5kc19vbhgLIAMoCUISukgPkgEMECAYASIGcgQQARh/GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJIChNDcmVhdGVTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrEhAKCHJlcGxheWVkGAIgASgIIisKD0dldFN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/IjMKEEdldFN0YWNrUmVzcG9uc2USHwoFc3RhY2sYASABKAsyEC5icm9ra3IudjEuU3RhY2simgEKEUxpc3RTdGFja3NSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIaCglnZW5lcmF0b3IYAyABKAlCB7pIBHICGD8SFgoFbGFiZWwYBCABKAlCB7pIBHICGD8SFAoMc2hvd19kZWxldGVkGAUgASgIIk8KEkxpc3RTdGFja3NSZXNwb25zZRIgCgZzdGFja3MYASADKAsyEC5icm9ra3IudjEuU3RhY2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIq4GChJVcGRhdGVTdGFja1JlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIVCgRldGFnGAIgASgJQge6SARyAhhAEk4KCmFkZF9sYWJlbHMYAyADKAlCOrpIN5IBNBBAIjByLhg/MipeW0EtWmEtejAtOV0oWy1BLVphLXowLTlfLl0qW0EtWmEtejAtOV0pPyQSJQoNcmVtb3ZlX2xhYmVscxgEIAMoCUIOukgLkgEIEEAiBHICGD8SsAEKD3NldF9hbm5vdGF0aW9ucxgFIAMoCzIxLmJyb2trci52MS5VcGRhdGVTdGFja1JlcXVlc3QuU2V0QW5ub3RhdGlvbnNFbnRyeUJkukhhmgFeEEAiU3JRGL0CMkxeKFthLXowLTldKFstYS16MC05Ll0qW2EtejAtOV0pPy8pP1tBLVphLXowLTldKFstQS1aYS16MC05Xy5dKltBLVphLXowLTldKT8kKgVyAxiAAhIrChJyZW1vdmVfYW5ub3RhdGlvbnMYBiADKAlCD7pIDJIBCRBAIgVyAxi9AhIqCghzZWxlY3RvchgHIAEoCzIYLmJyb2trci52MS5MYWJlbFNlbGVjdG9yEjAKCW9uX2RlbGV0ZRgIIAEoDjITLmJyb2trci52MS5PbkRlbGV0ZUIIukgFggECEAESLwoLdXBkYXRlX21hc2sYCSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KBWRyaWZ0GAogASgOMhYuYnJva2tyLnYxLkRyaWZ0UG9saWN5Qgi6SAWCAQIQARI6Cg5pZ25vcmVkX2ZpZWxkcxgLIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzQgi6SAWSAQIQIBI1Cghjb25mbGljdBgMIAEoDjIZLmJyb2trci52MS5Db25mbGljdFBvbGljeUIIukgFggECEAESJgoKZGVwZW5kc19vbhgNIAMoCUISukgPkgEMECAYASIGcgQQARh/GjUKE1NldEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2ChNVcGRhdGVTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrIkUKEkRlbGV0ZVN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/EhUKBGV0YWcYAiABKAlCB7pIBHICGEAiNgoTRGVsZXRlU3RhY2tSZXNwb25zZRIfCgVzdGFjaxgBIAEoCzIQLmJyb2trci52MS5TdGFjayJGChBBZGRUYXJnZXRSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8SGAoFYWdlbnQYAiABKAlCCbpIBnIEEAEYPyITChFBZGRUYXJnZXRSZXNwb25zZSJJChNSZW1vdmVUYXJnZXRSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8SGAoFYWdlbnQYAiABKAlCCbpIBnIEEAEYPyIWChRSZW1vdmVUYXJnZXRSZXNwb25zZSItChFXYXRjaFN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/IncKEldhdGNoU3RhY2tSZXNwb25zZRIfCgVzdGFjaxgBIAEoCzIQLmJyb2trci52MS5TdGFjaxIoCgpwbGFjZW1lbnRzGAIgAygLMhQuYnJva2tyLnYxLlBsYWNlbWVudBIWCg5nb25lX2FnZW50X2lkcxgDIAMoCSp2CgtEcmlmdFBvbGljeRIcChhEUklGVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNEUklGVF9QT0xJQ1lfUkVQQUlSEAESFwoTRFJJRlRfUE9MSUNZX1JFUE9SVBACEhcKE0RSSUZUX1BPTElDWV9JR05PUkUQAypoCg5Db25mbGljdFBvbGljeRIfChtDT05GTElDVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIZChVDT05GTElDVF9QT0xJQ1lfQURPUFQQARIaChZDT05GTElDVF9QT0xJQ1lfUkVGVVNFEAIqUAoIT25EZWxldGUSGQoVT05fREVMRVRFX1VOU1BFQ0lGSUVEEAASEwoPT05fREVMRVRFX1BSVU5FEAESFAoQT05fREVMRVRFX09SUEhBThACKrEBChBTZWxlY3Rvck9wZXJhdG9yEiEKHVNFTEVDVE9SX09QRVJBVE9SX1VOU1BFQ0lGSUVEEAASGAoUU0VMRUNUT1JfT1BFUkFUT1JfSU4QARIcChhTRUxFQ1RPUl9PUEVSQVRPUl9OT1RfSU4QAhIcChhTRUxFQ1RPUl9PUEVSQVRPUl9FWElTVFMQAxIkCiBTRUxFQ1RPUl9PUEVSQVRPUl9ET0VTX05PVF9FWElTVBAEYgZwcm90bzM", [file_brokkr_v1_health, file_brokkr_v1_placement, file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Stack is a named set of Kubernetes objects that a generator owns. Its content is its current deployment; who serves
@@ -112,6 +114,37 @@ export type Stack = Message<"brokkr.v1.Stack"> & {
    * @generated from field: string etag = 15;
    */
   etag: string;
+
+  /**
+   * @generated from field: brokkr.v1.DriftPolicy drift = 16;
+   */
+  drift: DriftPolicy;
+
+  /**
+   * Fields that drift does not count for.
+   *
+   * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 17;
+   */
+  ignoredFields: IgnoredFields[];
+
+  /**
+   * @generated from field: brokkr.v1.ConflictPolicy conflict = 18;
+   */
+  conflict: ConflictPolicy;
+
+  /**
+   * Stacks of the same generator that must be healthy on an agent before this one is applied there.
+   *
+   * @generated from field: repeated string depends_on = 19;
+   */
+  dependsOn: string[];
+
+  /**
+   * How many agents are in which health.
+   *
+   * @generated from field: brokkr.v1.HealthCounts health = 20;
+   */
+  health?: HealthCounts | undefined;
 };
 
 /**
@@ -120,6 +153,41 @@ export type Stack = Message<"brokkr.v1.Stack"> & {
  */
 export const StackSchema: GenMessage<Stack> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_stack, 0);
+
+/**
+ * IgnoredFields are fields that somebody else may change, such as the replicas that an autoscaler sets.
+ *
+ * @generated from message brokkr.v1.IgnoredFields
+ */
+export type IgnoredFields = Message<"brokkr.v1.IgnoredFields"> & {
+  /**
+   * "ConfigMap" of the core group, "apps/Deployment"; empty for every kind.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Of one object; empty for all.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Such as ".spec.replicas"; everything below a path is ignored too.
+   *
+   * @generated from field: repeated string paths = 3;
+   */
+  paths: string[];
+};
+
+/**
+ * Describes the message brokkr.v1.IgnoredFields.
+ * Use `create(IgnoredFieldsSchema)` to create a new message.
+ */
+export const IgnoredFieldsSchema: GenMessage<IgnoredFields> = /*@__PURE__*/
+  messageDesc(file_brokkr_v1_stack, 1);
 
 /**
  * LabelSelector selects agents as a Kubernetes label selector does. An agent's keys are those of its annotations, and its
@@ -153,7 +221,7 @@ export type LabelSelector = Message<"brokkr.v1.LabelSelector"> & {
  * Use `create(LabelSelectorSchema)` to create a new message.
  */
 export const LabelSelectorSchema: GenMessage<LabelSelector> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 1);
+  messageDesc(file_brokkr_v1_stack, 2);
 
 /**
  * @generated from message brokkr.v1.LabelSelectorRequirement
@@ -180,7 +248,7 @@ export type LabelSelectorRequirement = Message<"brokkr.v1.LabelSelectorRequireme
  * Use `create(LabelSelectorRequirementSchema)` to create a new message.
  */
 export const LabelSelectorRequirementSchema: GenMessage<LabelSelectorRequirement> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 2);
+  messageDesc(file_brokkr_v1_stack, 3);
 
 /**
  * @generated from message brokkr.v1.CreateStackRequest
@@ -224,6 +292,26 @@ export type CreateStackRequest = Message<"brokkr.v1.CreateStackRequest"> & {
    * @generated from field: brokkr.v1.OnDelete on_delete = 7;
    */
   onDelete: OnDelete;
+
+  /**
+   * @generated from field: brokkr.v1.DriftPolicy drift = 8;
+   */
+  drift: DriftPolicy;
+
+  /**
+   * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 9;
+   */
+  ignoredFields: IgnoredFields[];
+
+  /**
+   * @generated from field: brokkr.v1.ConflictPolicy conflict = 10;
+   */
+  conflict: ConflictPolicy;
+
+  /**
+   * @generated from field: repeated string depends_on = 11;
+   */
+  dependsOn: string[];
 };
 
 /**
@@ -231,7 +319,7 @@ export type CreateStackRequest = Message<"brokkr.v1.CreateStackRequest"> & {
  * Use `create(CreateStackRequestSchema)` to create a new message.
  */
 export const CreateStackRequestSchema: GenMessage<CreateStackRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 3);
+  messageDesc(file_brokkr_v1_stack, 4);
 
 /**
  * @generated from message brokkr.v1.CreateStackResponse
@@ -255,7 +343,7 @@ export type CreateStackResponse = Message<"brokkr.v1.CreateStackResponse"> & {
  * Use `create(CreateStackResponseSchema)` to create a new message.
  */
 export const CreateStackResponseSchema: GenMessage<CreateStackResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 4);
+  messageDesc(file_brokkr_v1_stack, 5);
 
 /**
  * @generated from message brokkr.v1.GetStackRequest
@@ -274,7 +362,7 @@ export type GetStackRequest = Message<"brokkr.v1.GetStackRequest"> & {
  * Use `create(GetStackRequestSchema)` to create a new message.
  */
 export const GetStackRequestSchema: GenMessage<GetStackRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 5);
+  messageDesc(file_brokkr_v1_stack, 6);
 
 /**
  * @generated from message brokkr.v1.GetStackResponse
@@ -291,7 +379,7 @@ export type GetStackResponse = Message<"brokkr.v1.GetStackResponse"> & {
  * Use `create(GetStackResponseSchema)` to create a new message.
  */
 export const GetStackResponseSchema: GenMessage<GetStackResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 6);
+  messageDesc(file_brokkr_v1_stack, 7);
 
 /**
  * @generated from message brokkr.v1.ListStacksRequest
@@ -336,7 +424,7 @@ export type ListStacksRequest = Message<"brokkr.v1.ListStacksRequest"> & {
  * Use `create(ListStacksRequestSchema)` to create a new message.
  */
 export const ListStacksRequestSchema: GenMessage<ListStacksRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 7);
+  messageDesc(file_brokkr_v1_stack, 8);
 
 /**
  * @generated from message brokkr.v1.ListStacksResponse
@@ -358,7 +446,7 @@ export type ListStacksResponse = Message<"brokkr.v1.ListStacksResponse"> & {
  * Use `create(ListStacksResponseSchema)` to create a new message.
  */
 export const ListStacksResponseSchema: GenMessage<ListStacksResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 8);
+  messageDesc(file_brokkr_v1_stack, 9);
 
 /**
  * @generated from message brokkr.v1.UpdateStackRequest
@@ -407,11 +495,32 @@ export type UpdateStackRequest = Message<"brokkr.v1.UpdateStackRequest"> & {
   onDelete: OnDelete;
 
   /**
-   * Names which of "selector" and "on_delete" to write; an unset selector under the mask removes it.
+   * Names which of "selector", "on_delete", "drift", "ignored_fields", "conflict" and "depends_on" to write; an unset selector
+   * under the mask removes it.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 9;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * @generated from field: brokkr.v1.DriftPolicy drift = 10;
+   */
+  drift: DriftPolicy;
+
+  /**
+   * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 11;
+   */
+  ignoredFields: IgnoredFields[];
+
+  /**
+   * @generated from field: brokkr.v1.ConflictPolicy conflict = 12;
+   */
+  conflict: ConflictPolicy;
+
+  /**
+   * @generated from field: repeated string depends_on = 13;
+   */
+  dependsOn: string[];
 };
 
 /**
@@ -419,7 +528,7 @@ export type UpdateStackRequest = Message<"brokkr.v1.UpdateStackRequest"> & {
  * Use `create(UpdateStackRequestSchema)` to create a new message.
  */
 export const UpdateStackRequestSchema: GenMessage<UpdateStackRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 9);
+  messageDesc(file_brokkr_v1_stack, 10);
 
 /**
  * @generated from message brokkr.v1.UpdateStackResponse
@@ -436,7 +545,7 @@ export type UpdateStackResponse = Message<"brokkr.v1.UpdateStackResponse"> & {
  * Use `create(UpdateStackResponseSchema)` to create a new message.
  */
 export const UpdateStackResponseSchema: GenMessage<UpdateStackResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 10);
+  messageDesc(file_brokkr_v1_stack, 11);
 
 /**
  * @generated from message brokkr.v1.DeleteStackRequest
@@ -458,7 +567,7 @@ export type DeleteStackRequest = Message<"brokkr.v1.DeleteStackRequest"> & {
  * Use `create(DeleteStackRequestSchema)` to create a new message.
  */
 export const DeleteStackRequestSchema: GenMessage<DeleteStackRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 11);
+  messageDesc(file_brokkr_v1_stack, 12);
 
 /**
  * @generated from message brokkr.v1.DeleteStackResponse
@@ -477,7 +586,7 @@ export type DeleteStackResponse = Message<"brokkr.v1.DeleteStackResponse"> & {
  * Use `create(DeleteStackResponseSchema)` to create a new message.
  */
 export const DeleteStackResponseSchema: GenMessage<DeleteStackResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 12);
+  messageDesc(file_brokkr_v1_stack, 13);
 
 /**
  * @generated from message brokkr.v1.AddTargetRequest
@@ -501,7 +610,7 @@ export type AddTargetRequest = Message<"brokkr.v1.AddTargetRequest"> & {
  * Use `create(AddTargetRequestSchema)` to create a new message.
  */
 export const AddTargetRequestSchema: GenMessage<AddTargetRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 13);
+  messageDesc(file_brokkr_v1_stack, 14);
 
 /**
  * @generated from message brokkr.v1.AddTargetResponse
@@ -514,7 +623,7 @@ export type AddTargetResponse = Message<"brokkr.v1.AddTargetResponse"> & {
  * Use `create(AddTargetResponseSchema)` to create a new message.
  */
 export const AddTargetResponseSchema: GenMessage<AddTargetResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 14);
+  messageDesc(file_brokkr_v1_stack, 15);
 
 /**
  * @generated from message brokkr.v1.RemoveTargetRequest
@@ -536,7 +645,7 @@ export type RemoveTargetRequest = Message<"brokkr.v1.RemoveTargetRequest"> & {
  * Use `create(RemoveTargetRequestSchema)` to create a new message.
  */
 export const RemoveTargetRequestSchema: GenMessage<RemoveTargetRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 15);
+  messageDesc(file_brokkr_v1_stack, 16);
 
 /**
  * @generated from message brokkr.v1.RemoveTargetResponse
@@ -549,7 +658,7 @@ export type RemoveTargetResponse = Message<"brokkr.v1.RemoveTargetResponse"> & {
  * Use `create(RemoveTargetResponseSchema)` to create a new message.
  */
 export const RemoveTargetResponseSchema: GenMessage<RemoveTargetResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 16);
+  messageDesc(file_brokkr_v1_stack, 17);
 
 /**
  * @generated from message brokkr.v1.WatchStackRequest
@@ -566,7 +675,7 @@ export type WatchStackRequest = Message<"brokkr.v1.WatchStackRequest"> & {
  * Use `create(WatchStackRequestSchema)` to create a new message.
  */
 export const WatchStackRequestSchema: GenMessage<WatchStackRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 17);
+  messageDesc(file_brokkr_v1_stack, 18);
 
 /**
  * WatchStackResponse is first the whole state, then what changed. An empty one every 30 seconds shows that the stream lives.
@@ -601,7 +710,92 @@ export type WatchStackResponse = Message<"brokkr.v1.WatchStackResponse"> & {
  * Use `create(WatchStackResponseSchema)` to create a new message.
  */
 export const WatchStackResponseSchema: GenMessage<WatchStackResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_stack, 18);
+  messageDesc(file_brokkr_v1_stack, 19);
+
+/**
+ * DriftPolicy says what an agent does when somebody else changed or deleted an object.
+ *
+ * @generated from enum brokkr.v1.DriftPolicy
+ */
+export const DriftPolicy = {
+  /**
+   * @generated from enum value: DRIFT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is applied again, and reported. The default.
+   *
+   * @generated from enum value: DRIFT_POLICY_REPAIR = 1;
+   */
+  REPAIR: 1,
+
+  /**
+   * It is only reported.
+   *
+   * @generated from enum value: DRIFT_POLICY_REPORT = 2;
+   */
+  REPORT: 2,
+
+  /**
+   * It is left alone, until the next deployment.
+   *
+   * @generated from enum value: DRIFT_POLICY_IGNORE = 3;
+   */
+  IGNORE: 3,
+} as const;
+
+/**
+ * DriftPolicy says what an agent does when somebody else changed or deleted an object.
+ *
+ * @generated from enum brokkr.v1.DriftPolicy
+ */
+export type DriftPolicy = (typeof DriftPolicy)[keyof typeof DriftPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum brokkr.v1.DriftPolicy.
+ */
+export const DriftPolicySchema: GenEnum<DriftPolicy> = /*@__PURE__*/
+  enumDesc(file_brokkr_v1_stack, 0);
+
+/**
+ * ConflictPolicy says what an agent does with an object that exists and is nobody's, or whose fields somebody else has set.
+ *
+ * @generated from enum brokkr.v1.ConflictPolicy
+ */
+export const ConflictPolicy = {
+  /**
+   * @generated from enum value: CONFLICT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It becomes the stack's; fields of others are taken over. The default.
+   *
+   * @generated from enum value: CONFLICT_POLICY_ADOPT = 1;
+   */
+  ADOPT: 1,
+
+  /**
+   * It fails.
+   *
+   * @generated from enum value: CONFLICT_POLICY_REFUSE = 2;
+   */
+  REFUSE: 2,
+} as const;
+
+/**
+ * ConflictPolicy says what an agent does with an object that exists and is nobody's, or whose fields somebody else has set.
+ *
+ * @generated from enum brokkr.v1.ConflictPolicy
+ */
+export type ConflictPolicy = (typeof ConflictPolicy)[keyof typeof ConflictPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum brokkr.v1.ConflictPolicy.
+ */
+export const ConflictPolicySchema: GenEnum<ConflictPolicy> = /*@__PURE__*/
+  enumDesc(file_brokkr_v1_stack, 1);
 
 /**
  * OnDelete says what becomes of the objects when an agent loses the stack.
@@ -640,7 +834,7 @@ export type OnDelete = (typeof OnDelete)[keyof typeof OnDelete] | UnknownEnum;
  * Describes the enum brokkr.v1.OnDelete.
  */
 export const OnDeleteSchema: GenEnum<OnDelete> = /*@__PURE__*/
-  enumDesc(file_brokkr_v1_stack, 0);
+  enumDesc(file_brokkr_v1_stack, 2);
 
 /**
  * @generated from enum brokkr.v1.SelectorOperator
@@ -681,5 +875,5 @@ export type SelectorOperator = (typeof SelectorOperator)[keyof typeof SelectorOp
  * Describes the enum brokkr.v1.SelectorOperator.
  */
 export const SelectorOperatorSchema: GenEnum<SelectorOperator> = /*@__PURE__*/
-  enumDesc(file_brokkr_v1_stack, 1);
+  enumDesc(file_brokkr_v1_stack, 3);
 

@@ -10,7 +10,7 @@ import type { GeneratorRules } from "./generator_pb.ts";
 import { file_brokkr_v1_generator } from "./generator_pb.ts";
 import type { PlacementState } from "./placement_pb.ts";
 import { file_brokkr_v1_placement } from "./placement_pb.ts";
-import type { OnDelete } from "./stack_pb.ts";
+import type { ConflictPolicy, DriftPolicy, IgnoredFields, OnDelete } from "./stack_pb.ts";
 import { file_brokkr_v1_stack } from "./stack_pb.ts";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -21,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/target_state.proto.
  */
 export const file_brokkr_v1_target_state: GenFile = /*@__PURE__*/
-  fileDesc("Chxicm9ra3IvdjEvdGFyZ2V0X3N0YXRlLnByb3RvEglicm9ra3IudjEixAEKEVN0YXJ0QWdlbnRSZXF1ZXN0Eh0KCmNsdXN0ZXJfaWQYASABKAlCCbpIBnIEEAEYPxIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhg/EiMKEmt1YmVybmV0ZXNfdmVyc2lvbhgDIAEoCUIHukgEcgIYPxItCgRoZWxkGAQgAygLMhQuYnJva2tyLnYxLkhlbGRTdGFja0IJukgGkgEDEJBOEg0KBWVwb2NoGAUgASgEEhMKC2luY2FybmF0aW9uGAYgASgEIlYKCUhlbGRTdGFjaxIaCghzdGFja19pZBgBIAEoCUIIukgFcgOwAQESHgoNZGVwbG95bWVudF9pZBgCIAEoCUIHukgEcgIYJBINCgVvcmRlchgDIAEoBCJYChJTdGFydEFnZW50UmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAQSEAoIYWdlbnRfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVlcG9jaBgEIAEoBCIQCg5HZXRTZWxmUmVxdWVzdCIyCg9HZXRTZWxmUmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQi2QEKFlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSFwoGZGlnZXN0GAIgASgMQge6SAR6AhggEh0KBGhhdmUYAyADKAxCD7pIDJIBCRDoByIEegJoIBIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhI2CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwisAjIAEg0KBWVwb2NoGAYgASgEEg0KBW9yZGVyGAcgASgEIvwBChdQdWxsVGFyZ2V0U3RhdGVSZXNwb25zZRIoCgRraW5kGAEgASgOMhouYnJva2tyLnYxLlRhcmdldFN0YXRlS2luZBINCgVlcG9jaBgCIAEoBBIOCgZkaWdlc3QYAyABKAwSJwoHZW50cmllcxgEIAMoCzIWLmJyb2trci52MS5UYXJnZXRFbnRyeRImCgltYW5pZmVzdHMYBSADKAsyEy5icm9ra3IudjEuTWFuaWZlc3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJEi4KCmdlbmVyYXRvcnMYByADKAsyGi5icm9ra3IudjEuVGFyZ2V0R2VuZXJhdG9yIk4KD1RhcmdldEdlbmVyYXRvchIRCglnZW5lcmF0b3IYASABKAkSKAoFcnVsZXMYAiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMi2AIKC1RhcmdldEVudHJ5EhAKCHN0YWNrX2lkGAEgASgJEg0KBXN0YWNrGAIgASgJEhEKCWdlbmVyYXRvchgDIAEoCRIVCg1kZXBsb3ltZW50X2lkGAQgASgJEhAKCHJldmlzaW9uGAUgASgNEg0KBW9yZGVyGAYgASgEEigKBXN0YXRlGAcgASgOMhkuYnJva2tyLnYxLlBsYWNlbWVudFN0YXRlEhIKCmdlbmVyYXRpb24YCCABKAQSEAoIY2hlY2tzdW0YCSABKAwSDAoEc2l6ZRgKIAEoBBImCglvbl9kZWxldGUYCyABKA4yEy5icm9ra3IudjEuT25EZWxldGUSDAoEaGVsZBgMIAEoCBIRCgljb25maXJtZWQYDSABKAgSDQoFa2luZHMYDiADKAkSDgoGcmVhc29uGA8gASgJEhcKD3NlcnZpY2VfYWNjb3VudBgQIAEoCSIqCghNYW5pZmVzdBIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMIlAKE0dldE1hbmlmZXN0c1JlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSJAoJY2hlY2tzdW1zGAIgAygMQhG6SA6SAQsIARDoByIEegJoICJEChRHZXRNYW5pZmVzdHNSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoDBIMCgRkYXRhGAIgASgMEgwKBGxhc3QYAyABKAgiJwoQSGVhcnRiZWF0UmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBCJEChFIZWFydGJlYXRSZXNwb25zZRIvCgticm9rZXJfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAidwoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5icm9ra3IudjEuU2Vzc2lvbkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuYnJva2tyLnYxLlNlc3Npb25IZWFydGJlYXRIAEIJCgdtZXNzYWdlIiMKDFNlc3Npb25IZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBCISChBTZXNzaW9uSGVhcnRiZWF0IjcKD1Nlc3Npb25SZXNwb25zZRIkCgRoaW50GAEgASgOMhYuYnJva2tyLnYxLlNlc3Npb25IaW50KpABCg9UYXJnZXRTdGF0ZUtpbmQSIQodVEFSR0VUX1NUQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIfChtUQVJHRVRfU1RBVEVfS0lORF9VTkNIQU5HRUQQARIcChhUQVJHRVRfU1RBVEVfS0lORF9QQVVTRUQQAhIbChdUQVJHRVRfU1RBVEVfS0lORF9JTkRFWBADKtoBCgtTZXNzaW9uSGludBIcChhTRVNTSU9OX0hJTlRfVU5TUEVDSUZJRUQQABIWChJTRVNTSU9OX0hJTlRfUkVBRFkQARIlCiFTRVNTSU9OX0hJTlRfVEFSR0VUX1NUQVRFX0NIQU5HRUQQAhIcChhTRVNTSU9OX0hJTlRfS0VZX1JFVk9LRUQQAxIbChdTRVNTSU9OX0hJTlRfR09JTkdfQVdBWRAEEhcKE1NFU1NJT05fSElOVF9GRU5DRUQQBRIaChZTRVNTSU9OX0hJTlRfS0VFUEFMSVZFEAZiBnByb3RvMw", [file_brokkr_v1_cluster_agent, file_brokkr_v1_generator, file_brokkr_v1_placement, file_brokkr_v1_stack, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Chxicm9ra3IvdjEvdGFyZ2V0X3N0YXRlLnByb3RvEglicm9ra3IudjEixAEKEVN0YXJ0QWdlbnRSZXF1ZXN0Eh0KCmNsdXN0ZXJfaWQYASABKAlCCbpIBnIEEAEYPxIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhg/EiMKEmt1YmVybmV0ZXNfdmVyc2lvbhgDIAEoCUIHukgEcgIYPxItCgRoZWxkGAQgAygLMhQuYnJva2tyLnYxLkhlbGRTdGFja0IJukgGkgEDEJBOEg0KBWVwb2NoGAUgASgEEhMKC2luY2FybmF0aW9uGAYgASgEIlYKCUhlbGRTdGFjaxIaCghzdGFja19pZBgBIAEoCUIIukgFcgOwAQESHgoNZGVwbG95bWVudF9pZBgCIAEoCUIHukgEcgIYJBINCgVvcmRlchgDIAEoBCJYChJTdGFydEFnZW50UmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAQSEAoIYWdlbnRfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVlcG9jaBgEIAEoBCIQCg5HZXRTZWxmUmVxdWVzdCIyCg9HZXRTZWxmUmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQi2QEKFlB1bGxUYXJnZXRTdGF0ZVJlcXVlc3QSEwoLaW5jYXJuYXRpb24YASABKAQSFwoGZGlnZXN0GAIgASgMQge6SAR6AhggEh0KBGhhdmUYAyADKAxCD7pIDJIBCRDoByIEegJoIBIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiAAhI2CgR3YWl0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwisAjIAEg0KBWVwb2NoGAYgASgEEg0KBW9yZGVyGAcgASgEIvwBChdQdWxsVGFyZ2V0U3RhdGVSZXNwb25zZRIoCgRraW5kGAEgASgOMhouYnJva2tyLnYxLlRhcmdldFN0YXRlS2luZBINCgVlcG9jaBgCIAEoBBIOCgZkaWdlc3QYAyABKAwSJwoHZW50cmllcxgEIAMoCzIWLmJyb2trci52MS5UYXJnZXRFbnRyeRImCgltYW5pZmVzdHMYBSADKAsyEy5icm9ra3IudjEuTWFuaWZlc3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJEi4KCmdlbmVyYXRvcnMYByADKAsyGi5icm9ra3IudjEuVGFyZ2V0R2VuZXJhdG9yIk4KD1RhcmdldEdlbmVyYXRvchIRCglnZW5lcmF0b3IYASABKAkSKAoFcnVsZXMYAiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMi9gMKC1RhcmdldEVudHJ5EhAKCHN0YWNrX2lkGAEgASgJEg0KBXN0YWNrGAIgASgJEhEKCWdlbmVyYXRvchgDIAEoCRIVCg1kZXBsb3ltZW50X2lkGAQgASgJEhAKCHJldmlzaW9uGAUgASgNEg0KBW9yZGVyGAYgASgEEigKBXN0YXRlGAcgASgOMhkuYnJva2tyLnYxLlBsYWNlbWVudFN0YXRlEhIKCmdlbmVyYXRpb24YCCABKAQSEAoIY2hlY2tzdW0YCSABKAwSDAoEc2l6ZRgKIAEoBBImCglvbl9kZWxldGUYCyABKA4yEy5icm9ra3IudjEuT25EZWxldGUSDAoEaGVsZBgMIAEoCBIRCgljb25maXJtZWQYDSABKAgSDQoFa2luZHMYDiADKAkSDgoGcmVhc29uGA8gASgJEhcKD3NlcnZpY2VfYWNjb3VudBgQIAEoCRIlCgVkcmlmdBgRIAEoDjIWLmJyb2trci52MS5EcmlmdFBvbGljeRIwCg5pZ25vcmVkX2ZpZWxkcxgSIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzEisKCGNvbmZsaWN0GBMgASgOMhkuYnJva2tyLnYxLkNvbmZsaWN0UG9saWN5EhYKDmRlcGVuZHNfb25faWRzGBQgAygJIioKCE1hbmlmZXN0EhAKCGNoZWNrc3VtGAEgASgMEgwKBGRhdGEYAiABKAwiUAoTR2V0TWFuaWZlc3RzUmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBBIkCgljaGVja3N1bXMYAiADKAxCEbpIDpIBCwgBEOgHIgR6AmggIkQKFEdldE1hbmlmZXN0c1Jlc3BvbnNlEhAKCGNoZWNrc3VtGAEgASgMEgwKBGRhdGEYAiABKAwSDAoEbGFzdBgDIAEoCCJRChBIZWFydGJlYXRSZXF1ZXN0EhMKC2luY2FybmF0aW9uGAEgASgEEigKB2NsdXN0ZXIYAiABKAsyFy5icm9ra3IudjEuQ2x1c3RlclN0YXRlIk0KDENsdXN0ZXJTdGF0ZRIRCglyZWFjaGFibGUYASABKAgSKgoHbGF0ZW5jeRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJEChFIZWFydGJlYXRSZXNwb25zZRIvCgticm9rZXJfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAidwoOU2Vzc2lvblJlcXVlc3QSKAoFaGVsbG8YASABKAsyFy5icm9ra3IudjEuU2Vzc2lvbkhlbGxvSAASMAoJaGVhcnRiZWF0GAIgASgLMhsuYnJva2tyLnYxLlNlc3Npb25IZWFydGJlYXRIAEIJCgdtZXNzYWdlIiMKDFNlc3Npb25IZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBCI8ChBTZXNzaW9uSGVhcnRiZWF0EigKB2NsdXN0ZXIYASABKAsyFy5icm9ra3IudjEuQ2x1c3RlclN0YXRlIjcKD1Nlc3Npb25SZXNwb25zZRIkCgRoaW50GAEgASgOMhYuYnJva2tyLnYxLlNlc3Npb25IaW50KpABCg9UYXJnZXRTdGF0ZUtpbmQSIQodVEFSR0VUX1NUQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIfChtUQVJHRVRfU1RBVEVfS0lORF9VTkNIQU5HRUQQARIcChhUQVJHRVRfU1RBVEVfS0lORF9QQVVTRUQQAhIbChdUQVJHRVRfU1RBVEVfS0lORF9JTkRFWBADKv8BCgtTZXNzaW9uSGludBIcChhTRVNTSU9OX0hJTlRfVU5TUEVDSUZJRUQQABIWChJTRVNTSU9OX0hJTlRfUkVBRFkQARIlCiFTRVNTSU9OX0hJTlRfVEFSR0VUX1NUQVRFX0NIQU5HRUQQAhIcChhTRVNTSU9OX0hJTlRfS0VZX1JFVk9LRUQQAxIbChdTRVNTSU9OX0hJTlRfR09JTkdfQVdBWRAEEhcKE1NFU1NJT05fSElOVF9GRU5DRUQQBRIaChZTRVNTSU9OX0hJTlRfS0VFUEFMSVZFEAYSIwofU0VTU0lPTl9ISU5UX0RJQUdOT1NUSUNfV0FJVElORxAHYgZwcm90bzM", [file_brokkr_v1_cluster_agent, file_brokkr_v1_generator, file_brokkr_v1_placement, file_brokkr_v1_stack, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message brokkr.v1.StartAgentRequest
@@ -399,6 +399,28 @@ export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
    * @generated from field: string service_account = 16;
    */
   serviceAccount: string;
+
+  /**
+   * @generated from field: brokkr.v1.DriftPolicy drift = 17;
+   */
+  drift: DriftPolicy;
+
+  /**
+   * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 18;
+   */
+  ignoredFields: IgnoredFields[];
+
+  /**
+   * @generated from field: brokkr.v1.ConflictPolicy conflict = 19;
+   */
+  conflict: ConflictPolicy;
+
+  /**
+   * Ids of stacks that must be healthy here first.
+   *
+   * @generated from field: repeated string depends_on_ids = 20;
+   */
+  dependsOnIds: string[];
 };
 
 /**
@@ -493,6 +515,11 @@ export type HeartbeatRequest = Message<"brokkr.v1.HeartbeatRequest"> & {
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
+
+  /**
+   * @generated from field: brokkr.v1.ClusterState cluster = 2;
+   */
+  cluster?: ClusterState | undefined;
 };
 
 /**
@@ -501,6 +528,32 @@ export type HeartbeatRequest = Message<"brokkr.v1.HeartbeatRequest"> & {
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 12);
+
+/**
+ * ClusterState is how the agent reaches its cluster.
+ *
+ * @generated from message brokkr.v1.ClusterState
+ */
+export type ClusterState = Message<"brokkr.v1.ClusterState"> & {
+  /**
+   * @generated from field: bool reachable = 1;
+   */
+  reachable: boolean;
+
+  /**
+   * Of its last small request to the cluster's API.
+   *
+   * @generated from field: google.protobuf.Duration latency = 2;
+   */
+  latency?: Duration | undefined;
+};
+
+/**
+ * Describes the message brokkr.v1.ClusterState.
+ * Use `create(ClusterStateSchema)` to create a new message.
+ */
+export const ClusterStateSchema: GenMessage<ClusterState> = /*@__PURE__*/
+  messageDesc(file_brokkr_v1_target_state, 13);
 
 /**
  * @generated from message brokkr.v1.HeartbeatResponse
@@ -517,7 +570,7 @@ export type HeartbeatResponse = Message<"brokkr.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 13);
+  messageDesc(file_brokkr_v1_target_state, 14);
 
 /**
  * SessionRequest goes up the stream; the first one must be a hello.
@@ -548,7 +601,7 @@ export type SessionRequest = Message<"brokkr.v1.SessionRequest"> & {
  * Use `create(SessionRequestSchema)` to create a new message.
  */
 export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 14);
+  messageDesc(file_brokkr_v1_target_state, 15);
 
 /**
  * @generated from message brokkr.v1.SessionHello
@@ -565,12 +618,16 @@ export type SessionHello = Message<"brokkr.v1.SessionHello"> & {
  * Use `create(SessionHelloSchema)` to create a new message.
  */
 export const SessionHelloSchema: GenMessage<SessionHello> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 15);
+  messageDesc(file_brokkr_v1_target_state, 16);
 
 /**
  * @generated from message brokkr.v1.SessionHeartbeat
  */
 export type SessionHeartbeat = Message<"brokkr.v1.SessionHeartbeat"> & {
+  /**
+   * @generated from field: brokkr.v1.ClusterState cluster = 1;
+   */
+  cluster?: ClusterState | undefined;
 };
 
 /**
@@ -578,7 +635,7 @@ export type SessionHeartbeat = Message<"brokkr.v1.SessionHeartbeat"> & {
  * Use `create(SessionHeartbeatSchema)` to create a new message.
  */
 export const SessionHeartbeatSchema: GenMessage<SessionHeartbeat> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 16);
+  messageDesc(file_brokkr_v1_target_state, 17);
 
 /**
  * SessionResponse is a hint. Sessions only make things faster; pulling alone converges.
@@ -597,7 +654,7 @@ export type SessionResponse = Message<"brokkr.v1.SessionResponse"> & {
  * Use `create(SessionResponseSchema)` to create a new message.
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
-  messageDesc(file_brokkr_v1_target_state, 17);
+  messageDesc(file_brokkr_v1_target_state, 18);
 
 /**
  * @generated from enum brokkr.v1.TargetStateKind
@@ -687,6 +744,13 @@ export const SessionHint = {
    * @generated from enum value: SESSION_HINT_KEEPALIVE = 6;
    */
   KEEPALIVE: 6,
+
+  /**
+   * A diagnostic is asked for: ClaimDiagnostic.
+   *
+   * @generated from enum value: SESSION_HINT_DIAGNOSTIC_WAITING = 7;
+   */
+  DIAGNOSTIC_WAITING: 7,
 } as const;
 
 /**
