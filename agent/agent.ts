@@ -63,7 +63,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     userAgent: `brokkr-agent/${version}`,
     observe: (method, status, seconds) => {
       metrics.requests.observe({ method, status: String(status) }, seconds);
-      peers.clusterAnswered(status);
+      peers.clusterAnswered(status, method === 'GET' ? seconds * 1000 : undefined);
     },
   });
   const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
@@ -175,7 +175,14 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       fenced,
     });
-    const session = createSession({ client, wire, log, wake: puller.wake, fenced });
+    const session = createSession({
+      client,
+      wire,
+      log,
+      cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
+      wake: puller.wake,
+      fenced,
+    });
     parts = { reconciler, reporter, session, puller };
     await Promise.all([
       puller.run(during),

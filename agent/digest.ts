@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { limitsText, type TargetState } from './target.ts';
+import { limitsText, settingsText, type TargetState } from './target.ts';
 
 /** Numbers of PlacementState and OnDelete in the contract. */
 const stateNumbers = { active: 1, removing: 2 } as const;
@@ -33,6 +33,7 @@ export function digestOf({ epoch, paused, entries, generators }: TargetState): B
       entry.kinds.join(','),
       entry.reason,
       entry.serviceAccount,
+      ...settingsText(entry),
     ];
     hash.update(`${fields.join('|')}\n`);
   }

@@ -2,11 +2,22 @@ import { nameOf, type ObjectId } from './object.ts';
 import type { Entry } from './target.ts';
 
 /** What came of a pass over a stack; the words of the contract. */
-export type Outcome = 'applied' | 'failed' | 'removed' | 'removal_failed' | 'held' | 'ahead';
+export type Outcome =
+  | 'applied'
+  | 'failed'
+  | 'removed'
+  | 'removal_failed'
+  | 'held'
+  | 'ahead'
+  | 'drifted'
+  | 'repaired'
+  | 'waiting';
 
 export interface Change {
   readonly object: ObjectId;
   readonly action: 'created' | 'configured' | 'deleted' | 'failed' | 'held';
+  /** Paths of the fields that differed, such as ".spec.replicas". */
+  readonly fields?: readonly string[];
   /** Why it failed or is held; empty otherwise. */
   readonly message: string;
 }

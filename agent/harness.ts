@@ -254,4 +254,8 @@ const blank: Omit<Entry, 'stackId'> = {
   kinds: [],
   reason: '',
   serviceAccount: '',
+  drift: 'repair',
+  ignoredFields: [],
+  conflict: 'adopt',
+  dependsOnIds: [],
 };

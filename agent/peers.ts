@@ -6,15 +6,19 @@ export interface Peers {
   readonly cluster: Readiness;
   brokerAnswered(): void;
   brokerFailed(reason: string): void;
-  clusterAnswered(status: number): void;
+  /** Told of each answer; `latencyMs` when it was a small one. */
+  clusterAnswered(status: number, latencyMs?: number): void;
   clusterFailed(reason: string): void;
   readonly clusterAskedAt: number;
+  /** Of the last small answer; undefined before the first. */
+  readonly clusterLatencyMs: number | undefined;
 }
 
 export function createPeers(): Peers {
   let broker: Readiness = { ready: false, reason: 'not asked yet' };
   let cluster: Readiness = { ready: false, reason: 'not asked yet' };
   let askedAt = 0;
+  let latency: number | undefined;
   return {
     get broker() {
       return broker;
@@ -31,7 +35,11 @@ export function createPeers(): Peers {
     brokerFailed: (reason) => {
       broker = { ready: false, reason };
     },
-    clusterAnswered: (status) => {
+    get clusterLatencyMs() {
+      return latency;
+    },
+    clusterAnswered: (status, latencyMs) => {
+      if (status !== 0 && latencyMs !== undefined) latency = latencyMs;
       askedAt = Date.now();
       if (status === 0) cluster = { ready: false, reason: 'the Kubernetes API does not answer' };
       else if (status === 401) cluster = { ready: false, reason: 'the Kubernetes API refuses the credentials' };

@@ -26,6 +26,10 @@ const entry = (more: Partial<Entry>): Entry => ({
   kinds: [],
   reason: '',
   serviceAccount: '',
+  drift: 'repair',
+  ignoredFields: [],
+  conflict: 'adopt',
+  dependsOnIds: [],
   ...more,
 });
 

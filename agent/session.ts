@@ -4,11 +4,14 @@ import type { BrokkrClient } from '../client/client.ts';
 import { SessionHint, type SessionRequest, SessionRequestSchema } from '../gen/brokkr/v1/target_state_pb.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { toBrokerError, type Wire } from './wire.ts';
+import { type ClusterState, toClusterMessage } from './wire-health.ts';
 
 export interface SessionOptions {
   readonly client: Pick<BrokkrClient, 'agent'>;
   readonly wire: Pick<Wire, 'heartbeat' | 'incarnation'>;
   readonly log: Logger;
+  /** Told with each heartbeat. */
+  readonly cluster: () => ClusterState;
   /** Called when the session has come up, and at each hint that the target state has changed. */
   readonly wake: () => void;
   /** Another agent runs with this key. */
@@ -39,9 +42,12 @@ export function createSession(options: SessionOptions): Session {
     let heardAt = Date.now();
     const watchdog = setInterval(() => Date.now() - heardAt > silentMs && end.abort(), Math.min(5_000, silentMs / 4));
     try {
-      for await (const { hint } of client.agent.session(requests(wire.incarnation, heartbeatMs, during), {
-        signal: during,
-      })) {
+      for await (const { hint } of client.agent.session(
+        requests(wire.incarnation, options.cluster, heartbeatMs, during),
+        {
+          signal: during,
+        },
+      )) {
         heardAt = Date.now();
         switch (hint) {
           case SessionHint.READY:
@@ -90,7 +96,7 @@ export function createSession(options: SessionOptions): Session {
       await pause(heartbeatMs, signal);
       if (isUp || signal.aborted) continue;
       try {
-        await wire.heartbeat(signal);
+        await wire.heartbeat(options.cluster(), signal);
       } catch (error) {
         const { kind, message } = toBrokerError(error);
         if (kind === 'fenced') return options.fenced(message);
@@ -108,10 +114,17 @@ export function createSession(options: SessionOptions): Session {
   };
 }
 
-async function* requests(incarnation: bigint, heartbeatMs: number, signal: AbortSignal): AsyncIterable<SessionRequest> {
+async function* requests(
+  incarnation: bigint,
+  cluster: () => ClusterState,
+  heartbeatMs: number,
+  signal: AbortSignal,
+): AsyncIterable<SessionRequest> {
   yield create(SessionRequestSchema, { message: { case: 'hello', value: { incarnation } } });
+  // The first at once: a broker that does not know the cluster's state yet need not wait for it.
   while (!signal.aborted) {
+    const value = { cluster: toClusterMessage(cluster()) };
+    yield create(SessionRequestSchema, { message: { case: 'heartbeat', value } });
     await pause(heartbeatMs, signal);
-    if (!signal.aborted) yield create(SessionRequestSchema, { message: { case: 'heartbeat', value: {} } });
   }
 }

@@ -26,8 +26,25 @@ export interface Entry {
   readonly reason: string;
   /** "namespace/name" of the ServiceAccount to act as; empty for the agent's own rights. */
   readonly serviceAccount: string;
+  /** What to do when somebody else changed or deleted an object. */
+  readonly drift: 'repair' | 'report' | 'ignore';
+  /** Fields that somebody else may set. */
+  readonly ignoredFields: readonly IgnoredFields[];
+  /** What to do with an object that exists and is nobody's, or whose fields somebody else has set. */
+  readonly conflict: 'adopt' | 'refuse';
+  /** Stacks that must be healthy here first. */
+  readonly dependsOnIds: readonly string[];
   /** What its generator may deploy, once the whole state is here; undefined for anything. */
   readonly limits?: Limits | undefined;
+}
+
+export interface IgnoredFields {
+  /** "ConfigMap" of the core group, "apps/Deployment"; empty for every kind. */
+  readonly kind: string;
+  /** Of one object; empty for all. */
+  readonly name: string;
+  /** Such as ".spec.replicas"; everything below is meant too. */
+  readonly paths: readonly string[];
 }
 
 export interface TargetGenerator {
@@ -59,9 +76,20 @@ export function isSameDesire(left: Entry, right: Entry): boolean {
 function signatureOf(entry: Entry): string {
   const { deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds } = entry;
   const fields = [deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds.join(',')];
-  // Rules do not hinder a removal.
+  // Neither rules nor settings hinder a removal.
   const rules = state === 'active' && entry.limits ? limitsText(entry.limits) : '';
-  return [...fields, entry.serviceAccount, rules].join('|');
+  const settings = state === 'active' ? settingsText(entry) : [];
+  return [...fields, entry.serviceAccount, rules, ...settings].join('|');
+}
+
+/** Numbers of DriftPolicy and ConflictPolicy in the contract. */
+const driftNumbers = { repair: 1, report: 2, ignore: 3 } as const;
+const conflictNumbers = { adopt: 1, refuse: 2 } as const;
+
+/** As the digest has them. */
+export function settingsText({ drift, conflict, dependsOnIds, ignoredFields }: Entry): (string | number)[] {
+  const ignored = ignoredFields.map(({ kind, name, paths }) => `${kind}/${name}:${paths.join(',')}`);
+  return [driftNumbers[drift], conflictNumbers[conflict], dependsOnIds.join(','), ignored.join(';')];
 }
 
 /** As the digest has it. */

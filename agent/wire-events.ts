@@ -6,6 +6,7 @@ import type { Change, Outcome as OutcomeName, StackEvent } from './event.ts';
 
 const maxMessage = 4_096;
 const maxObjects = 100;
+const maxFields = 50;
 const maxObjectMessage = 1_000;
 
 const outcomes = {
@@ -15,6 +16,9 @@ const outcomes = {
   removal_failed: Outcome.REMOVAL_FAILED,
   held: Outcome.HELD,
   ahead: Outcome.AHEAD,
+  drifted: Outcome.DRIFTED,
+  repaired: Outcome.REPAIRED,
+  waiting: Outcome.WAITING,
 } as const satisfies Record<OutcomeName, Outcome>;
 
 const actions = {
@@ -40,6 +44,7 @@ export function toMessage({ sequence, event }: { sequence: bigint; event: StackE
     objects: changes.slice(0, maxObjects).map((change) => ({
       object: change.object,
       action: actions[change.action],
+      fields: (change.fields ?? []).slice(0, maxFields).map((path) => plain(path, maxObjectMessage)),
       message: plain(change.message, maxObjectMessage),
     })),
     agentTime: timestampFromDate(at),
@@ -47,7 +52,7 @@ export function toMessage({ sequence, event }: { sequence: bigint; event: StackE
 }
 
 /** Text that every database takes, of so many characters at most. */
-function plain(text: string, length: number): string {
+export function plain(text: string, length: number): string {
   return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
 }
 

@@ -3,7 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { BrokkrClient } from '../client/client.ts';
 import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
-import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
+import { ConflictPolicy, DriftPolicy, OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import {
   type TargetGenerator as GeneratorMessage,
   type TargetEntry,
@@ -11,8 +11,10 @@ import {
 } from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import type { StackEvent } from './event.ts';
+import type { StackHealth } from './health.ts';
 import type { Entry, TargetGenerator } from './target.ts';
 import { receiptOf, toMessage } from './wire-events.ts';
+import { type ClusterState, toClusterMessage, toHealthMessage } from './wire-health.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
 export interface Wire {
@@ -31,7 +33,9 @@ export interface Wire {
     events: readonly Numbered[],
     signal: AbortSignal,
   ): Promise<{ sequence: bigint; receipt: 'accepted' | 'duplicate' | 'refused'; reason: string }[]>;
-  heartbeat(signal: AbortSignal): Promise<void>;
+  /** At most 100 at once. */
+  reportHealth(stacks: readonly StackHealth[], signal: AbortSignal): Promise<void>;
+  heartbeat(cluster: ClusterState, signal: AbortSignal): Promise<void>;
   /** Answers whether the agent is registered at once, or an admin has to approve. */
   register(generator: string, signal: AbortSignal): Promise<'registered' | 'requested'>;
   /** Carried by every call after `start`. */
@@ -166,9 +170,13 @@ export function createWire(client: BrokkrClient): Wire {
           return { sequence, receipt, reason };
         });
       }),
-    heartbeat: (signal) =>
+    reportHealth: (stacks, signal) =>
       told(async () => {
-        await agent.heartbeat({ incarnation }, { signal });
+        await agent.reportHealth({ incarnation, stacks: stacks.map(toHealthMessage) }, { signal });
+      }),
+    heartbeat: (cluster, signal) =>
+      told(async () => {
+        await agent.heartbeat({ incarnation, cluster: toClusterMessage(cluster) }, { signal });
       }),
     register: (generator, signal) =>
       told(async () => {
@@ -228,11 +236,24 @@ function kindOf(kind: TargetStateKind): PullAnswer['kind'] {
   }
 }
 
+/** Without one, the default. */
+const drifts: Partial<Record<number, Entry['drift']>> = {
+  [DriftPolicy.REPAIR]: 'repair',
+  [DriftPolicy.REPORT]: 'report',
+  [DriftPolicy.IGNORE]: 'ignore',
+};
+const conflicts: Partial<Record<number, Entry['conflict']>> = {
+  [ConflictPolicy.ADOPT]: 'adopt',
+  [ConflictPolicy.REFUSE]: 'refuse',
+};
+
 function toEntry(entry: TargetEntry): Entry {
   const state = ({ [PlacementState.ACTIVE]: 'active', [PlacementState.REMOVING]: 'removing' } as const)[
     entry.state as 1 | 2
   ];
   const onDelete = ({ [OnDelete.PRUNE]: 'prune', [OnDelete.ORPHAN]: 'orphan' } as const)[entry.onDelete as 1 | 2];
+  const drift = drifts[entry.drift] ?? 'repair';
+  const conflict = conflicts[entry.conflict] ?? 'adopt';
   if (!state || !onDelete) throw new BrokerError('unavailable', 'an entry of the target state is not whole', undefined);
   return {
     stackId: entry.stackId,
@@ -251,6 +272,10 @@ function toEntry(entry: TargetEntry): Entry {
     kinds: entry.kinds,
     reason: entry.reason,
     serviceAccount: entry.serviceAccount,
+    drift,
+    ignoredFields: entry.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
+    conflict,
+    dependsOnIds: entry.dependsOnIds,
   };
 }
 
