@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import { assess } from './assess.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
@@ -140,6 +141,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
         maxDeletions: config.maxDeletions,
+        assess,
         readManifest: store.read,
       },
       inventories: loaded,

@@ -17,7 +17,6 @@ import {
   type ObjectId,
   textAt,
 } from './object.ts';
-import { groupByRank } from './order.ts';
 import type { Desired } from './plan.ts';
 
 /** Done with what was asked for, or not: then with what failed. */
@@ -102,22 +101,28 @@ export async function findDrifted(
   return objects.filter((_, index) => drifted[index]);
 }
 
-/** Applies in the order of kinds, those of one rank in parallel; stops after a rank in which something failed. */
+/**
+ * Applies one group after another, those of one in parallel; stops after a group in which something failed. `seen` gets each object
+ * as the API server answered it.
+ */
 export async function applyObjects(
   cluster: Cluster,
-  objects: readonly Desired[],
+  groups: readonly (readonly Desired[])[],
   signal: AbortSignal,
   checkpoint: () => void,
+  seen: (wanted: Desired, object: KubeObject) => void = () => {},
 ): Promise<Applied> {
   const changes: Change[] = [];
   const failed: Change[] = [];
   const uids = new Map<string, string>();
-  for (const group of groupByRank(objects, ({ id }) => id)) {
+  for (const group of groups) {
+    if (group.length === 0) continue;
     checkpoint();
     await mapLimited(group, passConcurrency, async (wanted) => {
       try {
         const { object, created } = await applyOne(cluster, wanted, false, signal);
         uids.set(keyOf(wanted.id), object.metadata.uid ?? '');
+        seen(wanted, object);
         changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;

@@ -5,8 +5,8 @@ import type { Change } from './event.ts';
 import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
-import { checksumAnnotation, type KubeObject, nameOf, stackLabel } from './object.ts';
-import { groupByRank } from './order.ts';
+import { checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from './object.ts';
+import { wavesOf } from './wave.ts';
 
 export interface Deletion {
   readonly deleted: readonly Item[];
@@ -22,12 +22,13 @@ const goneMs = 2_000;
 const lookEveryMs = 50;
 
 /**
- * Deletes objects in the reverse of the order in which kinds are applied, each with its uid as a precondition, and sees them gone.
+ * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and sees them gone.
  * Goes no further than the first group of which something is left: what is left may need the rest.
  */
 export async function deleteObjects(
   cluster: Cluster,
   items: readonly Item[],
+  live: ReadonlyMap<string, KubeObject>,
   signal: AbortSignal,
   checkpoint: () => void,
 ): Promise<Deletion> {
@@ -35,7 +36,7 @@ export async function deleteObjects(
   const replaced: Item[] = [];
   const failed: Change[] = [];
   const leaving: Item[] = [];
-  for (const group of groupByRank(items, ({ id }) => id).reverse()) {
+  for (const group of groupsOf(items, live).reverse()) {
     checkpoint();
     await mapLimited(group, passConcurrency, async (item) => {
       try {
@@ -77,12 +78,54 @@ export async function releaseObject(
   return false;
 }
 
+/** Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. */
+export async function releaseKept(
+  cluster: Cluster,
+  items: readonly Item[],
+  stackId: string,
+  signal: AbortSignal,
+): Promise<{ released: readonly Item[]; changes: readonly Change[]; failed: readonly Change[] }> {
+  const released: Item[] = [];
+  const failed: Change[] = [];
+  await mapLimited(items, passConcurrency, async (item) => {
+    const fault = (message: string) => failed.push({ object: item.id, action: 'failed', message });
+    try {
+      if (await releaseObject(cluster, item, stackId, signal)) released.push(item);
+      else fault('it is written by somebody else all the time');
+    } catch (error) {
+      if (signal.aborted || isUnreachable(error)) throw error;
+      fault(messageOf(error));
+    }
+  });
+  const changes = released.map(({ id }): Change => ({ object: id, action: 'configured', message: keptMessage }));
+  return { released, changes, failed };
+}
+
+const keptMessage = 'left where it is, since its deletion is disabled';
+
+/** For people: which objects were left, and why. Empty for none. */
+export function describeKept(items: readonly Item[]): string {
+  const [first] = items;
+  if (!first) return '';
+  const more = items.length > 1 ? ` (and ${items.length - 1} more)` : '';
+  return `${nameOf(first.id)}${more} was ${keptMessage}`;
+}
+
 /** What still holds an object, for people. */
 export function describeLeaving(items: readonly Item[]): string {
   const [first] = items;
   if (!first) return '';
   const rest = items.length > 1 ? ` and ${items.length - 1} more` : '';
   return `waiting until ${nameOf(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
+}
+
+/** In the order in which they would be applied, by what the objects themselves say. */
+function groupsOf(items: readonly Item[], live: ReadonlyMap<string, KubeObject>): (readonly Item[])[] {
+  const placedOf = ({ id }: Item) => {
+    const { apiVersion, kind, namespace, name } = id;
+    return { id, object: live.get(keyOf(id)) ?? { apiVersion, kind, metadata: { name, namespace } } };
+  };
+  return wavesOf(items, placedOf).flatMap(({ groups }) => groups);
 }
 
 async function isGone(cluster: Cluster, item: Item, signal: AbortSignal): Promise<boolean> {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startKube } from '../sandbox/kube.ts';
+import { assess } from './assess.ts';
 import { createCensus } from './census.ts';
 import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
 import type { StackEvent } from './event.ts';
@@ -84,6 +85,7 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
       census: createCensus(cluster, watchNamespace, ending.signal),
       scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
       maxDeletions,
+      assess,
       readManifest: async (checksum) => manifests.get(checksum),
     },
     inventories: await inventories.loadAll(ending.signal),

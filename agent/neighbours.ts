@@ -3,7 +3,7 @@ import type { Header } from './inventory-layout.ts';
 import { desiredKeys, ManifestError, parseManifest } from './manifest.ts';
 import type { Neighbour } from './ownership.ts';
 import type { Neighbours, Workshop } from './pass.ts';
-import type { Entry } from './target.ts';
+import { type Entry, isSameDesire } from './target.ts';
 
 /** What the reconciler keeps of one stack. */
 export interface Slot {
@@ -32,6 +32,12 @@ export interface Slot {
   touched: boolean;
   /** What was reported last. */
   news?: string | undefined;
+  /** The message of what was reported last. */
+  message?: string | undefined;
+  /** What was applied in full last, by this process. */
+  done?: Entry | undefined;
+  /** Looks since it began to wait for other objects. */
+  looks?: number | undefined;
 }
 
 /** How one stack's pass sees the others. */
@@ -76,6 +82,14 @@ export function createNeighbours(
         generator,
         desired: entry?.state === 'active' ? (desired?.keys ?? new Set()) : new Set(),
       };
+    },
+    standing(stackId) {
+      const { entry, ahead, done, message } = slots.get(stackId) ?? {};
+      if (ahead) return { kind: 'ahead' };
+      if (!entry) return { kind: 'absent' };
+      if (entry.state === 'removing') return { kind: 'removing' };
+      if (!done || !isSameDesire(done, entry)) return { kind: 'pending', message: message ?? '' };
+      return { kind: 'applied', entry };
     },
     activeOf: (generator, except) =>
       [...slots.values()].flatMap(({ stackId, entry }) =>

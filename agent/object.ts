@@ -35,6 +35,13 @@ export const stackLabel = 'k8s.brokkr.io/stack-id';
 /** Annotation of an applied object: what it was applied from, so that an equal one need not be applied again. */
 export const checksumAnnotation = 'k8s.brokkr.io/checksum';
 
+/** Annotation of an object: with `disabled` it is never deleted because its stack no longer lists it, or is removed. */
+const pruneAnnotation = 'k8s.brokkr.io/prune';
+
+export function isKept({ metadata }: KubeObject): boolean {
+  return metadata.annotations?.[pruneAnnotation] === 'disabled';
+}
+
 export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };
 }

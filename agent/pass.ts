@@ -1,10 +1,11 @@
 import type { Census } from './census.ts';
 import type { Cluster } from './cluster.ts';
 import type { Change, StackEvent } from './event.ts';
+import type { Verdict } from './health.ts';
 import type { Inventories } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
-import { nameOf } from './object.ts';
+import { type KubeObject, nameOf } from './object.ts';
 import type { Neighbour, Ownership } from './ownership.ts';
 import type { Entry } from './target.ts';
 
@@ -16,6 +17,8 @@ export interface Workshop {
   readonly census: Census;
   readonly scope: Scope;
   readonly maxDeletions: number;
+  /** How an object does, by what it says itself. */
+  readonly assess: (object: KubeObject) => Verdict;
   /** Bytes of a manifest that the agent holds. */
   readManifest(checksum: string): Promise<Uint8Array | undefined>;
   readonly neighbours: Neighbours;
@@ -27,15 +30,41 @@ export interface Neighbours {
   learn(stackIds: Iterable<string>): Promise<readonly string[]>;
   /** A stack as it was learned last. */
   get(stackId: string): Neighbour;
+  /** How far a stack is that another one depends on. */
+  standing(stackId: string): Standing;
   /** Ids of the other active stacks of a generator. */
   activeOf(generator: string, except: string): string[];
   /** Told when a stack took over objects of these. */
   taken(from: Iterable<string>): void;
 }
 
-/** The workshop for one stack: its objects are touched only as the ServiceAccount that is told for it. */
-export function actingFor({ serviceAccount }: Pick<Entry, 'serviceAccount'>, shop: Workshop): Workshop {
-  return serviceAccount === '' ? shop : { ...shop, cluster: shop.cluster.as(serviceAccount) };
+export type Standing =
+  /** Nobody speaks of it here. */
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'removing' }
+  /** What is here is newer than what the broker knows. */
+  | { readonly kind: 'ahead' }
+  /** Not applied as it is desired now; the message says what was last told of it. */
+  | { readonly kind: 'pending'; readonly message: string }
+  | { readonly kind: 'applied'; readonly entry: Entry };
+
+/**
+ * The workshop for one stack: its objects are touched only as the ServiceAccount that is told for it, and fields that others have
+ * set are taken over only when that is what is told.
+ */
+export function actingFor(
+  { serviceAccount, conflict }: Pick<Entry, 'serviceAccount' | 'conflict'>,
+  shop: Workshop,
+): Workshop {
+  const cluster = serviceAccount === '' ? shop.cluster : shop.cluster.as(serviceAccount);
+  return { ...shop, cluster: conflict === 'refuse' ? withoutForce(cluster) : cluster };
+}
+
+function withoutForce(cluster: Cluster): Cluster {
+  return {
+    ...cluster,
+    apply: (object, resource, options, signal) => cluster.apply(object, resource, { ...options, force: false }, signal),
+  };
 }
 
 /** One pass over one stack. */
@@ -44,6 +73,8 @@ export interface Pass {
   readonly epoch: bigint;
   /** False for a stack that this process has worked on before. */
   readonly first: boolean;
+  /** This very desire was applied in full before: what is written now only puts things right, and waits for nothing. */
+  readonly again: boolean;
   readonly signal: AbortSignal;
   /** Throws Superseded when there is no more sense in going on: another desire, paused, fenced. */
   checkpoint(): void;
@@ -54,6 +85,8 @@ export type PassResult =
   | { readonly kind: 'settled'; readonly event: StackEvent | undefined }
   /** Not as it should be; to be tried again. `waiting`: for something that mostly comes by itself, so there is no hurry to tell. */
   | { readonly kind: 'unsettled'; readonly event: StackEvent; readonly waiting: boolean }
+  /** What is left to do has to wait for other objects to be healthy. */
+  | { readonly kind: 'waiting'; readonly event: StackEvent }
   /** Something was put right; to be done again at once. */
   | { readonly kind: 'again' };
 

@@ -1,6 +1,6 @@
 import { agrees, checksumOf } from './agreement.ts';
 import type { Item } from './inventory-layout.ts';
-import { isAppliedFor, type KubeObject, keyOf, type ObjectId, stackLabel } from './object.ts';
+import { isAppliedFor, isKept, type KubeObject, keyOf, type ObjectId, stackLabel } from './object.ts';
 
 /** An object as this stack wants it: placed and stamped. */
 export interface Desired {
@@ -34,10 +34,14 @@ export interface Plan {
   readonly unchanged: readonly Desired[];
   /** Being deleted just now: to be made anew when it is gone. */
   readonly leaving: readonly Desired[];
+  /** Of those to configure, the ones that exist and that no stack has applied. */
+  readonly foreign: readonly Desired[];
   /** What the inventory has to say before anything is applied. */
   readonly items: readonly Item[];
   /** To delete, with the uid that must still be there. */
   readonly prune: readonly Item[];
+  /** Says itself that it is not to be deleted: it stays, without the stack's marks. */
+  readonly release: readonly Item[];
   /** No longer ours, or gone: only the entry goes. */
   readonly drop: readonly Item[];
   /** Stays until the stack that desires it has taken it over. */
@@ -52,6 +56,7 @@ export function planStack(input: PlanInput): Plan {
   const check: Desired[] = [];
   const unchanged: Desired[] = [];
   const leaving: Desired[] = [];
+  const foreign: Desired[] = [];
   const items: Item[] = [];
   for (const wanted of desired) {
     const key = keyOf(wanted.id);
@@ -60,9 +65,10 @@ export function planStack(input: PlanInput): Plan {
     items.push({ id: wanted.id, uid: found && isAppliedFor(found, stackId) ? (found.metadata.uid ?? '') : '' });
     if (!found) create.push(wanted);
     else if (found.metadata.deletionTimestamp !== undefined) leaving.push(wanted);
-    else if (checksumOf(found) !== wanted.checksum || found.metadata.labels?.[stackLabel] !== stackId)
+    else if (checksumOf(found) !== wanted.checksum || found.metadata.labels?.[stackLabel] !== stackId) {
       configure.push(wanted);
-    else if (agrees(wanted.object, found)) unchanged.push(wanted);
+      if (isForeign(input, key, found)) foreign.push(wanted);
+    } else if (agrees(wanted.object, found)) unchanged.push(wanted);
     else check.push(wanted);
   }
   const listed = new Set(desired.map(({ id }) => keyOf(id)));
@@ -74,21 +80,33 @@ export function planStack(input: PlanInput): Plan {
       check,
       unchanged,
       leaving,
+      foreign,
       items: [...items, ...gone],
       prune: [],
+      release: [],
       drop: [],
       handOver: [],
     };
   }
-  return { create, configure, check, unchanged, leaving, items: [...items, ...gone], ...planPrune(input, gone) };
+  return {
+    create,
+    configure,
+    check,
+    unchanged,
+    leaving,
+    foreign,
+    items: [...items, ...gone],
+    ...planPrune(input, gone),
+  };
 }
 
 /** Sorts what a stack no longer lists into what is deleted, what is not its own to delete, and what another stack takes over. */
 export function planPrune(
   { stackId, live, ownerOf, wantedElsewhere }: Omit<PlanInput, 'desired' | 'inventory' | 'mayPrune'>,
   gone: readonly Item[],
-): Pick<Plan, 'prune' | 'drop' | 'handOver'> {
+): Pick<Plan, 'prune' | 'release' | 'drop' | 'handOver'> {
   const prune: Item[] = [];
+  const release: Item[] = [];
   const drop: Item[] = [];
   const handOver: Item[] = [];
   for (const item of gone) {
@@ -97,10 +115,19 @@ export function planPrune(
     const owner = ownerOf(key);
     if (!found || (owner !== undefined && owner !== stackId)) drop.push(item);
     else if (wantedElsewhere(key)) handOver.push(item);
-    else if (isOurs(stackId, item, found)) prune.push({ id: item.id, uid: found.metadata.uid ?? '' });
+    else if (isOurs(stackId, item, found))
+      (isKept(found) ? release : prune).push({ id: item.id, uid: found.metadata.uid ?? '' });
     else drop.push(item);
   }
-  return { prune, drop, handOver };
+  return { prune, release, drop, handOver };
+}
+
+/** Neither applied for this stack, nor known to be this one's or another's. */
+function isForeign({ stackId, inventory, ownerOf }: PlanInput, key: string, found: KubeObject): boolean {
+  const owner = ownerOf(key);
+  if (owner !== undefined && owner !== stackId) return false;
+  const isKnown = found.metadata.uid !== undefined && inventory.get(key)?.uid === found.metadata.uid;
+  return !isKnown && !isAppliedFor(found, stackId);
 }
 
 /** The very object that was applied: not one that somebody made anew, that another owner has claimed, or another stack labelled. */

@@ -28,6 +28,8 @@ export interface Reconciler {
   accept(state: TargetState): 'taken' | 'old' | 'doubtful';
   /** Goes on with the stacks that waited for this manifest. */
   manifestArrived(checksum: string): void;
+  /** Goes on with what waits for this stack's objects to be healthy: the stack itself, and those that depend on it. */
+  healthChanged(stackId: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
   retell(stackId: string): void;
   /** What the cluster holds, to present to the broker. */
@@ -46,6 +48,8 @@ const defaultResyncMs = 10 * 60_000;
 const manifestBudget = 24 << 20;
 /** What a pass costs besides its manifest. */
 const passCost = 512 << 10;
+/** Between looks at whether other objects are healthy by now, when no watch tells. */
+const look: Backoff = { baseMs: 500, maxMs: 10_000 };
 /** What mostly comes by itself is told only when it is late. */
 const patienceMs = 5_000;
 
@@ -113,6 +117,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       result.kind === 'again' ? 'again' : (result.event?.outcome ?? 'held'),
       (performance.now() - startedAt) / 1000,
     );
+    if (result.kind === 'settled' && entry.state === 'active') slot.done = entry;
     settle(slot, result);
   };
 
@@ -121,9 +126,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       slot.entry !== undefined && isSameDesire(slot.entry, entry) && !paused && !closing.signal.aborted;
     const first = !slot.touched;
     slot.touched = true;
+    const again = slot.done !== undefined && isSameDesire(slot.done, entry);
     return tryPass(
       actingFor(entry, workshop),
-      { entry, epoch: slot.seen?.epoch ?? epoch, first, signal: closing.signal },
+      { entry, epoch: slot.seen?.epoch ?? epoch, first, again, signal: closing.signal },
       isCurrent,
       log,
     );
@@ -138,12 +144,24 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         slot.attempt = 0;
         slot.settled = true;
         slot.waitingSince = undefined;
+        slot.looks = undefined;
         if (result.event) tell(slot, result.event);
+        wakeWaiting(slot.stackId);
         // What was let go of may be what another stack waits for.
         if (result.event?.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
         if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
         return;
+      case 'waiting':
+        slot.attempt = 0;
+        slot.settled = false;
+        slot.waitingSince = undefined;
+        tell(slot, result.event);
+        if (result.event.changes.length > 0) slot.looks = undefined;
+        slot.looks = (slot.looks ?? 0) + 1;
+        later(slot, look.baseMs / 4 + Math.min(retry.maxMs, jittered(look, slot.looks)));
+        return;
       case 'unsettled':
+        slot.looks = undefined;
         slot.attempt += 1;
         slot.settled = false;
         slot.waitingSince ??= Date.now();
@@ -159,6 +177,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     slot.timer = setTimeout(() => (slot.running ? wake(slot) : start(slot)), delayMs);
   };
 
+  /** The stack itself, when it waits for its own earlier objects, and those that depend on it. */
+  const wakeWaiting = (stackId: string) => {
+    for (const slot of slots.values()) {
+      if (slot.looks === undefined || !slot.entry) continue;
+      if (slot.entry.dependsOnIds.includes(stackId) || slot.stackId === stackId) wake(slot);
+    }
+  };
+
   const retryOthers = (done: Slot) => {
     for (const slot of slots.values())
       if (slot !== done && slot.entry && slot.settled === false && slot.attempt > 0) wake(slot, retry.baseMs / 4);
@@ -170,6 +196,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const isRepair = event.outcome === 'applied' && event.changes.length > 0;
     if (slot.news === news && !isRepair) return;
     slot.news = news;
+    slot.message = event.message;
     log.info(
       { stackId: event.stackId, outcome: event.outcome, message: event.message, objects: event.changes.length },
       'stack reported',
@@ -200,6 +227,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     slot.attempt = 0;
     slot.settled = false;
     slot.waitingSince = undefined;
+    slot.looks = undefined;
     wake(slot);
   };
 
@@ -245,6 +273,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     manifestArrived(checksum) {
       for (const slot of slots.values()) if (slot.entry?.checksum === checksum && !slot.settled) wake(slot);
     },
+    healthChanged: wakeWaiting,
     retell(stackId) {
       const slot = slots.get(stackId);
       if (!slot) return;

@@ -1,6 +1,7 @@
 import { whyNotAllowed } from '../client/allowed.ts';
-import { applyObjects, dependsOn, dryRun, findDrifted, isPrerequisite, waitUntilReady } from './apply.ts';
-import { deleteObjects, describeLeaving } from './deletion.ts';
+import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
+import { deleteObjects, describeKept, describeLeaving, releaseKept } from './deletion.ts';
+import { whyDependent } from './dependency.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
 import { findHeld } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
@@ -10,6 +11,8 @@ import { groupOf, idOf, type KubeObject, keyOf, type ObjectId } from './object.t
 import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { restoreInventory } from './restore.ts';
+import { rollOut, whyNotBegun } from './rollout.ts';
+import { faultsInOrder, wavesOf } from './wave.ts';
 
 /**
  * One pass over a stack that is to be there: reads what is, plans, tries, applies, prunes, and says what came of it. Starts from
@@ -26,11 +29,19 @@ export async function serveStack(shop: Workshop, pass: Pass): Promise<PassResult
   const inventory = loaded.whole ? loaded : await restoreInventory(shop, pass, loaded, kinds, namespaces);
   // What is not whole lists only a part of what there is: nothing is pruned in the pass that found it so.
   if (!loaded.whole && inventory.shards.length > 0) return { kind: 'again' };
+  const blocker = await whyDependent(shop, pass);
   const placed = await placeAll(shop, objects, pass);
-  if (placed.failed.length > 0) return failed(pass, 'nothing was applied', placed.failed);
+  const faults = placed.failed.length > 0 ? placed.failed : faultsInOrder(placed.desired);
+  if (faults.length > 0) {
+    // A kind that is not served may be what the other stack brings.
+    return blocker === undefined ? failed(pass, 'nothing was applied', faults) : waiting(pass, blocker);
+  }
   checkpoint();
-  const plan = await makePlan(shop, pass, placed.desired, inventory);
-  return carryOut(shop, pass, plan, { objects, inventory, unknown: placed.unknown });
+  const planned = await makePlan(shop, pass, placed.desired, inventory);
+  const { create, configure, prune: doomed } = planned.plan;
+  // What is as it should be does not become pending because of what it depends on.
+  if (blocker !== undefined && create.length + configure.length + doomed.length > 0) return waiting(pass, blocker);
+  return carryOut(shop, pass, planned, { objects, inventory, unknown: placed.unknown });
 }
 
 interface Planned {
@@ -89,15 +100,21 @@ async function carryOut(
   });
   try {
     if (claim.conflicts.size > 0) return failed(pass, 'nothing was applied', conflictsOf(desired, claim.conflicts));
+    const foreign = entry.conflict === 'refuse' ? foreignOf(plan.foreign, live) : [];
+    if (foreign.length > 0) return failed(pass, 'nothing was applied', foreign);
     const drifted = await findDrifted(cluster, plan.check, live, signal);
     const writes = [...plan.create, ...plan.configure, ...drifted];
-    const needs = dependsOn(writes.filter(isPrerequisite), definitionsIn(objects));
+    const definitions = definitionsIn(objects);
+    const gated = !pass.again && plan.create.length + plan.configure.length > 0;
+    const rollout = { waves: wavesOf(desired, (wanted) => wanted), writes, definitions, live, gated };
+    const blocked = whyNotBegun(shop, rollout);
+    if (blocked?.waiting !== undefined) return waiting(pass, blocked.waiting);
+    if (blocked) return failed(pass, blocked.summary, blocked.failed);
+    const needs = dependsOn(writes.filter(isPrerequisite), definitions);
     const unservable = unknown.filter(({ object }) => !writes.some((write) => write.id === object && needs(write)));
-    const independent = writes.filter((write) => !needs(write));
-    const dependent = writes.filter(needs);
     const tried = await dryRun(
       cluster,
-      independent.filter(({ id }) => !unservable.some(({ object }) => object === id)),
+      writes.filter((write) => !needs(write) && !unservable.some(({ object }) => object === write.id)),
       signal,
     );
     const refused = [...unservable, ...tried.failed];
@@ -106,22 +123,14 @@ async function carryOut(
 
     const current = await inventories.save(inventory, headerFor(pass, false), plan.items, signal);
     neighbours.taken(claim.keep());
-    const staged = dependent.length > 0 ? independent.filter(isPrerequisite) : [];
-    const prepared = await applyObjects(cluster, staged, signal, checkpoint);
-    const late = prepared.failed.length > 0 ? prepared.failed : await waitUntilReady(cluster, staged, signal);
-    const triedLater =
-      late.length > 0 ? { failed: late, unchecked: 0 } : await dryRun(cluster, dependent, signal, { patient: true });
-    const rest = writes.filter((write) => !staged.includes(write));
-    const applied = triedLater.failed.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint);
-    const changes = [...prepared.changes, ...(applied?.changes ?? [])];
-    const uids = new Map([...prepared.uids, ...(applied?.uids ?? [])]);
-    const faults = [...triedLater.failed, ...(applied?.failed ?? [])];
-    if (faults.length > 0) {
+    const rolledOut = await rollOut(shop, pass, rollout);
+    const { changes, uids } = rolledOut;
+    if (rolledOut.failed.length > 0 || rolledOut.waiting !== undefined) {
       await inventories.save(current, headerFor(pass, false), withUids(plan.items, uids), signal);
-      const done = applied ? 'some objects were not applied' : 'only definitions and namespaces were applied';
-      return failed(pass, done, faults, changes);
+      if (rolledOut.waiting !== undefined) return waiting(pass, rolledOut.waiting, changes);
+      return failed(pass, rolledOut.summary, rolledOut.failed, changes);
     }
-    const unchecked = tried.unchecked + triedLater.unchecked;
+    const unchecked = tried.unchecked + rolledOut.unchecked;
     return await prune(shop, pass, { plan, live, current, uids, changes, unchecked, unknownNeighbours });
   } finally {
     claim.release();
@@ -145,12 +154,15 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   checkpoint();
   const held = entry.confirmed ? [] : await findHeld(cluster, plan.prune, work.live, maxDeletions, signal);
   const doomed = held.length > 0 ? [] : plan.prune;
-  const { deleted, replaced, failed: faults, leaving } = await deleteObjects(cluster, doomed, signal, checkpoint);
-  const ended = new Set([...plan.drop, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
+  const given = await releaseKept(cluster, plan.release, entry.stackId, signal);
+  const { deleted, replaced, leaving, ...rest } = await deleteObjects(cluster, doomed, work.live, signal, checkpoint);
+  const faults = [...given.failed, ...rest.failed];
+  const ended = new Set([...plan.drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const items = withUids(plan.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));
   await inventories.save(current, headerFor(pass, false), items, signal);
   ownership.drop(entry.stackId, ended);
-  const done = [...changes, ...deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }))];
+  const gone = deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }));
+  const done = [...changes, ...given.changes, ...gone];
 
   if (held.length > 0)
     return unsettled(pass, 'held', summary(`${plan.prune.length} deletions wait for a confirmation`, held), [
@@ -162,8 +174,9 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   if (plan.leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(plan.leaving.map(toItem)), done, true);
   if (work.unknownNeighbours.length > 0)
     return unsettled(pass, 'failed', 'other manifests have to be received before anything is deleted', done, true);
-  const note =
+  const unchecked =
     work.unchecked > 0 ? `${work.unchecked} objects were not checked before: a webhook supports no dry run` : '';
+  const note = [describeKept(given.released), unchecked].filter((text) => text !== '').join('; ');
   return { kind: 'settled', event: eventOf(entry, 'applied', note, done) };
 }
 
@@ -215,12 +228,25 @@ function conflictsOf(desired: readonly Desired[], conflicts: ReadonlyMap<string,
   });
 }
 
+/** What exists and was made by others, under a policy that leaves it to them. */
+function foreignOf(foreign: readonly Desired[], live: ReadonlyMap<string, KubeObject>): Change[] {
+  return foreign.map(({ id }) => {
+    const managers = new Set(live.get(keyOf(id))?.metadata.managedFields?.flatMap(({ manager }) => manager ?? []));
+    const whose = managers.size > 0 ? `: written by ${[...managers].join(', ')}` : '';
+    return { object: id, action: 'failed', message: `exists already, and is not this stack’s${whose}` };
+  });
+}
+
 function withUids(items: readonly Item[], uids: ReadonlyMap<string, string>): Item[] {
   return items.map((item) => ({ id: item.id, uid: uids.get(keyOf(item.id)) ?? item.uid }));
 }
 
 function toItem({ id }: { id: ObjectId }): Item {
   return { id, uid: '' };
+}
+
+function waiting(pass: Pass, message: string, done: readonly Change[] = []): PassResult {
+  return { kind: 'waiting', event: eventOf(pass.entry, 'waiting', message, done) };
 }
 
 function failed(pass: Pass, what: string, faults: readonly Change[], done: readonly Change[] = []): PassResult {

@@ -1,4 +1,4 @@
-import { deleteObjects, describeLeaving, releaseObject } from './deletion.ts';
+import { deleteObjects, describeKept, describeLeaving, releaseKept, releaseObject } from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
 import { findHeld } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
@@ -47,17 +47,24 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
     signal,
   );
   const wantedElsewhere = (key: string) => rivals.some((rival) => neighbours.get(rival).desired.has(key));
-  const { prune, drop, handOver } = planPrune({ stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere }, items);
+  const {
+    prune,
+    release: kept,
+    drop,
+    handOver,
+  } = planPrune({ stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere }, items);
 
   const held = entry.confirmed ? [] : await findHeld(cluster, prune, live, maxDeletions, signal);
   if (held.length > 0)
     return unsettled(pass, 'held', summary(`${prune.length} deletions wait for a confirmation`, held), held);
-  const { deleted, replaced, failed, leaving } = await deleteObjects(cluster, prune, signal, checkpoint);
-  const ended = new Set([...drop, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
+  const given = await releaseKept(cluster, kept, stackId, signal);
+  const { deleted, replaced, failed: faults, leaving } = await deleteObjects(cluster, prune, live, signal, checkpoint);
+  const failed = [...given.failed, ...faults];
+  const ended = new Set([...drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const left = items.filter(({ id }) => !ended.has(keyOf(id)));
   await shop.inventories.save(inventory, headerFor(pass, left.length === 0), left, signal);
   ownership.drop(stackId, ended);
-  const done = deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }));
+  const done = [...given.changes, ...deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }))];
 
   if (failed.length > 0)
     return unsettled(pass, 'removal_failed', summary('some objects were not deleted', failed), [...failed, ...done]);
@@ -72,7 +79,7 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
       true,
     );
   if (left.length > 0) return { kind: 'again' };
-  return { kind: 'settled', event: eventOf(entry, 'removed', '', done) };
+  return { kind: 'settled', event: eventOf(entry, 'removed', describeKept(given.released), done) };
 }
 
 async function release(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
