@@ -2,21 +2,22 @@ import { randomUUID } from 'node:crypto';
 import { equals } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { SubmitDeploymentResponse } from '../gen/brokkr/v1/deployment_pb.ts';
-import type { LabelSelector, OnDelete, Stack } from '../gen/brokkr/v1/stack_pb.ts';
+import type { LabelSelector, Stack } from '../gen/brokkr/v1/stack_pb.ts';
 import { LabelSelectorSchema } from '../gen/brokkr/v1/stack_pb.ts';
 import { violationsOf } from './errors.ts';
 import { Failure } from './failure.ts';
 import type { Submission } from './manifest.ts';
 import type { Session } from './session.ts';
+import { type StackSettings, settingPaths } from './stack-options.ts';
 
-/** What a stack is to be: who serves it, and what it runs. */
+/** What a stack is to be: who serves it, how, and what it runs. */
 export interface Wanted {
   readonly name: string;
   readonly generator: string | undefined;
   readonly labels: readonly string[];
   readonly annotations: Readonly<Record<string, string>>;
   readonly selector: LabelSelector | undefined;
-  readonly onDelete: OnDelete | undefined;
+  readonly settings: StackSettings;
   readonly targets: readonly string[];
   readonly submission: Submission;
   readonly message: string | undefined;
@@ -27,7 +28,7 @@ export interface Wanted {
 export interface Steps {
   created(stack: Stack): void;
   submitted(answer: SubmitDeploymentResponse): void;
-  /** Who serves it was changed. */
+  /** Who serves it, or how, was changed. */
   edited(): void;
 }
 
@@ -43,14 +44,14 @@ export function refOf({ generator, name }: Pick<Wanted, 'generator' | 'name'>): 
 }
 
 /**
- * Makes the stack when it is missing, submits the objects when they differ from the current ones, then adds what is missing of
- * labels, annotations, selector and targets: in this order, so that no agent begins with an older revision. A new stack whose
- * objects are refused is taken back.
+ * Makes the stack when it is missing, or changes its settings, submits the objects when they differ from the current ones, then
+ * adds what is missing of labels, annotations, selector and targets: in this order, so that no agent begins with older settings
+ * or an older revision. A new stack whose objects are refused is taken back; the settings of one that is there stay.
  */
 export async function applyStack(session: Session, wanted: Wanted, steps: Steps): Promise<Applied> {
   const { broker } = session;
   const found = await findStack(session, refOf(wanted));
-  const before = found ?? (await makeStack(session, wanted));
+  const before = found ? await changeSettings(session, found, wanted) : await makeStack(session, wanted);
   let answer: SubmitDeploymentResponse;
   try {
     answer = await submit(session, before.id, wanted, false);
@@ -60,7 +61,8 @@ export async function applyStack(session: Session, wanted: Wanted, steps: Steps)
   }
   if (!found) steps.created(before);
   steps.submitted(answer);
-  if (await edit(session, before, wanted)) steps.edited();
+  const edited = await editPlacing(session, before, wanted);
+  if (edited || (found && before !== found)) steps.edited();
   for (const agent of wanted.targets) {
     if (!before.targets.includes(agent)) await broker.addTarget({ stack: before.id, agent });
   }
@@ -85,9 +87,22 @@ async function findStack({ broker }: Session, ref: string): Promise<Stack | unde
   }
 }
 
-async function makeStack({ broker }: Session, { name, generator, onDelete }: Wanted): Promise<Stack> {
-  const { stack } = await broker.createStack({ requestId: randomUUID(), name, generator, onDelete });
+async function makeStack({ broker }: Session, { name, generator, settings }: Wanted): Promise<Stack> {
+  const { stack } = await broker.createStack({ requestId: randomUUID(), name, generator, ...settings });
   return stack!;
+}
+
+/** Returns the stack as it is then; the same one when it was so already. */
+async function changeSettings(session: Session, stack: Stack, wanted: Wanted): Promise<Stack> {
+  const paths = settingPaths(wanted.settings, stack);
+  if (paths.length === 0) return stack;
+  await submit(session, stack.id, wanted, true);
+  const { stack: changed } = await session.broker.updateStack({
+    stack: stack.id,
+    ...wanted.settings,
+    updateMask: { paths },
+  });
+  return changed!;
 }
 
 async function submit(
@@ -112,17 +127,14 @@ function located(error: ConnectError, submission: Submission): Error {
   return new Failure(lines.length === 1 ? lines[0]! : `the objects are refused\n  ${lines.join('\n  ')}`);
 }
 
-async function edit({ broker }: Session, stack: Stack, wanted: Wanted): Promise<boolean> {
-  const { selector, onDelete } = wanted;
+async function editPlacing({ broker }: Session, stack: Stack, wanted: Wanted): Promise<boolean> {
+  const { selector } = wanted;
   const addLabels = wanted.labels.filter((label) => !stack.labels.includes(label));
   const annotations = Object.entries(wanted.annotations).filter(([key, value]) => stack.annotations[key] !== value);
   const newSelector = selector && !(stack.selector && equals(LabelSelectorSchema, selector, stack.selector));
-  const paths = [
-    ...(newSelector ? ['selector'] : []),
-    ...(onDelete !== undefined && onDelete !== stack.onDelete ? ['on_delete'] : []),
-  ];
-  if (addLabels.length + annotations.length + paths.length === 0) return false;
+  if (addLabels.length + annotations.length === 0 && !newSelector) return false;
   const setAnnotations = Object.fromEntries(annotations);
-  await broker.updateStack({ stack: stack.id, addLabels, setAnnotations, selector, onDelete, updateMask: { paths } });
+  const updateMask = { paths: newSelector ? ['selector'] : [] };
+  await broker.updateStack({ stack: stack.id, addLabels, setAnnotations, selector, updateMask });
   return true;
 }

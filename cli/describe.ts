@@ -6,9 +6,15 @@ export type Fact = readonly [label: string, value: string];
 
 /** Prints "Label:   value" lines, the values below one another. */
 export function printFacts(out: Output, facts: readonly Fact[]): void {
+  const safe = facts.map(([label, value]) => [label, printable(value)] as const);
+  for (const line of factLines(out, safe)) out.line(line);
+}
+
+/** The same lines, of values that are coloured already. */
+export function factLines(out: Output, facts: readonly Fact[]): string[] {
   const told = facts.filter(([, value]) => value !== '');
   const width = Math.max(...told.map(([label]) => label.length)) + 1;
-  for (const [label, value] of told) out.line(`${out.paint('dim', `${label}:`.padEnd(width))}  ${printable(value)}`);
+  return told.map(([label, value]) => `${out.paint('dim', `${label}:`.padEnd(width))}  ${value}`);
 }
 
 /** Prints a heading and the lines below it, unless there are none. */

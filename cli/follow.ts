@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Fleet, FleetMember, WatchFleetResponse } from '../gen/brokkr/v1/fleet_pb.ts';
 import type { Placement } from '../gen/brokkr/v1/placement_pb.ts';
 import type { Stack, WatchStackResponse } from '../gen/brokkr/v1/stack_pb.ts';
 import { isUnanswered } from './retry.ts';
@@ -12,27 +13,57 @@ export interface Followed {
   readonly news: WatchStackResponse;
 }
 
-const againAfterMs = 500;
+/** The fleet as a watch has told it so far. */
+export interface FollowedFleet {
+  readonly fleet: Fleet | undefined;
+  /** By the agent's id. */
+  readonly members: ReadonlyMap<string, FleetMember>;
+  /** What came last: after a break, everything again. */
+  readonly news: WatchFleetResponse;
+}
 
 /**
  * Follows a stack until it is gone or the signal ends it, over broken connections and restarts of the broker. After a break the
  * state begins anew.
  */
-export async function* followStack(
+export function followStack(
   { broker }: Pick<Session, 'broker'>,
   stackId: string,
   signal?: AbortSignal,
 ): AsyncGenerator<Followed> {
-  for (;;) {
+  return overBreaks(async function* () {
     let stack: Stack | undefined;
     const placements = new Map<string, Placement>();
+    for await (const news of broker.watchStack({ stack: stackId }, { signal })) {
+      stack = news.stack ?? stack;
+      for (const placement of news.placements) placements.set(placement.agentId, placement);
+      for (const agentId of news.goneAgentIds) placements.delete(agentId);
+      yield { stack, placements, news };
+    }
+  }, signal);
+}
+
+/** Follows the fleet until the signal ends it; otherwise as `followStack`. */
+export function followFleet({ admin }: Pick<Session, 'admin'>, signal?: AbortSignal): AsyncGenerator<FollowedFleet> {
+  return overBreaks(async function* () {
+    let fleet: Fleet | undefined;
+    const members = new Map<string, FleetMember>();
+    for await (const news of admin.watchFleet({}, { signal })) {
+      fleet = news.fleet ?? fleet;
+      for (const member of news.members) members.set(member.agent!.id, member);
+      for (const agentId of news.goneAgentIds) members.delete(agentId);
+      yield { fleet, members, news };
+    }
+  }, signal);
+}
+
+const againAfterMs = 500;
+
+/** Begins again each time that it broke because the broker was away. */
+async function* overBreaks<T>(follow: () => AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+  for (;;) {
     try {
-      for await (const news of broker.watchStack({ stack: stackId }, { signal })) {
-        stack = news.stack ?? stack;
-        for (const placement of news.placements) placements.set(placement.agentId, placement);
-        for (const agentId of news.goneAgentIds) placements.delete(agentId);
-        yield { stack, placements, news };
-      }
+      yield* follow();
       return;
     } catch (error) {
       if (!isUnanswered(error, signal)) throw error;

@@ -10,6 +10,8 @@ export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
 /** Where a command's answer goes: data to standard output, everything said to people besides it to standard error. */
 export interface Output {
   readonly form: Form;
+  /** Whether people asked for a table with more in it. */
+  readonly wide: boolean;
   /** Colours a piece of text for standard output, when that is a terminal. */
   paint(tone: Tone, text: string): string;
   /** A line of the answer. */
@@ -32,9 +34,11 @@ export interface Column<M> {
   readonly title: string;
   readonly text: (message: M) => string;
   readonly tone?: (message: M) => Tone | undefined;
+  /** Shown only with `-o wide`. */
+  readonly wide?: boolean;
 }
 
-export function openOutput(form: Form): Output {
+export function openOutput(form: Form | 'wide'): Output {
   const colours = pc.createColors(wantsColours(process.stdout));
   const tones: Record<Tone, (text: string) => string> = {
     good: colours.green,
@@ -44,7 +48,8 @@ export function openOutput(form: Form): Output {
     strong: colours.bold,
   };
   return {
-    form,
+    form: form === 'wide' ? 'table' : form,
+    wide: form === 'wide',
     paint: (tone, text) => tones[tone](text),
     line: (text) => void process.stdout.write(`${text}\n`),
     note: (text) => void process.stderr.write(`${text}\n`),
@@ -56,6 +61,11 @@ export function printable(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/\s+/g, ' ')
     .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
+}
+
+/** Text from elsewhere as a line of its own: as `printable`, with the spaces that it has. */
+export function printableLine(text: string): string {
+  return stripVTControlCharacters(text.replaceAll('\t', '    ')).replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
 }
 
 /** Prints a list: a table, the contract's JSON or YAML, or names only. */
@@ -93,7 +103,8 @@ export function printJson(out: Output, value: JsonValue): void {
 }
 
 /** A table without lines; on a terminal, the last column ends at its edge. */
-export function tableOf<M>(out: Output, columns: readonly Column<M>[], messages: readonly M[]): string {
+export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: readonly M[]): string {
+  const columns = all.filter(({ wide }) => out.wide || !wide);
   const rows = messages.map((message) => columns.map((column) => printable(column.text(message)) || '-'));
   const used = columns.slice(0, -1).reduce((sum, column, index) => {
     return sum + Math.max(column.title.length, ...rows.map((row) => row[index]?.length ?? 0)) + gap;

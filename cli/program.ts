@@ -8,8 +8,11 @@ const nouns = {
   agent: () => import('./commands/agent.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
+  diagnostic: () => import('./commands/diagnostic.ts'),
   event: () => import('./commands/event.ts'),
+  fleet: () => import('./commands/fleet.ts'),
   generator: () => import('./commands/generator.ts'),
+  health: () => import('./commands/health.ts'),
   pak: () => import('./commands/pak.ts'),
   placement: () => import('./commands/placement.ts'),
   registration: () => import('./commands/registration.ts'),
@@ -30,12 +33,14 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   'Deploy:': [
     { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
     { verb: 'rollback', summary: "bring an earlier revision's objects back", nouns: ['deployment'] },
-    { verb: 'watch', summary: 'follow a stack on its agents', nouns: ['watch'] },
+    { verb: 'watch', summary: 'follow a stack on its agents, or the fleet', nouns: ['watch', 'fleet'] },
   ],
   'Look:': [
+    { verb: 'status', summary: 'the fleet in one look: what is there, and what is in trouble', nouns: ['fleet'] },
     { verb: 'get', summary: 'list things, or show them by name', nouns: listed() },
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
+    { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
   ],
   'Change:': [
     { verb: 'create', summary: 'make a stack, an agent, a generator or an admin key', nouns: owned() },
@@ -71,7 +76,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
 };
 
 function listed(): readonly (keyof typeof nouns)[] {
-  return ['stack', 'deployment', 'agent', 'placement', 'event', 'generator', 'registration', 'pak'];
+  return ['stack', 'deployment', 'agent', 'fleet', 'placement', 'health', 'event', 'generator', 'registration', 'pak'];
 }
 
 function owned(): readonly (keyof typeof nouns)[] {
@@ -110,7 +115,9 @@ function makeProgram(): Command {
     .helpCommand(false)
     .showHelpAfterError('(--help tells more)')
     .configureHelp({ showGlobalOptions: true })
-    .addOption(new Option('-o, --output <form>', 'form of the answer').choices(['table', 'json', 'yaml', 'name']))
+    .addOption(
+      new Option('-o, --output <form>', 'form of the answer').choices(['table', 'wide', 'json', 'yaml', 'name']),
+    )
     .option('--context <name>', 'the broker and key to use, as kept by login (BROKKR_CONTEXT)')
     .option('--server <url>', 'address of the broker (BROKKR_SERVER); the key: BROKKR_PAK, or from login')
     .option('--ca-file <file>', "certificates (PEM) to trust, when the system does not trust the broker's")

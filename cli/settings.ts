@@ -3,7 +3,8 @@ import { Failure, usage } from './failure.ts';
 
 /** The options that every command takes. */
 export interface Globals {
-  readonly output?: Form;
+  /** `wide` is a table with more in it. */
+  readonly output?: Form | 'wide';
   readonly context?: string;
   readonly server?: string;
   readonly caFile?: string;

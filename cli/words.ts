@@ -1,10 +1,11 @@
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { AgentState } from '../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationPolicy, RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
 import { ObjectAction, type ObjectRef } from '../gen/brokkr/v1/object_pb.ts';
 import { Role } from '../gen/brokkr/v1/options_pb.ts';
 import { MatchKind, type MatchReason, type PlacementCounts, PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
-import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
+import { ConflictPolicy, DriftPolicy, OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import { shortDuration } from './duration.ts';
 import type { Tone } from './output.ts';
 
@@ -35,6 +36,9 @@ export const outcomes: Readonly<Record<Outcome, Word>> = {
   [Outcome.HELD]: { word: 'held', tone: 'bad' },
   [Outcome.AHEAD]: { word: 'ahead', tone: 'bad' },
   [Outcome.GAP]: { word: 'gap', tone: 'warn' },
+  [Outcome.DRIFTED]: { word: 'drifted', tone: 'warn' },
+  [Outcome.REPAIRED]: { word: 'repaired', tone: 'warn' },
+  [Outcome.WAITING]: { word: 'waiting', tone: 'warn' },
 };
 
 export const actions: Readonly<Record<ObjectAction, Word>> = {
@@ -64,6 +68,26 @@ export const onDeletes = {
   prune: OnDelete.PRUNE,
   orphan: OnDelete.ORPHAN,
 } as const;
+
+export const drifts = {
+  repair: DriftPolicy.REPAIR,
+  report: DriftPolicy.REPORT,
+  ignore: DriftPolicy.IGNORE,
+} as const;
+
+export const conflicts = {
+  adopt: ConflictPolicy.ADOPT,
+  refuse: ConflictPolicy.REFUSE,
+} as const;
+
+export const agentStates: Readonly<Record<AgentState, Word>> = {
+  [AgentState.UNSPECIFIED]: { word: 'unknown' },
+  [AgentState.ONLINE]: { word: 'online', tone: 'good' },
+  [AgentState.OFFLINE]: { word: 'offline', tone: 'bad' },
+  [AgentState.PAUSED]: { word: 'paused', tone: 'warn' },
+  [AgentState.NEVER_STARTED]: { word: 'never-started', tone: 'warn' },
+  [AgentState.DRAINING]: { word: 'draining', tone: 'warn' },
+};
 
 /** The name of a value in such a table; "-" for none. */
 export function nameFor<V>(table: Readonly<Record<string, V>>, value: V): string {
@@ -110,8 +134,13 @@ export function reasonsText(reasons: readonly MatchReason[]): string {
 /** "2 applied, 1 failed"; "none" without placements. */
 export function countsText(counts: PlacementCounts | undefined): string {
   const { applied = 0, pending = 0, failed = 0, held = 0, ahead = 0, removing = 0 } = counts ?? {};
-  const parts = Object.entries({ applied, pending, failed, held, ahead, removing }).filter(([, count]) => count > 0);
-  return parts.map(([word, count]) => `${count} ${word}`).join(', ') || 'none';
+  return tally({ applied, pending, failed, held, ahead, removing }) || 'none';
+}
+
+/** "2 applied, 1 failed": of what there is any; empty when there is nothing. */
+export function tally(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).filter(([, count]) => count > 0);
+  return parts.map(([word, count]) => `${count} ${word}`).join(', ');
 }
 
 /** What most needs a look. */

@@ -6,6 +6,7 @@ import { collect, type Verbs, withSession } from '../command.ts';
 import { annotationsText, printFacts, printSection } from '../describe.ts';
 import { annotationEdits, labelEdits, parseAnnotations } from '../edits.ts';
 import { Failure } from '../failure.ts';
+import { clusterText } from '../fleet.ts';
 import { type Output, partTable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { confirm } from '../prompt.ts';
@@ -205,7 +206,7 @@ interface CreateOptions {
 const agentsOf = (page: { readonly agents: readonly Agent[]; readonly nextPageToken: string }) => page.agents;
 
 /** An agent by name or id. A generator may not ask for one, but finds it among those that it may use. */
-async function findAgent({ admin, broker }: Session, name: string): Promise<Agent> {
+export async function findAgent({ admin, broker }: Session, name: string): Promise<Agent> {
   try {
     return (await admin.getAgent({ agent: name })).agent!;
   } catch (error) {
@@ -229,6 +230,8 @@ function printAgent(out: Output, agent: Agent): void {
     ['Annotations', annotationsText(agent.annotations)],
     ['Generators', agent.generators.join(', ')],
     ['Cluster', agent.clusterId],
+    ['Cluster answers', agent.online ? clusterText(agent) : ''],
+    ['Connected', agent.connectTime ? `since ${moment(agent.connectTime)}` : ''],
     ['Kubernetes', agent.kubernetesVersion],
     ['Version', agent.version],
     ['Starts', agent.incarnation === 0n ? 'never started' : String(agent.incarnation)],

@@ -19,9 +19,10 @@ import { type Output, printable, printList, printOne, type View } from '../outpu
 import { allPages } from '../pages.ts';
 import type { Session } from '../session.ts';
 import { parseLimit } from '../settings.ts';
-import { waitUntilApplied } from '../wait.ts';
+import { readStackOptions, type StackOptions, splitName, stackOptions } from '../stack-options.ts';
+import { type Goal, parseGoal, waitUntil } from '../wait.ts';
 import { actions, age, count, countsText, moment, objectText, wordOf } from '../words.ts';
-import { readStackOptions, type StackOptions, splitName, stackName, stackOptions } from './stack.ts';
+import { stackName } from './stack.ts';
 
 /** "generator/name@revision": what `describe deployment` and `get deployments` take. */
 function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
@@ -58,7 +59,7 @@ export const verbs: Verbs = {
       .option('--dry-run', 'say what would change, and where; change nothing')
       .addHelpText(
         'after',
-        '\nLabels, annotations and targets are added to those that the stack has; the selector is replaced.',
+        '\nLabels, annotations and targets are added to those that the stack has; everything else of it is replaced.',
       )
       .action(withSession(apply));
   },
@@ -74,7 +75,7 @@ export const verbs: Verbs = {
           const { revision, message, wait, timeout } = options;
           const answer = await broker.rollbackStack({ requestId: randomUUID(), stack, revision, message });
           const deployment = answer.deployment!;
-          if (wait) await waitUntilApplied(session, deployment, timeout);
+          if (wait) await waitUntil(wait, session, deployment, timeout);
           printOne(out, deploymentView, deployment, () => {
             const what = `revision ${deployment.revision}`;
             const back = deployment.rollbackOf > 0 ? ` with the objects of revision ${deployment.rollbackOf}` : '';
@@ -126,14 +127,18 @@ export const verbs: Verbs = {
 
 function waitOptions(command: Command): Command {
   return command
-    .option('--wait', 'until every agent that serves the stack has applied it')
+    .addOption(
+      new Option('--wait [what]', 'until it is healthy on every agent that serves the stack; or only "applied"')
+        .preset('healthy')
+        .argParser(parseGoal),
+    )
     .addOption(new Option('--timeout <duration>', 'of --wait').default(usualTimeoutMs, '5m').argParser(parseDuration));
 }
 
 interface RollbackOptions {
   readonly revision?: number;
   readonly message?: string;
-  readonly wait?: boolean;
+  readonly wait?: Goal;
   readonly timeout: number;
 }
 
@@ -145,7 +150,7 @@ interface ApplyOptions extends StackOptions {
   readonly message?: string;
   readonly allowEmpty?: boolean;
   readonly dryRun?: boolean;
-  readonly wait?: boolean;
+  readonly wait?: Goal;
   readonly timeout: number;
 }
 
@@ -168,9 +173,9 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
   const people = out.form === 'table';
   const { stack, answer } = await applyStack(session, wanted, people ? stepsFor(out, wanted) : silent);
   const deployment = answer.deployment!;
-  if (options.wait) await waitUntilApplied(session, deployment, options.timeout);
+  if (options.wait) await waitUntil(options.wait, session, deployment, options.timeout);
   if (!people) printSubmission(out, answer);
-  else if (options.wait) out.line(`revision ${deployment.revision} is applied`);
+  else if (options.wait) out.line(`revision ${deployment.revision} is ${options.wait}`);
   else out.line(`agents: ${countsText(stack.placements)}`);
 }
 

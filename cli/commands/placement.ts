@@ -1,14 +1,17 @@
 import { Option } from 'commander';
 import {
   ExplainPlacementResponseSchema,
-  type PlacementPhase,
+  type Placement,
+  PlacementPhase,
   PlacementSchema,
   StepVerdict,
 } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { printSection } from '../describe.ts';
+import { healthOn, healthText, healthTone, moreText, objectLine } from '../health.ts';
 import { partTable, printable, printList, printOne, type Tone, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
+import type { Session } from '../session.ts';
 import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../words.ts';
 import { eventView } from './event.ts';
 
@@ -26,9 +29,10 @@ export const placementView: View<typeof PlacementSchema> = {
     },
     { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
+    { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
     { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
-    { title: 'MESSAGE', text: ({ message }) => message },
+    { title: 'MESSAGE', text: messageOf },
   ],
 };
 
@@ -63,8 +67,10 @@ export const verbs: Verbs = {
       .argument('<stack>')
       .argument('<agent>')
       .action(
-        withSession(async ({ broker, out }, stack: string, agent: string) => {
+        withSession(async (session, stack: string, agent: string) => {
+          const { broker, out } = session;
           const answer = await broker.explainPlacement({ stack, agent });
+          const health = out.form === 'table' ? await healthLines(session, answer.placement) : '';
           printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
             out.line(printable(answer.summary));
             const steps = answer.steps.map(({ name, verdict, detail }) => {
@@ -72,6 +78,7 @@ export const verbs: Verbs = {
               return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
             });
             printSection(out, 'Step by step', steps.join('\n'));
+            printSection(out, 'Health', health);
             printSection(out, 'Last events', partTable(out, eventView, answer.events, 'STACK', 'AGENT'));
           });
         }),
@@ -83,6 +90,26 @@ interface Filter {
   readonly agent?: string;
   readonly phase?: string;
 }
+
+/** What the agent said of the phase and, of what it has applied, of the health. */
+export function messageOf({ phase, message, healthMessage }: Placement): string {
+  return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
+}
+
+/** How what is there does, and which objects are not healthy; empty when nobody has said it. */
+async function healthLines(session: Session, placement: Placement | undefined): Promise<string> {
+  if (!placement || healthText(placement) === '') return '';
+  const { out } = session;
+  const tone = healthTone(placement);
+  const word = tone === undefined ? healthText(placement) : out.paint(tone, healthText(placement));
+  const about = printable(placement.healthMessage);
+  const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
+  const shown = objects.slice(0, listedObjects).map((object) => `  ${objectLine(out, object)}`);
+  const more = moreText(shown.length, objects.length);
+  return [about === '' ? word : `${word}: ${about}`, ...shown, ...(more === '' ? [] : [`  ${more}`])].join('\n');
+}
+
+const listedObjects = 10;
 
 const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };
 

@@ -1,18 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { type LabelSelector, type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { annotationsText, printFacts, printSection } from '../describe.ts';
-import { annotationEdits, labelEdits, parseAnnotations } from '../edits.ts';
+import { annotationEdits, labelEdits } from '../edits.ts';
 import { usage } from '../failure.ts';
+import { healthCountsText, healthCountsTone } from '../health.ts';
+import { ignoredFieldsText } from '../ignored-fields.ts';
 import { type Output, partTable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { confirm } from '../prompt.ts';
-import { parseSelector, selectorHelp, selectorText } from '../selector.ts';
+import { selectorText } from '../selector.ts';
 import type { Session } from '../session.ts';
-import { age, count, countsText, countsTone, moment, nameFor, onDeletes } from '../words.ts';
+import {
+  readSettingOptions,
+  readStackOptions,
+  type SettingOptions,
+  type StackOptions,
+  settingOptions,
+  settingPaths,
+  splitName,
+  stackOptions,
+} from '../stack-options.ts';
+import { age, conflicts, count, countsText, countsTone, drifts, moment, nameFor, onDeletes } from '../words.ts';
 import { deploymentView } from './deployment.ts';
 import { eventView } from './event.ts';
+import { healthChangeView, unhealthyText } from './health.ts';
 import { placementView } from './placement.ts';
 
 /** "generator/name": what names a stack for everybody. */
@@ -32,7 +45,14 @@ export const stackView: View<typeof StackSchema> = {
       text: ({ placements }) => countsText(placements),
       tone: ({ placements }) => countsTone(placements),
     },
+    {
+      title: 'HEALTH',
+      text: ({ health }) => healthCountsText(health),
+      tone: ({ health }) => healthCountsTone(health),
+    },
     { title: 'LABELS', text: ({ labels }) => labels.join(',') },
+    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
+    { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
     { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
   ],
@@ -83,16 +103,10 @@ export const verbs: Verbs = {
         withSession(
           async (session, name: string, options: StackOptions & { generator?: string; target?: string[] }) => {
             const { broker, out } = session;
-            const { labels, annotations, selector, onDelete } = readStackOptions(options);
+            const { settings, ...placing } = readStackOptions(options);
             const owned = splitName(name, options.generator);
-            const { stack } = await broker.createStack({
-              requestId: randomUUID(),
-              ...owned,
-              labels,
-              annotations,
-              selector,
-              onDelete,
-            });
+            const requestId = randomUUID();
+            const { stack } = await broker.createStack({ requestId, ...owned, ...placing, ...settings });
             if (out.form === 'table') out.line(`stack ${stackName(stack!)} created`);
             for (const agent of options.target ?? []) await broker.addTarget({ stack: stack!.id, agent });
             const { stack: now } = await broker.getStack({ stack: stack!.id });
@@ -102,26 +116,30 @@ export const verbs: Verbs = {
       ),
 
   update: (command) =>
-    stackSettings(
-      command.command('stack').description("a stack's selector and what becomes of its objects").argument('<name>'),
+    settingOptions(
+      command
+        .command('stack')
+        .description("a stack's selector, and what agents do with its objects")
+        .argument('<name>'),
     )
       .option('--no-selector', 'take the selector away')
+      .option('--no-depends-on', 'it depends on no other stack')
+      .option('--no-ignore-field', 'no field is ignored')
       .option('--etag <etag>', 'only if it has not changed since')
+      .addHelpText('after', '\nWhat is given several times replaces the whole list.')
       .action(
         withSession(async ({ broker, out }, name: string, options: Update) => {
           const selector = options.selector === false ? undefined : options.selector;
-          const paths = [
-            ...(options.selector === undefined ? [] : ['selector']),
-            ...(options.onDelete === undefined ? [] : ['on_delete']),
-          ];
-          if (paths.length === 0) throw usage('nothing to change', 'say --selector, --no-selector or --on-delete');
-          const onDelete = options.onDelete && onDeletes[options.onDelete];
+          const settings = readSettingOptions(options);
+          const paths = [...(options.selector === undefined ? [] : ['selector']), ...settingPaths(settings)];
+          if (paths.length === 0) throw usage('nothing to change', 'brokkr update stack --help lists what can be');
+          const updateMask = { paths };
           const { stack } = await broker.updateStack({
             stack: name,
             etag: options.etag,
             selector,
-            onDelete,
-            updateMask: { paths },
+            ...settings,
+            updateMask,
           });
           printOne(out, stackView, stack!, () => out.line(`stack ${stackName(stack!)} updated`));
         }),
@@ -185,67 +203,28 @@ interface Filter {
   readonly showDeleted?: boolean;
 }
 
-interface Settings<Selector> {
-  readonly selector?: Selector;
-  readonly onDelete?: keyof typeof onDeletes;
-}
-
-export interface StackOptions extends Settings<LabelSelector> {
-  readonly label?: readonly string[];
-  readonly annotation?: readonly string[];
-}
-
-interface Update extends Settings<LabelSelector | false> {
+interface Update extends SettingOptions {
+  readonly selector?: LabelSelector | false;
   readonly etag?: string;
-}
-
-/** The options that say who serves a stack. */
-export function stackOptions(command: Command): Command {
-  return stackSettings(command)
-    .option('--label <label>', 'agents with any of its labels serve it; may be repeated', collect)
-    .option('--annotation <key=value>', 'agents with any of its annotations serve it; may be repeated', collect);
-}
-
-function stackSettings(command: Command): Command {
-  return command
-    .option('--selector <selector>', selectorHelp, parseSelector)
-    .addOption(
-      new Option('--on-delete <what>', 'becomes of the objects when an agent loses the stack').choices(
-        Object.keys(onDeletes),
-      ),
-    );
-}
-
-export function readStackOptions({ label, annotation, selector, onDelete }: StackOptions) {
-  return {
-    labels: [...new Set(label)],
-    annotations: parseAnnotations(annotation),
-    selector,
-    onDelete: onDelete && onDeletes[onDelete],
-  };
-}
-
-/** "generator/name" in its parts; `generator` may also have been given apart. */
-export function splitName(name: string, generator?: string): { name: string; generator: string | undefined } {
-  const at = name.indexOf('/');
-  if (at < 0) return { name, generator };
-  return { name: name.slice(at + 1), generator: name.slice(0, at) };
 }
 
 async function describe({ broker, out }: Session, name: string): Promise<void> {
   const { stack } = await broker.getStack({ stack: name });
   if (out.form !== 'table') return printOne(out, stackView, stack!, () => {});
   const of = { stack: stack!.id };
-  const [placements, { deployments }, { events }] = await Promise.all([
+  const [placements, health, { deployments }, { events }] = await Promise.all([
     allPages(
       (page) => broker.listPlacements({ ...of, ...page }),
       (page) => page.placements,
     ),
+    broker.getStackHealth({ ...of, pageSize: recent }),
     broker.listDeployments({ ...of, pageSize: recent }),
     broker.listEvents({ ...of, pageSize: recent }),
   ]);
   printStack(out, stack!);
   printSection(out, 'Agents', partTable(out, placementView, placements, 'STACK'));
+  printSection(out, 'Not healthy', unhealthyText(out, health.agents));
+  printSection(out, 'Last health changes', partTable(out, healthChangeView, health.history.slice(0, recent)));
   printSection(out, 'Last revisions', partTable(out, deploymentView, deployments, 'STACK'));
   printSection(out, 'Last events', partTable(out, eventView, events, 'STACK'));
 }
@@ -260,7 +239,12 @@ function printStack(out: Output, stack: Stack): void {
     ['Selector', stack.selector ? selectorText(stack.selector) : ''],
     ['Targets', stack.targets.join(', ')],
     ['On delete', nameFor(onDeletes, stack.onDelete)],
+    ['Drift', nameFor(drifts, stack.drift)],
+    ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
+    ['Conflict', nameFor(conflicts, stack.conflict)],
+    ['Depends on', stack.dependsOn.join(', ')],
     ['Placements', countsText(stack.placements)],
+    ['Health', healthCountsText(stack.health)],
     ['Created', moment(stack.createTime)],
     ['Updated', moment(stack.updateTime)],
     ['Deleted', stack.deleteTime ? `${moment(stack.deleteTime)}; agents are still removing it` : ''],

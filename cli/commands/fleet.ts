@@ -1,0 +1,142 @@
+import { Option } from 'commander';
+import {
+  type AgentState,
+  type FleetMember,
+  FleetMemberSchema,
+  FleetSchema,
+  WatchFleetResponseSchema,
+} from '../../gen/brokkr/v1/fleet_pb.ts';
+import { type Verbs, withSession } from '../command.ts';
+import { factLines, printSection } from '../describe.ts';
+import { fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../fleet.ts';
+import { type FollowedFleet, followFleet } from '../follow.ts';
+import { printNews } from '../news.ts';
+import { jsonOf, printJson, printList, tableOf } from '../output.ts';
+import { allPages } from '../pages.ts';
+import { openScreen } from '../screen.ts';
+import type { Session } from '../session.ts';
+import { agentStates, choicesOf, valueFor } from '../words.ts';
+
+export const verbs: Verbs = {
+  status: (command) => command.action(withSession(printStatus)),
+
+  get: (command) =>
+    command
+      .command('fleet')
+      .description('agents with their state, health and cluster')
+      .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(agentStates)))
+      .option('--label <label>', 'only those with this label')
+      .option('--search <text>', 'only those whose name contains this')
+      .option('--troubled', 'only those with something pending, failed, held, ahead or not healthy')
+      .action(
+        withSession(async (session, { state, ...filter }: Filter) => {
+          const wanted = { ...filter, state: valueFor<AgentState>(agentStates, state) };
+          printList(session.out, fleetView, await listFleet(session, wanted));
+        }),
+      ),
+
+  watch: (command) =>
+    command
+      .command('fleet')
+      .description('the agents, and what changes: on a terminal always the whole picture, elsewhere a line each')
+      .action(
+        withSession(async (session) => {
+          if (session.out.form === 'table' && process.stdout.isTTY) await drawFleet(session);
+          else await tellFleet(session);
+        }),
+      ),
+};
+
+interface Filter {
+  readonly state?: string;
+  readonly label?: string;
+  readonly search?: string;
+  readonly troubled?: boolean;
+}
+
+type Wanted = Omit<Filter, 'state'> & { readonly state?: AgentState };
+
+function listFleet({ admin }: Session, wanted: Wanted, limit?: number): Promise<FleetMember[]> {
+  return allPages(
+    (page) => admin.listFleet({ ...wanted, ...page }),
+    (page) => page.members,
+    limit,
+  );
+}
+
+/** How many in trouble fit below the counts. */
+const listedMembers = 20;
+
+async function printStatus(session: Session): Promise<void> {
+  const { admin, out } = session;
+  const [{ fleet }, members] = await Promise.all([
+    admin.getFleet({}),
+    listFleet(session, { troubled: true }, listedMembers + 1),
+  ]);
+  const troubled = members.slice(0, listedMembers);
+  switch (out.form) {
+    case 'json':
+    case 'yaml':
+      printJson(out, {
+        fleet: jsonOf(FleetSchema, fleet!),
+        troubled: troubled.map((member) => jsonOf(FleetMemberSchema, member)),
+      });
+      break;
+    case 'name':
+      for (const member of troubled) out.line(fleetView.name(member));
+      break;
+    case 'table': {
+      for (const line of factLines(out, fleetFacts(out, fleet!))) out.line(line);
+      if (troubled.length === 0) out.line('\nNothing needs a look.');
+      else printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
+      if (members.length > troubled.length) out.note('there are more: brokkr get fleet --troubled');
+    }
+  }
+}
+
+/** What changes, as it comes. */
+async function tellFleet(session: Session): Promise<void> {
+  const { out } = session;
+  const names = new Map<string, string>();
+  let before = '';
+  for await (const { news } of followFleet(session)) {
+    const counts = news.fleet ? fleetLine(news.fleet) : before;
+    const lines = [
+      ...(counts === before ? [] : [counts]),
+      ...news.members.map((member) => memberLine(out, member)),
+      ...news.goneAgentIds.map((id) => `${names.get(id) ?? id}  gone`),
+    ];
+    before = counts;
+    const isKeepalive = !news.fleet && news.members.length + news.goneAgentIds.length === 0;
+    if (!isKeepalive)
+      printNews(out, WatchFleetResponseSchema, news, {
+        lines: () => lines,
+        names: () => news.members.map(fleetView.name),
+      });
+    for (const { agent } of news.members) names.set(agent!.id, agent!.name);
+  }
+}
+
+/** Ages grow even when nothing changes. */
+const redrawMs = 1_000;
+
+async function drawFleet(session: Session): Promise<void> {
+  const { out } = session;
+  const screen = openScreen();
+  let last: FollowedFleet | undefined;
+  const draw = () => {
+    if (last?.fleet) screen.draw(pictureOf(out, last.fleet, [...last.members.values()], screen.rows()));
+  };
+  const timer = setInterval(draw, redrawMs);
+  try {
+    for await (const followed of followFleet(session)) {
+      // The first picture at once; what comes then, comes in many small pieces.
+      const isFirst = last === undefined;
+      last = followed;
+      if (isFirst) draw();
+    }
+  } finally {
+    clearInterval(timer);
+    screen.close();
+  }
+}

@@ -1,0 +1,126 @@
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Agent } from '../gen/brokkr/v1/cluster_agent_pb.ts';
+import { AgentState, type Fleet, type FleetMember, FleetMemberSchema } from '../gen/brokkr/v1/fleet_pb.ts';
+import { Health } from '../gen/brokkr/v1/health_pb.ts';
+import { factLines } from './describe.ts';
+import { healthCountsText, healthCountsTone, healthText, healthTone } from './health.ts';
+import { clock } from './news.ts';
+import { type Output, type Tone, tableOf, type View } from './output.ts';
+import { age, agentStates, countsText, countsTone, tally, wordOf } from './words.ts';
+
+export const fleetView: View<typeof FleetMemberSchema> = {
+  schema: FleetMemberSchema,
+  plural: 'members',
+  name: ({ agent }) => agent!.name,
+  columns: [
+    { title: 'AGENT', text: ({ agent }) => agent!.name },
+    { title: 'STATE', text: stateText, tone: ({ state }) => wordOf(agentStates, state).tone },
+    { title: 'HEALTH', text: healthText, tone: healthTone },
+    {
+      title: 'STACKS',
+      text: ({ agent }) => countsText(agent!.placements),
+      tone: ({ agent }) => countsTone(agent!.placements),
+    },
+    {
+      title: 'CLUSTER',
+      text: ({ agent }) => clusterText(agent!),
+      tone: (member) => (isCutOff(member) ? 'bad' : undefined),
+    },
+    { title: 'SEEN', text: ({ agent }) => age(agent!.lastHeartbeatTime) },
+    { title: 'CONNECTED', text: ({ agent }) => age(agent!.connectTime), wide: true },
+    { title: 'KUBERNETES', text: ({ agent }) => agent!.kubernetesVersion, wide: true },
+    { title: 'VERSION', text: ({ agent }) => agent!.version, wide: true },
+    { title: 'LABELS', text: ({ agent }) => agent!.labels.join(','), wide: true },
+  ],
+};
+
+/** Everything on a screen of so many rows: the counts, then the members, those in trouble first. */
+export function pictureOf(out: Output, fleet: Fleet, members: readonly FleetMember[], rows: number): string[] {
+  const facts = [...factLines(out, [['At', clock()], ...fleetFacts(out, fleet)]), ''];
+  const sorted = members.toSorted((a, b) => trouble(b) - trouble(a) || a.agent!.name.localeCompare(b.agent!.name));
+  // The table's heading, and a line for those that do not fit.
+  const room = Math.max(1, rows - facts.length - 2);
+  const shown = sorted.slice(0, sorted.length === room + 1 ? room + 1 : room);
+  if (shown.length === 0) return facts;
+  const hidden = sorted.slice(shown.length);
+  const rest =
+    hidden.length === 0
+      ? []
+      : [`and ${hidden.length} more, ${tally({ 'in trouble': hidden.filter(trouble).length }) || 'none in trouble'}`];
+  return [...facts, ...tableOf(out, fleetView.columns, shown).split('\n'), ...rest];
+}
+
+/** What a member needs from somebody: the higher, the more pressing; 0 for nothing. */
+export function trouble(member: FleetMember): number {
+  const { pending = 0, failed = 0, held = 0, ahead = 0 } = member.agent?.placements ?? {};
+  if (failed + held + ahead > 0 || member.health === Health.FAILED) return 4;
+  if (member.state === AgentState.OFFLINE || isCutOff(member) || member.health === Health.UNKNOWN) return 3;
+  if (member.health === Health.DEGRADED) return 2;
+  return pending > 0 || member.health === Health.PROGRESSING ? 1 : 0;
+}
+
+/** The counts a line each: what is counted, how it is, and how that looks. */
+export function fleetFacts(out: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
+  const { clusterUnreachable, stacks, placements, health, oldestPendingTime } = fleet;
+  const paint = (tone: Tone | undefined, text: string) => (tone === undefined ? text : out.paint(tone, text));
+  const since = oldestPendingTime ? `; the oldest waits since ${age(oldestPendingTime)}` : '';
+  return [
+    ['Agents', paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
+    ['Clusters', clusterUnreachable > 0 ? out.paint('bad', `${clusterUnreachable} unreachable`) : ''],
+    ['Stacks', String(stacks)],
+    ['Placements', `${paint(countsTone(placements), countsText(placements))}${since}`],
+    ['Health', paint(healthCountsTone(health), healthCountsText(health))],
+  ];
+}
+
+/** The counts in one line. */
+export function fleetLine({ stacks, placements, health, ...fleet }: Fleet): string {
+  const cut = fleet.clusterUnreachable > 0 ? [`${fleet.clusterUnreachable} clusters unreachable`] : [];
+  const how = healthCountsText(health);
+  return [
+    `agents: ${agentsText(fleet)}`,
+    ...cut,
+    `stacks: ${stacks}`,
+    `placements: ${countsText(placements)}`,
+    ...(how === '' ? [] : [`health: ${how}`]),
+  ].join('; ');
+}
+
+/** One member in one line. */
+export function memberLine(out: Output, member: FleetMember): string {
+  const { word, tone } = wordOf(agentStates, member.state);
+  const health = healthText(member);
+  const healthColour = healthTone(member);
+  return [
+    member.agent!.name,
+    tone === undefined ? word : out.paint(tone, word),
+    ...(health === '' ? [] : [healthColour === undefined ? health : out.paint(healthColour, health)]),
+    `stacks: ${countsText(member.agent!.placements)}`,
+    ...(isCutOff(member) ? [out.paint('bad', 'cluster unreachable')] : []),
+  ].join('  ');
+}
+
+function agentsText({
+  online,
+  offline,
+  paused,
+  neverStarted,
+  draining,
+}: Omit<Fleet, 'stacks' | 'placements' | 'health'>) {
+  return tally({ online, offline, paused, draining, 'never started': neverStarted }) || 'none';
+}
+
+function stateText({ state }: FleetMember): string {
+  return wordOf(agentStates, state).word;
+}
+
+/** Of an agent that lives but does not reach its cluster. */
+function isCutOff({ agent }: FleetMember): boolean {
+  return agent?.online === true && !agent.clusterReachable;
+}
+
+/** "12ms", or "unreachable" for an agent that lives; else what it was at the end. */
+export function clusterText({ online, clusterReachable, clusterLatency }: Agent): string {
+  if (!clusterReachable) return online ? 'unreachable' : '';
+  return clusterLatency ? `${Math.round(durationMs(clusterLatency))}ms` : 'reachable';
+}

@@ -1,0 +1,31 @@
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { jsonOf, type Output, printJson } from './output.ts';
+
+/** How people read a message of a stream, and what it names. */
+export interface Said {
+  lines(): readonly string[];
+  names(): readonly string[];
+}
+
+/** Prints one message of a stream: for people lines with the time, as JSON a line, as YAML a document. */
+export function printNews<D extends DescMessage>(out: Output, schema: D, news: MessageShape<D>, said: Said): void {
+  switch (out.form) {
+    case 'json':
+      out.line(JSON.stringify(jsonOf(schema, news)));
+      break;
+    case 'yaml':
+      out.line('---');
+      printJson(out, jsonOf(schema, news));
+      break;
+    case 'name':
+      for (const name of said.names()) out.line(name);
+      break;
+    case 'table':
+      for (const line of said.lines()) out.line(`${out.paint('dim', clock())}  ${line}`);
+  }
+}
+
+/** The time of day, as UTC. */
+export function clock(): string {
+  return new Date().toISOString().slice(11, 19);
+}
