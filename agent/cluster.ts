@@ -4,6 +4,7 @@ import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { impersonating } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
+import { createKubeStream, type KubeStream, toWatchEvent } from './kube-stream.ts';
 import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
 import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
@@ -25,6 +26,13 @@ export interface Cluster {
   list(kind: KindId, options: ListOptions, signal: AbortSignal): Promise<KubeObject[]>;
   /** The same page by page, for what should not be in memory all at once. */
   pages(kind: KindId, options: ListOptions, signal: AbortSignal): AsyncIterable<KubeObject[]>;
+  /**
+   * The same with the version at which a watch goes on, and only what `partial` asks for: with it, metadata is enough. Unlike `pages`,
+   * a kind that is not served is an error.
+   */
+  versioned(kind: KindId, options: ListOptions & Partially, signal: AbortSignal): AsyncIterable<VersionedPage>;
+  /** What happens to the objects after a version, until the server ends it. A version that is too old is a ClusterError 410. */
+  watch(kind: KindId, options: WatchOptions, signal: AbortSignal): AsyncIterable<WatchEvent>;
   create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Replaces the object; its resourceVersion must be the stored one (else 409). */
   replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
@@ -36,6 +44,29 @@ export interface Cluster {
   version(signal: AbortSignal): Promise<string>;
   close(): void;
 }
+
+export interface Partially {
+  /** Only metadata is needed: servers that can leave the rest out. */
+  readonly partial?: boolean;
+}
+
+export interface VersionedPage {
+  readonly objects: readonly KubeObject[];
+  readonly resourceVersion: string;
+}
+
+export interface WatchOptions extends Partially {
+  readonly namespace: string;
+  readonly labelSelector: string;
+  readonly resourceVersion: string;
+  /** When the server is to end it. */
+  readonly timeoutMs: number;
+}
+
+export type WatchEvent =
+  | { readonly type: 'changed' | 'deleted'; readonly object: KubeObject }
+  /** Nothing happened up to the version. */
+  | { readonly type: 'bookmark'; readonly resourceVersion: string };
 
 export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
 
@@ -52,17 +83,22 @@ export interface ListOptions {
 }
 
 const pageSize = 500;
+const maxWatches = 256;
+const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
+const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
 /** How long credentials are used before the kubeconfig's sources are asked again; service account tokens change within the hour. */
 const accessMs = 30_000;
 
 /** Reads the credentials; the cluster itself is asked only by the first request. Throws one clear line when there are none. */
 export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
-  const credentials = keepAccess(openCredentials(source), options.concurrency);
-  const http = createKubeHttp({ ...options, access: credentials.access });
-  return openCluster(http, createDiscovery(http), credentials.close);
+  // Watches are beyond the limit on requests, and must not take their connections.
+  const credentials = keepAccess(openCredentials(source), options.concurrency + maxWatches);
+  const withAccess = { ...options, access: credentials.access };
+  const http = createKubeHttp(withAccess);
+  return openCluster(http, createKubeStream(withAccess), createDiscovery(http), credentials.close);
 }
 
-function openCluster(http: KubeHttp, discovery: Discovery, close: () => void): Cluster {
+function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, close: () => void): Cluster {
   const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
@@ -120,12 +156,38 @@ function openCluster(http: KubeHttp, discovery: Discovery, close: () => void): C
           const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
           return (await http({ method: 'GET', path, query, signal })).body;
         });
-        // Items of a list do not say what they are.
-        const page = listAt(body, 'items').map((item) => ({ ...(item as KubeObject), apiVersion, kind }));
+        const page = itemsOf(body, { apiVersion, kind });
         yield page;
         count += page.length;
-        next = textAt(body, 'metadata', 'continue') || undefined;
+        next = continuationOf(body);
         if (!next || (limit !== undefined && count >= limit)) return;
+      }
+    },
+    async *versioned({ apiVersion, kind }, { namespace, labelSelector, partial }, signal) {
+      const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
+      const accept = partial ? partialList : 'application/json';
+      for (let next: string | undefined; ; ) {
+        const query = { labelSelector, limit: String(pageSize), continue: next };
+        const { body } = await http({ method: 'GET', path, query, accept, signal });
+        const resourceVersion = textAt(body, 'metadata', 'resourceVersion') ?? '';
+        yield { objects: itemsOf(body, { apiVersion, kind }), resourceVersion };
+        next = continuationOf(body);
+        if (!next) return;
+      }
+    },
+    async *watch({ apiVersion, kind }, { namespace, labelSelector, resourceVersion, timeoutMs, partial }, signal) {
+      const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
+      const query = {
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        labelSelector,
+        resourceVersion,
+        timeoutSeconds: String(Math.ceil(timeoutMs / 1000)),
+      };
+      const accept = partial ? partialObject : 'application/json';
+      for await (const document of stream({ method: 'GET', path, query, accept, signal })) {
+        const event = toWatchEvent(document, { apiVersion, kind });
+        if (event) yield event;
       }
     },
     async create(object, signal) {
@@ -155,10 +217,19 @@ function openCluster(http: KubeHttp, discovery: Discovery, close: () => void): C
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';
     },
-    as: (serviceAccount) => openCluster(impersonating(http, serviceAccount), discovery, close),
+    as: (serviceAccount) => openCluster(impersonating(http, serviceAccount), stream, discovery, close),
     close,
   };
   return cluster;
+}
+
+/** Items of a list do not say what they are. */
+function itemsOf(body: unknown, { apiVersion, kind }: KindId): KubeObject[] {
+  return listAt(body, 'items').map((item) => ({ ...(item as KubeObject), apiVersion, kind }));
+}
+
+function continuationOf(body: unknown): string | undefined {
+  return textAt(body, 'metadata', 'continue') || undefined;
 }
 
 function objectPath(resource: Resource, { namespace, name }: ObjectId): string {

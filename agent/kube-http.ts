@@ -19,6 +19,8 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Another form of the answer than plain JSON. */
+  readonly accept?: string;
   /** The user to act as; this agent's own when unset. */
   readonly impersonate?: string;
   /** What the request is about, for errors. */
@@ -104,19 +106,31 @@ function onceMore(error: unknown): undefined {
   if (!(error instanceof StaleConnection)) throw error;
 }
 
-function exchange(
+async function exchange(
   access: Access,
   userAgent: string,
-  { method, path, query = {}, body, contentType, impersonate, signal: _ }: KubeRequest,
+  request: KubeRequest,
   signal: AbortSignal,
 ): Promise<RawAnswer> {
+  const incoming = await openAnswer(access, userAgent, request, signal);
+  const text = await readText(incoming);
+  return { status: incoming.statusCode ?? 0, text, retryAfter: incoming.headers['retry-after'] };
+}
+
+/** Sends a request, and answers as soon as the head of the answer is here; its body is still to be read, or destroyed. */
+export function openAnswer(
+  access: Access,
+  userAgent: string,
+  { method, path, query = {}, body, contentType, accept = 'application/json', impersonate }: KubeRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const url = new URL(access.server.replace(/\/$/, '') + path);
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const headers: Record<string, string | number> = {
       ...access.headers,
-      accept: 'application/json',
+      accept,
       'user-agent': userAgent,
       ...(impersonate !== undefined && { 'impersonate-user': impersonate }),
     };
@@ -125,12 +139,7 @@ function exchange(
       headers['content-length'] = payload.length;
     }
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const outgoing = send(url, { method, headers, agent: access.agent, signal }, (incoming) => {
-      readText(incoming).then(
-        (text) => resolve({ status: incoming.statusCode ?? 0, text, retryAfter: incoming.headers['retry-after'] }),
-        reject,
-      );
-    });
+    const outgoing = send(url, { method, headers, agent: access.agent, signal }, resolve);
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       reject(
         outgoing.reusedSocket && error.code === 'ECONNRESET'
@@ -142,7 +151,8 @@ function exchange(
   });
 }
 
-async function readText(incoming: IncomingMessage): Promise<string> {
+/** The whole body, as text. */
+export async function readText(incoming: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');

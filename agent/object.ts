@@ -16,8 +16,16 @@ export interface Metadata {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly finalizers?: readonly string[];
   readonly ownerReferences?: readonly { readonly kind: string; readonly name: string }[];
-  readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];
+  readonly managedFields?: readonly ManagedFields[];
   readonly [field: string]: unknown;
+}
+
+/** What a field manager has set, as the API server keeps book of it. */
+export interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: string;
+  readonly subresource?: string;
+  readonly fieldsV1?: unknown;
 }
 
 /** Names an object; `namespace` is empty for a cluster-scoped one. */

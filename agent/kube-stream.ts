@@ -1,0 +1,80 @@
+import type { IncomingMessage } from 'node:http';
+import type { KindId, WatchEvent } from './cluster.ts';
+import { ClusterError, refusal, unreachable } from './cluster-error.ts';
+import { type KubeHttpOptions, type KubeRequest, openAnswer, readText } from './kube-http.ts';
+import { at, type KubeObject, textAt } from './object.ts';
+
+/** An answer that comes bit by bit, one JSON document a line. A refusal, a break or a long silence is a ClusterError. */
+export type KubeStream = (request: KubeRequest) => AsyncIterable<unknown>;
+
+/** A server sends a bookmark about every minute; a connection on which nothing comes for so long may be dead. */
+const silentMs = 180_000;
+/** Larger than any object that a cluster stores. */
+const maxLineBytes = 16 << 20;
+
+export function createKubeStream(options: KubeHttpOptions): KubeStream {
+  return async function* stream(request) {
+    const end = new AbortController();
+    const signal = AbortSignal.any([request.signal, end.signal]);
+    const fail = (what: string) => () => end.abort(new Error(what));
+    const headTimer = setTimeout(fail(`timed out after ${options.timeoutMs / 1000} s`), options.timeoutMs);
+    let silence: NodeJS.Timeout | undefined;
+    const startedAt = performance.now();
+    let status = 0;
+    try {
+      let answer = await openAnswer(await options.access(false), options.userAgent, request, signal);
+      if (answer.statusCode === 401) {
+        answer.destroy();
+        answer = await openAnswer(await options.access(true), options.userAgent, request, signal);
+      }
+      status = answer.statusCode ?? 0;
+      if (status >= 300) throw refusal(status, await readText(answer), request.object);
+      clearTimeout(headTimer);
+      options.observe('WATCH', status, (performance.now() - startedAt) / 1000);
+      silence = setTimeout(fail(`nothing came for ${silentMs / 1000} s`), silentMs);
+      for await (const line of linesOf(answer)) {
+        silence.refresh();
+        yield JSON.parse(line) as unknown;
+      }
+    } catch (error) {
+      request.signal.throwIfAborted();
+      if (status === 0 || status >= 300) options.observe('WATCH', status, (performance.now() - startedAt) / 1000);
+      if (error instanceof ClusterError) throw error;
+      throw unreachable(end.signal.aborted ? end.signal.reason : error, request.object);
+    } finally {
+      clearTimeout(headTimer);
+      clearTimeout(silence);
+      end.abort();
+    }
+  };
+}
+
+/** What a document of a watch says; undefined for one of an unknown type. An error of the server is a ClusterError. */
+export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): WatchEvent | undefined {
+  // In another form, objects say that they are that form.
+  const object = () => ({ ...(at(document, 'object') as KubeObject), apiVersion, kind });
+  switch (textAt(document, 'type')) {
+    case 'ADDED':
+    case 'MODIFIED':
+      return { type: 'changed', object: object() };
+    case 'DELETED':
+      return { type: 'deleted', object: object() };
+    case 'BOOKMARK':
+      return { type: 'bookmark', resourceVersion: textAt(document, 'object', 'metadata', 'resourceVersion') ?? '' };
+    case 'ERROR':
+      throw refusal(Number(at(document, 'object', 'code') ?? 500), JSON.stringify(at(document, 'object')), undefined);
+    default:
+      return undefined;
+  }
+}
+
+async function* linesOf(incoming: IncomingMessage): AsyncIterable<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    if (rest.length > maxLineBytes) throw new Error('a document of the stream is too large');
+    for (const part of parts) if (part.trim() !== '') yield part;
+  }
+}

@@ -1,0 +1,170 @@
+import type { Logger } from 'pino';
+import { type Backoff, jittered, pause } from './backoff.ts';
+import type { Cluster, KindId } from './cluster.ts';
+import { describe, hasStatus } from './cluster-error.ts';
+import { groupOf, idOf, type KubeObject, keyOf, stackLabel } from './object.ts';
+
+export interface WatchesOptions {
+  readonly cluster: Pick<Cluster, 'versioned' | 'watch' | 'discovery'>;
+  /** Only in this one; empty for all. */
+  readonly namespace: string;
+  readonly log: Logger;
+  readonly tell: WatchTold;
+  readonly retry?: Backoff;
+  /** Watches end after about so long, and go on where they were. */
+  readonly roundMs?: number;
+  /** How often a kind that may be listed but not watched is listed. */
+  readonly pollMs?: number;
+}
+
+/** What watches tell, in the order in which it happened for each object. */
+export interface WatchTold {
+  /** An object that carries a stack's label, as it is now. */
+  changed(object: KubeObject): void;
+  /** Deleted, or without the label now. */
+  gone(object: KubeObject): void;
+  /** These are all that there are of a kind. */
+  listed(kind: KindId, keys: ReadonlySet<string>): void;
+}
+
+export interface Watches {
+  /** From now on these kinds are watched, and no others. */
+  follow(kinds: Iterable<KindId>): void;
+  readonly counts: { readonly up: number; readonly down: number };
+  /** Ends all of them. */
+  close(): Promise<void>;
+}
+
+const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
+/** Kinds beyond are looked at by passes only. */
+const maxKinds = 200;
+/** Nothing of these but their metadata matters: their content, which may be secret or large, is not asked for. */
+const partialKinds: ReadonlySet<string> = new Set(['/ConfigMap', '/Secret']);
+
+interface Watch {
+  readonly end: AbortController;
+  readonly done: Promise<void>;
+  up: boolean;
+}
+
+/**
+ * Watches what carries a stack's label, a watch a kind: lists once, then goes on from the version of the list, over lost connections as
+ * well, and lists again only when the server no longer knows that version. Keeps no objects.
+ */
+export function createWatches(options: WatchesOptions): Watches {
+  const watches = new Map<string, Watch>();
+  return {
+    follow(kinds) {
+      const wanted = new Map([...kinds].map((kind) => [nameOfKind(kind), kind]));
+      for (const [name, watch] of watches) {
+        if (wanted.has(name)) continue;
+        watch.end.abort(new Error('nothing of this kind is left to watch'));
+        watches.delete(name);
+      }
+      for (const [name, kind] of wanted) {
+        if (watches.has(name) || watches.size >= maxKinds) continue;
+        const end = new AbortController();
+        const setUp = (up: boolean) => {
+          watch.up = up;
+        };
+        const watch: Watch = { end, up: false, done: keepWatching(options, kind, setUp, end.signal) };
+        watches.set(name, watch);
+      }
+    },
+    get counts() {
+      const up = [...watches.values()].filter((watch) => watch.up).length;
+      return { up, down: watches.size - up };
+    },
+    async close() {
+      const all = [...watches.values()];
+      watches.clear();
+      for (const { end } of all) end.abort(new Error('the agent stops'));
+      await Promise.all(all.map(({ done }) => done));
+    },
+  };
+}
+
+/** Never rejects; ends with the signal. */
+async function keepWatching(
+  options: WatchesOptions,
+  kind: KindId,
+  setUp: (up: boolean) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster, log, retry = defaultRetry, pollMs = 60_000 } = options;
+  const place: Place = { version: undefined };
+  // Before the first await of the loop, its caller has to know the watch.
+  await Promise.resolve();
+  for (let failures = 0; !signal.aborted; ) {
+    const beganAt = Date.now();
+    let waitMs = 0;
+    try {
+      place.version ??= await listAll(options, kind, signal);
+      setUp(true);
+      await watchOnce(options, kind, place, signal);
+      // A server that ends watches as soon as they begin is not to be asked all the time.
+      failures = Date.now() - beganAt < 1_000 ? failures + 1 : 0;
+    } catch (error) {
+      if (signal.aborted) break;
+      failures = Date.now() - beganAt > retry.maxMs ? 1 : failures + 1;
+      const isForbidden = hasStatus(error, 403) || hasStatus(error, 405);
+      if (hasStatus(error, 410) || hasStatus(error, 404) || isForbidden) place.version = undefined;
+      if (hasStatus(error, 404)) cluster.discovery.forget(kind.apiVersion);
+      if (isForbidden) waitMs = pollMs;
+      log[failures === 3 || (isForbidden && failures === 1) ? 'warn' : 'debug'](
+        { kind: kind.kind, apiVersion: kind.apiVersion, reason: describe(error) },
+        'a watch ended',
+      );
+      // The version was merely too old: the list that follows is all that is needed.
+      if (hasStatus(error, 410) && failures === 1) continue;
+    }
+    if (failures === 0) continue;
+    setUp(false);
+    await pause(waitMs + retry.baseMs / 4 + jittered(retry, failures - 1), signal);
+  }
+  setUp(false);
+}
+
+/** Where a watch goes on. */
+interface Place {
+  version: string | undefined;
+}
+
+async function listAll({ cluster, namespace, tell }: WatchesOptions, kind: KindId, signal: AbortSignal) {
+  const keys = new Set<string>();
+  let version = '';
+  const partial = partialKinds.has(nameOfKind(kind));
+  const selection = { namespace, labelSelector: stackLabel, partial };
+  for await (const { objects, resourceVersion } of cluster.versioned(kind, selection, signal)) {
+    version ||= resourceVersion;
+    for (const object of objects) {
+      keys.add(keyOf(idOf(object)));
+      tell.changed(object);
+    }
+  }
+  tell.listed(kind, keys);
+  return version;
+}
+
+async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, signal: AbortSignal): Promise<void> {
+  const { cluster, namespace, tell, roundMs = 270_000 } = options;
+  // Rounds of many agents, and of many kinds, are not to end at the same time.
+  const timeoutMs = roundMs * (0.8 + 0.4 * Math.random());
+  const partial = partialKinds.has(nameOfKind(kind));
+  const from = { namespace, labelSelector: stackLabel, resourceVersion: place.version ?? '', timeoutMs, partial };
+  for await (const event of cluster.watch(kind, from, signal)) {
+    if (event.type === 'bookmark') {
+      place.version = event.resourceVersion || place.version;
+      continue;
+    }
+    const { object } = event;
+    place.version = object.metadata.resourceVersion ?? place.version;
+    if (event.type === 'deleted') tell.gone(object);
+    else tell.changed(object);
+  }
+}
+
+/** Without the version: one object is served in several. */
+export function nameOfKind({ apiVersion, kind }: KindId): string {
+  return `${groupOf(apiVersion)}/${kind}`;
+}
