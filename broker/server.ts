@@ -29,6 +29,7 @@ import { deploymentMethods } from './deployment/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { consentMethods, registrationMethods } from './generator/registration-service.ts';
 import { generatorMethods } from './generator/service.ts';
+import { healthMethods, healthReportMethods } from './health/service.ts';
 import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
@@ -38,7 +39,7 @@ import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
-import { healthMethods } from './rpc/health.ts';
+import { healthMethods as healthCheckMethods } from './rpc/health.ts';
 import { metricsInterceptor } from './rpc/metrics.ts';
 import { corsHandler, probeHandler } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
@@ -127,13 +128,15 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...placementMethods(deps),
         ...watchMethods(deps),
         ...eventMethods(deps),
+        ...healthMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
         ...targetMethods(deps),
         ...reportMethods(deps),
         ...consentMethods(deps),
-        ...sessionMethods({ ...deps, heartbeat: heartbeats.beat }),
+        ...sessionMethods(deps),
+        ...healthReportMethods(deps),
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),
@@ -225,7 +228,7 @@ function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: A
   ];
   const names = services.map(({ typeName }) => typeName);
   const reflection = reflectionMethods(files, all);
-  router.service(Health, healthMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
+  router.service(Health, healthCheckMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
   router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
   // Both versions have the same messages, but for the package in their names.
   router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });

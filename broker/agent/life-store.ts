@@ -1,3 +1,4 @@
+import { forgetReports } from '../placement/store.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import type { Held, Known } from './rules.ts';
 
@@ -17,9 +18,11 @@ export async function startIncarnation(
 ): Promise<bigint> {
   const [row] = await tx.sql<{ incarnation: string }>(
     `insert into agent_status as st (agent_id, incarnation, last_heartbeat_at, started_at, agent_version, kubernetes_version)
-     values ($1, greatest($2::bigint, (select max(incarnation) from placement_status where agent_id = $1)) + 1, now(), now(), $3, $4)
+     values ($1, greatest($2::bigint, (select max(incarnation) from placement_status where agent_id = $1),
+       (select max(incarnation) from placement_health where agent_id = $1)) + 1, now(), now(), $3, $4)
      on conflict (agent_id) do update set incarnation = greatest(st.incarnation + 1, excluded.incarnation), last_sequence = 0,
-       last_heartbeat_at = now(), started_at = now(), agent_version = $3, kubernetes_version = $4
+       last_heartbeat_at = now(), started_at = now(), agent_version = $3, kubernetes_version = $4, cluster_reachable = null,
+       cluster_latency_ms = null, session_id = null
      returning incarnation`,
     [agentId, start.presented, start.version, start.kubernetesVersion],
   );
@@ -75,7 +78,7 @@ export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
     `update placement set generation = nextval('order_seq'), held = false, confirmed_order = 0, updated_at = now() where agent_id = $1`,
     [agentId],
   );
-  await tx.sql('delete from placement_status where agent_id = $1', [agentId]);
+  await forgetReports(tx, agentId, null);
 }
 
 export async function markAgentDeleted(tx: Tx, agentId: string): Promise<void> {
@@ -99,6 +102,6 @@ export async function isDrained(tx: Tx, agentId: string): Promise<boolean> {
 /** Removes an agent with all that belongs to it, its keys too. Its events stay until their time is over. */
 export async function deleteAgentRow(tx: Tx, agentId: string): Promise<void> {
   await tx.sql('delete from placement where agent_id = $1', [agentId]);
-  await tx.sql('delete from placement_status where agent_id = $1', [agentId]);
+  await forgetReports(tx, agentId, null);
   await tx.sql('delete from agent where id = $1', [agentId]);
 }

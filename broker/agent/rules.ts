@@ -19,6 +19,23 @@ export interface AgentRow {
   readonly last_heartbeat_at: Date | null;
   readonly agent_version: string;
   readonly kubernetes_version: string;
+  /** What its last heartbeat said; null when it has said nothing. */
+  readonly cluster_reachable: boolean | null;
+  readonly cluster_latency_ms: number | null;
+  /** Since when its session has been up; null while there is none. */
+  readonly connected_at: Date | null;
+}
+
+/** How an agent reaches its cluster. */
+export interface ClusterState {
+  readonly reachable: boolean;
+  readonly latencyMs: number | null;
+}
+
+/** An agent's session with one broker. Of two that overlap, the one that began later counts. */
+export interface Presence {
+  readonly id: string;
+  readonly since: Date;
 }
 
 export const heartbeatEveryMs = 30_000;

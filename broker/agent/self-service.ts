@@ -10,7 +10,7 @@ import { principalOf } from '../rpc/principal.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import { startAgent } from './lifecycle.ts';
 import { requireIncarnation } from './rules.ts';
-import { readMessage } from './service.ts';
+import { readMessage, toClusterState } from './service.ts';
 import { agentById } from './store.ts';
 
 export interface SelfDeps extends Deps {
@@ -43,7 +43,7 @@ export function selfMethods(
     async heartbeat(request, context) {
       const agentId = principalOf(context).ownerId;
       requireIncarnation(await incarnationOf(agentId), request.incarnation);
-      heartbeats.beat(agentId, request.incarnation);
+      heartbeats.beat(agentId, request.incarnation, request.cluster && toClusterState(request.cluster));
       return { brokerTime: timestampFromDate(now()) };
     },
   };

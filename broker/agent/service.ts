@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
@@ -15,6 +15,7 @@ import {
   UpdateAgentResponseSchema,
 } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
+import type { ClusterState as ClusterStateMessage } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { mintPak } from '../access/mint.ts';
 import { notePak, overlapOf } from '../access/rules.ts';
 import type { Note } from '../audit/rules.ts';
@@ -29,7 +30,7 @@ import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { createAgent } from './create.ts';
 import { deleteAgent, lockedAgent, rebindAgent } from './lifecycle.ts';
-import { type AgentRow, isOnline, requireNotDraining } from './rules.ts';
+import { type AgentRow, type ClusterState, isOnline, requireNotDraining } from './rules.ts';
 import * as store from './store.ts';
 
 type Methods =
@@ -147,8 +148,9 @@ async function tell(tx: Tx, note: Note, id: string, name: string, before?: Agent
 }
 
 /** An agent without what its own reports change. */
-function recorded({ last_heartbeat_at: _, ...row }: AgentRow): Omit<AgentRow, 'last_heartbeat_at'> {
-  return row;
+function recorded(row: AgentRow): object {
+  const reported = ['last_heartbeat_at', 'cluster_reachable', 'cluster_latency_ms', 'connected_at'];
+  return Object.fromEntries(Object.entries(row).filter(([column]) => !reported.includes(column)));
 }
 
 /** The agents that the caller may place stacks on. A generator is told nothing about other generators. */
@@ -207,5 +209,20 @@ function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
     createTime: timestampFromDate(row.created_at),
     deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
     etag: row.version,
+    clusterReachable: row.cluster_reachable ?? false,
+    clusterLatency: row.cluster_latency_ms === null ? undefined : durationFromMs(row.cluster_latency_ms),
+    connectTime: row.connected_at ? timestampFromDate(row.connected_at) : undefined,
   });
+}
+
+/** More is no latency that a request has waited for. */
+const mostLatencyMs = 10 * 60_000;
+
+/** What a heartbeat says of the cluster. */
+export function toClusterState({ reachable, latency }: ClusterStateMessage): ClusterState {
+  const latencyMs = latency ? Number(latency.seconds) * 1_000 + latency.nanos / 1e6 : null;
+  return {
+    reachable,
+    latencyMs: latencyMs === null ? null : Math.round(Math.min(Math.max(latencyMs, 0), mostLatencyMs)),
+  };
 }

@@ -4,7 +4,7 @@ import { Refusal } from '../refusal.ts';
 import { ownerOf, type Principal } from '../rpc/principal.ts';
 import { isId } from '../stack/rules.ts';
 import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
-import type { AgentRow } from './rules.ts';
+import type { AgentRow, ClusterState, Presence } from './rules.ts';
 
 const AgentEntity = defineEntity({
   name: 'Agent',
@@ -36,7 +36,8 @@ const columns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version,
   array(select g.name from registration r join generator g on g.id = r.generator_id
     where r.agent_id = a.id and r.state = 'registered' and ($1::uuid is null or g.id = $1) order by 1) as generators,
   coalesce(st.incarnation, 0) as incarnation, st.last_heartbeat_at, coalesce(st.agent_version, '') as agent_version,
-  coalesce(st.kubernetes_version, '') as kubernetes_version`;
+  coalesce(st.kubernetes_version, '') as kubernetes_version, st.cluster_reachable, st.cluster_latency_ms,
+  case when st.session_id is not null and st.session_seen_at > now() - interval '90 seconds' then st.session_since end as connected_at`;
 const from = 'from agent a left join agent_status st on st.agent_id = a.id';
 const visible = `($1::uuid is null or exists (
   select from registration r where r.agent_id = a.id and r.generator_id = $1 and r.state = 'registered'))`;
@@ -142,15 +143,67 @@ export async function updateAgent(
   );
 }
 
-/** Writes the latest heartbeats of many agents in one statement; those of a replaced incarnation do not count. */
-export async function writeHeartbeats(db: Database, beats: ReadonlyMap<string, bigint>): Promise<void> {
-  // A locked row is being written by the agent's own report, which counts as a heartbeat: waiting for it would hold up all others.
+/** What is known of an agent since the heartbeats that were written before. */
+export interface Beat {
+  readonly incarnation: bigint;
+  /** Undefined when the agent has not said. */
+  readonly cluster: ClusterState | undefined;
+  /** The session by which it came; undefined for a call of its own. */
+  readonly presence: Presence | undefined;
+}
+
+/**
+ * Writes the latest heartbeats of many agents in one statement; those of a replaced incarnation do not count. Returns those of the
+ * agents that somebody has asked something.
+ */
+export async function writeHeartbeats(db: Database, beats: ReadonlyMap<string, Beat>): Promise<string[]> {
+  const rows = await db.read<{ agent_id: string; asked: boolean }>('agent-heartbeats', heartbeatSql, [
+    JSON.stringify(
+      [...beats].map(([agentId, { incarnation, cluster, presence }]) => ({
+        id: agentId,
+        incarnation: String(incarnation),
+        reachable: cluster?.reachable,
+        latency_ms: cluster?.latencyMs,
+        session_id: presence?.id,
+        since: presence?.since,
+      })),
+    ),
+  ]);
+  return rows.filter((row) => row.asked).map((row) => row.agent_id);
+}
+
+// A locked row is being written by the agent's own report, which counts as a heartbeat: waiting for it would hold up all others. A
+// session is replaced by a later one only, or when nothing has been heard of it.
+const heartbeatSql = `
+  with due as (
+    select st.agent_id, h.*, h.session_id is not null and (st.session_id is null or st.session_id = h.session_id
+      or st.session_since <= h.since or st.session_seen_at < now() - interval '90 seconds') as present
+    from agent_status st
+    join jsonb_to_recordset($1::jsonb) as h(id uuid, incarnation bigint, reachable boolean, latency_ms int, session_id uuid, since timestamptz)
+      on h.id = st.agent_id
+    where h.incarnation >= st.incarnation order by st.agent_id for no key update of st skip locked)
+  update agent_status st set last_heartbeat_at = now(),
+    cluster_reachable = coalesce(due.reachable, st.cluster_reachable),
+    cluster_latency_ms = case when due.reachable is null then st.cluster_latency_ms else due.latency_ms end,
+    session_id = case when due.present then due.session_id else st.session_id end,
+    session_since = case when due.present then due.since else st.session_since end,
+    session_seen_at = case when due.present then now() else st.session_seen_at end
+  from due where due.agent_id = st.agent_id
+  returning st.agent_id, exists (
+    select from diagnostic d where d.agent_id = st.agent_id and d.state in ('pending', 'claimed') and d.expires_at > now()) as asked`;
+
+/** Notes that sessions have ended; one that another has followed is left alone. */
+export async function endSessions(
+  db: Database,
+  sessions: readonly (readonly [agentId: string, sessionId: string])[],
+): Promise<void> {
   await db.read(
-    'agent-heartbeats',
-    `with due as (
-       select st.agent_id from agent_status st join unnest($1::uuid[], $2::bigint[]) as h(agent_id, incarnation) on h.agent_id = st.agent_id
-       where h.incarnation >= st.incarnation order by st.agent_id for no key update of st skip locked)
-     update agent_status st set last_heartbeat_at = now() from due where due.agent_id = st.agent_id`,
-    [[...beats.keys()], [...beats.values()]],
+    'agent-sessions-ended',
+    `with ended as (
+       select st.agent_id from agent_status st join unnest($1::uuid[], $2::uuid[]) as e(agent_id, session_id)
+         on e.agent_id = st.agent_id and e.session_id = st.session_id
+       order by st.agent_id for no key update of st)
+     update agent_status st set session_id = null from ended where ended.agent_id = st.agent_id`,
+    [sessions.map(([agentId]) => agentId), sessions.map(([, sessionId]) => sessionId)],
   );
 }

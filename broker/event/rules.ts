@@ -1,4 +1,14 @@
-export type OutcomeName = 'applied' | 'failed' | 'removed' | 'removal_failed' | 'held' | 'ahead' | 'gap';
+export type OutcomeName =
+  | 'applied'
+  | 'failed'
+  | 'removed'
+  | 'removal_failed'
+  | 'held'
+  | 'ahead'
+  | 'gap'
+  | 'drifted'
+  | 'repaired'
+  | 'waiting';
 
 /** An event as an agent sent it, in the database's words. */
 export interface Reported {

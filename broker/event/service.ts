@@ -120,6 +120,9 @@ const outcomes = {
   held: Outcome.HELD,
   ahead: Outcome.AHEAD,
   gap: Outcome.GAP,
+  drifted: Outcome.DRIFTED,
+  repaired: Outcome.REPAIRED,
+  waiting: Outcome.WAITING,
 } as const satisfies Record<OutcomeName, Outcome>;
 
 function outcomeName(outcome: Outcome): OutcomeName {

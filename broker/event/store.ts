@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import { forgetReports } from '../placement/store.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import type { Reported } from './rules.ts';
 
@@ -86,7 +87,7 @@ const recordSql = `
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
   where case p.state
     when 'removing' then e.outcome in ('removal_failed', 'held')
-    else e.outcome in ('applied', 'failed', 'held', 'ahead') and e.deployment_id = d.id
+    else e.outcome in ('applied', 'failed', 'held', 'ahead', 'waiting') and e.deployment_id = d.id
       and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
   order by p.stack_id, e.sequence desc
   on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, checksum = excluded.checksum,
@@ -109,10 +110,11 @@ export async function endRemovals(
      returning p.stack_id`,
     [agentId, acknowledgements.map((ack) => ack.stackId), acknowledgements.map((ack) => ack.generation)],
   );
-  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = any($2)', [
+  await forgetReports(
+    tx,
     agentId,
     rows.map((row) => row.stack_id),
-  ]);
+  );
   return rows.length;
 }
 

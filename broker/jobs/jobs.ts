@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
 import { purgeManifests } from '../deployment/store.ts';
-import { dropOldEvents, makeEventPartitions } from '../event/partitions.ts';
+import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
+import { dropOldHealth } from '../health/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
 import { agentSets, misplacedAgents } from '../placement/repair.ts';
 import { purgeStacks } from '../stack/store.ts';
@@ -30,6 +31,7 @@ export const jobs: readonly Job[] = [
   { name: 'audit_days', everyMs: 60 * minuteMs, run: makeAuditDays },
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
+  { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },

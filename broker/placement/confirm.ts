@@ -1,6 +1,6 @@
 import { Refusal } from '../refusal.ts';
 import type { Tx } from '../store/orm.ts';
-import { orderSql } from './store.ts';
+import { forgetReports, orderSql } from './store.ts';
 
 /**
  * Lets what is held at this generation go on: a removal held by a new epoch, deletions that the agent held back, or an agent that is
@@ -30,7 +30,7 @@ export async function forgetPlacement(tx: Tx, agentId: string, stackId: string, 
       reason: 'NOT_REMOVING',
     });
   await tx.sql('delete from placement where agent_id = $1 and stack_id = $2', [agentId, stackId]);
-  await tx.sql('delete from placement_status where agent_id = $1 and stack_id = $2', [agentId, stackId]);
+  await forgetReports(tx, agentId, [stackId]);
 }
 
 async function requireGeneration(

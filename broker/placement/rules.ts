@@ -1,3 +1,4 @@
+import type { HealthName } from '../health/rules.ts';
 import type { MatchFacts } from './store.ts';
 
 /** A placement as it is read: what is desired beside what was reported. */
@@ -20,6 +21,9 @@ export interface PlacementRow {
   readonly held: boolean;
   readonly updated_at: Date;
   readonly ord: string;
+  /** Of what is desired now; null until the agent has reported it. */
+  readonly health: HealthName | null;
+  readonly health_message: string | null;
 }
 
 export type Phase = 'pending' | 'applied' | 'failed' | 'removing' | 'held' | 'ahead';

@@ -18,6 +18,7 @@ import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { toMessage as eventMessage } from '../event/service.ts';
 import { listEvents } from '../event/store.ts';
+import { healthNumber } from '../health/service.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, principalOf } from '../rpc/principal.ts';
@@ -165,5 +166,7 @@ export function toMessage(row: PlacementRow): Placement {
     removalReason: row.removal_reason,
     held: row.held,
     updateTime: timestampFromDate(row.updated_at),
+    health: healthNumber(row.health),
+    healthMessage: row.health_message ?? '',
   });
 }

@@ -25,11 +25,16 @@ const phaseJoins = `
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
   left join placement_status st on st.agent_id = p.agent_id and st.stack_id = p.stack_id`;
 
-/** And with names and the reported deployment: aliases a, g, rd. */
+/** The health of what is desired now (alias h); nothing for what an agent has not reported yet, or no longer serves. */
+export const healthJoin = `left join placement_health h on h.agent_id = p.agent_id and h.stack_id = p.stack_id
+    and p.state = 'active' and h.generation = p.generation and h.deployment_id = d.id`;
+
+/** And with names and the reported deployment: aliases a, g, rd, h. */
 const joins = `${phaseJoins}
   join agent a on a.id = p.agent_id
   join generator g on g.id = s.generator_id
-  left join deployment rd on rd.id = st.deployment_id`;
+  left join deployment rd on rd.id = st.deployment_id
+  ${healthJoin}`;
 
 /** What an agent is told by: the highest of what last changed it. */
 export const orderSql = 'greatest(s.current_order, p.pin_order, p.generation)';
@@ -48,7 +53,7 @@ export const phaseSql = `case
 const columns = `p.agent_id, a.name as agent, p.stack_id, g.name || '/' || s.name as stack, p.state, p.generation, p.reasons,
   d.id as desired_id, d.revision as desired_revision, ${phaseSql} as phase, st.deployment_id as reported_id,
   rd.revision as reported_revision, st.message, st.updated_at as reported_at, p.removal_reason, p.held,
-  greatest(p.updated_at, st.updated_at) as updated_at, ${orderSql} as ord`;
+  h.health, h.message as health_message, greatest(p.updated_at, st.updated_at) as updated_at, ${orderSql} as ord`;
 
 export interface PlacementFilter {
   /** Only stacks of this generator; null means all. */
@@ -104,6 +109,15 @@ export async function placementCounts(
     counts.set(row.id, one);
   }
   return counts;
+}
+
+/** Forgets what an agent has reported about these stacks; null means all. What is kept as history stays. */
+export async function forgetReports(tx: Sql, agentId: string, stackIds: readonly string[] | null): Promise<void> {
+  for (const table of ['placement_status', 'placement_health'])
+    await tx.sql(`delete from ${table} where agent_id = $1 and ($2::uuid[] is null or stack_id = any($2))`, [
+      agentId,
+      stackIds,
+    ]);
 }
 
 /** Why an agent matches a stack or does not, ingredient by ingredient. */

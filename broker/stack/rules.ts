@@ -18,6 +18,31 @@ export interface StackRow {
   readonly annotations: Record<string, string>;
   readonly terms: Term[];
   readonly targets: string[];
+  readonly drift: Drift;
+  readonly conflict: Conflict;
+  readonly ignored_fields: IgnoredFields[];
+  /** Names of stacks of the same generator. */
+  readonly depends_on: string[];
+}
+
+/** What an agent does when somebody else changed or deleted an object. */
+export type Drift = 'repair' | 'report' | 'ignore';
+/** What an agent does with an object that is not the stack's. */
+export type Conflict = 'adopt' | 'refuse';
+
+/** A Kubernetes object, as it is stored. */
+export interface ObjectName {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Fields that somebody else may change. Empty kind or name: of every one. */
+export interface IgnoredFields {
+  readonly kind: string;
+  readonly name: string;
+  readonly paths: readonly string[];
 }
 
 export type Operator = 'in' | 'not_in' | 'exists' | 'does_not_exist';
@@ -74,4 +99,50 @@ export function checkEtag(etag: string, version: string): void {
     field: 'etag',
     reason: 'ETAG_MISMATCH',
   });
+}
+
+const ignoredBytes = 16 << 10;
+
+/** Every agent that serves the stack keeps these in memory and gets them with its target state, so they are bounded together. */
+export function checkIgnoredFields(ignored: readonly IgnoredFields[]): IgnoredFields[] {
+  const bad = (message: string) => new Refusal('invalid', `ignored_fields: ${message}`, { field: 'ignored_fields' });
+  const bytes = ignored.reduce(
+    (sum, { kind, name, paths }) => sum + kind.length + name.length + paths.join().length,
+    0,
+  );
+  if (bytes > ignoredBytes) throw bad(`has ${bytes} characters; at most ${ignoredBytes} are allowed`);
+  const strange = ignored.find(({ name }) => !/^[^\s/|;,]*$/u.test(name));
+  if (strange) throw bad(`"${strange.name}" is no name of an object`);
+  return ignored.map(({ kind, name, paths }) => ({ kind, name, paths: [...paths] }));
+}
+
+/** That a stack needs another one. */
+export interface Dependency {
+  readonly stack_id: string;
+  readonly depends_on_id: string;
+}
+
+/**
+ * The stacks, from the first back to itself, that wait for each other; undefined when nothing leads back to it. `dependencies` are
+ * those that can be reached from it.
+ */
+export function findCycle(stackId: string, dependencies: readonly Dependency[]): string[] | undefined {
+  const needs = Map.groupBy(dependencies, (dependency) => dependency.stack_id);
+  const cameFrom = new Map<string, string>();
+  const open = [stackId];
+  for (let id = open.shift(); id !== undefined; id = open.shift()) {
+    for (const { depends_on_id: next } of needs.get(id) ?? []) {
+      if (next === stackId) return [...pathTo(id, cameFrom), stackId];
+      if (cameFrom.has(next)) continue;
+      cameFrom.set(next, id);
+      open.push(next);
+    }
+  }
+  return undefined;
+}
+
+function pathTo(id: string, cameFrom: ReadonlyMap<string, string>): string[] {
+  const path = [id];
+  for (let from = cameFrom.get(id); from !== undefined; from = cameFrom.get(from)) path.unshift(from);
+  return path;
 }

@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import { HealthCountsSchema } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import {
   AddTargetResponseSchema,
@@ -9,7 +10,6 @@ import {
   DeleteStackResponseSchema,
   type LabelSelector,
   type LabelSelectorSchema,
-  OnDelete,
   RemoveTargetResponseSchema,
   SelectorOperator,
   type Stack,
@@ -18,8 +18,10 @@ import {
 } from '../../gen/brokkr/v1/stack_pb.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { requireRoomForStack } from '../generator/rules.ts';
+import { checkMask, requireRoomForStack } from '../generator/rules.ts';
 import { generatorById } from '../generator/store.ts';
+import type { HealthCounts } from '../health/rules.ts';
+import { healthCounts } from '../health/store.ts';
 import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
@@ -29,7 +31,9 @@ import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
+import { requireNoDependants, setDependencies } from './dependencies.ts';
 import { checkEtag, checkSelector, isId, type Operator, type Selector, type StackRow } from './rules.ts';
+import { allSettings, maskedSettings, maskPaths, settingsMessage } from './settings-service.ts';
 import * as store from './store.ts';
 
 type Methods = 'createStack' | 'getStack' | 'listStacks' | 'updateStack' | 'deleteStack' | 'addTarget' | 'removeTarget';
@@ -51,11 +55,14 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         const id = await store.insertStack(tx, {
           generatorId,
           name: request.name,
-          onDelete: request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune',
+          settings: allSettings(request),
           labels: request.labels,
           annotations: request.annotations,
           selector: request.selector && toSelector(request.selector),
         });
+        const generator = owner === null ? request.generator || systemGenerator : principal.ownerName;
+        const made = { id, generatorId, generator };
+        await setDependencies(tx, made, request.dependsOn);
         await place(tx, { agents: null, stacks: [id] }, '');
         await announce(tx, 'stack', [id]);
         const row = await reread(tx, id);
@@ -80,18 +87,14 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         limit: page.size + 1,
       });
       const cut = cutPage(rows, page, scope, (row) => [row.generator, row.name, row.id]);
-      const counts = await placementCounts(db, { stackIds: cut.rows.map((row) => row.id) });
-      return { stacks: cut.rows.map((row) => toMessage(row, counts.get(row.id))), nextPageToken: cut.nextPageToken };
+      return { stacks: await toMessages(db, cut.rows), nextPageToken: cut.nextPageToken };
     },
 
     updateStack: (request, context) =>
       mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal, note) => {
         const mask = request.updateMask?.paths ?? [];
-        const unknown = mask.find((path) => path !== 'selector' && path !== 'on_delete');
-        if (unknown !== undefined)
-          throw new Refusal('invalid', `update_mask: "${unknown}" is not one of selector, on_delete`, {
-            field: 'update_mask',
-          });
+        checkMask(mask, maskPaths);
+        const settings = maskedSettings(request, mask);
         const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
         await store.removeLabels(tx, row.id, request.removeLabels);
         await store.addLabels(tx, row.id, request.addLabels);
@@ -99,8 +102,13 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         await store.setAnnotations(tx, row.id, request.setAnnotations);
         if (mask.includes('selector'))
           await store.writeSelector(tx, row.id, request.selector && toSelector(request.selector));
-        if (mask.includes('on_delete'))
-          await store.setOnDelete(tx, row.id, request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune');
+        await store.writeSettings(tx, row.id, settings);
+        if (mask.includes('depends_on'))
+          await setDependencies(
+            tx,
+            { id: row.id, generatorId: row.generator_id, generator: row.generator },
+            request.dependsOn,
+          );
         await store.touchStack(tx, row.id);
         await place(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
         await announce(tx, 'stack', [row.id]);
@@ -114,6 +122,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
     deleteStack: (request, context) =>
       mutate(db, context, request, DeleteStackResponseSchema, async (tx, principal, note) => {
         const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
+        await requireNoDependants(tx, row.id, nameOf(row));
         await store.markStackDeleted(tx, row.id);
         await store.touchStack(tx, row.id);
         await place(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
@@ -195,11 +204,19 @@ async function reread(tx: Tx, id: string): Promise<StackRow> {
 }
 
 export async function stackMessage(db: Sql, row: StackRow): Promise<Stack> {
-  const counts = await placementCounts(db, { stackIds: [row.id] });
-  return toMessage(row, counts.get(row.id));
+  const [message] = await toMessages(db, [row]);
+  return message as Stack;
 }
 
-function toMessage(row: StackRow, counts: Counts | undefined): Stack {
+/** Stacks with the counts of all their placements, which one query reads of each kind. */
+async function toMessages(db: Sql, rows: readonly StackRow[]): Promise<Stack[]> {
+  const stackIds = rows.map((row) => row.id);
+  const counts = await placementCounts(db, { stackIds });
+  const healths = await healthCounts(db, stackIds);
+  return rows.map((row) => toMessage(row, counts.get(row.id), healths.get(row.id)));
+}
+
+function toMessage(row: StackRow, counts: Counts | undefined, health: HealthCounts | undefined): Stack {
   return create(StackSchema, {
     id: row.id,
     name: row.name,
@@ -207,11 +224,13 @@ function toMessage(row: StackRow, counts: Counts | undefined): Stack {
     labels: row.labels,
     annotations: row.annotations,
     selector: row.has_selector ? fromSelector(row) : undefined,
-    onDelete: row.on_delete === 'orphan' ? OnDelete.ORPHAN : OnDelete.PRUNE,
+    ...settingsMessage({ ...row, onDelete: row.on_delete, ignoredFields: row.ignored_fields }),
+    dependsOn: row.depends_on,
     revision: row.revision ?? 0,
     currentDeploymentId: row.current_deployment ?? '',
     targets: row.targets,
     placements: create(PlacementCountsSchema, counts ?? {}),
+    health: create(HealthCountsSchema, health ?? {}),
     createTime: timestampFromDate(row.created_at),
     updateTime: timestampFromDate(row.updated_at),
     deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,

@@ -2,7 +2,8 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
-import { type Operator, parseStackRef, type Selector, type StackRow } from './rules.ts';
+import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
+import { parseStackRef } from './rules.ts';
 
 export const StackEntity = defineEntity({
   name: 'Stack',
@@ -11,7 +12,6 @@ export const StackEntity = defineEntity({
     id: p.uuid().primary(),
     generatorId: p.uuid().fieldName('generator_id'),
     name: p.string(),
-    onDelete: p.string().fieldName('on_delete').$type<'prune' | 'orphan'>(),
     hasSelector: p.boolean().fieldName('has_selector').default(false),
     matchAll: p.boolean().fieldName('match_all').default(false),
     deletedAt: p.datetime().fieldName('deleted_at').nullable(),
@@ -33,12 +33,13 @@ const StackTermEntity = defineEntity({
 export const entities = [StackEntity, StackTermEntity];
 
 const columns = `s.id, s.generator_id, g.name as generator, s.name, s.on_delete, s.has_selector, s.match_all, s.current_deployment,
-  d.revision, s.version, s.created_at, s.updated_at, s.deleted_at,
+  s.drift, s.conflict, s.ignored_fields, d.revision, s.version, s.created_at, s.updated_at, s.deleted_at,
   array(select label from stack_label where stack_id = s.id order by 1) as labels,
   coalesce((select jsonb_object_agg(key, value) from stack_annotation where stack_id = s.id), '{}') as annotations,
   coalesce((select jsonb_agg(jsonb_build_object('key', key, 'op', op, 'vals', vals) order by position)
     from stack_selector_term where stack_id = s.id), '[]') as terms,
-  array(select a.name from target t join agent a on a.id = t.agent_id where t.stack_id = s.id order by 1) as targets`;
+  array(select a.name from target t join agent a on a.id = t.agent_id where t.stack_id = s.id order by 1) as targets,
+  array(select n.name from stack_dependency sd join stack n on n.id = sd.depends_on_id where sd.stack_id = s.id order by 1) as depends_on`;
 
 const from = `from stack s join generator g on g.id = s.generator_id left join deployment d on d.id = s.current_deployment`;
 
@@ -111,7 +112,7 @@ export async function listStacks(db: Sql, filter: StackFilter): Promise<StackRow
 export interface NewStack {
   readonly generatorId: string;
   readonly name: string;
-  readonly onDelete: 'prune' | 'orphan';
+  readonly settings: Settings;
   readonly labels: readonly string[];
   readonly annotations: Readonly<Record<string, string>>;
   readonly selector: Selector | undefined;
@@ -121,10 +122,11 @@ export interface NewStack {
 export async function insertStack(tx: Tx, stack: NewStack): Promise<string> {
   const id = uuid();
   try {
-    await tx.em.insert(StackEntity, { id, generatorId: stack.generatorId, name: stack.name, onDelete: stack.onDelete });
+    await tx.em.insert(StackEntity, { id, generatorId: stack.generatorId, name: stack.name });
   } catch (error) {
     refuseDuplicate(error, 'stack_name', `stack "${stack.name}" exists`);
   }
+  await writeSettings(tx, id, stack.settings);
   await addLabels(tx, id, stack.labels);
   await setAnnotations(tx, id, stack.annotations);
   if (stack.selector) await writeSelector(tx, id, stack.selector);
@@ -170,8 +172,26 @@ export async function writeSelector(tx: Tx, stackId: string, selector: Selector 
   );
 }
 
-export async function setOnDelete(tx: Tx, stackId: string, onDelete: 'prune' | 'orphan'): Promise<void> {
-  await tx.em.nativeUpdate(StackEntity, { id: stackId }, { onDelete });
+export interface Settings {
+  readonly onDelete: 'prune' | 'orphan';
+  readonly drift: Drift;
+  readonly conflict: Conflict;
+  readonly ignoredFields: readonly IgnoredFields[];
+}
+
+/** Writes those settings that are given. */
+export async function writeSettings(tx: Tx, stackId: string, settings: Partial<Settings>): Promise<void> {
+  await tx.sql(
+    `update stack set on_delete = coalesce($2, on_delete), drift = coalesce($3, drift), conflict = coalesce($4, conflict),
+       ignored_fields = coalesce($5::jsonb, ignored_fields) where id = $1`,
+    [
+      stackId,
+      settings.onDelete ?? null,
+      settings.drift ?? null,
+      settings.conflict ?? null,
+      settings.ignoredFields ? JSON.stringify(settings.ignoredFields) : null,
+    ],
+  );
 }
 
 /** Every change of a stack counts its version, which is its etag. */

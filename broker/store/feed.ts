@@ -3,10 +3,13 @@ import type { Logger } from 'pino';
 import type { Database, Tx } from './orm.ts';
 import { pause, within } from './wait.ts';
 
-export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch';
+export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch' | 'diagnostic';
 export interface Change {
   readonly kind: ChangeKind;
-  /** Id of a stack, an agent or a key; for an epoch, any. */
+  /**
+   * Id of a stack, an agent or a key; for an epoch, any. For a diagnostic: of the agent that is asked, or of the diagnostic that is
+   * answered.
+   */
   readonly ref: string;
 }
 

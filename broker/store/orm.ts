@@ -14,6 +14,7 @@ import { Refusal } from '../refusal.ts';
 import { type Cipher, createCipher } from './cipher.ts';
 import { Migration1Foundation } from './migration-1.ts';
 import { Migration2Audit } from './migration-2.ts';
+import { Migration3Operators } from './migration-3.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
@@ -124,6 +125,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       migrationsList: [
         { name: '1-foundation', class: Migration1Foundation },
         { name: '2-audit', class: Migration2Audit },
+        { name: '3-operators', class: Migration3Operators },
       ],
       tableName: 'migration',
       transactional: true,

@@ -21,6 +21,7 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   'placeable-agents': [text, uuid],
   placements: [uuid, uuid],
   events: [number],
+  health: [number, text, uuid],
   generators: [text, uuid],
   registrations: [text, text, uuid, uuid],
   paks: [uuid],

@@ -22,6 +22,10 @@ const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
   kinds: [],
   reason: '',
   serviceAccount: '',
+  drift: 'repair',
+  conflict: 'adopt',
+  ignoredFields: [],
+  dependsOnIds: [],
   ...more,
 });
 const state = (agentId: string, count: number): TargetState => ({

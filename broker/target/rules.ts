@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Limits } from '../../client/allowed.ts';
+import type { Conflict, Drift, IgnoredFields } from '../stack/rules.ts';
 
 /** One stack of an agent's target state. */
 export interface Entry {
@@ -20,6 +21,11 @@ export interface Entry {
   readonly reason: string;
   /** "namespace/name" to impersonate; empty for the agent's own rights. */
   readonly serviceAccount: string;
+  readonly drift: Drift;
+  readonly conflict: Conflict;
+  readonly ignoredFields: readonly IgnoredFields[];
+  /** Ascending; empty for a removal. */
+  readonly dependsOnIds: readonly string[];
 }
 
 /** What the agent may apply for a generator. */
@@ -47,6 +53,8 @@ export interface TargetState extends Summary {
 
 const stateNumbers = { active: 1, removing: 2 } as const;
 const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
+const driftNumbers = { repair: 1, report: 2, ignore: 3 } as const;
+const conflictNumbers = { adopt: 1, refuse: 2 } as const;
 
 /**
  * SHA-256 over the epoch, the paused flag and every entry: equal digests mean that the agent is told the same. The agent computes
@@ -73,6 +81,10 @@ export function digestOf(state: Pick<TargetState, 'epoch' | 'paused' | 'entries'
       entry.kinds.join(','),
       entry.reason,
       entry.serviceAccount,
+      driftNumbers[entry.drift],
+      conflictNumbers[entry.conflict],
+      entry.dependsOnIds.join(','),
+      entry.ignoredFields.map(({ kind, name, paths }) => `${kind}/${name}:${paths.join(',')}`).join(';'),
     ];
     hash.update(`${fields.join('|')}\n`);
   }
@@ -120,7 +132,8 @@ export function planPage(entries: readonly Entry[], start: number, have: Readonl
 
 /** About what an entry takes on the wire; three bytes for a character is the most that UTF-8 makes of one. */
 function bytesOf(entry: Entry): number {
-  const words = [entry.stack, entry.generator, ...entry.kinds];
+  const ignored = entry.ignoredFields.flatMap(({ kind, name, paths }) => [kind, name, ...paths]);
+  const words = [entry.stack, entry.generator, ...entry.kinds, ...entry.dependsOnIds, ...ignored];
   return words.reduce((sum, word) => sum + word.length + 4, plainEntryBytes + 3 * entry.reason.length);
 }
 

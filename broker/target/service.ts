@@ -2,7 +2,6 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
-import { OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
 import {
   ManifestSchema,
   type PullTargetStateRequest,
@@ -19,6 +18,7 @@ import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
 import { type Principal, principalOf } from '../rpc/principal.ts';
+import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
 import { type Entry, makePageToken, planPage, readPageToken, type Summary, type TargetState } from './rules.ts';
@@ -204,7 +204,8 @@ function toMessage(entry: Entry): TargetEntry {
     ...entry,
     state: entry.state === 'active' ? PlacementState.ACTIVE : PlacementState.REMOVING,
     size: BigInt(entry.size),
-    onDelete: entry.onDelete === 'orphan' ? OnDelete.ORPHAN : OnDelete.PRUNE,
+    ...settingsMessage(entry),
     kinds: [...entry.kinds],
+    dependsOnIds: [...entry.dependsOnIds],
   });
 }

@@ -8,7 +8,9 @@ import {
   type SessionResponse,
   SessionResponseSchema,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import type { Heartbeats } from '../agent/heartbeats.ts';
 import { requireIncarnation } from '../agent/rules.ts';
+import { toClusterState } from '../agent/service.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
 import { principalOf } from '../rpc/principal.ts';
@@ -26,7 +28,7 @@ const silentMs = 120_000;
 export function sessionMethods(
   deps: Deps & {
     targets: TargetStates;
-    heartbeat: (agentId: string, incarnation: bigint) => void;
+    heartbeats: Heartbeats;
     closing: AbortSignal;
   },
 ): Pick<ServiceImpl<typeof AgentService>, 'session'> {
@@ -67,11 +69,13 @@ export function sessionMethods(
       const ended = () => wake.resolve();
       context.signal.addEventListener('abort', ended, { once: true });
       const keepalive = setInterval(() => hint(SessionHint.KEEPALIVE), keepaliveMs);
-      const heard = () => {
+      const presence = deps.heartbeats.session(agentId, incarnation, () => hint(SessionHint.DIAGNOSTIC_WAITING));
+      const heard = ({ message }: SessionRequest) => {
         lastHeardAt = Date.now();
-        deps.heartbeat(agentId, incarnation);
+        const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
+        presence.beat(cluster && toClusterState(cluster));
       };
-      heard();
+      presence.beat();
       let peerEnded = false;
       void read(incoming, heard).then(() => {
         peerEnded = true;
@@ -92,6 +96,7 @@ export function sessionMethods(
       } finally {
         clearInterval(keepalive);
         stop();
+        presence.end();
         principal.signal?.removeEventListener('abort', revoked);
         deps.closing.removeEventListener('abort', leaving);
         context.signal.removeEventListener('abort', ended);
@@ -119,9 +124,9 @@ function noHello(): Refusal {
 }
 
 /** Reads until the agent ends its side or the stream breaks; everything after the hello is a heartbeat. */
-async function read(incoming: AsyncIterator<SessionRequest>, heard: () => void): Promise<void> {
+async function read(incoming: AsyncIterator<SessionRequest>, heard: (request: SessionRequest) => void): Promise<void> {
   try {
-    for (let next = await incoming.next(); !next.done; next = await incoming.next()) heard();
+    for (let next = await incoming.next(); !next.done; next = await incoming.next()) heard(next.value);
   } catch {
     // the stream broke: the caller's signal says so
   }

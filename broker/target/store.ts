@@ -1,4 +1,5 @@
 import { orderSql } from '../placement/store.ts';
+import type { Conflict, Drift, IgnoredFields } from '../stack/rules.ts';
 import type { Database } from '../store/orm.ts';
 import { digestOf, type Entry, type TargetGenerator, type TargetState } from './rules.ts';
 
@@ -24,6 +25,10 @@ interface IndexRow {
   readonly removal_reason: string;
   readonly service_account: string;
   readonly generator_id: string | null;
+  readonly drift: Drift;
+  readonly conflict: Conflict;
+  readonly ignored_fields: IgnoredFields[];
+  readonly depends_on_ids: string[] | null;
 }
 
 interface LimitsRow {
@@ -45,7 +50,9 @@ const indexSql = `
   left join lateral (
     select p.stack_id, s.name as stack, g.name as generator, g.id as generator_id, p.service_account, d.id as deployment_id, d.revision, ${orderSql} as ord, p.state,
       p.generation, coalesce(p.manifest, d.checksum) as checksum, d.size, s.on_delete, p.held,
-      p.confirmed_order = ${orderSql} as confirmed, p.removal_reason,
+      p.confirmed_order = ${orderSql} as confirmed, p.removal_reason, s.drift, s.conflict, s.ignored_fields,
+      case when p.state = 'active' then array(
+        select sd.depends_on_id::text from stack_dependency sd where sd.stack_id = p.stack_id order by sd.depends_on_id) end as depends_on_ids,
       case when p.state = 'removing' then array(
         select distinct unnest(k.kinds) from deployment k where k.stack_id = p.stack_id order by 1) end as kinds
     from placement p
@@ -124,6 +131,10 @@ function toEntry(row: IndexRow): Entry {
     kinds: row.kinds ?? [],
     reason: row.removal_reason,
     serviceAccount: row.service_account,
+    drift: row.drift,
+    conflict: row.conflict,
+    ignoredFields: row.ignored_fields,
+    dependsOnIds: row.depends_on_ids ?? [],
   };
 }
 

@@ -1,5 +1,8 @@
 import type pg from 'pg';
 
+/** What tells when keys and agents were last seen, and by what. */
+const seen = ['last_used_at', 'last_heartbeat_at', 'session_id', 'session_since', 'session_seen_at'];
+
 /** Count and checksum of every table's rows, apart from when keys and agents were last seen. */
 export async function fingerprint(sql: pg.Client): Promise<Record<string, string>> {
   const tables = await sql.query<{ name: string }>(
@@ -9,7 +12,7 @@ export async function fingerprint(sql: pg.Client): Promise<Record<string, string
   const each = tables.rows.map(
     ({ name }) =>
       `select '${name}' as name, count(*) || ' ' || coalesce(md5(string_agg(t::text, ',' order by t::text)), '') as print
-       from (select to_jsonb(x) - 'last_used_at' - 'last_heartbeat_at' as t from "${name}" x) as y`,
+       from (select to_jsonb(x) - '{${seen.join()}}'::text[] as t from "${name}" x) as y`,
   );
   const { rows: prints } = await sql.query<{ name: string; print: string }>(each.join(' union all '));
   return Object.fromEntries(prints.map(({ name, print }) => [name, print]));

@@ -1,0 +1,174 @@
+import { healthJoin } from '../placement/store.ts';
+import type { Sql } from '../store/orm.ts';
+import type { HealthCounts, HealthName, Reported, StoredObject } from './rules.ts';
+
+/** The number that an agent's calls have to carry; 0 for an agent that is gone. */
+export async function readIncarnation(tx: Sql, agentId: string): Promise<bigint> {
+  const [row] = await tx.sql<{ incarnation: string }>('select incarnation from agent_status where agent_id = $1', [
+    agentId,
+  ]);
+  return BigInt(row?.incarnation ?? 0);
+}
+
+/**
+ * Replaces what was reported about stacks, in one statement, and keeps what changed as history. Of the reports only those about what
+ * is desired now (deployment and generation) count, and none counts over that of a later start. Returns the stacks that were
+ * written. Placements, stacks and agents are only read.
+ */
+export async function recordHealth(
+  tx: Sql,
+  agentId: string,
+  incarnation: bigint,
+  reports: readonly Reported[],
+): Promise<string[]> {
+  const rows = await tx.sql<{ stack_id: string }>(recordSql, [
+    agentId,
+    incarnation,
+    JSON.stringify(reports.map(toRow)),
+    changesKept - 1,
+  ]);
+  return rows.map((row) => row.stack_id);
+}
+
+/** For each placement; a flapping object must not fill the disk. */
+const changesKept = 100;
+
+// Rows are written in order of the stack, so that two reports of one agent do not wait for each other in a ring.
+const recordSql = `
+  with written as (
+    insert into placement_health as h (agent_id, stack_id, deployment_id, generation, incarnation, health, message, objects, object_count)
+    select p.agent_id, p.stack_id, d.id, p.generation, $2::bigint, e.health, e.message, e.objects, e.object_count
+    from jsonb_to_recordset($3::jsonb) as e(stack_id uuid, deployment_id uuid, generation bigint, health health, message text,
+      objects jsonb, object_count int)
+    join placement p on p.agent_id = $1 and p.stack_id = e.stack_id and p.generation = e.generation and p.state = 'active'
+    join stack s on s.id = p.stack_id
+    join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment) and d.id = e.deployment_id
+    order by p.stack_id
+    on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, generation = excluded.generation,
+      incarnation = excluded.incarnation, health = excluded.health, message = excluded.message, objects = excluded.objects,
+      object_count = excluded.object_count, reported_at = now(),
+      changed_at = case when h.health = excluded.health then h.changed_at else now() end
+    where excluded.incarnation >= h.incarnation
+    returning h.stack_id, h.health, h.message, h.changed_at = now() as changed
+  ), noted as (
+    insert into health_change (agent_id, stack_id, health, message)
+    select $1, stack_id, health, message from written where changed
+  ), trimmed as (
+    delete from health_change where id in (
+      select old.id from written w
+      cross join lateral (
+        select c.id from health_change c where c.agent_id = $1 and c.stack_id = w.stack_id order by c.id desc offset $4) old
+      where w.changed)
+  )
+  select stack_id from written`;
+
+function toRow(report: Reported) {
+  return {
+    stack_id: report.stackId,
+    deployment_id: report.deploymentId,
+    generation: String(report.generation),
+    health: report.health,
+    message: report.message,
+    objects: report.objects,
+    object_count: report.objectCount,
+  };
+}
+
+/** An active placement with what was reported about what is desired: aliases p, s, d, h. */
+const joins = `
+  from placement p
+  join stack s on s.id = p.stack_id
+  left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
+  ${healthJoin}`;
+
+/** How many agents are in which health, for each of the stacks: one query. */
+export async function healthCounts(db: Sql, stackIds: readonly string[]): Promise<Map<string, HealthCounts>> {
+  const rows = await db.sql<{ stack_id: string; health: HealthName; count: number }>(
+    `select p.stack_id, h.health, count(*)::int as count ${joins} where p.stack_id = any($1) and h.health is not null group by 1, 2`,
+    [stackIds],
+  );
+  const counts = new Map<string, HealthCounts>();
+  for (const { stack_id: id, health, count } of rows) counts.set(id, { ...counts.get(id), [health]: count });
+  return counts;
+}
+
+export interface AgentHealthRow {
+  readonly agent_id: string;
+  readonly agent: string;
+  /** Null, as all that follows, when the agent has not reported about what is desired. */
+  readonly health: HealthName | null;
+  readonly message: string | null;
+  readonly objects: StoredObject[] | null;
+  readonly object_count: number | null;
+  readonly deployment_id: string | null;
+  readonly revision: number | null;
+  readonly changed_at: Date | null;
+  readonly reported_at: Date | null;
+  /** Higher is worse; 0 for none. */
+  readonly rank: number;
+}
+
+const rankSql = `coalesce(array_position(enum_range(null::health), h.health), 0)`;
+
+/** How a stack does on the agents that serve it, the worst first, then by name; at most `limit`. */
+export async function listAgentHealth(
+  db: Sql,
+  filter: {
+    readonly stackId: string;
+    readonly agentId: string | undefined;
+    readonly after: readonly string[] | undefined;
+    readonly limit: number;
+  },
+): Promise<AgentHealthRow[]> {
+  return db.sql<AgentHealthRow>(
+    `select p.agent_id, a.name as agent, h.health, h.message, h.objects, h.object_count, h.deployment_id,
+       case when h.health is not null then d.revision end as revision, h.changed_at, h.reported_at, ${rankSql} as rank
+     ${joins} join agent a on a.id = p.agent_id
+     where p.stack_id = $1 and p.state = 'active' and ($2::uuid is null or p.agent_id = $2)
+       and ($3::int is null or (-${rankSql}, a.name, a.id) > (-$3::int, $4, $5::uuid))
+     order by ${rankSql} desc, a.name, a.id limit $6`,
+    [
+      filter.stackId,
+      filter.agentId ?? null,
+      filter.after?.[0] ?? null,
+      filter.after?.[1] ?? null,
+      filter.after?.[2] ?? null,
+      filter.limit,
+    ],
+  );
+}
+
+export interface HealthChangeRow {
+  readonly agent_id: string;
+  readonly agent: string | null;
+  readonly health: HealthName;
+  readonly message: string;
+  readonly at: Date;
+}
+
+/** The latest changes of a stack's health, newest first. */
+export async function listHealthChanges(
+  db: Sql,
+  stackId: string,
+  agentId: string | undefined,
+  limit: number,
+): Promise<HealthChangeRow[]> {
+  return db.sql<HealthChangeRow>(
+    `select c.agent_id, a.name as agent, c.health, c.message, c.at
+     from (select * from health_change where stack_id = $1 and ($2::uuid is null or agent_id = $2) order by id desc limit $3) c
+     left join agent a on a.id = c.agent_id order by c.id desc`,
+    [stackId, agentId ?? null, limit],
+  );
+}
+
+/** Forgets changes that are older than some days, and health of what an agent no longer serves. Returns how many rows. */
+export async function dropOldHealth(db: Sql, days: number): Promise<number> {
+  const changes = await db.sql('delete from health_change where at < now() - make_interval(days => $1) returning 1', [
+    days,
+  ]);
+  const rest = await db.sql(
+    `delete from placement_health h
+     where not exists (select from placement p where p.agent_id = h.agent_id and p.stack_id = h.stack_id) returning 1`,
+  );
+  return changes.length + rest.length;
+}
