@@ -78,6 +78,7 @@ export interface Applied {
 export interface ListOptions {
   readonly namespace: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   /** Only that many, the first ones. */
   readonly limit?: number;
 }
@@ -149,9 +150,10 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
       for await (const page of cluster.pages(kind, options, signal)) objects.push(...page);
       return objects;
     },
-    async *pages({ apiVersion, kind }, { namespace, labelSelector, limit }, signal) {
+    async *pages({ apiVersion, kind }, { namespace, labelSelector, fieldSelector, limit }, signal) {
       for (let next: string | undefined, count = 0; ; ) {
-        const query = { labelSelector, limit: String(Math.min(limit ?? pageSize, pageSize)), continue: next };
+        const size = String(Math.min(limit ?? pageSize, pageSize));
+        const query = { labelSelector, fieldSelector, limit: size, continue: next };
         const body = await unlessMissing(apiVersion, async () => {
           const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
           return (await http({ method: 'GET', path, query, signal })).body;

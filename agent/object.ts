@@ -15,7 +15,7 @@ export interface Metadata {
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly finalizers?: readonly string[];
-  readonly ownerReferences?: readonly { readonly kind: string; readonly name: string }[];
+  readonly ownerReferences?: readonly { readonly kind: string; readonly name: string; readonly uid?: string }[];
   readonly managedFields?: readonly ManagedFields[];
   readonly [field: string]: unknown;
 }
@@ -25,6 +25,8 @@ export interface ManagedFields {
   readonly manager?: string;
   readonly operation?: string;
   readonly subresource?: string;
+  /** When it last wrote. */
+  readonly time?: string;
   readonly fieldsV1?: unknown;
 }
 

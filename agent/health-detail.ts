@@ -1,0 +1,106 @@
+import type { Cluster } from './cluster.ts';
+import type { Verdict } from './health.ts';
+import { words } from './health-conditions.ts';
+import { healthOf } from './health-of.ts';
+import { at, isRecord, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+
+/** Kinds that others tell more about than they do themselves: "Kind" of the core group, "group/Kind" of the others. */
+const explained: ReadonlySet<string> = new Set([
+  'apps/v1/Deployment',
+  'apps/v1/StatefulSet',
+  'apps/v1/DaemonSet',
+  'apps/v1/ReplicaSet',
+  'batch/v1/Job',
+  'v1/PersistentVolumeClaim',
+]);
+/** Of one workload: enough to find a reason. */
+const maxPods = 200;
+
+export function hasDetail({ apiVersion, kind }: ObjectId): boolean {
+  return explained.has(`${apiVersion}/${kind}`);
+}
+
+/**
+ * Why an object is not healthy, from the pods that it owns and from what was said about them: "1 of 3 replicas ready; pod web-x:
+ * ImagePullBackOff: …". Undefined when it is healthy or gone. Asks the cluster only for what belongs to this one object.
+ */
+export async function explainHealth(cluster: Cluster, id: ObjectId, signal: AbortSignal): Promise<Verdict | undefined> {
+  const object = await cluster.get(id, signal);
+  const verdict = object && healthOf(object);
+  if (!object || !verdict || verdict.health === 'healthy') return undefined;
+  if (id.kind === 'PersistentVolumeClaim') return withMore(verdict, await lastWarning(cluster, object, signal));
+  const labelSelector = selectorOf(object);
+  if (labelSelector === undefined) return verdict;
+  const owners = new Set([object.metadata.uid]);
+  const selection = { namespace: id.namespace, labelSelector, limit: maxPods };
+  if (id.kind === 'Deployment') {
+    const sets = await cluster.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet' }, selection, signal);
+    for (const set of sets) if (isOwnedBy(set, owners)) owners.add(set.metadata.uid);
+  }
+  const pods = await cluster.list({ apiVersion: 'v1', kind: 'Pod' }, selection, signal);
+  const ill = pods
+    .filter((pod) => isOwnedBy(pod, owners))
+    .map((pod) => ({ pod, ...healthOf(pod) }))
+    .filter(({ health }) => health !== 'healthy')
+    .sort((left, right) => Number(right.health === 'failed') - Number(left.health === 'failed'));
+  const [worst] = ill;
+  if (!worst) return withMore(verdict, await lastWarning(cluster, object, signal));
+  const silent = worst.health === 'progressing' && textAt(worst.pod, 'status', 'phase') === 'Pending';
+  const warning = silent ? await lastWarning(cluster, worst.pod, signal) : undefined;
+  const message = `${verdict.message}; pod ${worst.pod.metadata.name}: ${words(worst.message, warning)}`;
+  // Its pods will not come by themselves; what works already makes it no more than degraded.
+  const health = worst.health === 'failed' && verdict.health === 'progressing' ? 'failed' : verdict.health;
+  return { health, message };
+}
+
+/** The last thing that went wrong with an object, by its events. */
+async function lastWarning(cluster: Cluster, object: KubeObject, signal: AbortSignal): Promise<string | undefined> {
+  const { uid = '', namespace = '' } = object.metadata;
+  const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
+  const events = await cluster.list(
+    { apiVersion: 'v1', kind: 'Event' },
+    { namespace, fieldSelector, limit: 50 },
+    signal,
+  );
+  const about = events.filter(
+    (event) => textAt(event, 'involvedObject', 'uid') === uid && textAt(event, 'type') === 'Warning',
+  );
+  const time = (event: KubeObject) => textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime') ?? '';
+  const latest = about.sort((left, right) => (time(left) < time(right) ? 1 : -1))[0];
+  return latest && words(textAt(latest, 'reason') ?? '', textAt(latest, 'message'));
+}
+
+function withMore(verdict: Verdict, more: string | undefined): Verdict {
+  return more ? { ...verdict, message: `${verdict.message}; ${more}` } : verdict;
+}
+
+function isOwnedBy({ metadata }: KubeObject, uids: ReadonlySet<unknown>): boolean {
+  return (metadata.ownerReferences ?? []).some(({ uid }) => uids.has(uid));
+}
+
+/** The text of a workload's selector. */
+function selectorOf(object: KubeObject): string | undefined {
+  const selector = at(object, 'spec', 'selector');
+  if (!isRecord(selector)) return undefined;
+  const labels = isRecord(selector.matchLabels) ? selector.matchLabels : {};
+  const terms = Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`);
+  for (const expression of listAt(selector, 'matchExpressions')) {
+    const key = textAt(expression, 'key') ?? '';
+    const values = listAt(expression, 'values').join(',');
+    switch (textAt(expression, 'operator')) {
+      case 'In':
+        terms.push(`${key} in (${values})`);
+        break;
+      case 'NotIn':
+        terms.push(`${key} notin (${values})`);
+        break;
+      case 'Exists':
+        terms.push(key);
+        break;
+      case 'DoesNotExist':
+        terms.push(`!${key}`);
+        break;
+    }
+  }
+  return terms.length > 0 ? terms.join(',') : undefined;
+}
