@@ -106,13 +106,13 @@ apply('waits until every agent has applied it', async () => {
   const stack = fresh();
   const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
   const file = write('wait.yaml', config('a'));
-  const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait`);
+  const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait=applied`);
   for (const agent of agents) await eventually(async () => (await agent.obey()) === 1, 30_000);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is applied\n$/);
   assert.match(stderr, '2 of 2 agents applied');
-  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait`), /already\nrevision 1 is applied\n$/);
+  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`), /already\nrevision 1 is applied\n$/);
 });
 
 apply("fails with the agent's own words when it cannot apply", async () => {
@@ -133,7 +133,7 @@ apply('gives up waiting when its time is over, and says for whom it waited', asy
   await makeAgent(name);
   const args = `apply -f - --stack ${name} --label ${name} --wait --timeout 1s`;
   const told = await cli.fails(1, args, { stdin: config('a') });
-  assert.match(told, `not applied within 1s: 0 of 1 agent applied, waiting for ${name}`);
+  assert.match(told, `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`);
 });
 
 apply('does not wait for nobody', async () => {

@@ -44,9 +44,15 @@ export function settingOptions(command: Command): Command {
   return command
     .option('--selector <selector>', selectorHelp, parseSelector)
     .addOption(among('--on-delete <what>', 'becomes of the objects when an agent loses the stack', onDeletes))
-    .addOption(among('--drift <what>', 'is done when somebody else changes or deletes its objects', drifts))
-    .addOption(among('--conflict <what>', "is done with objects that are there, or fields that others' are", conflicts))
-    .option('--depends-on <stack>', 'is healthy on an agent before this one begins; may be repeated', collectNames)
+    .addOption(among('--drift <what>', 'when somebody else changes or deletes its objects', drifts))
+    .addOption(
+      among('--conflict <what>', 'when an object exists already, or a field is set by somebody else', conflicts),
+    )
+    .option(
+      '--depends-on <stack>',
+      'must be healthy on an agent before this one begins there; may be repeated',
+      collectNames,
+    )
     .option('--ignore-field <path>', `${ignoredFieldHelp}; may be repeated`, collectIgnoredField);
 }
 

@@ -42,12 +42,13 @@ stacks('gets stacks by name, by label and as a list, in each form', async () => 
   await cli.done(`create stack ${name} --label only-here`);
   await cli.done(`create stack ${other}`);
   assert.is(await cli.done('get stacks --label only-here -o name'), `system/${name}\n`);
-  assert.match(await cli.done(`get stack ${name}`), /^NAME +REVISION +AGENTS +LABELS +AGE +STATUS\nsystem\//);
+  assert.match(await cli.done(`get stack ${name}`), /^NAME +REVISION +AGENTS +HEALTH +LABELS +AGE +STATUS\nsystem\//);
   const both = JSON.parse(await cli.done(`get stacks ${name} system/${other} -o json`));
   assert.equal([both.stacks[0].name, both.stacks[1].name, both.stacks[0].revision], [name, other, 0]);
   assert.is(parse(await cli.done(`get stacks ${name} -o yaml`)).stacks[0].generator, 'system');
   assert.match(await cli.fails(1, 'get stack nowhere'), 'stack "nowhere" not found');
-  await cli.fails(2, 'get stacks -o wide');
+  assert.match(await cli.done(`get stacks ${name} -o wide`), / DRIFT +DEPENDS ON /);
+  await cli.fails(2, 'get stacks -o wider');
   await cli.fails(2, 'get ships');
 });
 
@@ -129,8 +130,8 @@ stacks('watches a stack until it is gone', async () => {
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   const begun = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
-  const people = cli.run(`watch ${name}`, { onFirstOutput: begun[0].resolve });
-  const programs = cli.run(`watch ${name} -o json`, { onFirstOutput: begun[1].resolve });
+  const people = cli.run(`watch ${name}`, { onOutput: () => begun[0].resolve() });
+  const programs = cli.run(`watch ${name} -o json`, { onOutput: () => begun[1].resolve() });
   await Promise.all(begun.map(({ promise }) => promise));
   await agent.obey();
   await cli.done(`delete stack ${name} --yes`);
