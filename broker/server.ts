@@ -26,6 +26,8 @@ import { auditMethods } from './audit/service.ts';
 import { type Config, hostOf } from './config.ts';
 import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
+import { createDiagnosticNews } from './diagnostic/news.ts';
+import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { consentMethods, registrationMethods } from './generator/registration-service.ts';
 import { generatorMethods } from './generator/service.ts';
@@ -101,6 +103,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => parser.close());
     const targets = createTargetStates(db, feed, log);
     stack.defer(() => targets.close());
+    const news = createDiagnosticNews(feed);
+    stack.defer(() => news.close());
     const denials = createDenials(db, log, Date.now);
     stack.defer(() => denials.close());
     const sealer = startSealer(db, log);
@@ -116,6 +120,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       parser,
       targets,
       heartbeats,
+      news,
       closing: closing.signal,
       version: config.version,
     };
@@ -129,6 +134,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...watchMethods(deps),
         ...eventMethods(deps),
         ...healthMethods(deps),
+        ...diagnosticMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
@@ -137,6 +143,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...consentMethods(deps),
         ...sessionMethods(deps),
         ...healthReportMethods(deps),
+        ...answerMethods({ ...deps, incarnationOf: targets.incarnationOf }),
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
+import { openSession } from '../../test/sessions.ts';
 import { openMigrated } from '../store/open.ts';
 
 const test = await startTestBroker({ brokers: 2 });
@@ -23,38 +24,6 @@ const shown = async ({ name }: TestAgent) => {
 const millis = (latency: { seconds: bigint; nanos: number } | undefined) =>
   latency && Number(latency.seconds) * 1_000 + latency.nanos / 1e6;
 
-/** A session that says what a test wants it to say. */
-async function openSession(agent: TestAgent, url = test.url) {
-  const { incarnation } = agent;
-  const said: (object | undefined)[] = [{ case: 'hello', value: { incarnation } }];
-  let wake = Promise.withResolvers<void>();
-  async function* requests() {
-    for (;;) {
-      for (let next = said.shift(); next !== undefined; next = said.shift()) yield { message: next as never };
-      await wake.promise;
-      wake = Promise.withResolvers<void>();
-    }
-  }
-  const stop = new AbortController();
-  const hints: SessionHint[] = [];
-  const { agent: service } = test.client(agent.pak, { url });
-  const ended = (async () => {
-    for await (const { hint } of service.session(requests(), { signal: stop.signal })) hints.push(hint);
-  })().catch(() => {});
-  await eventually(() => hints.includes(SessionHint.READY));
-  return {
-    hints,
-    heartbeat(cluster: object) {
-      said.push({ case: 'heartbeat', value: { cluster } });
-      wake.resolve();
-    },
-    async end() {
-      stop.abort();
-      await ended;
-    },
-  };
-}
-
 presence('says whether the cluster is reached, by heartbeat and by session', async () => {
   const agent = await startTestAgent(test, { name: 'heart' });
   const unknown = await shown(agent);
@@ -65,7 +34,7 @@ presence('says whether the cluster is reached, by heartbeat and by session', asy
   assert.is((await shown(agent)).clusterReachable, true);
   // A heartbeat that says nothing of it changes nothing.
   await agent.client.agent.heartbeat({ incarnation: agent.incarnation });
-  const session = await openSession(agent);
+  const session = await openSession(test, agent);
   session.heartbeat({ reachable: false });
   await eventually(async () => !(await shown(agent)).clusterReachable);
   assert.is((await shown(agent)).clusterLatency, undefined);
@@ -77,7 +46,7 @@ presence('says whether the cluster is reached, by heartbeat and by session', asy
 presence('is since when the session has been up, and ends with it', async () => {
   const agent = await startTestAgent(test, { name: 'present' });
   const before = Date.now();
-  const session = await openSession(agent);
+  const session = await openSession(test, agent);
   const since = await eventually(async () => (await shown(agent)).connectTime);
   assert.ok(timestampMs(since) >= before - 1 && timestampMs(since) <= Date.now());
   session.heartbeat({ reachable: true });
@@ -89,9 +58,9 @@ presence('is since when the session has been up, and ends with it', async () => 
 
 presence('stays when another broker has taken the session over', async () => {
   const agent = await startTestAgent(test, { name: 'moved' });
-  const first = await openSession(agent);
+  const first = await openSession(test, agent);
   const since = await eventually(async () => (await shown(agent)).connectTime);
-  const second = await openSession(agent, test.urls[1] ?? '');
+  const second = await openSession(test, agent, test.urls[1] ?? '');
   const later = await eventually(async () => {
     const now = (await shown(agent)).connectTime;
     return now && timestampMs(now) > timestampMs(since) && now;
@@ -106,7 +75,7 @@ presence('stays when another broker has taken the session over', async () => {
 
 presence('of a session that a killed broker took along is not shown for ever', async () => {
   const agent = await startTestAgent(test, { name: 'left' });
-  const session = await openSession(agent);
+  const session = await openSession(test, agent);
   await eventually(async () => (await shown(agent)).connectTime);
   await db.sql(`update agent_status set session_seen_at = now() - interval '91 seconds' where agent_id = $1`, [
     agent.id,
@@ -117,7 +86,7 @@ presence('of a session that a killed broker took along is not shown for ever', a
 
 presence('ends with the start that it belongs to', async () => {
   const agent = await startTestAgent(test, { name: 'again' });
-  const session = await openSession(agent);
+  const session = await openSession(test, agent);
   await eventually(async () => (await shown(agent)).connectTime);
   await agent.start();
   assert.is((await shown(agent)).connectTime, undefined);

@@ -1,5 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
+import { isOffered } from '../diagnostic/store.ts';
 import { Refusal } from '../refusal.ts';
 import { ownerOf, type Principal } from '../rpc/principal.ts';
 import { isId } from '../stack/rules.ts';
@@ -190,7 +191,7 @@ const heartbeatSql = `
     session_seen_at = case when due.present then now() else st.session_seen_at end
   from due where due.agent_id = st.agent_id
   returning st.agent_id, exists (
-    select from diagnostic d where d.agent_id = st.agent_id and d.state in ('pending', 'claimed') and d.expires_at > now()) as asked`;
+    select from diagnostic d where d.agent_id = st.agent_id and d.state in ('pending', 'claimed') and ${isOffered('st.incarnation')}) as asked`;
 
 /** Notes that sessions have ended; one that another has followed is left alone. */
 export async function endSessions(

@@ -90,7 +90,8 @@ export type ObjectKind =
   | 'agent'
   | 'generator'
   | 'registration'
-  | 'pak';
+  | 'pak'
+  | 'diagnostic';
 
 export interface Noted {
   readonly kind: ObjectKind;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
 import { purgeManifests } from '../deployment/store.ts';
+import { dropExpired } from '../diagnostic/store.ts';
 import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partitions.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { dropOldHealth } from '../health/store.ts';
@@ -32,6 +33,7 @@ export const jobs: readonly Job[] = [
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },
+  { name: 'diagnostic_expiry', everyMs: minuteMs, run: dropExpired },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },

@@ -1,5 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
+import { longPolls } from './long-polls.ts';
 import { principalKey } from './principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
@@ -9,8 +10,7 @@ const callsOfOne = 12;
 const callsWaiting = 500;
 
 /**
- * Lets unary calls take turns by whose key they carry. Calls without a key (health) and pulls, which wait for changes and share their
- * reads, are not held up.
+ * Lets unary calls take turns by whose key they carry. Calls without a key (health) and those that wait for changes are not held up.
  */
 export function fairnessInterceptor(register: Registry): Interceptor {
   const queue = createFairQueue({ width: callsAtOnce, callerWidth: callsOfOne, depth: callsWaiting });
@@ -24,7 +24,7 @@ export function fairnessInterceptor(register: Registry): Interceptor {
   });
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);
-    if (request.stream || !principal || request.method.name === 'PullTargetState') return next(request);
+    if (request.stream || !principal || longPolls.has(request.method.name)) return next(request);
     const kind = classOf(request.service.name, request.method.name);
     return queue.run(principal.ownerId, kind, request.signal, () => next(request));
   };

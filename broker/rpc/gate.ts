@@ -8,6 +8,7 @@ import type { Denials } from '../audit/denials.ts';
 import { nobody } from '../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../refusal.ts';
 import { toConnectError } from './errors.ts';
+import { longPolls } from './long-polls.ts';
 import { type Principal, principalKey } from './principal.ts';
 import { sourceOf } from './source.ts';
 
@@ -57,7 +58,7 @@ export function denialInterceptor(denials: Denials): Interceptor {
     } catch (error) {
       const principal = request.contextValues.get(principalKey);
       const code = error instanceof Refusal ? deniedAs[error.kind] : undefined;
-      if (principal && code !== undefined && request.method.name !== 'PullTargetState') {
+      if (principal && code !== undefined && !longPolls.has(request.method.name)) {
         const source = sourceOf({ values: request.contextValues });
         denials.note({ actor: actorOf(principal), method: request.method.name, source, code: Code[code] });
       }

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { longPolls } from './long-polls.ts';
 
 /** Rate, errors and duration of every RPC, under the names that gRPC dashboards know. */
 export function metricsInterceptor(register: Registry): Interceptor {
@@ -30,7 +31,7 @@ export function metricsInterceptor(register: Registry): Interceptor {
       const response = await next(request);
       if (!response.stream) {
         end('OK');
-        if (request.method.name !== 'PullTargetState') seconds.observe(labels, (performance.now() - startedAt) / 1000);
+        if (!longPolls.has(request.method.name)) seconds.observe(labels, (performance.now() - startedAt) / 1000);
         return response;
       }
       streams.inc(labels);

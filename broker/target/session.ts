@@ -12,6 +12,7 @@ import type { Heartbeats } from '../agent/heartbeats.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { toClusterState } from '../agent/service.ts';
 import type { Deps } from '../deps.ts';
+import type { DiagnosticNews } from '../diagnostic/news.ts';
 import { Refusal } from '../refusal.ts';
 import { principalOf } from '../rpc/principal.ts';
 import type { TargetStates } from './cache.ts';
@@ -29,6 +30,7 @@ export function sessionMethods(
   deps: Deps & {
     targets: TargetStates;
     heartbeats: Heartbeats;
+    news: DiagnosticNews;
     closing: AbortSignal;
   },
 ): Pick<ServiceImpl<typeof AgentService>, 'session'> {
@@ -69,7 +71,10 @@ export function sessionMethods(
       const ended = () => wake.resolve();
       context.signal.addEventListener('abort', ended, { once: true });
       const keepalive = setInterval(() => hint(SessionHint.KEEPALIVE), keepaliveMs);
-      const presence = deps.heartbeats.session(agentId, incarnation, () => hint(SessionHint.DIAGNOSTIC_WAITING));
+      const asked = () => hint(SessionHint.DIAGNOSTIC_WAITING);
+      // What the feed has missed, a heartbeat tells.
+      const unfollow = deps.news.follow(agentId, { changed: asked });
+      const presence = deps.heartbeats.session(agentId, incarnation, asked);
       const heard = ({ message }: SessionRequest) => {
         lastHeardAt = Date.now();
         const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
@@ -96,6 +101,7 @@ export function sessionMethods(
       } finally {
         clearInterval(keepalive);
         stop();
+        unfollow();
         presence.end();
         principal.signal?.removeEventListener('abort', revoked);
         deps.closing.removeEventListener('abort', leaving);
