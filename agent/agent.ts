@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
-import { assess } from './assess.ts';
+import { type Awareness, createAwareness } from './awareness.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
+import { healths } from './health.ts';
+import { createHealthReporter, type HealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
 import { type ManifestStore, openManifestStore } from './manifest-store.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { createOwnership } from './ownership.ts';
 import { createPeers } from './peers.ts';
 import { createPuller } from './puller.ts';
@@ -85,7 +87,12 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           metrics.pending.set(parts.reporter.pending);
           metrics.sessionUp.set(parts.session.isUp ? 1 : 0);
           metrics.brokerAnswered.set((parts.puller.answeredAt ?? 0) / 1000);
+          metrics.healthPending.set(parts.healthReporter.pending);
+          measureAwareness(metrics, parts.awareness);
         }
+        metrics.up.set({ peer: 'broker' }, peers.broker.ready ? 1 : 0);
+        metrics.up.set({ peer: 'cluster' }, peers.cluster.ready ? 1 : 0);
+        metrics.clusterLatency.set((peers.clusterLatencyMs ?? 0) / 1000);
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
@@ -133,19 +140,36 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       count: (receipt) => metrics.events.inc({ receipt }),
       fenced,
     });
+    const awareness = createAwareness({
+      cluster,
+      watchNamespace: config.watchNamespace,
+      log,
+      outage: () => (peers.cluster.ready ? undefined : peers.cluster.reason),
+      suspect: (stackId) => reconciler.suspect(stackId),
+      healthChanged: (stackId) => {
+        healthReporter.changed(stackId);
+        reconciler.healthChanged(stackId);
+      },
+      applied: (seconds) => metrics.applies.observe(seconds),
+    });
+    const healthReporter = createHealthReporter({ wire, log, healthOf: awareness.keeper.healthOf, fenced });
     const reconciler: Reconciler = createReconciler({
       shop: {
+        sightings: awareness.sightings,
         cluster,
         inventories,
         ownership: createOwnership(),
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
         maxDeletions: config.maxDeletions,
-        assess,
         readManifest: store.read,
       },
       inventories: loaded,
-      report: reporter.report,
+      report: (event) => {
+        if (event.outcome === 'repaired' || event.outcome === 'drifted')
+          metrics.drift.inc({ outcome: event.outcome }, event.changes.length);
+        reporter.report(event);
+      },
       observePass: (outcome, seconds) => metrics.passes.observe({ outcome }, seconds),
       log,
       ...(options.retry && { retry: options.retry }),
@@ -183,13 +207,16 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log,
       cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
       wake: puller.wake,
+      cameUp: healthReporter.resend,
       fenced,
     });
-    parts = { reconciler, reporter, session, puller };
+    parts = { reconciler, reporter, session, puller, awareness, healthReporter };
     await Promise.all([
       puller.run(during),
       session.run(during),
       reporter.run(reporting.signal),
+      healthReporter.run(during),
+      awareness.run(during),
       consent(wire, config.generators, log, during),
       probe(cluster, peers, during),
     ]);
@@ -265,6 +292,16 @@ interface Parts {
   readonly reporter: ReturnType<typeof createReporter>;
   readonly session: ReturnType<typeof createSession>;
   readonly puller: ReturnType<typeof createPuller>;
+  readonly awareness: Awareness;
+  readonly healthReporter: HealthReporter;
+}
+
+function measureAwareness(metrics: Metrics, { keeper, sightings, watches }: Awareness): void {
+  const counts = keeper.counts();
+  for (const health of healths) metrics.health.set({ health }, counts[health] ?? 0);
+  metrics.objects.set(sightings.size);
+  metrics.watches.set({ state: 'up' }, watches.counts.up);
+  metrics.watches.set({ state: 'down' }, watches.counts.down);
 }
 
 /** Presents what the cluster holds once more, now and then, when answers seem to come from a broker that lost something. */

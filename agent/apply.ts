@@ -2,6 +2,7 @@ import { isSameObject } from './agreement.ts';
 import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { ClusterError, hasStatus, isUnreachable, refusesDryRun } from './cluster-error.ts';
+import type { Checked } from './drift.ts';
 import type { Change } from './event.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
@@ -81,24 +82,24 @@ export async function dryRun(
   return { failed: failed.flatMap((change) => change ?? []), unchecked };
 }
 
-/** Of objects whose live form reads differently, those that an apply would change. */
+/** Of objects whose live form reads differently, those that an apply would change, and into what. */
 export async function findDrifted(
   cluster: Cluster,
   objects: readonly Desired[],
   live: ReadonlyMap<string, KubeObject>,
   signal: AbortSignal,
-): Promise<Desired[]> {
+): Promise<Checked[]> {
   const drifted = await mapLimited(objects, passConcurrency, async (wanted) => {
     try {
       const { object } = await applyOne(cluster, wanted, true, signal);
-      return !isSameObject(live.get(keyOf(wanted.id)) ?? object, object);
+      return isSameObject(live.get(keyOf(wanted.id)) ?? object, object) ? [] : [{ wanted, applied: object }];
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
       // Refused or not to be asked: let the pass try, and tell.
-      return true;
+      return [{ wanted, applied: undefined }];
     }
   });
-  return objects.filter((_, index) => drifted[index]);
+  return drifted.flat();
 }
 
 /**

@@ -1,4 +1,5 @@
 import { worstOf } from './health.ts';
+import { healthOf } from './health-of.ts';
 import { readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
 import { actingFor, type Pass, type Workshop } from './pass.ts';
@@ -42,7 +43,7 @@ async function whyNotHealthy(shop: Workshop, entry: Entry, signal: AbortSignal):
   const live = await readLive(cluster, ids, { stackId, known: new Set(items.keys()) }, signal);
   const verdicts = ids.flatMap((id) => {
     const found = live.get(keyOf(id));
-    const verdict = found ? shop.assess(found) : ({ health: 'failed', message: 'it is gone' } as const);
+    const verdict = found ? healthOf(found) : ({ health: 'failed', message: 'it is gone' } as const);
     return verdict.health === 'healthy' ? [] : [{ ...verdict, id }];
   });
   const worst = verdicts.find(({ health }) => health === worstOf(verdicts));

@@ -48,6 +48,12 @@ export function sameNews(event: StackEvent): string {
   return [stackId, deploymentId, checksum, generation, order, outcome, text].join('|');
 }
 
+/** Equal for two finds of the same drift. */
+export function sameDrift({ stackId, deploymentId, changes }: StackEvent): string {
+  const finds = changes.map(({ object, fields, message }) => `${nameOf(object)}: ${fields?.join(', ')}: ${message}`);
+  return [stackId, deploymentId, ...finds.sort()].join('|');
+}
+
 /** The API server's words quote resource versions, ports and times, which differ with each try. */
 function withoutNumbers(text: string): string {
   return text.replace(/[0-9]+/g, '0').replace(/no answer from the Kubernetes API: .*/g, 'no answer');

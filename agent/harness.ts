@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startKube } from '../sandbox/kube.ts';
-import { assess } from './assess.ts';
+import { type Awareness, createAwareness } from './awareness.ts';
 import { createCensus } from './census.ts';
 import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
 import type { StackEvent } from './event.ts';
@@ -20,6 +20,7 @@ import type { Entry, TargetState } from './target.ts';
 /** For tests: the agent without a broker, told target states as plain values. */
 export interface Core {
   readonly reconciler: Reconciler;
+  readonly awareness: Awareness;
   /** All reports so far, oldest first. */
   readonly events: StackEvent[];
   /** Makes these the whole target state, and their manifests available. */
@@ -46,6 +47,8 @@ export interface CoreOptions {
   readonly namespace?: string;
   readonly retry?: { baseMs: number; maxMs: number };
   readonly resyncMs?: number;
+  /** Why the cluster is taken not to answer. */
+  readonly outage?: () => string | undefined;
 }
 
 /** Long enough for the slowest machine; nothing waits for it when all is well. */
@@ -77,15 +80,25 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
   const events: StackEvent[] = [];
+  const awareness = createAwareness({
+    cluster,
+    watchNamespace,
+    log,
+    outage: options.outage ?? (() => undefined),
+    suspect: (stack) => reconciler.suspect(stack),
+    healthChanged: (stack) => reconciler.healthChanged(stack),
+    retry: { baseMs: 20, maxMs: 100 },
+  });
+  const watching = awareness.run(ending.signal);
   const reconciler = createReconciler({
     shop: {
+      sightings: awareness.sightings,
       cluster,
       inventories,
       ownership: createOwnership(),
       census: createCensus(cluster, watchNamespace, ending.signal),
       scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
       maxDeletions,
-      assess,
       readManifest: async (checksum) => manifests.get(checksum),
     },
     inventories: await inventories.loadAll(ending.signal),
@@ -97,6 +110,7 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   });
   return {
     reconciler,
+    awareness,
     events,
     writes,
     objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
@@ -121,6 +135,7 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
     async close() {
       await reconciler.close(0);
       ending.abort();
+      await watching;
       cluster.close();
     },
   };

@@ -10,6 +10,14 @@ export interface Metrics {
   readonly stacks: Gauge<'state'>;
   readonly pending: Gauge;
   readonly brokerAnswered: Gauge;
+  readonly applies: Histogram;
+  readonly drift: Counter<'outcome'>;
+  readonly health: Gauge<'health'>;
+  readonly healthPending: Gauge;
+  readonly objects: Gauge;
+  readonly watches: Gauge<'state'>;
+  readonly up: Gauge<'peer'>;
+  readonly clusterLatency: Gauge;
   /** Text in the format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -70,6 +78,47 @@ export function createMetrics(options: { process: boolean }): Metrics {
       registers,
       name: 'brokkr_agent_broker_answer_timestamp_seconds',
       help: 'When the broker last answered a pull.',
+    }),
+    applies: new Histogram({
+      registers,
+      name: 'brokkr_agent_apply_seconds',
+      help: 'Applies of an object; dry runs left out.',
+      buckets: requestBuckets,
+    }),
+    drift: new Counter({
+      registers,
+      name: 'brokkr_agent_drifted_objects_total',
+      help: 'Objects that somebody else changed or deleted, by whether they were repaired or only reported.',
+      labelNames: ['outcome'],
+    }),
+    health: new Gauge({
+      registers,
+      name: 'brokkr_agent_stack_health',
+      help: 'Stacks, by how they do.',
+      labelNames: ['health'],
+    }),
+    healthPending: new Gauge({
+      registers,
+      name: 'brokkr_agent_health_pending',
+      help: 'Stacks whose health is to be told to the broker.',
+    }),
+    objects: new Gauge({ registers, name: 'brokkr_agent_objects', help: 'Objects that stacks desire.' }),
+    watches: new Gauge({
+      registers,
+      name: 'brokkr_agent_watches',
+      help: 'Watches, one a kind, by whether they are up.',
+      labelNames: ['state'],
+    }),
+    up: new Gauge({
+      registers,
+      name: 'brokkr_agent_peer_up',
+      help: 'Whether the broker and the cluster answered when they were asked last.',
+      labelNames: ['peer'],
+    }),
+    clusterLatency: new Gauge({
+      registers,
+      name: 'brokkr_agent_cluster_latency_seconds',
+      help: 'How long the last read of the Kubernetes API took.',
     }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -36,6 +36,10 @@ export interface Slot {
   message?: string | undefined;
   /** What was applied in full last, by this process. */
   done?: Entry | undefined;
+  /** Its deployment was begun by a process before this one, and no other was told since. */
+  begun?: boolean;
+  /** What was reported last of drift that is left as it is. */
+  driftNews?: string | undefined;
   /** Looks since it began to wait for other objects. */
   looks?: number | undefined;
 }

@@ -1,12 +1,14 @@
 import type { Census } from './census.ts';
 import type { Cluster } from './cluster.ts';
+import type { History } from './drift.ts';
 import type { Change, StackEvent } from './event.ts';
-import type { Verdict } from './health.ts';
+import type { Fights } from './fights.ts';
 import type { Inventories } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
-import { type KubeObject, nameOf } from './object.ts';
+import { nameOf } from './object.ts';
 import type { Neighbour, Ownership } from './ownership.ts';
+import type { Sightings } from './sightings.ts';
 import type { Entry } from './target.ts';
 
 /** What every pass of an agent works with. */
@@ -17,11 +19,12 @@ export interface Workshop {
   readonly census: Census;
   readonly scope: Scope;
   readonly maxDeletions: number;
-  /** How an object does, by what it says itself. */
-  readonly assess: (object: KubeObject) => Verdict;
   /** Bytes of a manifest that the agent holds. */
   readManifest(checksum: string): Promise<Uint8Array | undefined>;
   readonly neighbours: Neighbours;
+  /** What passes and watches saw last. */
+  readonly sightings: Sightings;
+  readonly fights: Fights;
 }
 
 /** The agent's other stacks, as far as one stack has to know them. */
@@ -53,11 +56,24 @@ export type Standing =
  * set are taken over only when that is what is told.
  */
 export function actingFor(
-  { serviceAccount, conflict }: Pick<Entry, 'serviceAccount' | 'conflict'>,
+  { stackId, serviceAccount, conflict }: Pick<Entry, 'stackId' | 'serviceAccount' | 'conflict'>,
   shop: Workshop,
 ): Workshop {
-  const cluster = serviceAccount === '' ? shop.cluster : shop.cluster.as(serviceAccount);
+  const cluster = noting(serviceAccount === '' ? shop.cluster : shop.cluster.as(serviceAccount), stackId, shop);
   return { ...shop, cluster: conflict === 'refuse' ? withoutForce(cluster) : cluster };
+}
+
+/** The same cluster; what is applied is noted as this stack's own doing. */
+function noting(cluster: Cluster, stackId: string, { sightings }: Pick<Workshop, 'sightings'>): Cluster {
+  return {
+    ...cluster,
+    async apply(object, resource, options, signal) {
+      const askedAt = performance.now();
+      const applied = await cluster.apply(object, resource, options, signal);
+      if (!options.dryRun) sightings.wrote(stackId, applied.object, askedAt);
+      return applied;
+    },
+  };
 }
 
 function withoutForce(cluster: Cluster): Cluster {
@@ -75,6 +91,8 @@ export interface Pass {
   readonly first: boolean;
   /** This very desire was applied in full before: what is written now only puts things right, and waits for nothing. */
   readonly again: boolean;
+  /** How far this deployment has come before: tells drift from what the deployment changes. */
+  readonly history: History;
   readonly signal: AbortSignal;
   /** Throws Superseded when there is no more sense in going on: another desire, paused, fenced. */
   checkpoint(): void;
@@ -82,7 +100,14 @@ export interface Pass {
 
 export type PassResult =
   /** As it should be; nothing more to do. */
-  | { readonly kind: 'settled'; readonly event: StackEvent | undefined }
+  | {
+      readonly kind: 'settled';
+      readonly event: StackEvent | undefined;
+      /** What somebody else changed or deleted, and was put right or left. */
+      readonly drift?: StackEvent | undefined;
+      /** To be looked at again after so long: something was left as it is because of a fight. */
+      readonly resumeMs?: number | undefined;
+    }
   /** Not as it should be; to be tried again. `waiting`: for something that mostly comes by itself, so there is no hurry to tell. */
   | { readonly kind: 'unsettled'; readonly event: StackEvent; readonly waiting: boolean }
   /** What is left to do has to wait for other objects to be healthy. */

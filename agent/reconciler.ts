@@ -3,15 +3,16 @@ import { judge, type Seen } from './acceptance.ts';
 import { tryPass } from './attempt.ts';
 import { type Backoff, jittered } from './backoff.ts';
 import { describe } from './cluster-error.ts';
-import { eventOf, type StackEvent, sameNews } from './event.ts';
+import { eventOf, type StackEvent, sameDrift, sameNews } from './event.ts';
+import { createFights } from './fights.ts';
 import type { Header, Inventory } from './inventory.ts';
 import { createLimit } from './limit.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
 import { actingFor, fullName, type PassResult, type Workshop } from './pass.ts';
-import { type Entry, isSameDesire, limitedEntries, type TargetState } from './target.ts';
+import { type Entry, isSameDeployment, isSameDesire, limitedEntries, type TargetState } from './target.ts';
 
 export interface ReconcilerOptions {
-  readonly shop: Omit<Workshop, 'neighbours'>;
+  readonly shop: Omit<Workshop, 'neighbours' | 'fights'>;
   /** What was in the cluster at the start. */
   readonly inventories: ReadonlyMap<string, Inventory>;
   readonly report: (event: StackEvent) => void;
@@ -30,6 +31,8 @@ export interface Reconciler {
   manifestArrived(checksum: string): void;
   /** Goes on with what waits for this stack's objects to be healthy: the stack itself, and those that depend on it. */
   healthChanged(stackId: string): void;
+  /** Something of a stack is not as its last pass left it. */
+  suspect(stackId: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
   retell(stackId: string): void;
   /** What the cluster holds, to present to the broker. */
@@ -68,7 +71,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     return slot;
   };
   for (const [stackId, { header, items }] of options.inventories) {
-    Object.assign(slotOf(stackId), { header, seen: header });
+    Object.assign(slotOf(stackId), { header, seen: header, begun: header?.removed === false });
     shop.ownership.note(stackId, items.values());
     if (header && header.epoch > epoch) epoch = header.epoch;
   }
@@ -81,6 +84,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
   const workshop: Workshop = {
     ...shop,
+    fights: createFights(),
     neighbours: createNeighbours(slots, shop, (stackIds) => {
       for (const stackId of stackIds) wake(slotOf(stackId));
     }),
@@ -127,15 +131,17 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const first = !slot.touched;
     slot.touched = true;
     const again = slot.done !== undefined && isSameDesire(slot.done, entry);
+    const history = slot.done ? 'applied' : slot.begun ? 'begun' : 'new';
     return tryPass(
       actingFor(entry, workshop),
-      { entry, epoch: slot.seen?.epoch ?? epoch, first, again, signal: closing.signal },
+      { entry, epoch: slot.seen?.epoch ?? epoch, first, again, history, signal: closing.signal },
       isCurrent,
       log,
     );
   };
 
   const settle = (slot: Slot, result: PassResult) => {
+    shop.sightings.settled(slot.stackId, result.kind === 'settled');
     switch (result.kind) {
       case 'again':
         slot.again = true;
@@ -146,10 +152,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         slot.waitingSince = undefined;
         slot.looks = undefined;
         if (result.event) tell(slot, result.event);
+        tellDrift(slot, result.drift);
         wakeWaiting(slot.stackId);
         // What was let go of may be what another stack waits for.
         if (result.event?.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
-        if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
+        if (slot.entry?.state === 'active')
+          later(slot, Math.min(result.resumeMs ?? Number.POSITIVE_INFINITY, resyncMs * (0.8 + 0.4 * Math.random())));
         return;
       case 'waiting':
         slot.attempt = 0;
@@ -204,6 +212,16 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     options.report(event);
   };
 
+  /** Repairs are told each time; what is left as it is, when it is another than before. */
+  const tellDrift = (slot: Slot, event: StackEvent | undefined) => {
+    const news = event?.outcome === 'drifted' ? sameDrift(event) : undefined;
+    const isOld = news !== undefined && news === slot.driftNews;
+    slot.driftNews = news;
+    if (!event || isOld) return;
+    log.info({ stackId: event.stackId, outcome: event.outcome, objects: event.changes.length }, 'drift reported');
+    options.report(event);
+  };
+
   /** The broker no longer speaks of a stack: a note that it was removed is of no more use. Anything else is kept. */
   const forget = async (slot: Slot) => {
     try {
@@ -219,6 +237,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const take = (slot: Slot, entry: Entry, at: bigint) => {
     const isNew = !slot.entry || !isSameDesire(slot.entry, entry) || slot.seen?.epoch !== at;
+    const before = slot.entry ?? slot.header;
+    if (before && !isSameDeployment(before, entry)) Object.assign(slot, { done: undefined, begun: false });
+    if (entry.state !== 'active') shop.sightings.forget(slot.stackId);
     slot.ahead = false;
     slot.entry = entry;
     slot.known = { stack: fullName(entry), generator: entry.generator };
@@ -256,6 +277,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           case 'ahead':
             slot.entry = undefined;
             slot.ahead = true;
+            shop.sightings.forget(slot.stackId);
             tell(
               slot,
               eventOf(entry, 'ahead', 'the cluster holds something newer than the broker knows, and keeps it'),
@@ -265,6 +287,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const slot of slots.values()) {
         if (listed.has(slot.stackId) || !slot.entry) continue;
         slot.entry = undefined;
+        shop.sightings.forget(slot.stackId);
         wake(slot);
       }
       if (resumed) for (const slot of slots.values()) if (slot.entry) wake(slot);
@@ -274,6 +297,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const slot of slots.values()) if (slot.entry?.checksum === checksum && !slot.settled) wake(slot);
     },
     healthChanged: wakeWaiting,
+    suspect(stackId) {
+      const slot = slots.get(stackId);
+      // One that is not as it should be anyway is tried again in its own time.
+      if (slot?.entry && (slot.settled || slot.running)) wake(slot);
+    },
     retell(stackId) {
       const slot = slots.get(stackId);
       if (!slot) return;

@@ -1,6 +1,7 @@
 import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
 import type { Change } from './event.ts';
 import { type Verdict, worstOf } from './health.ts';
+import { healthOf } from './health-of.ts';
 import type { Definition } from './manifest.ts';
 import { type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';
 import type { Pass, Workshop } from './pass.ts';
@@ -42,7 +43,7 @@ export async function rollOut(shop: Workshop, pass: Pass, rollout: Rollout): Pro
   for (const [index, wave] of waves.entries()) {
     if (index > last) break;
     const applied = new Map<string, Verdict>();
-    const seen = ({ id }: Desired, object: KubeObject) => void applied.set(keyOf(id), shop.assess(object));
+    const seen = ({ id }: Desired, object: KubeObject) => void applied.set(keyOf(id), healthOf(object));
     const done = await writeWave(shop, pass, rollout, wave, written, seen);
     changes.push(...done.changes);
     for (const [key, uid] of done.uids) uids.set(key, uid);
@@ -52,22 +53,24 @@ export async function rollOut(shop: Workshop, pass: Pass, rollout: Rollout): Pro
       return { ...done, summary: done.summary + more, changes, uids, unchecked };
     }
     if (index === last || !rollout.gated) continue;
-    const blocked = whyBlocked(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(shop, live.get(key)));
+    const blocked = whyBlocked(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(live.get(key)));
     if (blocked) return { ...blocked, changes, uids, unchecked };
   }
   return { failed: [], summary: '', changes, uids, unchecked };
 }
 
 /** What keeps the first wave that has something to write waiting, before anything is done; undefined when it may begin. */
-export function whyNotBegun(
-  shop: Workshop,
-  { waves, writes, live, gated }: Rollout,
-): Pick<RolledOut, 'failed' | 'summary' | 'waiting'> | undefined {
+export function whyNotBegun({
+  waves,
+  writes,
+  live,
+  gated,
+}: Rollout): Pick<RolledOut, 'failed' | 'summary' | 'waiting'> | undefined {
   if (!gated) return undefined;
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
     if (wave.groups.some((group) => group.some((one) => written.has(one)))) return undefined;
-    const blocked = whyBlocked(wave, waves[index + 1], (key) => verdictOf(shop, live.get(key)));
+    const blocked = whyBlocked(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
     if (blocked && waves.slice(index + 1).some(({ groups }) => groups.flat().some((one) => written.has(one))))
       return blocked;
   }
@@ -129,6 +132,6 @@ function whyBlocked(
   };
 }
 
-function verdictOf({ assess }: Workshop, live: KubeObject | undefined): Verdict {
-  return live ? assess(live) : { health: 'progressing', message: 'it is not there yet' };
+function verdictOf(live: KubeObject | undefined): Verdict {
+  return live ? healthOf(live) : { health: 'progressing', message: 'it is not there yet' };
 }

@@ -2,8 +2,10 @@ import { whyNotAllowed } from '../client/allowed.ts';
 import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
 import { deleteObjects, describeKept, describeLeaving, releaseKept } from './deletion.ts';
 import { whyDependent } from './dependency.ts';
-import { type Change, eventOf, type Outcome } from './event.ts';
+import { driftedEvent, explained, repairedEvent, type Sorted, sortDrift } from './drift.ts';
+import { type Change, eventOf, type Outcome, type StackEvent } from './event.ts';
 import { findHeld } from './hold.ts';
+import { withoutIgnored } from './ignored.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { readLive } from './live.ts';
 import { definitionsIn, type ManifestObject, parseManifest, placeObject, stampObject } from './manifest.ts';
@@ -55,17 +57,23 @@ interface Planned {
 async function makePlan(
   shop: Workshop,
   pass: Pass,
-  desired: readonly Desired[],
+  placed: readonly Desired[],
   inventory: Inventory,
 ): Promise<Planned> {
   const { entry, signal } = pass;
-  const listed = new Set(desired.map(({ id }) => keyOf(id)));
+  const listed = new Set(placed.map(({ id }) => keyOf(id)));
   const gone = [...inventory.items].filter(([key]) => !listed.has(key));
   const rivals = gone.length > 0 ? shop.neighbours.activeOf(entry.generator, entry.stackId) : [];
   const unknownNeighbours = await shop.neighbours.learn(rivals);
   const known = new Set(inventory.items.keys());
-  const ids = [...desired.map(({ id }) => id), ...gone.map(([, { id }]) => id)];
+  const ids = [...placed.map(({ id }) => id), ...gone.map(([, { id }]) => id)];
+  const readAt = performance.now();
   const live = await readLive(shop.cluster, ids, { stackId: entry.stackId, known }, signal);
+  const isNew = pass.history === 'new';
+  const desired = placed.map((wanted) =>
+    withoutIgnored(wanted, live.get(keyOf(wanted.id)), entry.ignoredFields, !isNew),
+  );
+  shop.sightings.read(entry, desired, live, readAt);
   const plan = planStack({
     stackId: entry.stackId,
     desired,
@@ -88,8 +96,8 @@ async function carryOut(
     unknown,
   }: { objects: readonly ManifestObject[]; inventory: Inventory; unknown: readonly Change[] },
 ): Promise<PassResult> {
-  const { cluster, inventories, ownership, neighbours } = shop;
-  const { entry, signal, checkpoint } = pass;
+  const { cluster, inventories, ownership, neighbours, fights } = shop;
+  const { entry, history, signal, checkpoint } = pass;
   const keys = desired.map(({ id }) => keyOf(id));
   const owners = ownership.ownersOf(keys, entry.stackId);
   const unasked = new Set(await neighbours.learn(owners));
@@ -102,12 +110,14 @@ async function carryOut(
     if (claim.conflicts.size > 0) return failed(pass, 'nothing was applied', conflictsOf(desired, claim.conflicts));
     const foreign = entry.conflict === 'refuse' ? foreignOf(plan.foreign, live) : [];
     if (foreign.length > 0) return failed(pass, 'nothing was applied', foreign);
-    const drifted = await findDrifted(cluster, plan.check, live, signal);
-    const writes = [...plan.create, ...plan.configure, ...drifted];
+    const checked = await findDrifted(cluster, plan.check, live, signal);
+    const { items: known } = inventory;
+    const drift = sortDrift({ entry, history, plan, checked, inventory: known, live, fights, now: Date.now() });
+    const { writes } = drift;
     const definitions = definitionsIn(objects);
     const gated = !pass.again && plan.create.length + plan.configure.length > 0;
     const rollout = { waves: wavesOf(desired, (wanted) => wanted), writes, definitions, live, gated };
-    const blocked = whyNotBegun(shop, rollout);
+    const blocked = whyNotBegun(rollout);
     if (blocked?.waiting !== undefined) return waiting(pass, blocked.waiting);
     if (blocked) return failed(pass, blocked.summary, blocked.failed);
     const needs = dependsOn(writes.filter(isPrerequisite), definitions);
@@ -121,24 +131,53 @@ async function carryOut(
     if (refused.length > 0) return failed(pass, 'nothing was applied', refused);
     checkpoint();
 
-    const current = await inventories.save(inventory, headerFor(pass, false), plan.items, signal);
+    const items = keepingUids(plan.items, known, writes);
+    const current = await inventories.save(inventory, headerFor(pass, false), items, signal);
     neighbours.taken(claim.keep());
     const rolledOut = await rollOut(shop, pass, rollout);
-    const { changes, uids } = rolledOut;
+    const { uids } = rolledOut;
+    const changes = explained(rolledOut.changes, drift.repairs);
     if (rolledOut.failed.length > 0 || rolledOut.waiting !== undefined) {
-      await inventories.save(current, headerFor(pass, false), withUids(plan.items, uids), signal);
+      await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal);
       if (rolledOut.waiting !== undefined) return waiting(pass, rolledOut.waiting, changes);
       return failed(pass, rolledOut.summary, rolledOut.failed, changes);
     }
     const unchecked = tried.unchecked + rolledOut.unchecked;
-    return await prune(shop, pass, { plan, live, current, uids, changes, unchecked, unknownNeighbours });
+    const { told, event } = tellDrift(shop, pass, drift, changes);
+    const rest = { plan, items, live, current, uids, changes: told, unchecked, unknownNeighbours };
+    const result = await prune(shop, pass, rest);
+    return result.kind === 'settled' ? { ...result, drift: event, resumeMs: drift.resumeMs } : result;
   } finally {
     claim.release();
   }
 }
 
+/** Counts repairs, and says what is to be told about drift; `told` is what is left to be told about the deployment itself. */
+function tellDrift(
+  { fights }: Workshop,
+  { entry }: Pass,
+  { repairs, left }: Sorted,
+  changes: readonly Change[],
+): { told: readonly Change[]; event: StackEvent | undefined } {
+  const keys = new Set(repairs.map(({ wanted }) => keyOf(wanted.id)));
+  const repaired = changes.filter(({ object }) => keys.has(keyOf(object)));
+  const fought = new Map<string, number>();
+  for (const { object } of repaired) {
+    const waitMs = fights.repaired(keyOf(object), Date.now());
+    if (waitMs !== undefined) fought.set(keyOf(object), waitMs);
+  }
+  const event =
+    repaired.length > 0
+      ? repairedEvent(entry, repaired, fought)
+      : left.length > 0
+        ? driftedEvent(entry, left)
+        : undefined;
+  return { told: changes.filter((change) => !repaired.includes(change)), event };
+}
+
 interface ToPrune {
   readonly plan: Plan;
+  readonly items: readonly Item[];
   readonly live: ReadonlyMap<string, KubeObject>;
   readonly current: Inventory;
   readonly uids: ReadonlyMap<string, string>;
@@ -158,7 +197,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   const { deleted, replaced, leaving, ...rest } = await deleteObjects(cluster, doomed, work.live, signal, checkpoint);
   const faults = [...given.failed, ...rest.failed];
   const ended = new Set([...plan.drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
-  const items = withUids(plan.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));
+  const items = withUids(work.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));
   await inventories.save(current, headerFor(pass, false), items, signal);
   ownership.drop(entry.stackId, ended);
   const gone = deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }));
@@ -235,6 +274,14 @@ function foreignOf(foreign: readonly Desired[], live: ReadonlyMap<string, KubeOb
     const whose = managers.size > 0 ? `: written by ${[...managers].join(', ')}` : '';
     return { object: id, action: 'failed', message: `exists already, and is not this stack’s${whose}` };
   });
+}
+
+/** An object that is gone, and left so, stays known as one that was there: else it would be taken for a new one after a restart. */
+function keepingUids(items: readonly Item[], known: ReadonlyMap<string, Item>, writes: readonly Desired[]): Item[] {
+  const written = new Set(writes.map(({ id }) => keyOf(id)));
+  return items.map((item) =>
+    item.uid === '' && !written.has(keyOf(item.id)) ? (known.get(keyOf(item.id)) ?? item) : item,
+  );
 }
 
 function withUids(items: readonly Item[], uids: ReadonlyMap<string, string>): Item[] {

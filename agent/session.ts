@@ -14,6 +14,8 @@ export interface SessionOptions {
   readonly cluster: () => ClusterState;
   /** Called when the session has come up, and at each hint that the target state has changed. */
   readonly wake: () => void;
+  /** The session has come up: what was told before may be lost. */
+  readonly cameUp: () => void;
   /** Another agent runs with this key. */
   readonly fenced: (reason: string) => void;
   readonly retry?: Backoff;
@@ -52,6 +54,7 @@ export function createSession(options: SessionOptions): Session {
         switch (hint) {
           case SessionHint.READY:
             isUp = true;
+            options.cameUp();
             options.wake();
             break;
           case SessionHint.TARGET_STATE_CHANGED:

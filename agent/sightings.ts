@@ -42,6 +42,8 @@ export interface Sightings extends WatchTold {
   forget(stackId: string): void;
   get(stackId: string): StackSightings | undefined;
   stackIds(): Iterable<string>;
+  /** How many objects are desired. */
+  readonly size: number;
   /** Kinds of everything that is desired. */
   kinds(): KindId[];
   close(): void;
@@ -141,6 +143,7 @@ export function createSightings(options: SightingsOptions): Sightings {
         alarmedAt: Number.NEGATIVE_INFINITY,
       };
       stacks.set(entry.stackId, kept);
+      if (kept.entry.deploymentId !== entry.deploymentId) kept.settled = false;
       kept.entry = entry;
       const listed = new Set(desired.map(({ id }) => keyOf(id)));
       drop(
@@ -186,6 +189,9 @@ export function createSightings(options: SightingsOptions): Sightings {
     },
     get: (stackId) => stacks.get(stackId),
     stackIds: () => stacks.keys(),
+    get size() {
+      return owners.size;
+    },
     kinds() {
       const kinds = new Map<string, KindId>();
       for (const { objects } of stacks.values())

@@ -73,6 +73,14 @@ export function isSameDesire(left: Entry, right: Entry): boolean {
   return signatureOf(left) === signatureOf(right);
 }
 
+/** Whether two entries are about the same deployment of the same placement, whatever the settings. */
+export function isSameDeployment(
+  left: Pick<Entry, 'deploymentId' | 'generation'>,
+  right: Pick<Entry, 'deploymentId' | 'generation'>,
+): boolean {
+  return left.deploymentId === right.deploymentId && left.generation === right.generation;
+}
+
 function signatureOf(entry: Entry): string {
   const { deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds } = entry;
   const fields = [deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds.join(',')];
