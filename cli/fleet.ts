@@ -114,13 +114,17 @@ function stateText({ state }: FleetMember): string {
   return wordOf(agentStates, state).word;
 }
 
-/** Of an agent that lives but does not reach its cluster. */
 function isCutOff({ agent }: FleetMember): boolean {
-  return agent?.online === true && !agent.clusterReachable;
+  return agent !== undefined && isUnreachable(agent);
 }
 
-/** "12ms", or "unreachable" for an agent that lives; else what it was at the end. */
-export function clusterText({ online, clusterReachable, clusterLatency }: Agent): string {
-  if (!clusterReachable) return online ? 'unreachable' : '';
-  return clusterLatency ? `${Math.round(durationMs(clusterLatency))}ms` : 'reachable';
+/** Of an agent that lives. One that has never told how it reaches its cluster has no latency either, and is not blamed. */
+function isUnreachable({ online, clusterReachable, clusterLatency }: Agent): boolean {
+  return online && !clusterReachable && clusterLatency !== undefined;
+}
+
+/** "12ms", or "unreachable"; empty when nobody knows. */
+export function clusterText(agent: Agent): string {
+  if (isUnreachable(agent)) return 'unreachable';
+  return agent.clusterReachable && agent.clusterLatency ? `${Math.round(durationMs(agent.clusterLatency))}ms` : '';
 }
