@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { BrokkrClient } from '../../client/client.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { type Placement, PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 
 type Broker = BrokkrClient['broker'];
@@ -18,11 +19,11 @@ export interface Delivered {
   readonly revision: number;
   /** The stack had these objects already. */
   readonly unchanged: boolean;
-  /** Names of the agents that have applied it. */
+  /** Names of the agents where it is healthy. */
   readonly agents: readonly string[];
 }
 
-/** Submits the objects, makes the stack when it is missing, and waits until all its agents have applied them. */
+/** Submits the objects, makes the stack when it is missing, and waits until they are healthy on all its agents. */
 export async function deliver(broker: Broker, delivery: Delivery): Promise<Delivered> {
   const { stack, label, manifest, commit, signal } = delivery;
   await ensureStack(broker, stack, label, signal);
@@ -34,7 +35,7 @@ export async function deliver(broker: Broker, delivery: Delivery): Promise<Deliv
     signal,
   );
   if (!deployment) throw new Error('the broker answered without a deployment');
-  const agents = await whileUnavailable(() => untilApplied(broker, stack, deployment.id, signal), signal);
+  const agents = await whileUnavailable(() => untilHealthy(broker, stack, deployment.id, signal), signal);
   return { revision: deployment.revision, unchanged, agents };
 }
 
@@ -47,8 +48,8 @@ async function ensureStack(broker: Broker, name: string, label: string, signal: 
   }
 }
 
-/** Follows the stack; rejects with an agent's own words when it could not apply the deployment. */
-async function untilApplied(
+/** Follows the stack; rejects with an agent's own words when it could not apply the deployment, or that has failed there. */
+async function untilHealthy(
   broker: Broker,
   stack: string,
   deploymentId: string,
@@ -63,9 +64,15 @@ async function untilApplied(
     const serving = [...placements.values()].filter(({ state }) => state === PlacementState.ACTIVE);
     const failed = serving.find(({ phase }) => phase === PlacementPhase.FAILED);
     if (failed) throw new Error(`agent ${failed.agent}: ${failed.message}`);
-    if (serving.every(({ phase }) => phase === PlacementPhase.APPLIED)) return serving.map(({ agent }) => agent).sort();
+    const ill = serving.find(({ health }) => health === Health.FAILED);
+    if (ill) throw new Error(`agent ${ill.agent}: ${ill.healthMessage}`);
+    if (serving.every(isHealthy)) return serving.map(({ agent }) => agent).sort();
   }
   throw new Error('the stack was deleted meanwhile');
+}
+
+function isHealthy({ phase, health }: Placement): boolean {
+  return phase === PlacementPhase.APPLIED && health === Health.HEALTHY;
 }
 
 const pauseMs = 1_000;

@@ -1,9 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { runProgram } from '../../test/command.ts';
 import { startHandAgent } from '../../test/hand-agent.ts';
+import { reportHealth } from '../../test/hand-health.ts';
 import { render } from './render.ts';
 
 const generator = suite('examples: a generator');
@@ -11,7 +13,8 @@ const broker = await startTestBroker();
 const { admin } = broker.client();
 const { pak } = await admin.createGenerator({ name: 'ci' });
 const { pak: agentPak } = await admin.createAgent({ name: 'edge', labels: ['demo'], generators: ['ci'] });
-const agent = await startHandAgent(broker.client(agentPak));
+const edge = broker.client(agentPak);
+const agent = await startHandAgent(edge);
 const ci = broker.client(pak);
 
 generator.after(() => broker.close());
@@ -31,13 +34,14 @@ generator('renders the same bytes from the same commit', () => {
   assert.equal(render({ commit: 'abc', pages: ['a'] }), render({ commit: 'abc', pages: ['a'] }));
 });
 
-generator('makes its stack, submits, and waits until the cluster has it', async () => {
+generator('makes its stack, submits, and waits until it is healthy', async () => {
   const running = run({ GITHUB_SHA: 'abc123' });
   await told();
   await agent.obey();
+  await reportHealth(edge, agent, Health.HEALTHY);
   const { code, stdout, stderr } = await running;
   assert.is(code, 0, stderr);
-  assert.is(stdout, 'revision 1 of shop is new, and applied by: edge\n');
+  assert.is(stdout, 'revision 1 of shop is new, and healthy on: edge\n');
   const { deployment, manifest } = await ci.broker.getDeployment({ stack: 'shop' });
   assert.is(deployment?.message, 'commit abc123');
   assert.match(Buffer.from(manifest).toString(), '"commit":"abc123"');
@@ -46,7 +50,7 @@ generator('makes its stack, submits, and waits until the cluster has it', async 
 generator('does nothing for a commit that is there already', async () => {
   const { code, stdout } = await run({ GITHUB_SHA: 'abc123' });
   assert.is(code, 0);
-  assert.is(stdout, 'revision 1 of shop was there already, and applied by: edge\n');
+  assert.is(stdout, 'revision 1 of shop was there already, and healthy on: edge\n');
 });
 
 generator("ends with 1 and the agent's words when it cannot be applied", async () => {
@@ -56,6 +60,17 @@ generator("ends with 1 and the agent's words when it cannot be applied", async (
   const { code, stderr } = await running;
   assert.is(code, 1);
   assert.match(stderr, 'agent edge: quota exceeded');
+});
+
+generator("ends with 1 and the agent's words when it fails there", async () => {
+  const [entry] = await agent.pull();
+  const running = run({ GITHUB_SHA: 'sick' });
+  await told(entry?.deploymentId);
+  await agent.obey();
+  await reportHealth(edge, agent, Health.FAILED, 'pod shop-x: its image is no image');
+  const { code, stderr } = await running;
+  assert.is(code, 1);
+  assert.match(stderr, 'agent edge: pod shop-x: its image is no image');
 });
 
 generator('ends with 1 when it may not, or its time is over', async () => {

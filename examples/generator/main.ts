@@ -1,5 +1,5 @@
 /**
- * What a CI job does with Brokkr: renders objects from a commit, submits them as its stack, and waits until every cluster has them.
+ * What a CI job does with Brokkr: renders objects from a commit, submits them as its stack, and waits until they are healthy in every cluster.
  *
  *   BROKKR_SERVER=http://localhost:3000 BROKKR_PAK=brokkr_ge… node examples/generator/main.ts
  */
@@ -19,7 +19,7 @@ try {
   const signal = AbortSignal.timeout(Number(timeoutSeconds) * 1_000);
   const { revision, unchanged, agents } = await deliver(client.broker, { stack, label, manifest, commit, signal });
   const what = unchanged ? 'was there already' : 'is new';
-  console.log(`revision ${revision} of ${stack} ${what}, and applied by: ${agents.join(', ') || 'no agent yet'}`);
+  console.log(`revision ${revision} of ${stack} ${what}, and healthy on: ${agents.join(', ') || 'no agent yet'}`);
 } catch (error) {
   fail(error instanceof ConnectError ? `${Code[error.code]}: ${error.rawMessage}` : String(error));
 } finally {
