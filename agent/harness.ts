@@ -145,6 +145,8 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
 export interface Lab {
   readonly source: KubeSource;
   readonly hand: Hand;
+  /** Where the API is, and who may do everything there. */
+  readonly address: { readonly url: string; readonly token: string; readonly ca: string | undefined };
   /** With faults and a log of requests; undefined for the real one. */
   readonly simulated: SimulatedCluster | undefined;
   close(): Promise<void>;
@@ -167,7 +169,8 @@ export async function openSimulated(options: ClusterOptions = {}): Promise<Lab> 
     release();
     await simulated.stop();
   };
-  return { source, hand, simulated, close };
+  const address = { url: simulated.url, token: 'simulated', ca: undefined };
+  return { source, hand, address, simulated, close };
 }
 
 /** A real kube-apiserver; only where `needs('go')` is true. */
@@ -181,7 +184,8 @@ export async function openReal(): Promise<Lab> {
     await kube.stop();
     rmSync(dataDir, { recursive: true, force: true });
   };
-  return { source, hand, simulated: undefined, close };
+  const { url, token, ca } = kube;
+  return { source, hand, address: { url, token, ca }, simulated: undefined, close };
 }
 
 function openHand(source: KubeSource): { hand: Hand; release: () => void } {
