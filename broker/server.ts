@@ -29,6 +29,9 @@ import { deploymentMethods } from './deployment/service.ts';
 import { createDiagnosticNews } from './diagnostic/news.ts';
 import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
+import { createFleetBoard } from './fleet/board.ts';
+import { fleetMethods } from './fleet/service.ts';
+import { fleetWatchMethods } from './fleet/watch.ts';
 import { consentMethods, registrationMethods } from './generator/registration-service.ts';
 import { generatorMethods } from './generator/service.ts';
 import { healthMethods, healthReportMethods } from './health/service.ts';
@@ -105,6 +108,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => targets.close());
     const news = createDiagnosticNews(feed);
     stack.defer(() => news.close());
+    const board = createFleetBoard(db, feed, log);
+    stack.defer(() => board.close());
     const denials = createDenials(db, log, Date.now);
     stack.defer(() => denials.close());
     const sealer = startSealer(db, log);
@@ -121,6 +126,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       targets,
       heartbeats,
       news,
+      board,
       closing: closing.signal,
       version: config.version,
     };
@@ -152,6 +158,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...registrationMethods(deps),
         ...keyMethods(deps),
         ...auditMethods(deps),
+        ...fleetMethods(deps),
+        ...fleetWatchMethods(deps),
       } satisfies ServiceImpl<typeof AdminService>,
     };
     const handler = connectNodeAdapter({

@@ -190,7 +190,7 @@ export async function readMessage(db: Sql, row: AgentRow, now: Date): Promise<Ag
 }
 
 /** An agent as a message; without `counts` they are left unset. */
-function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
+export function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
   return create(AgentSchema, {
     id: row.id,
     name: row.name,

@@ -31,7 +31,7 @@ const AgentStatusEntity = defineEntity({
 export const entities = [AgentEntity, AgentStatusEntity];
 
 /** `owner` ($1) limits what a generator sees: of the registrations only its own, and only agents that it may place stacks on. */
-const columns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version, a.created_at, a.deleted_at,
+export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version, a.created_at, a.deleted_at,
   array(select label from agent_label where agent_id = a.id order by 1) as labels,
   coalesce((select jsonb_object_agg(key, value) from agent_annotation where agent_id = a.id), '{}') as annotations,
   array(select g.name from registration r join generator g on g.id = r.generator_id
@@ -39,7 +39,7 @@ const columns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version,
   coalesce(st.incarnation, 0) as incarnation, st.last_heartbeat_at, coalesce(st.agent_version, '') as agent_version,
   coalesce(st.kubernetes_version, '') as kubernetes_version, st.cluster_reachable, st.cluster_latency_ms,
   case when st.session_id is not null and st.session_seen_at > now() - interval '90 seconds' then st.session_since end as connected_at`;
-const from = 'from agent a left join agent_status st on st.agent_id = a.id';
+export const agentJoins = 'from agent a left join agent_status st on st.agent_id = a.id';
 const visible = `($1::uuid is null or exists (
   select from registration r where r.agent_id = a.id and r.generator_id = $1 and r.state = 'registered'))`;
 
@@ -54,7 +54,7 @@ export async function findAgent(
   { draining = false }: { draining?: boolean } = {},
 ): Promise<AgentRow> {
   const [row] = await db.sql<AgentRow>(
-    `select ${columns} ${from}
+    `select ${agentColumns} ${agentJoins}
      where ($4::uuid is null or a.id = $4) and ($2::text is null or a.name = $2) and ($3 or a.deleted_at is null) and ${visible}
      order by a.deleted_at is not null, a.id desc limit 1`,
     [ownerOf(principal), isId(ref) ? null : ref, draining, isId(ref) ? ref : null],
@@ -65,7 +65,7 @@ export async function findAgent(
 
 /** The agent with an id, draining or not, as an admin sees it. */
 export async function agentById(db: Sql, id: string): Promise<AgentRow> {
-  const [row] = await db.sql<AgentRow>(`select ${columns} ${from} where a.id = $2`, [null, id]);
+  const [row] = await db.sql<AgentRow>(`select ${agentColumns} ${agentJoins} where a.id = $2`, [null, id]);
   if (!row) throw new Refusal('missing', 'agent not found', { field: 'agent' });
   return row;
 }
@@ -82,7 +82,7 @@ export interface AgentFilter {
 /** Agents in order of (name, id), at most `limit`. */
 export async function listAgents(db: Sql, filter: AgentFilter): Promise<AgentRow[]> {
   return db.sql<AgentRow>(
-    `select ${columns} ${from}
+    `select ${agentColumns} ${agentJoins}
      where ${visible} and ($2 or a.deleted_at is null)
        and ($3 = '' or exists (select from agent_label l where l.agent_id = a.id and l.label = $3))
        and ($4::text is null or (a.name, a.id) > ($4, $5::uuid))

@@ -19,7 +19,7 @@ const PlacementEntity = defineEntity({
 export const entities = [PlacementEntity];
 
 /** A placement with what its phase follows from: aliases p, s, d (desired), st (status). */
-const phaseJoins = `
+export const phaseJoins = `
   from placement p
   join stack s on s.id = p.stack_id
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)

@@ -22,6 +22,7 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   placements: [uuid, uuid],
   events: [number],
   health: [number, text, uuid],
+  fleet: [text, uuid],
   generators: [text, uuid],
   registrations: [text, text, uuid, uuid],
   paks: [uuid],
