@@ -115,7 +115,7 @@ async function carryOut(
     const drift = sortDrift({ entry, history, plan, checked, inventory: known, live, fights, now: Date.now() });
     const { writes } = drift;
     const definitions = definitionsIn(objects);
-    const gated = !pass.again && plan.create.length + plan.configure.length > 0;
+    const gated = !pass.again && writes.length > drift.repairs.length;
     const rollout = { waves: wavesOf(desired, (wanted) => wanted), writes, definitions, live, gated };
     const blocked = whyNotBegun(rollout);
     if (blocked?.waiting !== undefined) return waiting(pass, blocked.waiting);
