@@ -37,21 +37,34 @@ export const fleetView: View<typeof FleetMemberSchema> = {
 /** Everything on a screen of so many rows: the counts, then the members, those in trouble first. */
 export function pictureOf(out: Output, fleet: Fleet, members: readonly FleetMember[], rows: number): string[] {
   const facts = [...factLines(out, [['At', clock()], ...fleetFacts(out, fleet)]), ''];
-  const sorted = members.toSorted((a, b) => trouble(b) - trouble(a) || a.agent!.name.localeCompare(b.agent!.name));
-  // The table's heading, and a line for those that do not fit.
-  const room = Math.max(1, rows - facts.length - 2);
-  const shown = sorted.slice(0, sorted.length === room + 1 ? room + 1 : room);
+  const sorted = byTrouble(members);
+  // Below the table's heading, all of them, or all but one and a line about the rest.
+  const room = Math.max(1, rows - facts.length - 1);
+  const shown = sorted.length <= room ? sorted : sorted.slice(0, Math.max(1, room - 1));
   if (shown.length === 0) return facts;
-  const hidden = sorted.slice(shown.length);
-  const rest =
-    hidden.length === 0
-      ? []
-      : [`and ${hidden.length} more, ${tally({ 'in trouble': hidden.filter(trouble).length }) || 'none in trouble'}`];
-  return [...facts, ...tableOf(out, fleetView.columns, shown).split('\n'), ...rest];
+  return [...facts, ...tableOf(out, pictureColumns, shown).split('\n'), ...restLines(sorted.slice(shown.length))];
 }
 
+function restLines(hidden: readonly FleetMember[]): string[] {
+  if (hidden.length === 0) return [];
+  const troubled = hidden.filter((member) => trouble(member) > 0).length;
+  return [`and ${hidden.length} more, ${troubled > 0 ? `${troubled} of them` : 'none of them'} in trouble`];
+}
+
+/** The most pressing first. */
+export function byTrouble(members: readonly FleetMember[]): FleetMember[] {
+  return members.toSorted((a, b) => trouble(b) - trouble(a) || a.agent!.name.localeCompare(b.agent!.name));
+}
+
+/** A watch does not tell of mere heartbeats: of an agent that lives, it is not known when it was seen last. */
+const pictureColumns = fleetView.columns.map((column) =>
+  column.title === 'SEEN'
+    ? { ...column, text: (member: FleetMember) => (member.agent!.online ? 'now' : column.text(member)) }
+    : column,
+);
+
 /** What a member needs from somebody: the higher, the more pressing; 0 for nothing. */
-export function trouble(member: FleetMember): number {
+function trouble(member: FleetMember): number {
   const { pending = 0, failed = 0, held = 0, ahead = 0 } = member.agent?.placements ?? {};
   if (failed + held + ahead > 0 || member.health === Health.FAILED) return 4;
   if (member.state === AgentState.OFFLINE || isCutOff(member) || member.health === Health.UNKNOWN) return 3;
@@ -63,7 +76,7 @@ export function trouble(member: FleetMember): number {
 export function fleetFacts(out: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
   const { clusterUnreachable, stacks, placements, health, oldestPendingTime } = fleet;
   const paint = (tone: Tone | undefined, text: string) => (tone === undefined ? text : out.paint(tone, text));
-  const since = oldestPendingTime ? `; the oldest waits since ${age(oldestPendingTime)}` : '';
+  const since = oldestPendingTime ? `; one has been waiting for ${age(oldestPendingTime)}` : '';
   return [
     ['Agents', paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
     ['Clusters', clusterUnreachable > 0 ? out.paint('bad', `${clusterUnreachable} unreachable`) : ''],

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import {
-  type AgentState,
+  AgentState,
   type FleetMember,
   FleetMemberSchema,
   FleetSchema,
@@ -8,8 +8,9 @@ import {
 } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { factLines, printSection } from '../describe.ts';
-import { fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../fleet.ts';
+import { byTrouble, fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../fleet.ts';
 import { type FollowedFleet, followFleet } from '../follow.ts';
+import { moreText } from '../health.ts';
 import { printNews } from '../news.ts';
 import { jsonOf, printJson, printList, tableOf } from '../output.ts';
 import { allPages } from '../pages.ts';
@@ -64,32 +65,41 @@ function listFleet({ admin }: Session, wanted: Wanted, limit?: number): Promise<
   );
 }
 
-/** How many in trouble fit below the counts. */
+/** How many in trouble fit below the counts, and among how many they are looked for. */
 const listedMembers = 20;
+const readMembers = 500;
+
+/** The members that need somebody, the most pressing first; at most `readMembers` of those in trouble, and of those offline. */
+async function listTroubled(session: Session): Promise<FleetMember[]> {
+  const [troubled, offline] = await Promise.all([
+    listFleet(session, { troubled: true }, readMembers),
+    listFleet(session, { state: AgentState.OFFLINE }, readMembers),
+  ]);
+  const all = new Map([...troubled, ...offline].map((member) => [member.agent!.id, member]));
+  return byTrouble([...all.values()]);
+}
 
 async function printStatus(session: Session): Promise<void> {
   const { admin, out } = session;
-  const [{ fleet }, members] = await Promise.all([
-    admin.getFleet({}),
-    listFleet(session, { troubled: true }, listedMembers + 1),
-  ]);
+  const [{ fleet }, members] = await Promise.all([admin.getFleet({}), listTroubled(session)]);
   const troubled = members.slice(0, listedMembers);
   switch (out.form) {
     case 'json':
     case 'yaml':
       printJson(out, {
         fleet: jsonOf(FleetSchema, fleet!),
-        troubled: troubled.map((member) => jsonOf(FleetMemberSchema, member)),
+        troubled: members.map((member) => jsonOf(FleetMemberSchema, member)),
       });
       break;
     case 'name':
-      for (const member of troubled) out.line(fleetView.name(member));
+      for (const member of members) out.line(fleetView.name(member));
       break;
     case 'table': {
       for (const line of factLines(out, fleetFacts(out, fleet!))) out.line(line);
       if (troubled.length === 0) out.line('\nNothing needs a look.');
       else printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
-      if (members.length > troubled.length) out.note('there are more: brokkr get fleet --troubled');
+      const more = moreText(troubled.length, members.length);
+      if (more !== '') out.line(`  ${more}: brokkr get fleet --troubled`);
     }
   }
 }
