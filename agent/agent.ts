@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
 import { type Awareness, createAwareness } from './awareness.ts';
@@ -7,6 +9,7 @@ import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
+import { createElection, type ElectionTimes } from './election.ts';
 import { healths } from './health.ts';
 import { createHealthReporter, type HealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
@@ -30,6 +33,8 @@ export interface AgentOptions {
   readonly retry?: Backoff;
   /** How often stacks that are as they should be are looked at again; default 10 minutes. */
   readonly resyncMs?: number;
+  /** Of the election among several agents. */
+  readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
   readonly processMetrics?: boolean;
 }
@@ -37,8 +42,11 @@ export interface AgentOptions {
 export interface RunningAgent {
   /** Where /healthz, /readyz and /metrics are. */
   readonly healthUrl: string;
-  /** Settles when the agent has ended: `fenced` when another one has started with its key. Never rejects. */
-  readonly ended: Promise<'closed' | 'fenced'>;
+  /**
+   * Settles when the agent has ended: `fenced` when another one has started with its key, `deposed` when it could not go on leading.
+   * Never rejects.
+   */
+  readonly ended: Promise<'closed' | 'fenced' | 'deposed'>;
   /** Finishes or safely abandons what is under way, and ends; within 5 s. May be called again. */
   close(): Promise<void>;
 }
@@ -71,6 +79,15 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   });
   const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
   const stopping = new AbortController();
+  const election = config.election
+    ? createElection({
+        cluster,
+        namespace: config.namespace,
+        holder: `${hostname()}_${process.pid}_${randomUUID().slice(0, 8)}`,
+        ...(options.election && { times: options.election }),
+        failed: (reason) => log.warn({ reason }, 'the lease cannot be asked for'),
+      })
+    : undefined;
   let parts: Parts | undefined;
   let manifests: ManifestStore | undefined;
   let health: HealthServer | undefined;
@@ -78,7 +95,10 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     manifests = await openManifestStore(config.stateDir);
     health = await startHealthServer({
       listen: config.healthListen,
-      readiness: () => ({ broker: peers.broker, cluster: peers.cluster }),
+      readiness: () => {
+        const isStandby = election !== undefined && !election.leading && election.leader !== '';
+        return { broker: peers.broker, cluster: peers.cluster, standby: isStandby ? election.leader : undefined };
+      },
       metrics: async () => {
         if (parts) {
           const { stacks, unsettled } = parts.reconciler.counts;
@@ -105,6 +125,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const store = manifests;
   const server = health;
   let isFenced = false;
+  let isDeposed = false;
+  const deposed = () => {
+    if (stopping.signal.aborted) return;
+    isDeposed = true;
+    log.error({}, 'the lease could not be renewed: another agent may lead soon; this one stops');
+    void close();
+  };
   const fenced = (reason: string) => {
     if (isFenced || stopping.signal.aborted) return;
     isFenced = true;
@@ -124,6 +151,12 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       () => identify(cluster, config, version, during),
     );
     if (!identity) return;
+    if (election) {
+      log.info({}, 'waiting for the lease');
+      if (!(await election.win(during))) return;
+      log.info({ holder: election.leader }, 'this agent leads');
+      void election.keep(during).then((how) => how === 'lost' && deposed());
+    }
     const inventories = createInventories(cluster, config.namespace);
     const loaded = await untilDone(
       during,
@@ -259,12 +292,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   // Reports go on for a moment longer than the rest: what the last passes did is to be told.
   const reporting = new AbortController();
   const end = async () => {
-    const grace = isFenced ? 0 : passGraceMs;
+    const grace = isFenced || isDeposed ? 0 : passGraceMs;
     await parts?.reconciler.close(grace);
-    if (!isFenced && parts?.reporter.pending) await parts.reporter.flush(flushMs);
+    if (grace > 0 && parts?.reporter.pending) await parts.reporter.flush(flushMs);
     stopping.abort(new Error('the agent stops'));
     reporting.abort(new Error('the agent stops'));
     await running;
+    await election?.release();
     client.close();
     cluster.close();
     await server.close();
@@ -272,9 +306,9 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     signal?.removeEventListener('abort', onAbort);
   };
   let ending: Promise<void> | undefined;
-  const ended = Promise.withResolvers<'closed' | 'fenced'>();
+  const ended = Promise.withResolvers<'closed' | 'fenced' | 'deposed'>();
   const close = () => {
-    ending ??= end().finally(() => ended.resolve(isFenced ? 'fenced' : 'closed'));
+    ending ??= end().finally(() => ended.resolve(isFenced ? 'fenced' : isDeposed ? 'deposed' : 'closed'));
     return ending;
   };
   const onAbort = () => void close();

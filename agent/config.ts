@@ -26,6 +26,8 @@ export interface Config {
     readonly certFile: string | undefined;
     readonly keyFile: string | undefined;
   };
+  /** Whether several agents stand by for each other, of which one acts. */
+  readonly election: boolean;
   /** More deletions than this at once wait for a confirmation. */
   readonly maxDeletions: number;
   readonly logLevel: LogLevel;
@@ -57,6 +59,8 @@ export const variables = {
   BROKKR_TLS_KEY: 'private key file (PEM)',
   BROKKR_ALLOW_CLEARTEXT: 'true lets the key cross a network over plain http (default false)',
   BROKKR_MAX_DELETIONS: 'more deletions than this at once wait for ConfirmRemoval (default 50)',
+  BROKKR_REPLICAS: 'how many agents there are for this cluster; with more than 1, one is elected to act (default 1)',
+  BROKKR_LEADER_ELECTION: 'true elects one with any number of replicas (default false)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
 
@@ -114,6 +118,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     kubeService: podService(env),
     kubeContext,
     tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile },
+    election: read('BROKKR_REPLICAS', '1', parseCount) > 1 || read('BROKKR_LEADER_ELECTION', 'false', parseBoolean),
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
   };

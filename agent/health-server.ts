@@ -14,7 +14,12 @@ export interface HealthServer {
 export interface HealthOptions {
   readonly listen: Address;
   /** Told apart: an agent that lost its broker is not one that lost its cluster. */
-  readonly readiness: () => { readonly broker: Readiness; readonly cluster: Readiness };
+  readonly readiness: () => {
+    readonly broker: Readiness;
+    readonly cluster: Readiness;
+    /** Who acts, when it is another agent: then this one needs no broker to be ready. */
+    readonly standby?: string | undefined;
+  };
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
 }
 
@@ -25,7 +30,8 @@ export async function startHealthServer({ listen, readiness, metrics }: HealthOp
     if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'only GET\n');
     if (path === '/healthz') return end(response, 200, 'ok\n');
     if (path === '/readyz') {
-      const state = readiness();
+      const { standby, ...state } = readiness();
+      if (standby !== undefined && state.cluster.ready) return end(response, 200, `standby: ${standby} leads\n`);
       const lines = Object.entries(state).map(([name, one]) => `${name}: ${one.ready ? 'ok' : one.reason}\n`);
       return end(response, state.broker.ready && state.cluster.ready ? 200 : 503, lines.join(''));
     }

@@ -2,7 +2,7 @@ import pino from 'pino';
 import { startAgent } from './agent.ts';
 import { ConfigError, readConfig, variables } from './config.ts';
 
-const exitCodes = { failed: 1, usage: 2, fenced: 3 } as const;
+const exitCodes = { failed: 1, usage: 2, fenced: 3, deposed: 4 } as const;
 
 const help = `The Brokkr agent: makes one Kubernetes cluster be as its broker says.
 
@@ -13,7 +13,8 @@ ${Object.entries(variables)
   .map(([name, what]) => `  ${name.padEnd(24)}${what}`)
   .join('\n')}
 
-It ends with 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key.
+It ends with 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key, 4
+when it led several agents and could not go on leading.
 `;
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) process.stdout.write(help);
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
     const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true });
     log.info({ health: agent.healthUrl, broker: config.brokerUrl }, 'agent is up');
     const how = await agent.ended;
-    if (how === 'fenced') process.exitCode = exitCodes.fenced;
+    if (how !== 'closed') process.exitCode = exitCodes[how];
     else if (!stopping.signal.aborted) process.exitCode = exitCodes.failed;
   } catch (error) {
     if (stopping.signal.aborted) return;
