@@ -84,9 +84,13 @@ function content({ metadata, status: _, ...rest }: KubeObject): Record<string, u
 function compare(live: unknown, other: unknown, path: FieldPath, part: boolean, found: FieldPath[]): void {
   if (found.length >= maxPaths || live === other) return;
   if (part && other === undefined) return;
-  if (isRecord(live) && isRecord(other)) {
-    const names = part ? Object.keys(other) : new Set([...Object.keys(live), ...Object.keys(other)]);
-    for (const name of names) compare(live[name], other[name], [...path, name], part, found);
+  const isMap = isRecord(live) && isRecord(other);
+  // The last of some labels, annotations or keys goes with its map.
+  const isFlat = path.length > 0 && path.length <= 2 && (path[0] === 'metadata' || path[0] === 'data');
+  if (isMap || (isFlat && (isRecord(live) || isRecord(other)))) {
+    const [left, right] = [isRecord(live) ? live : {}, isRecord(other) ? other : {}];
+    const names = part ? Object.keys(right) : new Set([...Object.keys(left), ...Object.keys(right)]);
+    for (const name of names) compare(left[name], right[name], [...path, name], part, found);
     return;
   }
   if (Array.isArray(live) && Array.isArray(other) && compareLists(live, other, path, part, found)) return;

@@ -169,7 +169,7 @@ function tellDrift(
   const event =
     repaired.length > 0
       ? repairedEvent(entry, repaired, fought)
-      : left.length > 0
+      : left.length > 0 && entry.drift === 'report'
         ? driftedEvent(entry, left)
         : undefined;
   return { told: changes.filter((change) => !repaired.includes(change)), event };
