@@ -230,4 +230,31 @@ health('does not hinder what waits, drifted or was repaired from being told', as
   assert.is((await broker.listEvents({ stack, outcome: Outcome.DRIFTED })).events.length, 1);
 });
 
+health('explains what is applied and does not do well, waits, or was changed by somebody else', async () => {
+  const { stack, agent, entry } = await scene();
+  const explain = async () => {
+    const { summary, steps } = await broker.explainPlacement({ stack, agent: agent.name });
+    return [summary, ...steps.slice(8).map(({ name, verdict, detail }) => `${name} ${verdict} ${detail}`)];
+  };
+  await agent.report(entry, Outcome.WAITING, 'for stack base to be healthy');
+  await eventually(async () => (await explain())[0]?.startsWith('revision 1 waits: for stack base to be healthy'));
+  assert.equal((await explain()).slice(1), ['not waiting 2 for stack base to be healthy']);
+  await agent.report(entry, Outcome.APPLIED);
+  assert.equal(await explain(), ['revision 1 is applied']);
+  await report(agent, said(entry, Health.DEGRADED, '1 of 3 replicas ready'));
+  assert.equal(await explain(), [
+    'revision 1 is applied, but degraded: 1 of 3 replicas ready',
+    'healthy 2 degraded: 1 of 3 replicas ready',
+  ]);
+  await report(agent, said(entry, Health.HEALTHY));
+  await agent.report(entry, Outcome.DRIFTED, 'kubectl has changed .spec.replicas');
+  assert.equal(await explain(), [
+    'revision 1 is applied, but somebody else has changed it: kubectl has changed .spec.replicas',
+    'healthy 1 healthy',
+    'drift 3 drifted: kubectl has changed .spec.replicas',
+  ]);
+  await agent.report(entry, Outcome.REPAIRED, 'kubectl had changed .spec.replicas');
+  assert.is((await explain())[0], 'revision 1 is applied');
+});
+
 health.run();

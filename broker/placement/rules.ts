@@ -24,6 +24,14 @@ export interface PlacementRow {
   /** Of what is desired now; null until the agent has reported it. */
   readonly health: HealthName | null;
   readonly health_message: string | null;
+  /** The agent waits for something else before it applies what is desired now; the message says for what. */
+  readonly waiting: boolean;
+}
+
+/** What an agent reported about a stack, newest first. */
+export interface Lately {
+  readonly outcome: string;
+  readonly message: string;
 }
 
 export type Phase = 'pending' | 'applied' | 'failed' | 'removing' | 'held' | 'ahead';
@@ -46,6 +54,7 @@ export const onlineForMs = 90_000;
 export function explain(
   facts: MatchFacts,
   placement: PlacementRow | undefined,
+  lately: readonly Lately[],
   names: { agent: string; stack: string },
   now: Date,
 ): Explanation {
@@ -72,8 +81,27 @@ export function explain(
       !facts.paused,
       facts.paused ? 'the agent is paused: it changes nothing' : 'the agent is not paused',
     ),
+    ...progressSteps(placement, lately),
   ];
-  return { summary: summarise(facts, placement, steps, names), steps };
+  return { summary: summarise(facts, placement, lately, steps, names), steps };
+}
+
+/** How far it came, where there is more to say than the phase does. */
+function progressSteps(placement: PlacementRow | undefined, lately: readonly Lately[]): Step[] {
+  if (placement?.state !== 'active' || placement.desired_id === null) return [];
+  const { health, health_message: why, waiting, message } = placement;
+  const drift = driftOf(lately);
+  return [
+    ...(waiting ? [step('not waiting', false, message ?? '')] : []),
+    ...(health === null ? [] : [step('healthy', health === 'healthy', why ? `${health}: ${why}` : health)]),
+    ...(drift ? [{ name: 'drift', verdict: 'info', detail: `${drift.outcome}: ${drift.message}` } as const] : []),
+  ];
+}
+
+/** What was last said of changes by somebody else, unless something was applied since. */
+function driftOf(lately: readonly Lately[]): Lately | undefined {
+  const said = lately.find(({ outcome }) => ['drifted', 'repaired', 'applied'].includes(outcome));
+  return said?.outcome === 'applied' ? undefined : said;
 }
 
 function matchSteps(facts: MatchFacts): Step[] {
@@ -123,6 +151,7 @@ function onlineStep(facts: MatchFacts, now: Date): Step {
 function summarise(
   facts: MatchFacts,
   placement: PlacementRow | undefined,
+  lately: readonly Lately[],
   steps: readonly Step[],
   names: { agent: string; stack: string },
 ): string {
@@ -136,7 +165,7 @@ function summarise(
   const waiting = no('agent online') ? `; ${detail('agent online')}` : facts.paused ? '; the agent is paused' : '';
   switch (placement.phase) {
     case 'applied':
-      return `revision ${placement.desired_revision} is applied`;
+      return `revision ${placement.desired_revision} is applied${butText(placement, lately)}`;
     case 'failed':
       return `revision ${placement.desired_revision} failed, and is tried again: ${placement.message}${waiting}`;
     case 'removing':
@@ -148,7 +177,28 @@ function summarise(
     case 'pending':
       return placement.desired_revision === null
         ? 'nothing was submitted yet'
-        : `revision ${placement.desired_revision} is not reported yet${waiting}`;
+        : placement.waiting
+          ? `revision ${placement.desired_revision} waits: ${placement.message}${waiting}`
+          : `revision ${placement.desired_revision} is not reported yet${waiting}`;
+  }
+}
+
+/** What an applied stack still lacks: the worst first. */
+function butText({ health, health_message: why }: PlacementRow, lately: readonly Lately[]): string {
+  const because = why ? `: ${why}` : '';
+  switch (health) {
+    case 'failed':
+    case 'degraded':
+      return `, but ${health}${because}`;
+    case 'unknown':
+      return `, but its health is unknown${because}`;
+    case 'progressing':
+      return `, and not healthy yet${because}`;
+    case 'healthy':
+    case null: {
+      const drift = driftOf(lately);
+      return drift?.outcome === 'drifted' ? `, but somebody else has changed it: ${drift.message}` : '';
+    }
   }
 }
 

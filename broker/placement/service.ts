@@ -76,7 +76,7 @@ export function placementMethods({
         }),
       ]);
       if (!facts) throw new Refusal('missing', `stack "${request.stack}" not found`);
-      const explanation = explain(facts, placement, { agent: agent.name, stack: stack.name }, now());
+      const explanation = explain(facts, placement, events, { agent: agent.name, stack: stack.name }, now());
       const verdicts = { yes: StepVerdict.YES, no: StepVerdict.NO, info: StepVerdict.INFO } as const;
       return {
         summary: explanation.summary,

@@ -50,10 +50,14 @@ export const phaseSql = `case
   when st.outcome in ('applied', 'failed', 'held') then st.outcome
   else 'pending' end`;
 
+/** Whether the agent waits for something else before it applies what is desired now. */
+const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
+  and st.checksum = coalesce(p.manifest, d.checksum)) is true`;
+
 const columns = `p.agent_id, a.name as agent, p.stack_id, g.name || '/' || s.name as stack, p.state, p.generation, p.reasons,
   d.id as desired_id, d.revision as desired_revision, ${phaseSql} as phase, st.deployment_id as reported_id,
   rd.revision as reported_revision, st.message, st.updated_at as reported_at, p.removal_reason, p.held,
-  h.health, h.message as health_message, greatest(p.updated_at, st.updated_at) as updated_at, ${orderSql} as ord`;
+  h.health, h.message as health_message, ${isWaiting} as waiting, greatest(p.updated_at, st.updated_at) as updated_at, ${orderSql} as ord`;
 
 export interface PlacementFilter {
   /** Only stacks of this generator; null means all. */

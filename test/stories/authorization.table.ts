@@ -6,6 +6,8 @@ export interface Things {
   readonly agent: string;
   readonly generator: string;
   readonly deployment: string;
+  /** Id of a diagnostic that nobody has claimed. */
+  readonly diagnostic: string;
   /** Short token of the agent's key. */
   readonly pak: string;
   readonly checksum: Uint8Array;
@@ -54,6 +56,9 @@ export const table: Readonly<Record<string, Row>> = {
   'BrokerService/ListPlacements': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/ExplainPlacement': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/WatchStack': { who: readers, request: ({ stack }) => ({ stack }) },
+  'BrokerService/GetStackHealth': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/RequestDiagnostic': { who: writers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/GetDiagnostic': { who: readers, request: ({ diagnostic }) => ({ id: diagnostic }) },
   'BrokerService/ListEvents': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
 
   'AgentService/StartAgent': { who: 'ag', request: () => ({ clusterId: 'cluster' }), aboutNothing: true },
@@ -64,6 +69,18 @@ export const table: Readonly<Record<string, Row>> = {
     who: 'ag',
     request: () => ({ events: [{ sequence: 1n, outcome: 7, message: 'lost' }] }),
     aboutNothing: true,
+  },
+  'AgentService/ReportHealth': {
+    who: 'ag',
+    request: () => ({ stacks: [{ stackId: '00000000-0000-0000-0000-000000000000', health: 1 }] }),
+    aboutNothing: true,
+  },
+  'AgentService/ClaimDiagnostic': { who: 'ag', ...nothing },
+  'AgentService/CompleteDiagnostic': {
+    who: 'ag',
+    request: ({ diagnostic }) => ({ id: diagnostic, message: 'failed' }),
+    // Nobody has claimed it.
+    own: Code.FailedPrecondition,
   },
   'AgentService/Heartbeat': { who: 'ag', ...nothing },
   'AgentService/RegisterGenerator': { who: 'ag', request: ({ generator }) => ({ generator }), openTo: 'ag' },
@@ -108,4 +125,9 @@ export const table: Readonly<Record<string, Row>> = {
   'AdminService/CreateAdminPak': { who: 'ad', request: () => ({ name: 'new' }), aboutNothing: true },
   'AdminService/ListPaks': { who: 'ad ro', request: ({ agent }) => ({ owner: agent }), emptyList: 'paks' },
   'AdminService/RevokePak': { who: 'ad', request: ({ pak }) => ({ pak }) },
+  'AdminService/GetFleet': { who: 'ad ro', ...nothing },
+  'AdminService/ListFleet': { who: 'ad ro', ...nothing },
+  'AdminService/WatchFleet': { who: 'ad ro', ...nothing },
+  'AdminService/ListAuditEntries': { who: 'ad ro', ...nothing },
+  'AdminService/VerifyAudit': { who: 'ad ro', ...nothing },
 };

@@ -48,11 +48,13 @@ async function makeTenant(): Promise<Tenant> {
   const { incarnation } = await test.client(agent.pak).agent.startAgent({ clusterId: 'cluster' });
   const { placements } = await broker.listPlacements({ stack });
   const { paks } = await admin.listPaks({ owner: name });
+  const { diagnostic } = await broker.requestDiagnostic({ stack, agent: name });
   return {
     stack,
     agent: name,
     generator: name,
     deployment: deployment?.id ?? '',
+    diagnostic: diagnostic?.id ?? '',
     checksum: Buffer.from(deployment?.checksum ?? '', 'hex'),
     generation: placements[0]?.generation ?? 0n,
     pak: paks.find((pak) => pak.shortToken.startsWith('ag'))?.shortToken ?? '',
@@ -68,6 +70,7 @@ const missing: Things = {
   agent: 't0',
   generator: 't0',
   deployment: '00000000-0000-0000-0000-000000000000',
+  diagnostic: '00000000-0000-0000-0000-000000000000',
   pak: 'ag00000000',
   checksum: Buffer.alloc(32),
   generation: 1n,
@@ -207,6 +210,13 @@ story('an agent reports about what it serves only', async () => {
     [[3, 'the agent has no placement of this stack']],
   );
   assert.equal((await broker.listEvents({ stack: other.stack })).events, []);
+  const { placements } = await broker.listPlacements({ stack: other.stack });
+  const { stackId, desiredDeploymentId: deploymentId, generation } = placements[0] ?? {};
+  await test.client(own.agentPak).agent.reportHealth({
+    incarnation: own.incarnation,
+    stacks: [{ stackId, deploymentId, generation, health: 4, message: 'not mine' }],
+  });
+  assert.is((await broker.getStackHealth({ stack: other.stack })).health, 0);
 });
 
 story('no key is logged', () => assertNoKeys(test.logged));

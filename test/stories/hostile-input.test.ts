@@ -36,11 +36,13 @@ async function makeTenant(name: string) {
   await broker.addTarget({ stack, agent: name });
   const { incarnation } = await test.client(agent.pak).agent.startAgent({ clusterId: 'cluster' });
   const { placements } = await broker.listPlacements({ stack });
+  const { diagnostic } = await broker.requestDiagnostic({ stack, agent: name });
   const things: Things = {
     stack,
     agent: name,
     generator: name,
     deployment: deployment?.id ?? '',
+    diagnostic: diagnostic?.id ?? '',
     checksum: Buffer.from(deployment?.checksum ?? '', 'hex'),
     generation: placements[0]?.generation ?? 0n,
     pak: 'ag00000000',
