@@ -53,8 +53,11 @@ function restLines(hidden: readonly FleetMember[]): string[] {
 
 /** The most pressing first. */
 export function byTrouble(members: readonly FleetMember[]): FleetMember[] {
-  return members.toSorted((a, b) => trouble(b) - trouble(a) || a.agent!.name.localeCompare(b.agent!.name));
+  return members.toSorted((a, b) => trouble(b) - trouble(a) || names.compare(a.agent!.name, b.agent!.name));
 }
+
+/** "edge-2" before "edge-10". */
+const names = new Intl.Collator('en', { numeric: true });
 
 /** A watch does not tell of mere heartbeats: of an agent that lives, it is not known when it was seen last. */
 const pictureColumns = fleetView.columns.map((column) =>

@@ -1,10 +1,11 @@
 import { Option } from 'commander';
 import { EventSchema, type Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { printList, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { parseLimit } from '../settings.ts';
-import { age, choicesOf, outcomes, valueFor, wordOf } from '../words.ts';
+import { actions, age, choicesOf, objectText, outcomes, valueFor, wordOf } from '../words.ts';
 
 export const eventView: View<typeof EventSchema> = {
   schema: EventSchema,
@@ -21,8 +22,16 @@ export const eventView: View<typeof EventSchema> = {
       tone: ({ outcome }) => wordOf(outcomes, outcome).tone,
     },
     { title: 'MESSAGE', text: ({ message }) => message },
+    { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true },
   ],
 };
+
+/** "configured ConfigMap shop/a .data.open (changed by kubectl)". */
+function changeText({ object, action, fields, message }: ObjectChange): string {
+  const about = message === '' ? '' : `(${message})`;
+  const parts = [wordOf(actions, action).word, objectText(object), ...fields, about];
+  return parts.filter((part) => part !== '').join(' ');
+}
 
 /** A month of events does not fit a screen; --limit 0 gives it all the same. */
 const usualLimit = 1_000;
