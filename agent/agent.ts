@@ -9,6 +9,8 @@ import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
+import { DiagnosisError, diagnose } from './diagnosis.ts';
+import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
 import { healths } from './health.ts';
 import { createHealthReporter, type HealthReporter } from './health-reporter.ts';
@@ -234,6 +236,19 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       fenced,
     });
+    const diagnostician = createDiagnostician({
+      wire,
+      log,
+      intervalMs: config.pullIntervalMs,
+      diagnose: (question, signal) => {
+        const entry = reconciler.entryOf(question.stackId);
+        if (!entry) throw new DiagnosisError('this agent does not serve the stack');
+        // What is shown to a tenant is what its own account may see.
+        const as = entry.serviceAccount === '' ? cluster : cluster.as(entry.serviceAccount);
+        return diagnose({ cluster: as, inventories }, question, signal);
+      },
+      fenced,
+    });
     const session = createSession({
       client,
       wire,
@@ -241,12 +256,14 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
       wake: puller.wake,
       cameUp: healthReporter.resend,
+      asked: diagnostician.wake,
       fenced,
     });
     parts = { reconciler, reporter, session, puller, awareness, healthReporter };
     await Promise.all([
       puller.run(during),
       session.run(during),
+      diagnostician.run(during),
       reporter.run(reporting.signal),
       healthReporter.run(during),
       awareness.run(during),

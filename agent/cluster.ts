@@ -38,6 +38,8 @@ export interface Cluster {
   replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Deletes the object with this uid (another one: 409); dependents go in the background. */
   remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<void>;
+  /** The last lines of a container's log, as one text of at most so many bytes. */
+  log(pod: ObjectId, options: LogOptions, signal: AbortSignal): Promise<string>;
   /** The same cluster, asked as this ServiceAccount ("namespace/name"); but for discovery, which is the agent's own. */
   as(serviceAccount: string): Cluster;
   /** `v1.36.3`. */
@@ -67,6 +69,12 @@ export type WatchEvent =
   | { readonly type: 'changed' | 'deleted'; readonly object: KubeObject }
   /** Nothing happened up to the version. */
   | { readonly type: 'bookmark'; readonly resourceVersion: string };
+
+export interface LogOptions {
+  readonly container: string;
+  readonly lines: number;
+  readonly bytes: number;
+}
 
 export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
 
@@ -215,6 +223,12 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
         const path = objectPath(await resourceOf(id, signal), id);
         await http({ method: 'DELETE', path, body: options, object: id, signal });
       });
+    },
+    async log(pod, { container, lines, bytes }, signal) {
+      const path = `${objectPath(await resourceOf(pod, signal), pod)}/log`;
+      const query = { container, tailLines: String(lines), limitBytes: String(bytes) };
+      return (await http({ method: 'GET', path, query, text: true, accept: '*/*', object: pod, signal }))
+        .body as string;
     },
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';

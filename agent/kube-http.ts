@@ -19,6 +19,8 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** The answer is text, and `body` is that. */
+  readonly text?: boolean;
   /** Another form of the answer than plain JSON. */
   readonly accept?: string;
   /** The user to act as; this agent's own when unset. */
@@ -59,7 +61,10 @@ export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
     let renewed = false;
     for (let attempt = 0; ; ) {
       const answer = await limit.run(() => send(options, request, renewed), request.signal);
-      if (answer.status < 300) return { status: answer.status, body: JSON.parse(answer.text) as unknown };
+      if (answer.status < 300) {
+        const body: unknown = request.text ? answer.text : JSON.parse(answer.text);
+        return { status: answer.status, body };
+      }
       if (answer.status === 401 && !renewed) {
         renewed = true;
         continue;

@@ -35,6 +35,8 @@ export interface Reconciler {
   suspect(stackId: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
   retell(stackId: string): void;
+  /** What is told about a stack now; undefined when nothing is. */
+  entryOf(stackId: string): Entry | undefined;
   /** What the cluster holds, to present to the broker. */
   held(): { stackId: string; deploymentId: string; order: bigint }[];
   /** The highest epoch and order that were seen. */
@@ -308,6 +310,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       slot.news = undefined;
       wake(slot, retry.baseMs);
     },
+    entryOf: (stackId) => slots.get(stackId)?.entry,
     held: () =>
       [...slots.values()].flatMap(({ stackId, seen, header }) =>
         seen && !isOver(header, seen) ? [{ stackId, deploymentId: seen.deploymentId, order: seen.order }] : [],

@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly wake: () => void;
   /** The session has come up: what was told before may be lost. */
   readonly cameUp: () => void;
+  /** A diagnostic is asked for. */
+  readonly asked: () => void;
   /** Another agent runs with this key. */
   readonly fenced: (reason: string) => void;
   readonly retry?: Backoff;
@@ -55,10 +57,14 @@ export function createSession(options: SessionOptions): Session {
           case SessionHint.READY:
             isUp = true;
             options.cameUp();
+            options.asked();
             options.wake();
             break;
           case SessionHint.TARGET_STATE_CHANGED:
             options.wake();
+            break;
+          case SessionHint.DIAGNOSTIC_WAITING:
+            options.asked();
             break;
           case SessionHint.FENCED:
             return 'fenced';

@@ -10,7 +10,7 @@ export interface ClusterState {
   readonly latencyMs: number | undefined;
 }
 
-const numbers = {
+export const healthNumbers = {
   healthy: Health.HEALTHY,
   progressing: Health.PROGRESSING,
   degraded: Health.DEGRADED,
@@ -28,11 +28,11 @@ export function toHealthMessage(stack: StackHealth) {
     stackId,
     deploymentId,
     generation,
-    health: numbers[stack.health],
+    health: healthNumbers[stack.health],
     message: plain(stack.message, maxMessage),
     objects: stack.objects.slice(0, maxObjects).map(({ object, health, message }) => ({
       object,
-      health: numbers[health],
+      health: healthNumbers[health],
       message: plain(message, maxMessage),
     })),
     objectCount,

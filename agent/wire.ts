@@ -10,10 +10,12 @@ import {
   TargetStateKind,
 } from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import type { Findings, Question } from './diagnosis.ts';
 import type { StackEvent } from './event.ts';
 import type { StackHealth } from './health.ts';
 import type { Entry, TargetGenerator } from './target.ts';
-import { receiptOf, toMessage } from './wire-events.ts';
+import { toQuestion, toReport } from './wire-diagnostic.ts';
+import { plain, receiptOf, toMessage } from './wire-events.ts';
 import { type ClusterState, toClusterMessage, toHealthMessage } from './wire-health.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
@@ -35,6 +37,10 @@ export interface Wire {
   ): Promise<{ sequence: bigint; receipt: 'accepted' | 'duplicate' | 'refused'; reason: string }[]>;
   /** At most 100 at once. */
   reportHealth(stacks: readonly StackHealth[], signal: AbortSignal): Promise<void>;
+  /** What is asked of this agent; undefined for nothing. */
+  claimDiagnostic(signal: AbortSignal): Promise<Question | undefined>;
+  /** Without findings it failed, and the message says why. */
+  completeDiagnostic(id: string, findings: Findings | undefined, message: string, signal: AbortSignal): Promise<void>;
   heartbeat(cluster: ClusterState, signal: AbortSignal): Promise<void>;
   /** Answers whether the agent is registered at once, or an admin has to approve. */
   register(generator: string, signal: AbortSignal): Promise<'registered' | 'requested'>;
@@ -173,6 +179,16 @@ export function createWire(client: BrokkrClient): Wire {
     reportHealth: (stacks, signal) =>
       told(async () => {
         await agent.reportHealth({ incarnation, stacks: stacks.map(toHealthMessage) }, { signal });
+      }),
+    claimDiagnostic: (signal) =>
+      told(async () => {
+        const { diagnostic } = await agent.claimDiagnostic({ incarnation }, { signal });
+        return diagnostic && toQuestion(diagnostic);
+      }),
+    completeDiagnostic: (id, findings, message, signal) =>
+      told(async () => {
+        const report = findings && toReport(findings);
+        await agent.completeDiagnostic({ incarnation, id, report, message: plain(message, 2_048) }, { signal });
       }),
     heartbeat: (cluster, signal) =>
       told(async () => {
