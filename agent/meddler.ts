@@ -13,11 +13,9 @@ export interface Meddler {
 
 const plurals: Readonly<Record<string, string>> = {
   ConfigMap: 'configmaps',
-  Secret: 'secrets',
   Deployment: 'deployments',
   Pod: 'pods',
-  PersistentVolumeClaim: 'persistentvolumeclaims',
-  CustomResourceDefinition: 'customresourcedefinitions',
+  Gizmo: 'gizmos',
 };
 
 export function createMeddler({ address: { url, token, ca } }: Pick<Lab, 'address'>): Meddler {
