@@ -120,6 +120,8 @@ diagnose('does not ask about an object that it cannot find, or not only one', as
   const several = await cli.fails(2, `diagnose ${name} ${name} --object configmap/a`);
   assert.match(several, /several objects are configmap\/a: ConfigMap\/(shop|lab)\/a, ConfigMap\//);
   await cli.fails(1, `diagnose ${name} nobody`);
+  const other = await makePlaced();
+  assert.match(await cli.fails(1, `diagnose ${name} ${other.name}`), 'brokkr explain STACK AGENT');
   await cli.fails(1, `diagnose nowhere ${name}`);
   await cli.fails(2, `diagnose ${name}`);
 });

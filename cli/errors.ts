@@ -64,6 +64,10 @@ function nextStep(error: ConnectError): string | undefined {
   switch (reason) {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
+    case 'NOT_PLACED':
+      return 'brokkr explain STACK AGENT says why not';
+    case 'HAS_DEPENDANTS':
+      return 'brokkr update stack NAME --no-depends-on takes that away';
     case 'GENERATION_CHANGED':
       return 'look with: brokkr get placements';
     case 'EMPTY_MANIFEST':

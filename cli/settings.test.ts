@@ -58,6 +58,7 @@ settings('are changed and taken away', async () => {
   assert.match(changed.dependsOn[0]!, 'two');
   assert.is(changed.ignoredFields.length, 1);
   assert.match(await cli.fails(1, 'update stack two --depends-on three'), 'wait for each other');
+  assert.match(await cli.fails(1, 'delete stack two --yes'), '--no-depends-on');
   await cli.done('update stack three --no-depends-on --no-ignore-field --drift repair');
   const bare = await read('three');
   assert.equal([bare.dependsOn, bare.ignoredFields, bare.drift], [[], [], DriftPolicy.REPAIR]);

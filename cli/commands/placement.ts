@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import {
   ExplainPlacementResponseSchema,
   type Placement,
@@ -70,7 +71,7 @@ export const verbs: Verbs = {
         withSession(async (session, stack: string, agent: string) => {
           const { broker, out } = session;
           const answer = await broker.explainPlacement({ stack, agent });
-          const health = out.form === 'table' ? await healthLines(session, answer.placement) : '';
+          const unhealthy = out.form === 'table' ? await unhealthyLines(session, answer.placement) : '';
           printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
             out.line(printable(answer.summary));
             const steps = answer.steps.map(({ name, verdict, detail }) => {
@@ -78,7 +79,7 @@ export const verbs: Verbs = {
               return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
             });
             printSection(out, 'Step by step', steps.join('\n'));
-            printSection(out, 'Health', health);
+            printSection(out, 'Not healthy', unhealthy);
             printSection(out, 'Last events', partTable(out, eventView, answer.events, 'STACK', 'AGENT'));
           });
         }),
@@ -96,17 +97,13 @@ export function messageOf({ phase, message, healthMessage }: Placement): string 
   return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
 }
 
-/** How what is there does, and which objects are not healthy; empty when nobody has said it. */
-async function healthLines(session: Session, placement: Placement | undefined): Promise<string> {
-  if (!placement || healthText(placement) === '') return '';
-  const { out } = session;
-  const tone = healthTone(placement);
-  const word = tone === undefined ? healthText(placement) : out.paint(tone, healthText(placement));
-  const about = printable(placement.healthMessage);
+/** Which objects are not healthy, a line each; the steps tell why as a whole. */
+async function unhealthyLines(session: Session, placement: Placement | undefined): Promise<string> {
+  if (!placement || placement.health === Health.HEALTHY || placement.health === Health.UNSPECIFIED) return '';
   const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
-  const shown = objects.slice(0, listedObjects).map((object) => `  ${objectLine(out, object)}`);
+  const shown = objects.slice(0, listedObjects).map((object) => objectLine(session.out, object));
   const more = moreText(shown.length, objects.length);
-  return [about === '' ? word : `${word}: ${about}`, ...shown, ...(more === '' ? [] : [`  ${more}`])].join('\n');
+  return [...shown, ...(more === '' ? [] : [more])].join('\n');
 }
 
 const listedObjects = 10;
