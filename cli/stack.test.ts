@@ -2,7 +2,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
-import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { startHandAgent } from '../test/hand-agent.ts';
@@ -115,28 +114,6 @@ stacks('shows what agents reported', async () => {
   assert.match(await cli.done(`get placements --agent ${name} --phase applied`), /applied +1 +1 .*all there\n$/);
   assert.match(await cli.done(`describe stack ${name}`), /Agents\n[\s\S]*Last revisions\n[\s\S]*Last events\n/);
   await cli.fails(2, 'get events --outcome nonsense');
-});
-
-stacks('shows what somebody else changed, and what was done about it', async () => {
-  const name = fresh();
-  const { pak } = await client.admin.createAgent({ name, labels: [name] });
-  const own = broker.client(pak);
-  await client.broker.createStack({ name, labels: [name] });
-  await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  const agent = await startHandAgent(own);
-  const [entry] = await agent.pull();
-  const object = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'shop', name: 'c' };
-  const change = { object, action: ObjectAction.CONFIGURED, fields: ['.data.open'], message: 'changed by kubectl' };
-  const { stackId, deploymentId, generation } = entry!;
-  const report = { sequence: 1n, stackId, deploymentId, generation, message: '1 object was applied again' };
-  const events = [{ ...report, outcome: Outcome.REPAIRED, objects: [change] }];
-  await own.agent.reportEvents({ incarnation: agent.incarnation, events });
-  const told = await cli.done(`get events --stack ${name} --outcome repaired -o wide`);
-  assert.match(
-    told,
-    / repaired +1 object was applied again +configured ConfigMap shop\/c \.data\.open \(changed by kubectl\)\n$/,
-  );
-  assert.not.match(await cli.done(`get events --stack ${name}`), 'kubectl');
 });
 
 stacks('deletes only after a yes', async () => {
