@@ -6,6 +6,7 @@ import type { ExitCode } from './failure.ts';
 const nouns = {
   access: () => import('./commands/access.ts'),
   agent: () => import('./commands/agent.ts'),
+  audit: () => import('./commands/audit.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
   event: () => import('./commands/event.ts'),
@@ -35,6 +36,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   'Look:': [
     { verb: 'get', summary: 'list things, or show them by name', nouns: listed() },
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
+    { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
   ],
   'Change:': [
@@ -71,7 +73,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
 };
 
 function listed(): readonly (keyof typeof nouns)[] {
-  return ['stack', 'deployment', 'agent', 'placement', 'event', 'generator', 'registration', 'pak'];
+  return ['stack', 'deployment', 'agent', 'placement', 'event', 'generator', 'registration', 'pak', 'audit'];
 }
 
 function owned(): readonly (keyof typeof nouns)[] {
