@@ -212,6 +212,12 @@ function kindOf(kind: TargetStateKind): PullAnswer['kind'] {
   }
 }
 
+export function toGenerator({ generator, rules }: GeneratorMessage): TargetGenerator {
+  if (!rules) throw new BrokerError('unavailable', 'a generator of the target state has no rules', undefined);
+  const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules;
+  return { generator, limits: { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } };
+}
+
 function toEntry(entry: TargetEntry): Entry {
   const state = ({ [PlacementState.ACTIVE]: 'active', [PlacementState.REMOVING]: 'removing' } as const)[
     entry.state as 1 | 2
@@ -236,12 +242,6 @@ function toEntry(entry: TargetEntry): Entry {
     reason: entry.reason,
     serviceAccount: entry.serviceAccount,
   };
-}
-
-export function toGenerator({ generator, rules }: GeneratorMessage): TargetGenerator {
-  if (!rules) throw new BrokerError('unavailable', 'a generator of the target state has no rules', undefined);
-  const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules;
-  return { generator, limits: { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } };
 }
 
 const outcomes = {
