@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import { withoutKeys } from '../access/pak.ts';
 import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 
@@ -44,7 +45,8 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
     log.warn({ method, err: String(error) }, 'the database did not answer');
     return new ConnectError('the database does not answer: try again', Code.Unavailable);
   }
-  log.error({ method, err: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a call failed');
+  const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error({ method, err: withoutKeys(told) }, 'a call failed');
   return new ConnectError('internal error', Code.Internal);
 }
 
@@ -57,7 +59,7 @@ const fieldLength = 200;
 const detailsLength = 3_000;
 
 function fromRefusal(refusal: Refusal): ConnectError {
-  const error = new ConnectError(cut(refusal.message, messageLength), codes[refusal.kind]);
+  const error = new ConnectError(cut(withoutKeys(refusal.message), messageLength), codes[refusal.kind]);
   if (refusal.reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
   }
@@ -73,8 +75,8 @@ function fitting(violations: readonly Violation[]): Violation[] {
   const fit: Violation[] = [];
   let room = detailsLength;
   for (const violation of violations) {
-    const field = cut(violation.field, fieldLength);
-    const description = cut(violation.description, messageLength);
+    const field = cut(withoutKeys(violation.field), fieldLength);
+    const description = cut(withoutKeys(violation.description), messageLength);
     room -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
     if (room < 0 && fit.length > 0) break;
     fit.push({ field, description });
