@@ -17,6 +17,9 @@ export function createCensus(cluster: Cluster, namespace: string | undefined, si
 
   const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
     const found = new Map<string, Item[]>();
+    // Limited to a namespace, it has applied nothing outside of it, and may not look there.
+    const resource = await cluster.discovery.findAnyVersion(kind.apiVersion, kind.kind, during);
+    if (namespace !== undefined && resource?.namespaced === false) return found;
     for await (const page of cluster.pages(kind, { namespace: namespace ?? '', labelSelector }, during)) {
       for (const object of page) {
         const stackId = object.metadata.labels?.[stackLabel] ?? '';

@@ -175,6 +175,7 @@ async function placeAll(
   const desired: Desired[] = [];
   const faults: Change[] = [];
   const unknown: Change[] = [];
+  const seen = new Set<string>();
   for (const { object, checksum } of objects) {
     const { apiVersion, kind } = object;
     const resource = await cluster.discovery.find(apiVersion, kind, signal);
@@ -188,6 +189,9 @@ async function placeAll(
     if ('refusal' in placed) faults.push(fault(placed.refusal));
     else {
       const id = idOf(placed.object);
+      // Once without a namespace, once with the default one.
+      if (seen.has(keyOf(id))) faults.push(fault('is listed twice'));
+      seen.add(keyOf(id));
       if (!resource)
         unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
       desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
