@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { createCensus } from './census.ts';
-import { connectCluster } from './cluster.ts';
+import { connectCluster, type KubeSource } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
@@ -165,7 +165,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           throw new BrokerError('unavailable', `the broker is in epoch ${state.epoch}, which is over`, undefined);
         if (verdict === 'doubtful') doubt();
       },
-      arrived: reconciler.manifestsArrived,
+      arrived: reconciler.manifestArrived,
       seen: () => ({ epoch: reconciler.epoch, order: reconciler.order }),
       isHinted: () => session.isUp,
       observe: (result, reason) => {
@@ -269,6 +269,6 @@ function createDoubt(present: () => Promise<unknown>, log: Logger): () => void {
   };
 }
 
-function kubeSource({ kubeconfigFile, kubeContext }: Config) {
-  return kubeconfigFile === undefined ? ('in-cluster' as const) : { file: kubeconfigFile, context: kubeContext };
+function kubeSource({ kubeconfigFile, kubeContext, kubeService }: Config): KubeSource {
+  return kubeconfigFile === undefined ? { service: kubeService } : { file: kubeconfigFile, context: kubeContext };
 }

@@ -1,17 +1,13 @@
 import { Agent as HttpAgent } from 'node:http';
-import { type AgentOptions, Agent as HttpsAgent, type RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import { Agent as HttpsAgent } from 'node:https';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { impersonating } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
+import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
 import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
-/** Where the cluster's credentials come from: a kubeconfig's path or text, or the pod's service account. */
-export type KubeSource =
-  | { readonly file: string; readonly context?: string | undefined }
-  | { readonly text: string }
-  | 'in-cluster';
+export type { KubeSource } from './kubeconfig.ts';
 
 /** A cluster's API, as far as the agent needs it. What is refused is a ClusterError; every wait ends with the signal. */
 export interface Cluster {
@@ -61,7 +57,7 @@ const accessMs = 30_000;
 
 /** Reads the credentials; the cluster itself is asked only by the first request. Throws one clear line when there are none. */
 export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
-  const credentials = createCredentials(loadKubeConfig(source), options.concurrency);
+  const credentials = keepAccess(openCredentials(source), options.concurrency);
   const http = createKubeHttp({ ...options, access: credentials.access });
   return openCluster(http, createDiscovery(http), credentials.close);
 }
@@ -174,46 +170,17 @@ function listPath({ apiVersion, plural, namespaced }: Resource, namespace: strin
   return `${pathOf(apiVersion)}${place}/${plural}`;
 }
 
-function loadKubeConfig(source: KubeSource): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (source === 'in-cluster') config.loadFromCluster();
-    else if ('file' in source) config.loadFromFile(source.file);
-    else config.loadFromString(source.text);
-    const context = typeof source === 'object' && 'file' in source ? source.context : undefined;
-    if (context !== undefined) {
-      if (!config.getContextObject(context)) throw new Error(`it has no context ${context}`);
-      config.setCurrentContext(context);
-    }
-  } catch (error) {
-    throw new Error(`the kubeconfig cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  if (!config.getCurrentCluster()) throw new Error('the kubeconfig has no current context with a cluster');
-  return config;
-}
-
-/**
- * The library's own client asks the sources and, over TLS, opens a connection for each request; here both are kept: one pool of
- * connections, replaced only when certificates change.
- */
-function createCredentials(config: KubeConfig, maxSockets: number) {
-  const server = config.getCurrentCluster()?.server ?? '';
-  const viaProxy = config.getCurrentCluster()?.proxyUrl !== undefined;
+/** One pool of connections, replaced only when certificates change; credentials are asked for now and then. */
+function keepAccess({ server, ask }: Credentials, maxSockets: number) {
   let current: { access: Access; tls: string; at: number } | undefined;
   let reading: Promise<Access> | undefined;
 
   const read = async (): Promise<Access> => {
-    const asked: RequestOptions = {};
-    await config.applyToHTTPSOptions(asked);
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(asked.headers ?? {})) headers[name.toLowerCase()] = String(value);
-    if (asked.auth) headers.authorization = `Basic ${Buffer.from(asked.auth).toString('base64')}`;
-    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = asked;
-    const tlsOptions = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
-    const tls = JSON.stringify(tlsOptions);
+    const { headers, tls: options, agent: given } = await ask();
+    const tls = JSON.stringify(options);
     const kept = current?.tls === tls ? current.access.agent : undefined;
     if (!kept) current?.access.agent.destroy();
-    const agent = kept ?? (viaProxy ? (asked.agent as HttpAgent) : createAgent(server, tlsOptions, maxSockets));
+    const agent = kept ?? given ?? createAgent(server, options, maxSockets);
     current = { access: { server, headers, agent }, tls, at: Date.now() };
     return current.access;
   };
@@ -229,11 +196,7 @@ function createCredentials(config: KubeConfig, maxSockets: number) {
   };
 }
 
-function createAgent(
-  server: string,
-  tls: Pick<RequestOptions, keyof AgentOptions & keyof RequestOptions>,
-  maxSockets: number,
-): HttpAgent {
+function createAgent(server: string, tls: TlsOptions, maxSockets: number): HttpAgent {
   const options = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const;
   if (!server.startsWith('https:')) return new HttpAgent(options);
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));

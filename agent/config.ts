@@ -18,6 +18,8 @@ export interface Config {
   readonly stateDir: string | undefined;
   /** Undefined means the pod's service account. */
   readonly kubeconfigFile: string | undefined;
+  /** Where a pod finds its cluster's API; undefined outside of one. */
+  readonly kubeService: string | undefined;
   readonly kubeContext: string | undefined;
   readonly tls: {
     readonly caFile: string | undefined;
@@ -109,6 +111,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     healthListen: read('BROKKR_HEALTH_LISTEN', '0.0.0.0:8080', parseAddress),
     stateDir: text('BROKKR_STATE_DIR'),
     kubeconfigFile,
+    kubeService: podService(env),
     kubeContext,
     tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile },
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
@@ -125,6 +128,13 @@ function checked(problems: string[], name: Name): (value: string) => string {
       problems.push(`${name}: "${value}" is not a namespace's name`);
     return value;
   };
+}
+
+/** From the variables that every pod has. */
+function podService(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const host = env.KUBERNETES_SERVICE_HOST;
+  if (!host) return undefined;
+  return `https://${host.includes(':') ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
 }
 
 function urlProblems(url: string, cleartextAllowed: boolean): string[] {

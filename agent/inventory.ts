@@ -1,5 +1,6 @@
 import type { Cluster } from './cluster.ts';
 import { hasStatus } from './cluster-error.ts';
+import { ensureNamespace } from './identity.ts';
 import {
   type Header,
   headerOf,
@@ -84,8 +85,10 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
         : cluster.replace(object, signal));
       return { index, resourceVersion: stored.metadata.resourceVersion ?? '', header, items };
     } catch (error) {
-      // Not found: somebody deleted the shard since it was read (the namespace, too, is made again).
-      if (hasStatus(error, 409) || (hasStatus(error, 404) && resourceVersion !== undefined))
+      const isGone = hasStatus(error, 404);
+      // With its namespace: what was there is lost, and a new one begins.
+      if (isGone && resourceVersion === undefined) await ensureNamespace(cluster, namespace, signal);
+      if (isGone || hasStatus(error, 409))
         throw new InventoryConflict(`the inventory of stack ${stackId} was written by somebody else`, { cause: error });
       throw error;
     }

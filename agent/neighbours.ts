@@ -2,7 +2,7 @@ import type { Seen } from './acceptance.ts';
 import type { Header } from './inventory-layout.ts';
 import { desiredKeys, ManifestError, parseManifest } from './manifest.ts';
 import type { Neighbour } from './ownership.ts';
-import { fullName, type Neighbours, type Workshop } from './pass.ts';
+import type { Neighbours, Workshop } from './pass.ts';
 import type { Entry } from './target.ts';
 
 /** What the reconciler keeps of one stack. */
@@ -13,6 +13,8 @@ export interface Slot {
   seen?: Seen | undefined;
   /** Of its inventory, as it was at the start. */
   header?: Header | undefined;
+  /** Name and owner, when it was told of last. */
+  known?: Pick<Neighbour, 'stack' | 'generator'>;
   /** It holds something newer than what is told, and keeps it. */
   ahead?: boolean;
   /** Keys of what a manifest desires. */
@@ -24,6 +26,8 @@ export interface Slot {
   /** Tries since it was last as it should be. */
   attempt: number;
   settled?: boolean;
+  /** Since when it has not been as it should be. */
+  waitingSince?: number | undefined;
   /** Whether this process has worked on it. */
   touched: boolean;
   /** What was reported last. */
@@ -62,9 +66,8 @@ export function createNeighbours(
     },
     get(stackId): Neighbour {
       const slot = slots.get(stackId);
-      const { entry, header, ahead, desired } = slot ?? {};
-      const stack = entry ? fullName(entry) : (header?.stack ?? stackId);
-      const generator = entry?.generator ?? header?.generator ?? '';
+      const { entry, header, known, ahead, desired } = slot ?? {};
+      const { stack, generator } = known ?? header ?? { stack: stackId, generator: '' };
       // Nobody knows what a stack that is ahead desires: everything that it has.
       if (ahead) return { stackId, stack, generator, desired: { has: () => true } };
       return {

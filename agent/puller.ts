@@ -12,8 +12,8 @@ export interface PullerOptions {
   readonly intervalMs: number;
   /** Takes a whole, checked target state. Throws a BrokerError when it is of an older epoch. */
   readonly accept: (state: TargetState) => void;
-  /** More of the accepted state's manifests are here. */
-  readonly arrived: () => void;
+  /** A manifest of the accepted state is here. */
+  readonly arrived: (checksum: string) => void;
   /** The highest epoch and order that were seen. */
   readonly seen: () => { epoch: bigint; order: bigint };
   /** Whether hints will tell of changes, so that a poll need not wait for them. */
@@ -100,10 +100,8 @@ export function createPuller(options: PullerOptions): Puller {
   /** Fetches what the accepted state refers to and did not come with it. */
   const fetchMissing = async (signal: AbortSignal) => {
     const missing = () => [...wanted].filter((checksum) => !manifests.held.has(checksum));
-    // Asked for in portions, so that what arrived is not asked for again when the stream breaks.
     for (let left = missing(); left.length > 0; left = missing()) {
       await fetchSome(left.slice(0, maxHave), signal);
-      options.arrived();
     }
   };
   const fetchSome = async (checksums: readonly string[], signal: AbortSignal) => {
@@ -128,7 +126,7 @@ export function createPuller(options: PullerOptions): Puller {
       if (!(await manifests.write(checksum, whole)))
         throw new BrokerError('unavailable', `manifest ${checksum} does not have its checksum`, undefined);
       asked.delete(checksum);
-      options.arrived();
+      options.arrived(checksum);
     }
     if (asked.size > 0) throw new BrokerError('unavailable', `${asked.size} manifests did not come`, undefined);
   };

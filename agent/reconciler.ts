@@ -1,16 +1,14 @@
 import type { Logger } from 'pino';
 import { judge, type Seen } from './acceptance.ts';
+import { tryPass } from './attempt.ts';
 import { type Backoff, jittered } from './backoff.ts';
-import { ClusterError, describe } from './cluster-error.ts';
+import { describe } from './cluster-error.ts';
 import { eventOf, type StackEvent, sameNews } from './event.ts';
-import { type Header, type Inventory, InventoryConflict } from './inventory.ts';
+import type { Header, Inventory } from './inventory.ts';
 import { createLimit } from './limit.ts';
-import { ManifestError } from './manifest.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
-import { actingFor, type Pass, type PassResult, Superseded, type Workshop } from './pass.ts';
-import { serveStack } from './serve.ts';
+import { actingFor, fullName, type PassResult, type Workshop } from './pass.ts';
 import { type Entry, isSameDesire, limitedEntries, type TargetState } from './target.ts';
-import { withdrawStack } from './withdraw.ts';
 
 export interface ReconcilerOptions {
   readonly shop: Omit<Workshop, 'neighbours'>;
@@ -28,8 +26,8 @@ export interface ReconcilerOptions {
 export interface Reconciler {
   /** Takes a whole target state. `old` for one of an epoch before the latest; `doubtful` when some of it was older than what was seen. */
   accept(state: TargetState): 'taken' | 'old' | 'doubtful';
-  /** Goes on with stacks that waited for a manifest. */
-  manifestsArrived(): void;
+  /** Goes on with the stacks that waited for this manifest. */
+  manifestArrived(checksum: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
   retell(stackId: string): void;
   /** What the cluster holds, to present to the broker. */
@@ -48,8 +46,8 @@ const defaultResyncMs = 10 * 60_000;
 const manifestBudget = 24 << 20;
 /** What a pass costs besides its manifest. */
 const passCost = 512 << 10;
-/** A wait is told only when it has lasted for some tries. */
-const patience = 4;
+/** What mostly comes by itself is told only when it is late. */
+const patienceMs = 5_000;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { shop, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
@@ -118,36 +116,17 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     settle(slot, result);
   };
 
-  /** One pass; whatever keeps it from working is turned into what is reported. Undefined when it was given up. */
   const attempt = async (slot: Slot, entry: Entry): Promise<PassResult | undefined> => {
-    const checkpoint = () => {
-      const isCurrent = slot.entry !== undefined && isSameDesire(slot.entry, entry);
-      if (!isCurrent || paused || closing.signal.aborted) throw new Superseded('the pass was given up');
-    };
-    const pass: Pass = {
-      entry,
-      epoch: slot.seen?.epoch ?? epoch,
-      first: !slot.touched,
-      signal: closing.signal,
-      checkpoint,
-    };
-    const acting = actingFor(entry, workshop);
-    try {
-      const result = await (entry.state === 'active' ? serveStack(acting, pass) : withdrawStack(acting, pass));
-      slot.touched = true;
-      return result;
-    } catch (error) {
-      slot.touched = true;
-      if (closing.signal.aborted || error instanceof Superseded) return undefined;
-      if (error instanceof InventoryConflict && slot.attempt < patience) {
-        slot.attempt += 1;
-        return { kind: 'again' };
-      }
-      if (!(error instanceof ClusterError || error instanceof ManifestError || error instanceof InventoryConflict))
-        log.error({ err: error, stackId: entry.stackId }, 'a pass failed in an unexpected way');
-      const outcome = entry.state === 'active' ? 'failed' : 'removal_failed';
-      return { kind: 'unsettled', event: eventOf(entry, outcome, describe(error)), waiting: false };
-    }
+    const isCurrent = () =>
+      slot.entry !== undefined && isSameDesire(slot.entry, entry) && !paused && !closing.signal.aborted;
+    const first = !slot.touched;
+    slot.touched = true;
+    return tryPass(
+      actingFor(entry, workshop),
+      { entry, epoch: slot.seen?.epoch ?? epoch, first, signal: closing.signal },
+      isCurrent,
+      log,
+    );
   };
 
   const settle = (slot: Slot, result: PassResult) => {
@@ -158,13 +137,17 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       case 'settled':
         slot.attempt = 0;
         slot.settled = true;
+        slot.waitingSince = undefined;
         if (result.event) tell(slot, result.event);
+        // What was let go of may be what another stack waits for.
+        if (result.event?.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
         if (slot.entry?.state === 'active') later(slot, resyncMs * (0.8 + 0.4 * Math.random()));
         return;
       case 'unsettled':
         slot.attempt += 1;
         slot.settled = false;
-        if (!result.waiting || slot.attempt >= patience) tell(slot, result.event);
+        slot.waitingSince ??= Date.now();
+        if (!result.waiting || Date.now() - slot.waitingSince > patienceMs) tell(slot, result.event);
         later(slot, retry.baseMs / 4 + jittered(retry, slot.attempt));
         return;
     }
@@ -174,6 +157,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (slot.again || paused || closing.signal.aborted) return;
     clearTimeout(slot.timer);
     slot.timer = setTimeout(() => (slot.running ? wake(slot) : start(slot)), delayMs);
+  };
+
+  const retryOthers = (done: Slot) => {
+    for (const slot of slots.values())
+      if (slot !== done && slot.entry && slot.settled === false && slot.attempt > 0) wake(slot, retry.baseMs / 4);
   };
 
   const tell = (slot: Slot, event: StackEvent) => {
@@ -206,10 +194,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const isNew = !slot.entry || !isSameDesire(slot.entry, entry) || slot.seen?.epoch !== at;
     slot.ahead = false;
     slot.entry = entry;
+    slot.known = { stack: fullName(entry), generator: entry.generator };
     slot.seen = { epoch: at, order: entry.order, deploymentId: entry.deploymentId } satisfies Seen;
     if (!isNew) return;
     slot.attempt = 0;
     slot.settled = false;
+    slot.waitingSince = undefined;
     wake(slot);
   };
 
@@ -252,8 +242,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (resumed) for (const slot of slots.values()) if (slot.entry) wake(slot);
       return answer;
     },
-    manifestsArrived() {
-      for (const slot of slots.values()) if (slot.entry && !slot.settled && !slot.running) wake(slot);
+    manifestArrived(checksum) {
+      for (const slot of slots.values()) if (slot.entry?.checksum === checksum && !slot.settled) wake(slot);
     },
     retell(stackId) {
       const slot = slots.get(stackId);

@@ -1,10 +1,7 @@
-import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { BrokkrClient } from '../client/client.ts';
-import { Outcome, Receipt, type ReportedEvent, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
 import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
-import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import {
@@ -13,8 +10,9 @@ import {
   TargetStateKind,
 } from '../gen/brokkr/v1/target_state_pb.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
-import type { Change, Outcome as OutcomeName, StackEvent } from './event.ts';
+import type { StackEvent } from './event.ts';
 import type { Entry, TargetGenerator } from './target.ts';
+import { receiptOf, toMessage } from './wire-events.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
 export interface Wire {
@@ -98,11 +96,10 @@ export class BrokerError extends Error {
 
 /** Beyond the wait itself, for a long poll's answer. */
 const answerMs = 15_000;
-const maxMessage = 4_096;
-const maxObjects = 100;
-const maxObjectMessage = 1_000;
+const stallMs = 15_000;
 
-export function createWire({ agent }: BrokkrClient): Wire {
+export function createWire(client: BrokkrClient): Wire {
+  const { agent } = client;
   let incarnation = 0n;
   return {
     get incarnation() {
@@ -137,18 +134,37 @@ export function createWire({ agent }: BrokkrClient): Wire {
         };
       }),
     async *manifests(checksums, signal) {
+      const stalled = new AbortController();
+      // A connection that stays open and brings nothing would be waited for without an end; the next try has a new one.
+      const stall = () => {
+        stalled.abort();
+        client.close();
+      };
+      let timer = setTimeout(stall, stallMs);
       try {
         const request = { incarnation, checksums: checksums.map(fromHex) };
-        for await (const { checksum, data, last } of agent.getManifests(request, { signal }))
+        const during = AbortSignal.any([signal, stalled.signal]);
+        for await (const { checksum, data, last } of agent.getManifests(request, { signal: during })) {
+          clearTimeout(timer);
           yield { checksum: toHex(checksum), data, last };
+          timer = setTimeout(stall, stallMs);
+        }
       } catch (error) {
+        if (stalled.signal.aborted)
+          throw new BrokerError('unavailable', `no manifest came for ${stallMs / 1000} s`, error);
         throw toBrokerError(error);
+      } finally {
+        clearTimeout(timer);
       }
     },
     report: (events, signal) =>
       told(async () => {
         const { receipts } = await agent.reportEvents({ incarnation, events: events.map(toMessage) }, { signal });
-        return receipts.map(({ sequence, receipt, reason }) => ({ sequence, receipt: receiptOf(receipt), reason }));
+        return receipts.map(({ sequence, receipt: number, reason }) => {
+          const receipt = receiptOf(number);
+          if (!receipt) throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
+          return { sequence, receipt, reason };
+        });
       }),
     heartbeat: (signal) =>
       told(async () => {
@@ -242,61 +258,6 @@ function toEntry(entry: TargetEntry): Entry {
     reason: entry.reason,
     serviceAccount: entry.serviceAccount,
   };
-}
-
-const outcomes = {
-  applied: Outcome.APPLIED,
-  failed: Outcome.FAILED,
-  removed: Outcome.REMOVED,
-  removal_failed: Outcome.REMOVAL_FAILED,
-  held: Outcome.HELD,
-  ahead: Outcome.AHEAD,
-} as const satisfies Record<OutcomeName, Outcome>;
-
-const actions = {
-  created: ObjectAction.CREATED,
-  configured: ObjectAction.CONFIGURED,
-  deleted: ObjectAction.DELETED,
-  failed: ObjectAction.FAILED,
-  held: ObjectAction.HELD,
-} as const satisfies Record<Change['action'], ObjectAction>;
-
-function toMessage({ sequence, event }: Numbered): ReportedEvent {
-  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at } = event;
-  return create(ReportedEventSchema, {
-    sequence,
-    stackId,
-    deploymentId,
-    checksum,
-    generation,
-    order,
-    outcome: outcomes[outcome],
-    message: plain(message, maxMessage),
-    objects: changes.slice(0, maxObjects).map((change) => ({
-      object: change.object,
-      action: actions[change.action],
-      message: plain(change.message, maxObjectMessage),
-    })),
-    agentTime: timestampFromDate(at),
-  });
-}
-
-/** Text that every database takes, of so many characters at most. */
-function plain(text: string, length: number): string {
-  return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
-}
-
-function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' {
-  switch (receipt) {
-    case Receipt.ACCEPTED:
-      return 'accepted';
-    case Receipt.DUPLICATE:
-      return 'duplicate';
-    case Receipt.REFUSED:
-      return 'refused';
-    default:
-      throw new BrokerError('unavailable', 'a receipt says nothing', undefined);
-  }
 }
 
 function toHex(bytes: Uint8Array): string {

@@ -193,6 +193,46 @@ function describe(test: typeof simulated, lab: Lab): void {
     await removed;
   });
 
+  test('holds a definition with instances that others have made', async () => {
+    const core = await start();
+    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+    const names = { plural: 'things', singular: 'thing', kind: 'Thing', listKind: 'ThingList' };
+    const versions = [{ name: 'v1', served: true, storage: true, schema }];
+    const apiVersion = 'apiextensions.k8s.io/v1';
+    const spec = { group: 'hold.example.org', scope: 'Namespaced', names, versions };
+    const thing = (name: string): KubeObject => ({
+      apiVersion: 'hold.example.org/v1',
+      kind: 'Thing',
+      metadata: { name, namespace: 'default' },
+    });
+    await apply(core, [
+      { apiVersion, kind: 'CustomResourceDefinition', metadata: { name: 'things.hold.example.org' }, spec },
+      thing('ours'),
+    ]);
+    await hand.create(thing('theirs'));
+    const { outcome, changes } = await tellRemoval(core, { kinds: [`${apiVersion}/CustomResourceDefinition`] });
+    assert.is(outcome, 'held');
+    assert.match(changes[0]?.message ?? '', 'such as default/theirs');
+    assert.ok(await hand.get({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'ours' }));
+    const removed = core.next(stack, 'removed');
+    await hand.remove({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'theirs' });
+    await removed;
+  });
+
+  test('goes on after its inventory’s whole namespace was deleted', async () => {
+    const core = await start();
+    await apply(core, [configMap('homeless', { k: '1' })]);
+    await hand.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace });
+    await until(
+      async () => !(await hand.get({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace })),
+      'the namespace to go',
+    );
+    const told = core.next(stack, 'applied');
+    core.tell([{ stackId: stack, order: 2n, deploymentId: 'e', objects: [configMap('homeless', { k: '2' })] }]);
+    await told;
+    assert.ok(await has('brokkr-inv-'));
+  });
+
   test('does nothing about a removal that the broker holds', async () => {
     const core = await start();
     await apply(core, [configMap('unconfirmed', { k: '1' })]);

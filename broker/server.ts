@@ -1,4 +1,4 @@
-import { createRegistry, type DescMethod, type DescService } from '@bufbuild/protobuf';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { file_buf_validate_validate } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
 import type { ConnectRouter, MethodImpl, ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -73,8 +73,9 @@ const requestBytes = 1 << 20;
 /** 8 MiB of manifest, and its envelope. */
 const submissionBytes = (8 << 20) + (64 << 10);
 const answerBytes = 4 << 20;
-/** A current manifest of 8 MiB must be readable; its size is its submission's. */
-const manifestAnswerBytes = 9 << 20;
+/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
+const manifestAnswerBytes = 16 << 20;
+const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
 /**
  * Starts a broker: connects to the database and migrates it, then listens. Rejects, with nothing left open, when one of these
@@ -204,7 +205,7 @@ function addService<S extends DescService>(router: ConnectRouter, service: S, im
     const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
     router.rpc(method, implemented, {
       readMaxBytes: method.name === 'SubmitDeployment' ? submissionBytes : requestBytes,
-      ...(method.name === 'GetDeployment' && { writeMaxBytes: manifestAnswerBytes }),
+      ...(manifestMethods.has(method.name) && { writeMaxBytes: manifestAnswerBytes }),
     });
   }
 }
@@ -212,7 +213,7 @@ function addService<S extends DescService>(router: ConnectRouter, service: S, im
 /** The protocol's own services: health and reflection. */
 function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
   const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
-  const registry = createRegistry(
+  const files = [
     file_brokkr_v1_broker,
     file_brokkr_v1_agent,
     file_brokkr_v1_admin,
@@ -221,9 +222,9 @@ function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: A
     file_grpc_reflection_v1_reflection,
     file_grpc_reflection_v1alpha_reflection,
     file_buf_validate_validate,
-  );
+  ];
   const names = services.map(({ typeName }) => typeName);
-  const reflection = reflectionMethods(registry, all);
+  const reflection = reflectionMethods(files, all);
   router.service(Health, healthMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
   router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
   // Both versions have the same messages, but for the package in their names.

@@ -39,8 +39,8 @@ export interface BrokkrClient {
 const defaultTimeoutMs = 60_000;
 const pingEveryMs = 20_000;
 const pingTimeoutMs = 10_000;
-/** What the broker answers at most: 4 MiB, and a whole deployment. */
-const readMaxBytes = 9 << 20;
+/** What the broker answers at most: a whole deployment, with the names of its objects. */
+const readMaxBytes = 16 << 20;
 /** What the broker accepts at most: a submission and its envelope. */
 const writeMaxBytes = 9 << 20;
 
@@ -102,12 +102,13 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 
 /**
  * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
- * UNAVAILABLE, as the gRPC specification has it, and may be tried again.
+ * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more.
  */
 const lostConnections: Interceptor = (next) => async (request) => {
   const told = (error: unknown) => {
-    const { code, isWireError } = ConnectError.from(error);
-    const lost = !isWireError && !request.signal.aborted && (code === Code.Canceled || code === Code.Aborted);
+    const { code, isWireError, message } = ConnectError.from(error);
+    const broken = code === Code.Canceled || code === Code.Aborted || message.includes('NGHTTP2_REFUSED_STREAM');
+    const lost = !isWireError && !request.signal.aborted && broken;
     return lost
       ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
       : error;

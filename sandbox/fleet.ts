@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -168,5 +169,5 @@ function unlessMissing(error: unknown): undefined {
 
 function forgetfulKeys(): AgentKeys {
   const kept = new Map<string, AgentKey>();
-  return { owner: 'nobody', find: (name) => kept.get(name), keep: (name, agent) => void kept.set(name, agent) };
+  return { owner: randomUUID(), find: (name) => kept.get(name), keep: (name, agent) => void kept.set(name, agent) };
 }

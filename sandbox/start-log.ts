@@ -5,6 +5,8 @@ import pino, { type Logger } from 'pino';
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const WARN = 40;
+/** What is retried fails alike each time; the terminal shows it again only after this. */
+const REPEAT_MS = 60_000;
 /** What every line has, and what the terminal shows in its own way. */
 const framing = new Set(['level', 'time', 'msg', 'part']);
 
@@ -13,12 +15,18 @@ export function openLog(file: string, part: string, terminal: (line: string) => 
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LIMIT_BYTES) truncateSync(file);
   const toFile = pino.destination({ dest: file, append: true, sync: true, mode: 0o600 });
-  const toTerminal = { write: (line: string) => terminal(readable(part, line)) };
+  let last = { text: '', at: 0 };
+  const write = (line: string) => {
+    const text = readable(part, line);
+    if (text === last.text && Date.now() - last.at < REPEAT_MS) return;
+    last = { text, at: Date.now() };
+    terminal(text);
+  };
   return pino(
     { level: 'info', base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
     pino.multistream([
       { level: 'info', stream: toFile },
-      { level: 'warn', stream: toTerminal },
+      { level: 'warn', stream: { write } },
     ]),
   );
 }

@@ -36,9 +36,11 @@ export async function settledPlacements(
 ): Promise<Placement[]> {
   const deadline = Date.now() + SETTLE_MS;
   while (true) {
+    const asked = Date.now();
     const placements = (await allPlacements(client, signal)).filter(({ agentId }) => agentIds.has(agentId));
     if (placements.every(isSettled) || Date.now() > deadline) return placements;
-    await delay(ASK_MS, undefined, { signal });
+    // A large fleet's list takes a while to make: the broker has better to do.
+    await delay(Math.max(ASK_MS, 2 * (Date.now() - asked)), undefined, { signal });
   }
 }
 

@@ -60,14 +60,22 @@ function keyText(adminPak: string | undefined): string[] {
 
 function deployed(placements: readonly Placement[]): string[] {
   if (placements.length === 0) return ['  nothing'];
-  const rows = some(placements).map(({ agent, stack, reportedRevision, desiredRevision, phase, message }) => [
+  const sorted = placements.toSorted(worstFirst);
+  const rows = some(sorted).map(({ agent, stack, reportedRevision, desiredRevision, phase, message }) => [
     stack,
     `revision ${reportedRevision || desiredRevision}`,
     phaseText(phase),
     `on ${agent}`,
     phase === PlacementPhase.FAILED ? message : '',
   ]);
-  return [...table(rows), ...more(placements.length)];
+  const rest = new Set(sorted.slice(shown).map(({ phase }) => phaseText(phase)));
+  return [...table(rows), ...more(placements.length, `: ${[...rest].join(', ')}`)];
+}
+
+/** What is applied is no news. */
+function worstFirst(a: Placement, b: Placement): number {
+  const applied = ({ phase }: Placement) => Number(phase === PlacementPhase.APPLIED);
+  return applied(a) - applied(b) || a.agent.localeCompare(b.agent, 'en', { numeric: true });
 }
 
 function phaseText(phase: PlacementPhase): string {
@@ -94,8 +102,8 @@ function some<T>(list: readonly T[]): readonly T[] {
   return list.slice(0, shown);
 }
 
-function more(count: number): string[] {
-  return count > shown ? [`  and ${count - shown} more`] : [];
+function more(count: number, what = ''): string[] {
+  return count > shown ? [`  and ${count - shown} more${what}`] : [];
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -22,6 +22,7 @@ export async function makeAuthority(name = 'test authority'): Promise<Authority>
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-certificates-'));
   const ca = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
+    algorithm: 'sha256',
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
@@ -37,6 +38,7 @@ export async function makeAuthority(name = 'test authority'): Promise<Authority>
     async issue(subject) {
       const issued = await generate([{ name: 'commonName', value: subject }], {
         keyType: 'ec',
+        algorithm: 'sha256',
         ca: { key: ca.private, cert: ca.cert },
         extensions: [
           { name: 'basicConstraints', cA: false },

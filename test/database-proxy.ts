@@ -9,6 +9,8 @@ export interface DatabaseProxy {
    * lets the answers through.
    */
   hold(text: string): { readonly asked: Promise<void>; release(): void };
+  /** From now on counts what is sent with `text` in it; the returned function tells how much it was. */
+  count(text: string): () => number;
   /** Keeps back everything, on all connections, until the returned function is called. */
   freeze(): () => void;
   close(): Promise<void>;
@@ -20,6 +22,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const sockets = new Set<Socket>();
   const held = new Map<Socket, Buffer[]>();
   let hold: { text: string; asked: () => void; took: (socket: Socket) => void } | undefined;
+  const counts = new Map<string, number>();
   let frozen = false;
   const flush = (client: Socket) => {
     for (const chunk of held.get(client) ?? []) client.write(chunk);
@@ -35,6 +38,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       socket.setNoDelay(true);
     }
     client.on('data', (chunk) => {
+      for (const [text, count] of counts) if (chunk.includes(text)) counts.set(text, count + 1);
       if (hold && chunk.includes(hold.text)) {
         answered = hold.asked;
         hold.took(client);
@@ -69,6 +73,10 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
         },
       };
       return { asked: asked.promise, release: () => client && flush(client) };
+    },
+    count(text) {
+      counts.set(text, 0);
+      return () => counts.get(text) ?? 0;
     },
     freeze() {
       frozen = true;

@@ -19,8 +19,7 @@ const services = /^broker\/\w+\/((\w+-)?service|session|watch)\.ts$/;
 const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Where the agent speaks with the broker. */
-const agentWire =
-  /^agent\/(session|pull|report|enrol|link|broker|target|start|main|agent|events|removal|wire|requests)\.ts$/;
+const agentWire = /^agent\/(session|wire(-\w+)?)\.ts$/;
 
 /** Forbids imports to every source but those in the listed places. */
 function onlyIn(places: readonly RegExp[], forbidden: RegExp, typesToo = true) {
@@ -90,7 +89,7 @@ export const importRules: readonly Rule[] = [
   {
     name: 'one file reaches the Kubernetes client',
     reason: 'it costs half a second and 74 MB to import, and its callbacks are wrapped once',
-    find: onlyIn([/^agent\/(cluster|kubeconfig|kube-config|access)\.ts$/], /^@kubernetes\/client-node/),
+    find: onlyIn([/^agent\/kubeconfig\.ts$/], /^@kubernetes\/client-node/),
     example: { path: 'agent/plan.ts', text: "import { KubeConfig } from '@kubernetes/client-node';" },
   },
   {
@@ -134,7 +133,7 @@ export const sourceRules: readonly Rule[] = [
     reason: `the router, the converter and the config parser grow for ever; a first line "// Over ${longest} lines: why" allows one`,
     find: ({ text }) => {
       const count = text.trimEnd().split('\n').length;
-      return count > longest && !/^\/\/ Over 300 lines: \S/.test(text) ? [`${count} lines`] : [];
+      return count > longest && !/^(\/\/.*\n){0,2}\/\/ Over 300 lines: \S/.test(text) ? [`${count} lines`] : [];
     },
     example: { path: 'broker/server.ts', text: '\n'.repeat(400).concat('x') },
   },
@@ -155,14 +154,17 @@ export const sourceRules: readonly Rule[] = [
 export const testRules: readonly Rule[] = [
   {
     name: 'every suite is run, once',
-    reason: 'uvu exits with 0 when .run() is forgotten',
+    reason:
+      'uvu exits with 0 when .run() is forgotten; made and run at the top level, so that it also ends where needs() skips its tests',
     find: ({ path, text }) => {
       if (!path.endsWith('.test.ts') || path === 'test/run.test.ts') return [];
       const suites = suitesOf(text);
       const calls = [...text.matchAll(/\bsuite(<[^>]*>)?\(/g)].length;
       const unnamed =
         calls === suites.length ? [] : [`${calls} suites are made, ${suites.length} by "const name = suite("`];
-      const wrong = suites.filter(({ runs }) => runs !== 1).map(({ name, runs }) => `${name} is run ${runs} times`);
+      const wrong = suites
+        .filter(({ runs }) => runs !== 1)
+        .map(({ name, runs }) => `${name} is run ${runs} times at the top level`);
       return suites.length === 0 ? ['makes no suite'] : [...unnamed, ...wrong];
     },
     example: { path: 'broker/a.test.ts', text: "const a = suite('a');\na('does', () => {});" },

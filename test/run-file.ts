@@ -19,6 +19,8 @@ export interface RunOptions {
 
 const LINGER_MS = 20_000;
 const GRACE_MS = 5_000;
+/** How long a killed process may take to be gone. */
+const KILL_MS = 5_000;
 /** More than this is cut in the middle of a report. */
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 
@@ -65,6 +67,7 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
     const durationMs = Date.now() - began;
     const left = await processesLeft(folder, ended === undefined ? graceMs : 0, group);
     killAll(left.map(({ pid }) => pid));
+    if (left.length > 0) await processesLeft(folder, KILL_MS, group);
     // A pipe that a lost process holds must not hold us.
     await Promise.race([closed, delay(2_000, undefined, { ref: false })]);
     // What a test was stopped from ending is no fault of its own.

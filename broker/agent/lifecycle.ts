@@ -8,7 +8,6 @@ import type { Tx } from '../store/orm.ts';
 import * as life from './life-store.ts';
 import {
   type AgentRow,
-  checkNumber,
   type Held,
   heldDeployments,
   highestHeld,
@@ -16,6 +15,7 @@ import {
   requireCluster,
   requireIncarnation,
   requireNotDraining,
+  requirePlausible,
 } from './rules.ts';
 import { agentById, findAgent } from './store.ts';
 
@@ -105,10 +105,9 @@ export async function noticeNewer(
   presented: { readonly epoch: bigint; readonly order: bigint },
   held: readonly Held[],
 ): Promise<{ epoch: bigint; highestOrder: bigint }> {
-  checkNumber('epoch', presented.epoch);
-  checkNumber('order', presented.order);
   const deployments = heldDeployments(held);
   const seen = await life.known(tx, deployments, { lock: false });
+  requirePlausible(presented, seen);
   if (newerThanKnown(presented, seen) === undefined) return seen;
   const now = await life.known(tx, deployments, { lock: true });
   const newer = newerThanKnown(presented, now);

@@ -32,18 +32,15 @@ export function isOnline(agent: AgentRow, now: Date): boolean {
 /** Half of what a column holds: a number that an agent made up can never use up those to come. */
 const maxNumber = 2n ** 62n;
 
-/** Refuses a number that no broker gave out, before it reaches the database. */
-export function checkNumber(field: 'incarnation' | 'epoch' | 'order', value: bigint): void {
-  if (value <= maxNumber) return;
-  throw new Refusal('invalid', `${field} ${value} is beyond all that a broker gives out`, { field });
-}
-
 /**
  * Refuses the call of an agent that another start has replaced. A higher number than the current one passes: it was given out by a
  * start that this broker has not read yet, or that a restored database has forgotten.
  */
 export function requireIncarnation(current: bigint, presented: bigint): void {
-  checkNumber('incarnation', presented);
+  if (presented > maxNumber)
+    throw new Refusal('invalid', `incarnation ${presented} is beyond all that a broker gives out`, {
+      field: 'incarnation',
+    });
   if (presented >= current) return;
   throw new Refusal(
     'precondition',
@@ -95,6 +92,31 @@ export function newerThanKnown(
   if (presented.order > known.highestOrder) return `order ${presented.order}`;
   const lost = known.unknownDeployments.find((id) => createdAt(id) > known.epochStartedAt.getTime());
   return lost === undefined ? undefined : `the unknown deployment ${lost}`;
+}
+
+/** More than a restore of any backup loses. */
+const epochsAhead = 1_000n;
+const ordersAhead = 10n ** 12n;
+
+/**
+ * Refuses numbers that no lost broker can have given out: an agent that makes them up must not use up those to come, which all others
+ * would then be refused for.
+ */
+export function requirePlausible(
+  presented: { readonly epoch: bigint; readonly order: bigint },
+  known: { readonly epoch: bigint; readonly highestOrder: bigint },
+): void {
+  const field =
+    presented.epoch > known.epoch + epochsAhead
+      ? 'epoch'
+      : presented.order > known.highestOrder + ordersAhead
+        ? 'order'
+        : undefined;
+  if (field === undefined) return;
+  throw new Refusal('invalid', `${field} ${presented[field]} is beyond all that a broker has given out`, {
+    field,
+    reason: 'IMPLAUSIBLE',
+  });
 }
 
 export function highestHeld(held: readonly Held[]): bigint {

@@ -15,7 +15,8 @@ export interface ObjectIdentity {
 }
 
 export interface Problem {
-  readonly line: number;
+  /** Of the field, in the object. */
+  readonly path: readonly string[];
   readonly message: string;
 }
 
@@ -39,12 +40,11 @@ const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 /**
  * Checks what every Kubernetes object must have, and what a submission must not have; the rest is the API server's to judge.
  * Returns the object to keep (without status and empty creationTimestamp, which a manifest does not decide), or what is wrong.
- * `lineOf` gives the line of a path, or of the nearest thing around it.
  */
-export function checkObject(value: unknown, lineOf: (path: readonly string[]) => number): ManifestObject | Problem[] {
+export function checkObject(value: unknown): ManifestObject | Problem[] {
   const problems: Problem[] = [];
   const bad = (path: readonly string[], message: string) =>
-    problems.push({ line: lineOf(path), message: `${path.join('.') || 'the document'} ${message}` });
+    problems.push({ path, message: `${path.join('.') || 'the document'} ${message}` });
   if (!isRecord(value)) {
     bad([], 'is not a Kubernetes object: a map with apiVersion, kind and metadata');
     return problems;
@@ -61,7 +61,8 @@ export function checkObject(value: unknown, lineOf: (path: readonly string[]) =>
     if (metadata[field] !== undefined && metadata[field] !== null)
       bad(['metadata', field], 'belongs to a live object: leave it out');
   }
-  if (!isName(metadata.name)) bad(['metadata', 'name'], 'must be a name of 1 to 253 characters without "/" and "%"');
+  if (!isName(metadata.name))
+    bad(['metadata', 'name'], 'must be a name of 1 to 253 characters without "/", "%" and white space');
   const namespace = metadata.namespace;
   if (
     namespace !== undefined &&
@@ -120,7 +121,7 @@ function isName(name: unknown): boolean {
     name.length <= 253 &&
     name !== '.' &&
     name !== '..' &&
-    !/[/%\s]/.test(name)
+    !/[/%\s\p{C}]/u.test(name)
   );
 }
 

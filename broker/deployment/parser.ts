@@ -11,65 +11,83 @@ export interface Parser {
 
 interface Job {
   readonly bytes: Uint8Array;
-  readonly done: (result: ParseResult) => void;
-  readonly failed: (error: Error) => void;
+  readonly answer: PromiseWithResolvers<ParseResult>;
 }
 
-const deadlineMs = 20_000;
-const queueLength = 256;
+/** A thread, and what it is at. */
+interface Place {
+  readonly worker: Worker;
+  job: Job | undefined;
+  timer: NodeJS.Timeout | undefined;
+}
 
-/** Starts `count` workers on demand; a job that takes 20 s is refused and its worker replaced. */
-export function createParser(count: number): Parser {
+const defaultDeadlineMs = 20_000;
+const queueLength = 256;
+const heapMb = 512;
+
+/**
+ * Starts up to `count` threads on demand. A job that takes longer than the deadline, or too much memory, is refused and its thread
+ * replaced.
+ */
+export function createParser(count: number, deadlineMs = defaultDeadlineMs): Parser {
   const queue: Job[] = [];
-  const idle: Worker[] = [];
-  const all = new Set<Worker>();
+  const places = new Set<Place>();
   let closed = false;
 
   const next = () => {
-    while (queue.length > 0) {
-      const worker = idle.pop() ?? (all.size < count ? start() : undefined);
-      if (!worker) return;
-      run(worker, queue.shift() as Job);
+    while (!closed && queue.length > 0) {
+      const place = [...places].find(({ job }) => job === undefined) ?? (places.size < count ? start() : undefined);
+      if (!place) return;
+      const job = queue.shift() as Job;
+      place.job = job;
+      place.timer = setTimeout(() => lose(place, tooSlow(deadlineMs)), deadlineMs);
+      place.worker.postMessage(job.bytes);
     }
   };
 
-  const start = () => {
-    const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: 512 },
-    });
-    worker.unref();
-    all.add(worker);
-    return worker;
+  /** Takes the job from a thread, which is then free. */
+  const take = (place: Place): Job | undefined => {
+    const { job } = place;
+    clearTimeout(place.timer);
+    place.job = undefined;
+    return job;
   };
 
-  const run = (worker: Worker, job: Job) => {
-    const finish = (act: () => void, reuse: boolean) => {
-      clearTimeout(timer);
-      worker.off('message', done).off('error', broken).off('exit', ended);
-      if (reuse && !closed) idle.push(worker);
-      else {
-        all.delete(worker);
-        void worker.terminate();
-      }
-      act();
+  /** Gives up a thread, whether it works or idles. */
+  const lose = (place: Place, why: unknown) => {
+    places.delete(place);
+    take(place)?.answer.reject(why);
+    void place.worker.terminate();
+    next();
+  };
+
+  const start = (): Place => {
+    const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: heapMb },
+    });
+    worker.unref();
+    const place: Place = { worker, job: undefined, timer: undefined };
+    worker.on('message', (result: ParseResult) => {
+      take(place)?.answer.resolve(result);
       next();
-    };
-    const done = (result: ParseResult) => finish(() => job.done(result), true);
-    const broken = (error: Error) => finish(() => job.failed(tooHeavy(error)), false);
-    const ended = () => finish(() => job.failed(new Refusal('unavailable', 'the broker is closing')), false);
-    const timer = setTimeout(() => finish(() => job.failed(tooSlow()), false), deadlineMs);
-    worker.on('message', done).on('error', broken).on('exit', ended);
-    worker.postMessage(job.bytes);
+    });
+    worker.on('error', (error: NodeJS.ErrnoException) =>
+      lose(place, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooHeavy(error) : error),
+    );
+    worker.on('exit', () => lose(place, closing()));
+    places.add(place);
+    return place;
   };
 
   return {
     async parse(bytes) {
-      if (closed || queue.length >= queueLength)
-        throw new Refusal('exhausted', 'too many submissions are waiting: try again');
-      const result = await new Promise<ParseResult>((done, failed) => {
-        queue.push({ bytes, done, failed });
-        next();
-      });
+      if (closed) throw closing();
+      if (queue.length >= queueLength)
+        throw new Refusal('exhausted', 'too many submissions are waiting: try again later');
+      const answer = Promise.withResolvers<ParseResult>();
+      queue.push({ bytes, answer });
+      next();
+      const result = await answer.promise;
       if (!('violations' in result)) return result;
       const violations = result.violations.map(({ document, line, message }) => ({
         field: `manifest.documents[${document}]`,
@@ -81,13 +99,17 @@ export function createParser(count: number): Parser {
     },
     async close() {
       closed = true;
-      for (const job of queue.splice(0)) job.failed(new Refusal('unavailable', 'the broker is closing'));
-      await Promise.all([...all].map((worker) => worker.terminate()));
+      for (const { answer } of queue.splice(0)) answer.reject(closing());
+      await Promise.all([...places].map(({ worker }) => worker.terminate()));
     },
   };
 }
 
-function tooSlow(): Refusal {
+function closing(): Refusal {
+  return new Refusal('unavailable', 'the broker is closing: connect again');
+}
+
+function tooSlow(deadlineMs: number): Refusal {
   return new Refusal('invalid', `manifest: could not be read within ${deadlineMs / 1000} s`, {
     field: 'manifest',
     reason: 'BAD_MANIFEST',

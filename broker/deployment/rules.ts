@@ -24,9 +24,21 @@ export interface Difference {
 }
 
 const maxFields = 50;
+/** Keys may be as long as an object; an answer has to hold the paths of thousands. */
+const maxPath = 250;
 
-/** What changes from one revision's objects to another's; unchanged objects are left out. */
-export function compareManifests(before: readonly ManifestObject[], after: readonly ManifestObject[]): Difference[] {
+/**
+ * What changes from one revision's objects to another's, both in canonical form (one object as JSON a line); unchanged objects are
+ * left out. Only lines that differ are read, as most are equal, and a submission must not hold up other calls.
+ */
+export function compareManifests(before: Uint8Array, after: Uint8Array): Difference[] {
+  const [oldLines, newLines] = [linesOf(before), linesOf(after)];
+  const changed = (lines: ReadonlySet<string>, others: ReadonlySet<string>) =>
+    [...lines].filter((line) => !others.has(line)).map((line) => JSON.parse(line) as ManifestObject);
+  return compareObjects(changed(oldLines, newLines), changed(newLines, oldLines));
+}
+
+function compareObjects(before: readonly ManifestObject[], after: readonly ManifestObject[]): Difference[] {
   const old = new Map(before.map((object) => [keyOf(object), object]));
   const differences: Difference[] = [];
   for (const object of after) {
@@ -37,7 +49,9 @@ export function compareManifests(before: readonly ManifestObject[], after: reado
       differences.push({
         object: identityOf(object),
         action: 'configured',
-        fields: differingPaths(earlier, object, '').slice(0, maxFields),
+        fields: differingPaths(earlier, object, '')
+          .slice(0, maxFields)
+          .map((path) => (path.length > maxPath ? `${path.slice(0, maxPath)}…` : path)),
       });
     }
   }
@@ -55,6 +69,15 @@ function differingPaths(before: unknown, after: unknown, path: string): string[]
     return keys.flatMap((key) => differingPaths(before[key], after[key], `${path}.${key}`));
   }
   return [path || '.'];
+}
+
+function linesOf(data: Uint8Array): Set<string> {
+  return new Set(
+    Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+      .toString()
+      .split('\n')
+      .filter((line) => line !== ''),
+  );
 }
 
 function keyOf(object: ManifestObject): string {

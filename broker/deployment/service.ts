@@ -182,8 +182,8 @@ async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promis
 }
 
 async function differences(db: Sql, before: DeploymentRow | undefined, parsed: ParsedManifest): Promise<Difference[]> {
-  const old = before ? readManifest(await store.manifestData(db, before.checksum)) : [];
-  return compareManifests(old, readManifest(parsed.data));
+  const old = before ? await store.manifestData(db, before.checksum) : new Uint8Array();
+  return compareManifests(old, parsed.data);
 }
 
 function answer(

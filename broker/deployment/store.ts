@@ -87,14 +87,18 @@ export async function unknownKeys(db: Sql): Promise<string[]> {
   return rows.map((row) => row.key_id);
 }
 
-/** Removes manifests that nothing refers to any more. Returns how many. */
-export async function purgeManifests(tx: Tx): Promise<number> {
+/**
+ * Deletes manifests that nothing refers to, at most `limit`; returns how many. One that is taken up at the same moment is skipped, or
+ * fails the transaction by its foreign key.
+ */
+export async function purgeManifests(tx: Tx, limit: number): Promise<number> {
   const rows = await tx.sql(
-    `delete from manifest m where m.checksum in (
-       select checksum from manifest u
-       where not exists (select from deployment d where d.checksum = u.checksum)
-         and not exists (select from placement p where p.manifest = u.checksum)
-       limit 500 for update skip locked) returning 1`,
+    `delete from manifest where checksum in (
+       select checksum from manifest m
+       where not exists (select from deployment d where d.checksum = m.checksum)
+         and not exists (select from placement p where p.manifest = m.checksum)
+       limit $1 for update skip locked) returning 1`,
+    [limit],
   );
   return rows.length;
 }
@@ -142,7 +146,7 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
   const [row] = await db.sql<DeploymentRow>(
     `select ${columns} ${from}
      where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or d.id = $2) and ($3::uuid is null or d.stack_id = $3)
-       and ($4::int is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
+       and ($4::bigint is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
     [owner, id, stackId, revision],
   );
   if (!row) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });

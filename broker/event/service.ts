@@ -9,7 +9,6 @@ import {
   EventSchema,
   Outcome,
   Receipt,
-  type ReportEventsRequest,
   ReportEventsResponseSchema,
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
@@ -21,11 +20,11 @@ import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { lockAgentSide } from '../placement/match.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { ownerOf, principalOf } from '../rpc/principal.ts';
 import { isId } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { type OutcomeName, type Reported, type Sorted, sortEvents, toStore } from './rules.ts';
 import * as store from './store.ts';
@@ -34,10 +33,22 @@ export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof Agent
   return {
     async reportEvents(request, context) {
       const principal = principalOf(context);
-      const { sorted, accepted } = await db.transact(async (tx) => {
-        await requireLiveKey(tx, principal.keyId);
-        return report(tx, principal, request);
-      });
+      const agentId = principal.ownerId;
+      const events = request.events.map(fromMessage);
+      // Only an acknowledgement changes placements; other reports take no lock that a change of them waits for.
+      const acknowledges = events.some((event) => event.outcome === 'removed');
+      const { sorted, accepted } = acknowledges
+        ? await db.transact(async (tx) => {
+            await requireLiveKey(tx, principal.keyId);
+            await lockAgentSide(tx, agentId);
+            const recorded = await record(tx, agentId, request.incarnation, events);
+            await endRemovals(tx, agentId, recorded.accepted);
+            return recorded;
+          })
+        : await db.transactPrepared(async (tx) => {
+            await requireLiveKey(tx, principal.keyId);
+            return record(tx, agentId, request.incarnation, events);
+          });
       for (const { stackId } of accepted) if (stackId !== null) feed.report(stackId);
       return create(ReportEventsResponseSchema, { receipts: sorted.map(toReceipt) });
     },
@@ -68,33 +79,29 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
   };
 }
 
-async function report(
-  tx: Tx,
-  principal: Principal,
-  request: ReportEventsRequest,
+async function record(
+  tx: Sql,
+  agentId: string,
+  incarnation: bigint,
+  events: readonly Reported[],
 ): Promise<{ sorted: Sorted[]; accepted: Reported[] }> {
-  const agentId = principal.ownerId;
-  const events = request.events.map(fromMessage);
-  // Only an acknowledgement changes placements; other reports take no lock that a change of them waits for.
-  if (events.some((event) => event.outcome === 'removed')) await lockAgentSide(tx, agentId);
-  const order = await store.lockEventOrder(tx, agentId);
-  requireIncarnation(order?.incarnation ?? 0n, request.incarnation);
   const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
-  const placed = await store.placedStacks(tx, agentId, stackIds);
-  const { sorted, lastSequence } = sortEvents(events, order?.lastSequence ?? 0n, placed);
+  const order = await store.lockEventOrder(tx, agentId, stackIds);
+  requireIncarnation(order?.incarnation ?? 0n, incarnation);
+  // A start that a restored database has forgotten counts its events from 1, as any start does.
+  const known = order?.incarnation === incarnation ? order.lastSequence : 0n;
+  const { sorted, lastSequence } = sortEvents(events, known, order?.placed ?? new Set());
   const accepted = sorted.filter((item) => item.receipt === 'accepted').map((item) => item.event);
-  const stored = toStore(sorted);
-  if (stored.length > 0) await store.insertEvents(tx, agentId, request.incarnation, stored);
-  await store.setLastSequence(tx, agentId, lastSequence);
-  if (accepted.length > 0) {
-    await store.updateStatuses(tx, agentId, request.incarnation, accepted);
-    const done = accepted.filter((event) => event.outcome === 'removed');
-    if (done.length > 0 && (await store.endRemovals(tx, agentId, done)) > 0) {
-      await acknowledged(tx, agentId);
-      await announce(tx, 'agent', [agentId]);
-    }
-  }
+  await store.recordEvents(tx, agentId, incarnation, { stored: toStore(sorted), accepted, lastSequence });
   return { sorted, accepted };
+}
+
+/** The agent side's locks must be held. */
+async function endRemovals(tx: Tx, agentId: string, accepted: readonly Reported[]): Promise<void> {
+  const done = accepted.filter((event) => event.outcome === 'removed');
+  if (done.length === 0 || (await store.endRemovals(tx, agentId, done)) === 0) return;
+  await acknowledged(tx, agentId);
+  await announce(tx, 'agent', [agentId]);
 }
 
 function toReceipt(item: Sorted) {

@@ -19,82 +19,80 @@ const EventEntity = defineEntity({
 
 export const entities = [EventEntity];
 
-/** Locks the row that orders an agent's events. Undefined when the agent is gone. */
+/**
+ * Locks the row that orders an agent's events, and looks which of the stacks the agent serves or removes. Undefined when the agent is
+ * gone.
+ */
 export async function lockEventOrder(
-  tx: Tx,
+  tx: Sql,
   agentId: string,
-): Promise<{ incarnation: bigint; lastSequence: bigint } | undefined> {
-  const [row] = await tx.sql<{ incarnation: string; last_sequence: string }>(
-    'select incarnation, last_sequence from agent_status where agent_id = $1 for update',
-    [agentId],
-  );
-  return row && { incarnation: BigInt(row.incarnation), lastSequence: BigInt(row.last_sequence) };
-}
-
-export async function setLastSequence(tx: Tx, agentId: string, sequence: bigint): Promise<void> {
-  await tx.sql('update agent_status set last_sequence = $2, last_heartbeat_at = now() where agent_id = $1', [
-    agentId,
-    sequence,
-  ]);
-}
-
-/** Which of these stacks the agent serves or removes. */
-export async function placedStacks(tx: Tx, agentId: string, stackIds: readonly string[]): Promise<Set<string>> {
-  const rows = await tx.sql<{ stack_id: string }>(
-    'select stack_id from placement where agent_id = $1 and stack_id = any($2)',
+  stackIds: readonly string[],
+): Promise<{ incarnation: bigint; lastSequence: bigint; placed: ReadonlySet<string> } | undefined> {
+  const [row] = await tx.sql<{ incarnation: string; last_sequence: string; placed: string[] }>(
+    `select incarnation, last_sequence,
+       array(select stack_id::text from placement where agent_id = $1 and stack_id = any($2)) as placed
+     from agent_status where agent_id = $1 for update`,
     [agentId, stackIds],
   );
-  return new Set(rows.map((row) => row.stack_id));
+  return (
+    row && {
+      incarnation: BigInt(row.incarnation),
+      lastSequence: BigInt(row.last_sequence),
+      placed: new Set(row.placed),
+    }
+  );
 }
 
-/** Stores accepted events, all in one statement. */
-export async function insertEvents(
-  tx: Tx,
-  agentId: string,
-  incarnation: bigint,
-  events: readonly Reported[],
-): Promise<void> {
-  await tx.sql(
-    `insert into event (agent_id, incarnation, sequence, stack_id, deployment_id, outcome, message, objects, agent_time)
-     select $1, $2, e.sequence, e.stack_id, e.deployment_id, e.outcome, e.message, e.objects, e.agent_time
-     from jsonb_to_recordset($3::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, outcome text, message text,
-       objects jsonb, agent_time timestamptz)
-     order by e.sequence`,
-    [agentId, incarnation, JSON.stringify(events.map(toRow))],
-  );
+export interface Recorded {
+  /** Rows of the history. */
+  readonly stored: readonly Reported[];
+  /** What may change the phase of a placement. */
+  readonly accepted: readonly Reported[];
+  readonly lastSequence: bigint;
 }
 
 /**
- * Writes what the events say about placements: only those about what is desired now (deployment, checksum and generation; of a
- * removal, its generation), the latest for each stack, and never over a later report.
+ * Writes a report in one statement: the history, the last sequence, and what the events say about placements. Of the latter only those
+ * about what is desired now (deployment, checksum and generation; of a removal, its generation), the latest for each stack, and never
+ * over a later report.
  */
-export async function updateStatuses(
-  tx: Tx,
-  agentId: string,
-  incarnation: bigint,
-  events: readonly Reported[],
-): Promise<void> {
-  await tx.sql(
-    `insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
-     select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message, $2::bigint,
-       e.sequence, clock_timestamp()
-     from jsonb_to_recordset($3::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, checksum text, generation bigint,
-       outcome text, message text)
-     join placement p on p.agent_id = $1 and p.stack_id = e.stack_id and p.generation = e.generation
-     join stack s on s.id = p.stack_id
-     left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
-     where case p.state
-       when 'removing' then e.outcome in ('removal_failed', 'held')
-       else e.outcome in ('applied', 'failed', 'held', 'ahead') and e.deployment_id = d.id
-         and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
-     order by p.stack_id, e.sequence desc
-     on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, checksum = excluded.checksum,
-       generation = excluded.generation, outcome = excluded.outcome, message = excluded.message, incarnation = excluded.incarnation,
-       sequence = excluded.sequence, updated_at = excluded.updated_at
-     where (excluded.incarnation, excluded.sequence) > (st.incarnation, st.sequence)`,
-    [agentId, incarnation, JSON.stringify(events.map(toRow))],
-  );
+export async function recordEvents(tx: Sql, agentId: string, incarnation: bigint, record: Recorded): Promise<void> {
+  await tx.sql(recordSql, [
+    agentId,
+    incarnation,
+    record.lastSequence,
+    JSON.stringify(record.stored.map(toRow)),
+    JSON.stringify(record.accepted.map(toRow)),
+  ]);
 }
+
+const recordSql = `
+  with history as (
+    insert into event (agent_id, incarnation, sequence, stack_id, deployment_id, outcome, message, objects, agent_time)
+    select $1, $2, e.sequence, e.stack_id, e.deployment_id, e.outcome, e.message, e.objects, e.agent_time
+    from jsonb_to_recordset($4::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, outcome text, message text,
+      objects jsonb, agent_time timestamptz)
+    order by e.sequence
+  ), counted as (
+    update agent_status set incarnation = greatest(incarnation, $2), last_sequence = $3, last_heartbeat_at = now() where agent_id = $1
+  )
+  insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
+  select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message,
+    $2::bigint, e.sequence, clock_timestamp()
+  from jsonb_to_recordset($5::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, checksum text, generation bigint,
+    outcome text, message text)
+  join placement p on p.agent_id = $1 and p.stack_id = e.stack_id and p.generation = e.generation
+  join stack s on s.id = p.stack_id
+  left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
+  where case p.state
+    when 'removing' then e.outcome in ('removal_failed', 'held')
+    else e.outcome in ('applied', 'failed', 'held', 'ahead') and e.deployment_id = d.id
+      and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
+  order by p.stack_id, e.sequence desc
+  on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, checksum = excluded.checksum,
+    generation = excluded.generation, outcome = excluded.outcome, message = excluded.message, incarnation = excluded.incarnation,
+    sequence = excluded.sequence, updated_at = excluded.updated_at
+  where (excluded.incarnation, excluded.sequence) > (st.incarnation, st.sequence)`;
 
 /**
  * Ends removals that were acknowledged: only while the placement is still removing with that generation; else without effect.

@@ -89,7 +89,7 @@ export async function deleteRegistration(tx: Tx, agentId: string, generatorId: s
 }
 
 /**
- * Registers a new agent with the system generator and the named ones. Returns the names that no live generator has. The shared locks
+ * Registers a new agent with these generators, as far as they live. Returns with how many. The shared locks
  * of the generators must be held.
  */
 export async function registerNewAgent(tx: Tx, agentId: string, generatorIds: readonly string[]): Promise<number> {

@@ -23,6 +23,7 @@ export interface Jobs {
 }
 
 const minuteMs = 60_000;
+const manifestsAtOnce = 100;
 
 export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
@@ -30,7 +31,7 @@ export const jobs: readonly Job[] = [
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
-  { name: 'manifest_purge', everyMs: 10 * minuteMs, run: (db) => db.transact(purgeManifests) },
+  { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
   {
     name: 'change_retention',
@@ -79,6 +80,15 @@ export function startJobs(db: Database, log: Logger): Jobs {
       await Promise.allSettled(running);
     },
   };
+}
+
+/** In portions, so that no transaction holds many locks. */
+async function purgeAllManifests(db: Database): Promise<number> {
+  for (let purged = 0; ; ) {
+    const count = await db.transact((tx) => purgeManifests(tx, manifestsAtOnce));
+    purged += count;
+    if (count < manifestsAtOnce) return purged;
+  }
 }
 
 async function deleteOlder(db: Database, statement: string): Promise<number> {

@@ -1,47 +1,49 @@
 import { Refusal } from '../refusal.ts';
 import type { Tx } from '../store/orm.ts';
 
+const agentInScope = (column: string) => `($1::uuid[] is null or ${column} = any($1))`;
+const stackInScope = (column: string) => `($2::uuid[] is null or ${column} = any($2))`;
+
 /**
- * Who serves what: one row (agent_id, stack_id, reasons) for each pair that is registered and matches by target, label,
- * annotation or selector. $1 and $2 limit it to some agents and stacks; null means all.
+ * Who serves what: one row (agent_id, stack_id, reasons) for each pair that matches by target, label, annotation or selector and is
+ * registered. $1 and $2 limit it to some agents and stacks; null means all. It starts from what two sides share, never from all
+ * pairs, so its cost follows the matches; what is asked of each match is a look-up by key, because a join may become a loop over a
+ * whole table while the planner's statistics are young.
  */
 export const matchSql = `
-  with pair as (
-    select r.agent_id, s.id as stack_id, s.has_selector
-    from registration r
-    join agent a on a.id = r.agent_id and a.deleted_at is null
-    join generator g on g.id = r.generator_id and g.deleted_at is null
-    join stack s on s.generator_id = r.generator_id and s.deleted_at is null
-    where r.state = 'registered'
-      and ($1::uuid[] is null or r.agent_id = any($1)) and ($2::uuid[] is null or s.id = any($2))
-  ), why as (
-    select p.agent_id, p.stack_id, 'target' as kind, '' as detail
-    from pair p join target t on t.agent_id = p.agent_id and t.stack_id = p.stack_id
+  with why as materialized (
+    select t.agent_id, t.stack_id, 'target' as kind, '' as detail
+    from target t where ${agentInScope('t.agent_id')} and ${stackInScope('t.stack_id')}
     union all
-    select p.agent_id, p.stack_id, 'label', al.label
-    from pair p join agent_label al on al.agent_id = p.agent_id
-    join stack_label sl on sl.stack_id = p.stack_id and sl.label = al.label
+    select al.agent_id, sl.stack_id, 'label', al.label
+    from agent_label al join stack_label sl on sl.label = al.label
+    where ${agentInScope('al.agent_id')} and ${stackInScope('sl.stack_id')}
     union all
-    select p.agent_id, p.stack_id, 'annotation', aa.key || '=' || aa.value
-    from pair p join agent_annotation aa on aa.agent_id = p.agent_id
-    join stack_annotation sa on sa.stack_id = p.stack_id and sa.key = aa.key and sa.value = aa.value
+    select aa.agent_id, sa.stack_id, 'annotation', aa.key || '=' || aa.value
+    from agent_annotation aa join stack_annotation sa on sa.key = aa.key and sa.value = aa.value
+    where ${agentInScope('aa.agent_id')} and ${stackInScope('sa.stack_id')}
     union all
-    select p.agent_id, p.stack_id, 'selector', ''
-    from pair p
-    where p.has_selector and not exists (
+    select r.agent_id, s.id, 'selector', ''
+    from registration r join stack s on s.generator_id = r.generator_id and s.has_selector
+    where ${agentInScope('r.agent_id')} and ${stackInScope('s.id')} and not exists (
       select from stack_selector_term t
-      where t.stack_id = p.stack_id and not case t.op
+      where t.stack_id = s.id and not case t.op
         when 'in' then exists (
-          select from agent_key k where k.agent_id = p.agent_id and k.key = t.key and k.value = any(t.vals))
+          select from agent_key k where k.agent_id = r.agent_id and k.key = t.key and k.value = any(t.vals))
         when 'not_in' then not exists (
-          select from agent_key k where k.agent_id = p.agent_id and k.key = t.key and k.value = any(t.vals))
-        when 'exists' then exists (select from agent_key k where k.agent_id = p.agent_id and k.key = t.key)
-        else not exists (select from agent_key k where k.agent_id = p.agent_id and k.key = t.key)
+          select from agent_key k where k.agent_id = r.agent_id and k.key = t.key and k.value = any(t.vals))
+        when 'exists' then exists (select from agent_key k where k.agent_id = r.agent_id and k.key = t.key)
+        else not exists (select from agent_key k where k.agent_id = r.agent_id and k.key = t.key)
       end)
   )
-  select agent_id, stack_id,
+  select why.agent_id, why.stack_id,
     jsonb_agg(jsonb_build_object('kind', kind, 'detail', detail) order by kind, detail) as reasons
-  from why group by agent_id, stack_id`;
+  from why
+  cross join lateral (select s.generator_id from stack s where s.id = why.stack_id and s.deleted_at is null offset 0) s
+  where (select g.deleted_at is null from generator g where g.id = s.generator_id)
+    and (select a.deleted_at is null from agent a where a.id = why.agent_id)
+    and (select r.state from registration r where r.agent_id = why.agent_id and r.generator_id = s.generator_id) = 'registered'
+  group by why.agent_id, why.stack_id`;
 
 /** What a change of placements concerns: null means all agents, or all stacks. */
 export interface Scope {
@@ -58,33 +60,39 @@ const placementsOfAgent = 10_000;
  * Returns how many placements changed. RESOURCE_EXHAUSTED when an agent would serve more than 10,000 stacks.
  */
 export async function place(tx: Tx, scope: Scope, removalReason: string): Promise<number> {
-  const params = [scope.agents, scope.stacks];
-  // Rows that stay as they are are left out by the join: the conflict clause alone would lock, and so write, each of them.
-  const gained = await tx.sql<{ agent_id: string }>(
-    `insert into placement as p (agent_id, stack_id, state, generation, reasons)
-     select m.agent_id, m.stack_id, 'active', nextval('order_seq'), m.reasons
-     from (${matchSql}) m left join placement old on old.agent_id = m.agent_id and old.stack_id = m.stack_id
-     where old.agent_id is null or old.state = 'removing' or old.reasons is distinct from m.reasons
-     on conflict (agent_id, stack_id) do update set
-       state = 'active', reasons = excluded.reasons, removal_reason = '', held = false, updated_at = now(),
-       generation = case when p.state = 'removing' then excluded.generation else p.generation end
-     returning agent_id`,
-    params,
-  );
-  const gaining = [...new Set(gained.map((row) => row.agent_id))];
+  const [row] = await tx.sql<{ gained: string[]; changed: number }>(placeSql, [
+    scope.agents,
+    scope.stacks,
+    removalReason,
+  ]);
+  const gaining = row?.gained ?? [];
   await refuseFull(tx, gaining);
   await followAccounts(tx, gaining);
-  const lost = await tx.sql(
-    `update placement p set state = 'removing', generation = nextval('order_seq'), removal_reason = $3, reasons = '[]',
-       held = false, updated_at = now()
-     where p.state = 'active'
-       and ($1::uuid[] is null or p.agent_id = any($1)) and ($2::uuid[] is null or p.stack_id = any($2))
-       and not exists (select from (${matchSql}) m where m.agent_id = p.agent_id and m.stack_id = p.stack_id)
-     returning 1`,
-    [...params, removalReason],
-  );
-  return gained.length + lost.length;
+  return row?.changed ?? 0;
 }
+
+// Rows that stay as they are are left out by the join: the conflict clause alone would lock, and so write, each of them. What is not
+// in `m` is asked of a hash table; an anti-join may become a loop in a loop.
+const placeSql = `
+  with m as materialized (${matchSql}),
+  gained as (
+    insert into placement as p (agent_id, stack_id, state, generation, reasons)
+    select m.agent_id, m.stack_id, 'active', nextval('order_seq'), m.reasons
+    from m left join placement old on old.agent_id = m.agent_id and old.stack_id = m.stack_id
+    where old.agent_id is null or old.state = 'removing' or old.reasons is distinct from m.reasons
+    on conflict (agent_id, stack_id) do update set
+      state = 'active', reasons = excluded.reasons, removal_reason = '', held = false, updated_at = now(),
+      generation = case when p.state = 'removing' then excluded.generation else p.generation end
+    returning agent_id
+  ), lost as (
+    update placement p set state = 'removing', generation = nextval('order_seq'), removal_reason = $3, reasons = '[]',
+      held = false, updated_at = now()
+    where p.state = 'active' and ${agentInScope('p.agent_id')} and ${stackInScope('p.stack_id')}
+      and (p.agent_id, p.stack_id) not in (select m.agent_id, m.stack_id from m)
+    returning 1
+  )
+  select array(select distinct agent_id from gained) as gained,
+    ((select count(*) from gained) + (select count(*) from lost))::int as changed`;
 
 /** Active placements take on the account that the registration names; a removal keeps the last one, as it outlives the registration. */
 export async function followAccounts(tx: Tx, agentIds: readonly string[]): Promise<void> {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 
 const lookEveryMs = 5_000;
 
@@ -16,9 +16,21 @@ export function readCertificates(tls: NonNullable<Config['tls']>): SecureContext
   try {
     createSecureContext(context);
   } catch (error) {
-    throw new Error(`certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`);
+    throw new ConfigError(
+      `certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`,
+    );
   }
+  if (context.ca) checkAuthority(context.ca, tls.clientCaFile ?? '');
   return context;
+}
+
+/** Node takes anything for an authority, and then trusts nobody. */
+function checkAuthority(pem: Buffer, file: string): void {
+  try {
+    new X509Certificate(pem);
+  } catch (error) {
+    throw new ConfigError(`client authority ${file} cannot be used: ${(error as Error).message}`);
+  }
 }
 
 /**

@@ -31,7 +31,7 @@ const socketErrors = new Set([
 ]);
 /** What the database driver says, without a code, when a connection ends or cannot be had in time. */
 const driverWords =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
+  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
 
 /**
  * The only place that knows both refusals and gRPC codes. A refusal keeps its words and gets google.rpc details (ErrorInfo,

@@ -58,6 +58,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const { handler } = options;
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
+  const streams = new Set<http2.ServerHttp2Stream>();
   const front = options.tls ? secure(options.tls, handler) : cleartext(handler);
   front.server.maxConnections = maxConnections;
   front.server.on('connection', (socket: net.Socket) => {
@@ -72,6 +73,10 @@ export async function openPort(options: PortOptions): Promise<Port> {
     // The connection's window is as wide as several streams': one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
+    session.on('stream', (stream: http2.ServerHttp2Stream) => {
+      streams.add(stream);
+      stream.once('close', () => streams.delete(stream));
+    });
   });
   front.h2.on('sessionError', () => {});
   const stopPings = pingSessions(sessions);
@@ -90,12 +95,34 @@ export async function openPort(options: PortOptions): Promise<Port> {
       for (const session of sessions) session.close();
       front.endUndecided();
       const end = Date.now() + graceMs;
-      // Closes connections of HTTP/1.1 that no call is using; those of calls under way are looked at again.
-      for (front.http1.close(); sockets.size > 0 && Date.now() < end; front.http1.closeIdleConnections())
+      front.http1.close();
+      for (const answered = endAnswered(streams); sockets.size > 0 && Date.now() < end; answered()) {
+        // Connections of HTTP/1.1 whose call has just ended.
+        front.http1.closeIdleConnections();
         await new Promise((resolve) => setTimeout(resolve, 10));
+      }
       for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
     },
+  };
+}
+
+/** After a whole answer, this long for it to leave. */
+const answerLeavesMs = 200;
+
+/**
+ * Ends calls that have had their whole answer and whose client goes on sending, which would keep the connection open. Call the
+ * returned function again and again.
+ */
+function endAnswered(streams: ReadonlySet<http2.ServerHttp2Stream>): () => void {
+  const since = new Map<http2.ServerHttp2Stream, number>();
+  return () => {
+    const now = Date.now();
+    for (const stream of streams) {
+      if (!stream.writableFinished) continue;
+      if (!since.has(stream)) since.set(stream, now);
+      else if (now - (since.get(stream) ?? now) > answerLeavesMs) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    }
   };
 }
 

@@ -1,4 +1,4 @@
-import { type DescFile, type DescService, type Registry, toBinary } from '@bufbuild/protobuf';
+import { createRegistry, type DescFile, type DescService, type Registry, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ServiceImpl } from '@connectrpc/connect';
 import type { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
@@ -10,14 +10,15 @@ type Request =
 
 /**
  * grpc.reflection (github.com/grpc/grpc/blob/master/doc/server-reflection.md), v1; v1alpha has the same messages. Answers files with
- * all that they import, so one question is enough for a client to understand a service.
+ * all that they import, so one question is enough for a client to understand a service. `roots` are the files to begin with.
  */
 export function reflectionMethods(
-  registry: Registry,
+  roots: readonly DescFile[],
   services: readonly DescService[],
 ): Pick<ServiceImpl<typeof ServerReflection>, 'serverReflectionInfo'> {
   const files = new Map<string, DescFile>();
-  for (const type of registry) addFile(files, type.file);
+  for (const root of roots) addFile(files, root);
+  const registry = createRegistry(...files.values());
   const answer = ({ messageRequest: { case: kind, value } }: Request) => {
     switch (kind) {
       case 'listServices':

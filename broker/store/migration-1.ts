@@ -58,6 +58,7 @@ const statements = [
   `create table agent_annotation (
     agent_id uuid not null references agent on delete cascade, key text not null, value text not null,
     primary key (agent_id, key))`,
+  `create index agent_annotation_pair on agent_annotation (key, value)`,
   // A key's set of values, from annotations and labels, as selectors see it.
   `create view agent_key as
     select agent_id, key, value from agent_annotation
@@ -88,12 +89,14 @@ const statements = [
   `create unique index stack_name on stack (generator_id, name) where deleted_at is null`,
   `create index stack_by_name on stack (name)`,
   `create index stack_generator on stack (generator_id)`,
+  `create index stack_selecting on stack (generator_id) where has_selector`,
   `create table stack_label (
     stack_id uuid not null references stack on delete cascade, label text not null, primary key (stack_id, label))`,
   `create index stack_label_label on stack_label (label)`,
   `create table stack_annotation (
     stack_id uuid not null references stack on delete cascade, key text not null, value text not null,
     primary key (stack_id, key))`,
+  `create index stack_annotation_pair on stack_annotation (key, value)`,
   `create table stack_selector_term (
     stack_id uuid not null references stack on delete cascade, position int not null, key text not null,
     op text not null check (op in ('in', 'not_in', 'exists', 'does_not_exist')), vals text[] not null,
@@ -120,6 +123,7 @@ const statements = [
     rollback_of int,
     created_at timestamptz not null default now(),
     unique (stack_id, revision))`,
+  `create index deployment_checksum on deployment (checksum)`,
   `alter table stack add foreign key (current_deployment) references deployment deferrable initially deferred`,
   `create function refuse_update() returns trigger language plpgsql as $$
     begin raise exception 'a % row cannot be changed', tg_table_name using errcode = 'integrity_constraint_violation'; end $$`,
@@ -142,6 +146,7 @@ const statements = [
     updated_at timestamptz not null default now(),
     primary key (agent_id, stack_id))`,
   `create index placement_stack on placement (stack_id, agent_id)`,
+  `create index placement_manifest on placement (manifest) where manifest is not null`,
   // What agents reported; no foreign keys, and never written by a change of placements but to forget it.
   `create table placement_status (
     agent_id uuid not null,

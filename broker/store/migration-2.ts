@@ -9,8 +9,10 @@ export class Migration2Audit extends Migration {
 
 const statements = [
   // Partitioned by day, so that retention drops whole days.
+  // Identity columns of partitioned tables are new in PostgreSQL 17.
+  `create sequence audit_id_seq`,
   `create table audit (
-    id bigint generated always as identity,
+    id bigint not null default nextval('audit_id_seq'),
     at timestamptz not null default now(),
     actor_role text not null check (actor_role in ('ad', 'ro', 'ge', 'ag', 'operator', 'nobody')),
     actor_id uuid,
@@ -68,8 +70,6 @@ const statements = [
   // Which key a manifest is encrypted with; empty for none. Only re-encryption may write a manifest's bytes again, never its checksum.
   `alter table manifest add column key_id text not null default ''`,
   `create index manifest_key on manifest (key_id)`,
-  `create index deployment_manifest on deployment (checksum)`,
-  `create index placement_manifest on placement (manifest) where manifest is not null`,
   `create function refuse_other_manifest() returns trigger language plpgsql as $$
     begin
       if current_setting('brokkr.reencrypt', true) = 'on' and new.checksum = old.checksum then return new; end if;

@@ -10,6 +10,7 @@ import { entities as placementEntities } from '../placement/store.ts';
 import { entities as stackEntities } from '../stack/store.ts';
 import { createCipher } from './cipher.ts';
 import { type Feed, startFeed } from './feed.ts';
+import { guardDatabase } from './guard.ts';
 import { checkInstallation } from './installation.ts';
 import { type Database, openDatabase, sqlState } from './orm.ts';
 
@@ -60,7 +61,7 @@ export async function openStore(config: StoreConfig, log: Logger): Promise<{ db:
     const feed = await startFeed(db, log, async () => {
       await checkInstallation(db);
     });
-    return { db, feed };
+    return { db: guardDatabase(db, feed), feed };
   } catch (error) {
     await db.close();
     throw error;

@@ -34,6 +34,11 @@ export interface Database extends Sql {
    * 5 times with jitter, so it must not have effects of its own. The entity manager is flushed before the commit.
    */
   transact<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * The same on prepared statements and without the entity manager, for what happens thousands of times a second. The texts of its
+   * statements must be constants: each is prepared once for a connection.
+   */
+  transactPrepared<T>(work: (tx: Sql) => Promise<T>): Promise<T>;
   /** Runs one prepared statement outside any transaction, on the primary. `name` identifies the text for good. */
   read<R = Record<string, unknown>>(name: string, text: string, params?: readonly unknown[]): Promise<R[]>;
   /** A connection of its own, for LISTEN and session locks. The caller ends it. */
@@ -80,6 +85,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     throw new Refusal('unavailable', `the database cannot be used: ${reasonOf(error)}`, { cause: error });
   });
   try {
+    // Two that make it at once would make one of them fail.
+    await first.query(`select pg_advisory_lock(hashtextextended('brokkr schema', 0))`);
     await first.query(`create schema if not exists ${schema}`);
   } finally {
     await first.end();
@@ -95,6 +102,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     keepAlive: true,
   });
   pool.on('error', () => {});
+  // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Its query says so.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const orm = await MikroORM.init({
     clientUrl: options.url,
     entities: [...options.entities],
@@ -128,7 +137,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     schema,
     cipher,
     connect,
-    transact: (work) => transact(orm, cipher, work),
+    transact: (work) => retried(() => transact(orm, cipher, work)),
+    transactPrepared: (work) => retried(() => transactPrepared(pool, cipher, work)),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {
       const result = await pool.query({ name, text, values: [...params] });
       return result.rows as R[];
@@ -150,24 +160,62 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function transact<T>(orm: MikroORM, cipher: Cipher, work: (tx: Tx) => Promise<T>): Promise<T> {
+function transact<T>(orm: MikroORM, cipher: Cipher, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return orm.em.fork().transactional(
+    async (em) => {
+      const connection = em.getTransactionContext<Kysely<unknown>>();
+      if (!connection) throw new Error('no transaction');
+      return work({
+        em: em as SqlEntityManager,
+        cipher,
+        async sql<R>(text: string, params: readonly unknown[] = []) {
+          const result = await connection.executeQuery(CompiledQuery.raw(text, [...params]));
+          return result.rows as R[];
+        },
+      });
+    },
+    { isolationLevel: IsolationLevel.READ_COMMITTED },
+  );
+}
+
+async function transactPrepared<T>(pool: pg.Pool, cipher: Cipher, work: (tx: Sql) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let failure: Error | undefined;
+  try {
+    await client.query('begin isolation level read committed');
+    const answer = await work({
+      cipher,
+      async sql<R>(text: string, params: readonly unknown[] = []) {
+        const result = await client.query({ name: nameOf(text), text, values: [...params] });
+        return result.rows as R[];
+      },
+    });
+    await client.query('commit');
+    return answer;
+  } catch (error) {
+    await client.query('rollback').catch((broken: Error) => {
+      failure = broken;
+    });
+    throw error;
+  } finally {
+    // A connection that cannot even roll back is given up.
+    client.release(failure);
+  }
+}
+
+const names = new Map<string, string>();
+
+/** A name for a statement's text: the same for as long as the process runs. */
+function nameOf(text: string): string {
+  const name = names.get(text) ?? `tx-${names.size}`;
+  names.set(text, name);
+  return name;
+}
+
+async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await orm.em.fork().transactional(
-        async (em) => {
-          const connection = em.getTransactionContext<Kysely<unknown>>();
-          if (!connection) throw new Error('no transaction');
-          return work({
-            em: em as SqlEntityManager,
-            cipher,
-            async sql<R>(text: string, params: readonly unknown[] = []) {
-              const result = await connection.executeQuery(CompiledQuery.raw(text, [...params]));
-              return result.rows as R[];
-            },
-          });
-        },
-        { isolationLevel: IsolationLevel.READ_COMMITTED },
-      );
+      return await work();
     } catch (error) {
       if (!retryable.has(sqlState(error) ?? '') || attempt > 5) throw error;
       await sleep(Math.random() * 20 * 2 ** attempt);

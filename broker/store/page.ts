@@ -9,7 +9,7 @@ export interface Page {
 
 const defaultSize = 100;
 
-const text = /^[^\0]{0,400}$/su;
+const text = /^[^\0\p{Cs}]{0,400}$/u;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const number = /^[0-9]{1,18}$/;
 

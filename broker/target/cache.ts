@@ -46,8 +46,6 @@ type Waiting = PromiseWithResolvers<TargetState | undefined>;
 const keepMs = 10 * 60_000;
 /** How soon a read that failed is tried again for those who wait for a change. */
 const retryMs = 1_000;
-/** How often a read under way looks whether the database is gone. */
-const lookMs = 250;
 
 /**
  * Remembers a digest for each agent, and a bounded number of whole states: an idle pull needs no more than the digest, and what an
@@ -96,7 +94,7 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     reads.add(read);
     try {
       const ids = batch.map(([agentId]) => agentId);
-      const states = await unlessGone(feed, () => readTargetStates(db, ids));
+      const states = await readTargetStates(db, ids);
       for (const [agentId, waiting] of batch) {
         const state = states.get(agentId);
         if (feed.healthy() && !read.everything && !read.agents.has(agentId)) keep(agentId, state);
@@ -230,21 +228,4 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     },
   };
   return states;
-}
-
-/** A read of a database that is gone may never end: it is given up when the feed says so. */
-async function unlessGone<T>(feed: Feed, work: () => Promise<T>): Promise<T> {
-  const gone = Promise.withResolvers<never>();
-  const look = () => {
-    if (!feed.available()) gone.reject(new Refusal('unavailable', 'the database does not answer'));
-  };
-  const timer = setInterval(look, lookMs);
-  gone.promise.catch(() => {});
-  look();
-  try {
-    if (!feed.available()) return await gone.promise;
-    return await Promise.race([work(), gone.promise]);
-  } finally {
-    clearInterval(timer);
-  }
 }

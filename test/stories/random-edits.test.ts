@@ -12,6 +12,7 @@ import { configMap, startTestAgent, type TestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 
 const edits = 1_000;
+const rounds = 5;
 const connections = 8;
 /** The same seed makes the same edits; their interleaving is the machine's. */
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -78,7 +79,7 @@ const edit = fc.oneof(
   },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('make stack' as const), stack, labels, annotations, selector }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('delete stack' as const), stack }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('make agent' as const), agent, labels, annotations }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('make agent' as const), agent, labels, annotations }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('delete agent' as const), agent, orphan: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('make generator' as const), generator }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('delete generator' as const), generator }) },
@@ -92,8 +93,12 @@ const edit = fc.oneof(
 type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never;
 
 const test = await startTestBroker({ brokers: 2 });
+const clients = Array.from({ length: connections }, (_, lane) => {
+  const url = test.urls[lane % 2] ?? test.url;
+  return { url, client: test.client(undefined, { url }) };
+});
 const agents = new Map<string, TestAgent>();
-const story = suite('random edits');
+const story = suite('random edits from eight connections over two brokers');
 story.after(() => test.close());
 
 /** What somebody else's edit may have made impossible meanwhile; anything else is a defect. */
@@ -217,65 +222,70 @@ function selects(wanted: LabelSelector, valuesOf: (key: string) => string[]): bo
   });
 }
 
-story(
-  `from ${connections} connections over two brokers leave the placements of the rules (BROKKR_TEST_SEED=${seed})`,
-  async () => {
-    const setUp = test.client();
-    for (const name of generatorNames.slice(1)) await setUp.admin.createGenerator({ name });
-    for (const name of agentNames) agents.set(name, await startTestAgent(test, { name, generators: ['g1', 'g2'] }));
-    const todo = fc.sample(edit, { seed, numRuns: edits });
-    const done = { carriedOut: 0, refused: 0 };
-    const lanes = Array.from({ length: connections }, async (_, lane) => {
-      const url = test.urls[lane % 2] ?? test.url;
-      const client = test.client(undefined, { url });
-      for (let at = lane; at < todo.length; at += connections) {
-        const what = todo[at] as Edit;
-        try {
-          await carryOut(client, url, what);
-          done.carriedOut += 1;
-        } catch (error) {
-          const { code, message } = ConnectError.from(error);
-          assert.ok(usual.has(code), `${JSON.stringify(what)}: ${message}`);
-          done.refused += 1;
-        }
-      }
-    });
-    await Promise.all(lanes);
-    assert.ok(done.carriedOut > edits / 3, JSON.stringify(done));
-
-    const { admin, broker } = setUp;
-    const { agents: all } = await admin.listAgents({ pageSize: 500 });
-    const { stacks } = await broker.listStacks({ pageSize: 500 });
-    const { placements } = await broker.listPlacements({ pageSize: 500 });
-    const active = placements.filter(({ state }) => state === PlacementState.ACTIVE);
-    const wanted = naive(all, stacks);
-    assert.ok(wanted.length > 0);
-    assert.equal(active.map((one) => `${one.agent} ${one.stack}`).sort(), wanted);
-
-    // What agents are told, by either broker, is just that.
-    for (const { name } of all) await admin.resumeAgent({ agent: name });
-    for (const url of test.urls) {
-      for (const { id, name } of all) {
-        const self = agents.get(name);
-        assert.is(self?.id, id);
-        await eventually(async () => {
-          const { agent: mine } = test.client(self?.pak, { url });
-          const { entries } = await mine.pullTargetState({ incarnation: self?.incarnation ?? 0n });
-          const told = entries.filter(({ state }) => state === PlacementState.ACTIVE).map(({ stackId }) => stackId);
-          const own = active.filter((one) => one.agentId === id && one.desiredDeploymentId !== '');
-          assert.equal(told.sort(), own.map(({ stackId }) => stackId).sort());
-          return true;
-        });
+/** Carries out edits from all connections at once. */
+async function carryOutAll(todo: readonly Edit[]): Promise<number> {
+  let done = 0;
+  const lanes = clients.map(async ({ client, url }, lane) => {
+    for (let at = lane; at < todo.length; at += clients.length) {
+      const what = todo[at] as Edit;
+      try {
+        await carryOut(client, url, what);
+        done += 1;
+      } catch (error) {
+        const { code, message } = ConnectError.from(error);
+        assert.ok(usual.has(code), `${JSON.stringify(what)}: ${message}`);
       }
     }
-    const db = await openMigrated(test.config);
-    try {
-      assert.is(await jobs.find(({ name }) => name === 'placement_repair')?.run(db), 0, 'nothing to repair');
-    } finally {
-      await db.close();
+  });
+  await Promise.all(lanes);
+  return done;
+}
+
+/** Compares placements, and what agents are told by either broker, with the naive model. Returns how many there are. */
+async function compare(): Promise<number> {
+  const { admin, broker } = test.client();
+  const { agents: all } = await admin.listAgents({ pageSize: 500 });
+  const { stacks } = await broker.listStacks({ pageSize: 500 });
+  const { placements } = await broker.listPlacements({ pageSize: 500 });
+  const active = placements.filter(({ state }) => state === PlacementState.ACTIVE);
+  assert.equal(active.map((one) => `${one.agent} ${one.stack}`).sort(), naive(all, stacks));
+  for (const { name } of all) await admin.resumeAgent({ agent: name });
+  for (const url of test.urls) {
+    for (const { id, name } of all) {
+      const self = agents.get(name);
+      assert.is(self?.id, id);
+      const { agent: mine } = test.client(self?.pak, { url });
+      const own = active.filter((one) => one.agentId === id && one.desiredDeploymentId !== '');
+      await eventually(async () => {
+        const { entries } = await mine.pullTargetState({ incarnation: self?.incarnation ?? 0n });
+        const told = entries.filter(({ state }) => state === PlacementState.ACTIVE).map(({ stackId }) => stackId);
+        assert.equal(told.sort(), own.map(({ stackId }) => stackId).sort());
+        return true;
+      });
     }
-    assert.is(test.logged.filter((line) => /were repaired|a call failed|a job failed/.test(line)).join(''), '');
-  },
-);
+  }
+  return active.length;
+}
+
+story(`leave the placements of the rules, again and again (BROKKR_TEST_SEED=${seed})`, async () => {
+  const { admin } = test.client();
+  for (const name of generatorNames.slice(1)) await admin.createGenerator({ name });
+  for (const name of agentNames) agents.set(name, await startTestAgent(test, { name, generators: ['g1', 'g2'] }));
+  const todo = fc.sample(edit, { seed, numRuns: edits });
+  let done = 0;
+  let compared = 0;
+  for (let start = 0; start < edits; start += edits / rounds) {
+    done += await carryOutAll(todo.slice(start, start + edits / rounds));
+    compared += await compare();
+  }
+  assert.ok(done > edits / 4 && compared > 0, `${done} edits were possible, ${compared} placements were compared`);
+  const db = await openMigrated(test.config);
+  try {
+    assert.is(await jobs.find(({ name }) => name === 'placement_repair')?.run(db), 0, 'nothing to repair');
+  } finally {
+    await db.close();
+  }
+  assert.is(test.logged.filter((line) => /were repaired|a call failed|a job failed/.test(line)).join(''), '');
+});
 
 story.run();

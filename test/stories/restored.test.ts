@@ -1,14 +1,15 @@
 import { Code } from '@connectrpc/connect';
-import pg from 'pg';
+import type pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { beginEpoch } from '../../broker/store/installation.ts';
 import { openMigrated } from '../../broker/store/open.ts';
-import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
+import { openSession } from '../database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -17,11 +18,7 @@ story.after(() => test.close());
 
 /** Runs SQL in the installation's schema, as an operator would. */
 async function operate<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: test.postgres.url,
-    options: `-c search_path=${test.config.databaseSchema}`,
-  });
-  await client.connect();
+  const client = await openSession(test);
   try {
     return await work(client);
   } finally {
@@ -160,6 +157,24 @@ story('is noticed by a deployment that it does not know, and a confirmation move
   assert.is(await phaseOf(kept), PlacementPhase.PENDING);
 });
 
+story('takes the reports of an agent whose start it has forgotten', async () => {
+  const { agent, kept } = await scene('restarted');
+  for (let times = 0; times < 20; times += 1) await agent.report(await agent.entry(kept), Outcome.FAILED);
+  await dump();
+  await agent.start();
+  await test.restart(0, restore);
+  const { receipts } = await eventually(async () => agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n));
+  assert.equal(
+    receipts.map(({ receipt }) => receipt),
+    [Receipt.ACCEPTED],
+  );
+  assert.is(await phaseOf(kept), PlacementPhase.APPLIED);
+  assert.is(
+    (await agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n)).receipts[0]?.receipt,
+    Receipt.DUPLICATE,
+  );
+});
+
 story('another cluster, timeline or an operator begins a new epoch, for brokers that run too', async () => {
   const { agent, again } = await scene('elsewhere');
   const before = (await agent.pull()).epoch;
@@ -185,6 +200,17 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
   await db.transact((tx) => beginEpoch(tx, 'restored', { epoch: 0n, order: 0n }));
   await db.close();
   assert.is((await waiting).epoch, before + 3n);
+});
+
+story('is not made up by an agent that presents what no broker gave out', async () => {
+  const { agent, kept } = await scene('liar');
+  const { epoch } = await agent.pull();
+  for (const lie of [{ epoch: 2n ** 62n }, { epoch: 2n ** 64n - 1n }, { order: 2n ** 62n }, { order: 2n ** 64n - 1n }])
+    await refused(agent.pull(lie), Code.InvalidArgument, 'beyond all');
+  const { stackId, deploymentId } = await agent.entry(kept);
+  const held = [{ stackId, deploymentId, order: 2n ** 63n }];
+  await refused(agent.start({ held }), Code.InvalidArgument, 'beyond all');
+  assert.is((await agent.pull({ epoch })).epoch, epoch);
 });
 
 story('is read by a role without rights of its own', async () => {

@@ -1,0 +1,72 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ConfigError, readConfig, variables } from './config.ts';
+
+const pak = 'brokkr_ag7rVsDaQ2_abc';
+const least = { BROKKR_BROKER_URL: 'https://broker.example.org', BROKKR_PAK: pak };
+const config = suite('configuration of the agent');
+
+config('needs a broker and a key, and has a default for all else', () => {
+  const read = readConfig(least);
+  assert.is(read.pullIntervalMs, 30_000);
+  assert.is(read.namespace, 'brokkr');
+  assert.equal(read.healthListen, { host: '0.0.0.0', port: 8080 });
+  assert.is(read.maxDeletions, 50);
+  assert.is(read.kubeService, undefined);
+});
+
+config('reads intervals with their unit', () => {
+  for (const [text, ms] of [
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['10m', 600_000],
+    ['1h', 3_600_000],
+  ] as const)
+    assert.is(readConfig({ ...least, BROKKR_PULL_INTERVAL: text }).pullIntervalMs, ms);
+});
+
+config('keeps its inventory in the namespace that it is limited to', () => {
+  assert.is(readConfig({ ...least, BROKKR_WATCH_NAMESPACE: 'team' }).namespace, 'team');
+});
+
+config('names every bad variable at once, and quotes no key', () => {
+  const env = {
+    BROKKR_BROKER_URL: 'broker:3000',
+    BROKKR_PAK: 'brokkr_ge7rVsDaQ2_verysecret',
+    BROKKR_PULL_INTERVAL: '30',
+    BROKKR_NAMESPACE: 'Not A Name',
+    BROKKR_HEALTH_LISTEN: '8080',
+    BROKKR_TLS_CERT: 'cert.pem',
+    BROKKR_TLS_KEYS: 'key.pem',
+    BROKKR_KUBE_CONTEXT: 'dev',
+    BROKKR_MAX_DELETIONS: 'many',
+    BROKKR_LOG_LEVEL: 'loud',
+  };
+  try {
+    readConfig(env);
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, ConfigError);
+    const { message } = error as ConfigError;
+    for (const name of Object.keys(env)) assert.match(message, name);
+    assert.not.match(message, 'verysecret');
+  }
+});
+
+config('sends no key over a network in clear text unless it is allowed to', () => {
+  const env = { ...least, BROKKR_BROKER_URL: 'http://broker.example.org' };
+  assert.throws(() => readConfig(env), /BROKKR_ALLOW_CLEARTEXT/);
+  assert.is(readConfig({ ...env, BROKKR_ALLOW_CLEARTEXT: 'true' }).brokerUrl, env.BROKKR_BROKER_URL);
+  assert.ok(readConfig({ ...least, BROKKR_BROKER_URL: 'http://127.0.0.1:3000' }));
+});
+
+config('finds the API of the cluster that a pod is in', () => {
+  const pod = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' };
+  assert.is(readConfig({ ...least, ...pod }).kubeService, 'https://[fd00::1]:443');
+});
+
+config('has a line of help for each variable', () => {
+  for (const help of Object.values(variables)) assert.ok(help.length > 10);
+});
+
+config.run();

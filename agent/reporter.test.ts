@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import pino from 'pino';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { openStage, until } from '../test/stories/agent-stage.ts';
+import { eventOf, type StackEvent, sameNews } from './event.ts';
+import { configMap, idOfMap } from './harness.ts';
+import { createReporter } from './reporter.ts';
+import type { Entry } from './target.ts';
+import { createWire } from './wire.ts';
+
+const stage = await openStage();
+const log = pino({ level: 'silent' });
+const reporter = suite('reporter');
+reporter.after(() => stage.close());
+
+/** An agent that only reports, about one stack that is placed on it. */
+async function begin(name: string, options: { capacity?: number } = {}) {
+  const client = stage.broker.client(await stage.enlist(name));
+  await stage.submit(name, [configMap(name, {})], [name]);
+  const wire = createWire(client);
+  const ending = new AbortController();
+  const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
+  await wire.start(identity, { stacks: [], epoch: 0n }, ending.signal);
+  const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n };
+  const [entry] = (await wire.pull(pulled, ending.signal)).entries;
+  const lost: string[] = [];
+  const counts: Record<string, number> = {};
+  const made = createReporter({
+    wire,
+    log,
+    lost: (stackId) => lost.push(stackId),
+    count: (receipt) => {
+      counts[receipt] = (counts[receipt] ?? 0) + 1;
+    },
+    fenced: () => {},
+    ...options,
+  });
+  const outcomes = async () =>
+    (await stage.admin.broker.listEvents({ stack: name, pageSize: 100 })).events
+      .map(({ outcome }) => outcome)
+      .reverse();
+  const run = () => void made.run(ending.signal);
+  return { entry: entry!, made, run, lost, counts, outcomes, end: () => ending.abort() };
+}
+
+const event = (entry: Entry, message: string, more: Partial<StackEvent> = {}): StackEvent => ({
+  ...eventOf(entry, 'failed', message),
+  ...more,
+});
+
+reporter('sends what happened in its order', async () => {
+  const { entry, made, run, counts, outcomes, end } = await begin('in-order');
+  made.report(event(entry, 'first'));
+  made.report(event(entry, '', { outcome: 'applied' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.FAILED, Outcome.APPLIED]);
+  assert.equal(counts, { accepted: 2 });
+  end();
+});
+
+reporter('keeps a bounded number, and the broker is told that some were lost', async () => {
+  const { entry, made, run, lost, counts, outcomes, end } = await begin('bounded', { capacity: 3 });
+  for (let index = 0; index < 10; index++) made.report(event(entry, `event ${index}`));
+  assert.is(made.pending, 3);
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.GAP, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED]);
+  assert.equal(counts, { dropped: 7, accepted: 3 });
+  assert.equal(lost, [], 'a later event of the same stack tells the newer truth');
+  end();
+});
+
+reporter('goes on after an event that the broker refuses or does not understand', async () => {
+  const { entry, made, run, counts, outcomes, end } = await begin('poisoned');
+  made.report(event(entry, 'about nothing', { stackId: randomUUID() }));
+  made.report(event(entry, 'no id at all', { stackId: 'poison' }));
+  made.report(event(entry, 'with \u0000 and \ud800 in it'));
+  const changes = Array.from({ length: 300 }, (_, index) => ({
+    object: idOfMap(`o-${index}`),
+    action: 'failed' as const,
+    message: 'x'.repeat(5_000),
+  }));
+  for (let index = 0; index < 10; index++) made.report(event(entry, 'x'.repeat(10_000), { changes }));
+  made.report(event(entry, '', { outcome: 'applied' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  const told = await outcomes();
+  assert.is(told.filter((outcome) => outcome === Outcome.FAILED).length, 11);
+  assert.is(told.at(-1), Outcome.APPLIED);
+  assert.equal(counts, { refused: 2, accepted: 12 });
+  end();
+});
+
+reporter('knows news from what was told before', () => {
+  const entry = { stackId: 's', deploymentId: 'd', checksum: 'c', generation: 1n, order: 1n } as Entry;
+  const first = event(entry, 'conflict at resourceVersion 123');
+  assert.is(sameNews(first), sameNews(event(entry, 'conflict at resourceVersion 456')));
+  assert.is.not(sameNews(first), sameNews(event(entry, 'forbidden')));
+  assert.is.not(sameNews(first), sameNews(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')));
+});
+
+reporter.run();
