@@ -195,8 +195,18 @@ agents('works within one namespace, and says what it cannot do there', async () 
   assert.ok(cluster.get('v1', 'ConfigMap', 'team', 'inside'));
   await stage.submit('outside', [configMap('outside', { k: '1' }, 'default')], ['limited']);
   assert.match((await stage.reaches('outside', 'limited', FAILED)).message, 'limited to the namespace team');
-  await admin.broker.deleteStack({ stack: 'inside' });
-  await stage.leaves('inside', 'limited');
+  const role = {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'wide' },
+    rules: [],
+  };
+  await stage.submit('wide', [role], ['limited']);
+  assert.match((await stage.reaches('wide', 'limited', FAILED)).message, 'ClusterRole wide: is cluster-scoped');
+  for (const stack of ['inside', 'outside', 'wide']) {
+    await admin.broker.deleteStack({ stack });
+    await stage.leaves(stack, 'limited');
+  }
   assert.is(cluster.get('v1', 'ConfigMap', 'team', 'inside'), undefined);
 });
 

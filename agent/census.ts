@@ -16,8 +16,12 @@ export interface Census {
 export function createCensus(cluster: Cluster, namespace: string | undefined, signal: AbortSignal): Census {
   const counted = new Map<string, Promise<Map<string, Item[]>>>();
 
-  const collect = (kind: KindId, labelSelector: string, during: AbortSignal) =>
-    collectApplied(cluster, kind, { namespace: namespace ?? '', labelSelector }, during);
+  const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
+    // Limited to a namespace, it has applied nothing outside of it, and may not look there.
+    const resource = await cluster.discovery.findAnyVersion(kind.apiVersion, kind.kind, during);
+    if (namespace !== undefined && resource?.namespaced === false) return new Map();
+    return collectApplied(cluster, kind, { namespace: namespace ?? '', labelSelector }, during);
+  };
   const count = (kind: KindId) => {
     const name = `${kind.apiVersion}/${kind.kind}`;
     const known = counted.get(name);

@@ -7,19 +7,20 @@ const a = stackId('a');
 const b = stackId('b');
 const c = stackId('c');
 
-/** A rollout that does everything at once: changes, prunes, hands over, removes, defines. */
+/** A rollout that does everything at once: changes, prunes, hands over, removes, defines, in waves, one stack after another. */
 const before: readonly Wish[] = [
   { stackId: a, order: 1n, deploymentId: 'a1', objects: [map('a-kept', '1'), map('a-moves', '1'), map('a-goes', '1')] },
   { stackId: c, order: 2n, deploymentId: 'c1', objects: [map('c-goes', '1'), map('c-inherited', '1')] },
 ];
 const after: readonly Wish[] = [
-  { stackId: a, order: 3n, deploymentId: 'a2', objects: [map('a-kept', '2'), map('a-new', '2')] },
+  { stackId: a, order: 3n, deploymentId: 'a2', objects: [later('a-kept', 2), map('a-new', '2')] },
   {
     stackId: b,
+    dependsOnIds: [a],
     order: 4n,
     deploymentId: 'b1',
     objects: [
-      map('a-moves', '2'),
+      later('a-moves', 1),
       map('c-inherited', '2'),
       room('b-room'),
       configMap('b-inside', { k: '2' }, 'b-room'),
@@ -132,6 +133,11 @@ function uidsOf(lab: Lab): Map<string, string> {
 
 function map(name: string, value: string): KubeObject {
   return configMap(name, { k: value }, 'default');
+}
+
+function later(name: string, wave: number): KubeObject {
+  const object = map(name, '2');
+  return { ...object, metadata: { ...object.metadata, annotations: { 'k8s.brokkr.io/wave': String(wave) } } };
 }
 
 function room(name: string): KubeObject {

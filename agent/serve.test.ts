@@ -169,6 +169,15 @@ function describe(test: typeof simulated, lab: Lab): void {
     }, 'the repair');
   });
 
+  test('refuses an object that is listed twice', async () => {
+    const core = await start();
+    const told = core.next(stack);
+    core.tell([
+      { stackId: stack, objects: [configMap('twice', { k: '1' }), configMap('twice', { k: '2' }, 'default')] },
+    ]);
+    assert.match((await told).message, 'ConfigMap default/twice: is listed twice');
+  });
+
   test('reports a kind that nobody serves', async () => {
     const core = await start();
     const told = core.next(stack);

@@ -229,6 +229,7 @@ async function placeAll(
   const desired: Desired[] = [];
   const faults: Change[] = [];
   const unknown: Change[] = [];
+  const seen = new Set<string>();
   for (const { object, checksum } of objects) {
     const { apiVersion, kind } = object;
     const resource = await cluster.discovery.find(apiVersion, kind, signal);
@@ -245,6 +246,9 @@ async function placeAll(
       continue;
     }
     const id = idOf(placed.object);
+    // Once without a namespace, once with the default one.
+    if (seen.has(keyOf(id))) faults.push(fault('is listed twice'));
+    seen.add(keyOf(id));
     const violation = inventories.isInventory(placed.object)
       ? 'it is one of the agent’s inventories'
       : entry.limits && whyNotAllowed(entry.limits, id, namespaced);

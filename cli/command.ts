@@ -5,6 +5,7 @@ import type { Globals } from './settings.ts';
 export type Verb =
   | 'annotate'
   | 'apply'
+  | 'audit'
   | 'confirm-removal'
   | 'context'
   | 'create'

@@ -9,6 +9,25 @@ export function parseDuration(text: string): number {
   return [...parts].reduce((sum, [, count, unit]) => sum + Number(count) * unitMs[unit as keyof typeof unitMs], 0);
 }
 
+/** Milliseconds since 1970 of a time, or of so long ago: "2027-01-31T12:00:00Z", "24h"; for an option of commander. */
+export function parsePast(text: string): number {
+  return parseTime(text, -1);
+}
+
+/** Milliseconds since 1970 of a time, or of so long from now; for an option of commander. */
+export function parseFuture(text: string): number {
+  return parseTime(text, 1);
+}
+
+function parseTime(text: string, direction: 1 | -1): number {
+  if (/^(\d+[smhd])+$/.test(text)) return Date.now() + direction * parseDuration(text);
+  // Without an offset it would mean another time on another machine.
+  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
+  const ms = isTime ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('write it as 24h, 30d, 2027-01-31 or 2027-01-31T12:00:00Z.');
+  return ms;
+}
+
 /** How long something took or is ago, in its largest unit: "40s", "12m", "3h", "5d". */
 export function shortDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1_000));

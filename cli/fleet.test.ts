@@ -24,7 +24,7 @@ const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":
 
 fleet('a new key stands alone on standard output, works, and is shown by nothing else', async () => {
   const [agent, generator, admin] = [fresh(), fresh(), fresh()];
-  for (const create of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only --expires-in 1h`]) {
+  for (const create of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only --expires 1h`]) {
     const { code, stdout, stderr } = await cli.run(`create ${create}`);
     assert.is(code, 0, stderr);
     assert.match(stdout, /^brokkr_(ro|ge|ag)\w+_\w+\n$/);

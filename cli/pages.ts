@@ -5,6 +5,18 @@ interface Page {
   readonly nextPageToken: string;
 }
 
+/** Reads a list page by page, for what should not be in memory all at once. */
+export async function* eachPage<P extends Page>(
+  read: (page: { pageSize: number; pageToken: string }) => Promise<P>,
+): AsyncGenerator<P> {
+  for (let pageToken = ''; ; ) {
+    const page = await read({ pageSize, pageToken });
+    yield page;
+    pageToken = page.nextPageToken;
+    if (pageToken === '') return;
+  }
+}
+
 /** Reads a list through all its pages, or until there are `limit`. */
 export async function allPages<P extends Page, M>(
   read: (page: { pageSize: number; pageToken: string }) => Promise<P>,

@@ -6,6 +6,7 @@ import type { ExitCode } from './failure.ts';
 const nouns = {
   access: () => import('./commands/access.ts'),
   agent: () => import('./commands/agent.ts'),
+  audit: () => import('./commands/audit.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
   diagnostic: () => import('./commands/diagnostic.ts'),
@@ -39,6 +40,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'status', summary: 'the fleet in one look: what is there, and what is in trouble', nouns: ['fleet'] },
     { verb: 'get', summary: 'list things, or show them by name', nouns: listed() },
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
+    { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
     { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
   ],
@@ -76,7 +78,19 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
 };
 
 function listed(): readonly (keyof typeof nouns)[] {
-  return ['stack', 'deployment', 'agent', 'fleet', 'placement', 'health', 'event', 'generator', 'registration', 'pak'];
+  return [
+    'stack',
+    'deployment',
+    'agent',
+    'fleet',
+    'placement',
+    'health',
+    'event',
+    'generator',
+    'registration',
+    'pak',
+    'audit',
+  ];
 }
 
 function owned(): readonly (keyof typeof nouns)[] {

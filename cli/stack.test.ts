@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { startHandAgent } from '../test/hand-agent.ts';
@@ -135,7 +136,10 @@ stacks('watches a stack until it is gone', async () => {
   await Promise.all(begun.map(({ promise }) => promise));
   await agent.obey();
   await cli.done(`delete stack ${name} --yes`);
-  await eventually(async () => (await agent.obey()) === 1, 30_000);
+  // Told of it a moment later: until then the agent would say once more that it is applied.
+  const isRemoval = ({ state }: { state: PlacementState }) => state === PlacementState.REMOVING;
+  await eventually(async () => (await agent.pull()).some(isRemoval), 30_000);
+  await agent.obey();
   const told = await people;
   assert.is(told.code, 0, told.stderr);
   assert.match(told.stdout, new RegExp(`system/${name} is at revision 1; agents: 1 pending\\n`));

@@ -31,6 +31,16 @@ export function parsePak(text: string): { readonly role: KeyRole; readonly short
 /** Anything in a text that looks like a key, for those who must never print one. */
 export const pakPattern = /brokkr_(ad|ro|ge|ag|en)[0-9A-Za-z]{4,}_[0-9A-Za-z]{16,}/g;
 
+/** Whether a text has something in it that looks like a key. */
+export function hasKey(text: string): boolean {
+  return text.search(pakPattern) >= 0;
+}
+
+/** A text without the keys that are in it, for those who repeat what somebody else has written. */
+export function withoutKeys(text: string): string {
+  return text.replace(pakPattern, '<a key>');
+}
+
 /** Finds slips of the finger, not forgeries: anybody can compute it. */
 function checksumOf(body: string): string {
   return encode(createHash('sha256').update(body).digest().subarray(0, 8), checksumLength);

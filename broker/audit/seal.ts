@@ -7,13 +7,17 @@ import * as store from './store.ts';
 const sealEveryMs = 1_000;
 const entriesInSeal = 2_000;
 const sealsInRead = 100;
-const tellEveryMs = 60_000;
+const minuteMs = 60_000;
 
 /**
  * Seals, once a second on one of the brokers, what was committed since: writers never wait for it. The end of the chain goes to the
  * log every minute, so that a chain which is forged as a whole does not match what was told before.
  */
-export function startSealer(db: Database, log: Logger): { close(): Promise<void> } {
+export function startSealer(
+  db: Database,
+  log: Logger,
+  { tellEveryMs = minuteMs }: { tellEveryMs?: number } = {},
+): { close(): Promise<void> } {
   const closing = new AbortController();
   const run = async () => {
     let toldAt = Date.now();

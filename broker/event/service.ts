@@ -14,6 +14,7 @@ import {
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
+import { withoutKeys } from '../access/pak.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
@@ -139,7 +140,8 @@ function fromMessage(event: ReportedEvent): Reported {
     checksum: /^[0-9a-f]{64}$/.test(event.checksum) ? event.checksum : '',
     generation: event.generation,
     outcome: outcomeName(event.outcome),
-    message: event.message,
+    // An error that an agent passes on may quote what was applied.
+    message: withoutKeys(event.message),
     objects: event.objects.map(({ object, action, fields, message }) => ({
       object: {
         apiVersion: object?.apiVersion ?? '',
@@ -149,7 +151,7 @@ function fromMessage(event: ReportedEvent): Reported {
       },
       action,
       fields: fields.slice(0, 50),
-      message: message.slice(0, 2048),
+      message: withoutKeys(message).slice(0, 2048),
     })),
     agentTime: event.agentTime ? timestampDate(event.agentTime) : null,
   };

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { pakPattern } from '../access/pak.ts';
+import { withoutKeys } from '../access/pak.ts';
 import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 
@@ -45,8 +45,8 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
     log.warn({ method, err: String(error) }, 'the database did not answer');
     return new ConnectError('the database does not answer: try again', Code.Unavailable);
   }
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.error({ method, err: withoutKeys(stack) }, 'a call failed');
+  const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error({ method, err: withoutKeys(told) }, 'a call failed');
   return new ConnectError('internal error', Code.Internal);
 }
 
@@ -82,11 +82,6 @@ function fitting(violations: readonly Violation[]): Violation[] {
     fit.push({ field, description });
   }
   return fit;
-}
-
-/** A key that was put where a name belongs is not repeated. */
-function withoutKeys(text: string): string {
-  return text.replace(pakPattern, 'brokkr_…');
 }
 
 /** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */

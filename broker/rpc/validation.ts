@@ -1,25 +1,31 @@
-import type { DescMessage } from '@bufbuild/protobuf';
+import type { DescMethod } from '@bufbuild/protobuf';
 import { isReflectMessage, pathToString, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
+import { hasKey } from '../access/pak.ts';
 import { Refusal, type Violation } from '../refusal.ts';
 
 const maxViolations = 20;
 
 /**
  * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
- * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999. INVALID_ARGUMENT names each bad field.
+ * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999, and keys, which people paste into the
+ * wrong place. INVALID_ARGUMENT names each bad field. What agents tell is theirs to tell: it is kept without the key.
  */
 export function validationInterceptor(): Interceptor {
   const validator = createValidator();
-  const check = (schema: DescMessage, message: object) => {
-    const result = validator.validate(schema, message as never);
+  const check = ({ input, parent }: DescMethod, message: object) => {
+    const result = validator.validate(input, message as never);
     if (result.kind === 'error') throw result.error;
     const violations =
       result.kind === 'invalid'
         ? result.violations.map((violation) => toViolation(pathToString(violation.field), violation.message))
-        : findUnclean(reflect(schema, message as never), '');
+        : findUnclean(
+            reflect(input, message as never),
+            '',
+            parent.name === 'AgentService' ? whyNotText : whyNotPublicText,
+          );
     const [first] = violations;
     if (!first) return;
     const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
@@ -30,10 +36,10 @@ export function validationInterceptor(): Interceptor {
   };
   return (next) => async (request) => {
     if (!request.stream) {
-      check(request.method.input, request.message);
+      check(request.method, request.message);
       return next(request);
     }
-    return next({ ...request, message: each(request.message, (message) => check(request.method.input, message)) });
+    return next({ ...request, message: each(request.message, (message) => check(request.method, message)) });
   };
 }
 
@@ -49,21 +55,25 @@ function toViolation(field: string, description: string): Violation {
 }
 
 /** Fields of a message, and of those in it, with a text or a time that cannot be kept. */
-function findUnclean(message: ReflectMessage, prefix: string): Violation[] {
+function findUnclean(message: ReflectMessage, prefix: string, reasonAgainst: ReasonAgainst): Violation[] {
+  const uncleanText = (value: unknown, field: string): Violation[] => {
+    const reason = typeof value === 'string' ? reasonAgainst(value) : undefined;
+    return reason === undefined ? [] : [toViolation(field, reason)];
+  };
   if (isReflectMessage(message, TimestampSchema) && !isTime(message.message as Timestamp))
     return [toViolation(prefix.replace(/\.$/, ''), 'is not a time from the year 1 to 9999')];
   const found: Violation[] = [];
   for (const field of message.sortedFields) {
     if (!message.isSet(field)) continue;
     const name = prefix + field.name;
-    if (field.fieldKind === 'message') found.push(...findUnclean(message.get(field), `${name}.`));
+    if (field.fieldKind === 'message') found.push(...findUnclean(message.get(field), `${name}.`, reasonAgainst));
     else if (field.fieldKind === 'scalar') found.push(...uncleanText(message.get(field), name));
     else if (field.fieldKind === 'list') {
       for (const [at, item] of [...message.get(field)].entries()) {
         const place = `${name}[${at}]`;
         found.push(
           ...(field.listKind === 'message'
-            ? findUnclean(item as ReflectMessage, `${place}.`)
+            ? findUnclean(item as ReflectMessage, `${place}.`, reasonAgainst)
             : uncleanText(item, place)),
         );
       }
@@ -74,10 +84,15 @@ function findUnclean(message: ReflectMessage, prefix: string): Violation[] {
   return found;
 }
 
-function uncleanText(value: unknown, field: string): Violation[] {
-  if (typeof value !== 'string') return [];
-  if (value.includes('\0')) return [toViolation(field, 'has a NUL character')];
-  return value.isWellFormed() ? [] : [toViolation(field, 'has half of a surrogate pair')];
+type ReasonAgainst = (text: string) => string | undefined;
+
+function whyNotText(text: string): string | undefined {
+  if (text.includes('\0')) return 'has a NUL character';
+  return text.isWellFormed() ? undefined : 'has half of a surrogate pair';
+}
+
+function whyNotPublicText(text: string): string | undefined {
+  return hasKey(text) ? 'has a key in it: whoever may read this would have it too' : whyNotText(text);
 }
 
 /** By the definition of google.protobuf.Timestamp. */

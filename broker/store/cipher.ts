@@ -42,7 +42,10 @@ export function createCipher(keys: readonly Buffer[]): Cipher {
       if (!key)
         throw new Error(`data is encrypted with key ${sealed.keyId}, which BROKKR_ENCRYPTION_KEY does not list`);
       const { data } = sealed;
-      const decipher = createDecipheriv(algorithm, key, data.subarray(0, ivBytes)).setAAD(name);
+      if (data.length < ivBytes + tagBytes) throw new Error('data is too short to be encrypted');
+      // The tag's length is said, or a shorter tag, which is easier to forge, would do.
+      const decipher = createDecipheriv(algorithm, key, data.subarray(0, ivBytes), { authTagLength: tagBytes });
+      decipher.setAAD(name);
       decipher.setAuthTag(data.subarray(-tagBytes));
       return Buffer.concat([decipher.update(data.subarray(ivBytes, -tagBytes)), decipher.final()]);
     },

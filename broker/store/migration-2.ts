@@ -8,7 +8,8 @@ export class Migration2Audit extends Migration {
 }
 
 const statements = [
-  // Partitioned by day, so that retention drops whole days. Identity columns of partitioned tables are new in PostgreSQL 17.
+  // Partitioned by day, so that retention drops whole days.
+  // Identity columns of partitioned tables are new in PostgreSQL 17.
   `create sequence audit_id_seq`,
   `create table audit (
     id bigint not null default nextval('audit_id_seq'),

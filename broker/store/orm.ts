@@ -103,6 +103,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     keepAlive: true,
   });
   pool.on('error', () => {});
+  // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Its query says so.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const orm = await MikroORM.init({
     clientUrl: options.url,
     entities: [...options.entities],

@@ -4,6 +4,7 @@ import { CreateGeneratorResponseSchema, type Generator, GeneratorSchema } from '
 import { type Verbs, withSession } from '../command.ts';
 import { printFacts, printSection } from '../describe.ts';
 import { usage } from '../failure.ts';
+import { type LimitOptions, limitFacts, limitOptions, quotaWith, rulesWith } from '../limits.ts';
 import { partTable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { confirm } from '../prompt.ts';
@@ -78,6 +79,7 @@ export const verbs: Verbs = {
             ['Id', generator.id],
             ['Description', generator.description],
             ['Registration', nameFor(policies, generator.registration)],
+            ...limitFacts(generator),
             ['Status', statusOf(generator)],
             ['Created', moment(generator.createTime)],
             ['Deleted', moment(generator.deleteTime)],
@@ -89,12 +91,14 @@ export const verbs: Verbs = {
       ),
 
   create: (command) =>
-    command
-      .command('generator')
-      .description('a tenant; prints its key, once')
-      .argument('<name>')
-      .option('--description <text>', 'for people')
-      .addOption(registrationOption())
+    limitOptions(
+      command
+        .command('generator')
+        .description('a tenant; prints its key, once')
+        .argument('<name>')
+        .option('--description <text>', 'for people')
+        .addOption(registrationOption()),
+    )
       .option('--pak-file <file>', 'write the key to this new file (0600) instead')
       .action(
         withSession(async ({ admin, out }, name: string, options: Settings & { pakFile?: string }) => {
@@ -104,6 +108,8 @@ export const verbs: Verbs = {
             name,
             description,
             registration: registration && policies[registration],
+            rules: rulesWith(options),
+            quota: quotaWith(options),
           });
           const again = `brokkr rotate generator ${name} --now`;
           printNewKey(out, {
@@ -117,23 +123,34 @@ export const verbs: Verbs = {
       ),
 
   update: (command) =>
-    command
-      .command('generator')
-      .description('its description and registration policy')
-      .argument('<name>')
-      .option('--description <text>', 'for people')
-      .addOption(registrationOption())
+    limitOptions(
+      command
+        .command('generator')
+        .description('its description, registration policy, rules and quota')
+        .argument('<name>')
+        .option('--description <text>', 'for people')
+        .addOption(registrationOption()),
+    )
       .option('--etag <etag>', 'only if it has not changed since')
       .action(
         withSession(async ({ admin, out }, name: string, options: Settings & { etag?: string }) => {
-          const { description, registration, etag } = options;
-          const paths = (['description', 'registration'] as const).filter((path) => options[path] !== undefined);
-          if (paths.length === 0) throw usage('nothing to change', 'say --description or --registration');
+          const { description, registration } = options;
+          const changesLimits = rulesWith(options) !== undefined || quotaWith(options) !== undefined;
+          // Rules and quotas are written whole: what no option names stays as it is, unless it changes meanwhile.
+          const before = changesLimits ? (await admin.getGenerator({ generator: name })).generator : undefined;
+          const settings = {
+            description,
+            registration: registration && policies[registration],
+            rules: rulesWith(options, before?.rules),
+            quota: quotaWith(options, before?.quota),
+          };
+          const paths = Object.entries(settings).flatMap(([path, value]) => (value === undefined ? [] : [path]));
+          if (paths.length === 0) throw usage('nothing to change', 'say what, as --help lists it');
+          const etag = options.etag ?? before?.etag;
           const { generator } = await admin.updateGenerator({
             generator: name,
             etag,
-            description,
-            registration: registration && policies[registration],
+            ...settings,
             updateMask: { paths },
           });
           printOne(out, generatorView, generator!, () => out.line(`generator ${name} updated`));
@@ -166,7 +183,7 @@ export const verbs: Verbs = {
       ),
 };
 
-interface Settings {
+interface Settings extends LimitOptions {
   readonly description?: string;
   readonly registration?: keyof typeof policies;
 }

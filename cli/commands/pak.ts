@@ -11,7 +11,7 @@ import {
 } from '../../gen/brokkr/v1/pak_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { keepContext, readContexts } from '../context.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration, parseFuture } from '../duration.ts';
 import { usage } from '../failure.ts';
 import { printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
@@ -66,12 +66,12 @@ export const verbs: Verbs = {
       .description('a key for an admin; prints it, once')
       .argument('<name>')
       .option('--read-only', 'it may only look')
-      .option('--expires-in <duration>', 'for example 30d (default: never)', parseDuration)
+      .option('--expires <when>', 'such as 30d (from now) or 2027-01-31T12:00:00Z (default: never)', parseFuture)
       .option('--pak-file <file>', 'write the key to this new file (0600) instead')
       .action(
         withSession(async ({ admin, out }, name: string, options: CreateOptions) => {
-          const { readOnly, expiresIn, pakFile } = options;
-          const expireTime = expiresIn === undefined ? undefined : timestampFromMs(Date.now() + expiresIn);
+          const { readOnly, expires, pakFile } = options;
+          const expireTime = expires === undefined ? undefined : timestampFromMs(expires);
           const answer = await admin.createAdminPak({ requestId: randomUUID(), name, readOnly, expireTime });
           printNewKey(out, {
             schema: CreateAdminPakResponseSchema,
@@ -136,7 +136,8 @@ export const verbs: Verbs = {
 
 interface CreateOptions {
   readonly readOnly?: boolean;
-  readonly expiresIn?: number;
+  /** Milliseconds since 1970. */
+  readonly expires?: number;
   readonly pakFile?: string;
 }
 

@@ -17,6 +17,7 @@ export const registrationView: View<typeof RegistrationSchema> = {
       text: ({ state }) => wordOf(registrationStates, state).word,
       tone: ({ state }) => wordOf(registrationStates, state).tone,
     },
+    { title: 'ACCOUNT', text: ({ serviceAccount }) => serviceAccount },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
   ],
 };
@@ -48,11 +49,17 @@ export const verbs: Verbs = {
     command
       .argument('<agent>')
       .argument('<generator>')
+      .option('--service-account <namespace/name>', 'whom the agent impersonates for its stacks; "" for nobody')
       .action(
-        withSession(async ({ admin, out }, agent: string, generator: string) => {
-          const { registration } = await admin.addRegistration({ agent, generator });
+        withSession(async ({ admin, out }, agent: string, generator: string, options: { serviceAccount?: string }) => {
+          // Approving, or saying it again, must not take the account away.
+          const kept = async () =>
+            (await admin.listRegistrations({ agent, generator })).registrations[0]?.serviceAccount;
+          const serviceAccount = options.serviceAccount ?? (await kept());
+          const { registration } = await admin.addRegistration({ agent, generator, serviceAccount });
           printOne(out, registrationView, registration!, () => {
-            out.line(`agent ${registration!.agent} is registered with generator ${registration!.generator}`);
+            const account = registration!.serviceAccount === '' ? '' : `, as ${registration!.serviceAccount}`;
+            out.line(`agent ${registration!.agent} is registered with generator ${registration!.generator}${account}`);
           });
         }),
       ),

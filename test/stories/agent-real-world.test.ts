@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseAllDocuments } from 'yaml';
+import type { KubeObject } from '../../agent/object.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startKube } from '../../sandbox/kube.ts';
 import { needs, realWorldFolder } from '../needs.ts';
-import { openEyes, openStage } from './agent-stage.ts';
+import { openEyes, openStage, until } from './agent-stage.ts';
 
 const story = suite('real-world input on a real API server');
 if (needs('go') && needs('real-world')) await tell();
@@ -42,6 +44,14 @@ async function tell(): Promise<void> {
     await stage.submit('gateway-api', read('gateway-api-1.6'));
     await stage.reaches('gateway-api', 'real', APPLIED);
     assert.is((await definitions()).length, 10);
+    // The API server takes a new policy into account a moment after it was made.
+    const old = parseAllDocuments(read('gateway-api-1.2')).map((document) => document.toJS() as KubeObject | null);
+    const definition = old.find((object) => object?.kind === 'CustomResourceDefinition');
+    assert.ok(definition);
+    await until(
+      async () => (await eyes.refusal(definition)).includes('ValidatingAdmissionPolicy'),
+      () => 'the policy',
+    );
   });
 
   story('a rollback to 1.2 is refused by its own policy: reported, and nothing is deleted', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
+import * as assert from 'uvu/assert';
 import { type AgentOptions, type RunningAgent, startAgent } from '../../agent/agent.ts';
 import { connectCluster } from '../../agent/cluster.ts';
 import { type Config, readConfig } from '../../agent/config.ts';
@@ -106,6 +107,8 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
 export function openEyes(kubeconfig: string): {
   get(id: ObjectId): Promise<KubeObject | undefined>;
   list(apiVersion: string, kind: string): Promise<KubeObject[]>;
+  /** The API server's words against applying an object; empty when it would take it. */
+  refusal(object: KubeObject): Promise<string>;
   close(): void;
 } {
   const cluster = connectCluster(
@@ -116,6 +119,14 @@ export function openEyes(kubeconfig: string): {
   return {
     get: (id) => cluster.get(id, signal),
     list: (apiVersion, kind) => cluster.list({ apiVersion, kind }, { namespace: '' }, signal),
+    async refusal(object) {
+      const resource = await cluster.discovery.find(object.apiVersion, object.kind, signal);
+      assert.ok(resource, `the cluster serves no ${object.kind}`);
+      return cluster.apply(object, resource, { dryRun: true, force: true }, signal).then(
+        () => '',
+        (error: Error) => error.message,
+      );
+    },
     close: cluster.close,
   };
 }

@@ -124,10 +124,10 @@ export const table: Readonly<Record<string, Row>> = {
   'AdminService/RemoveRegistration': { who: 'ad', request: ({ agent, generator }) => ({ agent, generator }) },
   'AdminService/CreateAdminPak': { who: 'ad', request: () => ({ name: 'new' }), aboutNothing: true },
   'AdminService/ListPaks': { who: 'ad ro', request: ({ agent }) => ({ owner: agent }), emptyList: 'paks' },
+  'AdminService/ListAuditEntries': { who: 'ad ro', ...nothing },
+  'AdminService/VerifyAudit': { who: 'ad ro', ...nothing },
   'AdminService/RevokePak': { who: 'ad', request: ({ pak }) => ({ pak }) },
   'AdminService/GetFleet': { who: 'ad ro', ...nothing },
   'AdminService/ListFleet': { who: 'ad ro', ...nothing },
   'AdminService/WatchFleet': { who: 'ad ro', ...nothing },
-  'AdminService/ListAuditEntries': { who: 'ad ro', ...nothing },
-  'AdminService/VerifyAudit': { who: 'ad ro', ...nothing },
 };

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { type Postgres, startPostgres } from '../../sandbox/postgres.ts';
+import { eventually } from '../broker.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
 
@@ -98,7 +99,8 @@ export async function startKillStage(): Promise<KillStage> {
     agent: agent.replace,
     database: async () => {
       postgres.kill();
-      await postgres.restart();
+      // Backends that outlive the postmaster for a moment keep the next one from starting.
+      await eventually(() => postgres.restart().then(() => true), startMs);
     },
   };
   const owned = stack.move();
@@ -176,6 +178,7 @@ async function startStatementProxy(
   const server = createServer((client) => {
     const upstream = connect(postgres.port, '127.0.0.1');
     let last: Taken | undefined;
+    const prepared = new Map<string, string>();
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.setNoDelay(true);
@@ -183,7 +186,7 @@ async function startStatementProxy(
       socket.on('error', () => {});
     }
     client.on('data', (chunk) => {
-      const taken = take(chunk.toString('latin1'));
+      const taken = take(spelledOut(chunk.toString('latin1'), prepared));
       if (taken?.moment.when === 'before') return void taken.fire();
       last ??= taken;
       upstream.write(chunk);
@@ -210,6 +213,16 @@ async function startStatementProxy(
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/**
+ * What is sent, with the text of prepared statements that are run by their names: Parse is "P", four bytes, name, NUL, text, NUL, and
+ * Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
+ */
+function spelledOut(sent: string, prepared: Map<string, string>): string {
+  for (const [, name = '', text = ''] of sent.matchAll(/P[\s\S]{4}([\w-]+)\0([^\0]+)\0/g)) prepared.set(name, text);
+  const run = [...sent.matchAll(/B[\s\S]{4}[^\0]*\0([\w-]+)\0/g)].map(([, name = '']) => prepared.get(name) ?? '');
+  return [sent, ...run].join('\n');
 }
 
 async function freePort(): Promise<number> {

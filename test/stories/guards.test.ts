@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { killAll, processesLeft } from '../processes.ts';
+
+/** One guard, as it stands in the source, and what stands there when it is knocked out. */
+interface Guard {
+  readonly file: string;
+  readonly at: number;
+  readonly length: number;
+  readonly instead: string;
+  readonly test: string;
+  /** Rows of the authorization table that are walked. */
+  readonly rows: string;
+}
+
+const root = resolve(import.meta.dirname, '../..');
+const table = 'test/stories/authorization.test.ts';
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+const stores = ['agent', 'deployment', 'event', 'placement', 'stack'].map((noun) => `broker/${noun}/store.ts`);
+const readers = '/(GetStack|GetDeployment|ListStacks|ListDeployments|ListAgents|ExplainPlacement)$';
+
+/** Every comparison with the owner ($1; where a statement has more, the last) in the SQL of the stores. */
+function ownerPredicates(): Guard[] {
+  return stores.flatMap((file) =>
+    [...read(file).matchAll(/\b((s|r|mine)\.generator_id|g\.id) = \$[16]\b/g)].map((match) => ({
+      file,
+      at: match.index,
+      length: match[0].length,
+      instead: `(${match[0]} or true)`,
+      test: table,
+      rows: readers,
+    })),
+  );
+}
+
+/** A guard that stands once in a file. */
+function guard(file: string, text: string, instead: string, test: string, rows = 'none'): Guard {
+  const source = read(file);
+  assert.is(source.split(text).length, 2, `${text} stands once in ${file}`);
+  return { file, at: source.indexOf(text), length: text.length, instead, test, rows };
+}
+
+const guards: readonly Guard[] = [
+  ...ownerPredicates(),
+  guard('broker/rpc/gate.ts', '!rolesOf(context.method).includes(principal.role)', 'false', table, '/GetAgent$'),
+  guard('broker/rpc/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
+  guard(
+    'broker/target/store.ts',
+    'where p.agent_id = $1 and p.state',
+    'where ($1::uuid is not null) and p.state',
+    table,
+    '/GetManifests$',
+  ),
+  guard('broker/access/keys.ts', 'matches && found?.live ? found', 'matches ? found', table, '/WhoAmI$'),
+  guard(
+    'broker/access/keys.ts',
+    'const matches = await verify(found?.hash, text);',
+    'await verify(found?.hash, text); const matches = true;',
+    'test/stories/keys.test.ts',
+  ),
+  guard('broker/access/live.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
+  guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
+  guard('broker/target/service.ts', '...(keyEnded ? [keyEnded] : [])', '', 'test/stories/revocation.test.ts'),
+  guard(
+    'broker/target/session.ts',
+    "principal.signal?.addEventListener('abort', revoked, { once: true });",
+    '',
+    'test/stories/revocation.test.ts',
+  ),
+  guard(
+    'broker/stack/watch.ts',
+    "if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');",
+    '',
+    'test/stories/keys.test.ts',
+  ),
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'brokkr-guards-'));
+// The database may run as another user.
+chmodSync(folder, 0o755);
+const story = suite('guards');
+story.after(() => rmSync(folder, { recursive: true, force: true }));
+
+story('are as many as the code has', () => {
+  const found = ownerPredicates();
+  // A statement that limits what a generator sees, and is not found here, is not knocked out: look at the pattern.
+  assert.is(found.length, 8, found.map(({ file, at }) => `${file} ${read(file).slice(at - 40, at + 40)}`).join('\n'));
+});
+
+const atOnce = 2;
+const missed: string[] = [];
+story('are each missed when they are gone', async () => {
+  const queue = [...guards.entries()];
+  const work = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [at, one] = next;
+      const copy = copyOf(String(at));
+      const source = read(one.file);
+      writeFileSync(join(copy, one.file), source.slice(0, one.at) + one.instead + source.slice(one.at + one.length));
+      const outcome = await outcomeOf(copy, one);
+      if (outcome !== 'caught') missed.push(`${one.file}: ${source.slice(one.at, one.at + one.length)}: ${outcome}`);
+      rmSync(copy, { recursive: true, force: true });
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  assert.equal(missed, []);
+});
+
+story('that are whole pass the same tests', async () => {
+  const copy = copyOf('whole');
+  const outcome = await outcomeOf(copy, { test: table, rows: readers });
+  assert.is(outcome, 'all passed');
+});
+
+story.run();
+
+/** The sources in a folder of their own, so that one can be changed there. */
+function copyOf(name: string): string {
+  const copy = join(folder, name);
+  const wanted = ['agent', 'broker', 'client', 'gen', 'sandbox', 'test', 'package.json'];
+  for (const entry of readdirSync(root).filter((one) => wanted.includes(one)))
+    cpSync(join(root, entry), join(copy, entry), { recursive: true, filter: (path) => !path.includes('node_modules') });
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  return copy;
+}
+
+/** Runs a test until something fails in it, or all has passed. */
+async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows'>): Promise<string> {
+  // Its database lies in the copy too, so that it is found, and ended, with it.
+  const scratch = mkdtempSync(join(cwd, 'tmp-'));
+  chmodSync(scratch, 0o755);
+  const env = { ...process.env, BROKKR_TABLE_ROWS: rows, TMPDIR: scratch };
+  const child = spawn(process.execPath, [test], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
+  let output = '';
+  const heard = (chunk: Buffer) => {
+    output += chunk;
+    // The rest need not be waited for.
+    if (output.includes('✘')) child.kill('SIGKILL');
+  };
+  child.stdout.on('data', heard);
+  child.stderr.on('data', heard);
+  try {
+    await once(child, 'close');
+  } finally {
+    clearTimeout(timer);
+    for (const { pid } of await processesLeft(scratch, 0)) process.kill(pid, 'SIGINT');
+    killAll((await processesLeft(scratch, 10_000)).map(({ pid }) => pid));
+  }
+  // A failure that nobody waits for ends the process.
+  const broke = output.includes('AssertionError') || output.includes('ERR_ASSERTION');
+  const [, total] = /Total: +([0-9]+)/.exec(output) ?? [];
+  const [, passed] = /Passed: +([0-9]+)/.exec(output) ?? [];
+  if (output.includes('✘') || broke || total !== passed) return 'caught';
+  return total === undefined ? `did not run: ${output.slice(-500)}` : 'all passed';
+}
