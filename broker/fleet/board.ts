@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { pause } from '../store/wait.ts';
-import { type FleetRow, fingerprint, type MemberRow } from './rules.ts';
+import { changing, type FleetRow, type MemberRow } from './rules.ts';
 import { membersAfter, readFleet } from './store.ts';
 
 /** A member as it was last read. */
@@ -86,9 +87,10 @@ function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): R
       const rows = await membersAfter(db, after, agentsInOneRead);
       for (const row of rows) {
         seen.add(row.id);
-        const print = fingerprint(row);
+        const text = changing(row);
+        const print = createHash('sha256').update(text).digest('base64');
         if (members.get(row.id)?.print !== print)
-          members.set(row.id, { row, print, bytes: print.length, reading: now });
+          members.set(row.id, { row, print, bytes: Buffer.byteLength(text), reading: now });
       }
       const last = rows.at(-1);
       if (!last || rows.length < agentsInOneRead) break;

@@ -24,8 +24,8 @@ export interface FleetRow {
   readonly oldest_pending: Date | null;
 }
 
-/** What a watcher is told of a member: when only a heartbeat's time and latency differ, nothing has changed. */
-export function fingerprint(member: MemberRow): string {
+/** What of a member counts as a change, as text: the time and latency of a heartbeat alone do not. */
+export function changing(member: MemberRow): string {
   const { last_heartbeat_at: _at, cluster_latency_ms: _ms, ...rest } = member;
   return JSON.stringify(rest);
 }

@@ -1,6 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
-import { longPolls } from './long-polls.ts';
 import { principalKey } from './principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
@@ -8,29 +7,35 @@ import { type CallClass, createFairQueue } from './queue.ts';
 const callsAtOnce = 16;
 const callsOfOne = 12;
 const callsWaiting = 500;
+/** Callers that wait for an answer hardly cost anything, but each look at it does. */
+const answersAtOnce = 2_000;
+const answersOfOne = 50;
 
 /**
- * Lets unary calls take turns by whose key they carry. Calls without a key (health) and those that wait for changes are not held up.
+ * Lets unary calls take turns by whose key they carry. Calls without a key (health) and pulls, which wait for changes and share their
+ * reads, are not held up; calls that wait for an answer have turns of their own, so that they take none from others.
  */
 export function fairnessInterceptor(register: Registry): Interceptor {
   const queue = createFairQueue({ width: callsAtOnce, callerWidth: callsOfOne, depth: callsWaiting });
+  const answers = createFairQueue({ width: answersAtOnce, callerWidth: answersOfOne, depth: callsWaiting });
   new Gauge({
     name: 'brokkr_calls_waiting',
     help: 'Calls that wait for their turn.',
     registers: [register],
     collect() {
-      this.set(queue.waiting());
+      this.set(queue.waiting() + answers.waiting());
     },
   });
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);
-    if (request.stream || !principal || longPolls.has(request.method.name)) return next(request);
+    if (request.stream || !principal || request.method.name === 'PullTargetState') return next(request);
     const kind = classOf(request.service.name, request.method.name);
-    return queue.run(principal.ownerId, kind, request.signal, () => next(request));
+    const waits = 'wait' in request.message && request.message.wait !== undefined;
+    return (waits ? answers : queue).run(principal.ownerId, kind, request.signal, () => next(request));
   };
 }
 
 function classOf(service: string, method: string): CallClass {
   if (service === 'AgentService') return 'agent';
-  return method.startsWith('List') || method === 'VerifyAudit' ? 'list' : 'single';
+  return method.startsWith('List') || method === 'VerifyAudit' || method === 'GetFleet' ? 'list' : 'single';
 }
