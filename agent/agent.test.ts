@@ -46,6 +46,8 @@ agents('applies what is submitted, tells it once, and stays quiet while nothing 
   await startOn(await stage.enlist('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
   await stage.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
   await stage.reaches('quiet', 'quiet', APPLIED);
+  const isWatching = () => cluster.requests.some(({ query, status }) => query.includes('watch=true') && status === 200);
+  await until(isWatching, () => 'the watch');
   cluster.clearRequests();
   await new Promise((resolve) => setTimeout(resolve, 600));
   assert.equal(

@@ -76,7 +76,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     userAgent: `brokkr-agent/${version}`,
     observe: (method, status, seconds) => {
       metrics.requests.observe({ method, status: String(status) }, seconds);
-      peers.clusterAnswered(status, method === 'GET' ? seconds * 1000 : undefined);
+      peers.clusterAnswered(status);
     },
   });
   const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });

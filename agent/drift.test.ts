@@ -191,6 +191,18 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.equal(await dataOf('fought'), { k: 'won' });
   });
 
+  test('puts its own fields right where others may not be taken over', async () => {
+    const core = await startWith({ conflict: 'refuse', objects: [configMap('own', { k: '1' })] });
+    const told = core.next(stack, 'repaired');
+    await meddler.patch(idOfMap('own'), { data: { k: 'meddled', theirs: '1' } });
+    await told;
+    assert.equal(await dataOf('own'), { k: '1', theirs: '1' });
+    const refused = core.next(stack, 'failed');
+    const objects = [configMap('own', { k: '1', theirs: '2' })];
+    core.tell([{ stackId: stack, order: 2n, deploymentId: 'next', conflict: 'refuse', objects }]);
+    assert.match((await refused).message, /kubectl-edit/);
+  });
+
   test('freezes while paused, and repairs when resumed', async () => {
     const wish = { stackId: stack, objects: [configMap('frozen', { k: '1' })] };
     const core = await startWith(wish);

@@ -118,7 +118,7 @@ export function createMetrics(options: { process: boolean }): Metrics {
     clusterLatency: new Gauge({
       registers,
       name: 'brokkr_agent_cluster_latency_seconds',
-      help: 'How long the last read of the Kubernetes API took.',
+      help: 'How long the last small request to the Kubernetes API took.',
     }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,3 +1,4 @@
+import { checksumOf } from './agreement.ts';
 import type { Census } from './census.ts';
 import type { Cluster } from './cluster.ts';
 import type { History } from './drift.ts';
@@ -6,7 +7,7 @@ import type { Fights } from './fights.ts';
 import type { Inventories } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
-import { nameOf } from './object.ts';
+import { idOf, type KubeObject, keyOf, nameOf } from './object.ts';
 import type { Neighbour, Ownership } from './ownership.ts';
 import type { Sightings } from './sightings.ts';
 import type { Entry } from './target.ts';
@@ -60,7 +61,10 @@ export function actingFor(
   shop: Workshop,
 ): Workshop {
   const cluster = noting(serviceAccount === '' ? shop.cluster : shop.cluster.as(serviceAccount), stackId, shop);
-  return { ...shop, cluster: conflict === 'refuse' ? withoutForce(cluster) : cluster };
+  // What this stack applied before is its own: putting that right takes nothing over.
+  const isOwn = (object: KubeObject) =>
+    shop.sightings.get(stackId)?.objects.get(keyOf(idOf(object)))?.checksum === checksumOf(object);
+  return { ...shop, cluster: conflict === 'refuse' ? withoutForce(cluster, isOwn) : cluster };
 }
 
 /** The same cluster; what is applied is noted as this stack's own doing. */
@@ -76,10 +80,11 @@ function noting(cluster: Cluster, stackId: string, { sightings }: Pick<Workshop,
   };
 }
 
-function withoutForce(cluster: Cluster): Cluster {
+function withoutForce(cluster: Cluster, isOwn: (object: KubeObject) => boolean): Cluster {
   return {
     ...cluster,
-    apply: (object, resource, options, signal) => cluster.apply(object, resource, { ...options, force: false }, signal),
+    apply: (object, resource, options, signal) =>
+      cluster.apply(object, resource, { ...options, force: isOwn(object) }, signal),
   };
 }
 

@@ -6,18 +6,17 @@ export interface Peers {
   readonly cluster: Readiness;
   brokerAnswered(): void;
   brokerFailed(reason: string): void;
-  /** Told of each answer; `latencyMs` when it was a small one. */
-  clusterAnswered(status: number, latencyMs?: number): void;
+  clusterAnswered(status: number): void;
+  /** How long a small request took. */
+  clusterTook(latencyMs: number): void;
   clusterFailed(reason: string): void;
-  readonly clusterAskedAt: number;
-  /** Of the last small answer; undefined before the first. */
+  /** Of the last small request; undefined before the first. */
   readonly clusterLatencyMs: number | undefined;
 }
 
 export function createPeers(): Peers {
   let broker: Readiness = { ready: false, reason: 'not asked yet' };
   let cluster: Readiness = { ready: false, reason: 'not asked yet' };
-  let askedAt = 0;
   let latency: number | undefined;
   return {
     get broker() {
@@ -25,9 +24,6 @@ export function createPeers(): Peers {
     },
     get cluster() {
       return cluster;
-    },
-    get clusterAskedAt() {
-      return askedAt;
     },
     brokerAnswered: () => {
       broker = { ready: true };
@@ -38,9 +34,10 @@ export function createPeers(): Peers {
     get clusterLatencyMs() {
       return latency;
     },
-    clusterAnswered: (status, latencyMs) => {
-      if (status !== 0 && latencyMs !== undefined) latency = latencyMs;
-      askedAt = Date.now();
+    clusterTook: (latencyMs) => {
+      latency = latencyMs;
+    },
+    clusterAnswered: (status) => {
       if (status === 0) cluster = { ready: false, reason: 'the Kubernetes API does not answer' };
       else if (status === 401) cluster = { ready: false, reason: 'the Kubernetes API refuses the credentials' };
       else cluster = { ready: true };

@@ -11,11 +11,17 @@ import type { Identity, Wire } from './wire.ts';
 export const startRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 const probeMs = 15_000;
 
-/** Asks the cluster for a sign of life when nothing else did for a while. */
+/** Asks the cluster for a sign of life now and then, with a small request, and notes how long that takes. */
 export async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    const startedAt = performance.now();
+    try {
+      await cluster.version(signal);
+      peers.clusterTook(performance.now() - startedAt);
+    } catch {
+      // Whether it answers is noted with each request.
+    }
     await pause(probeMs, signal);
-    if (!signal.aborted && Date.now() - peers.clusterAskedAt > probeMs) await cluster.version(signal).catch(() => {});
   }
 }
 
