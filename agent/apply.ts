@@ -1,13 +1,14 @@
 import { isSameObject } from './agreement.ts';
 import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
-import { ClusterError, hasStatus, isUnreachable, refusesDryRun } from './cluster-error.ts';
+import { ClusterError, hasStatus, isUnreachable, refusesDryRun, refusesVersion } from './cluster-error.ts';
 import type { Checked } from './drift.ts';
 import type { Change } from './event.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
 import { type Definition, servedVersions } from './manifest.ts';
 import {
+  fieldManager,
   groupOf,
   isCustomResourceDefinition,
   isNamespace,
@@ -23,7 +24,7 @@ import type { Desired } from './plan.ts';
 /** Done with what was asked for, or not: then with what failed. */
 export interface Tried {
   readonly failed: readonly Change[];
-  /** Objects that a webhook without dry-run support left unchecked. */
+  /** Objects that no dry run could check: a webhook supports none, or the object was applied in another version. */
   readonly unchecked: number;
 }
 
@@ -69,7 +70,7 @@ export async function dryRun(
         return undefined;
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
-        if (refusesDryRun(error)) {
+        if (refusesDryRun(error) || refusesVersion(error)) {
           unchecked += 1;
           return undefined;
         }
@@ -121,7 +122,7 @@ export async function applyObjects(
     checkpoint();
     await mapLimited(group, passConcurrency, async (wanted) => {
       try {
-        const { object, created } = await applyOne(cluster, wanted, false, signal);
+        const { object, created } = await applyInVersion(cluster, wanted, signal);
         uids.set(keyOf(wanted.id), object.metadata.uid ?? '');
         seen(wanted, object);
         changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
@@ -178,6 +179,26 @@ async function whyNotReady(
     if (!(await cluster.discovery.find(apiVersion, kind, signal))) return `${kind} of ${apiVersion} is not served yet`;
   }
   return undefined;
+}
+
+async function applyInVersion(cluster: Cluster, wanted: Desired, signal: AbortSignal) {
+  try {
+    return await applyOne(cluster, wanted, false, signal);
+  } catch (error) {
+    if (!refusesVersion(error)) throw error;
+    await restateVersion(cluster, wanted.id, signal);
+    return applyOne(cluster, wanted, false, signal);
+  }
+}
+
+/** Says of what was applied in another version that it was applied in this one: the paths of fields stay as they are. */
+async function restateVersion(cluster: Cluster, id: ObjectId, signal: AbortSignal): Promise<void> {
+  const live = await cluster.get(id, signal);
+  if (!live) return;
+  const managedFields = live.metadata.managedFields?.map((entry) =>
+    entry.manager === fieldManager && entry.operation === 'Apply' ? { ...entry, apiVersion: id.apiVersion } : entry,
+  );
+  await cluster.replace({ ...live, metadata: { ...live.metadata, managedFields } } as KubeObject, signal);
 }
 
 async function applyOne(cluster: Cluster, { id, object }: Desired, dry: boolean, signal: AbortSignal) {

@@ -45,6 +45,14 @@ export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
 }
 
+/**
+ * The object was applied in another version of its kind, whose schema lacks a field that is applied now: the server compares the two
+ * in the old version, and cannot.
+ */
+export function refusesVersion(error: unknown): boolean {
+  return error instanceof ClusterError && /convert merged object to last applied version/.test(error.message);
+}
+
 export function unreachable(cause: unknown, object: ObjectId | undefined): ClusterError {
   const code =
     isRecord(cause) && typeof cause.code === 'string'

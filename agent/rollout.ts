@@ -28,7 +28,7 @@ export interface RolledOut {
   readonly waiting?: string;
   readonly changes: readonly Change[];
   readonly uids: ReadonlyMap<string, string>;
-  /** Objects that a webhook without dry-run support left unchecked. */
+  /** Objects that no dry run could check. */
   readonly unchecked: number;
 }
 

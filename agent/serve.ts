@@ -213,8 +213,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   if (plan.leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(plan.leaving.map(toItem)), done, true);
   if (work.unknownNeighbours.length > 0)
     return unsettled(pass, 'failed', 'other manifests have to be received before anything is deleted', done, true);
-  const unchecked =
-    work.unchecked > 0 ? `${work.unchecked} objects were not checked before: a webhook supports no dry run` : '';
+  const unchecked = work.unchecked > 0 ? `${work.unchecked} objects could not be checked by a dry run` : '';
   const note = [describeKept(given.released), unchecked].filter((text) => text !== '').join('; ');
   return { kind: 'settled', event: eventOf(entry, 'applied', note, done) };
 }
