@@ -1,3 +1,4 @@
+import './memory.ts';
 import pino from 'pino';
 import { startAgent } from './agent.ts';
 import { ConfigError, readConfig, variables } from './config.ts';
