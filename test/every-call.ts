@@ -5,6 +5,7 @@ import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { Health } from '../gen/brokkr/v1/health_pb.ts';
 import type { TestBroker } from './broker.ts';
 
 /** Every RPC of the three services, by "Service/Method". */
@@ -99,7 +100,23 @@ export async function makeEveryCall(
     incarnation,
     events: [{ ...event, checksum: Buffer.from(checksum).toString('hex') }],
   });
-  await call('agent', 'AgentService/Heartbeat', { incarnation });
+  const objects = [
+    { object: { apiVersion: 'v1', kind: 'ConfigMap', name: 'c' }, health: Health.DEGRADED, message: words },
+  ];
+  await call('agent', 'AgentService/ReportHealth', {
+    incarnation,
+    stacks: [{ stackId, deploymentId, generation, health: Health.DEGRADED, message: words, objects }],
+  });
+  const asked = await call<{ diagnostic: { id: string } }>('generator', 'BrokerService/RequestDiagnostic', {
+    stack: web,
+    agent: edge,
+  });
+  const { id } = asked.diagnostic;
+  await call('agent', 'AgentService/ClaimDiagnostic', { incarnation });
+  await call('agent', 'AgentService/CompleteDiagnostic', { incarnation, id, report: { objects }, message: words });
+  await call('generator', 'BrokerService/GetDiagnostic', { id });
+  await call('generator', 'BrokerService/GetStackHealth', { stack: web });
+  await call('agent', 'AgentService/Heartbeat', { incarnation, cluster: { reachable: true } });
   await call('agent', 'AgentService/GetSelf');
   await call('agent', 'AgentService/Session', { message: { case: 'hello', value: { incarnation } } });
 
@@ -119,6 +136,9 @@ export async function makeEveryCall(
     'ListPaks',
     'ListAuditEntries',
     'VerifyAudit',
+    'GetFleet',
+    'ListFleet',
+    'WatchFleet',
   ])
     await call('admin', `AdminService/${list}`);
 

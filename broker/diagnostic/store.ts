@@ -73,8 +73,8 @@ export async function insertDiagnostic(
 export async function findDiagnostic(db: Sql, owner: string | null, id: string): Promise<DiagnosticRow | undefined> {
   const [row] = await db.sql<DiagnosticRow>(
     `select ${columns}, d.report, d.report_key_id from diagnostic d ${joins}
-     where d.id = $1 and ($2::uuid is null or s.generator_id = $2) and d.expires_at > now()`,
-    [id, owner],
+     where ($1::uuid is null or s.generator_id = $1) and d.id = $2 and d.expires_at > now()`,
+    [owner, id],
   );
   return row;
 }

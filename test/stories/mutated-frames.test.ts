@@ -34,7 +34,7 @@ story.after(async () => {
 });
 
 /** These answer late or never, as they should. */
-const waiting = new Set(['WatchStack', 'Session', 'PullTargetState']);
+const waiting = new Set(['WatchStack', 'WatchFleet', 'GetDiagnostic', 'Session', 'PullTargetState']);
 const atOnce = 8;
 const deadlineMs = 30_000;
 
@@ -128,7 +128,8 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
 
 /** INTERNAL is a defect, but for bytes that are no protobuf or JSON at all: gRPC libraries answer those so. */
 function isDefect({ status, grpcStatus, text }: Answer): boolean {
-  const plain = decodeURIComponent(text.replace(/%(?![0-9a-f]{2})/gi, ''));
+  // Mutated text need not be UTF-8.
+  const plain = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   const internal =
     grpcStatus === '13' || /grpc-status: ?13/.test(plain) || (status === 500 && plain.includes('"internal"'));
   return internal && !/parse (binary|JSON)|cannot decode/.test(plain);
