@@ -83,12 +83,31 @@ export function explained(changes: readonly Change[], repairs: readonly Drifted[
   });
 }
 
-/** Says what was put right; `fights` has, for the objects over which somebody fights, how long they are left now. */
-export function repairedEvent(
+/** Counts repairs, and says what is to be told about drift; `told` is what is left to be told about the deployment itself. */
+export function tellDrift(
+  fights: Pick<Fights, 'repaired'>,
   entry: Entry,
+  { repairs, left }: Sorted,
   changes: readonly Change[],
-  fights: ReadonlyMap<string, number>,
-): StackEvent {
+): { told: readonly Change[]; event: StackEvent | undefined } {
+  const keys = new Set(repairs.map(({ wanted }) => keyOf(wanted.id)));
+  const repaired = changes.filter(({ object }) => keys.has(keyOf(object)));
+  const fought = new Map<string, number>();
+  for (const { object } of repaired) {
+    const waitMs = fights.repaired(keyOf(object), Date.now());
+    if (waitMs !== undefined) fought.set(keyOf(object), waitMs);
+  }
+  const event =
+    repaired.length > 0
+      ? repairedEvent(entry, repaired, fought)
+      : left.length > 0 && entry.drift === 'report'
+        ? driftedEvent(entry, left)
+        : undefined;
+  return { told: changes.filter((change) => !repaired.includes(change)), event };
+}
+
+/** Says what was put right; `fights` has, for the objects over which somebody fights, how long they are left now. */
+function repairedEvent(entry: Entry, changes: readonly Change[], fights: ReadonlyMap<string, number>): StackEvent {
   const [fought] = changes.filter(({ object }) => fights.has(keyOf(object)));
   const fight = fought
     ? `; ${nameOf(fought.object)} is changed back over and over: it is left for ${Math.round(
@@ -99,7 +118,7 @@ export function repairedEvent(
 }
 
 /** Says what was found and left. */
-export function driftedEvent(entry: Entry, left: readonly Drifted[]): StackEvent {
+function driftedEvent(entry: Entry, left: readonly Drifted[]): StackEvent {
   const changes = left.map(({ wanted, fields, cause }): Change => {
     const action = cause === deletedCause ? 'created' : 'configured';
     return { object: wanted.id, action, fields, message: cause };

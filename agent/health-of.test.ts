@@ -1,3 +1,4 @@
+// Over 300 lines: one table, a row for each state of each kind.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Verdict } from './health.ts';

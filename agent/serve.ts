@@ -1,16 +1,16 @@
-import { whyNotAllowed } from '../client/allowed.ts';
 import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
 import { deleteObjects, describeKept, describeLeaving, releaseKept } from './deletion.ts';
 import { whyDependent } from './dependency.ts';
-import { driftedEvent, explained, repairedEvent, type Sorted, sortDrift } from './drift.ts';
-import { type Change, eventOf, type Outcome, type StackEvent } from './event.ts';
+import { explained, sortDrift, tellDrift } from './drift.ts';
+import { type Change, eventOf, type Outcome } from './event.ts';
 import { findHeld } from './hold.ts';
 import { withoutIgnored } from './ignored.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { readLive } from './live.ts';
-import { definitionsIn, type ManifestObject, parseManifest, placeObject, stampObject } from './manifest.ts';
-import { groupOf, idOf, type KubeObject, keyOf, type ObjectId } from './object.ts';
+import { definitionsIn, type ManifestObject, parseManifest } from './manifest.ts';
+import { type KubeObject, keyOf, type ObjectId } from './object.ts';
 import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
+import { placeAll } from './place.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { restoreInventory } from './restore.ts';
 import { rollOut, whyNotBegun } from './rollout.ts';
@@ -143,36 +143,13 @@ async function carryOut(
       return failed(pass, rolledOut.summary, rolledOut.failed, changes);
     }
     const unchecked = tried.unchecked + rolledOut.unchecked;
-    const { told, event } = tellDrift(shop, pass, drift, changes);
+    const { told, event } = tellDrift(fights, entry, drift, changes);
     const rest = { plan, items, live, current, uids, changes: told, unchecked, unknownNeighbours };
     const result = await prune(shop, pass, rest);
     return result.kind === 'settled' ? { ...result, drift: event, resumeMs: drift.resumeMs } : result;
   } finally {
     claim.release();
   }
-}
-
-/** Counts repairs, and says what is to be told about drift; `told` is what is left to be told about the deployment itself. */
-function tellDrift(
-  { fights }: Workshop,
-  { entry }: Pass,
-  { repairs, left }: Sorted,
-  changes: readonly Change[],
-): { told: readonly Change[]; event: StackEvent | undefined } {
-  const keys = new Set(repairs.map(({ wanted }) => keyOf(wanted.id)));
-  const repaired = changes.filter(({ object }) => keys.has(keyOf(object)));
-  const fought = new Map<string, number>();
-  for (const { object } of repaired) {
-    const waitMs = fights.repaired(keyOf(object), Date.now());
-    if (waitMs !== undefined) fought.set(keyOf(object), waitMs);
-  }
-  const event =
-    repaired.length > 0
-      ? repairedEvent(entry, repaired, fought)
-      : left.length > 0 && entry.drift === 'report'
-        ? driftedEvent(entry, left)
-        : undefined;
-  return { told: changes.filter((change) => !repaired.includes(change)), event };
 }
 
 interface ToPrune {
@@ -216,51 +193,6 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   const unchecked = work.unchecked > 0 ? `${work.unchecked} objects could not be checked by a dry run` : '';
   const note = [describeKept(given.released), unchecked].filter((text) => text !== '').join('; ');
   return { kind: 'settled', event: eventOf(entry, 'applied', note, done) };
-}
-
-/** Puts each object where it belongs and marks it. A kind that nobody serves may still be defined by the manifest itself. */
-async function placeAll(
-  { cluster, scope, inventories }: Workshop,
-  objects: readonly ManifestObject[],
-  { entry, signal }: Pass,
-): Promise<{ desired: Desired[]; failed: Change[]; unknown: Change[] }> {
-  const definitions = definitionsIn(objects);
-  const desired: Desired[] = [];
-  const faults: Change[] = [];
-  const unknown: Change[] = [];
-  const seen = new Set<string>();
-  for (const { object, checksum } of objects) {
-    const { apiVersion, kind } = object;
-    const resource = await cluster.discovery.find(apiVersion, kind, signal);
-    const own = definitions.find((definition) => definition.group === groupOf(apiVersion) && definition.kind === kind);
-    const fault = (message: string): Change => ({ object: idOf(object), action: 'failed', message });
-    if (!resource && !own) {
-      faults.push(fault(`the cluster serves no ${kind} of ${apiVersion}`));
-      continue;
-    }
-    const namespaced = resource?.namespaced ?? own?.namespaced ?? false;
-    const placed = placeObject(object, namespaced, scope);
-    if ('refusal' in placed) {
-      faults.push(fault(placed.refusal));
-      continue;
-    }
-    const id = idOf(placed.object);
-    // Once without a namespace, once with the default one.
-    if (seen.has(keyOf(id))) faults.push(fault('is listed twice'));
-    seen.add(keyOf(id));
-    const violation = inventories.isInventory(placed.object)
-      ? 'it is one of the agent’s inventories'
-      : entry.limits && whyNotAllowed(entry.limits, id, namespaced);
-    if (violation !== undefined) {
-      const message = `generator ${entry.generator} may not deploy it: ${violation}`;
-      faults.push({ object: id, action: 'failed', message });
-      continue;
-    }
-    if (!resource)
-      unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
-    desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
-  }
-  return { desired, failed: faults, unknown };
 }
 
 function conflictsOf(desired: readonly Desired[], conflicts: ReadonlyMap<string, string>): Change[] {
