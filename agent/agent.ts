@@ -3,29 +3,30 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
-import { type Awareness, createAwareness } from './awareness.ts';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { createAwareness } from './awareness.ts';
+import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
-import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
-import { healths } from './health.ts';
-import { createHealthReporter, type HealthReporter } from './health-reporter.ts';
+import { createHealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
 import { type ManifestStore, openManifestStore } from './manifest-store.ts';
-import { createMetrics, type Metrics } from './metrics.ts';
+import { measure, type Parts } from './measure.ts';
+import { createMetrics } from './metrics.ts';
 import { createOwnership } from './ownership.ts';
 import { createPeers } from './peers.ts';
+import { createDoubt, present } from './present.ts';
 import { createPuller } from './puller.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
-import { consent, identify, probe, startRetry, untilDone } from './startup.ts';
-import { BrokerError, createWire, type Identity, type Wire } from './wire.ts';
+import { consent, identify, probe, untilDone } from './startup.ts';
+import { createWire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 export interface AgentOptions {
   readonly log: Logger;
@@ -102,19 +103,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         return { broker: peers.broker, cluster: peers.cluster, standby: isStandby ? election.leader : undefined };
       },
       metrics: async () => {
-        if (parts) {
-          const { stacks, unsettled } = parts.reconciler.counts;
-          metrics.stacks.set({ state: 'settled' }, stacks - unsettled);
-          metrics.stacks.set({ state: 'unsettled' }, unsettled);
-          metrics.pending.set(parts.reporter.pending);
-          metrics.sessionUp.set(parts.session.isUp ? 1 : 0);
-          metrics.brokerAnswered.set((parts.puller.answeredAt ?? 0) / 1000);
-          metrics.healthPending.set(parts.healthReporter.pending);
-          measureAwareness(metrics, parts.awareness);
-        }
-        metrics.up.set({ peer: 'broker' }, peers.broker.ready ? 1 : 0);
-        metrics.up.set({ peer: 'cluster' }, peers.cluster.ready ? 1 : 0);
-        metrics.clusterLatency.set((peers.clusterLatencyMs ?? 0) / 1000);
+        measure(metrics, peers, parts);
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
@@ -150,7 +139,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log,
       'the cluster is not ready',
       (reason) => peers.clusterFailed(reason),
-      () => identify(cluster, config, version, during),
+      () => identify(cluster, config, version, peers, during),
     );
     if (!identity) return;
     if (election) {
@@ -210,11 +199,10 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
     });
-    if (!(await present(wire, identity, reconciler, during))) return reconciler.close(0);
-    const doubt = createDoubt(
-      () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during),
-      log,
-    );
+    const start = () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+    const longestMs = options.retry?.maxMs ?? slowRetryMs;
+    if (!(await present(start, identity, { peers, log, longestMs }, during))) return reconciler.close(0);
+    const doubt = createDoubt(start, log);
     const puller = createPuller({
       wire,
       manifests: store,
@@ -272,40 +260,6 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     ]);
   };
 
-  /** Tells the broker which cluster this is, and what it holds. False when the agent is to stop. */
-  const present = async (
-    wire: Wire,
-    identity: Identity,
-    reconciler: Reconciler,
-    during: AbortSignal,
-  ): Promise<boolean> => {
-    for (let failures = 0; !during.aborted; failures++) {
-      try {
-        const started = await wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
-        log.info(
-          { agent: started.name, incarnation: String(started.incarnation), clusterId: identity.clusterId },
-          'agent started',
-        );
-        peers.brokerAnswered();
-        return true;
-      } catch (error) {
-        if (during.aborted) return false;
-        const reason = error instanceof Error ? error.message : String(error);
-        peers.brokerFailed(reason);
-        const isSlow =
-          error instanceof BrokerError &&
-          (error.kind === 'mismatch' || error.kind === 'unauthenticated' || error.kind === 'invalid');
-        log[isSlow ? 'error' : 'warn'](
-          { reason },
-          isSlow ? 'the broker refuses this agent' : 'the broker does not answer',
-        );
-        const longest = options.retry?.maxMs ?? slowRetryMs;
-        await pause(isSlow ? longest : startRetry.baseMs / 4 + jittered(startRetry, failures), during);
-      }
-    }
-    return false;
-  };
-
   // Reports go on for a moment longer than the rest: what the last passes did is to be told.
   const reporting = new AbortController();
   const end = async () => {
@@ -336,34 +290,6 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     void close();
   });
   return { healthUrl: server.url, ended: ended.promise, close };
-}
-
-interface Parts {
-  readonly reconciler: Reconciler;
-  readonly reporter: ReturnType<typeof createReporter>;
-  readonly session: ReturnType<typeof createSession>;
-  readonly puller: ReturnType<typeof createPuller>;
-  readonly awareness: Awareness;
-  readonly healthReporter: HealthReporter;
-}
-
-function measureAwareness(metrics: Metrics, { keeper, sightings, watches }: Awareness): void {
-  const counts = keeper.counts();
-  for (const health of healths) metrics.health.set({ health }, counts[health] ?? 0);
-  metrics.objects.set(sightings.size);
-  metrics.watches.set({ state: 'up' }, watches.counts.up);
-  metrics.watches.set({ state: 'down' }, watches.counts.down);
-}
-
-/** Presents what the cluster holds once more, now and then, when answers seem to come from a broker that lost something. */
-function createDoubt(present: () => Promise<unknown>, log: Logger): () => void {
-  let lastAt = 0;
-  return () => {
-    if (Date.now() - lastAt < slowRetryMs) return;
-    lastAt = Date.now();
-    log.warn({}, 'the broker is behind what was seen before; presenting what the cluster holds');
-    present().catch((error: unknown) => log.warn({ reason: describe(error) }, 'presenting failed'));
-  };
 }
 
 function kubeSource({ kubeconfigFile, kubeContext, kubeService }: Config): KubeSource {

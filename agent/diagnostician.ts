@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import { describe } from './cluster-error.ts';
 import { DiagnosisError, type Findings, type Question } from './diagnosis.ts';
-import { BrokerError, type Wire } from './wire.ts';
+import type { Wire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 export interface DiagnosticianOptions {
   readonly wire: Pick<Wire, 'claimDiagnostic' | 'completeDiagnostic'>;

@@ -11,7 +11,7 @@ import { openStage, until } from '../test/stories/agent-stage.ts';
 import { configMap } from './harness.ts';
 import type { StackHealth } from './health.ts';
 import { createHealthReporter } from './health-reporter.ts';
-import { BrokerError } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 const stage = await openStage();
 const { admin } = stage;

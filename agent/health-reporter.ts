@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import type { StackHealth } from './health.ts';
-import { BrokerError, type Wire } from './wire.ts';
+import type { Wire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 export interface HealthReporterOptions {
   readonly wire: Pick<Wire, 'reportHealth'>;

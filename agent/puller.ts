@@ -3,7 +3,8 @@ import { type Backoff, jittered, pause } from './backoff.ts';
 import { digestOf } from './digest.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { Entry, TargetState } from './target.ts';
-import { BrokerError, type PullAnswer, type Wire } from './wire.ts';
+import type { PullAnswer, Wire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 export interface PullerOptions {
   readonly wire: Pick<Wire, 'pull' | 'manifests'>;

@@ -1,13 +1,15 @@
+// Over 300 lines: when a stack is worked on, told of and waited for is one state a stack, which parts of would only pass around.
 import type { Logger } from 'pino';
 import { judge, type Seen } from './acceptance.ts';
 import { tryPass } from './attempt.ts';
 import { type Backoff, jittered } from './backoff.ts';
 import { describe } from './cluster-error.ts';
-import { eventOf, type StackEvent, sameDrift, sameNews } from './event.ts';
+import { eventOf, type StackEvent } from './event.ts';
 import { createFights } from './fights.ts';
 import type { Header, Inventory } from './inventory.ts';
 import { createLimit } from './limit.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
+import { createNews } from './news.ts';
 import { actingFor, fullName, type PassResult, type Workshop } from './pass.ts';
 import { type Entry, isSameDeployment, isSameDesire, limitedEntries, type TargetState } from './target.ts';
 
@@ -67,6 +69,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   let epoch = 0n;
   let paused = false;
 
+  const { tell, tellDrift } = createNews(options.report, log);
   const slotOf = (stackId: string): Slot => {
     const slot = slots.get(stackId) ?? { stackId, attempt: 0, touched: false };
     slots.set(stackId, slot);
@@ -198,30 +201,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const retryOthers = (done: Slot) => {
     for (const slot of slots.values())
       if (slot !== done && slot.entry && slot.settled === false && slot.attempt > 0) wake(slot, retry.baseMs / 4);
-  };
-
-  const tell = (slot: Slot, event: StackEvent) => {
-    const news = sameNews(event);
-    // A repair is worth telling each time.
-    const isRepair = event.outcome === 'applied' && event.changes.length > 0;
-    if (slot.news === news && !isRepair) return;
-    slot.news = news;
-    slot.message = event.message;
-    log.info(
-      { stackId: event.stackId, outcome: event.outcome, message: event.message, objects: event.changes.length },
-      'stack reported',
-    );
-    options.report(event);
-  };
-
-  /** Repairs are told each time; what is left as it is, when it is another than before. */
-  const tellDrift = (slot: Slot, event: StackEvent | undefined) => {
-    const news = event?.outcome === 'drifted' ? sameDrift(event) : undefined;
-    const isOld = news !== undefined && news === slot.driftNews;
-    slot.driftNews = news;
-    if (!event || isOld) return;
-    log.info({ stackId: event.stackId, outcome: event.outcome, objects: event.changes.length }, 'drift reported');
-    options.report(event);
   };
 
   /** The broker no longer speaks of a stack: a note that it was removed is of no more use. Anything else is kept. */

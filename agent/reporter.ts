@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import type { StackEvent } from './event.ts';
-import { BrokerError, type Numbered, type Wire } from './wire.ts';
+import type { Numbered, Wire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 export interface ReporterOptions {
   readonly wire: Pick<Wire, 'report'>;

@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { BrokkrClient } from '../client/client.ts';
 import { SessionHint, type SessionRequest, SessionRequestSchema } from '../gen/brokkr/v1/target_state_pb.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
-import { toBrokerError, type Wire } from './wire.ts';
+import type { Wire } from './wire.ts';
+import { toBrokerError } from './wire-error.ts';
 import { type ClusterState, toClusterMessage } from './wire-health.ts';
 
 export interface SessionOptions {

@@ -14,66 +14,11 @@ import {
   until,
 } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
-import { faultsInOrder, wavesOf } from './wave.ts';
-
-const rules = suite('waves');
-
-const placed = (object: KubeObject) => ({ id: idOf(object), object });
-const order = (objects: readonly KubeObject[]) =>
-  wavesOf(objects.map(placed), (one) => one).map(({ number, groups }) => [
-    number,
-    groups.map((group) => group.map(({ id }) => id.name).join(' ')),
-  ]);
-const faults = (objects: readonly KubeObject[]) => faultsInOrder(objects.map(placed)).map(({ message }) => message);
-
-rules('sorts by number, then by what comes after what, then by kind', () => {
-  const objects = [
-    marked(workload('web'), {}),
-    marked(map('late'), { wave: '2' }),
-    marked(map('settings'), {}),
-    marked(map('after-web'), { after: 'Deployment/web' }),
-    marked(map('last'), { after: '/ConfigMap/default/after-web' }),
-    marked(map('early'), { wave: '-1' }),
-  ];
-  assert.equal(faults(objects), []);
-  assert.equal(order(objects), [
-    [-1, ['early']],
-    [0, ['settings', 'web', 'after-web', 'last']],
-    [2, ['late']],
-  ]);
-});
-
-rules('names what is unknown, ambiguous, no number, later or a cycle', () => {
-  assert.equal(faults([marked(map('a'), { after: 'ConfigMap/b' })]), [
-    'is to be applied after ConfigMap/b, which this stack does not have',
-  ]);
-  assert.equal(faults([marked(map('a'), { after: 'apps/Deployment/web' })]), [
-    'is to be applied after apps/Deployment/web, which this stack does not have',
-  ]);
-  assert.equal(faults([marked(map('a'), { wave: 'first' })]), ['its k8s.brokkr.io/wave is not a whole number']);
-  assert.match(
-    faults([marked(map('a'), { after: 'ConfigMap/b' }), marked(map('b'), { wave: '3' })]).join(),
-    'later wave 3',
-  );
-  const cycle = [
-    map('free'),
-    marked(map('entry'), { after: 'ConfigMap/a' }),
-    marked(map('a'), { after: 'ConfigMap/b' }),
-    marked(map('b'), { after: 'ConfigMap/c,ConfigMap/free' }),
-    marked(map('c'), { after: 'ConfigMap/a' }),
-  ];
-  const [first, ...more] = faults(cycle);
-  assert.equal(more, []);
-  const names = ['a', 'b', 'c', 'a'].map((name) => `ConfigMap default/${name}`).join(', ');
-  assert.is(first, `each is to be applied after the next: ${names}`);
-  assert.is(order(cycle).length, 1, 'a cycle does not hinder a removal');
-});
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');
 describe(simulated, await openSimulated());
 if (needs('go')) describe(real, await openReal());
-rules.run();
 simulated.run();
 real.run();
 

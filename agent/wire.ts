@@ -1,22 +1,16 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { BrokkrClient } from '../client/client.ts';
 import { RegistrationState } from '../gen/brokkr/v1/generator_pb.ts';
-import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
-import { ConflictPolicy, DriftPolicy, OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
-import {
-  type TargetGenerator as GeneratorMessage,
-  type TargetEntry,
-  TargetStateKind,
-} from '../gen/brokkr/v1/target_state_pb.ts';
-import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import { TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import type { Findings, Question } from './diagnosis.ts';
 import type { StackEvent } from './event.ts';
 import type { StackHealth } from './health.ts';
 import type { Entry, TargetGenerator } from './target.ts';
 import { toQuestion, toReport } from './wire-diagnostic.ts';
+import { BrokerError, toBrokerError } from './wire-error.ts';
 import { plain, receiptOf, toMessage } from './wire-events.ts';
 import { type ClusterState, toClusterMessage, toHealthMessage } from './wire-health.ts';
+import { fromHex, toEntry, toGenerator, toHex } from './wire-target.ts';
 
 /** The agent's calls to the broker, in the agent's own words. What the broker refuses is a BrokerError. */
 export interface Wire {
@@ -82,26 +76,6 @@ export interface PullAnswer {
 export interface Numbered {
   readonly sequence: bigint;
   readonly event: StackEvent;
-}
-
-/** `fenced`: another agent runs with this key. `mismatch`: the key is another cluster's. `changed`: begin again. `invalid`: never to be sent again. */
-export type BrokerErrorKind =
-  | 'fenced'
-  | 'mismatch'
-  | 'unauthenticated'
-  | 'changed'
-  | 'missing'
-  | 'invalid'
-  | 'unavailable';
-
-export class BrokerError extends Error {
-  override readonly name = 'BrokerError';
-  readonly kind: BrokerErrorKind;
-
-  constructor(kind: BrokerErrorKind, message: string, cause: unknown) {
-    super(message, { cause });
-    this.kind = kind;
-  }
 }
 
 /** Beyond the wait itself, for a long poll's answer. */
@@ -202,39 +176,11 @@ export function createWire(client: BrokkrClient): Wire {
   };
 }
 
-/** What a failed call means to the agent. */
-export function toBrokerError(error: unknown): BrokerError {
-  if (error instanceof BrokerError) return error;
-  const { code, rawMessage } = ConnectError.from(error);
-  return new BrokerError(kindOfError(ConnectError.from(error)), rawMessage || Code[code] || 'no answer', error);
-}
-
 async function told<Result>(call: () => Promise<Result>): Promise<Result> {
   try {
     return await call();
   } catch (error) {
     throw toBrokerError(error);
-  }
-}
-
-function kindOfError(error: ConnectError): BrokerErrorKind {
-  const reason = error.findDetails(ErrorInfoSchema)[0]?.reason;
-  if (reason === 'STALE_INCARNATION') return 'fenced';
-  if (reason === 'CLUSTER_MISMATCH') return 'mismatch';
-  switch (error.code) {
-    case Code.Unauthenticated:
-    case Code.PermissionDenied:
-      return 'unauthenticated';
-    case Code.Aborted:
-      return 'changed';
-    case Code.NotFound:
-      return 'missing';
-    case Code.InvalidArgument:
-    case Code.FailedPrecondition:
-    case Code.Unimplemented:
-      return 'invalid';
-    default:
-      return 'unavailable';
   }
 }
 
@@ -250,61 +196,4 @@ function kindOf(kind: TargetStateKind): PullAnswer['kind'] {
     default:
       throw new BrokerError('unavailable', 'the broker’s answer says nothing', undefined);
   }
-}
-
-/** Without one, the default. */
-const drifts: Partial<Record<number, Entry['drift']>> = {
-  [DriftPolicy.REPAIR]: 'repair',
-  [DriftPolicy.REPORT]: 'report',
-  [DriftPolicy.IGNORE]: 'ignore',
-};
-const conflicts: Partial<Record<number, Entry['conflict']>> = {
-  [ConflictPolicy.ADOPT]: 'adopt',
-  [ConflictPolicy.REFUSE]: 'refuse',
-};
-
-function toEntry(entry: TargetEntry): Entry {
-  const state = ({ [PlacementState.ACTIVE]: 'active', [PlacementState.REMOVING]: 'removing' } as const)[
-    entry.state as 1 | 2
-  ];
-  const onDelete = ({ [OnDelete.PRUNE]: 'prune', [OnDelete.ORPHAN]: 'orphan' } as const)[entry.onDelete as 1 | 2];
-  const drift = drifts[entry.drift] ?? 'repair';
-  const conflict = conflicts[entry.conflict] ?? 'adopt';
-  if (!state || !onDelete) throw new BrokerError('unavailable', 'an entry of the target state is not whole', undefined);
-  return {
-    stackId: entry.stackId,
-    stack: entry.stack,
-    generator: entry.generator,
-    deploymentId: entry.deploymentId,
-    revision: entry.revision,
-    order: entry.order,
-    state,
-    generation: entry.generation,
-    checksum: toHex(entry.checksum),
-    size: Number(entry.size),
-    onDelete,
-    held: entry.held,
-    confirmed: entry.confirmed,
-    kinds: entry.kinds,
-    reason: entry.reason,
-    serviceAccount: entry.serviceAccount,
-    drift,
-    ignoredFields: entry.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
-    conflict,
-    dependsOnIds: entry.dependsOnIds,
-  };
-}
-
-export function toGenerator({ generator, rules }: GeneratorMessage): TargetGenerator {
-  if (!rules) throw new BrokerError('unavailable', 'a generator of the target state has no rules', undefined);
-  const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules;
-  return { generator, limits: { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } };
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Buffer.from(hex, 'hex');
 }
