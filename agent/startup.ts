@@ -14,14 +14,9 @@ const probeMs = 15_000;
 /** Asks the cluster for a sign of life now and then, with a small request, and notes how long that takes. */
 export async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const startedAt = performance.now();
-    try {
-      await cluster.version(signal);
-      peers.clusterTook(performance.now() - startedAt);
-    } catch {
-      // Whether it answers is noted with each request.
-    }
     await pause(probeMs, signal);
+    // Whether it answers is noted with each request.
+    if (!signal.aborted) await timed(cluster, peers, signal).catch(() => {});
   }
 }
 
@@ -52,14 +47,19 @@ export async function identify(
   cluster: Cluster,
   { namespace }: Config,
   version: string,
+  peers: Peers,
   signal: AbortSignal,
 ): Promise<Identity> {
   await ensureNamespace(cluster, namespace, signal);
-  return {
-    clusterId: await clusterId(cluster, namespace, signal),
-    version,
-    kubernetesVersion: await cluster.version(signal),
-  };
+  const kubernetesVersion = await timed(cluster, peers, signal);
+  return { clusterId: await clusterId(cluster, namespace, signal), version, kubernetesVersion };
+}
+
+async function timed(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<string> {
+  const startedAt = performance.now();
+  const version = await cluster.version(signal);
+  peers.clusterTook(performance.now() - startedAt);
+  return version;
 }
 
 /** Tries until it works; undefined when the signal aborts before. */

@@ -1,0 +1,40 @@
+import type { Awareness } from './awareness.ts';
+import { healths } from './health.ts';
+import type { HealthReporter } from './health-reporter.ts';
+import type { Metrics } from './metrics.ts';
+import type { Peers } from './peers.ts';
+import type { Puller } from './puller.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { Reporter } from './reporter.ts';
+import type { Session } from './session.ts';
+
+/** The parts of an agent that is past its start. */
+export interface Parts {
+  readonly reconciler: Reconciler;
+  readonly reporter: Reporter;
+  readonly session: Session;
+  readonly puller: Puller;
+  readonly awareness: Awareness;
+  readonly healthReporter: HealthReporter;
+}
+
+/** Sets the figures that are looked up rather than counted. */
+export function measure(metrics: Metrics, peers: Peers, parts: Parts | undefined): void {
+  metrics.up.set({ peer: 'broker' }, peers.broker.ready ? 1 : 0);
+  metrics.up.set({ peer: 'cluster' }, peers.cluster.ready ? 1 : 0);
+  metrics.clusterLatency.set((peers.clusterLatencyMs ?? 0) / 1000);
+  if (!parts) return;
+  const { stacks, unsettled } = parts.reconciler.counts;
+  metrics.stacks.set({ state: 'settled' }, stacks - unsettled);
+  metrics.stacks.set({ state: 'unsettled' }, unsettled);
+  metrics.pending.set(parts.reporter.pending);
+  metrics.sessionUp.set(parts.session.isUp ? 1 : 0);
+  metrics.brokerAnswered.set((parts.puller.answeredAt ?? 0) / 1000);
+  metrics.healthPending.set(parts.healthReporter.pending);
+  const { keeper, sightings, watches } = parts.awareness;
+  const counts = keeper.counts();
+  for (const health of healths) metrics.health.set({ health }, counts[health] ?? 0);
+  metrics.objects.set(sightings.size);
+  metrics.watches.set({ state: 'up' }, watches.counts.up);
+  metrics.watches.set({ state: 'down' }, watches.counts.down);
+}

@@ -1,0 +1,35 @@
+import type { Logger } from 'pino';
+import { type StackEvent, sameDrift, sameNews } from './event.ts';
+import type { Slot } from './neighbours.ts';
+
+/** Tells what came of a stack, and nothing twice. */
+export interface News {
+  /** What came of a pass. */
+  tell(slot: Slot, event: StackEvent): void;
+  /** What a pass found of drift; undefined for none. Repairs are told each time; what is left as it is, when it is another than before. */
+  tellDrift(slot: Slot, event: StackEvent | undefined): void;
+}
+
+export function createNews(report: (event: StackEvent) => void, log: Logger): News {
+  return {
+    tell(slot, event) {
+      const news = sameNews(event);
+      // A repair is worth telling each time.
+      const isRepair = event.outcome === 'applied' && event.changes.length > 0;
+      if (slot.news === news && !isRepair) return;
+      slot.news = news;
+      slot.message = event.message;
+      const { stackId, outcome, message, changes } = event;
+      log.info({ stackId, outcome, message, objects: changes.length }, 'stack reported');
+      report(event);
+    },
+    tellDrift(slot, event) {
+      const news = event?.outcome === 'drifted' ? sameDrift(event) : undefined;
+      const isOld = news !== undefined && news === slot.driftNews;
+      slot.driftNews = news;
+      if (!event || isOld) return;
+      log.info({ stackId: event.stackId, outcome: event.outcome, objects: event.changes.length }, 'drift reported');
+      report(event);
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Logger } from 'pino';
+import { jittered, pause } from './backoff.ts';
+import { describe } from './cluster-error.ts';
+import type { Peers } from './peers.ts';
+import { startRetry } from './startup.ts';
+import type { Identity, Wire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
+
+type Start = () => ReturnType<Wire['start']>;
+
+/** Between two presentations to a broker that seems to have lost something. */
+const doubtMs = 60_000;
+
+/** Tells the broker which cluster this is, and what it holds, however long that takes. False when the agent is to stop. */
+export async function present(
+  start: Start,
+  { clusterId }: Identity,
+  { peers, log, longestMs }: { readonly peers: Peers; readonly log: Logger; readonly longestMs: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      const { name, incarnation } = await start();
+      log.info({ agent: name, incarnation: String(incarnation), clusterId }, 'agent started');
+      peers.brokerAnswered();
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      const reason = error instanceof Error ? error.message : String(error);
+      peers.brokerFailed(reason);
+      const isSlow =
+        error instanceof BrokerError &&
+        (error.kind === 'mismatch' || error.kind === 'unauthenticated' || error.kind === 'invalid');
+      if (isSlow) log.error({ reason }, 'the broker refuses this agent');
+      else log.warn({ reason }, 'the broker does not answer');
+      await pause(isSlow ? longestMs : startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
+    }
+  }
+  return false;
+}
+
+/** Presents what the cluster holds once more, now and then, when answers seem to come from a broker that lost something. */
+export function createDoubt(start: Start, log: Logger): () => void {
+  let lastAt = 0;
+  return () => {
+    if (Date.now() - lastAt < doubtMs) return;
+    lastAt = Date.now();
+    log.warn({}, 'the broker is behind what was seen before; presenting what the cluster holds');
+    start().catch((error: unknown) => log.warn({ reason: describe(error) }, 'presenting failed'));
+  };
+}
