@@ -49,7 +49,12 @@ asked('are answered at once, with everything that belongs to the stack and nothi
     cluster.objects().filter(({ kind, metadata }) => kind === 'Pod' && metadata.name.startsWith(`${name}-`));
   const isPhase = (name: string, phase: string) =>
     podsOf(name).some(({ status }) => (status as { phase?: string } | undefined)?.phase === phase);
-  await until(() => isPhase('web', 'Running') && isPhase('broken', 'Pending'), 'the pods');
+  const isRolledOut = () =>
+    cluster.objects().some(({ kind, metadata, status }) => {
+      const ready = (status as { readyReplicas?: number } | undefined)?.readyReplicas;
+      return kind === 'ReplicaSet' && metadata.name.startsWith('web-') && ready === 1;
+    });
+  await until(() => isRolledOut() && isPhase('web', 'Running') && isPhase('broken', 'Pending'), 'the pods');
   const [pod] = podsOf('broken');
   const { name = '', uid = '' } = pod?.metadata ?? {};
   cluster.put({
