@@ -85,7 +85,9 @@ function fitting(violations: readonly Violation[]): Violation[] {
 }
 
 /** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */
-function cut(text: string, length: number): string {
+function cut(told: string, length: number): string {
+  // Half a surrogate pair cannot be written into a trailer.
+  const text = told.toWellFormed();
   let room = length;
   let end = 0;
   for (const character of text) {

@@ -13,7 +13,8 @@ import { mutateBytes, seededNumbers } from '../mutate-bytes.ts';
 import { assertNoKeys } from '../no-keys.ts';
 
 const frames = Number(process.env.BROKKR_FUZZ_FRAMES ?? 2_000);
-const seed = Number(process.env.BROKKR_TEST_SEED ?? Date.now() % 1_000_000);
+// The same frames at each run: chance is for longer runs, with another seed.
+const seed = Number(process.env.BROKKR_TEST_SEED ?? 5);
 process.stdout.write(`seed ${seed} (BROKKR_TEST_SEED), ${frames} frames (BROKKR_FUZZ_FRAMES)\n`);
 const random = seededNumbers(seed);
 
