@@ -33,3 +33,9 @@ export function createNews(report: (event: StackEvent) => void, log: Logger): Ne
     },
   };
 }
+
+/** What was told of the stack is told again, when it comes up again. */
+export function forgetNews(slot: Slot): void {
+  slot.news = undefined;
+  slot.driftNews = undefined;
+}

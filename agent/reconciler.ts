@@ -9,7 +9,7 @@ import { createFights } from './fights.ts';
 import type { Header, Inventory } from './inventory.ts';
 import { createLimit } from './limit.ts';
 import { createNeighbours, type Slot } from './neighbours.ts';
-import { createNews } from './news.ts';
+import { createNews, forgetNews } from './news.ts';
 import { actingFor, fullName, type PassResult, type Workshop } from './pass.ts';
 import { type Entry, isSameDeployment, isSameDesire, limitedEntries, type TargetState } from './target.ts';
 
@@ -126,7 +126,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       result.kind === 'again' ? 'again' : (result.event?.outcome ?? 'held'),
       (performance.now() - startedAt) / 1000,
     );
-    if (result.kind === 'settled' && entry.state === 'active') slot.done = entry;
+    // What another deployment wrote says nothing about the one that was told meanwhile.
+    const isLatest = slot.entry !== undefined && isSameDeployment(slot.entry, entry);
+    if (result.kind === 'settled' && entry.state === 'active' && isLatest) slot.done = entry;
     settle(slot, result);
   };
 
@@ -237,6 +239,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     accept(state) {
       if (state.epoch < epoch) return 'old';
       const resumed = paused && !state.paused;
+      // A restored broker may have lost what it was told before.
+      if (state.epoch > epoch) for (const slot of slots.values()) forgetNews(slot);
       epoch = state.epoch;
       paused = state.paused;
       if (paused) {

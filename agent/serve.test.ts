@@ -225,6 +225,35 @@ function describe(test: typeof simulated, lab: Lab): void {
     core.tell(wish('2', 2n));
     await until(async () => textAt(await hand.get(idOfMap('frozen')), 'data', 'k') === '2', 'the change');
   });
+
+  test('applies a deployment in full that is told while the one before it ends', async () => {
+    const core = await start();
+    const wish = (value: string, order: bigint) => [
+      {
+        stackId: stack,
+        order,
+        deploymentId: `d${order}`,
+        drift: 'report' as const,
+        objects: [configMap('overtaken', { k: value })],
+      },
+    ];
+    const forget = lab.simulated?.faults.add({ method: 'PUT', pathIncludes: 'brokkr-inv-', delayMs: 500 });
+    core.tell(wish('1', 1n));
+    await until(() => core.writes.some((write) => write.startsWith('replace ')), 'the end of the first pass');
+    core.tell(wish('2', 2n));
+    await until(async () => textAt(await hand.get(idOfMap('overtaken')), 'data', 'k') === '2', 'the second one');
+    forget?.();
+  });
+
+  test('tells a restored broker again what came of a stack', async () => {
+    const core = await start();
+    const wish = { stackId: stack, objects: [configMap('restored', { k: '1' })] };
+    for (const epoch of [1n, 2n]) {
+      const told = core.next(stack, 'applied');
+      core.tell([wish], { epoch });
+      await told;
+    }
+  });
 }
 
 function workload(name: string, replicas: number, container: object = { name: 'web', image: 'web:1' }): KubeObject {
