@@ -1,12 +1,14 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: calls, rollout, start. */
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys. */
 import { benchCalls } from './calls.ts';
 import { machine } from './figures.ts';
+import { benchKeys } from './keys.ts';
 import { benchRollout, benchStart } from './rollout.ts';
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   start: benchStart,
   rollout: benchRollout,
   calls: benchCalls,
+  keys: benchKeys,
 };
 
 const names = process.argv.slice(2);
