@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
+import { Refusal } from '../refusal.ts';
 import type { Principal } from '../rpc/principal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
@@ -39,6 +40,8 @@ export interface Sessions {
 const maxKept = 50_000;
 /** Even without a change, a key is read again after 10 minutes, jittered. */
 const rereadAfterMs = 10 * 60_000;
+/** How soon a read of keys that failed is tried again. */
+const rereadFailedMs = 1_000;
 /** Longer timers overflow and would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
@@ -50,6 +53,7 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
   const byDigest = new Map<string, Kept>();
   const byKey = new Map<string, Kept>();
   let changes = 0;
+  let closed = false;
   let waiting: Kept[] = [];
   let nextRead: Promise<void> = Promise.resolve();
 
@@ -99,13 +103,16 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
         else end(kept);
       }
     } catch (error) {
-      // A key that cannot be read is not trusted; its holder verifies it anew when the database is back.
+      // Not trusted until it was read, which is tried again; but a database that is away has ended no key.
       log.warn({ err: String(error), keys: group.length }, 'could not read keys again');
-      for (const kept of group) end(kept);
+      for (const kept of group) kept.staleAt = 0;
+      setTimeout(() => group.filter(isSuspect).forEach((kept) => void reread(kept)), rereadFailedMs).unref();
     }
     for (const kept of group) kept.rereading = undefined;
     await Promise.all(group.filter((kept) => kept.changed && !kept.controller.signal.aborted).map(reread));
   };
+
+  const isSuspect = (kept: Kept) => kept.staleAt === 0 && isLive(kept) && !closed;
 
   const suspect = (kept: Kept) => {
     kept.changed = true;
@@ -150,6 +157,7 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
       byKey.set(row.id, kept);
       refresh(kept, row);
       if (since !== changes) await reread(kept);
+      requireRead(kept);
       const [oldest] = byDigest.size > maxKept ? byDigest.values() : [];
       if (oldest) end(oldest);
       return kept;
@@ -159,12 +167,14 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
       if (!kept) return undefined;
       if (kept.rereading || !feed.healthy() || now().getTime() >= kept.staleAt) await reread(kept);
       if (!isLive(kept)) return undefined;
+      requireRead(kept);
       byDigest.delete(digest);
       byDigest.set(digest, kept); // the one used longest ago comes first
       return kept;
     },
     isLive: (session) => isLive(session as Kept),
     close() {
+      closed = true;
       unsubscribe();
       for (const kept of byKey.values()) clearTimeout(kept.expiry);
     },
@@ -173,4 +183,9 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
   function isLive(kept: Kept): boolean {
     return !kept.controller.signal.aborted && now().getTime() < kept.expiresAt;
   }
+}
+
+/** A key that could not be read again may have ended meanwhile. */
+function requireRead(kept: Kept): void {
+  if (kept.staleAt === 0) throw new Refusal('unavailable', 'the database does not answer: try again');
 }

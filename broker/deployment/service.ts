@@ -32,6 +32,7 @@ import * as store from './store.ts';
 type Methods = 'submitDeployment' | 'getDeployment' | 'listDeployments' | 'rollbackStack';
 
 const namedAgents = 1_000;
+const fieldBytes = 1 << 20;
 
 export function deploymentMethods({
   db,
@@ -195,9 +196,18 @@ function answer(
   return create(SubmitDeploymentResponseSchema, {
     deployment: row && toMessage(row),
     unchanged,
-    changes: changes.map(changeMessage),
+    changes: withinAnswer(changes).map(changeMessage),
     agents: agents.names,
     agentCount: agents.count,
+  });
+}
+
+/** Names of fields are left out from where all of them would not fit into an answer. */
+function withinAnswer(changes: readonly Difference[]): Difference[] {
+  let room = fieldBytes;
+  return changes.map((change) => {
+    room -= change.fields.reduce((sum, field) => sum + field.length * 3, 0);
+    return room < 0 ? { ...change, fields: [] } : change;
   });
 }
 

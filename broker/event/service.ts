@@ -73,10 +73,15 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         after: page.after,
         limit: page.size + 1,
       });
-      const cut = cutPage(rows, page, scope, (row) => [row.id]);
+      const cut = cutPage(rows, page, scope, (row) => [row.id], bytesOf);
       return { events: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
   };
+}
+
+/** About what an event takes in an answer. */
+function bytesOf(row: store.EventRow): number {
+  return 500 + row.message.length * 3 + JSON.stringify(row.objects).length;
 }
 
 async function record(

@@ -61,10 +61,10 @@ export function checkName(name: string): void {
   if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
 }
 
-/** Refuses one more stack than the quota allows. The generator's exclusive lock makes the count certain. */
-export function requireRoomForStack(generator: GeneratorRow): void {
+/** Refuses one more stack than the quota allows, or twice that with those that still wait for their removal. The generator's exclusive lock makes the count certain. */
+export function requireRoomForStack(generator: GeneratorRow, withDeleted: number): void {
   const { stacks } = quotaOf(generator);
-  if (generator.stack_count < stacks) return;
+  if (generator.stack_count < stacks && withDeleted < 2 * stacks) return;
   throw new Refusal(
     'exhausted',
     `generator "${generator.name}" has ${generator.stack_count} stacks, all that its quota allows`,

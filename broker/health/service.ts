@@ -15,6 +15,7 @@ import {
 } from '../../gen/brokkr/v1/health_pb.ts';
 import { type ObjectRef, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
+import { withoutKeys } from '../access/pak.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -59,7 +60,8 @@ export function healthMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServi
         store.healthCounts(db, [stack.id]).then((all) => all.get(stack.id) ?? {}),
         page.after ? [] : store.listHealthChanges(db, stack.id, agentId, shownChanges),
       ]);
-      const cut = cutPage(rows, page, scope, (row) => [String(row.rank), row.agent, row.agent_id]);
+      const keys = (row: store.AgentHealthRow) => [String(row.rank), row.agent, row.agent_id];
+      const cut = cutPage(rows, page, scope, keys, (row) => JSON.stringify(row).length);
       return {
         health: healthNumber(worstOf(counts)),
         counts: create(HealthCountsSchema, counts),
@@ -95,11 +97,11 @@ function fromMessage(report: ReportedHealth): Reported {
     generation: report.generation,
     // Unspecified is refused by the contract.
     health: healthName(report.health) || 'unknown',
-    message: report.message,
+    message: withoutKeys(report.message),
     objects: report.objects.map(({ object, health, message }) => ({
       object: fromRef(object),
       health: healthName(health),
-      message,
+      message: withoutKeys(message),
     })),
     objectCount: Math.min(report.objectCount, mostObjects),
   };

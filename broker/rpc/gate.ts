@@ -7,6 +7,7 @@ import { actorOf } from '../access/roles.ts';
 import type { Denials } from '../audit/denials.ts';
 import { nobody } from '../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../refusal.ts';
+import { createCrowd } from './crowd.ts';
 import { toConnectError } from './errors.ts';
 import { longPolls } from './long-polls.ts';
 import { type Principal, principalKey } from './principal.ts';
@@ -24,6 +25,7 @@ const open = new Set([
  * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded.
  */
 export function createGate(keys: Keys, denials: Denials, log: Logger): (context: HandlerContext) => Promise<void> {
+  const crowd = createCrowd();
   return async (context) => {
     if (open.has(context.service.typeName)) return;
     let principal: Principal | undefined;
@@ -36,6 +38,7 @@ export function createGate(keys: Keys, denials: Denials, log: Logger): (context:
         );
       }
       context.values.set(principalKey, principal);
+      await crowd.enter(principal.ownerId, context);
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);
       if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied) {

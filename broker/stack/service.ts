@@ -51,7 +51,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         await lockGenerators(tx, [generatorId], 'exclusive');
         if (!(await store.generatorLives(tx, generatorId)))
           throw new Refusal('precondition', 'the generator is being deleted');
-        requireRoomForStack(await generatorById(tx, generatorId));
+        requireRoomForStack(await generatorById(tx, generatorId), await store.countStacks(tx, generatorId));
         const id = await store.insertStack(tx, {
           generatorId,
           name: request.name,

@@ -235,6 +235,14 @@ export async function generatorByName(db: Sql, name: string): Promise<string> {
   return row.id;
 }
 
+/** How many stacks a generator has, with those that are being removed. */
+export async function countStacks(tx: Tx, generatorId: string): Promise<number> {
+  const [row] = await tx.sql<{ count: number }>('select count(*)::int as count from stack where generator_id = $1', [
+    generatorId,
+  ]);
+  return row?.count ?? 0;
+}
+
 /** Whether a generator is live. Read it after the locks. */
 export async function generatorLives(tx: Tx, id: string): Promise<boolean> {
   return (await tx.sql('select 1 from generator where id = $1 and deleted_at is null', [id])).length > 0;

@@ -21,7 +21,8 @@ const rereadMs = 5_000;
 /** The shortest time between two reads, however many agents report; a stream never reads for more than a tenth of the time. */
 const pauseMs = 20;
 const pausePerRead = 9;
-const placementsInMessage = 1_000;
+/** With messages of 4 KiB each, they stay well below what an answer may hold. */
+const placementsInMessage = 300;
 
 /** WatchStack: what changed since the message before, from reads of the database; the feed only says when to read. */
 export function watchMethods({

@@ -87,8 +87,8 @@ const statements = [
     add column quota_stacks int not null default 0,
     add column quota_deployments int not null default 0,
     add column quota_bytes bigint not null default 0`,
-  // The admins' own stacks are not limited.
-  `update generator set cluster_scoped = true where system`,
+  // The admins' own stacks are not limited, and those that were there before the rules keep what they could do.
+  `update generator set cluster_scoped = true`,
   `alter table registration add column service_account text not null default ''`,
   // A removal outlives the registration that names the account.
   `alter table placement add column service_account text not null default ''`,

@@ -105,34 +105,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('error', () => {});
   // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Its query says so.
   pool.on('connect', (client) => client.on('error', () => {}));
-  const orm = await MikroORM.init({
-    clientUrl: options.url,
-    entities: [...options.entities],
-    extensions: [Migrator],
-    schema,
-    debug: false,
-    // Entities describe what the migrations made; they never make anything.
-    discovery: { warnWhenNoEntities: false },
-    pool: { min: 0, max: Math.ceil(connections / 2) },
-    // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
-    driverOptions: {
-      options: session,
-      connectionTimeoutMillis: 5_000,
-      query_timeout: answerTimeoutMs,
-      keepAlive: true,
-      types: pg.types,
-    },
-    logger: () => {},
-    migrations: {
-      migrationsList: [
-        { name: '1-foundation', class: Migration1Foundation },
-        { name: '2-audit', class: Migration2Audit },
-        { name: '3-operators', class: Migration3Operators },
-      ],
-      tableName: 'migration',
-      transactional: true,
-      snapshot: false,
-    },
+  const orm = await openOrm(options, schema, session, {
+    answerMs: answerTimeoutMs,
+    connections: Math.ceil(connections / 2),
   });
   const cipher = options.cipher ?? createCipher([]);
   return {
@@ -149,7 +124,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       const result = await pool.query(text, [...params]);
       return result.rows as R[];
     },
-    migrate: () => migrate(orm, connect),
+    migrate: () => migrate(options, schema, connect),
     async close() {
       await Promise.allSettled([orm.close(true), pool.end()]);
     },
@@ -252,14 +227,52 @@ export function refuseDuplicate(error: unknown, index: string, message: string):
   throw error;
 }
 
-/** Brokers that start together migrate one after the other. */
-async function migrate(orm: MikroORM, connect: () => Promise<pg.Client>): Promise<void> {
+/** Brokers that start together migrate one after the other. What a migration does to a large table takes the time that it takes. */
+async function migrate(options: DatabaseOptions, schema: string, connect: () => Promise<pg.Client>): Promise<void> {
   const client = await connect();
   try {
     await client.query('set statement_timeout = 0');
     await client.query(`select pg_advisory_lock(hashtextextended('brokkr migrate ' || current_schema(), 0))`);
-    await orm.migrator.up();
+    const orm = await openOrm(options, schema, `-c search_path=${schema}`, { answerMs: 0, connections: 2 });
+    await orm.migrator.up().finally(() => orm.close(true));
   } finally {
     await client.end();
   }
+}
+
+function openOrm(
+  options: DatabaseOptions,
+  schema: string,
+  session: string,
+  { answerMs, connections }: { answerMs: number; connections: number },
+): Promise<MikroORM> {
+  return MikroORM.init({
+    clientUrl: options.url,
+    entities: [...options.entities],
+    extensions: [Migrator],
+    schema,
+    debug: false,
+    // Entities describe what the migrations made; they never make anything.
+    discovery: { warnWhenNoEntities: false },
+    pool: { min: 0, max: connections },
+    // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
+    driverOptions: {
+      options: session,
+      connectionTimeoutMillis: 5_000,
+      ...(answerMs > 0 && { query_timeout: answerMs }),
+      keepAlive: true,
+      types: pg.types,
+    },
+    logger: () => {},
+    migrations: {
+      migrationsList: [
+        { name: '1-foundation', class: Migration1Foundation },
+        { name: '2-audit', class: Migration2Audit },
+        { name: '3-operators', class: Migration3Operators },
+      ],
+      tableName: 'migration',
+      transactional: true,
+      snapshot: false,
+    },
+  });
 }

@@ -8,6 +8,7 @@ export interface Page {
 }
 
 const defaultSize = 100;
+const pageBytes = 2 << 20;
 
 const text = /^[^\0\p{Cs}]{0,400}$/u;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -48,17 +49,24 @@ export function readPage(request: { pageSize: number; pageToken: string }, scope
 
 /**
  * Cuts rows that were read with one more than the page's size, and makes the token for the next page (empty on the last one).
- * `keys` gives a row's sort keys, in the order of the query's comparison.
+ * `keys` gives a row's sort keys, in the order of the query's comparison. With `bytesOf`, a page also ends before it has more than
+ * 2 MiB, so that it fits into an answer.
  */
 export function cutPage<R>(
   rows: readonly R[],
   page: Page,
   scope: readonly unknown[],
   keys: (row: R) => string[],
+  bytesOf: (row: R) => number = () => 0,
 ): { rows: R[]; nextPageToken: string } {
-  const cut = rows.slice(0, page.size);
+  let bytes = 0;
+  const tooMany = rows.findIndex((row, at) => {
+    bytes += bytesOf(row);
+    return at >= page.size || (at > 0 && bytes > pageBytes);
+  });
+  const cut = tooMany < 0 ? [...rows] : rows.slice(0, tooMany);
   const last = cut.at(-1);
-  if (rows.length <= page.size || last === undefined) return { rows: cut, nextPageToken: '' };
+  if (tooMany < 0 || last === undefined) return { rows: cut, nextPageToken: '' };
   const token = JSON.stringify({ after: keys(last), scope: scopeHash(scope) });
   return { rows: cut, nextPageToken: Buffer.from(token).toString('base64url') };
 }
