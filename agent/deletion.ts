@@ -6,6 +6,8 @@ import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
 import { checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from './object.ts';
+import type { Pass, Workshop } from './pass.ts';
+import type { Entry } from './target.ts';
 import { wavesOf } from './wave.ts';
 
 export interface Deletion {
@@ -15,6 +17,8 @@ export interface Deletion {
   readonly failed: readonly Change[];
   /** Marked as being deleted, and still there: something else has to let go of it. */
   readonly leaving: readonly Item[];
+  /** Another stack has, or wants, it by now: to be planned anew. */
+  readonly spared: readonly Item[];
 }
 
 /** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
@@ -23,22 +27,29 @@ const lookEveryMs = 50;
 
 /**
  * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and sees them gone.
- * Goes no further than the first group of which something is left: what is left may need the rest.
+ * Goes no further than the first group of which something is left: what is left may need the rest. The plan may be old by now, so
+ * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end.
  */
 export async function deleteObjects(
-  cluster: Cluster,
+  shop: Workshop,
+  pass: Pass,
   items: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
-  signal: AbortSignal,
-  checkpoint: () => void,
 ): Promise<Deletion> {
+  const { cluster, neighbours } = shop;
+  const { entry, signal, checkpoint } = pass;
   const deleted: Item[] = [];
   const replaced: Item[] = [];
   const failed: Change[] = [];
   const leaving: Item[] = [];
+  const spared: Item[] = [];
   for (const group of groupsOf(items, live).reverse()) {
+    const unknown = await neighbours.learn(neighbours.activeOf(entry.generator, entry.stackId));
     checkpoint();
     await mapLimited(group, passConcurrency, async (item) => {
+      checkpoint();
+      const release = unknown.length > 0 ? undefined : claimToDelete(shop, entry, keyOf(item.id));
+      if (!release) return void spared.push(item);
       try {
         await cluster.remove(item.id, item.uid, signal);
         if (await isGone(cluster, item, signal)) deleted.push(item);
@@ -47,11 +58,23 @@ export async function deleteObjects(
         if (signal.aborted || isUnreachable(error)) throw error;
         if (hasStatus(error, 409)) replaced.push(item);
         else failed.push({ object: item.id, action: 'failed', message: messageOf(error) });
+      } finally {
+        release();
       }
     });
-    if (failed.length > 0 || leaving.length > 0) break;
+    if (failed.length > 0 || leaving.length > 0 || spared.length > 0) break;
   }
-  return { deleted, replaced, failed, leaving };
+  return { deleted, replaced, failed, leaving, spared };
+}
+
+/** Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it. */
+function claimToDelete({ neighbours, ownership }: Workshop, entry: Entry, key: string): (() => void) | undefined {
+  const { stackId, generator } = entry;
+  if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
+  const rivals = neighbours.activeOf(generator, stackId);
+  if (rivals.some((rival) => neighbours.get(rival).desired.has(key))) return undefined;
+  const claim = ownership.claim(entry, [key], neighbours.get);
+  return claim.conflicts.size > 0 ? undefined : claim.release;
 }
 
 /**
@@ -109,6 +132,11 @@ export function describeKept(items: readonly Item[]): string {
   if (!first) return '';
   const more = items.length > 1 ? ` (and ${items.length - 1} more)` : '';
   return `${nameOf(first.id)}${more} was ${keptMessage}`;
+}
+
+/** Who is to have an object from now on, for people. */
+export function describeSpared({ id }: Item): string {
+  return `waiting until another stack has taken over ${nameOf(id)}`;
 }
 
 /** What still holds an object, for people. */

@@ -14,6 +14,7 @@ import {
   until,
 } from './harness.ts';
 import { type KubeObject, stackLabel, textAt } from './object.ts';
+import { waveAnnotation } from './wave.ts';
 
 const simulated = suite('pruning, simulated cluster');
 const real = suite('pruning, real API server');
@@ -146,6 +147,37 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.is(await hand.get(idOfMap('ended')), undefined);
   });
 
+  for (const isRemoval of [false, true]) {
+    const how = isRemoval ? 'a removal' : 'a prune';
+    test(`spares what another stack takes over between the plan of ${how} and its deletion`, async () => {
+      if (!lab.simulated) return;
+      const core = await start();
+      const [kept, taken] = [`stays-${isRemoval}`, `taken-${isRemoval}`];
+      await apply(core, 1n, [late(kept, '1'), configMap(taken, { k: '1' })]);
+      const uid = await uidOf(taken);
+      const next = isRemoval
+        ? { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] }
+        : { stackId: a, order: 2n, objects: [late(kept, '2')] };
+      let isTold = false;
+      // By then the plan is made: the other stack is told, and ends, before it goes on.
+      const forget = lab.simulated.onRequest(async ({ method, path, query }) => {
+        const isBegun = isRemoval ? method === 'DELETE' : method === 'PATCH' && !query.includes('dryRun');
+        if (!isBegun || isTold || !path.includes(`/configmaps/${kept}`)) return;
+        isTold = true;
+        const done = core.next(b, 'applied');
+        core.tell([next, { stackId: b, order: 3n, objects: [configMap(taken, { k: '1' })] }]);
+        await done;
+      });
+      const ended = core.next(a, isRemoval ? 'removed' : 'applied');
+      core.tell([next]);
+      await ended;
+      forget();
+      assert.ok(isTold);
+      assert.is(await uidOf(taken), uid);
+      assert.is((await hand.get(idOfMap(taken)))?.metadata.labels?.[stackLabel], b);
+    });
+  }
+
   test('refuses an object that another stack has, and names that stack', async () => {
     const core = await start();
     const objects = [configMap('disputed', { k: 'first' })];
@@ -203,4 +235,10 @@ function describe(test: typeof simulated, lab: Lab): void {
       await Promise.all([touch(), apply(core, order, [configMap('raced', { k: String(order) })])]);
     assert.is(textAt(await hand.get(idOfMap('raced')), 'data', 'k'), '5');
   });
+}
+
+/** Applied after others, and deleted before them. */
+function late(name: string, value: string): KubeObject {
+  const object = configMap(name, { k: value });
+  return { ...object, metadata: { ...object.metadata, annotations: { [waveAnnotation]: '1' } } };
 }

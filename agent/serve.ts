@@ -1,5 +1,5 @@
 import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
-import { deleteObjects, describeKept, describeLeaving, releaseKept } from './deletion.ts';
+import { deleteObjects, describeKept, describeLeaving, describeSpared, releaseKept } from './deletion.ts';
 import { whyDependent } from './dependency.ts';
 import { explained, sortDrift, tellDrift } from './drift.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
@@ -171,7 +171,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   const held = entry.confirmed ? [] : await findHeld(cluster, plan.prune, work.live, maxDeletions, signal);
   const doomed = held.length > 0 ? [] : plan.prune;
   const given = await releaseKept(cluster, plan.release, entry.stackId, signal);
-  const { deleted, replaced, leaving, ...rest } = await deleteObjects(cluster, doomed, work.live, signal, checkpoint);
+  const { deleted, replaced, leaving, spared, ...rest } = await deleteObjects(shop, pass, doomed, work.live);
   const faults = [...given.failed, ...rest.failed];
   const ended = new Set([...plan.drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const items = withUids(work.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));
@@ -187,6 +187,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
     ]);
   if (faults.length > 0) return failed(pass, 'some objects were not deleted', faults, done);
   if (leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(leaving), done, true);
+  if (spared[0]) return unsettled(pass, 'failed', describeSpared(spared[0]), done, true);
   if (plan.leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(plan.leaving.map(toItem)), done, true);
   if (work.unknownNeighbours.length > 0)
     return unsettled(pass, 'failed', 'other manifests have to be received before anything is deleted', done, true);

@@ -1,4 +1,11 @@
-import { deleteObjects, describeKept, describeLeaving, releaseKept, releaseObject } from './deletion.ts';
+import {
+  deleteObjects,
+  describeKept,
+  describeLeaving,
+  describeSpared,
+  releaseKept,
+  releaseObject,
+} from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
 import { findHeld } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
@@ -27,7 +34,7 @@ export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassRes
 
 async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
   const { cluster, neighbours, ownership, maxDeletions } = shop;
-  const { entry, signal, checkpoint } = pass;
+  const { entry, signal } = pass;
   const { stackId } = entry;
   const items = [...inventory.items.values()];
   const rivals = items.length > 0 ? neighbours.activeOf(entry.generator, stackId) : [];
@@ -58,7 +65,7 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
   if (held.length > 0)
     return unsettled(pass, 'held', summary(`${prune.length} deletions wait for a confirmation`, held), held);
   const given = await releaseKept(cluster, kept, stackId, signal);
-  const { deleted, replaced, failed: faults, leaving } = await deleteObjects(cluster, prune, live, signal, checkpoint);
+  const { deleted, replaced, failed: faults, leaving, spared } = await deleteObjects(shop, pass, prune, live);
   const failed = [...given.failed, ...faults];
   const ended = new Set([...drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const left = items.filter(({ id }) => !ended.has(keyOf(id)));
@@ -69,15 +76,8 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
   if (failed.length > 0)
     return unsettled(pass, 'removal_failed', summary('some objects were not deleted', failed), [...failed, ...done]);
   if (leaving.length > 0) return unsettled(pass, 'removal_failed', describeLeaving(leaving), done, true);
-  const [next] = handOver;
-  if (next)
-    return unsettled(
-      pass,
-      'removal_failed',
-      `waiting until another stack has taken over ${nameOf(next.id)}`,
-      done,
-      true,
-    );
+  const [next] = [...handOver, ...spared];
+  if (next) return unsettled(pass, 'removal_failed', describeSpared(next), done, true);
   if (left.length > 0) return { kind: 'again' };
   return { kind: 'settled', event: eventOf(entry, 'removed', describeKept(given.released), done) };
 }
