@@ -1,4 +1,4 @@
-/** Lets at most some calls run at once; the others wait in order. */
+/** Lets at most some calls run at once; the others wait in order, but for those that fit in beside a heavier one. */
 export interface Limit {
   /** Rejects, without running, when the signal aborts while it waits. `weight` is how much of the limit it takes; at most all. */
   run<Result>(work: () => Promise<Result>, signal?: AbortSignal, weight?: number): Promise<Result>;
@@ -6,15 +6,26 @@ export interface Limit {
 
 interface Waiting {
   readonly weight: number;
+  /** How many that came later were started while it was the first to wait. */
+  overtaken: number;
   start(): void;
 }
+
+/** How often what is too heavy for now is overtaken, before all others wait for it. */
+const maxOvertaken = 16;
 
 export function createLimit(size: number): Limit {
   let used = 0;
   const waiting = new Set<Waiting>();
   const startNext = () => {
+    let first: Waiting | undefined;
     for (const next of waiting) {
-      if (used + next.weight > size) return;
+      if (used >= size || (first && first.overtaken >= maxOvertaken)) return;
+      if (used + next.weight > size) {
+        first ??= next;
+        continue;
+      }
+      if (first) first.overtaken += 1;
       waiting.delete(next);
       next.start();
     }
@@ -33,6 +44,7 @@ export function createLimit(size: number): Limit {
       };
       const entry: Waiting = {
         weight,
+        overtaken: 0,
         start: () => {
           signal?.removeEventListener('abort', abort);
           used += weight;
@@ -41,6 +53,7 @@ export function createLimit(size: number): Limit {
       };
       waiting.add(entry);
       signal?.addEventListener('abort', abort, { once: true });
+      startNext();
     });
   };
   return {
