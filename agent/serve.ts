@@ -73,7 +73,7 @@ async function makePlan(
   const desired = placed.map((wanted) =>
     withoutIgnored(wanted, live.get(keyOf(wanted.id)), entry.ignoredFields, !isNew),
   );
-  shop.sightings.read(entry, desired, live, readAt);
+  shop.sightings.read(entry, desired, live, readAt, shop.ownership.ownerOf);
   const plan = planStack({
     stackId: entry.stackId,
     desired,

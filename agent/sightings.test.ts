@@ -23,7 +23,7 @@ function open(drift: Entry['drift'] = 'repair') {
   });
   const entry = { stackId: stack, deploymentId: 'd', generation: 1n, drift } as Entry;
   const read = (object: KubeObject | undefined, readAt = performance.now()) =>
-    sightings.read(entry, desired, new Map(object ? [[key, object]] : []), readAt);
+    sightings.read(entry, desired, new Map(object ? [[key, object]] : []), readAt, () => stack);
   return { sightings, alarms, read };
 }
 
@@ -91,6 +91,25 @@ test('learns from a list what is gone', async () => {
   sightings.listed({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
   await delay(40);
   assert.equal(alarms, [stack]);
+});
+
+test('tells the owner of an object, not another stack that lists it, until that one has written it', async () => {
+  const { sightings, alarms, read } = open();
+  const other = stackId('lists-it');
+  const entry = { stackId: other, deploymentId: 'd', generation: 1n, drift: 'repair' } as Entry;
+  const readOther = () => sightings.read(entry, desired, new Map([[key, live(1)]]), performance.now(), () => stack);
+  read(live(1));
+  readOther();
+  sightings.changed(live(2));
+  await delay(40);
+  assert.equal(alarms, [stack]);
+  sightings.forget(other);
+  assert.is(sightings.size, 1, 'what the other one drops stays the owner’s');
+  readOther();
+  sightings.wrote(other, live(3), performance.now());
+  sightings.changed(live(4));
+  await delay(40);
+  assert.equal(alarms, [stack, other]);
 });
 
 test('keeps nothing of a stack that is over', () => {

@@ -33,8 +33,17 @@ export interface StackSightings {
 
 /** What passes and watches saw last of the objects of each stack. */
 export interface Sightings extends WatchTold {
-  /** A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. */
-  read(entry: Entry, desired: readonly Desired[], live: Live, readAt: number): void;
+  /**
+   * A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. What is another stack's is told to
+   * that one, until this one has written it.
+   */
+  read(
+    entry: Entry,
+    desired: readonly Desired[],
+    live: Live,
+    readAt: number,
+    ownerOf: (key: string) => string | undefined,
+  ): void;
   /** A pass has written one of its objects; it had asked at `askedAt`. */
   wrote(stackId: string, object: KubeObject, askedAt: number): void;
   settled(stackId: string, isSettled: boolean): void;
@@ -134,7 +143,7 @@ export function createSightings(options: SightingsOptions): Sightings {
   };
 
   return {
-    read(entry, desired, live, readAt) {
+    read(entry, desired, live, readAt, ownerOf) {
       const kept: Kept = stacks.get(entry.stackId) ?? {
         entry,
         objects: new Map(),
@@ -164,7 +173,7 @@ export function createSightings(options: SightingsOptions): Sightings {
         };
         sighting.wanted = checksum;
         kept.objects.set(key, sighting);
-        owners.set(key, entry.stackId);
+        if ((ownerOf(key) ?? entry.stackId) === entry.stackId) owners.set(key, entry.stackId);
         expect(kept, key, sighting, live.get(key), readAt);
       }
       options.kindsChanged();
@@ -173,7 +182,9 @@ export function createSightings(options: SightingsOptions): Sightings {
       const kept = stacks.get(stackId);
       const key = keyOf(idOf(object));
       const sighting = kept?.objects.get(key);
-      if (kept && sighting) expect(kept, key, sighting, object, askedAt);
+      if (!kept || !sighting) return;
+      owners.set(key, stackId);
+      expect(kept, key, sighting, object, askedAt);
     },
     settled(stackId, isSettled) {
       const kept = stacks.get(stackId);
