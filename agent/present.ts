@@ -4,12 +4,14 @@ import { describe } from './cluster-error.ts';
 import type { Peers } from './peers.ts';
 import { startRetry } from './startup.ts';
 import type { Identity, Wire } from './wire.ts';
-import { BrokerError } from './wire-error.ts';
+import { BrokerError, type BrokerErrorKind } from './wire-error.ts';
 
 type Start = () => ReturnType<Wire['start']>;
 
 /** Between two presentations to a broker that seems to have lost something. */
 const doubtMs = 60_000;
+/** What asking again soon does not change. */
+const refusals: ReadonlySet<BrokerErrorKind> = new Set(['mismatch', 'unauthenticated', 'invalid', 'refused']);
 
 /** Tells the broker which cluster this is, and what it holds, however long that takes. False when the agent is to stop. */
 export async function present(
@@ -28,9 +30,7 @@ export async function present(
       if (signal.aborted) return false;
       const reason = error instanceof Error ? error.message : String(error);
       peers.brokerFailed(reason);
-      const isSlow =
-        error instanceof BrokerError &&
-        (error.kind === 'mismatch' || error.kind === 'unauthenticated' || error.kind === 'invalid');
+      const isSlow = error instanceof BrokerError && refusals.has(error.kind);
       if (isSlow) log.error({ reason }, 'the broker refuses this agent');
       else log.warn({ reason }, 'the broker does not answer');
       await pause(isSlow ? longestMs : startRetry.baseMs / 4 + jittered(startRetry, failures), signal);

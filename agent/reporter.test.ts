@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { connectBroker } from '../client/client.ts';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { openStage, until } from '../test/stories/agent-stage.ts';
 import { eventOf, type StackEvent, sameNews } from './event.ts';
@@ -9,6 +13,7 @@ import { configMap, idOfMap } from './harness.ts';
 import { createReporter } from './reporter.ts';
 import type { Entry } from './target.ts';
 import { createWire } from './wire.ts';
+import { BrokerError } from './wire-error.ts';
 
 const stage = await openStage();
 const log = pino({ level: 'silent' });
@@ -101,6 +106,39 @@ reporter('goes on after an event that the broker refuses or does not understand'
   assert.is(told.at(-1), Outcome.APPLIED);
   assert.equal(counts, { refused: 2, accepted: 12 });
   end();
+});
+
+reporter('sends events with many fields in requests that the broker takes', async () => {
+  const { entry, made, run, counts, end } = await begin('wide');
+  const changes = Array.from({ length: 100 }, (_, index) => ({
+    object: idOfMap(`o-${index}`),
+    action: 'configured' as const,
+    fields: Array.from({ length: 60 }, (_, field) => `.data.${String(field).padEnd(300, '€')}`),
+    message: '',
+  }));
+  for (let index = 0; index < 30; index++) made.report(event(entry, '', { outcome: 'repaired', changes }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(counts, { accepted: 30 });
+  end();
+});
+
+reporter('takes the 404 of something on the way for an outage, not for an answer', async () => {
+  const proxy = createServer((_request, response) => response.writeHead(404).end('no such page'));
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const client = connectBroker({ url, pak: 'none' });
+  const error = await createWire(client)
+    .report([], AbortSignal.timeout(10_000))
+    .catch((reason: unknown) => reason);
+  client.close();
+  proxy.close();
+  assert.instance(error, BrokerError);
+  assert.is((error as BrokerError).kind, 'unavailable');
 });
 
 reporter('knows news from what was told before', () => {

@@ -3,6 +3,7 @@ import { type Backoff, jittered, pause } from './backoff.ts';
 import type { StackEvent } from './event.ts';
 import type { Numbered, Wire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
+import { fitting, sizeOfEvent } from './wire-events.ts';
 
 export interface ReporterOptions {
   readonly wire: Pick<Wire, 'report'>;
@@ -29,8 +30,6 @@ export interface Reporter {
 
 const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 const batchEvents = 100;
-/** Of one event; the contract takes no more. */
-const maxChanges = 100;
 /** Requests are limited to 1 MiB. */
 const batchBytes = 512 << 10;
 
@@ -76,13 +75,16 @@ export function createReporter(options: ReporterOptions): Reporter {
       queue = queue.filter(({ sequence: number }) => !done.has(number));
       single = false;
     } catch (error) {
-      if (!(error instanceof BrokerError) || error.kind !== 'invalid') throw error;
-      if (batch.length > 1) {
-        single = true;
-        return;
-      }
+      if (!(error instanceof BrokerError) || (error.kind !== 'invalid' && error.kind !== 'exhausted')) throw error;
+      const [first] = batch;
+      if (batch.length > 1) single = true;
+      else if (error.kind === 'exhausted' && first)
+        queue = queue.map((each) => (each === first ? { ...each, event: withoutFields(each.event) } : each));
+      // Too large for something on the way, or too much at once: less of it, and not at once.
+      if (error.kind === 'exhausted') throw error;
+      if (batch.length > 1) return;
       log.error({ reason: error.message }, 'the broker does not understand an event; it is dropped');
-      queue = queue.filter((numbered) => numbered !== batch[0]);
+      queue = queue.filter((numbered) => numbered !== first);
       options.count('refused');
     }
   };
@@ -90,7 +92,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   return {
     report(event) {
       sequence += 1n;
-      queue.push({ sequence, event: { ...event, changes: event.changes.slice(0, maxChanges) } });
+      queue.push({ sequence, event: fitting(event) });
       if (queue.length > capacity) dropOne();
       news.resolve();
     },
@@ -129,16 +131,13 @@ function takeBatch(queue: readonly Numbered[], most: number): Numbered[] {
   const batch: Numbered[] = [];
   let bytes = 0;
   for (const numbered of queue.slice(0, most)) {
-    bytes += sizeOf(numbered.event);
+    bytes += sizeOfEvent(numbered.event);
     if (batch.length > 0 && bytes > batchBytes) break;
     batch.push(numbered);
   }
   return batch;
 }
 
-function sizeOf({ message, changes }: StackEvent): number {
-  return changes.reduce(
-    (sum, change) => sum + 400 + 3 * Math.min(change.message.length, 1_000),
-    300 + 3 * message.length,
-  );
+function withoutFields(event: StackEvent): StackEvent {
+  return { ...event, changes: event.changes.map(({ object, action, message }) => ({ object, action, message })) };
 }

@@ -1,7 +1,10 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 
-/** `fenced`: another agent runs with this key. `mismatch`: the key is another cluster's. `changed`: begin again. `invalid`: never to be sent again. */
+/**
+ * `fenced`: another agent runs with this key. `mismatch`: the key is another cluster's. `changed`: begin again. `invalid`: never to be
+ * sent again. `refused`: not as things are with the broker. `exhausted`: too large, or too much.
+ */
 export type BrokerErrorKind =
   | 'fenced'
   | 'mismatch'
@@ -9,6 +12,8 @@ export type BrokerErrorKind =
   | 'changed'
   | 'missing'
   | 'invalid'
+  | 'refused'
+  | 'exhausted'
   | 'unavailable';
 
 export class BrokerError extends Error {
@@ -41,9 +46,12 @@ function kindOfError(error: ConnectError): BrokerErrorKind {
     case Code.NotFound:
       return 'missing';
     case Code.InvalidArgument:
-    case Code.FailedPrecondition:
-    case Code.Unimplemented:
       return 'invalid';
+    case Code.ResourceExhausted:
+      return 'exhausted';
+    // Without a reason it is not the broker's word. Nor is Unimplemented, which stands for a 404 of something on the way.
+    case Code.FailedPrecondition:
+      return reason === undefined ? 'unavailable' : 'refused';
     default:
       return 'unavailable';
   }

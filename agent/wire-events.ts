@@ -8,6 +8,8 @@ const maxMessage = 4_096;
 const maxObjects = 100;
 const maxFields = 50;
 const maxObjectMessage = 1_000;
+/** Of all fields of one event together, so that any event fits into a request. */
+const maxFieldBytes = 64 << 10;
 
 const outcomes = {
   applied: Outcome.APPLIED,
@@ -28,6 +30,35 @@ const actions = {
   failed: ObjectAction.FAILED,
   held: ObjectAction.HELD,
 } as const satisfies Record<Change['action'], ObjectAction>;
+
+/** What can be told of an event: the first changes, with as many of their fields as have room. */
+export function fitting(event: StackEvent): StackEvent {
+  let room = maxFieldBytes;
+  const changes = event.changes.slice(0, maxObjects).map((change) => {
+    if (!change.fields) return change;
+    const fields = change.fields.slice(0, maxFields).filter((path) => {
+      room -= sizeOfField(path);
+      return room >= 0;
+    });
+    return { ...change, fields };
+  });
+  return { ...event, changes };
+}
+
+/** About the bytes that it takes in a request, rather more. */
+export function sizeOfEvent({ message, changes }: StackEvent): number {
+  const sizes = changes.map(
+    (change) =>
+      400 +
+      3 * Math.min(change.message.length, maxObjectMessage) +
+      (change.fields ?? []).reduce((sum, path) => sum + sizeOfField(path), 0),
+  );
+  return sizes.reduce((sum, size) => sum + size, 300 + 3 * Math.min(message.length, maxMessage));
+}
+
+function sizeOfField(path: string): number {
+  return 4 + Buffer.byteLength(path.slice(0, maxObjectMessage));
+}
 
 /** An event under its number, as the contract has it: cut to what it allows, and to what every database takes. */
 export function toMessage({ sequence, event }: { sequence: bigint; event: StackEvent }): ReportedEvent {
