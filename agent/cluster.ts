@@ -6,7 +6,7 @@ import { impersonating } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
 import { createKubeStream, type KubeStream, toWatchEvent } from './kube-stream.ts';
 import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
-import { fieldManager, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+import { fieldManager, groupOf, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
 export type { KubeSource } from './kubeconfig.ts';
 
@@ -117,17 +117,28 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
       unknownKind: true,
     });
   };
-  /** Undefined for what is not there; a kind that is gone is looked up again the next time. */
+  /**
+   * Undefined for what is not there. A kind that was served, and is no longer in this version, is looked up again: its objects may live
+   * on in another one.
+   */
   const unlessMissing = async <Result>(
-    apiVersion: string,
-    work: () => Promise<Result>,
+    { apiVersion, kind }: KindId,
+    signal: AbortSignal,
+    work: (resource: Resource) => Promise<Result>,
   ): Promise<Result | undefined> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (!hasStatus(error, 404)) throw error;
-      if ((error as ClusterError).unknownKind) discovery.forget(apiVersion);
-      return undefined;
+    for (let isAgain = false; ; isAgain = true) {
+      const resource = await discovery.findAnyVersion(apiVersion, kind, signal);
+      if (!resource) return undefined;
+      try {
+        return await work(resource);
+      } catch (error) {
+        if (!(error instanceof ClusterError) || !hasStatus(error, 404)) throw error;
+        if (!error.unknownKind) return undefined;
+        discovery.forget(resource.apiVersion);
+        // The core is always served: such an answer is not the API server's.
+        if (isAgain && groupOf(resource.apiVersion) === '') throw error;
+        if (isAgain) return undefined;
+      }
     }
   };
 
@@ -149,8 +160,8 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
       return { object: body as KubeObject, created: status === 201 };
     },
     get: (id, signal) =>
-      unlessMissing(id.apiVersion, async () => {
-        const path = objectPath(await resourceOf(id, signal), id);
+      unlessMissing(id, signal, async (resource) => {
+        const path = objectPath(resource, id);
         return (await http({ method: 'GET', path, object: id, signal })).body as KubeObject;
       }),
     async list(kind, options, signal) {
@@ -162,8 +173,8 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
       for (let next: string | undefined, count = 0; ; ) {
         const size = String(Math.min(limit ?? pageSize, pageSize));
         const query = { labelSelector, fieldSelector, limit: size, continue: next };
-        const body = await unlessMissing(apiVersion, async () => {
-          const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
+        const body = await unlessMissing({ apiVersion, kind }, signal, async (resource) => {
+          const path = listPath(resource, namespace);
           return (await http({ method: 'GET', path, query, signal })).body;
         });
         const page = itemsOf(body, { apiVersion, kind });
@@ -219,8 +230,8 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
         propagationPolicy: 'Background',
         preconditions: { uid },
       };
-      await unlessMissing(id.apiVersion, async () => {
-        const path = objectPath(await resourceOf(id, signal), id);
+      await unlessMissing(id, signal, async (resource) => {
+        const path = objectPath(resource, id);
         await http({ method: 'DELETE', path, body: options, object: id, signal });
       });
     },

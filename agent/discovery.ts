@@ -19,7 +19,7 @@ export interface Discovery {
   findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Asks again at the next look: after a definition was established, or a kind has turned out to be gone. */
   forget(apiVersion: string): void;
-  /** Every namespaced kind that can be listed and deleted, each in its group's preferred version. Asks for all of them, each time. */
+  /** Every namespaced kind that can be listed and deleted, once each: in its group's preferred version, or in another. Asks anew, each time. */
   contentKinds(signal: AbortSignal): Promise<Resource[]>;
 }
 
@@ -39,7 +39,8 @@ export function createDiscovery(http: KubeHttp): Discovery {
       const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
       return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
     } catch (error) {
-      if (hasStatus(error, 404)) return [];
+      // The core is always served: such an answer is not the API server's.
+      if (hasStatus(error, 404) && groupOf(apiVersion) !== '') return [];
       throw error;
     }
   };
@@ -78,16 +79,21 @@ export function createDiscovery(http: KubeHttp): Discovery {
     },
     async contentKinds(signal) {
       const { body } = await http({ method: 'GET', path: '/apis', signal });
-      const versions = listAt(body, 'groups').flatMap(
-        (group) => textAt(group, 'preferredVersion', 'groupVersion') ?? [],
-      );
-      const lists = await Promise.all(['v1', ...versions].map((apiVersion) => read(apiVersion, signal)));
-      return lists
+      const versions = new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
+      const lists = await Promise.all([...versions].map((apiVersion) => read(apiVersion, signal)));
+      const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
+      const byKind = Map.groupBy(kinds, ({ apiVersion, kind }) => `${groupOf(apiVersion)}/${kind}`);
+      return [...byKind.values()].flatMap(([first]) => first ?? []);
     },
   };
   return discovery;
+}
+
+function preferredFirst(group: unknown): string[] {
+  const versions = listAt(group, 'versions').map((version) => textAt(version, 'groupVersion'));
+  return [textAt(group, 'preferredVersion', 'groupVersion'), ...versions].flatMap((version) => version ?? []);
 }
 
 async function versionsOf(http: KubeHttp, group: string, signal: AbortSignal): Promise<string[]> {

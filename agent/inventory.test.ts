@@ -73,6 +73,21 @@ inventory('refuses to write over what somebody else wrote', async () => {
   }
 });
 
+inventory('is never taken for missing because of the page of something on the way', async () => {
+  const stack = stackId('hidden');
+  await inventories.save(await inventories.load(stack, signal), header, many(1), signal);
+  const heal = lab.simulated!.faults.add({ pathIncludes: '/configmaps', status: 404 });
+  for (const read of [() => inventories.load(stack, signal), () => inventories.loadAll(signal)]) {
+    const outcome = await read().then(
+      () => 'read',
+      () => 'failed',
+    );
+    assert.is(outcome, 'failed');
+  }
+  heal();
+  assert.is((await inventories.load(stack, signal)).items.size, 1);
+});
+
 inventory('ends with all its shards', async () => {
   await inventories.remove(await inventories.load(stackId('large'), signal), signal);
   const left = await inventories.load(stackId('large'), signal);

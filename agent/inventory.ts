@@ -61,6 +61,13 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
     name: `brokkr-inv-${stackId}-${index}`,
   });
 
+  /** Never empty because of a 404: the API server has a list even for a namespace that is missing, so that is another's answer. */
+  const read = async (labelSelector: string, signal: AbortSignal): Promise<KubeObject[]> => {
+    const found: KubeObject[] = [];
+    for await (const { objects } of cluster.versioned(configMaps, { namespace, labelSelector }, signal))
+      found.push(...objects);
+    return found;
+  };
   const write = async (
     stackId: string,
     { index, header, items, resourceVersion }: ShardPlan,
@@ -96,13 +103,12 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
 
   return {
     async loadAll(signal) {
-      const found = await cluster.list(configMaps, { namespace, labelSelector: inventoryLabel }, signal);
+      const found = await read(inventoryLabel, signal);
       const byStack = Map.groupBy(found, ({ metadata }) => metadata.labels?.[inventoryLabel] ?? '');
       return new Map([...byStack].map(([stackId, objects]) => [stackId, assemble(stackId, objects)]));
     },
     async load(stackId, signal) {
-      const labelSelector = `${inventoryLabel}=${stackId}`;
-      return assemble(stackId, await cluster.list(configMaps, { namespace, labelSelector }, signal));
+      return assemble(stackId, await read(`${inventoryLabel}=${stackId}`, signal));
     },
     async save(inventory, header, items, signal) {
       const { stackId, shards } = inventory;
