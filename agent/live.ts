@@ -1,4 +1,5 @@
 import type { Cluster } from './cluster.ts';
+import { hasStatus } from './cluster-error.ts';
 import { mapLimited } from './limit.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from './object.ts';
 
@@ -9,7 +10,7 @@ const listFrom = 10;
 
 /**
  * Reads the objects as they are; what is missing is missing from the answer. Objects that the stack has already are read by lists, a
- * kind each, and what those do not have by name.
+ * kind each, and what those do not have, or what may not be listed, by name.
  */
 export async function readLive(
   cluster: Cluster,
@@ -23,15 +24,25 @@ export async function readLive(
   await mapLimited(large, passConcurrency, async (group) => {
     const [first] = group as [ObjectId];
     const namespaces = new Set(group.map(({ namespace }) => namespace));
-    const namespace = namespaces.size === 1 ? first.namespace : '';
     const wanted = new Set(group.map(keyOf));
     const labelSelector = `${stackLabel}=${stackId}`;
-    for await (const page of cluster.pages(first, { namespace, labelSelector }, signal)) {
-      for (const object of page) {
-        const key = keyOf({ ...first, namespace: object.metadata.namespace ?? '', name: object.metadata.name });
-        if (wanted.has(key)) live.set(key, object);
+    /** False when that may not be listed. */
+    const list = async (namespace: string): Promise<boolean> => {
+      try {
+        for await (const page of cluster.pages(first, { namespace, labelSelector }, signal)) {
+          for (const object of page) {
+            const key = keyOf({ ...first, namespace: object.metadata.namespace ?? '', name: object.metadata.name });
+            if (wanted.has(key)) live.set(key, object);
+          }
+        }
+        return true;
+      } catch (error) {
+        if (hasStatus(error, 403)) return false;
+        throw error;
       }
-    }
+    };
+    if (namespaces.size > 1 && (await list(''))) return;
+    for (const namespace of namespaces) await list(namespace);
   });
   const left = ids.filter((id) => !live.has(keyOf(id)));
   await mapLimited(left, passConcurrency, async (id) => {
