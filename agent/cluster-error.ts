@@ -2,7 +2,10 @@ import { isRecord, listAt, nameOf, type ObjectId, textAt } from './object.ts';
 
 const maxMessage = 1_000;
 /** Answers that can quote the object that was sent. */
-const quoting: ReadonlySet<number> = new Set([400, 422, 500]);
+const quoting: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
+/** The API server's own, which are safe to pass on even about a Secret. */
+const ownWords =
+  /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$/;
 
 /**
  * The Kubernetes API refused or did not answer. The message has the API server's words, but never an object's content: what it says
@@ -74,7 +77,8 @@ export function refusal(status: number, body: string, object: ObjectId | undefin
   const isStatus = textAt(answer, 'kind') === 'Status';
   const reason = textAt(answer, 'reason') || `HTTP ${status}`;
   const words = textAt(answer, 'message') || reason;
-  const message = object?.kind === 'Secret' && quoting.has(status) ? withheld(answer, reason) : words;
+  const isWithheld = object?.kind === 'Secret' && (quoting.has(status) || words.startsWith('admission webhook '));
+  const message = isWithheld ? (ownWords.exec(words)?.[0] ?? withheld(answer, reason)) : words;
   const unknownKind = status === 404 && (!isStatus || !textAt(answer, 'details', 'name'));
   return new ClusterError(message.slice(0, maxMessage), { status, reason, object, unknownKind });
 }
