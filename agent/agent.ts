@@ -57,6 +57,7 @@ export interface RunningAgent {
 const slowRetryMs = 60_000;
 const requestTimeoutMs = 30_000;
 const requestConcurrency = 64;
+const leaseConcurrency = 2;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -71,20 +72,24 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   signal?.throwIfAborted();
   const metrics = createMetrics({ process: options.processMetrics ?? false });
   const peers = createPeers();
-  const cluster = connectCluster(kubeSource(config), {
-    timeoutMs: requestTimeoutMs,
-    concurrency: requestConcurrency,
-    userAgent: `brokkr-agent/${version}`,
-    observe: (method, status, seconds) => {
-      metrics.requests.observe({ method, status: String(status) }, seconds);
-      peers.clusterAnswered(status);
-    },
-  });
+  const connect = (concurrency: number) =>
+    connectCluster(kubeSource(config), {
+      timeoutMs: requestTimeoutMs,
+      concurrency,
+      userAgent: `brokkr-agent/${version}`,
+      observe: (method, status, seconds) => {
+        metrics.requests.observe({ method, status: String(status) }, seconds);
+        peers.clusterAnswered(status);
+      },
+    });
+  const cluster = connect(requestConcurrency);
+  // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
+  const leases = config.election ? connect(leaseConcurrency) : undefined;
   const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
   const stopping = new AbortController();
-  const election = config.election
+  const election = leases
     ? createElection({
-        cluster,
+        cluster: leases,
         namespace: config.namespace,
         holder: `${hostname()}_${process.pid}_${randomUUID().slice(0, 8)}`,
         ...(options.election && { times: options.election }),
@@ -110,6 +115,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   } catch (error) {
     await manifests?.close();
     cluster.close();
+    leases?.close();
     client.close();
     throw error;
   }
@@ -272,6 +278,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     await election?.release();
     client.close();
     cluster.close();
+    leases?.close();
     await server.close();
     await store.close();
     signal?.removeEventListener('abort', onAbort);
