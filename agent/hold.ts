@@ -8,6 +8,7 @@ import { servedVersions } from './manifest.ts';
 import {
   groupOf,
   isCustomResourceDefinition,
+  isKept,
   isNamespace,
   type KubeObject,
   keyOf,
@@ -71,11 +72,13 @@ async function contentBeyond(
   listed: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const kinds = (await cluster.discovery.contentKinds(signal)).filter((kind) => !passing.has(kind.kind));
+  const all = await cluster.discovery.contentKinds(signal);
+  const kinds = all.filter((kind) => !passing.has(kind.kind));
+  const owners = new Set(all.map(groupKindOf));
   const found = await mapLimited(kinds, passConcurrency, async (kind) => {
     for await (const page of cluster.pages(kind, { namespace }, signal)) {
       const other = page.find(
-        (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(kind.kind, object),
+        (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(kind.kind, object, owners),
       );
       if (other)
         return `there are other objects in it that would go with it, such as ${kind.kind} ${other.metadata.name}`;
@@ -95,11 +98,18 @@ const passing: ReadonlySet<string> = new Set([
   'PodMetrics',
 ]);
 
-function comesWithNamespace(kind: string, { metadata }: KubeObject): boolean {
+/** `owners`: kinds of what can be in a namespace. */
+function comesWithNamespace(kind: string, object: KubeObject, owners: ReadonlySet<string>): boolean {
+  const { metadata } = object;
+  if (isKept(object)) return false;
   if (kind === 'ServiceAccount') return metadata.name === 'default';
   if (kind === 'ConfigMap') return metadata.name === 'kube-root-ca.crt';
-  // A pod of a listed Deployment, and the like: it goes with its owner in any case.
-  return (metadata.ownerReferences?.length ?? 0) > 0;
+  // A pod of a listed Deployment, and the like: it goes with its owner in any case, but for one that is outside and stays.
+  return metadata.ownerReferences?.some((owner) => owners.has(groupKindOf(owner))) ?? false;
+}
+
+function groupKindOf({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>): string {
+  return `${groupOf(apiVersion)}/${kind}`;
 }
 
 function keyOfListed({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>, { metadata }: KubeObject): string {

@@ -193,6 +193,31 @@ function describe(test: typeof simulated, lab: Lab): void {
     await removed;
   });
 
+  test('holds a namespace with something owned that is never to be deleted', async () => {
+    const core = await start();
+    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kept-room' } };
+    await apply(core, [room, configMap('owner', {}, 'kept-room')]);
+    const { metadata } = (await hand.get(idOfMap('owner', 'kept-room')))!;
+    const owned = (name: string, annotations: Record<string, string>): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: {
+        name,
+        namespace: 'kept-room',
+        annotations,
+        ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: metadata.uid ?? '' }],
+      },
+    });
+    await hand.create(owned('goes-along', {}));
+    await hand.create(owned('kept', { 'k8s.brokkr.io/prune': 'disabled' }));
+    const { outcome, message } = await tellRemoval(core, { kinds: ['v1/Namespace', 'v1/ConfigMap'] });
+    assert.is(outcome, 'held', message);
+    assert.match(message, 'such as Secret kept');
+    const removed = core.next(stack, 'removed');
+    await hand.remove({ apiVersion: 'v1', kind: 'Secret', namespace: 'kept-room', name: 'kept' });
+    await removed;
+  });
+
   test('holds a definition with instances that others have made', async () => {
     const core = await start();
     const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
