@@ -47,13 +47,24 @@ access('knows of every kind that a namespace may hold, whatever version has it',
   assert.is(new Set(kinds).size, kinds.length);
   assert.is(kinds.filter((kind) => kind.endsWith(' Lamp')).length, 1);
   await cluster.create(lamps({ v1: true, v2: true }, { plural: 'bulbs', kind: 'Bulb' }), signal);
-  await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps({ v1: true, v2: false }).spec }));
   const kindsOf = async () =>
     (await cluster.discovery.contentKinds(signal))
       .filter(({ apiVersion }) => apiVersion.startsWith('light.example.org/'))
       .map(({ kind }) => kind)
       .sort();
   await until(async () => (await kindsOf()).join() === 'Bulb,Lamp', 'each kind once');
+  // One of the two is not the preferred version.
+  for (const served of [
+    { v1: true, v2: false },
+    { v1: false, v2: true },
+  ]) {
+    const version = served.v1 ? 'v1' : 'v2';
+    await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
+    await until(async () => {
+      const found = await cluster.discovery.contentKinds(signal);
+      return found.some(({ apiVersion, kind }) => kind === 'Lamp' && apiVersion === lampIn(version).apiVersion);
+    }, `the kind in ${version} only`);
+  }
 });
 
 access('does not take a page of something on the way for a missing object', async () => {
