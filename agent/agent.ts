@@ -1,3 +1,4 @@
+// Over 300 lines: one agent is put together, started and ended in one place, and every part of it is closed there
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

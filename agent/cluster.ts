@@ -1,3 +1,4 @@
+// Over 300 lines: the one file that knows how the Kubernetes API is asked
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { ClusterError, hasStatus } from './cluster-error.ts';
