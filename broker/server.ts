@@ -46,7 +46,7 @@ import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
 import { healthMethods as healthCheckMethods } from './rpc/health.ts';
 import { metricsInterceptor } from './rpc/metrics.ts';
-import { corsHandler, probeHandler } from './rpc/pages.ts';
+import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
 import { reflectionMethods } from './rpc/reflection.ts';
 import { noteSource } from './rpc/source.ts';
@@ -188,7 +188,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: corsHandler(handler, config.corsOrigins),
+      handler: corsHandler(withoutJsonInGrpc(handler), config.corsOrigins),
       tls: tls && readCertificates(tls),
     });
     stack.defer(() => port.close(0));

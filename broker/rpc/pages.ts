@@ -23,6 +23,17 @@ export function corsHandler(next: Handler, origins: readonly string[]): Handler 
   };
 }
 
+/**
+ * Refuses gRPC and gRPC-Web with messages in JSON, which no client here speaks: an error that repeats half a surrogate pair of such a
+ * message cannot be written into a trailer, so its call would never be answered. JSON is for the Connect protocol.
+ */
+export function withoutJsonInGrpc(next: Handler): Handler {
+  return (request, response) => {
+    if (!/^application\/grpc(-web)?\+json/i.test(request.headers['content-type'] ?? '')) return next(request, response);
+    return text(response, 415, 'gRPC messages are protobuf here; for JSON, use the Connect protocol');
+  };
+}
+
 /** For paths that no RPC has: `/healthz` says that the process runs, `/readyz` that it can serve. */
 export function probeHandler(ready: () => boolean): Handler {
   return (request, response) => {
