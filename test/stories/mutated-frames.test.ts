@@ -12,10 +12,10 @@ import { answerOf, type Call, makeEveryCall } from '../every-call.ts';
 import { mutateBytes, seededNumbers } from '../mutate-bytes.ts';
 import { assertNoKeys } from '../no-keys.ts';
 
-const frames = Number(process.env.BROKKR_FUZZ_FRAMES ?? 2_000);
+const frames = Number(process.env.BROKKR_TEST_FRAMES ?? 2_000);
 // The same frames at each run: chance is for longer runs, with another seed.
 const seed = Number(process.env.BROKKR_TEST_SEED ?? 5);
-process.stdout.write(`seed ${seed} (BROKKR_TEST_SEED), ${frames} frames (BROKKR_FUZZ_FRAMES)\n`);
+process.stdout.write(`seed ${seed} (BROKKR_TEST_SEED), ${frames} frames (BROKKR_TEST_FRAMES)\n`);
 const random = seededNumbers(seed);
 
 const test = await startTestBroker();
