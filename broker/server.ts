@@ -79,6 +79,8 @@ const requestBytes = 1 << 20;
 /** 8 MiB of manifest, and its envelope. */
 const submissionBytes = (8 << 20) + (64 << 10);
 const answerBytes = 4 << 20;
+/** For each part of a broker that closes. */
+const closeMs = 5_000;
 /** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
 const manifestAnswerBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
@@ -93,29 +95,29 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
   try {
     const closing = new AbortController();
     const { db, feed } = await openStore(config, log);
-    stack.defer(() => db.close());
-    stack.defer(() => feed.close());
+    stack.defer(() => within('db', db.close(), log));
+    stack.defer(() => within('feed', feed.close(), log));
     await firstAdminPak(db, options.deliverAdminPak);
     const now = () => new Date();
     const metrics = new Metrics();
     const keys = createKeys(db, feed, log, now);
-    stack.defer(() => keys.close());
+    stack.defer(() => within('keys', keys.close(), log));
     const heartbeats = createHeartbeats(db, log);
-    stack.defer(() => heartbeats.close());
+    stack.defer(() => within('heartbeats', heartbeats.close(), log));
     const parser = createParser(config.workers);
-    stack.defer(() => parser.close());
+    stack.defer(() => within('parser', parser.close(), log));
     const targets = createTargetStates(db, feed, log);
-    stack.defer(() => targets.close());
+    stack.defer(() => within('targets', targets.close(), log));
     const news = createDiagnosticNews(feed);
-    stack.defer(() => news.close());
+    stack.defer(() => within('news', news.close(), log));
     const board = createFleetBoard(db, feed, log);
-    stack.defer(() => board.close());
+    stack.defer(() => within('board', board.close(), log));
     const denials = createDenials(db, log, Date.now);
-    stack.defer(() => denials.close());
+    stack.defer(() => within('denials', denials.close(), log));
     const sealer = startSealer(db, log);
-    stack.defer(() => sealer.close());
+    stack.defer(() => within('sealer', sealer.close(), log));
     const jobs = startJobs(db, log);
-    stack.defer(() => jobs.close());
+    stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
       db,
       feed,
@@ -247,4 +249,14 @@ function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: A
   router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
   // Both versions have the same messages, but for the package in their names.
   router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });
+}
+
+/** What does not close in time is left to the end of the process, and told: it must not keep everything else open. */
+async function within(part: string, closing: unknown, log: Logger): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    log.warn({ part }, 'a part of the broker did not close in time');
+    late.resolve();
+  }, closeMs);
+  await Promise.race([closing, late.promise]).finally(() => clearTimeout(timer));
 }
