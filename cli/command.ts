@@ -3,6 +3,7 @@ import type { Session } from './session.ts';
 import type { Globals } from './settings.ts';
 
 export type Verb =
+  | 'agent'
   | 'annotate'
   | 'apply'
   | 'audit'
@@ -16,6 +17,7 @@ export type Verb =
   | 'explain'
   | 'forget-removal'
   | 'get'
+  | 'install'
   | 'label'
   | 'login'
   | 'logout'

@@ -6,6 +6,7 @@ import type { ExitCode } from './failure.ts';
 const nouns = {
   access: () => import('./commands/access.ts'),
   agent: () => import('./commands/agent.ts'),
+  agentStatus: () => import('./commands/agent-status.ts'),
   audit: () => import('./commands/audit.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
@@ -14,6 +15,7 @@ const nouns = {
   fleet: () => import('./commands/fleet.ts'),
   generator: () => import('./commands/generator.ts'),
   health: () => import('./commands/health.ts'),
+  install: () => import('./commands/install.ts'),
   pak: () => import('./commands/pak.ts'),
   placement: () => import('./commands/placement.ts'),
   registration: () => import('./commands/registration.ts'),
@@ -54,6 +56,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: lasting() },
   ],
   'Operate agents:': [
+    { verb: 'install', summary: 'register a cluster with one command', nouns: ['install'] },
+    { verb: 'agent', summary: 'say whether an agent is up', nouns: ['agentStatus'] },
     { verb: 'pause', summary: 'freeze an agent: it changes nothing in its cluster', nouns: ['agent'] },
     { verb: 'resume', summary: 'let a paused agent go on', nouns: ['agent'] },
     { verb: 'rebind', summary: 'let an agent move to another cluster', nouns: ['agent'] },
