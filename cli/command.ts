@@ -7,6 +7,7 @@ export type Verb =
   | 'annotate'
   | 'apply'
   | 'audit'
+  | 'completion'
   | 'confirm-removal'
   | 'context'
   | 'create'

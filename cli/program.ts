@@ -9,6 +9,7 @@ const nouns = {
   agent: () => import('./commands/agent.ts'),
   agentStatus: () => import('./commands/agent-status.ts'),
   audit: () => import('./commands/audit.ts'),
+  completion: () => import('./commands/completion.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
   diagnostic: () => import('./commands/diagnostic.ts'),
@@ -81,6 +82,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'rotate', summary: 'replace a key', nouns: ['pak'] },
     { verb: 'revoke', summary: 'end a key at once', nouns: ['pak'] },
     { verb: 'context', alias: 'config', summary: 'choose between brokers', nouns: ['context'] },
+    { verb: 'completion', summary: 'let a shell complete commands and names', nouns: ['completion'] },
   ],
 };
 
@@ -118,6 +120,12 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   try {
     // `help apply` is `apply --help`, which loads what apply knows of itself.
     const [first, ...rest] = args;
+    if (first === '__complete') {
+      const { candidates } = await import('./complete.ts');
+      const words = rest[0] === '--' ? rest.slice(1) : rest;
+      process.stdout.write((await candidates(makeProgram(), words, load)).map((one) => `${one}\n`).join(''));
+      return 0;
+    }
     await makeProgram().parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
     return 0;
   } catch (error) {
@@ -152,14 +160,19 @@ function makeProgram(): Command {
       if (alias !== undefined) command.alias(alias);
     }
   }
-  const entries = Object.values(groups).flat();
-  program.hook('preSubcommand', async (_, command) => {
-    for (const noun of entries.find((entry) => entry.verb === command.name())?.nouns ?? []) {
-      const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
-      verbs[command.name() as Verb]?.(command);
-    }
-    if (command.name() === 'get')
-      for (const list of command.commands) list.option('-w, --watch', 'again and again, as it changes, until Ctrl-C');
-  });
+  program.hook('preSubcommand', (_, command) => load(command));
   return program;
+}
+
+/** Makes known what a verb's nouns know of it. */
+async function load(command: Command): Promise<void> {
+  const entry = Object.values(groups)
+    .flat()
+    .find(({ verb }) => verb === command.name());
+  for (const noun of entry?.nouns ?? []) {
+    const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
+    verbs[command.name() as Verb]?.(command);
+  }
+  if (command.name() === 'get')
+    for (const list of command.commands) list.option('-w, --watch', 'again and again, as it changes, until Ctrl-C');
 }
