@@ -60,6 +60,11 @@ install('prints one command, whose token enrolls the agent that was described', 
   assert.equal([agent?.name, agent?.labels, agent?.annotations], ['north', ['edge'], { region: 'north' }]);
 });
 
+install('warns when pods will not reach the broker', async () => {
+  const { stderr } = await cli.run('install agent alone -o name');
+  assert.match(stderr, `warning: pods do not reach ${test.url}`);
+});
+
 install('carries the authority of the broker, and pins it', async () => {
   const { caFile } = authority;
   const args = ['install', 'agent', 'south', '--broker-url', https, '--broker-ca', caFile, '-o', 'yaml'];
@@ -95,7 +100,10 @@ install('makes no token when something is wrong', async () => {
   ] as const)
     assert.match(await cli.fails(2, args), words);
   await admin.createAgent({ name: 'taken' });
-  assert.match(await cli.fails(1, `install agent taken --broker-url ${https}`), 'agent "taken" exists');
+  assert.match(
+    await cli.fails(1, `install agent taken --broker-url ${https}`),
+    /agent "taken" exists\n {2}take another/,
+  );
   assert.is((await admin.listPaks({})).paks.length, before + 1);
 });
 

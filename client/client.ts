@@ -73,8 +73,12 @@ export function connectBroker(options: ClientOptions): BrokkrClient {
 
 /** Whether calls to this address would cross a network in clear text: then a key must not be sent without asking. */
 export function isCleartext(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol !== 'https:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+  return new URL(url).protocol !== 'https:' && !isLoopback(url);
+}
+
+/** Whether an address is this machine's own, which others do not reach. */
+export function isLoopback(url: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
 function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { stringify } from 'yaml';
-import { isCleartext } from '../../client/client.ts';
+import { isCleartext, isLoopback } from '../../client/client.ts';
 import { fingerprintsOf, parseFingerprints } from '../../client/pin.ts';
 import manifest from '../../package.json' with { type: 'json' };
 import { agentManifest, type ManifestObject } from '../agent-manifest.ts';
@@ -80,6 +80,8 @@ async function install({ admin, out, settings }: Session, name: string, options:
   out.note(
     `Agent ${name} may enroll once, until ${moment(info?.expireTime)}; brokkr revoke ${tokenName} takes that back.`,
   );
+  if (isLoopback(broker.brokerUrl))
+    out.note(`warning: pods do not reach ${broker.brokerUrl}: say with --broker-url where they find the broker`);
   out.note(`When it runs: brokkr agent status ${name} --wait`);
 }
 
