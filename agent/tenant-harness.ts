@@ -112,7 +112,7 @@ const furniture: readonly KubeObject[] = [
 ];
 
 /** A token of a ServiceAccount, as a pod of it would have one. */
-async function tokenOf({ url, ca, token }: Kube, namespace: string, name: string): Promise<string> {
+export async function tokenOf({ url, ca, token }: Kube, namespace: string, name: string): Promise<string> {
   const body = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} });
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   const text = await new Promise<string>((resolve, reject) => {

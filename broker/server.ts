@@ -17,6 +17,7 @@ import {
 import { createKeys } from './access/keys.ts';
 import { firstAdminPak } from './access/mint.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
+import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
@@ -145,6 +146,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...diagnosticMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
+        ...enrollMethods(deps),
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
         ...targetMethods(deps),
         ...reportMethods(deps),
@@ -155,6 +157,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),
+        ...enrollmentMethods(deps),
         ...removalMethods(deps),
         ...generatorMethods(deps),
         ...registrationMethods(deps),

@@ -20,6 +20,7 @@ interface Guard {
 
 const root = resolve(import.meta.dirname, '../..');
 const table = 'test/stories/authorization.test.ts';
+const enrolling = 'broker/agent/enrollment.test.ts';
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 const stores = ['agent', 'deployment', 'diagnostic', 'event', 'placement', 'stack'].map(
   (noun) => `broker/${noun}/store.ts`,
@@ -66,6 +67,9 @@ const guards: readonly Guard[] = [
     'test/stories/keys.test.ts',
   ),
   guard('broker/access/live.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
+  guard('broker/agent/enrollment-rules.ts', ' && enrollment.nonce.equals(nonce)', '', enrolling),
+  guard('broker/agent/enrollment-rules.ts', ' && !enrollment.started', '', enrolling),
+  guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, made.id);', '', enrolling),
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard('broker/target/service.ts', '...(keyEnded ? [keyEnded] : [])', '', 'test/stories/revocation.test.ts'),
   guard(
