@@ -24,19 +24,20 @@ export function pathOf(chart: Chart, file: string): string {
   return join(import.meta.dirname, chart, file);
 }
 
+/** What a chart says of itself. */
+export function chartOf(chart: Chart): Readonly<Record<string, string>> {
+  return parse(readFileSync(pathOf(chart, 'Chart.yaml'), 'utf8')) as Record<string, string>;
+}
+
 function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
-  const { name, description, kubeVersion } = parse(readFileSync(pathOf(chart, 'Chart.yaml'), 'utf8')) as {
-    name: string;
-    description: string;
-    kubeVersion: string;
-  };
+  const { name, description, kubeVersion } = chartOf(chart);
   const required = values.filter(({ text }) => text.includes('(required)'));
   const sets = required.map(({ path }) => ` \\\n  --set ${path.join('.')}=…`).join('');
   return [
     '<!-- Written by npm run charts from Chart.yaml and values.yaml. -->',
     `# ${name}`,
     description,
-    `Kubernetes ${kubeVersion.replace('-0', '')}, Helm 3.18 or later. The chart installs no operators and no database.`,
+    `Kubernetes ${kubeVersion?.replace('-0', '')}, Helm 3.18 or later. The chart installs no operators and no database.`,
     `\`\`\`sh\nhelm install ${name} charts/${chart} --namespace brokkr --create-namespace${sets}\n\`\`\``,
     '## Values',
     ['| value | default | what |', '|---|---|---|', ...values.map(rowOf)].join('\n'),

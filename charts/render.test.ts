@@ -1,0 +1,106 @@
+// time limit: 15 min
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Certificate } from '@kubernetes-models/cert-manager/cert-manager.io/v1';
+import { GRPCRoute, HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1';
+import { PodMonitor, ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pathOf } from '../agent/discovery.ts';
+import { connect } from '../agent/harness.ts';
+import { idOf, type KubeObject, nameOf, textAt } from '../agent/object.ts';
+import { startKube } from '../sandbox/kube.ts';
+import { askKube } from '../sandbox/kube-ask.ts';
+import { openHelm } from '../test/helm.ts';
+import { needs } from '../test/needs.ts';
+import { installation, optionsOf } from './options.ts';
+import { charts } from './write.ts';
+
+/** Kinds that the charts know and the API server does not: their validators come from the projects' own definitions. */
+const models = { Certificate, GRPCRoute, HTTPRoute, PodMonitor, ServiceMonitor } as const;
+
+/** Validators let unknown fields pass, and a typing error would be one: these are the fields that the charts set. */
+const customFields: Readonly<Record<keyof typeof models, RegExp>> = {
+  Certificate: /^(secretName|duration|renewBefore|privateKey|usages|dnsNames|issuerRef)$/,
+  GRPCRoute: /^(parentRefs|hostnames|rules)$/,
+  HTTPRoute: /^(parentRefs|hostnames|rules)$/,
+  PodMonitor: /^(selector|podMetricsEndpoints)$/,
+  ServiceMonitor: /^(selector|endpoints)$/,
+};
+
+/** The standard that namespaces can hold their pods to. */
+const restricted = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+
+const rendered = suite('rendered charts');
+if (needs('go')) await describe();
+rendered.run();
+
+async function describe(): Promise<void> {
+  const helm = openHelm();
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-charts-'));
+  const kube = await startKube({ dataDir });
+  const cluster = connect({ file: kube.kubeconfig });
+  const { signal } = new AbortController();
+  rendered.after(async () => {
+    cluster.close();
+    await kube.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  for (const name of ['brokkr', 'team'])
+    await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: restricted } }, signal);
+
+  /** Why the API server would not take an object, or warns of it; empty when all is well. */
+  const refusal = async (object: KubeObject): Promise<string> => {
+    const resource = await cluster.discovery.find(object.apiVersion, object.kind, signal);
+    assert.ok(resource, `the cluster serves no ${object.kind} of ${object.apiVersion}`);
+    const place = resource.namespaced ? `/namespaces/${object.metadata.namespace}` : '';
+    const path = `${pathOf(object.apiVersion)}${place}/${resource.plural}?dryRun=All&fieldValidation=Strict`;
+    const { status, body } = await askKube(kube, 'POST', path, object);
+    return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
+  };
+  const customRefusal = (object: KubeObject, kind: keyof typeof models): string => {
+    const spec = object.spec as object;
+    const unknown = Object.keys(spec).filter((field) => !customFields[kind].test(field));
+    try {
+      // Each takes what its own kind looks like, which is what is to be found out.
+      new models[kind](object as never).validate();
+      return unknown.length === 0 ? '' : `${kind}: unknown fields ${unknown.join(', ')}`;
+    } catch (error) {
+      return `${kind}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  };
+  const isModelled = (kind: string): kind is keyof typeof models => kind in models;
+
+  for (const chart of charts) {
+    for (const [name, option] of Object.entries(optionsOf(chart))) {
+      rendered(`${chart}, ${name}: Helm finds no fault, and a cluster takes it`, async () => {
+        const values = installation(chart, option);
+        assert.match(helm.lint(chart, values), '0 chart(s) failed');
+        const objects = helm.render(chart, values);
+        const names = objects.map((object) => nameOf(idOf(object)));
+        assert.equal(names.toSorted(), [...new Set(names)].toSorted(), 'an object is there twice');
+        for (const object of objects)
+          assert.is(isModelled(object.kind) ? customRefusal(object, object.kind) : await refusal(object), '');
+      });
+    }
+
+    rendered(`${chart}: its pods are as the strictest standard for pods wants them`, async () => {
+      const deployment = helm.render(chart, installation(chart, {})).find(({ kind }) => kind === 'Deployment');
+      assert.ok(deployment);
+      const { metadata, spec } = (deployment.spec as { template: Pick<KubeObject, 'metadata' | 'spec'> }).template;
+      const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'pod', namespace: 'brokkr' }, spec };
+      const serviceAccountName = 'default';
+      const asked = { ...pod, spec: { ...(spec as object), serviceAccountName } };
+      assert.is(await refusal(asked), '');
+      const rooted = { ...asked, spec: { ...asked.spec, securityContext: { runAsUser: 0 } } };
+      assert.match(await refusal(rooted), 'violates PodSecurity "restricted:latest"');
+    });
+
+    rendered(`${chart}: what it does not know is refused, and what it needs is asked for`, () => {
+      assert.throws(() => helm.render(chart, installation(chart, { replica: 2 })), /additional properties 'replica'/);
+      assert.throws(() => helm.render(chart, installation(chart, { replicas: 'two' })), /replicas.*want integer/);
+      assert.throws(() => helm.render(chart, {}), /(database.existingSecret|broker.url): /);
+    });
+  }
+}
