@@ -9,7 +9,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pathOf } from '../agent/discovery.ts';
 import { connect } from '../agent/harness.ts';
-import { idOf, type KubeObject, nameOf, textAt } from '../agent/object.ts';
+import { idOf, isRecord, type KubeObject, nameOf, textAt } from '../agent/object.ts';
 import { startKube } from '../sandbox/kube.ts';
 import { askKube } from '../sandbox/kube-ask.ts';
 import { openHelm } from '../test/helm.ts';
@@ -20,13 +20,14 @@ import { charts } from './write.ts';
 /** Kinds that the charts know and the API server does not: their validators come from the projects' own definitions. */
 const models = { Certificate, GRPCRoute, HTTPRoute, PodMonitor, ServiceMonitor } as const;
 
-/** Validators let unknown fields pass, and a typing error would be one: these are the fields that the charts set. */
-const customFields: Readonly<Record<keyof typeof models, RegExp>> = {
-  Certificate: /^(secretName|duration|renewBefore|privateKey|usages|dnsNames|issuerRef)$/,
-  GRPCRoute: /^(parentRefs|hostnames|rules)$/,
-  HTTPRoute: /^(parentRefs|hostnames|rules)$/,
-  PodMonitor: /^(selector|podMetricsEndpoints)$/,
-  ServiceMonitor: /^(selector|endpoints)$/,
+/** Validators let unknown fields pass, and a typing error would be one: all that the charts set, at any depth. */
+const customFields: Readonly<Record<keyof typeof models, string>> = {
+  Certificate: `secretName duration renewBefore privateKey algorithm size rotationPolicy usages dnsNames
+    issuerRef name kind group`,
+  GRPCRoute: 'parentRefs name namespace sectionName hostnames rules backendRefs port',
+  HTTPRoute: 'parentRefs name namespace sectionName hostnames rules backendRefs port timeouts request',
+  PodMonitor: 'selector matchLabels podMetricsEndpoints port interval',
+  ServiceMonitor: 'selector matchLabels endpoints port interval',
 };
 
 /** The standard that namespaces can hold their pods to. */
@@ -60,8 +61,8 @@ async function describe(): Promise<void> {
     return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
   };
   const customRefusal = (object: KubeObject, kind: keyof typeof models): string => {
-    const spec = object.spec as object;
-    const unknown = Object.keys(spec).filter((field) => !customFields[kind].test(field));
+    const known = customFields[kind].split(/\s+/);
+    const unknown = fieldsOf(object.spec).filter((field) => !known.includes(field));
     try {
       // Each takes what its own kind looks like, which is what is to be found out.
       new models[kind](object as never).validate();
@@ -103,4 +104,11 @@ async function describe(): Promise<void> {
       assert.throws(() => helm.render(chart, {}), /(database.existingSecret|broker.url): /);
     });
   }
+}
+
+/** The names of all fields at any depth, but for labels. */
+function fieldsOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(fieldsOf);
+  if (!isRecord(value)) return [];
+  return Object.entries(value).flatMap(([name, inner]) => [name, ...(name === 'matchLabels' ? [] : fieldsOf(inner))]);
 }
