@@ -99,7 +99,8 @@ release('runs with nothing but Node: a broker, an agent that pulls from it, and 
   const server = (await broker?.hear(/"url":"(http:[^"]+)"/)) ?? '';
   const pak = readFileSync(adminPakFile, 'utf8').trim();
 
-  const [, key = ''] = /(brokkr_ag\w+)/.exec(await brokkr(server, pak, 'create', 'agent', 'lab', '--label', 'lab')) ?? [];
+  const [, key = ''] =
+    /(brokkr_ag\w+)/.exec(await brokkr(server, pak, 'create', 'agent', 'lab', '--label', 'lab')) ?? [];
   const kubeconfig = join(place, 'kubeconfig');
   writeFileSync(kubeconfig, cluster.kubeconfig, { mode: 0o600 });
   start(['--max-semi-space-size=2', 'brokkr-agent.js'], {
