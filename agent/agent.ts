@@ -12,6 +12,7 @@ import type { Config } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
+import { obtainKey } from './enrollment.ts';
 import { createHealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
@@ -27,6 +28,7 @@ import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
 import { createWire } from './wire.ts';
+import { enroll } from './wire-enroll.ts';
 import { BrokerError } from './wire-error.ts';
 
 export interface AgentOptions {
@@ -85,7 +87,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const cluster = connect(requestConcurrency);
   // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
   const leases = config.election ? connect(leaseConcurrency) : undefined;
-  const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
+  let { pak } = config;
+  const client = connectBroker({ url: config.brokerUrl, pak: () => pak, ...config.tls });
   const stopping = new AbortController();
   const election = leases
     ? createElection({
@@ -154,6 +157,23 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log.info({ holder: election.leader }, 'this agent leads');
       void election.keep(during).then((how) => how === 'lost' && deposed());
     }
+    pak ??= await untilDone(
+      during,
+      log,
+      'there is no key yet',
+      (reason) => peers.brokerFailed(reason),
+      () =>
+        obtainKey(
+          {
+            cluster,
+            namespace: config.namespace,
+            enrollment: config.enrollment,
+            enroll: (...call) => enroll(config, ...call),
+          },
+          during,
+        ),
+    );
+    if (pak === undefined) return;
     const inventories = createInventories(cluster, config.namespace);
     const loaded = await untilDone(
       during,

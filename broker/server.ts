@@ -28,6 +28,7 @@ import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
 import { createDiagnosticNews } from './diagnostic/news.ts';
 import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
+import { enrollMethods, enrollmentMethods } from './enrollment/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { createFleetBoard } from './fleet/board.ts';
 import { fleetMethods } from './fleet/service.ts';
@@ -145,6 +146,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...diagnosticMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
+        ...enrollMethods(deps),
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
         ...targetMethods(deps),
         ...reportMethods(deps),
@@ -155,6 +157,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),
+        ...enrollmentMethods(deps),
         ...removalMethods(deps),
         ...generatorMethods(deps),
         ...registrationMethods(deps),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -9,14 +10,17 @@ import {
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { pinned } from './pin.ts';
 
 export interface ClientOptions {
   /** `http://host:3000` or `https://host`. */
   readonly url: string;
-  /** Sent with every call. Leave it out only for calls that need none (health, reflection). */
-  readonly pak?: string;
+  /** Sent with every call; a function is asked before each. Leave it out only for calls that need none (health, reflection). */
+  readonly pak?: string | (() => string | undefined);
   /** File with the authority's certificates (PEM), when the system does not trust the broker's. */
   readonly caFile?: string;
+  /** Fingerprints as `parseFingerprints` reads them: only a broker in whose chain one of these certificates is gets the key. */
+  readonly caFingerprints?: readonly string[] | undefined;
   /** Files of the client's own certificate and key (PEM), for a broker that asks for them (mTLS). */
   readonly certFile?: string;
   readonly keyFile?: string;
@@ -27,6 +31,8 @@ export interface ClientOptions {
   /** Further interceptors, outermost first. */
   readonly interceptors?: readonly Interceptor[];
 }
+
+type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
 
 export interface BrokkrClient {
   readonly broker: Client<typeof BrokerService>;
@@ -129,15 +135,17 @@ async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) =
   }
 }
 
-function authorization(pak: string | undefined): Interceptor {
+function authorization(pak: ClientOptions['pak']): Interceptor {
   return (next) => (request) => {
-    if (pak !== undefined) request.header.set('authorization', `Bearer ${pak}`);
+    const current = typeof pak === 'function' ? pak() : pak;
+    if (current !== undefined) request.header.set('authorization', `Bearer ${current}`);
     return next(request);
   };
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
   return {
+    ...(caFingerprints !== undefined && { checkServerIdentity: pinned(caFingerprints) }),
     ...(caFile !== undefined && { ca: readFileSync(caFile) }),
     ...(certFile !== undefined && { cert: readFileSync(certFile) }),
     ...(keyFile !== undefined && { key: readFileSync(keyFile) }),

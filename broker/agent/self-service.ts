@@ -4,6 +4,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { StartAgentResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { Deps } from '../deps.ts';
+import { endEnrollment } from '../enrollment/enroll.ts';
 import { lockAgents } from '../placement/match.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
@@ -30,6 +31,7 @@ export function selfMethods(
         await lockAgents(tx, [principal.ownerId]);
         const agent = await agentById(tx, principal.ownerId);
         const { incarnation, epoch } = await startAgent(tx, agent, request);
+        if (agent.incarnation === '0') await endEnrollment(tx, agent.id);
         note.about('agent', agent.id, agent.name);
         note.before({ incarnation: agent.incarnation, clusterId: agent.cluster_id });
         note.after({ incarnation, clusterId: request.clusterId, epoch });
