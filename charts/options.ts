@@ -6,7 +6,7 @@ export type Options = Readonly<Record<string, object>>;
 /** What has to be said in any case. */
 const required: Readonly<Record<Chart, object>> = {
   broker: { database: { existingSecret: 'database' } },
-  agent: { broker: { url: 'https://broker.example.org' }, pak: { existingSecret: 'agent-key' } },
+  agent: { broker: { url: 'https://broker.example.org' }, enrollment: { token: 'brokkr_enA_B' } },
 };
 
 const peers = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }];
@@ -109,13 +109,15 @@ const own: Readonly<Record<Chart, Options>> = {
   },
   agent: {
     'other settings': {
-      pak: { key: 'other' },
       generators: ['shop', 'system'],
       pullInterval: '5m',
       maxDeletions: 10,
       ports: { metrics: 8081 },
       cache: { sizeLimit: '64Mi', medium: 'Memory' },
     },
+    'a token in a Secret': { enrollment: { token: '', existingSecret: 'token', key: 'once' } },
+    'a key in a Secret': { pak: { existingSecret: 'agent-key', key: 'current' } },
+    'a pinned broker': { broker: { ca: { fingerprint: 'ab'.repeat(32) } } },
     'a broker without TLS': { broker: { url: 'http://broker:3000', allowCleartext: true } },
     'a private authority in a ConfigMap': { broker: { ca: { existingConfigMap: 'authority', key: 'ca.pem' } } },
     'a private authority in a Secret': { broker: { ca: { existingSecret: 'authority' } } },

@@ -101,7 +101,7 @@ async function describe(): Promise<void> {
     rendered(`${chart}: what it does not know is refused, and what it needs is asked for`, () => {
       assert.throws(() => helm.render(chart, installation(chart, { replica: 2 })), /additional properties 'replica'/);
       assert.throws(() => helm.render(chart, installation(chart, { replicas: 'two' })), /replicas.*want integer/);
-      assert.throws(() => helm.render(chart, {}), /(database.existingSecret|broker.url): /);
+      assert.throws(() => helm.render(chart, {}), /(database.existingSecret|enrollment.token|broker.url): /);
     });
   }
 }

@@ -22,13 +22,14 @@ import { installation } from './options.ts';
 interface Variable {
   readonly name: string;
   readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef?: object; readonly fieldRef?: object };
+  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } };
 }
 
 /** A release of the chart, of which everything but the pods is in the cluster. */
 interface Release {
   readonly token: string;
-  readonly env: readonly Variable[];
+  /** Of its pods. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 const deadlineMs = 90_000;
@@ -64,21 +65,38 @@ async function describe(): Promise<void> {
       release,
     );
     for (const object of objects)
-      if (/^(ServiceAccount|(Cluster)?Role(Binding)?)$/.test(object.kind)) await admin.create(object, signal);
+      if (/^(ServiceAccount|Secret|(Cluster)?Role(Binding)?)$/.test(object.kind)) await admin.create(object, signal);
     const pod = objects.find(({ kind }) => kind === 'Deployment')?.spec as { template: { spec: unknown } };
     const account = textAt(pod.template.spec, 'serviceAccountName') ?? '';
     const [container] = listAt(pod.template.spec, 'containers');
-    return { token: await tokenOf(kube, 'brokkr', account), env: listAt(container, 'env') as readonly Variable[] };
+    const env: Record<string, string> = {};
+    for (const variable of listAt(container, 'env') as readonly Variable[]) env[variable.name] = await textOf(variable);
+    return { token: await tokenOf(kube, 'brokkr', account), env };
   };
-  const start = async (name: string, release: Release): Promise<Agent> => {
-    const agent = startAgent(join(place, name), kube, release, await stage.enlist(name));
+  /** As the kubelet would find it. */
+  const textOf = async ({ value, valueFrom }: Variable): Promise<string> => {
+    const { name, key } = valueFrom?.secretKeyRef ?? {};
+    if (name === undefined || key === undefined) return value ?? 'brokkr';
+    return secretText(await eyes.get({ apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name }), key);
+  };
+  const start = (name: string, release: Release): Agent => {
+    const agent = startAgent(join(place, name), kube, release);
     agents.push(agent);
     return agent;
   };
   const { APPLIED, FAILED } = PlacementPhase;
 
-  const whole = await install('whole', { rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } });
-  const agent = await start('whole', whole);
+  const { pak: token } = await stage.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
+  const whole = await install('whole', {
+    enrollment: { token },
+    rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] },
+  });
+  const agent = start('whole', whole);
+
+  rights('are enough to enroll, and to keep the key in the Secret that is there for it', async () => {
+    const key = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
+    await eventually(async () => secretText(await eyes.get(key), 'pak').startsWith('brokkr_ag'), deadlineMs);
+  });
 
   rights('are enough to be elected, to apply, to repair, to prune and to remove', async () => {
     const web = (colour: string) => configMap('web', { colour }, 'team');
@@ -129,7 +147,11 @@ async function describe(): Promise<void> {
   });
 
   rights('end there: what is beyond is refused by the API server, and told', async () => {
-    await stage.submit('secret', [configMap('beside', {}, 'team'), secret('secret', 'team')], ['whole']);
+    await stage.submit(
+      'secret',
+      [configMap('beside', {}, 'team'), secret('secret', 'team', { password: 'hidden' })],
+      ['whole'],
+    );
     const placement = await stage.reaches('secret', 'whole', FAILED);
     assert.match(placement.message, /secrets.* is forbidden/);
     assert.is(await eyes.get(idOf('beside')), undefined);
@@ -155,14 +177,15 @@ async function describe(): Promise<void> {
   });
 
   rights('can be limited to one namespace, without any in the cluster', async () => {
-    const limited = await install('limited', { watchNamespace: 'team' });
+    await admin.create(secret('limited', 'brokkr', { pak: await stage.enlist('limited') }), signal);
+    const limited = await install('limited', { watchNamespace: 'team', pak: { existingSecret: 'limited' } });
     const objects = helm.render('agent', installation('agent', { watchNamespace: 'team' }));
     assert.equal(
       objects.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
       [],
     );
     await agent.end();
-    await start('limited', limited);
+    start('limited', limited);
     await stage.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
     await stage.reaches('limited', 'limited', APPLIED);
     assert.equal((await eyes.get(idOf('limited')))?.data, { colour: 'blue' });
@@ -180,15 +203,14 @@ interface Agent {
 }
 
 /** The agent as a process, with the environment of its pod and the token of its ServiceAccount. */
-function startAgent(folder: string, kube: Kube, { token, env }: Release, pak: string): Agent {
+function startAgent(folder: string, kube: Kube, { token, env }: Release): Agent {
   mkdirSync(folder);
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, kube.kubeconfigFor(token), { mode: 0o600 });
-  const textOf = ({ value, valueFrom }: Variable) => value ?? (valueFrom?.secretKeyRef ? pak : 'brokkr');
   const child: ChildProcess = spawn(process.execPath, ['agent/main.ts'], {
     cwd: root,
     env: {
-      ...Object.fromEntries(env.map((variable) => [variable.name, textOf(variable)])),
+      ...env,
       // Where this machine is not a pod: a port that is free, a folder that is there, and the API server's address.
       BROKKR_HEALTH_LISTEN: '127.0.0.1:0',
       BROKKR_STATE_DIR: join(folder, 'manifests'),
@@ -231,8 +253,12 @@ function namespace(name: string): KubeObject {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
 }
 
-function secret(name: string, namespace: string): KubeObject {
-  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { password: 'hidden' } };
+function secret(name: string, namespace: string, stringData: Readonly<Record<string, string>>): KubeObject {
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData };
+}
+
+function secretText(live: KubeObject | undefined, key: string): string {
+  return Buffer.from(textAt(live, 'data', key) ?? '', 'base64').toString();
 }
 
 function workload(name: string, namespace: string): KubeObject {

@@ -31,7 +31,7 @@ export function chartOf(chart: Chart): Readonly<Record<string, string>> {
 
 function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
   const { name, description, kubeVersion } = chartOf(chart);
-  const required = values.filter(({ text }) => text.includes('(required)'));
+  const required = values.filter(({ text }) => text.includes('(required'));
   const sets = required.map(({ path }) => ` \\\n  --set ${path.join('.')}=…`).join('');
   return [
     '<!-- Written by npm run charts from Chart.yaml and values.yaml. -->',

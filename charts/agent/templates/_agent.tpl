@@ -11,6 +11,25 @@ secret:
 {{- end }}
 {{- end }}
 
+{{/* The Secret with the token; that of the release holds one that is among the values. */}}
+{{- define "agent.tokenSecret" -}}
+{{- with .Values.enrollment -}}
+{{- if .existingSecret -}}
+{{- .existingSecret -}}
+{{- else -}}
+{{- $_ := required "enrollment.token: say how the agent gets its key, or pak.existingSecret where it is" .token -}}
+{{- printf "%s-enrollment" (include "brokkr.fullname" $) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret in which an agent that enrolls keeps its key; empty for one that has it from elsewhere. */}}
+{{- define "agent.keySecret" -}}
+{{- if not .Values.pak.existingSecret -}}
+{{- printf "%s-key" (include "brokkr.fullname" .) -}}
+{{- end -}}
+{{- end }}
+
 {{- define "agent.env" -}}
 - name: BROKKR_BROKER_URL
   value: {{ required "broker.url: say where the broker is" .Values.broker.url | quote }}
@@ -18,7 +37,21 @@ secret:
 - name: BROKKR_ALLOW_CLEARTEXT
   value: 'true'
 {{- end }}
-{{ include "brokkr.secretEnv" (list "BROKKR_PAK" (required "pak.existingSecret: name the Secret with the agent's key" .Values.pak.existingSecret) .Values.pak.key) }}
+{{- with .Values.pak }}
+{{- if .existingSecret }}
+{{ include "brokkr.secretEnv" (list "BROKKR_PAK" .existingSecret .key) }}
+{{- else }}
+- name: BROKKR_ENROLLMENT_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "agent.tokenSecret" $ }}
+      key: {{ $.Values.enrollment.key }}
+      # Of no more use once the agent has its key: it may be taken away.
+      optional: true
+- name: BROKKR_PAK_SECRET
+  value: {{ include "agent.keySecret" $ }}
+{{- end }}
+{{- end }}
 - name: BROKKR_NAMESPACE
   valueFrom:
     fieldRef:
@@ -47,6 +80,10 @@ secret:
 {{- if include "agent.ca" . }}
 - name: BROKKR_TLS_CA
   value: /etc/brokkr/ca/{{ .Values.broker.ca.key }}
+{{- end }}
+{{- with .Values.broker.ca.fingerprint }}
+- name: BROKKR_CA_FINGERPRINT
+  value: {{ . | quote }}
 {{- end }}
 {{- if .Values.broker.clientCertificate.existingSecret }}
 - name: BROKKR_TLS_CERT

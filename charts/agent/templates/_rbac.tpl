@@ -55,6 +55,13 @@ subjects:
   resources: [namespaces]
   resourceNames: [{{ .Release.Namespace }}]
   verbs: [get]
+{{- with include "agent.keySecret" . }}
+# Its key, when it has enrolled.
+- apiGroups: ['']
+  resources: [secrets]
+  resourceNames: [{{ . }}]
+  verbs: [get, update]
+{{- end }}
 {{- end }}
 
 {{/* Reads, for diagnostics and health. */}}
