@@ -38,7 +38,7 @@ if (needs('go')) await describe();
 rendered.run();
 
 async function describe(): Promise<void> {
-  const helm = openHelm();
+  const helm = await openHelm();
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-charts-'));
   const kube = await startKube({ dataDir });
   const cluster = connect({ file: kube.kubeconfig });

@@ -39,7 +39,7 @@ if (needs('go')) await describe();
 rights.run();
 
 async function describe(): Promise<void> {
-  const helm = openHelm();
+  const helm = await openHelm();
   const place = mkdtempSync(join(tmpdir(), 'brokkr-rights-'));
   const kube = await startKube({ dataDir: join(place, 'kube') });
   const stage = await openStage();

@@ -1,37 +1,38 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { cacheRoot, holdLock } from '../sandbox/kube-build.ts';
 
 /**
- * A program that is written in Go, in this version: built once on this machine, for minutes perhaps, and kept outside the
- * repository. Answers its path. Tests that ask for one need 'go'.
+ * A program that is written in Go, in this version: built once on this machine, which takes minutes perhaps, and kept outside the
+ * repository. Answers its path. Several processes that ask share one build. For tests that need 'go'.
  */
-export function goTool(pkg: string, version: string): string {
+export async function goTool(pkg: string, version: string): Promise<string> {
   const name = basename(pkg);
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'brokkr');
-  const folder = join(cache, `${name}-${version}`);
+  const folder = join(cacheRoot(), `${name}-${version}`);
   const path = join(folder, name);
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
+  const release = await holdLock(join(folder, 'lock'));
   const unfinished = mkdtempSync(join(folder, 'building-'));
-  const began = Date.now();
   try {
-    execFileSync('go', ['install', '-trimpath', '-ldflags', '-s -w', `${pkg}@${version}`], {
-      // Without cgo no C compiler is needed, and compiled packages are shared with the API server's build.
+    if (existsSync(path)) return path;
+    const began = Date.now();
+    await promisify(execFile)('go', ['install', '-trimpath', '-ldflags', '-s -w', `${pkg}@${version}`], {
+      // Without cgo no C compiler is needed.
       env: {
         ...process.env,
         CGO_ENABLED: '0',
         GOBIN: unfinished,
         PATH: `${process.env.PATH}${delimiter}/usr/local/go/bin`,
       },
-      stdio: ['ignore', 'ignore', 'inherit'],
     });
-    // Whole or not at all: another test file may look for it at any time.
     renameSync(join(unfinished, name), path);
+    process.stdout.write(`built ${name} ${version} in ${Math.round((Date.now() - began) / 1_000)} s\n`);
+    return path;
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
+    release();
   }
-  process.stdout.write(`built ${name} ${version} in ${Math.round((Date.now() - began) / 1_000)} s\n`);
-  return path;
 }

@@ -12,8 +12,8 @@ export interface Helm {
 }
 
 /** Helm itself, built where it has not been; only where `needs('go')` is true. */
-export function openHelm(): Helm {
-  const helm = goTool('helm.sh/helm/v4/cmd/helm', 'v4.3.1');
+export async function openHelm(): Promise<Helm> {
+  const helm = await goTool('helm.sh/helm/v4/cmd/helm', 'v4.3.1');
   const run = (values: object, ...args: string[]) => {
     try {
       return execFileSync(helm, [...args, '--values', '-'], {

@@ -14,7 +14,7 @@ if (needs('go')) await describe();
 tools.run();
 
 async function describe(): Promise<void> {
-  const grpcurl = goTool('github.com/fullstorydev/grpcurl/cmd/grpcurl', 'v1.9.3');
+  const grpcurl = await goTool('github.com/fullstorydev/grpcurl/cmd/grpcurl', 'v1.9.3');
   const authority = await makeAuthority();
   const server = await authority.issue('broker');
   const cleartext = await startTestBroker();
