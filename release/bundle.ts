@@ -23,7 +23,7 @@ export async function bundle({ source, name, split }: Program, folder: string): 
     input: { [name]: join(root, source) },
     cwd: root,
     platform: 'node',
-    plugins: [findThreads(threads)],
+    plugins: [findThreads(threads), moveConsole()],
     // Finds files of entities for the ORM, to which ours are listed.
     external: ['tinyglobby'],
     // Packages look beside themselves for files: that is beside the bundle.
@@ -64,6 +64,18 @@ function findThreads(threads: Map<string, Program>): Plugin {
         return `${before}'./${name}.js'`;
       });
     },
+  };
+}
+
+/** The folder of the built console, which the broker knows from where its own source is: in a release it is beside the program. */
+export const consoleFolder = { built: 'console/dist', released: 'console' } as const;
+
+function moveConsole(): Plugin {
+  const { built, released } = consoleFolder;
+  const named = new RegExp(`(import\\.meta\\.dirname, )'[./]*/${built}'`, 'g');
+  return {
+    name: 'console',
+    transform: (code, id) => (id.endsWith('.ts') ? code.replace(named, `$1'${released}'`) : null),
   };
 }
 

@@ -1,7 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
-import { bundle, type Program } from './bundle.ts';
+import { bundle, consoleFolder, type Program } from './bundle.ts';
 
 const programs: readonly Program[] = [
   { source: 'cli/main.ts', name: 'brokkr' },
@@ -26,8 +26,8 @@ export async function makeRelease(folder: string): Promise<void> {
   }
   cpSync(join(root, 'node_modules/argon2/prebuilds'), join(folder, 'prebuilds'), { recursive: true });
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  const console = join(root, 'console/dist');
-  if (existsSync(console)) cpSync(console, join(folder, 'console'), { recursive: true });
+  const console = join(root, consoleFolder.built);
+  if (existsSync(console)) cpSync(console, join(folder, consoleFolder.released), { recursive: true });
   writeFileSync(join(folder, 'THIRD-PARTY.txt'), [...packages].sort().map(licenseOf).join('\n'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
 }
