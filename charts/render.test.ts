@@ -1,4 +1,5 @@
 // time limit: 15 min
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +8,11 @@ import { GRPCRoute, HTTPRoute } from '@kubernetes-models/gateway-api/gateway.net
 import { PodMonitor, ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readConfig as readAgentConfig } from '../agent/config.ts';
 import { pathOf } from '../agent/discovery.ts';
 import { connect } from '../agent/harness.ts';
-import { idOf, isRecord, type KubeObject, nameOf, textAt } from '../agent/object.ts';
+import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object.ts';
+import { readConfig as readBrokerConfig } from '../broker/config.ts';
 import { startKube } from '../sandbox/kube.ts';
 import { askKube } from '../sandbox/kube-ask.ts';
 import { openHelm } from '../test/helm.ts';
@@ -28,6 +31,16 @@ const customFields: Readonly<Record<keyof typeof models, string>> = {
   HTTPRoute: 'parentRefs name namespace sectionName hostnames rules backendRefs port timeouts request',
   PodMonitor: 'selector matchLabels podMetricsEndpoints port interval',
   ServiceMonitor: 'selector matchLabels endpoints port interval',
+};
+
+const readEnvironment = { broker: readBrokerConfig, agent: readAgentConfig } as const;
+
+/** What the Secrets hold that an installation names. */
+const secrets: Readonly<Record<string, string>> = {
+  BROKKR_DATABASE_URL: 'postgres://brokkr@database/brokkr',
+  BROKKR_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  BROKKR_PAK: 'brokkr_agA_B',
+  BROKKR_ENROLLMENT_TOKEN: 'brokkr_enA_B',
 };
 
 /** The standard that namespaces can hold their pods to. */
@@ -75,12 +88,14 @@ async function describe(): Promise<void> {
 
   for (const chart of charts) {
     for (const [name, option] of Object.entries(optionsOf(chart))) {
-      rendered(`${chart}, ${name}: Helm finds no fault, and a cluster takes it`, async () => {
+      rendered(`${chart}, ${name}: Helm finds no fault, the program can start, and a cluster takes it`, async () => {
         const values = installation(chart, option);
         assert.match(helm.lint(chart, values), '0 chart(s) failed');
         const objects = helm.render(chart, values);
         const names = objects.map((object) => nameOf(idOf(object)));
         assert.equal(names.toSorted(), [...new Set(names)].toSorted(), 'an object is there twice');
+        // Throws a line for each variable that is wrong.
+        readEnvironment[chart](environmentOf(objects));
         for (const object of objects)
           assert.is(isModelled(object.kind) ? customRefusal(object, object.kind) : await refusal(object), '');
       });
@@ -104,6 +119,19 @@ async function describe(): Promise<void> {
       assert.throws(() => helm.render(chart, {}), /(database.existingSecret|enrollment.token|broker.url): /);
     });
   }
+}
+
+/** Of the container in the Deployment. */
+function environmentOf(objects: readonly KubeObject[]): Record<string, string> {
+  const deployment = objects.find(({ kind }) => kind === 'Deployment');
+  const [container] = listAt(deployment, 'spec', 'template', 'spec', 'containers');
+  return Object.fromEntries(
+    listAt(container, 'env').map((variable) => {
+      const name = textAt(variable, 'name') ?? '';
+      const fromSecret = at(variable, 'valueFrom', 'secretKeyRef') === undefined ? 'brokkr' : (secrets[name] ?? '');
+      return [name, textAt(variable, 'value') ?? fromSecret];
+    }),
+  );
 }
 
 /** The names of all fields at any depth, but for labels. */

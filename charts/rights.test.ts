@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, connect } from '../agent/harness.ts';
-import { type KubeObject, listAt, textAt } from '../agent/object.ts';
+import { at, type KubeObject, listAt, textAt } from '../agent/object.ts';
 import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/kube.ts';
@@ -59,16 +59,13 @@ async function describe(): Promise<void> {
     await admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, signal);
 
   const install = async (release: string, values: object): Promise<Release> => {
-    const objects = helm.render(
-      'agent',
-      installation('agent', { broker: { url: stage.broker.url }, ...values }),
-      release,
-    );
-    for (const object of objects)
-      if (/^(ServiceAccount|Secret|(Cluster)?Role(Binding)?)$/.test(object.kind)) await admin.create(object, signal);
-    const pod = objects.find(({ kind }) => kind === 'Deployment')?.spec as { template: { spec: unknown } };
-    const account = textAt(pod.template.spec, 'serviceAccountName') ?? '';
-    const [container] = listAt(pod.template.spec, 'containers');
+    const all = installation('agent', { broker: { url: stage.broker.url }, ...values });
+    helm.install('agent', all, release, kube.kubeconfig);
+    const name = `${release}-brokkr-agent`;
+    const deployment = await eyes.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
+    const { spec } = at(deployment, 'spec', 'template') as { spec: unknown };
+    const account = textAt(spec, 'serviceAccountName') ?? '';
+    const [container] = listAt(spec, 'containers');
     const env: Record<string, string> = {};
     for (const variable of listAt(container, 'env') as readonly Variable[]) env[variable.name] = await textOf(variable);
     return { token: await tokenOf(kube, 'brokkr', account), env };
@@ -87,15 +84,17 @@ async function describe(): Promise<void> {
   const { APPLIED, FAILED } = PlacementPhase;
 
   const { pak: token } = await stage.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
-  const whole = await install('whole', {
-    enrollment: { token },
-    rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] },
-  });
+  const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
+  const whole = await install('whole', values);
   const agent = start('whole', whole);
 
-  rights('are enough to enroll, and to keep the key in the Secret that is there for it', async () => {
-    const key = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
-    await eventually(async () => secretText(await eyes.get(key), 'pak').startsWith('brokkr_ag'), deadlineMs);
+  rights('are enough to enroll, and to keep the key in the Secret that is there for it, over upgrades', async () => {
+    const secret = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
+    const key = async () => secretText(await eyes.get(secret), 'pak');
+    await eventually(async () => (await key()).startsWith('brokkr_ag'), deadlineMs);
+    const kept = await key();
+    await install('whole', { ...values, logLevel: 'debug', podAnnotations: { note: 'upgraded' } });
+    assert.is(await key(), kept);
   });
 
   rights('are enough to be elected, to apply, to repair, to prune and to remove', async () => {

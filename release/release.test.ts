@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parse, stringify } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startPostgres } from '../sandbox/postgres.ts';
@@ -102,7 +103,7 @@ release('runs with nothing but Node: a broker, an agent that pulls from it, and 
   const [, key = ''] =
     /(brokkr_ag\w+)/.exec(await brokkr(server, pak, 'create', 'agent', 'lab', '--label', 'lab')) ?? [];
   const kubeconfig = join(place, 'kubeconfig');
-  writeFileSync(kubeconfig, cluster.kubeconfig, { mode: 0o600 });
+  writeFileSync(kubeconfig, withProgram(cluster.kubeconfig), { mode: 0o600 });
   start(['--max-semi-space-size=2', 'brokkr-agent.js'], {
     BROKKR_BROKER_URL: server,
     BROKKR_PAK: key,
@@ -117,5 +118,19 @@ release('runs with nothing but Node: a broker, an agent that pulls from it, and 
   assert.equal(cluster.get('v1', 'ConfigMap', 'default', 'web')?.data, { colour: 'blue' });
   assert.match(await brokkr(server, pak, 'get', 'agents'), /lab +/);
 });
+
+/** The same kubeconfig, whose token a program answers: that needs what an agent loads only then. */
+function withProgram(kubeconfig: string): string {
+  const config = parse(kubeconfig) as { users: [{ user: object }] };
+  const credential = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    kind: 'ExecCredential',
+    status: { token: 'any' },
+  };
+  const script = `console.log(${JSON.stringify(JSON.stringify(credential))})`;
+  const { apiVersion } = credential;
+  const exec = { apiVersion, command: process.execPath, args: ['-e', script], interactiveMode: 'Never' };
+  return stringify({ ...config, users: [{ ...config.users[0], user: { exec } }] });
+}
 
 release.run();

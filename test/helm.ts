@@ -9,6 +9,8 @@ export interface Helm {
   lint(chart: Chart, values: object): string;
   /** The objects of a release of this name in the namespace `brokkr`. Throws Helm's words when the values are refused. */
   render(chart: Chart, values: object, release?: string): KubeObject[];
+  /** Installs a release of this name in the namespace `brokkr` of a cluster, or upgrades it. Waits for nothing to run. */
+  install(chart: Chart, values: object, release: string, kubeconfig: string): void;
 }
 
 /** Helm itself, built where it has not been; only where `needs('go')` is true. */
@@ -31,5 +33,9 @@ export async function openHelm(): Promise<Helm> {
       parseAllDocuments(run(values, 'template', release, pathOf(chart, ''), '--namespace', 'brokkr')).flatMap(
         (document) => (document.toJS() as KubeObject | null) ?? [],
       ),
+    install(chart, values, release, kubeconfig) {
+      const where = ['--namespace', 'brokkr', '--kubeconfig', kubeconfig];
+      run(values, 'upgrade', '--install', release, pathOf(chart, ''), ...where);
+    },
   };
 }
