@@ -17,6 +17,7 @@ import {
 import { createKeys } from './access/keys.ts';
 import { firstAdminPak } from './access/mint.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
+import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
@@ -28,7 +29,6 @@ import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
 import { createDiagnosticNews } from './diagnostic/news.ts';
 import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
-import { enrollMethods, enrollmentMethods } from './enrollment/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { createFleetBoard } from './fleet/board.ts';
 import { fleetMethods } from './fleet/service.ts';

@@ -1,19 +1,23 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Define, Verb } from './command.ts';
 import type { ExitCode } from './failure.ts';
+import { parseOutput } from './settings.ts';
 
 /** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
 const nouns = {
   access: () => import('./commands/access.ts'),
   agent: () => import('./commands/agent.ts'),
+  agentStatus: () => import('./commands/agent-status.ts'),
   audit: () => import('./commands/audit.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
   diagnostic: () => import('./commands/diagnostic.ts'),
+  diff: () => import('./commands/diff.ts'),
   event: () => import('./commands/event.ts'),
   fleet: () => import('./commands/fleet.ts'),
   generator: () => import('./commands/generator.ts'),
   health: () => import('./commands/health.ts'),
+  install: () => import('./commands/install.ts'),
   pak: () => import('./commands/pak.ts'),
   placement: () => import('./commands/placement.ts'),
   registration: () => import('./commands/registration.ts'),
@@ -33,6 +37,7 @@ interface Entry {
 const groups: Readonly<Record<string, readonly Entry[]>> = {
   'Deploy:': [
     { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
+    { verb: 'diff', summary: 'show what apply would change, and where', nouns: ['diff'] },
     { verb: 'rollback', summary: "bring an earlier revision's objects back", nouns: ['deployment'] },
     { verb: 'watch', summary: 'follow a stack on its agents, or the fleet', nouns: ['watch', 'fleet'] },
   ],
@@ -54,6 +59,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: lasting() },
   ],
   'Operate agents:': [
+    { verb: 'install', summary: 'register a cluster with one command', nouns: ['install'] },
+    { verb: 'agent', summary: 'say whether an agent is up', nouns: ['agentStatus'] },
     { verb: 'pause', summary: 'freeze an agent: it changes nothing in its cluster', nouns: ['agent'] },
     { verb: 'resume', summary: 'let a paused agent go on', nouns: ['agent'] },
     { verb: 'rebind', summary: 'let an agent move to another cluster', nouns: ['agent'] },
@@ -73,7 +80,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'whoami', summary: 'say who the key belongs to', nouns: ['access'] },
     { verb: 'rotate', summary: 'replace a key', nouns: ['pak'] },
     { verb: 'revoke', summary: 'end a key at once', nouns: ['pak'] },
-    { verb: 'context', summary: 'choose between brokers', nouns: ['context'] },
+    { verb: 'context', alias: 'config', summary: 'choose between brokers', nouns: ['context'] },
   ],
 };
 
@@ -130,7 +137,7 @@ function makeProgram(): Command {
     .showHelpAfterError('(--help tells more)')
     .configureHelp({ showGlobalOptions: true })
     .addOption(
-      new Option('-o, --output <form>', 'form of the answer').choices(['table', 'wide', 'json', 'yaml', 'name']),
+      new Option('-o, --output <form>', 'table, wide, json, yaml, name or jsonpath=TEMPLATE').argParser(parseOutput),
     )
     .option('--context <name>', 'the broker and key to use, as kept by login (BROKKR_CONTEXT)')
     .option('--server <url>', 'address of the broker (BROKKR_SERVER); the key: BROKKR_PAK, or from login')
@@ -151,6 +158,8 @@ function makeProgram(): Command {
       const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
       verbs[command.name() as Verb]?.(command);
     }
+    if (command.name() === 'get')
+      for (const list of command.commands) list.option('-w, --watch', 'again and again, as it changes, until Ctrl-C');
   });
   return program;
 }

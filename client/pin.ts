@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { checkServerIdentity, type DetailedPeerCertificate, type PeerCertificate } from 'node:tls';
 
 /**
@@ -15,6 +16,13 @@ export function parseFingerprints(text: string): string[] {
       throw new Error(`"${one.trim()}" is not a SHA-256 fingerprint in hexadecimal digits`);
     return digits;
   });
+}
+
+/** Fingerprints of the certificates in a PEM text, such as an authority's file. Throws when there are none. */
+export function fingerprintsOf(pem: string): string[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (!blocks) throw new Error('it holds no certificate (PEM)');
+  return blocks.map((block) => digitsOf(new X509Certificate(block).fingerprint256));
 }
 
 /**
@@ -39,9 +47,13 @@ export function pinned(
 function chainOf(certificate: DetailedPeerCertificate): string[] {
   const found: string[] = [];
   for (let one: DetailedPeerCertificate | undefined = certificate; one?.fingerprint256; one = one.issuerCertificate) {
-    const fingerprint = one.fingerprint256.replaceAll(':', '').toLowerCase();
+    const fingerprint = digitsOf(one.fingerprint256);
     if (found.includes(fingerprint)) break;
     found.push(fingerprint);
   }
   return found;
+}
+
+function digitsOf(fingerprint: string): string {
+  return fingerprint.replaceAll(':', '').toLowerCase();
 }

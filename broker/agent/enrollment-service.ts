@@ -6,12 +6,12 @@ import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { CreateEnrollmentResponseSchema, EnrollResponseSchema } from '../../gen/brokkr/v1/enrollment_pb.ts';
 import { notePak } from '../access/rules.ts';
 import { toMessage as toPak } from '../access/service.ts';
-import { readMessage, tell } from '../agent/service.ts';
-import { agentById } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { createEnrollment, enroll } from './enroll.ts';
-import { endOf } from './rules.ts';
+import { endOf } from './enrollment-rules.ts';
+import { readMessage, tell } from './service.ts';
+import { agentById } from './store.ts';
 
 /** Admins invite an agent. */
 export function enrollmentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, 'createEnrollment'> {

@@ -1,12 +1,12 @@
 import { type MintedPak, mintPak } from '../access/mint.ts';
-import { createAgent, type NewAgent, requireGenerators } from '../agent/create.ts';
 import { checkName } from '../generator/rules.ts';
 import { lockAgents } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
-import { decide } from './rules.ts';
-import * as store from './store.ts';
+import { createAgent, type NewAgent, requireGenerators } from './create.ts';
+import { decide } from './enrollment-rules.ts';
+import * as store from './enrollment-store.ts';
 
 /**
  * Makes a token with which one agent can make itself. What would be refused then is refused now: a name that is taken, a generator

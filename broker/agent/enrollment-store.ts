@@ -1,6 +1,6 @@
 import { Refusal } from '../refusal.ts';
 import type { Sql, Tx } from '../store/orm.ts';
-import type { EnrollmentRow } from './rules.ts';
+import type { EnrollmentRow } from './enrollment-rules.ts';
 
 type Described = Pick<EnrollmentRow, 'description' | 'labels' | 'annotations' | 'generators'>;
 
