@@ -13,6 +13,7 @@ import { pathOf } from '../agent/discovery.ts';
 import { connect } from '../agent/harness.ts';
 import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object.ts';
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
+import { clusterRules, ownRules, type Rule } from '../cli/agent-rights.ts';
 import { startKube } from '../sandbox/kube.ts';
 import { askKube } from '../sandbox/kube-ask.ts';
 import { openHelm } from '../test/helm.ts';
@@ -86,6 +87,17 @@ async function describe(): Promise<void> {
   };
   const isModelled = (kind: string): kind is keyof typeof models => kind in models;
 
+  rendered('agent: it has the rights of one that brokkr install agent has registered', () => {
+    const objects = helm.render('agent', installation('agent', {}));
+    const rulesOf = (wanted: string) =>
+      objects.filter(({ kind }) => kind === wanted).flatMap((object) => listAt(object, 'rules') as Rule[]);
+    const keySecret = 'lab-brokkr-agent-key';
+    assert.equal(rightsIn(rulesOf('Role')), rightsIn(ownRules('brokkr', keySecret)));
+    // That of kube-system alone is in the right to all namespaces.
+    const inCluster = rulesOf('ClusterRole').filter(({ resourceNames }) => resourceNames === undefined);
+    assert.equal(rightsIn(inCluster), rightsIn(clusterRules));
+  });
+
   for (const chart of charts) {
     for (const [name, option] of Object.entries(optionsOf(chart))) {
       rendered(`${chart}, ${name}: Helm finds no fault, the program can start, and a cluster takes it`, async () => {
@@ -119,6 +131,16 @@ async function describe(): Promise<void> {
       assert.throws(() => helm.render(chart, {}), /(database.existingSecret|enrollment.token|broker.url): /);
     });
   }
+}
+
+/** Every right that rules give, once, in some order that is always the same. */
+function rightsIn(rules: readonly Rule[]): string[] {
+  const rights = rules.flatMap(({ apiGroups, resources, resourceNames = [], verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource} ${resourceNames.join()}`)),
+    ),
+  );
+  return [...new Set(rights)].sort();
 }
 
 /** Of the container in the Deployment. */

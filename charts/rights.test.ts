@@ -1,39 +1,23 @@
 // time limit: 15 min
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, connect } from '../agent/harness.ts';
-import { at, type KubeObject, listAt, textAt } from '../agent/object.ts';
+import { type KubeObject, textAt } from '../agent/object.ts';
 import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/kube.ts';
 import { askKube, tokenOf } from '../sandbox/kube-ask.ts';
 import { eventually } from '../test/broker.ts';
 import { openHelm } from '../test/helm.ts';
+import { type Pod, runPod } from '../test/kube-pod.ts';
 import { needs } from '../test/needs.ts';
 import { openEyes, openStage } from '../test/stories/agent-stage.ts';
 import { installation } from './options.ts';
 
-/** Of a pod's container, as it is rendered. */
-interface Variable {
-  readonly name: string;
-  readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } };
-}
-
-/** A release of the chart, of which everything but the pods is in the cluster. */
-interface Release {
-  readonly token: string;
-  /** Of its pods. */
-  readonly env: Readonly<Record<string, string>>;
-}
-
 const deadlineMs = 90_000;
-const root = resolve(import.meta.dirname, '..');
 const rights = suite('rights of the agent');
 if (needs('go')) await describe();
 rights.run();
@@ -46,9 +30,9 @@ async function describe(): Promise<void> {
   const admin = connect({ file: kube.kubeconfig });
   const eyes = openEyes(kube.kubeconfigFor(kube.token));
   const { signal } = new AbortController();
-  const agents: Agent[] = [];
+  const pods: Pod[] = [];
   rights.after(async () => {
-    for (const agent of agents) await agent.end();
+    await Promise.all(pods.map((pod) => pod.end()));
     eyes.close();
     admin.close();
     await stage.close();
@@ -58,35 +42,26 @@ async function describe(): Promise<void> {
   for (const name of ['brokkr', 'team', 'other'])
     await admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, signal);
 
-  const install = async (release: string, values: object): Promise<Release> => {
+  /** Installs the chart, and answers the agent's Deployment. */
+  const install = async (release: string, values: object): Promise<KubeObject> => {
     const all = installation('agent', { broker: { url: stage.broker.url }, ...values });
     helm.install('agent', all, release, kube.kubeconfig);
     const name = `${release}-brokkr-agent`;
     const deployment = await eyes.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
-    const { spec } = at(deployment, 'spec', 'template') as { spec: unknown };
-    const account = textAt(spec, 'serviceAccountName') ?? '';
-    const [container] = listAt(spec, 'containers');
-    const env: Record<string, string> = {};
-    for (const variable of listAt(container, 'env') as readonly Variable[]) env[variable.name] = await textOf(variable);
-    return { token: await tokenOf(kube, 'brokkr', account), env };
+    assert.ok(deployment);
+    return deployment;
   };
-  /** As the kubelet would find it. */
-  const textOf = async ({ value, valueFrom }: Variable): Promise<string> => {
-    const { name, key } = valueFrom?.secretKeyRef ?? {};
-    if (name === undefined || key === undefined) return value ?? 'brokkr';
-    return secretText(await eyes.get({ apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name }), key);
-  };
-  const start = (name: string, release: Release): Agent => {
-    const agent = startAgent(join(place, name), kube, release);
-    agents.push(agent);
-    return agent;
+  const start = async (deployment: KubeObject): Promise<Pod> => {
+    const pod = await runPod(kube, deployment, join(place, deployment.metadata.name));
+    pods.push(pod);
+    return pod;
   };
   const { APPLIED, FAILED } = PlacementPhase;
 
   const { pak: token } = await stage.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
   const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
-  const whole = await install('whole', values);
-  const agent = start('whole', whole);
+  const agent = await start(await install('whole', values));
+  const account = await tokenOf(kube, 'brokkr', 'whole-brokkr-agent');
 
   rights('are enough to enroll, and to keep the key in the Secret that is there for it, over upgrades', async () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
@@ -141,7 +116,7 @@ async function describe(): Promise<void> {
     );
     assert.equal(report?.notes, []);
     // There is no kubelet to have a log: what is asked is whether it might be read.
-    assert.ok(await may(kube, whole.token, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
+    assert.ok(await may(kube, account, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
     assert.not.match(agent.said(), /forbidden/i);
   });
 
@@ -154,7 +129,7 @@ async function describe(): Promise<void> {
     const placement = await stage.reaches('secret', 'whole', FAILED);
     assert.match(placement.message, /secrets.* is forbidden/);
     assert.is(await eyes.get(idOf('beside')), undefined);
-    const asked = { ...kube, token: whole.token };
+    const asked = { ...kube, token: account };
     for (const [method, path, body] of [
       ['GET', '/api/v1/namespaces/kube-system/secrets'],
       ['GET', '/api/v1/namespaces/brokkr/secrets'],
@@ -170,9 +145,9 @@ async function describe(): Promise<void> {
 
   rights('let it act as an account that is named, and as no other', async () => {
     const named = { verb: 'impersonate', resource: 'serviceaccounts', namespace: 'team' };
-    assert.ok(await may(kube, whole.token, { ...named, name: 'deployer' }));
-    assert.not(await may(kube, whole.token, { ...named, name: 'default' }));
-    assert.not(await may(kube, whole.token, { ...named, namespace: 'other', name: 'deployer' }));
+    assert.ok(await may(kube, account, { ...named, name: 'deployer' }));
+    assert.not(await may(kube, account, { ...named, name: 'default' }));
+    assert.not(await may(kube, account, { ...named, namespace: 'other', name: 'deployer' }));
   });
 
   rights('can be limited to one namespace, without any in the cluster', async () => {
@@ -184,7 +159,7 @@ async function describe(): Promise<void> {
       [],
     );
     await agent.end();
-    start('limited', limited);
+    await start(limited);
     await stage.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
     await stage.reaches('limited', 'limited', APPLIED);
     assert.equal((await eyes.get(idOf('limited')))?.data, { colour: 'blue' });
@@ -192,44 +167,12 @@ async function describe(): Promise<void> {
     await stage.reaches('limited', 'limited', APPLIED);
     assert.is(await eyes.get(idOf('limited')), undefined);
     for (const path of ['/api/v1/namespaces', '/api/v1/namespaces/other/configmaps', '/api/v1/configmaps'])
-      assert.is((await askKube({ ...kube, token: limited.token }, 'GET', path)).status, 403, path);
+      assert.is(
+        (await askKube({ ...kube, token: await tokenOf(kube, 'brokkr', limited.metadata.name) }, 'GET', path)).status,
+        403,
+        path,
+      );
   });
-}
-
-interface Agent {
-  said(): string;
-  end(): Promise<void>;
-}
-
-/** The agent as a process, with the environment of its pod and the token of its ServiceAccount. */
-function startAgent(folder: string, kube: Kube, { token, env }: Release): Agent {
-  mkdirSync(folder);
-  const kubeconfig = join(folder, 'kubeconfig');
-  writeFileSync(kubeconfig, kube.kubeconfigFor(token), { mode: 0o600 });
-  const child: ChildProcess = spawn(process.execPath, ['agent/main.ts'], {
-    cwd: root,
-    env: {
-      ...env,
-      // Where this machine is not a pod: a port that is free, a folder that is there, and the API server's address.
-      BROKKR_HEALTH_LISTEN: '127.0.0.1:0',
-      BROKKR_STATE_DIR: join(folder, 'manifests'),
-      KUBECONFIG: kubeconfig,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
-  const exited = once(child, 'exit');
-  return {
-    said: () => said,
-    async end() {
-      child.kill('SIGTERM');
-      await exited;
-    },
-  };
 }
 
 /** Whether the API server would let the bearer of the token do something. */
