@@ -8,14 +8,15 @@
 {{- end -}}
 {{- end }}
 
-{{/* Metadata of the pods. */}}
+{{/* Metadata of the pods: `top` is the context, and `annotations` those besides the values'. */}}
 {{- define "brokkr.podMetadata" -}}
+{{- $ := .top -}}
 labels:
-  {{- include "brokkr.labels" . | nindent 2 }}
-  {{- with .Values.podLabels }}
+  {{- include "brokkr.labels" $ | nindent 2 }}
+  {{- with $.Values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .Values.podAnnotations }}
+{{- with merge (dict) (default (dict) .annotations) $.Values.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
