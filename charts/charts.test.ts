@@ -41,6 +41,13 @@ for (const chart of charts) {
     );
   });
 
+  files(`every value of the chart of the ${chart} says what it is`, () => {
+    assert.equal(
+      values.filter(({ text }) => text === '').map(({ path }) => path.join('.')),
+      [],
+    );
+  });
+
   files(`the chart of the ${chart} is of this version`, () => {
     const { version, appVersion } = chartOf(chart);
     assert.equal([version, appVersion], [manifest.version, manifest.version]);

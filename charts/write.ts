@@ -37,7 +37,7 @@ function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
     '<!-- Written by npm run charts from Chart.yaml and values.yaml. -->',
     `# ${name}`,
     description,
-    `Kubernetes ${kubeVersion?.replace('-0', '')}, Helm 3.18 or later. The chart installs no operators and no database.`,
+    `For Kubernetes ${kubeVersion?.replace(/^>=|-0$/g, '')} or later; tried with Helm 4. The chart installs no operators and no database.`,
     `\`\`\`sh\nhelm install ${name} charts/${chart} --namespace brokkr --create-namespace${sets}\n\`\`\``,
     '## Values',
     ['| value | default | what |', '|---|---|---|', ...values.map(rowOf)].join('\n'),
