@@ -1,9 +1,9 @@
 // Over 300 lines: one agent is put together, started and ended in one place, and every part of it is closed there
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import manifest from '../package.json' with { type: 'json' };
 import { createAwareness } from './awareness.ts';
 import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
@@ -63,8 +63,7 @@ const requestConcurrency = 64;
 const leaseConcurrency = 2;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+const { version } = manifest;
 
 /**
  * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be

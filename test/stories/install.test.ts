@@ -1,17 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectCluster } from '../../agent/cluster.ts';
-import { type KubeObject, listAt, textAt } from '../../agent/object.ts';
-import { tokenOf } from '../../agent/tenant-harness.ts';
+import { type KubeObject, textAt } from '../../agent/object.ts';
 import { startKube } from '../../sandbox/kube.ts';
+import { tokenOf } from '../../sandbox/kube-ask.ts';
 import { startTestBroker } from '../broker.ts';
 import { makeAuthority } from '../certificates.ts';
 import { testCli } from '../cli.ts';
+import { type Pod, runPod } from '../kube-pod.ts';
 import { needs } from '../needs.ts';
 import { openEyes } from './agent-stage.ts';
 
@@ -29,9 +28,9 @@ async function tell(): Promise<void> {
   const cli = testCli(test);
   const brokkr = (args: string) => cli.done(`${args} --ca-file ${caFile}`);
   const eyes = openEyes(kube.kubeconfigFor(kube.token));
-  const agents: ChildProcess[] = [];
+  const pods: Pod[] = [];
   story.after(async () => {
-    await Promise.all(agents.map(ended));
+    await Promise.all(pods.map((pod) => pod.end()));
     eyes.close();
     cli.close();
     await kube.stop();
@@ -40,46 +39,10 @@ async function tell(): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Runs the container of a Deployment as its kubelet would: its account's rights, its variables, what it mounts. */
-  const runPod = async (deployment: KubeObject, name: string) => {
-    const { namespace = '' } = deployment.metadata;
-    const template = ['spec', 'template', 'spec'] as const;
-    const account = textAt(deployment, ...template, 'serviceAccountName') ?? '';
-    const kubeconfig = join(folder, `kubeconfig-${name}`);
-    writeFileSync(kubeconfig, kube.kubeconfigFor(await tokenOf(kube, namespace, account)), { mode: 0o600 });
-    const [container] = listAt(deployment, ...template, 'containers');
-    const env: Record<string, string> = {};
-    for (const variable of listAt(container, 'env')) {
-      const value = textAt(variable, 'value') ?? (await fromSecret(namespace, variable));
-      if (value !== undefined) env[textAt(variable, 'name') ?? ''] = value;
-    }
-    const mounted = join(folder, name);
-    for (const volume of listAt(deployment, ...template, 'volumes')) {
-      const map = textAt(volume, 'configMap', 'name');
-      const mount = listAt(container, 'volumeMounts').find((one) => textAt(one, 'name') === textAt(volume, 'name'));
-      const path = join(mounted, textAt(mount, 'mountPath') ?? '');
-      mkdirSync(path, { recursive: true, mode: 0o700 });
-      if (map === undefined) continue;
-      const found = await eyes.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name: map });
-      for (const [file, text] of Object.entries((found?.data ?? {}) as Record<string, string>))
-        writeFileSync(join(path, file), text);
-    }
-    const inMounted = Object.entries(env).map(([key, value]) => [
-      key,
-      value.startsWith('/') ? join(mounted, value) : value,
-    ]);
-    const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../agent/main.ts')], {
-      env: { ...Object.fromEntries(inMounted), KUBECONFIG: kubeconfig, BROKKR_HEALTH_LISTEN: '127.0.0.1:0' },
-      stdio: ['ignore', openSync(join(folder, `${name}.log`), 'w'), 'inherit'],
-    });
-    agents.push(child);
-    return { child, env };
-  };
-  const fromSecret = async (namespace: string, variable: unknown) => {
-    const name = textAt(variable, 'valueFrom', 'secretKeyRef', 'name') ?? '';
-    const found = await eyes.get({ apiVersion: 'v1', kind: 'Secret', namespace, name });
-    const text = textAt(found, 'data', textAt(variable, 'valueFrom', 'secretKeyRef', 'key') ?? '');
-    return text === undefined ? undefined : Buffer.from(text, 'base64').toString();
+  const run = async (deployment: KubeObject, name: string) => {
+    const pod = await runPod(kube, deployment, join(folder, name));
+    pods.push(pod);
+    return pod;
   };
   const admin = connectCluster(
     { text: kube.kubeconfigFor(kube.token) },
@@ -128,13 +91,13 @@ async function tell(): Promise<void> {
 
   story('enrolls, is green, and applies a stack with its own rights', async () => {
     const deployment = await install('north');
-    const { child, env } = await runPod(deployment, 'first');
+    const { end, env } = await run(deployment, 'first');
     assert.match(env.BROKKR_CA_FINGERPRINT ?? '', /^[0-9a-f]{64}$/);
     assert.not.ok('BROKKR_PAK' in env);
     assert.match(await brokkr('agent status north --wait --timeout 60s'), '✔ agent north: online');
     await submit('1');
     assert.is(await liveValue(), '1');
-    await ended(child);
+    await end();
   });
 
   story('starts again from its Secret when the token is gone', async () => {
@@ -147,11 +110,11 @@ async function tell(): Promise<void> {
       name: 'brokkr-agent',
     });
     assert.ok(deployment);
-    const { child, env } = await runPod(deployment, 'second');
+    const { end, env } = await run(deployment, 'second');
     assert.not.ok('BROKKR_ENROLLMENT_TOKEN' in env);
     await submit('2');
     assert.is(await liveValue(), '2');
-    await ended(child);
+    await end();
   });
 
   story('has no rights but those that it was given', async () => {
@@ -180,12 +143,4 @@ async function tell(): Promise<void> {
     await apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: 'Opaque' });
     assert.is(textAt(await eyes.get(id), 'data', 'pak'), kept);
   });
-}
-
-/** Ends an agent in its own way. */
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, 'exit', { signal: AbortSignal.timeout(30_000) });
-  child.kill('SIGTERM');
-  await exit;
 }
