@@ -26,6 +26,7 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
+import { createTelemetry, type TelemetryLimits } from './telemetry.ts';
 import { createWire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
 
@@ -37,6 +38,8 @@ export interface AgentOptions {
   readonly retry?: Backoff;
   /** How often stacks that are as they should be are looked at again; default 10 minutes. */
   readonly resyncMs?: number;
+  /** Of what is told of the cluster's own words. */
+  readonly telemetry?: TelemetryLimits;
   /** Of the election among several agents. */
   readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
@@ -59,6 +62,7 @@ const slowRetryMs = 60_000;
 const requestTimeoutMs = 30_000;
 const requestConcurrency = 64;
 const leaseConcurrency = 2;
+const telemetryConcurrency = 4;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -86,6 +90,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const cluster = connect(requestConcurrency);
   // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
   const leases = config.election ? connect(leaseConcurrency) : undefined;
+  // Likewise: what it asks must not take the place of what passes ask.
+  const observed = connect(telemetryConcurrency);
   const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
   const stopping = new AbortController();
   const election = leases
@@ -116,6 +122,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   } catch (error) {
     await manifests?.close();
     cluster.close();
+    observed.close();
     leases?.close();
     client.close();
     throw error;
@@ -184,12 +191,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       applied: (seconds) => metrics.applies.observe(seconds),
     });
     const healthReporter = createHealthReporter({ wire, log, healthOf: awareness.keeper.healthOf, fenced });
+    const ownership = createOwnership();
     const reconciler: Reconciler = createReconciler({
       shop: {
         sightings: awareness.sightings,
         cluster,
         inventories,
-        ownership: createOwnership(),
+        ownership,
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
         maxDeletions: config.maxDeletions,
@@ -244,17 +252,29 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       fenced,
     });
+    const telemetry = createTelemetry({
+      level: config.telemetry,
+      cluster: observed,
+      namespace: config.watchNamespace ?? '',
+      ownership,
+      accountOf: (stackId) => reconciler.entryOf(stackId)?.serviceAccount ?? '',
+      stackIds: awareness.sightings.stackIds,
+      log,
+      ...(options.retry && { retry: options.retry }),
+      ...(options.telemetry && { limits: options.telemetry }),
+    });
     const session = createSession({
       client,
       wire,
       log,
       cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
+      telemetry: telemetry.outbox,
       wake: puller.wake,
       cameUp: healthReporter.resend,
       asked: diagnostician.wake,
       fenced,
     });
-    parts = { reconciler, reporter, session, puller, awareness, healthReporter };
+    parts = { reconciler, reporter, session, puller, awareness, healthReporter, telemetry };
     await Promise.all([
       puller.run(during),
       session.run(during),
@@ -262,6 +282,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       reporter.run(reporting.signal),
       healthReporter.run(during),
       awareness.run(during),
+      telemetry.run(during),
       consent(wire, config.generators, log, during),
       probe(cluster, peers, during),
     ]);
@@ -279,6 +300,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     await election?.release();
     client.close();
     cluster.close();
+    observed.close();
     leases?.close();
     await server.close();
     await store.close();
