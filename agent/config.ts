@@ -67,7 +67,7 @@ export const variables = {
   BROKKR_REPLICAS: 'how many agents there are for this cluster; with more than 1, one is elected to act (default 1)',
   BROKKR_LEADER_ELECTION: 'true elects one with any number of replicas (default false)',
   BROKKR_TELEMETRY:
-    'off, events (Kubernetes events of stacks), or all (and the logs of their pods that are annotated for it; default all)',
+    "what is told of the cluster's own words: off, events (Kubernetes events of stacks) or all, with logs of annotated pods (default all)",
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
 

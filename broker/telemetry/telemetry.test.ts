@@ -1,3 +1,4 @@
+// Over 300 lines: all of it shares two brokers, and what makes a stack, its agents and what they tell
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
@@ -234,6 +235,16 @@ telemetry('is for those who may see the stack, and ends with it', async () => {
   await eventually(async () => (await agent.removes()).length === 1);
   await agent.obey();
   await watching.ended;
+});
+
+telemetry('is tailed for as long as the key lives', async () => {
+  const { pak } = await admin.createGenerator({ name: 'short-lived' });
+  const own = test.client(pak).broker;
+  await own.createStack({ name: 'mine' });
+  const watching = tail({ stack: 'mine' }, test.url, pak);
+  await watching.up();
+  await admin.revokePak({ pak: pak.split('_')[1]!.slice(2) });
+  await refused(watching.ended, Code.Unauthenticated);
 });
 
 telemetry('of stacks and agents that are gone goes with them', async () => {

@@ -1,15 +1,16 @@
 // time limit: 5 min
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BrokkrClient } from '../../client/client.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { refused } from '../broker.ts';
 import { openStage, until } from './agent-stage.ts';
 
-const deadlineMs = 60_000;
 const stage = await openStage({ brokers: 2 });
 const { broker, admin } = stage;
 const open: { stop(): Promise<void> }[] = [];
@@ -167,6 +168,122 @@ story('lines and events of two clusters come to one tail, and are kept', async (
   await watching.end();
 });
 
+story('a restart of the broker loses no line, and repeats none', async () => {
+  const { clusters } = await serve(['steady'], 'steady');
+  const pod = await followed(clusters[0]!, 'steady', 'steady');
+  const lines = Array.from({ length: 60 }, (_, at) => `line ${at}`);
+  clusters[0]!.write('default', pod, 'main', lines.slice(0, 20));
+  await broker.restart(0, async () => clusters[0]!.write('default', pod, 'main', lines.slice(20, 40)));
+  clusters[0]!.write('default', pod, 'main', lines.slice(40));
+  const kept = async () => (await admin.broker.listPodLogs({ stack: 'steady', oldestFirst: true })).records.map(textOf);
+  await until(
+    async () => (await kept()).includes('steady: line 59'),
+    () => 'the last line',
+  );
+  assert.equal(await kept(), ['steady: ready', ...lines.map((line) => `steady: ${line}`)]);
+});
+
+story('what an agent cannot keep while its session is cut is marked with how much it is', async () => {
+  const telemetry = { outbox: { items: 10, bytes: 1 << 20 } };
+  const { clusters } = await serve(['cut'], 'cut', { telemetry });
+  const pod = await followed(clusters[0]!, 'cut', 'cut');
+  const lines = Array.from({ length: 100 }, (_, at) => `line ${at}`);
+  await broker.restart(0, async () => {
+    clusters[0]!.write('default', pod, 'main', lines);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  });
+  const kept = async () => (await admin.broker.listPodLogs({ stack: 'cut', oldestFirst: true })).records;
+  await until(
+    async () => (await kept()).map(textOf).includes('cut: line 99'),
+    () => 'the last line',
+  );
+  const records = await kept();
+  const told = records.filter(({ item }) => item?.item.case === 'line').length - 1;
+  const gaps = records.flatMap(({ item }) => (item?.item.case === 'gap' ? [item.item.value] : []));
+  assert.ok(gaps.length > 0 && gaps.every(({ reason, pod: of }) => reason === GapReason.BUFFER_FULL && of === pod));
+  assert.is(told + gaps.reduce((sum, { count: missing }) => sum + Number(missing), 0), 100);
+});
+
+story('a tenant sees what its own stacks tell, from a cluster that others use too', async () => {
+  const cluster = await startCluster();
+  const tenants = await Promise.all(
+    ['red', 'blue'].map(async (name) => ({ name, pak: (await admin.admin.createGenerator({ name })).pak })),
+  );
+  const { pak } = await admin.admin.createAgent({ name: 'common', labels: ['common'], generators: ['red', 'blue'] });
+  await stage.agent(pak, cluster.kubeconfig);
+  for (const tenant of tenants) {
+    const own = broker.client(tenant.pak).broker;
+    await own.createStack({ name: 'app', labels: ['common'] });
+    const manifest = Buffer.from(JSON.stringify(workload(`app-${tenant.name}`)));
+    await own.submitDeployment({ stack: 'app', manifest });
+    await stage.reaches(`${tenant.name}/app`, 'common', PlacementPhase.APPLIED);
+  }
+  const tails = tenants.map((tenant) => tail(broker.client(tenant.pak), { stack: 'app' }));
+  for (const each of tails) await each.up();
+  for (const [at, { name }] of tenants.entries()) {
+    const pod = await podOf(cluster, `app-${name}`);
+    await until(
+      () => {
+        cluster.write('default', pod, 'main', [`of ${name}`]);
+        tellEvent(cluster, pod, `about ${name}`);
+        const texts = tails[at]!.texts();
+        return texts.includes(`common: of ${name}`) && texts.includes(`common: BackOff about ${name}`);
+      },
+      () => `what ${name}'s stack tells`,
+    );
+  }
+  assert.not.ok(tails[0]!.texts().some((text) => text.includes('blue')));
+  assert.not.ok(tails[1]!.texts().some((text) => text.includes('red')));
+  await refused(broker.client(tenants[0]!.pak).broker.listPodLogs({ stack: 'blue/app' }), Code.NotFound);
+  for (const each of tails) await each.end();
+});
+
+story('the operator of a cluster switches off what is told of it', async () => {
+  const off = await serve(['mute'], 'mute', { config: { telemetry: 'off' } });
+  const events = await serve(['terse'], 'terse', { config: { telemetry: 'events' } });
+  const pods = await Promise.all([podOf(off.clusters[0]!, 'mute'), podOf(events.clusters[0]!, 'terse')]);
+  const watching = tail(admin, { stack: 'terse' });
+  await watching.up();
+  await until(
+    () => {
+      for (const [at, { clusters }] of [off, events].entries()) {
+        clusters[0]!.write('default', pods[at]!, 'main', ['a line']);
+        tellEvent(clusters[0]!, pods[at]!, 'an event');
+      }
+      return watching.texts().includes('terse: BackOff an event');
+    },
+    () => 'an event',
+  );
+  await watching.end();
+  assert.equal((await admin.broker.listPodLogs({ stack: 'terse' })).records, []);
+  assert.equal((await admin.broker.listPodLogs({ stack: 'mute' })).records, []);
+  assert.equal((await admin.broker.listKubernetesEvents({ stack: 'mute' })).records, []);
+  assert.not.ok(off.clusters[0]!.requests.some(({ path }) => /\/(events|log)$/.test(path)));
+});
+
+story('where nothing is to be kept, those who follow still see it', async () => {
+  const fleeting = await openStage({ postgres: broker.postgres, brokers: 2, config: { telemetryRetentionMs: 0 } });
+  try {
+    const cluster = await startCluster();
+    await fleeting.agent(await fleeting.enlist('live'), cluster.kubeconfig);
+    await fleeting.submit('live', [workload('live')], ['live']);
+    await fleeting.reaches('live', 'live', PlacementPhase.APPLIED);
+    const pod = await podOf(cluster, 'live');
+    const there = fleeting.broker.client(undefined, { url: fleeting.broker.urls[1]! });
+    const watching = tail(there, { stack: 'live', startTime: timestampFromMs(0) });
+    await watching.up();
+    await until(
+      () => {
+        cluster.write('default', pod, 'main', ['now']);
+        return watching.texts().includes('live: now');
+      },
+      () => 'a line',
+    );
+    await watching.end();
+    assert.equal((await there.broker.listPodLogs({ stack: 'live' })).records, []);
+  } finally {
+    await fleeting.close();
+  }
+});
+
 story.run();
-void GapReason;
-void deadlineMs;
