@@ -33,6 +33,8 @@ export interface Config {
   };
   /** Whether several agents stand by for each other, of which one acts. */
   readonly election: boolean;
+  /** What of the cluster's own words is told to the broker. */
+  readonly telemetry: TelemetryLevel;
   /** More deletions than this at once wait for a confirmation. */
   readonly maxDeletions: number;
   readonly logLevel: LogLevel;
@@ -55,6 +57,9 @@ export interface Address {
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
+
+const telemetryLevels = ['off', 'events', 'all'] as const;
+export type TelemetryLevel = (typeof telemetryLevels)[number];
 
 /** The variables, for help texts and documents. */
 export const variables = {
@@ -80,6 +85,8 @@ export const variables = {
   BROKKR_MAX_DELETIONS: 'more deletions than this at once wait for ConfirmRemoval (default 50)',
   BROKKR_REPLICAS: 'how many agents there are for this cluster; with more than 1, one is elected to act (default 1)',
   BROKKR_LEADER_ELECTION: 'true elects one with any number of replicas (default false)',
+  BROKKR_TELEMETRY:
+    "what is told of the cluster's own words: off, events (Kubernetes events of stacks) or all, with logs of annotated pods (default all)",
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
 
@@ -154,7 +161,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile, caFingerprints },
     election: read('BROKKR_REPLICAS', '1', parseCount) > 1 || read('BROKKR_LEADER_ELECTION', 'false', parseBoolean),
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    telemetry: read('BROKKR_TELEMETRY', 'all', oneOf(telemetryLevels)),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
@@ -227,8 +235,10 @@ function parseBoolean(value: string): boolean {
   return value === 'true';
 }
 
-function parseLevel(value: string): LogLevel {
-  const level = logLevels.find((candidate) => candidate === value);
-  if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
-  return level;
+function oneOf<Value extends string>(values: readonly Value[]): (value: string) => Value {
+  return (value) => {
+    const found = values.find((candidate) => candidate === value);
+    if (!found) throw new Error(`"${value}" is not one of ${values.join(', ')}`);
+    return found;
+  };
 }

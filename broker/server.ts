@@ -58,6 +58,9 @@ import { openStore } from './store/open.ts';
 import { createTargetStates } from './target/cache.ts';
 import { targetMethods } from './target/service.ts';
 import { sessionMethods } from './target/session.ts';
+import { createIntake } from './telemetry/intake.ts';
+import { telemetryMethods } from './telemetry/service.ts';
+import { tailMethods } from './telemetry/watch.ts';
 
 export interface BrokerOptions {
   readonly log: Logger;
@@ -117,7 +120,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => within('denials', denials.close(), log));
     const sealer = startSealer(db, log);
     stack.defer(() => within('sealer', sealer.close(), log));
-    const jobs = startJobs(db, log);
+    const intake = createIntake(db, feed, log, metrics);
+    stack.defer(() => within('intake', intake.close(), log));
+    const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
       db,
@@ -130,6 +135,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       heartbeats,
       news,
       board,
+      intake,
+      keepMs: config.telemetryRetentionMs,
       closing: closing.signal,
       version: config.version,
     };
@@ -144,6 +151,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...eventMethods(deps),
         ...healthMethods(deps),
         ...diagnosticMethods(deps),
+        ...telemetryMethods(deps),
+        ...tailMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
         ...enrollMethods(deps),

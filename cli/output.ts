@@ -17,6 +17,8 @@ export interface Output {
   readonly wide: boolean;
   /** Colours a piece of text for standard output, when that is a terminal. */
   paint(tone: Tone, text: string): string;
+  /** Colours it so that the same key always has the same colour. */
+  tint(key: string, text: string): string;
   /** A line of the answer. */
   line(text: string): void;
   /** A line beside the answer. */
@@ -50,11 +52,17 @@ export function openOutput(option: OutputOption): Output {
     dim: colours.dim,
     strong: colours.bold,
   };
+  const { cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright } = colours;
+  const tints = [cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright];
   return {
     form: formOf(option),
     template: option.startsWith(jsonpath) ? parseTemplate(option.slice(jsonpath.length)) : undefined,
     wide: option === 'wide',
     paint: (tone, text) => tones[tone](text),
+    tint(key, text) {
+      const sum = [...key].reduce((before, letter) => (before * 31 + letter.charCodeAt(0)) % 65_521, 7);
+      return tints[sum % tints.length]!(text);
+    },
     line: (text) => void process.stdout.write(`${text}\n`),
     note: (text) => void process.stderr.write(`${text}\n`),
   };

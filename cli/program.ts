@@ -24,6 +24,7 @@ const nouns = {
   registration: () => import('./commands/registration.ts'),
   removal: () => import('./commands/removal.ts'),
   stack: () => import('./commands/stack.ts'),
+  telemetry: () => import('./commands/telemetry.ts'),
   watch: () => import('./commands/watch.ts'),
 } satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, Define>> }>>;
 
@@ -48,6 +49,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
     { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
+    { verb: 'logs', summary: "show what a stack's pods write, on all clusters together", nouns: ['telemetry'] },
+    { verb: 'events', summary: "show Kubernetes' own events about a stack, on all clusters", nouns: ['telemetry'] },
     { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
   ],
   'Change:': [

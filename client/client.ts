@@ -134,12 +134,14 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 
 /**
  * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
- * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more.
+ * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
+ * ended before its status came.
  */
 const lostConnections: Interceptor = (next) => async (request) => {
   const told = (error: unknown) => {
     const { code, isWireError, message } = ConnectError.from(error);
-    const broken = code === Code.Canceled || code === Code.Aborted || message.includes('NGHTTP2_REFUSED_STREAM');
+    const broken =
+      code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
     const lost = !isWireError && !request.signal.aborted && broken;
     return lost
       ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)

@@ -131,7 +131,8 @@ export async function makeEveryCall(
   await call('generator', 'BrokerService/GetStack', { stack: web });
   await call('generator', 'BrokerService/GetDeployment', { stack: web });
   await call('generator', 'BrokerService/ExplainPlacement', { stack: web, agent: edge });
-  await call('generator', 'BrokerService/WatchStack', { stack: web });
+  for (const about of ['WatchStack', 'TailStack', 'ListKubernetesEvents', 'ListPodLogs'])
+    await call('generator', `BrokerService/${about}`, { stack: web });
   for (const list of ['ListStacks', 'ListDeployments', 'ListAgents', 'ListPlacements', 'ListEvents'])
     await call('generator', `BrokerService/${list}`);
   await call('admin', 'AdminService/GetAgent', { agent: edge });

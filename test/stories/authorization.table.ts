@@ -60,6 +60,9 @@ export const table: Readonly<Record<string, Row>> = {
   'BrokerService/RequestDiagnostic': { who: writers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/GetDiagnostic': { who: readers, request: ({ diagnostic }) => ({ id: diagnostic }) },
   'BrokerService/ListEvents': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/ListKubernetesEvents': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/ListPodLogs': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/TailStack': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
 
   'AgentService/Enroll': { who: 'en', request: () => ({ nonce: Buffer.alloc(32, 1) }), aboutNothing: true },
   'AgentService/StartAgent': { who: 'ag', request: () => ({ clusterId: 'cluster' }), aboutNothing: true },

@@ -104,6 +104,18 @@ const guards: readonly Guard[] = [
     'broker/fleet/fleet.test.ts',
   ),
   guard(
+    'broker/telemetry/store.ts',
+    'join placement p on p.agent_id = e.agent_id and',
+    'join placement p on',
+    'broker/telemetry/telemetry.test.ts',
+  ),
+  guard(
+    'broker/telemetry/watch.ts',
+    "if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');",
+    '',
+    'broker/telemetry/telemetry.test.ts',
+  ),
+  guard(
     'broker/health/store.ts',
     'join placement p on p.agent_id = $1 and',
     'join placement p on $1::uuid is not null and',
