@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import { readAgain } from '../client/reload.ts';
+import type { Tracing } from '../client/trace.ts';
 import { createAwareness } from './awareness.ts';
 import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
-import type { Config } from './config.ts';
+import { type Config, fixed } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
@@ -26,6 +28,7 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
+import { agentTraces } from './traces.ts';
 import { createWire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
 
@@ -41,6 +44,8 @@ export interface AgentOptions {
   readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
   readonly processMetrics?: boolean;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface RunningAgent {
@@ -53,6 +58,8 @@ export interface RunningAgent {
   readonly ended: Promise<'closed' | 'fenced' | 'deposed'>;
   /** Finishes or safely abandons what is under way, and ends; within 5 s. May be called again. */
   close(): Promise<void>;
+  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  reload(read: () => Config): void;
 }
 
 const slowRetryMs = 60_000;
@@ -61,8 +68,10 @@ const requestConcurrency = 64;
 const leaseConcurrency = 2;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+/** Of this program. */
+export const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 /**
  * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be
@@ -71,7 +80,9 @@ const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.
 export async function startAgent(config: Config, options: AgentOptions): Promise<RunningAgent> {
   const { log, signal } = options;
   signal?.throwIfAborted();
-  const metrics = createMetrics({ process: options.processMetrics ?? false });
+  let live = config;
+  const traces = agentTraces(options.tracing);
+  const metrics = createMetrics({ process: options.processMetrics ?? false, version });
   const peers = createPeers();
   const connect = (concurrency: number) =>
     connectCluster(kubeSource(config), {
@@ -110,6 +121,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       metrics: async () => {
         measure(metrics, peers, parts);
+        metrics.leads.set(Number(election ? election.leading : parts !== undefined));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
@@ -192,7 +204,9 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         ownership: createOwnership(),
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
-        maxDeletions: config.maxDeletions,
+        get maxDeletions() {
+          return live.maxDeletions;
+        },
         readManifest: store.read,
       },
       inventories: loaded,
@@ -201,12 +215,19 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           metrics.drift.inc({ outcome: event.outcome }, event.changes.length);
         reporter.report(event);
       },
-      observePass: (outcome, seconds) => metrics.passes.observe({ outcome }, seconds),
+      observePass: (outcome, seconds, fresh) => {
+        metrics.passes.observe({ outcome }, seconds);
+        if (fresh) traces.passed(fresh, outcome, seconds);
+      },
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
     });
-    const start = () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+    const start = async () => {
+      const answer = await wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+      traces.named(answer.name);
+      return answer;
+    };
     const longestMs = options.retry?.maxMs ?? slowRetryMs;
     if (!(await present(start, identity, { peers, log, longestMs }, during))) return reconciler.close(0);
     const doubt = createDoubt(start, log);
@@ -214,7 +235,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       wire,
       manifests: store,
       log,
-      intervalMs: config.pullIntervalMs,
+      intervalMs: () => live.pullIntervalMs,
+      received: traces.received,
       accept: (state) => {
         const verdict = reconciler.accept(state);
         if (verdict === 'old')
@@ -297,7 +319,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     log.fatal({ err: error }, 'the agent failed in an unexpected way');
     void close();
   });
-  return { healthUrl: server.url, ended: ended.promise, close };
+  const reload = (read: () => Config) => {
+    const next = readAgain(live, read, fixed, log);
+    if (!next) return;
+    if (next.logLevel !== live.logLevel) log.level = next.logLevel;
+    live = next;
+  };
+  return { healthUrl: server.url, ended: ended.promise, close, reload };
 }
 
 function kubeSource({ kubeconfigFile, kubeContext, kubeService }: Config): KubeSource {

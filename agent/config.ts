@@ -1,4 +1,5 @@
 import { isCleartext } from '../client/client.ts';
+import { type Fixed, withConfigFile } from '../client/reload.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
@@ -62,6 +63,8 @@ export const variables = {
   BROKKR_REPLICAS: 'how many agents there are for this cluster; with more than 1, one is elected to act (default 1)',
   BROKKR_LEADER_ELECTION: 'true elects one with any number of replicas (default false)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+  BROKKR_CONFIG_FILE:
+    'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',
 } as const;
 
 type Name = keyof typeof variables;
@@ -70,8 +73,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads the environment. Throws one ConfigError that names every bad variable, and quotes no key. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable, and quotes no key. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const env = withFile(environment);
   const problems: string[] = [];
   const text = (name: Name) => env[name]?.trim() || undefined;
   const read = <Value>(name: Name, fallback: string, parse: (value: string) => Value): Value => {
@@ -124,6 +128,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
+}
+
+function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  try {
+    return withConfigFile(env, variables);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 /** A namespace's name; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
@@ -193,3 +205,21 @@ function parseLevel(value: string): LogLevel {
   if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
   return level;
 }
+
+/** What an agent is given once. Everything else of its configuration it looks up when it needs it. */
+export const fixed: Fixed<Config> = {
+  BROKKR_BROKER_URL: ({ brokerUrl }) => brokerUrl,
+  BROKKR_PAK: ({ pak }) => pak,
+  BROKKR_NAMESPACE: ({ namespace }) => namespace,
+  BROKKR_WATCH_NAMESPACE: ({ watchNamespace }) => watchNamespace,
+  BROKKR_GENERATORS: ({ generators }) => generators,
+  BROKKR_HEALTH_LISTEN: ({ healthListen }) => healthListen,
+  BROKKR_STATE_DIR: ({ stateDir }) => stateDir,
+  KUBECONFIG: ({ kubeconfigFile }) => kubeconfigFile,
+  BROKKR_KUBE_CONTEXT: ({ kubeContext }) => kubeContext,
+  // Of the files, what is in them is taken up by each new connection.
+  BROKKR_TLS_CA: ({ tls }) => tls.caFile,
+  BROKKR_TLS_CERT: ({ tls }) => tls.certFile,
+  BROKKR_TLS_KEY: ({ tls }) => tls.keyFile,
+  BROKKR_REPLICAS: ({ election }) => election,
+};

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { SecureClientSessionOptions } from 'node:http2';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -136,10 +137,22 @@ function authorization(pak: string | undefined): Interceptor {
   };
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
-  return {
-    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
-    ...(certFile !== undefined && { cert: readFileSync(certFile) }),
-    ...(keyFile !== undefined && { key: readFileSync(keyFile) }),
-  };
+/** The certificates, read for each connection anew: they are renewed while programs run. What cannot be read is as it was before. */
+function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): SecureClientSessionOptions {
+  const files = { ca: caFile, cert: certFile, key: keyFile };
+  const options: SecureClientSessionOptions = {};
+  for (const [name, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    let last = readFileSync(file);
+    const get = () => {
+      try {
+        last = readFileSync(file);
+      } catch {
+        // In the middle of being replaced.
+      }
+      return last;
+    };
+    Object.defineProperty(options, name, { get, enumerable: true });
+  }
+  return options;
 }
