@@ -121,7 +121,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       metrics: async () => {
         measure(metrics, peers, parts);
-        metrics.leads.set(Number(election ? election.leading : parts !== undefined));
+        metrics.leads.set(Number(election?.leading ?? true));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });

@@ -37,41 +37,24 @@ function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live
     { version: watched.version },
     1,
   );
-  gauge(register, 'brokkr_database_up', 'Whether the database answered within the last 5 s.', () =>
-    Number(feed.available()),
-  );
-  gauge(register, 'brokkr_change_feed_healthy', 'Whether the change feed was read within the last 3 s.', () =>
-    Number(feed.healthy()),
-  );
-  gauge(
-    register,
-    'brokkr_change_feed_age_seconds',
-    'Since the change feed was last read: by LISTEN, or every second.',
-    () => feed.ageMs() / 1000,
-  );
-  gauge(register, 'brokkr_submissions_waiting', 'Submissions that wait to be read.', crowd.waiting);
-  gauge(register, 'brokkr_manifests_waiting', 'Manifests that wait for a thread that parses them.', parser.waiting);
-  gauge(
-    register,
-    'brokkr_config_last_reload_successful',
-    'Whether the configuration could be used when it was last read.',
-    () => Number(live.isGood),
-  );
-  gauge(
-    register,
-    'brokkr_config_last_reload_success_timestamp_seconds',
-    'When the configuration was last read and used.',
-    () => live.readAt / 1000,
-  );
-  gauge(
-    register,
-    'brokkr_tls_certificate_expiry_timestamp_seconds',
-    "When the broker's certificate ends; without TLS there is none.",
-    () => {
-      const endsAt = watched.certificateEndsAt();
-      return endsAt === undefined ? undefined : endsAt / 1000;
-    },
-  );
+  new Gauge({
+    registers,
+    name: 'brokkr_database_up',
+    help: 'Whether the database answered within the last 5 s.',
+    collect: value(() => Number(feed.available())),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_change_feed_healthy',
+    help: 'Whether the change feed was read within the last 3 s.',
+    collect: value(() => Number(feed.healthy())),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_change_feed_age_seconds',
+    help: 'Since the change feed was last read, which a NOTIFY or a second brings about.',
+    collect: value(() => feed.ageMs() / 1000),
+  });
   new Counter({
     registers,
     name: 'brokkr_change_feed_losses_total',
@@ -80,6 +63,39 @@ function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live
       this.reset();
       this.inc(feed.losses());
     },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_submissions_waiting',
+    help: 'Submissions that wait to be read.',
+    collect: value(crowd.waiting),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_manifests_waiting',
+    help: 'Manifests that wait for a thread that parses them.',
+    collect: value(parser.waiting),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_config_last_reload_successful',
+    help: 'Whether the configuration could be used when it was last read.',
+    collect: value(() => Number(live.isGood)),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration was last read and used.',
+    collect: value(() => live.readAt / 1000),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate in use ends; without TLS there is none.',
+    collect: value(() => {
+      const endsAt = watched.certificateEndsAt();
+      return endsAt === undefined ? undefined : endsAt / 1000;
+    }),
   });
   new Counter({
     registers,
@@ -94,14 +110,22 @@ function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live
   new Gauge({
     registers,
     name: 'brokkr_database_connections',
-    help: 'Connections to the database, by pool and by what they are at; "most" is how many there may be.',
+    help: 'Connections to the database, by pool and whether they are at work.',
     labelNames: ['pool', 'state'],
     collect() {
-      for (const { pool, total, idle, most } of db.pools()) {
+      for (const { pool, total, idle } of db.pools()) {
         this.set({ pool, state: 'idle' }, idle);
         this.set({ pool, state: 'busy' }, total - idle);
-        this.set({ pool, state: 'most' }, most);
       }
+    },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_database_connections_max',
+    help: 'Connections to the database that there may be, by pool.',
+    labelNames: ['pool'],
+    collect() {
+      for (const { pool, most } of db.pools()) this.set({ pool }, most);
     },
   });
   new Gauge({
@@ -117,75 +141,96 @@ function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live
 
 /** While the database does not answer, there are no figures: old ones would tell that all is well. */
 function registerFleet(register: Registry, figures: () => Promise<Figures | undefined>): void {
-  const one = (name: string, help: string, read: (figures: Figures) => number) =>
-    gauge(register, name, help, async () => {
+  const registers = [register];
+  const one = (read: (figures: Figures) => number) =>
+    value(async () => {
       const now = await figures();
       return now && read(now);
     });
-  const many = <L extends string>(
-    [name, help]: readonly [string, string],
-    [label, values]: readonly [L, readonly string[]],
-    read: (figures: Figures) => Readonly<Partial<Record<string, number>>>,
-  ) =>
-    new Gauge<L>({
-      name,
-      help,
-      labelNames: [label],
-      registers: [register],
-      async collect() {
-        const now = await figures();
-        this.reset();
-        if (!now) return;
-        const counts = read(now);
-        for (const value of values) this.set({ [label]: value } as Record<L, string>, counts[value] ?? 0);
-      },
-    });
-  many(['brokkr_agents', 'Agents, by state.'], ['state', agentStates], ({ fleet }) => fleet.agents);
-  many(['brokkr_placements', 'Placements, by phase.'], ['phase', phases], ({ fleet }) => fleet.phases);
-  many(
-    ['brokkr_placement_health', 'Placements, by the health that their agents reported.'],
-    ['health', healths],
-    ({ fleet }) => fleet.healths,
-  );
-  one('brokkr_stacks', 'Stacks that are not being deleted.', ({ fleet }) => fleet.stacks);
-  one(
-    'brokkr_clusters_unreachable',
-    'Agents that are online and cannot reach their cluster.',
-    ({ fleet }) => fleet.cluster_unreachable,
-  );
-  one(
-    'brokkr_oldest_pending_seconds',
-    'Since when the oldest placement that is not applied is waited for; 0 for none.',
-    ({ fleet: { oldest_pending: since } }) => (since ? Math.max(0, (Date.now() - since.getTime()) / 1000) : 0),
-  );
-  one('brokkr_audit_unsealed', 'Entries of the record that have no seal yet.', ({ backlog }) => backlog.unsealed);
-  one(
-    'brokkr_audit_unsealed_seconds',
-    'Age of the oldest entry of the record without a seal; 0 for none.',
-    ({ backlog }) => backlog.unsealedSeconds,
-  );
-  one(
-    'brokkr_diagnostics_waiting',
-    'Diagnostics that no agent has answered yet.',
-    ({ backlog }) => backlog.diagnostics,
-  );
-}
-
-/** A gauge without labels; it has no value while `read` has none. */
-function gauge(
-  register: Registry,
-  name: string,
-  help: string,
-  read: () => number | undefined | Promise<number | undefined>,
-): void {
   new Gauge({
-    name,
-    help,
-    registers: [register],
+    registers,
+    name: 'brokkr_agents',
+    help: 'Agents, by state.',
+    labelNames: ['state'],
     async collect() {
-      const value = await read();
-      if (value === undefined) this.remove();
-      else this.set(value);
+      setAll(this, 'state', agentStates, (await figures())?.fleet.agents);
     },
   });
+  new Gauge({
+    registers,
+    name: 'brokkr_placements',
+    help: 'Placements, by phase.',
+    labelNames: ['phase'],
+    async collect() {
+      setAll(this, 'phase', phases, (await figures())?.fleet.phases);
+    },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_placement_health',
+    help: 'Placements, by the health that their agents reported.',
+    labelNames: ['health'],
+    async collect() {
+      setAll(this, 'health', healths, (await figures())?.fleet.healths);
+    },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_stacks',
+    help: 'Stacks that are not being deleted.',
+    collect: one(({ fleet }) => fleet.stacks),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_clusters_unreachable',
+    help: 'Agents that are online and cannot reach their cluster.',
+    collect: one(({ fleet }) => fleet.cluster_unreachable),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_oldest_pending_seconds',
+    help: 'How long the oldest placement that is not applied has been waited for; 0 for none.',
+    collect: one(({ fleet: { oldest_pending: since } }) =>
+      since ? Math.max(0, (Date.now() - since.getTime()) / 1000) : 0,
+    ),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_audit_unsealed',
+    help: 'Entries of the record that have no seal yet.',
+    collect: one(({ backlog }) => backlog.unsealed),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_audit_unsealed_seconds',
+    help: 'Age of the oldest entry of the record without a seal; 0 for none.',
+    collect: one(({ backlog }) => backlog.unsealedSeconds),
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_diagnostics_waiting',
+    help: 'Diagnostics that no agent has answered yet.',
+    collect: one(({ backlog }) => backlog.diagnostics),
+  });
+}
+
+/** For a gauge without labels; it has no value while `read` has none. */
+function value(read: () => number | undefined | Promise<number | undefined>): (this: Gauge) => Promise<void> {
+  return async function collect() {
+    const now = await read();
+    if (now === undefined) this.remove();
+    else this.set(now);
+  };
+}
+
+/** Sets a gauge for every value of its label, or for none. */
+function setAll<L extends string>(
+  gauge: Gauge<L>,
+  label: L,
+  values: readonly string[],
+  counts: Readonly<Partial<Record<string, number>>> | undefined,
+): void {
+  gauge.reset();
+  if (!counts) return;
+  for (const one of values) gauge.set({ [label]: one } as Record<L, string>, counts[one] ?? 0);
 }

@@ -46,11 +46,19 @@ export function withSession<A extends readonly unknown[]>(
   return async (...all) => {
     const command = all.at(-1) as Command;
     const { openSession } = await import('./session.ts');
-    const session = openSession(command.optsWithGlobals<Globals>());
+    const { beginTrace } = await import('./trace.ts');
+    const trace = await beginTrace(command.name());
+    let failed = true;
     try {
-      await work(session, ...(all.slice(0, -1) as unknown as A));
+      const session = openSession(command.optsWithGlobals<Globals>(), trace?.interceptor);
+      try {
+        await work(session, ...(all.slice(0, -1) as unknown as A));
+        failed = false;
+      } finally {
+        session.close();
+      }
     } finally {
-      session.close();
+      await trace?.end(failed);
     }
   };
 }

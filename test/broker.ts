@@ -7,6 +7,7 @@ import { type Config, readConfig } from '../broker/config.ts';
 import { createLog } from '../broker/log.ts';
 import { type RunningBroker, startBroker } from '../broker/server.ts';
 import { type BrokkrClient, type ClientOptions, connectBroker } from '../client/client.ts';
+import type { Tracing } from '../client/trace.ts';
 import { type Postgres, startPostgres } from '../sandbox/postgres.ts';
 
 export interface TestBrokerOptions {
@@ -16,6 +17,8 @@ export interface TestBrokerOptions {
   readonly postgres?: Postgres;
   /** What differs from a broker on free loopback ports. */
   readonly config?: Partial<Config>;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface TestBroker {
@@ -60,6 +63,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
       { ...config, listen: { ...config.listen, port } },
       {
         log,
+        tracing: options.tracing,
         deliverAdminPak: async (pak) => {
           adminPak = pak;
         },
