@@ -30,7 +30,8 @@ export function readExposition(text: string): Map<string, Family> {
       last = name;
       continue;
     }
-    const [, sample = '', , labels = '', value = ''] = /^(\w+)(\{(.*)\})? (-?[\d.e+-]+|NaN|[+-]Inf)$/.exec(line) ?? [];
+    const [, sample = '', , labels = '', value = ''] =
+      /^(\w+)(\{(.*)\})? (-?[\d.e+-]+|NaN|Nan|[+-]Inf)$/.exec(line) ?? [];
     if (sample === '' || !sample.startsWith(last)) throw new Error(`not a sample of ${last}: ${line}`);
     const pairs = [...labels.matchAll(label)];
     if (pairs.map(([pair]) => pair).join(',') !== labels) throw new Error(`not labels: ${line}`);

@@ -106,8 +106,8 @@ async function hangUp(variables: Record<string, string>, text = 'the configurati
   return broker.says(text, before);
 }
 
-const gauge = async () =>
-  readExposition(await (await fetch(metricsUrl)).text()).get('brokkr_config_last_reload_successful')?.samples[0]?.value;
+const gauge = async (name = 'brokkr_config_last_reload_successful') =>
+  readExposition(await (await fetch(metricsUrl)).text()).get(name)?.samples[0]?.value ?? Number.NaN;
 
 reloads('takes another log level', async () => {
   await connect().broker.whoAmI({});
@@ -147,6 +147,22 @@ reloads('takes other certificates', async () => {
   assert.is(await subject(), 'first');
   await hangUp({ BROKKR_TLS_CERT: second.certFile, BROKKR_TLS_KEY: second.keyFile }, 'new TLS certificates are in use');
   assert.is(await subject(), 'second');
+  assert.ok((await gauge('brokkr_tls_certificate_expiry_timestamp_seconds')) > Date.now() / 1000);
+});
+
+reloads('is not needed for the certificates of a client, which reads them for each connection', async () => {
+  const caFile = join(folder, 'ca.pem');
+  const stranger = await makeAuthority('stranger');
+  writeFileSync(caFile, readFileSync(stranger.caFile));
+  stranger.remove();
+  const client = connectBroker({ url, pak: readFileSync(pakFile, 'utf8').trim(), caFile });
+  clients.push(client);
+  await client.broker.whoAmI({}).then(
+    () => assert.unreachable('a stranger is not to be trusted'),
+    () => {},
+  );
+  writeFileSync(caFile, readFileSync(authority.caFile));
+  assert.is((await client.broker.whoAmI({})).name, 'admin');
 });
 
 reloads('refuses what cannot be used, as a whole and in one line, and goes on', async () => {
