@@ -40,6 +40,7 @@ import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
 import { Refusal } from './refusal.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
+import { builtConsole, consoleHandler, readConsole } from './rpc/console.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
@@ -62,6 +63,8 @@ export interface BrokerOptions {
   readonly log: Logger;
   /** Gets the first admin key of a new installation; when it rejects, the broker does not start and no key was made. */
   readonly deliverAdminPak: (pak: string) => Promise<void>;
+  /** Where the console was built; default: where `npm run console` builds it. */
+  readonly consoleFolder?: string;
 }
 
 export interface RunningBroker {
@@ -185,7 +188,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         addService(router, AdminService, implementations.admin);
         addOpenServices(router, feed.available, closing.signal);
       },
-      fallback: probeHandler(feed.available),
+      fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
     });
     const { tls } = config;
     const port = await openPort({
