@@ -1,4 +1,5 @@
 import type { FormEvent } from 'react';
+import { StepVerdict } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { useLoad } from '../load.ts';
 import { EventList } from '../parts/events.tsx';
 import { textIn } from '../parts/fields.tsx';
@@ -7,8 +8,16 @@ import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { Status } from '../parts/status.tsx';
 import { Link, pathOf, setQuery, stackPath, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { verdicts, wordOf } from '../words.ts';
+import { verdicts, type Word, wordOf } from '../words.ts';
 import { Diagnose } from './diagnose.tsx';
+
+const ways = new Set(['target', 'label', 'annotation', 'selector']);
+
+/** One way to match is enough: then the others' "no" is no trouble. */
+function wordFor(step: string, verdict: StepVerdict, placed: boolean): Word {
+  const word = wordOf(verdicts, verdict);
+  return verdict === StepVerdict.NO && placed && ways.has(step) ? { ...word, tone: 'idle', icon: 'ring' } : word;
+}
 
 /** Why a stack is, or is not, applied by an agent: asked again while one looks. */
 export function Explain() {
@@ -38,12 +47,12 @@ export function Explain() {
       {data && (
         <>
           <p className="summary" role="status">
-            {data.summary}
+            {data.summary.charAt(0).toUpperCase() + data.summary.slice(1)}.
           </p>
           <ol className="steps">
             {data.steps.map(({ name, verdict, detail }) => (
               <li key={name}>
-                <Status word={{ ...wordOf(verdicts, verdict) }} />
+                <Status word={wordFor(name, verdict, data.placement !== undefined)} />
                 <strong>{name}</strong>
                 <span>{detail}</span>
               </li>
@@ -104,7 +113,9 @@ function Ask({
         <span>on agent</span>
         <input name="agent" list="agents" defaultValue={agent} required autoComplete="off" spellCheck={false} />
       </label>
-      <button className="primary">Explain</button>
+      <button type="submit" className="primary">
+        Explain
+      </button>
       <Names id="stacks" names={data?.stacks} />
       <Names id="agents" names={data?.agents} />
     </form>

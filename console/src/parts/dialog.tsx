@@ -101,6 +101,7 @@ export function Ask({
             Cancel
           </button>
           <button
+            type="submit"
             className={danger ? 'danger' : 'primary'}
             disabled={busy || !ready || (name !== undefined && typed !== name)}
           >
@@ -123,7 +124,7 @@ export function NewKey({ what, pak, onClose }: { what: string; pak: string; onCl
     <Dialog title="A new key" onClose={onClose}>
       <p>The key of {what}, shown this once. Keep it where secrets are kept.</p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <pre className="secret" tabIndex={0} aria-label="The new key">
+      <pre className="secret" tabIndex={0} role="region" aria-label="The new key">
         {pak}
       </pre>
       <div className="buttons">

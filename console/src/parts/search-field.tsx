@@ -40,7 +40,9 @@ export function SearchField({
         value={value}
         onChange={(event) => onChange(event.target.value)}
       />
-      <kbd aria-hidden="true">/</kbd>
+      <span className="keycap" aria-hidden="true">
+        /
+      </span>
     </span>
   );
 }

@@ -70,7 +70,6 @@ export function Table<R>({ label, columns, rows, keyOf, heading }: TableProps<R>
     focusRow(to);
   };
   return (
-    // biome-ignore lint/a11y/useSemanticElements: rows of a real table cannot be placed one by one
     <div className="table" role="table" aria-label={label} aria-rowcount={rows.length + 1} onKeyDown={move}>
       <div className="thead" role="rowgroup">
         <div className="row" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>

@@ -66,7 +66,7 @@ export function SignIn({ reason, onSignedIn, onEnded }: SignInProps) {
             <Icon name="warning" /> This page is not encrypted: your key would cross the network readable.
           </p>
         )}
-        <button className="primary" disabled={busy}>
+        <button type="submit" className="primary" disabled={busy}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
         <p className="hint">The key stays in this page’s memory, and is gone when it is closed or reloaded.</p>

@@ -68,6 +68,12 @@ function Lines({ rows, names, label }: { rows: readonly DiffRow[]; names: DiffPr
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
     <div className="lines" tabIndex={0} role="region" aria-label={`Lines of ${label}`}>
       <table>
+        <colgroup>
+          <col className="numbers" />
+          <col />
+          <col className="numbers" />
+          <col />
+        </colgroup>
         <thead>
           <tr>
             <th colSpan={2} scope="col">

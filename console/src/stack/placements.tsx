@@ -26,7 +26,7 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
     of === 'stack'
       ? {
           head: 'Agent',
-          width: '2fr',
+          width: '3fr',
           cell: ({ agent }) => (
             <Link className="name" href={pathOf('agents', agent)}>
               {agent}
@@ -35,7 +35,7 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
         }
       : {
           head: 'Stack',
-          width: '2fr',
+          width: '3fr',
           cell: ({ stack }) => (
             <Link className="name" href={stackPath(stack)}>
               {stack}
@@ -44,7 +44,7 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
         };
   const doings: Column<Placement> = {
     head: 'More',
-    width: '9rem',
+    width: '8rem',
     cell: (placement) => (
       <span className="cell-doings">
         <Link href={explainPath(placement)}>Explain</Link>
@@ -97,7 +97,7 @@ const columns: readonly Column<Placement>[] = [
     width: '8.5rem',
     cell: ({ health, healthMessage }) => <Status word={wordOf(healths, health)} title={healthMessage} />,
   },
-  { head: 'Revision', width: '6rem', cell: revisionText },
+  { head: 'Revision', width: '5rem', cell: revisionText },
   {
     head: 'Why',
     width: '2fr',
@@ -114,7 +114,7 @@ const columns: readonly Column<Placement>[] = [
       </span>
     ),
   },
-  { head: 'Reported', width: '8rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
+  { head: 'Reported', width: '7rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
 ];
 
 /** "3", or "2 → 3" while the newer one is not there yet. */

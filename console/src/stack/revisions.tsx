@@ -46,13 +46,13 @@ export function Revisions({ stack }: { stack: Stack }) {
     { head: 'When', width: '7rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
     {
       head: 'Size',
-      width: '10rem',
+      width: '11rem',
       wide: true,
       cell: ({ objectCount, size: bytes }) => `${count(objectCount, 'object')}, ${size(bytes)}`,
     },
     {
       head: 'More',
-      width: '11rem',
+      width: '13rem',
       cell: (deployment) => (
         <span className="cell-doings">
           <button
