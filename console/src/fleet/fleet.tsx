@@ -138,9 +138,10 @@ const columns: readonly Column<Row>[] = [
   { head: 'Labels', width: '2fr', wide: true, cell: (row) => <Labels labels={agentOf(row)?.labels ?? []} /> },
   { head: 'Kubernetes', width: '6.5rem', wide: true, cell: (row) => agentOf(row)?.kubernetesVersion },
   {
-    head: 'Heartbeat',
+    head: 'Last seen',
     width: '8rem',
     wide: true,
-    cell: (row) => <Ago time={agentOf(row)?.lastHeartbeatTime} none="never" />,
+    // The stream does not tell every heartbeat, only that there are some.
+    cell: (row) => (agentOf(row)?.online ? 'now' : <Ago time={agentOf(row)?.lastHeartbeatTime} none="never" />),
   },
 ];
