@@ -1,4 +1,4 @@
-import type { InputHTMLAttributes, ReactNode } from 'react';
+import { type InputHTMLAttributes, type ReactNode, useId } from 'react';
 
 interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
   readonly label: string;
@@ -7,12 +7,19 @@ interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
 
 /** A field of a form with its name, and what it is for. */
 export function Field({ label, hint, ...input }: FieldProps) {
+  const id = useId();
   return (
-    <label className="field">
-      <span>{label}</span>
-      <input autoComplete="off" spellCheck={false} {...input} />
-      {hint && <small>{hint}</small>}
-    </label>
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input
+        id={id}
+        autoComplete="off"
+        spellCheck={false}
+        aria-describedby={hint ? `${id}-hint` : undefined}
+        {...input}
+      />
+      {hint && <small id={`${id}-hint`}>{hint}</small>}
+    </div>
   );
 }
 
