@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually } from '../test/broker.ts';
@@ -55,8 +55,8 @@ data: { greeting: ${value} }
     await page.getByRole('button', { name: 'Preview' }).click();
     const preview = page.getByRole('region', { name: 'Preview' });
     await preview.getByText('1 change').waitFor();
-    assert.match(await preview.innerText(), /2 agents: eu-1, eu-2/);
-    assert.match(await preview.innerText(), /created\s+ConfigMap default\/hello/);
+    assert.match(await textOf(preview), /2 agents: eu-1, eu-2/);
+    assert.match(await textOf(preview), /created\s+ConfigMap default\/hello/);
     assert.is((await broker.getStack({ stack: 'hello' })).stack?.revision, 0, 'a preview stores nothing');
     await page.getByRole('button', { name: 'Deploy…' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
@@ -86,12 +86,12 @@ data: { greeting: ${value} }
     const page = await stage.open({ path: '/stacks/system/tour/revisions' });
     const lines = page.getByRole('region', { name: 'Lines of' });
     await lines.waitFor();
-    assert.match(await lines.innerText(), /-\s*greeting: old/);
-    assert.match(await lines.innerText(), /\+\s*greeting: new/);
+    assert.match(await textOf(lines), /-\s*greeting: old/);
+    assert.match(await textOf(lines), /\+\s*greeting: new/);
     await page.getByRole('button', { name: 'Roll back to revision 1' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('.data.greeting').waitFor();
-    assert.match(await dialog.innerText(), /2 agents: eu-1, eu-2/);
+    assert.match(await textOf(dialog), /2 agents: eu-1, eu-2/);
     await dialog.getByRole('button', { name: 'Roll back' }).click();
     await applied(page, 3);
     const { deployment } = await broker.getDeployment({ stack: 'tour' });
@@ -111,7 +111,7 @@ data: { greeting: ${value} }
     }
     const page = await stage.open({ path: '/stacks/system/secrets/revisions' });
     await page.getByText('hidden values differ').waitFor();
-    assert.not.match(await page.locator('main').innerText(), 'hunter');
+    assert.not.match(await textOf(page.locator('main')), 'hunter');
   });
 
   deploying('why a stack is not applied is told, and the agent looks closely', async () => {
@@ -161,7 +161,7 @@ data: { greeting: ${value} }
     await page.getByLabel('Name').fill('visitor');
     await page.getByLabel('May only look').check();
     await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
-    const pak = (await page.getByRole('region', { name: 'The new key' }).innerText()).trim();
+    const pak = (await textOf(page.getByRole('region', { name: 'The new key' }))).trim();
     assert.is((await stage.test.client(pak).broker.whoAmI({})).name, 'visitor');
     await page.getByRole('button', { name: 'I have kept it' }).click();
     assert.not.match(await page.content(), pak);
@@ -186,4 +186,8 @@ data: { greeting: ${value} }
       .filter({ hasText: 'registered' })
       .waitFor();
   });
+}
+
+async function textOf(part: Locator): Promise<string> {
+  return (await part.textContent()) ?? '';
 }

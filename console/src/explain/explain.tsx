@@ -59,11 +59,11 @@ export function Explain() {
             ))}
           </ol>
           <p>
-            To{' '}
+            Look at{' '}
             <Link href={data.placement ? stackPath(data.placement.stack) : '/stacks'}>
               {data.placement?.stack ?? 'the stacks'}
             </Link>
-            , to the agent{' '}
+            , or at the agent{' '}
             <Link href={pathOf('agents', data.placement?.agent ?? agent)}>{data.placement?.agent ?? agent}</Link>
           </p>
           {data.events.length > 0 && (

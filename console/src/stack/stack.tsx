@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { lazy, useState } from 'react';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { useWatch } from '../load.ts';
@@ -11,8 +11,10 @@ import { useSession } from '../session/session.ts';
 import { StackDoings } from './doings.tsx';
 import { Objects } from './objects.tsx';
 import { Placements } from './placements.tsx';
-import { Revisions } from './revisions.tsx';
 import { Settings } from './settings.tsx';
+
+// With it comes what reads and writes YAML.
+const Revisions = lazy(async () => ({ default: (await import('./revisions.tsx')).Revisions }));
 
 const tabs = ['placements', 'objects', 'revisions', 'events', 'settings'] as const;
 type Tab = (typeof tabs)[number];
