@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
+import { connect } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,6 +114,19 @@ pages('says how to build it where it is not built', async () => {
   assert.is((await unbuilt.ask('/assets/main-1a2b.js')).status, 404);
 });
 
+/** Of the page. */
+async function statusOverHttp2(url: string): Promise<unknown> {
+  const session = connect(url);
+  try {
+    const stream = session.request({ ':path': '/', ...html });
+    const [headers] = await once(stream.resume(), 'response');
+    await once(stream, 'end');
+    return (headers as Record<string, unknown>)[':status'];
+  } finally {
+    session.close();
+  }
+}
+
 pages('stands beside the RPCs and probes of a broker', async () => {
   const test = await startTestBroker();
   try {
@@ -121,6 +136,7 @@ pages('stands beside the RPCs and probes of a broker', async () => {
     assert.is(await (await fetch(`${test.url}/healthz`, { headers: html })).text(), 'ok\n');
     assert.is(await (await fetch(`${test.url}/readyz`, { headers: html })).text(), 'ok\n');
     assert.is((await test.client().broker.whoAmI({})).name, 'admin');
+    assert.is(await statusOverHttp2(test.url), 200);
     const call = await fetch(`${test.url}/brokkr.v1.BrokerService/WhoAmI`, {
       method: 'POST',
       headers: { authorization: `Bearer ${test.adminPak}`, 'content-type': 'application/json', ...html },

@@ -1,8 +1,8 @@
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
-import { useState } from 'react';
 import type { Agent } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
+import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { allOf } from '../pages.ts';
 import { Events } from '../parts/events.tsx';
 import { Facts, Head } from '../parts/head.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
@@ -16,29 +16,26 @@ import { onlineWord } from './online.ts';
 
 /** One agent: what it is, what it serves, and what it said. */
 export function AgentView({ name }: { name: string }) {
-  const { broker, sees, rules } = useSession();
+  const { admin, broker, sees, rules } = useSession();
   const { data, error, reload } = useLoad(`agent ${name}`, async (signal) => {
-    const [agent, placements] = await Promise.all([findAgent(signal), allPlacements(signal)]);
+    const [agent, placements] = await Promise.all([findAgent(signal), findPlacements(signal)]);
     return { agent, placements };
   });
-  const { admin } = useSession();
+  /** A generator finds it among those that it may place stacks on. */
   async function findAgent(signal: AbortSignal): Promise<Agent | undefined> {
     if (sees) return (await admin.getAgent({ agent: name }, { signal })).agent;
-    const agents = await allPages(async (pageToken) => {
-      const { agents: items, nextPageToken } = await broker.listAgents({ pageSize: 500, pageToken }, { signal });
+    const agents = await allOf(async (page, options) => {
+      const { agents: items, nextPageToken } = await broker.listAgents(page, options);
       return { items, nextPageToken };
-    });
+    }, signal);
     return agents.find((each) => each.name === name);
   }
-  const allPlacements = (signal: AbortSignal) =>
-    allPages(async (pageToken) => {
-      const { placements: items, nextPageToken } = await broker.listPlacements(
-        { agent: name, pageSize: 500, pageToken },
-        { signal },
-      );
+  function findPlacements(signal: AbortSignal): Promise<Placement[]> {
+    return allOf(async (page, options) => {
+      const { placements: items, nextPageToken } = await broker.listPlacements({ agent: name, ...page }, options);
       return { items, nextPageToken };
-    });
-  const [changing, setChanging] = useState(0);
+    }, signal);
+  }
   const agent = data?.agent;
   return (
     <>
@@ -47,15 +44,7 @@ export function AgentView({ name }: { name: string }) {
         above={<Link href={sees ? '/fleet' : '/agents'}>{sees ? 'Fleet' : 'Agents'}</Link>}
         aside={agent && <Status word={onlineWord(agent)} />}
       >
-        {rules && agent && (
-          <AgentDoings
-            agent={agent}
-            onDone={() => {
-              setChanging(changing + 1);
-              reload();
-            }}
-          />
-        )}
+        {rules && agent && <AgentDoings agent={agent} onDone={reload} />}
       </Head>
       <LoadProblem error={error} />
       {data && !agent && <Nothing>No agent of this name is registered with you.</Nothing>}

@@ -1,13 +1,13 @@
 import type { Agent } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
-import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Head } from '../parts/head.tsx';
+import { AgentLink } from '../parts/links.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { SearchField } from '../parts/search-field.tsx';
 import { Labels, Phases, Status } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
-import { Link, pathOf, setQuery, usePlace } from '../router.tsx';
+import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { onlineWord } from './online.ts';
 
@@ -16,12 +16,10 @@ export function AgentsView() {
   const { broker } = useSession();
   const { query } = usePlace();
   const search = query.get('search') ?? '';
-  const { data: agents, error } = useLoad('agents', (signal) =>
-    allPages(async (pageToken) => {
-      const { agents: items, nextPageToken } = await broker.listAgents({ pageSize: 500, pageToken }, { signal });
-      return { items, nextPageToken };
-    }),
-  );
+  const { data: agents, error } = useAll('agents', async (page, options) => {
+    const { agents: items, nextPageToken } = await broker.listAgents(page, options);
+    return { items, nextPageToken };
+  });
   const shown = agents?.filter(({ name }) => name.includes(search.toLowerCase())) ?? [];
   return (
     <>
@@ -43,11 +41,7 @@ const columns: readonly Column<Agent>[] = [
   {
     head: 'Name',
     width: '2fr',
-    cell: ({ name }) => (
-      <Link className="name" href={pathOf('agents', name)}>
-        {name}
-      </Link>
-    ),
+    cell: ({ name }) => <AgentLink name={name} />,
   },
   { head: 'State', width: '8.5rem', cell: (agent) => <Status word={onlineWord(agent)} /> },
   { head: 'Placements', width: '2fr', cell: ({ placements }) => <Phases counts={placements} /> },

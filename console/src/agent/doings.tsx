@@ -1,9 +1,10 @@
-import { useRef, useState } from 'react';
+import { useState } from 'react';
 import type { Agent } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { Ask, NewKey } from '../parts/dialog.tsx';
-import { Field, textIn, wordsIn } from '../parts/fields.tsx';
+import { EditLabels } from '../parts/edit-labels.tsx';
+import { textIn } from '../parts/fields.tsx';
 import { Icon } from '../parts/icon.tsx';
-import { newRequestId } from '../request-id.ts';
+import { Rotate } from '../parts/rotate.tsx';
 import { useSession } from '../session/session.ts';
 
 type Doing = 'pause' | 'labels' | 'rotate' | 'rebind' | 'delete';
@@ -55,7 +56,6 @@ interface DialogueProps {
 
 function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
   const { admin } = useSession();
-  const requestId = useRef(newRequestId());
   const { name, paused, labels, etag } = agent;
   switch (doing) {
     case 'pause':
@@ -70,41 +70,22 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
       );
     case 'labels':
       return (
-        <Ask
-          title={`Labels of ${name}`}
-          action="Save"
+        <EditLabels
+          name={name}
+          labels={labels}
+          consequence="Stacks that share a label are placed on it. Those that do not match any more are removed from it."
+          save={(change) => admin.updateAgent({ agent: name, etag, ...change })}
           onClose={onClose}
-          onDo={(form) => {
-            const wanted = wordsIn(form, 'labels');
-            return admin.updateAgent({
-              agent: name,
-              etag,
-              addLabels: wanted.filter((label) => !labels.includes(label)),
-              removeLabels: labels.filter((label) => !wanted.includes(label)),
-            });
-          }}
-        >
-          <p>Stacks that share a label are placed on it. Those that do not match any more are removed from it.</p>
-          <Field label="Labels" name="labels" defaultValue={labels.join(' ')} hint="Separated by spaces." />
-        </Ask>
+        />
       );
     case 'rotate':
       return (
-        <Ask
-          title={`A new key for ${name}`}
-          action="Make a key"
+        <Rotate
+          name={name}
+          rotate={(request) => admin.rotateAgentPak({ agent: name, ...request })}
+          onKey={onKey}
           onClose={onClose}
-          onDo={async (form) => {
-            const overlap = { seconds: textIn(form, 'now') === '' ? 86_400n : 0n };
-            onKey((await admin.rotateAgentPak({ requestId: requestId.current, agent: name, overlap })).pak);
-          }}
-        >
-          <p>The old key goes on working for 24 hours, so that the new one can be brought to the agent.</p>
-          <label className="check">
-            <input type="checkbox" name="now" value="yes" />
-            End the old key now: it has leaked
-          </label>
-        </Ask>
+        />
       );
     case 'rebind':
       return (

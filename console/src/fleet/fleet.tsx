@@ -4,11 +4,12 @@ import { NewAgent } from '../agent/new-agent.tsx';
 import { useWatch } from '../load.ts';
 import { Head } from '../parts/head.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { AgentLink } from '../parts/links.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { Labels, LinkStatus, Phases, Status } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
-import { Link, pathOf, usePlace } from '../router.tsx';
+import { usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { agentStates, count, healths, wordOf } from '../words.ts';
 import { Counts } from './counts.tsx';
@@ -117,11 +118,7 @@ const columns: readonly Column<Row>[] = [
     width: '2fr',
     cell: (row) => {
       const name = agentOf(row)?.name ?? '';
-      return (
-        <Link className="name" href={pathOf('agents', name)}>
-          {name}
-        </Link>
-      );
+      return <AgentLink name={name} />;
     },
   },
   {

@@ -1,12 +1,12 @@
-import { useRef, useState } from 'react';
+import { useState } from 'react';
 import type { Generator } from '../../../gen/brokkr/v1/generator_pb.ts';
 import { useLoad } from '../load.ts';
 import { Ask, NewKey } from '../parts/dialog.tsx';
 import { textIn } from '../parts/fields.tsx';
 import { Facts, Head } from '../parts/head.tsx';
 import { LoadProblem } from '../parts/problem.tsx';
+import { Rotate } from '../parts/rotate.tsx';
 import { Ago } from '../parts/time.tsx';
-import { newRequestId } from '../request-id.ts';
 import { go, Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { size } from '../words.ts';
@@ -61,38 +61,22 @@ function Doings({ generator: { name, etag } }: { generator: Generator }) {
   const { admin } = useSession();
   const [doing, setDoing] = useState<'rotate' | 'delete'>();
   const [pak, setPak] = useState<string>();
-  const requestId = useRef('');
   const close = () => setDoing(undefined);
   return (
     <>
-      <button
-        type="button"
-        onClick={() => {
-          requestId.current = newRequestId();
-          setDoing('rotate');
-        }}
-      >
+      <button type="button" onClick={() => setDoing('rotate')}>
         New key
       </button>
       <button type="button" className="danger" onClick={() => setDoing('delete')}>
         Delete
       </button>
       {doing === 'rotate' && (
-        <Ask
-          title={`A new key for ${name}`}
-          action="Make a key"
+        <Rotate
+          name={name}
+          rotate={(request) => admin.rotateGeneratorPak({ generator: name, ...request })}
+          onKey={setPak}
           onClose={close}
-          onDo={async (form) => {
-            const overlap = { seconds: textIn(form, 'now') === '' ? 86_400n : 0n };
-            setPak((await admin.rotateGeneratorPak({ requestId: requestId.current, generator: name, overlap })).pak);
-          }}
-        >
-          <p>The old key goes on working for 24 hours.</p>
-          <label className="check">
-            <input type="checkbox" name="now" value="yes" />
-            End the old key now: it has leaked
-          </label>
-        </Ask>
+        />
       )}
       {doing === 'delete' && (
         <Ask

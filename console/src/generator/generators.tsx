@@ -1,7 +1,6 @@
 import { useRef, useState } from 'react';
 import { type Generator, RegistrationPolicy } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Ask, NewKey } from '../parts/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../parts/fields.tsx';
 import { Head } from '../parts/head.tsx';
@@ -18,15 +17,10 @@ import { Registrations } from './registrations.tsx';
 export function Generators() {
   const { admin, rules } = useSession();
   const [adding, setAdding] = useState(false);
-  const { data, error, reload } = useLoad('generators', (signal) =>
-    allPages(async (pageToken) => {
-      const { generators: items, nextPageToken } = await admin.listGenerators(
-        { pageSize: 500, pageToken, showDeleted: true },
-        { signal },
-      );
-      return { items, nextPageToken };
-    }),
-  );
+  const { data, error, reload } = useAll('generators', async (page, options) => {
+    const { generators: items, nextPageToken } = await admin.listGenerators({ ...page, showDeleted: true }, options);
+    return { items, nextPageToken };
+  });
   return (
     <>
       <Head title="Generators">

@@ -1,9 +1,9 @@
 import { useState } from 'react';
 import { type Registration, RegistrationState } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Ask } from '../parts/dialog.tsx';
 import { Field, textIn } from '../parts/fields.tsx';
+import { AgentLink } from '../parts/links.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { Status } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
@@ -18,15 +18,10 @@ type Doing = { readonly what: 'add' } | { readonly what: 'approve' | 'remove'; r
 export function Registrations({ generator = '' }: { generator?: string }) {
   const { admin, rules } = useSession();
   const [doing, setDoing] = useState<Doing>();
-  const { data, error, reload } = useLoad(`registrations ${generator}`, (signal) =>
-    allPages(async (pageToken) => {
-      const { registrations: items, nextPageToken } = await admin.listRegistrations(
-        { generator, pageSize: 500, pageToken },
-        { signal },
-      );
-      return { items, nextPageToken };
-    }),
-  );
+  const { data, error, reload } = useAll(`registrations ${generator}`, async (page, options) => {
+    const { registrations: items, nextPageToken } = await admin.listRegistrations({ generator, ...page }, options);
+    return { items, nextPageToken };
+  });
   const rows = [...(data ?? [])].sort(
     (a, b) => b.state - a.state || a.agent.localeCompare(b.agent, 'en', { numeric: true }),
   );
@@ -84,11 +79,7 @@ const columns: readonly Column<Registration>[] = [
   {
     head: 'Agent',
     width: '2fr',
-    cell: ({ agent }) => (
-      <Link className="name" href={pathOf('agents', agent)}>
-        {agent}
-      </Link>
-    ),
+    cell: ({ agent }) => <AgentLink name={agent} />,
   },
   {
     head: 'Generator',

@@ -1,8 +1,7 @@
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import { useRef, useState } from 'react';
 import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Ask, NewKey } from '../parts/dialog.tsx';
 import { Field, namePattern, textIn } from '../parts/fields.tsx';
 import { Facts, Head } from '../parts/head.tsx';
@@ -66,15 +65,10 @@ function List({ onRevoke }: { onRevoke: (pak: Pak) => void }) {
   const { query } = usePlace();
   const owner = query.get('owner') ?? '';
   const showEnded = query.has('ended');
-  const { data, error } = useLoad(`paks ${owner} ${showEnded}`, (signal) =>
-    allPages(async (pageToken) => {
-      const { paks: items, nextPageToken } = await admin.listPaks(
-        { owner, showEnded, pageSize: 500, pageToken },
-        { signal },
-      );
-      return { items, nextPageToken };
-    }),
-  );
+  const { data, error } = useAll(`paks ${owner} ${showEnded}`, async (page, options) => {
+    const { paks: items, nextPageToken } = await admin.listPaks({ owner, showEnded, ...page }, options);
+    return { items, nextPageToken };
+  });
   const doings: Column<Pak> = {
     head: 'More',
     width: '7rem',

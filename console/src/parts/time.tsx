@@ -44,5 +44,5 @@ const format = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'sh
 function ago(differenceMs: number): string {
   const [unit, ms] = units.find(([, each]) => Math.abs(differenceMs) >= each) ?? ['second', 1_000];
   const many = Math.trunc(differenceMs / ms);
-  return unit === 'second' && many > -5 && many <= 0 ? 'just now' : format.format(many, unit);
+  return unit === 'second' && Math.abs(many) < 5 ? 'just now' : format.format(many, unit);
 }

@@ -1,7 +1,8 @@
 import { useState } from 'react';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { Ask } from '../parts/dialog.tsx';
-import { Field, textIn, wordsIn } from '../parts/fields.tsx';
+import { EditLabels } from '../parts/edit-labels.tsx';
+import { Field, textIn } from '../parts/fields.tsx';
 import { go, Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
@@ -33,23 +34,13 @@ export function StackDoings({ stack }: { stack: Stack }) {
         Delete
       </button>
       {doing === 'labels' && (
-        <Ask
-          title={`Labels of ${name}`}
-          action="Save"
+        <EditLabels
+          name={name}
+          labels={stack.labels}
+          consequence="Agents with any one of them serve it. It is removed from those that do not match any more."
+          save={(change) => broker.updateStack({ stack: name, etag: stack.etag, ...change })}
           onClose={close}
-          onDo={(form) => {
-            const wanted = wordsIn(form, 'labels');
-            return broker.updateStack({
-              stack: name,
-              etag: stack.etag,
-              addLabels: wanted.filter((label) => !stack.labels.includes(label)),
-              removeLabels: stack.labels.filter((label) => !wanted.includes(label)),
-            });
-          }}
-        >
-          <p>Agents with any one of them serve it. It is removed from those that do not match any more.</p>
-          <Field label="Labels" name="labels" defaultValue={stack.labels.join(' ')} hint="Separated by spaces." />
-        </Ask>
+        />
       )}
       {doing === 'target' && (
         <Ask

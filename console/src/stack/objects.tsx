@@ -2,7 +2,7 @@ import { Health, type ObjectHealth } from '../../../gen/brokkr/v1/health_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Icon } from '../parts/icon.tsx';
 import { LoadProblem } from '../parts/problem.tsx';
 import { Status } from '../parts/status.tsx';
@@ -25,15 +25,10 @@ export function Objects({ stack }: { stack: Stack }) {
     async (signal) => (await broker.getDeployment({ id: stack.currentDeploymentId }, { signal })).objects,
     { once: true },
   );
-  const { data: health, error: healthError } = useLoad(`health ${name}`, (signal) =>
-    allPages(async (pageToken) => {
-      const { agents: items, nextPageToken } = await broker.getStackHealth(
-        { stack: name, pageSize: 500, pageToken },
-        { signal },
-      );
-      return { items, nextPageToken };
-    }),
-  );
+  const { data: health, error: healthError } = useAll(`health ${name}`, async (page, options) => {
+    const { agents: items, nextPageToken } = await broker.getStackHealth({ stack: name, ...page }, options);
+    return { items, nextPageToken };
+  });
   const troubles = new Map<string, Trouble[]>();
   for (const { agent, objects: sick } of health ?? [])
     for (const each of sick) {

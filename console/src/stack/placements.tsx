@@ -1,11 +1,12 @@
 import { useState } from 'react';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { Ask } from '../parts/dialog.tsx';
+import { AgentLink, StackLink } from '../parts/links.tsx';
 import { Nothing } from '../parts/problem.tsx';
 import { Status } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
-import { Link, pathOf, stackPath } from '../router.tsx';
+import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { healths, phases, reasonsText, wordOf } from '../words.ts';
 
@@ -27,20 +28,12 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
       ? {
           head: 'Agent',
           width: '3fr',
-          cell: ({ agent }) => (
-            <Link className="name" href={pathOf('agents', agent)}>
-              {agent}
-            </Link>
-          ),
+          cell: ({ agent }) => <AgentLink name={agent} />,
         }
       : {
           head: 'Stack',
           width: '3fr',
-          cell: ({ stack }) => (
-            <Link className="name" href={stackPath(stack)}>
-              {stack}
-            </Link>
-          ),
+          cell: ({ stack }) => <StackLink name={stack} />,
         };
   const doings: Column<Placement> = {
     head: 'More',
@@ -107,7 +100,6 @@ const columns: readonly Column<Placement>[] = [
   {
     head: 'Message',
     width: '3fr',
-    wide: true,
     cell: ({ message, healthMessage }) => (
       <span className="clip" title={message || healthMessage}>
         {message || healthMessage}

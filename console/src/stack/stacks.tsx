@@ -1,18 +1,18 @@
 import { useRef, useState } from 'react';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { useLoad } from '../load.ts';
-import { allPages } from '../pages.ts';
+import { useAll } from '../pages.ts';
 import { Ask } from '../parts/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../parts/fields.tsx';
 import { Head } from '../parts/head.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { StackLink } from '../parts/links.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { SearchField } from '../parts/search-field.tsx';
 import { Healths, Labels, Phases } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { newRequestId } from '../request-id.ts';
-import { go, Link, pathOf, setQuery, usePlace } from '../router.tsx';
+import { go, pathOf, setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { count } from '../words.ts';
 
@@ -22,15 +22,10 @@ export function Stacks() {
   const { query } = usePlace();
   const [adding, setAdding] = useState(false);
   const search = query.get('search') ?? '';
-  const { data: stacks, error } = useLoad('stacks', (signal) =>
-    allPages(async (pageToken) => {
-      const { stacks: items, nextPageToken } = await broker.listStacks(
-        { pageSize: 500, pageToken, showDeleted: true },
-        { signal },
-      );
-      return { items, nextPageToken };
-    }),
-  );
+  const { data: stacks, error } = useAll('stacks', async (page, options) => {
+    const { stacks: items, nextPageToken } = await broker.listStacks({ ...page, showDeleted: true }, options);
+    return { items, nextPageToken };
+  });
   const shown = stacks?.filter((stack) => matches(stack, search.toLowerCase())) ?? [];
   return (
     <>
@@ -69,10 +64,7 @@ const columns: readonly Column<Stack>[] = [
     width: '2fr',
     cell: ({ generator, name, deleteTime }) => (
       <>
-        <Link className="name" href={pathOf('stacks', generator, name)}>
-          <span className="faint">{generator}/</span>
-          {name}
-        </Link>
+        <StackLink name={`${generator}/${name}`} />
         {deleteTime && <span className="faint"> being deleted</span>}
       </>
     ),
