@@ -1,6 +1,8 @@
 import type { Locator, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { eventually } from '../test/broker.ts';
 import { goTo, openConsoleStage } from '../test/console-stage.ts';
 import { needs } from '../test/needs.ts';
@@ -143,6 +145,20 @@ data: { greeting: ${value} }
     await button.click();
     await page.getByRole('heading', { level: 1, name: 'Stacks', exact: true }).waitFor();
     await eventually(async () => (await broker.listStacks({})).stacks.every(({ name }) => name !== 'goner'), 60_000);
+  });
+
+  deploying('what an agent holds back is confirmed only by its name', async () => {
+    await broker.createStack({ name: 'careful', labels: ['careful'] });
+    await broker.submitDeployment({ stack: 'careful', manifest: Buffer.from(yaml('careful', 'x')) });
+    const agent = await startTestAgent(stage.test, { name: 'holder', labels: ['careful'] });
+    await agent.report(await agent.entry('careful'), Outcome.HELD, 'it would delete a namespace');
+    const page = await stage.open({ path: '/stacks/system/careful' });
+    const row = rows(page).filter({ hasText: 'holder' });
+    await row.filter({ hasText: 'it would delete a namespace' }).getByRole('button', { name: 'Confirm' }).click();
+    await page.getByLabel('Type holder to confirm').fill('holder');
+    await page.getByRole('dialog').getByRole('button', { name: 'Confirm' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.ok((await agent.entry('careful')).confirmed);
   });
 
   deploying('an agent is paused and resumed', async () => {

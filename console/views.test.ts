@@ -86,6 +86,7 @@ async function describe(): Promise<void> {
 
   views('the keyboard alone is enough', async () => {
     const page = await stage.open({ pak: '' });
+    await page.locator('input:focus').waitFor();
     await page.keyboard.type(stage.test.adminPak);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'idle' }).waitFor();
@@ -93,6 +94,7 @@ async function describe(): Promise<void> {
     assert.is(await focused(page), 'Skip to the content');
     await page.keyboard.press('Enter');
     await page.keyboard.press('/');
+    await page.locator('input:focus').waitFor();
     await page.keyboard.type('id');
     await page.getByRole('link', { name: 'eu-1' }).waitFor({ state: 'detached' });
     for (let presses = 0; presses < 12 && (await focused(page)) !== 'idle'; presses += 1)
@@ -109,6 +111,22 @@ async function describe(): Promise<void> {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     assert.is(await focused(page), 'Pause', 'the focus is back where it was');
+  });
+
+  views('a stack or an agent is a few letters away', async () => {
+    const page = await stage.open();
+    await page.getByRole('link', { name: 'eu-1' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.locator('input:focus').waitFor();
+    await page.keyboard.type('we');
+    await page.getByRole('option', { name: 'system/web' }).and(page.locator('[aria-selected=true]')).waitFor();
+    await page.evaluate(axe.source);
+    assert.equal(await barriers(page), []);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'system/web' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByRole('option', { name: 'idle' }).click();
+    await page.getByRole('heading', { level: 1, name: 'idle' }).waitFor();
   });
 
   views('the address says what is looked at, and Back goes back', async () => {

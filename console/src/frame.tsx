@@ -1,4 +1,5 @@
 import { type ReactNode, useState } from 'react';
+import { Jump } from './jump.tsx';
 import { Icon, type IconName } from './parts/icon.tsx';
 import { Ago } from './parts/time.tsx';
 import { Link, usePlace } from './router.tsx';
@@ -40,6 +41,7 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
           <Icon name="anvil" />
           <span>Brokkr</span>
         </Link>
+        <Jump />
         <nav aria-label="Main">
           <ul>
             {mine.map(({ path, name, icon }) => (

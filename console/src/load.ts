@@ -8,11 +8,12 @@ export interface Loaded<T> {
   readonly reload: () => void;
 }
 
-/** How often views without a stream ask again. */
+/** How often views without a stream ask again; the answers to a long question never take more than a tenth of the time. */
 const everyMs = 5_000;
+const pausePerAnswer = 9;
 
 /**
- * Asks, and again when `key` changes, every 5 s while the page is looked at (`once`: not), and on `reload`. A `key` of undefined asks nothing.
+ * Asks, and again when `key` changes, about every 5 s while the page is looked at (`once`: not), and on `reload`. A `key` of undefined asks nothing.
  */
 export function useLoad<T>(
   key: string | undefined,
@@ -28,6 +29,7 @@ export function useLoad<T>(
     const ended = new AbortController();
     let timer: number | undefined;
     const run = async () => {
+      const began = performance.now();
       try {
         const data = await ask(ended.signal);
         if (!ended.signal.aborted) setState({ key, data });
@@ -35,7 +37,8 @@ export function useLoad<T>(
         if (ended.signal.aborted) return;
         setState((before) => ({ key, ...(before.key === key && { data: before.data as T }), error }));
       }
-      if (!once && !ended.signal.aborted) timer = window.setTimeout(again, everyMs);
+      if (!once && !ended.signal.aborted)
+        timer = window.setTimeout(again, Math.max(everyMs, (performance.now() - began) * pausePerAnswer));
     };
     const again = () => {
       if (!document.hidden) void run();

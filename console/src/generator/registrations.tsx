@@ -22,9 +22,10 @@ export function Registrations({ generator = '' }: { generator?: string }) {
     const { registrations: items, nextPageToken } = await admin.listRegistrations({ generator, ...page }, options);
     return { items, nextPageToken };
   });
-  const rows = [...(data ?? [])].sort(
-    (a, b) => b.state - a.state || a.agent.localeCompare(b.agent, 'en', { numeric: true }),
-  );
+  // Every agent is registered with the admins' own, for good.
+  const rows = (data ?? [])
+    .filter(({ generator: of }) => of !== 'system')
+    .sort((a, b) => b.state - a.state || a.agent.localeCompare(b.agent, 'en', { numeric: true }));
   const doings: Column<Registration> = {
     head: 'More',
     width: '11rem',
@@ -44,7 +45,7 @@ export function Registrations({ generator = '' }: { generator?: string }) {
   return (
     <>
       <LoadProblem error={error} />
-      {rules && (
+      {rules && generator !== 'system' && (
         <div className="filters">
           <button type="button" onClick={() => setDoing({ what: 'add' })}>
             Register an agent
@@ -52,7 +53,11 @@ export function Registrations({ generator = '' }: { generator?: string }) {
         </div>
       )}
       {data && rows.length === 0 ? (
-        <Nothing>No agent is registered.</Nothing>
+        <Nothing>
+          {generator === 'system'
+            ? 'Every agent is registered with it, for good.'
+            : 'No agent is registered with a generator.'}
+        </Nothing>
       ) : (
         <Table
           label="Registrations"
