@@ -29,8 +29,6 @@ export interface ConsoleStage {
   open(wish?: PageWish): Promise<Page>;
   /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
   readonly problems: readonly string[];
-  /** Takes out of those what a test has provoked. */
-  forgive(pattern: RegExp): void;
   /** Agents, each with a simulated cluster. */
   agents(count: number, prefix: string, labels: readonly string[]): Promise<Fleet>;
   close(): Promise<void>;
@@ -54,12 +52,12 @@ export async function openConsoleStage(): Promise<ConsoleStage> {
     test,
     browser,
     problems,
-    forgive(pattern) {
-      const others = problems.filter((problem) => !pattern.test(problem));
-      problems.splice(0, problems.length, ...others);
-    },
     async open({ width = 1280, height = 800, colours = 'light', pak = test.adminPak, path = '/' } = {}) {
-      const page = await browser.newPage({ viewport: { width, height }, colorScheme: colours });
+      const page = await browser.newPage({
+        viewport: { width, height },
+        colorScheme: colours,
+        reducedMotion: 'reduce',
+      });
       page.setDefaultTimeout(patienceMs);
       page.on('pageerror', (error) => problems.push(`${error}`));
       page.on('console', (message) => {

@@ -1,4 +1,4 @@
-import { parseAllDocuments, stringify } from 'yaml';
+import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 
 /** A Kubernetes object as text, for people. */
@@ -23,13 +23,29 @@ export function objectsOf(manifest: Uint8Array): Json[] {
     .map((line) => JSON.parse(line) as Json);
 }
 
+/** YAML 1.1, as the broker and kubectl read it: `yes` is true, 0644 is octal. Without its times and collections, which they do not know. */
+const asKubectl = {
+  version: '1.1',
+  schema: 'yaml-1.1',
+  merge: true,
+  customTags: (tags: Tags) =>
+    tags.filter(
+      (tag) =>
+        typeof tag === 'string' ||
+        !(/:(timestamp|omap|pairs|set)$/.test(tag.tag) || ('format' in tag && tag.format === 'TIME')),
+    ),
+} as const;
+/** Octal to them, but text to what writes YAML 1.1. */
+const otherOctal = /^[-+]?0o[0-7_]+$/;
+const aliases = 100;
+
 /** The objects that somebody wrote; those in a List one by one. Throws, with the place, when it is not YAML. */
 export function objectsIn(yaml: string): Json[] {
-  return parseAllDocuments(yaml)
+  return [...parseAllDocuments(yaml, asKubectl)]
     .flatMap((document) => {
       const [problem] = document.errors;
       if (problem) throw problem;
-      const value: unknown = document.toJS({ maxAliasCount: 100 });
+      const value: unknown = document.toJS({ maxAliasCount: aliases });
       const { kind, items } = (value ?? {}) as { kind?: unknown; items?: unknown };
       return kind === 'List' && Array.isArray(items) ? (items as unknown[]) : [value];
     })
@@ -38,7 +54,18 @@ export function objectsIn(yaml: string): Json[] {
 
 /** A whole manifest as YAML, to be edited. */
 export function toYaml(objects: readonly Json[]): string {
-  return objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n');
+  return objects.map(yamlOf).join('---\n');
+}
+
+/** Text that could be read as something else is in quotes. */
+function yamlOf(object: Json): string {
+  const document = new Document(object, { ...asKubectl, sortMapEntries: true });
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value === 'string' && otherOctal.test(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString({ lineWidth: 0 });
 }
 
 /** How an object is shown. */
@@ -50,7 +77,7 @@ export function shown(object: Json): Shown {
   } = object as { apiVersion?: string; kind?: string; metadata?: { name?: string; namespace?: string } };
   const { name = '', namespace = '' } = metadata ?? {};
   const secret = kind === 'Secret' && apiVersion === 'v1';
-  const text = stringify(secret ? withoutValues(object) : object, { lineWidth: 0, sortMapEntries: true });
+  const text = yamlOf(secret ? withoutValues(object) : object);
   const hidden = secret ? JSON.stringify([object.data, object.stringData]) : '';
   return {
     key: `${apiVersion} ${kind} ${namespace}/${name}`,
