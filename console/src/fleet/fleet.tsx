@@ -115,7 +115,7 @@ const agentOf = (row: Row) => (row.kind === 'member' ? row.member.agent : undefi
 const columns: readonly Column<Row>[] = [
   {
     head: 'Name',
-    width: '2fr',
+    width: '3fr',
     cell: (row) => {
       const name = agentOf(row)?.name ?? '';
       return <AgentLink name={name} />;
@@ -131,8 +131,8 @@ const columns: readonly Column<Row>[] = [
     width: '8.5rem',
     cell: (row) => row.kind === 'member' && <Status word={wordOf(healths, row.member.health)} />,
   },
-  { head: 'Placements', width: '2fr', cell: (row) => <Phases counts={agentOf(row)?.placements} /> },
-  { head: 'Labels', width: '2fr', wide: true, cell: (row) => <Labels labels={agentOf(row)?.labels ?? []} /> },
+  { head: 'Placements', width: '3fr', cell: (row) => <Phases counts={agentOf(row)?.placements} /> },
+  { head: 'Labels', width: '4fr', wide: true, cell: (row) => <Labels labels={agentOf(row)?.labels ?? []} /> },
   { head: 'Kubernetes', width: '6.5rem', wide: true, cell: (row) => agentOf(row)?.kubernetesVersion },
   {
     head: 'Last seen',
