@@ -111,7 +111,8 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   try {
     // `help apply` is `apply --help`, which loads what apply knows of itself.
     const [first, ...rest] = args;
-    await makeProgram().parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
+    const program = makeProgram().hook('preSubcommand', (_, command) => define(command));
+    await program.parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -120,6 +121,13 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     process.stderr.write(`${lines.join('\n')}\n`);
     return exitCode;
   }
+}
+
+/** The program with everything that each of its commands knows of itself, for what is written about it. */
+export async function makeWholeProgram(): Promise<Command> {
+  const program = makeProgram();
+  for (const command of program.commands) await define(command);
+  return program;
 }
 
 function makeProgram(): Command {
@@ -145,12 +153,16 @@ function makeProgram(): Command {
       if (alias !== undefined) command.alias(alias);
     }
   }
-  const entries = Object.values(groups).flat();
-  program.hook('preSubcommand', async (_, command) => {
-    for (const noun of entries.find((entry) => entry.verb === command.name())?.nouns ?? []) {
-      const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
-      verbs[command.name() as Verb]?.(command);
-    }
-  });
   return program;
+}
+
+/** Loads what the nouns of a verb know of it. */
+async function define(command: Command): Promise<void> {
+  const entry = Object.values(groups)
+    .flat()
+    .find(({ verb }) => verb === command.name());
+  for (const noun of entry?.nouns ?? []) {
+    const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
+    verbs[command.name() as Verb]?.(command);
+  }
 }
