@@ -21,7 +21,7 @@ const brokerHelp = execFileSync(process.execPath, [join(root, 'broker/main.ts'),
 
 /** Programs of others that the documents call. */
 const foreign = new Set(
-  'cd cat cp createdb curl docker dropdb echo export alias git go grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore promtool psql set sleep systemctl tail umask unset'.split(
+  'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep systemctl tail umask unset'.split(
     ' ',
   ),
 );

@@ -26,14 +26,18 @@ export function exchangesOf(text: string): Exchange[] {
 
 /**
  * The simple commands of a shell text: split at line ends, pipes, `&&`, `||` and `;`, comments and redirections left out. What is in
- * quotes stays one word; substitutions are not looked into.
+ * quotes stays one word; substitutions and here-documents are not looked into.
  */
 export function commandsOf(text: string): ShellCommand[] {
   return text
+    .replaceAll(/(<<'?(\w+)'?[^\n]*)\n[\s\S]*?\n\2$/gm, '$1')
     .replaceAll(/\\\n\s*/g, ' ')
     .split('\n')
     .flatMap(simpleCommands);
 }
+
+/** What may stand before a command in its place. */
+const keywords = new Set(['do', 'else', 'if', 'then', 'until', 'while']);
 
 function simpleCommands(line: string): ShellCommand[] {
   const commands: string[][] = [[]];
@@ -63,16 +67,13 @@ function simpleCommands(line: string): ShellCommand[] {
   }
   endWord();
   return commands
-    .map((words) => withoutRedirections(words).filter((each, at, all) => !isAssignment(each, at, all)))
-    .filter((words) => words.length > 0)
+    .map((words) => withoutRedirections(words))
+    .map((words) => words.slice(words.findIndex((word) => !/^\w+=/.test(word) && !keywords.has(word))))
+    .filter(([name]) => name !== undefined && !/^(done|fi)$/.test(name) && !/^\w+=/.test(name))
     .map((words) => ({ words, text: line.trim() }));
 }
 
 /** `> file`, `>file`, `2>/dev/null`, `< file` */
 function withoutRedirections(words: readonly string[]): string[] {
   return words.filter((word, at) => !/^\d?[<>]/.test(word) && !/^\d?[<>]+$/.test(words[at - 1] ?? ''));
-}
-
-function isAssignment(word: string, at: number, words: readonly string[]): boolean {
-  return words.slice(0, at + 1).every((each) => /^\w+=/.test(each)) && /^\w+=/.test(word);
 }
