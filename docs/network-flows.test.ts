@@ -130,7 +130,7 @@ flows('pass the network policies of the page', () => {
   assert.equal(allowed('brokkr-broker', 'ingress'), [api, metrics]);
   assert.equal(allowed('brokkr-broker', 'egress'), [dns, dns, database]);
   assert.equal(allowed('brokkr-agent', 'ingress'), [health]);
-  assert.equal(allowed('brokkr-agent', 'egress'), [dns, dns, api, https, kubernetes, https]);
+  assert.equal(allowed('brokkr-agent', 'egress'), [dns, dns, api, https, https, kubernetes]);
   assert.equal(allowed('brokkr-broker-webhooks', 'egress'), [https]);
 });
 
