@@ -192,6 +192,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       ...config.listen,
       handler: corsHandler(withoutJsonInGrpc(handler), config.corsOrigins),
       tls: tls && readCertificates(tls),
+      streamsRequests: (path) => requestStreams.has(path),
     });
     stack.defer(() => port.close(0));
     if (tls) stack.defer(watchCertificates(tls, log, port.renew));
@@ -218,6 +219,15 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     throw error;
   }
 }
+
+/** Paths of the calls whose requests come for as long as the call lasts. */
+const requestStreams: ReadonlySet<string> = new Set(
+  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
+    methods
+      .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
+      .map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
 
 /** Adds a service's methods, each with its own limit of what it reads and answers. */
 function addService<S extends DescService>(router: ConnectRouter, service: S, implementation: ServiceImpl<S>): void {

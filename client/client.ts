@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Http2Session } from 'node:http2';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -51,10 +52,12 @@ const writeMaxBytes = 9 << 20;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // An idle connection is tried by the next call. With `pingIdleConnection` the manager (2.2.0) goes on to PING a connection that
   // broke under a stream, which throws where nobody can catch it.
-  const manager = new Http2SessionManager(
-    options.url,
-    { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
-    tlsOptions(options),
+  const manager = heedingLateErrors(
+    new Http2SessionManager(
+      options.url,
+      { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
+      tlsOptions(options),
+    ),
   );
   const transport = makeTransport(options, manager);
   return {
@@ -69,6 +72,25 @@ export function connectBroker(options: ClientOptions): BrokkrClient {
 export function isCleartext(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol !== 'https:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+/**
+ * A connection that breaks tells so only when its socket has closed. A call in between makes the manager (2.2.0) open another one
+ * and stop listening to the first, whose `error` then ends the process. Its calls have failed with that error by themselves.
+ */
+function heedingLateErrors(manager: Http2SessionManager): Http2SessionManager {
+  const heeded = new WeakSet<Http2Session>();
+  const request = manager.request.bind(manager);
+  manager.request = async (...call) => {
+    const stream = await request(...call);
+    const { session } = stream;
+    if (session !== undefined && !heeded.has(session)) {
+      heeded.add(session);
+      session.on('error', () => {});
+    }
+    return stream;
+  };
+  return manager;
 }
 
 function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {

@@ -28,6 +28,7 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   registrations: [text, text, uuid, uuid],
   paks: [uuid],
   audit: [number],
+  'verify-audit': [number, /^[0-9a-f]{64}$/, number, number],
 };
 
 /**
@@ -67,8 +68,12 @@ export function cutPage<R>(
   const cut = tooMany < 0 ? [...rows] : rows.slice(0, tooMany);
   const last = cut.at(-1);
   if (tooMany < 0 || last === undefined) return { rows: cut, nextPageToken: '' };
-  const token = JSON.stringify({ after: keys(last), scope: scopeHash(scope) });
-  return { rows: cut, nextPageToken: Buffer.from(token).toString('base64url') };
+  return { rows: cut, nextPageToken: makePageToken(keys(last), scope) };
+}
+
+/** The token by which `readPage` goes on after these sort keys. */
+export function makePageToken(after: readonly string[], scope: readonly unknown[]): string {
+  return Buffer.from(JSON.stringify({ after, scope: scopeHash(scope) })).toString('base64url');
 }
 
 function fits([list]: readonly unknown[], after: readonly string[]): boolean {

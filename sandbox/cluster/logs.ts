@@ -26,7 +26,7 @@ export function streamLog(pod: KubeObject, query: URLSearchParams, response: Ser
   const lines = Array.from({ length: Math.max(0, now - first + 1) }, (_, n) => line(first + n));
   response.writeHead(200, { 'content-type': 'text/plain' });
   response.write(lines.join(''));
-  if (query.get('follow') !== 'true') {
+  if (query.get('follow') !== 'true' || response.closed) {
     response.end();
     return;
   }
