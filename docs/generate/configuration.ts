@@ -23,7 +23,7 @@ function tableOf(variables: Readonly<Record<string, string>>): string {
   return table(
     ['variable', 'meaning', 'default'],
     Object.entries(variables).map(([name, text]) => {
-      const [, meaning = text, note = ''] = /^(.*) \((default:? .*|required)\)$/.exec(text) ?? [];
+      const [, meaning = text, note = ''] = /^(.*) \((default:? .*|required.*)\)$/.exec(text) ?? [];
       const fallback = note.replace(/^default:? /, '');
       return [`\`${name}\``, meaning, fallback];
     }),
