@@ -272,6 +272,8 @@ function openOrm(
     pool: { min: 0, max: connections },
     // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
     driverOptions: {
+      // The ORM takes host, user and database from its URL, and leaves out what the query says, such as sslmode.
+      connectionString: options.url,
       options: session,
       connectionTimeoutMillis: 5_000,
       ...(answerMs > 0 && { query_timeout: answerMs }),
