@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,10 +8,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { buildKube, type Kube, startKube } from './kube.ts';
+import { APPLY_PATCH, askKube, type KubeAccess, type KubeAsk } from './kube-client.ts';
 
-interface Answer {
-  readonly status: number;
-  readonly body: { readonly data?: unknown; readonly gitVersion?: string; readonly metadata?: Record<string, unknown> };
+interface Body {
+  readonly data?: unknown;
+  readonly gitVersion?: string;
 }
 
 const kube = suite('kube');
@@ -134,28 +134,11 @@ async function describe(): Promise<void> {
   });
 }
 
-function ask(
-  access: Pick<Kube, 'url' | 'ca' | 'token'>,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  const type = method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json';
-  const headers = { authorization: `Bearer ${access.token}`, 'content-type': type };
-  return new Promise((settle, fail) => {
-    const sent = request(`${access.url}${path}`, { method, ca: access.ca, headers, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => settle({ status: response.statusCode ?? 0, body: JSON.parse(text) }));
-    });
-    sent.on('error', fail);
-    sent.end(body && JSON.stringify(body));
-  });
+function ask(access: KubeAccess, method: KubeAsk['method'], path: string, body?: unknown) {
+  return askKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
 }
 
-function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>): Promise<Answer> {
+function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>) {
   const path = `/api/v1/namespaces/${namespace}/configmaps/${name}?fieldManager=sandbox`;
   return ask(access, 'PATCH', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
 }
