@@ -102,6 +102,29 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.is((await hand.get(idOfMap('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
   });
 
+  test('puts right a storm over 500 objects, each of them once', async () => {
+    const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
+    const core = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
+    lab.simulated?.clearRequests();
+    const meddled = names.values();
+    const meddle = async () => {
+      for (const name of meddled) await meddler.patch(idOfMap(name), { data: { k: 'meddled' } });
+    };
+    await Promise.all(Array.from({ length: 8 }, meddle));
+    const repaired = () =>
+      core.events.filter(({ outcome }) => outcome === 'repaired').flatMap(({ changes }) => changes);
+    await until(() => repaired().length >= names.length, 'the repairs');
+    assert.is(new Set(repaired().map(({ object }) => object.name)).size, names.length);
+    const maps = await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
+    const storm = maps.filter(({ metadata }) => metadata.name.startsWith('storm-'));
+    assert.equal([...new Set(storm.map(({ data }) => JSON.stringify(data)))], ['{"k":"1"}']);
+    assert.is(core.objectWrites().length, names.length);
+    assert.not.ok(core.events.some(({ message }) => /over and over/.test(message)));
+    // Besides the meddling and one write each: a dry run of what differs, and a read of everything by each of a few passes.
+    const asked = lab.simulated?.requests.filter(({ userAgent }) => userAgent.startsWith('brokkr-agent')).length ?? 0;
+    assert.ok(asked < names.length * 6, `${asked} requests`);
+  });
+
   test('leaves alone what others add, and what controllers write', async () => {
     const core = await startWith({ objects: [configMap('added', { k: '1' }), web('added', 1)] });
     await meddler.patch(idOfMap('added'), { data: { theirs: 'y' }, metadata: { annotations: { note: 'mine' } } });

@@ -1,4 +1,5 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys. */
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, agent. */
+import { benchAgent } from './agent.ts';
 import { benchCalls } from './calls.ts';
 import { machine } from './figures.ts';
 import { benchKeys } from './keys.ts';
@@ -9,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   rollout: benchRollout,
   calls: benchCalls,
   keys: benchKeys,
+  agent: benchAgent,
 };
 
 const names = process.argv.slice(2);
