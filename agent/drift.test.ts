@@ -1,7 +1,9 @@
+// time limit: 10 min
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
   type CoreOptions,
@@ -11,7 +13,6 @@ import {
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
@@ -28,15 +29,10 @@ real.run();
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
   const meddler = createMeddler(lab);
-  const cores: Core[] = [];
-  let count = 0;
+  const agents = agentsOn(test, lab);
+  /** An agent looks by itself only every 10 minutes: what it notices before, a watch has told. */
+  const { start } = agents;
   let stack = '';
-  /** An agent that looks by itself only every 10 minutes: what it notices before, a watch has told. */
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
   /** The same, with a stack applied and watched. */
   const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
     const core = await start(options);
@@ -56,13 +52,8 @@ function describe(test: typeof simulated, lab: Lab): void {
   };
   const dataOf = async (name: string) => (await hand.get(idOfMap(name)))?.data;
   test.before.each(() => {
-    stack = stackId(`drifting ${count}`);
+    stack = stackId(`drifting ${agents.namespace}`);
   });
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
   test('puts right what somebody changed, and tells which fields and who', async () => {
     const core = await startWith({ objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})] });
     const told = core.next(stack, 'repaired');
@@ -153,8 +144,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.equal(await dataOf('told'), { k: 'meddled' });
     assert.is(core.awareness.keeper.healthOf(stack)?.health, 'failed');
     await core.close();
-    const again = await startCore(lab.source, { namespace: `brokkr-${count}` });
-    cores.push(again);
+    const again = await start({ namespace: agents.namespace });
     const first = again.next(stack, 'drifted');
     again.tell([{ stackId: stack, drift: 'report', objects: [configMap('told', { k: '1' }), configMap('gone', {})] }]);
     assert.is((await first).changes.length, 2, 'after a restart too');

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BEHAVIOUR } from '../sandbox/cluster/pod-status.ts';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
   type CoreOptions,
@@ -13,7 +14,6 @@ import {
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
@@ -31,12 +31,11 @@ real.run();
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
   const meddler = createMeddler(lab);
-  const cores: Core[] = [];
-  let count = 0;
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   let stack = '';
   const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
+    const core = await start(options);
     core.tell([{ stackId: stack, deploymentId: 'first', ...wish }]);
     return core;
   };
@@ -56,13 +55,8 @@ function describe(test: typeof simulated, lab: Lab): void {
       ({ metadata }) => metadata.labels?.app === app,
     );
   test.before.each(() => {
-    stack = stackId(`health ${count}`);
+    stack = stackId(`health ${agents.namespace}`);
   });
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
   test('is healthy when everything is there, and says how much was looked at', async () => {
     const core = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
     const { objects, objectCount, deploymentId, generation } = await becomes(core, 'healthy');

@@ -1,16 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
-  type CoreOptions,
   configMap,
   idOfMap,
   type Lab,
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
@@ -25,22 +24,10 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  let namespace = '';
-  const start = async (options: CoreOptions = {}) => {
-    namespace = options.namespace ?? `brokkr-${++count}`;
-    const core = await startCore(lab.source, { namespace, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   const stack = stackId('gone');
-  const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace);
+  const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
   const apply = async (core: Core, objects: readonly KubeObject[]) => {
     const told = core.next(stack);
@@ -103,7 +90,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await start();
     await apply(core, [configMap('before', { k: '1' })]);
     await core.close();
-    const again = await start({ namespace });
+    const again = await start({ namespace: agents.namespace });
     assert.is((await tellRemoval(again)).outcome, 'removed');
     assert.is(await hand.get(idOfMap('before')), undefined);
   });
@@ -112,8 +99,8 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await start();
     await apply(core, [configMap('lost', { k: '1' })]);
     await core.close();
-    await hand.remove(idOfMap(`brokkr-inv-${stack}-0`, namespace));
-    const again = await start({ namespace });
+    await hand.remove(idOfMap(`brokkr-inv-${stack}-0`, agents.namespace));
+    const again = await start({ namespace: agents.namespace });
     assert.is((await tellRemoval(again)).outcome, 'removed');
     assert.is(await hand.get(idOfMap('lost')), undefined);
   });
@@ -250,9 +237,9 @@ function describe(test: typeof simulated, lab: Lab): void {
   test('goes on after its inventory’s whole namespace was deleted', async () => {
     const core = await start();
     await apply(core, [configMap('homeless', { k: '1' })]);
-    await hand.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace });
+    await hand.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: agents.namespace });
     await until(
-      async () => !(await hand.get({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace })),
+      async () => !(await hand.get({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: agents.namespace })),
       'the namespace to go',
     );
     const told = core.next(stack, 'applied');
