@@ -105,9 +105,9 @@ asked('can be about one object, and say so when there is none of that name', asy
 });
 
 const simulated = suite('diagnosis, simulated cluster');
-const real = suite('diagnosis, real API server');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
+const real = suite('diagnosis, real API server with a simulated node');
+describe(simulated, await openSimulated({ pods: true }));
+if (needs('go')) describe(real, await openReal({ node: true }));
 masks.run();
 asked.run();
 simulated.run();
@@ -122,7 +122,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     await lab.close();
   });
 
-  test('finds objects, revisions and events, and notes what it cannot see', async () => {
+  test('finds objects, revisions, events, pods and their logs, and notes what it cannot see', async () => {
     const core = await startCore(lab.source);
     const applied = core.next(stack, 'applied');
     core.tell([{ stackId: stack, objects: [secret, web('seen', 'web:1'), configMap('plain', { k: '1' })] }]);
@@ -140,9 +140,14 @@ function describe(test: typeof simulated, lab: Lab): void {
     });
     const inventories = createInventories(eyes, 'brokkr');
     const look = () => diagnose({ cluster: eyes, inventories }, { id: 'q', stackId: stack, object: undefined }, signal);
-    if (!lab.simulated)
-      await until(async () => (await look()).objects.some(({ rollout }) => rollout.length > 0), 'a rollout');
+    await until(
+      async () => (await look()).pods.some(({ containers }) => containers.some(({ state }) => state === 'running')),
+      'a running pod',
+    );
     const findings = await look();
+    const [pod] = findings.pods;
+    assert.match(pod?.containers[0]?.logLines.at(-1) ?? '', new RegExp(`^${pod?.name} web: line`));
+    assert.is(findings.objects.find(({ object }) => object.kind === 'Deployment')?.rollout.length, 1);
     assert.equal(findings.objects.map(({ object }) => object.name).sort(), ['credentials', 'plain', 'seen']);
     assert.not.match(JSON.stringify(findings), canary);
     assert.ok(findings.events.some(({ reason }) => reason === 'Said'));

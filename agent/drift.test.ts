@@ -1,7 +1,9 @@
+// time limit: 10 min
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
   type CoreOptions,
@@ -11,7 +13,6 @@ import {
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
@@ -28,15 +29,10 @@ real.run();
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
   const meddler = createMeddler(lab);
-  const cores: Core[] = [];
-  let count = 0;
+  const agents = agentsOn(test, lab);
+  /** An agent looks by itself only every 10 minutes: what it notices before, a watch has told. */
+  const { start } = agents;
   let stack = '';
-  /** An agent that looks by itself only every 10 minutes: what it notices before, a watch has told. */
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
   /** The same, with a stack applied and watched. */
   const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
     const core = await start(options);
@@ -56,13 +52,8 @@ function describe(test: typeof simulated, lab: Lab): void {
   };
   const dataOf = async (name: string) => (await hand.get(idOfMap(name)))?.data;
   test.before.each(() => {
-    stack = stackId(`drifting ${count}`);
+    stack = stackId(`drifting ${agents.namespace}`);
   });
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
   test('puts right what somebody changed, and tells which fields and who', async () => {
     const core = await startWith({ objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})] });
     const told = core.next(stack, 'repaired');
@@ -102,6 +93,29 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.is((await hand.get(idOfMap('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
   });
 
+  test('puts right a storm over 500 objects, each of them once', async () => {
+    const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
+    const core = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
+    lab.simulated?.clearRequests();
+    const meddled = names.values();
+    const meddle = async () => {
+      for (const name of meddled) await meddler.patch(idOfMap(name), { data: { k: 'meddled' } });
+    };
+    await Promise.all(Array.from({ length: 8 }, meddle));
+    const repaired = () =>
+      core.events.filter(({ outcome }) => outcome === 'repaired').flatMap(({ changes }) => changes);
+    await until(() => repaired().length >= names.length, 'the repairs');
+    assert.is(new Set(repaired().map(({ object }) => object.name)).size, names.length);
+    const maps = await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
+    const storm = maps.filter(({ metadata }) => metadata.name.startsWith('storm-'));
+    assert.equal([...new Set(storm.map(({ data }) => JSON.stringify(data)))], ['{"k":"1"}']);
+    assert.is(core.objectWrites().length, names.length);
+    assert.not.ok(core.events.some(({ message }) => /over and over/.test(message)));
+    // Besides the meddling and one write each: a dry run of what differs, and a read of everything by each of a few passes.
+    const asked = lab.simulated?.requests.filter(({ userAgent }) => userAgent.startsWith('brokkr-agent')).length ?? 0;
+    assert.ok(asked < names.length * 6, `${asked} requests`);
+  });
+
   test('leaves alone what others add, and what controllers write', async () => {
     const core = await startWith({ objects: [configMap('added', { k: '1' }), web('added', 1)] });
     await meddler.patch(idOfMap('added'), { data: { theirs: 'y' }, metadata: { annotations: { note: 'mine' } } });
@@ -130,8 +144,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.equal(await dataOf('told'), { k: 'meddled' });
     assert.is(core.awareness.keeper.healthOf(stack)?.health, 'failed');
     await core.close();
-    const again = await startCore(lab.source, { namespace: `brokkr-${count}` });
-    cores.push(again);
+    const again = await start({ namespace: agents.namespace });
     const first = again.next(stack, 'drifted');
     again.tell([{ stackId: stack, drift: 'report', objects: [configMap('told', { k: '1' }), configMap('gone', {})] }]);
     assert.is((await first).changes.length, 2, 'after a restart too');

@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startKube } from '../sandbox/kube.ts';
+import type { KubeAccess } from '../sandbox/kube-client.ts';
+import { startSimulatedNode } from '../sandbox/kube-node.ts';
 import { type Awareness, createAwareness } from './awareness.ts';
 import { createCensus } from './census.ts';
 import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
@@ -145,8 +147,8 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
 export interface Lab {
   readonly source: KubeSource;
   readonly hand: Hand;
-  /** Where the API is, and who may do everything there. */
-  readonly address: { readonly url: string; readonly token: string; readonly ca: string | undefined };
+  /** For asking the API without the agent. */
+  readonly address: KubeAccess;
   /** With faults and a log of requests; undefined for the real one. */
   readonly simulated: SimulatedCluster | undefined;
   close(): Promise<void>;
@@ -173,14 +175,16 @@ export async function openSimulated(options: ClusterOptions = {}): Promise<Lab> 
   return { source, hand, address, simulated, close };
 }
 
-/** A real kube-apiserver; only where `needs('go')` is true. */
-export async function openReal(): Promise<Lab> {
+/** A real kube-apiserver; only where `needs('go')` is true. `node` runs its pods, on a simulated node. */
+export async function openReal({ node = false } = {}): Promise<Lab> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-agent-kube-'));
   const kube = await startKube({ dataDir });
+  const running = node ? await startSimulatedNode(kube) : undefined;
   const source = { file: kube.kubeconfig };
   const { hand, release } = openHand(source);
   const close = async () => {
     release();
+    await running?.close();
     await kube.stop();
     rmSync(dataDir, { recursive: true, force: true });
   };

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { BEHAVIOUR } from '../sandbox/cluster/pod-status.ts';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
   type CoreOptions,
@@ -11,30 +14,28 @@ import {
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
 import type { Health, StackHealth } from './health.ts';
 import { createMeddler } from './meddler.ts';
-import type { KubeObject, ObjectId } from './object.ts';
+import { idOf, type KubeObject } from './object.ts';
 
 const simulated = suite('health of a stack, simulated cluster');
-const real = suite('health of a stack, real API server');
+const real = suite('health of a stack, real API server with a simulated node');
 describe(simulated, await openSimulated({ pods: true }));
-if (needs('go')) describe(real, await openReal());
+if (needs('go')) describe(real, await openReal({ node: true }));
 simulated.run();
 real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
   const meddler = createMeddler(lab);
-  const cores: Core[] = [];
-  let count = 0;
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   let stack = '';
   const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
+    const core = await start(options);
     core.tell([{ stackId: stack, deploymentId: 'first', ...wish }]);
     return core;
   };
@@ -45,7 +46,7 @@ function describe(test: typeof simulated, lab: Lab): void {
       return now?.health === health && message.test(now.message);
     };
     await until(isSo, `${health} ${message}`).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${JSON.stringify(healthOf(core))}`);
+      throw new Error(`${String(error)}: ${inspect(healthOf(core), { depth: 4 })}`);
     });
     return healthOf(core)!;
   };
@@ -53,15 +54,9 @@ function describe(test: typeof simulated, lab: Lab): void {
     (await hand.list({ apiVersion: 'v1', kind: 'Pod' }, 'default')).filter(
       ({ metadata }) => metadata.labels?.app === app,
     );
-  const status = (id: ObjectId, parts: object) => meddler.patchStatus(id, parts);
   test.before.each(() => {
-    stack = stackId(`health ${count}`);
+    stack = stackId(`health ${agents.namespace}`);
   });
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
   test('is healthy when everything is there, and says how much was looked at', async () => {
     const core = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
     const { objects, objectCount, deploymentId, generation } = await becomes(core, 'healthy');
@@ -72,21 +67,11 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('follows a workload by watching, and names the pod that keeps it from being ready', async () => {
-    // The simulated cluster pulls images whose names do not say otherwise; nobody runs pods on the real one.
-    const image = lab.simulated ? 'web:does-not-exist' : 'web:1';
-    const core = await startWith({ objects: [configMap('beside', {}), web('ill', 3, image)] });
-    await until(async () => (await podsOf('ill')).length === 3, 'three pods');
-    if (!lab.simulated) {
-      const [first, second] = (await podsOf('ill')) as [KubeObject, KubeObject];
-      await status(idOfPod(first), { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] });
-      await status(idOfPod(second), {
-        containerStatuses: [waiting('ImagePullBackOff', 'Back-off pulling image "web:1"')],
-      });
-    }
-    const ready = lab.simulated ? 0 : 1;
-    const message = new RegExp(
-      `^Deployment default/ill: ${ready} of 3 replicas ready; pod ill-[^ ]+: ImagePullBackOff: Back-off pulling image`,
-    );
+    const core = await startWith({
+      objects: [configMap('beside', {}), web('ill', 3, { image: 'web:does-not-exist' })],
+    });
+    const message =
+      /^Deployment default\/ill: 0 of 3 replicas ready; pod ill-[^ ]+: ImagePullBackOff: Back-off pulling image/;
     const { objects } = await becomes(core, 'failed', message);
     assert.equal(
       objects.map(({ object, health }) => [object.kind, object.name, health]),
@@ -94,23 +79,40 @@ function describe(test: typeof simulated, lab: Lab): void {
     );
   });
 
-  test('becomes healthy by itself when its workload does', async () => {
-    const core = await startWith({ objects: [web('fine', 1)] });
-    if (!lab.simulated) {
-      await becomes(core, 'progressing');
-      await until(async () => (await podsOf('fine')).length === 1, 'a pod');
-      const [pod] = (await podsOf('fine')) as [KubeObject];
-      await status(idOfPod(pod), { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] });
-    }
+  test('tells a container that ends again and again from one that is not ready yet', async () => {
+    const core = await startWith({ objects: [web('ends', 1, { behaviour: 'crashing' })] });
+    await becomes(core, 'failed', /0 of 1 replicas ready; pod ends-[^ ]+: CrashLoopBackOff: back-off restarting/);
+    core.tell([
+      { stackId: stack, deploymentId: 'second', order: 2n, objects: [web('starts', 1, { behaviour: 'not-ready' })] },
+    ]);
+    await becomes(core, 'progressing', /pod starts-[^ ]+: its containers are not ready yet/);
+  });
+
+  test('becomes healthy by itself when its workload does, and says when it no longer is', async () => {
+    const core = await startWith({ objects: [web('fine', 2), job('once')] });
     await becomes(core, 'healthy');
     assert.is(core.events.length, 1, 'status is no drift');
     if (lab.simulated) return;
+    // The simulated cluster's workloads do not follow what becomes of their pods.
     const [pod] = (await podsOf('fine')) as [KubeObject];
-    await status(idOfPod(pod), {
-      conditions: [{ type: 'Ready', status: 'False' }],
-      containerStatuses: [waiting('CrashLoopBackOff', 'back-off 5m0s', 7)],
-    });
-    await becomes(core, 'failed', /0 of 1 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off 5m0s/);
+    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
+    await becomes(core, 'degraded', /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/);
+    assert.is(core.events.length, 1, 'a pod is not the stack’s');
+    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
+    await becomes(core, 'healthy');
+  });
+
+  test('is healthy when a job has completed, and says why one has failed', async () => {
+    const core = await startWith({ objects: [job('done')] });
+    await becomes(core, 'healthy');
+    // The simulated cluster's jobs do not fail.
+    if (lab.simulated) return;
+    core.tell([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [job('bad', 'crashing')] }]);
+    await becomes(
+      core,
+      'failed',
+      /^Job default\/bad: it failed: .*backoff limit; pod bad-[^ ]+: it failed: it ended with Error, exit code 1/,
+    );
   });
 
   test('judges custom resources by their conditions', async () => {
@@ -170,27 +172,24 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 }
 
-function waiting(reason: string, message: string, restartCount = 0) {
-  const image = { image: 'web:1', imageID: '' };
-  return { name: 'web', ready: false, restartCount, ...image, state: { waiting: { reason, message } } };
-}
-
-function idOfPod({ metadata }: KubeObject): ObjectId {
-  return { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: metadata.name };
-}
-
-function web(name: string, replicas: number, image = 'web:1'): KubeObject {
-  const labels = { app: name };
+function web(name: string, replicas: number, { image = 'web:1', behaviour = '' } = {}): KubeObject {
+  const metadata = { labels: { app: name }, annotations: { [BEHAVIOUR]: behaviour } };
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name },
     spec: {
       replicas,
-      selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { containers: [{ name: 'web', image }] } },
+      selector: { matchLabels: metadata.labels },
+      template: { metadata, spec: { containers: [{ name: 'web', image }] } },
     },
   };
+}
+
+function job(name: string, behaviour = ''): KubeObject {
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'job', image: 'job:1' }] };
+  const template = { metadata: { annotations: { [BEHAVIOUR]: behaviour } }, spec };
+  return { apiVersion: 'batch/v1', kind: 'Job', metadata: { name }, spec: { backoffLimit: 0, template } };
 }
 
 function definition(): KubeObject {

@@ -73,12 +73,12 @@ async function contentBeyond(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const all = await cluster.discovery.contentKinds(signal);
-  const kinds = all.filter((kind) => !passing.has(kind.kind));
+  const kinds = all.filter((kind) => !passing.has(groupKindOf(kind)));
   const owners = new Set(all.map(groupKindOf));
   const found = await mapLimited(kinds, passConcurrency, async (kind) => {
     for await (const page of cluster.pages(kind, { namespace }, signal)) {
       const other = page.find(
-        (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(kind.kind, object, owners),
+        (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(groupKindOf(kind), object, owners),
       );
       if (other)
         return `there are other objects in it that would go with it, such as ${kind.kind} ${other.metadata.name}`;
@@ -90,24 +90,26 @@ async function contentBeyond(
 
 /** Kinds that the cluster writes by itself about other objects. */
 const passing: ReadonlySet<string> = new Set([
-  'Event',
-  'Endpoints',
-  'EndpointSlice',
-  'Lease',
-  'ControllerRevision',
-  'PodMetrics',
+  '/Event',
+  'events.k8s.io/Event',
+  '/Endpoints',
+  'discovery.k8s.io/EndpointSlice',
+  'coordination.k8s.io/Lease',
+  'apps/ControllerRevision',
+  'metrics.k8s.io/PodMetrics',
 ]);
 
-/** `owners`: kinds of what can be in a namespace. */
+/** `kind` with its group; `owners`: kinds of what can be in a namespace. */
 function comesWithNamespace(kind: string, object: KubeObject, owners: ReadonlySet<string>): boolean {
   const { metadata } = object;
   if (isKept(object)) return false;
-  if (kind === 'ServiceAccount') return metadata.name === 'default';
-  if (kind === 'ConfigMap') return metadata.name === 'kube-root-ca.crt';
+  if (kind === '/ServiceAccount') return metadata.name === 'default';
+  if (kind === '/ConfigMap') return metadata.name === 'kube-root-ca.crt';
   // A pod of a listed Deployment, and the like: it goes with its owner in any case, but for one that is outside and stays.
   return metadata.ownerReferences?.some((owner) => owners.has(groupKindOf(owner))) ?? false;
 }
 
+/** "group/Kind", with no group for the core's. */
 function groupKindOf({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>): string {
   return `${groupOf(apiVersion)}/${kind}`;
 }

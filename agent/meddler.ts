@@ -1,5 +1,4 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { askKube, MERGE_PATCH } from '../sandbox/kube-client.ts';
 import type { Lab } from './harness.ts';
 import { groupOf, type ObjectId } from './object.ts';
 
@@ -18,28 +17,12 @@ const plurals: Readonly<Record<string, string>> = {
   Gizmo: 'gizmos',
 };
 
-export function createMeddler({ address: { url, token, ca } }: Pick<Lab, 'address'>): Meddler {
-  const send = (path: string, body: unknown) =>
-    new Promise<void>((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/merge-patch+json' };
-      const open = url.startsWith('https:') ? httpsRequest : httpRequest;
-      const outgoing = open(
-        `${url}${path}`,
-        { method: 'PATCH', headers, ...(ca && { ca }), agent: false },
-        (answer) => {
-          let text = '';
-          answer.setEncoding('utf8');
-          answer.on('data', (chunk: string) => {
-            text += chunk;
-          });
-          answer.on('end', () =>
-            answer.statusCode === 200 ? resolve() : reject(new Error(`${answer.statusCode}: ${text}`)),
-          );
-        },
-      );
-      outgoing.on('error', reject);
-      outgoing.end(JSON.stringify(body));
-    });
+export function createMeddler({ address }: Pick<Lab, 'address'>): Meddler {
+  const send = async (path: string, body: unknown) => {
+    const ask = { method: 'PATCH', path, body, contentType: MERGE_PATCH } as const;
+    const answer = await askKube<unknown>(address, ask);
+    if (answer.status !== 200) throw new Error(`${answer.status}: ${JSON.stringify(answer.body)}`);
+  };
   return {
     patch: (id, patch, manager = 'kubectl-edit') => send(`${pathOf(id)}?fieldManager=${manager}`, patch),
     patchStatus: (id, status) => send(`${pathOf(id)}/status?fieldManager=controller`, { status }),

@@ -1,18 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-  until,
-} from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { type Core, configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { type KubeObject, stackLabel, textAt } from './object.ts';
 import { waveAnnotation } from './wave.ts';
 
@@ -25,23 +15,11 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  let namespace = '';
-  const start = async (options: CoreOptions = {}) => {
-    namespace = options.namespace ?? `brokkr-${++count}`;
-    const core = await startCore(lab.source, { namespace, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   const a = stackId('a');
   const b = stackId('b');
-  const inventoryOf = (stack: string) => idOfMap(`brokkr-inv-${stack}-0`, namespace);
+  const inventoryOf = (stack: string) => idOfMap(`brokkr-inv-${stack}-0`, agents.namespace);
   const uidOf = async (name: string) => (await hand.get(idOfMap(name)))?.metadata.uid;
   /** Tells one stack's objects, and waits until it is told that they are applied. */
   const apply = async (core: Core, order: bigint, objects: readonly KubeObject[]) => {
@@ -216,7 +194,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     await hand.create({ ...foreign, metadata: { ...foreign.metadata, labels: { [stackLabel]: a } } });
     await core.close();
     await hand.remove(inventoryOf(a));
-    const again = await start({ namespace });
+    const again = await start({ namespace: agents.namespace });
     await apply(again, 2n, [configMap('found', { k: '1' })]);
     assert.is(await hand.get(idOfMap('left-over')), undefined);
     assert.ok(await hand.get(idOfMap('only-labelled')), 'a label alone does not make it ours');

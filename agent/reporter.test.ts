@@ -14,6 +14,7 @@ import { createReporter } from './reporter.ts';
 import type { Entry } from './target.ts';
 import { createWire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
+import { fitting } from './wire-events.ts';
 
 const stage = await openStage();
 const log = pino({ level: 'silent' });
@@ -124,6 +125,20 @@ reporter('sends events with many fields in requests that the broker takes', asyn
   );
   assert.equal(counts, { accepted: 30 });
   end();
+});
+
+reporter('says when an event is about more objects than are listed', () => {
+  const changes = Array.from({ length: 250 }, (_, index) => ({
+    object: idOfMap(`many-${index}`),
+    action: 'configured' as const,
+    message: '',
+  }));
+  const fit = (count: number, message: string) =>
+    fitting(eventOf({} as Entry, 'repaired', message, changes.slice(0, count)));
+  assert.is(fit(250, 'applied again').changes.length, 100);
+  assert.is(fit(250, 'applied again').message, 'applied again; 100 of 250 objects are listed');
+  assert.is(fit(101, '').message, '100 of 101 objects are listed');
+  assert.is(fit(100, '').message, '');
 });
 
 reporter('takes the 404 of something on the way for an outage, not for an answer', async () => {

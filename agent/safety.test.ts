@@ -1,17 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-} from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, stackId } from './harness.ts';
 import { checksumAnnotation, type KubeObject, stackLabel, textAt } from './object.ts';
 
 const simulated = suite('what is not to be touched, simulated cluster');
@@ -23,22 +14,12 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   let stack = '';
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
   test.before.each(() => {
-    stack = stackId(`safety ${count}`);
+    stack = stackId(`safety ${agents.namespace}`);
   });
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
   const dataOf = async (name: string, key = 'k') => textAt(await hand.get(idOfMap(name)), 'data', key);
 
   test('refuses what exists and is not the stack’s, and names who wrote it', async () => {
@@ -76,7 +57,7 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('takes over an object from another stack of the generator, also under refuse', async () => {
     const core = await start();
-    const giver = stackId(`giver ${count}`);
+    const giver = stackId(`giver ${agents.namespace}`);
     let told = core.next(giver, 'applied');
     core.tell([{ stackId: giver, order: 1n, deploymentId: 'g1', objects: [configMap('h-moves', { k: '1' })] }]);
     await told;

@@ -2,18 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-  until,
-} from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { type KubeObject, textAt } from './object.ts';
 
 const simulated = suite('serving a stack, simulated cluster');
@@ -25,19 +15,8 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  /** An agent whose inventory is its own, as a second cluster's would be. */
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   const stack = stackId('one');
 
   test('applies what is told, and tells what was created', async () => {
@@ -198,7 +177,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     first.tell([wish]);
     await told;
     await first.close();
-    const second = await start({ namespace: `brokkr-${count}` });
+    const second = await start({ namespace: agents.namespace });
     assert.is(second.reconciler.order, 5n);
     told = second.next(stack);
     second.tell([wish]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startKube } from '../sandbox/kube.ts';
-import { tokenOf } from '../sandbox/kube-ask.ts';
+import { tokenOf } from '../sandbox/kube-client.ts';
 import type { KubeSource } from './cluster.ts';
 import { connect, until } from './harness.ts';
 import type { KubeObject, ObjectId } from './object.ts';

@@ -1,18 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-  until,
-} from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
@@ -24,24 +14,14 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   let stack = '';
   let other = '';
   // What a test leaves behind belongs to no stack of the next.
   test.before.each(() => {
-    stack = stackId(`waves ${count}`);
-    other = stackId(`other ${count}`);
+    stack = stackId(`waves ${agents.namespace}`);
+    other = stackId(`other ${agents.namespace}`);
   });
   const has = async (name: string) => (await hand.get(idOfMap(name))) !== undefined;
   /** A machine that somebody else made, and that is not ready. */
@@ -182,8 +162,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     ]);
     await core.settled();
     await core.close();
-    const again = await startCore(lab.source, { namespace: `brokkr-${count}`, resyncMs: 50 });
-    cores.push(again);
+    const again = await start({ namespace: agents.namespace, resyncMs: 50 });
     again.tell([
       { ...dependency, order: 3n, deploymentId: 'd3', objects: [map('k-base'), machine('k-data')] },
       dependent,

@@ -31,7 +31,7 @@ const actions = {
   held: ObjectAction.HELD,
 } as const satisfies Record<Change['action'], ObjectAction>;
 
-/** What can be told of an event: the first changes, with as many of their fields as have room. */
+/** What can be told of an event: the first changes, with as many of their fields as have room, and that there are more. */
 export function fitting(event: StackEvent): StackEvent {
   let room = maxFieldBytes;
   const changes = event.changes.slice(0, maxObjects).map((change) => {
@@ -42,7 +42,10 @@ export function fitting(event: StackEvent): StackEvent {
     });
     return { ...change, fields };
   });
-  return { ...event, changes };
+  const { length } = event.changes;
+  if (length <= maxObjects) return { ...event, changes };
+  const cut = `${maxObjects} of ${length} objects are listed`;
+  return { ...event, changes, message: event.message === '' ? cut : `${event.message}; ${cut}` };
 }
 
 /** About the bytes that it takes in a request, rather more. */

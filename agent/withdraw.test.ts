@@ -1,20 +1,19 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import { agentsOn } from './agents-harness.ts';
 import {
   type Core,
-  type CoreOptions,
   configMap,
   idOfMap,
   type Lab,
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
-import { checksumAnnotation, type KubeObject, stackLabel } from './object.ts';
+import { checksumAnnotation, idOf, type KubeObject, stackLabel } from './object.ts';
 
 const simulated = suite('removing a stack, simulated cluster');
 const real = suite('removing a stack, real API server');
@@ -25,22 +24,10 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  let namespace = '';
-  const start = async (options: CoreOptions = {}) => {
-    namespace = options.namespace ?? `brokkr-${++count}`;
-    const core = await startCore(lab.source, { namespace, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
   const stack = stackId('gone');
-  const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace);
+  const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
   const apply = async (core: Core, objects: readonly KubeObject[]) => {
     const told = core.next(stack);
@@ -81,7 +68,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     await apply(core, [configMap('going-a', { k: '1' })]);
     await tellRemoval(core);
     await core.close();
-    const next = await start({ namespace });
+    const next = await start({ namespace: agents.namespace });
     assert.ok(await has('brokkr-inv-'), 'the note is there');
     next.tell([]);
     await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
@@ -114,7 +101,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await start();
     await apply(core, [configMap('before', { k: '1' })]);
     await core.close();
-    const again = await start({ namespace });
+    const again = await start({ namespace: agents.namespace });
     assert.is((await tellRemoval(again)).outcome, 'removed');
     assert.is(await hand.get(idOfMap('before')), undefined);
   });
@@ -123,8 +110,8 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await start();
     await apply(core, [configMap('lost', { k: '1' })]);
     await core.close();
-    await hand.remove(idOfMap(`brokkr-inv-${stack}-0`, namespace));
-    const again = await start({ namespace });
+    await hand.remove(idOfMap(`brokkr-inv-${stack}-0`, agents.namespace));
+    const again = await start({ namespace: agents.namespace });
     assert.is((await tellRemoval(again)).outcome, 'removed');
     assert.is(await hand.get(idOfMap('lost')), undefined);
   });
@@ -231,36 +218,39 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('holds a definition with instances that others have made', async () => {
     const core = await start();
-    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-    const names = { plural: 'things', singular: 'thing', kind: 'Thing', listKind: 'ThingList' };
-    const versions = [{ name: 'v1', served: true, storage: true, schema }];
-    const apiVersion = 'apiextensions.k8s.io/v1';
-    const spec = { group: 'hold.example.org', scope: 'Namespaced', names, versions };
-    const thing = (name: string): KubeObject => ({
-      apiVersion: 'hold.example.org/v1',
-      kind: 'Thing',
-      metadata: { name, namespace: 'default' },
-    });
-    await apply(core, [
-      { apiVersion, kind: 'CustomResourceDefinition', metadata: { name: 'things.hold.example.org' }, spec },
-      thing('ours'),
-    ]);
-    await hand.create(thing('theirs'));
-    const { outcome, changes } = await tellRemoval(core, { kinds: [`${apiVersion}/CustomResourceDefinition`] });
+    const thing = custom('Thing', 'theirs');
+    await apply(core, [definition('Thing'), custom('Thing', 'ours')]);
+    await hand.create(thing);
+    const kinds = ['apiextensions.k8s.io/v1/CustomResourceDefinition'];
+    const { outcome, changes } = await tellRemoval(core, { kinds });
     assert.is(outcome, 'held');
     assert.match(changes[0]?.message ?? '', 'such as default/theirs');
-    assert.ok(await hand.get({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'ours' }));
+    assert.ok(await hand.get(idOf(custom('Thing', 'ours'))));
     const removed = core.next(stack, 'removed');
-    await hand.remove({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'theirs' });
+    await hand.remove(idOf(thing));
     await removed;
+  });
+
+  test('holds a namespace with a custom resource whose kind is named as one of the cluster’s own', async () => {
+    const core = await start();
+    const lease = custom('Lease', 'flat', 'let-room');
+    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'let-room' } };
+    await apply(core, [definition('Lease'), room, custom('Lease', 'ours', 'let-room')]);
+    await hand.create(lease);
+    const held = core.next(stack, 'held');
+    core.tell([{ stackId: stack, order: 3n, deploymentId: 'e', objects: [definition('Lease')] }]);
+    assert.match((await held).message, 'such as Lease flat');
+    const applied = core.next(stack, 'applied');
+    await hand.remove(idOf(lease));
+    await applied;
   });
 
   test('goes on after its inventory’s whole namespace was deleted', async () => {
     const core = await start();
     await apply(core, [configMap('homeless', { k: '1' })]);
-    await hand.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace });
+    await hand.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: agents.namespace });
     await until(
-      async () => !(await hand.get({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: namespace })),
+      async () => !(await hand.get({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: agents.namespace })),
       'the namespace to go',
     );
     const told = core.next(stack, 'applied');
@@ -293,4 +283,27 @@ function describe(test: typeof simulated, lab: Lab): void {
     await moved;
     assert.equal((await hand.get(idOfMap('ahead')))?.data, { k: 'old' });
   });
+}
+
+function definition(kind: string): KubeObject {
+  const singular = kind.toLowerCase();
+  const plural = `${singular}s`;
+  const group = groupOfKind(kind);
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const names = { plural, singular, kind, listKind: `${kind}List` };
+  const versions = [{ name: 'v1', served: true, storage: true, schema }];
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: { group, scope: 'Namespaced', names, versions },
+  };
+}
+
+function custom(kind: string, name: string, namespace = 'default'): KubeObject {
+  return { apiVersion: `${groupOfKind(kind)}/v1`, kind, metadata: { name, namespace } };
+}
+
+function groupOfKind(kind: string): string {
+  return `${kind.toLowerCase()}.example.org`;
 }

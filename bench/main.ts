@@ -1,4 +1,5 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, console. */
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, console, agent. */
+import { benchAgent } from './agent.ts';
 import { benchCalls } from './calls.ts';
 import { benchConsole } from './console.ts';
 import { machine } from './figures.ts';
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   calls: benchCalls,
   keys: benchKeys,
   console: benchConsole,
+  agent: benchAgent,
 };
 
 const names = process.argv.slice(2);

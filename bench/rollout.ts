@@ -23,11 +23,11 @@ async function rollout(agents: number): Promise<void> {
   try {
     const { stack } = await stand.admin.broker.createStack({ name: 'bench', labels: ['bench'] });
     const name = stack?.id ?? '';
-    await submitAndWait(stand, name, 0, agents);
+    await submitAndWait(stand, name, manifestOf(0), agents);
     const each: number[] = [];
     const last: number[] = [];
     for (let version = 1; version <= submissions; version += 1) {
-      const times = await submitAndWait(stand, name, version, agents);
+      const times = await submitAndWait(stand, name, manifestOf(version), agents);
       each.push(...times);
       last.push(Math.max(...times));
     }
@@ -57,10 +57,8 @@ async function rollout(agents: number): Promise<void> {
 }
 
 /** Submits, and answers how long each agent took until its event was there for a watcher, in milliseconds. */
-async function submitAndWait(stand: Stand, stack: string, version: number, agents: number): Promise<number[]> {
-  const manifest = Buffer.from(
-    `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: bench }\ndata: { version: "${version}" }\n`,
-  );
+export async function submitAndWait(stand: Stand, stack: string, text: string, agents: number): Promise<number[]> {
+  const manifest = Buffer.from(text);
   const controller = new AbortController();
   const watch = stand.admin.broker.watchStack({ stack }, { signal: controller.signal });
   const times = new Map<string, number>();
@@ -81,6 +79,10 @@ async function submitAndWait(stand: Stand, stack: string, version: number, agent
     clearTimeout(timer);
     controller.abort();
   }
+}
+
+function manifestOf(version: number): string {
+  return `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: bench }\ndata: { version: "${version}" }\n`;
 }
 
 interface FleetProcess {

@@ -15,7 +15,7 @@ import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
 import { clusterRules, ownRules, type Rule } from '../cli/agent-rights.ts';
 import { startKube } from '../sandbox/kube.ts';
-import { askKube } from '../sandbox/kube-ask.ts';
+import { askKube } from '../sandbox/kube-client.ts';
 import { openHelm } from '../test/helm.ts';
 import { needs } from '../test/needs.ts';
 import { installation, optionsOf } from './options.ts';
@@ -71,7 +71,7 @@ async function describe(): Promise<void> {
     assert.ok(resource, `the cluster serves no ${object.kind} of ${object.apiVersion}`);
     const place = resource.namespaced ? `/namespaces/${object.metadata.namespace}` : '';
     const path = `${pathOf(object.apiVersion)}${place}/${resource.plural}?dryRun=All&fieldValidation=Strict`;
-    const { status, body } = await askKube(kube, 'POST', path, object);
+    const { status, body } = await askKube(kube, { method: 'POST', path, body: object });
     return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
   };
   const customRefusal = (object: KubeObject, kind: keyof typeof models): string => {

@@ -9,7 +9,7 @@ import { type KubeObject, textAt } from '../agent/object.ts';
 import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/kube.ts';
-import { askKube, tokenOf } from '../sandbox/kube-ask.ts';
+import { askKube, tokenOf } from '../sandbox/kube-client.ts';
 import { eventually } from '../test/broker.ts';
 import { openHelm } from '../test/helm.ts';
 import { type Pod, runPod } from '../test/kube-pod.ts';
@@ -151,7 +151,7 @@ async function describe(): Promise<void> {
       ['POST', '/api/v1/namespaces/brokkr/serviceaccounts/default/token', {}],
       ['POST', '/api/v1/namespaces/team/pods/any/exec', {}],
     ] as const)
-      assert.is((await askKube(asked, method, path, body)).status, 403, `${method} ${path}`);
+      assert.is((await askKube(asked, { method, path, body })).status, 403, `${method} ${path}`);
   });
 
   rights('let it act as an account that is named, and as no other', async () => {
@@ -179,7 +179,12 @@ async function describe(): Promise<void> {
     assert.is(await eyes.get(idOf('limited')), undefined);
     for (const path of ['/api/v1/namespaces', '/api/v1/namespaces/other/configmaps', '/api/v1/configmaps'])
       assert.is(
-        (await askKube({ ...kube, token: await tokenOf(kube, 'brokkr', limited.metadata.name) }, 'GET', path)).status,
+        (
+          await askKube(
+            { ...kube, token: await tokenOf(kube, 'brokkr', limited.metadata.name) },
+            { method: 'GET', path },
+          )
+        ).status,
         403,
         path,
       );
@@ -194,8 +199,9 @@ async function may(kube: Kube, token: string, resourceAttributes: Readonly<Recor
     spec: { resourceAttributes },
   };
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-  const { body } = await askKube({ ...kube, token }, 'POST', path, review);
-  return (body as { status: { allowed: boolean } }).status.allowed;
+  const asked = { ...kube, token };
+  const { body } = await askKube<{ status: { allowed: boolean } }>(asked, { method: 'POST', path, body: review });
+  return body.status.allowed;
 }
 
 function idOf(name: string) {

@@ -8,14 +8,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { buildKube, type Kube, startKube } from './kube.ts';
-import { askKube } from './kube-ask.ts';
+import { APPLY_PATCH, askKube, type KubeAccess, type KubeAsk } from './kube-client.ts';
 
-interface Answer {
-  readonly status: number;
-  readonly body: { readonly data?: unknown; readonly gitVersion?: string };
+interface Body {
+  readonly data?: unknown;
+  readonly gitVersion?: string;
 }
-
-const ask = askKube as (...request: Parameters<typeof askKube>) => Promise<Answer>;
 
 const kube = suite('kube');
 if (needs('go')) await describe();
@@ -136,7 +134,11 @@ async function describe(): Promise<void> {
   });
 }
 
-function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>): Promise<Answer> {
+function ask(access: KubeAccess, method: KubeAsk['method'], path: string, body?: unknown) {
+  return askKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
+}
+
+function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>) {
   const path = `/api/v1/namespaces/${namespace}/configmaps/${name}?fieldManager=sandbox`;
   return ask(access, 'PATCH', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
 }

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type KubeObject, listAt, textAt } from '../agent/object.ts';
 import type { Kube } from '../sandbox/kube.ts';
-import { askKube, tokenOf } from '../sandbox/kube-ask.ts';
+import { askKube, tokenOf } from '../sandbox/kube-client.ts';
 
 /** A pod of the agent, without a container around it. */
 export interface Pod {
@@ -91,6 +91,7 @@ async function secretText(kube: Kube, namespace: string, variable: unknown): Pro
 }
 
 async function read(kube: Kube, namespace: string, plural: string, name: string): Promise<KubeObject | undefined> {
-  const { status, body } = await askKube(kube, 'GET', `/api/v1/namespaces/${namespace}/${plural}/${name}`);
-  return status === 200 ? (body as KubeObject) : undefined;
+  const path = `/api/v1/namespaces/${namespace}/${plural}/${name}`;
+  const { status, body } = await askKube<KubeObject>(kube, { method: 'GET', path });
+  return status === 200 ? body : undefined;
 }

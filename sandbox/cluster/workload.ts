@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type Core, timestamp } from './core.ts';
 import type { Kind } from './kinds.ts';
-import { at, isObject, type JsonObject, type KubeObject, listAt, numberAt, objectAt, textAt } from './object.ts';
+import { at, type JsonObject, type KubeObject, numberAt, objectAt, textAt } from './object.ts';
+import { behaviourOf, condition, podStatus } from './pod-status.ts';
 import { setPods } from './pods.ts';
 import { removeObject } from './remove.ts';
 import { isTerminating } from './service.ts';
@@ -14,7 +15,7 @@ export interface WorkloadOptions {
 
 const MOST_PODS = 3;
 
-/** Lets workloads, pods and claims become ready by themselves, unless their image cannot be pulled. */
+/** Lets workloads, pods and claims become ready by themselves, unless they are made to behave otherwise. */
 export function runWorkloadControllers(core: Core, options: WorkloadOptions): void {
   const { store, later } = core;
   const apps = (name: string) => core.kinds.byKind('apps/v1', name)!;
@@ -33,17 +34,18 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
     const status = statusOf[kind.kind]?.(object, ready);
     if (status && timeless(status) !== timeless(objectAt(object, 'status'))) writeStatus(core, kind, object, status);
   };
-  const becomeReady = (kind: Kind, seen: KubeObject) =>
+  const settle = (kind: Kind, seen: KubeObject) =>
     later(options.readyDelayMs, () => {
       const waiting = current(kind, seen);
-      if (waiting) tell(kind, waiting, !cannotPull(waiting));
+      // What a pod that does not do well comes to is its own to tell.
+      if (waiting) tell(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'well');
     });
   const progress = (kind: Kind, seen: KubeObject) => {
     const found = current(kind, seen);
     if (!found) return;
     tell(kind, found, false);
     if (options.pods) makeParts(core, kind, found);
-    becomeReady(kind, found);
+    settle(kind, found);
   };
   store.subscribe(({ resource, object, previous, deleted }) => {
     const kind = kinds.get(resource);
@@ -51,22 +53,12 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
     if (previous && previous.metadata.generation === object.metadata.generation) return;
     later(1, () => progress(kind, object));
   });
-  for (const [resource, object] of store.all()) if (kinds.has(resource)) becomeReady(kinds.get(resource)!, object);
+  for (const [resource, object] of store.all()) if (kinds.has(resource)) settle(kinds.get(resource)!, object);
 }
 
 /** A status is written again only for more than a time. */
 function timeless(status: JsonObject): string {
   return JSON.stringify(status, (key, value) => (/(Time|At)$/.test(key) ? undefined : value));
-}
-
-/** An image that no registry has. */
-export function cannotPull(object: JsonObject): boolean {
-  const spec = isObject(at(object, 'spec.template'))
-    ? objectAt(object, 'spec.template.spec')
-    : objectAt(object, 'spec');
-  return [...listAt(spec, 'initContainers'), ...listAt(spec, 'containers')].some((container) =>
-    /:does-not-exist$|imagepullbackoff/.test(textAt(container, 'image') ?? ''),
-  );
 }
 
 function makeParts(core: Core, kind: Kind, object: KubeObject): void {
@@ -181,53 +173,5 @@ const statusOf: { readonly [kind: string]: (object: KubeObject, ready: boolean) 
     ready
       ? { phase: 'Bound', accessModes: at(object, 'spec.accessModes'), capacity: at(object, 'spec.resources.requests') }
       : { phase: 'Pending' },
-  Pod: (object, ready) => podStatus(object, ready),
+  Pod: podStatus,
 };
-
-function podStatus(object: KubeObject, ready: boolean): JsonObject {
-  const job = object.metadata.ownerReferences?.some(({ kind }) => kind === 'Job');
-  const unpullable = cannotPull(object);
-  const done = ready && job;
-  const now = timestamp();
-  const [waiting, message] = unpullable
-    ? ['ImagePullBackOff', 'Back-off pulling image']
-    : ['ContainerCreating', undefined];
-  const state = done
-    ? { terminated: { exitCode: 0, reason: 'Completed', startedAt: now, finishedAt: now } }
-    : ready
-      ? { running: { startedAt: now } }
-      : { waiting: { reason: waiting, message } };
-  const octets = createHash('sha256')
-    .update(object.metadata.uid ?? '')
-    .digest();
-  return {
-    phase: done ? 'Succeeded' : ready ? 'Running' : 'Pending',
-    conditions: [
-      condition('PodScheduled', true, undefined),
-      condition('Initialized', true, done ? 'PodCompleted' : undefined),
-      condition('ContainersReady', ready && !done, ready ? undefined : 'ContainersNotReady'),
-      condition('Ready', ready && !done, ready ? undefined : 'ContainersNotReady'),
-    ],
-    podIP: ready ? `10.244.${octets[0]}.${octets[1]}` : undefined,
-    startTime: now,
-    containerStatuses: listAt(object, 'spec.containers').map((container) => ({
-      name: at(container, 'name'),
-      image: at(container, 'image'),
-      imageID: '',
-      ready: ready && !done,
-      started: ready,
-      restartCount: 0,
-      state,
-    })),
-  };
-}
-
-function condition(type: string, holds: boolean, reason: string | undefined): JsonObject {
-  return {
-    type,
-    status: holds ? 'True' : 'False',
-    reason,
-    lastTransitionTime: timestamp(),
-    lastUpdateTime: timestamp(),
-  };
-}

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { connectCluster } from '../../agent/cluster.ts';
 import { type KubeObject, textAt } from '../../agent/object.ts';
 import { startKube } from '../../sandbox/kube.ts';
-import { tokenOf } from '../../sandbox/kube-ask.ts';
+import { tokenOf } from '../../sandbox/kube-client.ts';
 import { startTestBroker } from '../broker.ts';
 import { makeAuthority } from '../certificates.ts';
 import { testCli } from '../cli.ts';

@@ -1,0 +1,118 @@
+// time limit: 10 min
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configMap } from '../../agent/harness.ts';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { StatusError } from '../../sandbox/cluster/status.ts';
+import { needs } from '../needs.ts';
+import { openRealSite, openSimulatedSite, type Site } from './agent-site.ts';
+import { openStage, until } from './agent-stage.ts';
+
+/** So many objects are changed by each revision, and the agent is killed at each of them once. */
+const objectCount = 5;
+
+const stage = await openStage();
+const folder = mkdtempSync(join(tmpdir(), 'brokkr-agent-kills-'));
+const sites = [await openSimulatedSite(), ...(needs('go') ? [await openRealSite()] : [])];
+const story = suite('an agent that is killed while it applies');
+story.after(async () => {
+  await stage.close();
+  for (const site of sites) await site.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+for (const site of sites)
+  story(
+    `converges after SIGKILL at each object of an apply, and deletes only what is to go: ${site.name}`,
+    async () => {
+      const { name, proxy } = site;
+      const environment = {
+        PATH: process.env.PATH,
+        BROKKR_BROKER_URL: stage.broker.url,
+        BROKKR_PAK: await stage.enlist(name),
+        KUBECONFIG: join(folder, `${name}.kubeconfig`),
+        BROKKR_HEALTH_LISTEN: '127.0.0.1:0',
+        BROKKR_LOG_LEVEL: 'warn',
+      };
+      writeFileSync(environment.KUBECONFIG, proxy.kubeconfig, { mode: 0o600 });
+      let agent = startAgent(environment);
+      try {
+        await stage.submit(name, revision(name, 0), [name]);
+        await stage.reaches(name, name, PlacementPhase.APPLIED);
+        const uids = await uidsOf(site);
+        for (let at = 1; at <= objectCount; at++) {
+          const killed = killAt(site, agent, at);
+          await stage.submit(name, revision(name, at));
+          await killed;
+          agent = startAgent(environment);
+          await stage.reaches(name, name, PlacementPhase.APPLIED);
+          await check(site, at, uids);
+        }
+      } finally {
+        await end(agent, 'SIGTERM');
+      }
+    },
+  );
+story.run();
+
+/** Objects that stay and change, and one that only this revision has. */
+function revision(name: string, number: number) {
+  const stay = Array.from({ length: objectCount }, (_, index) =>
+    configMap(`${name}-${index}`, { revision: String(number) }, 'default'),
+  );
+  return [...stay, configMap(`${name}-only-${number}`, {}, 'default')];
+}
+
+function startAgent(environment: NodeJS.ProcessEnv): ChildProcess {
+  const main = resolve(import.meta.dirname, '../../agent/main.ts');
+  return spawn(process.execPath, [main], { env: environment, stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+/** Settles when the agent is dead: it is killed at the nth object that it applies, which every other time is not applied any more. */
+async function killAt({ name, proxy }: Site, agent: ChildProcess, nth: number): Promise<void> {
+  let count = 0;
+  const { promise, resolve: killed } = Promise.withResolvers<void>();
+  const forget = proxy.onRequest(async ({ method, path, query }) => {
+    const isApply = method === 'PATCH' && path.includes(`/configmaps/${name}-`) && !query.includes('dryRun');
+    if (!isApply || ++count !== nth) return;
+    await end(agent, 'SIGKILL');
+    killed();
+    if (nth % 2 === 0) throw new StatusError(503, 'the agent that asked is dead');
+  });
+  await promise;
+  forget();
+}
+
+async function end(agent: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (agent.exitCode !== null || agent.signalCode !== null) return;
+  const gone = once(agent, 'exit');
+  agent.kill(signal);
+  await gone;
+}
+
+async function check(site: Site, number: number, uids: ReadonlyMap<string, string>): Promise<void> {
+  // What is pruned may still be on its way out when the stack is applied.
+  const wanted = revision(site.name, number).map(({ metadata }) => metadata.name);
+  await until(
+    async () => [...(await uidsOf(site)).keys()].sort().join() === wanted.sort().join(),
+    () => `the objects of revision ${number}`,
+  );
+  const now = await uidsOf(site);
+  for (const [name, uid] of uids) if (!name.includes('-only-')) assert.is(now.get(name), uid, `${name} was made anew`);
+  for (const object of await mapsOf(site))
+    if (!object.metadata.name.includes('-only-')) assert.equal(object.data, { revision: String(number) });
+}
+
+async function mapsOf({ name, eyes }: Site) {
+  const maps = await eyes.list('v1', 'ConfigMap');
+  return maps.filter(({ metadata }) => metadata.namespace === 'default' && metadata.name.startsWith(`${name}-`));
+}
+
+async function uidsOf(site: Site): Promise<Map<string, string>> {
+  return new Map((await mapsOf(site)).map(({ metadata }) => [metadata.name, metadata.uid ?? '']));
+}
