@@ -46,8 +46,14 @@ agents('applies what is submitted, tells it once, and stays quiet while nothing 
   await startOn(await stage.enlist('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
   await stage.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
   await stage.reaches('quiet', 'quiet', APPLIED);
-  const isWatching = () => cluster.requests.some(({ query, status }) => query.includes('watch=true') && status === 200);
-  await until(isWatching, () => 'the watch');
+  const isWatched = (kind: string) =>
+    cluster.requests.some(
+      ({ path, query, status }) => path.endsWith(`/${kind}`) && query.includes('watch=true') && status === 200,
+    );
+  await until(
+    () => ['configmaps', 'events', 'pods'].every(isWatched),
+    () => 'the watches',
+  );
   cluster.clearRequests();
   await new Promise((resolve) => setTimeout(resolve, 600));
   assert.equal(

@@ -88,21 +88,21 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const traces = agentTraces(options.tracing);
   const metrics = createMetrics({ process: options.processMetrics ?? false, version });
   const peers = createPeers();
-  const connect = (concurrency: number) =>
+  const connect = (concurrency: number, answered: (status: number) => void = peers.clusterAnswered) =>
     connectCluster(kubeSource(config), {
       timeoutMs: requestTimeoutMs,
       concurrency,
       userAgent: `brokkr-agent/${version}`,
       observe: (method, status, seconds) => {
         metrics.requests.observe({ method, status: String(status) }, seconds);
-        peers.clusterAnswered(status);
+        answered(status);
       },
     });
   const cluster = connect(requestConcurrency);
   // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
   const leases = config.election ? connect(leaseConcurrency) : undefined;
-  // Likewise: what it asks must not take the place of what passes ask.
-  const observed = connect(telemetryConcurrency);
+  // Likewise: what is asked for telemetry takes no place of what passes ask, and says nothing about the cluster when it fails.
+  const observed = connect(telemetryConcurrency, () => {});
   let { pak } = config;
   const client = connectBroker({ url: config.brokerUrl, pak: () => pak, ...config.tls });
   const stopping = new AbortController();

@@ -112,8 +112,8 @@ export interface ListOptions {
 }
 
 const pageSize = 500;
-/** Containers may have nothing to write for long; the connection is made anew now and then all the same. */
-const silentLogMs = 600_000;
+/** Containers may have nothing to write for long, and nodes answer with the first line; now and then the connection is made anew. */
+const logPatience = { headMs: 600_000, silentMs: 600_000 } as const;
 const maxWatches = 256;
 const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
 const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
@@ -286,7 +286,7 @@ function openCluster(
       };
       const asked = { method: 'GET', path, query, accept: '*/*', object: pod, signal } as const;
       const request = impersonate === undefined ? asked : { ...asked, impersonate };
-      yield* stream(request, (incoming) => textLinesOf(incoming, longest), silentLogMs);
+      yield* stream(request, (incoming) => textLinesOf(incoming, longest), logPatience);
     },
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';

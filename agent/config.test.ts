@@ -40,6 +40,7 @@ config('names every bad variable at once, and quotes no key', () => {
     BROKKR_TLS_KEYS: 'key.pem',
     BROKKR_KUBE_CONTEXT: 'dev',
     BROKKR_MAX_DELETIONS: 'many',
+    BROKKR_TELEMETRY: 'some',
     BROKKR_LOG_LEVEL: 'loud',
   };
   try {

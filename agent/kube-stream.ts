@@ -8,8 +8,14 @@ import { at, type KubeObject, textAt } from './object.ts';
 export type KubeStream = <Part>(
   request: KubeRequest,
   read: (incoming: IncomingMessage) => AsyncIterable<Part>,
-  silentMs?: number,
+  patience?: Patience,
 ) => AsyncIterable<Part>;
+
+/** How long nothing may come: before the answer begins, and then. */
+export interface Patience {
+  readonly headMs: number;
+  readonly silentMs: number;
+}
 
 /** A server sends a bookmark about every minute; a connection on which nothing comes for so long may be dead. */
 const usualSilentMs = 180_000;
@@ -17,11 +23,12 @@ const usualSilentMs = 180_000;
 const maxLineBytes = 16 << 20;
 
 export function createKubeStream(options: KubeHttpOptions): KubeStream {
-  return async function* stream(request, read, silentMs = usualSilentMs) {
+  return async function* stream(request, read, patience) {
     const end = new AbortController();
     const signal = AbortSignal.any([request.signal, end.signal]);
     const fail = (what: string) => () => end.abort(new Error(what));
-    const headTimer = setTimeout(fail(`timed out after ${options.timeoutMs / 1000} s`), options.timeoutMs);
+    const { headMs = options.timeoutMs, silentMs = usualSilentMs } = patience ?? {};
+    const headTimer = setTimeout(fail(`timed out after ${headMs / 1000} s`), headMs);
     let silence: NodeJS.Timeout | undefined;
     const startedAt = performance.now();
     let status = 0;

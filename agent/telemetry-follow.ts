@@ -59,6 +59,8 @@ export async function followContainer(
   const read = async (): Promise<'ended' | 'skip'> => {
     place.restart();
     const begin = place.from ?? from;
+    // Should this stream break before it has brought a line, the next one has to go on from here.
+    if (begin === 'now') from = new Date();
     for await (const { text, isCut } of tools
       .clusterFor(stackId)
       .followLog(pod, { container, from: begin, longest: longestLine }, signal)) {

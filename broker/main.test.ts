@@ -102,6 +102,7 @@ commands('names every bad variable at once', async () => {
     BROKKR_METRICS_LISTEN: 'x:99999',
     BROKKR_TLS_CERT: '/nothing',
     BROKKR_TLS_CLIENTCA: '/nothing',
+    BROKKR_TELEMETRY_RETENTION: '8d',
     BROKKR_WORKERS: '0',
     BROKKR_LOG_LEVEL: 'loud',
   });
@@ -114,6 +115,7 @@ commands('names every bad variable at once', async () => {
     'BROKKR_METRICS_LISTEN',
     'BROKKR_TLS_CERT and BROKKR_TLS_KEY',
     'BROKKR_TLS_CLIENTCA',
+    'BROKKR_TELEMETRY_RETENTION',
     'BROKKR_WORKERS',
     'BROKKR_LOG_LEVEL',
   ])
