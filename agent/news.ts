@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { traceIdOf } from '../client/trace.ts';
 import { type StackEvent, sameDrift, sameNews } from './event.ts';
 import type { Slot } from './neighbours.ts';
 
@@ -20,7 +21,9 @@ export function createNews(report: (event: StackEvent) => void, log: Logger): Ne
       slot.news = news;
       slot.message = event.message;
       const { stackId, outcome, message, changes } = event;
-      log.info({ stackId, outcome, message, objects: changes.length }, 'stack reported');
+      const traceId = traceIdOf(slot.entry?.traceParent);
+      const trace = traceId === '' ? {} : { traceId };
+      log.info({ stackId, outcome, message, objects: changes.length, ...trace }, 'stack reported');
       report(event);
     },
     tellDrift(slot, event) {

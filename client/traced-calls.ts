@@ -1,9 +1,11 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
-import type { Tracing } from './trace.ts';
+import type { Span, Tracing } from './trace.ts';
+
+type Next = Parameters<Interceptor>[0];
 
 /** Makes each call a step of a trace, and hands the trace on to the broker. */
 export function tracedCalls(tracing: Tracing, parent: string): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const { name } = request.method;
     const service = request.service.typeName;
     const span = tracing.start(`${service}/${name}`, {
@@ -12,16 +14,21 @@ export function tracedCalls(tracing: Tracing, parent: string): Interceptor {
       attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': name },
     });
     request.header.set('traceparent', span.traceParent);
-    try {
-      const response = await next(request);
-      if (response.stream) return { ...response, message: observed(response.message, span.end) };
-      span.end();
-      return response;
-    } catch (error) {
-      span.end(codeName(error));
-      throw error;
-    }
+    return stepped(span, next, request);
   };
+}
+
+/** Makes the call, whose end is the step's: of a stream, when its last message was read. */
+export async function stepped(span: Span, next: Next, request: Parameters<Next>[0]): ReturnType<Next> {
+  try {
+    const response = await next(request);
+    if (response.stream) return { ...response, message: observed(response.message, span.end) };
+    span.end();
+    return response;
+  } catch (error) {
+    span.end(codeName(error));
+    throw error;
+  }
 }
 
 /** The same messages; `end` is told once how they ended, of a failure its code. */

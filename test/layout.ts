@@ -87,6 +87,12 @@ export const importRules: readonly Rule[] = [
     example: { path: 'broker/stack/rules.ts', text: "import { ConnectError } from '@connectrpc/connect';" },
   },
   {
+    name: 'one file reaches OpenTelemetry',
+    reason: 'it is loaded only when traces are asked for: an agent keeps its memory, and the CLI its start',
+    find: onlyIn([/^client\/otlp\.ts$/], /^@opentelemetry\//),
+    example: { path: 'broker/rpc/traces.ts', text: "import { trace } from '@opentelemetry/api';" },
+  },
+  {
     name: 'one file reaches the Kubernetes client',
     reason: 'it costs half a second and 74 MB to import, and its callbacks are wrapped once',
     find: onlyIn([/^agent\/kubeconfig\.ts$/], /^@kubernetes\/client-node/),

@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Tracing } from '../../client/trace.ts';
-import { codeName, observed } from '../../client/traced-calls.ts';
+import { stepped } from '../../client/traced-calls.ts';
 import { currentCall } from './call.ts';
 
 /**
@@ -8,7 +8,7 @@ import { currentCall } from './call.ts';
  * only where a trace came with it.
  */
 export function traceInterceptor(tracing: Tracing): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const call = currentCall();
     const { name } = request.method;
     const service = request.service.typeName;
@@ -25,14 +25,6 @@ export function traceInterceptor(tracing: Tracing): Interceptor {
       },
     });
     call.traceParent = span.traceParent;
-    try {
-      const response = await next(request);
-      if (response.stream) return { ...response, message: observed(response.message, span.end) };
-      span.end();
-      return response;
-    } catch (error) {
-      span.end(codeName(error));
-      throw error;
-    }
+    return stepped(span, next, request);
   };
 }

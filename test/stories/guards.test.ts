@@ -59,7 +59,7 @@ const guards: readonly Guard[] = [
     table,
     '/GetManifests$',
   ),
-  guard('broker/access/keys.ts', 'matches && found?.live ? found', 'matches ? found', table, '/WhoAmI$'),
+  guard('broker/access/keys.ts', 'if (matches && found?.live) return', 'if (matches) return', table, '/WhoAmI$'),
   guard(
     'broker/access/keys.ts',
     'const matches = await verify(found?.hash, text);',
