@@ -13,6 +13,8 @@ export interface Output {
   readonly form: Form;
   /** What to pick from the JSON, when that is not all of it. */
   readonly template: Template | undefined;
+  /** How many characters of a table fit beside one another: without an end where there is no terminal. */
+  readonly width: number;
   /** Whether people asked for a table with more in it. */
   readonly wide: boolean;
   /** Colours a piece of text for standard output, when that is a terminal. */
@@ -58,6 +60,7 @@ export function openOutput(option: OutputOption): Output {
     form: formOf(option),
     template: option.startsWith(jsonpath) ? parseTemplate(option.slice(jsonpath.length)) : undefined,
     wide: option === 'wide',
+    width: process.stdout.isTTY ? process.stdout.columns || usualWidth : Number.POSITIVE_INFINITY,
     paint: (tone, text) => tones[tone](text),
     tint(key, text) {
       const sum = [...key].reduce((before, letter) => (before * 31 + letter.charCodeAt(0)) % 65_521, 7);
@@ -122,14 +125,18 @@ export function printJson(out: Output, value: JsonValue): void {
   else out.line(out.form === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
 }
 
-/** A table without lines; on a terminal, the last column ends at its edge. */
+/**
+ * A table without lines that fits its place: what is too much is cut from the widest columns, but never from the first, by which
+ * things are called.
+ */
 export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: readonly M[]): string {
   const columns = all.filter(({ wide }) => out.wide || !wide);
   const rows = messages.map((message) => columns.map((column) => printable(column.text(message)) || '-'));
-  const used = columns.slice(0, -1).reduce((sum, column, index) => {
-    return sum + Math.max(column.title.length, ...rows.map((row) => row[index]?.length ?? 0)) + gap;
-  }, 0);
-  const room = process.stdout.isTTY ? Math.max(20, (process.stdout.columns || 80) - used) : Number.POSITIVE_INFINITY;
+  const widths = fitted(
+    columns.map(({ title }, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0))),
+    columns.map(({ title }) => Math.max(title.length, narrowest)),
+    out.width - gap * (columns.length - 1),
+  );
   const table = new Table({
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': gap },
     chars,
@@ -139,7 +146,8 @@ export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: rea
     table.push(
       columns.map((column, at) => {
         const text = rows[index]?.[at] ?? '';
-        const cut = at === columns.length - 1 && text.length > room ? `${text.slice(0, room - 1)}…` : text;
+        const room = widths[at] ?? text.length;
+        const cut = text.length > room ? `${text.slice(0, room - 1)}…` : text;
         const tone = column.tone?.(message);
         return tone === undefined ? cut : out.paint(tone, cut);
       }),
@@ -150,6 +158,18 @@ export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: rea
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+/** Widths that together have no more than `room`, as far as the least that each needs allows; the first one stays. */
+function fitted(widths: readonly number[], least: readonly number[], room: number): number[] {
+  const fit = [...widths];
+  for (let over = fit.reduce((sum, width) => sum + width, 0) - room; over > 0; over -= 1) {
+    const spare = fit.map((width, at) => (at > 0 && width > (least[at] ?? 0) ? width : 0));
+    const widest = Math.max(...spare);
+    if (widest === 0) break;
+    fit[spare.indexOf(widest)] = widest - 1;
+  }
+  return fit;
 }
 
 /** A table as a part of something larger: nothing without rows, and without the columns that would say the same in each. */
@@ -164,6 +184,8 @@ export function partTable<D extends DescMessage>(
 }
 
 const gap = 3;
+const usualWidth = 80;
+const narrowest = 8;
 
 const sides = [
   'top',

@@ -1,12 +1,8 @@
 import { Refusal } from '../refusal.ts';
+import type { NewAgent } from './create.ts';
 
 /** What was said about an agent before it is there, and what became of it. */
-export interface EnrollmentRow {
-  readonly name: string;
-  readonly description: string;
-  readonly labels: readonly string[];
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly generators: readonly string[];
+export interface EnrollmentRow extends NewAgent {
   /** SHA-256 of what the agent presented that has used it; null before. */
   readonly nonce: Buffer | null;
   /** The agent that was made; null before, and when it is gone. */

@@ -1,10 +1,9 @@
 import { Refusal } from '../refusal.ts';
 import type { Sql, Tx } from '../store/orm.ts';
+import type { NewAgent } from './create.ts';
 import type { EnrollmentRow } from './enrollment-rules.ts';
 
-type Described = Pick<EnrollmentRow, 'description' | 'labels' | 'annotations' | 'generators'>;
-
-export async function insertEnrollment(tx: Tx, pakId: string, about: Described): Promise<void> {
+export async function insertEnrollment(tx: Tx, pakId: string, about: NewAgent): Promise<void> {
   await tx.sql(
     'insert into enrollment (pak_id, description, labels, annotations, generators) values ($1, $2, $3, $4, $5)',
     [pakId, about.description, about.labels, JSON.stringify(about.annotations), about.generators],

@@ -1,3 +1,4 @@
+// time limit: 10 min
 // Over 300 lines: one table over every RPC, and the tenants that it is about
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
