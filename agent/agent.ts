@@ -1,17 +1,20 @@
 // Over 300 lines: one agent is put together, started and ended in one place, and every part of it is closed there
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import { readAgain } from '../client/reload.ts';
+import type { Tracing } from '../client/trace.ts';
+import manifest from '../package.json' with { type: 'json' };
 import { createAwareness } from './awareness.ts';
 import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
-import type { Config } from './config.ts';
+import { type Config, fixed } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
+import { obtainKey } from './enrollment.ts';
 import { createHealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
@@ -26,7 +29,10 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
+import { createTelemetry, type TelemetryLimits } from './telemetry.ts';
+import { agentTraces } from './traces.ts';
 import { createWire } from './wire.ts';
+import { enroll } from './wire-enroll.ts';
 import { BrokerError } from './wire-error.ts';
 
 export interface AgentOptions {
@@ -37,10 +43,14 @@ export interface AgentOptions {
   readonly retry?: Backoff;
   /** How often stacks that are as they should be are looked at again; default 10 minutes. */
   readonly resyncMs?: number;
+  /** Of what is told of the cluster's own words. */
+  readonly telemetry?: TelemetryLimits;
   /** Of the election among several agents. */
   readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
   readonly processMetrics?: boolean;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface RunningAgent {
@@ -53,16 +63,19 @@ export interface RunningAgent {
   readonly ended: Promise<'closed' | 'fenced' | 'deposed'>;
   /** Finishes or safely abandons what is under way, and ends; within 5 s. May be called again. */
   close(): Promise<void>;
+  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  reload(read: () => Config): void;
 }
 
 const slowRetryMs = 60_000;
 const requestTimeoutMs = 30_000;
 const requestConcurrency = 64;
 const leaseConcurrency = 2;
+const telemetryConcurrency = 4;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+/** Of this program. */
+export const { version } = manifest;
 
 /**
  * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be
@@ -71,7 +84,9 @@ const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.
 export async function startAgent(config: Config, options: AgentOptions): Promise<RunningAgent> {
   const { log, signal } = options;
   signal?.throwIfAborted();
-  const metrics = createMetrics({ process: options.processMetrics ?? false });
+  let live = config;
+  const traces = agentTraces(options.tracing);
+  const metrics = createMetrics({ process: options.processMetrics ?? false, version });
   const peers = createPeers();
   const connect = (concurrency: number) =>
     connectCluster(kubeSource(config), {
@@ -86,7 +101,10 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const cluster = connect(requestConcurrency);
   // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
   const leases = config.election ? connect(leaseConcurrency) : undefined;
-  const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
+  // Likewise: what it asks must not take the place of what passes ask.
+  const observed = connect(telemetryConcurrency);
+  let { pak } = config;
+  const client = connectBroker({ url: config.brokerUrl, pak: () => pak, ...config.tls });
   const stopping = new AbortController();
   const election = leases
     ? createElection({
@@ -110,12 +128,14 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       metrics: async () => {
         measure(metrics, peers, parts);
+        metrics.leads.set(Number(election?.leading ?? true));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
   } catch (error) {
     await manifests?.close();
     cluster.close();
+    observed.close();
     leases?.close();
     client.close();
     throw error;
@@ -155,6 +175,23 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log.info({ holder: election.leader }, 'this agent leads');
       void election.keep(during).then((how) => how === 'lost' && deposed());
     }
+    pak ??= await untilDone(
+      during,
+      log,
+      'there is no key yet',
+      (reason) => peers.brokerFailed(reason),
+      () =>
+        obtainKey(
+          {
+            cluster,
+            namespace: config.namespace,
+            enrollment: config.enrollment,
+            enroll: (...call) => enroll(config, ...call),
+          },
+          during,
+        ),
+    );
+    if (pak === undefined) return;
     const inventories = createInventories(cluster, config.namespace);
     const loaded = await untilDone(
       during,
@@ -184,15 +221,18 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       applied: (seconds) => metrics.applies.observe(seconds),
     });
     const healthReporter = createHealthReporter({ wire, log, healthOf: awareness.keeper.healthOf, fenced });
+    const ownership = createOwnership();
     const reconciler: Reconciler = createReconciler({
       shop: {
         sightings: awareness.sightings,
         cluster,
         inventories,
-        ownership: createOwnership(),
+        ownership,
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
-        maxDeletions: config.maxDeletions,
+        get maxDeletions() {
+          return live.maxDeletions;
+        },
         readManifest: store.read,
       },
       inventories: loaded,
@@ -201,12 +241,19 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           metrics.drift.inc({ outcome: event.outcome }, event.changes.length);
         reporter.report(event);
       },
-      observePass: (outcome, seconds) => metrics.passes.observe({ outcome }, seconds),
+      observePass: (outcome, seconds, fresh) => {
+        metrics.passes.observe({ outcome }, seconds);
+        if (fresh) traces.passed(fresh, outcome, seconds);
+      },
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
     });
-    const start = () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+    const start = async () => {
+      const answer = await wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+      traces.named(answer.name);
+      return answer;
+    };
     const longestMs = options.retry?.maxMs ?? slowRetryMs;
     if (!(await present(start, identity, { peers, log, longestMs }, during))) return reconciler.close(0);
     const doubt = createDoubt(start, log);
@@ -214,7 +261,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       wire,
       manifests: store,
       log,
-      intervalMs: config.pullIntervalMs,
+      intervalMs: () => live.pullIntervalMs,
+      received: traces.received,
       accept: (state) => {
         const verdict = reconciler.accept(state);
         if (verdict === 'old')
@@ -244,17 +292,29 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       fenced,
     });
+    const telemetry = createTelemetry({
+      level: config.telemetry,
+      cluster: observed,
+      namespace: config.watchNamespace ?? '',
+      ownership,
+      accountOf: (stackId) => reconciler.entryOf(stackId)?.serviceAccount ?? '',
+      stackIds: awareness.sightings.stackIds,
+      log,
+      ...(options.retry && { retry: options.retry }),
+      ...(options.telemetry && { limits: options.telemetry }),
+    });
     const session = createSession({
       client,
       wire,
       log,
       cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
+      telemetry: telemetry.outbox,
       wake: puller.wake,
       cameUp: healthReporter.resend,
       asked: diagnostician.wake,
       fenced,
     });
-    parts = { reconciler, reporter, session, puller, awareness, healthReporter };
+    parts = { reconciler, reporter, session, puller, awareness, healthReporter, telemetry };
     await Promise.all([
       puller.run(during),
       session.run(during),
@@ -262,6 +322,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       reporter.run(reporting.signal),
       healthReporter.run(during),
       awareness.run(during),
+      telemetry.run(during),
       consent(wire, config.generators, log, during),
       probe(cluster, peers, during),
     ]);
@@ -279,6 +340,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     await election?.release();
     client.close();
     cluster.close();
+    observed.close();
     leases?.close();
     await server.close();
     await store.close();
@@ -297,7 +359,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     log.fatal({ err: error }, 'the agent failed in an unexpected way');
     void close();
   });
-  return { healthUrl: server.url, ended: ended.promise, close };
+  const reload = (read: () => Config) => {
+    const next = readAgain(live, read, fixed, log);
+    if (!next) return;
+    if (next.logLevel !== live.logLevel) log.level = next.logLevel;
+    live = next;
+  };
+  return { healthUrl: server.url, ended: ended.promise, close, reload };
 }
 
 function kubeSource({ kubeconfigFile, kubeContext, kubeService }: Config): KubeSource {

@@ -14,10 +14,14 @@ export interface Metrics {
   readonly drift: Counter<'outcome'>;
   readonly health: Gauge<'health'>;
   readonly healthPending: Gauge;
+  readonly telemetryPending: Gauge;
+  readonly telemetryDropped: Gauge;
+  readonly logStreams: Gauge;
   readonly objects: Gauge;
   readonly watches: Gauge<'state'>;
   readonly up: Gauge<'peer'>;
   readonly clusterLatency: Gauge;
+  readonly leads: Gauge;
   /** Text in the format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -27,10 +31,14 @@ const passBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 const requestBuckets = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
 /** With `process`, also the process's own figures (memory, CPU, event loop). */
-export function createMetrics(options: { process: boolean }): Metrics {
+export function createMetrics(options: { process: boolean; version: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];
   if (options.process) collectDefaultMetrics({ register: registry });
+  new Gauge({ registers, name: 'brokkr_agent_build_info', help: 'Always 1.', labelNames: ['version'] }).set(
+    { version: options.version },
+    1,
+  );
   return {
     pulls: new Counter({
       registers,
@@ -102,6 +110,21 @@ export function createMetrics(options: { process: boolean }): Metrics {
       name: 'brokkr_agent_health_pending',
       help: 'Stacks whose health is to be told to the broker.',
     }),
+    telemetryPending: new Gauge({
+      registers,
+      name: 'brokkr_agent_telemetry_pending',
+      help: 'Kubernetes events, log lines and gaps that the broker does not have yet.',
+    }),
+    telemetryDropped: new Gauge({
+      registers,
+      name: 'brokkr_agent_telemetry_dropped_total',
+      help: 'Kubernetes events and log lines that were left out because there was no room to keep them.',
+    }),
+    logStreams: new Gauge({
+      registers,
+      name: 'brokkr_agent_log_streams',
+      help: 'Containers whose logs are followed.',
+    }),
     objects: new Gauge({ registers, name: 'brokkr_agent_objects', help: 'Objects that stacks desire.' }),
     watches: new Gauge({
       registers,
@@ -119,6 +142,11 @@ export function createMetrics(options: { process: boolean }): Metrics {
       registers,
       name: 'brokkr_agent_cluster_latency_seconds',
       help: 'How long the last small request to the Kubernetes API took.',
+    }),
+    leads: new Gauge({
+      registers,
+      name: 'brokkr_agent_leads',
+      help: 'Whether this agent acts; 0 while it waits for another one to end.',
     }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,3 +1,4 @@
+import { withConfigFile } from '../client/reload.ts';
 import manifest from '../package.json' with { type: 'json' };
 
 /** Everything the broker reads from its environment, read once. */
@@ -15,11 +16,25 @@ export interface Config {
   readonly encryptionKeys: readonly Buffer[];
   /** Proxies in front of the broker whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
+  /** How long Kubernetes events and pod logs are kept; 0: they only reach those who follow them. */
+  readonly telemetryRetentionMs: number;
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
+  readonly limits: Limits;
   /** Of this program; told by WhoAmI. */
   readonly version: string;
+}
+
+/** What one caller, or all of them, may have at a time. */
+export interface Limits {
+  /** Unary calls that are worked on. */
+  readonly callsAtOnce: number;
+  /** Calls of one key that wait for their turn. */
+  readonly callsWaiting: number;
+  /** Submissions whose manifests are read. */
+  readonly submissionsAtOnce: number;
+  readonly streamsPerKey: number;
 }
 
 export interface Address {
@@ -45,8 +60,16 @@ export const variables = {
   BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
   BROKKR_CORS_ORIGINS: 'origins that browsers may call from, separated by commas (default none)',
   BROKKR_TRUSTED_PROXIES: 'how many proxies stand in front, whose X-Forwarded-For is believed (default 0)',
+  BROKKR_TELEMETRY_RETENTION:
+    'how long Kubernetes events and pod logs are kept, such as 30m or 24h, at most 168h; 0 for live tails only (default 6h)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
+  BROKKR_CALLS_AT_ONCE: 'calls that are worked on at once; of one key, three quarters of them (default 16)',
+  BROKKR_CALLS_WAITING: 'calls of one key that may wait for their turn (default 500)',
+  BROKKR_SUBMISSIONS_AT_ONCE: 'submissions that are read at once; of one key, a quarter of them (default 16)',
+  BROKKR_STREAMS_PER_KEY: 'streams that one key may have open (default 100)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+  BROKKR_CONFIG_FILE:
+    'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',
 } as const;
 
 /** Of this program. */
@@ -56,8 +79,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads the environment. Throws one ConfigError that names every bad variable. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const env = withFile(environment);
   const problems: string[] = [];
   const text = (name: keyof typeof variables) => env[name]?.trim() || undefined;
   const read = <T>(name: keyof typeof variables, fallback: string, parse: (value: string) => T): T => {
@@ -95,12 +119,28 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .filter((origin) => origin !== ''),
     encryptionKeys: read('BROKKR_ENCRYPTION_KEY', '', parseKeys),
     trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
+    telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
     workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    limits: {
+      // About as many as the database answers at once: more would only wait there, and there first come is first served.
+      callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', countOf(1, 1_000)),
+      callsWaiting: read('BROKKR_CALLS_WAITING', '500', countOf(1, 100_000)),
+      submissionsAtOnce: read('BROKKR_SUBMISSIONS_AT_ONCE', '16', countOf(1, 1_000)),
+      streamsPerKey: read('BROKKR_STREAMS_PER_KEY', '100', countOf(1, 100_000)),
+    },
     version,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
+}
+
+function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  try {
+    return withConfigFile(env, variables);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 /** "host:port", "[v6]:port" or ":port" (all addresses). */
@@ -136,6 +176,16 @@ function parseKeys(value: string): Buffer[] {
       throw new Error(`key ${place + 1} is not random: make one with "openssl rand -base64 32"`);
     return [key];
   });
+}
+
+const unitMs = { m: 60_000, h: 3_600_000 } as const;
+const longestRetentionMs = 168 * unitMs.h;
+
+function parseRetention(value: string): number {
+  const match = /^([0-9]{1,6})(m|h)$/.exec(value);
+  const ms = value === '0' ? 0 : match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+  if (!(ms <= longestRetentionMs)) throw new Error(`"${value}" is not a time up to 168h, such as 30m or 6h, or 0`);
+  return ms;
 }
 
 function countOf(least: number, most: number): (value: string) => number {

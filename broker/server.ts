@@ -4,6 +4,7 @@ import type { ConnectRouter, MethodImpl, ServiceImpl } from '@connectrpc/connect
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
+import type { Tracing } from '../client/trace.ts';
 import { AdminService, file_brokkr_v1_admin } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService, file_brokkr_v1_agent } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService, file_brokkr_v1_broker } from '../gen/brokkr/v1/broker_pb.ts';
@@ -17,6 +18,7 @@ import {
 import { createKeys } from './access/keys.ts';
 import { firstAdminPak } from './access/mint.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
+import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
@@ -30,8 +32,10 @@ import { createDiagnosticNews } from './diagnostic/news.ts';
 import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { createFleetBoard } from './fleet/board.ts';
+import { createFigures } from './fleet/figures.ts';
 import { fleetMethods } from './fleet/service.ts';
 import { fleetWatchMethods } from './fleet/watch.ts';
+import { registerGauges } from './gauges.ts';
 import { consentMethods, registrationMethods } from './generator/registration-service.ts';
 import { generatorMethods } from './generator/service.ts';
 import { healthMethods, healthReportMethods } from './health/service.ts';
@@ -39,17 +43,22 @@ import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
 import { Refusal } from './refusal.ts';
+import { holdConfig } from './reload.ts';
+import { callHandler } from './rpc/call.ts';
+import { callLogInterceptor } from './rpc/call-log.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
+import { createCrowd } from './rpc/crowd.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
 import { healthMethods as healthCheckMethods } from './rpc/health.ts';
-import { metricsInterceptor } from './rpc/metrics.ts';
+import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
 import { reflectionMethods } from './rpc/reflection.ts';
 import { noteSource } from './rpc/source.ts';
+import { traceInterceptor } from './rpc/traces.ts';
 import { validationInterceptor } from './rpc/validation.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
@@ -57,11 +66,16 @@ import { openStore } from './store/open.ts';
 import { createTargetStates } from './target/cache.ts';
 import { targetMethods } from './target/service.ts';
 import { sessionMethods } from './target/session.ts';
+import { createIntake } from './telemetry/intake.ts';
+import { telemetryMethods } from './telemetry/service.ts';
+import { tailMethods } from './telemetry/watch.ts';
 
 export interface BrokerOptions {
   readonly log: Logger;
   /** Gets the first admin key of a new installation; when it rejects, the broker does not start and no key was made. */
   readonly deliverAdminPak: (pak: string) => Promise<void>;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface RunningBroker {
@@ -70,6 +84,8 @@ export interface RunningBroker {
   readonly port: number;
   /** `http://127.0.0.1:9090/metrics` */
   readonly metricsUrl: string;
+  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  reload(read: () => Config): void;
   /** Tells streams to go elsewhere, lets calls finish for `graceMs` (default 3 s), then ends everything. */
   close(graceMs?: number): Promise<void>;
 }
@@ -100,7 +116,11 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     await firstAdminPak(db, options.deliverAdminPak);
     const now = () => new Date();
     const metrics = new Metrics();
-    const keys = createKeys(db, feed, log, now);
+    const calls = callMetrics(metrics);
+    const live = holdConfig(config, log);
+    const limits = () => live.config.limits;
+    const crowd = createCrowd(limits);
+    const keys = createKeys(db, feed, log, now, calls.authFailed);
     stack.defer(() => within('keys', keys.close(), log));
     const heartbeats = createHeartbeats(db, log);
     stack.defer(() => within('heartbeats', heartbeats.close(), log));
@@ -116,7 +136,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => within('denials', denials.close(), log));
     const sealer = startSealer(db, log);
     stack.defer(() => within('sealer', sealer.close(), log));
-    const jobs = startJobs(db, log);
+    const intake = createIntake(db, feed, log, metrics);
+    stack.defer(() => within('intake', intake.close(), log));
+    const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
       db,
@@ -129,6 +151,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       heartbeats,
       news,
       board,
+      intake,
+      keepMs: config.telemetryRetentionMs,
       closing: closing.signal,
       version: config.version,
     };
@@ -143,8 +167,11 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...eventMethods(deps),
         ...healthMethods(deps),
         ...diagnosticMethods(deps),
+        ...telemetryMethods(deps),
+        ...tailMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
+        ...enrollMethods(deps),
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
         ...targetMethods(deps),
         ...reportMethods(deps),
@@ -155,6 +182,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),
+        ...enrollmentMethods(deps),
         ...removalMethods(deps),
         ...generatorMethods(deps),
         ...registrationMethods(deps),
@@ -168,16 +196,18 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
       writeMaxBytes: answerBytes,
-      contextValues: noteSource(config.trustedProxies),
-      requestGate: createGate(keys, denials, log),
+      contextValues: noteSource(() => live.config.trustedProxies),
+      requestGate: createGate({ keys, crowd, denials, log, metrics: calls }),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
-        metricsInterceptor(metrics),
+        calls.interceptor,
+        ...(options.tracing ? [traceInterceptor(options.tracing)] : []),
+        callLogInterceptor(log),
         errorInterceptor(log),
         deadlineInterceptor(),
         denialInterceptor(denials),
         validationInterceptor(),
-        fairnessInterceptor(metrics),
+        fairnessInterceptor(metrics, limits),
       ],
       routes: (router) => {
         addService(router, BrokerService, implementations.broker);
@@ -190,13 +220,20 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: corsHandler(withoutJsonInGrpc(handler), config.corsOrigins),
+      handler: callHandler(corsHandler(withoutJsonInGrpc(handler), () => live.config.corsOrigins)),
       tls: tls && readCertificates(tls),
       streamsRequests: (path) => requestStreams.has(path),
     });
     stack.defer(() => port.close(0));
-    if (tls) stack.defer(watchCertificates(tls, log, port.renew));
-    const metricsPort = await openMetricsPort(config.metricsListen, metrics, { db, feed, jobs });
+    const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
+    stack.defer(() => certificates?.stop());
+    registerGauges(metrics, {
+      ...{ db, feed, jobs, parser, crowd, live },
+      figures: createFigures(db),
+      certificateEndsAt: () => certificates?.endsAt(),
+      version: config.version,
+    });
+    const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
     const url = `${tls ? 'https' : 'http'}://${hostOf(config.listen.host)}:${port.port}`;
     log.info({ url, metricsUrl: metricsPort.url }, 'the broker is ready');
@@ -206,6 +243,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       url,
       port: port.port,
       metricsUrl: metricsPort.url,
+      reload: (read) => {
+        if (live.reload(read)) certificates?.look();
+      },
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {
           closing.abort(new Refusal('unavailable', 'the broker is closing: connect again'));

@@ -3,9 +3,11 @@ import type { Session } from './session.ts';
 import type { Globals } from './settings.ts';
 
 export type Verb =
+  | 'agent'
   | 'annotate'
   | 'apply'
   | 'audit'
+  | 'completion'
   | 'confirm-removal'
   | 'context'
   | 'create'
@@ -13,12 +15,16 @@ export type Verb =
   | 'deregister'
   | 'describe'
   | 'diagnose'
+  | 'diff'
+  | 'events'
   | 'explain'
   | 'forget-removal'
   | 'get'
+  | 'install'
   | 'label'
   | 'login'
   | 'logout'
+  | 'logs'
   | 'pause'
   | 'rebind'
   | 'register'
@@ -46,11 +52,22 @@ export function withSession<A extends readonly unknown[]>(
   return async (...all) => {
     const command = all.at(-1) as Command;
     const { openSession } = await import('./session.ts');
-    const session = openSession(command.optsWithGlobals<Globals>());
+    const { beginTrace } = await import('./trace.ts');
+    const options = command.optsWithGlobals<Globals & { watch?: boolean }>();
+    const trace = await beginTrace(command.name());
+    let failed = true;
     try {
-      await work(session, ...(all.slice(0, -1) as unknown as A));
+      const session = openSession(options, trace?.interceptor);
+      const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
+      try {
+        if (!options.watch) await once(session);
+        else await (await import('./repeat.ts')).repeat(session, once);
+        failed = false;
+      } finally {
+        session.close();
+      }
     } finally {
-      session.close();
+      await trace?.end(failed);
     }
   };
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Http2Session } from 'node:http2';
+import type { ConnectionOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -10,14 +11,17 @@ import {
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { pinned } from './pin.ts';
 
 export interface ClientOptions {
   /** `http://host:3000` or `https://host`. */
   readonly url: string;
-  /** Sent with every call. Leave it out only for calls that need none (health, reflection). */
-  readonly pak?: string;
+  /** Sent with every call; a function is asked before each. Leave it out only for calls that need none (health, reflection). */
+  readonly pak?: string | (() => string | undefined);
   /** File with the authority's certificates (PEM), when the system does not trust the broker's. */
   readonly caFile?: string;
+  /** Fingerprints as `parseFingerprints` reads them: only a broker in whose chain one of these certificates is gets the key. */
+  readonly caFingerprints?: readonly string[] | undefined;
   /** Files of the client's own certificate and key (PEM), for a broker that asks for them (mTLS). */
   readonly certFile?: string;
   readonly keyFile?: string;
@@ -28,6 +32,8 @@ export interface ClientOptions {
   /** Further interceptors, outermost first. */
   readonly interceptors?: readonly Interceptor[];
 }
+
+type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
 
 export interface BrokkrClient {
   readonly broker: Client<typeof BrokerService>;
@@ -70,8 +76,12 @@ export function connectBroker(options: ClientOptions): BrokkrClient {
 
 /** Whether calls to this address would cross a network in clear text: then a key must not be sent without asking. */
 export function isCleartext(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol !== 'https:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+  return new URL(url).protocol !== 'https:' && !isLoopback(url);
+}
+
+/** Whether an address is this machine's own, which others do not reach. */
+export function isLoopback(url: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
 /**
@@ -124,12 +134,14 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 
 /**
  * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
- * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more.
+ * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
+ * ended before its status came.
  */
 const lostConnections: Interceptor = (next) => async (request) => {
   const told = (error: unknown) => {
     const { code, isWireError, message } = ConnectError.from(error);
-    const broken = code === Code.Canceled || code === Code.Aborted || message.includes('NGHTTP2_REFUSED_STREAM');
+    const broken =
+      code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
     const lost = !isWireError && !request.signal.aborted && broken;
     return lost
       ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
@@ -151,17 +163,30 @@ async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) =
   }
 }
 
-function authorization(pak: string | undefined): Interceptor {
+function authorization(pak: ClientOptions['pak']): Interceptor {
   return (next) => (request) => {
-    if (pak !== undefined) request.header.set('authorization', `Bearer ${pak}`);
+    const current = typeof pak === 'function' ? pak() : pak;
+    if (current !== undefined) request.header.set('authorization', `Bearer ${current}`);
     return next(request);
   };
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
-  return {
-    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
-    ...(certFile !== undefined && { cert: readFileSync(certFile) }),
-    ...(keyFile !== undefined && { key: readFileSync(keyFile) }),
-  };
+/** The certificates, read for each connection anew: they are renewed while programs run. What cannot be read is as it was before. */
+function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
+  const files = { ca: caFile, cert: certFile, key: keyFile };
+  const options: TlsOptions = caFingerprints === undefined ? {} : { checkServerIdentity: pinned(caFingerprints) };
+  for (const [name, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    let last = readFileSync(file);
+    const get = () => {
+      try {
+        last = readFileSync(file);
+      } catch {
+        // In the middle of being replaced.
+      }
+      return last;
+    };
+    Object.defineProperty(options, name, { get, enumerable: true });
+  }
+  return options;
 }

@@ -8,6 +8,10 @@ export const realWorldFolder = resolve(import.meta.dirname, '../../shared/real-w
 const kinds = {
   go: { present: goPresent, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
   chromium: { present: () => chromiumPath() !== undefined, reason: 'no chromium on PATH' },
+  promtool: {
+    present: () => promtoolPath() !== undefined,
+    reason: 'no promtool on PATH (Debian has it in prometheus)',
+  },
   'real-world': { present: () => existsSync(realWorldFolder), reason: `no folder ${realWorldFolder}` },
 } as const;
 
@@ -21,10 +25,17 @@ export function needs(kind: keyof typeof kinds): boolean {
 
 /** The browser that tests of the console use, if there is one. */
 export function chromiumPath(): string | undefined {
+  return programPath(['chromium', 'chromium-browser', 'google-chrome']);
+}
+
+/** The tool that checks rules for Prometheus, if there is one. */
+export function promtoolPath(): string | undefined {
+  return programPath(['promtool']);
+}
+
+function programPath(names: readonly string[]): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return folders
-    .flatMap((folder) => ['chromium', 'chromium-browser', 'google-chrome'].map((name) => join(folder, name)))
-    .find(runnable);
+  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find(runnable);
 }
 
 function runnable(path: string): boolean {

@@ -17,7 +17,7 @@ export interface Import {
   readonly line: number;
 }
 
-const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr']);
+const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
 /** Every TypeScript file of the project below `root`, without generated ones. */
 export function readSources(root: string): Source[] {

@@ -13,6 +13,8 @@ const pageBytes = 2 << 20;
 const text = /^[^\0\p{Cs}]{0,400}$/u;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const number = /^[0-9]{1,18}$/;
+/** PostgreSQL reads no larger one. */
+const xid = /^[0-9]{1,19}$/;
 
 /** The sort keys of each list: a token is the caller's to change, and what is in it becomes a parameter of a query. */
 const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
@@ -22,6 +24,8 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   'placeable-agents': [text, uuid],
   placements: [uuid, uuid],
   events: [number],
+  'kubernetes-events': [xid, number],
+  'pod-logs': [xid, number],
   health: [number, text, uuid],
   fleet: [text, uuid],
   generators: [text, uuid],
