@@ -1,5 +1,6 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys. */
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, console. */
 import { benchCalls } from './calls.ts';
+import { benchConsole } from './console.ts';
 import { machine } from './figures.ts';
 import { benchKeys } from './keys.ts';
 import { benchRollout, benchStart } from './rollout.ts';
@@ -9,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   rollout: benchRollout,
   calls: benchCalls,
   keys: benchKeys,
+  console: benchConsole,
 };
 
 const names = process.argv.slice(2);

@@ -47,6 +47,7 @@ import { holdConfig } from './reload.ts';
 import { callHandler } from './rpc/call.ts';
 import { callLogInterceptor } from './rpc/call-log.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
+import { builtConsole, consoleHandler, readConsole } from './rpc/console.ts';
 import { createCrowd } from './rpc/crowd.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
@@ -76,6 +77,8 @@ export interface BrokerOptions {
   readonly deliverAdminPak: (pak: string) => Promise<void>;
   /** Takes the steps of traces; the caller closes it. */
   readonly tracing?: Tracing | undefined;
+  /** Where the console was built; default: where `npm run console` builds it. */
+  readonly consoleFolder?: string;
 }
 
 export interface RunningBroker {
@@ -215,7 +218,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         addService(router, AdminService, implementations.admin);
         addOpenServices(router, feed.available, closing.signal);
       },
-      fallback: probeHandler(feed.available),
+      fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
     });
     const { tls } = config;
     const port = await openPort({

@@ -27,6 +27,7 @@ export function describeRunning(running: Running): string {
     pc.bold(`Brokkr runs, started in ${(running.startedInMs / 1_000).toFixed(1)} s.`),
     '',
     ...table([
+      ['Console', brokerUrl, 'sign in with the admin key'],
       ['Broker', brokerUrl, 'gRPC, gRPC-Web and Connect'],
       ['Metrics', running.metricsUrl, ''],
       ['Database', running.database, ''],

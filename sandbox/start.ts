@@ -11,6 +11,7 @@ import { type Config, readConfig } from '../broker/config.ts';
 import { startBroker } from '../broker/server.ts';
 import { openMigrated } from '../broker/store/open.ts';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
+import { buildConsole } from '../console/build.ts';
 import { ensureAgent, startAgentFor, startFleet } from './fleet.ts';
 import { startPostgres } from './postgres.ts';
 import { openKeys, type StartKeys } from './start-keys.ts';
@@ -39,7 +40,10 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
   await using parts = new AsyncDisposableStack();
   parts.defer(await holdDataDir(options.dataDir, say));
   await refuseTakenPort(options);
+  const consoleBuilt = buildOwnConsole();
   const database = await openDatabase(options, parts, signal);
+  // The broker reads it when it starts.
+  await consoleBuilt;
   const keys = openKeys(join(database.stateDir, 'keys.json'));
   const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', warn);
   const agentLog = openLog(join(options.dataDir, 'logs/agents.log'), 'agent', warn);
@@ -80,6 +84,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
   );
   if (keys.firstAdmin !== undefined) keys.firstAdmin = undefined;
   if (!signal.aborted) await new Promise((settle) => signal.addEventListener('abort', settle, { once: true }));
+}
+
+/** What is built from the sources here, meanwhile; a broker without a console says so at `/`. */
+async function buildOwnConsole(): Promise<void> {
+  await buildConsole().catch((error: Error) => warn(`the console is not built: ${error.message}`));
 }
 
 /** The embedded database, or the one that was named. What belongs to one database is kept apart from another's. */

@@ -22,6 +22,7 @@ interface Finding {
 
 const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[] = [
   ['types', () => tool('tsc', '--noEmit')],
+  ["console's types", () => tool('tsc', '--noEmit', '--project', 'console')],
   ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
   // The generator writes the contracts of others, which the checks after it read.
   ['generated code', generatedCode],

@@ -1,5 +1,6 @@
-import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { chromiumPresent } from '../sandbox/chromium.ts';
 import { goPresent } from '../sandbox/kube-build.ts';
 
 /** The folder of real-world input beside the checkout; only there where `needs('real-world')` is true. */
@@ -7,11 +8,7 @@ export const realWorldFolder = resolve(import.meta.dirname, '../../shared/real-w
 
 const kinds = {
   go: { present: goPresent, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
-  chromium: { present: () => chromiumPath() !== undefined, reason: 'no chromium on PATH' },
-  promtool: {
-    present: () => promtoolPath() !== undefined,
-    reason: 'no promtool on PATH (Debian has it in prometheus)',
-  },
+  chromium: { present: chromiumPresent, reason: 'no chromium on PATH, and none from npm for this platform' },
   'real-world': { present: () => existsSync(realWorldFolder), reason: `no folder ${realWorldFolder}` },
 } as const;
 
@@ -21,28 +18,4 @@ export function needs(kind: keyof typeof kinds): boolean {
   const met = present();
   if (!met) process.stdout.write(`SKIP ${kind}: ${reason}\n`);
   return met;
-}
-
-/** The browser that tests of the console use, if there is one. */
-export function chromiumPath(): string | undefined {
-  return programPath(['chromium', 'chromium-browser', 'google-chrome']);
-}
-
-/** The tool that checks rules for Prometheus, if there is one. */
-export function promtoolPath(): string | undefined {
-  return programPath(['promtool']);
-}
-
-function programPath(names: readonly string[]): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find(runnable);
-}
-
-function runnable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

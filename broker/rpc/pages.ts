@@ -37,17 +37,18 @@ export function withoutJsonInGrpc(next: Handler): Handler {
 }
 
 /** For paths that no RPC has: `/healthz` says that the process runs, `/readyz` that it can serve. */
-export function probeHandler(ready: () => boolean): Handler {
+export function probeHandler(ready: () => boolean, next: Handler): Handler {
   return (request, response) => {
     const path = request.url?.split('?', 1)[0];
     if (path === '/healthz') return text(response, 200, 'ok');
     if (path === '/readyz')
       return ready() ? text(response, 200, 'ok') : text(response, 503, 'the database does not answer');
-    return text(response, 404, 'not found');
+    return next(request, response);
   };
 }
 
-function text(response: Parameters<Handler>[1], status: number, body: string): void {
+/** Answers one line of plain text. */
+export function text(response: Parameters<Handler>[1], status: number, body: string): void {
   response.statusCode = status;
   response.setHeader('content-type', 'text/plain; charset=utf-8');
   response.setHeader('cache-control', 'no-store');

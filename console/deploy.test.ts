@@ -1,0 +1,209 @@
+import type { Locator, Page } from 'playwright-core';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
+import { eventually } from '../test/broker.ts';
+import { goTo, openConsoleStage } from '../test/console-stage.ts';
+import { needs } from '../test/needs.ts';
+
+const deploying = suite('deploying by the console');
+if (needs('chromium')) await describe();
+deploying.run();
+
+async function describe(): Promise<void> {
+  const stage = await openConsoleStage();
+  const { broker, admin } = stage.test.client();
+  const fleet = await stage.agents(2, 'eu', ['demo']);
+  deploying.after.each(async () => {
+    await Promise.all(stage.browser.contexts().map((context) => context.close()));
+    assert.equal(stage.problems, []);
+  });
+  deploying.after(() => stage.close());
+
+  const yaml = (name: string, value: string) => `apiVersion: v1
+kind: ConfigMap
+metadata: { name: ${name}, namespace: default }
+data: { greeting: ${value} }
+`;
+  const makeStack = async (name: string, ...values: string[]) => {
+    await broker.createStack({ name, labels: ['demo'] });
+    for (const value of values)
+      await broker.submitDeployment({ stack: name, manifest: Buffer.from(yaml(name, value)), message: value });
+  };
+  const rows = (page: Page) => page.getByRole('table', { name: 'Placements' }).getByRole('row');
+  const applied = async (page: Page, revision: number) => {
+    for (const { name } of fleet.members)
+      await rows(page)
+        .filter({ hasText: name })
+        .filter({ hasText: 'applied' })
+        .filter({ hasText: String(revision) })
+        .waitFor();
+  };
+
+  deploying('from a new stack over a preview to applied, seen live', async () => {
+    const page = await stage.open({ path: '/stacks' });
+    await page.getByRole('button', { name: 'New stack' }).click();
+    await page.getByRole('dialog').getByLabel('Name').fill('hello');
+    await page.getByRole('dialog').getByLabel('Labels').fill('demo');
+    await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Deploy system/hello' }).waitFor();
+    assert.ok(
+      await page.getByRole('button', { name: 'Deploy…' }).isDisabled(),
+      'nothing is deployed that was not previewed',
+    );
+    await page.getByLabel('Kubernetes objects').fill(yaml('hello', 'hello'));
+    await page.getByLabel('Why').fill('a first one');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    const preview = page.getByRole('region', { name: 'Preview' });
+    await preview.getByText('1 change').waitFor();
+    assert.match(await textOf(preview), /2 agents: eu-1, eu-2/);
+    assert.match(await textOf(preview), /created\s+ConfigMap default\/hello/);
+    assert.is((await broker.getStack({ stack: 'hello' })).stack?.revision, 0, 'a preview stores nothing');
+    await page.getByRole('button', { name: 'Deploy…' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
+    await page.getByRole('heading', { level: 1, name: 'system/hello' }).waitFor();
+    await applied(page, 1);
+    const [member] = fleet.members;
+    assert.equal(member?.cluster?.get('v1', 'ConfigMap', 'default', 'hello')?.data, { greeting: 'hello' });
+    // What somebody else submits comes by the stream, too.
+    await broker.submitDeployment({ stack: 'hello', manifest: Buffer.from(yaml('hello', 'again')) });
+    await applied(page, 2);
+  });
+
+  deploying('what is not YAML, or not Kubernetes, is told and not sent on', async () => {
+    await makeStack('broken');
+    const page = await stage.open({ path: '/stacks/system/broken/deploy' });
+    await page.getByLabel('Kubernetes objects').fill('a: [1');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Kubernetes objects').fill('kind: ConfigMap');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('alert').filter({ hasText: 'apiVersion' }).waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Deploy…' }).isDisabled());
+  });
+
+  deploying('revisions side by side, and back to one after a preview', async () => {
+    await makeStack('tour', 'old', 'new');
+    const page = await stage.open({ path: '/stacks/system/tour/revisions' });
+    const lines = page.getByRole('region', { name: 'Lines of' });
+    await lines.waitFor();
+    assert.match(await textOf(lines), /-\s*greeting: old/);
+    assert.match(await textOf(lines), /\+\s*greeting: new/);
+    await page.getByRole('button', { name: 'Roll back to revision 1' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('.data.greeting').waitFor();
+    assert.match(await textOf(dialog), /2 agents: eu-1, eu-2/);
+    await dialog.getByRole('button', { name: 'Roll back' }).click();
+    await applied(page, 3);
+    const { deployment } = await broker.getDeployment({ stack: 'tour' });
+    assert.is(deployment?.rollbackOf, 1);
+  });
+
+  deploying('values of Secrets are not shown side by side', async () => {
+    await broker.createStack({ name: 'secrets' });
+    for (const password of ['hunter2', 'hunter3']) {
+      const secret = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 's', namespace: 'default' },
+        stringData: { password },
+      };
+      await broker.submitDeployment({ stack: 'secrets', manifest: Buffer.from(JSON.stringify(secret)) });
+    }
+    const page = await stage.open({ path: '/stacks/system/secrets/revisions' });
+    await page.getByText('hidden values differ').waitFor();
+    assert.not.match(await textOf(page.locator('main')), 'hunter');
+  });
+
+  deploying('why a stack is not applied is told, and the agent looks closely', async () => {
+    await makeStack('apart', 'x');
+    await admin.createAgent({ name: 'never', labels: ['demo'] });
+    const page = await stage.open({ path: '/explain' });
+    await page.getByLabel('Stack').fill('system/apart');
+    await page.getByLabel('on agent').fill('never');
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await page.getByText('the agent has never started').first().waitFor();
+    await goTo(page, '/stacks/system/apart', 'system/apart');
+    await rows(page).filter({ hasText: 'eu-1' }).getByRole('link', { name: 'Explain' }).click();
+    await page.getByText('the agent is not paused').waitFor();
+    await page.getByRole('button', { name: 'Look closely' }).click();
+    await page.getByRole('heading', { name: 'Objects' }).waitFor();
+    await page.getByRole('region', { name: 'A close look' }).getByText('ConfigMap default/apart').waitFor();
+    await admin.deleteAgent({ agent: 'never', orphan: true });
+  });
+
+  deploying('a stack is deleted only when its name is typed', async () => {
+    await makeStack('goner', 'x');
+    const page = await stage.open({ path: '/stacks/system/goner' });
+    await page.getByRole('button', { name: 'Delete' }).click();
+    const dialog = page.getByRole('dialog');
+    const button = dialog.getByRole('button', { name: 'Delete' });
+    await dialog.getByLabel('Type goner to confirm').fill('gone');
+    assert.ok(await button.isDisabled());
+    await dialog.getByLabel('Type goner to confirm').fill('goner');
+    await button.click();
+    await page.getByRole('heading', { level: 1, name: 'Stacks', exact: true }).waitFor();
+    await eventually(async () => (await broker.listStacks({})).stacks.every(({ name }) => name !== 'goner'), 60_000);
+  });
+
+  deploying('what an agent holds back is confirmed only by its name', async () => {
+    await broker.createStack({ name: 'careful', labels: ['careful'] });
+    await broker.submitDeployment({ stack: 'careful', manifest: Buffer.from(yaml('careful', 'x')) });
+    const agent = await startTestAgent(stage.test, { name: 'holder', labels: ['careful'] });
+    await agent.report(await agent.entry('careful'), Outcome.HELD, 'it would delete a namespace');
+    const page = await stage.open({ path: '/stacks/system/careful' });
+    const row = rows(page).filter({ hasText: 'holder' });
+    await row.filter({ hasText: 'it would delete a namespace' }).getByRole('button', { name: 'Confirm' }).click();
+    await page.getByLabel('Type holder to confirm').fill('holder');
+    await page.getByRole('dialog').getByRole('button', { name: 'Confirm' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.ok((await agent.entry('careful')).confirmed);
+  });
+
+  deploying('an agent is paused and resumed', async () => {
+    const page = await stage.open({ path: '/agents/eu-2' });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    assert.ok((await admin.getAgent({ agent: 'eu-2' })).agent?.paused);
+    await page.getByRole('dialog').getByRole('button', { name: 'Resume' }).click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+  });
+
+  deploying('keys are made, shown once, and revoked', async () => {
+    const page = await stage.open({ path: '/keys' });
+    await page.getByRole('button', { name: 'New admin key' }).click();
+    await page.getByLabel('Name').fill('visitor');
+    await page.getByLabel('May only look').check();
+    await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
+    const pak = (await textOf(page.getByRole('region', { name: 'The new key' }))).trim();
+    assert.is((await stage.test.client(pak).broker.whoAmI({})).name, 'visitor');
+    await page.getByRole('button', { name: 'I have kept it' }).click();
+    assert.not.match(await page.content(), pak);
+    await page.getByRole('button', { name: /^Revoke ro/ }).click();
+    await page.getByLabel('Type visitor to confirm').fill('visitor');
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await eventually(async () => (await admin.listPaks({ owner: 'visitor' })).paks.length === 0, 30_000);
+  });
+
+  deploying('an agent’s registration is approved', async () => {
+    await admin.createGenerator({ name: 'tenant', registration: 2 });
+    const page = await stage.open({ path: '/generators/tenant' });
+    const [member] = fleet.members;
+    assert.ok(member);
+    await page.getByRole('button', { name: 'Register an agent' }).click();
+    await page.getByRole('dialog').getByLabel('Agent').fill(member.name);
+    await page.getByRole('dialog').getByRole('button', { name: 'Register' }).click();
+    await page
+      .getByRole('table', { name: 'Registrations' })
+      .getByRole('row')
+      .filter({ hasText: 'registered' })
+      .waitFor();
+  });
+}
+
+async function textOf(part: Locator): Promise<string> {
+  return (await part.textContent()) ?? '';
+}

@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseManifest } from '../broker/deployment/parse.ts';
+import { diffLines } from './src/stack/line-diff.ts';
+import { objectsIn, objectsOf, shown, toYaml } from './src/stack/manifest.ts';
+
+const revisions = suite('revisions side by side');
+
+const text = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 });
+
+revisions('have every line of both texts, in order, and as many equal ones as there can be', () => {
+  fc.assert(
+    fc.property(text, text, (before, after) => {
+      const rows = diffLines(before.join('\n'), after.join('\n'));
+      assert.equal(
+        rows.flatMap(({ left }) => left?.text ?? []),
+        before,
+      );
+      assert.equal(
+        rows.flatMap(({ right }) => right?.text ?? []),
+        after,
+      );
+      const same = rows.filter(({ kind }) => kind === 'same');
+      assert.is(same.length, longestCommon(before, after));
+      for (const { left, right } of same) assert.is(left?.text, right?.text);
+    }),
+  );
+});
+
+revisions('number the lines of each side', () => {
+  assert.equal(diffLines('a\nb\nc\n', 'a\nx\nc\nd\n'), [
+    { kind: 'same', left: { number: 1, text: 'a' }, right: { number: 1, text: 'a' } },
+    { kind: 'changed', left: { number: 2, text: 'b' }, right: { number: 2, text: 'x' } },
+    { kind: 'same', left: { number: 3, text: 'c' }, right: { number: 3, text: 'c' } },
+    { kind: 'added', right: { number: 4, text: 'd' } },
+  ]);
+});
+
+revisions('give up looking for what is the same in texts that have nothing in common', () => {
+  const lines = (sign: string) => Array.from({ length: 20_000 }, (_, at) => `${sign}${at}`).join('\n');
+  const rows = diffLines(lines('a'), lines('b'));
+  assert.is(rows.length, 20_000);
+  assert.ok(rows.every(({ kind }) => kind === 'changed'));
+});
+
+revisions('hide the values of a Secret, and still know that they differ', () => {
+  const secret = (password: string) =>
+    shown({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { password } });
+  assert.not.match(secret('aHVudGVyMg==').text, 'aHVudGVyMg');
+  assert.match(secret('aHVudGVyMg==').text, 'password: (hidden)');
+  assert.is.not(secret('aHVudGVyMg==').hidden, secret('aHVudGVyMw==').hidden);
+});
+
+revisions('read what somebody wrote as the broker does: documents, lists, comments', () => {
+  const yaml = '# nothing\n---\nkind: A\n---\nkind: List\nitems: [{ kind: B }, { kind: C }]\n---\n';
+  assert.equal(objectsIn(yaml), [{ kind: 'A' }, { kind: 'B' }, { kind: 'C' }]);
+  assert.throws(() => objectsIn('a: [1'), 'line 1');
+});
+
+revisions('are the same to the broker after they were written as YAML to be edited', () => {
+  const words = [
+    'yes',
+    'on',
+    'no',
+    '~',
+    'null',
+    '012',
+    '0o17',
+    '1:30',
+    '2001-01-01',
+    '1e3',
+    '.inf',
+    '<<',
+    '=',
+    '- a',
+    'a: b',
+    '# c',
+  ];
+  const value = fc.oneof(
+    fc.constantFrom(...words),
+    fc.string(),
+    fc.integer(),
+    fc.boolean(),
+    fc.constant('two\nlines\n'),
+  );
+  const data = fc.dictionary(
+    fc.oneof(fc.constantFrom(...words.filter((word) => word !== '<<')), fc.stringMatching(/^[a-z.]{1,8}$/)),
+    value,
+  );
+  fc.assert(
+    fc.property(data, value, (map, item) => {
+      const object = {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'a', namespace: 'b' },
+        data: map,
+        list: [item],
+      };
+      const line = manifestOf(JSON.stringify(object));
+      assert.is(manifestOf(toYaml(objectsOf(Buffer.from(line)))), line);
+    }),
+  );
+});
+
+revisions.run();
+
+function longestCommon(a: readonly string[], b: readonly string[]): number {
+  let row = new Array<number>(b.length + 1).fill(0);
+  for (const x of a) {
+    const next = [0];
+    for (let at = 0; at < b.length; at += 1)
+      next.push(b[at] === x ? (row[at] ?? 0) + 1 : Math.max(row[at + 1] ?? 0, next[at] ?? 0));
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** As the broker keeps it. */
+function manifestOf(text: string): string {
+  const parsed = parseManifest(Buffer.from(text));
+  assert.ok('data' in parsed, JSON.stringify(parsed));
+  return Buffer.from(parsed.data).toString();
+}

@@ -1,0 +1,32 @@
+import { Ask } from './dialog.tsx';
+import { Field, wordsIn } from './fields.tsx';
+
+interface EditLabelsProps {
+  readonly name: string;
+  readonly labels: readonly string[];
+  /** What follows from a change. */
+  readonly consequence: string;
+  readonly save: (change: { addLabels: string[]; removeLabels: string[] }) => Promise<unknown>;
+  readonly onClose: () => void;
+}
+
+/** Changes labels by adding and removing single ones, so that two people do not overwrite each other. */
+export function EditLabels({ name, labels, consequence, save, onClose }: EditLabelsProps) {
+  return (
+    <Ask
+      title={`Labels of ${name}`}
+      action="Save"
+      onClose={onClose}
+      onDo={(form) => {
+        const wanted = wordsIn(form, 'labels');
+        return save({
+          addLabels: wanted.filter((label) => !labels.includes(label)),
+          removeLabels: labels.filter((label) => !wanted.includes(label)),
+        });
+      }}
+    >
+      <p>{consequence}</p>
+      <Field label="Labels" name="labels" defaultValue={labels.join(' ')} hint="Separated by spaces." />
+    </Ask>
+  );
+}

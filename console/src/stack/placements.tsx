@@ -1,0 +1,154 @@
+import { useState } from 'react';
+import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
+import { Ask } from '../parts/dialog.tsx';
+import { AgentLink, StackLink } from '../parts/links.tsx';
+import { Nothing } from '../parts/problem.tsx';
+import { Status } from '../parts/status.tsx';
+import { type Column, Table } from '../parts/table.tsx';
+import { Ago } from '../parts/time.tsx';
+import { Link } from '../router.tsx';
+import { useSession } from '../session/session.ts';
+import { healths, phases, reasonsText, wordOf } from '../words.ts';
+
+interface PlacementsProps {
+  /** Whose they are: each shows the other end. */
+  readonly of: 'stack' | 'agent';
+  readonly placements: readonly Placement[];
+  readonly onChange?: () => void;
+}
+
+/** Placements, each with why, how it goes, and the way to "why is this not applied". */
+export function Placements({ of, placements, onChange }: PlacementsProps) {
+  const { rules } = useSession();
+  const [asked, setAsked] = useState<Placement>();
+  if (placements.length === 0)
+    return <Nothing>{of === 'stack' ? 'No agent serves it.' : 'It serves nothing.'}</Nothing>;
+  const other: Column<Placement> =
+    of === 'stack'
+      ? {
+          head: 'Agent',
+          width: '3fr',
+          cell: ({ agent }) => <AgentLink name={agent} />,
+        }
+      : {
+          head: 'Stack',
+          width: '3fr',
+          cell: ({ stack }) => <StackLink name={stack} />,
+        };
+  const doings: Column<Placement> = {
+    head: 'More',
+    width: '8rem',
+    cell: (placement) => (
+      <span className="cell-doings">
+        <Link href={explainPath(placement)}>Explain</Link>
+        {rules && needsAnswer(placement) && (
+          <button type="button" className="small" onClick={() => setAsked(placement)}>
+            {placement.held || placement.phase === PlacementPhase.HELD ? 'Confirm' : 'Forget'}
+          </button>
+        )}
+      </span>
+    ),
+  };
+  return (
+    <>
+      <Table
+        label="Placements"
+        columns={[other, ...columns, doings]}
+        rows={placements}
+        keyOf={({ agentId, stackId }) => `${agentId} ${stackId}`}
+      />
+      {asked && (
+        <Answer
+          placement={asked}
+          onClose={() => {
+            setAsked(undefined);
+            onChange?.();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+/** Where a placement is explained. */
+export function explainPath({ stack, agent }: { stack: string; agent: string }): string {
+  return `/explain?${new URLSearchParams({ stack, agent })}`;
+}
+
+function needsAnswer({ held, phase, state }: Placement): boolean {
+  return held || phase === PlacementPhase.HELD || state === PlacementState.REMOVING;
+}
+
+const columns: readonly Column<Placement>[] = [
+  {
+    head: 'Phase',
+    width: '8.5rem',
+    cell: ({ phase, message }) => <Status word={wordOf(phases, phase)} title={message} />,
+  },
+  {
+    head: 'Health',
+    width: '8.5rem',
+    cell: ({ health, healthMessage }) => <Status word={wordOf(healths, health)} title={healthMessage} />,
+  },
+  { head: 'Revision', width: '5rem', cell: revisionText },
+  {
+    head: 'Why',
+    width: '2fr',
+    wide: true,
+    cell: ({ reasons, removalReason }) => removalReason || reasonsText(reasons),
+  },
+  {
+    head: 'Message',
+    width: '3fr',
+    cell: ({ message, healthMessage }) => (
+      <span className="clip" title={message || healthMessage}>
+        {message || healthMessage}
+      </span>
+    ),
+  },
+  { head: 'Reported', width: '7rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
+];
+
+/** "3", or "2 → 3" while the newer one is not there yet. */
+function revisionText({ reportedRevision, desiredRevision, state }: Placement): string {
+  if (state === PlacementState.REMOVING) return reportedRevision > 0 ? String(reportedRevision) : '–';
+  if (desiredRevision === 0) return '–';
+  return reportedRevision === desiredRevision || reportedRevision === 0
+    ? String(desiredRevision)
+    : `${reportedRevision} → ${desiredRevision}`;
+}
+
+function Answer({ placement, onClose }: { placement: Placement; onClose: () => void }) {
+  const { admin } = useSession();
+  const { agent, stack, generation, message, removalReason } = placement;
+  if (placement.held || placement.phase === PlacementPhase.HELD)
+    return (
+      <Ask
+        title={`Let ${agent} delete`}
+        action="Confirm"
+        danger
+        name={agent}
+        onClose={onClose}
+        onDo={() => admin.confirmRemoval({ agent, stack, generation })}
+      >
+        <p>
+          Objects of {stack} on {agent} are held back from deletion. {message || removalReason}
+        </p>
+      </Ask>
+    );
+  return (
+    <Ask
+      title={`Forget the removal of ${stack}`}
+      action="Forget"
+      danger
+      name={agent}
+      onClose={onClose}
+      onDo={() => admin.forgetRemoval({ agent, stack, generation })}
+    >
+      <p>
+        For a cluster that is lost: the broker no longer waits until {agent} has removed {stack}. What is there stays
+        there.
+      </p>
+    </Ask>
+  );
+}

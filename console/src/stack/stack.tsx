@@ -1,0 +1,123 @@
+import { lazy, useState } from 'react';
+import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
+import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { useWatch } from '../load.ts';
+import { Events } from '../parts/events.tsx';
+import { Head } from '../parts/head.tsx';
+import { LoadProblem, Nothing } from '../parts/problem.tsx';
+import { Healths, LinkStatus, Phases } from '../parts/status.tsx';
+import { Link, stackPath } from '../router.tsx';
+import { useSession } from '../session/session.ts';
+import { StackDoings } from './doings.tsx';
+import { Objects } from './objects.tsx';
+import { Placements } from './placements.tsx';
+import { Settings } from './settings.tsx';
+
+// With it comes what reads and writes YAML.
+const Revisions = lazy(async () => ({ default: (await import('./revisions.tsx')).Revisions }));
+
+const tabs = ['placements', 'objects', 'revisions', 'events', 'settings'] as const;
+type Tab = (typeof tabs)[number];
+
+interface Seen {
+  readonly stack: Stack | undefined;
+  readonly placements: ReadonlyMap<string, Placement>;
+}
+
+/** One stack, as it is now: where it is, what it is made of, and how it came to be. */
+export function StackView({ name, tab }: { name: string; tab: string | undefined }) {
+  const { broker, writes } = useSession();
+  const [{ stack, placements }, setSeen] = useState<Seen>({ stack: undefined, placements: new Map() });
+  const { link, error } = useWatch(
+    `stack ${name}`,
+    (signal) => broker.watchStack({ stack: name }, { signal }),
+    (message, first) =>
+      setSeen((before) => {
+        const after = new Map(first ? [] : before.placements);
+        for (const placement of message.placements) after.set(placement.agentId, placement);
+        for (const id of message.goneAgentIds) after.delete(id);
+        return { stack: message.stack ?? before.stack, placements: after };
+      }),
+  );
+  const chosen = tabs.find((each) => each === tab) ?? 'placements';
+  return (
+    <>
+      <Head
+        title={name}
+        above={<Link href="/stacks">Stacks</Link>}
+        aside={
+          <>
+            <LinkStatus link={link} />
+            {stack?.deleteTime && <span className="faint">being deleted</span>}
+          </>
+        }
+      >
+        {writes && stack && !stack.deleteTime && <StackDoings stack={stack} />}
+      </Head>
+      <LoadProblem error={error} />
+      {stack && (
+        <>
+          <dl className="strip">
+            <div>
+              <dt>Revision</dt>
+              <dd>{stack.revision || 'none yet'}</dd>
+            </div>
+            <div>
+              <dt>Placements</dt>
+              <dd>
+                <Phases counts={stack.placements} />
+              </dd>
+            </div>
+            <div>
+              <dt>Health</dt>
+              <dd>
+                <Healths counts={stack.health} />
+              </dd>
+            </div>
+          </dl>
+          <nav className="tabs" aria-label="Of this stack">
+            {tabs.map((each) => (
+              <Link
+                key={each}
+                href={each === 'placements' ? stackPath(name) : stackPath(name, each)}
+                aria-current={each === chosen ? 'page' : undefined}
+              >
+                {each.charAt(0).toUpperCase() + each.slice(1)}
+              </Link>
+            ))}
+          </nav>
+          <TabView tab={chosen} name={name} stack={stack} placements={placements} />
+        </>
+      )}
+    </>
+  );
+}
+
+const worstFirst = ({ phase: a, agent: x }: Placement, { phase: b, agent: y }: Placement) =>
+  Number(a === PlacementPhase.APPLIED) - Number(b === PlacementPhase.APPLIED) ||
+  x.localeCompare(y, 'en', { numeric: true });
+
+function TabView({
+  tab,
+  name,
+  stack,
+  placements,
+}: {
+  tab: Tab;
+  name: string;
+  stack: Stack;
+  placements: ReadonlyMap<string, Placement>;
+}) {
+  switch (tab) {
+    case 'placements':
+      return <Placements of="stack" placements={[...placements.values()].sort(worstFirst)} />;
+    case 'objects':
+      return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Objects stack={stack} />;
+    case 'revisions':
+      return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Revisions stack={stack} />;
+    case 'events':
+      return <Events of={{ stack: name }} shows="agent" />;
+    case 'settings':
+      return <Settings stack={stack} />;
+  }
+}

@@ -1,0 +1,77 @@
+import { lazy, type ReactNode, Suspense, useEffect } from 'react';
+import { AgentView } from './agent/agent.tsx';
+import { AgentsView } from './agent/agents.tsx';
+import { Fleet } from './fleet/fleet.tsx';
+import { Head } from './parts/head.tsx';
+import { Nothing } from './parts/problem.tsx';
+import { go, usePlace } from './router.tsx';
+import { useSession } from './session/session.ts';
+import { StackView } from './stack/stack.tsx';
+import { Stacks } from './stack/stacks.tsx';
+
+// What is not needed to see how things are comes when it is looked at.
+const Deploy = lazy(async () => ({ default: (await import('./stack/deploy.tsx')).Deploy }));
+const Explain = lazy(async () => ({ default: (await import('./explain/explain.tsx')).Explain }));
+const Generators = lazy(async () => ({ default: (await import('./generator/generators.tsx')).Generators }));
+const GeneratorView = lazy(async () => ({ default: (await import('./generator/generator.tsx')).GeneratorView }));
+const Audit = lazy(async () => ({ default: (await import('./audit/audit.tsx')).Audit }));
+const Keys = lazy(async () => ({ default: (await import('./key/keys.tsx')).Keys }));
+
+/** The view for where we are. */
+export function Views() {
+  const { parts } = usePlace();
+  const { sees } = useSession();
+  return <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(parts, sees)}</Suspense>;
+}
+
+function viewOf(parts: readonly string[], sees: boolean): ReactNode {
+  const [area, first, second, third] = parts;
+  switch (area) {
+    case undefined:
+      return <Redirect to={sees ? '/fleet' : '/stacks'} />;
+    case 'fleet':
+      return sees ? <Fleet /> : <NotForYou />;
+    case 'agents':
+      if (first !== undefined) return <AgentView key={first} name={first} />;
+      return sees ? <Redirect to="/fleet" /> : <AgentsView />;
+    case 'stacks': {
+      if (first === undefined || second === undefined) return <Stacks />;
+      const stack = `${first}/${second}`;
+      return third === 'deploy' ? (
+        <Deploy key={stack} name={stack} />
+      ) : (
+        <StackView key={stack} name={stack} tab={third} />
+      );
+    }
+    case 'explain':
+      return <Explain />;
+    case 'generators':
+      if (!sees) return <NotForYou />;
+      return first === undefined ? <Generators /> : <GeneratorView key={first} name={first} />;
+    case 'audit':
+      return sees ? <Audit /> : <NotForYou />;
+    case 'keys':
+      return <Keys />;
+    default:
+      return (
+        <>
+          <Head title="Not found" />
+          <Nothing>There is no such view.</Nothing>
+        </>
+      );
+  }
+}
+
+function NotForYou() {
+  return (
+    <>
+      <Head title="Not for you" />
+      <Nothing>Only admins see this. Your key is a generator’s.</Nothing>
+    </>
+  );
+}
+
+function Redirect({ to }: { to: string }) {
+  useEffect(() => go(to, { replace: true }), [to]);
+  return null;
+}

@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import type { Browser, Page } from 'playwright-core';
+import * as assert from 'uvu/assert';
+import { buildConsole } from '../console/build.ts';
+import { openChromium } from '../sandbox/chromium.ts';
+import { type Fleet, startFleet } from '../sandbox/fleet.ts';
+import { startTestBroker, type TestBroker } from './broker.ts';
+
+/** Longer than anything takes on a busy machine. */
+export const patienceMs = 60_000;
+
+export interface PageWish {
+  readonly width?: number;
+  readonly height?: number;
+  readonly colours?: 'light' | 'dark';
+  /** Who signs in; default the admin. '' leaves the form as it is. */
+  readonly pak?: string;
+  /** Where to; default '/'. */
+  readonly path?: string;
+}
+
+export interface ConsoleStage {
+  readonly test: TestBroker;
+  readonly browser: Browser;
+  /** Opens a page in a profile of its own and signs in. */
+  open(wish?: PageWish): Promise<Page>;
+  /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
+  readonly problems: readonly string[];
+  /** Agents, each with a simulated cluster. */
+  agents(count: number, prefix: string, labels: readonly string[]): Promise<Fleet>;
+  close(): Promise<void>;
+}
+
+/** A broker that serves the console, and a real browser. */
+export async function openConsoleStage(): Promise<ConsoleStage> {
+  await using failing = new AsyncDisposableStack();
+  await buildConsole();
+  const test = await startTestBroker();
+  failing.defer(() => test.close());
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-console-'));
+  failing.defer(() => rmSync(dataDir, { recursive: true, force: true }));
+  const fleets: Fleet[] = [];
+  failing.defer(async () => void (await Promise.all(fleets.map((fleet) => fleet.close()))));
+  const browser = await openChromium();
+  failing.defer(() => browser.close());
+  const owned = failing.move();
+  const problems: string[] = [];
+  return {
+    test,
+    browser,
+    problems,
+    async open({ width = 1280, height = 800, colours = 'light', pak = test.adminPak, path = '/' } = {}) {
+      const page = await browser.newPage({
+        viewport: { width, height },
+        colorScheme: colours,
+        reducedMotion: 'reduce',
+      });
+      page.setDefaultTimeout(patienceMs);
+      page.on('pageerror', (error) => problems.push(`${error}`));
+      page.on('console', (message) => {
+        // A refused call is no fault of the page's, but the browser tells it.
+        if (message.type() !== 'error' && message.type() !== 'warning') return;
+        if (!message.text().startsWith('Failed to load resource')) problems.push(message.text());
+      });
+      await page.goto(test.url + path);
+      if (pak !== '') await signIn(page, pak);
+      return page;
+    },
+    async agents(count, prefix, labels) {
+      const fleet = await startFleet({
+        brokerUrl: test.url,
+        adminPak: test.adminPak,
+        count,
+        prefix,
+        labels,
+        dataDir: join(dataDir, prefix),
+        log: pino({ level: 'silent' }),
+      });
+      fleets.push(fleet);
+      return fleet;
+    },
+    close: () => owned.disposeAsync(),
+  };
+}
+
+/** Fills in the form. */
+export async function signIn(page: Page, pak: string): Promise<void> {
+  await page.getByLabel('Key').fill(pak);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** Goes to a view as a link would, since a reload forgets the key; waits for its title. */
+export async function goTo(page: Page, path: string, title: string): Promise<void> {
+  const target = JSON.stringify(path);
+  await page.evaluate(`history.pushState(null, '', ${target}); dispatchEvent(new PopStateEvent('popstate'))`);
+  await page.getByRole('heading', { level: 1, name: title, exact: true }).waitFor();
+}
+
+/** Asserts that the page is not wider than the screen. */
+export async function fits(page: Page): Promise<void> {
+  const [width, screen] = (await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')) as [
+    number,
+    number,
+  ];
+  assert.ok(width <= screen, `${page.url()} is ${width} px wide on a screen of ${screen} px`);
+}

@@ -1,0 +1,111 @@
+/** `npm run screenshots`: makes the pictures of the docs, in docs/content/images/, from a fleet as somebody might have it. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Page } from 'playwright-core';
+import { openMigrated } from '../broker/store/open.ts';
+import type { Database } from '../broker/store/orm.ts';
+import type { BrokkrClient } from '../client/client.ts';
+import { goTo, openConsoleStage } from './console-stage.ts';
+import { makeManyAgents } from './many-agents.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const folder = join(root, 'docs/content/images');
+const size = { width: 1200, height: 760 } as const;
+
+const stage = await openConsoleStage();
+try {
+  mkdirSync(folder, { recursive: true });
+  const client = stage.test.client();
+  const db = await openMigrated(stage.test.config);
+  try {
+    await makeManyAgents(db, 480, 'store');
+    await deploySome(client);
+    await stage.agents(2, 'hub', ['prod', 'hub']);
+    await reportFor(db);
+    const page = await stage.open({ ...size, colours: 'light' });
+    await takeAll(page);
+    const dark = await stage.open({ ...size, colours: 'dark' });
+    await take(dark, '/fleet', 'Fleet', '482 agents', 'console-fleet-dark');
+    const phone = await stage.open({ width: 390, height: 760, colours: 'light' });
+    await take(phone, '/fleet', 'Fleet', '482 agents', 'console-phone');
+  } finally {
+    await db.close();
+  }
+} finally {
+  await stage.close();
+}
+
+async function takeAll(page: Page): Promise<void> {
+  await take(page, '/fleet', 'Fleet', '482 agents', 'console-fleet');
+  await take(page, '/stacks/system/web', 'system/web', 'hub-1', 'console-stack');
+  await take(page, '/stacks/system/web/revisions', 'system/web', 'replicas: 3', 'console-revisions');
+  await take(
+    page,
+    '/explain?stack=system/kiosk&agent=store-0050',
+    'Why is this not applied?',
+    'agent online',
+    'console-explain',
+  );
+}
+
+async function take(page: Page, path: string, title: string, text: string, name: string): Promise<void> {
+  await goTo(page, path, title);
+  await page.locator('main').getByText(text).first().waitFor();
+  // The mouse lies on nothing, and what follows a first drawing has come.
+  await page.mouse.move(0, 0);
+  await page.waitForLoadState('networkidle', { timeout: 1_500 }).catch(() => {});
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+async function deploySome({ broker, admin }: BrokkrClient): Promise<void> {
+  const web = ['configmap', 'deployment', 'service'].map((name) =>
+    readFileSync(join(root, `examples/web/${name}.yaml`), 'utf8'),
+  );
+  await broker.createStack({ name: 'web', labels: ['hub'] });
+  await broker.submitDeployment({ stack: 'web', manifest: Buffer.from(web.join('---\n')), message: 'the first one' });
+  const more = web.join('---\n').replace(/replicas: \d/, 'replicas: 3');
+  await broker.submitDeployment({ stack: 'web', manifest: Buffer.from(more), message: 'ready for the weekend' });
+  const names = { kiosk: 'prod', 'price-tags': 'staging' };
+  for (const [name, label] of Object.entries(names)) {
+    await broker.createStack({ name, labels: [label] });
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace: 'default' },
+      data: { open: 'yes' },
+    };
+    await broker.submitDeployment({
+      stack: name,
+      manifest: Buffer.from(JSON.stringify(object)),
+      message: 'opening hours',
+    });
+  }
+  await admin.createGenerator({ name: 'checkout', description: 'The pipeline of the checkout team' });
+}
+
+/** As if the agents that were made by SQL had reported: most are well, some are not, a few are still at it. */
+async function reportFor(db: Database): Promise<void> {
+  const stores = `from placement
+    join stack on stack.id = placement.stack_id
+    join deployment on deployment.id = stack.current_deployment
+    join agent on agent.id = placement.agent_id
+    cross join lateral (select right(agent.name, 4)::int as n) as store
+    where agent.name like 'store-%' and n % 50 <> 0 and n % 23 <> 0`;
+  await db.transact(async (tx) => {
+    await tx.sql(
+      `insert into placement_status
+         (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence)
+       select agent.id, stack.id, deployment.id, deployment.checksum, placement.generation,
+         case when n % 61 = 0 then 'failed' else 'applied' end,
+         case when n % 61 = 0 then 'configmaps "kiosk" is forbidden: exceeded quota' else '' end, 1, 1
+       ${stores}`,
+    );
+    await tx.sql(
+      `insert into placement_health
+         (agent_id, stack_id, deployment_id, generation, incarnation, health, message, objects, object_count)
+       select agent.id, stack.id, deployment.id, placement.generation, 1,
+         (case when n % 31 = 0 then 'progressing' else 'healthy' end)::health, '', '[]', 1
+       ${stores} and n % 61 <> 0`,
+    );
+  });
+}
