@@ -34,6 +34,7 @@ export const viteConfig = {
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    license: { fileName: 'licenses.md' },
   },
 } satisfies InlineConfig;
 

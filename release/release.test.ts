@@ -99,6 +99,7 @@ release('runs with nothing but Node: a broker, an agent that pulls from it, and 
   const [broker] = running;
   const server = (await broker?.hear(/"url":"(http:[^"]+)"/)) ?? '';
   const pak = readFileSync(adminPakFile, 'utf8').trim();
+  assert.match(await (await fetch(server)).text(), '<script type="module"', 'the console is there');
 
   const [, key = ''] =
     /(brokkr_ag\w+)/.exec(await brokkr(server, pak, 'create', 'agent', 'lab', '--label', 'lab')) ?? [];
