@@ -129,7 +129,8 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
       process.stdout.write((await candidates(makeProgram(), words, load)).map((one) => `${one}\n`).join(''));
       return 0;
     }
-    await makeProgram().parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
+    const program = makeProgram().hook('preSubcommand', (_, command) => load(command));
+    await program.parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -170,7 +171,6 @@ function makeProgram(): Command {
       if (alias !== undefined) command.alias(alias);
     }
   }
-  program.hook('preSubcommand', (_, command) => load(command));
   return program;
 }
 

@@ -21,7 +21,7 @@ const brokerHelp = execFileSync(process.execPath, [join(root, 'broker/main.ts'),
 
 /** Programs of others that the documents call. */
 const foreign = new Set(
-  'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep systemctl tail umask unset'.split(
+  'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep source systemctl tail umask unset'.split(
     ' ',
   ),
 );
@@ -107,7 +107,7 @@ blocks('are checked for what they are checked for', async () => {
 });
 
 async function checkShell(text: string): Promise<void> {
-  execFileSync('sh', ['-n'], { input: text, stdio: ['pipe', 'ignore', 'pipe'] });
+  execFileSync('bash', ['-n'], { input: text, stdio: ['pipe', 'ignore', 'pipe'] });
   for (const { words } of commandsOf(text)) await checkCommand(words);
 }
 

@@ -42,7 +42,7 @@ concepts('name every way in which a stack finds its agents', () => {
 
 concepts('name kinds of keys that are made', () => {
   const roles = tableBelow(text, '### Keys').map((row) => row['begins with']?.slice('brokkr_'.length) ?? '');
-  assert.equal(roles.slice(0, 4), ['ad', 'ro', 'ge', 'ag']);
+  assert.equal(roles, ['ad', 'ro', 'ge', 'ag', 'en']);
   for (const role of roles) assert.ok(makePak(role as 'ad').text.startsWith(`brokkr_${role}`));
 });
 

@@ -53,7 +53,7 @@ links('stay in folders of Diátaxis, a title on each page', () => {
   const folders = readdirSync(join(import.meta.dirname, 'content'), { withFileTypes: true });
   assert.equal(
     folders.filter((entry) => entry.isDirectory()).map(({ name }) => name),
-    ['explanation', 'how-to', 'reference', 'tutorials'],
+    ['explanation', 'how-to', 'images', 'reference', 'tutorials'],
   );
   for (const { path, title, text } of pages.values()) {
     assert.ok(text.startsWith(`# ${title}\n`), `${path} does not begin with its title`);

@@ -1,5 +1,6 @@
 import { variables as agentVariables } from '../../agent/config.ts';
 import { variables as brokerVariables } from '../../broker/config.ts';
+import { traceVariables } from '../../client/trace.ts';
 import { generatedFrom, page, table } from './markdown.ts';
 
 /** The page about the environment of broker and agent. */
@@ -11,9 +12,14 @@ export function configurationPage(): string {
       'bad ones and ends with 2 (the agent) or 1 (the broker). No message quotes a key or a password.',
     '## The broker',
     tableOf(brokerVariables),
-    'The files of certificates are read again when they change. Everything else needs a restart.',
+    'The files of certificates are read again when they change. Log level, limits, origins and proxies are taken up from ' +
+      '`BROKKR_CONFIG_FILE` while the broker runs; everything else needs a restart, and the log says so.',
     '## The agent',
     tableOf(agentVariables),
+    'Log level, pull interval and the number of deletions are taken up from `BROKKR_CONFIG_FILE` while the agent runs.',
+    '## Traces',
+    'Broker, agent and CLI read the usual variables of OpenTelemetry. There are no traces without an endpoint.',
+    tableOf(traceVariables),
     '## The CLI',
     '`BROKKR_SERVER`, `BROKKR_PAK` and `BROKKR_CONTEXT` stand in for the options of the same names; see [Commands](cli.md).',
   );

@@ -1,5 +1,5 @@
 /** Builds the documents into a static site: `npm run docs [-- FOLDER]`, by default docs/dist. */
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
 import Eleventy from '@11ty/eleventy';
@@ -17,6 +17,7 @@ export async function buildSite(out: string): Promise<number> {
     configPath: here(join(import.meta.dirname, 'eleventy.config.ts')),
   });
   await site.write();
+  cpSync(join(contentFolder, 'images'), join(out, 'images'), { recursive: true });
   const assets = join(out, 'assets');
   mkdirSync(assets, { recursive: true });
   for (const name of ['style.css', 'diagrams.js']) copyFileSync(join(import.meta.dirname, name), join(assets, name));
