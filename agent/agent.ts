@@ -1,9 +1,9 @@
 // Over 300 lines: one agent is put together, started and ended in one place, and every part of it is closed there
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import manifest from '../package.json' with { type: 'json' };
 import { createAwareness } from './awareness.ts';
 import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
@@ -12,6 +12,7 @@ import type { Config } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
+import { obtainKey } from './enrollment.ts';
 import { createHealthReporter } from './health-reporter.ts';
 import { type HealthServer, startHealthServer } from './health-server.ts';
 import { createInventories } from './inventory.ts';
@@ -26,7 +27,9 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
+import { createTelemetry, type TelemetryLimits } from './telemetry.ts';
 import { createWire } from './wire.ts';
+import { enroll } from './wire-enroll.ts';
 import { BrokerError } from './wire-error.ts';
 
 export interface AgentOptions {
@@ -37,6 +40,8 @@ export interface AgentOptions {
   readonly retry?: Backoff;
   /** How often stacks that are as they should be are looked at again; default 10 minutes. */
   readonly resyncMs?: number;
+  /** Of what is told of the cluster's own words. */
+  readonly telemetry?: TelemetryLimits;
   /** Of the election among several agents. */
   readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
@@ -59,10 +64,10 @@ const slowRetryMs = 60_000;
 const requestTimeoutMs = 30_000;
 const requestConcurrency = 64;
 const leaseConcurrency = 2;
+const telemetryConcurrency = 4;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+const { version } = manifest;
 
 /**
  * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be
@@ -86,7 +91,10 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const cluster = connect(requestConcurrency);
   // Of its own: passes that wait for slow webhooks must not keep the lease from being renewed.
   const leases = config.election ? connect(leaseConcurrency) : undefined;
-  const client = connectBroker({ url: config.brokerUrl, pak: config.pak, ...config.tls });
+  // Likewise: what it asks must not take the place of what passes ask.
+  const observed = connect(telemetryConcurrency);
+  let { pak } = config;
+  const client = connectBroker({ url: config.brokerUrl, pak: () => pak, ...config.tls });
   const stopping = new AbortController();
   const election = leases
     ? createElection({
@@ -116,6 +124,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   } catch (error) {
     await manifests?.close();
     cluster.close();
+    observed.close();
     leases?.close();
     client.close();
     throw error;
@@ -155,6 +164,23 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       log.info({ holder: election.leader }, 'this agent leads');
       void election.keep(during).then((how) => how === 'lost' && deposed());
     }
+    pak ??= await untilDone(
+      during,
+      log,
+      'there is no key yet',
+      (reason) => peers.brokerFailed(reason),
+      () =>
+        obtainKey(
+          {
+            cluster,
+            namespace: config.namespace,
+            enrollment: config.enrollment,
+            enroll: (...call) => enroll(config, ...call),
+          },
+          during,
+        ),
+    );
+    if (pak === undefined) return;
     const inventories = createInventories(cluster, config.namespace);
     const loaded = await untilDone(
       during,
@@ -184,12 +210,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       applied: (seconds) => metrics.applies.observe(seconds),
     });
     const healthReporter = createHealthReporter({ wire, log, healthOf: awareness.keeper.healthOf, fenced });
+    const ownership = createOwnership();
     const reconciler: Reconciler = createReconciler({
       shop: {
         sightings: awareness.sightings,
         cluster,
         inventories,
-        ownership: createOwnership(),
+        ownership,
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
         maxDeletions: config.maxDeletions,
@@ -244,17 +271,29 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       fenced,
     });
+    const telemetry = createTelemetry({
+      level: config.telemetry,
+      cluster: observed,
+      namespace: config.watchNamespace ?? '',
+      ownership,
+      accountOf: (stackId) => reconciler.entryOf(stackId)?.serviceAccount ?? '',
+      stackIds: awareness.sightings.stackIds,
+      log,
+      ...(options.retry && { retry: options.retry }),
+      ...(options.telemetry && { limits: options.telemetry }),
+    });
     const session = createSession({
       client,
       wire,
       log,
       cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
+      telemetry: telemetry.outbox,
       wake: puller.wake,
       cameUp: healthReporter.resend,
       asked: diagnostician.wake,
       fenced,
     });
-    parts = { reconciler, reporter, session, puller, awareness, healthReporter };
+    parts = { reconciler, reporter, session, puller, awareness, healthReporter, telemetry };
     await Promise.all([
       puller.run(during),
       session.run(during),
@@ -262,6 +301,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       reporter.run(reporting.signal),
       healthReporter.run(during),
       awareness.run(during),
+      telemetry.run(during),
       consent(wire, config.generators, log, during),
       probe(cluster, peers, during),
     ]);
@@ -279,6 +319,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     await election?.release();
     client.close();
     cluster.close();
+    observed.close();
     leases?.close();
     await server.close();
     await store.close();

@@ -3,9 +3,16 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
-import { impersonating } from './impersonate.ts';
+import { impersonating, userOf } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
-import { createKubeStream, type KubeStream, toWatchEvent } from './kube-stream.ts';
+import {
+  createKubeStream,
+  documentsOf,
+  type KubeStream,
+  type TextLine,
+  textLinesOf,
+  toWatchEvent,
+} from './kube-stream.ts';
 import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
 import { fieldManager, groupOf, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
@@ -23,6 +30,8 @@ export interface Cluster {
   ): Promise<Applied>;
   /** Undefined when there is no such object, or no such kind. */
   get(id: ObjectId, signal: AbortSignal): Promise<KubeObject | undefined>;
+  /** The same without anything but its metadata, where the server can leave the rest out. */
+  metadata(id: ObjectId, signal: AbortSignal): Promise<KubeObject | undefined>;
   /** All pages; of every namespace when `namespace` is empty. No object when the kind is not served. */
   list(kind: KindId, options: ListOptions, signal: AbortSignal): Promise<KubeObject[]>;
   /** The same page by page, for what should not be in memory all at once. */
@@ -41,6 +50,8 @@ export interface Cluster {
   remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<void>;
   /** The last lines of a container's log, as one text of at most so many bytes. */
   log(pod: ObjectId, options: LogOptions, signal: AbortSignal): Promise<string>;
+  /** The lines of a container's log as they come, each after its time, until the container or the server ends it. */
+  followLog(pod: ObjectId, options: FollowOptions, signal: AbortSignal): AsyncIterable<TextLine>;
   /** The same cluster, asked as this ServiceAccount ("namespace/name"); but for discovery, which is the agent's own. */
   as(serviceAccount: string): Cluster;
   /** `v1.36.3`. */
@@ -77,6 +88,14 @@ export interface LogOptions {
   readonly bytes: number;
 }
 
+export interface FollowOptions {
+  readonly container: string;
+  /** Not before this time, of which the server looks at the seconds only; `now` leaves out all that was written before. */
+  readonly from: Date | 'now' | 'beginning';
+  /** Characters of a line, with its time. */
+  readonly longest: number;
+}
+
 export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
 
 export interface Applied {
@@ -88,11 +107,13 @@ export interface ListOptions {
   readonly namespace: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** Only that many, the first ones. */
+  /** Only that many, the first ones; of what is versioned, only one page. */
   readonly limit?: number;
 }
 
 const pageSize = 500;
+/** Containers may have nothing to write for long; the connection is made anew now and then all the same. */
+const silentLogMs = 600_000;
 const maxWatches = 256;
 const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
 const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
@@ -108,7 +129,13 @@ export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions
   return openCluster(http, createKubeStream(withAccess), createDiscovery(http), credentials.close);
 }
 
-function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, close: () => void): Cluster {
+function openCluster(
+  http: KubeHttp,
+  stream: KubeStream,
+  discovery: Discovery,
+  close: () => void,
+  impersonate?: string,
+): Cluster {
   const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
@@ -165,6 +192,12 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
         const path = objectPath(resource, id);
         return (await http({ method: 'GET', path, object: id, signal })).body as KubeObject;
       }),
+    metadata: (id, signal) =>
+      unlessMissing(id, signal, async (resource) => {
+        const path = objectPath(resource, id);
+        const { body } = await http({ method: 'GET', path, accept: partialObject, object: id, signal });
+        return { ...(body as KubeObject), apiVersion: id.apiVersion, kind: id.kind };
+      }),
     async list(kind, options, signal) {
       const objects: KubeObject[] = [];
       for await (const page of cluster.pages(kind, options, signal)) objects.push(...page);
@@ -185,16 +218,16 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
         if (!next || (limit !== undefined && count >= limit)) return;
       }
     },
-    async *versioned({ apiVersion, kind }, { namespace, labelSelector, partial }, signal) {
+    async *versioned({ apiVersion, kind }, { namespace, labelSelector, limit, partial }, signal) {
       const path = listPath(await resourceOf({ apiVersion, kind }, signal), namespace);
       const accept = partial ? partialList : 'application/json';
       for (let next: string | undefined; ; ) {
-        const query = { labelSelector, limit: String(pageSize), continue: next };
+        const query = { labelSelector, limit: String(Math.min(limit ?? pageSize, pageSize)), continue: next };
         const { body } = await http({ method: 'GET', path, query, accept, signal });
         const resourceVersion = textAt(body, 'metadata', 'resourceVersion') ?? '';
         yield { objects: itemsOf(body, { apiVersion, kind }), resourceVersion };
         next = continuationOf(body);
-        if (!next) return;
+        if (!next || limit !== undefined) return;
       }
     },
     async *watch({ apiVersion, kind }, { namespace, labelSelector, resourceVersion, timeoutMs, partial }, signal) {
@@ -207,7 +240,7 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
         timeoutSeconds: String(Math.ceil(timeoutMs / 1000)),
       };
       const accept = partial ? partialObject : 'application/json';
-      for await (const document of stream({ method: 'GET', path, query, accept, signal })) {
+      for await (const document of stream({ method: 'GET', path, query, accept, signal }, documentsOf)) {
         const event = toWatchEvent(document, { apiVersion, kind });
         if (event) yield event;
       }
@@ -242,10 +275,24 @@ function openCluster(http: KubeHttp, stream: KubeStream, discovery: Discovery, c
       return (await http({ method: 'GET', path, query, text: true, accept: '*/*', object: pod, signal }))
         .body as string;
     },
+    async *followLog(pod, { container, from, longest }, signal) {
+      const path = `${objectPath(await resourceOf(pod, signal), pod)}/log`;
+      const query = {
+        container,
+        follow: 'true',
+        timestamps: 'true',
+        sinceTime: from instanceof Date ? `${from.toISOString().slice(0, 19)}Z` : undefined,
+        tailLines: from === 'now' ? '0' : undefined,
+      };
+      const asked = { method: 'GET', path, query, accept: '*/*', object: pod, signal } as const;
+      const request = impersonate === undefined ? asked : { ...asked, impersonate };
+      yield* stream(request, (incoming) => textLinesOf(incoming, longest), silentLogMs);
+    },
     async version(signal) {
       return textAt((await http({ method: 'GET', path: '/version', signal })).body, 'gitVersion') ?? '';
     },
-    as: (serviceAccount) => openCluster(impersonating(http, serviceAccount), stream, discovery, close),
+    as: (serviceAccount) =>
+      openCluster(impersonating(http, serviceAccount), stream, discovery, close, userOf(serviceAccount)),
     close,
   };
   return cluster;

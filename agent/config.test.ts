@@ -53,6 +53,29 @@ config('names every bad variable at once, and quotes no key', () => {
   }
 });
 
+config('takes a token, or a Secret with a key, instead of a key', () => {
+  const { BROKKR_PAK: _, ...env } = least;
+  const token = 'brokkr_en7rVsDaQ2_abc';
+  assert.equal(readConfig({ ...env, BROKKR_ENROLLMENT_TOKEN: token }).enrollment, {
+    token,
+    tokenFile: undefined,
+    secret: 'brokkr-agent-key',
+  });
+  assert.is(readConfig({ ...env, BROKKR_ENROLLMENT_TOKEN_FILE: '/token' }).enrollment.tokenFile, '/token');
+  assert.is(readConfig({ ...env, BROKKR_PAK_SECRET: 'kept' }).enrollment.secret, 'kept');
+  assert.throws(() => readConfig(env), /BROKKR_PAK: is required, or BROKKR_ENROLLMENT_TOKEN/);
+  assert.throws(() => readConfig({ ...env, BROKKR_ENROLLMENT_TOKEN: pak }), /BROKKR_ENROLLMENT_TOKEN: is not/);
+});
+
+config('pins certificates of brokers that have some', () => {
+  const pin = 'ab'.repeat(32);
+  assert.equal(readConfig({ ...least, BROKKR_CA_FINGERPRINT: `sha256:${pin}` }).tls.caFingerprints, [pin]);
+  assert.is(readConfig(least).tls.caFingerprints, undefined);
+  assert.throws(() => readConfig({ ...least, BROKKR_CA_FINGERPRINT: 'ab' }), /BROKKR_CA_FINGERPRINT/);
+  const cleartext = { ...least, BROKKR_BROKER_URL: 'http://127.0.0.1:3000', BROKKR_CA_FINGERPRINT: pin };
+  assert.throws(() => readConfig(cleartext), /needs a broker with https/);
+});
+
 config('sends no key over a network in clear text unless it is allowed to', () => {
   const env = { ...least, BROKKR_BROKER_URL: 'http://broker.example.org' };
   assert.throws(() => readConfig(env), /BROKKR_ALLOW_CLEARTEXT/);

@@ -1,10 +1,13 @@
 import { isCleartext } from '../client/client.ts';
+import { parseFingerprints } from '../client/pin.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
   readonly brokerUrl: string;
-  /** Its key. A secret: never logged. */
-  readonly pak: string;
+  /** Its key; undefined for an agent that enrolls. A secret: never logged. */
+  readonly pak: string | undefined;
+  /** How an agent without a key gets one. */
+  readonly enrollment: Enrollment;
   /** Longest time between two pulls; the real one is jittered below it. */
   readonly pullIntervalMs: number;
   /** Where the inventory lives. */
@@ -25,12 +28,25 @@ export interface Config {
     readonly caFile: string | undefined;
     readonly certFile: string | undefined;
     readonly keyFile: string | undefined;
+    /** Of certificates, one of which the broker has to show. */
+    readonly caFingerprints: readonly string[] | undefined;
   };
   /** Whether several agents stand by for each other, of which one acts. */
   readonly election: boolean;
+  /** What of the cluster's own words is told to the broker. */
+  readonly telemetry: TelemetryLevel;
   /** More deletions than this at once wait for a confirmation. */
   readonly maxDeletions: number;
   readonly logLevel: LogLevel;
+}
+
+export interface Enrollment {
+  /** The token of an enrollment. A secret: never logged. */
+  readonly token: string | undefined;
+  /** The file that it is in. */
+  readonly tokenFile: string | undefined;
+  /** Name of the Secret, in the agent's namespace, in which the key is kept. */
+  readonly secret: string;
 }
 
 export interface Address {
@@ -42,10 +58,16 @@ export interface Address {
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+const telemetryLevels = ['off', 'events', 'all'] as const;
+export type TelemetryLevel = (typeof telemetryLevels)[number];
+
 /** The variables, for help texts and documents. */
 export const variables = {
   BROKKR_BROKER_URL: 'the broker, for example https://broker.example.org (required)',
-  BROKKR_PAK: "the agent's key (required)",
+  BROKKR_PAK: "the agent's key (required, unless it enrolls)",
+  BROKKR_ENROLLMENT_TOKEN: 'token with which an agent without a key enrolls, once (default none)',
+  BROKKR_ENROLLMENT_TOKEN_FILE: 'file with that token, read again at each try (default none)',
+  BROKKR_PAK_SECRET: 'Secret in which an agent that has enrolled keeps its key (default brokkr-agent-key)',
   BROKKR_PULL_INTERVAL: 'longest time between two pulls, such as 30s, 10m or 1h (default 30s)',
   BROKKR_NAMESPACE: 'namespace of the inventory (default brokkr, or the watched namespace)',
   BROKKR_WATCH_NAMESPACE: 'limits the agent to one namespace (default: the whole cluster)',
@@ -55,12 +77,16 @@ export const variables = {
   KUBECONFIG: "kubeconfig file (default: the pod's service account)",
   BROKKR_KUBE_CONTEXT: 'context of the kubeconfig (default: its current one)',
   BROKKR_TLS_CA: "CA file (PEM), when the system does not trust the broker's certificate",
+  BROKKR_CA_FINGERPRINT:
+    "SHA-256 fingerprint of the broker's certificate or an authority of it, which has to be there; several with commas (default none)",
   BROKKR_TLS_CERT: 'certificate file (PEM) for a broker that asks for one; needs BROKKR_TLS_KEY',
   BROKKR_TLS_KEY: 'private key file (PEM)',
   BROKKR_ALLOW_CLEARTEXT: 'true lets the key cross a network over plain http (default false)',
   BROKKR_MAX_DELETIONS: 'more deletions than this at once wait for ConfirmRemoval (default 50)',
   BROKKR_REPLICAS: 'how many agents there are for this cluster; with more than 1, one is elected to act (default 1)',
   BROKKR_LEADER_ELECTION: 'true elects one with any number of replicas (default false)',
+  BROKKR_TELEMETRY:
+    "what is told of the cluster's own words: off, events (Kubernetes events of stacks) or all, with logs of annotated pods (default all)",
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
 
@@ -92,12 +118,22 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (brokerUrl === undefined) problems.push('BROKKR_BROKER_URL: is required');
   else problems.push(...urlProblems(brokerUrl, read('BROKKR_ALLOW_CLEARTEXT', 'false', parseBoolean)));
   const pak = text('BROKKR_PAK');
-  if (pak === undefined) problems.push('BROKKR_PAK: is required');
-  else if (!/^brokkr_ag[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(pak)) problems.push('BROKKR_PAK: is not the key of an agent');
+  const [token, tokenFile] = [text('BROKKR_ENROLLMENT_TOKEN'), text('BROKKR_ENROLLMENT_TOKEN_FILE')];
+  if (pak === undefined) {
+    if ([token, tokenFile, text('BROKKR_PAK_SECRET')].every((one) => one === undefined))
+      problems.push('BROKKR_PAK: is required, or BROKKR_ENROLLMENT_TOKEN');
+    if (token !== undefined && !isEnrollmentToken(token))
+      problems.push('BROKKR_ENROLLMENT_TOKEN: is not the token of an enrollment');
+  } else if (!/^brokkr_ag[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(pak)) problems.push('BROKKR_PAK: is not the key of an agent');
   const certFile = text('BROKKR_TLS_CERT');
   const keyFile = text('BROKKR_TLS_KEY');
   if ((certFile === undefined) !== (keyFile === undefined))
     problems.push('BROKKR_TLS_CERT and BROKKR_TLS_KEY: set both or neither');
+  const caFingerprints = read('BROKKR_CA_FINGERPRINT', '', (value) =>
+    value === '' ? undefined : parseFingerprints(value),
+  );
+  if (caFingerprints !== undefined && brokerUrl?.startsWith('http:'))
+    problems.push('BROKKR_CA_FINGERPRINT: needs a broker with https');
   const kubeContext = text('BROKKR_KUBE_CONTEXT');
   const kubeconfigFile = text('KUBECONFIG');
   if (kubeContext !== undefined && kubeconfigFile === undefined) problems.push('BROKKR_KUBE_CONTEXT: needs KUBECONFIG');
@@ -107,7 +143,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     read('BROKKR_WATCH_NAMESPACE', watchNamespace, checked(problems, 'BROKKR_WATCH_NAMESPACE'));
   const config: Config = {
     brokerUrl: brokerUrl ?? '',
-    pak: pak ?? '',
+    pak,
+    enrollment: {
+      token,
+      tokenFile,
+      secret: read('BROKKR_PAK_SECRET', 'brokkr-agent-key', checked(problems, 'BROKKR_PAK_SECRET')),
+    },
     pullIntervalMs: read('BROKKR_PULL_INTERVAL', '30s', parseInterval),
     namespace: read('BROKKR_NAMESPACE', watchNamespace ?? 'brokkr', checked(problems, 'BROKKR_NAMESPACE')),
     watchNamespace,
@@ -117,22 +158,28 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     kubeconfigFile,
     kubeService: podService(env),
     kubeContext,
-    tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile },
+    tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile, caFingerprints },
     election: read('BROKKR_REPLICAS', '1', parseCount) > 1 || read('BROKKR_LEADER_ELECTION', 'false', parseBoolean),
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    telemetry: read('BROKKR_TELEMETRY', 'all', oneOf(telemetryLevels)),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
 }
 
-/** A namespace's name; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
+/** The name of a namespace or a Secret; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
 function checked(problems: string[], name: Name): (value: string) => string {
   return (value) => {
     if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
-      problems.push(`${name}: "${value}" is not a namespace's name`);
+      problems.push(`${name}: "${value}" is not a name of Kubernetes`);
     return value;
   };
+}
+
+/** Whether a text looks like the token of an enrollment. */
+export function isEnrollmentToken(text: string): boolean {
+  return /^brokkr_en[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(text);
 }
 
 /** From the variables that every pod has. */
@@ -188,8 +235,10 @@ function parseBoolean(value: string): boolean {
   return value === 'true';
 }
 
-function parseLevel(value: string): LogLevel {
-  const level = logLevels.find((candidate) => candidate === value);
-  if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
-  return level;
+function oneOf<Value extends string>(values: readonly Value[]): (value: string) => Value {
+  return (value) => {
+    const found = values.find((candidate) => candidate === value);
+    if (!found) throw new Error(`"${value}" is not one of ${values.join(', ')}`);
+    return found;
+  };
 }

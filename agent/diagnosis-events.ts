@@ -11,6 +11,9 @@ export interface KubeEvent {
   readonly message: string;
   readonly count: number;
   readonly at: Date | undefined;
+  readonly firstAt: Date | undefined;
+  /** What told it, such as "kubelet". */
+  readonly source: string;
 }
 
 const maxEvents = 500;
@@ -51,10 +54,9 @@ export async function eventsAbout(
   return shown;
 }
 
-function toEvent(event: KubeObject): KubeEvent {
+/** An Event of v1. */
+export function toEvent(event: KubeObject): KubeEvent {
   const text = (...path: string[]) => textAt(event, ...path) ?? '';
-  const time =
-    text('series', 'lastObservedTime') || text('lastTimestamp') || text('eventTime') || text('firstTimestamp');
   const count = Number(at(event, 'series', 'count') ?? at(event, 'count') ?? 1);
   return {
     object: {
@@ -67,6 +69,14 @@ function toEvent(event: KubeObject): KubeEvent {
     reason: text('reason'),
     message: text('message'),
     count: Number.isInteger(count) && count > 0 ? count : 1,
-    at: time === '' || Number.isNaN(Date.parse(time)) ? undefined : new Date(time),
+    at: dateOf(
+      text('series', 'lastObservedTime') || text('lastTimestamp') || text('eventTime') || text('firstTimestamp'),
+    ),
+    firstAt: dateOf(text('firstTimestamp') || text('eventTime')),
+    source: text('source', 'component') || text('reportingComponent'),
   };
+}
+
+function dateOf(time: string): Date | undefined {
+  return Number.isNaN(Date.parse(time)) ? undefined : new Date(time);
 }

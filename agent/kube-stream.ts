@@ -4,16 +4,20 @@ import { ClusterError, refusal, unreachable } from './cluster-error.ts';
 import { type KubeHttpOptions, type KubeRequest, openAnswer, readText } from './kube-http.ts';
 import { at, type KubeObject, textAt } from './object.ts';
 
-/** An answer that comes bit by bit, one JSON document a line. A refusal, a break or a long silence is a ClusterError. */
-export type KubeStream = (request: KubeRequest) => AsyncIterable<unknown>;
+/** An answer that comes bit by bit, read by `read`. A refusal, a break or a long silence is a ClusterError. */
+export type KubeStream = <Part>(
+  request: KubeRequest,
+  read: (incoming: IncomingMessage) => AsyncIterable<Part>,
+  silentMs?: number,
+) => AsyncIterable<Part>;
 
 /** A server sends a bookmark about every minute; a connection on which nothing comes for so long may be dead. */
-const silentMs = 180_000;
+const usualSilentMs = 180_000;
 /** Larger than any object that a cluster stores. */
 const maxLineBytes = 16 << 20;
 
 export function createKubeStream(options: KubeHttpOptions): KubeStream {
-  return async function* stream(request) {
+  return async function* stream(request, read, silentMs = usualSilentMs) {
     const end = new AbortController();
     const signal = AbortSignal.any([request.signal, end.signal]);
     const fail = (what: string) => () => end.abort(new Error(what));
@@ -32,9 +36,9 @@ export function createKubeStream(options: KubeHttpOptions): KubeStream {
       clearTimeout(headTimer);
       options.observe('WATCH', status, (performance.now() - startedAt) / 1000);
       silence = setTimeout(fail(`nothing came for ${silentMs / 1000} s`), silentMs);
-      for await (const line of linesOf(answer)) {
+      for await (const part of read(answer)) {
         silence.refresh();
-        yield JSON.parse(line) as unknown;
+        yield part;
       }
     } catch (error) {
       request.signal.throwIfAborted();
@@ -68,13 +72,34 @@ export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): W
   }
 }
 
-async function* linesOf(incoming: IncomingMessage): AsyncIterable<string> {
+/** One JSON document a line. */
+export async function* documentsOf(incoming: IncomingMessage): AsyncIterable<unknown> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = parts.pop() ?? '';
     if (rest.length > maxLineBytes) throw new Error('a document of the stream is too large');
-    for (const part of parts) if (part.trim() !== '') yield part;
+    for (const part of parts) if (part.trim() !== '') yield JSON.parse(part) as unknown;
   }
+}
+
+export interface TextLine {
+  readonly text: string;
+  /** There was more of it. */
+  readonly isCut: boolean;
+}
+
+/** Lines of text, each cut to about so many characters; what has no end yet when the stream ends is a line too. */
+export async function* textLinesOf(incoming: IncomingMessage, longest: number): AsyncIterable<TextLine> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  const lineOf = (text: string) => ({ text: text.slice(0, longest).replace(/\r$/, ''), isCut: text.length > longest });
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    // Of a line that does not end, no more is kept than is needed to know that it is too long.
+    rest = (parts.pop() ?? '').slice(0, longest + 1);
+    for (const part of parts) yield lineOf(part);
+  }
+  if (rest !== '') yield lineOf(rest);
 }

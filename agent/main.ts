@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import './memory.ts';
 import pino from 'pino';
 import { startAgent } from './agent.ts';

@@ -7,6 +7,7 @@ import type { Puller } from './puller.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Reporter } from './reporter.ts';
 import type { Session } from './session.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** The parts of an agent that is past its start. */
 export interface Parts {
@@ -16,6 +17,7 @@ export interface Parts {
   readonly puller: Puller;
   readonly awareness: Awareness;
   readonly healthReporter: HealthReporter;
+  readonly telemetry: Telemetry;
 }
 
 /** Sets the figures that are looked up rather than counted. */
@@ -31,6 +33,10 @@ export function measure(metrics: Metrics, peers: Peers, parts: Parts | undefined
   metrics.sessionUp.set(parts.session.isUp ? 1 : 0);
   metrics.brokerAnswered.set((parts.puller.answeredAt ?? 0) / 1000);
   metrics.healthPending.set(parts.healthReporter.pending);
+  const { outbox, streams } = parts.telemetry;
+  metrics.telemetryPending.set(outbox.pending);
+  metrics.telemetryDropped.set(outbox.dropped);
+  metrics.logStreams.set(streams);
   const { keeper, sightings, watches } = parts.awareness;
   const counts = keeper.counts();
   for (const health of healths) metrics.health.set({ health }, counts[health] ?? 0);

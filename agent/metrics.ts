@@ -14,6 +14,9 @@ export interface Metrics {
   readonly drift: Counter<'outcome'>;
   readonly health: Gauge<'health'>;
   readonly healthPending: Gauge;
+  readonly telemetryPending: Gauge;
+  readonly telemetryDropped: Gauge;
+  readonly logStreams: Gauge;
   readonly objects: Gauge;
   readonly watches: Gauge<'state'>;
   readonly up: Gauge<'peer'>;
@@ -101,6 +104,21 @@ export function createMetrics(options: { process: boolean }): Metrics {
       registers,
       name: 'brokkr_agent_health_pending',
       help: 'Stacks whose health is to be told to the broker.',
+    }),
+    telemetryPending: new Gauge({
+      registers,
+      name: 'brokkr_agent_telemetry_pending',
+      help: 'Kubernetes events, log lines and gaps that the broker does not have yet.',
+    }),
+    telemetryDropped: new Gauge({
+      registers,
+      name: 'brokkr_agent_telemetry_dropped_total',
+      help: 'Kubernetes events and log lines that were left out because there was no room to keep them.',
+    }),
+    logStreams: new Gauge({
+      registers,
+      name: 'brokkr_agent_log_streams',
+      help: 'Containers whose logs are followed.',
     }),
     objects: new Gauge({ registers, name: 'brokkr_agent_objects', help: 'Objects that stacks desire.' }),
     watches: new Gauge({

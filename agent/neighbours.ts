@@ -13,6 +13,8 @@ export interface Slot {
   seen?: Seen | undefined;
   /** Of its inventory, as it was at the start. */
   header?: Header | undefined;
+  /** A process before this one removed it, and left the note that it did. */
+  isOver?: boolean | undefined;
   /** Name and owner, when it was told of last. */
   known?: Pick<Neighbour, 'stack' | 'generator'>;
   /** It holds something newer than what is told, and keeps it. */

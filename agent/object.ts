@@ -66,6 +66,11 @@ export function keyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
   return `${groupOf(apiVersion)}/${kind}/${namespace}/${name}`;
 }
 
+/** Of the object that the key stands for. */
+export function namespaceOfKey(key: string): string {
+  return key.split('/')[2] ?? '';
+}
+
 /** `apps` of `apps/v1`; empty for the core group. */
 export function groupOf(apiVersion: string): string {
   return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';

@@ -1,5 +1,5 @@
 import type { Item } from './inventory-layout.ts';
-import { keyOf } from './object.ts';
+import { keyOf, namespaceOfKey } from './object.ts';
 
 /** A stack as others see it when they want one of its objects. */
 export interface Neighbour {
@@ -25,6 +25,8 @@ export interface Ownership {
   /** What an inventory says, at the start and whenever it was written. */
   note(stackId: string, items: Iterable<Item>): void;
   ownerOf(key: string): string | undefined;
+  /** In which stacks have anything; empty for what is in none. */
+  namespaces(): Set<string>;
   /** Owners of these, other than the stack itself. */
   ownersOf(keys: Iterable<string>, stackId: string): Set<string>;
   /** Forgets what the stack no longer has. */
@@ -48,6 +50,7 @@ export function createOwnership(): Ownership {
       for (const { id } of items) if (!owners.has(keyOf(id))) owners.set(keyOf(id), stackId);
     },
     ownerOf: (key) => owners.get(key),
+    namespaces: () => new Set([...owners.keys()].map(namespaceOfKey)),
     ownersOf(keys, stackId) {
       const found = new Set<string>();
       for (const key of keys) {

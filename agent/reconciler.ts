@@ -76,7 +76,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     return slot;
   };
   for (const [stackId, { header, items }] of options.inventories) {
-    Object.assign(slotOf(stackId), { header, seen: header, begun: header?.removed === false });
+    Object.assign(slotOf(stackId), { header, seen: header, begun: header?.removed === false, isOver: header?.removed });
     shop.ownership.note(stackId, items.values());
     if (header && header.epoch > epoch) epoch = header.epoch;
   }
@@ -270,8 +270,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         }
       }
       for (const slot of slots.values()) {
-        if (listed.has(slot.stackId) || !slot.entry) continue;
+        if (listed.has(slot.stackId) || !(slot.entry || slot.isOver)) continue;
         slot.entry = undefined;
+        slot.isOver = false;
         shop.sightings.forget(slot.stackId);
         wake(slot);
       }

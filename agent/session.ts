@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import type { BrokkrClient } from '../client/client.ts';
 import { SessionHint, type SessionRequest, SessionRequestSchema } from '../gen/brokkr/v1/target_state_pb.ts';
 import { type Backoff, jittered, pause } from './backoff.ts';
+import type { Outbox } from './telemetry-outbox.ts';
 import type { Wire } from './wire.ts';
 import { toBrokerError } from './wire-error.ts';
 import { type ClusterState, toClusterMessage } from './wire-health.ts';
+import { toTelemetryMessage } from './wire-telemetry.ts';
 
 export interface SessionOptions {
   readonly client: Pick<BrokkrClient, 'agent'>;
@@ -15,6 +17,8 @@ export interface SessionOptions {
   readonly cluster: () => ClusterState;
   /** Called when the session has come up, and at each hint that the target state has changed. */
   readonly wake: () => void;
+  /** What goes up besides. */
+  readonly telemetry: Pick<Outbox, 'take' | 'news' | 'received' | 'rewind' | 'refused'>;
   /** The session has come up: what was told before may be lost. */
   readonly cameUp: () => void;
   /** A diagnostic is asked for. */
@@ -35,9 +39,12 @@ export interface Session {
 
 const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 
-/** A stream to the broker: hints down, heartbeats up. It only makes things faster; everything works without it. */
+/** Between the first of some telemetry and the message that tells it. */
+const gatherMs = 100;
+
+/** A stream to the broker: hints down, heartbeats and telemetry up. It only makes things faster; everything works without it. */
 export function createSession(options: SessionOptions): Session {
-  const { client, wire, log, retry = defaultRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
+  const { client, wire, log, telemetry, retry = defaultRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
   let isUp = false;
 
   /** One stream, to its end. Answers why it ended; a fence is final. */
@@ -47,12 +54,9 @@ export function createSession(options: SessionOptions): Session {
     let heardAt = Date.now();
     const watchdog = setInterval(() => Date.now() - heardAt > silentMs && end.abort(), Math.min(5_000, silentMs / 4));
     try {
-      for await (const { hint } of client.agent.session(
-        requests(wire.incarnation, options.cluster, heartbeatMs, during),
-        {
-          signal: during,
-        },
-      )) {
+      telemetry.rewind();
+      const upward = requests(wire.incarnation, options.cluster, heartbeatMs, telemetry, during);
+      for await (const { hint, telemetrySequence } of client.agent.session(upward, { signal: during })) {
         heardAt = Date.now();
         switch (hint) {
           case SessionHint.READY:
@@ -66,6 +70,9 @@ export function createSession(options: SessionOptions): Session {
             break;
           case SessionHint.DIAGNOSTIC_WAITING:
             options.asked();
+            break;
+          case SessionHint.TELEMETRY_RECEIVED:
+            telemetry.received(telemetrySequence);
             break;
           case SessionHint.FENCED:
             return 'fenced';
@@ -93,6 +100,8 @@ export function createSession(options: SessionOptions): Session {
         if (signal.aborted) return;
         const { kind, message } = toBrokerError(error);
         if (kind === 'fenced') return options.fenced(message);
+        // It would be so again with the next session.
+        if (kind === 'invalid') telemetry.refused();
         log.debug({ reason: message }, 'the session ended');
       }
       // What has changed meanwhile was perhaps not heard.
@@ -128,13 +137,24 @@ async function* requests(
   incarnation: bigint,
   cluster: () => ClusterState,
   heartbeatMs: number,
+  telemetry: Pick<Outbox, 'take' | 'news'>,
   signal: AbortSignal,
 ): AsyncIterable<SessionRequest> {
   yield create(SessionRequestSchema, { message: { case: 'hello', value: { incarnation } } });
   // The first at once: a broker that does not know the cluster's state yet need not wait for it.
-  while (!signal.aborted) {
-    const value = { cluster: toClusterMessage(cluster()) };
-    yield create(SessionRequestSchema, { message: { case: 'heartbeat', value } });
-    await pause(heartbeatMs, signal);
+  for (let beatAt = Date.now(); !signal.aborted; ) {
+    const waitMs = beatAt - Date.now();
+    // Telemetry waits for heartbeats, never the other way round.
+    const batch = waitMs > 0 ? telemetry.take() : undefined;
+    if (batch) {
+      yield create(SessionRequestSchema, { message: { case: 'telemetry', value: toTelemetryMessage(batch) } });
+    } else if (waitMs > 0) {
+      await pause(waitMs, signal, telemetry.news());
+      await pause(Math.min(gatherMs, Math.max(0, beatAt - Date.now())), signal);
+    } else {
+      const value = { cluster: toClusterMessage(cluster()) };
+      beatAt = Date.now() + heartbeatMs;
+      yield create(SessionRequestSchema, { message: { case: 'heartbeat', value } });
+    }
   }
 }

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SimulatedCluster, startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
-import { type Kube, startKube } from '../sandbox/kube.ts';
+import { startKube } from '../sandbox/kube.ts';
+import { tokenOf } from '../sandbox/kube-ask.ts';
 import type { KubeSource } from './cluster.ts';
 import { connect, until } from './harness.ts';
 import type { KubeObject, ObjectId } from './object.ts';
@@ -110,20 +110,3 @@ const furniture: readonly KubeObject[] = [
   // Given to the account's group, which the API server adds by itself.
   bind('deploy', 'team', { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:serviceaccounts:team' }),
 ];
-
-/** A token of a ServiceAccount, as a pod of it would have one. */
-async function tokenOf({ url, ca, token }: Kube, namespace: string, name: string): Promise<string> {
-  const body = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} });
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const text = await new Promise<string>((resolve, reject) => {
-    const path = `${url}/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-    const outgoing = request(path, { method: 'POST', ca, headers, agent: false }, async (incoming) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
-      resolve(Buffer.concat(chunks).toString('utf8'));
-    });
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
-  return (JSON.parse(text) as { status: { token: string } }).status.token;
-}

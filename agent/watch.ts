@@ -8,6 +8,10 @@ export interface WatchesOptions {
   readonly cluster: Pick<Cluster, 'versioned' | 'watch' | 'discovery'>;
   /** Only in this one; empty for all. */
   readonly namespace: string;
+  /** Default: what carries a stack's label. */
+  readonly labelSelector?: string;
+  /** Ask for metadata only, whatever the kind. */
+  readonly partial?: boolean;
   readonly log: Logger;
   readonly tell: WatchTold;
   readonly retry?: Backoff;
@@ -19,9 +23,9 @@ export interface WatchesOptions {
 
 /** What watches tell, in the order in which it happened for each object. */
 export interface WatchTold {
-  /** An object that carries a stack's label, as it is now. */
+  /** An object that is selected, as it is now. */
   changed(object: KubeObject): void;
-  /** Deleted, or without the label now. */
+  /** Deleted, or no longer selected. */
   gone(object: KubeObject): void;
   /** These are all that there are of a kind. */
   listed(kind: KindId, keys: ReadonlySet<string>): void;
@@ -48,7 +52,7 @@ interface Watch {
 }
 
 /**
- * Watches what carries a stack's label, a watch a kind: lists once, then goes on from the version of the list, over lost connections as
+ * Watches what is selected, a watch a kind: lists once, then goes on from the version of the list, over lost connections as
  * well, and lists again only when the server no longer knows that version. Keeps no objects.
  */
 export function createWatches(options: WatchesOptions): Watches {
@@ -130,12 +134,11 @@ interface Place {
   version: string | undefined;
 }
 
-async function listAll({ cluster, namespace, tell }: WatchesOptions, kind: KindId, signal: AbortSignal) {
+async function listAll(options: WatchesOptions, kind: KindId, signal: AbortSignal) {
+  const { cluster, tell } = options;
   const keys = new Set<string>();
   let version = '';
-  const partial = partialKinds.has(nameOfKind(kind));
-  const selection = { namespace, labelSelector: stackLabel, partial };
-  for await (const { objects, resourceVersion } of cluster.versioned(kind, selection, signal)) {
+  for await (const { objects, resourceVersion } of cluster.versioned(kind, selectionOf(options, kind), signal)) {
     version ||= resourceVersion;
     for (const object of objects) {
       keys.add(keyOf(idOf(object)));
@@ -147,11 +150,10 @@ async function listAll({ cluster, namespace, tell }: WatchesOptions, kind: KindI
 }
 
 async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, signal: AbortSignal): Promise<void> {
-  const { cluster, namespace, tell, roundMs = 270_000 } = options;
+  const { cluster, tell, roundMs = 270_000 } = options;
   // Rounds of many agents, and of many kinds, are not to end at the same time.
   const timeoutMs = roundMs * (0.8 + 0.4 * Math.random());
-  const partial = partialKinds.has(nameOfKind(kind));
-  const from = { namespace, labelSelector: stackLabel, resourceVersion: place.version ?? '', timeoutMs, partial };
+  const from = { ...selectionOf(options, kind), resourceVersion: place.version ?? '', timeoutMs };
   for await (const event of cluster.watch(kind, from, signal)) {
     if (event.type === 'bookmark') {
       place.version = event.resourceVersion || place.version;
@@ -162,6 +164,10 @@ async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, si
     if (event.type === 'deleted') tell.gone(object);
     else tell.changed(object);
   }
+}
+
+function selectionOf({ namespace, labelSelector = stackLabel, partial }: WatchesOptions, kind: KindId) {
+  return { namespace, labelSelector, partial: partial ?? partialKinds.has(nameOfKind(kind)) };
 }
 
 /** Without the version: one object is served in several. */

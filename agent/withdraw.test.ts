@@ -76,6 +76,17 @@ function describe(test: typeof simulated, lab: Lab): void {
     await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
   });
 
+  test('forgets it too when another process had acknowledged it', async () => {
+    const core = await start();
+    await apply(core, [configMap('going-a', { k: '1' })]);
+    await tellRemoval(core);
+    await core.close();
+    const next = await start({ namespace });
+    assert.ok(await has('brokkr-inv-'), 'the note is there');
+    next.tell([]);
+    await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
+  });
+
   test('is not fooled by an older answer after a removal', async () => {
     const core = await start();
     await apply(core, [configMap('once', { k: '1' })]);

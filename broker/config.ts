@@ -15,6 +15,8 @@ export interface Config {
   readonly encryptionKeys: readonly Buffer[];
   /** Proxies in front of the broker whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
+  /** How long Kubernetes events and pod logs are kept; 0: they only reach those who follow them. */
+  readonly telemetryRetentionMs: number;
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
@@ -45,6 +47,8 @@ export const variables = {
   BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
   BROKKR_CORS_ORIGINS: 'origins that browsers may call from, separated by commas (default none)',
   BROKKR_TRUSTED_PROXIES: 'how many proxies stand in front, whose X-Forwarded-For is believed (default 0)',
+  BROKKR_TELEMETRY_RETENTION:
+    'how long Kubernetes events and pod logs are kept, such as 30m or 24h, at most 168h; 0 for live tails only (default 6h)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
 } as const;
@@ -95,6 +99,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       .filter((origin) => origin !== ''),
     encryptionKeys: read('BROKKR_ENCRYPTION_KEY', '', parseKeys),
     trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
+    telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
     workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
     version,
@@ -136,6 +141,16 @@ function parseKeys(value: string): Buffer[] {
       throw new Error(`key ${place + 1} is not random: make one with "openssl rand -base64 32"`);
     return [key];
   });
+}
+
+const unitMs = { m: 60_000, h: 3_600_000 } as const;
+const longestRetentionMs = 168 * unitMs.h;
+
+function parseRetention(value: string): number {
+  const match = /^([0-9]{1,6})(m|h)$/.exec(value);
+  const ms = value === '0' ? 0 : match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+  if (!(ms <= longestRetentionMs)) throw new Error(`"${value}" is not a time up to 168h, such as 30m or 6h, or 0`);
+  return ms;
 }
 
 function countOf(least: number, most: number): (value: string) => number {

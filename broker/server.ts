@@ -17,6 +17,7 @@ import {
 import { createKeys } from './access/keys.ts';
 import { firstAdminPak } from './access/mint.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
+import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
 import { createHeartbeats } from './agent/heartbeats.ts';
 import { selfMethods } from './agent/self-service.ts';
 import { agentMethods, placeableAgentMethods } from './agent/service.ts';
@@ -58,6 +59,9 @@ import { openStore } from './store/open.ts';
 import { createTargetStates } from './target/cache.ts';
 import { targetMethods } from './target/service.ts';
 import { sessionMethods } from './target/session.ts';
+import { createIntake } from './telemetry/intake.ts';
+import { telemetryMethods } from './telemetry/service.ts';
+import { tailMethods } from './telemetry/watch.ts';
 
 export interface BrokerOptions {
   readonly log: Logger;
@@ -119,7 +123,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     stack.defer(() => within('denials', denials.close(), log));
     const sealer = startSealer(db, log);
     stack.defer(() => within('sealer', sealer.close(), log));
-    const jobs = startJobs(db, log);
+    const intake = createIntake(db, feed, log, metrics);
+    stack.defer(() => within('intake', intake.close(), log));
+    const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
       db,
@@ -132,6 +138,8 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       heartbeats,
       news,
       board,
+      intake,
+      keepMs: config.telemetryRetentionMs,
       closing: closing.signal,
       version: config.version,
     };
@@ -146,8 +154,11 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...eventMethods(deps),
         ...healthMethods(deps),
         ...diagnosticMethods(deps),
+        ...telemetryMethods(deps),
+        ...tailMethods(deps),
       } satisfies ServiceImpl<typeof BrokerService>,
       agent: {
+        ...enrollMethods(deps),
         ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
         ...targetMethods(deps),
         ...reportMethods(deps),
@@ -158,6 +169,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       } satisfies ServiceImpl<typeof AgentService>,
       admin: {
         ...agentMethods(deps),
+        ...enrollmentMethods(deps),
         ...removalMethods(deps),
         ...generatorMethods(deps),
         ...registrationMethods(deps),
@@ -195,6 +207,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       ...config.listen,
       handler: corsHandler(withoutJsonInGrpc(handler), config.corsOrigins),
       tls: tls && readCertificates(tls),
+      streamsRequests: (path) => requestStreams.has(path),
     });
     stack.defer(() => port.close(0));
     if (tls) stack.defer(watchCertificates(tls, log, port.renew));
@@ -221,6 +234,15 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     throw error;
   }
 }
+
+/** Paths of the calls whose requests come for as long as the call lasts. */
+const requestStreams: ReadonlySet<string> = new Set(
+  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
+    methods
+      .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
+      .map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
 
 /** Adds a service's methods, each with its own limit of what it reads and answers. */
 function addService<S extends DescService>(router: ConnectRouter, service: S, implementation: ServiceImpl<S>): void {

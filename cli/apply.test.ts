@@ -74,6 +74,27 @@ apply('says with --dry-run what would change and where, and changes nothing', as
   assert.match(missing, 'brokkr create stack');
 });
 
+apply('shows with diff what would change, line by line and where, and changes nothing', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const secret = (value: string) =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n  password: ${value}\n`;
+  await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${config('a')}---\n${secret('hunter2')}` });
+  const list = `apiVersion: v1\nkind: List\nitems:\n  - ${config('a', 'two').trimEnd().replaceAll('\n', '\n    ')}\n`;
+  const output = await cli.done(`diff -f - --stack ${name}`, { stdin: `${list}---\n${secret('swordfish')}` });
+  assert.match(output, /^--- ConfigMap a \(current\)\n\+\+\+ ConfigMap a \(new\)\n@@ .*\n/);
+  assert.match(output, /\n- {2}value: one\n\+ {2}value: two\n/);
+  assert.match(output, /\n- {2}password: \(hidden, \w+\)\n\+ {2}password: \(hidden, \w+\)\n/);
+  assert.not.match(output, /hunter2|swordfish/);
+  assert.match(output, `\nserved by 1 agent (${name})\n`);
+  assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
+  const same = `${config('a')}---\n${secret('hunter2')}`;
+  assert.is(await cli.done(`diff -f - --stack ${name} --exit-code`, { stdin: same }), 'nothing would change\n');
+  const told = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
+  assert.match(told, `3 objects of stack ${name} would change`);
+  assert.match(await cli.fails(1, `diff -f - --stack ${fresh()}`, { stdin: config('b') }), 'does not exist');
+});
+
 apply('names file, line and document of each thing that is wrong, and leaves no stack behind', async () => {
   const folder = join(cli.folder, 'mixed');
   mkdirSync(folder);

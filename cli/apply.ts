@@ -24,6 +24,9 @@ export interface Wanted {
   readonly allowEmpty: boolean | undefined;
 }
 
+/** Of a stack, what it is called and what it runs. */
+export type Objects = Pick<Wanted, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
+
 /** Is told of each step when it is done: a later one may fail. */
 export interface Steps {
   created(stack: Stack): void;
@@ -71,7 +74,7 @@ export async function applyStack(session: Session, wanted: Wanted, steps: Steps)
 }
 
 /** What a submission would do to a stack that is there; undefined when it is not. */
-export async function previewStack(session: Session, wanted: Wanted): Promise<SubmitDeploymentResponse | undefined> {
+export async function previewStack(session: Session, wanted: Objects): Promise<SubmitDeploymentResponse | undefined> {
   const found = await findStack(session, refOf(wanted));
   return found && submit(session, found.id, wanted, true);
 }
@@ -108,7 +111,7 @@ async function changeSettings(session: Session, stack: Stack, wanted: Wanted): P
 async function submit(
   { broker }: Session,
   stack: string,
-  { submission, message, allowEmpty }: Wanted,
+  { submission, message, allowEmpty }: Omit<Objects, 'name' | 'generator'>,
   dryRun: boolean,
 ): Promise<SubmitDeploymentResponse> {
   const requestId = randomUUID();

@@ -3,9 +3,11 @@ import type { Session } from './session.ts';
 import type { Globals } from './settings.ts';
 
 export type Verb =
+  | 'agent'
   | 'annotate'
   | 'apply'
   | 'audit'
+  | 'completion'
   | 'confirm-removal'
   | 'context'
   | 'create'
@@ -13,12 +15,16 @@ export type Verb =
   | 'deregister'
   | 'describe'
   | 'diagnose'
+  | 'diff'
+  | 'events'
   | 'explain'
   | 'forget-removal'
   | 'get'
+  | 'install'
   | 'label'
   | 'login'
   | 'logout'
+  | 'logs'
   | 'pause'
   | 'rebind'
   | 'register'
@@ -46,9 +52,12 @@ export function withSession<A extends readonly unknown[]>(
   return async (...all) => {
     const command = all.at(-1) as Command;
     const { openSession } = await import('./session.ts');
-    const session = openSession(command.optsWithGlobals<Globals>());
+    const options = command.optsWithGlobals<Globals & { watch?: boolean }>();
+    const session = openSession(options);
+    const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
     try {
-      await work(session, ...(all.slice(0, -1) as unknown as A));
+      if (!options.watch) await once(session);
+      else await (await import('./repeat.ts')).repeat(session, once);
     } finally {
       session.close();
     }

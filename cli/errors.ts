@@ -64,6 +64,8 @@ function nextStep(error: ConnectError): string | undefined {
   switch (reason) {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
+    case 'NAME_TAKEN':
+      return 'take another name, or delete that one first';
     case 'NOT_PLACED':
       return 'brokkr explain STACK AGENT says why not';
     case 'HAS_DEPENDANTS':

@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Fleet, FleetMember, WatchFleetResponse } from '../gen/brokkr/v1/fleet_pb.ts';
 import type { Placement } from '../gen/brokkr/v1/placement_pb.ts';
 import type { Stack, WatchStackResponse } from '../gen/brokkr/v1/stack_pb.ts';
+import type { TailStackRequestSchema, TelemetryRecord } from '../gen/brokkr/v1/telemetry_pb.ts';
 import { isUnanswered } from './retry.ts';
 import type { Session } from './session.ts';
 
@@ -53,6 +56,43 @@ export function followFleet({ admin }: Pick<Session, 'admin'>, signal?: AbortSig
       for (const member of news.members) members.set(member.agent!.id, member);
       for (const agentId of news.goneAgentIds) members.delete(agentId);
       yield { fleet, members, news };
+    }
+  }, signal);
+}
+
+/** What is asked for again after a break: what the broker got so long before the last that came may have come later than that. */
+const overlapMs = 10_000;
+const rememberedIds = 20_000;
+const mostHistory = 5_000;
+
+/** Follows a stack's telemetry until the stack is gone or the signal ends it; what has come during a break comes after it, once. */
+export function followTelemetry(
+  { broker }: Pick<Session, 'broker'>,
+  request: MessageInitShape<typeof TailStackRequestSchema>,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly TelemetryRecord[]> {
+  const told = new Set<bigint>();
+  let from = request;
+  /** What is older was left out of the history. */
+  let oldest: bigint | undefined;
+  return overBreaks(async function* () {
+    for await (const { records } of broker.tailStack(from, { signal })) {
+      const fresh = records.filter(({ id }) => id === 0n || (id >= (oldest ?? 0n) && !told.has(id)));
+      for (const { id, receiveTime } of fresh) {
+        if (!receiveTime) continue;
+        told.add(id);
+        oldest ??= id;
+        from = {
+          ...request,
+          startTime: timestampFromMs(timestampMs(receiveTime) - overlapMs),
+          historySize: mostHistory,
+        };
+      }
+      for (const id of told) {
+        if (told.size <= rememberedIds) break;
+        told.delete(id);
+      }
+      if (fresh.length > 0) yield fresh;
     }
   }, signal);
 }

@@ -11,7 +11,8 @@ export interface Said {
 export function printNews<D extends DescMessage>(out: Output, schema: D, news: MessageShape<D>, said: Said): void {
   switch (out.form) {
     case 'json':
-      out.line(JSON.stringify(jsonOf(schema, news)));
+      if (out.template) printJson(out, jsonOf(schema, news));
+      else out.line(JSON.stringify(jsonOf(schema, news)));
       break;
     case 'yaml':
       out.line('---');

@@ -3,17 +3,22 @@ import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bu
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { stringify } from 'yaml';
-import type { Form } from './settings.ts';
+import { parseTemplate, type Template } from './jsonpath.ts';
+import type { Form, OutputOption } from './settings.ts';
 
 export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
 
 /** Where a command's answer goes: data to standard output, everything said to people besides it to standard error. */
 export interface Output {
   readonly form: Form;
+  /** What to pick from the JSON, when that is not all of it. */
+  readonly template: Template | undefined;
   /** Whether people asked for a table with more in it. */
   readonly wide: boolean;
   /** Colours a piece of text for standard output, when that is a terminal. */
   paint(tone: Tone, text: string): string;
+  /** Colours it so that the same key always has the same colour. */
+  tint(key: string, text: string): string;
   /** A line of the answer. */
   line(text: string): void;
   /** A line beside the answer. */
@@ -38,7 +43,7 @@ export interface Column<M> {
   readonly wide?: boolean;
 }
 
-export function openOutput(form: Form | 'wide'): Output {
+export function openOutput(option: OutputOption): Output {
   const colours = pc.createColors(wantsColours(process.stdout));
   const tones: Record<Tone, (text: string) => string> = {
     good: colours.green,
@@ -47,13 +52,27 @@ export function openOutput(form: Form | 'wide'): Output {
     dim: colours.dim,
     strong: colours.bold,
   };
+  const { cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright } = colours;
+  const tints = [cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright];
   return {
-    form: form === 'wide' ? 'table' : form,
-    wide: form === 'wide',
+    form: formOf(option),
+    template: option.startsWith(jsonpath) ? parseTemplate(option.slice(jsonpath.length)) : undefined,
+    wide: option === 'wide',
     paint: (tone, text) => tones[tone](text),
+    tint(key, text) {
+      const sum = [...key].reduce((before, letter) => (before * 31 + letter.charCodeAt(0)) % 65_521, 7);
+      return tints[sum % tints.length]!(text);
+    },
     line: (text) => void process.stdout.write(`${text}\n`),
     note: (text) => void process.stderr.write(`${text}\n`),
   };
+}
+
+const jsonpath = 'jsonpath=';
+
+function formOf(option: OutputOption): Form {
+  if (option === 'wide') return 'table';
+  return option.startsWith(jsonpath) ? 'json' : (option as Form);
 }
 
 /** Text from elsewhere in one line, without what a terminal would obey. */
@@ -99,7 +118,8 @@ export function jsonOf<D extends DescMessage>(schema: D, message: MessageShape<D
 }
 
 export function printJson(out: Output, value: JsonValue): void {
-  out.line(out.form === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
+  if (out.template) out.line(out.template(value).replace(/\n$/, ''));
+  else out.line(out.form === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
 }
 
 /** A table without lines; on a terminal, the last column ends at its edge. */

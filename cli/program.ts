@@ -1,24 +1,30 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Define, Verb } from './command.ts';
 import type { ExitCode } from './failure.ts';
+import { parseOutput } from './settings.ts';
 
 /** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
 const nouns = {
   access: () => import('./commands/access.ts'),
   agent: () => import('./commands/agent.ts'),
+  agentStatus: () => import('./commands/agent-status.ts'),
   audit: () => import('./commands/audit.ts'),
+  completion: () => import('./commands/completion.ts'),
   context: () => import('./commands/context.ts'),
   deployment: () => import('./commands/deployment.ts'),
   diagnostic: () => import('./commands/diagnostic.ts'),
+  diff: () => import('./commands/diff.ts'),
   event: () => import('./commands/event.ts'),
   fleet: () => import('./commands/fleet.ts'),
   generator: () => import('./commands/generator.ts'),
   health: () => import('./commands/health.ts'),
+  install: () => import('./commands/install.ts'),
   pak: () => import('./commands/pak.ts'),
   placement: () => import('./commands/placement.ts'),
   registration: () => import('./commands/registration.ts'),
   removal: () => import('./commands/removal.ts'),
   stack: () => import('./commands/stack.ts'),
+  telemetry: () => import('./commands/telemetry.ts'),
   watch: () => import('./commands/watch.ts'),
 } satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, Define>> }>>;
 
@@ -33,6 +39,7 @@ interface Entry {
 const groups: Readonly<Record<string, readonly Entry[]>> = {
   'Deploy:': [
     { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
+    { verb: 'diff', summary: 'show what apply would change, and where', nouns: ['diff'] },
     { verb: 'rollback', summary: "bring an earlier revision's objects back", nouns: ['deployment'] },
     { verb: 'watch', summary: 'follow a stack on its agents, or the fleet', nouns: ['watch', 'fleet'] },
   ],
@@ -42,6 +49,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
     { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
+    { verb: 'logs', summary: "show what a stack's pods write, on all clusters together", nouns: ['telemetry'] },
+    { verb: 'events', summary: "show Kubernetes' own events about a stack, on all clusters", nouns: ['telemetry'] },
     { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
   ],
   'Change:': [
@@ -54,6 +63,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: lasting() },
   ],
   'Operate agents:': [
+    { verb: 'install', summary: 'register a cluster with one command', nouns: ['install'] },
+    { verb: 'agent', summary: 'say whether an agent is up', nouns: ['agentStatus'] },
     { verb: 'pause', summary: 'freeze an agent: it changes nothing in its cluster', nouns: ['agent'] },
     { verb: 'resume', summary: 'let a paused agent go on', nouns: ['agent'] },
     { verb: 'rebind', summary: 'let an agent move to another cluster', nouns: ['agent'] },
@@ -73,7 +84,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'whoami', summary: 'say who the key belongs to', nouns: ['access'] },
     { verb: 'rotate', summary: 'replace a key', nouns: ['pak'] },
     { verb: 'revoke', summary: 'end a key at once', nouns: ['pak'] },
-    { verb: 'context', summary: 'choose between brokers', nouns: ['context'] },
+    { verb: 'context', alias: 'config', summary: 'choose between brokers', nouns: ['context'] },
+    { verb: 'completion', summary: 'let a shell complete commands and names', nouns: ['completion'] },
   ],
 };
 
@@ -111,6 +123,12 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   try {
     // `help apply` is `apply --help`, which loads what apply knows of itself.
     const [first, ...rest] = args;
+    if (first === '__complete') {
+      const { candidates } = await import('./complete.ts');
+      const words = rest[0] === '--' ? rest.slice(1) : rest;
+      process.stdout.write((await candidates(makeProgram(), words, load)).map((one) => `${one}\n`).join(''));
+      return 0;
+    }
     await makeProgram().parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
     return 0;
   } catch (error) {
@@ -130,7 +148,7 @@ function makeProgram(): Command {
     .showHelpAfterError('(--help tells more)')
     .configureHelp({ showGlobalOptions: true })
     .addOption(
-      new Option('-o, --output <form>', 'form of the answer').choices(['table', 'wide', 'json', 'yaml', 'name']),
+      new Option('-o, --output <form>', 'table, wide, json, yaml, name or jsonpath=TEMPLATE').argParser(parseOutput),
     )
     .option('--context <name>', 'the broker and key to use, as kept by login (BROKKR_CONTEXT)')
     .option('--server <url>', 'address of the broker (BROKKR_SERVER); the key: BROKKR_PAK, or from login')
@@ -145,12 +163,19 @@ function makeProgram(): Command {
       if (alias !== undefined) command.alias(alias);
     }
   }
-  const entries = Object.values(groups).flat();
-  program.hook('preSubcommand', async (_, command) => {
-    for (const noun of entries.find((entry) => entry.verb === command.name())?.nouns ?? []) {
-      const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
-      verbs[command.name() as Verb]?.(command);
-    }
-  });
+  program.hook('preSubcommand', (_, command) => load(command));
   return program;
+}
+
+/** Makes known what a verb's nouns know of it. */
+async function load(command: Command): Promise<void> {
+  const entry = Object.values(groups)
+    .flat()
+    .find(({ verb }) => verb === command.name());
+  for (const noun of entry?.nouns ?? []) {
+    const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
+    verbs[command.name() as Verb]?.(command);
+  }
+  if (command.name() === 'get')
+    for (const list of command.commands) list.option('-w, --watch', 'again and again, as it changes, until Ctrl-C');
 }

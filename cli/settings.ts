@@ -1,10 +1,10 @@
+import { InvalidArgumentError } from 'commander';
 import { type Context, readContexts } from './context.ts';
 import { Failure, usage } from './failure.ts';
 
 /** The options that every command takes. */
 export interface Globals {
-  /** `wide` is a table with more in it. */
-  readonly output?: Form | 'wide';
+  readonly output?: OutputOption;
   readonly context?: string;
   readonly server?: string;
   readonly caFile?: string;
@@ -14,6 +14,15 @@ export interface Globals {
 }
 
 export type Form = 'table' | 'json' | 'yaml' | 'name';
+
+/** `wide` is a table with more in it; `jsonpath=` picks from the JSON. */
+export type OutputOption = Form | 'wide' | `jsonpath=${string}`;
+
+/** For `-o` of commander. */
+export function parseOutput(text: string): OutputOption {
+  if (/^(table|wide|json|yaml|name|jsonpath=.*)$/s.test(text)) return text as OutputOption;
+  throw new InvalidArgumentError('Allowed choices are table, wide, json, yaml, name, jsonpath=TEMPLATE.');
+}
 
 /** Where to call, and with which key. */
 export interface Settings extends Omit<Context, 'pak'> {

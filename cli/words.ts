@@ -57,6 +57,7 @@ export const roles: Readonly<Record<Role, Word>> = {
   [Role.READ_ONLY]: { word: 'read-only admin' },
   [Role.GENERATOR]: { word: 'generator' },
   [Role.AGENT]: { word: 'agent' },
+  [Role.ENROLLMENT]: { word: 'enrollment' },
 };
 
 export const policies = {

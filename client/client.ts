@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import type { Http2Session } from 'node:http2';
+import type { ConnectionOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -9,14 +11,17 @@ import {
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { pinned } from './pin.ts';
 
 export interface ClientOptions {
   /** `http://host:3000` or `https://host`. */
   readonly url: string;
-  /** Sent with every call. Leave it out only for calls that need none (health, reflection). */
-  readonly pak?: string;
+  /** Sent with every call; a function is asked before each. Leave it out only for calls that need none (health, reflection). */
+  readonly pak?: string | (() => string | undefined);
   /** File with the authority's certificates (PEM), when the system does not trust the broker's. */
   readonly caFile?: string;
+  /** Fingerprints as `parseFingerprints` reads them: only a broker in whose chain one of these certificates is gets the key. */
+  readonly caFingerprints?: readonly string[] | undefined;
   /** Files of the client's own certificate and key (PEM), for a broker that asks for them (mTLS). */
   readonly certFile?: string;
   readonly keyFile?: string;
@@ -27,6 +32,8 @@ export interface ClientOptions {
   /** Further interceptors, outermost first. */
   readonly interceptors?: readonly Interceptor[];
 }
+
+type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
 
 export interface BrokkrClient {
   readonly broker: Client<typeof BrokerService>;
@@ -51,10 +58,12 @@ const writeMaxBytes = 9 << 20;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // An idle connection is tried by the next call. With `pingIdleConnection` the manager (2.2.0) goes on to PING a connection that
   // broke under a stream, which throws where nobody can catch it.
-  const manager = new Http2SessionManager(
-    options.url,
-    { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
-    tlsOptions(options),
+  const manager = heedingLateErrors(
+    new Http2SessionManager(
+      options.url,
+      { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
+      tlsOptions(options),
+    ),
   );
   const transport = makeTransport(options, manager);
   return {
@@ -67,8 +76,31 @@ export function connectBroker(options: ClientOptions): BrokkrClient {
 
 /** Whether calls to this address would cross a network in clear text: then a key must not be sent without asking. */
 export function isCleartext(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol !== 'https:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+  return new URL(url).protocol !== 'https:' && !isLoopback(url);
+}
+
+/** Whether an address is this machine's own, which others do not reach. */
+export function isLoopback(url: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+}
+
+/**
+ * A connection that breaks tells so only when its socket has closed. A call in between makes the manager (2.2.0) open another one
+ * and stop listening to the first, whose `error` then ends the process. Its calls have failed with that error by themselves.
+ */
+function heedingLateErrors(manager: Http2SessionManager): Http2SessionManager {
+  const heeded = new WeakSet<Http2Session>();
+  const request = manager.request.bind(manager);
+  manager.request = async (...call) => {
+    const stream = await request(...call);
+    const { session } = stream;
+    if (session !== undefined && !heeded.has(session)) {
+      heeded.add(session);
+      session.on('error', () => {});
+    }
+    return stream;
+  };
+  return manager;
 }
 
 function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {
@@ -102,12 +134,14 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 
 /**
  * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
- * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more.
+ * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
+ * ended before its status came.
  */
 const lostConnections: Interceptor = (next) => async (request) => {
   const told = (error: unknown) => {
     const { code, isWireError, message } = ConnectError.from(error);
-    const broken = code === Code.Canceled || code === Code.Aborted || message.includes('NGHTTP2_REFUSED_STREAM');
+    const broken =
+      code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
     const lost = !isWireError && !request.signal.aborted && broken;
     return lost
       ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
@@ -129,15 +163,17 @@ async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) =
   }
 }
 
-function authorization(pak: string | undefined): Interceptor {
+function authorization(pak: ClientOptions['pak']): Interceptor {
   return (next) => (request) => {
-    if (pak !== undefined) request.header.set('authorization', `Bearer ${pak}`);
+    const current = typeof pak === 'function' ? pak() : pak;
+    if (current !== undefined) request.header.set('authorization', `Bearer ${current}`);
     return next(request);
   };
 }
 
-function tlsOptions({ caFile, certFile, keyFile }: ClientOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
   return {
+    ...(caFingerprints !== undefined && { checkServerIdentity: pinned(caFingerprints) }),
     ...(caFile !== undefined && { ca: readFileSync(caFile) }),
     ...(certFile !== undefined && { cert: readFileSync(certFile) }),
     ...(keyFile !== undefined && { key: readFileSync(keyFile) }),

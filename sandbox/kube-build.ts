@@ -88,7 +88,8 @@ function runnable(path: string): string | undefined {
   }
 }
 
-function cacheRoot(): string {
+/** Where what is built for tests is kept, for every checkout on this machine. */
+export function cacheRoot(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'brokkr');
 }
 
@@ -125,7 +126,7 @@ async function compile(go: string, output: string, signal?: AbortSignal): Promis
  * Waits for the lock and returns its release. The holder touches the file all the time, so that the
  * lock of a killed process is known by its age, whatever process number it had.
  */
-async function holdLock(lock: string, signal?: AbortSignal): Promise<() => void> {
+export async function holdLock(lock: string, signal?: AbortSignal): Promise<() => void> {
   while (!take(lock)) {
     signal?.throwIfAborted();
     const touched = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs;

@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,11 +8,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { buildKube, type Kube, startKube } from './kube.ts';
+import { askKube } from './kube-ask.ts';
 
 interface Answer {
   readonly status: number;
-  readonly body: { readonly data?: unknown; readonly gitVersion?: string; readonly metadata?: Record<string, unknown> };
+  readonly body: { readonly data?: unknown; readonly gitVersion?: string };
 }
+
+const ask = askKube as (...request: Parameters<typeof askKube>) => Promise<Answer>;
 
 const kube = suite('kube');
 if (needs('go')) await describe();
@@ -131,27 +133,6 @@ async function describe(): Promise<void> {
     const starting = withAssets(assets, () => startKube({ dataDir: join(place, 'failed') }));
     const refusal = await starting.catch((error: Error) => error.message);
     assert.match(String(refusal), /etcd ended with 3: out of luck/);
-  });
-}
-
-function ask(
-  access: Pick<Kube, 'url' | 'ca' | 'token'>,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  const type = method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json';
-  const headers = { authorization: `Bearer ${access.token}`, 'content-type': type };
-  return new Promise((settle, fail) => {
-    const sent = request(`${access.url}${path}`, { method, ca: access.ca, headers, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => settle({ status: response.statusCode ?? 0, body: JSON.parse(text) }));
-    });
-    sent.on('error', fail);
-    sent.end(body && JSON.stringify(body));
   });
 }
 

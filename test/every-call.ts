@@ -32,7 +32,7 @@ export interface Call {
   readonly method: DescMethod;
   readonly request: Readonly<Record<string, unknown>>;
   /** Whose key was used. */
-  readonly caller: 'admin' | 'generator' | 'agent';
+  readonly caller: 'admin' | 'generator' | 'agent' | 'enrollment';
   readonly client: BrokkrClient;
 }
 
@@ -71,6 +71,13 @@ export async function makeEveryCall(
     description: words,
   });
   const agent = await call<{ pak: string }>('admin', 'AdminService/CreateAgent', { name: edge, description: words });
+  const joined = `${prefix}joined`;
+  const enrollment = await call<{ pak: string }>('admin', 'AdminService/CreateEnrollment', {
+    name: joined,
+    description: words,
+  });
+  clients.enrollment = test.client(enrollment.pak);
+  await call('enrollment', 'AgentService/Enroll', { nonce: Buffer.alloc(32, 1) });
   clients.generator = test.client(generator.pak);
   clients.agent = test.client(agent.pak);
   const start = () => call<{ incarnation: bigint }>('agent', 'AgentService/StartAgent', { clusterId: `${prefix}c` });
@@ -124,7 +131,8 @@ export async function makeEveryCall(
   await call('generator', 'BrokerService/GetStack', { stack: web });
   await call('generator', 'BrokerService/GetDeployment', { stack: web });
   await call('generator', 'BrokerService/ExplainPlacement', { stack: web, agent: edge });
-  await call('generator', 'BrokerService/WatchStack', { stack: web });
+  for (const about of ['WatchStack', 'TailStack', 'ListKubernetesEvents', 'ListPodLogs'])
+    await call('generator', `BrokerService/${about}`, { stack: web });
   for (const list of ['ListStacks', 'ListDeployments', 'ListAgents', 'ListPlacements', 'ListEvents'])
     await call('generator', `BrokerService/${list}`);
   await call('admin', 'AdminService/GetAgent', { agent: edge });
@@ -173,7 +181,7 @@ export async function makeEveryCall(
   ({ incarnation } = await start());
   await call('generator', 'BrokerService/DeleteStack', { stack: web });
   await call('admin', 'AdminService/DeleteGenerator', { generator: ci });
-  await call('admin', 'AdminService/DeleteAgent', { agent: edge });
+  for (const agent of [edge, joined]) await call('admin', 'AdminService/DeleteAgent', { agent });
   assert.equal([...called].sort(), [...everyMethod.keys()].sort(), 'an RPC was left out');
   return paks;
 }

@@ -204,7 +204,7 @@ export const testRules: readonly Rule[] = [
 ];
 
 const folders = [
-  /^(\.ci|agent|bench|cli|cli\/commands|client|gen|proto|proto\/brokkr|proto\/brokkr\/v1|test|test\/stories|sandbox|sandbox\/(cluster|kube))$/,
+  /^(\.ci|agent|bench|cli|cli\/commands|client|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release|test|test\/stories|sandbox|sandbox\/(cluster|kube))$/,
   /^broker(\/(rpc|store|jobs|access|stack|deployment|placement|agent|generator|event|target|health|template|work|diagnostic|webhook|audit|telemetry|fleet))?$/,
   /^(console|docs|charts|examples|test\/stories)(\/.+)?$/,
 ];

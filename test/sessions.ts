@@ -1,11 +1,18 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SessionHint } from '../gen/brokkr/v1/target_state_pb.ts';
+import type { TelemetryItemSchema } from '../gen/brokkr/v1/telemetry_pb.ts';
 import type { TestAgent } from './agents.ts';
 import { eventually, type TestBroker } from './broker.ts';
+
+export type TelemetryItemInit = MessageInitShape<typeof TelemetryItemSchema>;
 
 /** A session of which a test says every message. */
 export interface TestSession {
   /** Every hint so far, in order. */
   readonly hints: readonly SessionHint[];
+  /** The last telemetry that was acknowledged. */
+  readonly received: bigint;
+  telemetry(sequence: bigint, items: readonly TelemetryItemInit[]): void;
   heartbeat(cluster?: { reachable: boolean; latency?: { seconds: bigint; nanos: number } }): void;
   end(): Promise<void>;
 }
@@ -13,7 +20,9 @@ export interface TestSession {
 /** Opens a session, with the first broker unless `url` is given, and waits until it is up. */
 export async function openSession(test: TestBroker, agent: TestAgent, url = test.url): Promise<TestSession> {
   const { incarnation } = agent;
-  const toSay: { case: 'hello' | 'heartbeat'; value: object }[] = [{ case: 'hello', value: { incarnation } }];
+  const toSay: { case: 'hello' | 'heartbeat' | 'telemetry'; value: object }[] = [
+    { case: 'hello', value: { incarnation } },
+  ];
   let wake = Promise.withResolvers<void>();
   async function* requests() {
     for (;;) {
@@ -24,17 +33,26 @@ export async function openSession(test: TestBroker, agent: TestAgent, url = test
   }
   const stop = new AbortController();
   const hints: SessionHint[] = [];
+  let received = 0n;
   const { agent: service } = test.client(agent.pak, { url });
   const ended = (async () => {
-    for await (const { hint } of service.session(requests(), { signal: stop.signal })) hints.push(hint);
+    for await (const { hint, telemetrySequence } of service.session(requests(), { signal: stop.signal })) {
+      hints.push(hint);
+      received = telemetrySequence;
+    }
   })().catch(() => {});
   await eventually(() => hints.includes(SessionHint.READY));
+  const say = (name: 'heartbeat' | 'telemetry', value: object) => {
+    toSay.push({ case: name, value });
+    wake.resolve();
+  };
   return {
     hints,
-    heartbeat(cluster) {
-      toSay.push({ case: 'heartbeat', value: { cluster } });
-      wake.resolve();
+    get received() {
+      return received;
     },
+    telemetry: (sequence, items) => say('telemetry', { sequence, items }),
+    heartbeat: (cluster) => say('heartbeat', { cluster }),
     async end() {
       stop.abort();
       await ended;

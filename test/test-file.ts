@@ -11,7 +11,7 @@ export interface TestFile {
 
 const DEFAULT_LIMIT_MS = 5 * 60_000;
 const LONGEST_LIMIT_MIN = 20;
-const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr']);
+const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
 /**
  * The test files below `root` whose path contains one of the patterns (all files without patterns), those with the

@@ -7,7 +7,7 @@ const shortLength = 8;
 const secretLength = 43;
 const checksumLength = 6;
 const shape = new RegExp(
-  `^brokkr_(ad|ro|ge|ag)([0-9A-Za-z]{${shortLength}})_([0-9A-Za-z]{${secretLength}})([0-9A-Za-z]{${checksumLength}})$`,
+  `^brokkr_(ad|ro|ge|ag|en)([0-9A-Za-z]{${shortLength}})_([0-9A-Za-z]{${secretLength}})([0-9A-Za-z]{${checksumLength}})$`,
 );
 
 /**

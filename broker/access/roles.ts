@@ -9,6 +9,7 @@ export const roleOf = {
   ro: Role.READ_ONLY,
   ge: Role.GENERATOR,
   ag: Role.AGENT,
+  en: Role.ENROLLMENT,
 } as const satisfies Record<KeyRole, Role>;
 
 /** Who speaks with a key. */
@@ -35,6 +36,7 @@ export function ownerOfKey(row: PakRow): KeyOwner {
   switch (row.role) {
     case 'ad':
     case 'ro':
+    case 'en':
       return { role: row.role, name: row.owner };
     case 'ge':
       return { role: 'ge', generatorId: row.owner_id };

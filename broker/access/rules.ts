@@ -2,19 +2,20 @@ import type { Note } from '../audit/rules.ts';
 import { Refusal } from '../refusal.ts';
 
 /** Two letters that a key's text carries; `en` is for enrollment. */
-export type KeyRole = 'ad' | 'ro' | 'ge' | 'ag';
+export type KeyRole = 'ad' | 'ro' | 'ge' | 'ag' | 'en';
 
-/** Whom a key is for. An admin's identity is its name. */
+/** Whom a key is for. An admin's identity is its name; an enrollment has that of the agent it is to make. */
 export type KeyOwner =
   | { readonly role: 'ad' | 'ro'; readonly name: string }
   | { readonly role: 'ge'; readonly generatorId: string }
-  | { readonly role: 'ag'; readonly agentId: string };
+  | { readonly role: 'ag'; readonly agentId: string }
+  | { readonly role: 'en'; readonly name: string };
 
 export interface PakRow {
   readonly id: string;
   readonly short: string;
   readonly role: KeyRole;
-  /** Id of the agent or generator; of an admin, of the key. */
+  /** Id of the agent or generator; of an admin or an enrollment, of the key. */
   readonly owner_id: string;
   readonly owner: string;
   readonly created_at: Date;

@@ -88,7 +88,8 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
   };
 }
 
-function toMessage(row: PakRow): Pak {
+/** A key, without its secret. */
+export function toMessage(row: PakRow): Pak {
   return create(PakSchema, {
     id: row.id,
     shortToken: shortToken(row),

@@ -27,7 +27,8 @@ const columns = `k.id, k.short, k.role, coalesce(k.agent_id, k.generator_id, k.i
   k.revoked_at is null and (k.expires_at is null or k.expires_at > now()) and g.deleted_at is null as live`;
 const from = 'from pak k left join agent a on a.id = k.agent_id left join generator g on g.id = k.generator_id';
 const isLive = '(k.revoked_at is null and (k.expires_at is null or k.expires_at > now()))';
-const isOwned = `case when $1 in ('ad', 'ro') then k.role in ('ad', 'ro') and k.name = $2 else $2 in (k.agent_id::text, k.generator_id::text) end`;
+const isOwned = `case when $1 in ('ad', 'ro') then k.role in ('ad', 'ro') and k.name = $2 when $1 = 'en' then k.role = 'en' and k.name = $2
+  else $2 in (k.agent_id::text, k.generator_id::text) end`;
 
 /** The key with this short token and its hash, live or not. */
 export async function keyByShort(
@@ -124,7 +125,7 @@ export async function insertKey(
     role: owner.role,
     agentId: owner.role === 'ag' ? owner.agentId : null,
     generatorId: owner.role === 'ge' ? owner.generatorId : null,
-    name: owner.role === 'ad' || owner.role === 'ro' ? owner.name : '',
+    name: 'name' in owner ? owner.name : '',
   });
   return keyById(tx, id);
 }

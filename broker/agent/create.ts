@@ -21,10 +21,7 @@ export interface NewAgent {
 /** Makes an agent, registered and placed, and its key. Nobody else sees its row yet, so the row needs no lock. */
 export async function createAgent(tx: Tx, agent: NewAgent): Promise<MintedPak & { readonly id: string }> {
   checkName(agent.name);
-  const names = [...new Set([systemGenerator, ...agent.generators])];
-  const ids = await generatorIds(tx, names);
-  const unknown = names.find((name) => !ids.has(name));
-  if (unknown !== undefined) throw missingGenerator(unknown);
+  const ids = await requireGenerators(tx, agent.generators);
   const id = await insertAgent(tx, agent);
   const { labels: addLabels, annotations: setAnnotations } = agent;
   await editAgent(tx, id, { addLabels, setAnnotations, removeLabels: [], removeAnnotations: [] });
@@ -39,4 +36,13 @@ export async function createAgent(tx: Tx, agent: NewAgent): Promise<MintedPak & 
   await place(tx, { agents: [id], stacks: null }, '');
   await announce(tx, 'agent', [id]);
   return { id, ...(await mintPak(tx, { role: 'ag', agentId: id })) };
+}
+
+/** Ids by name of the generators that a new agent is to have, the system generator among them. NOT_FOUND when one is missing. */
+export async function requireGenerators(tx: Tx, generators: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const names = [...new Set([systemGenerator, ...generators])];
+  const ids = await generatorIds(tx, names);
+  const unknown = names.find((name) => !ids.has(name));
+  if (unknown !== undefined) throw missingGenerator(unknown);
+  return ids;
 }

@@ -7,6 +7,7 @@ import type { Deps } from '../deps.ts';
 import { lockAgents } from '../placement/match.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
+import { endEnrollment } from './enroll.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import { startAgent } from './lifecycle.ts';
 import { requireIncarnation } from './rules.ts';
@@ -30,6 +31,7 @@ export function selfMethods(
         await lockAgents(tx, [principal.ownerId]);
         const agent = await agentById(tx, principal.ownerId);
         const { incarnation, epoch } = await startAgent(tx, agent, request);
+        if (agent.incarnation === '0') await endEnrollment(tx, agent.id);
         note.about('agent', agent.id, agent.name);
         note.before({ incarnation: agent.incarnation, clusterId: agent.cluster_id });
         note.after({ incarnation, clusterId: request.clusterId, epoch });

@@ -141,7 +141,7 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
 }
 
 /** Says for the record what an agent was, and is now. */
-async function tell(tx: Tx, note: Note, id: string, name: string, before?: AgentRow): Promise<void> {
+export async function tell(tx: Tx, note: Note, id: string, name: string, before?: AgentRow): Promise<void> {
   note.about('agent', id, name);
   if (before) note.before(recorded(before));
   note.after(recorded(await store.agentById(tx, id)));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 /** Who did something: the holder of a key, an operator at the database, or somebody without a valid key. */
 export interface Actor {
-  readonly role: 'ad' | 'ro' | 'ge' | 'ag' | 'operator' | 'nobody';
+  readonly role: 'ad' | 'ro' | 'ge' | 'ag' | 'en' | 'operator' | 'nobody';
   readonly id: string | null;
   readonly name: string;
   /** The key's public part; empty without one. */

@@ -85,6 +85,29 @@ seals('are made by one sealer at a time, however many there are', async () => {
   }
 });
 
+seals('are verified in as many calls as it takes, with the same result', async () => {
+  const db = await openMigrated(test.config);
+  const { signal } = new AbortController();
+  try {
+    await recordOperator(db, 'test');
+    await sealAll(db);
+    const whole = await verifyChain(db, signal);
+    let parts = await verifyChain(db, signal, { forMs: 0 });
+    assert.ok(parts.more, 'a hundred seals at a time');
+    while (parts.more) parts = await verifyChain(db, signal, { from: parts, forMs: 0 });
+    assert.equal(parts, whole);
+    // What was forged before the place where the check goes on is found by those who begin anew.
+    const end = await verifyChain(db, signal, { from: parts });
+    assert.equal(end, whole);
+    await verifyChain(db, signal, { from: { ...parts, seal: parts.seal - 1n } }).then(({ problem, brokenSeal }) => {
+      assert.is(problem, `seal ${parts.seal} does not follow the one before`);
+      assert.is(brokenSeal, parts.seal);
+    });
+  } finally {
+    await db.close();
+  }
+});
+
 seals('close an entry that commits late, after ones that are newer', async () => {
   const late = await connect();
   try {

@@ -68,39 +68,60 @@ async function sealSome(db: Database): Promise<number> {
   });
 }
 
-export interface Verdict {
+/** How far a chain was checked, and what was found to be right. */
+export interface Checked {
+  readonly seal: bigint;
+  readonly head: Buffer;
+  readonly entries: bigint;
+  readonly seals: bigint;
+}
+
+export interface Verdict extends Checked {
   readonly problem: string;
   readonly brokenEntry: bigint;
   readonly brokenSeal: bigint;
-  readonly entries: bigint;
-  readonly seals: bigint;
-  readonly head: Buffer;
+  /** There is more to check. */
+  readonly more: boolean;
 }
 
 const hashBytes = 32;
+/** A call has a deadline; the next one goes on. */
+const checkForMs = 20_000;
 
-/** Computes the chain again from its beginning, a hundred seals at a time, and stops at the first thing that does not fit. */
-export async function verifyChain(db: Sql, signal: AbortSignal): Promise<Verdict> {
+/**
+ * Computes the chain again, from its beginning or from where it was checked before, a hundred seals at a time. Stops at the first
+ * thing that does not fit, and after `forMs`.
+ */
+export async function verifyChain(
+  db: Sql,
+  signal: AbortSignal,
+  { from, forMs = checkForMs }: { from?: Checked | undefined; forMs?: number } = {},
+): Promise<Verdict> {
   for (;;) {
     const base = await store.chainBase(db);
-    const verdict = await verifyFrom(db, base, signal);
+    const verdict = await verifyFrom(db, startOf(base, from), signal, Date.now() + forMs);
     // Retention may have dropped days meanwhile: what is gone with them is not missing.
     if (verdict.problem === '' || (await store.chainBase(db))?.sequence === base?.sequence) return verdict;
   }
 }
 
-async function verifyFrom(db: Sql, base: store.ChainEnd | undefined, signal: AbortSignal): Promise<Verdict> {
-  let sequence = BigInt(base?.sequence ?? 0);
-  let head: Buffer = base?.hash ?? genesis;
-  let entries = 0n;
-  let seals = 0n;
-  const verdict = (problem: string, broken: { entry?: string; seal?: bigint } = {}): Verdict => ({
+function startOf(base: store.ChainEnd | undefined, from: Checked | undefined): Checked {
+  const seal = BigInt(base?.sequence ?? 0);
+  if (from && from.seal >= seal) return from;
+  return { entries: 0n, seals: 0n, ...from, seal, head: base?.hash ?? genesis };
+}
+
+async function verifyFrom(db: Sql, from: Checked, signal: AbortSignal, until: number): Promise<Verdict> {
+  let { seal: sequence, head, entries, seals } = from;
+  const verdict = (problem: string, broken: { entry?: string; seal?: bigint } = {}, more = false): Verdict => ({
     problem,
     brokenEntry: BigInt(broken.entry ?? 0),
     brokenSeal: broken.seal ?? 0n,
+    seal: sequence,
     entries,
     seals,
     head,
+    more,
   });
   for (;;) {
     signal.throwIfAborted();
@@ -128,6 +149,7 @@ async function verifyFrom(db: Sql, base: store.ChainEnd | undefined, signal: Abo
       head = seal.hash;
       seals += 1n;
     }
+    if (Date.now() >= until) return verdict('', {}, true);
   }
 }
 

@@ -8,8 +8,8 @@ import { roleOf } from '../access/roles.ts';
 import type { Deps } from '../deps.ts';
 import { principalOf } from '../rpc/principal.ts';
 import type { Sql } from '../store/orm.ts';
-import { cutPage, readPage } from '../store/page.ts';
-import { verifyChain } from './seal.ts';
+import { cutPage, makePageToken, readPage } from '../store/page.ts';
+import { type Checked, verifyChain } from './seal.ts';
 import { type Balance, balance, type EntryRow, firstStranger, listEntries } from './store.ts';
 
 export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'listAuditEntries' | 'verifyAudit'> {
@@ -39,23 +39,34 @@ export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService
       return { entries: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
 
-    async verifyAudit(_request, context) {
-      const verdict = await verifyChain(db, context.signal);
+    async verifyAudit({ pageToken }, context) {
+      const scope = ['verify-audit', principalOf(context).ownerId];
+      const { after } = readPage({ pageSize: 0, pageToken }, scope);
+      const verdict = await verifyChain(db, context.signal, { from: after && checkedOf(after) });
+      const { entries, seals, head } = verdict;
+      const looked = { entries, seals, head };
+      if (verdict.more) return { ...looked, intact: true, nextPageToken: makePageToken(keysOf(verdict), scope) };
       const counts = await balance(db);
       const { problem, entry } = verdict.problem === '' ? await tailProblem(db, counts) : { ...verdict, entry: null };
       return {
+        ...looked,
         intact: problem === '',
         problem,
         firstBrokenEntry: BigInt(entry ?? verdict.brokenEntry),
         firstBrokenSeal: verdict.brokenSeal,
-        entries: verdict.entries,
-        seals: verdict.seals,
         unsealedEntries: BigInt(counts.unsealed),
         oldestUnsealedTime: counts.oldest_unsealed ? timestampFromDate(counts.oldest_unsealed) : undefined,
-        head: verdict.head,
       };
     },
   };
+}
+
+function keysOf({ seal, head, entries, seals }: Checked): string[] {
+  return [String(seal), head.toString('hex'), String(entries), String(seals)];
+}
+
+function checkedOf([seal = '', head = '', entries = '', seals = '']: readonly string[]): Checked {
+  return { seal: BigInt(seal), head: Buffer.from(head, 'hex'), entries: BigInt(entries), seals: BigInt(seals) };
 }
 
 /** What is wrong with entries that no seal closes: one that waits for a seal was removed, or one came past the broker. */

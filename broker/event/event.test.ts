@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Outcome, Receipt, type ReportedEvent } from '../../gen/brokkr/v1/event_pb.ts';
+import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
-import type { TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
-import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
+import { configMap } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
+import { eventAbout, eventScene, reportEvents, type Told } from '../../test/event-scene.ts';
 import { openMigrated } from '../store/open.ts';
 
 const test = await startTestBroker();
@@ -16,47 +16,23 @@ events.after(async () => {
   await test.close();
 });
 
-let things = 0;
-async function scene(): Promise<{ agent: TestAgent; stack: string; entry: TargetEntry }> {
-  const stack = `s${++things}`;
-  const agent = await startTestAgent(test, { name: `a${things}`, labels: [stack] });
-  await broker.createStack({ name: stack, labels: [stack] });
-  await broker.submitDeployment({ stack, manifest: configMap(stack) });
-  const entry = await eventually(() => agent.entry(stack));
-  return { agent, stack, entry };
-}
-
-type Sent = Partial<Omit<ReportedEvent, '$typeName' | '$unknown' | 'objects' | 'agentTime'>> & { sequence: bigint };
-const send = async (agent: TestAgent, ...sent: Sent[]) => {
-  const answer = await agent.client.agent.reportEvents({ incarnation: agent.incarnation, events: sent });
-  return answer.receipts.map(({ receipt }) => receipt);
-};
-const about = (
-  { stackId, deploymentId, generation, checksum }: TargetEntry,
-  outcome: Outcome,
-  sequence: bigint,
-): Sent => ({
-  sequence,
-  stackId,
-  deploymentId,
-  generation,
-  checksum: Buffer.from(checksum).toString('hex'),
-  outcome,
-});
+const scene = () => eventScene(test);
 const phaseOf = async (stack: string) => (await broker.listPlacements({ stack })).placements[0]?.phase;
 const { ACCEPTED, DUPLICATE, REFUSED } = Receipt;
 
 events('are stored once, in order, whatever is sent again', async () => {
   const { agent, stack, entry } = await scene();
-  const [one, two, three] = [1n, 2n, 3n].map((sequence) => about(entry, Outcome.FAILED, sequence)) as [
-    Sent,
-    Sent,
-    Sent,
+  const [one, two, three] = [1n, 2n, 3n].map((sequence) => eventAbout(entry, Outcome.FAILED, sequence)) as [
+    Told,
+    Told,
+    Told,
   ];
-  assert.equal(await send(agent, one, two), [ACCEPTED, ACCEPTED]);
-  assert.equal(await send(agent, two, three), [DUPLICATE, ACCEPTED]);
-  assert.equal(await send(agent, three, one), [DUPLICATE, DUPLICATE]);
-  const twice = await Promise.all(Array.from({ length: 8 }, () => send(agent, about(entry, Outcome.APPLIED, 4n))));
+  assert.equal(await reportEvents(agent, one, two), [ACCEPTED, ACCEPTED]);
+  assert.equal(await reportEvents(agent, two, three), [DUPLICATE, ACCEPTED]);
+  assert.equal(await reportEvents(agent, three, one), [DUPLICATE, DUPLICATE]);
+  const twice = await Promise.all(
+    Array.from({ length: 8 }, () => reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 4n))),
+  );
   assert.equal(twice.flat().sort(), [ACCEPTED, ...Array.from({ length: 7 }, () => DUPLICATE)].sort());
   const { events: stored } = await broker.listEvents({ stack });
   assert.equal(
@@ -65,14 +41,14 @@ events('are stored once, in order, whatever is sent again', async () => {
   );
   // A new start counts anew.
   await agent.start();
-  assert.equal(await send(agent, about(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
 events('that were lost are recorded as a gap, even before one that is refused', async () => {
   const { agent, stack, entry } = await scene();
-  assert.equal(await send(agent, about(entry, Outcome.APPLIED, 4n)), [ACCEPTED]);
-  const foreign = { ...about(entry, Outcome.APPLIED, 7n), stackId: '00000000-0000-7000-8000-000000000000' };
-  assert.equal(await send(agent, foreign), [REFUSED]);
+  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 4n)), [ACCEPTED]);
+  const foreign = { ...eventAbout(entry, Outcome.APPLIED, 7n), stackId: '00000000-0000-7000-8000-000000000000' };
+  assert.equal(await reportEvents(agent, foreign), [REFUSED]);
   const { events: all } = await broker.listEvents({ agent: agent.name });
   assert.equal(
     all.map(({ outcome, sequence, message }) => [outcome, sequence, message]),
@@ -88,18 +64,22 @@ events('that were lost are recorded as a gap, even before one that is refused', 
 events('that say nothing true do not hold up the others', async () => {
   const [mine, other] = [await scene(), await scene()];
   const { agent, entry } = mine;
-  const receipts = await send(
+  const receipts = await reportEvents(
     agent,
-    about(other.entry, Outcome.APPLIED, 1n),
+    eventAbout(other.entry, Outcome.APPLIED, 1n),
     { sequence: 2n, outcome: Outcome.FAILED },
-    { ...about(entry, Outcome.APPLIED, 3n), generation: 2n ** 64n - 1n },
-    { ...about(entry, Outcome.FAILED, 4n), deploymentId: 'unknown', checksum: 'zz' },
+    { ...eventAbout(entry, Outcome.APPLIED, 3n), generation: 2n ** 64n - 1n },
+    { ...eventAbout(entry, Outcome.FAILED, 4n), deploymentId: 'unknown', checksum: 'zz' },
     { sequence: 5n, outcome: Outcome.GAP, message: 'dropped 3' },
-    about(entry, Outcome.APPLIED, 6n),
-    { ...about(entry, Outcome.APPLIED, 2n ** 64n - 1n) },
+    eventAbout(entry, Outcome.APPLIED, 6n),
+    { ...eventAbout(entry, Outcome.APPLIED, 2n ** 64n - 1n) },
   );
   assert.equal(receipts, [REFUSED, REFUSED, REFUSED, ACCEPTED, ACCEPTED, ACCEPTED, REFUSED]);
-  assert.equal(await send(agent, about(entry, Outcome.APPLIED, 7n)), [ACCEPTED], 'a number out of range uses none up');
+  assert.equal(
+    await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 7n)),
+    [ACCEPTED],
+    'a number out of range uses none up',
+  );
   assert.is(await phaseOf(other.stack), PlacementPhase.PENDING);
   assert.is(await phaseOf(mine.stack), PlacementPhase.APPLIED);
 });
@@ -107,34 +87,40 @@ events('that say nothing true do not hold up the others', async () => {
 events('change the phase only while they are about what is desired', async () => {
   const { agent, stack, entry } = await scene();
   await broker.submitDeployment({ stack, manifest: configMap(stack, 'two') });
-  assert.equal(await send(agent, about(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'late: revision 1');
   const two = await eventually(async () => {
     const now = await agent.entry(stack);
     return now.revision === 2 && now;
   });
-  assert.equal(await send(agent, { ...about(two, Outcome.APPLIED, 2n), checksum: '0'.repeat(64) }), [ACCEPTED]);
+  assert.equal(await reportEvents(agent, { ...eventAbout(two, Outcome.APPLIED, 2n), checksum: '0'.repeat(64) }), [
+    ACCEPTED,
+  ]);
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'other bytes');
-  assert.equal(await send(agent, { ...about(two, Outcome.APPLIED, 3n), generation: two.generation + 1n }), [ACCEPTED]);
+  assert.equal(
+    await reportEvents(agent, { ...eventAbout(two, Outcome.APPLIED, 3n), generation: two.generation + 1n }),
+    [ACCEPTED],
+  );
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'another generation');
-  await send(agent, about(two, Outcome.FAILED, 4n), about(two, Outcome.APPLIED, 5n));
+  await reportEvents(agent, eventAbout(two, Outcome.FAILED, 4n), eventAbout(two, Outcome.APPLIED, 5n));
   assert.is(await phaseOf(stack), PlacementPhase.APPLIED, 'the later of one batch');
-  await send(agent, about(two, Outcome.FAILED, 6n));
+  await reportEvents(agent, eventAbout(two, Outcome.FAILED, 6n));
   assert.is(await phaseOf(stack), PlacementPhase.FAILED);
-  await send(agent, about(two, Outcome.REMOVED, 7n));
+  await reportEvents(agent, eventAbout(two, Outcome.REMOVED, 7n));
   assert.is((await broker.listPlacements({ stack })).placements[0]?.state, PlacementState.ACTIVE);
 });
 
 events('of one agent never use the numbers of another', async () => {
   const [one, two] = [await scene(), await scene()];
-  await send(one.agent, about(one.entry, Outcome.APPLIED, 50n));
-  assert.equal(await send(two.agent, about(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  await reportEvents(one.agent, eventAbout(one.entry, Outcome.APPLIED, 50n));
+  assert.equal(await reportEvents(two.agent, eventAbout(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
 events('and changes of the same placements at once end well', async () => {
   const { agent, stack, entry } = await scene();
   const reports = (async () => {
-    for (let sequence = 1n; sequence <= 40n; sequence += 1n) await send(agent, about(entry, Outcome.FAILED, sequence));
+    for (let sequence = 1n; sequence <= 40n; sequence += 1n)
+      await reportEvents(agent, eventAbout(entry, Outcome.FAILED, sequence));
   })();
   for (let times = 0; times < 10; times += 1) {
     await admin.updateAgent({ agent: agent.name, removeLabels: [stack] });

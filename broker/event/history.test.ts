@@ -1,11 +1,11 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Outcome, Receipt, type ReportedEvent } from '../../gen/brokkr/v1/event_pb.ts';
-import type { TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
-import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
+import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
+import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/database-session.ts';
+import { eventAbout, eventScene, reportEvents } from '../../test/event-scene.ts';
 import { listPlacements } from '../placement/store.ts';
 import { openMigrated } from '../store/open.ts';
 import { dropOldEvents, eventDays, makeEventPartitions } from './partitions.ts';
@@ -20,33 +20,7 @@ events.after(async () => {
   await test.close();
 });
 
-let things = 0;
-async function scene(): Promise<{ agent: TestAgent; stack: string; entry: TargetEntry }> {
-  const stack = `s${++things}`;
-  const agent = await startTestAgent(test, { name: `a${things}`, labels: [stack] });
-  await broker.createStack({ name: stack, labels: [stack] });
-  await broker.submitDeployment({ stack, manifest: configMap(stack) });
-  const entry = await eventually(() => agent.entry(stack));
-  return { agent, stack, entry };
-}
-
-type Sent = Partial<Omit<ReportedEvent, '$typeName' | '$unknown' | 'objects' | 'agentTime'>> & { sequence: bigint };
-const send = async (agent: TestAgent, ...sent: Sent[]) => {
-  const answer = await agent.client.agent.reportEvents({ incarnation: agent.incarnation, events: sent });
-  return answer.receipts.map(({ receipt }) => receipt);
-};
-const about = (
-  { stackId, deploymentId, generation, checksum }: TargetEntry,
-  outcome: Outcome,
-  sequence: bigint,
-): Sent => ({
-  sequence,
-  stackId,
-  deploymentId,
-  generation,
-  checksum: Buffer.from(checksum).toString('hex'),
-  outcome,
-});
+const scene = () => eventScene(test);
 const { ACCEPTED } = Receipt;
 
 events('are listed page by page, and a generator sees those of its own stacks', async () => {
@@ -63,7 +37,7 @@ events('are listed page by page, and a generator sees those of its own stacks', 
   });
   let sequence = 0n;
   for (let times = 0; times < 5; times += 1)
-    await send(agent, ...entries.map((entry) => about(entry, Outcome.APPLIED, ++sequence)));
+    await reportEvents(agent, ...entries.map((entry) => eventAbout(entry, Outcome.APPLIED, ++sequence)));
   const seen: bigint[] = [];
   for (let pageToken = ''; ; ) {
     const page = await mine.listEvents({ pageSize: 4, pageToken });
@@ -184,7 +158,7 @@ events('wait for nobody who reads them when partitions change', async () => {
       () => 'made',
       (error: unknown) => String(error),
     );
-    assert.equal(await send(agent, about(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+    assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
     assert.match(await making, /lock timeout/);
   } finally {
     await reader.end();

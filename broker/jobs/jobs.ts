@@ -10,12 +10,18 @@ import { agentSets, misplacedAgents } from '../placement/repair.ts';
 import { purgeStacks } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
+import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/slices.ts';
 
 /** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
 interface Job {
   readonly name: string;
   readonly everyMs: number;
-  run(db: Database): Promise<number>;
+  run(db: Database, keep: Keep): Promise<number>;
+}
+
+/** How long what can be configured is kept. */
+export interface Keep {
+  readonly telemetryMs: number;
 }
 
 export interface Jobs {
@@ -33,6 +39,9 @@ export const jobs: readonly Job[] = [
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },
+  { name: 'telemetry_slices', everyMs: 60 * minuteMs, run: makeTelemetrySlices },
+  { name: 'telemetry_retention', everyMs: minuteMs, run: (db, { telemetryMs }) => dropOldTelemetry(db, telemetryMs) },
+  { name: 'telemetry_orphans', everyMs: minuteMs, run: dropOrphanedTelemetry },
   { name: 'diagnostic_expiry', everyMs: minuteMs, run: dropExpired },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
@@ -51,14 +60,14 @@ export const jobs: readonly Job[] = [
 ];
 
 /** Runs every job at once, and then at its interval (jittered), until closed. A failure is logged and tried at the next turn. */
-export function startJobs(db: Database, log: Logger): Jobs {
+export function startJobs(db: Database, log: Logger, keep: Keep): Jobs {
   const counts = new Map<string, number>(jobs.map((job) => [job.name, 0]));
   const timers = new Map<string, NodeJS.Timeout>();
   const running = new Set<Promise<void>>();
   let closed = false;
   const turn = async (job: Job) => {
     try {
-      const changed = await job.run(db);
+      const changed = await job.run(db, keep);
       counts.set(job.name, (counts.get(job.name) ?? 0) + changed);
       if (changed > 0 && job.name === 'placement_repair')
         log.error({ changed }, 'placements differed from the rules and were repaired');

@@ -11,6 +11,7 @@ import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { refused, startTestBroker, type TestBroker } from '../../test/broker.ts';
 import { type Authority, makeAuthority } from '../../test/certificates.ts';
 import { startBroker } from '../server.ts';
+import { openPort } from './port.ts';
 
 const authority: Authority = await makeAuthority();
 const certificate = await authority.issue('broker');
@@ -122,6 +123,32 @@ port('cuts a client that does not end, after the grace and not before', async ()
     await closed;
     assert.ok(performance.now() - began >= 490);
   });
+});
+
+port('ends a call whose request does not come to its end, but not one that streams', async () => {
+  const limited = await openPort({
+    host: '127.0.0.1',
+    port: 0,
+    handler: (request) => void request.resume(),
+    streamsRequests: (path) => path === '/endless',
+    bodyMs: 200,
+  });
+  const session = http2.connect(`http://127.0.0.1:${limited.port}`);
+  const send = (path: string) => {
+    const stream = session.request({ ':method': 'POST', ':path': path });
+    stream.write('half');
+    return stream;
+  };
+  try {
+    const endless = send('/endless');
+    const half = send('/half');
+    await once(half, 'close');
+    assert.is(half.rstCode, http2.constants.NGHTTP2_CANCEL);
+    assert.not(endless.destroyed);
+  } finally {
+    session.destroy();
+    await limited.close(0);
+  }
 });
 
 port('that is taken is told in the message, and leaves nothing open', async () => {

@@ -3,6 +3,7 @@ import * as http2 from 'node:http2';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
+import { limitBodies } from './bodies.ts';
 import { pingSessions } from './pings.ts';
 
 /** What serves requests of both protocol versions. */
@@ -24,6 +25,10 @@ export interface PortOptions {
   readonly handler: Handler;
   /** With `ca`, clients must have a certificate of it. */
   readonly tls?: tls.SecureContextOptions | undefined;
+  /** Whether calls of this path stream their requests, so that those may come for as long as they like. */
+  readonly streamsRequests: (path: string) => boolean;
+  /** By then any other request must have arrived in whole; default two minutes. */
+  readonly bodyMs?: number;
 }
 
 const preface = Buffer.from('PRI * HTTP/2.0');
@@ -31,10 +36,12 @@ const preface = Buffer.from('PRI * HTTP/2.0');
 const undecidedMs = 10_000;
 const maxConnections = 20_000;
 
+const usualBodyMs = 120_000;
+
 const http1Options = {
   maxHeaderSize: 16 << 10,
   headersTimeout: 15_000,
-  requestTimeout: 120_000,
+  requestTimeout: usualBodyMs,
   keepAliveTimeout: 75_000,
 } as const satisfies http.ServerOptions;
 
@@ -55,10 +62,11 @@ const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContex
 
 /** Listens. Rejects, with the system's error, when the address cannot be had. */
 export async function openPort(options: PortOptions): Promise<Port> {
-  const { handler } = options;
+  const { handler, streamsRequests, bodyMs = usualBodyMs } = options;
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   const streams = new Set<http2.ServerHttp2Stream>();
+  const bodies = limitBodies(bodyMs);
   const front = options.tls ? secure(options.tls, handler) : cleartext(handler);
   front.server.maxConnections = maxConnections;
   front.server.on('connection', (socket: net.Socket) => {
@@ -73,9 +81,13 @@ export async function openPort(options: PortOptions): Promise<Port> {
     // The connection's window is as wide as several streams': one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
-    session.on('stream', (stream: http2.ServerHttp2Stream) => {
+    session.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       streams.add(stream);
-      stream.once('close', () => streams.delete(stream));
+      if (!streamsRequests(headers[':path'] ?? '')) bodies.add(stream);
+      stream.once('close', () => {
+        streams.delete(stream);
+        bodies.delete(stream);
+      });
     });
   });
   front.h2.on('sessionError', () => {});
@@ -91,6 +103,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     async close(graceMs) {
       front.server.close();
       stopPings();
+      bodies.close();
       // GOAWAY: calls under way finish, and a session without any ends at once.
       for (const session of sessions) session.close();
       front.endUndecided();

@@ -20,6 +20,8 @@ export interface FeedListener {
   reset(): void;
   /** Agents reported about these stacks; "*" for many. A hint that may be lost. */
   reported?(stackIds: readonly string[] | '*'): void;
+  /** Clusters told telemetry about these stacks; as `reported`. */
+  telemetered?(stackIds: readonly string[] | '*'): void;
 }
 
 export interface Feed {
@@ -30,6 +32,8 @@ export interface Feed {
   available(): boolean;
   /** Tells the watchers on all brokers, at most once in 200 ms, that agents reported about a stack. */
   report(stackId: string): void;
+  /** The same, that there is telemetry about it. */
+  reportTelemetry(stackId: string): void;
   close(): Promise<void>;
 }
 
@@ -72,13 +76,16 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
   const connect = async () => {
     const fresh = await db.connect();
     fresh.on('notification', (message) => {
+      const payload = message.payload ?? '';
       if (message.channel === `brokkr_change_${db.schema}`) wake.resolve();
-      else deliverReport(listeners, message.payload ?? '');
+      else if (message.channel === `brokkr_report_${db.schema}`) deliver(listeners, 'reported', payload);
+      else deliver(listeners, 'telemetered', payload);
     });
     fresh.on('end', () => wake.resolve());
     try {
       await fresh.query(`listen brokkr_change_${db.schema}`);
       await fresh.query(`listen brokkr_report_${db.schema}`);
+      await fresh.query(`listen brokkr_telemetry_${db.schema}`);
       await onReconnect();
     } catch (error) {
       void fresh.end().catch(() => {});
@@ -141,7 +148,8 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
 
   await read();
   const running = run();
-  const reports = createReports(db);
+  const reports = createReports(db, `brokkr_report_${db.schema}`);
+  const telemetry = createReports(db, `brokkr_telemetry_${db.schema}`);
   return {
     subscribe(listener) {
       listeners.add(listener);
@@ -150,9 +158,11 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
     healthy: () => performance.now() - lastReadAt < healthyForMs,
     available: () => performance.now() - lastReadAt < availableForMs,
     report: reports.add,
+    reportTelemetry: telemetry.add,
     async close() {
       closing.abort();
       reports.close();
+      telemetry.close();
       await running;
       // A database that is frozen never says goodbye.
       if (client) await Promise.race([client.end().catch(() => {}), pause(1_000)]);
@@ -167,7 +177,7 @@ const readSql = `
   left join change c on c.xid >= pg_snapshot_xmin($1::pg_snapshot) and not pg_visible_in_snapshot(c.xid, $1::pg_snapshot)`;
 
 /** Collects the stacks that agents reported about, and tells all brokers in one message. */
-function createReports(db: Database): { add(stackId: string): void; close(): void } {
+function createReports(db: Database, channel: string): { add(stackId: string): void; close(): void } {
   const stacks = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let sentAt = 0;
@@ -176,7 +186,7 @@ function createReports(db: Database): { add(stackId: string): void; close(): voi
     sentAt = Date.now();
     const payload = stacks.size > reportsInOneNotify ? '*' : [...stacks].join(',');
     stacks.clear();
-    db.read('feed-report', 'select pg_notify($1, $2)', [`brokkr_report_${db.schema}`, payload]).catch(() => {});
+    db.read('feed-report', 'select pg_notify($1, $2)', [channel, payload]).catch(() => {});
   };
   return {
     add(stackId) {
@@ -188,7 +198,7 @@ function createReports(db: Database): { add(stackId: string): void; close(): voi
   };
 }
 
-function deliverReport(listeners: ReadonlySet<FeedListener>, payload: string): void {
+function deliver(listeners: ReadonlySet<FeedListener>, what: 'reported' | 'telemetered', payload: string): void {
   const stacks = payload === '*' ? '*' : payload.split(',');
-  for (const listener of listeners) listener.reported?.(stacks);
+  for (const listener of listeners) listener[what]?.(stacks);
 }

@@ -15,6 +15,8 @@ import { type Cipher, createCipher } from './cipher.ts';
 import { Migration1Foundation } from './migration-1.ts';
 import { Migration2Audit } from './migration-2.ts';
 import { Migration3Operators } from './migration-3.ts';
+import { Migration4Telemetry } from './migration-4.ts';
+import { Migration5Enrollment } from './migration-5.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
@@ -269,6 +271,8 @@ function openOrm(
         { name: '1-foundation', class: Migration1Foundation },
         { name: '2-audit', class: Migration2Audit },
         { name: '3-operators', class: Migration3Operators },
+        { name: '4-telemetry', class: Migration4Telemetry },
+        { name: '5-enrollment', class: Migration5Enrollment },
       ],
       tableName: 'migration',
       transactional: true,

@@ -13,6 +13,8 @@ const pageBytes = 2 << 20;
 const text = /^[^\0\p{Cs}]{0,400}$/u;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const number = /^[0-9]{1,18}$/;
+/** PostgreSQL reads no larger one. */
+const xid = /^[0-9]{1,19}$/;
 
 /** The sort keys of each list: a token is the caller's to change, and what is in it becomes a parameter of a query. */
 const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
@@ -22,12 +24,15 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   'placeable-agents': [text, uuid],
   placements: [uuid, uuid],
   events: [number],
+  'kubernetes-events': [xid, number],
+  'pod-logs': [xid, number],
   health: [number, text, uuid],
   fleet: [text, uuid],
   generators: [text, uuid],
   registrations: [text, text, uuid, uuid],
   paks: [uuid],
   audit: [number],
+  'verify-audit': [number, /^[0-9a-f]{64}$/, number, number],
 };
 
 /**
@@ -67,8 +72,12 @@ export function cutPage<R>(
   const cut = tooMany < 0 ? [...rows] : rows.slice(0, tooMany);
   const last = cut.at(-1);
   if (tooMany < 0 || last === undefined) return { rows: cut, nextPageToken: '' };
-  const token = JSON.stringify({ after: keys(last), scope: scopeHash(scope) });
-  return { rows: cut, nextPageToken: Buffer.from(token).toString('base64url') };
+  return { rows: cut, nextPageToken: makePageToken(keys(last), scope) };
+}
+
+/** The token by which `readPage` goes on after these sort keys. */
+export function makePageToken(after: readonly string[], scope: readonly unknown[]): string {
+  return Buffer.from(JSON.stringify({ after, scope: scopeHash(scope) })).toString('base64url');
 }
 
 function fits([list]: readonly unknown[], after: readonly string[]): boolean {

@@ -15,6 +15,8 @@ import type { Deps } from '../deps.ts';
 import type { DiagnosticNews } from '../diagnostic/news.ts';
 import { Refusal } from '../refusal.ts';
 import { principalOf } from '../rpc/principal.ts';
+import type { Intake } from '../telemetry/intake.ts';
+import { toldBy } from '../telemetry/service.ts';
 import type { TargetStates } from './cache.ts';
 
 const helloMs = 10_000;
@@ -23,7 +25,7 @@ const keepaliveMs = 20_000;
 const silentMs = 120_000;
 
 /**
- * Session: hints down, heartbeats up. Hints are coalesced (a slow reader holds at most one of each), so a stream's queue is bounded.
+ * Session: hints down, heartbeats and telemetry up. Hints are coalesced (a slow reader holds at most one of each), so a stream's queue is bounded.
  * `closing` aborts when the broker goes away.
  */
 export function sessionMethods(
@@ -31,6 +33,7 @@ export function sessionMethods(
     targets: TargetStates;
     heartbeats: Heartbeats;
     news: DiagnosticNews;
+    intake: Intake;
     closing: AbortSignal;
   },
 ): Pick<ServiceImpl<typeof AgentService>, 'session'> {
@@ -51,6 +54,7 @@ export function sessionMethods(
       const pending = new Set<SessionHint>([SessionHint.READY]);
       let wake = Promise.withResolvers<void>();
       let lastHeardAt = Date.now();
+      let received = 0n;
       const hint = (value: SessionHint) => {
         pending.add(value);
         wake.resolve();
@@ -77,6 +81,13 @@ export function sessionMethods(
       const presence = deps.heartbeats.session(agentId, incarnation, asked);
       const heard = ({ message }: SessionRequest) => {
         lastHeardAt = Date.now();
+        if (message.case === 'telemetry') {
+          const { sequence } = message.value;
+          return deps.intake.take({ agentId, incarnation, sequence, items: toldBy(message.value) }, () => {
+            received = sequence;
+            hint(SessionHint.TELEMETRY_RECEIVED);
+          });
+        }
         const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
         presence.beat(cluster && toClusterState(cluster));
       };
@@ -90,7 +101,7 @@ export function sessionMethods(
         while (!context.signal.aborted && Date.now() - lastHeardAt < silentMs) {
           for (const value of [...pending]) {
             pending.delete(value);
-            yield answer(value);
+            yield answer(value, received);
             if (isLast(value)) return;
           }
           if (pending.size > 0) continue;
@@ -129,7 +140,7 @@ function noHello(): Refusal {
   return new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
 }
 
-/** Reads until the agent ends its side or the stream breaks; everything after the hello is a heartbeat. */
+/** Reads until the agent ends its side or the stream breaks; a hello comes only once. */
 async function read(incoming: AsyncIterator<SessionRequest>, heard: (request: SessionRequest) => void): Promise<void> {
   try {
     for (let next = await incoming.next(); !next.done; next = await incoming.next()) heard(next.value);
@@ -142,6 +153,6 @@ function isLast(value: SessionHint): boolean {
   return value === SessionHint.KEY_REVOKED || value === SessionHint.GOING_AWAY || value === SessionHint.FENCED;
 }
 
-function answer(hint: SessionHint): SessionResponse {
-  return create(SessionResponseSchema, { hint });
+function answer(hint: SessionHint, telemetrySequence: bigint): SessionResponse {
+  return create(SessionResponseSchema, { hint, telemetrySequence });
 }

@@ -58,7 +58,8 @@ export const verbs: Verbs = {
       .description('compute the chain of seals again; fails when somebody changed the record')
       .action(
         withSession(async ({ admin, out }) => {
-          const answer = await admin.verifyAudit({});
+          let answer = await admin.verifyAudit({});
+          while (answer.nextPageToken !== '') answer = await admin.verifyAudit({ pageToken: answer.nextPageToken });
           if (out.form === 'table') {
             printFacts(out, [
               ['Intact', answer.intact ? 'yes' : 'no'],

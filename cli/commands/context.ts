@@ -8,10 +8,12 @@ export const verbs: Verbs = {
   context: (command) => {
     command
       .command('list')
+      .alias('get-contexts')
       .description('the kept contexts; the current one is marked')
       .action((_options, self) => list(self.optsWithGlobals() as Globals));
     command
       .command('use')
+      .alias('use-context')
       .description('make one the current context')
       .argument('<name>')
       .action((name: string) => {
@@ -22,6 +24,7 @@ export const verbs: Verbs = {
       });
     command
       .command('delete')
+      .alias('delete-context')
       .description('forget one and its key')
       .argument('<name>')
       .action((name: string) => {

@@ -206,12 +206,18 @@ async function preview(session: Session, wanted: Wanted): Promise<void> {
   }
   out.line(answer.unchanged ? 'nothing would change' : `would be submitted: ${changesText(answer)}`);
   printChanges(out, answer);
-  const more = answer.agentCount > answer.agents.length ? ', …' : '';
-  const names = answer.agents.length === 0 ? '' : ` (${answer.agents.join(', ')}${more})`;
-  out.line(`served by ${count(answer.agentCount, 'agent')}${names}`);
+  out.line(servedText(answer));
 }
 
-function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
+/** Which agents a submission is for. */
+export function servedText({ agents, agentCount }: SubmitDeploymentResponse): string {
+  const more = agentCount > agents.length ? ', …' : '';
+  const names = agents.length === 0 ? '' : ` (${agents.join(', ')}${more})`;
+  return `served by ${count(agentCount, 'agent')}${names}`;
+}
+
+/** The broker's answer for programs. */
+export function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
   const name = () => (answer.deployment ? deploymentName(answer.deployment) : '');
   printOne(out, { schema: SubmitDeploymentResponseSchema, name }, answer, () => {});
 }

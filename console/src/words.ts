@@ -102,6 +102,7 @@ export const roles: Readonly<Record<Role, string>> = {
   [Role.READ_ONLY]: 'read-only admin',
   [Role.GENERATOR]: 'generator',
   [Role.AGENT]: 'agent',
+  [Role.ENROLLMENT]: 'enrollment',
 };
 
 /** The word for a value; a newer broker's is none of ours. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createCore } from './core.ts';
 import { runCustomResources } from './custom.ts';
 import { runGarbageCollector } from './garbage.ts';
+import { createLogs } from './logs.ts';
 import { createInitialNamespaces, runNamespaceController } from './namespace.ts';
 import { type JsonObject, type KubeObject, objectAt, textAt } from './object.ts';
 import { mergePatch } from './patch.ts';
@@ -25,6 +26,8 @@ export interface ClusterOptions {
   readonly readyDelayMs?: number;
   /** Whether workloads make pods, at most three each; default true. */
   readonly pods?: boolean;
+  /** How often each container writes a line by itself; 0 for never. Default 1,000. */
+  readonly lineEveryMs?: number;
   /** How many events a watch can go back at least; default 1,000. */
   readonly historySize?: number;
   /** Limits every client to some namespaces, and to acting as some accounts. Default: all is allowed. */
@@ -46,6 +49,8 @@ export interface SimulatedCluster {
   put(object: JsonObject, options?: { readonly manager?: string }): KubeObject;
   /** Deletes; does nothing when there is no such object. */
   remove(apiVersion: string, kind: string, namespace: string | undefined, name: string): void;
+  /** Lets a container write lines to its log. */
+  write(namespace: string, pod: string, container: string, lines: readonly string[]): void;
   /** The last requests, oldest first; at least 5,000. */
   readonly requests: readonly RequestRecord[];
   clearRequests(): void;
@@ -61,7 +66,16 @@ const HOST = '127.0.0.1';
 
 /** A Kubernetes API server with the controllers that matter to a client, in this process, over real HTTP. */
 export async function startSimulatedCluster(options: ClusterOptions = {}): Promise<SimulatedCluster> {
-  const { host = HOST, dataFile, readyDelayMs = 50, pods = true, historySize = 1_000, rights, signal } = options;
+  const {
+    host = HOST,
+    dataFile,
+    readyDelayMs = 50,
+    pods = true,
+    historySize = 1_000,
+    rights,
+    signal,
+    lineEveryMs,
+  } = options;
   signal?.throwIfAborted();
   const core = createCore(historySize);
   const restored = dataFile !== undefined && loadSnapshot(core, dataFile);
@@ -82,7 +96,8 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
       if (object.metadata.deletionTimestamp) core.store.put(resource, object);
 
   const requests = createRequests();
-  const server = createApiServer(core, requests, rights);
+  const logs = createLogs(lineEveryMs);
+  const server = createApiServer(core, requests, logs, rights);
   server.listen(options.port ?? 0, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -133,6 +148,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
       const kind = kindOf(apiVersion, name);
       if (core.store.get(kind.resource, namespace, objectName)) removeObject(core, kind, namespace, objectName);
     },
+    write: logs.write,
     get requests() {
       return requests.records;
     },

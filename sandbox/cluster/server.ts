@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Core } from './core.ts';
 import { discover, versionInfo } from './discovery.ts';
-import { streamLog } from './logs.ts';
+import type { Logs } from './logs.ts';
 import type { JsonObject } from './object.ts';
 import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
@@ -14,7 +14,7 @@ import { streamWatch } from './watch.ts';
 const BODY_LIMIT = 3 * 1024 * 1024;
 const REVIEW = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
-export function createApiServer(core: Core, requests: Requests, rights: Rights | undefined): Server {
+export function createApiServer(core: Core, requests: Requests, logs: Logs, rights: Rights | undefined): Server {
   return createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const [path = '/', query = ''] = (request.url ?? '/').split('?');
     const record: RequestRecord = {
@@ -29,13 +29,14 @@ export function createApiServer(core: Core, requests: Requests, rights: Rights |
     response.once('finish', () => {
       record.status = response.statusCode;
     });
-    respond(core, requests, rights, record, request, response).catch((error: unknown) => refuse(response, error));
+    respond(core, requests, logs, rights, record, request, response).catch((error: unknown) => refuse(response, error));
   });
 }
 
 async function respond(
   core: Core,
   requests: Requests,
+  logs: Logs,
   rights: Rights | undefined,
   record: RequestRecord,
   request: IncomingMessage,
@@ -69,7 +70,8 @@ async function respond(
   if (target.kind.resource === '/pods' && target.subresource === 'log') {
     const pod = core.store.get('/pods', target.namespace, target.name ?? '');
     if (!pod) throw notFound(target.kind, target.name ?? '');
-    streamLog(pod, query, response);
+    logs.stream(pod, query, response);
+    record.status = 200;
     return;
   }
   const contentType = request.headers['content-type'] ?? 'application/json';

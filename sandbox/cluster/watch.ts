@@ -20,6 +20,8 @@ export function streamWatch(
   query: URLSearchParams,
   response: ServerResponse,
 ): void {
+  // Left before it was answered: there is no `close` to come.
+  if (response.closed) return;
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
   const send = (type: string, text: string) => response.write(`{"type":"${type}","object":${text}}\n`);

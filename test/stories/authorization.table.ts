@@ -15,7 +15,7 @@ export interface Things {
 }
 
 export interface Row {
-  /** Who may call: ad(min), ro (read-only), ge(nerator), ag(ent). */
+  /** Who may call: ad(min), ro (read-only), ge(nerator), ag(ent), en(rollment). */
   readonly who: string;
   /** The request; `incarnation` is filled in for agents. */
   readonly request: (of: Things) => Record<string, unknown>;
@@ -60,7 +60,11 @@ export const table: Readonly<Record<string, Row>> = {
   'BrokerService/RequestDiagnostic': { who: writers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/GetDiagnostic': { who: readers, request: ({ diagnostic }) => ({ id: diagnostic }) },
   'BrokerService/ListEvents': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/ListKubernetesEvents': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/ListPodLogs': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/TailStack': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
 
+  'AgentService/Enroll': { who: 'en', request: () => ({ nonce: Buffer.alloc(32, 1) }), aboutNothing: true },
   'AgentService/StartAgent': { who: 'ag', request: () => ({ clusterId: 'cluster' }), aboutNothing: true },
   'AgentService/GetSelf': { who: 'ag', ...nothing },
   'AgentService/PullTargetState': { who: 'ag', ...nothing },
@@ -88,6 +92,10 @@ export const table: Readonly<Record<string, Row>> = {
   'AgentService/Session': { who: 'ag', ...nothing },
 
   'AdminService/CreateAgent': { who: 'ad', request: ({ generator }) => ({ name: 'new', generators: [generator] }) },
+  'AdminService/CreateEnrollment': {
+    who: 'ad',
+    request: ({ generator }) => ({ name: 'invited', generators: [generator] }),
+  },
   'AdminService/GetAgent': { who: 'ad ro', request: ({ agent }) => ({ agent }) },
   'AdminService/ListAgents': { who: 'ad ro', ...nothing },
   'AdminService/UpdateAgent': { who: 'ad', request: ({ agent }) => ({ agent, addLabels: ['new'] }) },

@@ -23,7 +23,7 @@ const sql = new pg.Client({
 });
 await sql.connect();
 
-const roles = ['ad', 'ro', 'ge', 'ag'] as const;
+const roles = ['ad', 'ro', 'ge', 'ag', 'en'] as const;
 type RoleName = (typeof roles)[number];
 const clients = { BrokerService: 'broker', AgentService: 'agent', AdminService: 'admin' } as const;
 const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
@@ -33,6 +33,8 @@ const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
 interface Tenant extends Things {
   readonly generatorPak: string;
   readonly agentPak: string;
+  /** Of another agent, which is not there yet. */
+  readonly enrollmentPak: string;
   readonly incarnation: bigint;
 }
 
@@ -51,6 +53,7 @@ async function makeTenant(): Promise<Tenant> {
   const { placements } = await broker.listPlacements({ stack });
   const { paks } = await admin.listPaks({ owner: name });
   const { diagnostic } = await broker.requestDiagnostic({ stack, agent: name });
+  const enrollment = await admin.createEnrollment({ name: `${name}-new`, generators: [name] });
   return {
     stack,
     agent: name,
@@ -62,6 +65,7 @@ async function makeTenant(): Promise<Tenant> {
     pak: paks.find((pak) => pak.shortToken.startsWith('ag'))?.shortToken ?? '',
     generatorPak: generator.pak,
     agentPak: agent.pak,
+    enrollmentPak: enrollment.pak,
     incarnation,
   };
 }
@@ -105,13 +109,19 @@ for (const pak of [expired.generatorPak, expired.agentPak])
         () => true,
       ),
   );
+// A job purges what was deleted a minute ago. Here it stays, so that rows change by calls alone.
+await sql.query(`create function stay() returns trigger language plpgsql as 'begin return null; end'`);
+for (const table of ['stack', 'generator'])
+  await sql.query(`create trigger stay before delete on ${table} for each row execute function stay()`);
 const deleted = await makeTenant();
 await admin.deleteGenerator({ generator: deleted.generator, cascade: true });
 await admin.deleteAgent({ agent: deleted.agent, orphan: true });
 
 /** A role's key: its holder owns what belongs to the tenant. */
 const pakOf = (role: RoleName, tenant: Tenant) =>
-  ({ ad: test.adminPak, ro: readOnly.pak, ge: tenant.generatorPak, ag: tenant.agentPak })[role];
+  ({ ad: test.adminPak, ro: readOnly.pak, ge: tenant.generatorPak, ag: tenant.agentPak, en: tenant.enrollmentPak })[
+    role
+  ];
 
 const story = suite('who may do what');
 story.after(async () => {

@@ -1,15 +1,12 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../broker.ts';
 import { makeAuthority } from '../certificates.ts';
+import { goTool } from '../go-tool.ts';
 import { needs } from '../needs.ts';
 
-const version = 'v1.9.3';
 const run = promisify(execFile);
 
 const tools = suite('grpcurl');
@@ -17,7 +14,7 @@ if (needs('go')) await describe();
 tools.run();
 
 async function describe(): Promise<void> {
-  const grpcurl = install();
+  const grpcurl = await goTool('github.com/fullstorydev/grpcurl/cmd/grpcurl', 'v1.9.3');
   const authority = await makeAuthority();
   const server = await authority.issue('broker');
   const cleartext = await startTestBroker();
@@ -77,17 +74,4 @@ async function describe(): Promise<void> {
       assert.match(watch.stdout, '"name": "web"');
     });
   }
-}
-
-/** The tool, built once on this machine and kept outside the repository. */
-function install(): string {
-  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'brokkr', `grpcurl-${version}`);
-  const path = join(folder, 'grpcurl');
-  if (existsSync(path)) return path;
-  mkdirSync(folder, { recursive: true });
-  execFileSync('go', ['install', `github.com/fullstorydev/grpcurl/cmd/grpcurl@${version}`], {
-    env: { ...process.env, GOBIN: folder, PATH: `${process.env.PATH}${delimiter}/usr/local/go/bin` },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return path;
 }

@@ -20,6 +20,7 @@ interface Guard {
 
 const root = resolve(import.meta.dirname, '../..');
 const table = 'test/stories/authorization.test.ts';
+const enrolling = 'broker/agent/enrollment.test.ts';
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 const stores = ['agent', 'deployment', 'diagnostic', 'event', 'placement', 'stack'].map(
   (noun) => `broker/${noun}/store.ts`,
@@ -66,6 +67,9 @@ const guards: readonly Guard[] = [
     'test/stories/keys.test.ts',
   ),
   guard('broker/access/live.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
+  guard('broker/agent/enrollment-rules.ts', ' && enrollment.nonce.equals(nonce)', '', enrolling),
+  guard('broker/agent/enrollment-rules.ts', ' && !enrollment.started', '', enrolling),
+  guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, made.id);', '', enrolling),
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard('broker/target/service.ts', '...(keyEnded ? [keyEnded] : [])', '', 'test/stories/revocation.test.ts'),
   guard(
@@ -98,6 +102,18 @@ const guards: readonly Guard[] = [
     "if (keyEnded?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');",
     '',
     'broker/fleet/fleet.test.ts',
+  ),
+  guard(
+    'broker/telemetry/store.ts',
+    'join placement p on p.agent_id = e.agent_id and',
+    'join placement p on',
+    'broker/telemetry/telemetry.test.ts',
+  ),
+  guard(
+    'broker/telemetry/watch.ts',
+    "if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');",
+    '',
+    'broker/telemetry/telemetry.test.ts',
   ),
   guard(
     'broker/health/store.ts',

@@ -37,6 +37,7 @@ async function makeTenant(name: string) {
   const { incarnation } = await test.client(agent.pak).agent.startAgent({ clusterId: 'cluster' });
   const { placements } = await broker.listPlacements({ stack });
   const { diagnostic } = await broker.requestDiagnostic({ stack, agent: name });
+  const enrollment = await admin.createEnrollment({ name: `${name}-new` });
   const things: Things = {
     stack,
     agent: name,
@@ -47,7 +48,13 @@ async function makeTenant(name: string) {
     generation: placements[0]?.generation ?? 0n,
     pak: 'ag00000000',
   };
-  return { ...things, agentPak: agent.pak, incarnation, stackId: placements[0]?.stackId ?? '' };
+  return {
+    ...things,
+    agentPak: agent.pak,
+    enrollmentPak: enrollment.pak,
+    incarnation,
+    stackId: placements[0]?.stackId ?? '',
+  };
 }
 const own = await makeTenant('own');
 const neighbour = await makeTenant('neighbour');
@@ -168,6 +175,12 @@ story('leaves the broker serving, and no key in the log', async () => {
 
 story.run();
 
+/** Whose key a call, or those of a service, are made with; the admin's otherwise. */
+const keys: Readonly<Record<string, string>> = {
+  AgentService: own.agentPak,
+  'AgentService/Enroll': own.enrollmentPak,
+};
+
 /** A request that would be right, about what is the caller's own. */
 function base(name: string, method: DescMethod): MessageShape<DescMessage> {
   const row = table[name];
@@ -180,8 +193,7 @@ function base(name: string, method: DescMethod): MessageShape<DescMessage> {
 
 async function send(name: string, method: DescMethod, request: MessageShape<DescMessage>): Promise<unknown> {
   const [service = ''] = name.split('/');
-  const pak =
-    service === 'AgentService' ? own.agentPak : name === 'BrokerService/RotatePak' ? await spareKey() : undefined;
+  const pak = name === 'BrokerService/RotatePak' ? await spareKey() : (keys[name] ?? keys[service]);
   const client = clientOf(pak);
   const part = { BrokerService: client.broker, AgentService: client.agent, AdminService: client.admin }[
     service

@@ -54,7 +54,8 @@ async function freshKeys(round: number): Promise<Record<Call['caller'], string>>
   const tenant = test.client(generator.pak);
   await tenant.broker.createStack({ name: 'web' });
   await test.client(agent.pak).agent.startAgent({ clusterId: 'c' });
-  return { admin, generator: generator.pak, agent: agent.pak };
+  const enrollment = await client.admin.createEnrollment({ name: `fuzz-${round}-joined` });
+  return { admin, generator: generator.pak, agent: agent.pak, enrollment: enrollment.pak };
 }
 
 const types = [

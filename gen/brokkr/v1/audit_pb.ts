@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/audit.proto.
  */
 export const file_brokkr_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChVicm9ra3IvdjEvYXVkaXQucHJvdG8SCWJyb2trci52MSLeAgoKQXVkaXRFbnRyeRIKCgJpZBgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVhY3RvchgDIAEoCzIVLmJyb2trci52MS5BdWRpdEFjdG9yEg4KBmFjdGlvbhgEIAEoCRITCgtvYmplY3Rfa2luZBgFIAEoCRIRCglvYmplY3RfaWQYBiABKAkSDgoGb2JqZWN0GAcgASgJEhUKDWJlZm9yZV9kaWdlc3QYCCABKAwSFAoMYWZ0ZXJfZGlnZXN0GAkgASgMEhYKDnNvdXJjZV9hZGRyZXNzGAogASgJEhIKCnJlcXVlc3RfaWQYCyABKAkSKAoHb3V0Y29tZRgMIAEoDjIXLmJyb2trci52MS5BdWRpdE91dGNvbWUSDAoEY29kZRgNIAEoCRINCgVjb3VudBgOIAEoDRIMCgRzZWFsGA8gASgEIloKCkF1ZGl0QWN0b3ISHQoEcm9sZRgBIAEoDjIPLmJyb2trci52MS5Sb2xlEgwKBG5hbWUYAiABKAkSCgoCaWQYAyABKAkSEwoLc2hvcnRfdG9rZW4YBCABKAki5gIKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVhY3RvchgDIAEoCUIHukgEcgIYPxIXCgZhY3Rpb24YBCABKAlCB7pIBHICGD8SHAoLb2JqZWN0X2tpbmQYBSABKAlCB7pIBHICGD8SFwoGb2JqZWN0GAYgASgJQge6SARyAhh/EjIKB291dGNvbWUYByABKA4yFy5icm9ra3IudjEuQXVkaXRPdXRjb21lQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAogASgIIlsKGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRImCgdlbnRyaWVzGAEgAygLMhUuYnJva2tyLnYxLkF1ZGl0RW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIhQKElZlcmlmeUF1ZGl0UmVxdWVzdCLvAQoTVmVyaWZ5QXVkaXRSZXNwb25zZRIOCgZpbnRhY3QYASABKAgSDwoHcHJvYmxlbRgCIAEoCRIaChJmaXJzdF9icm9rZW5fZW50cnkYAyABKAQSGQoRZmlyc3RfYnJva2VuX3NlYWwYBCABKAQSDwoHZW50cmllcxgFIAEoBBINCgVzZWFscxgGIAEoBBIYChB1bnNlYWxlZF9lbnRyaWVzGAcgASgEEjgKFG9sZGVzdF91bnNlYWxlZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoZWFkGAkgASgMKl8KDEF1ZGl0T3V0Y29tZRIdChlBVURJVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASFgoSQVVESVRfT1VUQ09NRV9ET05FEAESGAoUQVVESVRfT1VUQ09NRV9ERU5JRUQQAmIGcHJvdG8z", [file_brokkr_v1_options, file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChVicm9ra3IvdjEvYXVkaXQucHJvdG8SCWJyb2trci52MSLeAgoKQXVkaXRFbnRyeRIKCgJpZBgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVhY3RvchgDIAEoCzIVLmJyb2trci52MS5BdWRpdEFjdG9yEg4KBmFjdGlvbhgEIAEoCRITCgtvYmplY3Rfa2luZBgFIAEoCRIRCglvYmplY3RfaWQYBiABKAkSDgoGb2JqZWN0GAcgASgJEhUKDWJlZm9yZV9kaWdlc3QYCCABKAwSFAoMYWZ0ZXJfZGlnZXN0GAkgASgMEhYKDnNvdXJjZV9hZGRyZXNzGAogASgJEhIKCnJlcXVlc3RfaWQYCyABKAkSKAoHb3V0Y29tZRgMIAEoDjIXLmJyb2trci52MS5BdWRpdE91dGNvbWUSDAoEY29kZRgNIAEoCRINCgVjb3VudBgOIAEoDRIMCgRzZWFsGA8gASgEIloKCkF1ZGl0QWN0b3ISHQoEcm9sZRgBIAEoDjIPLmJyb2trci52MS5Sb2xlEgwKBG5hbWUYAiABKAkSCgoCaWQYAyABKAkSEwoLc2hvcnRfdG9rZW4YBCABKAki5gIKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVhY3RvchgDIAEoCUIHukgEcgIYPxIXCgZhY3Rpb24YBCABKAlCB7pIBHICGD8SHAoLb2JqZWN0X2tpbmQYBSABKAlCB7pIBHICGD8SFwoGb2JqZWN0GAYgASgJQge6SARyAhh/EjIKB291dGNvbWUYByABKA4yFy5icm9ra3IudjEuQXVkaXRPdXRjb21lQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAogASgIIlsKGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRImCgdlbnRyaWVzGAEgAygLMhUuYnJva2tyLnYxLkF1ZGl0RW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjIKElZlcmlmeUF1ZGl0UmVxdWVzdBIcCgpwYWdlX3Rva2VuGAEgASgJQgi6SAVyAxiACCKIAgoTVmVyaWZ5QXVkaXRSZXNwb25zZRIOCgZpbnRhY3QYASABKAgSDwoHcHJvYmxlbRgCIAEoCRIaChJmaXJzdF9icm9rZW5fZW50cnkYAyABKAQSGQoRZmlyc3RfYnJva2VuX3NlYWwYBCABKAQSDwoHZW50cmllcxgFIAEoBBINCgVzZWFscxgGIAEoBBIYChB1bnNlYWxlZF9lbnRyaWVzGAcgASgEEjgKFG9sZGVzdF91bnNlYWxlZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoZWFkGAkgASgMEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCSpfCgxBdWRpdE91dGNvbWUSHQoZQVVESVRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhYKEkFVRElUX09VVENPTUVfRE9ORRABEhgKFEFVRElUX09VVENPTUVfREVOSUVEEAJiBnByb3RvMw", [file_brokkr_v1_options, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * AuditEntry records one change, or calls that were denied. It is written in the transaction of the change, and never
@@ -267,6 +267,12 @@ export const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse
  * @generated from message brokkr.v1.VerifyAuditRequest
  */
 export type VerifyAuditRequest = Message<"brokkr.v1.VerifyAuditRequest"> & {
+  /**
+   * From the answer before: goes on where that one ended.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
 };
 
 /**
@@ -281,7 +287,7 @@ export const VerifyAuditRequestSchema: GenMessage<VerifyAuditRequest> = /*@__PUR
  */
 export type VerifyAuditResponse = Message<"brokkr.v1.VerifyAuditResponse"> & {
   /**
-   * Whether every sealed entry is as it was when it was sealed, and none is missing.
+   * Whether every sealed entry that was looked at is as it was when it was sealed, and none is missing.
    *
    * @generated from field: bool intact = 1;
    */
@@ -309,7 +315,7 @@ export type VerifyAuditResponse = Message<"brokkr.v1.VerifyAuditResponse"> & {
   firstBrokenSeal: bigint;
 
   /**
-   * How many entries and seals were looked at.
+   * How many entries and seals were looked at, by the calls before too.
    *
    * @generated from field: uint64 entries = 5;
    */
@@ -340,6 +346,13 @@ export type VerifyAuditResponse = Message<"brokkr.v1.VerifyAuditResponse"> & {
    * @generated from field: bytes head = 9;
    */
   head: Uint8Array;
+
+  /**
+   * Set when the record is longer than one call checks: call again with it. Entries without a seal are looked at in the last call.
+   *
+   * @generated from field: string next_page_token = 10;
+   */
+  nextPageToken: string;
 };
 
 /**

@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/options.proto.
  */
 export const file_brokkr_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chdicm9ra3IvdjEvb3B0aW9ucy5wcm90bxIJYnJva2tyLnYxKmQKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARISCg5ST0xFX1JFQURfT05MWRACEhIKDlJPTEVfR0VORVJBVE9SEAMSDgoKUk9MRV9BR0VOVBAEOkcKBXJvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAMoDjIPLmJyb2trci52MS5Sb2xlUgVyb2xlc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Chdicm9ra3IvdjEvb3B0aW9ucy5wcm90bxIJYnJva2tyLnYxKnkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARISCg5ST0xFX1JFQURfT05MWRACEhIKDlJPTEVfR0VORVJBVE9SEAMSDgoKUk9MRV9BR0VOVBAEEhMKD1JPTEVfRU5ST0xMTUVOVBAFOkcKBXJvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAMoDjIPLmJyb2trci52MS5Sb2xlUgVyb2xlc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * Role says what kind of key (PAK) a caller holds.
@@ -52,6 +52,13 @@ export const Role = {
    * @generated from enum value: ROLE_AGENT = 4;
    */
   AGENT: 4,
+
+  /**
+   * An enrollment: it makes one agent, and nothing else.
+   *
+   * @generated from enum value: ROLE_ENROLLMENT = 5;
+   */
+  ENROLLMENT: 5,
 } as const;
 
 /**

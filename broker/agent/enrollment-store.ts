@@ -1,0 +1,52 @@
+import { Refusal } from '../refusal.ts';
+import type { Sql, Tx } from '../store/orm.ts';
+import type { EnrollmentRow } from './enrollment-rules.ts';
+
+type Described = Pick<EnrollmentRow, 'description' | 'labels' | 'annotations' | 'generators'>;
+
+export async function insertEnrollment(tx: Tx, pakId: string, about: Described): Promise<void> {
+  await tx.sql(
+    'insert into enrollment (pak_id, description, labels, annotations, generators) values ($1, $2, $3, $4, $5)',
+    [pakId, about.description, about.labels, JSON.stringify(about.annotations), about.generators],
+  );
+}
+
+/** Callers with the same token come one after the other. Returns the id of the agent that it has made, if there is one. */
+export async function lockEnrollment(tx: Tx, pakId: string): Promise<string | null> {
+  const [row] = await tx.sql<{ agent_id: string | null }>(
+    'select agent_id from enrollment where pak_id = $1 for update',
+    [pakId],
+  );
+  return row?.agent_id ?? null;
+}
+
+export async function readEnrollment(tx: Tx, pakId: string): Promise<EnrollmentRow> {
+  const [row] = await tx.sql<EnrollmentRow>(
+    `select k.name, e.description, e.labels, e.annotations, e.generators, e.nonce, e.agent_id,
+       coalesce(st.incarnation, 0) > 0 as started
+     from enrollment e join pak k on k.id = e.pak_id left join agent_status st on st.agent_id = e.agent_id
+     where e.pak_id = $1`,
+    [pakId],
+  );
+  if (!row) throw new Refusal('missing', 'enrollment not found');
+  return row;
+}
+
+export async function markUsed(tx: Tx, pakId: string, nonce: Buffer, agentId: string): Promise<void> {
+  await tx.sql('update enrollment set nonce = $2, agent_id = $3 where pak_id = $1', [pakId, nonce, agentId]);
+}
+
+/** Whether a live agent, or one that still has removals to do, has the name. */
+export async function isNameTaken(db: Sql, name: string): Promise<boolean> {
+  return (await db.sql('select 1 from agent where name = $1 and deleted_at is null', [name])).length > 0;
+}
+
+/** Revokes the token that made an agent. Returns its id; undefined when there is none, or it has ended. */
+export async function endTokenOf(tx: Tx, agentId: string): Promise<string | undefined> {
+  const [row] = await tx.sql<{ id: string }>(
+    `update pak set revoked_at = now()
+     where id in (select pak_id from enrollment where agent_id = $1) and revoked_at is null returning id`,
+    [agentId],
+  );
+  return row?.id;
+}

@@ -1,0 +1,233 @@
+import { create } from '@bufbuild/protobuf';
+import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import { KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
+import {
+  GapReason,
+  PodLogLineSchema,
+  type SessionTelemetry,
+  TelemetryGapSchema,
+  type TelemetryItem,
+  TelemetryItemSchema,
+  TelemetryKind,
+  type TelemetryRecord,
+  TelemetryRecordSchema,
+} from '../../gen/brokkr/v1/telemetry_pb.ts';
+import { withoutKeys } from '../access/pak.ts';
+import { findAgent } from '../agent/store.ts';
+import type { Deps } from '../deps.ts';
+import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { findStack } from '../stack/store.ts';
+import type { Database } from '../store/orm.ts';
+import { cutPage, readPage } from '../store/page.ts';
+import { bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
+import * as store from './store.ts';
+
+/** What a request says about which telemetry it wants. */
+interface Wish {
+  readonly stack: string;
+  readonly agent: string;
+  readonly object?: ObjectRef | undefined;
+  readonly type?: string;
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly container?: string;
+  readonly startTime?: Timestamp | undefined;
+}
+
+export function telemetryMethods({
+  db,
+  keepMs,
+}: Deps & { keepMs: number }): Pick<ServiceImpl<typeof BrokerService>, 'listKubernetesEvents' | 'listPodLogs'> {
+  const list = async (
+    name: 'kubernetes-events' | 'pod-logs',
+    principal: Principal,
+    filter: Filter,
+    request: { pageSize: number; pageToken: string; oldestFirst: boolean },
+  ) => {
+    const { oldestFirst } = request;
+    const scope = [name, principal.ownerId, filter, oldestFirst];
+    const page = readPage(request, scope);
+    const rows = await store.listTelemetry(db, filter, {
+      keepMs,
+      oldestFirst,
+      after: page.after,
+      limit: page.size + 1,
+    });
+    const cut = cutPage(rows, page, scope, (row) => [row.xid, row.id], bytesOf);
+    return { records: cut.rows.map(toRecord), nextPageToken: cut.nextPageToken };
+  };
+  return {
+    async listKubernetesEvents(request, context) {
+      const principal = principalOf(context);
+      const filter = await filterOf(db, principal, ['event'], request);
+      return list('kubernetes-events', principal, filter, request);
+    },
+    async listPodLogs(request, context) {
+      const principal = principalOf(context);
+      const filter = await filterOf(db, principal, ['log'], request);
+      return list('pod-logs', principal, filter, request);
+    },
+  };
+}
+
+/** What the caller wants, of a stack that it may see. */
+export async function filterOf(
+  db: Database,
+  principal: Principal,
+  streams: readonly Stream[],
+  wish: Wish,
+): Promise<Filter> {
+  const { id: stackId } = await findStack(db, ownerOf(principal), wish.stack);
+  return {
+    stackId,
+    streams,
+    agentId: wish.agent === '' ? undefined : (await findAgent(db, principal, wish.agent)).id,
+    kind: wish.object?.kind ?? '',
+    namespace: wish.object?.namespace || wish.namespace || '',
+    name: wish.object?.name || wish.pod || '',
+    container: wish.container ?? '',
+    type: wish.type ?? '',
+    startAt: wish.startTime && timestampDate(wish.startTime),
+  };
+}
+
+/** All of them when no kind is named. */
+export function streamsOf(kinds: readonly TelemetryKind[]): Stream[] {
+  return kinds.length === 0 ? ['event', 'log'] : kinds.map(streamOf);
+}
+
+function streamOf(kind: TelemetryKind): Stream {
+  return kind === TelemetryKind.POD_LOGS ? 'log' : 'event';
+}
+
+const gaps = {
+  rate_limit: GapReason.RATE_LIMIT,
+  buffer_full: GapReason.BUFFER_FULL,
+  stream_limit: GapReason.STREAM_LIMIT,
+  history_lost: GapReason.HISTORY_LOST,
+  not_followed: GapReason.NOT_FOLLOWED,
+  quota: GapReason.QUOTA,
+  slow_reader: GapReason.SLOW_READER,
+} as const satisfies Record<GapName, GapReason>;
+
+/** What an agent tells, in the database's words; a reason that this version does not know counts as the widest one. */
+export function toldBy({ items }: SessionTelemetry): Told[] {
+  return items.flatMap(toTold);
+}
+
+const largestCount = 2n ** 62n;
+
+function toTold({ stackId, item }: TelemetryItem): Told[] {
+  const dateOf = (time: Timestamp | undefined) => (time ? timestampDate(time) : null);
+  switch (item.case) {
+    case 'event': {
+      const { object, type, reason, message, count, lastTime, firstTime, source } = item.value;
+      return [
+        {
+          ...gapOf(stackId, 'event', 'history_lost', BigInt(count)),
+          gap: null,
+          apiVersion: object?.apiVersion ?? '',
+          kind: object?.kind ?? '',
+          namespace: object?.namespace ?? '',
+          name: object?.name ?? '',
+          type,
+          reason,
+          source,
+          text: withoutKeys(message),
+          firstAt: dateOf(firstTime),
+          at: dateOf(lastTime),
+        },
+      ];
+    }
+    case 'line': {
+      const { namespace, pod, container, timestamp, line, truncated } = item.value;
+      const at = dateOf(timestamp);
+      const text = withoutKeys(line);
+      return [
+        {
+          ...gapOf(stackId, 'log', 'history_lost', 1n),
+          gap: null,
+          kind: 'Pod',
+          namespace,
+          name: pod,
+          container,
+          at,
+          text,
+          truncated,
+        },
+      ];
+    }
+    case 'gap': {
+      const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
+      const gap = (Object.keys(gaps) as GapName[]).find((name) => gaps[name] === reason) ?? 'history_lost';
+      const mark = gapOf(stackId, streamOf(kind), gap, count < largestCount ? count : largestCount);
+      return [{ ...mark, namespace, name: pod, container, at: dateOf(timestamp) }];
+    }
+    case undefined:
+      return [];
+  }
+}
+
+export function toRecord(row: store.TelemetryRow): TelemetryRecord {
+  return create(TelemetryRecordSchema, {
+    id: BigInt(row.id),
+    agentId: row.agent_id,
+    agent: row.agent ?? '',
+    receiveTime: timestampFromDate(row.received_at),
+    item: toItem(row),
+  });
+}
+
+/** A mark of the broker's own, for a reader that did not keep up. */
+export function slowReader(stackId: string, stream: Stream, count: number): TelemetryRecord {
+  const reason = GapReason.SLOW_READER;
+  const value = create(TelemetryGapSchema, { kind: kindOf(stream), reason, count: BigInt(count) });
+  return create(TelemetryRecordSchema, {
+    item: create(TelemetryItemSchema, { stackId, item: { case: 'gap', value } }),
+  });
+}
+
+function toItem(row: store.TelemetryRow): TelemetryItem {
+  const stackId = row.stack_id;
+  const { namespace, name, container } = row;
+  const timestamp = row.at ? timestampFromDate(row.at) : undefined;
+  if (row.gap !== null) {
+    const value = create(TelemetryGapSchema, {
+      kind: kindOf(row.stream),
+      reason: gaps[row.gap],
+      count: BigInt(row.count),
+      namespace,
+      pod: name,
+      container,
+      timestamp,
+    });
+    return create(TelemetryItemSchema, { stackId, item: { case: 'gap', value } });
+  }
+  switch (row.stream) {
+    case 'event': {
+      const value = create(KubernetesEventSchema, {
+        object: { apiVersion: row.api_version, kind: row.kind, namespace, name },
+        type: row.type,
+        reason: row.reason,
+        message: row.text,
+        count: Number(row.count),
+        lastTime: timestamp,
+        firstTime: row.first_at ? timestampFromDate(row.first_at) : undefined,
+        source: row.source,
+      });
+      return create(TelemetryItemSchema, { stackId, item: { case: 'event', value } });
+    }
+    case 'log': {
+      const { text: line, truncated } = row;
+      const value = create(PodLogLineSchema, { namespace, pod: name, container, timestamp, line, truncated });
+      return create(TelemetryItemSchema, { stackId, item: { case: 'line', value } });
+    }
+  }
+}
+
+function kindOf(stream: Stream): TelemetryKind {
+  return stream === 'event' ? TelemetryKind.KUBERNETES_EVENTS : TelemetryKind.POD_LOGS;
+}

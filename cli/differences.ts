@@ -1,0 +1,60 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createTwoFilesPatch } from 'diff';
+import { parseAllDocuments, stringify } from 'yaml';
+
+/** A Kubernetes object of a manifest. */
+export type Content = Readonly<Record<string, unknown>>;
+
+/** The objects of a submission, those of lists by themselves. What cannot be read is left out: the broker says what is wrong. */
+export function objectsOf(submission: Uint8Array): Content[] {
+  return parseAllDocuments(Buffer.from(submission).toString(), { version: '1.1', logLevel: 'silent' }).flatMap(
+    (document) => (document.errors.length > 0 ? [] : flat(document.toJS({ maxAliasCount: 100 }) as unknown)),
+  );
+}
+
+function flat(value: unknown): Content[] {
+  if (value === null || typeof value !== 'object') return [];
+  const { kind, items } = value as Content;
+  return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items)
+    ? items.flatMap(flat)
+    : [value as Content];
+}
+
+/** What tells objects apart: as the broker compares them. */
+export function keyOf(object: Content): string {
+  const { name, namespace = '' } = (object.metadata ?? {}) as Content;
+  return [object.apiVersion, object.kind, namespace, name].join(' ');
+}
+
+/**
+ * What changes from one object to another, as a patch of their YAML; undefined stands for none. Of Secrets the values are not shown,
+ * only whether they differ.
+ */
+export function patchOf(before: Content | undefined, after: Content | undefined, title: string): string {
+  const patch = createTwoFilesPatch(`${title} (current)`, `${title} (new)`, yamlOf(before), yamlOf(after), '', '', {
+    context: 3,
+  });
+  // Its first line only separates files.
+  return patch.slice(patch.indexOf('\n') + 1).trimEnd();
+}
+
+function yamlOf(object: Content | undefined): string {
+  if (!object) return '';
+  return stringify(object.kind === 'Secret' ? masked(object) : object, { lineWidth: 0, sortMapEntries: true });
+}
+
+function masked(secret: Content): Content {
+  const hide = (field: string) => {
+    const values = secret[field];
+    if (values === null || typeof values !== 'object') return {};
+    const hidden = Object.entries(values).map(([key, value]) => {
+      const print = createHash('sha256').update(mask).update(String(value)).digest('hex').slice(0, 8);
+      return [key, `(hidden, ${print})`];
+    });
+    return { [field]: Object.fromEntries(hidden) };
+  };
+  return { ...secret, ...hide('data'), ...hide('stringData') };
+}
+
+/** A hash of a short value alone could be tried out; this one means nothing after the call. */
+const mask = randomBytes(32);

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type KubeObject, listAt, textAt } from '../agent/object.ts';
+import type { Kube } from '../sandbox/kube.ts';
+import { askKube, tokenOf } from '../sandbox/kube-ask.ts';
+
+/** A pod of the agent, without a container around it. */
+export interface Pod {
+  /** The variables that it was given. */
+  readonly env: Readonly<Record<string, string>>;
+  /** All that it has printed so far. */
+  said(): string;
+  /** Ends it in its own way. May be called again. */
+  end(): Promise<void>;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const template = ['spec', 'template', 'spec'] as const;
+
+/**
+ * Runs the container of the agent's Deployment as a kubelet would: with its account's rights, its variables and what it mounts, whose
+ * place is below a folder. Only its port is another one: any that is free.
+ */
+export async function runPod(kube: Kube, deployment: KubeObject, folder: string): Promise<Pod> {
+  const { namespace = '' } = deployment.metadata;
+  const [container] = listAt(deployment, ...template, 'containers');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const kubeconfig = join(folder, 'kubeconfig');
+  const token = await tokenOf(kube, namespace, textAt(deployment, ...template, 'serviceAccountName') ?? '');
+  writeFileSync(kubeconfig, kube.kubeconfigFor(token), { mode: 0o600 });
+  await mountVolumes(kube, deployment, folder);
+  const env = await environmentOf(kube, namespace, container);
+  const inFolder = Object.entries(env).map(([name, value]) => [
+    name,
+    value.startsWith('/') ? join(folder, value) : value,
+  ]);
+  const args = listAt(container, 'args').map((arg) => String(arg).replace(/^brokkr-(\w+)\.js$/, `${root}/$1/main.ts`));
+  const child = spawn(process.execPath, args, {
+    env: { ...Object.fromEntries(inFolder), KUBECONFIG: kubeconfig, BROKKR_HEALTH_LISTEN: '127.0.0.1:0' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  const exited = once(child, 'exit');
+  return {
+    env,
+    said: () => said,
+    async end() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** Folders for the volumes, with the files of those that are ConfigMaps. */
+async function mountVolumes(kube: Kube, deployment: KubeObject, folder: string): Promise<void> {
+  const [container] = listAt(deployment, ...template, 'containers');
+  for (const volume of listAt(deployment, ...template, 'volumes')) {
+    const mount = listAt(container, 'volumeMounts').find((one) => textAt(one, 'name') === textAt(volume, 'name'));
+    const path = join(folder, textAt(mount, 'mountPath') ?? '');
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const name = textAt(volume, 'configMap', 'name');
+    if (name === undefined) continue;
+    const found = await read(kube, deployment.metadata.namespace ?? '', 'configmaps', name);
+    for (const [file, text] of Object.entries((found?.data ?? {}) as Record<string, string>))
+      writeFileSync(join(path, file), text);
+  }
+}
+
+async function environmentOf(kube: Kube, namespace: string, container: unknown): Promise<Record<string, string>> {
+  const env: Record<string, string> = {};
+  for (const variable of listAt(container, 'env')) {
+    const given = textAt(variable, 'value') ?? (textAt(variable, 'valueFrom', 'fieldRef', 'fieldPath') && namespace);
+    const value = given ?? (await secretText(kube, namespace, variable));
+    // Of a Secret that is not there and need not be.
+    if (value !== undefined) env[textAt(variable, 'name') ?? ''] = value;
+  }
+  return env;
+}
+
+async function secretText(kube: Kube, namespace: string, variable: unknown): Promise<string | undefined> {
+  const source = ['valueFrom', 'secretKeyRef'] as const;
+  const secret = await read(kube, namespace, 'secrets', textAt(variable, ...source, 'name') ?? '');
+  const text = textAt(secret, 'data', textAt(variable, ...source, 'key') ?? '');
+  return text === undefined ? undefined : Buffer.from(text, 'base64').toString();
+}
+
+async function read(kube: Kube, namespace: string, plural: string, name: string): Promise<KubeObject | undefined> {
+  const { status, body } = await askKube(kube, 'GET', `/api/v1/namespaces/${namespace}/${plural}/${name}`);
+  return status === 200 ? (body as KubeObject) : undefined;
+}
