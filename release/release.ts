@@ -1,5 +1,6 @@
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { buildConsole, packagesOfConsole } from '../console/build.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { bundle, consoleFolder, type Program } from './bundle.ts';
 
@@ -14,7 +15,7 @@ const root = resolve(import.meta.dirname, '..');
 
 /**
  * Makes a folder that starts with nothing but Node, anew: the programs, each bundled with what it imports, what argon2 has compiled
- * for each platform, the console where it has been built, and the licenses of all that is in it.
+ * for each platform, the console, and the licenses of all that is in it.
  */
 export async function makeRelease(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
@@ -26,8 +27,9 @@ export async function makeRelease(folder: string): Promise<void> {
   }
   cpSync(join(root, 'node_modules/argon2/prebuilds'), join(folder, 'prebuilds'), { recursive: true });
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  const console = join(root, consoleFolder.built);
-  if (existsSync(console)) cpSync(console, join(folder, consoleFolder.released), { recursive: true });
+  await buildConsole();
+  cpSync(join(root, consoleFolder.built), join(folder, consoleFolder.released), { recursive: true });
+  for (const one of packagesOfConsole()) packages.add(one);
   writeFileSync(join(folder, 'THIRD-PARTY.txt'), [...packages].sort().map(licenseOf).join('\n'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
 }
