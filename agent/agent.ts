@@ -3,12 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
+import { readAgain } from '../client/reload.ts';
+import type { Tracing } from '../client/trace.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createAwareness } from './awareness.ts';
 import type { Backoff } from './backoff.ts';
 import { createCensus } from './census.ts';
 import { connectCluster, type KubeSource } from './cluster.ts';
-import type { Config } from './config.ts';
+import { type Config, fixed } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnosis.ts';
 import { createDiagnostician } from './diagnostician.ts';
 import { createElection, type ElectionTimes } from './election.ts';
@@ -28,6 +30,7 @@ import { createReporter } from './reporter.ts';
 import { createSession } from './session.ts';
 import { consent, identify, probe, untilDone } from './startup.ts';
 import { createTelemetry, type TelemetryLimits } from './telemetry.ts';
+import { agentTraces } from './traces.ts';
 import { createWire } from './wire.ts';
 import { enroll } from './wire-enroll.ts';
 import { BrokerError } from './wire-error.ts';
@@ -46,6 +49,8 @@ export interface AgentOptions {
   readonly election?: Partial<ElectionTimes>;
   /** Whether /metrics also has the process's own figures; for one agent a process. */
   readonly processMetrics?: boolean;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface RunningAgent {
@@ -58,6 +63,8 @@ export interface RunningAgent {
   readonly ended: Promise<'closed' | 'fenced' | 'deposed'>;
   /** Finishes or safely abandons what is under way, and ends; within 5 s. May be called again. */
   close(): Promise<void>;
+  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  reload(read: () => Config): void;
 }
 
 const slowRetryMs = 60_000;
@@ -67,7 +74,8 @@ const leaseConcurrency = 2;
 const telemetryConcurrency = 4;
 const passGraceMs = 1_500;
 const flushMs = 1_000;
-const { version } = manifest;
+/** Of this program. */
+export const { version } = manifest;
 
 /**
  * Starts an agent: it answers as soon as its health endpoint is up, and goes on trying when the broker or the cluster cannot be
@@ -76,7 +84,9 @@ const { version } = manifest;
 export async function startAgent(config: Config, options: AgentOptions): Promise<RunningAgent> {
   const { log, signal } = options;
   signal?.throwIfAborted();
-  const metrics = createMetrics({ process: options.processMetrics ?? false });
+  let live = config;
+  const traces = agentTraces(options.tracing);
+  const metrics = createMetrics({ process: options.processMetrics ?? false, version });
   const peers = createPeers();
   const connect = (concurrency: number) =>
     connectCluster(kubeSource(config), {
@@ -118,6 +128,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       metrics: async () => {
         measure(metrics, peers, parts);
+        metrics.leads.set(Number(election?.leading ?? true));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
@@ -219,7 +230,9 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         ownership,
         census: createCensus(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
-        maxDeletions: config.maxDeletions,
+        get maxDeletions() {
+          return live.maxDeletions;
+        },
         readManifest: store.read,
       },
       inventories: loaded,
@@ -228,12 +241,19 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
           metrics.drift.inc({ outcome: event.outcome }, event.changes.length);
         reporter.report(event);
       },
-      observePass: (outcome, seconds) => metrics.passes.observe({ outcome }, seconds),
+      observePass: (outcome, seconds, fresh) => {
+        metrics.passes.observe({ outcome }, seconds);
+        if (fresh) traces.passed(fresh, outcome, seconds);
+      },
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
     });
-    const start = () => wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+    const start = async () => {
+      const answer = await wire.start(identity, { stacks: reconciler.held(), epoch: reconciler.epoch }, during);
+      traces.named(answer.name);
+      return answer;
+    };
     const longestMs = options.retry?.maxMs ?? slowRetryMs;
     if (!(await present(start, identity, { peers, log, longestMs }, during))) return reconciler.close(0);
     const doubt = createDoubt(start, log);
@@ -241,7 +261,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       wire,
       manifests: store,
       log,
-      intervalMs: config.pullIntervalMs,
+      intervalMs: () => live.pullIntervalMs,
+      received: traces.received,
       accept: (state) => {
         const verdict = reconciler.accept(state);
         if (verdict === 'old')
@@ -338,7 +359,13 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     log.fatal({ err: error }, 'the agent failed in an unexpected way');
     void close();
   });
-  return { healthUrl: server.url, ended: ended.promise, close };
+  const reload = (read: () => Config) => {
+    const next = readAgain(live, read, fixed, log);
+    if (!next) return;
+    if (next.logLevel !== live.logLevel) log.level = next.logLevel;
+    live = next;
+  };
+  return { healthUrl: server.url, ended: ended.promise, close, reload };
 }
 
 function kubeSource({ kubeconfigFile, kubeContext, kubeService }: Config): KubeSource {

@@ -1,5 +1,6 @@
 import { isCleartext } from '../client/client.ts';
 import { parseFingerprints } from '../client/pin.ts';
+import { type Fixed, withConfigFile } from '../client/reload.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
@@ -88,6 +89,8 @@ export const variables = {
   BROKKR_TELEMETRY:
     "what is told of the cluster's own words: off, events (Kubernetes events of stacks) or all, with logs of annotated pods (default all)",
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+  BROKKR_CONFIG_FILE:
+    'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',
 } as const;
 
 type Name = keyof typeof variables;
@@ -96,8 +99,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads the environment. Throws one ConfigError that names every bad variable, and quotes no key. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable, and quotes no key. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const env = withFile(environment);
   const problems: string[] = [];
   const text = (name: Name) => env[name]?.trim() || undefined;
   const read = <Value>(name: Name, fallback: string, parse: (value: string) => Value): Value => {
@@ -166,6 +170,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
+}
+
+function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  try {
+    return withConfigFile(env, variables);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 /** The name of a namespace or a Secret; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
@@ -242,3 +254,21 @@ function oneOf<Value extends string>(values: readonly Value[]): (value: string) 
     return found;
   };
 }
+
+/** What an agent is given once. Everything else of its configuration it looks up when it needs it. */
+export const fixed: Fixed<Config> = {
+  BROKKR_BROKER_URL: ({ brokerUrl }) => brokerUrl,
+  BROKKR_PAK: ({ pak }) => pak,
+  BROKKR_NAMESPACE: ({ namespace }) => namespace,
+  BROKKR_WATCH_NAMESPACE: ({ watchNamespace }) => watchNamespace,
+  BROKKR_GENERATORS: ({ generators }) => generators,
+  BROKKR_HEALTH_LISTEN: ({ healthListen }) => healthListen,
+  BROKKR_STATE_DIR: ({ stateDir }) => stateDir,
+  KUBECONFIG: ({ kubeconfigFile }) => kubeconfigFile,
+  BROKKR_KUBE_CONTEXT: ({ kubeContext }) => kubeContext,
+  // Of the files, what is in them is taken up by each new connection.
+  BROKKR_TLS_CA: ({ tls }) => tls.caFile,
+  BROKKR_TLS_CERT: ({ tls }) => tls.certFile,
+  BROKKR_TLS_KEY: ({ tls }) => tls.keyFile,
+  BROKKR_REPLICAS: ({ election }) => election,
+};

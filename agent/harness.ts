@@ -279,4 +279,5 @@ const blank: Omit<Entry, 'stackId'> = {
   ignoredFields: [],
   conflict: 'adopt',
   dependsOnIds: [],
+  traceParent: '',
 };

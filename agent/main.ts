@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import './memory.ts';
 import pino from 'pino';
-import { startAgent } from './agent.ts';
+import { followConfig } from '../client/reload.ts';
+import { openTracing, traceVariables } from '../client/trace.ts';
+import { startAgent, version } from './agent.ts';
 import { ConfigError, readConfig, variables } from './config.ts';
 
 const exitCodes = { failed: 1, usage: 2, fenced: 3, deposed: 4 } as const;
@@ -11,8 +13,8 @@ const help = `The Brokkr agent: makes one Kubernetes cluster be as its broker sa
 Usage: brokkr-agent [--help]
 
 Everything is set by the environment:
-${Object.entries(variables)
-  .map(([name, what]) => `  ${name.padEnd(24)}${what}`)
+${Object.entries({ ...variables, ...traceVariables })
+  .map(([name, what]) => `  ${name.padEnd(29)}${what}`)
   .join('\n')}
 
 It ends with 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key, 4
@@ -35,9 +37,17 @@ async function main(): Promise<void> {
   try {
     const config = readConfig(process.env);
     const log = pino({ level: config.logLevel });
-    const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true });
+    const tracing = await openTracing(process.env, {
+      service: 'brokkr-agent',
+      version,
+      failed: (reason) => log.warn({ reason }, 'traces cannot be sent'),
+    });
+    const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true, tracing });
+    const unfollow = followConfig(process.env.BROKKR_CONFIG_FILE, () => agent.reload(() => readConfig(process.env)));
     log.info({ health: agent.healthUrl, broker: config.brokerUrl }, 'agent is up');
     const how = await agent.ended;
+    unfollow();
+    await tracing?.close();
     if (how !== 'closed') process.exitCode = exitCodes[how];
     else if (!stopping.signal.aborted) process.exitCode = exitCodes.failed;
   } catch (error) {

@@ -21,6 +21,7 @@ export interface Metrics {
   readonly watches: Gauge<'state'>;
   readonly up: Gauge<'peer'>;
   readonly clusterLatency: Gauge;
+  readonly leads: Gauge;
   /** Text in the format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -30,10 +31,14 @@ const passBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 const requestBuckets = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
 /** With `process`, also the process's own figures (memory, CPU, event loop). */
-export function createMetrics(options: { process: boolean }): Metrics {
+export function createMetrics(options: { process: boolean; version: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];
   if (options.process) collectDefaultMetrics({ register: registry });
+  new Gauge({ registers, name: 'brokkr_agent_build_info', help: 'Always 1.', labelNames: ['version'] }).set(
+    { version: options.version },
+    1,
+  );
   return {
     pulls: new Counter({
       registers,
@@ -137,6 +142,11 @@ export function createMetrics(options: { process: boolean }): Metrics {
       registers,
       name: 'brokkr_agent_cluster_latency_seconds',
       help: 'How long the last small request to the Kubernetes API took.',
+    }),
+    leads: new Gauge({
+      registers,
+      name: 'brokkr_agent_leads',
+      help: 'Whether this agent acts; 0 while it waits for another one to end.',
     }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

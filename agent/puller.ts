@@ -10,9 +10,12 @@ export interface PullerOptions {
   readonly wire: Pick<Wire, 'pull' | 'manifests'>;
   readonly manifests: ManifestStore;
   readonly log: Logger;
-  readonly intervalMs: number;
+  /** Longest time between two pulls; looked up for each. */
+  readonly intervalMs: () => number;
   /** Takes a whole, checked target state. Throws a BrokerError when it is of an older epoch. */
   readonly accept: (state: TargetState) => void;
+  /** Entries that were not told before, with when the answer came; called when all of their manifests are here. Not those of the start. */
+  readonly received?: (entries: readonly Entry[], at: number) => void;
   /** A manifest of the accepted state is here. */
   readonly arrived: (checksum: string) => void;
   /** The highest epoch and order that were seen. */
@@ -46,6 +49,9 @@ export function createPuller(options: PullerOptions): Puller {
   let digest: Uint8Array = new Uint8Array();
   let wanted: ReadonlySet<string> = new Set();
   let answeredAt: number | undefined;
+  /** Deployments of the accepted state; undefined before there is one. */
+  let known: ReadonlySet<string> | undefined;
+  let news: readonly Entry[] = [];
   let woken = Promise.withResolvers<void>();
   let isWoken = false;
 
@@ -71,6 +77,11 @@ export function createPuller(options: PullerOptions): Puller {
     if (!state.paused) {
       wanted = new Set(entries.filter(({ state: kind }) => kind === 'active').map(({ checksum }) => checksum));
       await manifests.keepOnly(wanted);
+      const before = known;
+      news = before
+        ? entries.filter(({ state: kind, deploymentId }) => kind === 'active' && !before.has(deploymentId))
+        : [];
+      known = new Set(entries.map(({ deploymentId }) => deploymentId));
     }
     return first.kind;
   };
@@ -149,16 +160,18 @@ export function createPuller(options: PullerOptions): Puller {
     async run(signal) {
       for (let failures = 0; !signal.aborted; ) {
         const beganAt = Date.now();
-        const waitMs = options.isHinted() ? 0 : Math.min(maxWaitMs, intervalMs * (0.8 + 0.2 * Math.random()));
+        const waitMs = options.isHinted() ? 0 : Math.min(maxWaitMs, intervalMs() * (0.8 + 0.2 * Math.random()));
         try {
           const kind = await pullOnce(waitMs, signal);
           options.observe(kind);
           await fetchMissing(signal);
+          if (news.length > 0) options.received?.(news, answeredAt ?? Date.now());
+          news = [];
           failures = 0;
           // Another state may have come meanwhile: a long poll goes on at once. Only one that did not wait is not trusted to.
           const tookMs = Date.now() - beganAt;
           const isLongPoll = waitMs > 0 && (kind !== 'unchanged' || tookMs >= waitMs / 2);
-          await rest(isLongPoll ? 0 : Math.max(0, intervalMs * (0.8 + 0.2 * Math.random()) - tookMs), signal);
+          await rest(isLongPoll ? 0 : Math.max(0, intervalMs() * (0.8 + 0.2 * Math.random()) - tookMs), signal);
         } catch (error) {
           if (signal.aborted) return;
           if (!(error instanceof BrokerError)) log.error({ err: error }, 'a pull failed in an unexpected way');

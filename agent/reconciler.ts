@@ -18,7 +18,8 @@ export interface ReconcilerOptions {
   /** What was in the cluster at the start. */
   readonly inventories: ReadonlyMap<string, Inventory>;
   readonly report: (event: StackEvent) => void;
-  readonly observePass: (outcome: string, seconds: number) => void;
+  /** Told of each pass; with the entry of a deployment that this one tried to apply for the first time, or again after that failed. */
+  readonly observePass: (outcome: string, seconds: number, fresh: Entry | undefined) => void;
   readonly log: Logger;
   readonly retry?: Backoff;
   /** How often a stack that is as it should be is looked at again. */
@@ -120,11 +121,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (paused || closing.signal.aborted) return;
     if (!entry) return forget(slot);
     const startedAt = performance.now();
+    // After a restart it is not known how far the agent before had come: what it began is not told as new.
+    const isFresh = entry.state === 'active' && !slot.done && (slot.touched || !slot.begun);
     const result = await attempt(slot, entry);
     if (!result) return;
     options.observePass(
       result.kind === 'again' ? 'again' : (result.event?.outcome ?? 'held'),
       (performance.now() - startedAt) / 1000,
+      isFresh ? entry : undefined,
     );
     // What another deployment wrote says nothing about the one that was told meanwhile.
     const isLatest = slot.entry !== undefined && isSameDeployment(slot.entry, entry);

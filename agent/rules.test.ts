@@ -30,6 +30,7 @@ const entry = (more: Partial<Entry>): Entry => ({
   ignoredFields: [],
   conflict: 'adopt',
   dependsOnIds: [],
+  traceParent: '',
   ...more,
 });
 

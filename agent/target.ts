@@ -34,6 +34,8 @@ export interface Entry {
   readonly conflict: 'adopt' | 'refuse';
   /** Stacks that must be healthy here first. */
   readonly dependsOnIds: readonly string[];
+  /** W3C traceparent of the deployment's submission; empty for none. */
+  readonly traceParent: string;
   /** What its generator may deploy, once the whole state is here; undefined for anything. */
   readonly limits?: Limits | undefined;
 }

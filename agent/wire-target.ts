@@ -44,6 +44,7 @@ export function toEntry(entry: TargetEntry): Entry {
     ignoredFields: entry.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
     conflict,
     dependsOnIds: entry.dependsOnIds,
+    traceParent: entry.traceParent,
   };
 }
 

@@ -1,3 +1,4 @@
+import { withConfigFile } from '../client/reload.ts';
 import manifest from '../package.json' with { type: 'json' };
 
 /** Everything the broker reads from its environment, read once. */
@@ -20,8 +21,20 @@ export interface Config {
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
+  readonly limits: Limits;
   /** Of this program; told by WhoAmI. */
   readonly version: string;
+}
+
+/** What one caller, or all of them, may have at a time. */
+export interface Limits {
+  /** Unary calls that are worked on. */
+  readonly callsAtOnce: number;
+  /** Calls of one key that wait for their turn. */
+  readonly callsWaiting: number;
+  /** Submissions whose manifests are read. */
+  readonly submissionsAtOnce: number;
+  readonly streamsPerKey: number;
 }
 
 export interface Address {
@@ -50,7 +63,13 @@ export const variables = {
   BROKKR_TELEMETRY_RETENTION:
     'how long Kubernetes events and pod logs are kept, such as 30m or 24h, at most 168h; 0 for live tails only (default 6h)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
+  BROKKR_CALLS_AT_ONCE: 'calls that are worked on at once; of one key, three quarters of them (default 16)',
+  BROKKR_CALLS_WAITING: 'calls of one key that may wait for their turn (default 500)',
+  BROKKR_SUBMISSIONS_AT_ONCE: 'submissions that are read at once; of one key, a quarter of them (default 16)',
+  BROKKR_STREAMS_PER_KEY: 'streams that one key may have open (default 100)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
+  BROKKR_CONFIG_FILE:
+    'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',
 } as const;
 
 /** Of this program. */
@@ -60,8 +79,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads the environment. Throws one ConfigError that names every bad variable. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const env = withFile(environment);
   const problems: string[] = [];
   const text = (name: keyof typeof variables) => env[name]?.trim() || undefined;
   const read = <T>(name: keyof typeof variables, fallback: string, parse: (value: string) => T): T => {
@@ -102,10 +122,25 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
     workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    limits: {
+      // About as many as the database answers at once: more would only wait there, and there first come is first served.
+      callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', countOf(1, 1_000)),
+      callsWaiting: read('BROKKR_CALLS_WAITING', '500', countOf(1, 100_000)),
+      submissionsAtOnce: read('BROKKR_SUBMISSIONS_AT_ONCE', '16', countOf(1, 1_000)),
+      streamsPerKey: read('BROKKR_STREAMS_PER_KEY', '100', countOf(1, 100_000)),
+    },
     version,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
+}
+
+function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  try {
+    return withConfigFile(env, variables);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 /** "host:port", "[v6]:port" or ":port" (all addresses). */

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import pino from 'pino';
+import { followConfig } from '../client/reload.ts';
+import { openTracing, traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/mint.ts';
 import { recordOperator } from './audit/operator.ts';
 import { type Config, ConfigError, readConfig, variables, version } from './config.ts';
 import { reencrypt } from './deployment/reencrypt.ts';
+import { createLog } from './log.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
@@ -101,14 +103,22 @@ async function run(command: Command, config: Config, options: { name: string; ov
 }
 
 async function serve(config: Config): Promise<number> {
-  const log = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = createLog(config.logLevel);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort(signal));
-  const broker = await startBroker(config, { log, deliverAdminPak: deliveryOf(config) });
+  const tracing = await openTracing(process.env, {
+    service: 'brokkr-broker',
+    version,
+    failed: (reason) => log.warn({ reason }, 'traces cannot be sent'),
+  });
+  const broker = await startBroker(config, { log, deliverAdminPak: deliveryOf(config), tracing });
+  const unfollow = followConfig(process.env.BROKKR_CONFIG_FILE, () => broker.reload(() => readConfig(process.env)));
   if (!stop.signal.aborted)
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
   log.info({ signal: stop.signal.reason }, 'the broker is ending');
+  unfollow();
   await broker.close();
+  await tracing?.close();
   return 0;
 }
 
@@ -134,7 +144,7 @@ function deliveryOf(config: Config): (pak: string) => Promise<void> {
 }
 
 function help(): string {
-  const width = Math.max(...Object.keys(variables).map((name) => name.length));
+  const width = Math.max(...Object.keys({ ...variables, ...traceVariables }).map((name) => name.length));
   const row = ([name, text]: [string, string]) => `  ${name.padEnd(width)}  ${text}`;
   return [
     'Usage: brokkr-broker [command] [--name NAME] [--overlap-hours N]',
@@ -144,6 +154,9 @@ function help(): string {
     '',
     'Environment:',
     ...Object.entries(variables).map(row),
+    '',
+    'Traces (OpenTelemetry):',
+    ...Object.entries(traceVariables).map(row),
   ].join('\n');
 }
 

@@ -1,19 +1,11 @@
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { file_buf_validate_validate } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
-import type { ConnectRouter, MethodImpl, ServiceImpl } from '@connectrpc/connect';
+import type { ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
-import { AdminService, file_brokkr_v1_admin } from '../gen/brokkr/v1/admin_pb.ts';
-import { AgentService, file_brokkr_v1_agent } from '../gen/brokkr/v1/agent_pb.ts';
-import { BrokerService, file_brokkr_v1_broker } from '../gen/brokkr/v1/broker_pb.ts';
-import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
-import { file_grpc_health_v1_health, Health } from '../gen/grpc/health/v1/health_pb.ts';
-import { file_grpc_reflection_v1_reflection, ServerReflection } from '../gen/grpc/reflection/v1/reflection_pb.ts';
-import {
-  file_grpc_reflection_v1alpha_reflection,
-  ServerReflection as ServerReflectionAlpha,
-} from '../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import type { Tracing } from '../client/trace.ts';
+import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
+import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
+import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import { createKeys } from './access/keys.ts';
 import { firstAdminPak } from './access/mint.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
@@ -31,8 +23,10 @@ import { createDiagnosticNews } from './diagnostic/news.ts';
 import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
 import { eventMethods, reportMethods } from './event/service.ts';
 import { createFleetBoard } from './fleet/board.ts';
+import { createFigures } from './fleet/figures.ts';
 import { fleetMethods } from './fleet/service.ts';
 import { fleetWatchMethods } from './fleet/watch.ts';
+import { registerGauges } from './gauges.ts';
 import { consentMethods, registrationMethods } from './generator/registration-service.ts';
 import { generatorMethods } from './generator/service.ts';
 import { healthMethods, healthReportMethods } from './health/service.ts';
@@ -40,18 +34,22 @@ import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
 import { Refusal } from './refusal.ts';
+import { holdConfig } from './reload.ts';
+import { callHandler } from './rpc/call.ts';
+import { callLogInterceptor } from './rpc/call-log.ts';
 import { readCertificates, watchCertificates } from './rpc/certificates.ts';
 import { builtConsole, consoleHandler, readConsole } from './rpc/console.ts';
+import { createCrowd } from './rpc/crowd.ts';
 import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
-import { healthMethods as healthCheckMethods } from './rpc/health.ts';
-import { metricsInterceptor } from './rpc/metrics.ts';
+import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
-import { reflectionMethods } from './rpc/reflection.ts';
+import { addOpenServices, addService, answerBytes, requestStreams } from './rpc/services.ts';
 import { noteSource } from './rpc/source.ts';
+import { traceInterceptor } from './rpc/traces.ts';
 import { validationInterceptor } from './rpc/validation.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
@@ -67,6 +65,8 @@ export interface BrokerOptions {
   readonly log: Logger;
   /** Gets the first admin key of a new installation; when it rejects, the broker does not start and no key was made. */
   readonly deliverAdminPak: (pak: string) => Promise<void>;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
   /** Where the console was built; default: where `npm run console` builds it. */
   readonly consoleFolder?: string;
 }
@@ -77,20 +77,14 @@ export interface RunningBroker {
   readonly port: number;
   /** `http://127.0.0.1:9090/metrics` */
   readonly metricsUrl: string;
+  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  reload(read: () => Config): void;
   /** Tells streams to go elsewhere, lets calls finish for `graceMs` (default 3 s), then ends everything. */
   close(graceMs?: number): Promise<void>;
 }
 
-const services = [BrokerService, AgentService, AdminService] as const;
-const requestBytes = 1 << 20;
-/** 8 MiB of manifest, and its envelope. */
-const submissionBytes = (8 << 20) + (64 << 10);
-const answerBytes = 4 << 20;
 /** For each part of a broker that closes. */
 const closeMs = 5_000;
-/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
-const manifestAnswerBytes = 16 << 20;
-const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
 /**
  * Starts a broker: connects to the database and migrates it, then listens. Rejects, with nothing left open, when one of these
@@ -107,7 +101,11 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     await firstAdminPak(db, options.deliverAdminPak);
     const now = () => new Date();
     const metrics = new Metrics();
-    const keys = createKeys(db, feed, log, now);
+    const calls = callMetrics(metrics);
+    const live = holdConfig(config, log);
+    const limits = () => live.config.limits;
+    const crowd = createCrowd(limits);
+    const keys = createKeys(db, feed, log, now, calls.authFailed);
     stack.defer(() => within('keys', keys.close(), log));
     const heartbeats = createHeartbeats(db, log);
     stack.defer(() => within('heartbeats', heartbeats.close(), log));
@@ -183,16 +181,18 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
       writeMaxBytes: answerBytes,
-      contextValues: noteSource(config.trustedProxies),
-      requestGate: createGate(keys, denials, log),
+      contextValues: noteSource(() => live.config.trustedProxies),
+      requestGate: createGate({ keys, crowd, denials, log, metrics: calls }),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
-        metricsInterceptor(metrics),
+        calls.interceptor,
+        ...(options.tracing ? [traceInterceptor(options.tracing)] : []),
+        callLogInterceptor(log),
         errorInterceptor(log),
         deadlineInterceptor(),
         denialInterceptor(denials),
         validationInterceptor(),
-        fairnessInterceptor(metrics),
+        fairnessInterceptor(metrics, limits),
       ],
       routes: (router) => {
         addService(router, BrokerService, implementations.broker);
@@ -205,13 +205,20 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: corsHandler(withoutJsonInGrpc(handler), config.corsOrigins),
+      handler: callHandler(corsHandler(withoutJsonInGrpc(handler), () => live.config.corsOrigins)),
       tls: tls && readCertificates(tls),
       streamsRequests: (path) => requestStreams.has(path),
     });
     stack.defer(() => port.close(0));
-    if (tls) stack.defer(watchCertificates(tls, log, port.renew));
-    const metricsPort = await openMetricsPort(config.metricsListen, metrics, { db, feed, jobs });
+    const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
+    stack.defer(() => certificates?.stop());
+    registerGauges(metrics, {
+      ...{ db, feed, jobs, parser, crowd, live },
+      figures: createFigures(db),
+      certificateEndsAt: () => certificates?.endsAt(),
+      version: config.version,
+    });
+    const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
     const url = `${tls ? 'https' : 'http'}://${hostOf(config.listen.host)}:${port.port}`;
     log.info({ url, metricsUrl: metricsPort.url }, 'the broker is ready');
@@ -221,6 +228,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       url,
       port: port.port,
       metricsUrl: metricsPort.url,
+      reload: (read) => {
+        if (live.reload(read)) certificates?.look();
+      },
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {
           closing.abort(new Refusal('unavailable', 'the broker is closing: connect again'));
@@ -233,47 +243,6 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     await stack.disposeAsync();
     throw error;
   }
-}
-
-/** Paths of the calls whose requests come for as long as the call lasts. */
-const requestStreams: ReadonlySet<string> = new Set(
-  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
-    methods
-      .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
-      .map(({ name }) => `/${typeName}/${name}`),
-  ),
-);
-
-/** Adds a service's methods, each with its own limit of what it reads and answers. */
-function addService<S extends DescService>(router: ConnectRouter, service: S, implementation: ServiceImpl<S>): void {
-  for (const method of service.methods as readonly DescMethod[]) {
-    const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
-    router.rpc(method, implemented, {
-      readMaxBytes: method.name === 'SubmitDeployment' ? submissionBytes : requestBytes,
-      ...(manifestMethods.has(method.name) && { writeMaxBytes: manifestAnswerBytes }),
-    });
-  }
-}
-
-/** The protocol's own services: health and reflection. */
-function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
-  const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
-  const files = [
-    file_brokkr_v1_broker,
-    file_brokkr_v1_agent,
-    file_brokkr_v1_admin,
-    file_google_rpc_error_details,
-    file_grpc_health_v1_health,
-    file_grpc_reflection_v1_reflection,
-    file_grpc_reflection_v1alpha_reflection,
-    file_buf_validate_validate,
-  ];
-  const names = services.map(({ typeName }) => typeName);
-  const reflection = reflectionMethods(files, all);
-  router.service(Health, healthCheckMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
-  router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
-  // Both versions have the same messages, but for the package in their names.
-  router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });
 }
 
 /** What does not close in time is left to the end of the process, and told: it must not keep everything else open. */

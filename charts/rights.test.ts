@@ -49,6 +49,17 @@ async function describe(): Promise<void> {
     const name = `${release}-brokkr-agent`;
     const deployment = await eyes.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
     assert.ok(deployment);
+    // The authorizer learns of roles, and of bindings, a moment after they were written.
+    const account = await tokenOf(kube, 'brokkr', name);
+    const lease = {
+      verb: 'get',
+      group: 'coordination.k8s.io',
+      resource: 'leases',
+      namespace: 'brokkr',
+      name: 'brokkr-agent',
+    };
+    for (const right of [lease, { verb: 'list', resource: 'events', namespace: 'team' }])
+      await eventually(() => may(kube, account, right), deadlineMs);
     return deployment;
   };
   const start = async (deployment: KubeObject): Promise<Pod> => {

@@ -52,14 +52,22 @@ export function withSession<A extends readonly unknown[]>(
   return async (...all) => {
     const command = all.at(-1) as Command;
     const { openSession } = await import('./session.ts');
+    const { beginTrace } = await import('./trace.ts');
     const options = command.optsWithGlobals<Globals & { watch?: boolean }>();
-    const session = openSession(options);
-    const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
+    const trace = await beginTrace(command.name());
+    let failed = true;
     try {
-      if (!options.watch) await once(session);
-      else await (await import('./repeat.ts')).repeat(session, once);
+      const session = openSession(options, trace?.interceptor);
+      const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
+      try {
+        if (!options.watch) await once(session);
+        else await (await import('./repeat.ts')).repeat(session, once);
+        failed = false;
+      } finally {
+        session.close();
+      }
     } finally {
-      session.close();
+      await trace?.end(failed);
     }
   };
 }

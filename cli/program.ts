@@ -140,6 +140,13 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
+/** The program with everything that each of its commands knows of itself, for what is written about it. */
+export async function makeWholeProgram(): Promise<Command> {
+  const program = makeProgram();
+  for (const command of program.commands) await load(command);
+  return program;
+}
+
 function makeProgram(): Command {
   const program = new Command('brokkr')
     .description('Distributes Kubernetes objects to many clusters.')

@@ -1,3 +1,4 @@
+import type { Interceptor } from '@connectrpc/connect';
 import { type BrokkrClient, connectBroker, isCleartext } from '../client/client.ts';
 import { usage } from './failure.ts';
 import { type Output, openOutput } from './output.ts';
@@ -11,12 +12,12 @@ export interface Session extends Pick<BrokkrClient, 'broker' | 'admin' | 'close'
 }
 
 /** Connects as the options, the environment and the kept contexts say; nothing is sent yet. */
-export function openSession(globals: Globals): Session {
-  return connect(readSettings(globals, process.env), globals);
+export function openSession(globals: Globals, traced?: Interceptor): Session {
+  return connect(readSettings(globals, process.env), globals, traced);
 }
 
 /** Connects to a broker whose key is not kept yet. Refuses to send a key over a network in clear text. */
-export function connect(settings: Settings, globals: Globals): Session {
+export function connect(settings: Settings, globals: Globals, traced?: Interceptor): Session {
   if (isCleartext(settings.server) && !settings.insecureCleartext) {
     throw usage(
       `${settings.server} is not encrypted: the key could be read on the way`,
@@ -24,6 +25,7 @@ export function connect(settings: Settings, globals: Globals): Session {
     );
   }
   const { server: url, pak, caFile, certFile, keyFile } = settings;
-  const client = connectBroker({ url, pak, caFile, certFile, keyFile, interceptors: [retryUnavailable] });
+  const interceptors = [...(traced ? [traced] : []), retryUnavailable];
+  const client = connectBroker({ url, pak, caFile, certFile, keyFile, interceptors });
   return { ...client, settings, out: openOutput(globals.output ?? 'table') };
 }

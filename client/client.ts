@@ -171,11 +171,22 @@ function authorization(pak: ClientOptions['pak']): Interceptor {
   };
 }
 
+/** The certificates, read for each connection anew: they are renewed while programs run. What cannot be read is as it was before. */
 function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
-  return {
-    ...(caFingerprints !== undefined && { checkServerIdentity: pinned(caFingerprints) }),
-    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
-    ...(certFile !== undefined && { cert: readFileSync(certFile) }),
-    ...(keyFile !== undefined && { key: readFileSync(keyFile) }),
-  };
+  const files = { ca: caFile, cert: certFile, key: keyFile };
+  const options: TlsOptions = caFingerprints === undefined ? {} : { checkServerIdentity: pinned(caFingerprints) };
+  for (const [name, file] of Object.entries(files)) {
+    if (file === undefined) continue;
+    let last = readFileSync(file);
+    const get = () => {
+      try {
+        last = readFileSync(file);
+      } catch {
+        // In the middle of being replaced.
+      }
+      return last;
+    };
+    Object.defineProperty(options, name, { get, enumerable: true });
+  }
+  return options;
 }

@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
-import pino from 'pino';
 import * as assert from 'uvu/assert';
 import { type Config, readConfig } from '../broker/config.ts';
+import { createLog } from '../broker/log.ts';
 import { type RunningBroker, startBroker } from '../broker/server.ts';
 import { type BrokkrClient, type ClientOptions, connectBroker } from '../client/client.ts';
+import type { Tracing } from '../client/trace.ts';
 import { type Postgres, startPostgres } from '../sandbox/postgres.ts';
 
 export interface TestBrokerOptions {
@@ -16,6 +17,8 @@ export interface TestBrokerOptions {
   readonly postgres?: Postgres;
   /** What differs from a broker on free loopback ports. */
   readonly config?: Partial<Config>;
+  /** Takes the steps of traces; the caller closes it. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface TestBroker {
@@ -45,7 +48,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   await using failing = new AsyncDisposableStack();
   const postgres = options.postgres ?? (await ownPostgres(failing));
   const logged: string[] = [];
-  const log = pino({ level: 'debug' }, { write: (line) => void logged.push(line) });
+  const log = createLog('debug', { write: (line) => void logged.push(line) });
   const loopback = { host: '127.0.0.1', port: 0 };
   const config: Config = {
     ...readConfig({ BROKKR_DATABASE_URL: postgres.url }),
@@ -60,6 +63,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
       { ...config, listen: { ...config.listen, port } },
       {
         log,
+        tracing: options.tracing,
         deliverAdminPak: async (pak) => {
           adminPak = pak;
         },

@@ -7,6 +7,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { generatedPages } from '../docs/generate/main.ts';
+import { contentFolder } from '../docs/pages.ts';
 import { generate, writeVendored } from '../proto/gen.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -24,6 +26,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[
   ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
   // The generator writes the contracts of others, which the checks after it read.
   ['generated code', generatedCode],
+  ['reference pages', referencePages],
   ['contract lint', () => tool('buf', 'lint')],
   ['contract format', () => tool('buf', 'format', 'proto', '--diff', '--exit-code')],
   ['contract compatible', compatible],
@@ -71,6 +74,20 @@ async function generatedCode(): Promise<Finding> {
   } finally {
     rmSync(join(root, fresh), { recursive: true, force: true });
   }
+}
+
+/** Whether the reference pages are what the code makes them. */
+async function referencePages(): Promise<Finding> {
+  const pages = await generatedPages();
+  const stale = [...pages].filter(([path, text]) => textOf(join(contentFolder, path)) !== text).map(([path]) => path);
+  if (stale.length === 0) return {};
+  return {
+    wrong: `not what the code makes (npm run docs:gen):\n${stale.map((path) => `docs/content/${path}`).join('\n')}`,
+  };
+}
+
+function textOf(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
 /** Whether clients of the contract on main still work with this one. */

@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { variables as agentVariables, readConfig as readAgentConfig } from '../agent/config.ts';
 import { variables as brokerVariables, readConfig as readBrokerConfig } from '../broker/config.ts';
+import { traceVariables } from '../client/trace.ts';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
@@ -61,6 +62,13 @@ for (const [program, variables] of [
     }
   });
 }
+
+docs('the README names the variables of OpenTelemetry that count, with their defaults', () => {
+  const told = rows('## Signals');
+  assert.equal(told.flatMap(({ names }) => names[0] ?? []).sort(), Object.keys(traceVariables).sort());
+  for (const { names, text } of told)
+    assert.is(defaultIn(text), defaultIn(traceVariables[names[0] as keyof typeof traceVariables]), names[0]);
+});
 
 docs('the README names no other variable than the programs read', () => {
   const cli = readdirSync(join(root, 'cli'), { recursive: true, encoding: 'utf8' })

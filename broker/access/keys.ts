@@ -12,6 +12,10 @@ import { createSessions, type Session } from './sessions.ts';
 import { keyByShort } from './store.ts';
 import { createUses } from './uses.ts';
 
+/** Why a caller is not let in. Callers are not told which it was; whoever watches the broker is. */
+export const authFailures = ['missing', 'malformed', 'unknown', 'wrong', 'ended', 'throttled', 'role'] as const;
+export type AuthFailure = (typeof authFailures)[number];
+
 /** Who is calling, from the keys that callers present. */
 export interface Keys {
   /**
@@ -27,7 +31,13 @@ const verificationsAtOnce = 4;
 const verificationsWaiting = 20_000;
 
 /** Verifies each key once, then remembers it until the feed says that it changed. */
-export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Date): Keys {
+export function createKeys(
+  db: Database,
+  feed: Feed,
+  log: Logger,
+  now: () => Date,
+  failed: (kind: AuthFailure) => void,
+): Keys {
   const secret = randomBytes(32);
   const attempts = createAttempts(() => now().getTime());
   const gate = createGate(verificationsAtOnce, verificationsWaiting);
@@ -38,14 +48,21 @@ export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Dat
 
   const verifyNew = async (digest: string, text: string, short: string, source: string): Promise<Session> => {
     const since = sessions.mark();
-    const row = await attempts.run(source, short, () =>
-      gate.run(async () => {
-        const found = await keyByShort(db, short);
-        // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
-        const matches = await verify(found?.hash, text);
-        return matches && found?.live ? found : undefined;
-      }),
-    );
+    const row = await attempts
+      .run(source, short, () =>
+        gate.run(async () => {
+          const found = await keyByShort(db, short);
+          // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
+          const matches = await verify(found?.hash, text);
+          if (matches && found?.live) return found;
+          failed(!found ? 'unknown' : matches ? 'ended' : 'wrong');
+          return undefined;
+        }),
+      )
+      .catch((error: unknown) => {
+        if (error instanceof Refusal && error.reason === 'TOO_MANY_ATTEMPTS') failed('throttled');
+        throw error;
+      });
     if (!row) throw invalidKey();
     return sessions.open(digest, row, since);
   };
@@ -60,14 +77,22 @@ export function createKeys(db: Database, feed: Feed, log: Logger, now: () => Dat
 
   return {
     async authenticate(pak, source) {
-      if (pak === undefined)
+      if (pak === undefined) {
+        failed('missing');
         throw new Refusal('unauthenticated', 'no key: send metadata "authorization: Bearer <PAK>"');
+      }
       if (!feed.available()) throw new Refusal('unavailable', 'the database does not answer');
       const parsed = parsePak(pak);
-      if (!parsed) throw invalidKey();
+      if (!parsed) {
+        failed('malformed');
+        throw invalidKey();
+      }
       const digest = createHmac('sha256', secret).update(pak).digest('base64');
       const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short, source));
-      if (!sessions.isLive(session)) throw invalidKey();
+      if (!sessions.isLive(session)) {
+        failed('ended');
+        throw invalidKey();
+      }
       uses.note(session.keyId);
       return session.principal;
     },

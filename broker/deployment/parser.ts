@@ -6,6 +6,8 @@ import type { ParsedManifest, ParseResult } from './parse.ts';
 export interface Parser {
   /** The parsed manifest, or INVALID_ARGUMENT naming each bad document and line. */
   parse(bytes: Uint8Array): Promise<ParsedManifest>;
+  /** How many manifests wait for a thread. */
+  waiting(): number;
   close(): Promise<void>;
 }
 
@@ -97,6 +99,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
       const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
       throw new Refusal('invalid', `manifest: ${first?.description}${more}`, { reason: 'BAD_MANIFEST', violations });
     },
+    waiting: () => queue.length,
     async close() {
       closed = true;
       for (const { answer } of queue.splice(0)) answer.reject(closing());

@@ -12,6 +12,8 @@ export interface DeploymentRow {
   readonly message: string;
   readonly created_by: string;
   readonly rollback_of: number | null;
+  /** A `traceparent`; empty for one that was submitted in no trace. */
+  readonly trace_parent: string;
   readonly created_at: Date;
   readonly current: boolean;
 }

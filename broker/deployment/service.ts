@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { traceIdOf } from '../../client/trace.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
   type Deployment,
@@ -16,6 +17,7 @@ import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
 import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
 import { lockStacks } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { isId, type StackRow } from '../stack/rules.ts';
@@ -111,6 +113,7 @@ export function deploymentMethods({
           message: request.message || `roll back to revision ${to.revision}`,
           createdBy: authorOf(principal),
           rollbackOf: to.revision,
+          traceParent: traceParent(),
         });
         await keepWithinQuota(tx, generator, stack.id);
         await announce(tx, 'stack', [stack.id]);
@@ -153,6 +156,7 @@ async function submit(
     message: request.message,
     createdBy: authorOf(principal),
     rollbackOf: null,
+    traceParent: traceParent(),
   });
   await keepWithinQuota(tx, generator, stack.id);
   await announce(tx, 'stack', [stack.id]);
@@ -236,6 +240,11 @@ async function refOf(
   return { stackId: (await findStack(db, owner, request.stack)).id, revision: request.revision };
 }
 
+/** The trace of the call that is answered: agents' work for what it submits is to become a part of it. */
+function traceParent(): string {
+  return currentCall()?.traceParent ?? '';
+}
+
 /** Who submitted, for people: kept as text, because keys and generators come and go. */
 function authorOf(principal: Principal): string {
   return `${principal.ownerName} (${principal.shortToken})`;
@@ -268,5 +277,6 @@ function toMessage(row: DeploymentRow): Deployment {
     createTime: timestampFromDate(row.created_at),
     rollbackOf: row.rollback_of ?? 0,
     current: row.current,
+    traceId: traceIdOf(row.trace_parent),
   });
 }

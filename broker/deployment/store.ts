@@ -18,13 +18,14 @@ const DeploymentEntity = defineEntity({
     message: p.string(),
     createdBy: p.string().fieldName('created_by'),
     rollbackOf: p.integer().fieldName('rollback_of').nullable(),
+    traceParent: p.string().fieldName('trace_parent'),
   },
 });
 
 export const entities = [DeploymentEntity];
 
 const columns = `d.id, d.stack_id, g.name || '/' || s.name as stack, d.revision, d.checksum, d.size, d.object_count, d.message, d.created_by,
-  d.rollback_of, d.created_at, d.id = s.current_deployment as current`;
+  d.rollback_of, d.trace_parent, d.created_at, d.id = s.current_deployment as current`;
 const from = 'from deployment d join stack s on s.id = d.stack_id join generator g on g.id = s.generator_id';
 
 export interface NewDeployment {
@@ -36,6 +37,7 @@ export interface NewDeployment {
   readonly message: string;
   readonly createdBy: string;
   readonly rollbackOf: number | null;
+  readonly traceParent: string;
 }
 
 /** Keeps a manifest's bytes, encrypted if there is a key; equal bytes are kept once. */

@@ -2,7 +2,8 @@ import type { AgentRow } from '../agent/rules.ts';
 import type { HealthCounts, HealthName } from '../health/rules.ts';
 import type { Phase } from '../placement/rules.ts';
 
-export type AgentState = 'online' | 'offline' | 'paused' | 'never_started' | 'draining';
+export const agentStates = ['online', 'offline', 'paused', 'never_started', 'draining'] as const;
+export type AgentState = (typeof agentStates)[number];
 
 export type PhaseCounts = Readonly<Record<Phase, number>>;
 
@@ -22,6 +23,14 @@ export interface FleetRow {
   readonly phases: Partial<Record<Phase, number>>;
   readonly healths: HealthCounts;
   readonly oldest_pending: Date | null;
+}
+
+/** What waits to be done. */
+export interface Backlog {
+  readonly unsealed: number;
+  /** Of the oldest entry of the record that has no seal; 0 for none. */
+  readonly unsealedSeconds: number;
+  readonly diagnostics: number;
 }
 
 /** What of a member counts as a change, as text: the time and latency of a heartbeat alone do not. */

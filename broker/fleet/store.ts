@@ -1,7 +1,7 @@
 import { agentColumns, agentJoins } from '../agent/store.ts';
 import { healthJoin, phaseJoins, phaseSql } from '../placement/store.ts';
 import type { Sql } from '../store/orm.ts';
-import type { AgentState, FleetRow, MemberRow } from './rules.ts';
+import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 
 /** What is wrong comes before what is meant to be: a paused agent that is gone is offline. Aliases a, st. */
 const stateSql = `case
@@ -94,3 +94,19 @@ const workOfAllSql = `
     (select jsonb_object_agg(phase, count) from (select phase, sum(count) as count from work group by 1) x) as phases,
     (select jsonb_object_agg(health, count) from (select health, sum(count) as count from work where health is not null group by 1) x) as healths,
     (select min(since) from work where phase <> 'applied') as oldest_pending`;
+
+/** Counts what waits, in one statement. The day spares a look into the partitions of the days before. */
+export async function readBacklog(db: Sql): Promise<Backlog> {
+  const [row] = await db.sql<{ unsealed: number; age: number | null; diagnostics: number }>(
+    `select (select count(*)::int from audit_unsealed) as unsealed,
+       (select extract(epoch from now() - a.at)::float8 from audit a
+        where a.id = (select min(audit_id) from audit_unsealed)
+          and a.at >= (select min(day) from audit_unsealed)::timestamp at time zone 'utc') as age,
+       (select count(*)::int from diagnostic where state in ('pending', 'claimed') and expires_at > now()) as diagnostics`,
+  );
+  return {
+    unsealed: row?.unsealed ?? 0,
+    unsealedSeconds: Math.max(0, row?.age ?? 0),
+    diagnostics: row?.diagnostics ?? 0,
+  };
+}

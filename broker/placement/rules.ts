@@ -34,7 +34,8 @@ export interface Lately {
   readonly message: string;
 }
 
-export type Phase = 'pending' | 'applied' | 'failed' | 'removing' | 'held' | 'ahead';
+export const phases = ['pending', 'applied', 'failed', 'removing', 'held', 'ahead'] as const;
+export type Phase = (typeof phases)[number];
 
 export interface Step {
   readonly name: string;

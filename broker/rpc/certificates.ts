@@ -33,25 +33,36 @@ function checkAuthority(pem: Buffer, file: string): void {
   }
 }
 
+export interface Certificates {
+  /** When the certificate in use ends, in milliseconds since 1970. */
+  endsAt(): number;
+  /** Looks at the files now. */
+  look(): void;
+  stop(): void;
+}
+
 /**
  * Looks at the files every 5 s and hands on what changed. Contents are compared, not times: a mounted Secret is swapped by a
- * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use. Returns how to stop.
+ * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use.
  */
 export function watchCertificates(
-  tls: NonNullable<Config['tls']>,
+  files: () => NonNullable<Config['tls']>,
   log: Logger,
   renew: (context: SecureContextOptions) => void,
-): () => void {
-  let last = fingerprint(readCertificates(tls));
+): Certificates {
+  const first = readCertificates(files());
+  let last = fingerprint(first);
+  let endsAt = endOf(first);
   let told = '';
-  const timer = setInterval(() => {
+  const look = () => {
     try {
-      const context = readCertificates(tls);
+      const context = readCertificates(files());
       const now = fingerprint(context);
       told = '';
       if (now === last) return;
       renew(context);
       last = now;
+      endsAt = endOf(context);
       log.info('new TLS certificates are in use');
     } catch (error) {
       const message = String(error);
@@ -59,9 +70,14 @@ export function watchCertificates(
         log.error({ err: message }, 'TLS certificates could not be read again; the old ones stay in use');
       told = message;
     }
-  }, lookEveryMs);
+  };
+  const timer = setInterval(look, lookEveryMs);
   timer.unref();
-  return () => clearInterval(timer);
+  return { endsAt: () => endsAt, look, stop: () => clearInterval(timer) };
+}
+
+function endOf({ cert }: SecureContextOptions): number {
+  return cert instanceof Buffer ? new X509Certificate(cert).validToDate.getTime() : Number.NaN;
 }
 
 function fingerprint({ cert, key, ca }: SecureContextOptions): string {

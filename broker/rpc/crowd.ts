@@ -1,30 +1,38 @@
 import type { HandlerContext } from '@connectrpc/connect';
+import type { Limits } from '../config.ts';
 import { Refusal } from '../refusal.ts';
 import { createFairQueue } from './queue.ts';
 
-const streamsOfOne = 100;
-/** Submissions are the only large requests: so many may be read at once, and the others wait with their bodies unread. */
-const submissionsAtOnce = 16;
-const submissionsOfOne = 4;
-const submissionsWaiting = 500;
+/** Of the submissions that are read at once, so many are one caller's at most. */
+const shareOfOne = 0.25;
 
 /** Keeps what one caller holds at a time within bounds, before anything of a request's body is read. */
 export interface Crowd {
   /** Counts a call until it ends; a submission waits for its turn first. RESOURCE_EXHAUSTED when the caller has too many. */
   enter(caller: string, context: Pick<HandlerContext, 'method' | 'signal'>): Promise<void>;
+  /** How many submissions wait for their turn. */
+  waiting(): number;
 }
 
-export function createCrowd(): Crowd {
+/** Submissions are the only large requests: so many may be read at once, and the others wait with their bodies unread. */
+export function createCrowd(limits: () => Limits): Crowd {
   const streams = new Map<string, number>();
   const submissions = createFairQueue({
-    width: submissionsAtOnce,
-    callerWidth: submissionsOfOne,
-    depth: submissionsWaiting,
+    get width() {
+      return limits().submissionsAtOnce;
+    },
+    get callerWidth() {
+      return Math.ceil(limits().submissionsAtOnce * shareOfOne);
+    },
+    get depth() {
+      return limits().callsWaiting;
+    },
   });
   const openStream = (caller: string, ended: AbortSignal) => {
     const open = (streams.get(caller) ?? 0) + 1;
-    if (open > streamsOfOne) {
-      throw new Refusal('exhausted', `${streamsOfOne} streams of this key are open`, { reason: 'TOO_MANY_STREAMS' });
+    const { streamsPerKey } = limits();
+    if (open > streamsPerKey) {
+      throw new Refusal('exhausted', `${streamsPerKey} streams of this key are open`, { reason: 'TOO_MANY_STREAMS' });
     }
     streams.set(caller, open);
     ended.addEventListener(
@@ -38,6 +46,7 @@ export function createCrowd(): Crowd {
     );
   };
   return {
+    waiting: submissions.waiting,
     async enter(caller, { method, signal }) {
       if (method.methodKind !== 'unary') openStream(caller, signal);
       if (method.name !== 'SubmitDeployment') return;

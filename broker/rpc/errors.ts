@@ -6,7 +6,8 @@ import { withoutKeys } from '../access/pak.ts';
 import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 
-const codes = {
+/** The code of each kind of refusal. */
+export const codes = {
   invalid: Code.InvalidArgument,
   missing: Code.NotFound,
   exists: Code.AlreadyExists,

@@ -1,12 +1,11 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
+import type { Limits } from '../config.ts';
 import { principalKey } from './principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
-/** About as many as the database answers at once: more would only wait there, and there first come is first served. */
-const callsAtOnce = 16;
-const callsOfOne = 12;
-const callsWaiting = 500;
+/** Of the calls that are worked on at once, so many are one caller's at most: what is left serves others without a wait. */
+const shareOfOne = 0.75;
 /** Callers that wait for an answer hardly cost anything, but each look at it does. */
 const answersAtOnce = 2_000;
 const answersOfOne = 50;
@@ -15,15 +14,33 @@ const answersOfOne = 50;
  * Lets unary calls take turns by whose key they carry. Calls without a key (health) and pulls, which wait for changes and share their
  * reads, are not held up; calls that wait for an answer have turns of their own, so that they take none from others.
  */
-export function fairnessInterceptor(register: Registry): Interceptor {
-  const queue = createFairQueue({ width: callsAtOnce, callerWidth: callsOfOne, depth: callsWaiting });
-  const answers = createFairQueue({ width: answersAtOnce, callerWidth: answersOfOne, depth: callsWaiting });
+export function fairnessInterceptor(register: Registry, limits: () => Limits): Interceptor {
+  const queue = createFairQueue({
+    get width() {
+      return limits().callsAtOnce;
+    },
+    get callerWidth() {
+      return Math.ceil(limits().callsAtOnce * shareOfOne);
+    },
+    get depth() {
+      return limits().callsWaiting;
+    },
+  });
+  const answers = createFairQueue({
+    width: answersAtOnce,
+    callerWidth: answersOfOne,
+    get depth() {
+      return limits().callsWaiting;
+    },
+  });
   new Gauge({
     name: 'brokkr_calls_waiting',
-    help: 'Calls that wait for their turn.',
+    help: 'Calls that wait for their turn, by what they wait for.',
+    labelNames: ['queue'],
     registers: [register],
     collect() {
-      this.set(queue.waiting() + answers.waiting());
+      this.set({ queue: 'calls' }, queue.waiting());
+      this.set({ queue: 'answers' }, answers.waiting());
     },
   });
   return (next) => (request) => {

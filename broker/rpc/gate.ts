@@ -2,12 +2,12 @@ import { type DescMethod, getOption } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Role, roles } from '../../gen/brokkr/v1/options_pb.ts';
-import type { Keys } from '../access/keys.ts';
+import type { AuthFailure, Keys } from '../access/keys.ts';
 import { actorOf } from '../access/roles.ts';
 import type { Denials } from '../audit/denials.ts';
 import { nobody } from '../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../refusal.ts';
-import { createCrowd } from './crowd.ts';
+import type { Crowd } from './crowd.ts';
 import { toConnectError } from './errors.ts';
 import { longPolls } from './long-polls.ts';
 import { type Principal, principalKey } from './principal.ts';
@@ -20,18 +20,36 @@ const open = new Set([
   'grpc.reflection.v1alpha.ServerReflection',
 ]);
 
+/** What the gate counts: calls that end here are seen by no interceptor. */
+export interface GateMetrics {
+  authFailed(kind: AuthFailure): void;
+  ended(method: DescMethod, code: string): void;
+}
+
 /**
  * Decides, before anything of a request's body is read, whether the caller may make this call: a valid key, and a role that the
  * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded.
  */
-export function createGate(keys: Keys, denials: Denials, log: Logger): (context: HandlerContext) => Promise<void> {
-  const crowd = createCrowd();
+export function createGate({
+  keys,
+  crowd,
+  denials,
+  log,
+  metrics,
+}: {
+  readonly keys: Keys;
+  readonly crowd: Crowd;
+  readonly denials: Denials;
+  readonly log: Logger;
+  readonly metrics: GateMetrics;
+}): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     if (open.has(context.service.typeName)) return;
     let principal: Principal | undefined;
     try {
       principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
       if (!rolesOf(context.method).includes(principal.role)) {
+        metrics.authFailed('role');
         throw new ConnectError(
           `a key of role ${roleName(principal.role)} may not call ${context.method.name}`,
           Code.PermissionDenied,
@@ -41,6 +59,7 @@ export function createGate(keys: Keys, denials: Denials, log: Logger): (context:
       await crowd.enter(principal.ownerId, context);
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);
+      metrics.ended(context.method, Code[refusal.code]);
       if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied) {
         const actor = principal ? actorOf(principal) : nobody;
         denials.note({ actor, method: context.method.name, source: sourceOf(context), code: Code[refusal.code] });

@@ -1,9 +1,19 @@
-import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Interceptor } from '@connectrpc/connect';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { codeName, observed } from '../../client/traced-calls.ts';
+import { type AuthFailure, authFailures } from '../access/keys.ts';
+import type { GateMetrics } from './gate.ts';
 import { longPolls } from './long-polls.ts';
 
-/** Rate, errors and duration of every RPC, under the names that gRPC dashboards know. */
-export function metricsInterceptor(register: Registry): Interceptor {
+/** What is counted of calls. */
+export interface CallMetrics extends GateMetrics {
+  /** Counts and times the calls that the gate has let in. */
+  readonly interceptor: Interceptor;
+}
+
+/** Rate, errors and duration of every RPC, under the names that gRPC dashboards know. Labels come from the contract alone. */
+export function callMetrics(register: Registry): CallMetrics {
   const handled = new Counter({
     name: 'grpc_server_handled_total',
     help: 'Calls that ended, by code.',
@@ -23,44 +33,42 @@ export function metricsInterceptor(register: Registry): Interceptor {
     labelNames: ['grpc_service', 'grpc_method'],
     registers: [register],
   });
-  return (next) => async (request) => {
-    const labels = { grpc_service: request.service.typeName, grpc_method: request.method.name };
-    const end = (code: string) => handled.inc({ ...labels, grpc_code: code });
-    const startedAt = performance.now();
-    try {
-      const response = await next(request);
-      if (!response.stream) {
-        end('OK');
-        if (!longPolls.has(request.method.name)) seconds.observe(labels, (performance.now() - startedAt) / 1000);
-        return response;
+  const failures = new Counter({
+    name: 'brokkr_auth_failures_total',
+    help: 'Calls that were not let in, by why.',
+    labelNames: ['kind'],
+    registers: [register],
+  });
+  // What never happened is 0, not missing: a rate needs a first value.
+  for (const kind of authFailures) failures.inc({ kind }, 0);
+  const labelsOf = (method: DescMethod) => ({ grpc_service: method.parent.typeName, grpc_method: method.name });
+  const ended = (method: DescMethod, code: string) => handled.inc({ ...labelsOf(method), grpc_code: code });
+  return {
+    ended,
+    authFailed: (kind: AuthFailure) => failures.inc({ kind }),
+    interceptor: (next) => async (request) => {
+      const { method } = request;
+      const labels = labelsOf(method);
+      const startedAt = performance.now();
+      try {
+        const response = await next(request);
+        if (!response.stream) {
+          ended(method, 'OK');
+          if (!longPolls.has(method.name)) seconds.observe(labels, (performance.now() - startedAt) / 1000);
+          return response;
+        }
+        streams.inc(labels);
+        return {
+          ...response,
+          message: observed(response.message, (failure) => {
+            streams.dec(labels);
+            ended(method, failure ?? 'OK');
+          }),
+        };
+      } catch (error) {
+        ended(method, codeName(error));
+        throw error;
       }
-      streams.inc(labels);
-      return {
-        ...response,
-        message: observed(response.message, (code) => {
-          streams.dec(labels);
-          end(code);
-        }),
-      };
-    } catch (error) {
-      end(codeName(error));
-      throw error;
-    }
+    },
   };
-}
-
-async function* observed<T>(messages: AsyncIterable<T>, end: (code: string) => void): AsyncIterable<T> {
-  let code = 'OK';
-  try {
-    yield* messages;
-  } catch (error) {
-    code = codeName(error);
-    throw error;
-  } finally {
-    end(code);
-  }
-}
-
-function codeName(error: unknown): string {
-  return Code[ConnectError.from(error).code] ?? 'Unknown';
 }

@@ -14,6 +14,7 @@ export interface FairQueue {
   waiting(): number;
 }
 
+/** Read at each use: what they are may change while the queue is used. */
 export interface QueueOptions {
   /** Calls that run at once. */
   readonly width: number;
@@ -29,7 +30,7 @@ type Start = () => void;
  * Shares a bounded number of running calls fairly: within a class, callers take turns, one call each, however many calls each of them
  * has waiting, and none fills all places. So a caller with fifty times the load of another waits for itself, not the other for it.
  */
-export function createFairQueue({ width, callerWidth, depth }: QueueOptions): FairQueue {
+export function createFairQueue(options: QueueOptions): FairQueue {
   // The order of a map's keys is the order of turns: whoever had a turn goes to the end.
   const queues = new Map<CallClass, Map<string, Start[]>>(classes.map((kind) => [kind, new Map()]));
   const runningOf = new Map<string, number>();
@@ -37,7 +38,7 @@ export function createFairQueue({ width, callerWidth, depth }: QueueOptions): Fa
   let waiting = 0;
   let turn = 0;
 
-  const mayRun = (caller: string) => running < width && (runningOf.get(caller) ?? 0) < callerWidth;
+  const mayRun = (caller: string) => running < options.width && (runningOf.get(caller) ?? 0) < options.callerWidth;
   const count = (caller: string, by: 1 | -1) => {
     running += by;
     const now = (runningOf.get(caller) ?? 0) + by;
@@ -73,8 +74,10 @@ export function createFairQueue({ width, callerWidth, depth }: QueueOptions): Fa
     }
     const callers = queues.get(kind) as Map<string, Start[]>;
     const starts = callers.get(caller) ?? [];
-    if (starts.length >= depth) {
-      throw new Refusal('exhausted', `${depth} calls of this key are waiting: slow down`, { reason: 'TOO_MANY_CALLS' });
+    if (starts.length >= options.depth) {
+      throw new Refusal('exhausted', `${options.depth} calls of this key are waiting: slow down`, {
+        reason: 'TOO_MANY_CALLS',
+      });
     }
     callers.set(caller, starts);
     return new Promise((resolve, reject) => {

@@ -9,11 +9,12 @@ export function sourceOf(context: Pick<HandlerContext, 'values'>): string {
 }
 
 /**
- * Notes where a request came from: the connection's other end, or, behind `trustedProxies` proxies, the address that the outermost of
+ * Notes where a request came from: the connection's other end, or, behind `trusted` proxies, the address that the outermost of
  * them saw. What a client itself writes into X-Forwarded-For stands further left and is never looked at.
  */
-export function noteSource(trustedProxies: number): (request: Parameters<Handler>[0]) => ContextValues {
+export function noteSource(trusted: () => number): (request: Parameters<Handler>[0]) => ContextValues {
   return (request) => {
+    const trustedProxies = trusted();
     const peer = request.socket?.remoteAddress ?? '';
     const forwarded = trustedProxies > 0 ? [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',') : [];
     const seen = forwarded.at(-trustedProxies)?.trim();

@@ -30,6 +30,10 @@ export interface Feed {
   healthy(): boolean;
   /** Whether the database answered within the last 5 s. */
   available(): boolean;
+  /** Since the last read that succeeded. */
+  ageMs(): number;
+  /** How often the connection was lost. */
+  losses(): number;
   /** Tells the watchers on all brokers, at most once in 200 ms, that agents reported about a stack. */
   report(stackId: string): void;
   /** The same, that there is telemetry about it. */
@@ -72,6 +76,7 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
   let snapshot: string | undefined;
   let lastReadAt = Number.NEGATIVE_INFINITY;
   let wake = Promise.withResolvers<void>();
+  let losses = 0;
 
   const connect = async () => {
     const fresh = await db.connect();
@@ -139,7 +144,10 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
         failures = 0;
       } catch (error) {
         failures += 1;
-        if (failures === 1) log.warn({ err: String(error) }, 'change feed lost its connection');
+        if (failures === 1) {
+          losses += 1;
+          log.warn({ err: String(error) }, 'change feed lost its connection');
+        }
         void client?.end().catch(() => {});
         client = undefined;
       }
@@ -157,6 +165,8 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
     },
     healthy: () => performance.now() - lastReadAt < healthyForMs,
     available: () => performance.now() - lastReadAt < availableForMs,
+    ageMs: () => performance.now() - lastReadAt,
+    losses: () => losses,
     report: reports.add,
     reportTelemetry: telemetry.add,
     async close() {

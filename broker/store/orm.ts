@@ -17,6 +17,8 @@ import { Migration2Audit } from './migration-2.ts';
 import { Migration3Operators } from './migration-3.ts';
 import { Migration4Telemetry } from './migration-4.ts';
 import { Migration5Enrollment } from './migration-5.ts';
+import { Migration6Traces } from './migration-6.ts';
+import { type PoolState, stateOf } from './pools.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
@@ -47,6 +49,8 @@ export interface Database extends Sql {
   /** A connection of its own, for LISTEN and session locks. The caller ends it. */
   connect(): Promise<pg.Client>;
   readonly schema: string;
+  /** The connections as they are now. */
+  pools(): readonly PoolState[];
   migrate(): Promise<void>;
   close(): Promise<void>;
 }
@@ -95,10 +99,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     await first.end();
   }
   const connections = Math.max(options.connections ?? 20, 4);
+  const [ofStatements, ofEntities] = [Math.floor(connections / 2), Math.ceil(connections / 2)];
   const pool = new pg.Pool({
     connectionString: options.url,
     options: session,
-    max: Math.floor(connections / 2),
+    max: ofStatements,
     connectionTimeoutMillis: 5_000,
     query_timeout: answerTimeoutMs,
     idleTimeoutMillis: 30_000,
@@ -107,9 +112,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('error', () => {});
   // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Its query says so.
   pool.on('connect', (client) => client.on('error', () => {}));
+  let ormPool: pg.Pool | undefined;
   const orm = await openOrm(options, schema, session, {
     answerMs: answerTimeoutMs,
-    connections: Math.ceil(connections / 2),
+    connections: ofEntities,
+    opened: (made) => {
+      ormPool = made;
+    },
   });
   const cipher = options.cipher ?? createCipher([]);
   return {
@@ -126,6 +135,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       const result = await pool.query(text, [...params]);
       return result.rows as R[];
     },
+    pools: () => [
+      stateOf('statements', pool, ofStatements),
+      ...(ormPool ? [stateOf('entities', ormPool, ofEntities)] : []),
+    ],
     migrate: () => migrate(options, schema, connect),
     async close() {
       await Promise.allSettled([orm.close(true), pool.end()]);
@@ -246,7 +259,7 @@ function openOrm(
   options: DatabaseOptions,
   schema: string,
   session: string,
-  { answerMs, connections }: { answerMs: number; connections: number },
+  { answerMs, connections, opened }: { answerMs: number; connections: number; opened?: (pool: pg.Pool) => void },
 ): Promise<MikroORM> {
   return MikroORM.init({
     clientUrl: options.url,
@@ -259,11 +272,14 @@ function openOrm(
     pool: { min: 0, max: connections },
     // The types that `pg` itself reads, so that both pools answer alike: dates as Date, 64-bit integers as strings.
     driverOptions: {
+      // The ORM takes host, user and database from its URL, and leaves out what the query says, such as sslmode.
+      connectionString: options.url,
       options: session,
       connectionTimeoutMillis: 5_000,
       ...(answerMs > 0 && { query_timeout: answerMs }),
       keepAlive: true,
       types: pg.types,
+      ...(opened && { onPoolCreated: opened }),
     },
     logger: () => {},
     migrations: {
@@ -273,6 +289,7 @@ function openOrm(
         { name: '3-operators', class: Migration3Operators },
         { name: '4-telemetry', class: Migration4Telemetry },
         { name: '5-enrollment', class: Migration5Enrollment },
+        { name: '6-traces', class: Migration6Traces },
       ],
       tableName: 'migration',
       transactional: true,

@@ -26,6 +26,7 @@ const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
   conflict: 'adopt',
   ignoredFields: [],
   dependsOnIds: [],
+  traceParent: '',
   ...more,
 });
 const state = (agentId: string, count: number): TargetState => ({

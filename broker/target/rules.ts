@@ -26,6 +26,8 @@ export interface Entry {
   readonly ignoredFields: readonly IgnoredFields[];
   /** Ascending; empty for a removal. */
   readonly dependsOnIds: readonly string[];
+  /** Of the deployment's submission; empty for none. It goes with the deployment, so the digest needs it not. */
+  readonly traceParent: string;
 }
 
 /** What the agent may apply for a generator. */
@@ -133,7 +135,7 @@ export function planPage(entries: readonly Entry[], start: number, have: Readonl
 /** About what an entry takes on the wire; three bytes for a character is the most that UTF-8 makes of one. */
 function bytesOf(entry: Entry): number {
   const ignored = entry.ignoredFields.flatMap(({ kind, name, paths }) => [kind, name, ...paths]);
-  const words = [entry.stack, entry.generator, ...entry.kinds, ...entry.dependsOnIds, ...ignored];
+  const words = [entry.stack, entry.generator, entry.traceParent, ...entry.kinds, ...entry.dependsOnIds, ...ignored];
   return words.reduce((sum, word) => sum + word.length + 4, plainEntryBytes + 3 * entry.reason.length);
 }
 

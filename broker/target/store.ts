@@ -29,6 +29,7 @@ interface IndexRow {
   readonly conflict: Conflict;
   readonly ignored_fields: IgnoredFields[];
   readonly depends_on_ids: string[] | null;
+  readonly trace_parent: string | null;
 }
 
 interface LimitsRow {
@@ -48,7 +49,7 @@ const indexSql = `
   join agent a on a.id = any($1)
   left join agent_status ast on ast.agent_id = a.id
   left join lateral (
-    select p.stack_id, s.name as stack, g.name as generator, g.id as generator_id, p.service_account, d.id as deployment_id, d.revision, ${orderSql} as ord, p.state,
+    select p.stack_id, s.name as stack, g.name as generator, g.id as generator_id, p.service_account, d.id as deployment_id, d.revision, d.trace_parent, ${orderSql} as ord, p.state,
       p.generation, coalesce(p.manifest, d.checksum) as checksum, d.size, s.on_delete, p.held,
       p.confirmed_order = ${orderSql} as confirmed, p.removal_reason, s.drift, s.conflict, s.ignored_fields,
       case when p.state = 'active' then array(
@@ -135,6 +136,7 @@ function toEntry(row: IndexRow): Entry {
     conflict: row.conflict,
     ignoredFields: row.ignored_fields,
     dependsOnIds: row.depends_on_ids ?? [],
+    traceParent: row.trace_parent ?? '',
   };
 }
 

@@ -251,6 +251,7 @@ function printDeployment(out: Output, answer: GetDeploymentResponse): void {
       ['By', deployment.createdBy],
       ['Checksum', deployment.checksum],
       ['Size', `${deployment.size} bytes`],
+      ['Trace', deployment.traceId],
     ]);
     printSection(out, 'Objects', answer.objects.map((object) => printable(objectText(object))).join('\n'));
   });

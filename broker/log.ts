@@ -1,0 +1,22 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { traceIdOf } from '../client/trace.ts';
+import type { LogLevel } from './config.ts';
+import { currentCall } from './rpc/call.ts';
+
+/** The broker's log: JSON lines. What is logged while a call is answered carries its request id, and its trace id if it has one. */
+export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
+  return pino(
+    {
+      level,
+      base: undefined,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: () => {
+        const call = currentCall();
+        if (!call) return {};
+        const traceId = traceIdOf(call.traceParent);
+        return { requestId: call.requestId, ...(traceId !== '' && { traceId }) };
+      },
+    },
+    destination,
+  );
+}

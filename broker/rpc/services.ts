@@ -1,0 +1,70 @@
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import { file_buf_validate_validate } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
+import type { ConnectRouter, MethodImpl, ServiceImpl } from '@connectrpc/connect';
+import { AdminService, file_brokkr_v1_admin } from '../../gen/brokkr/v1/admin_pb.ts';
+import { AgentService, file_brokkr_v1_agent } from '../../gen/brokkr/v1/agent_pb.ts';
+import { BrokerService, file_brokkr_v1_broker } from '../../gen/brokkr/v1/broker_pb.ts';
+import { file_google_rpc_error_details } from '../../gen/google/rpc/error_details_pb.ts';
+import { file_grpc_health_v1_health, Health } from '../../gen/grpc/health/v1/health_pb.ts';
+import { file_grpc_reflection_v1_reflection, ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import {
+  file_grpc_reflection_v1alpha_reflection,
+  ServerReflection as ServerReflectionAlpha,
+} from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { healthMethods } from './health.ts';
+import { reflectionMethods } from './reflection.ts';
+
+const services = [BrokerService, AgentService, AdminService] as const;
+const requestBytes = 1 << 20;
+/** 8 MiB of manifest, and its envelope. */
+const submissionBytes = (8 << 20) + (64 << 10);
+/** What any other call answers at most. */
+export const answerBytes = 4 << 20;
+/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
+const manifestAnswerBytes = 16 << 20;
+const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
+
+/** Paths of the calls whose requests come for as long as the call lasts. */
+export const requestStreams: ReadonlySet<string> = new Set(
+  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
+    methods
+      .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
+      .map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
+
+/** Adds a service's methods, each with its own limit of what it reads and answers. */
+export function addService<S extends DescService>(
+  router: ConnectRouter,
+  service: S,
+  implementation: ServiceImpl<S>,
+): void {
+  for (const method of service.methods as readonly DescMethod[]) {
+    const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
+    router.rpc(method, implemented, {
+      readMaxBytes: method.name === 'SubmitDeployment' ? submissionBytes : requestBytes,
+      ...(manifestMethods.has(method.name) && { writeMaxBytes: manifestAnswerBytes }),
+    });
+  }
+}
+
+/** The protocol's own services: health and reflection. */
+export function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
+  const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
+  const files = [
+    file_brokkr_v1_broker,
+    file_brokkr_v1_agent,
+    file_brokkr_v1_admin,
+    file_google_rpc_error_details,
+    file_grpc_health_v1_health,
+    file_grpc_reflection_v1_reflection,
+    file_grpc_reflection_v1alpha_reflection,
+    file_buf_validate_validate,
+  ];
+  const names = services.map(({ typeName }) => typeName);
+  const reflection = reflectionMethods(files, all);
+  router.service(Health, healthMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
+  router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
+  // Both versions have the same messages, but for the package in their names.
+  router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });
+}

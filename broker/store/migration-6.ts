@@ -1,0 +1,9 @@
+import { Migration } from '@mikro-orm/migrations';
+
+/** The trace that a deployment was submitted in, so that what agents do for it becomes a part of the same. */
+export class Migration6Traces extends Migration {
+  override async up(): Promise<void> {
+    this.addSql(`alter table deployment add column trace_parent text not null default ''
+      check (trace_parent = '' or trace_parent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$')`);
+  }
+}

@@ -1,0 +1,157 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseAllDocuments } from 'yaml';
+import { makeWholeProgram } from '../cli/program.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { readOptions as readStartOptions } from '../sandbox/start-options.ts';
+import { type Block, parsePage, readPages } from './pages.ts';
+import { commandsOf, exchangesOf } from './shell.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const readme = parsePage('README.md', readFileSync(join(root, 'README.md'), 'utf8'));
+const found = [...readPages().values(), readme].flatMap((page) =>
+  page.blocks.map((block) => ({ ...block, where: `${page.path}:${block.line}` })),
+);
+const brokerHelp = execFileSync(process.execPath, [join(root, 'broker/main.ts'), '--help'], { encoding: 'utf8' });
+
+/** Programs of others that the documents call. */
+const foreign = new Set(
+  'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep systemctl tail umask unset'.split(
+    ' ',
+  ),
+);
+
+const blocks = suite('code blocks of the documents');
+
+/** Runs a check on every block of a language; fails with all that it found. */
+function each(language: string, check: (block: Block) => unknown): () => Promise<void> {
+  return async () => {
+    const chosen = found.filter((block) => block.language === language);
+    assert.ok(chosen.length > 0, `there is no ${language} block`);
+    const wrong: string[] = [];
+    for (const block of chosen) {
+      try {
+        await check(block);
+      } catch (error) {
+        wrong.push(`${block.where}: ${(error as Error).message}`);
+      }
+    }
+    assert.equal(wrong, []);
+  };
+}
+
+blocks('are in a language that is checked', () => {
+  const known = ['console', 'json', 'mermaid', 'sh', 'sql', 'text', 'ts', 'yaml'];
+  assert.equal(
+    found.filter(({ language }) => !known.includes(language)).map(({ where, language }) => `${where}: ${language}`),
+    [],
+  );
+});
+
+blocks(
+  'of YAML can be read',
+  each('yaml', ({ text }) => {
+    for (const document of parseAllDocuments(text)) {
+      const [error] = document.errors;
+      if (error) throw error;
+    }
+  }),
+);
+
+blocks(
+  'of JSON can be read',
+  each('json', ({ text }) => JSON.parse(text)),
+);
+
+blocks(
+  'of TypeScript can be read',
+  each('ts', ({ text }) => stripTypeScriptTypes(text)),
+);
+
+blocks(
+  'of shell are what a shell can read, with commands and options that are there',
+  each('sh', ({ text }) => checkShell(text)),
+);
+
+blocks(
+  'of a console have commands and options that are there',
+  each('console', async ({ text }) => {
+    for (const { command } of exchangesOf(text)) await checkShell(command);
+  }),
+);
+
+blocks('are checked for what they are checked for', async () => {
+  for (const wrong of [
+    'brokkr fly',
+    'brokkr get stacks --fast',
+    'brokkr pause',
+    'brokkr update stack x --drift sideways',
+    'brokkr-broker fly',
+    'npm run fly',
+    'npm start -- --fly',
+    'brokr get stacks',
+    "echo 'open",
+  ]) {
+    const problem = await checkShell(wrong).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    assert.ok(problem, `nothing is said against: ${wrong}`);
+  }
+  await checkShell('export A=b\nkubectl get pods | BROKKR_PAK=x brokkr get stacks -o json > file # and so on');
+});
+
+async function checkShell(text: string): Promise<void> {
+  execFileSync('sh', ['-n'], { input: text, stdio: ['pipe', 'ignore', 'pipe'] });
+  for (const { words } of commandsOf(text)) await checkCommand(words);
+}
+
+async function checkCommand([name = '', ...args]: readonly string[]): Promise<void> {
+  if (name === 'brokkr') return checkOwn(args);
+  if (name === 'brokkr-broker') return checkBroker(args);
+  if (name === 'node' && args[0] === 'broker/main.ts') return checkBroker(args.slice(1));
+  if (name === 'npm') return checkNpm(args);
+  if (!foreign.has(name)) throw new Error(`"${name}" is no program that these documents use`);
+}
+
+/** Has the CLI read its arguments, without doing anything. */
+async function checkOwn(args: readonly string[]): Promise<void> {
+  const program = await makeWholeProgram();
+  silence(program);
+  await program.parseAsync(args, { from: 'user' });
+}
+
+function silence(command: Command): void {
+  command.configureOutput({ writeErr: () => {}, writeOut: () => {} }).exitOverride();
+  // A command that only groups others has no action, and needs none: commander says itself that one of them is missing.
+  if (command.commands.length === 0 || command.registeredArguments.length > 0) command.action(() => {});
+  for (const inner of command.commands) silence(inner);
+}
+
+function checkBroker(args: readonly string[]): void {
+  const [command = ''] = args;
+  const options = args.filter((word) => word.startsWith('--'));
+  const unknown = [command, ...options].filter((word) => !new RegExp(`(^  |\\[)${word}\\b`, 'm').test(brokerHelp));
+  if (unknown.length > 0) throw new Error(`brokkr-broker has no ${unknown.join(', ')}`);
+}
+
+function checkNpm(args: readonly string[]): void {
+  const words = args.filter((word) => word !== '-s');
+  const [command = '', script = ''] = words;
+  if (command === 'start') return void readStartOptions(afterDashes(words), {});
+  if (['install', 'ci', 'test'].includes(command)) return;
+  if (command === 'run' && script in manifest.scripts) return;
+  throw new Error(`npm ${args.join(' ')} is nothing that there is`);
+}
+
+function afterDashes(words: readonly string[]): string[] {
+  const at = words.indexOf('--');
+  return at === -1 ? [] : words.slice(at + 1);
+}
+
+blocks.run();

@@ -1,0 +1,103 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import {
+  type AnyDesc,
+  createFileRegistry,
+  type DescField,
+  type DescFile,
+  type DescMethod,
+  type DescService,
+  type FileRegistry,
+  fromBinary,
+  getOption,
+  hasOption,
+  type JsonValue,
+  type Message,
+  toJson,
+} from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
+import { getComments } from '@bufbuild/protoplugin';
+import { writeVendored } from '../../proto/gen.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const buf = join(root, 'node_modules/.bin/buf');
+
+/** Reads the contract from its sources, with its comments, which the generated code no longer has. */
+export function readContract(): FileRegistry {
+  const folder = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
+  try {
+    writeVendored();
+    const image = join(folder, 'contract.binpb');
+    execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', image], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    return createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(image)));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The files of this project's own package. */
+export function ownFiles(contract: FileRegistry): DescFile[] {
+  return [...contract.files]
+    .filter(({ proto }) => proto.package === 'brokkr.v1')
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What the contract says about a thing, as running text. */
+export function commentOf(desc: Exclude<AnyDesc, DescFile>): string {
+  const { leading, trailing } = getComments(desc);
+  return (leading ?? trailing ?? '').trim().replaceAll(/\s*\n\s*/g, ' ');
+}
+
+/** The roles that may call a method: `admin`, `read only`, … */
+export function rolesOf(contract: FileRegistry, method: DescMethod): string[] {
+  const option = contract.getExtension('brokkr.v1.roles');
+  const role = contract.getEnum('brokkr.v1.Role');
+  if (!option || !role) throw new Error('the contract has no option brokkr.v1.roles');
+  return (getOption(method, option) as number[]).map((number) =>
+    (role.value[number]?.localName ?? String(number)).toLowerCase().replaceAll('_', ' '),
+  );
+}
+
+/** Whether a method changes nothing. */
+export function isReadOnly(method: DescMethod): boolean {
+  return method.idempotency === Idempotency.NO_SIDE_EFFECTS;
+}
+
+/** What a field's value must be like, in the words of protovalidate: `min_len 1`, `max_len 63`. */
+export function rulesOf(contract: FileRegistry, field: DescField): string[] {
+  const option = contract.getExtension('buf.validate.field');
+  if (!option?.message) throw new Error('the contract does not import buf/validate/validate.proto');
+  if (!hasOption(field, option)) return [];
+  const rules = toJson(option.message, getOption(field, option) as Message, {
+    registry: contract,
+    useProtoFieldName: true,
+  });
+  return leavesOf(rules);
+}
+
+/** The innermost names with their values; what is within a list is said by the list's name. */
+function leavesOf(value: JsonValue): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    if (name === 'cel' && Array.isArray(inner))
+      return inner.map((rule) => String((rule as { message?: string }).message ?? ''));
+    if (name === 'items' || name === 'keys' || name === 'values')
+      return leavesOf(inner).map((text) => `${name}: ${text}`);
+    if (typeof inner === 'object' && inner !== null && !Array.isArray(inner)) return leavesOf(inner);
+    return inner === true ? [name] : [`${name} \`${typeof inner === 'string' ? inner : JSON.stringify(inner)}\``];
+  });
+}
+
+/** The services of this project, in the order in which people meet them. */
+export function ownServices(contract: FileRegistry): DescService[] {
+  return ['BrokerService', 'AgentService', 'AdminService'].map((name) => {
+    const service = contract.getService(`brokkr.v1.${name}`);
+    if (!service) throw new Error(`the contract has no ${name}`);
+    return service;
+  });
+}

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseAllDocuments } from 'yaml';
+import { connect, openReal } from '../agent/harness.ts';
+import type { KubeObject } from '../agent/object.ts';
+import { needs } from '../test/needs.ts';
+import { parsePage, readPages } from './pages.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const kubernetes = suite('Kubernetes objects of the documents');
+if (needs('go')) await describe();
+kubernetes.run();
+
+/** The objects in the YAML blocks of every page, with where they stand. */
+function objects(): { where: string; object: KubeObject }[] {
+  const readme = parsePage('README.md', readFileSync(join(root, 'README.md'), 'utf8'));
+  return [...readPages().values(), readme].flatMap(({ path, blocks }) =>
+    blocks
+      .filter(({ language }) => language === 'yaml')
+      .flatMap(({ text, line }) =>
+        parseAllDocuments(text).map((document) => ({
+          where: `${path}:${line}`,
+          object: document.toJS() as KubeObject,
+        })),
+      )
+      .filter(({ object }) => object?.apiVersion !== undefined && object.kind !== undefined),
+  );
+}
+
+async function describe(): Promise<void> {
+  const real = await openReal();
+  const cluster = connect(real.source);
+  /** Applies it server-side, which unlike a creation refuses fields that the schema does not have. */
+  const apply = async (object: KubeObject, signal: AbortSignal) => {
+    const resource = await cluster.discovery.find(object.apiVersion, object.kind, signal);
+    if (!resource) throw new Error(`there is no kind ${object.kind} in ${object.apiVersion}`);
+    return cluster.apply(object, resource, { dryRun: false, force: false }, signal);
+  };
+  kubernetes.after(async () => {
+    cluster.close();
+    await real.close();
+  });
+
+  kubernetes('are taken by a real API server', async () => {
+    const signal = AbortSignal.timeout(120_000);
+    const found = objects();
+    const namespaces = new Set(found.map(({ object }) => object.metadata.namespace ?? 'default'));
+    for (const name of namespaces) {
+      const id = { apiVersion: 'v1', kind: 'Namespace', namespace: '', name };
+      if (!(await cluster.get(id, signal)))
+        await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, signal);
+    }
+    const wrong: string[] = [];
+    for (const { where, object } of found) {
+      try {
+        await apply({ ...object, metadata: { namespace: 'default', ...object.metadata } }, signal);
+      } catch (error) {
+        wrong.push(`${where}: ${(error as Error).message}`);
+      }
+    }
+    assert.equal(wrong, []);
+    assert.ok(found.filter(({ object }) => object.kind === 'NetworkPolicy').length >= 3);
+  });
+
+  kubernetes('with a field that does not exist are refused by it', async () => {
+    const policy = objects().find(({ object }) => object.kind === 'NetworkPolicy')?.object;
+    const spec = { ...(policy?.spec as object), sideways: true };
+    const wrong = { ...policy, metadata: { name: 'wrong', namespace: 'default' }, spec } as KubeObject;
+    const refused = await apply(wrong, AbortSignal.timeout(60_000)).then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    assert.match(refused, 'sideways');
+  });
+}

@@ -1,0 +1,66 @@
+import MarkdownIt from 'markdown-it';
+import type Token from 'markdown-it/lib/token.mjs';
+
+/** Markdown as the site shows it: headings can be linked to, links lead to the built pages, diagrams are left for the browser. */
+export function createMarkdown(): MarkdownIt {
+  const markdown = new MarkdownIt({ html: false });
+  markdown.core.ruler.push('brokkr', ({ tokens }) => {
+    for (const { token, slug } of headingsOf(tokens)) token.attrSet('id', slug);
+    for (const link of linkTokensOf(tokens)) link.attrSet('href', builtPath(link.attrGet('href') ?? ''));
+  });
+  const { fence } = markdown.renderer.rules;
+  markdown.renderer.rules.fence = (tokens, index, ...rest) => {
+    const token = tokens[index];
+    if (token?.info === 'mermaid') return `<pre class="mermaid">${markdown.utils.escapeHtml(token.content)}</pre>\n`;
+    return fence?.(tokens, index, ...rest) ?? '';
+  };
+  markdown.renderer.rules.table_open = () => '<div class="table"><table>\n';
+  markdown.renderer.rules.table_close = () => '</table></div>\n';
+  return markdown;
+}
+
+export interface Heading {
+  readonly token: Token;
+  readonly level: number;
+  readonly text: string;
+  /** The anchor, as GitHub makes it: so links work there and on the site. */
+  readonly slug: string;
+}
+
+/** The headings among the tokens of a page, in order. */
+export function headingsOf(tokens: readonly Token[]): Heading[] {
+  const seen = new Map<string, number>();
+  return tokens.flatMap((token, index) => {
+    if (token.type !== 'heading_open') return [];
+    const text = textOf(tokens[index + 1]);
+    const plain = slugOf(text);
+    const times = seen.get(plain) ?? 0;
+    seen.set(plain, times + 1);
+    return [{ token, text, level: Number(token.tag.slice(1)), slug: times === 0 ? plain : `${plain}-${times}` }];
+  });
+}
+
+/** The opening tokens of links. */
+export function linkTokensOf(tokens: readonly Token[]): Token[] {
+  return tokens.flatMap(({ children }) => children ?? []).filter(({ type }) => type === 'link_open');
+}
+
+function textOf(inline: Token | undefined): string {
+  return (inline?.children ?? [])
+    .filter(({ type }) => type === 'text' || type === 'code_inline')
+    .map(({ content }) => content)
+    .join('');
+}
+
+function slugOf(text: string): string {
+  return text
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replaceAll(/\s/g, '-');
+}
+
+/** A page links to another's source, which is what a reader of the repository wants; the site has it under another name. */
+export function builtPath(href: string): string {
+  return /^\w+:/.test(href) ? href : href.replace(/\.md(?=#|$)/, '.html');
+}
