@@ -11,13 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { InlineConfig } from 'vite';
+import type { build, InlineConfig } from 'vite';
 
 const root = resolve(import.meta.dirname, '..');
 const dist = join(import.meta.dirname, 'dist');
 /** On the same disk as `dist`, so that a whole build takes its place at once. */
 const workshop = join(root, '.cache');
 const stampName = 'stamp.txt';
+const packagesName = 'packages.txt';
 /** What the built files follow from. */
 const sources = ['console/src', 'console/index.html', 'console/build.ts', 'gen/brokkr', 'package-lock.json'];
 
@@ -34,7 +35,6 @@ export const viteConfig = {
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    license: { fileName: 'licenses.md' },
   },
 } satisfies InlineConfig;
 
@@ -52,13 +52,27 @@ export async function buildConsole(): Promise<boolean> {
   const made = mkdtempSync(join(workshop, 'console-'));
   try {
     const fresh = join(made, 'dist');
-    await build({ ...viteConfig, build: { ...viteConfig.build, outDir: fresh, emptyOutDir: false } });
+    const result = await build({ ...viteConfig, build: { ...viteConfig.build, outDir: fresh, emptyOutDir: false } });
+    writeFileSync(join(fresh, packagesName), packagesIn(result).join('\n'));
     writeFileSync(join(fresh, stampName), stamp);
     replaceWith(fresh);
   } finally {
     rmSync(made, { recursive: true, force: true });
   }
   return true;
+}
+
+/** The folders of the packages that are in the built console, for their licenses. */
+export function packagesOfConsole(): string[] {
+  const names = readFileSync(join(dist, packagesName), 'utf8').split('\n');
+  return names.map((name) => join(root, 'node_modules', name));
+}
+
+function packagesIn(result: Awaited<ReturnType<typeof build>>): string[] {
+  const outputs = [result].flat().flatMap((one) => ('output' in one ? one.output : []));
+  const files = outputs.flatMap((output) => (output.type === 'chunk' ? output.moduleIds : output.originalFileNames));
+  const names = files.flatMap((file) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(`/${file}`)?.[1] ?? []);
+  return [...new Set(names)].sort();
 }
 
 function builtFrom(): string | undefined {

@@ -104,6 +104,7 @@ async function describe(): Promise<void> {
     assert.is(outline, 'solid', 'the focus is seen');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'idle' }).waitFor();
+    assert.is(await page.evaluate('document.activeElement.id'), 'main', 'the focus goes to the new view');
     const pause = page.getByRole('button', { name: 'Pause' });
     await pause.focus();
     await page.keyboard.press('Enter');

@@ -84,7 +84,7 @@ release('is a package of programs that can be run, with a file each', () => {
 
 release('names who made what is in it', () => {
   const told = readFileSync(join(folder, 'THIRD-PARTY.txt'), 'utf8');
-  for (const name of ['@connectrpc/connect', '@mikro-orm/core', 'argon2', 'pino', 'yaml'])
+  for (const name of ['@connectrpc/connect', '@mikro-orm/core', 'argon2', 'pino', 'react', 'yaml'])
     assert.match(told, new RegExp(`^${name} [0-9]`, 'm'));
 });
 

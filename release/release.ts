@@ -1,6 +1,6 @@
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { buildConsole } from '../console/build.ts';
+import { buildConsole, packagesOfConsole } from '../console/build.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { bundle, consoleFolder, type Program } from './bundle.ts';
 
@@ -29,6 +29,7 @@ export async function makeRelease(folder: string): Promise<void> {
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
   await buildConsole();
   cpSync(join(root, consoleFolder.built), join(folder, consoleFolder.released), { recursive: true });
+  for (const one of packagesOfConsole()) packages.add(one);
   writeFileSync(join(folder, 'THIRD-PARTY.txt'), [...packages].sort().map(licenseOf).join('\n'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
 }

@@ -37,7 +37,7 @@ try {
 
 async function takeAll(page: Page): Promise<void> {
   await take(page, '/fleet', 'Fleet', '482 agents', 'console-fleet');
-  await take(page, '/stacks/system/web', 'system/web', 'hub-1', 'console-stack');
+  await take(page, '/stacks/system/kiosk', 'system/kiosk', 'exceeded quota', 'console-stack');
   await take(page, '/stacks/system/web/revisions', 'system/web', 'replicas: 3', 'console-revisions');
   await take(
     page,

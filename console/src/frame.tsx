@@ -1,4 +1,4 @@
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { Jump } from './jump.tsx';
 import { Icon, type IconName } from './parts/icon.tsx';
 import { Ago } from './parts/time.tsx';
@@ -31,6 +31,14 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
   // Whoever sees the fleet finds the agents there.
   const mine = areas.filter(({ path, admins }) => (sees ? path !== 'agents' : !admins));
   const here = parts[0] === 'agents' && sees ? 'fleet' : parts[0];
+  const main = useRef<HTMLElement>(null);
+  const view = parts.slice(0, 3).join('/');
+  const lastView = useRef(view);
+  // The link that was followed is gone with its view: the keyboard goes on from the new one.
+  useEffect(() => {
+    if (lastView.current !== '' && lastView.current !== view) main.current?.focus({ preventScroll: true });
+    lastView.current = view;
+  }, [view]);
   return (
     <div className="frame">
       <a className="skip" href="#main">
@@ -70,7 +78,7 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
           </button>
         </div>
       </header>
-      <main id="main" tabIndex={-1}>
+      <main id="main" tabIndex={-1} ref={main}>
         {children}
       </main>
     </div>

@@ -37,7 +37,7 @@ export function Explain() {
   return (
     <>
       <Head title="Why is this not applied?" />
-      <Ask key={`${stack} ${agent}`} stack={stack} agent={agent} onAsk={ask} />
+      <Question key={`${stack} ${agent}`} stack={stack} agent={agent} onAsk={ask} />
       <LoadProblem error={error} />
       {!asked && (
         <Nothing>
@@ -79,7 +79,7 @@ export function Explain() {
   );
 }
 
-function Ask({
+function Question({
   stack,
   agent,
   onAsk,

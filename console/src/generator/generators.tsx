@@ -6,6 +6,7 @@ import { Field, namePattern, textIn, wordsIn } from '../parts/fields.tsx';
 import { Head } from '../parts/head.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { LoadProblem } from '../parts/problem.tsx';
+import { Clipped } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { newRequestId } from '../request-id.ts';
@@ -76,7 +77,7 @@ const columns: readonly Column<Generator>[] = [
     head: 'Description',
     width: '2fr',
     wide: true,
-    cell: ({ description }) => <span className="clip">{description}</span>,
+    cell: ({ description }) => <Clipped text={description} />,
   },
   { head: 'Created', width: '8rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
 ];

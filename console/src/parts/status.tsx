@@ -81,3 +81,12 @@ export function Labels({ labels, most = 4 }: { labels: readonly string[]; most?:
     </span>
   );
 }
+
+/** A text of one line, whole on pointing. */
+export function Clipped({ text }: { text: string }) {
+  return (
+    <span className="clip" title={text}>
+      {text}
+    </span>
+  );
+}

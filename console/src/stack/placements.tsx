@@ -3,7 +3,7 @@ import { type Placement, PlacementPhase, PlacementState } from '../../../gen/bro
 import { Ask } from '../parts/dialog.tsx';
 import { AgentLink, StackLink } from '../parts/links.tsx';
 import { Nothing } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
+import { Clipped, Status } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { Link } from '../router.tsx';
@@ -37,7 +37,7 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
         };
   const doings: Column<Placement> = {
     head: 'More',
-    width: '8rem',
+    width: '5.5rem',
     cell: (placement) => (
       <span className="cell-doings">
         <Link href={explainPath(placement)}>Explain</Link>
@@ -82,31 +82,27 @@ function needsAnswer({ held, phase, state }: Placement): boolean {
 const columns: readonly Column<Placement>[] = [
   {
     head: 'Phase',
-    width: '8.5rem',
+    width: '6.5rem',
     cell: ({ phase, message }) => <Status word={wordOf(phases, phase)} title={message} />,
   },
   {
     head: 'Health',
-    width: '8.5rem',
+    width: '8rem',
     cell: ({ health, healthMessage }) => <Status word={wordOf(healths, health)} title={healthMessage} />,
   },
-  { head: 'Revision', width: '5rem', cell: revisionText },
+  { head: 'Revision', width: '4.5rem', cell: revisionText },
   {
     head: 'Why',
-    width: '2fr',
+    width: '3fr',
     wide: true,
-    cell: ({ reasons, removalReason }) => removalReason || reasonsText(reasons),
+    cell: ({ reasons, removalReason }) => <Clipped text={removalReason || reasonsText(reasons)} />,
   },
   {
     head: 'Message',
-    width: '3fr',
-    cell: ({ message, healthMessage }) => (
-      <span className="clip" title={message || healthMessage}>
-        {message || healthMessage}
-      </span>
-    ),
+    width: '5fr',
+    cell: ({ message, healthMessage }) => <Clipped text={message || healthMessage} />,
   },
-  { head: 'Reported', width: '7rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
+  { head: 'Reported', width: '6rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
 ];
 
 /** "3", or "2 → 3" while the newer one is not there yet. */

@@ -3,6 +3,7 @@ import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { useLoad } from '../load.ts';
 import { LoadProblem } from '../parts/problem.tsx';
+import { Clipped } from '../parts/status.tsx';
 import { type Column, Table } from '../parts/table.tsx';
 import { Ago } from '../parts/time.tsx';
 import { setQuery, usePlace } from '../router.tsx';
@@ -37,9 +38,7 @@ export function Revisions({ stack }: { stack: Stack }) {
       head: 'Message',
       width: '2fr',
       cell: ({ message, rollbackOf }) => (
-        <span className="clip" title={message}>
-          {message || (rollbackOf > 0 ? `back to revision ${rollbackOf}` : '')}
-        </span>
+        <Clipped text={message || (rollbackOf > 0 ? `back to revision ${rollbackOf}` : '')} />
       ),
     },
     { head: 'By', width: '1.5fr', wide: true, cell: ({ createdBy }) => createdBy },

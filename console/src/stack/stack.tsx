@@ -93,9 +93,14 @@ export function StackView({ name, tab }: { name: string; tab: string | undefined
   );
 }
 
-const worstFirst = ({ phase: a, agent: x }: Placement, { phase: b, agent: y }: Placement) =>
-  Number(a === PlacementPhase.APPLIED) - Number(b === PlacementPhase.APPLIED) ||
-  x.localeCompare(y, 'en', { numeric: true });
+const { FAILED, HELD, AHEAD, REMOVING, PENDING } = PlacementPhase;
+const worst: readonly PlacementPhase[] = [FAILED, HELD, AHEAD, REMOVING, PENDING];
+
+/** What needs a look first, then by name. */
+function byNeed({ phase: a, agent: x }: Placement, { phase: b, agent: y }: Placement): number {
+  const rank = (phase: PlacementPhase) => (worst.includes(phase) ? worst.indexOf(phase) : worst.length);
+  return rank(a) - rank(b) || x.localeCompare(y, 'en', { numeric: true });
+}
 
 function TabView({
   tab,
@@ -110,7 +115,7 @@ function TabView({
 }) {
   switch (tab) {
     case 'placements':
-      return <Placements of="stack" placements={[...placements.values()].sort(worstFirst)} />;
+      return <Placements of="stack" placements={[...placements.values()].sort(byNeed)} />;
     case 'objects':
       return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Objects stack={stack} />;
     case 'revisions':
