@@ -43,7 +43,7 @@ interface Standing {
   readonly agent?: Agent;
 }
 
-const lookThere = 'its own words: kubectl -n brokkr-system logs deployment/brokkr-agent';
+const lookThere = 'its own words: kubectl -n brokkr logs deployment/brokkr-agent';
 
 async function waitFor(session: Session, name: string, timeoutMs: number): Promise<Standing> {
   const deadline = Date.now() + timeoutMs;

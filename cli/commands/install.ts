@@ -28,7 +28,7 @@ export const verbs: Verbs = {
       .option('--annotation <key=value>', 'may be repeated', collect)
       .option('--generator <name>', 'register it with this generator; may be repeated', collect)
       .option('--ttl <duration>', 'how long the token is good for (default: 1h)', parseDuration)
-      .option('--namespace <name>', 'where it runs', 'brokkr-system')
+      .option('--namespace <name>', 'where it runs', 'brokkr')
       .option('--image <image>', 'what it runs', `brokkr:${manifest.version}`)
       .option('--broker-url <url>', 'where it finds the broker (default: the server in use)')
       .option(

@@ -101,12 +101,12 @@ async function tell(): Promise<void> {
   });
 
   story('starts again from its Secret when the token is gone', async () => {
-    const token = secret('brokkr-system', 'brokkr-agent-enrollment');
+    const token = secret('brokkr', 'brokkr-agent-enrollment');
     await admin.remove(token, (await eyes.get(token))?.metadata.uid ?? '', signal);
     const deployment = await eyes.get({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
-      namespace: 'brokkr-system',
+      namespace: 'brokkr',
       name: 'brokkr-agent',
     });
     assert.ok(deployment);
@@ -118,9 +118,9 @@ async function tell(): Promise<void> {
   });
 
   story('has no rights but those that it was given', async () => {
-    const mine = openEyes(kube.kubeconfigFor(await tokenOf(kube, 'brokkr-system', 'brokkr-agent')));
-    assert.ok(await mine.get(secret('brokkr-system', 'brokkr-agent-key')));
-    for (const other of [secret('brokkr-system', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])
+    const mine = openEyes(kube.kubeconfigFor(await tokenOf(kube, 'brokkr', 'brokkr-agent')));
+    assert.ok(await mine.get(secret('brokkr', 'brokkr-agent-key')));
+    for (const other of [secret('brokkr', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])
       await mine.get(other).then(
         () => assert.unreachable(`it may read Secret ${other.namespace}/${other.name}`),
         (error: Error) => assert.match(error.message, 'forbidden'),
@@ -136,7 +136,7 @@ async function tell(): Promise<void> {
   });
 
   story('keeps its key when the manifest is applied again', async () => {
-    const id = secret('brokkr-system', 'brokkr-agent-key');
+    const id = secret('brokkr', 'brokkr-agent-key');
     const kept = textAt(await eyes.get(id), 'data', 'pak');
     assert.ok(kept);
     const { namespace, name } = id;
