@@ -53,6 +53,8 @@ export const AdminService: GenService<{
     output: typeof CreateEnrollmentResponseSchema;
   },
   /**
+   * One agent, with how many of its placements are in each phase.
+   *
    * @generated from rpc brokkr.v1.AdminService.GetAgent
    */
   getAgent: {
@@ -61,6 +63,8 @@ export const AdminService: GenService<{
     output: typeof GetAgentResponseSchema;
   },
   /**
+   * All agents, in order of name.
+   *
    * @generated from rpc brokkr.v1.AdminService.ListAgents
    */
   listAgents: {
@@ -69,6 +73,8 @@ export const AdminService: GenService<{
     output: typeof ListAgentsResponseSchema;
   },
   /**
+   * Changes labels and annotations, and with them what the agent serves.
+   *
    * @generated from rpc brokkr.v1.AdminService.UpdateAgent
    */
   updateAgent: {
@@ -87,6 +93,8 @@ export const AdminService: GenService<{
     output: typeof PauseAgentResponseSchema;
   },
   /**
+   * Ends a pause: the agent acts again, by what is desired now.
+   *
    * @generated from rpc brokkr.v1.AdminService.ResumeAgent
    */
   resumeAgent: {
@@ -115,6 +123,8 @@ export const AdminService: GenService<{
     output: typeof DeleteAgentResponseSchema;
   },
   /**
+   * Gives an agent a new key; the old one works until the overlap's end.
+   *
    * @generated from rpc brokkr.v1.AdminService.RotateAgentPak
    */
   rotateAgentPak: {
@@ -153,6 +163,8 @@ export const AdminService: GenService<{
     output: typeof CreateGeneratorResponseSchema;
   },
   /**
+   * One generator, with its rules, quotas and what it uses of them.
+   *
    * @generated from rpc brokkr.v1.AdminService.GetGenerator
    */
   getGenerator: {
@@ -161,6 +173,8 @@ export const AdminService: GenService<{
     output: typeof GetGeneratorResponseSchema;
   },
   /**
+   * All generators, in order of name.
+   *
    * @generated from rpc brokkr.v1.AdminService.ListGenerators
    */
   listGenerators: {
@@ -169,6 +183,8 @@ export const AdminService: GenService<{
     output: typeof ListGeneratorsResponseSchema;
   },
   /**
+   * Changes what the mask names; rules count from the next submission, and for agents from the next pull.
+   *
    * @generated from rpc brokkr.v1.AdminService.UpdateGenerator
    */
   updateGenerator: {
@@ -177,6 +193,8 @@ export const AdminService: GenService<{
     output: typeof UpdateGeneratorResponseSchema;
   },
   /**
+   * Refused while it has stacks, unless they go with it.
+   *
    * @generated from rpc brokkr.v1.AdminService.DeleteGenerator
    */
   deleteGenerator: {
@@ -185,6 +203,8 @@ export const AdminService: GenService<{
     output: typeof DeleteGeneratorResponseSchema;
   },
   /**
+   * Gives a generator a new key; the old one works until the overlap's end.
+   *
    * @generated from rpc brokkr.v1.AdminService.RotateGeneratorPak
    */
   rotateGeneratorPak: {
@@ -193,6 +213,8 @@ export const AdminService: GenService<{
     output: typeof RotateGeneratorPakResponseSchema;
   },
   /**
+   * Which agents serve which generators, and who asks to be served.
+   *
    * @generated from rpc brokkr.v1.AdminService.ListRegistrations
    */
   listRegistrations: {
@@ -221,6 +243,8 @@ export const AdminService: GenService<{
     output: typeof RemoveRegistrationResponseSchema;
   },
   /**
+   * Makes another admin's key, with a name of its own; read-only when asked for.
+   *
    * @generated from rpc brokkr.v1.AdminService.CreateAdminPak
    */
   createAdminPak: {
@@ -229,6 +253,8 @@ export const AdminService: GenService<{
     output: typeof CreateAdminPakResponseSchema;
   },
   /**
+   * All keys, without their secrets: whose, since when, until when, last used.
+   *
    * @generated from rpc brokkr.v1.AdminService.ListPaks
    */
   listPaks: {
@@ -237,6 +263,8 @@ export const AdminService: GenService<{
     output: typeof ListPaksResponseSchema;
   },
   /**
+   * Ends a key at once, with its open streams and long polls.
+   *
    * @generated from rpc brokkr.v1.AdminService.RevokePak
    */
   revokePak: {
@@ -255,6 +283,8 @@ export const AdminService: GenService<{
     output: typeof GetFleetResponseSchema;
   },
   /**
+   * All agents as an operator sees them: state, versions, what is pending, worst health.
+   *
    * @generated from rpc brokkr.v1.AdminService.ListFleet
    */
   listFleet: {

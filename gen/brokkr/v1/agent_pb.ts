@@ -52,6 +52,8 @@ export const AgentService: GenService<{
     output: typeof StartAgentResponseSchema;
   },
   /**
+   * The agent that the key belongs to.
+   *
    * @generated from rpc brokkr.v1.AgentService.GetSelf
    */
   getSelf: {
@@ -80,6 +82,8 @@ export const AgentService: GenService<{
     output: typeof GetManifestsResponseSchema;
   },
   /**
+   * Tells what came of passes over stacks; each is stored once, however often it is sent.
+   *
    * @generated from rpc brokkr.v1.AgentService.ReportEvents
    */
   reportEvents: {
@@ -108,6 +112,8 @@ export const AgentService: GenService<{
     output: typeof ClaimDiagnosticResponseSchema;
   },
   /**
+   * Answers a diagnostic that was claimed.
+   *
    * @generated from rpc brokkr.v1.AgentService.CompleteDiagnostic
    */
   completeDiagnostic: {
@@ -116,6 +122,8 @@ export const AgentService: GenService<{
     output: typeof CompleteDiagnosticResponseSchema;
   },
   /**
+   * Says that the agent lives, and how it reaches its cluster.
+   *
    * @generated from rpc brokkr.v1.AgentService.Heartbeat
    */
   heartbeat: {

@@ -57,6 +57,8 @@ export const BrokerService: GenService<{
     output: typeof RotatePakResponseSchema;
   },
   /**
+   * Makes a stack without a deployment, and places it where it matches.
+   *
    * @generated from rpc brokkr.v1.BrokerService.CreateStack
    */
   createStack: {
@@ -65,6 +67,8 @@ export const BrokerService: GenService<{
     output: typeof CreateStackResponseSchema;
   },
   /**
+   * One stack, with how many of its placements are in each phase.
+   *
    * @generated from rpc brokkr.v1.BrokerService.GetStack
    */
   getStack: {
@@ -73,6 +77,8 @@ export const BrokerService: GenService<{
     output: typeof GetStackResponseSchema;
   },
   /**
+   * The caller's stacks, or everybody's for an admin, in order of generator and name.
+   *
    * @generated from rpc brokkr.v1.BrokerService.ListStacks
    */
   listStacks: {
@@ -81,6 +87,8 @@ export const BrokerService: GenService<{
     output: typeof ListStacksResponseSchema;
   },
   /**
+   * Changes what the mask names; labels, annotations and the selector change where the stack is placed.
+   *
    * @generated from rpc brokkr.v1.BrokerService.UpdateStack
    */
   updateStack: {
@@ -109,6 +117,8 @@ export const BrokerService: GenService<{
     output: typeof SubmitDeploymentResponseSchema;
   },
   /**
+   * One revision of a stack, the current one by default, with its manifest.
+   *
    * @generated from rpc brokkr.v1.BrokerService.GetDeployment
    */
   getDeployment: {
@@ -117,6 +127,8 @@ export const BrokerService: GenService<{
     output: typeof GetDeploymentResponseSchema;
   },
   /**
+   * The revisions of a stack, newest first, without their manifests.
+   *
    * @generated from rpc brokkr.v1.BrokerService.ListDeployments
    */
   listDeployments: {
@@ -145,6 +157,8 @@ export const BrokerService: GenService<{
     output: typeof AddTargetResponseSchema;
   },
   /**
+   * Ends a direct placement; the agent removes the stack unless it matches in another way.
+   *
    * @generated from rpc brokkr.v1.BrokerService.RemoveTarget
    */
   removeTarget: {
@@ -163,6 +177,8 @@ export const BrokerService: GenService<{
     output: typeof BrokerServiceListAgentsResponseSchema;
   },
   /**
+   * Which agents serve which stacks, and how far they are.
+   *
    * @generated from rpc brokkr.v1.BrokerService.ListPlacements
    */
   listPlacements: {
@@ -221,6 +237,8 @@ export const BrokerService: GenService<{
     output: typeof GetDiagnosticResponseSchema;
   },
   /**
+   * What agents have reported, newest first.
+   *
    * @generated from rpc brokkr.v1.BrokerService.ListEvents
    */
   listEvents: {
