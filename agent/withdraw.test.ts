@@ -231,27 +231,121 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('holds a definition with instances that others have made', async () => {
     const core = await start();
-    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-    const names = { plural: 'things', singular: 'thing', kind: 'Thing', listKind: 'ThingList' };
-    const versions = [{ name: 'v1', served: true, storage: true, schema }];
-    const apiVersion = 'apiextensions.k8s.io/v1';
-    const spec = { group: 'hold.example.org', scope: 'Namespaced', names, versions };
     const thing = (name: string): KubeObject => ({
       apiVersion: 'hold.example.org/v1',
       kind: 'Thing',
       metadata: { name, namespace: 'default' },
     });
-    await apply(core, [
-      { apiVersion, kind: 'CustomResourceDefinition', metadata: { name: 'things.hold.example.org' }, spec },
-      thing('ours'),
-    ]);
+    await apply(core, [definitionOf('hold.example.org', 'Thing', true), thing('ours')]);
     await hand.create(thing('theirs'));
-    const { outcome, changes } = await tellRemoval(core, { kinds: [`${apiVersion}/CustomResourceDefinition`] });
+    const { outcome, changes } = await tellRemoval(core, {
+      kinds: ['apiextensions.k8s.io/v1/CustomResourceDefinition'],
+    });
     assert.is(outcome, 'held');
     assert.match(changes[0]?.message ?? '', 'such as default/theirs');
     assert.ok(await hand.get({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'ours' }));
     const removed = core.next(stack, 'removed');
     await hand.remove({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'theirs' });
+    await removed;
+  });
+
+  test('holds a stateful set that takes its volume claims with it', async () => {
+    const core = await start();
+    const set = (name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject => {
+      const labels = { app: name };
+      const template = { metadata: { labels }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
+      const volumeClaimTemplates = claims.map((claim) => ({
+        metadata: { name: claim },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      }));
+      const persistentVolumeClaimRetentionPolicy = { whenDeleted, whenScaled: 'Retain' };
+      const selector = { matchLabels: labels };
+      const spec = { serviceName: name, replicas: 0, selector, template };
+      return {
+        apiVersion: 'apps/v1',
+        kind: 'StatefulSet',
+        metadata: { name },
+        spec: { ...spec, volumeClaimTemplates, persistentVolumeClaimRetentionPolicy },
+      };
+    };
+    await apply(core, [
+      set('takes', 'Delete', ['data']),
+      set('keeps', 'Retain', ['data']),
+      set('has-none', 'Delete', []),
+    ]);
+    const { outcome, changes } = await tellRemoval(core, { kinds: ['apps/v1/StatefulSet'] });
+    assert.is(outcome, 'held');
+    assert.equal(
+      changes.map(({ object, message }) => `${object.name}: ${message}`),
+      ['takes: its data would be lost'],
+    );
+  });
+
+  test('holds a definition of which no version is served', async () => {
+    const core = await start();
+    await apply(core, [definitionOf('unserved.example.org', 'Ghost', false)]);
+    const kinds = ['apiextensions.k8s.io/v1/CustomResourceDefinition'];
+    const { outcome, changes } = await tellRemoval(core, { kinds });
+    assert.is(outcome, 'held');
+    assert.match(changes[0]?.message ?? '', 'it cannot be seen what would go with it');
+    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
+  });
+
+  test('takes no kind for one that passes because of its name alone', async () => {
+    const core = await start();
+    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'event-room' } };
+    await apply(core, [room]);
+    await hand.create(definitionOf('fair.example.org', 'Event', true));
+    const fair = { apiVersion: 'fair.example.org/v1', kind: 'Event', name: 'fair', namespace: 'event-room' };
+    const { name, namespace, ...kind } = fair;
+    await until(
+      () =>
+        hand.create({ ...kind, metadata: { name, namespace } }).then(
+          () => true,
+          () => false,
+        ),
+      'the kind to be served',
+    );
+    const { outcome, message } = await tellRemoval(core, { kinds: ['v1/Namespace'] });
+    assert.is(outcome, 'held', message);
+    assert.match(message, 'such as Event fair');
+    const removed = core.next(stack, 'removed');
+    await hand.remove(fair);
+    await removed;
+  });
+
+  for (const [what, unseen] of [
+    ['group', '/apis/apps/v1'],
+    ['kind', '/namespaces/blind-room/secrets'],
+  ] as const) {
+    test(`holds a namespace while a ${what} that is served there is not found`, async () => {
+      if (!lab.simulated) return;
+      const core = await start();
+      const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'blind-room' } };
+      await apply(core, [room]);
+      const heal = lab.simulated.faults.add({ pathIncludes: unseen, status: 404 });
+      const { outcome, message } = await tellRemoval(core, { kinds: ['v1/Namespace'] });
+      assert.is(outcome, 'held', message);
+      assert.match(message, 'it cannot be seen what would go with it');
+      const removed = core.next(stack, 'removed');
+      heal();
+      await removed;
+    });
+  }
+
+  test('holds a definition while its instances are not found', async () => {
+    if (!lab.simulated) return;
+    const core = await start();
+    const definition = definitionOf('paged.example.org', 'Leaf', true);
+    await apply(core, [definition]);
+    const heal = lab.simulated.faults.add({ pathIncludes: '/apis/paged.example.org/v1/leafs', status: 404 });
+    const { outcome, message } = await tellRemoval(core, {
+      kinds: ['apiextensions.k8s.io/v1/CustomResourceDefinition'],
+    });
+    assert.is(outcome, 'held', message);
+    assert.match(message, 'it cannot be seen what would go with it');
+    const removed = core.next(stack, 'removed');
+    heal();
     await removed;
   });
 
@@ -293,4 +387,18 @@ function describe(test: typeof simulated, lab: Lab): void {
     await moved;
     assert.equal((await hand.get(idOfMap('ahead')))?.data, { k: 'old' });
   });
+}
+
+function definitionOf(group: string, kind: string, served: boolean): KubeObject {
+  const singular = kind.toLowerCase();
+  const plural = `${singular}s`;
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const names = { plural, singular, kind, listKind: `${kind}List` };
+  const versions = [{ name: 'v1', served, storage: true, schema }];
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: { group, scope: 'Namespaced', names, versions },
+  };
 }
