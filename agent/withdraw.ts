@@ -12,7 +12,7 @@ import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
+import { headerFor, type Pass, type PassResult, summary, type Workshop, uidsElsewhere } from './pass.ts';
 import { planPrune } from './plan.ts';
 import { restoreInventory } from './restore.ts';
 
@@ -59,7 +59,10 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
     release: kept,
     drop,
     handOver,
-  } = planPrune({ stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere }, items);
+  } = planPrune(
+    { stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere, elsewhere: uidsElsewhere(shop, stackId) },
+    items,
+  );
 
   const held = entry.confirmed ? [] : await findHeld(cluster, prune, live, maxDeletions, signal);
   if (held.length > 0)
