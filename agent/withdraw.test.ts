@@ -273,12 +273,14 @@ function describe(test: typeof simulated, lab: Lab): void {
       set('keeps', 'Retain', ['data']),
       set('has-none', 'Delete', []),
     ]);
-    const { outcome, changes } = await tellRemoval(core, { kinds: ['apps/v1/StatefulSet'] });
+    const kinds = ['apps/v1/StatefulSet'];
+    const { outcome, changes } = await tellRemoval(core, { kinds });
     assert.is(outcome, 'held');
     assert.equal(
       changes.map(({ object, message }) => `${object.name}: ${message}`),
       ['takes: its data would be lost'],
     );
+    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
   });
 
   test('holds a definition of which no version is served', async () => {
@@ -363,13 +365,25 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.ok(await has('brokkr-inv-'));
   });
 
-  test('does nothing about a removal that the broker holds', async () => {
+  test('tells what a removal that the broker holds would delete, and deletes nothing', async () => {
     const core = await start();
-    await apply(core, [configMap('unconfirmed', { k: '1' })]);
-    core.tell([{ ...removal, held: true }]);
-    await core.settled();
+    await apply(core, [configMap('unconfirmed', { k: '1' }), definitionOf('unconfirmed.example.org', 'Ghost', false)]);
+    const kinds = ['v1/ConfigMap', 'apiextensions.k8s.io/v1/CustomResourceDefinition'];
+    const { outcome, message, changes } = await tellRemoval(core, { kinds, held: true });
+    assert.is(outcome, 'held');
+    assert.match(message, /waits for a confirmation: 2 objects would be deleted: .*it cannot be seen/);
+    assert.equal(
+      changes.map(({ action, object }) => `${action} ${object.name}`),
+      ['held ghosts.unconfirmed.example.org', 'held unconfirmed'],
+    );
+    assert.is(changes[1]?.message, 'would be deleted');
     assert.ok(await hand.get(idOfMap('unconfirmed')));
-    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
+    const orphaned = await tellRemoval(core, { kinds, held: true, onDelete: 'orphan' });
+    assert.is(orphaned.outcome, 'held');
+    assert.match(orphaned.message, '2 objects would be left where they are');
+    assert.ok((await hand.get(idOfMap('unconfirmed')))?.metadata.labels?.[stackLabel]);
+    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
+    assert.is(await hand.get(idOfMap('unconfirmed')), undefined);
   });
 
   test('keeps what it has when a restored broker knows less, until it is told something newer', async () => {
