@@ -118,7 +118,7 @@ export type PassResult =
   /** As it should be; nothing more to do. */
   | {
       readonly kind: 'settled';
-      readonly event: StackEvent | undefined;
+      readonly event: StackEvent;
       /** What somebody else changed or deleted, and was put right or left. */
       readonly drift?: StackEvent | undefined;
       /** To be looked at again after so long: something was left as it is because of a fight. */
