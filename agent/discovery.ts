@@ -19,7 +19,10 @@ export interface Discovery {
   findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Asks again at the next look: after a definition was established, or a kind has turned out to be gone. */
   forget(apiVersion: string): void;
-  /** Every namespaced kind that can be listed and deleted, once each: in its group's preferred version, or in another. Asks anew, each time. */
+  /**
+   * Every namespaced kind that can be listed and deleted, once each: in its group's preferred version, or in another. Asks anew, each time, and fails when it
+   * cannot see them all.
+   */
   contentKinds(signal: AbortSignal): Promise<Resource[]>;
 }
 
@@ -34,18 +37,19 @@ interface Known {
 export function createDiscovery(http: KubeHttp): Discovery {
   const known = new Map<string, Known>();
 
-  const read = async (apiVersion: string, signal: AbortSignal): Promise<readonly Resource[]> => {
+  /** `isNamed`: the cluster says that it serves this version. */
+  const read = async (apiVersion: string, signal: AbortSignal, isNamed: boolean): Promise<readonly Resource[]> => {
     try {
       const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
       return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
     } catch (error) {
       // The core is always served: such an answer is not the API server's.
-      if (hasStatus(error, 404) && groupOf(apiVersion) !== '') return [];
+      if (hasStatus(error, 404) && !isNamed && groupOf(apiVersion) !== '') return [];
       throw error;
     }
   };
-  const load = (apiVersion: string, signal: AbortSignal) => {
-    const entry = { resources: read(apiVersion, signal), at: Date.now() };
+  const load = (apiVersion: string, signal: AbortSignal, isNamed = false) => {
+    const entry = { resources: read(apiVersion, signal, isNamed), at: Date.now() };
     known.set(apiVersion, entry);
     entry.resources.catch(() => {
       if (known.get(apiVersion) === entry) known.delete(apiVersion);
@@ -80,7 +84,7 @@ export function createDiscovery(http: KubeHttp): Discovery {
     async contentKinds(signal) {
       const { body } = await http({ method: 'GET', path: '/apis', signal });
       const versions = new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
-      const lists = await Promise.all([...versions].map((apiVersion) => read(apiVersion, signal)));
+      const lists = await Promise.all([...versions].map((apiVersion) => load(apiVersion, signal, true).resources));
       const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));

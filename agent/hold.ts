@@ -12,6 +12,7 @@ import {
   isNamespace,
   type KubeObject,
   keyOf,
+  listAt,
   type ObjectId,
   textAt,
 } from './object.ts';
@@ -36,12 +37,13 @@ export async function findHeld(
     const found = live.get(keyOf(id));
     // Already on its way out: holding would not bring it back.
     if (!found || found.metadata.deletionTimestamp !== undefined) return undefined;
-    if (id.kind === 'PersistentVolumeClaim' && groupOf(id.apiVersion) === '') return 'its data would be lost';
+    if (losesData(id, found)) return 'its data would be lost';
     try {
       if (isCustomResourceDefinition(id)) return await instancesBeyond(cluster, found, keys, signal);
       return isNamespace(id) ? await contentBeyond(cluster, id.name, keys, signal) : undefined;
     } catch (error) {
-      if (!(error instanceof ClusterError) || !hasStatus(error, 403)) throw error;
+      // What is not found here was named by the cluster a moment ago: not found does not mean that there is none.
+      if (!(error instanceof ClusterError) || !(hasStatus(error, 403) || hasStatus(error, 404))) throw error;
       return `it cannot be seen what would go with it: ${error.message}`;
     }
   });
@@ -51,6 +53,15 @@ export async function findHeld(
   });
 }
 
+/** A volume claim, or what takes its claims with it. */
+function losesData(id: ObjectId, found: KubeObject): boolean {
+  const groupKind = groupKindOf(id);
+  if (groupKind === '/PersistentVolumeClaim') return true;
+  if (groupKind !== 'apps/StatefulSet') return false;
+  const policy = textAt(found, 'spec', 'persistentVolumeClaimRetentionPolicy', 'whenDeleted');
+  return policy === 'Delete' && listAt(found, 'spec', 'volumeClaimTemplates').length > 0;
+}
+
 async function instancesBeyond(
   cluster: Cluster,
   definition: KubeObject,
@@ -58,9 +69,11 @@ async function instancesBeyond(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const [kind] = servedVersions(definition);
-  if (!kind) return undefined;
-  for await (const page of cluster.pages(kind, { namespace: '' }, signal)) {
-    const other = page.find((object) => !listed.has(keyOfListed(kind, object)));
+  if (!kind) return 'it cannot be seen what would go with it: none of its versions is served';
+  // What is known of the kind may be from a definition that was here before.
+  cluster.discovery.forget(kind.apiVersion);
+  for await (const { objects } of cluster.versioned(kind, { namespace: '', partial: true }, signal)) {
+    const other = objects.find((object) => !listed.has(keyOfListed(kind, object)));
     if (other) return `there are ${kind.kind} objects that would go with it, such as ${placeOf(other)}`;
   }
   return undefined;
@@ -76,8 +89,8 @@ async function contentBeyond(
   const kinds = all.filter((kind) => !passing.has(groupKindOf(kind)));
   const owners = new Set(all.map(groupKindOf));
   const found = await mapLimited(kinds, passConcurrency, async (kind) => {
-    for await (const page of cluster.pages(kind, { namespace }, signal)) {
-      const other = page.find(
+    for await (const { objects } of cluster.versioned(kind, { namespace, partial: true }, signal)) {
+      const other = objects.find(
         (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(groupKindOf(kind), object, owners),
       );
       if (other)
@@ -88,7 +101,7 @@ async function contentBeyond(
   return found.find((reason) => reason !== undefined);
 }
 
-/** Kinds that the cluster writes by itself about other objects. */
+/** Groups and kinds of what the cluster writes by itself about other objects. */
 const passing: ReadonlySet<string> = new Set([
   '/Event',
   'events.k8s.io/Event',

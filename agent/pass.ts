@@ -88,6 +88,17 @@ function withoutForce(cluster: Cluster, isOwn: (object: KubeObject) => boolean):
   };
 }
 
+/** Uids of what the agent's other stacks have, as far as it was seen. */
+export function uidsElsewhere({ sightings, ownership }: Workshop, stackId: string): Set<string> {
+  const others = [...sightings.stackIds()].filter((other) => other !== stackId);
+  const uids = others.flatMap((other) =>
+    [...(sightings.get(other)?.objects ?? [])].flatMap(([key, { uid }]) =>
+      uid !== '' && ownership.ownerOf(key) === other ? [uid] : [],
+    ),
+  );
+  return new Set(uids);
+}
+
 /** One pass over one stack. */
 export interface Pass {
   readonly entry: Entry;
@@ -107,7 +118,7 @@ export type PassResult =
   /** As it should be; nothing more to do. */
   | {
       readonly kind: 'settled';
-      readonly event: StackEvent | undefined;
+      readonly event: StackEvent;
       /** What somebody else changed or deleted, and was put right or left. */
       readonly drift?: StackEvent | undefined;
       /** To be looked at again after so long: something was left as it is because of a fight. */

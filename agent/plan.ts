@@ -22,6 +22,8 @@ export interface PlanInput {
   readonly ownerOf: (key: string) => string | undefined;
   /** Whether another active stack of the same generator desires the object. */
   readonly wantedElsewhere: (key: string) => boolean;
+  /** Uids of objects that other stacks of the agent have, under whatever name. */
+  readonly elsewhere: ReadonlySet<string>;
 }
 
 /** What one pass over a stack has to do. */
@@ -96,13 +98,18 @@ export function planStack(input: PlanInput): Plan {
     leaving,
     foreign,
     items: [...items, ...gone],
-    ...planPrune(input, gone),
+    ...planPrune({ ...input, elsewhere: new Set([...input.elsewhere, ...uidsOf(desired, live)]) }, gone),
   };
+}
+
+/** Of what is desired and there: a kind that is served in two groups gives one object two names. */
+function uidsOf(desired: readonly Desired[], live: Live): string[] {
+  return desired.flatMap(({ id }) => live.get(keyOf(id))?.metadata.uid ?? []);
 }
 
 /** Sorts what a stack no longer lists into what is deleted, what is not its own to delete, and what another stack takes over. */
 export function planPrune(
-  { stackId, live, ownerOf, wantedElsewhere }: Omit<PlanInput, 'desired' | 'inventory' | 'mayPrune'>,
+  { stackId, live, ownerOf, wantedElsewhere, elsewhere }: Omit<PlanInput, 'desired' | 'inventory' | 'mayPrune'>,
   gone: readonly Item[],
 ): Pick<Plan, 'prune' | 'release' | 'drop' | 'handOver'> {
   const prune: Item[] = [];
@@ -115,6 +122,7 @@ export function planPrune(
     const owner = ownerOf(key);
     if (!found || (owner !== undefined && owner !== stackId)) drop.push(item);
     else if (wantedElsewhere(key)) handOver.push(item);
+    else if (found.metadata.uid !== undefined && elsewhere.has(found.metadata.uid)) drop.push(item);
     else if (isOurs(stackId, item, found))
       (isKept(found) ? release : prune).push({ id: item.id, uid: found.metadata.uid ?? '' });
     else drop.push(item);

@@ -74,6 +74,36 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.ok(await hand.get(idOfMap('copied-label')));
   });
 
+  test('never deletes what a new revision lists in another group', async () => {
+    // An Event is one object in two groups.
+    if (lab.simulated) return;
+    const core = await start();
+    const metadata = { name: 'two-names', namespace: 'default' };
+    const common = {
+      metadata,
+      reason: 'Told',
+      type: 'Normal',
+      action: 'Tell',
+      eventTime: '2026-01-01T00:00:00.000000Z',
+      reportingInstance: 'a',
+    };
+    const about = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'default', name: 'any' };
+    const first = { ...common, apiVersion: 'v1', kind: 'Event', involvedObject: about, reportingComponent: 'a.org/b' };
+    const second = {
+      ...common,
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      regarding: about,
+      reportingController: 'a.org/b',
+    };
+    await apply(core, 1n, [first]);
+    const id = { apiVersion: 'v1', kind: 'Event', ...metadata };
+    const uid = (await hand.get(id))?.metadata.uid;
+    assert.ok(uid);
+    await apply(core, 2n, [second]);
+    assert.is((await hand.get(id))?.metadata.uid, uid);
+  });
+
   test('never deletes what somebody has made anew', async () => {
     const core = await start();
     await apply(core, 1n, [configMap('renewed', { k: '1' }), configMap('rest', { k: '1' })]);

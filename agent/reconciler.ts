@@ -126,7 +126,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const result = await attempt(slot, entry);
     if (!result) return;
     options.observePass(
-      result.kind === 'again' ? 'again' : (result.event?.outcome ?? 'held'),
+      result.kind === 'again' ? 'again' : result.event.outcome,
       (performance.now() - startedAt) / 1000,
       isFresh ? entry : undefined,
     );
@@ -162,11 +162,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         slot.settled = true;
         slot.waitingSince = undefined;
         slot.looks = undefined;
-        if (result.event) tell(slot, result.event);
+        tell(slot, result.event);
         tellDrift(slot, result.drift);
         wakeWaiting(slot.stackId);
         // What was let go of may be what another stack waits for.
-        if (result.event?.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
+        if (result.event.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
         if (slot.entry?.state === 'active')
           later(slot, Math.min(result.resumeMs ?? Number.POSITIVE_INFINITY, resyncMs * (0.8 + 0.4 * Math.random())));
         return;

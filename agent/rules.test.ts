@@ -86,6 +86,7 @@ const plan = (
   live: KubeObject[],
   inventory: KubeObject[] = live,
   mayPrune = true,
+  elsewhere: ReadonlySet<string> = new Set(),
 ) =>
   planStack({
     stackId: stack,
@@ -97,6 +98,7 @@ const plan = (
     live: new Map(live.map((object) => [keyOf(idOf(object)), object])),
     ownerOf: () => undefined,
     wantedElsewhere: () => false,
+    elsewhere,
   });
 
 plans('sorts objects by what has to be done', () => {
@@ -135,6 +137,21 @@ plans('prunes nothing while the inventory may lack something', () => {
   const careful = plan([], [old], [old], false);
   assert.equal(careful.prune, []);
   assert.is(careful.items.length, 1, 'and keeps it in mind');
+  assert.is(plan([], [old]).prune.length, 1);
+});
+
+plans('never deletes an object that is desired under the name of another group', () => {
+  const ingress = (apiVersion: string): KubeObject => ({ ...configMap('web', {}, 'ns'), apiVersion, kind: 'Ingress' });
+  const old = asLive(desired(ingress('extensions/v1beta1')).object);
+  const wanted = desired(ingress('networking.k8s.io/v1'));
+  const renamed = plan([wanted], [old, asLive(wanted.object)], [old]);
+  assert.equal(renamed.prune, []);
+  assert.equal(
+    renamed.drop.map(({ id }) => id.apiVersion),
+    ['extensions/v1beta1'],
+  );
+  const moved = plan([], [old], [old], true, new Set([old.metadata.uid ?? '']));
+  assert.equal([moved.prune.length, moved.drop.length], [0, 1], 'nor one that another stack has');
   assert.is(plan([], [old]).prune.length, 1);
 });
 

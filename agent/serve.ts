@@ -9,7 +9,7 @@ import type { Inventory, Item } from './inventory.ts';
 import { readLive } from './live.ts';
 import { definitionsIn, type ManifestObject, parseManifest } from './manifest.ts';
 import { type KubeObject, keyOf, type ObjectId } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
+import { headerFor, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
 import { placeAll } from './place.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { restoreInventory } from './restore.ts';
@@ -82,6 +82,7 @@ async function makePlan(
     live,
     ownerOf: shop.ownership.ownerOf,
     wantedElsewhere: (key) => rivals.some((stackId) => shop.neighbours.get(stackId).desired.has(key)),
+    elsewhere: gone.length > 0 ? uidsElsewhere(shop, entry.stackId) : new Set(),
   });
   return { plan, live, desired, unknownNeighbours };
 }

@@ -57,6 +57,36 @@ rules('names what is unknown, ambiguous, no number, later or a cycle', () => {
   assert.is(order(cycle).length, 1, 'a cycle does not hinder a removal');
 });
 
+rules('sorts a chain as long as a manifest can be, and finds the cycle that it may end in', () => {
+  const count = 5_000;
+  const link = (index: number, after: number) => marked(map(`m${index}`), { after: `ConfigMap/m${after}` });
+  const chain = [map('m0'), ...Array.from({ length: count - 1 }, (_, index) => link(index + 1, index))].reverse();
+  assert.equal(faults(chain), []);
+  assert.equal(order(chain), [[0, Array.from({ length: count }, (_, index) => `m${index}`)]]);
+  const closed = [...chain.slice(0, -1), link(0, count - 1)];
+  const [first, ...more] = faults(closed);
+  assert.equal(more, []);
+  assert.is(first?.split(', ').length, count + 1);
+});
+
+rules('counts an object that is named twice once', () => {
+  const twice = marked(map('b'), { after: 'ConfigMap/a,/ConfigMap/default/a' });
+  assert.equal(order([twice, map('a')]), [[0, ['a', 'b']]]);
+});
+
+rules('refuses an object that comes after too many', () => {
+  const others = Array.from({ length: 101 }, (_, index) => map(`m${index}`));
+  const after = (count: number) =>
+    marked(map('last'), {
+      after: others
+        .slice(0, count)
+        .map(({ metadata }) => `ConfigMap/${metadata.name}`)
+        .join(),
+    });
+  assert.equal(faults([...others, after(100)]), []);
+  assert.equal(faults([...others, after(101)]), ['is to be applied after 101 objects, more than 100']);
+});
+
 rules.run();
 
 function map(name: string, value = '1'): KubeObject {

@@ -1,6 +1,6 @@
 import type { Change } from './event.ts';
-import { groupOf, type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';
-import { groupByRank } from './order.ts';
+import { type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';
+import { groupByRank, rankOf } from './order.ts';
 
 /** Objects of one number, which are applied before those of a higher one, once all of a lower one are healthy. */
 export interface Wave<Item> {
@@ -27,6 +27,8 @@ interface Node<Item> {
 }
 
 const maxWave = 1_000_000;
+/** Of one object; an object that comes after more is better in a later wave. */
+const maxReferences = 100;
 
 /** What is wrong with the objects' own words about their order: an unknown object, a number that is none, a cycle. */
 export function faultsInOrder(objects: readonly Placed[]): Change[] {
@@ -36,7 +38,10 @@ export function faultsInOrder(objects: readonly Placed[]): Change[] {
   const faults = objects.flatMap(({ id, object }) => {
     const wave = waveOf(object);
     if (wave === undefined) return [fault(id, `its ${waveAnnotation} is not a whole number`)];
-    return referencesOf(object).flatMap((text) => {
+    const references = referencesOf(object);
+    if (references.length > maxReferences)
+      return [fault(id, `is to be applied after ${references.length} objects, more than ${maxReferences}`)];
+    return references.flatMap((text) => {
       const found = resolve(index, id, text);
       if (found.length === 0) return [fault(id, `is to be applied after ${text}, which this stack does not have`)];
       if (found.length > 1) return [fault(id, `is to be applied after ${text}, which names ${found.length} objects`)];
@@ -67,16 +72,63 @@ export function wavesOf<Item>(items: readonly Item[], placedOf: (item: Item) => 
 /** Always the kinds that come first among those whose turn it is: what an object waits for moves it, and nothing else. */
 function groupsOf<Item>(nodes: readonly Node<Item>[]): Node<Item>[][] {
   const groups: Node<Item>[][] = [];
-  let left = [...nodes];
-  while (left.length > 0) {
-    const pending = new Set(left.map(({ id }) => keyOf(id)));
-    const free = left.filter(({ after }) => !after.some((key) => pending.has(key)));
-    const [group = left] = groupByRank(free.length > 0 ? free : left, ({ id }) => id);
+  const turns = turnsOf(nodes);
+  const waiting = new Map<number, Node<Item>[]>();
+  const admit = (free: readonly Node<Item>[]) => {
+    for (const node of free) {
+      const rank = rankOf(node.id);
+      const equals = waiting.get(rank);
+      if (equals) equals.push(node);
+      else waiting.set(rank, [node]);
+    }
+  };
+  admit(turns.first);
+  while (waiting.size > 0) {
+    const rank = Math.min(...waiting.keys());
+    const group = waiting.get(rank)!;
+    waiting.delete(rank);
     groups.push(group);
-    const done = new Set(group);
-    left = left.filter((node) => !done.has(node));
+    admit(turns.after(group));
   }
-  return groups;
+  // What is in a cycle, or waits for one.
+  return [...groups, ...groupByRank(turns.stuck(), ({ id }) => id)];
+}
+
+interface Turns<Item> {
+  /** Those that wait for nothing here. */
+  readonly first: readonly Node<Item>[];
+  /** Those that need not wait any longer once these are done as well. Each node may be done once. */
+  after(done: readonly Node<Item>[]): Node<Item>[];
+  /** Those whose turn has not come. */
+  stuck(): Node<Item>[];
+}
+
+/** Counts for each node what it still waits for, so that all turns together take no longer than there are nodes and references. */
+function turnsOf<Item>(nodes: readonly Node<Item>[]): Turns<Item> {
+  const keys = new Set(nodes.map(({ id }) => keyOf(id)));
+  const counts = new Map<Node<Item>, number>();
+  const followers = new Map<string, Node<Item>[]>();
+  for (const node of nodes) {
+    const awaited = [...new Set(node.after)].filter((key) => keys.has(key));
+    counts.set(node, awaited.length);
+    for (const key of awaited) {
+      const others = followers.get(key);
+      if (others) others.push(node);
+      else followers.set(key, [node]);
+    }
+  }
+  return {
+    first: nodes.filter((node) => counts.get(node) === 0),
+    after: (done) =>
+      done.flatMap(({ id }) =>
+        (followers.get(keyOf(id)) ?? []).filter((node) => {
+          const left = counts.get(node)! - 1;
+          counts.set(node, left);
+          return left === 0;
+        }),
+      ),
+    stuck: () => nodes.filter((node) => counts.get(node)! > 0),
+  };
 }
 
 function nodesOf<Item>(
@@ -100,46 +152,47 @@ function waveOf({ metadata }: KubeObject): number | undefined {
 
 function referencesOf({ metadata }: KubeObject): string[] {
   const text = metadata.annotations?.[applyAfterAnnotation] ?? '';
-  return text
-    .split(',')
-    .map((reference) => reference.trim())
-    .filter((reference) => reference !== '');
+  const references = text.split(',').map((reference) => reference.trim());
+  return [...new Set(references)].filter((reference) => reference !== '');
 }
 
+/** The objects by each text that may name them: in full, and in short from beside them. */
 function indexOf(objects: readonly Placed[]): Map<string, ObjectId[]> {
-  return Map.groupBy(
-    objects.map(({ id }) => id),
-    ({ kind, name }) => `${kind}/${name}`,
-  );
+  const index = new Map<string, ObjectId[]>();
+  for (const { id } of objects) {
+    for (const text of [keyOf(id), nearby(id.namespace, `${id.kind}/${id.name}`)]) {
+      const named = index.get(text);
+      if (named) named.push(id);
+      else index.set(text, [id]);
+    }
+  }
+  return index;
 }
 
 /** A short reference means an object beside the one that has it, or a cluster-scoped one. */
 function resolve(index: ReadonlyMap<string, ObjectId[]>, from: ObjectId, reference: string): ObjectId[] {
-  const parts = reference.split('/');
-  if (parts.length === 2) {
-    const near = index.get(reference) ?? [];
-    return near.filter(({ namespace }) => namespace === '' || namespace === from.namespace);
-  }
-  const [group, kind, namespace, name] = parts;
-  if (parts.length !== 4) return [];
-  const named = index.get(`${kind}/${name}`) ?? [];
-  return named.filter((id) => groupOf(id.apiVersion) === group && id.namespace === namespace);
+  if (reference.split('/').length !== 2) return index.get(reference) ?? [];
+  const places = new Set(['', from.namespace]);
+  return [...places].flatMap((namespace) => index.get(nearby(namespace, reference)) ?? []);
+}
+
+function nearby(namespace: string, reference: string): string {
+  return `${namespace} ${reference}`;
 }
 
 /** The members of one cycle, each waiting for the next; none when there is no cycle. */
 function findCycle(nodes: readonly Node<unknown>[]): ObjectId[] {
-  const byKey = new Map(nodes.map((node) => [keyOf(node.id), node]));
-  // What waits for nothing, or only for what does not, is in no cycle.
-  for (let found = true; found; ) {
-    const free = [...byKey].filter(([, { after }]) => !after.some((key) => byKey.has(key)));
-    for (const [key] of free) byKey.delete(key);
-    found = free.length > 0;
+  const turns = turnsOf(nodes);
+  for (let free = turns.first; free.length > 0; ) free = turns.after(free);
+  // Each of these waits for another one of them: whoever goes on from one to the next comes back.
+  const stuck = new Map(turns.stuck().map((node) => [keyOf(node.id), node]));
+  const path = new Map<string, ObjectId>();
+  let [key] = stuck.keys();
+  while (key !== undefined && !path.has(key)) {
+    const { id, after }: Node<unknown> = stuck.get(key)!;
+    path.set(key, id);
+    key = after.find((next) => stuck.has(next));
   }
-  const [start] = byKey.keys();
-  const path: string[] = [];
-  for (let key = start; key !== undefined; key = byKey.get(key)?.after.find((next) => byKey.has(next))) {
-    if (path.includes(key)) return path.slice(path.indexOf(key)).map((member) => byKey.get(member)!.id);
-    path.push(key);
-  }
-  return [];
+  const keys = [...path.keys()];
+  return key === undefined ? [] : [...path.values()].slice(keys.indexOf(key));
 }

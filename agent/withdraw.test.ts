@@ -13,7 +13,7 @@ import {
   until,
   type Wish,
 } from './harness.ts';
-import { checksumAnnotation, idOf, type KubeObject, stackLabel } from './object.ts';
+import { checksumAnnotation, type KubeObject, stackLabel } from './object.ts';
 
 const simulated = suite('removing a stack, simulated cluster');
 const real = suite('removing a stack, real API server');
@@ -138,113 +138,6 @@ function describe(test: typeof simulated, lab: Lab): void {
     await removed;
   });
 
-  test('holds too many deletions until they are confirmed', async () => {
-    const core = await start({ maxDeletions: 3 });
-    await apply(
-      core,
-      Array.from({ length: 4 }, (_, index) => configMap(`lot-${index}`, {})),
-    );
-    const { outcome, changes } = await tellRemoval(core);
-    assert.is(outcome, 'held');
-    assert.is(changes.filter(({ action }) => action === 'held').length, 4);
-    assert.ok(await hand.get(idOfMap('lot-0')));
-    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
-  });
-
-  test('holds a prune as it holds a removal', async () => {
-    const core = await start({ maxDeletions: 1 });
-    await apply(core, [configMap('pair-a', {}), configMap('pair-b', {}), configMap('pair-c', {})]);
-    const next: Wish = { stackId: stack, order: 3n, deploymentId: 'e', objects: [configMap('pair-c', { k: 'new' })] };
-    const held = core.next(stack);
-    core.tell([next]);
-    assert.is((await held).outcome, 'held');
-    assert.ok(await hand.get(idOfMap('pair-a')));
-    assert.equal((await hand.get(idOfMap('pair-c')))?.data, { k: 'new' }, 'the rest goes on');
-    const applied = core.next(stack);
-    core.tell([{ ...next, confirmed: true }]);
-    assert.is((await applied).outcome, 'applied');
-    assert.is(await hand.get(idOfMap('pair-a')), undefined);
-  });
-
-  test('holds a volume claim, whose data would be lost', async () => {
-    const core = await start();
-    const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } };
-    await apply(core, [{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'precious' }, spec }]);
-    const { outcome, changes } = await tellRemoval(core, { kinds: ['v1/PersistentVolumeClaim'] });
-    assert.is(outcome, 'held');
-    assert.match(changes[0]?.message ?? '', 'data would be lost');
-  });
-
-  test('holds a namespace with other content, and lets one with none go', async () => {
-    const core = await start();
-    const room = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-    await apply(core, [room('shared-room'), room('own-room'), configMap('mine', {}, 'own-room')]);
-    await hand.create(configMap('theirs', {}, 'shared-room'));
-    const { outcome, message, changes } = await tellRemoval(core, { kinds: ['v1/Namespace', 'v1/ConfigMap'] });
-    assert.is(outcome, 'held', message);
-    assert.equal(
-      changes.map(({ object }) => object.name),
-      ['shared-room'],
-    );
-    const removed = core.next(stack, 'removed');
-    await hand.remove(idOfMap('theirs', 'shared-room'));
-    await removed;
-  });
-
-  test('holds a namespace with something owned that is never to be deleted', async () => {
-    const core = await start();
-    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kept-room' } };
-    await apply(core, [room, configMap('owner', {}, 'kept-room')]);
-    const { metadata } = (await hand.get(idOfMap('owner', 'kept-room')))!;
-    const owned = (name: string, annotations: Record<string, string>): KubeObject => ({
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: {
-        name,
-        namespace: 'kept-room',
-        annotations,
-        ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: metadata.uid ?? '' }],
-      },
-    });
-    await hand.create(owned('goes-along', {}));
-    await hand.create(owned('kept', { 'k8s.brokkr.io/prune': 'disabled' }));
-    const { outcome, message } = await tellRemoval(core, { kinds: ['v1/Namespace', 'v1/ConfigMap'] });
-    assert.is(outcome, 'held', message);
-    assert.match(message, 'such as Secret kept');
-    const removed = core.next(stack, 'removed');
-    await hand.remove({ apiVersion: 'v1', kind: 'Secret', namespace: 'kept-room', name: 'kept' });
-    await removed;
-  });
-
-  test('holds a definition with instances that others have made', async () => {
-    const core = await start();
-    const thing = custom('Thing', 'theirs');
-    await apply(core, [definition('Thing'), custom('Thing', 'ours')]);
-    await hand.create(thing);
-    const kinds = ['apiextensions.k8s.io/v1/CustomResourceDefinition'];
-    const { outcome, changes } = await tellRemoval(core, { kinds });
-    assert.is(outcome, 'held');
-    assert.match(changes[0]?.message ?? '', 'such as default/theirs');
-    assert.ok(await hand.get(idOf(custom('Thing', 'ours'))));
-    const removed = core.next(stack, 'removed');
-    await hand.remove(idOf(thing));
-    await removed;
-  });
-
-  test('holds a namespace with a custom resource whose kind is named as one of the cluster’s own', async () => {
-    const core = await start();
-    const lease = custom('Lease', 'flat', 'let-room');
-    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'let-room' } };
-    await apply(core, [definition('Lease'), room, custom('Lease', 'ours', 'let-room')]);
-    await hand.create(lease);
-    const held = core.next(stack, 'held');
-    core.tell([{ stackId: stack, order: 3n, deploymentId: 'e', objects: [definition('Lease')] }]);
-    assert.match((await held).message, 'such as Lease flat');
-    const applied = core.next(stack, 'applied');
-    await hand.remove(idOf(lease));
-    await applied;
-  });
-
   test('goes on after its inventory’s whole namespace was deleted', async () => {
     const core = await start();
     await apply(core, [configMap('homeless', { k: '1' })]);
@@ -257,15 +150,6 @@ function describe(test: typeof simulated, lab: Lab): void {
     core.tell([{ stackId: stack, order: 2n, deploymentId: 'e', objects: [configMap('homeless', { k: '2' })] }]);
     await told;
     assert.ok(await has('brokkr-inv-'));
-  });
-
-  test('does nothing about a removal that the broker holds', async () => {
-    const core = await start();
-    await apply(core, [configMap('unconfirmed', { k: '1' })]);
-    core.tell([{ ...removal, held: true }]);
-    await core.settled();
-    assert.ok(await hand.get(idOfMap('unconfirmed')));
-    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
   });
 
   test('keeps what it has when a restored broker knows less, until it is told something newer', async () => {
@@ -283,27 +167,4 @@ function describe(test: typeof simulated, lab: Lab): void {
     await moved;
     assert.equal((await hand.get(idOfMap('ahead')))?.data, { k: 'old' });
   });
-}
-
-function definition(kind: string): KubeObject {
-  const singular = kind.toLowerCase();
-  const plural = `${singular}s`;
-  const group = groupOfKind(kind);
-  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-  const names = { plural, singular, kind, listKind: `${kind}List` };
-  const versions = [{ name: 'v1', served: true, storage: true, schema }];
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
-    spec: { group, scope: 'Namespaced', names, versions },
-  };
-}
-
-function custom(kind: string, name: string, namespace = 'default'): KubeObject {
-  return { apiVersion: `${groupOfKind(kind)}/v1`, kind, metadata: { name, namespace } };
-}
-
-function groupOfKind(kind: string): string {
-  return `${kind.toLowerCase()}.example.org`;
 }

@@ -12,7 +12,7 @@ import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, type Workshop } from './pass.ts';
+import { headerFor, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
 import { planPrune } from './plan.ts';
 import { restoreInventory } from './restore.ts';
 
@@ -22,14 +22,16 @@ import { restoreInventory } from './restore.ts';
  */
 export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassResult> {
   const { entry, signal } = pass;
-  if (entry.held) return { kind: 'settled', event: undefined };
   const inventory = await shop.inventories.load(entry.stackId, signal);
   if (inventory.whole) {
+    if (entry.held && entry.onDelete === 'orphan')
+      return heldBack(pass, `${inventory.items.size} objects would be left where they are`, []);
     return entry.onDelete === 'orphan' ? release(shop, pass, inventory) : remove(shop, pass, inventory);
   }
   const restored = await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind));
   if (restored.shards.length > 0) return { kind: 'again' };
-  return { kind: 'settled', event: eventOf(entry, 'removed', 'there was nothing to remove') };
+  const nothing = 'there was nothing to remove';
+  return entry.held ? heldBack(pass, nothing, []) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
 }
 
 async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
@@ -59,9 +61,20 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
     release: kept,
     drop,
     handOver,
-  } = planPrune({ stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere }, items);
+  } = planPrune(
+    { stackId, live, ownerOf: ownership.ownerOf, wantedElsewhere, elsewhere: uidsElsewhere(shop, stackId) },
+    items,
+  );
 
   const held = entry.confirmed ? [] : await findHeld(cluster, prune, live, maxDeletions, signal);
+  if (entry.held) {
+    const named = new Set(held.map(({ object }) => object));
+    const rest = prune.flatMap(({ id }): Change[] =>
+      named.has(id) ? [] : [{ object: id, action: 'held', message: 'would be deleted' }],
+    );
+    const all = `${prune.length} objects would be deleted`;
+    return heldBack(pass, held.length > 0 ? summary(all, held) : all, [...held, ...rest]);
+  }
   if (held.length > 0)
     return unsettled(pass, 'held', summary(`${prune.length} deletions wait for a confirmation`, held), held);
   const given = await releaseKept(cluster, kept, stackId, signal);
@@ -99,6 +112,16 @@ async function release(shop: Workshop, pass: Pass, inventory: Inventory): Promis
 function toKind(text: string): { apiVersion: string; kind: string }[] {
   const slash = text.lastIndexOf('/');
   return slash < 1 ? [] : [{ apiVersion: text.slice(0, slash), kind: text.slice(slash + 1) }];
+}
+
+/** For a removal that the broker holds: what a confirmation would mean. */
+function heldBack(pass: Pass, message: string, changes: readonly Change[]): PassResult {
+  return unsettled(
+    pass,
+    'held',
+    `the removal was told before a new epoch, and waits for a confirmation: ${message}`,
+    changes,
+  );
 }
 
 function unsettled(

@@ -99,6 +99,11 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   const removal = told.entries.find(({ stack }) => stack === again);
   assert.equal([removal?.state, removal?.held], [PlacementState.REMOVING, true]);
   assert.is(await phaseOf(again), PlacementPhase.HELD);
+  await agent.report(removal!, Outcome.HELD, '3 objects would be deleted');
+  const explained = await broker.explainPlacement({ agent: 'witness', stack: again });
+  assert.match(explained.summary, 'waits for confirm-removal');
+  assert.match(explained.summary, '3 objects would be deleted');
+  assert.is(explained.placement?.message, '3 objects would be deleted');
   const older = told.entries.find(({ stack }) => stack === kept);
   assert.ok(older && older.order < seen.order);
   await agent.report(older, Outcome.AHEAD, 'holds a later order');
