@@ -36,6 +36,16 @@ export async function fence(tx: Tx, agentId: string): Promise<void> {
   ]);
 }
 
+/** Notes that an agent begins an epoch. False when it has begun another one within the hour. */
+export async function noteEpoch(tx: Tx, agentId: string): Promise<boolean> {
+  const rows = await tx.sql(
+    `update agent_status set epoch_begun_at = now()
+     where agent_id = $1 and (epoch_begun_at is null or epoch_begun_at < now() - interval '1 hour') returning 1`,
+    [agentId],
+  );
+  return rows.length > 0;
+}
+
 /** What to compare an agent's inventory with. With `lock`, other agents that may start an epoch wait. */
 export async function known(tx: Tx, held: readonly Held[], { lock }: { lock: boolean }): Promise<Known> {
   const [installation] = await tx.sql<{ epoch: string; started_at: Date }>(
@@ -72,6 +82,7 @@ export async function readHighest(db: Database): Promise<{ epoch: bigint; highes
  * report is about it), and what it should remove there is abandoned. The agent side's locks must be held.
  */
 export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
+  await lockStatus(tx, agentId);
   await tx.sql('update agent set cluster_id = null, version = version + 1 where id = $1', [agentId]);
   await tx.sql(`delete from placement where agent_id = $1 and state = 'removing'`, [agentId]);
   await tx.sql(
@@ -79,6 +90,11 @@ export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
     [agentId],
   );
   await forgetReports(tx, agentId, null);
+}
+
+/** Before what was reported is touched, as reports do it: the other way round, the two would wait for each other. */
+async function lockStatus(tx: Tx, agentId: string): Promise<void> {
+  await tx.sql('select 1 from agent_status where agent_id = $1 for update', [agentId]);
 }
 
 export async function markAgentDeleted(tx: Tx, agentId: string): Promise<void> {
@@ -101,6 +117,7 @@ export async function isDrained(tx: Tx, agentId: string): Promise<boolean> {
 
 /** Removes an agent with all that belongs to it, its keys too. Its events stay until their time is over. */
 export async function deleteAgentRow(tx: Tx, agentId: string): Promise<void> {
+  await lockStatus(tx, agentId);
   await tx.sql('delete from placement where agent_id = $1', [agentId]);
   await forgetReports(tx, agentId, null);
   await tx.sql('delete from agent where id = $1', [agentId]);

@@ -1,5 +1,6 @@
 import { agentKeys } from '../access/store.ts';
 import { lockAgentSide, place } from '../placement/match.ts';
+import { Refusal } from '../refusal.ts';
 import type { Principal } from '../rpc/principal.ts';
 import { checkEtag } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
@@ -90,18 +91,19 @@ export async function startAgent(
     ? current
     : await life.startIncarnation(tx, agent.id, { ...start, presented: start.incarnation });
   const presented = { epoch: start.epoch, order: highestHeld(start.held) };
-  const { epoch } = await noticeNewer(tx, agent.name, presented, start.held);
+  const { epoch } = await noticeNewer(tx, agent, presented, start.held);
   await announce(tx, 'agent', [agent.id]);
   return { incarnation, epoch };
 }
 
 /**
  * The epoch, after a look at what an agent presents: when that is newer than what the broker knows, a new one begins. After a restore
- * the whole fleet notices at once: one begins the epoch, the others find it there.
+ * the whole fleet notices at once: one begins the epoch, the others find it there. An epoch holds removals on all agents, so one agent
+ * begins at most one an hour; until then it is refused, and keeps what it has.
  */
 export async function noticeNewer(
   tx: Tx,
-  agentName: string,
+  agent: { readonly id: string; readonly name: string },
   presented: { readonly epoch: bigint; readonly order: bigint },
   held: readonly Held[],
 ): Promise<{ epoch: bigint; highestOrder: bigint }> {
@@ -112,7 +114,15 @@ export async function noticeNewer(
   const now = await life.known(tx, deployments, { lock: true });
   const newer = newerThanKnown(presented, now);
   if (newer === undefined) return now;
-  const epoch = await beginEpoch(tx, `agent "${agentName}" presented ${newer}`, presented);
+  if (!(await life.noteEpoch(tx, agent.id)))
+    throw new Refusal(
+      'precondition',
+      `agent "${agent.name}" presented ${newer}, and has begun an epoch within the hour`,
+      {
+        reason: 'EPOCH_TOO_SOON',
+      },
+    );
+  const epoch = await beginEpoch(tx, `agent "${agent.name}" presented ${newer}`, presented);
   return { epoch, highestOrder: presented.order };
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { ManifestObject, ObjectIdentity } from './object.ts';
 
 export interface DeploymentRow {
@@ -46,31 +45,34 @@ function compareObjects(before: readonly ManifestObject[], after: readonly Manif
   for (const object of after) {
     const earlier = old.get(keyOf(object));
     old.delete(keyOf(object));
-    if (!earlier) differences.push({ object: identityOf(object), action: 'created', fields: [] });
-    else if (!isDeepStrictEqual(earlier, object)) {
-      differences.push({
-        object: identityOf(object),
-        action: 'configured',
-        fields: differingPaths(earlier, object, '')
-          .slice(0, maxFields)
-          .map((path) => (path.length > maxPath ? `${path.slice(0, maxPath)}…` : path)),
-      });
+    if (!earlier) {
+      differences.push({ object: identityOf(object), action: 'created', fields: [] });
+      continue;
     }
+    const fields: string[] = [];
+    findDifferences(earlier, object, '', fields);
+    if (fields.length > 0) differences.push({ object: identityOf(object), action: 'configured', fields });
   }
   for (const object of old.values()) differences.push({ object: identityOf(object), action: 'deleted', fields: [] });
   return differences;
 }
 
-function differingPaths(before: unknown, after: unknown, path: string): string[] {
-  if (isDeepStrictEqual(before, after)) return [];
+/** Adds the paths of what differs to `found`, until there are enough: each value is looked at once. */
+function findDifferences(before: unknown, after: unknown, path: string, found: string[]): void {
+  if (found.length >= maxFields || Object.is(before, after)) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
-    return before.flatMap((item, index) => differingPaths(item, after[index], `${path}[${index}]`));
+    for (const [index, item] of before.entries()) findDifferences(item, after[index], `${path}[${index}]`, found);
+  } else if (isMap(before) && isMap(after)) {
+    for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort()))
+      findDifferences(own(before, key), own(after, key), `${path}.${key}`, found);
+  } else {
+    found.push(path.length > maxPath ? `${path.slice(0, maxPath)}…` : path || '.');
   }
-  if (isMap(before) && isMap(after)) {
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-    return keys.flatMap((key) => differingPaths(before[key], after[key], `${path}.${key}`));
-  }
-  return [path || '.'];
+}
+
+/** A manifest may have a key such as `__proto__`, which every object would have a value for. */
+function own(map: Record<string, unknown>, key: string): unknown {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
 function linesOf(data: Uint8Array): Set<string> {

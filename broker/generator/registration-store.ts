@@ -47,21 +47,26 @@ export async function listRegistrations(db: Sql, filter: RegistrationFilter): Pr
   );
 }
 
-/** Sets the account that the agent impersonates for the generator; placements, also those that begin removals later, follow it. */
+/**
+ * Sets the account that the agent impersonates for the generator; placements, also those that begin removals later, follow it. It
+ * outlives the registration: an agent that consents again by itself does not get rid of it.
+ */
 export async function writeServiceAccount(
   tx: Tx,
   agentId: string,
   generatorId: string,
   account: string,
 ): Promise<void> {
-  await tx.sql('update registration set service_account = $3 where agent_id = $1 and generator_id = $2', [
-    agentId,
-    generatorId,
-    account,
-  ]);
+  const values = [agentId, generatorId, account];
+  await tx.sql('update registration set service_account = $3 where agent_id = $1 and generator_id = $2', values);
+  await tx.sql(
+    `insert into registration_account (agent_id, generator_id, service_account) values ($1, $2, $3)
+     on conflict (agent_id, generator_id) do update set service_account = excluded.service_account`,
+    values,
+  );
 }
 
-/** Writes the consent; one that is registered already stays so. */
+/** Writes the consent, with the account that an admin has last named for the pair; one that is registered already stays so. */
 export async function upsertRegistration(
   tx: Tx,
   agentId: string,
@@ -69,7 +74,9 @@ export async function upsertRegistration(
   state: RegistrationState,
 ): Promise<void> {
   await tx.sql(
-    `insert into registration as r (agent_id, generator_id, state) values ($1, $2, $3)
+    `insert into registration as r (agent_id, generator_id, state, service_account)
+     values ($1, $2, $3, coalesce(
+       (select service_account from registration_account where agent_id = $1 and generator_id = $2), ''))
      on conflict (agent_id, generator_id) do update set state = excluded.state where r.state = 'requested'`,
     [agentId, generatorId, state],
   );

@@ -64,12 +64,14 @@ registrations('leave a removal its account, though the consent that named it is 
   const answer = await wokenBy(agent, () => admin.removeRegistration({ agent: name, generator: name }));
   const [entry] = answer.entries;
   assert.equal([entry?.state, entry?.serviceAccount], [PlacementState.REMOVING, 'team/deployer']);
-  // A new consent without an account brings the stack back, by the agent's own rights.
+  // The agent's new consent brings the stack back, by the account: only an admin gives it the agent's own rights.
   await agent.client.agent.registerGenerator({ generator: name, incarnation: agent.incarnation });
   await eventually(async () => {
     const now = await agent.entry(name);
-    return now.state === PlacementState.ACTIVE && now.serviceAccount === '';
+    return now.state === PlacementState.ACTIVE && now.serviceAccount === 'team/deployer';
   });
+  await admin.addRegistration({ agent: name, generator: name });
+  await eventually(async () => (await agent.entry(name)).serviceAccount === '');
 });
 
 registrations('leave a removal its account when the agent withdraws, and when the generator is deleted', async () => {

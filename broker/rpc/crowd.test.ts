@@ -43,6 +43,27 @@ crowds('a hundred streams may be open, the next is refused, and one that ended m
   await Promise.all(held.map(({ ended }) => ended));
 });
 
+crowds('streams whose client left while its key was read take no place', async () => {
+  const { admin, broker } = test.client();
+  await broker.createStack({ name: 'left' });
+  // A key that this broker has not seen has to be read, which takes longer than the client stays.
+  const { pak } = await admin.createAdminPak({ name: 'hasty' });
+  const hasty = test.client(pak).broker;
+  await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const leaving = new AbortController();
+      const { ended } = hold(hasty.watchStack({ stack: 'left' }, { signal: leaving.signal }));
+      setTimeout(() => leaving.abort(), 1);
+      await ended;
+    }),
+  );
+  const staying = new AbortController();
+  const { first, ended } = hold(hasty.watchStack({ stack: 'left' }, { signal: staying.signal }));
+  await Promise.race([first, ended.then(() => assert.unreachable('the stream was refused'))]);
+  staying.abort();
+  await ended;
+});
+
 crowds.run();
 
 async function* take<T>(messages: AsyncIterable<T>): AsyncIterable<T> {

@@ -48,6 +48,8 @@ export function createCrowd(limits: () => Limits): Crowd {
   return {
     waiting: submissions.waiting,
     async enter(caller, { method, signal }) {
+      // One who has left already will not leave again, and would keep the place for good.
+      signal.throwIfAborted();
       if (method.methodKind !== 'unary') openStream(caller, signal);
       if (method.name !== 'SubmitDeployment') return;
       // The place is held until the call has ended, which is when its signal aborts.

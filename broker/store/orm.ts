@@ -18,6 +18,7 @@ import { Migration3Operators } from './migration-3.ts';
 import { Migration4Telemetry } from './migration-4.ts';
 import { Migration5Enrollment } from './migration-5.ts';
 import { Migration6Traces } from './migration-6.ts';
+import { Migration7Limits } from './migration-7.ts';
 import { type PoolState, stateOf } from './pools.ts';
 
 export interface Sql {
@@ -290,6 +291,7 @@ function openOrm(
         { name: '4-telemetry', class: Migration4Telemetry },
         { name: '5-enrollment', class: Migration5Enrollment },
         { name: '6-traces', class: Migration6Traces },
+        { name: '7-limits', class: Migration7Limits },
       ],
       tableName: 'migration',
       transactional: true,

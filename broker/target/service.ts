@@ -151,7 +151,8 @@ function newerNotice(
       reading = undefined;
     });
     await reading;
-    if (!isKnown()) await db.transact((tx) => noticeNewer(tx, agent.ownerName, request, []));
+    if (!isKnown())
+      await db.transact((tx) => noticeNewer(tx, { id: agent.ownerId, name: agent.ownerName }, request, []));
   };
 }
 

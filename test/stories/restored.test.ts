@@ -229,4 +229,17 @@ story('is read by a role without rights of its own', async () => {
   });
 });
 
+story('lets one agent begin one epoch an hour, so that it cannot hold all removals again and again', async () => {
+  const agent = await startTestAgent(test, { name: 'crier' });
+  const present = (order: bigint) => agent.client.agent.pullTargetState({ incarnation: agent.incarnation, order });
+  const { epoch: before } = await agent.pull();
+  await present(10n ** 9n);
+  const epoch = await eventually(async () => {
+    const now = (await agent.pull()).epoch;
+    return now > before && now;
+  });
+  await refused(present(10n ** 10n), Code.FailedPrecondition, 'has begun an epoch within the hour');
+  assert.is((await agent.pull()).epoch, epoch, 'no other epoch has begun');
+});
+
 story.run();
