@@ -35,7 +35,8 @@ export function measure(metrics: Metrics, peers: Peers, parts: Parts | undefined
   metrics.healthPending.set(parts.healthReporter.pending);
   const { outbox, streams } = parts.telemetry;
   metrics.telemetryPending.set(outbox.pending);
-  metrics.telemetryDropped.set(outbox.dropped);
+  metrics.telemetryDropped.reset();
+  metrics.telemetryDropped.inc(outbox.dropped);
   metrics.logStreams.set(streams);
   const { keeper, sightings, watches } = parts.awareness;
   const counts = keeper.counts();

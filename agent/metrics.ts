@@ -15,7 +15,7 @@ export interface Metrics {
   readonly health: Gauge<'health'>;
   readonly healthPending: Gauge;
   readonly telemetryPending: Gauge;
-  readonly telemetryDropped: Gauge;
+  readonly telemetryDropped: Counter;
   readonly logStreams: Gauge;
   readonly objects: Gauge;
   readonly watches: Gauge<'state'>;
@@ -115,7 +115,7 @@ export function createMetrics(options: { process: boolean; version: string }): M
       name: 'brokkr_agent_telemetry_pending',
       help: 'Kubernetes events, log lines and gaps that the broker does not have yet.',
     }),
-    telemetryDropped: new Gauge({
+    telemetryDropped: new Counter({
       registers,
       name: 'brokkr_agent_telemetry_dropped_total',
       help: 'Kubernetes events and log lines that were left out because there was no room to keep them.',
