@@ -2,10 +2,12 @@
 import type { Locator, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { SimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import type { Member } from '../sandbox/fleet.ts';
 import { eventually } from '../test/broker.ts';
 import { barriers, fits, openConsoleStage, patienceMs } from '../test/console-stage.ts';
 import { needs } from '../test/needs.ts';
+import { podOf, tellEvent, workload } from '../test/pods.ts';
 
 const logs = suite('logs in the console');
 if (needs('chromium')) await describe();
@@ -43,7 +45,7 @@ async function describe(): Promise<void> {
     const page = await stage.open({ path });
     await line(page, 'ready').first().waitFor();
     for (const member of members) await write(member, `hello from ${member.name}`);
-    await tellEvent(first, 'restarting failed container');
+    await tell(first, 'restarting failed container');
     for (const { name } of members)
       await area(page)
         .getByRole('paragraph')
@@ -59,7 +61,7 @@ async function describe(): Promise<void> {
 
   logs('it is narrowed by agent, kind, source and text, and the address says so', async () => {
     for (const member of members) await write(member, `Apples of ${member.name}`, `pears of ${member.name}`);
-    await tellEvent(second, 'about apples');
+    await tell(second, 'about apples');
     const page = await stage.open({ path });
     await line(page, 'about apples').waitFor();
     await page.getByRole('searchbox').fill('apples');
@@ -73,7 +75,7 @@ async function describe(): Promise<void> {
     await line(page, 'Apples of eu-2').waitFor();
     assert.match(page.url(), '?search=apples&agent=eu-2&show=lines');
     await page.getByRole('combobox', { name: 'Show' }).selectOption('Lines and events');
-    await page.getByRole('combobox', { name: 'Source' }).selectOption(`Pod default/${await podOf(second)}`);
+    await page.getByRole('combobox', { name: 'Source' }).selectOption(`Pod default/${(await podIn(second)).pod}`);
     await line(page, 'Apples of eu-2').waitFor({ state: 'detached' });
     await line(page, 'about apples').waitFor();
     await page.getByRole('searchbox').fill('nowhere');
@@ -157,7 +159,7 @@ async function describe(): Promise<void> {
 
   for (const colours of ['light', 'dark'] as const)
     logs(`lines are for everybody, on a telephone too, in ${colours} colours`, async () => {
-      await tellEvent(first, 'for everybody');
+      await tell(first, 'for everybody');
       const page = await stage.open({ path, colours, width: 390 });
       await line(page, 'for everybody').first().waitFor();
       assert.equal(await barriers(page), []);
@@ -165,47 +167,20 @@ async function describe(): Promise<void> {
     });
 }
 
-/** A workload of one pod, whose containers' lines are asked for. */
-function workload(name: string): object {
-  const labels = { app: name };
-  const annotations = { 'brokkr.io/stream-logs': 'true' };
-  const containers = [{ name: 'main', image: 'main:1' }];
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: { selector: { matchLabels: labels }, template: { metadata: { labels, annotations }, spec: { containers } } },
-  };
-}
-
-async function podOf({ cluster }: Member): Promise<string> {
-  return eventually(() => cluster?.objects().find(({ kind }) => kind === 'Pod')?.metadata.name, patienceMs);
+/** The cluster of an agent, and what its stack's pod is called. */
+async function podIn({ cluster }: Member): Promise<{ cluster: SimulatedCluster; pod: string }> {
+  assert.ok(cluster);
+  return { cluster, pod: await podOf(cluster, 'web') };
 }
 
 async function write(member: Member, ...lines: string[]): Promise<void> {
-  member.cluster?.write('default', await podOf(member), 'main', lines);
+  const { cluster, pod } = await podIn(member);
+  cluster.write('default', pod, 'main', lines);
 }
 
-let told = 0;
-
-/** As a controller does. */
-async function tellEvent(member: Member, message: string): Promise<void> {
-  const pod = await podOf(member);
-  const uid = member.cluster?.get('v1', 'Pod', 'default', pod)?.metadata.uid;
-  const now = new Date().toISOString();
-  member.cluster?.put({
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: `${pod}.${++told}`, namespace: 'default' },
-    involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: pod, uid },
-    type: 'Warning',
-    reason: 'BackOff',
-    message,
-    count: 1,
-    firstTimestamp: now,
-    lastTimestamp: now,
-    source: { component: 'kubelet' },
-  });
+async function tell(member: Member, message: string): Promise<void> {
+  const { cluster, pod } = await podIn(member);
+  tellEvent(cluster, pod, message);
 }
 
 async function textOf(part: Locator): Promise<string> {

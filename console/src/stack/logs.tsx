@@ -59,7 +59,7 @@ export function Logs({ name, agents }: { name: string; agents: readonly string[]
         </button>
       </search>
       <p className="sum tail">
-        <LinkStatus link={link} />
+        {link !== 'live' && <LinkStatus link={link} />}
         <span>{sumText(shown.length, seen.length)}</span>
         {held && <span>paused{waiting > 0 && `, ${waiting.toLocaleString('en')} more since`}</span>}
       </p>

@@ -86,7 +86,7 @@ const clock = new Intl.DateTimeFormat('en-GB', {
 
 function Row({ entry: { kind, agent, source, time, text, warning } }: { entry: Entry }) {
   return (
-    <p className={warning ? `${kind} warning` : kind}>
+    <p className={warning ? 'warning' : undefined}>
       {time && (
         <time dateTime={time.toISOString()} title={time.toLocaleString()}>
           {clock.format(time)}{' '}
