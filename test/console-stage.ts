@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import pino from 'pino';
 import type { Browser, Page } from 'playwright-core';
 import * as assert from 'uvu/assert';
 import { buildConsole } from '../console/build.ts';
 import { openChromium } from '../sandbox/chromium.ts';
+import type { ClusterOptions } from '../sandbox/cluster/cluster.ts';
 import { type Fleet, startFleet } from '../sandbox/fleet.ts';
 import { startTestBroker, type TestBroker } from './broker.ts';
 
@@ -29,8 +31,8 @@ export interface ConsoleStage {
   open(wish?: PageWish): Promise<Page>;
   /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
   readonly problems: readonly string[];
-  /** Agents, each with a simulated cluster. */
-  agents(count: number, prefix: string, labels: readonly string[]): Promise<Fleet>;
+  /** Agents, each with a simulated cluster: one that makes no pods, unless asked for. */
+  agents(count: number, prefix: string, labels: readonly string[], cluster?: ClusterOptions): Promise<Fleet>;
   close(): Promise<void>;
 }
 
@@ -69,13 +71,14 @@ export async function openConsoleStage(): Promise<ConsoleStage> {
       if (pak !== '') await signIn(page, pak);
       return page;
     },
-    async agents(count, prefix, labels) {
+    async agents(count, prefix, labels, cluster = {}) {
       const fleet = await startFleet({
         brokerUrl: test.url,
         adminPak: test.adminPak,
         count,
         prefix,
         labels,
+        cluster,
         dataDir: join(dataDir, prefix),
         log: pino({ level: 'silent' }),
       });
@@ -106,4 +109,14 @@ export async function fits(page: Page): Promise<void> {
     number,
   ];
   assert.ok(width <= screen, `${page.url()} is ${width} px wide on a screen of ${screen} px`);
+}
+
+/** What axe finds against WCAG 2.2 AA and its own best practices, as one line for each. */
+export async function barriers(page: Page): Promise<string[]> {
+  const options = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] };
+  await page.evaluate(axe.source);
+  const { violations } = (await page.evaluate(`axe.run(document, ${JSON.stringify(options)})`)) as axe.AxeResults;
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+  );
 }

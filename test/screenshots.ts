@@ -1,12 +1,16 @@
 /** `npm run screenshots`: makes the pictures of the docs, in docs/content/images/, from a fleet as somebody might have it. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { openMigrated } from '../broker/store/open.ts';
 import type { Database } from '../broker/store/orm.ts';
 import type { BrokkrClient } from '../client/client.ts';
-import { goTo, openConsoleStage } from './console-stage.ts';
+import type { Fleet } from '../sandbox/fleet.ts';
+import { eventually } from './broker.ts';
+import { goTo, openConsoleStage, patienceMs } from './console-stage.ts';
 import { makeManyAgents } from './many-agents.ts';
+import { podOf, tellEvent, workload } from './pods.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = join(root, 'docs/content/images');
@@ -20,8 +24,9 @@ try {
   try {
     await makeManyAgents(db, 480, 'store');
     await deploySome(client);
-    await stage.agents(2, 'hub', ['prod', 'hub']);
+    const hubs = await stage.agents(2, 'hub', ['prod', 'hub'], { pods: true, lineEveryMs: 0 });
     await reportFor(db);
+    await tellOfTills(client, hubs);
     const page = await stage.open({ ...size, colours: 'light' });
     await takeAll(page);
     const dark = await stage.open({ ...size, colours: 'dark' });
@@ -39,6 +44,7 @@ async function takeAll(page: Page): Promise<void> {
   await take(page, '/fleet', 'Fleet', '482 agents', 'console-fleet');
   await take(page, '/stacks/system/kiosk', 'system/kiosk', 'exceeded quota', 'console-stack');
   await take(page, '/stacks/system/web/revisions', 'system/web', 'replicas: 3', 'console-revisions');
+  await take(page, '/stacks/system/till/logs', 'system/till', 'restarting failed', 'console-logs');
   await take(
     page,
     '/explain?stack=system/kiosk&agent=store-0050',
@@ -81,6 +87,26 @@ async function deploySome({ broker, admin }: BrokkrClient): Promise<void> {
     });
   }
   await admin.createGenerator({ name: 'checkout', description: 'The pipeline of the checkout team' });
+}
+
+/** Pods that write, and one that does not start. */
+async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promise<void> {
+  const stack = 'till';
+  await broker.createStack({ name: stack, labels: ['hub'] });
+  await broker.submitDeployment({ stack, manifest: Buffer.from(JSON.stringify(workload(stack))) });
+  for (const { name: agent, cluster } of members) {
+    if (!cluster) continue;
+    const pod = await podOf(cluster, stack);
+    const write = (...lines: string[]) => cluster.write('default', pod, 'main', lines);
+    write('till 4.2.0 starts');
+    await eventually(async () => (await broker.listPodLogs({ stack, agent })).records.length > 0, patienceMs);
+    for (let sale = 1; sale <= 9; sale += 1) {
+      write(`{"level":"info","msg":"sold","till":${sale},"items":${(sale * 7) % 11},"ms":${12 + ((sale * 31) % 40)}}`);
+      await delay(60);
+    }
+  }
+  const [{ cluster } = { cluster: undefined }] = members;
+  if (cluster) tellEvent(cluster, await podOf(cluster, stack), 'Back-off restarting failed container main');
 }
 
 /** As if the agents that were made by SQL had reported: most are well, some are not, a few are still at it. */

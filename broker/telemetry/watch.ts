@@ -54,15 +54,18 @@ export function tailMethods({
       try {
         // What is committed between the two is in both: it is told once, by its id.
         let snapshot = await readSnapshot(db);
-        let told = new Set<string>();
-        if (request.startTime) {
-          const limit = request.historySize || usualHistory;
-          const history = await listTelemetry(db, filter, { keepMs, oldestFirst: false, after: undefined, limit });
-          told = new Set(history.map(({ id }) => id));
-          for (const message of messages(history.toReversed(), [])) yield message;
-        }
-        // At once, so that its reader knows that it stands.
-        else yield create(TailStackResponseSchema);
+        const history = request.startTime
+          ? await listTelemetry(db, filter, {
+              keepMs,
+              oldestFirst: false,
+              after: undefined,
+              limit: request.historySize || usualHistory,
+            })
+          : [];
+        const told = new Set(history.map(({ id }) => id));
+        // Something comes at once, so that its reader knows that it stands.
+        if (history.length === 0) yield create(TailStackResponseSchema);
+        for (const message of messages(history.toReversed(), [])) yield message;
         let lastSentAt = performance.now();
         let lastReadAt = lastSentAt;
         while (!ended.aborted) {

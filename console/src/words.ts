@@ -146,8 +146,8 @@ export function objectText(ref: ObjectRef | undefined): string {
 }
 
 /** "1 object", "3 objects", "2,000 objects". */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+export function count(number: number, noun: string, many = `${noun}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? noun : many}`;
 }
 
 /** "1.2 MiB". */

@@ -9,6 +9,7 @@ import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { refused } from '../broker.ts';
+import { podOf, tellEvent, workload } from '../pods.ts';
 import { openStage, until } from './agent-stage.ts';
 
 const stage = await openStage({ brokers: 2 });
@@ -25,49 +26,6 @@ async function startCluster(): Promise<SimulatedCluster> {
   open.push(cluster);
   return cluster;
 }
-
-/** A workload of one pod, whose containers' lines are asked for, or not. */
-function workload(name: string, asks = true): object {
-  const labels = { app: name };
-  const annotations = asks ? { 'brokkr.io/stream-logs': 'true' } : {};
-  const containers = [{ name: 'main', image: 'main:1' }];
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: { selector: { matchLabels: labels }, template: { metadata: { labels, annotations }, spec: { containers } } },
-  };
-}
-
-async function podOf(cluster: SimulatedCluster, app: string): Promise<string> {
-  const find = () =>
-    cluster.objects().find(({ kind, metadata }) => kind === 'Pod' && metadata.labels?.app === app)?.metadata.name;
-  await until(
-    () => find() !== undefined,
-    () => `a pod of ${app}`,
-  );
-  return find()!;
-}
-
-/** An event as a controller writes it. */
-function tellEvent(cluster: SimulatedCluster, pod: string, message: string): void {
-  const uid = cluster.get('v1', 'Pod', 'default', pod)?.metadata.uid;
-  const now = new Date().toISOString();
-  cluster.put({
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: `${pod}.${++count}`, namespace: 'default' },
-    involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name: pod, uid },
-    type: 'Warning',
-    reason: 'BackOff',
-    message,
-    count: 3,
-    firstTimestamp: now,
-    lastTimestamp: now,
-    source: { component: 'kubelet' },
-  });
-}
-let count = 0;
 
 function textOf({ agent, item }: TelemetryRecord): string {
   const told = item?.item;

@@ -10,6 +10,7 @@ import { Ago } from '../parts/time.tsx';
 import { go, Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { size } from '../words.ts';
+import { ChangeLimits } from './change-limits.tsx';
 import { policies } from './generators.tsx';
 import { Registrations } from './registrations.tsx';
 
@@ -57,19 +58,25 @@ function factsOf({ description, registration, system, stackCount, agentCount, cr
   ];
 }
 
-function Doings({ generator: { name, etag } }: { generator: Generator }) {
+function Doings({ generator }: { generator: Generator }) {
+  const { name, etag } = generator;
   const { admin } = useSession();
   const [doing, setDoing] = useState<'rotate' | 'delete'>();
+  const [changing, setChanging] = useState<Generator>();
   const [pak, setPak] = useState<string>();
   const close = () => setDoing(undefined);
   return (
     <>
+      <button type="button" onClick={() => setChanging(generator)}>
+        Limits
+      </button>
       <button type="button" onClick={() => setDoing('rotate')}>
         New key
       </button>
       <button type="button" className="danger" onClick={() => setDoing('delete')}>
         Delete
       </button>
+      {changing && <ChangeLimits generator={changing} onClose={() => setChanging(undefined)} />}
       {doing === 'rotate' && (
         <Rotate
           name={name}

@@ -1,35 +1,13 @@
 import { useState } from 'react';
-import {
-  ConflictPolicy,
-  DriftPolicy,
-  type LabelSelector,
-  OnDelete,
-  SelectorOperator,
-  type Stack,
-} from '../../../gen/brokkr/v1/stack_pb.ts';
+import { type LabelSelector, SelectorOperator, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { Ask } from '../parts/dialog.tsx';
 import { Facts } from '../parts/head.tsx';
 import { Labels } from '../parts/status.tsx';
 import { Ago } from '../parts/time.tsx';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
+import { ChangeSettings, conflicts, drifts, onDeletes } from './change-settings.tsx';
 
-const drifts: Readonly<Record<DriftPolicy, string>> = {
-  [DriftPolicy.UNSPECIFIED]: 'applied again',
-  [DriftPolicy.REPAIR]: 'applied again, and reported',
-  [DriftPolicy.REPORT]: 'only reported',
-  [DriftPolicy.IGNORE]: 'left alone until the next revision',
-};
-const conflicts: Readonly<Record<ConflictPolicy, string>> = {
-  [ConflictPolicy.UNSPECIFIED]: 'becomes the stack’s',
-  [ConflictPolicy.ADOPT]: 'becomes the stack’s',
-  [ConflictPolicy.REFUSE]: 'fails',
-};
-const onDeletes: Readonly<Record<OnDelete, string>> = {
-  [OnDelete.UNSPECIFIED]: 'are deleted',
-  [OnDelete.PRUNE]: 'are deleted',
-  [OnDelete.ORPHAN]: 'stay in the cluster',
-};
 const operators: Readonly<Record<SelectorOperator, string>> = {
   [SelectorOperator.UNSPECIFIED]: '?',
   [SelectorOperator.IN]: 'in',
@@ -42,6 +20,7 @@ const operators: Readonly<Record<SelectorOperator, string>> = {
 export function Settings({ stack }: { stack: Stack }) {
   const { broker, writes } = useSession();
   const [leaving, setLeaving] = useState<string>();
+  const [changing, setChanging] = useState<Stack>();
   const name = `${stack.generator}/${stack.name}`;
   return (
     <>
@@ -72,6 +51,12 @@ export function Settings({ stack }: { stack: Stack }) {
           ['Created', <Ago key="created" time={stack.createTime} />],
         ]}
       />
+      {writes && !stack.deleteTime && (
+        <button type="button" onClick={() => setChanging(stack)}>
+          Change
+        </button>
+      )}
+      {changing && <ChangeSettings stack={changing} onClose={() => setChanging(undefined)} />}
       <h2>Targets</h2>
       {stack.targets.length === 0 ? (
         <p className="faint">None: it is placed by labels, annotations and its selector alone.</p>

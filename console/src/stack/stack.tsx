@@ -15,8 +15,9 @@ import { Settings } from './settings.tsx';
 
 // With it comes what reads and writes YAML.
 const Revisions = lazy(async () => ({ default: (await import('./revisions.tsx')).Revisions }));
+const Logs = lazy(async () => ({ default: (await import('./logs.tsx')).Logs }));
 
-const tabs = ['placements', 'objects', 'revisions', 'events', 'settings'] as const;
+const tabs = ['placements', 'objects', 'revisions', 'events', 'logs', 'settings'] as const;
 type Tab = (typeof tabs)[number];
 
 interface Seen {
@@ -122,6 +123,8 @@ function TabView({
       return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Revisions stack={stack} />;
     case 'events':
       return <Events of={{ stack: name }} shows="agent" />;
+    case 'logs':
+      return <Logs name={name} agents={[...placements.values()].map(({ agent }) => agent)} />;
     case 'settings':
       return <Settings stack={stack} />;
   }
