@@ -12,13 +12,7 @@ import { CompiledQuery, type Kysely } from 'kysely';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
 import { type Cipher, createCipher } from './cipher.ts';
-import { Migration1Foundation } from './migration-1.ts';
-import { Migration2Audit } from './migration-2.ts';
-import { Migration3Operators } from './migration-3.ts';
-import { Migration4Telemetry } from './migration-4.ts';
-import { Migration5Enrollment } from './migration-5.ts';
-import { Migration6Traces } from './migration-6.ts';
-import { Migration7Limits } from './migration-7.ts';
+import { migrations } from './migrations.ts';
 import { type PoolState, stateOf } from './pools.ts';
 
 export interface Sql {
@@ -284,15 +278,7 @@ function openOrm(
     },
     logger: () => {},
     migrations: {
-      migrationsList: [
-        { name: '1-foundation', class: Migration1Foundation },
-        { name: '2-audit', class: Migration2Audit },
-        { name: '3-operators', class: Migration3Operators },
-        { name: '4-telemetry', class: Migration4Telemetry },
-        { name: '5-enrollment', class: Migration5Enrollment },
-        { name: '6-traces', class: Migration6Traces },
-        { name: '7-limits', class: Migration7Limits },
-      ],
+      migrationsList: [...migrations],
       tableName: 'migration',
       transactional: true,
       snapshot: false,
