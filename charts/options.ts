@@ -105,6 +105,12 @@ const own: Readonly<Record<Chart, Options>> = {
         extraEgress: [receivers],
       },
     },
+    'alerts and dashboards': {
+      metrics: {
+        rules: { enabled: true, labels: { release: 'prometheus' }, runbooks: 'https://docs.example.org/' },
+        dashboards: { enabled: true, labels: { grafana_dashboard: '1' } },
+      },
+    },
     autoscaling: { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9, targetCPU: 60 } },
   },
   agent: {

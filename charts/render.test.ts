@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Certificate } from '@kubernetes-models/cert-manager/cert-manager.io/v1';
 import { GRPCRoute, HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1';
-import { PodMonitor, ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import {
+  PodMonitor,
+  PrometheusRule,
+  ServiceMonitor,
+} from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readConfig as readAgentConfig } from '../agent/config.ts';
@@ -22,7 +26,7 @@ import { installation, optionsOf } from './options.ts';
 import { charts } from './write.ts';
 
 /** Kinds that the charts know and the API server does not: their validators come from the projects' own definitions. */
-const models = { Certificate, GRPCRoute, HTTPRoute, PodMonitor, ServiceMonitor } as const;
+const models = { Certificate, GRPCRoute, HTTPRoute, PodMonitor, PrometheusRule, ServiceMonitor } as const;
 
 /** Validators let unknown fields pass, and a typing error would be one: all that the charts set, at any depth. */
 const customFields: Readonly<Record<keyof typeof models, string>> = {
@@ -31,6 +35,7 @@ const customFields: Readonly<Record<keyof typeof models, string>> = {
   GRPCRoute: 'parentRefs name namespace sectionName hostnames rules backendRefs port',
   HTTPRoute: 'parentRefs name namespace sectionName hostnames rules backendRefs port timeouts request',
   PodMonitor: 'selector matchLabels podMetricsEndpoints port interval',
+  PrometheusRule: 'groups name rules alert expr for labels severity annotations summary description runbook_url',
   ServiceMonitor: 'selector matchLabels endpoints port interval',
 };
 
