@@ -11,6 +11,7 @@ import { startSimulatedNode } from '../sandbox/kube-node.ts';
 import { type Awareness, createAwareness } from './awareness.ts';
 import { createCensus } from './census.ts';
 import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
+import { hasStatus } from './cluster-error.ts';
 import type { StackEvent } from './event.ts';
 import { ensureNamespace } from './identity.ts';
 import { createInventories } from './inventory.ts';
@@ -157,7 +158,7 @@ export interface Lab {
 export interface Hand {
   get(id: ObjectId): Promise<KubeObject | undefined>;
   create(object: KubeObject): Promise<KubeObject>;
-  /** Replaces what is there by what `change` makes of it. */
+  /** Replaces what is there by what `change` makes of it; again when somebody else was faster, as `kubectl` has one do. */
   edit(id: ObjectId, change: (live: KubeObject) => KubeObject): Promise<KubeObject>;
   remove(id: ObjectId): Promise<void>;
   list(kind: KindId, namespace: string): Promise<KubeObject[]>;
@@ -199,9 +200,15 @@ function openHand(source: KubeSource): { hand: Hand; release: () => void } {
     get: (id) => cluster.get(id, signal),
     create: (object) => cluster.create(object, signal),
     async edit(id, change) {
-      const live = await cluster.get(id, signal);
-      if (!live) throw new Error(`there is no ${nameOf(id)} to edit`);
-      return cluster.replace(change(live), signal);
+      for (const end = Date.now() + deadlineMs; ; ) {
+        const live = await cluster.get(id, signal);
+        if (!live) throw new Error(`there is no ${nameOf(id)} to edit`);
+        try {
+          return await cluster.replace(change(live), signal);
+        } catch (error) {
+          if (!hasStatus(error, 409) || Date.now() > end) throw error;
+        }
+      }
     },
     async remove(id) {
       const live = await cluster.get(id, signal);
