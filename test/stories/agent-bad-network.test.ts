@@ -1,3 +1,4 @@
+// time limit: 15 min
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap } from '../../agent/harness.ts';
@@ -13,6 +14,8 @@ process.stdout.write(`bad network: BROKKR_TEST_SEED=${seed}\n`);
 const stage = await openStage();
 const random = mulberry(seed);
 const names = ['one', 'two', 'three'];
+/** An answer that was swallowed is missed at the call's deadline, a minute at most, and the next try waits for up to half a minute. */
+const patienceMs = 10 * 60_000;
 const network = suite('a bad network between agent and broker');
 network.after(() => stage.close());
 
@@ -37,7 +40,8 @@ for (const mischief of ['truncate', 'reset', 'delay', 'empty'] as const satisfie
       }
       assert.ok(proxy.done[mischief] > 0, 'the proxy did something');
       proxy.misbehave('none', 0);
-      for (const name of names) await stage.reaches(`${mischief}-${name}`, mischief, PlacementPhase.APPLIED);
+      for (const name of names)
+        await stage.reaches(`${mischief}-${name}`, mischief, PlacementPhase.APPLIED, patienceMs);
       for (const name of names)
         assert.equal(cluster.get('v1', 'ConfigMap', 'default', `${mischief}-${name}`)?.data, { k: '5' });
       assert.equal(

@@ -29,7 +29,7 @@ export interface Stage {
   /** The stack's placement on the agent, when there is one. */
   placement(stack: string, agent: string): Promise<Placement | undefined>;
   /** Waits until the placement is in this phase, of the current revision; answers it. */
-  reaches(stack: string, agent: string, phase: PlacementPhase): Promise<Placement>;
+  reaches(stack: string, agent: string, phase: PlacementPhase, waitMs?: number): Promise<Placement>;
   /** Waits until the agent has no placement of the stack. */
   leaves(stack: string, agent: string): Promise<void>;
   /** Log lines of the agents, as JSON. */
@@ -76,7 +76,7 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
       await admin.broker.submitDeployment({ stack, manifest: Buffer.from(text), allowEmpty: text === '' });
     },
     placement,
-    async reaches(stack, agent, phase) {
+    async reaches(stack, agent, phase, waitMs) {
       let last: Placement | undefined;
       await until(
         async () => {
@@ -84,6 +84,7 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
           return last?.phase === phase;
         },
         () => `${stack} on ${agent} to be in phase ${phase}; it is in ${last?.phase}: ${last?.message}`,
+        waitMs,
       );
       return last!;
     },
