@@ -81,7 +81,7 @@ for (const change of ['empty message', 'no entries', 'one entry less', 'last pag
         [],
       );
       changer.change(undefined);
-      await stage.reaches(`${name}-one`, name, PlacementPhase.APPLIED);
+      await stage.reaches(`${name}-one`, name, PlacementPhase.APPLIED, patienceMs);
       await until(
         () => cluster.get('v1', 'ConfigMap', 'default', `${name}-one`)?.data !== undefined,
         () => 'the object',
