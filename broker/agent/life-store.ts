@@ -92,8 +92,11 @@ export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
   await forgetReports(tx, agentId, null);
 }
 
-/** Before what was reported is touched, as reports do it: the other way round, the two would wait for each other. */
-async function lockStatus(tx: Tx, agentId: string): Promise<void> {
+/**
+ * Before what was reported is touched, as reports do it, and before the installation's row, as a start does it: the other way round,
+ * the two would wait for each other.
+ */
+export async function lockStatus(tx: Tx, agentId: string): Promise<void> {
   await tx.sql('select 1 from agent_status where agent_id = $1 for update', [agentId]);
 }
 

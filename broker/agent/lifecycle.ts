@@ -111,6 +111,7 @@ export async function noticeNewer(
   const seen = await life.known(tx, deployments, { lock: false });
   requirePlausible(presented, seen);
   if (newerThanKnown(presented, seen) === undefined) return seen;
+  await life.lockStatus(tx, agent.id);
   const now = await life.known(tx, deployments, { lock: true });
   const newer = newerThanKnown(presented, now);
   if (newer === undefined) return now;
