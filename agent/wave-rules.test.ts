@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 import { faultsInOrder, wavesOf } from './wave.ts';
+import { map, marked, workload } from './wave-objects.ts';
 
 const rules = suite('waves');
 
@@ -88,26 +88,3 @@ rules('refuses an object that comes after too many', () => {
 });
 
 rules.run();
-
-function map(name: string, value = '1'): KubeObject {
-  return configMap(name, { k: value }, 'default');
-}
-
-function marked(object: KubeObject, { wave, after }: { wave?: string; after?: string }): KubeObject {
-  const annotations = {
-    ...(wave !== undefined && { 'k8s.brokkr.io/wave': wave }),
-    ...(after !== undefined && { 'k8s.brokkr.io/apply-after': after }),
-  };
-  return { ...object, metadata: { ...object.metadata, annotations } };
-}
-
-function workload(name: string): KubeObject {
-  const labels = { app: name };
-  const spec = { containers: [{ name: 'web', image: 'web:1' }] };
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: { replicas: 0, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
-  };
-}

@@ -2,8 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { agentsOn } from './agents-harness.ts';
-import { configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
+import { idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
+import { map, marked, workload } from './wave-objects.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');
@@ -181,29 +182,6 @@ function describe(test: typeof simulated, lab: Lab): void {
     ]);
     assert.match((await held).message, 'k-data');
   });
-}
-
-function map(name: string, value = '1'): KubeObject {
-  return configMap(name, { k: value }, 'default');
-}
-
-function marked(object: KubeObject, { wave, after }: { wave?: string; after?: string }): KubeObject {
-  const annotations = {
-    ...(wave !== undefined && { 'k8s.brokkr.io/wave': wave }),
-    ...(after !== undefined && { 'k8s.brokkr.io/apply-after': after }),
-  };
-  return { ...object, metadata: { ...object.metadata, annotations } };
-}
-
-function workload(name: string): KubeObject {
-  const labels = { app: name };
-  const spec = { containers: [{ name: 'web', image: 'web:1' }] };
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace: 'default' },
-    spec: { replicas: 0, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
-  };
 }
 
 const definition: KubeObject = {
