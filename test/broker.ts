@@ -32,8 +32,8 @@ export interface TestBroker {
   /** The first admin's key. */
   readonly adminPak: string;
   readonly postgres: Postgres;
-  /** Every line that the brokers logged, as JSON, from level debug. */
-  readonly logged: readonly string[];
+  /** Every line that the brokers logged, as JSON, from level debug; a long test takes away what it has read. */
+  readonly logged: string[];
   /** A client for the bearer of a key (default: the admin), of the first broker unless `url` is given. `close` closes it. */
   client(pak?: string, options?: Partial<ClientOptions>): BrokkrClient;
   /** Ends a broker, lets `meanwhile` happen, and starts one on the same port. */
