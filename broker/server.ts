@@ -50,6 +50,7 @@ import { openPort } from './rpc/port.ts';
 import { addOpenServices, addService, answerBytes, requestStreams } from './rpc/services.ts';
 import { noteSource } from './rpc/source.ts';
 import { traceInterceptor } from './rpc/traces.ts';
+import { refuseUnreadable } from './rpc/unreadable.ts';
 import { validationInterceptor } from './rpc/validation.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
@@ -199,6 +200,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         addService(router, AgentService, implementations.agent);
         addService(router, AdminService, implementations.admin);
         addOpenServices(router, feed.available, closing.signal);
+        refuseUnreadable(router);
       },
       fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
     });

@@ -5,6 +5,7 @@ import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_de
 import { withoutKeys } from '../access/pak.ts';
 import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
+import { readableError } from './unreadable.ts';
 
 /** The code of each kind of refusal. */
 export const codes = {
@@ -39,7 +40,7 @@ const driverWords =
  * BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, its cause only in the log.
  */
 export function toConnectError(error: unknown, log: Logger, method: string): ConnectError {
-  if (error instanceof ConnectError) return error;
+  if (error instanceof ConnectError) return readableError(error);
   if (error instanceof Refusal) return fromRefusal(error);
   if (isAbort(error)) return new ConnectError('the call has ended', Code.Canceled);
   if (isUnavailable(error)) {
