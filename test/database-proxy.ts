@@ -13,6 +13,8 @@ export interface DatabaseProxy {
   count(text: string): () => number;
   /** Keeps back everything, on all connections, until the returned function is called. */
   freeze(): () => void;
+  /** Nothing passes any more on the connections that are open now, and nobody is told; new ones work. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -21,6 +23,9 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   const held = new Map<Socket, Buffer[]>();
+  /** The database's end of each client's connection. */
+  const upstreams = new Map<Socket, Socket>();
+  const forgotten = new WeakSet<Socket>();
   let hold: { text: string; asked: () => void; took: (socket: Socket) => void } | undefined;
   const counts = new Map<string, number>();
   let frozen = false;
@@ -37,7 +42,9 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       socket.on('error', () => {});
       socket.setNoDelay(true);
     }
+    upstreams.set(client, upstream);
     client.on('data', (chunk) => {
+      if (forgotten.has(client)) return;
       for (const [text, count] of counts) if (chunk.includes(text)) counts.set(text, count + 1);
       if (hold && chunk.includes(hold.text)) {
         answered = hold.asked;
@@ -48,14 +55,20 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       upstream.write(chunk);
     });
     upstream.on('data', (chunk) => {
+      if (forgotten.has(client)) return;
       const kept = held.get(client);
       if (kept || frozen) {
         held.set(client, [...(kept ?? []), chunk]);
         answered?.();
       } else client.write(chunk);
     });
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroy());
+    client.on('close', () => {
+      upstreams.delete(client);
+      upstream.destroy();
+    });
+    upstream.on('close', () => {
+      if (!forgotten.has(client)) client.destroy();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = new URL(databaseUrl);
@@ -84,6 +97,12 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
         frozen = false;
         for (const client of held.keys()) flush(client);
       };
+    },
+    forget() {
+      for (const [client, upstream] of upstreams) {
+        forgotten.add(client);
+        upstream.destroy();
+      }
     },
     close: () =>
       new Promise((resolve) => {

@@ -68,7 +68,11 @@ export async function announce(tx: Tx, kind: ChangeKind, refs: readonly string[]
  * before could not see, so neither the order of commits nor a lost NOTIFY hides a change, and each is read once.
  * `onReconnect` runs on every new connection before the first read (to notice a restored database).
  */
-export async function startFeed(db: Database, log: Logger, onReconnect: () => Promise<void>): Promise<Feed> {
+export async function startFeed(
+  db: Database,
+  log: Logger,
+  onReconnect: (client: pg.Client) => Promise<void>,
+): Promise<Feed> {
   const listeners = new Set<FeedListener>();
   const closing = new AbortController();
   let client: pg.Client | undefined;
@@ -91,7 +95,7 @@ export async function startFeed(db: Database, log: Logger, onReconnect: () => Pr
       await fresh.query(`listen brokkr_change_${db.schema}`);
       await fresh.query(`listen brokkr_report_${db.schema}`);
       await fresh.query(`listen brokkr_telemetry_${db.schema}`);
-      await onReconnect();
+      await onReconnect(fresh);
     } catch (error) {
       void fresh.end().catch(() => {});
       throw error;

@@ -58,7 +58,8 @@ async function openAuditDays(db: Database): Promise<void> {
 export async function openStore(config: StoreConfig, log: Logger): Promise<{ db: Database; feed: Feed }> {
   const db = await openMigrated(config);
   try {
-    const feed = await startFeed(db, log, async () => {
+    const feed = await startFeed(db, log, async (client) => {
+      await db.endLost(client);
       await checkInstallation(db);
     });
     return { db: guardDatabase(db, feed), feed };

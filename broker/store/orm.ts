@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Migrator } from '@mikro-orm/migrations';
 import {
@@ -13,7 +14,7 @@ import pg from 'pg';
 import { Refusal } from '../refusal.ts';
 import { type Cipher, createCipher } from './cipher.ts';
 import { migrations } from './migrations.ts';
-import { type PoolState, stateOf } from './pools.ts';
+import { followConnections, type PoolState, stateOf } from './pools.ts';
 
 export interface Sql {
   /** Runs one statement with $1-style parameters. 64-bit integers come back as strings. */
@@ -43,6 +44,11 @@ export interface Database extends Sql {
   read<R = Record<string, unknown>>(name: string, text: string, params?: readonly unknown[]): Promise<R[]>;
   /** A connection of its own, for LISTEN and session locks. The caller ends it. */
   connect(): Promise<pg.Client>;
+  /**
+   * Ends the pooled connections that the server behind `client` does not know: after a failover the old server may have gone without a
+   * word, and they would wait for it until their statements' time is over.
+   */
+  endLost(client: pg.Client): Promise<void>;
   readonly schema: string;
   /** The connections as they are now. */
   pools(): readonly PoolState[];
@@ -71,7 +77,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const schema = options.schema ?? 'brokkr';
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new Error(`database schema "${schema}" is not a plain lower-case name`);
-  const session = `-c search_path=${schema} -c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=60000`;
+  const name = `brokkr-${randomBytes(6).toString('hex')}`;
+  const session = `-c application_name=${name} -c search_path=${schema} -c statement_timeout=${statementTimeoutMs} -c idle_in_transaction_session_timeout=60000`;
+  const connections = followConnections(name);
   const connect = async () => {
     const client = new pg.Client({
       connectionString: options.url,
@@ -93,8 +101,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   } finally {
     await first.end();
   }
-  const connections = Math.max(options.connections ?? 20, 4);
-  const [ofStatements, ofEntities] = [Math.floor(connections / 2), Math.ceil(connections / 2)];
+  const most = Math.max(options.connections ?? 20, 4);
+  const [ofStatements, ofEntities] = [Math.floor(most / 2), Math.ceil(most / 2)];
   const pool = new pg.Pool({
     connectionString: options.url,
     options: session,
@@ -104,14 +112,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     idleTimeoutMillis: 30_000,
     keepAlive: true,
   });
-  pool.on('error', () => {});
-  // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Its query says so.
-  pool.on('connect', (client) => client.on('error', () => {}));
+  connections.follow(pool);
   let ormPool: pg.Pool | undefined;
   const orm = await openOrm(options, schema, session, {
     answerMs: answerTimeoutMs,
     connections: ofEntities,
     opened: (made) => {
+      connections.follow(made);
       ormPool = made;
     },
   });
@@ -120,6 +127,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     schema,
     cipher,
     connect,
+    endLost: connections.endLost,
     transact: (work) => retried(() => transact(orm, cipher, work)),
     transactPrepared: (work) => retried(() => transactPrepared(pool, cipher, work)),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {
