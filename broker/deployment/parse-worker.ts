@@ -1,4 +1,11 @@
 import { parentPort } from 'node:worker_threads';
 import { parseManifest } from './parse.ts';
+import type { ParseJob, ParseJobResult } from './parser.ts';
+import { compareManifests } from './rules.ts';
 
-parentPort?.on('message', (bytes: Uint8Array) => parentPort?.postMessage(parseManifest(bytes)));
+async function run({ bytes, before }: ParseJob): Promise<ParseJobResult> {
+  const parsed = parseManifest(bytes);
+  return 'violations' in parsed ? parsed : { ...parsed, changes: await compareManifests(before, parsed.data) };
+}
+
+parentPort?.on('message', async (job: ParseJob) => parentPort?.postMessage(await run(job)));

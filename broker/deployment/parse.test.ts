@@ -1,6 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { limits, parseManifest, readManifest } from './parse.ts';
+import type { ManifestObject } from './object.ts';
+import { limits, parseManifest } from './parse.ts';
+import { linesOf } from './rules.ts';
 
 const head = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n';
 const named = (name: string) => head.replace('name: a', `name: ${name}`);
@@ -16,7 +18,7 @@ function violationsOf(text: string | Uint8Array) {
 function objectsOf(text: string | Uint8Array) {
   const result = parseManifest(bytes(text));
   assert.not('violations' in result, JSON.stringify(result));
-  return 'violations' in result ? [] : readManifest(result.data);
+  return 'violations' in result ? [] : linesOf(result.data).map((line) => JSON.parse(line) as ManifestObject);
 }
 
 /** Each bad text with document, line and words of the first thing that is said about it. */

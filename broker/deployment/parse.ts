@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
 import { canonical, Unfit } from './canonical.ts';
-import { checkObject, type ManifestObject, type ObjectIdentity } from './object.ts';
+import { checkObject, identity, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { composeYaml, findSlips, offsetOf, plainValue, sayWhy } from './yaml.ts';
 
 /** The limits of a submission; each is an answer, never a crash. */
@@ -104,24 +104,6 @@ function seal(objects: readonly { object: ManifestObject; json: string }[]): Par
     checksum: createHash('sha256').update(data).digest(),
     objects: objects.map(({ object }) => identity(object)),
     kinds: [...new Set(objects.map(({ object }) => `${object.apiVersion}/${object.kind}`))].sort(),
-  };
-}
-
-/** The objects of a stored manifest. */
-export function readManifest(data: Uint8Array): ManifestObject[] {
-  return Buffer.from(data)
-    .toString()
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as ManifestObject);
-}
-
-export function identity(object: ManifestObject): ObjectIdentity {
-  return {
-    apiVersion: object.apiVersion,
-    kind: object.kind,
-    namespace: object.metadata.namespace ?? '',
-    name: object.metadata.name,
   };
 }
 

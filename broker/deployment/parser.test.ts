@@ -30,6 +30,24 @@ parser('answers in turn, and names document and line of what is wrong', async ()
   }
 });
 
+parser('tells the differences from another manifest', async () => {
+  const one = createParser(1);
+  try {
+    const { data, changes } = await one.parse(text('a'));
+    const [a, b] = ['a', 'b'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', name }));
+    assert.equal(changes, [{ object: a, action: 'created', fields: [] }]);
+    assert.equal((await one.parse(text('a'), data)).changes, []);
+    assert.equal((await one.parse(text('b'), data)).changes, [
+      { object: b, action: 'created', fields: [] },
+      { object: a, action: 'deleted', fields: [] },
+    ]);
+    const configured = Buffer.concat([text('a'), Buffer.from('data:\n  k: v\n')]);
+    assert.equal((await one.parse(configured, data)).changes, [{ object: a, action: 'configured', fields: ['.data'] }]);
+  } finally {
+    await one.close();
+  }
+});
+
 parser('refuses what takes too long, goes on with the next, and never holds up the event loop', async () => {
   const one = createParser(1, 1_500);
   const delay = monitorEventLoopDelay({ resolution: 10 });

@@ -1,19 +1,34 @@
 import { Worker } from 'node:worker_threads';
 import { Refusal } from '../refusal.ts';
 import type { ParsedManifest, ParseResult } from './parse.ts';
+import type { Difference } from './rules.ts';
 
 /** Parses submissions in worker threads, so that a large or hostile one never stalls the calls of others. */
 export interface Parser {
-  /** The parsed manifest, or INVALID_ARGUMENT naming each bad document and line. */
-  parse(bytes: Uint8Array): Promise<ParsedManifest>;
+  /**
+   * The parsed manifest with its differences from `before`, another in canonical form (by default an empty one), or INVALID_ARGUMENT
+   * naming each bad document and line.
+   */
+  parse(bytes: Uint8Array, before?: Uint8Array): Promise<ComparedManifest>;
   /** How many manifests wait for a thread. */
   waiting(): number;
   close(): Promise<void>;
 }
 
-interface Job {
+export interface ComparedManifest extends ParsedManifest {
+  readonly changes: readonly Difference[];
+}
+
+/** What a thread is asked. */
+export interface ParseJob {
   readonly bytes: Uint8Array;
-  readonly answer: PromiseWithResolvers<ParseResult>;
+  readonly before: Uint8Array;
+}
+
+export type ParseJobResult = ComparedManifest | Exclude<ParseResult, ParsedManifest>;
+
+interface Job extends ParseJob {
+  readonly answer: PromiseWithResolvers<ParseJobResult>;
 }
 
 /** A thread, and what it is at. */
@@ -43,7 +58,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
       const job = queue.shift() as Job;
       place.job = job;
       place.timer = setTimeout(() => lose(place, tooSlow(deadlineMs)), deadlineMs);
-      place.worker.postMessage(job.bytes);
+      place.worker.postMessage({ bytes: job.bytes, before: job.before } satisfies ParseJob);
     }
   };
 
@@ -69,7 +84,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
     });
     worker.unref();
     const place: Place = { worker, job: undefined, timer: undefined };
-    worker.on('message', (result: ParseResult) => {
+    worker.on('message', (result: ParseJobResult) => {
       take(place)?.answer.resolve(result);
       next();
     });
@@ -82,12 +97,12 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
   };
 
   return {
-    async parse(bytes) {
+    async parse(bytes, before = new Uint8Array()) {
       if (closed) throw closing();
       if (queue.length >= queueLength)
         throw new Refusal('exhausted', 'too many submissions are waiting: try again later');
-      const answer = Promise.withResolvers<ParseResult>();
-      queue.push({ bytes, answer });
+      const answer = Promise.withResolvers<ParseJobResult>();
+      queue.push({ bytes, before, answer });
       next();
       const result = await answer.promise;
       if (!('violations' in result)) return result;

@@ -1,4 +1,5 @@
-import type { ManifestObject, ObjectIdentity } from './object.ts';
+import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
+import { takeTurns } from './turns.ts';
 
 export interface DeploymentRow {
   readonly id: string;
@@ -30,41 +31,57 @@ const maxPath = 250;
 
 /**
  * What changes from one revision's objects to another's, both in canonical form (one object as JSON a line); unchanged objects are
- * left out. Only lines that differ are read, as most are equal, and a submission must not hold up other calls.
+ * left out. Only lines that differ are read, as most are equal, and it takes turns with other calls.
  */
-export function compareManifests(before: Uint8Array, after: Uint8Array): Difference[] {
-  const [oldLines, newLines] = [linesOf(before), linesOf(after)];
-  const changed = (lines: ReadonlySet<string>, others: ReadonlySet<string>) =>
-    [...lines].filter((line) => !others.has(line)).map((line) => JSON.parse(line) as ManifestObject);
-  return compareObjects(changed(oldLines, newLines), changed(newLines, oldLines));
+export async function compareManifests(before: Uint8Array, after: Uint8Array): Promise<Difference[]> {
+  const turn = takeTurns();
+  const oldLines = new Set(linesOf(before));
+  await turn();
+  const newLines = new Set(linesOf(after));
+  await turn();
+  const old = new Map<string, ManifestObject>();
+  for (const line of oldLines) {
+    if (newLines.has(line)) continue;
+    const object = JSON.parse(line) as ManifestObject;
+    old.set(keyOf(object), object);
+    await turn();
+  }
+  const differences: Difference[] = [];
+  for (const line of newLines) {
+    if (oldLines.has(line)) continue;
+    const object = JSON.parse(line) as ManifestObject;
+    const key = keyOf(object);
+    const earlier = old.get(key);
+    old.delete(key);
+    const difference = differenceOf(earlier, object);
+    if (difference) differences.push(difference);
+    await turn();
+  }
+  for (const object of old.values()) differences.push({ object: identity(object), action: 'deleted', fields: [] });
+  return differences;
 }
 
-function compareObjects(before: readonly ManifestObject[], after: readonly ManifestObject[]): Difference[] {
-  const old = new Map(before.map((object) => [keyOf(object), object]));
-  const differences: Difference[] = [];
-  for (const object of after) {
-    const earlier = old.get(keyOf(object));
-    old.delete(keyOf(object));
-    if (!earlier) {
-      differences.push({ object: identityOf(object), action: 'created', fields: [] });
-      continue;
-    }
-    const fields: string[] = [];
-    findDifferences(earlier, object, '', fields);
-    if (fields.length > 0) differences.push({ object: identityOf(object), action: 'configured', fields });
-  }
-  for (const object of old.values()) differences.push({ object: identityOf(object), action: 'deleted', fields: [] });
-  return differences;
+/** Undefined for objects that differ in nothing but the order of keys, which an older release may have kept. */
+function differenceOf(before: ManifestObject | undefined, after: ManifestObject): Difference | undefined {
+  if (!before) return { object: identity(after), action: 'created', fields: [] };
+  const fields: string[] = [];
+  findDifferences(before, after, '', fields);
+  return fields.length > 0 ? { object: identity(after), action: 'configured', fields } : undefined;
 }
 
 /** Adds the paths of what differs to `found`, until there are enough: each value is looked at once. */
 function findDifferences(before: unknown, after: unknown, path: string, found: string[]): void {
-  if (found.length >= maxFields || Object.is(before, after)) return;
+  if (Object.is(before, after)) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
-    for (const [index, item] of before.entries()) findDifferences(item, after[index], `${path}[${index}]`, found);
-  } else if (isMap(before) && isMap(after)) {
-    for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort()))
+    for (const [index, item] of before.entries()) {
+      if (found.length >= maxFields) return;
+      findDifferences(item, after[index], `${path}[${index}]`, found);
+    }
+  } else if (isRecord(before) && isRecord(after)) {
+    for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort())) {
+      if (found.length >= maxFields) return;
       findDifferences(own(before, key), own(after, key), `${path}.${key}`, found);
+    }
   } else {
     found.push(path.length > maxPath ? `${path.slice(0, maxPath)}…` : path || '.');
   }
@@ -75,28 +92,23 @@ function own(map: Record<string, unknown>, key: string): unknown {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
-function linesOf(data: Uint8Array): Set<string> {
-  return new Set(
-    Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-      .toString()
-      .split('\n')
-      .filter((line) => line !== ''),
-  );
+/** The objects of a manifest in canonical form, in turns with other calls. */
+export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity[]> {
+  const turn = takeTurns();
+  const identities: ObjectIdentity[] = [];
+  for (const line of linesOf(manifest)) {
+    identities.push(identity(JSON.parse(line) as ManifestObject));
+    await turn();
+  }
+  return identities;
+}
+
+/** Each object of a manifest in canonical form, as JSON. */
+export function linesOf({ buffer, byteOffset, byteLength }: Uint8Array): string[] {
+  const text = Buffer.from(buffer, byteOffset, byteLength).toString();
+  return text.split('\n').filter((line) => line !== '');
 }
 
 function keyOf(object: ManifestObject): string {
   return JSON.stringify([object.apiVersion, object.kind, object.metadata.namespace ?? '', object.metadata.name]);
-}
-
-function identityOf(object: ManifestObject): ObjectIdentity {
-  return {
-    apiVersion: object.apiVersion,
-    kind: object.kind,
-    namespace: object.metadata.namespace ?? '',
-    name: object.metadata.name,
-  };
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -49,6 +49,25 @@ deployments('say what they change, and nothing when they change nothing', async 
   assert.equal([same.unchanged, same.deployment?.id], [true, third.deployment?.id]);
 });
 
+deployments('that come at once say each what it changes of the one before it', async () => {
+  const stack = await newStack();
+  const names = Array.from({ length: 8 }, (_, at) => `o${at}`);
+  const answers = await Promise.all(
+    names.map(async (name) => broker.submitDeployment({ stack, manifest: text(object(name)) })),
+  );
+  answers.sort((a, b) => (a.deployment?.revision ?? 0) - (b.deployment?.revision ?? 0));
+  const told = answers.map(({ changes }) => changes.map(({ object, action }) => [object?.name, action]));
+  const created = told.map(([first]) => first?.[0]);
+  assert.equal([...created].sort(), names);
+  assert.equal(
+    told,
+    created.map((name, at) => [
+      [name, ObjectAction.CREATED],
+      ...(at === 0 ? [] : [[created[at - 1], ObjectAction.DELETED]]),
+    ]),
+  );
+});
+
 deployments('with no objects are meant, or refused', async () => {
   const stack = await newStack();
   for (const manifest of [Buffer.alloc(0), Buffer.from('---\n# nothing\n')])

@@ -26,12 +26,16 @@ import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { requireAllowed, requireWithinQuota } from './limits.ts';
-import { identity, type ParsedManifest, readManifest } from './parse.ts';
-import type { Parser } from './parser.ts';
-import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
+import type { ComparedManifest, Parser } from './parser.ts';
+import { compareManifests, type DeploymentRow, type Difference, identitiesOf } from './rules.ts';
 import * as store from './store.ts';
 
 type Methods = 'submitDeployment' | 'getDeployment' | 'listDeployments' | 'rollbackStack';
+
+/** A manifest with its differences from the stack's deployment of this checksum; undefined for a stack that had none. */
+interface Submission extends ComparedManifest {
+  readonly comparedWith: Buffer | undefined;
+}
 
 const namedAgents = 1_000;
 const fieldBytes = 1 << 20;
@@ -45,7 +49,8 @@ export function deploymentMethods({
       const principal = principalOf(context);
       // Before the slow part: a caller without the stack learns nothing about its manifest, and costs nothing.
       const found = await findStack(db, ownerOf(principal), request.stack);
-      const parsed = await parser.parse(request.manifest);
+      const before = await store.currentManifest(db, found.id);
+      const parsed = await parser.parse(request.manifest, before?.data);
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
           'invalid',
@@ -58,7 +63,7 @@ export function deploymentMethods({
       }
       if (request.dryRun) return preview(db, found, parsed);
       return mutate(db, context, request, SubmitDeploymentResponseSchema, async (tx, _principal, note) => {
-        const answer = await submit(tx, principal, request, parsed);
+        const answer = await submit(tx, principal, request, { ...parsed, comparedWith: before?.checksum });
         tell(note, answer.deployment);
         return answer;
       });
@@ -68,7 +73,7 @@ export function deploymentMethods({
       const owner = ownerOf(principalOf(context));
       const row = await store.findDeployment(db, owner, await refOf(db, owner, request));
       const manifest = await store.manifestData(db, row.checksum);
-      return { deployment: toMessage(row), manifest, objects: readManifest(manifest).map(identity) };
+      return { deployment: toMessage(row), manifest, objects: await identitiesOf(manifest) };
     },
 
     async listDeployments(request, context) {
@@ -103,7 +108,7 @@ export function deploymentMethods({
           return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
         }
         const generator = await generatorById(tx, stack.generator_id);
-        requireAllowed(generator, readManifest(await store.manifestData(tx, content.checksum)).map(identity));
+        requireAllowed(generator, await identitiesOf(await store.manifestData(tx, content.checksum)));
         const row = await store.makeCurrent(tx, {
           stackId: stack.id,
           checksum: content.checksum,
@@ -135,7 +140,7 @@ async function submit(
   tx: Tx,
   principal: Principal,
   request: { stack: string; message: string },
-  parsed: ParsedManifest,
+  parsed: Submission,
 ): Promise<SubmitDeploymentResponse> {
   const stack = await locked(tx, principal, request.stack);
   const agents = await store.servingAgents(tx, stack.id, namedAgents);
@@ -145,7 +150,7 @@ async function submit(
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
   if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
-  const changes = await differences(tx, before, parsed);
+  const changes = await changesSince(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
     stackId: stack.id,
@@ -171,24 +176,24 @@ async function keepWithinQuota(tx: Tx, generator: GeneratorRow, stackId: string)
   requireWithinQuota(generator, await keptBytes(tx, generator.id));
 }
 
-async function preview(db: Sql, stack: StackRow, parsed: ParsedManifest): Promise<SubmitDeploymentResponse> {
+async function preview(db: Sql, stack: StackRow, parsed: ComparedManifest): Promise<SubmitDeploymentResponse> {
   requireAllowed(await generatorById(db, stack.generator_id), parsed.objects);
   const agents = await store.servingAgents(db, stack.id, namedAgents);
   const before = stack.current_deployment
     ? await store.findDeployment(db, null, { id: stack.current_deployment })
     : undefined;
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
-  return answer(
-    unchanged ? before : undefined,
-    agents,
-    unchanged ? [] : await differences(db, before, parsed),
-    unchanged,
-  );
+  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged);
 }
 
-async function differences(db: Sql, before: DeploymentRow | undefined, parsed: ParsedManifest): Promise<Difference[]> {
-  const old = before ? await store.manifestData(db, before.checksum) : new Uint8Array();
-  return compareManifests(old, parsed.data);
+/** The differences were found before the lock was taken: somebody may have been quicker. */
+async function changesSince(
+  tx: Tx,
+  before: DeploymentRow | undefined,
+  parsed: Submission,
+): Promise<readonly Difference[]> {
+  if (before?.checksum.toString('hex') === parsed.comparedWith?.toString('hex')) return parsed.changes;
+  return compareManifests(before ? await store.manifestData(tx, before.checksum) : new Uint8Array(), parsed.data);
 }
 
 function answer(

@@ -190,6 +190,19 @@ export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffe
   return db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data });
 }
 
+/** What a stack's current deployment has; undefined when there is none. */
+export async function currentManifest(
+  db: Sql,
+  stackId: string,
+): Promise<{ checksum: Buffer; data: Buffer } | undefined> {
+  const [row] = await db.sql<ManifestRow>(
+    `select m.checksum, m.key_id, m.data from stack s
+     join deployment d on d.id = s.current_deployment join manifest m on m.checksum = d.checksum where s.id = $1`,
+    [stackId],
+  );
+  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data }) };
+}
+
 /** Kinds and object count of a deployment, for a copy of it. */
 export async function contentOf(
   db: Sql,
