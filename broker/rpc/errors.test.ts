@@ -8,7 +8,7 @@ import { refused, startTestBroker } from '../../test/broker.ts';
 import { assertNoKeys } from '../../test/no-keys.ts';
 import { makePak } from '../access/pak.ts';
 import { Refusal } from '../refusal.ts';
-import { toConnectError } from './errors.ts';
+import { errorInterceptor, toConnectError } from './errors.ts';
 
 const test = await startTestBroker();
 const { broker } = test.client();
@@ -45,6 +45,36 @@ errors('say first what is wrong first, and leave out what does not fit', () => {
   const message = told(new Refusal('invalid', '\u{1f600}'.repeat(1_000))).rawMessage;
   assert.ok(encodeURIComponent(message).length <= 1_010);
   assert.ok(message.isWellFormed());
+});
+
+errors('of a stream are not those of writing to a caller that has left', async () => {
+  const logged: string[] = [];
+  const intercept = errorInterceptor(pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }));
+  let ended = false;
+  async function* messages() {
+    try {
+      yield 'first';
+      throw new Error('of the call itself');
+    } finally {
+      ended = true;
+    }
+  }
+  const answer = async () => {
+    const request = { method: { name: 'Method' } };
+    const { message } = await intercept(async () => ({ stream: true, message: messages() }) as never)(request as never);
+    const stream = (message as AsyncIterable<string>)[Symbol.asyncIterator]();
+    await stream.next();
+    return stream;
+  };
+  const left = await answer();
+  const error = await left.throw?.(new Error('write ECANCELED')).catch((reason: unknown) => reason);
+  assert.is(Code[(error as ConnectError).code], 'Canceled');
+  assert.ok(ended);
+  assert.equal(logged, []);
+  const stayed = await answer();
+  const defect = await stayed.next().catch((reason: unknown) => reason);
+  assert.is(Code[(defect as ConnectError).code], 'Internal');
+  assert.is(logged.length, 1);
 });
 
 errors('have a code for each refusal, and its reason', () => {

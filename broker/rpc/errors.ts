@@ -116,7 +116,14 @@ export function errorInterceptor(log: Logger): Interceptor {
 
 async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
   try {
-    yield* messages;
+    for await (const message of messages) {
+      try {
+        yield message;
+      } catch (error) {
+        // The library throws in here what went wrong when it wrote to the caller: no fault of the call.
+        throw new ConnectError('the caller has left', Code.Canceled, undefined, undefined, error);
+      }
+    }
   } catch (error) {
     throw map(error);
   }
