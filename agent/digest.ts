@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { limitsText, settingsText, type TargetState } from './target.ts';
+import { confirmedText, limitsText, settingsText, type TargetState } from './target.ts';
 
 /** Numbers of PlacementState and OnDelete in the contract. */
 const stateNumbers = { active: 1, removing: 2 } as const;
@@ -29,7 +29,7 @@ export function digestOf({ epoch, paused, entries, generators }: TargetState): B
       entry.size,
       onDeleteNumbers[entry.onDelete],
       entry.held ? 1 : 0,
-      entry.confirmed ? 1 : 0,
+      confirmedText(entry),
       entry.kinds.join(','),
       entry.reason,
       entry.serviceAccount,

@@ -31,21 +31,29 @@ export interface StackEvent {
   readonly outcome: Outcome;
   readonly message: string;
   readonly changes: readonly Change[];
+  /** Of the objects whose deletion is held back; see `heldKeys` of `hold.ts`. */
+  readonly heldKeys: readonly string[];
   readonly at: Date;
 }
 
 /** Says something about the placement that the entry is about. */
-export function eventOf(entry: Entry, outcome: Outcome, message: string, changes: readonly Change[] = []): StackEvent {
+export function eventOf(
+  entry: Entry,
+  outcome: Outcome,
+  message: string,
+  changes: readonly Change[] = [],
+  heldKeys: readonly string[] = [],
+): StackEvent {
   const { stackId, deploymentId, checksum, generation, order } = entry;
-  return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at: new Date() };
+  return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at: new Date() };
 }
 
 /** Equal for events of which the second tells nothing new: the same outcome, of the same, for the same reasons. */
 export function sameNews(event: StackEvent): string {
-  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes } = event;
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys } = event;
   const reasons = changes.flatMap(({ object, message: why }) => (why === '' ? [] : [`${nameOf(object)}: ${why}`]));
   const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
-  return [stackId, deploymentId, checksum, generation, order, outcome, text].join('|');
+  return [stackId, deploymentId, checksum, generation, order, outcome, text, ...heldKeys].join('|');
 }
 
 /** Equal for two finds of the same drift. */

@@ -283,6 +283,7 @@ const blank: Omit<Entry, 'stackId'> = {
   onDelete: 'prune',
   held: false,
   confirmed: false,
+  confirmedKeys: [],
   kinds: [],
   reason: '',
   serviceAccount: '',

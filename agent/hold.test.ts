@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import type { StackEvent } from './event.ts';
 import {
   type Core,
   type CoreOptions,
@@ -64,11 +65,12 @@ function describe(test: typeof simulated, lab: Lab): void {
       core,
       Array.from({ length: 4 }, (_, index) => configMap(`lot-${index}`, {})),
     );
-    const { outcome, changes } = await tellRemoval(core);
+    const { outcome, changes, heldKeys } = await tellRemoval(core);
     assert.is(outcome, 'held');
     assert.is(changes.filter(({ action }) => action === 'held').length, 4);
+    assert.equal(heldKeys, ['many']);
     assert.ok(await hand.get(idOfMap('lot-0')));
-    assert.is((await tellRemoval(core, { confirmed: true })).outcome, 'removed');
+    assert.is((await tellRemoval(core, { confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
   });
 
   test('holds a prune as it holds a removal', async () => {
@@ -77,11 +79,12 @@ function describe(test: typeof simulated, lab: Lab): void {
     const next: Wish = { stackId: stack, order: 3n, deploymentId: 'e', objects: [configMap('pair-c', { k: 'new' })] };
     const held = core.next(stack);
     core.tell([next]);
-    assert.is((await held).outcome, 'held');
+    const { outcome, heldKeys } = await held;
+    assert.is(outcome, 'held');
     assert.ok(await hand.get(idOfMap('pair-a')));
     assert.equal((await hand.get(idOfMap('pair-c')))?.data, { k: 'new' }, 'the rest goes on');
     const applied = core.next(stack);
-    core.tell([{ ...next, confirmed: true }]);
+    core.tell([{ ...next, confirmed: true, confirmedKeys: heldKeys }]);
     assert.is((await applied).outcome, 'applied');
     assert.is(await hand.get(idOfMap('pair-a')), undefined);
   });
@@ -93,6 +96,27 @@ function describe(test: typeof simulated, lab: Lab): void {
     const { outcome, changes } = await tellRemoval(core, { kinds: ['v1/PersistentVolumeClaim'] });
     assert.is(outcome, 'held');
     assert.match(changes[0]?.message ?? '', 'data would be lost');
+  });
+
+  test('goes on only with what was confirmed, and holds everything when there is more by now', async () => {
+    const core = await start();
+    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'filling-room' } };
+    await apply(core, [setOf('shown', 'Delete', ['data']), room]);
+    const kinds = ['apps/v1/StatefulSet', 'v1/Namespace'];
+    const named = ({ changes }: StackEvent) => changes.map(({ object }) => object.name).sort();
+    const first = await tellRemoval(core, { kinds });
+    assert.equal([first.outcome, named(first), first.heldKeys.length], ['held', ['shown'], 1]);
+    await hand.create(configMap('newcomer', {}, 'filling-room'));
+    const second = core.next(stack, 'held');
+    core.tell([{ ...removal, kinds, confirmed: true, confirmedKeys: first.heldKeys }]);
+    const { heldKeys } = await second;
+    assert.equal([named(await second), heldKeys.length], [['filling-room', 'shown'], 2]);
+    assert.ok(first.heldKeys.every((key) => heldKeys.includes(key)));
+    assert.ok(await hand.get(idOfSet('shown')));
+    const removed = core.next(stack, 'removed');
+    core.tell([{ ...removal, kinds, confirmed: true, confirmedKeys: heldKeys }]);
+    await hand.remove(idOfMap('newcomer', 'filling-room'));
+    await removed;
   });
 
   test('holds a namespace with other content, and lets one with none go', async () => {
@@ -158,46 +182,29 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('holds a stateful set that takes its volume claims with it', async () => {
     const core = await start();
-    const set = (name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject => {
-      const labels = { app: name };
-      const template = { metadata: { labels }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
-      const volumeClaimTemplates = claims.map((claim) => ({
-        metadata: { name: claim },
-        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-      }));
-      const persistentVolumeClaimRetentionPolicy = { whenDeleted, whenScaled: 'Retain' };
-      const selector = { matchLabels: labels };
-      const spec = { serviceName: name, replicas: 0, selector, template };
-      return {
-        apiVersion: 'apps/v1',
-        kind: 'StatefulSet',
-        metadata: { name },
-        spec: { ...spec, volumeClaimTemplates, persistentVolumeClaimRetentionPolicy },
-      };
-    };
     await apply(core, [
-      set('takes', 'Delete', ['data']),
-      set('keeps', 'Retain', ['data']),
-      set('has-none', 'Delete', []),
+      setOf('takes', 'Delete', ['data']),
+      setOf('keeps', 'Retain', ['data']),
+      setOf('has-none', 'Delete', []),
     ]);
     const kinds = ['apps/v1/StatefulSet'];
-    const { outcome, changes } = await tellRemoval(core, { kinds });
+    const { outcome, changes, heldKeys } = await tellRemoval(core, { kinds });
     assert.is(outcome, 'held');
     assert.equal(
       changes.map(({ object, message }) => `${object.name}: ${message}`),
       ['takes: its data would be lost'],
     );
-    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
+    assert.is((await tellRemoval(core, { kinds, confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
   });
 
   test('holds a definition of which no version is served', async () => {
     const core = await start();
     await apply(core, [definitionOf('unserved.example.org', 'Ghost', false)]);
     const kinds = ['apiextensions.k8s.io/v1/CustomResourceDefinition'];
-    const { outcome, changes } = await tellRemoval(core, { kinds });
+    const { outcome, changes, heldKeys } = await tellRemoval(core, { kinds });
     assert.is(outcome, 'held');
     assert.match(changes[0]?.message ?? '', 'it cannot be seen what would go with it');
-    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
+    assert.is((await tellRemoval(core, { kinds, confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
   });
 
   test('takes no kind for one that passes because of its name alone', async () => {
@@ -262,7 +269,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await start();
     await apply(core, [configMap('unconfirmed', { k: '1' }), definitionOf('unconfirmed.example.org', 'Ghost', false)]);
     const kinds = ['v1/ConfigMap', 'apiextensions.k8s.io/v1/CustomResourceDefinition'];
-    const { outcome, message, changes } = await tellRemoval(core, { kinds, held: true });
+    const { outcome, message, changes, heldKeys } = await tellRemoval(core, { kinds, held: true });
     assert.is(outcome, 'held');
     assert.match(message, /waits for a confirmation: 2 objects would be deleted: .*it cannot be seen/);
     assert.equal(
@@ -275,9 +282,31 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.is(orphaned.outcome, 'held');
     assert.match(orphaned.message, '2 objects would be left where they are');
     assert.ok((await hand.get(idOfMap('unconfirmed')))?.metadata.labels?.[stackLabel]);
-    assert.is((await tellRemoval(core, { kinds, confirmed: true })).outcome, 'removed');
+    assert.is((await tellRemoval(core, { kinds, confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
     assert.is(await hand.get(idOfMap('unconfirmed')), undefined);
   });
+}
+
+function idOfSet(name: string) {
+  return { apiVersion: 'apps/v1', kind: 'StatefulSet', namespace: 'default', name };
+}
+
+function setOf(name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject {
+  const labels = { app: name };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
+  const volumeClaimTemplates = claims.map((claim) => ({
+    metadata: { name: claim },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+  }));
+  const persistentVolumeClaimRetentionPolicy = { whenDeleted, whenScaled: 'Retain' };
+  const selector = { matchLabels: labels };
+  const spec = { serviceName: name, replicas: 0, selector, template };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name },
+    spec: { ...spec, volumeClaimTemplates, persistentVolumeClaimRetentionPolicy },
+  };
 }
 
 function definitionOf(group: string, kind: string, served: boolean): KubeObject {

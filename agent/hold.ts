@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Cluster } from './cluster.ts';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { Change } from './event.ts';
@@ -16,22 +17,58 @@ import {
   type ObjectId,
   textAt,
 } from './object.ts';
+import type { Entry } from './target.ts';
+
+/** Deletions that wait for a confirmation. */
+export interface Held {
+  /** Each with the reason. */
+  readonly changes: readonly Change[];
+  /** What a confirmation has to name, sorted: a hash for each object as it is now, or `many`. */
+  readonly keys: readonly string[];
+}
+
+/** Stands for every deletion at the same order. The contract has no room for the keys of more than 100. */
+const many = 'many';
+const maxKeys = 100;
+const nothing: Held = { changes: [], keys: [] };
 
 /**
  * Which of these deletions would take more with them than what was submitted, or are too many to be meant: they wait for a
- * confirmation. Answers each with the reason; none when all may go on.
+ * confirmation. None of them is held when all that would be are confirmed; else all are, and a confirmation has to name them all.
  */
 export async function findHeld(
   cluster: Cluster,
+  entry: Pick<Entry, 'confirmed' | 'confirmedKeys'>,
   doomed: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
   maxDeletions: number,
   signal: AbortSignal,
-): Promise<Change[]> {
+): Promise<Held> {
+  const confirmed = new Set(entry.confirmed ? entry.confirmedKeys : []);
+  if (confirmed.has(many)) return nothing;
   if (doomed.length > maxDeletions) {
     const message = `one of ${doomed.length} deletions at once, more than ${maxDeletions}`;
-    return doomed.map(({ id }) => ({ object: id, action: 'held', message }));
+    return { changes: doomed.map(({ id }) => ({ object: id, action: 'held', message })), keys: [many] };
   }
+  const changes = await findLosses(cluster, doomed, live, signal);
+  const keys = changes.map(({ object }) => confirmationKey(object, live)).sort();
+  if (keys.every((key) => confirmed.has(key))) return nothing;
+  return { changes, keys: keys.length > maxKeys ? [many] : keys };
+}
+
+/** Of one object with this uid: another of the same name is not what was confirmed. */
+function confirmationKey(id: ObjectId, live: ReadonlyMap<string, KubeObject>): string {
+  const text = `${keyOf(id)} ${live.get(keyOf(id))?.metadata.uid ?? ''}`;
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** The deletions that would lose data, or take with them what was never submitted. */
+async function findLosses(
+  cluster: Cluster,
+  doomed: readonly Item[],
+  live: ReadonlyMap<string, KubeObject>,
+  signal: AbortSignal,
+): Promise<Change[]> {
   const keys = new Set(doomed.map(({ id }) => keyOf(id)));
   const reasons = await mapLimited(doomed, passConcurrency, async ({ id }) => {
     const found = live.get(keyOf(id));

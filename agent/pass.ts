@@ -2,8 +2,9 @@ import { checksumOf } from './agreement.ts';
 import type { Census } from './census.ts';
 import type { Cluster } from './cluster.ts';
 import type { History } from './drift.ts';
-import type { Change, StackEvent } from './event.ts';
+import { type Change, eventOf, type StackEvent } from './event.ts';
 import type { Fights } from './fights.ts';
+import type { Held } from './hold.ts';
 import type { Inventories } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
@@ -152,4 +153,9 @@ export function summary(what: string, failed: readonly Change[]): string {
   if (!first) return what;
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more)` : '';
   return `${what}: ${nameOf(first.object)}: ${first.message}${more}`;
+}
+
+/** Nothing of what is held was deleted; it is looked at again later. */
+export function holdBack(entry: Entry, message: string, { changes, keys }: Held): PassResult {
+  return { kind: 'unsettled', event: eventOf(entry, 'held', message, changes, keys), waiting: false };
 }

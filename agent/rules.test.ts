@@ -23,6 +23,7 @@ const entry = (more: Partial<Entry>): Entry => ({
   onDelete: 'prune',
   held: false,
   confirmed: false,
+  confirmedKeys: [],
   kinds: [],
   reason: '',
   serviceAccount: '',

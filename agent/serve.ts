@@ -9,7 +9,7 @@ import type { Inventory, Item } from './inventory.ts';
 import { readLive } from './live.ts';
 import { definitionsIn, type ManifestObject, parseManifest } from './manifest.ts';
 import { type KubeObject, keyOf, type ObjectId } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
+import { headerFor, holdBack, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
 import { placeAll } from './place.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { restoreInventory } from './restore.ts';
@@ -169,8 +169,8 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   const { entry, signal, checkpoint } = pass;
   const { plan, current, changes } = work;
   checkpoint();
-  const held = entry.confirmed ? [] : await findHeld(cluster, plan.prune, work.live, maxDeletions, signal);
-  const doomed = held.length > 0 ? [] : plan.prune;
+  const held = await findHeld(cluster, entry, plan.prune, work.live, maxDeletions, signal);
+  const doomed = held.changes.length > 0 ? [] : plan.prune;
   const given = await releaseKept(cluster, plan.release, entry.stackId, signal);
   const { deleted, replaced, leaving, spared, ...rest } = await deleteObjects(shop, pass, doomed, work.live);
   const faults = [...given.failed, ...rest.failed];
@@ -181,11 +181,10 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   const gone = deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' }));
   const done = [...changes, ...given.changes, ...gone];
 
-  if (held.length > 0)
-    return unsettled(pass, 'held', summary(`${plan.prune.length} deletions wait for a confirmation`, held), [
-      ...held,
-      ...done,
-    ]);
+  if (held.changes.length > 0) {
+    const message = summary(`${plan.prune.length} deletions wait for a confirmation`, held.changes);
+    return holdBack(entry, message, { ...held, changes: [...held.changes, ...done] });
+  }
   if (faults.length > 0) return failed(pass, 'some objects were not deleted', faults, done);
   if (leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(leaving), done, true);
   if (spared[0]) return unsettled(pass, 'failed', describeSpared(spared[0]), done, true);

@@ -19,8 +19,9 @@ export interface Entry {
   readonly onDelete: 'prune' | 'orphan';
   /** The removal waits for a confirmation: nothing is done. */
   readonly held: boolean;
-  /** Deletions that the agent held at this order may go on. */
+  /** Deletions that the agent held at this order may go on: those of `confirmedKeys`. */
   readonly confirmed: boolean;
+  readonly confirmedKeys: readonly string[];
   /** "apiVersion/Kind" of what the last deployment held. */
   readonly kinds: readonly string[];
   readonly reason: string;
@@ -84,8 +85,18 @@ export function isSameDeployment(
 }
 
 function signatureOf(entry: Entry): string {
-  const { deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds } = entry;
-  const fields = [deploymentId, order, state, generation, checksum, onDelete, held, confirmed, kinds.join(',')];
+  const { deploymentId, order, state, generation, checksum, onDelete, held, kinds } = entry;
+  const fields = [
+    deploymentId,
+    order,
+    state,
+    generation,
+    checksum,
+    onDelete,
+    held,
+    confirmedText(entry),
+    kinds.join(','),
+  ];
   // Neither rules nor settings hinder a removal.
   const rules = state === 'active' && entry.limits ? limitsText(entry.limits) : '';
   const settings = state === 'active' ? settingsText(entry) : [];
@@ -95,6 +106,11 @@ function signatureOf(entry: Entry): string {
 /** Numbers of DriftPolicy and ConflictPolicy in the contract. */
 const driftNumbers = { repair: 1, report: 2, ignore: 3 } as const;
 const conflictNumbers = { adopt: 1, refuse: 2 } as const;
+
+/** As the digest has it. */
+export function confirmedText({ confirmed, confirmedKeys }: Pick<Entry, 'confirmed' | 'confirmedKeys'>): string {
+  return confirmed ? ['1', ...confirmedKeys].join(',') : '0';
+}
 
 /** As the digest has them. */
 export function settingsText({ drift, conflict, dependsOnIds, ignoredFields }: Entry): (string | number)[] {

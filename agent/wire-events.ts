@@ -65,7 +65,7 @@ function sizeOfField(path: string): number {
 
 /** An event under its number, as the contract has it: cut to what it allows, and to what every database takes. */
 export function toMessage({ sequence, event }: { sequence: bigint; event: StackEvent }): ReportedEvent {
-  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, at } = event;
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at } = event;
   return create(ReportedEventSchema, {
     sequence,
     stackId,
@@ -81,6 +81,7 @@ export function toMessage({ sequence, event }: { sequence: bigint; event: StackE
       fields: (change.fields ?? []).slice(0, maxFields).map((path) => plain(path, maxObjectMessage)),
       message: plain(change.message, maxObjectMessage),
     })),
+    heldKeys: [...heldKeys],
     agentTime: timestampFromDate(at),
   });
 }

@@ -37,6 +37,7 @@ export function toEntry(entry: TargetEntry): Entry {
     onDelete,
     held: entry.held,
     confirmed: entry.confirmed,
+    confirmedKeys: entry.confirmedKeys,
     kinds: entry.kinds,
     reason: entry.reason,
     serviceAccount: entry.serviceAccount,

@@ -7,14 +7,15 @@ import {
   releaseObject,
 } from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
-import { findHeld } from './hold.ts';
+import { findHeld, type Held } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
+import { headerFor, holdBack, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
 import { planPrune } from './plan.ts';
 import { restoreInventory } from './restore.ts';
+import type { Entry } from './target.ts';
 
 /**
  * One pass over a stack that is to go: deletes what its inventory lists, or with `orphan` takes its marks off, and acknowledges when
@@ -25,13 +26,13 @@ export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassRes
   const inventory = await shop.inventories.load(entry.stackId, signal);
   if (inventory.whole) {
     if (entry.held && entry.onDelete === 'orphan')
-      return heldBack(pass, `${inventory.items.size} objects would be left where they are`, []);
+      return beforeEpoch(entry, `${inventory.items.size} objects would be left where they are`);
     return entry.onDelete === 'orphan' ? release(shop, pass, inventory) : remove(shop, pass, inventory);
   }
   const restored = await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind));
   if (restored.shards.length > 0) return { kind: 'again' };
   const nothing = 'there was nothing to remove';
-  return entry.held ? heldBack(pass, nothing, []) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
+  return entry.held ? beforeEpoch(entry, nothing) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
 }
 
 async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
@@ -66,17 +67,17 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
     items,
   );
 
-  const held = entry.confirmed ? [] : await findHeld(cluster, prune, live, maxDeletions, signal);
+  const held = await findHeld(cluster, entry, prune, live, maxDeletions, signal);
   if (entry.held) {
-    const named = new Set(held.map(({ object }) => object));
+    const named = new Set(held.changes.map(({ object }) => object));
     const rest = prune.flatMap(({ id }): Change[] =>
       named.has(id) ? [] : [{ object: id, action: 'held', message: 'would be deleted' }],
     );
     const all = `${prune.length} objects would be deleted`;
-    return heldBack(pass, held.length > 0 ? summary(all, held) : all, [...held, ...rest]);
+    return beforeEpoch(entry, summary(all, held.changes), { ...held, changes: [...held.changes, ...rest] });
   }
-  if (held.length > 0)
-    return unsettled(pass, 'held', summary(`${prune.length} deletions wait for a confirmation`, held), held);
+  if (held.changes.length > 0)
+    return holdBack(entry, summary(`${prune.length} deletions wait for a confirmation`, held.changes), held);
   const given = await releaseKept(cluster, kept, stackId, signal);
   const { deleted, replaced, failed: faults, leaving, spared } = await deleteObjects(shop, pass, prune, live);
   const failed = [...given.failed, ...faults];
@@ -115,13 +116,8 @@ function toKind(text: string): { apiVersion: string; kind: string }[] {
 }
 
 /** For a removal that the broker holds: what a confirmation would mean. */
-function heldBack(pass: Pass, message: string, changes: readonly Change[]): PassResult {
-  return unsettled(
-    pass,
-    'held',
-    `the removal was told before a new epoch, and waits for a confirmation: ${message}`,
-    changes,
-  );
+function beforeEpoch(entry: Entry, message: string, held: Held = { changes: [], keys: [] }): PassResult {
+  return holdBack(entry, `the removal was told before a new epoch, and waits for a confirmation: ${message}`, held);
 }
 
 function unsettled(

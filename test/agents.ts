@@ -46,7 +46,12 @@ export interface TestAgent {
   /** Names of the stacks that it is to remove, sorted. */
   removes(): Promise<string[]>;
   entry(stack: string): Promise<TargetEntry>;
-  report(entry: TargetEntry, outcome: Outcome, message?: string, sequence?: bigint): Promise<ReportEventsResponse>;
+  report(
+    entry: TargetEntry,
+    outcome: Outcome,
+    message?: string,
+    more?: { readonly heldKeys?: string[]; readonly at?: bigint },
+  ): Promise<ReportEventsResponse>;
   /** Acknowledges every removal, and reports everything else as applied. */
   obey(): Promise<void>;
 }
@@ -94,10 +99,10 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
       assert.ok(found, `${name} is told nothing about ${stack}`);
       return found;
     },
-    report(entry, outcome, message = '', at = ++sequence) {
+    report(entry, outcome, message = '', { heldKeys = [], at = ++sequence } = {}) {
       const { stackId, deploymentId, generation, order } = entry;
       const checksum = Buffer.from(entry.checksum).toString('hex');
-      const event = { sequence: at, stackId, deploymentId, checksum, generation, order, outcome, message };
+      const event = { sequence: at, stackId, deploymentId, checksum, generation, order, outcome, message, heldKeys };
       return client.agent.reportEvents({ incarnation, events: [event] });
     },
     async obey() {
@@ -166,7 +171,7 @@ function digestText(
       entry.size,
       entry.onDelete,
       flag(entry.held),
-      flag(entry.confirmed),
+      entry.confirmed ? ['1', ...entry.confirmedKeys].join(',') : 0,
       entry.kinds.join(','),
       entry.reason,
       entry.serviceAccount,

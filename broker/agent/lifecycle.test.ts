@@ -153,6 +153,66 @@ lives('a confirmation is for what was held at this order, and void when that cha
   await eventually(async () => (await agent.entry(stack)).confirmed);
 });
 
+lives('a confirmation is for the objects that were shown as held, and for no others', async () => {
+  const stack = await makeStack();
+  const agent = await startTestAgent(test, { name: 'grows', labels: [stack] });
+  await agent.obey();
+  await admin.updateAgent({ agent: 'grows', removeLabels: [stack] });
+  const removal = await eventually(async () => {
+    const now = await agent.entry(stack);
+    return now.state === PlacementState.REMOVING && now;
+  });
+  const [one, two] = ['0123456789abcdef', 'fedcba9876543210'];
+  const { generation, order } = removal;
+  const shown = async () => (await broker.listPlacements({ stack })).placements[0];
+  await agent.report(removal, Outcome.HELD, 'has a claim', { heldKeys: [one] });
+  assert.equal((await shown())?.heldKeys, [one]);
+  await agent.report(removal, Outcome.HELD, 'has two claims', { heldKeys: [one, two] });
+  const late = await admin.confirmRemoval({ agent: 'grows', stack, generation, heldKeys: [one], order });
+  assert.equal([late.placement?.phase, late.placement?.heldKeys], [PlacementPhase.HELD, [one, two]]);
+  const told = async () => {
+    const { confirmed, confirmedKeys } = await agent.entry(stack);
+    return confirmed && confirmedKeys;
+  };
+  assert.equal(await eventually(told), [one]);
+  const all = await admin.confirmRemoval({ agent: 'grows', stack, generation });
+  assert.is(all.placement?.phase, PlacementPhase.REMOVING);
+  await eventually(async () => (await told()).toString() === `${one},${two}`);
+  await agent.report(removal, Outcome.HELD, 'everything', { heldKeys: ['many'] });
+  assert.is((await shown())?.phase, PlacementPhase.HELD);
+  const heldKeys = ['many'];
+  const many = await admin.confirmRemoval({ agent: 'grows', stack, generation, heldKeys, order });
+  assert.is(many.placement?.phase, PlacementPhase.REMOVING);
+  await agent.report(removal, Outcome.HELD, 'of the many', { heldKeys: [two] });
+  assert.is((await shown())?.phase, PlacementPhase.REMOVING);
+  await refused(
+    admin.confirmRemoval({ agent: 'grows', stack, generation, heldKeys: ['all'], order }),
+    Code.InvalidArgument,
+    'held_keys',
+  );
+});
+
+lives('a confirmation is not for what was submitted after it was shown', async () => {
+  const stack = await makeStack();
+  const agent = await startTestAgent(test, { name: 'overtaken', labels: [stack] });
+  const entry = await agent.entry(stack);
+  await agent.report(entry, Outcome.HELD, 'would delete 60 objects', { heldKeys: ['many'] });
+  const [shown] = (await broker.listPlacements({ stack })).placements;
+  assert.equal([shown?.phase, shown?.heldKeys, shown?.order], [PlacementPhase.HELD, ['many'], entry.order]);
+  await broker.submitDeployment({ stack, manifest: configMap(stack, 'never shown') });
+  const { generation, order, heldKeys } = shown!;
+  const confirm = (more: { heldKeys?: string[]; order?: bigint }) =>
+    admin.confirmRemoval({ agent: 'overtaken', stack, generation, ...more });
+  await refused(confirm({ heldKeys, order }), Code.Aborted, 'at order');
+  await refused(confirm({ heldKeys }), Code.InvalidArgument, 'order');
+  assert.equal((await confirm({})).placement?.heldKeys, []);
+  const now = await eventually(async () => {
+    const told = await agent.entry(stack);
+    return told.confirmed && told;
+  });
+  assert.equal(now.confirmedKeys, [], 'nothing is confirmed that was not shown');
+});
+
 lives(
   'an agent keeps to its cluster until it is rebound, which applies everything anew and abandons removals',
   async () => {

@@ -21,6 +21,8 @@ export interface Reported {
   readonly generation: bigint;
   readonly outcome: OutcomeName;
   readonly message: string;
+  /** Of the objects whose deletion is held back. */
+  readonly heldKeys: readonly string[];
   /** Objects as they are stored and shown again. */
   readonly objects: readonly unknown[];
   readonly agentTime: Date | null;
@@ -85,6 +87,7 @@ export function toStore(sorted: readonly Sorted[]): Reported[] {
       generation: 0n,
       outcome: 'gap',
       message: `${lost} lost`,
+      heldKeys: [],
       objects: [],
       agentTime: null,
     };

@@ -147,6 +147,7 @@ function fromMessage(event: ReportedEvent): Reported {
     outcome: outcomeName(event.outcome),
     // An error that an agent passes on may quote what was applied.
     message: withoutKeys(event.message),
+    heldKeys: event.heldKeys,
     objects: event.objects.map(({ object, action, fields, message }) => ({
       object: {
         apiVersion: object?.apiVersion ?? '',

@@ -77,11 +77,12 @@ const recordSql = `
   ), counted as (
     update agent_status set incarnation = greatest(incarnation, $2), last_sequence = $3, last_heartbeat_at = now() where agent_id = $1
   )
-  insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, incarnation, sequence, updated_at)
+  insert into placement_status as st (agent_id, stack_id, deployment_id, checksum, generation, outcome, message, held_keys,
+    incarnation, sequence, updated_at)
   select distinct on (p.stack_id) p.agent_id, p.stack_id, e.deployment_id, decode(e.checksum, 'hex'), p.generation, e.outcome, e.message,
-    $2::bigint, e.sequence, clock_timestamp()
+    e.held_keys, $2::bigint, e.sequence, clock_timestamp()
   from jsonb_to_recordset($5::jsonb) as e(sequence bigint, stack_id uuid, deployment_id uuid, checksum text, generation bigint,
-    outcome text, message text)
+    outcome text, message text, held_keys text[])
   join placement p on p.agent_id = $1 and p.stack_id = e.stack_id and p.generation = e.generation
   join stack s on s.id = p.stack_id
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
@@ -91,7 +92,8 @@ const recordSql = `
       and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
   order by p.stack_id, e.sequence desc
   on conflict (agent_id, stack_id) do update set deployment_id = excluded.deployment_id, checksum = excluded.checksum,
-    generation = excluded.generation, outcome = excluded.outcome, message = excluded.message, incarnation = excluded.incarnation,
+    generation = excluded.generation, outcome = excluded.outcome, message = excluded.message, held_keys = excluded.held_keys,
+    incarnation = excluded.incarnation,
     sequence = excluded.sequence, updated_at = excluded.updated_at
   where (excluded.incarnation, excluded.sequence) > (st.incarnation, st.sequence)`;
 
@@ -188,6 +190,7 @@ function toRow(event: Reported) {
     generation: String(event.generation),
     outcome: event.outcome,
     message: event.message,
+    held_keys: event.heldKeys,
     objects: event.objects,
     agent_time: event.agentTime,
   };

@@ -19,6 +19,8 @@ export interface PlacementRow {
   readonly reported_at: Date | null;
   readonly removal_reason: string;
   readonly held: boolean;
+  /** Of the objects whose deletion the agent holds back. */
+  readonly held_keys: string[];
   readonly updated_at: Date;
   readonly ord: string;
   /** Of what is desired now; null until the agent has reported it. */

@@ -97,7 +97,7 @@ export function removalMethods({
         const { agentId, stackId, name } = await lockedPair(tx, context, request);
         note.about('placement', stackId, name);
         note.before({ agentId, stackId, generation: request.generation });
-        await confirmPlacement(tx, agentId, stackId, request.generation);
+        await confirmPlacement(tx, agentId, stackId, request);
         await announce(tx, 'agent', [agentId]);
         const [row] = await listPlacements(tx, { owner: null, stackId, agentId, limit: 1 });
         note.after(row && { agentId, stackId, generation: row.generation, held: row.held });
@@ -168,5 +168,7 @@ export function toMessage(row: PlacementRow): Placement {
     updateTime: timestampFromDate(row.updated_at),
     health: healthNumber(row.health),
     healthMessage: row.health_message ?? '',
+    heldKeys: row.held_keys,
+    order: BigInt(row.ord),
   });
 }

@@ -39,15 +39,24 @@ const joins = `${phaseJoins}
 /** What an agent is told by: the highest of what last changed it. */
 export const orderSql = 'greatest(s.current_order, p.pin_order, p.generation)';
 
+/** Of the objects whose deletion the agent holds back, by its report about what is desired now. */
+export const heldKeysSql = `case
+  when st.outcome = 'held' and st.generation = p.generation and (p.state = 'removing'
+    or st.deployment_id = d.id and st.checksum is not distinct from coalesce(p.manifest, d.checksum)) then st.held_keys
+  else '{}' end`;
+
+/** Whether what the agent held back by its last report has not been confirmed. */
+const isUnconfirmed = `(p.confirmed_order <> ${orderSql} or not st.held_keys <@ p.confirmed_keys and not '{many}' <@ p.confirmed_keys)`;
+
 /** The phase follows from the state and the last report; nothing stores it. */
 export const phaseSql = `case
   when p.state = 'removing' then
-    case when p.held or (st.outcome = 'held' and st.generation = p.generation and p.confirmed_order <> ${orderSql})
-      then 'held' else 'removing' end
+    case when p.held or (st.outcome = 'held' and st.generation = p.generation and ${isUnconfirmed}) then 'held' else 'removing' end
   when st.outcome = 'ahead' and st.generation = p.generation and st.deployment_id is not distinct from d.id then 'ahead'
   when d.id is null or st.deployment_id is distinct from d.id or st.generation <> p.generation
     or st.checksum is distinct from coalesce(p.manifest, d.checksum) then 'pending'
-  when st.outcome in ('applied', 'failed', 'held') then st.outcome
+  when st.outcome = 'held' then case when ${isUnconfirmed} then 'held' else 'pending' end
+  when st.outcome in ('applied', 'failed') then st.outcome
   else 'pending' end`;
 
 /** Whether the agent waits for something else before it applies what is desired now. */
@@ -57,6 +66,7 @@ const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deploym
 const columns = `p.agent_id, a.name as agent, p.stack_id, g.name || '/' || s.name as stack, p.state, p.generation, p.reasons,
   d.id as desired_id, d.revision as desired_revision, ${phaseSql} as phase, st.deployment_id as reported_id,
   rd.revision as reported_revision, st.message, st.updated_at as reported_at, p.removal_reason, p.held,
+  ${heldKeysSql} as held_keys,
   h.health, h.message as health_message, ${isWaiting} as waiting, greatest(p.updated_at, st.updated_at) as updated_at, ${orderSql} as ord`;
 
 export interface PlacementFilter {

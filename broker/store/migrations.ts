@@ -5,6 +5,7 @@ import { Migration4Telemetry } from './migration-4.ts';
 import { Migration5Enrollment } from './migration-5.ts';
 import { Migration6Traces } from './migration-6.ts';
 import { Migration7Limits } from './migration-7.ts';
+import { Migration8HeldKeys } from './migration-8.ts';
 
 /** All of them, in the order in which they run. What has been released is never changed. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   { name: '5-enrollment', class: Migration5Enrollment },
   { name: '6-traces', class: Migration6Traces },
   { name: '7-limits', class: Migration7Limits },
+  { name: '8-held-keys', class: Migration8HeldKeys },
 ] as const;

@@ -19,6 +19,7 @@ const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
   onDelete: 'prune',
   held: false,
   confirmed: false,
+  confirmedKeys: [],
   kinds: [],
   reason: '',
   serviceAccount: '',

@@ -17,6 +17,8 @@ export interface Entry {
   readonly onDelete: 'prune' | 'orphan';
   readonly held: boolean;
   readonly confirmed: boolean;
+  /** Of the objects whose deletion is confirmed, sorted; as the agent told them. */
+  readonly confirmedKeys: readonly string[];
   readonly kinds: readonly string[];
   readonly reason: string;
   /** "namespace/name" to impersonate; empty for the agent's own rights. */
@@ -79,7 +81,7 @@ export function digestOf(state: Pick<TargetState, 'epoch' | 'paused' | 'entries'
       entry.size,
       onDeleteNumbers[entry.onDelete],
       entry.held ? 1 : 0,
-      entry.confirmed ? 1 : 0,
+      entry.confirmed ? ['1', ...entry.confirmedKeys].join(',') : 0,
       entry.kinds.join(','),
       entry.reason,
       entry.serviceAccount,

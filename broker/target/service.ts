@@ -208,5 +208,6 @@ function toMessage(entry: Entry): TargetEntry {
     ...settingsMessage(entry),
     kinds: [...entry.kinds],
     dependsOnIds: [...entry.dependsOnIds],
+    confirmedKeys: [...entry.confirmedKeys],
   });
 }

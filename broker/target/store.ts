@@ -21,6 +21,7 @@ interface IndexRow {
   readonly on_delete: 'prune' | 'orphan';
   readonly held: boolean;
   readonly confirmed: boolean;
+  readonly confirmed_keys: string[];
   readonly kinds: string[] | null;
   readonly removal_reason: string;
   readonly service_account: string;
@@ -51,7 +52,8 @@ const indexSql = `
   left join lateral (
     select p.stack_id, s.name as stack, g.name as generator, g.id as generator_id, p.service_account, d.id as deployment_id, d.revision, d.trace_parent, ${orderSql} as ord, p.state,
       p.generation, coalesce(p.manifest, d.checksum) as checksum, d.size, s.on_delete, p.held,
-      p.confirmed_order = ${orderSql} as confirmed, p.removal_reason, s.drift, s.conflict, s.ignored_fields,
+      p.confirmed_order = ${orderSql} as confirmed,
+      case when p.confirmed_order = ${orderSql} then p.confirmed_keys else '{}' end as confirmed_keys, p.removal_reason, s.drift, s.conflict, s.ignored_fields,
       case when p.state = 'active' then array(
         select sd.depends_on_id::text from stack_dependency sd where sd.stack_id = p.stack_id order by sd.depends_on_id) end as depends_on_ids,
       case when p.state = 'removing' then array(
@@ -129,6 +131,7 @@ function toEntry(row: IndexRow): Entry {
     onDelete: row.on_delete,
     held: row.held,
     confirmed: row.confirmed,
+    confirmedKeys: row.confirmed_keys,
     kinds: row.kinds ?? [],
     reason: row.removal_reason,
     serviceAccount: row.service_account,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import type { Placement } from '../../gen/brokkr/v1/placement_pb.ts';
+import { type Placement, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { Failure } from '../failure.ts';
 import { printable, printOne } from '../output.ts';
@@ -17,8 +17,17 @@ export const verbs: Verbs = {
         const found = await findPlacement(session, agent, stack);
         await confirm(`Let it go on? ${situation(found)}`, options.yes);
         const generation = options.generation ?? found.generation;
-        const { placement } = await admin.confirmRemoval({ agent, stack: found.stackId, generation });
-        printOne(out, placementView, placement ?? found, () => {
+        const { stackId, heldKeys, order } = found;
+        const { placement = found } = await admin.confirmRemoval({
+          agent,
+          stack: stackId,
+          generation,
+          heldKeys,
+          order,
+        });
+        if (placement.phase === PlacementPhase.HELD)
+          throw new Failure(`more is held by now than was shown: ${situation(placement)}`);
+        printOne(out, placementView, placement, () => {
           out.line(`agent ${found.agent} may go on with stack ${found.stack}`);
         });
       }),

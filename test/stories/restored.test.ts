@@ -168,14 +168,16 @@ story('takes the reports of an agent whose start it has forgotten', async () => 
   await dump();
   await agent.start();
   await test.restart(0, restore);
-  const { receipts } = await eventually(async () => agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n));
+  const { receipts } = await eventually(async () =>
+    agent.report(await agent.entry(kept), Outcome.APPLIED, '', { at: 1n }),
+  );
   assert.equal(
     receipts.map(({ receipt }) => receipt),
     [Receipt.ACCEPTED],
   );
   assert.is(await phaseOf(kept), PlacementPhase.APPLIED);
   assert.is(
-    (await agent.report(await agent.entry(kept), Outcome.APPLIED, '', 1n)).receipts[0]?.receipt,
+    (await agent.report(await agent.entry(kept), Outcome.APPLIED, '', { at: 1n })).receipts[0]?.receipt,
     Receipt.DUPLICATE,
   );
 });

@@ -116,7 +116,7 @@ function revisionText({ reportedRevision, desiredRevision, state }: Placement): 
 
 function Answer({ placement, onClose }: { placement: Placement; onClose: () => void }) {
   const { admin } = useSession();
-  const { agent, stack, generation, message, removalReason } = placement;
+  const { agent, stack, generation, heldKeys, order, message, removalReason } = placement;
   if (placement.held || placement.phase === PlacementPhase.HELD)
     return (
       <Ask
@@ -125,7 +125,7 @@ function Answer({ placement, onClose }: { placement: Placement; onClose: () => v
         danger
         name={agent}
         onClose={onClose}
-        onDo={() => admin.confirmRemoval({ agent, stack, generation })}
+        onDo={() => admin.confirmRemoval({ agent, stack, generation, heldKeys, order })}
       >
         <p>
           Objects of {stack} on {agent} are held back from deletion. {message || removalReason}
