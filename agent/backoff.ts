@@ -15,6 +15,19 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await delay(Math.max(0, ms), undefined, { signal });
 }
 
+/** What the work comes to; rejects as soon as the signal aborts, and the work goes on unheard. */
+export async function heeding<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
 /** Waits until the time is over, the signal aborts or `wake` settles; never rejects. */
 export async function pause(ms: number, signal: AbortSignal, wake?: Promise<void>): Promise<void> {
   const end = new AbortController();

@@ -80,6 +80,30 @@ access('does not take a page of something on the way for a missing object', asyn
   assert.ok(await cluster.get(idOfMap('there'), signal));
 });
 
+access('waits for a program that makes credentials as long as for an answer, and heeds its signal', async () => {
+  const exec = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: process.execPath,
+    args: ['-e', 'setTimeout(() => {}, 6_000)'],
+  };
+  const text = JSON.stringify({
+    'current-context': 'c',
+    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+    clusters: [{ name: 'c', cluster: { server: 'http://127.0.0.1:9' } }],
+    users: [{ name: 'u', user: { exec } }],
+  });
+  const waiting = connect({ text }, { timeoutMs: 400 });
+  const began = performance.now();
+  const late = await waiting.get(idOfMap('any'), signal).catch((reason: unknown) => reason);
+  assert.match(String(late), 'timed out after 0.4 s');
+  const stop = new AbortController();
+  const stopped = waiting.get(idOfMap('any'), stop.signal).catch((reason: unknown) => reason);
+  stop.abort(new Error('stopped'));
+  assert.match(String(await stopped), 'stopped');
+  assert.ok(performance.now() - began < 5_500, 'the program still runs');
+  waiting.close();
+});
+
 access('reads what a namespaced account has in several namespaces', async () => {
   const stack = stackId('narrow');
   const objects = ['default', 'team'].flatMap((namespace) =>

@@ -1,6 +1,7 @@
 // Over 300 lines: the one file that knows how the Kubernetes API is asked
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { heeding } from './backoff.ts';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { impersonating, userOf } from './impersonate.ts';
@@ -119,6 +120,8 @@ const partialObject = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v
 const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
 /** How long credentials are used before the kubeconfig's sources are asked again; service account tokens change within the hour. */
 const accessMs = 30_000;
+/** A program that makes credentials may hang; it is not waited for any longer. */
+const readingMs = 60_000;
 
 /** Reads the credentials; the cluster itself is asked only by the first request. Throws one clear line when there are none. */
 export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
@@ -319,7 +322,7 @@ function listPath({ apiVersion, plural, namespaced }: Resource, namespace: strin
 /** One pool of connections, replaced only when certificates change; credentials are asked for now and then. */
 function keepAccess({ server, ask }: Credentials, maxSockets: number) {
   let current: { access: Access; tls: string; at: number } | undefined;
-  let reading: Promise<Access> | undefined;
+  let reading: { access: Promise<Access>; at: number } | undefined;
 
   const read = async (): Promise<Access> => {
     const { headers, tls: options, agent: given } = await ask();
@@ -331,12 +334,17 @@ function keepAccess({ server, ask }: Credentials, maxSockets: number) {
     return current.access;
   };
   return {
-    access: (renew: boolean): Promise<Access> => {
-      if (current && !renew && Date.now() - current.at < accessMs) return Promise.resolve(current.access);
-      reading ??= read().finally(() => {
-        reading = undefined;
-      });
-      return reading;
+    async access(renew: boolean, signal: AbortSignal): Promise<Access> {
+      if (current && !renew && Date.now() - current.at < accessMs) return current.access;
+      if (!reading || Date.now() - reading.at > readingMs) {
+        const started = { access: read(), at: Date.now() };
+        const ended = () => {
+          if (reading === started) reading = undefined;
+        };
+        started.access.then(ended, ended);
+        reading = started;
+      }
+      return heeding(reading.access, signal);
     },
     close: () => current?.access.agent.destroy(),
   };

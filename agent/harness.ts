@@ -219,9 +219,9 @@ function openHand(source: KubeSource): { hand: Hand; release: () => void } {
   return { hand, release: cluster.close };
 }
 
-export function connect(source: KubeSource): Cluster {
+export function connect(source: KubeSource, { timeoutMs = 10_000 } = {}): Cluster {
   return connectCluster(source, {
-    timeoutMs: 10_000,
+    timeoutMs,
     concurrency: 32,
     userAgent: 'brokkr-agent/test',
     observe: () => {},

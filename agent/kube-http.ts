@@ -36,8 +36,8 @@ export interface KubeAnswer {
 }
 
 export interface KubeHttpOptions {
-  /** Asked before each request; `renew` after the server has refused the credentials. */
-  access(renew: boolean): Promise<Access>;
+  /** Asked before each request; `renew` after the server has refused the credentials. Rejects as soon as the signal aborts. */
+  access(renew: boolean, signal: AbortSignal): Promise<Access>;
   readonly timeoutMs: number;
   /** Requests at the same time. */
   readonly concurrency: number;
@@ -88,7 +88,7 @@ async function send(options: KubeHttpOptions, request: KubeRequest, renew: boole
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(options.timeoutMs)]);
   let status = 0;
   try {
-    const access = await options.access(renew);
+    const access = await options.access(renew, signal);
     let answer = await exchange(access, options.userAgent, request, signal).catch(onceMore);
     // A kept connection that the server closed meanwhile: the request did not get through.
     answer ??= await exchange(access, options.userAgent, request, signal);

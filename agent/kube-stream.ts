@@ -33,10 +33,10 @@ export function createKubeStream(options: KubeHttpOptions): KubeStream {
     const startedAt = performance.now();
     let status = 0;
     try {
-      let answer = await openAnswer(await options.access(false), options.userAgent, request, signal);
+      let answer = await openAnswer(await options.access(false, signal), options.userAgent, request, signal);
       if (answer.statusCode === 401) {
         answer.destroy();
-        answer = await openAnswer(await options.access(true), options.userAgent, request, signal);
+        answer = await openAnswer(await options.access(true, signal), options.userAgent, request, signal);
       }
       status = answer.statusCode ?? 0;
       if (status >= 300) throw refusal(status, await readText(answer), request.object);

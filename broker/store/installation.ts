@@ -5,6 +5,9 @@ import type { Database, Tx } from './orm.ts';
 /** Name of the generator that owns what admins deploy; every agent is registered with it. */
 export const systemGenerator = 'system';
 
+/** More orders than are drawn while an epoch begins. */
+const orderLeap = 1_000_000;
+
 interface Identity {
   readonly systemIdentifier: string;
   readonly timeline: string;
@@ -53,8 +56,10 @@ export async function beginEpoch(
      returning epoch`,
     [now.systemIdentifier, now.timeline, reason, floor.epoch],
   );
-  await tx.sql(`select setval('order_seq', greatest((select last_value from order_seq), $1::bigint) + 1)`, [
+  // Orders are drawn all the time, and setting the sequence while they are could set it back: it only ever leaps over the floor.
+  await tx.sql(`select setval('order_seq', $1::bigint + $2) from order_seq where last_value <= $1::bigint`, [
     floor.order,
+    orderLeap,
   ]);
   await tx.sql(`update placement set held = true, updated_at = now() where state = 'removing'`);
   await announce(tx, 'epoch', [uuid()]);
