@@ -54,6 +54,7 @@ export function createPuller(options: PullerOptions): Puller {
   let news: readonly Entry[] = [];
   let woken = Promise.withResolvers<void>();
   let isWoken = false;
+  let failures = 0;
 
   const pullOnce = async (waitMs: number, signal: AbortSignal): Promise<PullAnswer['kind']> => {
     const first = await page(waitMs, '', signal);
@@ -88,7 +89,9 @@ export function createPuller(options: PullerOptions): Puller {
 
   const page = async (waitMs: number, pageToken: string, signal: AbortSignal): Promise<PullAnswer> => {
     const have = [...manifests.held].slice(0, maxHave);
-    const answer = await wire.pull({ digest, have, pageToken, waitMs, ...options.seen() }, signal);
+    // An answer that did not come in time may have been too large for the link; manifests that come one by one are kept.
+    const isSlow = failures > 0;
+    const answer = await wire.pull({ digest, have, pageToken, waitMs, isSlow, ...options.seen() }, signal);
     for (const { checksum, data } of answer.manifests) {
       if (!(await manifests.write(checksum, data))) log.warn({ checksum }, 'a manifest does not have its checksum');
     }
@@ -158,7 +161,7 @@ export function createPuller(options: PullerOptions): Puller {
       return answeredAt;
     },
     async run(signal) {
-      for (let failures = 0; !signal.aborted; ) {
+      while (!signal.aborted) {
         const beganAt = Date.now();
         const waitMs = options.isHinted() ? 0 : Math.min(maxWaitMs, intervalMs() * (0.8 + 0.2 * Math.random()));
         try {

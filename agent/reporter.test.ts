@@ -29,7 +29,7 @@ async function begin(name: string, options: { capacity?: number } = {}) {
   const ending = new AbortController();
   const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
   await wire.start(identity, { stacks: [], epoch: 0n }, ending.signal);
-  const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n };
+  const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n, isSlow: false };
   const [entry] = (await wire.pull(pulled, ending.signal)).entries;
   const lost: string[] = [];
   const counts: Record<string, number> = {};

@@ -60,6 +60,8 @@ export interface PullRequest {
   readonly waitMs: number;
   readonly epoch: bigint;
   readonly order: bigint;
+  /** Expects a slow link: more time for the answer, and no manifests in it. */
+  readonly isSlow: boolean;
 }
 
 export interface PullAnswer {
@@ -80,6 +82,7 @@ export interface Numbered {
 
 /** Beyond the wait itself, for a long poll's answer. */
 const answerMs = 15_000;
+const slowAnswerMs = 60_000;
 const stallMs = 15_000;
 
 export function createWire(client: BrokkrClient): Wire {
@@ -100,12 +103,12 @@ export function createWire(client: BrokkrClient): Wire {
       }),
     pull: (request, signal) =>
       told(async () => {
-        const { digest, pageToken, epoch, order, waitMs } = request;
+        const { digest, pageToken, epoch, order, waitMs, isSlow } = request;
         const have = request.have.map(fromHex);
         const wait = waitMs > 0 ? durationFromMs(Math.round(waitMs)) : undefined;
         const answer = await agent.pullTargetState(
-          { incarnation, digest, have, pageToken, wait, epoch, order },
-          { signal, timeoutMs: Math.round(waitMs) + answerMs },
+          { incarnation, digest, have, pageToken, wait, epoch, order, withoutManifests: isSlow },
+          { signal, timeoutMs: Math.round(waitMs) + (isSlow ? slowAnswerMs : answerMs) },
         );
         return {
           kind: kindOf(answer.kind),

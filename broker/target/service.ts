@@ -54,7 +54,7 @@ export function targetMethods({
           reason: 'STATE_CHANGED',
         });
       }
-      return page(db, state, start, request.have);
+      return page(db, state, start, request);
     },
 
     async *getManifests(request, context) {
@@ -160,11 +160,11 @@ async function page(
   db: Database,
   state: TargetState,
   start: number,
-  have: readonly Uint8Array[],
+  { have, withoutManifests }: PullTargetStateRequest,
 ): Promise<PullTargetStateResponse> {
   const plan = planPage(state.entries, start, new Set(have.map((checksum) => Buffer.from(checksum).toString('hex'))));
   const manifests =
-    plan.inline.length > 0
+    plan.inline.length > 0 && !withoutManifests
       ? await readManifests(
           db,
           plan.inline.map((hex) => Buffer.from(hex, 'hex')),

@@ -56,6 +56,25 @@ for (const mischief of ['truncate', 'reset', 'delay', 'empty'] as const satisfie
   });
 }
 
+network('a slow link: what is too much for one answer arrives all the same', async () => {
+  const cluster = await startSimulatedCluster({ pods: false });
+  const { hostname, port } = new URL(stage.broker.url);
+  const proxy = await startProxy({ host: hostname, port: Number(port) }, random);
+  const pak = await stage.enlist('far-away');
+  const agent = await stage.agent(pak, cluster.kubeconfig, { config: { brokerUrl: `http://127.0.0.1:${proxy.port}` } });
+  try {
+    proxy.misbehave('trickle');
+    // More than a pull may bring in its time, but less than it may carry.
+    const k = 'x'.repeat(300 << 10);
+    for (const name of names) await stage.submit(`far-${name}`, [configMap(`far-${name}`, { k })], ['far-away']);
+    for (const name of names) await stage.reaches(`far-${name}`, 'far-away', PlacementPhase.APPLIED, patienceMs);
+  } finally {
+    await agent.close();
+    await proxy.close();
+    await cluster.stop();
+  }
+});
+
 for (const change of ['empty message', 'no entries', 'one entry less', 'last page only', 'older digest'] as const) {
   network(`an answer with ${change}: nothing is deleted, and nothing is believed`, async () => {
     const cluster = await startSimulatedCluster({ pods: false });

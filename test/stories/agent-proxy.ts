@@ -1,7 +1,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** What happens to connections through the proxy; decided anew for each chunk that the server sends. */
-export type Mischief = 'none' | 'truncate' | 'reset' | 'delay' | 'empty';
+export type Mischief = 'none' | 'truncate' | 'reset' | 'delay' | 'empty' | 'trickle';
+
+/** Of a trickle, each second. */
+const trickleBytes = 40 << 10;
 
 export interface Proxy {
   readonly port: number;
@@ -16,7 +19,7 @@ export interface Proxy {
 export async function startProxy(target: { host: string; port: number }, random: () => number): Promise<Proxy> {
   let mischief: Mischief = 'none';
   let share = 0;
-  const done: Record<Mischief, number> = { none: 0, truncate: 0, reset: 0, delay: 0, empty: 0 };
+  const done: Record<Mischief, number> = { none: 0, truncate: 0, reset: 0, delay: 0, empty: 0, trickle: 0 };
   const sockets = new Set<Socket>();
   const server: Server = createServer((client) => {
     const upstream = connect(target);
@@ -66,6 +69,10 @@ async function spoil(client: Socket, chunk: Buffer, act: Mischief, random: () =>
       return;
     case 'delay':
       await new Promise((resolve) => setTimeout(resolve, 20 + random() * 300));
+      client.write(chunk);
+      return;
+    case 'trickle':
+      await new Promise((resolve) => setTimeout(resolve, (chunk.length / trickleBytes) * 1_000));
       client.write(chunk);
       return;
     case 'empty':
