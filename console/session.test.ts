@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { eventually } from '../test/broker.ts';
 import { goTo, openConsoleStage, patienceMs, signIn } from '../test/console-stage.ts';
 import { needs } from '../test/needs.ts';
 
@@ -52,6 +53,38 @@ async function describe(): Promise<void> {
     const { pak } = await admin.createAgent({ name: 'signs-in' });
     const page = await stage.open({ pak });
     await page.getByRole('alert').filter({ hasText: 'This is an agent’s key' }).waitFor();
+  });
+
+  session('a view whose script does not come says so, and what is around it stays', async () => {
+    const page = await stage.open({ pak: '' });
+    let away = true;
+    await page.route(/assets\/audit-.*\.js/, (route) => (away ? route.abort() : route.continue()));
+    await signIn(page, test.adminPak);
+    await title(page, 'Fleet');
+    const menu = (name: string) => page.getByRole('navigation').getByRole('link', { name }).click();
+    await menu('Audit');
+    await page.getByRole('alert').filter({ hasText: 'could not be shown' }).waitFor();
+    await menu('Stacks');
+    await title(page, 'Stacks');
+    away = false;
+    await menu('Audit');
+    await page.getByRole('button', { name: 'Load anew' }).click();
+    await signIn(page, test.adminPak);
+    await title(page, 'Audit');
+    // React tells of what failed.
+    assert.ok(
+      stage.problems.splice(0).every((problem) => problem.includes('Failed to fetch dynamically imported module')),
+    );
+  });
+
+  session('what was not looked at yet is loaded after a moment, and there while the broker is away', async () => {
+    const page = await stage.open();
+    // Its name in the list of what was loaded is there once it has come as a whole.
+    const come = `performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/audit-'))`;
+    await eventually(() => page.evaluate(come), patienceMs);
+    await page.route(/assets\//, (route) => route.abort());
+    await page.getByRole('navigation').getByRole('link', { name: 'Audit' }).click();
+    await title(page, 'Audit');
   });
 
   session('a generator sees its own, and not what is the admins’', async () => {

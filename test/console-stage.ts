@@ -30,7 +30,7 @@ export interface ConsoleStage {
   /** Opens a page in a profile of its own and signs in. */
   open(wish?: PageWish): Promise<Page>;
   /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
-  readonly problems: readonly string[];
+  readonly problems: string[];
   /** Agents, each with a simulated cluster: one that makes no pods, unless asked for. */
   agents(count: number, prefix: string, labels: readonly string[], cluster?: ClusterOptions): Promise<Fleet>;
   close(): Promise<void>;

@@ -1,27 +1,39 @@
-import { lazy, type ReactNode, Suspense, useEffect } from 'react';
+import { type ReactNode, Suspense, useEffect } from 'react';
 import { AgentView } from './agent/agent.tsx';
 import { AgentsView } from './agent/agents.tsx';
 import { Fleet } from './fleet/fleet.tsx';
 import { Head } from './parts/head.tsx';
+import { loadParts, Mishap, part } from './parts/part.tsx';
 import { Nothing } from './parts/problem.tsx';
 import { go, usePlace } from './router.tsx';
 import { useSession } from './session/session.ts';
 import { StackView } from './stack/stack.tsx';
 import { Stacks } from './stack/stacks.tsx';
 
+/** What is looked at first is loaded first. */
+const restMs = 2_000;
+
 // What is not needed to see how things are comes when it is looked at.
-const Deploy = lazy(async () => ({ default: (await import('./stack/deploy.tsx')).Deploy }));
-const Explain = lazy(async () => ({ default: (await import('./explain/explain.tsx')).Explain }));
-const Generators = lazy(async () => ({ default: (await import('./generator/generators.tsx')).Generators }));
-const GeneratorView = lazy(async () => ({ default: (await import('./generator/generator.tsx')).GeneratorView }));
-const Audit = lazy(async () => ({ default: (await import('./audit/audit.tsx')).Audit }));
-const Keys = lazy(async () => ({ default: (await import('./key/keys.tsx')).Keys }));
+const Deploy = part(async () => (await import('./stack/deploy.tsx')).Deploy);
+const Explain = part(async () => (await import('./explain/explain.tsx')).Explain);
+const Generators = part(async () => (await import('./generator/generators.tsx')).Generators);
+const GeneratorView = part(async () => (await import('./generator/generator.tsx')).GeneratorView);
+const Audit = part(async () => (await import('./audit/audit.tsx')).Audit);
+const Keys = part(async () => (await import('./key/keys.tsx')).Keys);
 
 /** The view for where we are. */
 export function Views() {
   const { parts } = usePlace();
   const { sees } = useSession();
-  return <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(parts, sees)}</Suspense>;
+  useEffect(() => {
+    const timer = setTimeout(() => void loadParts(), restMs);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <Mishap key={parts[0]}>
+      <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(parts, sees)}</Suspense>
+    </Mishap>
+  );
 }
 
 function viewOf(parts: readonly string[], sees: boolean): ReactNode {

@@ -1,9 +1,10 @@
-import { lazy, useState } from 'react';
+import { useState } from 'react';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { useWatch } from '../load.ts';
 import { Events } from '../parts/events.tsx';
 import { Head } from '../parts/head.tsx';
+import { part } from '../parts/part.tsx';
 import { LoadProblem, Nothing } from '../parts/problem.tsx';
 import { Healths, LinkStatus, Phases } from '../parts/status.tsx';
 import { Link, stackPath } from '../router.tsx';
@@ -14,8 +15,8 @@ import { Placements } from './placements.tsx';
 import { Settings } from './settings.tsx';
 
 // With it comes what reads and writes YAML.
-const Revisions = lazy(async () => ({ default: (await import('./revisions.tsx')).Revisions }));
-const Logs = lazy(async () => ({ default: (await import('./logs.tsx')).Logs }));
+const Revisions = part(async () => (await import('./revisions.tsx')).Revisions);
+const Logs = part(async () => (await import('./logs.tsx')).Logs);
 
 const tabs = ['placements', 'objects', 'revisions', 'events', 'logs', 'settings'] as const;
 type Tab = (typeof tabs)[number];
