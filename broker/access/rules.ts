@@ -58,7 +58,7 @@ export function notePak(note: Note, row: PakRow, before?: PakRow): void {
 }
 
 /** A key without what its use changes. */
-export function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_at'> {
+function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_at'> {
   return row;
 }
 
