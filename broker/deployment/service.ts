@@ -20,7 +20,7 @@ import { Refusal } from '../refusal.ts';
 import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
-import { isId, type StackRow } from '../stack/rules.ts';
+import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
@@ -225,8 +225,7 @@ async function locked(tx: Tx, principal: Principal, ref: string): Promise<StackR
   const found = await findStack(tx, ownerOf(principal), ref);
   await lockStacks(tx, [found.id]);
   const row = await findStack(tx, ownerOf(principal), found.id);
-  if (row.deleted_at !== null)
-    throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  requireLiveStack(row, ref);
   return row;
 }
 
