@@ -20,7 +20,6 @@ export interface PlacementRow {
   readonly removal_reason: string;
   readonly held: boolean;
   readonly updated_at: Date;
-  readonly ord: string;
   /** Of what is desired now; null until the agent has reported it. */
   readonly health: HealthName | null;
   readonly health_message: string | null;
