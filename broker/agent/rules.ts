@@ -38,7 +38,7 @@ export interface Presence {
   readonly since: Date;
 }
 
-export const heartbeatEveryMs = 30_000;
+const heartbeatEveryMs = 30_000;
 /** Two heartbeats may be lost before an agent counts as offline. */
 const onlineForMs = 3 * heartbeatEveryMs;
 

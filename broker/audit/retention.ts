@@ -5,7 +5,7 @@ import { lockSealer } from './store.ts';
 const dayMs = 86_400_000;
 const daysAhead = 3;
 /** Entries are kept for about this long: whole days, by the database's clock. */
-export const auditDays = 400;
+const auditDays = 400;
 
 /** Makes the partitions of today and the next days. Returns how many were new. */
 export function makeAuditDays(db: Database): Promise<number> {

@@ -6,7 +6,7 @@ import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
 import { parseStackRef } from './rules.ts';
 
-export const StackEntity = defineEntity({
+const StackEntity = defineEntity({
   name: 'Stack',
   tableName: 'stack',
   properties: {
