@@ -38,9 +38,8 @@ export interface Presence {
   readonly since: Date;
 }
 
-const heartbeatEveryMs = 30_000;
-/** Two heartbeats may be lost before an agent counts as offline. */
-const onlineForMs = 3 * heartbeatEveryMs;
+/** An agent counts as online while its last heartbeat is younger than three of its usual intervals of 30 s: two may be lost. */
+export const onlineForMs = 90_000;
 
 export function isOnline(agent: AgentRow, now: Date): boolean {
   return agent.last_heartbeat_at !== null && now.getTime() - agent.last_heartbeat_at.getTime() < onlineForMs;
