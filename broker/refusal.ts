@@ -41,3 +41,13 @@ export class Refusal extends Error {
       details.violations ?? (details.field === undefined ? [] : [{ field: details.field, description: message }]);
   }
 }
+
+/** For calls that a broker which goes away does not take any more, or ends. */
+export function closingRefusal(): Refusal {
+  return new Refusal('unavailable', 'the broker is closing: connect again');
+}
+
+/** For calls that need a database which is gone, or too slow. */
+export function silentDatabase(): Refusal {
+  return new Refusal('unavailable', 'the database does not answer: try again');
+}

@@ -33,7 +33,7 @@ import { healthMethods, healthReportMethods } from './health/service.ts';
 import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
-import { Refusal } from './refusal.ts';
+import { closingRefusal } from './refusal.ts';
 import { holdConfig } from './reload.ts';
 import { callHandler } from './rpc/call.ts';
 import { callLogInterceptor } from './rpc/call-log.ts';
@@ -235,7 +235,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       },
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {
-          closing.abort(new Refusal('unavailable', 'the broker is closing: connect again'));
+          closing.abort(closingRefusal());
           await port.close(graceMs);
           await rest.disposeAsync();
           log.info('the broker has ended');

@@ -3,7 +3,7 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { withoutKeys } from '../access/pak.ts';
-import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
+import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 import { readableError } from './unreadable.ts';
 
@@ -45,7 +45,7 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
   if (isAbort(error)) return new ConnectError('the call has ended', Code.Canceled);
   if (isUnavailable(error)) {
     log.warn({ method, err: String(error) }, 'the database did not answer');
-    return new ConnectError('the database does not answer: try again', Code.Unavailable);
+    return fromRefusal(silentDatabase());
   }
   const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
   log.error({ method, err: withoutKeys(told) }, 'a call failed');

@@ -17,11 +17,23 @@ export interface Principal {
 
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: 'who is calling' });
 
-/** Who is calling. The authentication interceptor has put it there; without it, no handler runs. */
+/** Who is calling. The gate has put it there; without it, no handler runs. */
 export function principalOf(context: Pick<HandlerContext, 'values'>): Principal {
   const principal = context.values.get(principalKey);
   if (!principal) throw new Error('a handler ran without authentication');
   return principal;
+}
+
+/** Aborts when the call, its caller's key or the broker ends: what streams, or waits, ends with it. */
+export function endOf(context: Pick<HandlerContext, 'signal' | 'values'>, closing: AbortSignal): AbortSignal {
+  const { signal } = principalOf(context);
+  return AbortSignal.any([context.signal, closing, ...(signal ? [signal] : [])]);
+}
+
+/** Once that has ended which ends the call: throws the refusal of the key or of the closing broker; not when the caller ended it. */
+export function refuseEnded(context: Pick<HandlerContext, 'values'>, closing: AbortSignal): void {
+  principalOf(context).signal?.throwIfAborted();
+  closing.throwIfAborted();
 }
 
 /** Whose rows the caller may see: its own id for a generator, null (all) for admins. Nobody's for an agent. */
