@@ -44,8 +44,8 @@ const columns = `s.id, s.generator_id, g.name as generator, s.name, s.on_delete,
 
 const from = `from stack s join generator g on g.id = s.generator_id left join deployment d on d.id = s.current_deployment`;
 
-/** A deleted stack exists for its readers until its last removal is acknowledged. */
-const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
+/** A deleted stack (alias s) exists for its readers until its last removal is acknowledged. */
+export const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
 
 /**
  * Finds a stack by "name", "generator/name" or id. `owner` limits it to one generator's; null means all. Somebody else's and a
