@@ -2,10 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { followConfig } from '../client/reload.ts';
+import { ConfigError } from '../client/settings.ts';
 import { openTracing, traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/mint.ts';
 import { recordOperator } from './audit/operator.ts';
-import { type Config, ConfigError, readConfig, variables, version } from './config.ts';
+import { type Config, readConfig, variables, version } from './config.ts';
 import { reencrypt } from './deployment/reencrypt.ts';
 import { createLog } from './log.ts';
 import { Refusal } from './refusal.ts';

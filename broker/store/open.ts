@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
+import { ConfigError } from '../../client/settings.ts';
 import { entities as accessEntities } from '../access/store.ts';
 import { entities as agentEntities } from '../agent/store.ts';
 import { makeAuditDays } from '../audit/retention.ts';
-import { type Config, ConfigError } from '../config.ts';
+import type { Config } from '../config.ts';
 import { entities as deploymentEntities, unknownKeys } from '../deployment/store.ts';
 import { entities as generatorEntities } from '../generator/store.ts';
 import { entities as stackEntities } from '../stack/store.ts';
