@@ -42,6 +42,21 @@ export class Refusal extends Error {
   }
 }
 
+const maxViolations = 20;
+
+/** For what is wrong in several places: `words` tells of the first, how many more there are is added, and the first 20 are the details. */
+export function violationsRefusal(
+  kind: RefusalKind,
+  reason: string,
+  violations: readonly Violation[],
+  words: (first: Violation) => string,
+): Refusal {
+  const [first, ...others] = violations;
+  if (!first) throw new Error('a refusal of nothing');
+  const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+  return new Refusal(kind, `${words(first)}${more}`, { reason, violations: violations.slice(0, maxViolations) });
+}
+
 /** For calls that a broker which goes away does not take any more, or ends. */
 export function closingRefusal(): Refusal {
   return new Refusal('unavailable', 'the broker is closing: connect again');

@@ -1,9 +1,7 @@
 import { whyNotAllowed } from '../../client/allowed.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
-import { Refusal } from '../refusal.ts';
+import { Refusal, type Violation, violationsRefusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
-
-const maxViolations = 20;
 
 /** Refuses objects that the stack's generator may not deploy, whoever submits them: agents would refuse them too. */
 export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
@@ -13,13 +11,9 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
     const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
     return reason === undefined ? [] : [{ field: `manifest.objects[${at}]`, description: `${name}: ${reason}` }];
   });
-  const [first] = violations;
-  if (!first) return;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-  throw new Refusal('forbidden', `generator "${generator.name}" may not deploy ${first.description}${more}`, {
-    reason: 'NOT_ALLOWED',
-    violations: violations.slice(0, maxViolations),
-  });
+  if (violations.length === 0) return;
+  const words = ({ description }: Violation) => `generator "${generator.name}" may not deploy ${description}`;
+  throw violationsRefusal('forbidden', 'NOT_ALLOWED', violations, words);
 }
 
 /** Refuses a deployment with which, after the oldest were trimmed, the generator keeps more bytes than its quota allows. */

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { closingRefusal, Refusal } from '../refusal.ts';
+import { closingRefusal, Refusal, violationsRefusal } from '../refusal.ts';
 import type { ParsedManifest, ParseResult } from './parse.ts';
 import type { Difference } from './rules.ts';
 
@@ -110,9 +110,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
         field: `manifest.documents[${document}]`,
         description: `document ${document}, line ${line}: ${message}`,
       }));
-      const [first] = violations;
-      const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-      throw new Refusal('invalid', `manifest: ${first?.description}${more}`, { reason: 'BAD_MANIFEST', violations });
+      throw violationsRefusal('invalid', 'BAD_MANIFEST', violations, (first) => `manifest: ${first.description}`);
     },
     waiting: () => queue.length,
     async close() {

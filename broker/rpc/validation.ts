@@ -4,9 +4,7 @@ import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { hasKey } from '../access/pak.ts';
-import { Refusal, type Violation } from '../refusal.ts';
-
-const maxViolations = 20;
+import { type Violation, violationsRefusal } from '../refusal.ts';
 
 /**
  * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
@@ -26,13 +24,8 @@ export function validationInterceptor(): Interceptor {
             '',
             parent.name === 'AgentService' ? whyNotText : whyNotPublicText,
           );
-    const [first] = violations;
-    if (!first) return;
-    const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-    throw new Refusal('invalid', `${first.field}: ${first.description}${more}`, {
-      reason: 'BAD_FIELD',
-      violations: violations.slice(0, maxViolations),
-    });
+    if (violations.length > 0)
+      throw violationsRefusal('invalid', 'BAD_FIELD', violations, (first) => `${first.field}: ${first.description}`);
   };
   return (next) => async (request) => {
     if (!request.stream) {
