@@ -1,5 +1,5 @@
 import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
@@ -63,7 +63,7 @@ export function diagnosticMethods({
 
     async getDiagnostic(request, context) {
       const owner = ownerOf(principalOf(context));
-      const waitMs = Number(request.wait?.seconds ?? 0n) * 1_000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
+      const waitMs = request.wait ? durationMs(request.wait) : 0;
       const row = await find(db, owner, request.id);
       if (isAnswered(row.state) || waitMs === 0) return { diagnostic: answerMessage(db, row) };
       await waitForAnswer(db, news, row.id, waitMs, endOf(context, closing));

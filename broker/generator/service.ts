@@ -16,7 +16,8 @@ import {
   UpdateGeneratorResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
 import { mintPak } from '../access/mint.ts';
-import { notePak, overlapOf } from '../access/rules.ts';
+import { notePak } from '../access/rules.ts';
+import { overlapOf } from '../access/service.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';

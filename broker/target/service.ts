@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
@@ -103,7 +104,7 @@ async function waitFor(
   context: HandlerContext,
   closing: AbortSignal,
 ): Promise<Summary> {
-  const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
+  const waitMs = request.wait ? durationMs(request.wait) : 0;
   const { ownerId } = principalOf(context);
   const now = known(await targets.current(ownerId));
   if (waitMs === 0 || request.pageToken !== '' || !now.digest.equals(request.digest)) return now;
