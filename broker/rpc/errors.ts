@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { mapErrors } from '../../client/map-errors.ts';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { withoutKeys } from '../access/pak.ts';
 import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../refusal.ts';
@@ -102,24 +103,7 @@ function cut(told: string, length: number): string {
 
 /** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */
 export function errorInterceptor(log: Logger): Interceptor {
-  return (next) => async (request) => {
-    const method = request.method.name;
-    try {
-      const response = await next(request);
-      if (!response.stream) return response;
-      return { ...response, message: mapErrors(response.message, (error) => toConnectError(error, log, method)) };
-    } catch (error) {
-      throw toConnectError(error, log, method);
-    }
-  };
-}
-
-async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw map(error);
-  }
+  return mapErrors((error, { method }) => toConnectError(error, log, method.name));
 }
 
 function isAbort(error: unknown): boolean {
