@@ -1,3 +1,4 @@
+import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../stack/rules.ts';
 
@@ -45,15 +46,12 @@ export function isOnline(agent: AgentRow, now: Date): boolean {
   return agent.last_heartbeat_at !== null && now.getTime() - agent.last_heartbeat_at.getTime() < onlineForMs;
 }
 
-/** Half of what a column holds: a number that an agent made up can never use up those to come. */
-const maxNumber = 2n ** 62n;
-
 /**
  * Refuses the call of an agent that another start has replaced. A higher number than the current one passes: it was given out by a
  * start that this broker has not read yet, or that a restored database has forgotten.
  */
 export function requireIncarnation(current: bigint, presented: bigint): void {
-  if (presented > maxNumber)
+  if (presented > halfOfBigint)
     throw new Refusal('invalid', `incarnation ${presented} is beyond all that a broker gives out`, {
       field: 'incarnation',
     });

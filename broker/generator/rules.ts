@@ -1,4 +1,5 @@
 import type { Limits } from '../../client/allowed.ts';
+import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 
 /** Whether an agent's wish to register is enough, or an admin has to approve it. */
@@ -51,7 +52,7 @@ export function quotaOf(row: GeneratorRow): Quota {
   return {
     stacks: row.quota_stacks || (none ? Number.POSITIVE_INFINITY : defaults.stacks),
     deploymentsPerStack: row.quota_deployments || defaults.deploymentsPerStack,
-    manifestBytes: BigInt(row.quota_bytes) || (none ? 1n << 62n : defaults.manifestBytes),
+    manifestBytes: BigInt(row.quota_bytes) || (none ? halfOfBigint : defaults.manifestBytes),
   };
 }
 

@@ -18,6 +18,7 @@ import {
 import { withoutKeys } from '../access/pak.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
+import { halfOfBigint } from '../numbers.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
@@ -118,8 +119,6 @@ export function toldBy({ items }: SessionTelemetry): Told[] {
   return items.flatMap(toTold);
 }
 
-const largestCount = 2n ** 62n;
-
 function toTold({ stackId, item }: TelemetryItem): Told[] {
   const dateOf = (time: Timestamp | undefined) => (time ? timestampDate(time) : null);
   switch (item.case) {
@@ -163,7 +162,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
     case 'gap': {
       const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
       const gap = (Object.keys(gaps) as GapName[]).find((name) => gaps[name] === reason) ?? 'history_lost';
-      const mark = gapOf(stackId, streamOf(kind), gap, count < largestCount ? count : largestCount);
+      const mark = gapOf(stackId, streamOf(kind), gap, count < halfOfBigint ? count : halfOfBigint);
       return [{ ...mark, namespace, name: pod, container, at: dateOf(timestamp) }];
     }
     case undefined:
