@@ -23,7 +23,7 @@ import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
+import { blank, bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
 import * as store from './store.ts';
 
 /** What a request says about which telemetry it wants. */
@@ -126,8 +126,11 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
       const { object, type, reason, message, count, lastTime, firstTime, source } = item.value;
       return [
         {
-          ...gapOf(stackId, 'event', 'history_lost', BigInt(count)),
+          ...blank,
+          stackId,
+          stream: 'event',
           gap: null,
+          count: BigInt(count),
           apiVersion: object?.apiVersion ?? '',
           kind: object?.kind ?? '',
           namespace: object?.namespace ?? '',
@@ -147,8 +150,11 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
       const text = withoutKeys(line);
       return [
         {
-          ...gapOf(stackId, 'log', 'history_lost', 1n),
+          ...blank,
+          stackId,
+          stream: 'log',
           gap: null,
+          count: 1n,
           kind: 'Pod',
           namespace,
           name: pod,
