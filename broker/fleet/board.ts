@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import { NIL } from 'uuid';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { type Pace, readAgain } from '../store/reread.ts';
@@ -45,7 +46,6 @@ interface Kept extends BoardMember {
 /** Agents go offline in silence. */
 const pace: Pace = { rereadMs: 5_000, pauseMs: 50 };
 const agentsInOneRead = 500;
-const before = '00000000-0000-0000-0000-000000000000';
 
 export function createFleetBoard(db: Database, feed: Feed, log: Logger): FleetBoard {
   let current: Round | undefined;
@@ -81,7 +81,7 @@ function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): R
   const read = async () => {
     const now = reading + 1;
     const seen = new Set<string>();
-    for (let after = before; !stop.signal.aborted; ) {
+    for (let after: string = NIL; !stop.signal.aborted; ) {
       const rows = await membersAfter(db, after, agentsInOneRead);
       for (const row of rows) {
         seen.add(row.id);

@@ -1,4 +1,5 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import { NIL } from 'uuid';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 
 /** Who is calling. The same object for as long as the key lives. */
@@ -45,9 +46,7 @@ export function ownerOf(principal: Principal): string | null {
     case Role.GENERATOR:
       return principal.ownerId;
     default:
-      return nobody;
+      // No row has it.
+      return NIL;
   }
 }
-
-/** An id that no row has. */
-const nobody = '00000000-0000-0000-0000-000000000000';
