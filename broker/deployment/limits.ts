@@ -1,6 +1,6 @@
 import { whyNotAllowed } from '../../client/allowed.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
-import { Refusal, type Violation, violationsRefusal } from '../refusal.ts';
+import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
 
 /** Refuses objects that the stack's generator may not deploy, whoever submits them: agents would refuse them too. */
@@ -11,9 +11,16 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
     const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
     return reason === undefined ? [] : [{ field: `manifest.objects[${at}]`, description: `${name}: ${reason}` }];
   });
-  if (violations.length === 0) return;
-  const words = ({ description }: Violation) => `generator "${generator.name}" may not deploy ${description}`;
-  throw violationsRefusal('forbidden', 'NOT_ALLOWED', violations, words);
+  const [first] = violations;
+  if (!first) return;
+  throw new Refusal(
+    'forbidden',
+    `generator "${generator.name}" may not deploy ${first.description}${andMore(violations)}`,
+    {
+      reason: 'NOT_ALLOWED',
+      violations,
+    },
+  );
 }
 
 /** Refuses a deployment with which, after the oldest were trimmed, the generator keeps more bytes than its quota allows. */

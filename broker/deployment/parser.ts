@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { closingRefusal, Refusal, violationsRefusal } from '../refusal.ts';
+import { andMore, closingRefusal, Refusal } from '../refusal.ts';
 import type { ParsedManifest, ParseResult } from './parse.ts';
 import type { Difference } from './rules.ts';
 
@@ -110,7 +110,10 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
         field: `manifest.documents[${document}]`,
         description: `document ${document}, line ${line}: ${message}`,
       }));
-      throw violationsRefusal('invalid', 'BAD_MANIFEST', violations, (first) => `manifest: ${first.description}`);
+      throw new Refusal('invalid', `manifest: ${violations[0]?.description}${andMore(violations)}`, {
+        reason: 'BAD_MANIFEST',
+        violations,
+      });
     },
     waiting: () => queue.length,
     async close() {

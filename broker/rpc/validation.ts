@@ -4,7 +4,7 @@ import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { hasKey } from '../access/pak.ts';
-import { type Violation, violationsRefusal } from '../refusal.ts';
+import { andMore, Refusal, type Violation } from '../refusal.ts';
 
 /**
  * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
@@ -24,8 +24,12 @@ export function validationInterceptor(): Interceptor {
             '',
             parent.name === 'AgentService' ? whyNotText : whyNotPublicText,
           );
-    if (violations.length > 0)
-      throw violationsRefusal('invalid', 'BAD_FIELD', violations, (first) => `${first.field}: ${first.description}`);
+    const [first] = violations;
+    if (!first) return;
+    throw new Refusal('invalid', `${first.field}: ${first.description}${andMore(violations)}`, {
+      reason: 'BAD_FIELD',
+      violations,
+    });
   };
   return (next) => async (request) => {
     if (!request.stream) {
