@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ConfigError, readConfig, variables } from './config.ts';
+import { ConfigError } from '../client/settings.ts';
+import { readConfig, variables } from './config.ts';
 
 const pak = 'brokkr_ag7rVsDaQ2_abc';
 const least = { BROKKR_BROKER_URL: 'https://broker.example.org', BROKKR_PAK: pak };

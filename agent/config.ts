@@ -1,6 +1,20 @@
 import { isCleartext } from '../client/client.ts';
 import { parseFingerprints } from '../client/pin.ts';
-import { type Fixed, withConfigFile } from '../client/reload.ts';
+import type { Fixed } from '../client/reload.ts';
+import {
+  type Address,
+  bracketed,
+  ConfigError,
+  countOf,
+  type Environment,
+  type LogLevel,
+  logLevels,
+  oneOf,
+  parseAddress,
+  parseList,
+  settingsReader,
+  withConfigFile,
+} from '../client/settings.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
@@ -50,15 +64,6 @@ export interface Enrollment {
   readonly secret: string;
 }
 
-export interface Address {
-  readonly host: string;
-  /** 0 means a free one. */
-  readonly port: number;
-}
-
-const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
-
 const telemetryLevels = ['off', 'events', 'all'] as const;
 export type TelemetryLevel = (typeof telemetryLevels)[number];
 
@@ -95,23 +100,12 @@ export const variables = {
 
 type Name = keyof typeof variables;
 
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
+const parseCount = countOf(0, 1_000_000);
 
 /** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable, and quotes no key. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const env = withFile(environment);
-  const problems: string[] = [];
-  const text = (name: Name) => env[name]?.trim() || undefined;
-  const read = <Value>(name: Name, fallback: string, parse: (value: string) => Value): Value => {
-    try {
-      return parse(text(name) ?? fallback);
-    } catch (error) {
-      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      return parse(fallback);
-    }
-  };
+export function readConfig(environment: Environment): Config {
+  const env = withConfigFile(environment, variables);
+  const { text, read, problems } = settingsReader<Name>(env);
   const isKnown = (name: string) => name in variables;
   for (const name of Object.keys(env)) {
     if (/^BROKKR_(TLS|PULL|WATCH|KUBE|STATE|HEALTH)/.test(name) && !isKnown(name))
@@ -172,14 +166,6 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return config;
 }
 
-function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
-  try {
-    return withConfigFile(env, variables);
-  } catch (error) {
-    throw new ConfigError((error as Error).message);
-  }
-}
-
 /** The name of a namespace or a Secret; what is wrong with it is noted rather than thrown, since there may be no better one to fall back to. */
 function checked(problems: string[], name: Name): (value: string) => string {
   return (value) => {
@@ -195,10 +181,10 @@ export function isEnrollmentToken(text: string): boolean {
 }
 
 /** From the variables that every pod has. */
-function podService(env: Readonly<Record<string, string | undefined>>): string | undefined {
+function podService(env: Environment): string | undefined {
   const host = env.KUBERNETES_SERVICE_HOST;
   if (!host) return undefined;
-  return `https://${host.includes(':') ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
+  return `https://${bracketed(host)}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
 }
 
 function urlProblems(url: string, cleartextAllowed: boolean): string[] {
@@ -220,39 +206,9 @@ function parseInterval(value: string): number {
   return ms;
 }
 
-function parseList(value: string): string[] {
-  return value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-}
-
-/** "host:port", "[v6]:port" or ":port" (all addresses). */
-function parseAddress(value: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(value);
-  const port = Number(match?.[3] ?? -1);
-  if (!match || port > 65_535) throw new Error(`"${value}" is not host:port`);
-  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
-}
-
-function parseCount(value: string): number {
-  const count = Number(value);
-  if (!Number.isInteger(count) || count < 0 || count > 1_000_000)
-    throw new Error(`"${value}" is not a number from 0 to 1000000`);
-  return count;
-}
-
 function parseBoolean(value: string): boolean {
   if (value !== 'true' && value !== 'false') throw new Error(`"${value}" is neither true nor false`);
   return value === 'true';
-}
-
-function oneOf<Value extends string>(values: readonly Value[]): (value: string) => Value {
-  return (value) => {
-    const found = values.find((candidate) => candidate === value);
-    if (!found) throw new Error(`"${value}" is not one of ${values.join(', ')}`);
-    return found;
-  };
 }
 
 /** What an agent is given once. Everything else of its configuration it looks up when it needs it. */

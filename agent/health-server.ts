@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Address } from './config.ts';
+import { type Address, hostOf } from '../client/settings.ts';
 
 /** Whether one of the agent's peers answers; if not, why. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
@@ -50,9 +50,8 @@ export async function startHealthServer({ listen, readiness, metrics }: HealthOp
     throw new Error(`the address ${listen.host}:${listen.port} of the health endpoint ${why}`);
   }
   const { port } = server.address() as AddressInfo;
-  const host = listen.host === '0.0.0.0' || listen.host === '::' ? '127.0.0.1' : listen.host;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `http://${hostOf(listen.host)}:${port}`,
     async close() {
       const closed = once(server, 'close');
       server.close();

@@ -2,9 +2,10 @@
 import './memory.ts';
 import pino from 'pino';
 import { followConfig } from '../client/reload.ts';
+import { ConfigError } from '../client/settings.ts';
 import { openTracing, traceVariables } from '../client/trace.ts';
 import { startAgent, version } from './agent.ts';
-import { ConfigError, readConfig, variables } from './config.ts';
+import { readConfig, variables } from './config.ts';
 
 const exitCodes = { failed: 1, usage: 2, fenced: 3, deposed: 4 } as const;
 

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { Outcome, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
 import { TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
-import { figure, spread } from './figures.ts';
+import { figure, median, spread } from './figures.ts';
 import { type Stand, startStand } from './stand.ts';
 
 const connections = 64;
@@ -69,10 +69,8 @@ async function measure(
     perSecond.push((count * 1000) / (performance.now() - startedAt));
     perCpuSecond.push(count / (stand.brokerCpuSeconds() - cpuBefore));
   }
-  const middle = (values: number[]) =>
-    Math.round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0);
-  const note = `${middle(perCpuSecond)} per broker CPU second; ${spread(latencies)}; ${connections} connections`;
-  figure(name, `${middle(perSecond)} calls/s`, note);
+  const note = `${Math.round(median(perCpuSecond))} per broker CPU second; ${spread(latencies)}; ${connections} connections`;
+  figure(name, `${Math.round(median(perSecond))} calls/s`, note);
 }
 
 async function startCallers(stand: Stand): Promise<Caller[]> {

@@ -7,11 +7,12 @@ export function machine(): string {
 }
 
 /** The value below which a share (0 to 1) of the values lie. */
-export function percentile(values: readonly number[], share: number): number {
+function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
+/** The value below which half of the values lie. */
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
@@ -25,7 +26,7 @@ export function ms(value: number): string {
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
-/** p50, p99 and the number of values. */
+/** p50 and p99. */
 export function spread(values: readonly number[]): string {
   return `p50 ${ms(median(values))}, p99 ${ms(percentile(values, 0.99))}`;
 }

@@ -1,4 +1,16 @@
-import { withConfigFile } from '../client/reload.ts';
+import {
+  type Address,
+  ConfigError,
+  countOf,
+  type Environment,
+  type LogLevel,
+  logLevels,
+  oneOf,
+  parseAddress,
+  parseList,
+  settingsReader,
+  withConfigFile,
+} from '../client/settings.ts';
 import manifest from '../package.json' with { type: 'json' };
 
 /** Everything the broker reads from its environment, read once. */
@@ -37,15 +49,6 @@ export interface Limits {
   readonly streamsPerKey: number;
 }
 
-export interface Address {
-  readonly host: string;
-  /** 0 means a free one. */
-  readonly port: number;
-}
-
-const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
-
 /** The variables, for help texts and documents. */
 export const variables = {
   BROKKR_DATABASE_URL: 'PostgreSQL, for example postgres://user:password@host:5432/brokkr (required)',
@@ -75,23 +78,10 @@ export const variables = {
 /** Of this program. */
 export const { version } = manifest;
 
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
 /** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const env = withFile(environment);
-  const problems: string[] = [];
-  const text = (name: keyof typeof variables) => env[name]?.trim() || undefined;
-  const read = <T>(name: keyof typeof variables, fallback: string, parse: (value: string) => T): T => {
-    try {
-      return parse(text(name) ?? fallback);
-    } catch (error) {
-      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      return parse(fallback);
-    }
-  };
+export function readConfig(environment: Environment): Config {
+  const env = withConfigFile(environment, variables);
+  const { text, read, problems } = settingsReader<keyof typeof variables>(env);
   for (const name of Object.keys(env)) {
     if (name.startsWith('BROKKR_TLS') && !(name in variables))
       problems.push(`${name}: is not a variable of the broker`);
@@ -113,15 +103,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     metricsListen: read('BROKKR_METRICS_LISTEN', '0.0.0.0:9090', parseAddress),
     adminPakFile: text('BROKKR_ADMIN_PAK_FILE'),
     tls: cert !== undefined && key !== undefined ? { certFile: cert, keyFile: key, clientCaFile: clientCa } : undefined,
-    corsOrigins: (text('BROKKR_CORS_ORIGINS') ?? '')
-      .split(',')
-      .map((origin) => origin.trim())
-      .filter((origin) => origin !== ''),
+    corsOrigins: read('BROKKR_CORS_ORIGINS', '', parseList),
     encryptionKeys: read('BROKKR_ENCRYPTION_KEY', '', parseKeys),
     trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
     telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
     workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseLevel),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
     limits: {
       // About as many as the database answers at once: more would only wait there, and there first come is first served.
       callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', countOf(1, 1_000)),
@@ -133,28 +120,6 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
-}
-
-function withFile(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
-  try {
-    return withConfigFile(env, variables);
-  } catch (error) {
-    throw new ConfigError((error as Error).message);
-  }
-}
-
-/** "host:port", "[v6]:port" or ":port" (all addresses). */
-export function parseAddress(value: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(value);
-  const port = Number(match?.[3] ?? -1);
-  if (!match || port > 65_535) throw new Error(`"${value}" is not host:port`);
-  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
-}
-
-/** Where this machine reaches an address that a server listens on, as it stands in a URL. */
-export function hostOf(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function parseSchema(value: string): string {
@@ -186,18 +151,4 @@ function parseRetention(value: string): number {
   const ms = value === '0' ? 0 : match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
   if (!(ms <= longestRetentionMs)) throw new Error(`"${value}" is not a time up to 168h, such as 30m or 6h, or 0`);
   return ms;
-}
-
-function countOf(least: number, most: number): (value: string) => number {
-  return (value) => {
-    const count = Number(value);
-    if (Number.isInteger(count) && count >= least && count <= most) return count;
-    throw new Error(`"${value}" is not a number from ${least} to ${most}`);
-  };
-}
-
-function parseLevel(value: string): LogLevel {
-  const level = logLevels.find((candidate) => candidate === value);
-  if (!level) throw new Error(`"${value}" is not one of ${logLevels.join(', ')}`);
-  return level;
 }

@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import type { LogLevel } from '../client/settings.ts';
 import { traceIdOf } from '../client/trace.ts';
-import type { LogLevel } from './config.ts';
 import { currentCall } from './rpc/call.ts';
 
 /** The broker's log: JSON lines. What is logged while a call is answered carries its request id, and its trace id if it has one. */

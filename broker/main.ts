@@ -2,16 +2,18 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { followConfig } from '../client/reload.ts';
+import { ConfigError } from '../client/settings.ts';
 import { openTracing, traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/mint.ts';
 import { recordOperator } from './audit/operator.ts';
-import { type Config, ConfigError, readConfig, variables, version } from './config.ts';
+import { type Config, readConfig, variables, version } from './config.ts';
 import { reencrypt } from './deployment/reencrypt.ts';
 import { createLog } from './log.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
 import { openMigrated } from './store/open.ts';
+import type { Database } from './store/orm.ts';
 
 const commands = {
   serve: 'run the broker (migrates the database first)',
@@ -50,55 +52,46 @@ async function run(command: Command, config: Config, options: { name: string; ov
   switch (command) {
     case 'serve':
       return serve(config);
-    case 'init': {
-      const db = await openMigrated(config);
-      try {
-        await firstAdminPak(db, deliveryOf(config));
-      } finally {
-        await db.close();
-      }
+    case 'init':
+      await withDatabase(config, (db) => firstAdminPak(db, deliveryOf(config)));
       return say('the database is ready');
-    }
-    case 'migrate': {
-      const db = await openMigrated(config);
-      await db.close();
+    case 'migrate':
+      await withDatabase(config, async () => {});
       return say('the database is up to date');
-    }
     case 'rotate-admin': {
       const hours = Number(options.overlapHours);
       if (!(hours >= 0 && hours <= 720)) return fail('--overlap-hours: must be a number from 0 to 720', usageCode);
       const deliver = deliveryOf(config);
-      const db = await openMigrated(config);
-      try {
-        await rotateAdmin(db, options.name, { overlapMs: hours * 3_600_000, deliver });
-      } finally {
-        await db.close();
-      }
+      await withDatabase(config, (db) => rotateAdmin(db, options.name, { overlapMs: hours * 3_600_000, deliver }));
       return 0;
     }
     case 're-encrypt': {
-      const db = await openMigrated(config);
-      try {
+      const count = await withDatabase(config, async (db) => {
         // Before the work, which is many transactions: also what is broken off was begun.
         await recordOperator(db, 're-encrypt');
-        const count = await reencrypt(db);
-        return say(`${count} manifests were encrypted anew`);
-      } finally {
-        await db.close();
-      }
+        return reencrypt(db);
+      });
+      return say(`${count} manifests were encrypted anew`);
     }
     case 'restored': {
-      const db = await openMigrated(config);
-      try {
-        const epoch = await db.transact(async (tx) => {
+      const epoch = await withDatabase(config, (db) =>
+        db.transact(async (tx) => {
           await recordOperator(tx, 'restored');
           return beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n });
-        });
-        return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
-      } finally {
-        await db.close();
-      }
+        }),
+      );
+      return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
     }
+  }
+}
+
+/** Does work at the migrated database, and closes it. */
+async function withDatabase<T>(config: Config, work: (db: Database) => Promise<T>): Promise<T> {
+  const db = await openMigrated(config);
+  try {
+    return await work(db);
+  } finally {
+    await db.close();
   }
 }
 

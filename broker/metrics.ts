@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { type Address, hostOf } from './config.ts';
+import { type Address, hostOf } from '../client/settings.ts';
 
 export interface MetricsPort {
   readonly url: string;

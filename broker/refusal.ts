@@ -16,7 +16,7 @@ export interface RefusalDetails {
   readonly field?: string;
   /** For programs: UPPER_SNAKE_CASE, stable. */
   readonly reason?: string;
-  /** When more than one thing is wrong; `field` is then left out. */
+  /** When more than one thing is wrong; `field` is then left out. The first 20 are kept. */
   readonly violations?: readonly Violation[];
   readonly cause?: unknown;
 }
@@ -25,6 +25,8 @@ export interface Violation {
   readonly field: string;
   readonly description: string;
 }
+
+const maxViolations = 20;
 
 /** An answer that a caller is meant to read: everything else that is thrown is a defect, and stays in the log. */
 export class Refusal extends Error {
@@ -37,7 +39,22 @@ export class Refusal extends Error {
     super(message, { cause: details.cause });
     this.kind = kind;
     this.reason = details.reason;
-    this.violations =
-      details.violations ?? (details.field === undefined ? [] : [{ field: details.field, description: message }]);
+    const only = details.field === undefined ? [] : [{ field: details.field, description: message }];
+    this.violations = details.violations?.slice(0, maxViolations) ?? only;
   }
+}
+
+/** After words about the first of several: how many more there are. */
+export function andMore(list: readonly unknown[]): string {
+  return list.length > 1 ? ` (and ${list.length - 1} more)` : '';
+}
+
+/** For calls that a broker which goes away does not take any more, or ends. */
+export function closingRefusal(): Refusal {
+  return new Refusal('unavailable', 'the broker is closing: connect again');
+}
+
+/** For calls that need a database which is gone, or too slow. */
+export function silentDatabase(): Refusal {
+  return new Refusal('unavailable', 'the database does not answer: try again');
 }

@@ -2,6 +2,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
+import { hostOf } from '../client/settings.ts';
 import type { Tracing } from '../client/trace.ts';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
@@ -16,7 +17,7 @@ import { agentMethods, placeableAgentMethods } from './agent/service.ts';
 import { createDenials } from './audit/denials.ts';
 import { startSealer } from './audit/seal.ts';
 import { auditMethods } from './audit/service.ts';
-import { type Config, hostOf } from './config.ts';
+import type { Config } from './config.ts';
 import { createParser } from './deployment/parser.ts';
 import { deploymentMethods } from './deployment/service.ts';
 import { createDiagnosticNews } from './diagnostic/news.ts';
@@ -33,7 +34,7 @@ import { healthMethods, healthReportMethods } from './health/service.ts';
 import { startJobs } from './jobs/jobs.ts';
 import { openMetricsPort } from './metrics.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
-import { Refusal } from './refusal.ts';
+import { closingRefusal } from './refusal.ts';
 import { holdConfig } from './reload.ts';
 import { callHandler } from './rpc/call.ts';
 import { callLogInterceptor } from './rpc/call-log.ts';
@@ -235,7 +236,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       },
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {
-          closing.abort(new Refusal('unavailable', 'the broker is closing: connect again'));
+          closing.abort(closingRefusal());
           await port.close(graceMs);
           await rest.disposeAsync();
           log.info('the broker has ended');

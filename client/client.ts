@@ -11,6 +11,7 @@ import {
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { mapErrors } from './map-errors.ts';
 import { pinned } from './pin.ts';
 
 export interface ClientOptions {
@@ -137,31 +138,15 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
  * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
  * ended before its status came.
  */
-const lostConnections: Interceptor = (next) => async (request) => {
-  const told = (error: unknown) => {
-    const { code, isWireError, message } = ConnectError.from(error);
-    const broken =
-      code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
-    const lost = !isWireError && !request.signal.aborted && broken;
-    return lost
-      ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
-      : error;
-  };
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: mapErrors(response.message, told) } : response;
-  } catch (error) {
-    throw told(error);
-  }
-};
-
-async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw map(error);
-  }
-}
+const lostConnections = mapErrors((error, { signal }) => {
+  const { code, isWireError, message } = ConnectError.from(error);
+  const broken =
+    code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
+  const lost = !isWireError && !signal.aborted && broken;
+  return lost
+    ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
+    : error;
+});
 
 function authorization(pak: ClientOptions['pak']): Interceptor {
   return (next) => (request) => {

@@ -1,35 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { isDeepStrictEqual, parseEnv } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 const lookEveryMs = 5_000;
-
-/**
- * The environment, with what its BROKKR_CONFIG_FILE says instead: a variable a line, NAME=VALUE, with # before comments. Throws one
- * line for each that is not a variable, and quotes no value.
- */
-export function withConfigFile(env: Environment, variables: Readonly<Record<string, string>>): Environment {
-  const file = env.BROKKR_CONFIG_FILE;
-  if (!file) return env;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`BROKKR_CONFIG_FILE: ${(error as Error).message}`);
-  }
-  const problems = text.split('\n').flatMap((line, at) => {
-    const [, name] = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=/.exec(line) ?? [];
-    if (/^\s*(#|$)/.test(line)) return [];
-    if (name === undefined) return [`${file} line ${at + 1}: is not NAME=VALUE`];
-    if (name === 'BROKKR_CONFIG_FILE' || !(name in variables))
-      return [`${file} line ${at + 1}: ${name} is not a variable that can stand here`];
-    return [];
-  });
-  if (problems.length > 0) throw new Error(problems.join('\n'));
-  return { ...env, ...parseEnv(text) };
-}
 
 /** Calls `reload` at SIGHUP, and when the file's content has changed. Returns how to stop. */
 export function followConfig(file: string | undefined, reload: () => void): () => void {

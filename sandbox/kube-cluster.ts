@@ -2,10 +2,11 @@ import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { HOST } from './host.ts';
 import type { KubePrograms, Program } from './kube-build.ts';
 import { apiServerFlags, controllerManagerFlags, etcdFlags } from './kube-flags.ts';
 import { type KubeFolder, readAuthority, writeKubeconfig, writeSecrets } from './kube-folder.ts';
-import { HOST, type Part, startPart } from './kube-process.ts';
+import { type Part, startPart } from './kube-process.ts';
 
 const CHECK_EVERY_MS = 20;
 const REQUEST_MS = 2_000;

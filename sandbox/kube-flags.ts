@@ -1,5 +1,5 @@
+import { HOST } from './host.ts';
 import type { KubeFolder } from './kube-folder.ts';
-import { HOST } from './kube-process.ts';
 
 /**
  * Those that act on API objects alone. What concerns nodes, volumes' contents and cloud providers is left out:

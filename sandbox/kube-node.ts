@@ -6,8 +6,8 @@ import { createLogs } from './cluster/logs.ts';
 import { at, type JsonObject, type KubeObject, keyOf, listAt, objectAt, textAt } from './cluster/object.ts';
 import { podStatus } from './cluster/pod-status.ts';
 import { StatusError } from './cluster/status.ts';
+import { HOST } from './host.ts';
 import { askKube, type KubeAccess, type KubeAsk, MERGE_PATCH, watchKube } from './kube-client.ts';
-import { HOST } from './kube-process.ts';
 
 export interface NodeOptions {
   /** How long a step of a pod takes: being bound, becoming what it comes to; default 50. */

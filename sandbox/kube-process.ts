@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { HOST } from './host.ts';
 import type { Program } from './kube-build.ts';
 
-export const HOST = '127.0.0.1';
 const KILL_WAIT_MS = 500;
 
 /** One running program of the three. */

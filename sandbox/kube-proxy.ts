@@ -4,9 +4,9 @@ import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './cluster/requests.ts';
 import { StatusError } from './cluster/status.ts';
+import { HOST } from './host.ts';
 import type { KubeAccess } from './kube-client.ts';
 import { kubeconfigText } from './kube-folder.ts';
-import { HOST } from './kube-process.ts';
 
 /** Stands between clients and a Kubernetes API, real or simulated: notes requests, and answers wrong what it is told to. */
 export interface KubeProxy {

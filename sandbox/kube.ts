@@ -1,7 +1,8 @@
+import { HOST } from './host.ts';
 import { kubePrograms } from './kube-build.ts';
 import { type Cluster, endCluster, restartApiServer, startCluster } from './kube-cluster.ts';
 import { kubeconfigText, openFolder } from './kube-folder.ts';
-import { freePorts, HOST } from './kube-process.ts';
+import { freePorts } from './kube-process.ts';
 
 export { buildKube, goPresent } from './kube-build.ts';
 

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { HOST } from './host.ts';
 import type { PostgresOptions } from './postgres.ts';
 import { type PostgresBinaries, spawnIdentity } from './postgres-binaries.ts';
 import { findOrphan, type PostgresFolder, runsOn } from './postgres-folder.ts';
 
-export const HOST = '127.0.0.1';
 const FAST_STOP_MS = 4_000;
 const QUIT_STOP_MS = 2_000;
 const READY_MS = 60_000;

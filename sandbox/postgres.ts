@@ -2,16 +2,16 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import pg from 'pg';
+import { HOST } from './host.ts';
 import { placeBinaries } from './postgres-binaries.ts';
 import { openFolder, type PostgresFolder } from './postgres-folder.ts';
-import { endOrphan, endProcess, HOST, initialise, run, urlOf } from './postgres-process.ts';
+import { endOrphan, endProcess, initialise, run, urlOf } from './postgres-process.ts';
 
 export interface PostgresOptions {
   /** Made when missing. Another folder is used, and said, when root's choice cannot be entered by `nobody`. */
   readonly dataDir: string;
   /** Default: the port of the last start while it is free, else any free one. */
   readonly port?: number;
-  readonly host?: '127.0.0.1';
   /** Default true. False is for tests: quicker, and a power cut may cost the data. */
   readonly fsync?: boolean;
   /** Stops the database when aborted, during the start as well. */

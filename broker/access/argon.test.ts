@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Refusal } from '../refusal.ts';
 import { createGate, createVerifier, hashSecret } from './argon.ts';
-import { makePak, pakPattern, parsePak } from './pak.ts';
+import { makePak, parsePak, withoutKeys } from './pak.ts';
 
 const keys = suite('keys as texts and hashes');
 
@@ -35,7 +35,7 @@ keys('are recognised, and a slip of the finger is refused', () => {
   for (const role of ['ad', 'ro', 'ge', 'ag'] as const) {
     const { text, short } = makePak(role);
     assert.equal(parsePak(text), { role, short });
-    assert.is(`see ${text}.`.replace(pakPattern, '…'), 'see ….');
+    assert.is(withoutKeys(`see ${text}.`), 'see <a key>.');
     for (let at = 0; at < text.length; at += 1) {
       const slip = text[at] === 'z' ? 'y' : 'z';
       assert.is(parsePak(text.slice(0, at) + slip + text.slice(at + 1)), undefined, `at ${at}`);

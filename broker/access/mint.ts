@@ -1,11 +1,11 @@
-import { digestOf, type NewEntry, operator } from '../audit/rules.ts';
+import { operatorEntry, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
-import { endOthers, type KeyOwner, type PakRow, recorded } from './rules.ts';
+import { endOthers, type KeyOwner, notePak, type PakRow } from './rules.ts';
 import { endKeys, hasAdmins, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';
@@ -64,7 +64,7 @@ export async function firstAdminPak(db: Database, deliver: (pak: string) => Prom
     await lockKeysOf(tx, owner);
     if (await hasAdmins(tx)) return false;
     const { pak, row } = await mintPak(tx, owner, { expiresAt: null });
-    await insertEntries(tx, [operatorEntry('first-admin', row)]);
+    await recordMinted(tx, 'first-admin', row);
     await deliver(pak);
     return true;
   });
@@ -87,25 +87,14 @@ export async function rotateAdmin(
       throw new Refusal('exists', `"${name}" is a read-only key`, { field: 'name', reason: 'NAME_TAKEN' });
     }
     const { pak, row } = await mintPak(tx, owner, { overlapMs, expiresAt: null });
-    await insertEntries(tx, [operatorEntry('rotate-admin', row)]);
+    await recordMinted(tx, 'rotate-admin', row);
     await deliver?.(pak);
     return pak;
   });
 }
 
-function operatorEntry(action: string, row: PakRow): NewEntry {
-  return {
-    actor: operator,
-    action,
-    objectKind: 'pak',
-    objectId: row.id,
-    objectName: `${row.owner} (${row.role}${row.short})`,
-    before: null,
-    after: digestOf(recorded(row)),
-    source: '',
-    requestId: '',
-    outcome: 'done',
-    code: '',
-    count: 1,
-  };
+async function recordMinted(tx: Tx, action: string, row: PakRow): Promise<void> {
+  const note = takeNote();
+  notePak(note, row);
+  await insertEntries(tx, [operatorEntry(action, note.read())]);
 }

@@ -29,7 +29,7 @@ export function parsePak(text: string): { readonly role: KeyRole; readonly short
 }
 
 /** Anything in a text that looks like a key, for those who must never print one. */
-export const pakPattern = /brokkr_(ad|ro|ge|ag|en)[0-9A-Za-z]{4,}_[0-9A-Za-z]{16,}/g;
+const pakPattern = /brokkr_(ad|ro|ge|ag|en)[0-9A-Za-z]{4,}_[0-9A-Za-z]{16,}/g;
 
 /** Whether a text has something in it that looks like a key. */
 export function hasKey(text: string): boolean {

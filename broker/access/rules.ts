@@ -26,12 +26,8 @@ export interface PakRow {
   readonly live: boolean;
 }
 
-const defaultOverlapMs = 24 * 60 * 60_000;
-
-/** How long the old key goes on working after a rotation. */
-export function overlapOf(overlap: { readonly seconds: bigint; readonly nanos: number } | undefined): number {
-  return overlap ? Number(overlap.seconds) * 1_000 + Math.floor(overlap.nanos / 1e6) : defaultOverlapMs;
-}
+/** How long the old key goes on working after a rotation, if nothing else is asked for. */
+export const usualOverlapMs = 24 * 60 * 60_000;
 
 /**
  * What a new key means for an owner's live ones, newest first: the latest goes on for the overlap and the others end now, so that
@@ -58,7 +54,7 @@ export function notePak(note: Note, row: PakRow, before?: PakRow): void {
 }
 
 /** A key without what its use changes. */
-export function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_at'> {
+function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_at'> {
   return row;
 }
 

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { type Duration, durationMs, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
@@ -17,7 +17,7 @@ import { cutPage, readPage } from '../store/page.ts';
 import { mintAdminPak, mintPak } from './mint.ts';
 import { revokePak } from './revoke.ts';
 import { ownerOfKey, roleOf, shortToken } from './roles.ts';
-import { checkExpiry, notePak, overlapOf, type PakRow } from './rules.ts';
+import { checkExpiry, notePak, type PakRow, usualOverlapMs } from './rules.ts';
 import { keyById, listKeys } from './store.ts';
 
 /** What everybody may do with their own key. `version` is the broker's. */
@@ -86,6 +86,11 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
         return create(RevokePakResponseSchema, { info: toMessage(row) });
       }),
   };
+}
+
+/** How long the old key goes on working after a rotation. */
+export function overlapOf(overlap: Duration | undefined): number {
+  return overlap ? durationMs(overlap) : usualOverlapMs;
 }
 
 /** A key, without its secret. */

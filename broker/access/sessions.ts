@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
-import { Refusal } from '../refusal.ts';
+import { silentDatabase } from '../refusal.ts';
 import type { Principal } from '../rpc/principal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
@@ -187,5 +187,5 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
 
 /** A key that could not be read again may have ended meanwhile. */
 function requireRead(kept: Kept): void {
-  if (kept.staleAt === 0) throw new Refusal('unavailable', 'the database does not answer: try again');
+  if (kept.staleAt === 0) throw silentDatabase();
 }

@@ -1,9 +1,9 @@
 import { type MintedPak, mintPak } from '../access/mint.ts';
 import { generatorIds, registerNewAgent } from '../generator/registration-store.ts';
-import { checkName } from '../generator/rules.ts';
 import { missingGenerator } from '../generator/store.ts';
 import { lockGenerators, place } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
+import { checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
 import type { Tx } from '../store/orm.ts';

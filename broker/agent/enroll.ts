@@ -1,7 +1,7 @@
 import { type MintedPak, mintPak } from '../access/mint.ts';
-import { checkName } from '../generator/rules.ts';
 import { lockAgents } from '../placement/match.ts';
 import { Refusal } from '../refusal.ts';
+import { checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { createAgent, type NewAgent, requireGenerators } from './create.ts';

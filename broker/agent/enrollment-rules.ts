@@ -14,8 +14,8 @@ export interface EnrollmentRow extends NewAgent {
 const usualTtlMs = 60 * 60_000;
 
 /** When a token that is made now ends. */
-export function endOf(ttl: { readonly seconds: bigint; readonly nanos: number } | undefined, now: Date): Date {
-  return new Date(now.getTime() + (ttl ? Number(ttl.seconds) * 1_000 + ttl.nanos / 1e6 : usualTtlMs));
+export function endOf(ttlMs: number | undefined, now: Date): Date {
+  return new Date(now.getTime() + (ttlMs ?? usualTtlMs));
 }
 
 /**

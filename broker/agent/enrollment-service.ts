@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
@@ -18,7 +19,7 @@ export function enrollmentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof Ad
   return {
     createEnrollment: (request, context) =>
       mutate(db, context, request, CreateEnrollmentResponseSchema, async (tx, _principal, note) => {
-        const { pak, row } = await createEnrollment(tx, request, endOf(request.ttl, now()));
+        const { pak, row } = await createEnrollment(tx, request, endOf(request.ttl && durationMs(request.ttl), now()));
         notePak(note, row);
         return create(CreateEnrollmentResponseSchema, { pak, info: toPak(row) });
       }),

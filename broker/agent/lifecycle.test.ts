@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 
@@ -30,8 +31,14 @@ lives('a deleted stack stays until the last agent has acknowledged, and its name
   const { stack: deleted } = await broker.deleteStack({ stack });
   assert.ok(deleted?.deleteTime);
   assert.is(deleted?.placements?.removing, 2);
-  await refused(broker.deleteStack({ stack: deleted?.id ?? '' }), Code.FailedPrecondition, 'being deleted');
-  await refused(broker.submitDeployment({ stack, manifest: configMap('x') }), Code.FailedPrecondition);
+  for (const change of [
+    () => broker.deleteStack({ stack }),
+    () => broker.submitDeployment({ stack, manifest: configMap('x') }),
+    () => broker.addTarget({ stack, agent: 'one' }),
+  ]) {
+    const error = await refused(change(), Code.FailedPrecondition, `stack "${stack}" is being deleted`);
+    assert.is(error.findDetails(ErrorInfoSchema)[0]?.reason, 'DELETED');
+  }
   await eventually(async () => (await one.removes()).includes(stack));
   await one.obey();
   assert.ok((await broker.getStack({ stack })).stack?.deleteTime);

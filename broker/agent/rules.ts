@@ -1,3 +1,4 @@
+import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../stack/rules.ts';
 
@@ -38,23 +39,19 @@ export interface Presence {
   readonly since: Date;
 }
 
-export const heartbeatEveryMs = 30_000;
-/** Two heartbeats may be lost before an agent counts as offline. */
-const onlineForMs = 3 * heartbeatEveryMs;
+/** An agent counts as online while its last heartbeat is younger than three of its usual intervals of 30 s: two may be lost. */
+export const onlineForMs = 90_000;
 
 export function isOnline(agent: AgentRow, now: Date): boolean {
   return agent.last_heartbeat_at !== null && now.getTime() - agent.last_heartbeat_at.getTime() < onlineForMs;
 }
-
-/** Half of what a column holds: a number that an agent made up can never use up those to come. */
-const maxNumber = 2n ** 62n;
 
 /**
  * Refuses the call of an agent that another start has replaced. A higher number than the current one passes: it was given out by a
  * start that this broker has not read yet, or that a restored database has forgotten.
  */
 export function requireIncarnation(current: bigint, presented: bigint): void {
-  if (presented > maxNumber)
+  if (presented > halfOfBigint)
     throw new Refusal('invalid', `incarnation ${presented} is beyond all that a broker gives out`, {
       field: 'incarnation',
     });

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
@@ -17,7 +17,8 @@ import {
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { ClusterState as ClusterStateMessage } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { mintPak } from '../access/mint.ts';
-import { notePak, overlapOf } from '../access/rules.ts';
+import { notePak } from '../access/rules.ts';
+import { overlapOf } from '../access/service.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { checkMask } from '../generator/rules.ts';
@@ -220,9 +221,9 @@ const mostLatencyMs = 10 * 60_000;
 
 /** What a heartbeat says of the cluster. */
 export function toClusterState({ reachable, latency }: ClusterStateMessage): ClusterState {
-  const latencyMs = latency ? Number(latency.seconds) * 1_000 + latency.nanos / 1e6 : null;
+  const latencyMs = latency ? durationMs(latency) : null;
   return {
     reachable,
-    latencyMs: latencyMs === null ? null : Math.round(Math.min(Math.max(latencyMs, 0), mostLatencyMs)),
+    latencyMs: latencyMs === null ? null : Math.min(Math.max(latencyMs, 0), mostLatencyMs),
   };
 }

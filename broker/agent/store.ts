@@ -5,7 +5,7 @@ import { Refusal } from '../refusal.ts';
 import { ownerOf, type Principal } from '../rpc/principal.ts';
 import { isId } from '../stack/rules.ts';
 import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
-import type { AgentRow, ClusterState, Presence } from './rules.ts';
+import { type AgentRow, type ClusterState, onlineForMs, type Presence } from './rules.ts';
 
 const AgentEntity = defineEntity({
   name: 'Agent',
@@ -30,6 +30,9 @@ const AgentStatusEntity = defineEntity({
 
 export const entities = [AgentEntity, AgentStatusEntity];
 
+/** For how long a heartbeat, or a sign of a session, holds. */
+export const onlineForSql = `interval '${onlineForMs / 1_000} seconds'`;
+
 /** `owner` ($1) limits what a generator sees: of the registrations only its own, and only agents that it may place stacks on. */
 export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version, a.created_at, a.deleted_at,
   array(select label from agent_label where agent_id = a.id order by 1) as labels,
@@ -38,7 +41,7 @@ export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id
     where r.agent_id = a.id and r.state = 'registered' and ($1::uuid is null or g.id = $1) order by 1) as generators,
   coalesce(st.incarnation, 0) as incarnation, st.last_heartbeat_at, coalesce(st.agent_version, '') as agent_version,
   coalesce(st.kubernetes_version, '') as kubernetes_version, st.cluster_reachable, st.cluster_latency_ms,
-  case when st.session_id is not null and st.session_seen_at > now() - interval '90 seconds' then st.session_since end as connected_at`;
+  case when st.session_id is not null and st.session_seen_at > now() - ${onlineForSql} then st.session_since end as connected_at`;
 export const agentJoins = 'from agent a left join agent_status st on st.agent_id = a.id';
 const visible = `($1::uuid is null or exists (
   select from registration r where r.agent_id = a.id and r.generator_id = $1 and r.state = 'registered'))`;
@@ -178,7 +181,7 @@ export async function writeHeartbeats(db: Database, beats: ReadonlyMap<string, B
 const heartbeatSql = `
   with due as (
     select st.agent_id, h.*, h.session_id is not null and (st.session_id is null or st.session_id = h.session_id
-      or st.session_since <= h.since or st.session_seen_at < now() - interval '90 seconds') as present
+      or st.session_since <= h.since or st.session_seen_at < now() - ${onlineForSql}) as present
     from agent_status st
     join jsonb_to_recordset($1::jsonb) as h(id uuid, incarnation bigint, reachable boolean, latency_ms int, session_id uuid, since timestamptz)
       on h.id = st.agent_id

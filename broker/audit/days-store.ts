@@ -68,12 +68,6 @@ export async function makeDay(tx: Tx, day: string, next: string): Promise<boolea
   return true;
 }
 
-/** One broker at a time changes partitions; and writers must not queue behind a lock that it waits for. */
-export async function lockPartitions(tx: Tx): Promise<void> {
-  await tx.sql(`set local lock_timeout = '2s'`);
-  await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr audit partitions ' || current_schema(), 0))`);
-}
-
 function partitionOf(day: string): string {
   return `audit_${day.replaceAll('-', '')}`;
 }

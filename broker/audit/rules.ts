@@ -9,7 +9,7 @@ export interface Actor {
   readonly shortToken: string;
 }
 
-export const operator: Actor = { role: 'operator', id: null, name: 'operator', shortToken: '' };
+const operator: Actor = { role: 'operator', id: null, name: 'operator', shortToken: '' };
 
 /** Somebody without a valid key, or several callers at once. */
 export const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '' };
@@ -18,7 +18,8 @@ export const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '
 export interface NewEntry {
   readonly actor: Actor;
   readonly action: string;
-  readonly objectKind: string;
+  /** Empty for denied calls. */
+  readonly objectKind: ObjectKind | '';
   readonly objectId: string;
   readonly objectName: string;
   readonly before: Uint8Array | null;
@@ -59,7 +60,8 @@ export function digestOf(value: unknown): Buffer {
     .digest();
 }
 
-function sorted(value: unknown): unknown {
+/** The value as JSON has it, with each object's keys in order. */
+export function sorted(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
@@ -91,7 +93,8 @@ export type ObjectKind =
   | 'generator'
   | 'registration'
   | 'pak'
-  | 'diagnostic';
+  | 'diagnostic'
+  | 'installation';
 
 export interface Noted {
   readonly kind: ObjectKind;
@@ -120,5 +123,25 @@ export function takeNote(): Note & { read(): Noted } {
       if (!subject) throw new Error('a change that says nothing for the record');
       return { ...subject, before, after };
     },
+  };
+}
+
+const installation: Noted = { kind: 'installation', id: '', name: '', before: null, after: null };
+
+/** What an operator at the database leaves in the record, about the installation as a whole if about nothing else. */
+export function operatorEntry(action: string, noted: Noted = installation): NewEntry {
+  return {
+    actor: operator,
+    action,
+    objectKind: noted.kind,
+    objectId: noted.id,
+    objectName: noted.name,
+    before: noted.before,
+    after: noted.after,
+    source: '',
+    requestId: '',
+    outcome: 'done',
+    code: '',
+    count: 1,
   };
 }

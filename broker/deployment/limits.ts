@@ -1,9 +1,7 @@
 import { whyNotAllowed } from '../../client/allowed.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
-import { Refusal } from '../refusal.ts';
+import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
-
-const maxViolations = 20;
 
 /** Refuses objects that the stack's generator may not deploy, whoever submits them: agents would refuse them too. */
 export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
@@ -15,11 +13,14 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
   });
   const [first] = violations;
   if (!first) return;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-  throw new Refusal('forbidden', `generator "${generator.name}" may not deploy ${first.description}${more}`, {
-    reason: 'NOT_ALLOWED',
-    violations: violations.slice(0, maxViolations),
-  });
+  throw new Refusal(
+    'forbidden',
+    `generator "${generator.name}" may not deploy ${first.description}${andMore(violations)}`,
+    {
+      reason: 'NOT_ALLOWED',
+      violations,
+    },
+  );
 }
 
 /** Refuses a deployment with which, after the oldest were trimmed, the generator keeps more bytes than its quota allows. */

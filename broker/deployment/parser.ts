@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { Refusal } from '../refusal.ts';
+import { andMore, closingRefusal, Refusal } from '../refusal.ts';
 import type { ParsedManifest, ParseResult } from './parse.ts';
 import type { Difference } from './rules.ts';
 
@@ -91,14 +91,14 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
     worker.on('error', (error: NodeJS.ErrnoException) =>
       lose(place, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooHeavy(error) : error),
     );
-    worker.on('exit', () => lose(place, closing()));
+    worker.on('exit', () => lose(place, closingRefusal()));
     places.add(place);
     return place;
   };
 
   return {
     async parse(bytes, before = new Uint8Array()) {
-      if (closed) throw closing();
+      if (closed) throw closingRefusal();
       if (queue.length >= queueLength)
         throw new Refusal('exhausted', 'too many submissions are waiting: try again later');
       const answer = Promise.withResolvers<ParseJobResult>();
@@ -110,21 +110,18 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
         field: `manifest.documents[${document}]`,
         description: `document ${document}, line ${line}: ${message}`,
       }));
-      const [first] = violations;
-      const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-      throw new Refusal('invalid', `manifest: ${first?.description}${more}`, { reason: 'BAD_MANIFEST', violations });
+      throw new Refusal('invalid', `manifest: ${violations[0]?.description}${andMore(violations)}`, {
+        reason: 'BAD_MANIFEST',
+        violations,
+      });
     },
     waiting: () => queue.length,
     async close() {
       closed = true;
-      for (const { answer } of queue.splice(0)) answer.reject(closing());
+      for (const { answer } of queue.splice(0)) answer.reject(closingRefusal());
       await Promise.all([...places].map(({ worker }) => worker.terminate()));
     },
   };
-}
-
-function closing(): Refusal {
-  return new Refusal('unavailable', 'the broker is closing: connect again');
 }
 
 function tooSlow(deadlineMs: number): Refusal {

@@ -20,7 +20,7 @@ import { Refusal } from '../refusal.ts';
 import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
-import { isId, type StackRow } from '../stack/rules.ts';
+import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
@@ -100,9 +100,7 @@ export function deploymentMethods({
             reason: 'NO_EARLIER_REVISION',
           });
         const content = await store.contentOf(tx, to.id);
-        const now = stack.current_deployment
-          ? await store.findDeployment(tx, null, { id: stack.current_deployment })
-          : undefined;
+        const now = await store.currentDeployment(tx, stack);
         if (now?.checksum.equals(content.checksum)) {
           tell(note, toMessage(now));
           return create(RollbackStackResponseSchema, { deployment: toMessage(now), unchanged: true });
@@ -144,9 +142,7 @@ async function submit(
 ): Promise<SubmitDeploymentResponse> {
   const stack = await locked(tx, principal, request.stack);
   const agents = await store.servingAgents(tx, stack.id, namedAgents);
-  const before = stack.current_deployment
-    ? await store.findDeployment(tx, null, { id: stack.current_deployment })
-    : undefined;
+  const before = await store.currentDeployment(tx, stack);
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
   if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
@@ -179,9 +175,7 @@ async function keepWithinQuota(tx: Tx, generator: GeneratorRow, stackId: string)
 async function preview(db: Sql, stack: StackRow, parsed: ComparedManifest): Promise<SubmitDeploymentResponse> {
   requireAllowed(await generatorById(db, stack.generator_id), parsed.objects);
   const agents = await store.servingAgents(db, stack.id, namedAgents);
-  const before = stack.current_deployment
-    ? await store.findDeployment(db, null, { id: stack.current_deployment })
-    : undefined;
+  const before = await store.currentDeployment(db, stack);
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
   return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged);
 }
@@ -225,8 +219,7 @@ async function locked(tx: Tx, principal: Principal, ref: string): Promise<StackR
   const found = await findStack(tx, ownerOf(principal), ref);
   await lockStacks(tx, [found.id]);
   const row = await findStack(tx, ownerOf(principal), found.id);
-  if (row.deleted_at !== null)
-    throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  requireLiveStack(row, ref);
   return row;
 }
 

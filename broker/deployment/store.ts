@@ -155,6 +155,14 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
   return row;
 }
 
+/** What a stack's agents are to apply; undefined while nothing was submitted. */
+export async function currentDeployment(
+  db: Sql,
+  { current_deployment: id }: { current_deployment: string | null },
+): Promise<DeploymentRow | undefined> {
+  return id === null ? undefined : findDeployment(db, null, { id });
+}
+
 /** The revision before the current one, by number; undefined when there is none. */
 export async function previousDeployment(db: Sql, stackId: string): Promise<DeploymentRow | undefined> {
   const [row] = await db.sql<DeploymentRow>(

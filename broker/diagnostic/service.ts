@@ -1,6 +1,6 @@
 import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -20,7 +20,7 @@ import type { Deps } from '../deps.ts';
 import { fromRef } from '../health/service.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
@@ -62,15 +62,13 @@ export function diagnosticMethods({
       }),
 
     async getDiagnostic(request, context) {
-      const principal = principalOf(context);
-      const owner = ownerOf(principal);
-      const waitMs = Number(request.wait?.seconds ?? 0n) * 1_000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
+      const owner = ownerOf(principalOf(context));
+      const waitMs = request.wait ? durationMs(request.wait) : 0;
       const row = await find(db, owner, request.id);
       if (isAnswered(row.state) || waitMs === 0) return { diagnostic: answerMessage(db, row) };
-      await waitForAnswer(db, news, row.id, waitMs, endOf(context, principal, closing));
-      if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
+      await waitForAnswer(db, news, row.id, waitMs, endOf(context, closing));
+      refuseEnded(context, closing);
       if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
-      closing.throwIfAborted();
       return { diagnostic: answerMessage(db, await find(db, owner, request.id)) };
     },
   };
@@ -113,10 +111,6 @@ export function answerMethods({
       return {};
     },
   };
-}
-
-function endOf(context: HandlerContext, principal: Principal, closing: AbortSignal): AbortSignal {
-  return AbortSignal.any([context.signal, closing, ...(principal.signal ? [principal.signal] : [])]);
 }
 
 /** Until the answer is there, the diagnostic is gone, the time is over or the signal aborts. */

@@ -1,38 +1,31 @@
 import type { Database, Tx } from '../store/orm.ts';
+import { lockUpkeep, makeDays } from '../store/partitions.ts';
 
-const dayMs = 86_400_000;
-const daysAhead = 3;
-/** Events are kept this long, by the broker's clock. */
+/** Events are kept this long, by the database's clock. */
 export const eventDays = 30;
 
-/** Makes the partitions of today and the next days. Returns how many were new. */
+/** Makes the partitions of the next days. Returns how many were new. */
 export function makeEventPartitions(db: Database): Promise<number> {
   return db.transact(async (tx) => {
-    await lockPartitions(tx);
-    const [row] = await tx.sql<{ today: string }>(`select to_char(now() at time zone 'utc', 'YYYY-MM-DD') as today`);
-    const today = new Date(`${row?.today}T00:00:00Z`).getTime();
-    let made = 0;
-    for (let day = 1; day <= daysAhead; day += 1) made += await makePartition(tx, new Date(today + day * dayMs));
-    return made;
+    await lockUpkeep(tx, 'event partitions');
+    return makeDays(tx, 1, (day, next) => makePartition(tx, day, next));
   });
 }
 
-async function makePartition(tx: Tx, day: Date): Promise<number> {
-  const from = day.toISOString().slice(0, 10);
-  const to = new Date(day.getTime() + dayMs).toISOString().slice(0, 10);
-  const name = `event_${from.replaceAll('-', '')}`;
-  const there = await tx.sql('select to_regclass($1) as name', [name]);
-  if (there[0]?.name) return 0;
+async function makePartition(tx: Tx, day: string, next: string): Promise<boolean> {
+  const name = `event_${day.replaceAll('-', '')}`;
+  const [there] = await tx.sql('select to_regclass($1) as name', [name]);
+  if (there?.name) return false;
   await tx.sql(
-    `create table ${name} partition of event for values from ('${from} 00:00:00+00') to ('${to} 00:00:00+00')`,
+    `create table ${name} partition of event for values from ('${day} 00:00:00+00') to ('${next} 00:00:00+00')`,
   );
-  return 1;
+  return true;
 }
 
 /** Drops whole days that are past the retention, and such rows of the partition that catches the rest. */
 export function dropOldEvents(db: Database): Promise<number> {
   return db.transact(async (tx) => {
-    await lockPartitions(tx);
+    await lockUpkeep(tx, 'event partitions');
     const rows = await tx.sql<{ name: string }>(
       `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
        where i.inhparent = 'event'::regclass and c.relname ~ '^event_[0-9]{8}$'
@@ -46,10 +39,4 @@ export function dropOldEvents(db: Database): Promise<number> {
     );
     return rows.length + rest.length;
   });
-}
-
-/** One broker at a time; and reports must not queue behind a lock that this waits for: the next turn is soon enough. */
-async function lockPartitions(tx: Tx): Promise<void> {
-  await tx.sql(`set local lock_timeout = '2s'`);
-  await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr event partitions ' || current_schema(), 0))`);
 }

@@ -1,3 +1,5 @@
+import { halfOfBigint } from '../numbers.ts';
+
 export type OutcomeName =
   | 'applied'
   | 'failed'
@@ -38,9 +40,6 @@ export type Sorted = {
   | { readonly receipt: 'refused'; readonly reason: string }
 );
 
-/** Half of what a column holds. */
-const maxNumber = 2n ** 62n;
-
 /**
  * Decides about each event by its sequence: not above the last one is a duplicate, a jump is a gap. An event that is about nothing,
  * or about a stack that the agent neither serves nor removes, is refused, never retried; it does not hinder the others.
@@ -52,7 +51,7 @@ export function sortEvents(
 ): { sorted: Sorted[]; lastSequence: bigint } {
   let last = lastSequence;
   const sorted = events.map((event): Sorted => {
-    if (event.sequence > maxNumber)
+    if (event.sequence > halfOfBigint)
       return { event, receipt: 'refused', reason: 'sequence is out of range', lostBefore: 0n };
     if (event.sequence <= last) return { event, receipt: 'duplicate', lostBefore: 0n };
     const lostBefore = event.sequence - last - 1n;
@@ -66,7 +65,7 @@ export function sortEvents(
 }
 
 function whyRefused(event: Reported, placed: ReadonlySet<string>): string | undefined {
-  if (event.generation > maxNumber) return 'generation is out of range';
+  if (event.generation > halfOfBigint) return 'generation is out of range';
   if (event.stackId === null) return event.outcome === 'gap' ? undefined : 'stack_id is missing';
   return placed.has(event.stackId) ? undefined : 'the agent has no placement of this stack';
 }

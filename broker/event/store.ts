@@ -1,24 +1,6 @@
-import { defineEntity, p } from '@mikro-orm/postgresql';
 import { forgetReports } from '../placement/store.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import type { Reported } from './rules.ts';
-
-const EventEntity = defineEntity({
-  name: 'Event',
-  tableName: 'event',
-  properties: {
-    id: p.bigint().primary(),
-    receivedAt: p.datetime().fieldName('received_at'),
-    agentId: p.uuid().fieldName('agent_id'),
-    incarnation: p.bigint(),
-    sequence: p.bigint(),
-    stackId: p.uuid().fieldName('stack_id').nullable(),
-    outcome: p.string(),
-    message: p.string(),
-  },
-});
-
-export const entities = [EventEntity];
 
 /**
  * Locks the row that orders an agent's events, and looks which of the stacks the agent serves or removes. Undefined when the agent is
@@ -172,7 +154,7 @@ const newestOfOwnerSql = `
     where mine.generator_id = $6 order by e.id desc limit $5) e ${names}
   order by e.id desc`;
 
-/** Newest first. A generator sees those about its own stacks; a \`stackId\` must be one that the owner may see. */
+/** Newest first. A generator sees those about its own stacks; a `stackId` must be one that the owner may see. */
 export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow[]> {
   const { owner, stackId, agentId, outcome, after, limit } = filter;
   const params = [stackId ?? null, agentId ?? null, outcome ?? null, after?.[0] ?? null, limit];

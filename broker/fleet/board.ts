@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import { NIL } from 'uuid';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
+import { type Pace, readAgain } from '../store/reread.ts';
 import { pause } from '../store/wait.ts';
 import { changing, type FleetRow, type MemberRow } from './rules.ts';
 import { membersAfter, readFleet } from './store.ts';
@@ -41,13 +43,9 @@ interface Kept extends BoardMember {
   readonly reading: number;
 }
 
-/** Even without a hint, the fleet is read again this often: agents go offline in silence. */
-const rereadMs = 5_000;
-/** The shortest time between two readings; the board never reads for more than a tenth of the time. */
-const pauseMs = 50;
-const pausePerRead = 9;
+/** Agents go offline in silence. */
+const pace: Pace = { rereadMs: 5_000, pauseMs: 50 };
 const agentsInOneRead = 500;
-const before = '00000000-0000-0000-0000-000000000000';
 
 export function createFleetBoard(db: Database, feed: Feed, log: Logger): FleetBoard {
   let current: Round | undefined;
@@ -83,7 +81,7 @@ function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): R
   const read = async () => {
     const now = reading + 1;
     const seen = new Set<string>();
-    for (let after = before; !stop.signal.aborted; ) {
+    for (let after: string = NIL; !stop.signal.aborted; ) {
       const rows = await membersAfter(db, after, agentsInOneRead);
       for (const row of rows) {
         seen.add(row.id);
@@ -110,30 +108,15 @@ function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): R
   };
 
   const readOn = async () => {
-    let dirty = true;
-    let wake = Promise.withResolvers<void>();
-    const touch = () => {
-      dirty = true;
-      wake.resolve();
-    };
-    const unsubscribe = feed.subscribe({
-      changed: (changes) => changes.some(({ kind }) => kind === 'agent' || kind === 'stack') && touch(),
-      reset: touch,
-      reported: touch,
-    });
-    try {
-      while (!stop.signal.aborted) {
-        dirty = false;
-        const startedAt = performance.now();
-        await read();
-        news.resolve();
-        news = newsToCome();
-        await pause(Math.max(pauseMs, (performance.now() - startedAt) * pausePerRead), stop.signal);
-        if (!dirty) await pause(rereadMs, stop.signal, wake.promise);
-        wake = Promise.withResolvers<void>();
-      }
-    } finally {
-      unsubscribe();
+    const subscribe = (hint: () => void) =>
+      feed.subscribe({
+        changed: (changes) => changes.some(({ kind }) => kind === 'agent' || kind === 'stack') && hint(),
+        reset: hint,
+        reported: hint,
+      });
+    for await (const _ of readAgain(subscribe, read, pace, stop.signal)) {
+      news.resolve();
+      news = newsToCome();
     }
   };
 

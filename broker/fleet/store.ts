@@ -1,4 +1,4 @@
-import { agentColumns, agentJoins } from '../agent/store.ts';
+import { agentColumns, agentJoins, onlineForSql } from '../agent/store.ts';
 import { healthJoin, phaseJoins, phaseSql } from '../placement/store.ts';
 import type { Sql } from '../store/orm.ts';
 import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
@@ -7,7 +7,7 @@ import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 const stateSql = `case
   when a.deleted_at is not null then 'draining'
   when coalesce(st.incarnation, 0) = 0 then 'never_started'
-  when st.last_heartbeat_at is null or st.last_heartbeat_at <= now() - interval '90 seconds' then 'offline'
+  when st.last_heartbeat_at is null or st.last_heartbeat_at <= now() - ${onlineForSql} then 'offline'
   when a.paused then 'paused'
   else 'online' end`;
 

@@ -3,8 +3,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import { WatchFleetResponseSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import type { Deps } from '../deps.ts';
-import { Refusal } from '../refusal.ts';
-import { principalOf } from '../rpc/principal.ts';
+import { endOf, refuseEnded } from '../rpc/principal.ts';
 import type { FleetBoard } from './board.ts';
 import { portions } from './rules.ts';
 import { toFleet, toMember } from './service.ts';
@@ -22,8 +21,7 @@ export function fleetWatchMethods({
 }: Deps & { board: FleetBoard; closing: AbortSignal }): Pick<ServiceImpl<typeof AdminService>, 'watchFleet'> {
   return {
     async *watchFleet(_request, context) {
-      const { signal: keyEnded } = principalOf(context);
-      const ended = AbortSignal.any([context.signal, closing, ...(keyEnded ? [keyEnded] : [])]);
+      const ended = endOf(context, closing);
       const follower = board.join();
       try {
         while (!ended.aborted) {
@@ -44,8 +42,7 @@ export function fleetWatchMethods({
           for (let at = goneInMessage; at < news.gone.length; at += goneInMessage)
             yield create(WatchFleetResponseSchema, { goneAgentIds: news.gone.slice(at, at + goneInMessage) });
         }
-        if (keyEnded?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
-        if (closing.aborted) throw new Refusal('unavailable', 'the broker is closing: connect again');
+        refuseEnded(context, closing);
       } finally {
         follower.leave();
       }

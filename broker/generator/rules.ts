@@ -1,6 +1,6 @@
 import type { Limits } from '../../client/allowed.ts';
+import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
-import { isId } from '../stack/rules.ts';
 
 /** Whether an agent's wish to register is enough, or an admin has to approve it. */
 export type Policy = 'open' | 'approve';
@@ -52,13 +52,8 @@ export function quotaOf(row: GeneratorRow): Quota {
   return {
     stacks: row.quota_stacks || (none ? Number.POSITIVE_INFINITY : defaults.stacks),
     deploymentsPerStack: row.quota_deployments || defaults.deploymentsPerStack,
-    manifestBytes: BigInt(row.quota_bytes) || (none ? 1n << 62n : defaults.manifestBytes),
+    manifestBytes: BigInt(row.quota_bytes) || (none ? halfOfBigint : defaults.manifestBytes),
   };
-}
-
-/** Names and ids share a request field, so a name must not look like an id. */
-export function checkName(name: string): void {
-  if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
 }
 
 /** Refuses one more stack than the quota allows, or twice that with those that still wait for their removal. The generator's exclusive lock makes the count certain. */
@@ -75,6 +70,7 @@ export function requireRoomForStack(generator: GeneratorRow, withDeleted: number
   );
 }
 
+/** Refuses a change of a generator that is being deleted. */
 export function requireLive(generator: GeneratorRow): void {
   if (generator.deleted_at === null) return;
   throw new Refusal('precondition', `generator "${generator.name}" is being deleted`, {

@@ -16,16 +16,17 @@ import {
   UpdateGeneratorResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
 import { mintPak } from '../access/mint.ts';
-import { notePak, overlapOf } from '../access/rules.ts';
+import { notePak } from '../access/rules.ts';
+import { overlapOf } from '../access/service.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { checkEtag } from '../stack/rules.ts';
+import { checkEtag, checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deleteGenerator } from './delete.ts';
-import { checkMask, checkName, type GeneratorRow, limitsOf, type Policy, type Quota, requireLive } from './rules.ts';
+import { checkMask, type GeneratorRow, limitsOf, type Policy, type Quota, requireLive } from './rules.ts';
 import * as store from './store.ts';
 
 type Methods =

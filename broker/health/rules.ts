@@ -1,3 +1,4 @@
+import { halfOfBigint } from '../numbers.ts';
 import type { ObjectName } from '../stack/rules.ts';
 
 /** In the database's order: of several, the last one counts. */
@@ -29,11 +30,8 @@ export function worstOf(counts: HealthCounts): HealthName | undefined {
   return healths.findLast((health) => (counts[health] ?? 0) > 0);
 }
 
-/** Half of what a column holds. */
-const maxNumber = 2n ** 62n;
-
 /** The last word about each stack; what cannot be about anything that a broker has given out is left out. */
 export function lastWords(reports: readonly Reported[]): Reported[] {
   const last = new Map(reports.map((report) => [report.stackId, report]));
-  return [...last.values()].filter(({ generation }) => generation <= maxNumber);
+  return [...last.values()].filter(({ generation }) => generation <= halfOfBigint);
 }

@@ -1,3 +1,4 @@
+import { NIL } from 'uuid';
 import type { Sql } from '../store/orm.ts';
 import { matchSql } from './match.ts';
 
@@ -5,7 +6,7 @@ const agentsAtOnce = 200;
 
 /** Sets of agents, in order of id, that together are all: a comparison of everything at once would not fit into memory. */
 export async function* agentSets(db: Sql): AsyncGenerator<string[]> {
-  for (let after = '00000000-0000-0000-0000-000000000000'; ; ) {
+  for (let after: string = NIL; ; ) {
     const rows = await db.sql<{ id: string }>('select id from agent where id > $1 order by id limit $2', [
       after,
       agentsAtOnce,

@@ -1,3 +1,4 @@
+import { onlineForMs } from '../agent/rules.ts';
 import type { HealthName } from '../health/rules.ts';
 import type { MatchFacts } from './store.ts';
 
@@ -22,7 +23,6 @@ export interface PlacementRow {
   /** Of the objects whose deletion the agent holds back. */
   readonly held_keys: string[];
   readonly updated_at: Date;
-  readonly ord: string;
   /** Of what is desired now; null until the agent has reported it. */
   readonly health: HealthName | null;
   readonly health_message: string | null;
@@ -49,9 +49,6 @@ export interface Explanation {
   readonly summary: string;
   readonly steps: readonly Step[];
 }
-
-/** An agent counts as online while its last heartbeat is younger than three of its usual intervals of 30 s. */
-export const onlineForMs = 90_000;
 
 /** Says why a stack is, or is not, applied by an agent: first whether it is meant for it, then how far it came. */
 export function explain(

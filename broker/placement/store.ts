@@ -1,22 +1,5 @@
-import { defineEntity, p } from '@mikro-orm/postgresql';
 import type { Sql } from '../store/orm.ts';
 import type { PlacementRow } from './rules.ts';
-
-const PlacementEntity = defineEntity({
-  name: 'Placement',
-  tableName: 'placement',
-  properties: {
-    agentId: p.uuid().primary().fieldName('agent_id'),
-    stackId: p.uuid().primary().fieldName('stack_id'),
-    state: p.string(),
-    generation: p.bigint(),
-    removalReason: p.string().fieldName('removal_reason'),
-    held: p.boolean(),
-    confirmedOrder: p.bigint().fieldName('confirmed_order'),
-  },
-});
-
-export const entities = [PlacementEntity];
 
 /** A placement with what its phase follows from: aliases p, s, d (desired), st (status). */
 export const phaseJoins = `
@@ -74,7 +57,6 @@ export interface PlacementFilter {
   readonly owner: string | null;
   readonly stackId?: string | undefined;
   readonly agentId?: string | undefined;
-  readonly agentIds?: readonly string[] | undefined;
   readonly phase?: string | undefined;
   readonly after?: readonly string[] | undefined;
   readonly limit: number;
@@ -87,15 +69,13 @@ export async function listPlacements(db: Sql, filter: PlacementFilter): Promise<
      where ($1::uuid is null or s.generator_id = $1)
        and ($2::uuid is null or p.stack_id = $2)
        and ($3::uuid is null or p.agent_id = $3)
-       and ($4::uuid[] is null or p.agent_id = any($4))
-       and ($5::text is null or ${phaseSql} = $5)
-       and ($6::uuid is null or (p.agent_id, p.stack_id) > ($6, $7::uuid))
-     order by p.agent_id, p.stack_id limit $8`,
+       and ($4::text is null or ${phaseSql} = $4)
+       and ($5::uuid is null or (p.agent_id, p.stack_id) > ($5, $6::uuid))
+     order by p.agent_id, p.stack_id limit $7`,
     [
       filter.owner,
       filter.stackId ?? null,
       filter.agentId ?? null,
-      filter.agentIds ?? null,
       filter.phase ?? null,
       filter.after?.[0] ?? null,
       filter.after?.[1] ?? null,

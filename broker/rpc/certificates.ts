@@ -2,7 +2,8 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
-import { type Config, ConfigError } from '../config.ts';
+import { ConfigError } from '../../client/settings.ts';
+import type { Config } from '../config.ts';
 
 const lookEveryMs = 5_000;
 

@@ -2,7 +2,7 @@ import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { longPolls } from './long-polls.ts';
 
 /** How long a unary call may take. A long poll adds what it asks for. */
-export const unaryMs = 60_000;
+const unaryMs = 60_000;
 
 /** Ends unary calls that take too long, whatever the caller is ready to wait. Streams have their own signs of life. */
 export function deadlineInterceptor(): Interceptor {

@@ -1,9 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { mapErrors } from '../../client/map-errors.ts';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { withoutKeys } from '../access/pak.ts';
-import { Refusal, type RefusalKind, type Violation } from '../refusal.ts';
+import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../refusal.ts';
 import { sqlState } from '../store/orm.ts';
 import { readableError } from './unreadable.ts';
 
@@ -45,7 +46,7 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
   if (isAbort(error)) return new ConnectError('the call has ended', Code.Canceled);
   if (isUnavailable(error)) {
     log.warn({ method, err: String(error) }, 'the database did not answer');
-    return new ConnectError('the database does not answer: try again', Code.Unavailable);
+    return fromRefusal(silentDatabase());
   }
   const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
   log.error({ method, err: withoutKeys(told) }, 'a call failed');
@@ -102,31 +103,7 @@ function cut(told: string, length: number): string {
 
 /** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */
 export function errorInterceptor(log: Logger): Interceptor {
-  return (next) => async (request) => {
-    const method = request.method.name;
-    try {
-      const response = await next(request);
-      if (!response.stream) return response;
-      return { ...response, message: mapErrors(response.message, (error) => toConnectError(error, log, method)) };
-    } catch (error) {
-      throw toConnectError(error, log, method);
-    }
-  };
-}
-
-async function* mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => unknown): AsyncIterable<T> {
-  try {
-    for await (const message of messages) {
-      try {
-        yield message;
-      } catch (error) {
-        // The library throws in here what went wrong when it wrote to the caller: no fault of the call.
-        throw new ConnectError('the caller has left', Code.Canceled, undefined, undefined, error);
-      }
-    }
-  } catch (error) {
-    throw map(error);
-  }
+  return mapErrors((error, { method }) => toConnectError(error, log, method.name));
 }
 
 function isAbort(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { requireLiveKey } from '../access/live.ts';
 import { actorOf } from '../access/roles.ts';
-import { type NewEntry, type Note, type Noted, takeNote } from '../audit/rules.ts';
+import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { once } from '../store/request.ts';
@@ -63,16 +63,6 @@ function hashOf(schema: DescMessage, request: MessageShape<DescMessage>): Uint8A
   return createHash('sha256')
     .update(JSON.stringify(sorted(toJson(schema, plain))))
     .digest();
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  );
 }
 
 function withoutSecret<O extends DescMessage>(schema: O, answer: MessageShape<O>): MessageShape<O> {

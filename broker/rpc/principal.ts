@@ -1,4 +1,5 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
+import { NIL } from 'uuid';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 
 /** Who is calling. The same object for as long as the key lives. */
@@ -17,11 +18,23 @@ export interface Principal {
 
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: 'who is calling' });
 
-/** Who is calling. The authentication interceptor has put it there; without it, no handler runs. */
+/** Who is calling. The gate has put it there; without it, no handler runs. */
 export function principalOf(context: Pick<HandlerContext, 'values'>): Principal {
   const principal = context.values.get(principalKey);
   if (!principal) throw new Error('a handler ran without authentication');
   return principal;
+}
+
+/** Aborts when the call, its caller's key or the broker ends: what streams, or waits, ends with it. */
+export function endOf(context: Pick<HandlerContext, 'signal' | 'values'>, closing: AbortSignal): AbortSignal {
+  const { signal } = principalOf(context);
+  return AbortSignal.any([context.signal, closing, ...(signal ? [signal] : [])]);
+}
+
+/** Once that has ended which ends the call: throws the refusal of the key or of the closing broker; not when the caller ended it. */
+export function refuseEnded(context: Pick<HandlerContext, 'values'>, closing: AbortSignal): void {
+  principalOf(context).signal?.throwIfAborted();
+  closing.throwIfAborted();
 }
 
 /** Whose rows the caller may see: its own id for a generator, null (all) for admins. Nobody's for an agent. */
@@ -33,9 +46,7 @@ export function ownerOf(principal: Principal): string | null {
     case Role.GENERATOR:
       return principal.ownerId;
     default:
-      return nobody;
+      // No row has it.
+      return NIL;
   }
 }
-
-/** An id that no row has. */
-const nobody = '00000000-0000-0000-0000-000000000000';

@@ -1,7 +1,7 @@
 import { Refusal } from '../refusal.ts';
 
 /** Calls of an earlier class go before those of a later one, but for the turns that are kept for the later ones. */
-export const classes = ['agent', 'single', 'list'] as const;
+const classes = ['agent', 'single', 'list'] as const;
 export type CallClass = (typeof classes)[number];
 
 /** Which class goes first in each turn of a round: under a flood of the first, the others get their share too. */

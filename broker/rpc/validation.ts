@@ -4,9 +4,7 @@ import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
 import { hasKey } from '../access/pak.ts';
-import { Refusal, type Violation } from '../refusal.ts';
-
-const maxViolations = 20;
+import { andMore, Refusal, type Violation } from '../refusal.ts';
 
 /**
  * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
@@ -28,10 +26,9 @@ export function validationInterceptor(): Interceptor {
           );
     const [first] = violations;
     if (!first) return;
-    const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-    throw new Refusal('invalid', `${first.field}: ${first.description}${more}`, {
+    throw new Refusal('invalid', `${first.field}: ${first.description}${andMore(violations)}`, {
       reason: 'BAD_FIELD',
-      violations: violations.slice(0, maxViolations),
+      violations,
     });
   };
   return (next) => async (request) => {

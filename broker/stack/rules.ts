@@ -62,9 +62,20 @@ export interface Selector {
 const maxTerms = 32;
 const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Names and ids share a request field, so a name must not look like an id. */
+/** Whether a text is an id of a row, in the one way in which ids are written. */
 export function isId(text: string): boolean {
   return uuidShape.test(text);
+}
+
+/** Names and ids share a request field, so a name must not look like an id. */
+export function checkName(name: string): void {
+  if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
+}
+
+/** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
+export function requireLiveStack(row: StackRow, ref: string): void {
+  if (row.deleted_at === null) return;
+  throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
 }
 
 /** Splits "generator/name", "name" or an id. */

@@ -18,8 +18,8 @@ import {
 } from '../../gen/brokkr/v1/stack_pb.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { checkMask, requireRoomForStack } from '../generator/rules.ts';
-import { generatorById } from '../generator/store.ts';
+import { checkMask, requireLive, requireRoomForStack } from '../generator/rules.ts';
+import { generatorById, missingGenerator } from '../generator/store.ts';
 import type { HealthCounts } from '../health/rules.ts';
 import { healthCounts } from '../health/store.ts';
 import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match.ts';
@@ -32,7 +32,15 @@ import { systemGenerator } from '../store/installation.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { requireNoDependants, setDependencies } from './dependencies.ts';
-import { checkEtag, checkSelector, isId, type Operator, type Selector, type StackRow } from './rules.ts';
+import {
+  checkEtag,
+  checkName,
+  checkSelector,
+  type Operator,
+  requireLiveStack,
+  type Selector,
+  type StackRow,
+} from './rules.ts';
 import { allSettings, maskedSettings, maskPaths, settingsMessage } from './settings-service.ts';
 import * as store from './store.ts';
 
@@ -42,16 +50,15 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
   return {
     createStack: (request, context) =>
       mutate(db, context, request, CreateStackResponseSchema, async (tx, principal, note) => {
-        if (isId(request.name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
+        checkName(request.name);
         const owner = ownerOf(principal);
         const generatorId = owner ?? (await store.generatorByName(tx, request.generator || systemGenerator));
-        if (owner !== null && request.generator !== '' && request.generator !== principal.ownerName) {
-          throw new Refusal('missing', `generator "${request.generator}" not found`, { field: 'generator' });
-        }
+        if (owner !== null && request.generator !== '' && request.generator !== principal.ownerName)
+          throw missingGenerator(request.generator);
         await lockGenerators(tx, [generatorId], 'exclusive');
-        if (!(await store.generatorLives(tx, generatorId)))
-          throw new Refusal('precondition', 'the generator is being deleted');
-        requireRoomForStack(await generatorById(tx, generatorId), await store.countStacks(tx, generatorId));
+        const generator = await generatorById(tx, generatorId);
+        requireLive(generator);
+        requireRoomForStack(generator, await store.countStacks(tx, generatorId));
         const id = await store.insertStack(tx, {
           generatorId,
           name: request.name,
@@ -60,9 +67,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
           annotations: request.annotations,
           selector: request.selector && toSelector(request.selector),
         });
-        const generator = owner === null ? request.generator || systemGenerator : principal.ownerName;
-        const made = { id, generatorId, generator };
-        await setDependencies(tx, made, request.dependsOn);
+        await setDependencies(tx, { id, generatorId, generator: generator.name }, request.dependsOn);
         await place(tx, { agents: null, stacks: [id] }, '');
         await announce(tx, 'stack', [id]);
         const row = await reread(tx, id);
@@ -135,7 +140,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       }),
 
     addTarget: (request, context) =>
-      mutate(db, context, request, AddTargetResponseSchema, async (tx, principal, note) => {
+      mutate(db, context, request, AddTargetResponseSchema, async (tx, _principal, note) => {
         const { stack, agentId, agent } = await lockedPair(tx, context, request);
         if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
           throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, {
@@ -143,11 +148,10 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
             reason: 'NOT_REGISTERED',
           });
         }
-        if (stack.deleted_at !== null)
-          throw new Refusal('precondition', 'the stack is being deleted', { field: 'stack' });
+        requireLiveStack(stack, request.stack);
         note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
         note.after({ stackId: stack.id, agentId });
-        if (await store.addTarget(tx, stack.id, agentId)) await replace(tx, agentId, principal.ownerName);
+        if (await store.addTarget(tx, stack.id, agentId)) await placeAgain(tx, agentId, '');
         return create(AddTargetResponseSchema);
       }),
 
@@ -159,14 +163,14 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         if (!(await store.removeTarget(tx, stack.id, agentId))) {
           throw new Refusal('missing', `stack "${request.stack}" has no target "${request.agent}"`);
         }
-        await replace(tx, agentId, principal.ownerName);
+        await placeAgain(tx, agentId, `the target was removed by ${principal.ownerName}`);
         return create(RemoveTargetResponseSchema);
       }),
   };
 }
 
-async function replace(tx: Tx, agentId: string, by: string): Promise<void> {
-  await place(tx, { agents: [agentId], stacks: null }, `the target was removed by ${by}`);
+async function placeAgain(tx: Tx, agentId: string, removalReason: string): Promise<void> {
+  await place(tx, { agents: [agentId], stacks: null }, removalReason);
   await announce(tx, 'agent', [agentId]);
 }
 
@@ -181,13 +185,12 @@ async function lockedPair(tx: Tx, context: HandlerContext, request: { stack: str
 }
 
 /** Takes the stack side's locks and reads the stack after them. */
-export async function lockedStack(tx: Tx, owner: string | null, ref: string, etag: string): Promise<StackRow> {
+async function lockedStack(tx: Tx, owner: string | null, ref: string, etag: string): Promise<StackRow> {
   const found = await store.findStack(tx, owner, ref);
   await lockGenerators(tx, [found.generator_id], 'exclusive');
   await lockStacks(tx, [found.id]);
   const row = await store.findStack(tx, owner, found.id);
-  if (row.deleted_at !== null)
-    throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  requireLiveStack(row, ref);
   checkEtag(etag, row.version);
   return row;
 }

@@ -1,11 +1,12 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
+import { missingGenerator } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
 import { parseStackRef } from './rules.ts';
 
-export const StackEntity = defineEntity({
+const StackEntity = defineEntity({
   name: 'Stack',
   tableName: 'stack',
   properties: {
@@ -43,8 +44,8 @@ const columns = `s.id, s.generator_id, g.name as generator, s.name, s.on_delete,
 
 const from = `from stack s join generator g on g.id = s.generator_id left join deployment d on d.id = s.current_deployment`;
 
-/** A deleted stack exists for its readers until its last removal is acknowledged. */
-const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
+/** A deleted stack (alias s) exists for its readers until its last removal is acknowledged. */
+export const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
 
 /**
  * Finds a stack by "name", "generator/name" or id. `owner` limits it to one generator's; null means all. Somebody else's and a
@@ -62,7 +63,7 @@ export async function findStack(db: Sql, owner: string | null, ref: string): Pro
   );
   const live = rows.filter((row) => row.deleted_at === null);
   const [first] = rows;
-  if (!first) throw new Refusal('missing', `stack "${ref}" not found`);
+  if (!first) throw new Refusal('missing', `stack "${ref}" not found`, { field: 'stack' });
   if (live.length > 1) {
     const candidates = live.map((row) => `${row.generator}/${row.name}`).join(', ');
     throw new Refusal('precondition', `stack "${ref}" is not unique: say one of ${candidates}`, {
@@ -231,7 +232,7 @@ export async function removeTarget(tx: Tx, stackId: string, agentId: string): Pr
 /** Id of a live generator by name; NOT_FOUND otherwise. */
 export async function generatorByName(db: Sql, name: string): Promise<string> {
   const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
-  if (!row) throw new Refusal('missing', `generator "${name}" not found`, { field: 'generator' });
+  if (!row) throw missingGenerator(name);
   return row.id;
 }
 
@@ -241,11 +242,6 @@ export async function countStacks(tx: Tx, generatorId: string): Promise<number> 
     generatorId,
   ]);
   return row?.count ?? 0;
-}
-
-/** Whether a generator is live. Read it after the locks. */
-export async function generatorLives(tx: Tx, id: string): Promise<boolean> {
-  return (await tx.sql('select 1 from generator where id = $1 and deleted_at is null', [id])).length > 0;
 }
 
 /** Removes, for good, stacks that are deleted and no longer placed anywhere. Returns how many. */

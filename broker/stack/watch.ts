@@ -7,20 +7,15 @@ import type { Deps } from '../deps.ts';
 import type { PlacementRow } from '../placement/rules.ts';
 import { toMessage } from '../placement/service.ts';
 import { listPlacements } from '../placement/store.ts';
-import { Refusal } from '../refusal.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
-import { pause } from '../store/wait.ts';
+import { type Pace, readAgain } from '../store/reread.ts';
 import type { StackRow } from './rules.ts';
 import { stackMessage } from './service.ts';
 import { findStack, stackById } from './store.ts';
 
 const keepaliveMs = 30_000;
-/** Even without a hint, the state is read again this often: hints about reports may be lost. */
-const rereadMs = 5_000;
-/** The shortest time between two reads, however many agents report; a stream never reads for more than a tenth of the time. */
-const pauseMs = 20;
-const pausePerRead = 9;
+const pace: Pace = { rereadMs: 5_000, pauseMs: 20 };
 /** With messages of 4 KiB each, they stay well below what an answer may hold. */
 const placementsInMessage = 300;
 
@@ -32,54 +27,28 @@ export function watchMethods({
 }: Deps & { closing: AbortSignal }): Pick<ServiceImpl<typeof BrokerService>, 'watchStack'> {
   return {
     async *watchStack(request, context) {
-      const principal = principalOf(context);
-      const stack = await findStack(db, ownerOf(principal), request.stack);
-      const ends = [context.signal, closing, ...(principal.signal ? [principal.signal] : [])];
-      const ended = AbortSignal.any(ends);
-      let dirty = true;
-      let wake = Promise.withResolvers<void>();
-      const touch = () => {
-        dirty = true;
-        wake.resolve();
-      };
-      const unsubscribe = feed.subscribe({
-        // An agent's change (a label, an acknowledgement) may concern any stack.
-        changed: (changes) => changes.some((change) => change.kind === 'agent' || change.ref === stack.id) && touch(),
-        reset: touch,
-        reported: (ids) => (ids === '*' || ids.includes(stack.id)) && touch(),
-      });
-      ended.addEventListener('abort', touch, { once: true });
-      const state: Sent = { stack: '', last: stack, placements: new Map(), gone: false };
-      let lastReadAt = Number.NEGATIVE_INFINITY;
+      const stack = await findStack(db, ownerOf(principalOf(context)), request.stack);
+      const subscribe = (hint: () => void) =>
+        feed.subscribe({
+          // An agent's change (a label, an acknowledgement) may concern any stack.
+          changed: (changes) => changes.some((change) => change.kind === 'agent' || change.ref === stack.id) && hint(),
+          reset: hint,
+          reported: (ids) => (ids === '*' || ids.includes(stack.id)) && hint(),
+        });
+      const sent: Sent = { stack: '', last: stack, placements: new Map(), gone: false };
       let lastSentAt = performance.now();
-      let readMs = 0;
-      try {
-        while (!ended.aborted) {
-          if (dirty || performance.now() - lastReadAt >= rereadMs) {
-            dirty = false;
-            lastReadAt = performance.now();
-            const messages = await readChanges(db, state);
-            readMs = performance.now() - lastReadAt;
-            for (const message of messages) {
-              yield message;
-              lastSentAt = performance.now();
-            }
-            if (state.gone) return;
-          }
-          if (performance.now() - lastSentAt > keepaliveMs) {
-            yield create(WatchStackResponseSchema);
-            lastSentAt = performance.now();
-          }
-          await pause(Math.max(pauseMs, readMs * pausePerRead), ended);
-          if (!dirty) await pause(rereadMs, ended, wake.promise);
-          wake = Promise.withResolvers<void>();
+      for await (const messages of readAgain(subscribe, () => readChanges(db, sent), pace, endOf(context, closing))) {
+        for (const message of messages) {
+          yield message;
+          lastSentAt = performance.now();
         }
-        if (principal.signal?.aborted) throw new Refusal('unauthenticated', 'the key is not valid');
-        if (closing.aborted) throw new Refusal('unavailable', 'the broker is closing: connect again');
-      } finally {
-        unsubscribe();
-        ended.removeEventListener('abort', touch);
+        if (sent.gone) return;
+        if (performance.now() - lastSentAt > keepaliveMs) {
+          yield create(WatchStackResponseSchema);
+          lastSentAt = performance.now();
+        }
       }
+      refuseEnded(context, closing);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { Refusal } from '../refusal.ts';
+import { type Refusal, silentDatabase } from '../refusal.ts';
 import type { Feed } from './feed.ts';
 import type { Database } from './orm.ts';
 
@@ -12,12 +12,11 @@ const lookMs = 250;
  */
 export function guardDatabase(db: Database, feed: Feed): Database {
   const waiting = new Set<(error: Refusal) => void>();
-  const gone = () => new Refusal('unavailable', 'the database does not answer: try again');
   const timer = setInterval(() => {
-    if (waiting.size > 0 && !feed.available()) for (const reject of waiting) reject(gone());
+    if (waiting.size > 0 && !feed.available()) for (const reject of waiting) reject(silentDatabase());
   }, lookMs);
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (!feed.available()) throw gone();
+    if (!feed.available()) throw silentDatabase();
     const { promise, reject } = Promise.withResolvers<never>();
     waiting.add(reject);
     try {

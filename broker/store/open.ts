@@ -1,12 +1,11 @@
 import type { Logger } from 'pino';
+import { ConfigError } from '../../client/settings.ts';
 import { entities as accessEntities } from '../access/store.ts';
 import { entities as agentEntities } from '../agent/store.ts';
 import { makeAuditDays } from '../audit/retention.ts';
-import { type Config, ConfigError } from '../config.ts';
+import type { Config } from '../config.ts';
 import { entities as deploymentEntities, unknownKeys } from '../deployment/store.ts';
-import { entities as eventEntities } from '../event/store.ts';
 import { entities as generatorEntities } from '../generator/store.ts';
-import { entities as placementEntities } from '../placement/store.ts';
 import { entities as stackEntities } from '../stack/store.ts';
 import { createCipher } from './cipher.ts';
 import { type Feed, startFeed } from './feed.ts';
@@ -14,15 +13,7 @@ import { guardDatabase } from './guard.ts';
 import { checkInstallation } from './installation.ts';
 import { type Database, openDatabase, sqlState } from './orm.ts';
 
-const entities = [
-  ...accessEntities,
-  ...agentEntities,
-  ...deploymentEntities,
-  ...eventEntities,
-  ...generatorEntities,
-  ...placementEntities,
-  ...stackEntities,
-];
+const entities = [...accessEntities, ...agentEntities, ...deploymentEntities, ...generatorEntities, ...stackEntities];
 
 type StoreConfig = Pick<Config, 'databaseUrl' | 'databaseSchema' | 'encryptionKeys'>;
 

@@ -229,7 +229,7 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /** The constraint or index that a statement violated; undefined for other errors. */
-export function violatedConstraint(error: unknown): string | undefined {
+function violatedConstraint(error: unknown): string | undefined {
   for (let current = error; current instanceof Error; current = current.cause as unknown) {
     const constraint = (current as { constraint?: unknown }).constraint;
     if (typeof constraint === 'string') return constraint;

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { Refusal } from '../refusal.ts';
+import { closingRefusal } from '../refusal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createIndexes, nextBatch } from './memory.ts';
@@ -13,14 +13,14 @@ export interface TargetStates {
   /** All that the agent is told; read again unless it was read a short while ago. */
   index(agentId: string): Promise<TargetState | undefined>;
   /**
-   * Waits until the state is another than the agent has seen, or a later start of it is known, at most `waitMs`, or until one of the
-   * signals aborts; then answers as `current` does.
+   * Waits until the state is another than the agent has seen, or a later start of it is known, at most `waitMs`, or until the signal
+   * aborts; then answers as `current` does.
    */
   changed(
     agentId: string,
     seen: { readonly digest: Uint8Array; readonly incarnation: bigint },
     waitMs: number,
-    signals: readonly AbortSignal[],
+    ended: AbortSignal,
   ): Promise<Summary | undefined>;
   /** Calls `listener` after each read of the agent's state, until the returned function is called. */
   watch(agentId: string, listener: (state: Summary | undefined) => void): () => void;
@@ -67,7 +67,7 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
 
   /** Joins the next read; all that ask in the same turn share one statement. */
   const load = (agentId: string): Promise<TargetState | undefined> => {
-    if (closed) return Promise.reject(new Refusal('unavailable', 'the broker is closing: connect again'));
+    if (closed) return Promise.reject(closingRefusal());
     const waiting = wanted.get(agentId) ?? Promise.withResolvers<TargetState | undefined>();
     wanted.set(agentId, waiting);
     if (!draining) void drain();
@@ -193,22 +193,23 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
       const state = isCurrent(kept.get(agentId)) ? indexes.get(agentId) : undefined;
       return state ?? load(agentId);
     },
-    async changed(agentId, seen, waitMs, signals) {
+    async changed(agentId, seen, waitMs, ended) {
       const over = Promise.withResolvers<void>();
       const differs = (state: Summary | undefined) =>
         !state?.digest.equals(seen.digest) || state.incarnation > seen.incarnation;
       // Subscribe first, then read: a change in between is seen by one of the two.
       const stop = states.watch(agentId, (state) => differs(state) && over.resolve());
       const timer = setTimeout(over.resolve, waitMs);
-      for (const signal of signals) signal.addEventListener('abort', over.resolve as () => void, { once: true });
+      const end = () => over.resolve();
+      ended.addEventListener('abort', end, { once: true });
       try {
         const now = await states.current(agentId);
-        if (differs(now) || signals.some((signal) => signal.aborted)) return now;
+        if (differs(now) || ended.aborted) return now;
         await over.promise;
         return await states.current(agentId);
       } finally {
         clearTimeout(timer);
-        for (const signal of signals) signal.removeEventListener('abort', over.resolve as () => void);
+        ended.removeEventListener('abort', end);
         stop();
       }
     },

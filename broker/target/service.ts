@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
@@ -11,13 +12,14 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { invalidKey } from '../access/rules.ts';
 import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
-import { type Principal, principalOf } from '../rpc/principal.ts';
+import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
@@ -102,17 +104,15 @@ async function waitFor(
   context: HandlerContext,
   closing: AbortSignal,
 ): Promise<Summary> {
-  const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + Math.floor((request.wait?.nanos ?? 0) / 1e6);
-  const { ownerId, signal: keyEnded } = principalOf(context);
+  const waitMs = request.wait ? durationMs(request.wait) : 0;
+  const { ownerId } = principalOf(context);
   const now = known(await targets.current(ownerId));
   if (waitMs === 0 || request.pageToken !== '' || !now.digest.equals(request.digest)) return now;
   // An agent that is fenced, or that another cluster's replaced, must not wait for minutes to be told.
   requireIncarnation(now.incarnation, request.incarnation);
-  const ends = [context.signal, closing, ...(keyEnded ? [keyEnded] : [])];
-  const state = await targets.changed(ownerId, request, waitMs, ends);
-  if (keyEnded?.aborted) throw invalidKey();
+  const state = await targets.changed(ownerId, request, waitMs, endOf(context, closing));
+  refuseEnded(context, closing);
   if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
-  closing.throwIfAborted();
   return known(state);
 }
 
@@ -121,8 +121,6 @@ function known<S>(state: S | undefined): S {
   if (state === undefined) throw invalidKey();
   return state;
 }
-
-const invalidKey = () => new Refusal('unauthenticated', 'the key is not valid');
 
 /** For how long an order that was read is taken as given out; a database restored under a running broker is noticed after it. */
 const highestForMs = 60_000;

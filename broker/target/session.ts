@@ -14,7 +14,7 @@ import { toClusterState } from '../agent/service.ts';
 import type { Deps } from '../deps.ts';
 import type { DiagnosticNews } from '../diagnostic/news.ts';
 import { Refusal } from '../refusal.ts';
-import { principalOf } from '../rpc/principal.ts';
+import { endOf, principalOf } from '../rpc/principal.ts';
 import type { Intake } from '../telemetry/intake.ts';
 import { toldBy } from '../telemetry/service.ts';
 import type { TargetStates } from './cache.ts';
@@ -42,11 +42,7 @@ export function sessionMethods(
       const principal = principalOf(context);
       const agentId = principal.ownerId;
       const incoming = requests[Symbol.asyncIterator]();
-      const first = await hello(incoming, [
-        context.signal,
-        deps.closing,
-        ...(principal.signal ? [principal.signal] : []),
-      ]);
+      const first = await hello(incoming, endOf(context, deps.closing));
       const { incarnation } = first;
       const state = await deps.targets.current(agentId);
       requireIncarnation(state?.incarnation ?? 0n, incarnation);
@@ -123,8 +119,8 @@ export function sessionMethods(
 }
 
 /** The first message, which has to come soon and be a hello. */
-async function hello(incoming: AsyncIterator<SessionRequest>, ends: readonly AbortSignal[]): Promise<SessionHello> {
-  const late = AbortSignal.any([...ends, AbortSignal.timeout(helloMs)]);
+async function hello(incoming: AsyncIterator<SessionRequest>, ended: AbortSignal): Promise<SessionHello> {
+  const late = AbortSignal.any([ended, AbortSignal.timeout(helloMs)]);
   const first = await new Promise<IteratorResult<SessionRequest>>((resolve, reject) => {
     late.throwIfAborted();
     late.addEventListener('abort', () => reject(late.reason), { once: true });

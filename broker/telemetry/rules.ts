@@ -95,7 +95,8 @@ function sourceOf({ namespace, name, container, at }: Told) {
   return { namespace, name, container, at };
 }
 
-const blank = {
+/** What a kind of thing does not have. */
+export const blank = {
   apiVersion: '',
   kind: '',
   namespace: '',

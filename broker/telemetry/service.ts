@@ -18,11 +18,12 @@ import {
 import { withoutKeys } from '../access/pak.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
+import { halfOfBigint } from '../numbers.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
+import { blank, bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
 import * as store from './store.ts';
 
 /** What a request says about which telemetry it wants. */
@@ -118,8 +119,6 @@ export function toldBy({ items }: SessionTelemetry): Told[] {
   return items.flatMap(toTold);
 }
 
-const largestCount = 2n ** 62n;
-
 function toTold({ stackId, item }: TelemetryItem): Told[] {
   const dateOf = (time: Timestamp | undefined) => (time ? timestampDate(time) : null);
   switch (item.case) {
@@ -127,8 +126,11 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
       const { object, type, reason, message, count, lastTime, firstTime, source } = item.value;
       return [
         {
-          ...gapOf(stackId, 'event', 'history_lost', BigInt(count)),
+          ...blank,
+          stackId,
+          stream: 'event',
           gap: null,
+          count: BigInt(count),
           apiVersion: object?.apiVersion ?? '',
           kind: object?.kind ?? '',
           namespace: object?.namespace ?? '',
@@ -148,8 +150,11 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
       const text = withoutKeys(line);
       return [
         {
-          ...gapOf(stackId, 'log', 'history_lost', 1n),
+          ...blank,
+          stackId,
+          stream: 'log',
           gap: null,
+          count: 1n,
           kind: 'Pod',
           namespace,
           name: pod,
@@ -163,7 +168,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
     case 'gap': {
       const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
       const gap = (Object.keys(gaps) as GapName[]).find((name) => gaps[name] === reason) ?? 'history_lost';
-      const mark = gapOf(stackId, streamOf(kind), gap, count < largestCount ? count : largestCount);
+      const mark = gapOf(stackId, streamOf(kind), gap, count < halfOfBigint ? count : halfOfBigint);
       return [{ ...mark, namespace, name: pod, container, at: dateOf(timestamp) }];
     }
     case undefined:

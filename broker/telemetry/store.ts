@@ -1,3 +1,4 @@
+import { there } from '../stack/store.ts';
 import type { Database, Sql } from '../store/orm.ts';
 import type { Filter, GapName, Stream, Told } from './rules.ts';
 
@@ -169,6 +170,8 @@ export interface News {
   readonly rows: readonly TelemetryRow[];
   /** How many there were besides, that came before these. */
   readonly left: number;
+  /** Whether anything may come yet. */
+  readonly stackThere: boolean;
 }
 
 /** What is committed after a statement may have begun that long before. */
@@ -176,8 +179,9 @@ export const liveMs = 120_000;
 
 /** What has come of a stack since the look that had this snapshot, whatever the order of commits: the last `limit` of it. */
 export async function telemetrySince(db: Sql, filter: Filter, before: string, limit: number): Promise<News> {
-  const rows = await db.sql<TelemetryRow & { snapshot: string; total: number }>(
-    `select pg_current_snapshot()::text as snapshot, t.*, a.name as agent
+  const rows = await db.sql<TelemetryRow & { snapshot: string; there: boolean; total: number }>(
+    `select pg_current_snapshot()::text as snapshot,
+       exists (select from stack s where s.id = $1 and ${there}) as there, t.*, a.name as agent
      from (select $9::pg_snapshot as before) b
      left join lateral (
        select t.*, count(*) over ()::int as total from telemetry t
@@ -189,7 +193,8 @@ export async function telemetrySince(db: Sql, filter: Filter, before: string, li
   );
   const [first] = rows;
   const found = rows.filter(({ id }) => id !== null);
-  return { snapshot: first!.snapshot, rows: found, left: Math.max(0, (first!.total ?? 0) - found.length) };
+  const left = Math.max(0, (first!.total ?? 0) - found.length);
+  return { snapshot: first!.snapshot, rows: found, left, stackThere: first!.there };
 }
 
 /** Where looks for what is new begin. */

@@ -25,9 +25,3 @@ export function page(...parts: readonly (string | undefined)[]): string {
 export function fenced(language: string, text: string): string {
   return `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``;
 }
-
-/** A sentence as it stands in running text: with a capital and a full stop. */
-export function sentence(text: string): string {
-  if (text === '') return '';
-  return `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
-}

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { HOST } from '../host.ts';
 import { createCore } from './core.ts';
 import { runCustomResources } from './custom.ts';
 import { runGarbageCollector } from './garbage.ts';
@@ -19,7 +20,6 @@ import { asVersion, createObject, patchObject } from './write.ts';
 export interface ClusterOptions {
   /** Default: any free one. */
   readonly port?: number;
-  readonly host?: '127.0.0.1';
   /** A JSON file that keeps the cluster over restarts. Default: none, it is gone with the process. */
   readonly dataFile?: string;
   /** How long workloads take to become ready; default 50. */
@@ -62,20 +62,9 @@ export interface SimulatedCluster {
   crash(): void;
 }
 
-const HOST = '127.0.0.1';
-
 /** A Kubernetes API server with the controllers that matter to a client, in this process, over real HTTP. */
 export async function startSimulatedCluster(options: ClusterOptions = {}): Promise<SimulatedCluster> {
-  const {
-    host = HOST,
-    dataFile,
-    readyDelayMs = 50,
-    pods = true,
-    historySize = 1_000,
-    rights,
-    signal,
-    lineEveryMs,
-  } = options;
+  const { dataFile, readyDelayMs = 50, pods = true, historySize = 1_000, rights, signal, lineEveryMs } = options;
   signal?.throwIfAborted();
   const core = createCore(historySize);
   const restored = dataFile !== undefined && loadSnapshot(core, dataFile);
@@ -98,10 +87,10 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   const requests = createRequests();
   const logs = createLogs(lineEveryMs);
   const server = createApiServer(core, requests, logs, rights);
-  server.listen(options.port ?? 0, host);
+  server.listen(options.port ?? 0, HOST);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const url = `http://${host}:${port}`;
+  const url = `http://${HOST}:${port}`;
   const crash = () => {
     core.stop();
     server.close();

@@ -49,7 +49,8 @@ export type AuditEntry = Message<"brokkr.v1.AuditEntry"> & {
   action: string;
 
   /**
-   * What kind of thing it was done to: "stack", "agent", "generator", "deployment", "placement", "registration", "pak".
+   * What kind of thing it was done to: "stack", "deployment", "target", "placement", "agent", "generator", "registration",
+   * "pak", "diagnostic", or "installation" for what an operator did to all of it; empty for denied calls.
    *
    * @generated from field: string object_kind = 5;
    */
