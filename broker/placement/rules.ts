@@ -23,6 +23,8 @@ export interface PlacementRow {
   /** Of the objects whose deletion the agent holds back. */
   readonly held_keys: string[];
   readonly updated_at: Date;
+  /** What the agent is told by. */
+  readonly ord: string;
   /** Of what is desired now; null until the agent has reported it. */
   readonly health: HealthName | null;
   readonly health_message: string | null;
