@@ -126,7 +126,7 @@ const readingMs = 60_000;
 /** Reads the credentials; the cluster itself is asked only by the first request. Throws one clear line when there are none. */
 export function connectCluster(source: KubeSource, options: Omit<KubeHttpOptions, 'access'>): Cluster {
   // Watches are beyond the limit on requests, and must not take their connections.
-  const credentials = keepAccess(openCredentials(source), options.concurrency + maxWatches);
+  const credentials = keepAccess(openCredentials(source), 2 * options.concurrency + maxWatches);
   const withAccess = { ...options, access: credentials.access };
   const http = createKubeHttp(withAccess);
   return openCluster(http, createKubeStream(withAccess), createDiscovery(http), credentials.close);

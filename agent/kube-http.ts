@@ -39,7 +39,7 @@ export interface KubeHttpOptions {
   /** Asked before each request; `renew` after the server has refused the credentials. Rejects as soon as the signal aborts. */
   access(renew: boolean, signal: AbortSignal): Promise<Access>;
   readonly timeoutMs: number;
-  /** Requests at the same time. */
+  /** Requests at the same time; as many slow ones again may go on beside them. */
   readonly concurrency: number;
   readonly userAgent: string;
   /** Told about each answer; status 0 for none. */
@@ -48,6 +48,8 @@ export interface KubeHttpOptions {
 
 export type KubeHttp = (request: KubeRequest) => Promise<KubeAnswer>;
 
+/** A request that takes longer, such as one that a webhook holds up, makes room for those of other stacks. */
+const slowMs = 1_000;
 const maxRetries = 3;
 const maxRetryAfterMs = 10_000;
 
@@ -56,7 +58,7 @@ const maxRetryAfterMs = 10_000;
  * server's `Retry-After` is honoured, at most three times. Every request is one that may be sent twice.
  */
 export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
-  const limit = createLimit(options.concurrency);
+  const limit = createLimit(options.concurrency, { afterMs: slowMs, most: options.concurrency });
   return async (request) => {
     let renewed = false;
     for (let attempt = 0; ; ) {

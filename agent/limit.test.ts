@@ -1,12 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createLimit } from './limit.ts';
+import { until } from './harness.ts';
+import { createLimit, type LendOptions } from './limit.ts';
 
 const test = suite('a limit on what runs at once');
 
 /** Work that ends when it is told to. */
-function open(size: number) {
-  const limit = createLimit(size);
+function open(size: number, lend?: LendOptions) {
+  const limit = createLimit(size, lend);
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const run = (name: string, weight: number, signal?: AbortSignal) =>
@@ -66,6 +67,28 @@ test('gives the place of what is given up to the next', async () => {
   assert.equal(started, ['running', 'next']);
   await end('next');
   await Promise.all([running, next]);
+});
+
+test('lends the places of what is slow, and no more than it may', async () => {
+  const { run, started, end, tick } = open(2, { afterMs: 20, most: 2 });
+  const all = ['slow-1', 'slow-2', 'slow-3', 'slow-4', 'late'].map((name) => run(name, 1));
+  await tick();
+  assert.equal(started, ['slow-1', 'slow-2']);
+  await until(() => started.length === 4, 'two more beside the slow ones');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(started, ['slow-1', 'slow-2', 'slow-3', 'slow-4'], 'nothing is left to lend');
+  await end('slow-1');
+  await until(() => started.includes('late'), 'the last one');
+  for (const name of started) await end(name);
+  await Promise.all(all);
+  const after = [run('after-1', 1), run('after-2', 1), run('after-3', 1)];
+  await tick();
+  assert.equal(started.slice(5), ['after-1', 'after-2'], 'what was lent is given back');
+  for (const name of ['after-1', 'after-2', 'after-3']) {
+    await until(() => started.includes(name), name);
+    await end(name);
+  }
+  await Promise.all(after);
 });
 
 test.run();

@@ -14,8 +14,17 @@ interface Waiting {
 /** How often what is too heavy for now is overtaken, before all others wait for it. */
 const maxOvertaken = 16;
 
-export function createLimit(size: number): Limit {
+export interface LendOptions {
+  /** What has run for so long gives its place to others, and goes on. */
+  readonly afterMs: number;
+  /** How much may run beside the limit so. */
+  readonly most: number;
+}
+
+/** With `lend`, a few that are slow do not keep all others waiting. */
+export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Limit {
   let used = 0;
+  let lent = 0;
   const waiting = new Set<Waiting>();
   const startNext = () => {
     let first: Waiting | undefined;
@@ -59,10 +68,21 @@ export function createLimit(size: number): Limit {
   return {
     async run(work, signal, weight = 1) {
       await enter(weight, signal);
+      let isLent = false;
+      const giveWay = () => {
+        if (lent + weight > lend.most) return;
+        isLent = true;
+        lent += weight;
+        used -= weight;
+        startNext();
+      };
+      const timer = lend.most > 0 ? setTimeout(giveWay, lend.afterMs) : undefined;
       try {
         return await work();
       } finally {
-        used -= weight;
+        clearTimeout(timer);
+        if (isLent) lent -= weight;
+        else used -= weight;
         startNext();
       }
     },
