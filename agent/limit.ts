@@ -25,6 +25,8 @@ export interface LendOptions {
 export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Limit {
   let used = 0;
   let lent = 0;
+  /** Slow, and still in their places. */
+  const overdue = new Set<() => void>();
   const waiting = new Set<Waiting>();
   const startNext = () => {
     let first: Waiting | undefined;
@@ -70,7 +72,8 @@ export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most
       await enter(weight, signal);
       let isLent = false;
       const giveWay = () => {
-        if (lent + weight > lend.most) return;
+        if (lent + weight > lend.most) return void overdue.add(giveWay);
+        overdue.delete(giveWay);
         isLent = true;
         lent += weight;
         used -= weight;
@@ -81,9 +84,14 @@ export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most
         return await work();
       } finally {
         clearTimeout(timer);
-        if (isLent) lent -= weight;
-        else used -= weight;
-        startNext();
+        overdue.delete(giveWay);
+        if (isLent) {
+          lent -= weight;
+          for (const next of overdue) next();
+        } else {
+          used -= weight;
+          startNext();
+        }
       }
     },
   };
