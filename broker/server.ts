@@ -48,6 +48,7 @@ import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
 import { addOpenServices, addService, answerBytes, requestStreams } from './rpc/services.ts';
+import { shareDatabase } from './rpc/shares.ts';
 import { noteSource } from './rpc/source.ts';
 import { traceInterceptor } from './rpc/traces.ts';
 import { refuseUnreadable } from './rpc/unreadable.ts';
@@ -127,7 +128,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
-      db,
+      db: shareDatabase(db),
       feed,
       log,
       keys,
