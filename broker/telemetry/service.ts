@@ -22,7 +22,7 @@ import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
+import { bytesOf, type Filter, type GapName, gapOf, largestCount, type Stream, type Told } from './rules.ts';
 import * as store from './store.ts';
 
 /** What a request says about which telemetry it wants. */
@@ -117,8 +117,6 @@ const gaps = {
 export function toldBy({ items }: SessionTelemetry): Told[] {
   return items.flatMap(toTold);
 }
-
-const largestCount = 2n ** 62n;
 
 function toTold({ stackId, item }: TelemetryItem): Told[] {
   const dateOf = (time: Timestamp | undefined) => (time ? timestampDate(time) : null);
