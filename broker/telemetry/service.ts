@@ -15,7 +15,6 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { withoutKeys } from '../access/pak.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
@@ -134,7 +133,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
           type,
           reason,
           source,
-          text: withoutKeys(message),
+          text: message,
           firstAt: dateOf(firstTime),
           at: dateOf(lastTime),
         },
@@ -143,7 +142,6 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
     case 'line': {
       const { namespace, pod, container, timestamp, line, truncated } = item.value;
       const at = dateOf(timestamp);
-      const text = withoutKeys(line);
       return [
         {
           ...gapOf(stackId, 'log', 'history_lost', 1n),
@@ -153,7 +151,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
           name: pod,
           container,
           at,
-          text,
+          text: line,
           truncated,
         },
       ];
