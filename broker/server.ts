@@ -44,6 +44,7 @@ import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
+import { expectLeavers } from './rpc/leavers.ts';
 import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
@@ -208,7 +209,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: callHandler(corsHandler(withoutJsonInGrpc(handler), () => live.config.corsOrigins)),
+      handler: callHandler(corsHandler(withoutJsonInGrpc(expectLeavers(handler, log)), () => live.config.corsOrigins)),
       tls: tls && readCertificates(tls),
       streamsRequests: (path) => requestStreams.has(path),
     });

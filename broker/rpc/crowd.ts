@@ -38,7 +38,7 @@ export function createCrowd(limits: () => Limits): Crowd {
   const openStream = (streams: Map<string, number>, caller: string, of: string, ended: AbortSignal) => {
     const open = (streams.get(caller) ?? 0) + 1;
     const { streamsPerKey } = limits();
-    if (open > streamsPerKey) throw tooMany(`${streamsPerKey} streams of this ${of}`);
+    if (open > streamsPerKey) throw tooMany(streamsPerKey, `of this ${of}`);
     streams.set(caller, open);
     onEnd(ended, () => {
       const left = (streams.get(caller) ?? 1) - 1;
@@ -51,7 +51,7 @@ export function createCrowd(limits: () => Limits): Crowd {
     enterOpen(source, { method, signal }) {
       signal.throwIfAborted();
       if (method.methodKind === 'unary') return;
-      if (withoutKey >= streamsWithoutKey) throw tooMany(`${streamsWithoutKey} streams without a key`);
+      if (withoutKey >= streamsWithoutKey) throw tooMany(streamsWithoutKey, 'without a key');
       openStream(ofAddresses, source, 'address', signal);
       withoutKey += 1;
       onEnd(signal, () => {
@@ -77,8 +77,8 @@ export function createCrowd(limits: () => Limits): Crowd {
   };
 }
 
-function tooMany(streams: string): Refusal {
-  return new Refusal('exhausted', `${streams} are open`, { reason: 'TOO_MANY_STREAMS' });
+function tooMany(count: number, whose: string): Refusal {
+  return new Refusal('exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
 }
 
 function onEnd(signal: AbortSignal, ended: () => void): void {
