@@ -69,7 +69,7 @@ export const variables = {
   BROKKR_CALLS_AT_ONCE: 'calls that are worked on at once; of one key, three quarters of them (default 16)',
   BROKKR_CALLS_WAITING: 'calls of one key that may wait for their turn (default 500)',
   BROKKR_SUBMISSIONS_AT_ONCE: 'submissions that are read at once; of one key, a quarter of them (default 16)',
-  BROKKR_STREAMS_PER_KEY: 'streams that one key may have open (default 100)',
+  BROKKR_STREAMS_PER_KEY: 'streams that one key, or one address without a key, may have open (default 100)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
   BROKKR_CONFIG_FILE:
     'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',

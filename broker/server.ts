@@ -45,10 +45,12 @@ import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
+import { expectLeavers } from './rpc/leavers.ts';
 import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
 import { openPort } from './rpc/port.ts';
 import { addOpenServices, addService, answerBytes, requestStreams } from './rpc/services.ts';
+import { shareDatabase } from './rpc/shares.ts';
 import { noteSource } from './rpc/source.ts';
 import { traceInterceptor } from './rpc/traces.ts';
 import { refuseUnreadable } from './rpc/unreadable.ts';
@@ -128,7 +130,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
-      db,
+      db: shareDatabase(db),
       feed,
       log,
       keys,
@@ -208,7 +210,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: callHandler(corsHandler(withoutJsonInGrpc(handler), () => live.config.corsOrigins)),
+      handler: callHandler(corsHandler(withoutJsonInGrpc(expectLeavers(handler, log)), () => live.config.corsOrigins)),
       tls: tls && readCertificates(tls),
       streamsRequests: (path) => requestStreams.has(path),
     });

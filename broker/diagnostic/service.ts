@@ -1,4 +1,4 @@
-import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
@@ -13,7 +13,6 @@ import {
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
-import { withoutKeys } from '../access/pak.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -104,8 +103,8 @@ export function answerMethods({
         // Its answer may have been lost on the way: the first one stands.
         if (isAnswered(row.state)) return;
         requireClaim(row, incarnation);
-        const told = report && toBinary(DiagnosticReportSchema, withoutKeysIn(report));
-        await store.writeAnswer(tx, id, { report: told, message: withoutKeys(message) });
+        const told = report && toBinary(DiagnosticReportSchema, report);
+        await store.writeAnswer(tx, id, { report: told, message });
         await announce(tx, 'diagnostic', [id]);
       });
       return {};
@@ -179,9 +178,4 @@ function toMessage(row: store.DiagnosticRow, report?: DiagnosticReport): Diagnos
     message: row.message,
     report,
   });
-}
-
-/** A report whose texts, wherever they come from, repeat no key. */
-function withoutKeysIn(report: DiagnosticReport): DiagnosticReport {
-  return fromJsonString(DiagnosticReportSchema, withoutKeys(toJsonString(DiagnosticReportSchema, report)));
 }

@@ -14,7 +14,6 @@ import {
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
-import { withoutKeys } from '../access/pak.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
@@ -146,7 +145,7 @@ function fromMessage(event: ReportedEvent): Reported {
     generation: event.generation,
     outcome: outcomeName(event.outcome),
     // An error that an agent passes on may quote what was applied.
-    message: withoutKeys(event.message),
+    message: event.message,
     heldKeys: event.heldKeys,
     objects: event.objects.map(({ object, action, fields, message }) => ({
       object: {
@@ -157,7 +156,7 @@ function fromMessage(event: ReportedEvent): Reported {
       },
       action,
       fields: fields.slice(0, 50),
-      message: withoutKeys(message).slice(0, 2048),
+      message: message.slice(0, 2048),
     })),
     agentTime: event.agentTime ? timestampDate(event.agentTime) : null,
   };

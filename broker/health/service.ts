@@ -15,7 +15,6 @@ import {
 } from '../../gen/brokkr/v1/health_pb.ts';
 import { type ObjectRef, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live.ts';
-import { withoutKeys } from '../access/pak.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -97,11 +96,11 @@ function fromMessage(report: ReportedHealth): Reported {
     generation: report.generation,
     // Unspecified is refused by the contract.
     health: healthName(report.health) || 'unknown',
-    message: withoutKeys(report.message),
+    message: report.message,
     objects: report.objects.map(({ object, health, message }) => ({
       object: fromRef(object),
       health: healthName(health),
-      message: withoutKeys(message),
+      message,
     })),
     objectCount: Math.min(report.objectCount, mostObjects),
   };

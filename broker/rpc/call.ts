@@ -9,6 +9,8 @@ export interface Call {
   readonly requestId: string;
   /** The step of a trace that this call is, as a `traceparent`: the caller's, or one that the broker made of it. Empty for none. */
   traceParent: string;
+  /** Whose call it is, and the signal that ends it, once the caller's key was found good. */
+  caller?: { readonly ownerId: string; readonly signal: AbortSignal };
 }
 
 const calls = new AsyncLocalStorage<Call>();
@@ -16,6 +18,11 @@ const calls = new AsyncLocalStorage<Call>();
 /** The request that is being answered; undefined for what the broker does by itself. */
 export function currentCall(): Call | undefined {
   return calls.getStore();
+}
+
+/** Runs what callers share: it is nobody's call, whoever asked for it first. */
+export function forAll<T>(work: () => T): T {
+  return calls.exit(work);
 }
 
 /** Gives every request an id, so that what is logged of it can be found. */

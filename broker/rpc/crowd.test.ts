@@ -1,7 +1,10 @@
+import * as http2 from 'node:http2';
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
+import { createCrowd } from './crowd.ts';
 
 const crowds = suite('what one key may have open');
 const test = await startTestBroker();
@@ -64,7 +67,70 @@ crowds('streams whose client left while its key was read take no place', async (
   await ended;
 });
 
+crowds('streams without a key are bounded by the address that they come from', async () => {
+  const watch = { path: '/grpc.health.v1.Health/Watch', frame: Buffer.alloc(5) };
+  const session = http2.connect(test.url);
+  const other = http2.connect(test.url);
+  try {
+    const held = Array.from({ length: 100 }, () => callOpen(session, watch));
+    await Promise.all(held.map(({ answered }) => answered));
+    assert.is(await callOpen(other, watch).status, '8');
+    // Those with a key are others.
+    const staying = new AbortController();
+    const { first, ended } = hold(test.client().broker.watchStack({ stack: 'watched' }, { signal: staying.signal }));
+    await first;
+    staying.abort();
+    await ended;
+    held[0]?.cut();
+    await eventually(async () => {
+      const again = callOpen(other, watch);
+      return Promise.race([again.answered.then(() => true), again.status.then(() => false)]);
+    });
+  } finally {
+    session.destroy();
+    other.destroy();
+  }
+});
+
+crowds('streams without a key are bounded in all, wherever they come from', () => {
+  const crowd = createCrowd(() => test.config.limits);
+  const method = Health.method.watch;
+  const open = Array.from({ length: 1_000 }, () => new AbortController());
+  for (const [at, { signal }] of open.entries()) crowd.enterOpen(`10.0.${at % 200}.1`, { method, signal });
+  const more = () => crowd.enterOpen('10.1.0.1', { method, signal: new AbortController().signal });
+  assert.throws(more, /1000 streams without a key are open/);
+  crowd.enterOpen('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
+  open[0]?.abort();
+  more();
+  assert.throws(more);
+});
+
 crowds.run();
+
+/** A call without a key, in the bare protocol: its streams take no place in another's client. */
+function callOpen(session: http2.ClientHttp2Session, { path, frame }: { path: string; frame: Buffer }) {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  const answered = Promise.withResolvers<void>();
+  const status = Promise.withResolvers<string>();
+  const tell = (headers: http2.IncomingHttpHeaders) => {
+    if (headers['grpc-status'] !== undefined) status.resolve(String(headers['grpc-status']));
+  };
+  stream.on('response', tell);
+  stream.on('trailers', tell);
+  stream.on('data', () => answered.resolve());
+  stream.on('error', () => {});
+  stream.end(frame);
+  return {
+    answered: answered.promise,
+    status: status.promise,
+    cut: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+  };
+}
 
 async function* take<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
   for await (const message of messages) {

@@ -1,6 +1,7 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
 import type { Limits } from '../config.ts';
+import { currentCall } from './call.ts';
 import { principalKey } from './principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
@@ -11,8 +12,9 @@ const answersAtOnce = 2_000;
 const answersOfOne = 50;
 
 /**
- * Lets unary calls take turns by whose key they carry. Calls without a key (health) and pulls, which wait for changes and share their
- * reads, are not held up; calls that wait for an answer have turns of their own, so that they take none from others.
+ * Lets unary calls take turns by whose key they carry. Calls without a key (health), streams, and pulls, which wait for changes and
+ * share their reads, are not held up here, but by their caller's share of the database; calls that wait for an answer have turns of
+ * their own, so that they take none from others.
  */
 export function fairnessInterceptor(register: Registry, limits: () => Limits): Interceptor {
   const queue = createFairQueue({
@@ -45,6 +47,8 @@ export function fairnessInterceptor(register: Registry, limits: () => Limits): I
   });
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);
+    const call = currentCall();
+    if (call && principal) call.caller = { ownerId: principal.ownerId, signal: request.signal };
     if (request.stream || !principal || request.method.name === 'PullTargetState') return next(request);
     const kind = classOf(request.service.name, request.method.name);
     const waits = 'wait' in request.message && request.message.wait !== undefined;

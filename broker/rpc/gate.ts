@@ -44,9 +44,9 @@ export function createGate({
   readonly metrics: GateMetrics;
 }): (context: HandlerContext) => Promise<void> {
   return async (context) => {
-    if (open.has(context.service.typeName)) return;
     let principal: Principal | undefined;
     try {
+      if (open.has(context.service.typeName)) return crowd.enterOpen(sourceOf(context), context);
       principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
       if (!rolesOf(context.method).includes(principal.role)) {
         metrics.authFailed('role');

@@ -1,50 +1,52 @@
-import type { DescMethod } from '@bufbuild/protobuf';
+import { type DescMessage, type DescMethod, fromJsonString, type Message, toJsonString } from '@bufbuild/protobuf';
 import { isReflectMessage, pathToString, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createValidator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
-import { hasKey } from '../access/pak.ts';
+import { hasKey, withoutKeys } from '../access/pak.ts';
 import { andMore, Refusal, type Violation } from '../refusal.ts';
 
 /**
  * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
  * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999, and keys, which people paste into the
- * wrong place. INVALID_ARGUMENT names each bad field. What agents tell is theirs to tell: it is kept without the key.
+ * wrong place. INVALID_ARGUMENT names each bad field. What agents tell they have from elsewhere: it goes on, without the keys.
  */
 export function validationInterceptor(): Interceptor {
   const validator = createValidator();
-  const check = ({ input, parent }: DescMethod, message: object) => {
+  /** The message as it may be kept. */
+  const check = <T>({ input, parent }: DescMethod, message: T): T => {
+    const isOfAgent = parent.name === 'AgentService';
+    let hasKeys = false;
+    const whyNotAgentText: ReasonAgainst = (text) => {
+      hasKeys ||= hasKey(text);
+      return whyNotText(text);
+    };
     const result = validator.validate(input, message as never);
     if (result.kind === 'error') throw result.error;
     const violations =
       result.kind === 'invalid'
         ? result.violations.map((violation) => toViolation(pathToString(violation.field), violation.message))
-        : findUnclean(
-            reflect(input, message as never),
-            '',
-            parent.name === 'AgentService' ? whyNotText : whyNotPublicText,
-          );
+        : findUnclean(reflect(input, message as never), '', isOfAgent ? whyNotAgentText : whyNotPublicText);
     const [first] = violations;
-    if (!first) return;
+    if (!first) return hasKeys ? (withoutKeysIn(input, message as Message) as T) : message;
     throw new Refusal('invalid', `${first.field}: ${first.description}${andMore(violations)}`, {
       reason: 'BAD_FIELD',
       violations,
     });
   };
   return (next) => async (request) => {
-    if (!request.stream) {
-      check(request.method, request.message);
-      return next(request);
-    }
+    if (!request.stream) return next({ ...request, message: check(request.method, request.message) });
     return next({ ...request, message: each(request.message, (message) => check(request.method, message)) });
   };
 }
 
-async function* each<T>(messages: AsyncIterable<T>, check: (message: T) => void): AsyncIterable<T> {
-  for await (const message of messages) {
-    check(message);
-    yield message;
-  }
+async function* each<T>(messages: AsyncIterable<T>, check: (message: T) => T): AsyncIterable<T> {
+  for await (const message of messages) yield check(message);
+}
+
+/** The same message, but that none of its texts, wherever they are, has a key. */
+function withoutKeysIn(schema: DescMessage, message: Message): Message {
+  return fromJsonString(schema, withoutKeys(toJsonString(schema, message)));
 }
 
 function toViolation(field: string, description: string): Violation {

@@ -6,6 +6,7 @@ import { Migration5Enrollment } from './migration-5.ts';
 import { Migration6Traces } from './migration-6.ts';
 import { Migration7Limits } from './migration-7.ts';
 import { Migration8HeldKeys } from './migration-8.ts';
+import { Migration9Sealed } from './migration-9.ts';
 
 /** All of them, in the order in which they run. What has been released is never changed. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   { name: '6-traces', class: Migration6Traces },
   { name: '7-limits', class: Migration7Limits },
   { name: '8-held-keys', class: Migration8HeldKeys },
+  { name: '9-sealed', class: Migration9Sealed },
 ] as const;

@@ -29,18 +29,20 @@ export async function once<T>(
   );
   if (mine.length === 0) return { remembered: await recall(tx, key) };
   const { answer, remember } = await work();
-  await tx.sql('update request set answer = $4 where principal = $1 and method = $2 and request_id = $3', [
+  const sealed = tx.cipher.seal(nameOf(key), remember);
+  await tx.sql('update request set answer = $4, key_id = $5 where principal = $1 and method = $2 and request_id = $3', [
     key.principal,
     key.method,
     key.requestId,
-    Buffer.from(remember),
+    sealed.data,
+    sealed.keyId,
   ]);
   return { answer };
 }
 
 async function recall(tx: Tx, key: RequestKey): Promise<Uint8Array> {
-  const [row] = await tx.sql<{ hash: Buffer; answer: Buffer }>(
-    'select hash, answer from request where principal = $1 and method = $2 and request_id = $3',
+  const [row] = await tx.sql<{ hash: Buffer; answer: Buffer; key_id: string }>(
+    'select hash, answer, key_id from request where principal = $1 and method = $2 and request_id = $3',
     [key.principal, key.method, key.requestId],
   );
   if (!row?.hash.equals(Buffer.from(key.hash))) {
@@ -49,5 +51,20 @@ async function recall(tx: Tx, key: RequestKey): Promise<Uint8Array> {
       reason: 'REQUEST_ID_REUSED',
     });
   }
-  return row.answer;
+  if (row.key_id !== '' && !tx.cipher.keyIds.includes(row.key_id)) {
+    throw new Refusal(
+      'precondition',
+      'this was done before; its answer is encrypted with a key that is not used any more',
+      {
+        field: 'request_id',
+        reason: 'ANSWER_UNREADABLE',
+      },
+    );
+  }
+  return tx.cipher.open(nameOf(key), { keyId: row.key_id, data: row.answer });
+}
+
+/** Under which an answer is encrypted: it cannot be read as that to another call. */
+function nameOf({ principal, method, requestId }: RequestKey): Buffer {
+  return Buffer.from(`${principal}/${method}/${requestId}`);
 }

@@ -19,6 +19,7 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
+import { forAll } from '../rpc/call.ts';
 import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
@@ -136,7 +137,7 @@ function newerNotice(
   let reading: Promise<void> | undefined;
   const read = async () => {
     const at = performance.now();
-    seen = { ...(await readHighest(db)), at };
+    seen = { ...(await forAll(() => readHighest(db))), at };
   };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;

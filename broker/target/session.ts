@@ -75,14 +75,17 @@ export function sessionMethods(
       // What the feed has missed, a heartbeat tells.
       const unfollow = deps.news.follow(agentId, { changed: asked });
       const presence = deps.heartbeats.session(agentId, incarnation, asked);
-      const heard = ({ message }: SessionRequest) => {
+      const heard = async ({ message }: SessionRequest): Promise<void> => {
         lastHeardAt = Date.now();
         if (message.case === 'telemetry') {
           const { sequence } = message.value;
-          return deps.intake.take({ agentId, incarnation, sequence, items: toldBy(message.value) }, () => {
+          await deps.intake.take({ agentId, incarnation, sequence, items: toldBy(message.value) }, () => {
             received = sequence;
             hint(SessionHint.TELEMETRY_RECEIVED);
           });
+          // It was not silent while it was not listened to.
+          lastHeardAt = Date.now();
+          return;
         }
         const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
         presence.beat(cluster && toClusterState(cluster));
@@ -137,9 +140,12 @@ function noHello(): Refusal {
 }
 
 /** Reads until the agent ends its side or the stream breaks; a hello comes only once. */
-async function read(incoming: AsyncIterator<SessionRequest>, heard: (request: SessionRequest) => void): Promise<void> {
+async function read(
+  incoming: AsyncIterator<SessionRequest>,
+  heard: (request: SessionRequest) => Promise<void>,
+): Promise<void> {
   try {
-    for (let next = await incoming.next(); !next.done; next = await incoming.next()) heard(next.value);
+    for (let next = await incoming.next(); !next.done; next = await incoming.next()) await heard(next.value);
   } catch {
     // the stream broke: the caller's signal says so
   }

@@ -54,45 +54,58 @@ export interface Quota {
 
 /** Counts what is admitted within windows of time. */
 export interface Meter {
-  /** How many of so many may pass now. */
-  admit(count: number, nowMs: number): number;
+  /** Whether so many may pass now: all of them, or none. */
+  admit(count: number, nowMs: number): boolean;
+  /** When the window ends in which something was last asked. */
+  endsAt(): number;
 }
 
 export function createMeter({ items, everyMs }: Quota): Meter {
   let began = Number.NEGATIVE_INFINITY;
   let left = items;
   return {
+    endsAt: () => began + everyMs,
     admit(count, nowMs) {
       if (nowMs - began >= everyMs) {
         began = nowMs;
         left = items;
       }
-      const admitted = Math.min(count, left);
-      left -= admitted;
-      return admitted;
+      if (count > left) return false;
+      left -= count;
+      return true;
     },
   };
 }
 
-/** Marks for what is left out: one for each container, and one for the events of each stack. Gaps among it keep their counts. */
-export function gapsFor(left: readonly Told[], reason: GapName): Told[] {
-  const bySource = Map.groupBy(left, ({ stackId, stream, namespace, name, container }) =>
-    (stream === 'log' ? [stackId, namespace, name, container] : [stackId]).join('/'),
-  );
-  return [...bySource.values()].map((items) => {
-    const last = items.at(-1)!;
-    const count = items.reduce((sum, item) => sum + (item.gap === null ? 1n : item.count), 0n);
-    return { ...gapOf(last.stackId, last.stream, reason, count), ...(last.stream === 'log' && sourceOf(last)) };
-  });
+/** Adds up what is left out: one mark for each stack and stream, however much there is. */
+export interface Tally {
+  /** Gaps among it keep their counts. What concerns more than `most` stacks and streams has no mark. */
+  add(left: readonly Told[]): void;
+  marks(reason: GapName): Told[];
 }
+
+export function createTally(most: number): Tally {
+  const counts = new Map<string, { readonly stackId: string; readonly stream: Stream; readonly count: bigint }>();
+  return {
+    add(left) {
+      for (const { stackId, stream, gap, count } of left) {
+        const key = `${stackId}/${stream}`;
+        const known = counts.get(key);
+        if (!known && counts.size >= most) continue;
+        const total = (known?.count ?? 0n) + (gap === null ? 1n : count);
+        counts.set(key, { stackId, stream, count: total < largestCount ? total : largestCount });
+      }
+    },
+    marks: (reason) => [...counts.values()].map(({ stackId, stream, count }) => gapOf(stackId, stream, reason, count)),
+  };
+}
+
+/** Of something that is missing: two of them still fit a column. */
+export const largestCount = 2n ** 62n;
 
 /** A mark for something that is missing of a stack. */
 export function gapOf(stackId: string, stream: Stream, gap: GapName, count: bigint): Told {
   return { ...blank, stackId, stream, gap, count };
-}
-
-function sourceOf({ namespace, name, container, at }: Told) {
-  return { namespace, name, container, at };
 }
 
 /** What a kind of thing does not have. */

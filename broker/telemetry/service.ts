@@ -15,7 +15,6 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { withoutKeys } from '../access/pak.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { halfOfBigint } from '../numbers.ts';
@@ -138,7 +137,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
           type,
           reason,
           source,
-          text: withoutKeys(message),
+          text: message,
           firstAt: dateOf(firstTime),
           at: dateOf(lastTime),
         },
@@ -147,7 +146,6 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
     case 'line': {
       const { namespace, pod, container, timestamp, line, truncated } = item.value;
       const at = dateOf(timestamp);
-      const text = withoutKeys(line);
       return [
         {
           ...blank,
@@ -160,7 +158,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
           name: pod,
           container,
           at,
-          text,
+          text: line,
           truncated,
         },
       ];

@@ -1,4 +1,5 @@
 import { there } from '../stack/store.ts';
+import type { Cipher } from '../store/cipher.ts';
 import type { Database, Sql } from '../store/orm.ts';
 import type { Filter, GapName, Stream, Told } from './rules.ts';
 
@@ -23,7 +24,7 @@ export function recordTelemetry(db: Database, batches: readonly Batch[]): Promis
       return incarnation > last.incarnation || (incarnation === last.incarnation && sequence > last.sequence);
     });
     if (fresh.length === 0) return new Map();
-    const rows = fresh.flatMap((batch) => batch.items.map((item) => toRow(batch, item)));
+    const rows = fresh.flatMap((batch) => batch.items.map((item) => toRow(tx.cipher, batch, item)));
     const kept = await tx.sql<{ stack_id: string; kept: number }>(insertSql, [JSON.stringify(rows)]);
     await tx.sql(markSql, [
       fresh.map(({ agentId }) => agentId),
@@ -52,12 +53,12 @@ async function lockAgents(
 const insertSql = `
   with kept as (
     insert into telemetry (agent_id, stack_id, stream, gap, count, api_version, kind, namespace, name, container, type, reason,
-      source, text, truncated, first_at, at)
+      source, text, key_id, sealed, truncated, first_at, at)
     select e.agent_id, e.stack_id, e.stream, e.gap, e.count, e.api_version, e.kind, e.namespace, e.name, e.container, e.type, e.reason,
-      e.source, e.text, e.truncated, e.first_at, e.at
+      e.source, e.text, e.key_id, decode(e.sealed, 'base64'), e.truncated, e.first_at, e.at
     from rows from (jsonb_to_recordset($1::jsonb) as (agent_id uuid, incarnation bigint, stack_id uuid, stream text, gap text,
       count bigint, api_version text, kind text, namespace text, name text, container text, type text, reason text, source text,
-      text text, truncated boolean, first_at timestamptz, at timestamptz)) with ordinality as e
+      text text, key_id text, sealed text, truncated boolean, first_at timestamptz, at timestamptz)) with ordinality as e
     join placement p on p.agent_id = e.agent_id and p.stack_id = e.stack_id
     join agent_status st on st.agent_id = e.agent_id and st.incarnation = e.incarnation
     order by e.ordinality
@@ -73,7 +74,10 @@ const markSql = `
     order by agent_id, incarnation desc, sequence desc) e
   where m.agent_id = e.agent_id`;
 
-function toRow({ agentId, incarnation }: Batch, item: Told) {
+function toRow(cipher: Cipher, { agentId, incarnation }: Batch, item: Told) {
+  // Without a key, and for a mark, which says nothing, there is nothing to encrypt.
+  const sealed =
+    cipher.keyId === '' || item.text === '' ? undefined : cipher.seal(sealName(item.stackId), Buffer.from(item.text));
   return {
     agent_id: agentId,
     incarnation: String(incarnation),
@@ -89,11 +93,28 @@ function toRow({ agentId, incarnation }: Batch, item: Told) {
     type: item.type,
     reason: item.reason,
     source: item.source,
-    text: item.text,
+    text: sealed ? '' : item.text,
+    key_id: sealed?.keyId ?? '',
+    sealed: sealed?.data.toString('base64') ?? null,
     truncated: item.truncated,
     first_at: item.firstAt,
     at: item.at,
   };
+}
+
+/** A line of one stack cannot be read as one of another. */
+function sealName(stackId: string): Buffer {
+  return Buffer.from(stackId);
+}
+
+/** As the database has it: `sealed`, unless it is null, in place of the text. */
+type StoredRow = TelemetryRow & { readonly key_id: string; readonly sealed: Buffer | null };
+
+/** The row with its text; of one whose key is no longer known, that it is so. */
+function opened(cipher: Cipher, { key_id: keyId, sealed, ...row }: StoredRow): TelemetryRow {
+  if (sealed === null) return row;
+  if (!cipher.keyIds.includes(keyId)) return { ...row, text: '<encrypted with a key that is not used any more>' };
+  return { ...row, text: cipher.open(sealName(row.stack_id), { keyId, data: sealed }).toString() };
 }
 
 export interface TelemetryRow {
@@ -133,7 +154,7 @@ function chosenBy(filter: Filter) {
 }
 
 /** What is kept of a stack, in the order in which it came or from the newest on; at most `limit`. */
-export function listTelemetry(
+export async function listTelemetry(
   db: Sql,
   filter: Filter,
   page: {
@@ -145,7 +166,7 @@ export function listTelemetry(
 ): Promise<TelemetryRow[]> {
   const [direction, beyond] = page.oldestFirst ? (['asc', '>'] as const) : (['desc', '<'] as const);
   const order = `t.xid ${direction}, t.id ${direction}`;
-  return db.sql<TelemetryRow>(
+  const rows = await db.sql<StoredRow>(
     `select t.*, a.name as agent
      from (select t.* from telemetry t
        where ${chosen} and t.received_at > now() - make_interval(secs => $9::float8) and ($10::timestamptz is null or t.received_at >= $10)
@@ -161,6 +182,7 @@ export function listTelemetry(
       page.limit,
     ],
   );
+  return rows.map((row) => opened(db.cipher, row));
 }
 
 export interface News {
@@ -179,7 +201,7 @@ export const liveMs = 120_000;
 
 /** What has come of a stack since the look that had this snapshot, whatever the order of commits: the last `limit` of it. */
 export async function telemetrySince(db: Sql, filter: Filter, before: string, limit: number): Promise<News> {
-  const rows = await db.sql<TelemetryRow & { snapshot: string; there: boolean; total: number }>(
+  const rows = await db.sql<StoredRow & { snapshot: string; there: boolean; total: number }>(
     `select pg_current_snapshot()::text as snapshot,
        exists (select from stack s where s.id = $1 and ${there}) as there, t.*, a.name as agent
      from (select $9::pg_snapshot as before) b
@@ -193,8 +215,12 @@ export async function telemetrySince(db: Sql, filter: Filter, before: string, li
   );
   const [first] = rows;
   const found = rows.filter(({ id }) => id !== null);
-  const left = Math.max(0, (first!.total ?? 0) - found.length);
-  return { snapshot: first!.snapshot, rows: found, left, stackThere: first!.there };
+  return {
+    snapshot: first!.snapshot,
+    rows: found.map((row) => opened(db.cipher, row)),
+    left: Math.max(0, (first!.total ?? 0) - found.length),
+    stackThere: first!.there,
+  };
 }
 
 /** Where looks for what is new begin. */

@@ -4,8 +4,13 @@ import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makePak } from '../../broker/access/pak.ts';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import { startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 import { answerOf, type Call, everyMethod, makeEveryCall } from '../every-call.ts';
+import { openSession } from '../sessions.ts';
 
 /** What may be in no log, error, record or metric: keys of callers, the key of the database, and what Secrets hold. */
 const secret = 'canary-b7Kq2ZsecretXw9';
@@ -74,10 +79,69 @@ story('pass through every RPC, with success and without', async () => {
       if (field.fieldKind !== 'scalar' || field.scalar !== 9) continue;
       // A key where something else belongs is the slip that people make; what is a name is public, and may be repeated.
       const request = { ...call.request, [field.localName]: pak };
-      if (service !== 'AgentService') await answerOf({ ...call, client: test.client(), request }).catch(caught);
+      const client = service === 'AgentService' ? call.client : test.client();
+      await answerOf({ ...call, client, request }).catch(caught);
     }
   }
   assert.ok(errors.length > 200, String(errors.length));
+});
+
+story('pass through all that an agent tells of its cluster', async () => {
+  const agent = await startTestAgent(test, { name: 'talker', labels: ['talked'] });
+  const { agent: service } = agent.client;
+  const { pak } = agent;
+  paks.push(pak);
+  const { stack } = await broker.createStack({ name: 'talked-of', labels: ['talked'] });
+  await broker.submitDeployment({ stack: 'talked-of', manifest: secretManifest(0) });
+  const { stackId, deploymentId, checksum, generation } = await eventually(() =>
+    agent.entry('talked-of').catch(() => undefined),
+  );
+  // The version is too short a field for a whole key, and for none of what follows.
+  const { incarnation } = await service.startAgent({ clusterId: agent.clusterId, version: pak.slice(0, 63) });
+  const object = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: pak };
+  const told = { stackId, deploymentId, generation, message: pak };
+  await service.reportEvents({
+    incarnation,
+    events: [
+      {
+        ...told,
+        sequence: 1n,
+        checksum: Buffer.from(checksum).toString('hex'),
+        outcome: Outcome.FAILED,
+        objects: [{ object, action: ObjectAction.CREATED, fields: [`data.${pak}`], message: pak }],
+      },
+    ],
+  });
+  const health = Health.DEGRADED;
+  await service.reportHealth({
+    incarnation,
+    stacks: [{ ...told, health, objects: [{ object, health, message: pak }], objectCount: 1 }],
+  });
+  const { diagnostic: asked } = await broker.requestDiagnostic({ stack: 'talked-of', agent: 'talker' });
+  await service.claimDiagnostic({ incarnation });
+  const report = { objects: [{ object, yaml: `key: ${pak}` }], notes: [pak] };
+  await service.completeDiagnostic({ incarnation, id: asked?.id ?? '', report });
+  const session = await openSession(test, { ...agent, incarnation });
+  session.telemetry(1n, [
+    {
+      stackId,
+      item: { case: 'line', value: { namespace: 'default', pod: pak, container: pak.slice(0, 63), line: pak } },
+    },
+    { stackId, item: { case: 'event', value: { object, type: 'Normal', reason: pak, message: pak, source: pak } } },
+  ]);
+  await eventually(() => session.received === 1n, 30_000);
+  await session.end();
+  const name = { stack: stack?.id ?? '' };
+  for (const answer of [
+    await broker.getDiagnostic({ id: asked?.id ?? '' }),
+    await broker.listPodLogs(name),
+    await broker.listKubernetesEvents(name),
+    await broker.listEvents(name),
+  ]) {
+    const text = JSON.stringify(answer, plain);
+    assert.match(text, '<a key>');
+    assertClean(text, answer.$typeName);
+  }
 });
 
 story('pass through submissions that are refused', async () => {

@@ -1,3 +1,4 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -64,6 +65,8 @@ story('cannot fill all places with calls that hang', async () => {
     });
     await quiet.broker.getStack({ stack: 'web' });
     await quiet.broker.whoAmI({});
+    await quiet.broker.updateStack({ stack: 'web', addLabels: ['calm'] });
+    await admin.createGenerator({ name: 'newcomer' });
     await agent.client.agent.heartbeat({ incarnation: agent.incarnation });
     await agent.pull();
   } finally {
@@ -72,6 +75,39 @@ story('cannot fill all places with calls that hang', async () => {
   await Promise.all(hanging);
   const { stack: after } = await loud.broker.getStack({ stack: 'web' });
   assert.is(after?.labels.length, 40);
+});
+
+story('cannot take all connections with reads that hang, of calls or of streams', async () => {
+  const leave = new AbortController();
+  const { signal } = leave;
+  // Everything that is told of a cluster waits for this lock.
+  await sql.query('begin');
+  await sql.query('lock table telemetry in access exclusive mode');
+  const hanging = Array.from({ length: 40 }, async () => {
+    await loud.broker.listPodLogs({ stack: 'web' }, { signal });
+  });
+  const following = Array.from({ length: 40 }, async () => {
+    for await (const _ of loud.broker.tailStack({ stack: 'web', startTime: timestampFromMs(0) }, { signal }));
+  });
+  const ended = Promise.allSettled([...hanging, ...following]);
+  try {
+    await eventually(async () => {
+      const { rows } = await sql.query(`select from pg_stat_activity where wait_event_type = 'Lock'`);
+      return rows.length > 5;
+    });
+    await quiet.broker.getStack({ stack: 'web' });
+    await quiet.broker.updateStack({ stack: 'web', addLabels: ['calmer'] });
+    await admin.listGenerators({});
+    for await (const { stack } of quiet.broker.watchStack({ stack: 'web' })) {
+      assert.ok(stack);
+      break;
+    }
+  } finally {
+    leave.abort();
+    await sql.query('rollback');
+  }
+  await ended;
+  await loud.broker.listPodLogs({ stack: 'web' });
 });
 
 story('is told so when it has too much waiting, and goes on afterwards', async () => {
