@@ -45,6 +45,7 @@ import { deadlineInterceptor } from './rpc/deadline.ts';
 import { errorInterceptor } from './rpc/errors.ts';
 import { fairnessInterceptor } from './rpc/fairness.ts';
 import { createGate, denialInterceptor } from './rpc/gate.ts';
+import { keyEndInterceptor, noteCut } from './rpc/key-end.ts';
 import { expectLeavers } from './rpc/leavers.ts';
 import { callMetrics } from './rpc/metrics.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/pages.ts';
@@ -181,11 +182,12 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...fleetWatchMethods(deps),
       } satisfies ServiceImpl<typeof AdminService>,
     };
+    const sourceOf = noteSource(() => live.config.trustedProxies);
     const handler = connectNodeAdapter({
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
       writeMaxBytes: answerBytes,
-      contextValues: noteSource(() => live.config.trustedProxies),
+      contextValues: (request) => noteCut(request, sourceOf(request)),
       requestGate: createGate({ keys, crowd, denials, log, metrics: calls }),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
@@ -197,6 +199,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         denialInterceptor(denials),
         validationInterceptor(),
         fairnessInterceptor(metrics, limits),
+        keyEndInterceptor(),
       ],
       routes: (router) => {
         addService(router, BrokerService, implementations.broker);

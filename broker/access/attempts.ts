@@ -1,19 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Refusal } from '../refusal.ts';
 
+/** A key that is not remembered, as it is presented. */
+export interface Attempt {
+  /** Where it comes from. */
+  readonly source: string;
+  /** Its public part, which anybody may know. */
+  readonly short: string;
+  /** Of its whole text. */
+  readonly digest: string;
+}
+
+export interface Verification<T> {
+  /** Answers undefined for a bad key, after the same work for each. */
+  verify(): Promise<T | undefined>;
+  /** The same for a key whose short token exists; for another one nothing, after as long a wait. */
+  verifyIfKnown(): Promise<T | undefined>;
+}
+
 export interface Attempts {
   /**
-   * Runs the verification of a key that is not remembered; it answers undefined for a bad one. After too many bad ones from an address,
-   * or under a short token, further attempts take turns, one every 200 ms for each address. A key that was good from this address
-   * before does not wait for others of the address, and one that is attacked from elsewhere waits for a turn of its own address.
+   * Verifies a key; answers undefined for a bad one. After too many bad ones from an address, or under a short token, the answer
+   * to a bad one waits for its turn, one every 200 ms for each address. A good key does not: those that exist are verified
+   * meanwhile, in turns of their own if their short token is attacked, and one that was good before at once. A bad key is
+   * answered alike, whether its short token exists or not.
    */
-  run<T>(source: string, short: string, verify: () => Promise<T | undefined>): Promise<T | undefined>;
+  run<T>(attempt: Attempt, verification: Verification<T>): Promise<T | undefined>;
 }
 
 /** So many bad attempts are free; one is forgiven a second. */
 const free = 10;
 const turnMs = 200;
 const maxWaiting = 50;
+/** One for whom there is no room is told after this long: by then, a good key is in. */
+const refuseAfterMs = 1_000;
 const maxKept = 10_000;
 
 interface Level {
@@ -21,7 +41,7 @@ interface Level {
   at: number;
 }
 
-/** Slows guessing down. Memory is bounded: of more than 10,000 addresses or short tokens, those seen longest ago are forgotten. */
+/** Slows guessing down. Memory is bounded: of more than 10,000 addresses, short tokens or good keys, those seen longest ago are forgotten. */
 export function createAttempts(now: () => number): Attempts {
   const levels = new Map<string, Level>();
   const good = new Set<string>();
@@ -38,38 +58,65 @@ export function createAttempts(now: () => number): Attempts {
     const [oldest] = levels.size > maxKept ? levels.keys() : [];
     if (oldest !== undefined) levels.delete(oldest);
   };
-  const succeeded = (key: string) => {
-    good.delete(key);
-    good.add(key);
+  const succeeded = (digest: string) => {
+    good.delete(digest);
+    good.add(digest);
     const [oldest] = good.size > maxKept ? good : [];
     if (oldest !== undefined) good.delete(oldest);
   };
-  const takeTurn = async (source: string) => {
-    const lane = lanes.get(source) ?? { waiting: 0, last: Promise.resolve() };
-    if (lane.waiting >= maxWaiting) {
+  /** Undefined when too many wait for theirs. */
+  const turnOf = (name: string): Promise<void> | undefined => {
+    const lane = lanes.get(name) ?? { waiting: 0, last: Promise.resolve() };
+    if (lane.waiting >= maxWaiting) return undefined;
+    lanes.set(name, lane);
+    lane.waiting += 1;
+    const turn = lane.last
+      .then(() => sleep(turnMs))
+      .then(() => {
+        lane.waiting -= 1;
+        if (lane.waiting === 0) lanes.delete(name);
+      });
+    lane.last = turn;
+    return turn;
+  };
+
+  const slowly = async <T>({ source, short }: Attempt, isAttacked: boolean, work: Verification<T>) => {
+    let found: T | undefined;
+    const turn = turnOf(`from ${source}`);
+    const ownTurn = isAttacked ? turnOf(`from ${source} as ${short}`) : Promise.resolve();
+    const ahead = Promise.resolve(ownTurn)
+      .then(() => (ownTurn ? work.verifyIfKnown() : undefined))
+      .then((one) => (found = one));
+    const inTurn = async () => {
+      if (turn) {
+        await turn;
+        return found ?? work.verify();
+      }
+      await Promise.all([ahead, sleep(refuseAfterMs)]);
+      if (found !== undefined) return found;
       throw new Refusal('exhausted', 'too many failed attempts from this address: try again later', {
         reason: 'TOO_MANY_ATTEMPTS',
       });
-    }
-    lanes.set(source, lane);
-    lane.waiting += 1;
-    const turn = lane.last.then(() => sleep(turnMs));
-    lane.last = turn;
-    await turn;
-    lane.waiting -= 1;
-    if (lane.waiting === 0) lanes.delete(source);
+    };
+    return new Promise<T | undefined>((settle, refuse) => {
+      ahead.then((one) => one !== undefined && settle(one), refuse);
+      inTurn().then(settle, refuse);
+    });
   };
 
   return {
-    async run(source, short, verify) {
-      const keys = [`from ${source}`, `as ${short}`];
-      const known = `${source} ${short}`;
-      const slowed = keys.some((key) => levelOf(key) >= free);
-      // In a lane of its own: whoever floods from the same address with other keys does not keep it out.
-      if (slowed) await takeTurn(good.has(known) ? known : source);
-      const found = await verify();
-      if (found === undefined) for (const key of keys) failed(key);
-      else succeeded(known);
+    async run(attempt, work) {
+      const from = `from ${attempt.source}`;
+      const as = `as ${attempt.short}`;
+      const isAttacked = levelOf(as) >= free;
+      const isSlowed = (isAttacked || levelOf(from) >= free) && !good.has(attempt.digest);
+      const found = await (isSlowed ? slowly(attempt, isAttacked, work) : work.verify());
+      if (found !== undefined) succeeded(attempt.digest);
+      else {
+        good.delete(attempt.digest);
+        failed(from);
+        failed(as);
+      }
       return found;
     },
   };

@@ -9,6 +9,7 @@ import { createAttempts } from './attempts.ts';
 import { parsePak } from './pak.ts';
 import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
+import { createShorts } from './shorts.ts';
 import { keyByShort } from './store.ts';
 import { createUses } from './uses.ts';
 
@@ -42,28 +43,39 @@ export function createKeys(
   const attempts = createAttempts(() => now().getTime());
   const gate = createGate(verificationsAtOnce, verificationsWaiting);
   const verify = createVerifier();
+  const isKnown = createShorts(db);
   const sessions = createSessions(db, feed, log, now);
   const uses = createUses(db, log, now);
   const underWay = new Map<string, Promise<Session>>();
 
   const verifyNew = async (digest: string, text: string, short: string, source: string): Promise<Session> => {
     const since = sessions.mark();
+    let why: AuthFailure = 'unknown';
+    const verifyInTurn = () =>
+      gate.run(async () => {
+        const found = await keyByShort(db, short);
+        // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
+        const matches = await verify(found?.hash, text);
+        if (matches && found?.live) return found;
+        why = !found ? 'unknown' : matches ? 'ended' : 'wrong';
+        return undefined;
+      });
     const row = await attempts
-      .run(source, short, () =>
-        gate.run(async () => {
-          const found = await keyByShort(db, short);
-          // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
-          const matches = await verify(found?.hash, text);
-          if (matches && found?.live) return found;
-          failed(!found ? 'unknown' : matches ? 'ended' : 'wrong');
-          return undefined;
-        }),
+      .run(
+        { source, short, digest },
+        {
+          verify: verifyInTurn,
+          verifyIfKnown: async () => ((await isKnown(short)) ? verifyInTurn() : gate.run(async () => undefined)),
+        },
       )
       .catch((error: unknown) => {
         if (error instanceof Refusal && error.reason === 'TOO_MANY_ATTEMPTS') failed('throttled');
         throw error;
       });
-    if (!row) throw invalidKey();
+    if (!row) {
+      failed(why);
+      throw invalidKey();
+    }
     return sessions.open(digest, row, since);
   };
 

@@ -5,8 +5,9 @@ import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
+import { ownerOfKey } from './roles.ts';
 import { endOthers, type KeyOwner, notePak, type PakRow } from './rules.ts';
-import { endKeys, hasAdmins, insertKey, liveKeysOf, lockKeysOf } from './store.ts';
+import { endKeys, hasAdmins, insertKey, keyById, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';
 
@@ -17,28 +18,43 @@ export interface MintedPak {
 }
 
 /**
- * Makes a key. Those that its owner has already end: the latest after `overlapMs`, the others now. Without `expiresAt` an admin's new
- * key ends when the latest would have ended, so that nobody prolongs a key that was given for a time. Brokers learn which keys end.
+ * Makes a key, which ends at `expiresAt` if it is given. Those that its owner has already end: the latest after `overlapMs`, the
+ * others now. Brokers learn which keys end.
  */
 export async function mintPak(
   tx: Tx,
   owner: KeyOwner,
-  { overlapMs = 0, expiresAt }: { overlapMs?: number; expiresAt?: Date | null } = {},
+  { overlapMs = 0, expiresAt = null }: { overlapMs?: number; expiresAt?: Date | null } = {},
 ): Promise<MintedPak> {
   await lockKeysOf(tx, owner);
   const live = await liveKeysOf(tx, owner);
   const { endNow, endLater } = endOthers(live, overlapMs);
   const { text, short } = makePak(owner.role);
-  const inherited = owner.role === 'ad' || owner.role === 'ro' ? (live[0]?.expires_at ?? null) : null;
   const row = await insertKey(tx, owner, {
     short,
     hash: await hashSecret(text),
-    expiresAt: expiresAt === undefined ? inherited : expiresAt,
+    expiresAt,
   });
   if (endNow.length > 0) await endKeys(tx, endNow, 0);
   if (endLater.length > 0) await endKeys(tx, endLater, overlapMs);
   await announce(tx, 'key', [...endNow, ...endLater]);
   return { pak: text, row };
+}
+
+/**
+ * Replaces a key at its holder's wish. The new one ends when this one would have: nobody prolongs a key that was given for a time.
+ * FAILED_PRECONDITION for a key that has been replaced already: in its overlap it must not end the one that took its place.
+ */
+export async function rotateOwnPak(tx: Tx, keyId: string, overlapMs: number): Promise<MintedPak> {
+  const owner = ownerOfKey(await keyById(tx, keyId));
+  await lockKeysOf(tx, owner);
+  const [latest] = await liveKeysOf(tx, owner);
+  if (latest?.id !== keyId) {
+    throw new Refusal('precondition', 'this key has been replaced: rotate the one that replaced it', {
+      reason: 'KEY_REPLACED',
+    });
+  }
+  return mintPak(tx, owner, { overlapMs, expiresAt: latest.expires_at });
 }
 
 /** Makes a named admin key. ALREADY_EXISTS while a live one has the name: rotate that one. */

@@ -14,9 +14,9 @@ import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { mintAdminPak, mintPak } from './mint.ts';
+import { mintAdminPak, rotateOwnPak } from './mint.ts';
 import { revokePak } from './revoke.ts';
-import { ownerOfKey, roleOf, shortToken } from './roles.ts';
+import { roleOf, shortToken } from './roles.ts';
 import { checkExpiry, notePak, type PakRow, usualOverlapMs } from './rules.ts';
 import { keyById, listKeys } from './store.ts';
 
@@ -41,8 +41,7 @@ export function ownKeyMethods({
 
     rotatePak: (request, context) =>
       mutate(db, context, request, RotatePakResponseSchema, async (tx, principal, note) => {
-        const owner = ownerOfKey(await keyById(tx, principal.keyId));
-        const { pak, row } = await mintPak(tx, owner, { overlapMs: overlapOf(request.overlap) });
+        const { pak, row } = await rotateOwnPak(tx, principal.keyId, overlapOf(request.overlap));
         notePak(note, row);
         return create(RotatePakResponseSchema, { pak, info: toMessage(row) });
       }),

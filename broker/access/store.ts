@@ -43,6 +43,16 @@ export async function keyByShort(
   return row;
 }
 
+/** Which of these short tokens are those of live keys. */
+export async function liveShorts(db: Database, shorts: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await db.read<{ short: string }>(
+    'pak-live-shorts',
+    `select k.short from pak k where k.short = any($1) and ${isLive}`,
+    [shorts],
+  );
+  return new Set(rows.map((row) => row.short));
+}
+
 /** These keys as they are now, in one statement; a key that is gone is missing. */
 export async function readKeys(db: Database, ids: readonly string[]): Promise<PakRow[]> {
   return db.read<PakRow>('paks-by-id', `select ${columns} ${from} where k.id = any($1)`, [ids]);

@@ -9,6 +9,7 @@ import { nobody } from '../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../refusal.ts';
 import type { Crowd } from './crowd.ts';
 import { toConnectError } from './errors.ts';
+import { endWithKey } from './key-end.ts';
 import { longPolls } from './long-polls.ts';
 import { type Principal, principalKey } from './principal.ts';
 import { sourceOf } from './source.ts';
@@ -28,7 +29,8 @@ export interface GateMetrics {
 
 /**
  * Decides, before anything of a request's body is read, whether the caller may make this call: a valid key, and a role that the
- * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded.
+ * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded, and a call ends
+ * with its key.
  */
 export function createGate({
   keys,
@@ -56,6 +58,7 @@ export function createGate({
         );
       }
       context.values.set(principalKey, principal);
+      endWithKey(principal.signal, context);
       await crowd.enter(principal.ownerId, context);
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);

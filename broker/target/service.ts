@@ -61,7 +61,7 @@ export function targetMethods({
     },
 
     async *getManifests(request, context) {
-      const agentId = principalOf(context).ownerId;
+      const { ownerId: agentId, signal: keyEnded } = principalOf(context);
       requireIncarnation(await targets.incarnationOf(agentId), request.incarnation);
       const asked = request.checksums.map((checksum) => Buffer.from(checksum));
       const sizes = await ownManifests(db, agentId, asked);
@@ -72,8 +72,13 @@ export function targetMethods({
           reason: 'NO_SUCH_MANIFEST',
         });
       let unreadable: Buffer | undefined;
-      for (const portion of portions(asked, sizes)) {
-        const data = await readManifests(db, portion);
+      for (const [at, portion] of [...portions(asked, sizes)].entries()) {
+        // A slow reader may take minutes for each: what it may have is asked again.
+        const own = at === 0 ? sizes : await ownManifests(db, agentId, portion);
+        const data = await readManifests(
+          db,
+          portion.filter((checksum) => own.has(checksum.toString('hex'))),
+        );
         for (const checksum of portion) {
           const bytes = data.get(checksum.toString('hex'));
           if (!bytes) {
@@ -81,6 +86,7 @@ export function targetMethods({
             continue;
           }
           for (let offset = 0; offset === 0 || offset < bytes.length; offset += chunkBytes) {
+            if (keyEnded?.aborted) throw invalidKey();
             const end = offset + chunkBytes;
             yield { checksum, data: bytes.subarray(offset, end), last: end >= bytes.length };
           }

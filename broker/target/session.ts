@@ -51,7 +51,10 @@ export function sessionMethods(
       let wake = Promise.withResolvers<void>();
       let lastHeardAt = Date.now();
       let received = 0n;
+      // Once the last hint is to be given: whoever does not take it is not heard any more either.
+      let isOver = false;
       const hint = (value: SessionHint) => {
+        isOver ||= isLast(value);
         pending.add(value);
         wake.resolve();
       };
@@ -76,6 +79,7 @@ export function sessionMethods(
       const unfollow = deps.news.follow(agentId, { changed: asked });
       const presence = deps.heartbeats.session(agentId, incarnation, asked);
       const heard = async ({ message }: SessionRequest): Promise<void> => {
+        if (isOver) return;
         lastHeardAt = Date.now();
         if (message.case === 'telemetry') {
           const { sequence } = message.value;
@@ -109,6 +113,8 @@ export function sessionMethods(
           wake = Promise.withResolvers<void>();
         }
       } finally {
+        isOver = true;
+        void incoming.return?.().catch(() => {});
         clearInterval(keepalive);
         stop();
         unfollow();

@@ -1,3 +1,5 @@
+import { halfOfBigint } from '../numbers.ts';
+
 export type Stream = 'event' | 'log';
 
 export type GapName =
@@ -93,15 +95,12 @@ export function createTally(most: number): Tally {
         const known = counts.get(key);
         if (!known && counts.size >= most) continue;
         const total = (known?.count ?? 0n) + (gap === null ? 1n : count);
-        counts.set(key, { stackId, stream, count: total < largestCount ? total : largestCount });
+        counts.set(key, { stackId, stream, count: total < halfOfBigint ? total : halfOfBigint });
       }
     },
     marks: (reason) => [...counts.values()].map(({ stackId, stream, count }) => gapOf(stackId, stream, reason, count)),
   };
 }
-
-/** Of something that is missing: two of them still fit a column. */
-export const largestCount = 2n ** 62n;
 
 /** A mark for something that is missing of a stack. */
 export function gapOf(stackId: string, stream: Stream, gap: GapName, count: bigint): Told {

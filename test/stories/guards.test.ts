@@ -72,6 +72,13 @@ const guards: readonly Guard[] = [
   guard('broker/agent/enrollment-rules.ts', ' && !enrollment.started', '', enrolling),
   guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, made.id);', '', enrolling),
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
+  guard('broker/rpc/gate.ts', 'endWithKey(principal.signal, context);', '', 'broker/rpc/key-end.test.ts'),
+  guard(
+    'broker/rpc/key-end.ts',
+    'if (request.contextValues.get(principalKey)?.signal?.aborted) throw invalidKey();',
+    '',
+    'broker/rpc/key-end.test.ts',
+  ),
   guard('broker/rpc/principal.ts', '...(signal ? [signal] : [])', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/target/session.ts',

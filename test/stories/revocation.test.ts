@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createUses } from '../../broker/access/uses.ts';
 import { openMigrated } from '../../broker/store/open.ts';
+import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
 
 const test = await startTestBroker({ brokers: 2 });
@@ -22,7 +23,7 @@ story.after(async () => {
 });
 
 let names = 0;
-/** An agent's key, known at both brokers, with a long poll and a session at each. Answers once for each that has ended. */
+/** An agent's key, known at both brokers, with a long poll and a session at each. Says of each that has ended how it did. */
 async function busyKey() {
   const name = `a${++names}`;
   const { pak, agent } = await admin.createAgent({ name });
@@ -38,10 +39,13 @@ async function busyKey() {
     );
     const ready = Promise.withResolvers<void>();
     void (async () => {
-      for await (const _ of service.session(hello(incarnation))) ready.resolve();
-    })()
-      .catch(() => {})
-      .finally(() => ends.push('session'));
+      let last: SessionHint | undefined;
+      for await (const { hint } of service.session(hello(incarnation))) {
+        last = hint;
+        ready.resolve();
+      }
+      ends.push(last === SessionHint.KEY_REVOKED ? 'told' : 'ended');
+    })().catch(() => ends.push('cut off'));
     await ready.promise;
   }
   return { name, id: agent?.id ?? '', ends, holders };
@@ -54,7 +58,7 @@ async function allEnd({ ends, holders }: Awaited<ReturnType<typeof busyKey>>, wi
   const began = performance.now();
   await eventually(() => ends.length === 4, withinMs);
   process.stdout.write(`  ended after ${Math.round(performance.now() - began)} ms\n`);
-  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'session', 'session']);
+  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'told', 'told']);
   for (const { broker } of holders) await refused(broker.whoAmI({}), Code.Unauthenticated, 'the key is not valid');
 }
 

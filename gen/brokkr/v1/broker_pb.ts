@@ -47,7 +47,7 @@ export const BrokerService: GenService<{
     output: typeof WhoAmIResponseSchema;
   },
   /**
-   * Replaces the caller's own key.
+   * Replaces the caller's own key. FAILED_PRECONDITION in the overlap, for a key that has been replaced already.
    *
    * @generated from rpc brokkr.v1.BrokerService.RotatePak
    */
