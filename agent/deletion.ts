@@ -2,6 +2,7 @@ import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { ClusterError, describe, hasStatus, isUnreachable } from './cluster-error.ts';
 import type { Change } from './event.ts';
+import type { Guard } from './guard.ts';
 import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
@@ -24,17 +25,21 @@ export interface Deletion {
 /** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
 const goneMs = 2_000;
 const lookEveryMs = 50;
+/** Within a group, whether another process is newer is asked this often. */
+export const guardMs = 1_000;
 
 /**
  * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and sees them gone.
  * Goes no further than the first group of which something is left: what is left may need the rest. The plan may be old by now, so
- * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end.
+ * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end, and
+ * InventoryConflict when another process is newer.
  */
 export async function deleteObjects(
   shop: Workshop,
   pass: Pass,
   items: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
+  guard: Guard,
 ): Promise<Deletion> {
   const { cluster, neighbours } = shop;
   const { entry, signal, checkpoint } = pass;
@@ -45,8 +50,10 @@ export async function deleteObjects(
   const spared: Item[] = [];
   for (const group of groupsOf(items, live).reverse()) {
     const unknown = await neighbours.learn(neighbours.activeOf(entry.generator, entry.stackId));
+    await guard(0);
     checkpoint();
     await mapLimited(group, passConcurrency, async (item) => {
+      await guard(guardMs);
       checkpoint();
       const release = unknown.length > 0 ? undefined : claimToDelete(shop, entry, keyOf(item.id));
       if (!release) return void spared.push(item);
@@ -101,16 +108,21 @@ export async function releaseObject(
   return false;
 }
 
-/** Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. */
+/**
+ * Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. Throws
+ * InventoryConflict when another process is newer.
+ */
 export async function releaseKept(
   cluster: Cluster,
   items: readonly Item[],
   stackId: string,
+  guard: Guard,
   signal: AbortSignal,
 ): Promise<{ released: readonly Item[]; changes: readonly Change[]; failed: readonly Change[] }> {
   const released: Item[] = [];
   const failed: Change[] = [];
   await mapLimited(items, passConcurrency, async (item) => {
+    await guard(guardMs);
     const fault = (message: string) => failed.push({ object: item.id, action: 'failed', message });
     try {
       if (await releaseObject(cluster, item, stackId, signal)) released.push(item);

@@ -19,6 +19,8 @@ export interface Slot {
   known?: Pick<Neighbour, 'stack' | 'generator'>;
   /** It holds something newer than what is told, and keeps it. */
   ahead?: boolean;
+  /** Another process was told this, which is newer, and has begun it: nothing is done until this one is told as much. */
+  newer?: Header | undefined;
   /** Keys of what a manifest desires. */
   desired?: { readonly checksum: string; readonly keys: ReadonlySet<string> };
   running?: boolean;
@@ -78,10 +80,10 @@ export function createNeighbours(
     },
     get(stackId): Neighbour {
       const slot = slots.get(stackId);
-      const { entry, header, known, ahead, desired } = slot ?? {};
+      const { entry, header, known, ahead, newer, desired } = slot ?? {};
       const { stack, generator } = known ?? header ?? { stack: stackId, generator: '' };
       // Nobody knows what a stack that is ahead desires: everything that it has.
-      if (ahead) return { stackId, stack, generator, desired: { has: () => true } };
+      if (ahead || newer) return { stackId, stack, generator, desired: { has: () => true } };
       return {
         stackId,
         stack,
