@@ -49,13 +49,14 @@ export async function deleteObjects(
   const leaving: Item[] = [];
   const spared: Item[] = [];
   for (const group of groupsOf(items, live).reverse()) {
-    const unknown = await neighbours.learn(neighbours.activeOf(entry.generator, entry.stackId));
     await guard(0);
     checkpoint();
     await mapLimited(group, passConcurrency, async (item) => {
       await guard(guardMs);
+      // A group may take minutes, in which others are told anew.
+      await neighbours.learn(rivalsOf(shop, entry).filter((rival) => !neighbours.isLearned(rival)));
       checkpoint();
-      const release = unknown.length > 0 ? undefined : claimToDelete(shop, entry, keyOf(item.id));
+      const release = claimToDelete(shop, entry, keyOf(item.id));
       if (!release) return void spared.push(item);
       try {
         await cluster.remove(item.id, item.uid, signal);
@@ -74,12 +75,21 @@ export async function deleteObjects(
   return { deleted, replaced, failed, leaving, spared };
 }
 
-/** Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it. */
-function claimToDelete({ neighbours, ownership }: Workshop, entry: Entry, key: string): (() => void) | undefined {
-  const { stackId, generator } = entry;
+/** Stacks that may take over what this one no longer lists. */
+function rivalsOf({ neighbours }: Workshop, { generator, stackId }: Entry): string[] {
+  return neighbours.activeOf(generator, stackId);
+}
+
+/**
+ * Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it, or
+ * may want it as far as is known. Does not wait: what it looks at is true until the answer is there.
+ */
+function claimToDelete(shop: Workshop, entry: Entry, key: string): (() => void) | undefined {
+  const { neighbours, ownership } = shop;
+  const { stackId } = entry;
   if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
-  const rivals = neighbours.activeOf(generator, stackId);
-  if (rivals.some((rival) => neighbours.get(rival).desired.has(key))) return undefined;
+  const isWanted = (rival: string) => !neighbours.isLearned(rival) || neighbours.get(rival).desired.has(key);
+  if (rivalsOf(shop, entry).some(isWanted)) return undefined;
   const claim = ownership.claim(entry, [key], neighbours.get);
   return claim.conflicts.size > 0 ? undefined : claim.release;
 }

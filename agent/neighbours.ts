@@ -1,5 +1,6 @@
 import type { Seen } from './acceptance.ts';
 import type { Header } from './inventory-layout.ts';
+import { createLimit } from './limit.ts';
 import { desiredKeys, ManifestError, parseManifest } from './manifest.ts';
 import type { Neighbour } from './ownership.ts';
 import type { Neighbours, Workshop } from './pass.ts';
@@ -54,9 +55,14 @@ export function createNeighbours(
   { readManifest, scope }: Pick<Workshop, 'readManifest' | 'scope'>,
   taken: (from: Iterable<string>) => void,
 ): Neighbours {
+  /** Each holds a whole manifest for a moment. */
+  const oneByOne = createLimit(1);
+  const isLearned = (slot: Slot | undefined) =>
+    slot?.entry?.state !== 'active' || slot.desired?.checksum === slot.entry.checksum;
   const learnOne = async (slot: Slot): Promise<boolean> => {
     const { entry } = slot;
-    if (entry?.state !== 'active' || slot.desired?.checksum === entry.checksum) return true;
+    // Another pass may have learned it while this one waited for its turn.
+    if (!entry || isLearned(slot)) return true;
     const bytes = await readManifest(entry.checksum);
     if (!bytes) return false;
     try {
@@ -71,13 +77,13 @@ export function createNeighbours(
   return {
     async learn(stackIds) {
       const unknown: string[] = [];
-      // One after another: each holds a whole manifest for a moment.
       for (const stackId of stackIds) {
         const slot = slots.get(stackId);
-        if (slot && !(await learnOne(slot))) unknown.push(stackId);
+        if (slot && !isLearned(slot) && !(await oneByOne.run(() => learnOne(slot)))) unknown.push(stackId);
       }
       return unknown;
     },
+    isLearned: (stackId) => isLearned(slots.get(stackId)),
     get(stackId): Neighbour {
       const slot = slots.get(stackId);
       const { entry, header, known, ahead, newer, desired } = slot ?? {};

@@ -33,6 +33,8 @@ export interface Workshop {
 export interface Neighbours {
   /** Learns what these stacks desire, from their manifests. Answers those whose manifest is not here yet. */
   learn(stackIds: Iterable<string>): Promise<readonly string[]>;
+  /** Whether what a stack desires is known as of what is told now. */
+  isLearned(stackId: string): boolean;
   /** A stack as it was learned last. */
   get(stackId: string): Neighbour;
   /** How far a stack is that another one depends on. */
