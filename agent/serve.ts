@@ -16,6 +16,7 @@ import {
   newerThan,
   type Pass,
   type PassResult,
+  Superseded,
   summary,
   uidsElsewhere,
   type Workshop,
@@ -147,8 +148,13 @@ async function carryOut(
     const items = keepingUids(plan.items, known, writes);
     const current = await inventories.save(inventory, headerFor(pass, false), items, signal);
     neighbours.taken(claim.keep());
-    const rolledOut = await rollOut(shop, pass, rollout);
-    const { uids } = rolledOut;
+    const uids = new Map<string, string>();
+    const rolledOut = await rollOut(shop, pass, rollout, uids).catch(async (error: unknown) => {
+      // What was written is there to stay. When this cannot be saved, the objects' marks tell as much.
+      if (error instanceof Superseded)
+        await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal).catch(() => {});
+      throw error;
+    });
     const changes = explained(rolledOut.changes, drift.repairs);
     if (rolledOut.failed.length > 0 || rolledOut.waiting !== undefined) {
       await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal);
