@@ -24,7 +24,7 @@ import type { Entry } from './target.ts';
 export interface Held {
   /** Each with the reason. */
   readonly changes: readonly Change[];
-  /** What a confirmation has to name, sorted: a hash for each object as it is now, or `many`. */
+  /** What a confirmation has to name, sorted: a hash for each object as it is now, `many`, or an `unseenKey`. */
   readonly keys: readonly string[];
 }
 
@@ -59,7 +59,15 @@ export async function findHeld(
 
 /** Of one object with this uid: another of the same name is not what was confirmed. */
 function confirmationKey(id: ObjectId, live: ReadonlyMap<string, KubeObject>): string {
-  const text = `${keyOf(id)} ${live.get(keyOf(id))?.metadata.uid ?? ''}`;
+  return hashOf(`${keyOf(id)} ${live.get(keyOf(id))?.metadata.uid ?? ''}`);
+}
+
+/** Of what a removal may leave behind, since it may not look for the stack's objects everywhere. */
+export function unseenKey(stackId: string): string {
+  return hashOf(`unseen ${stackId}`);
+}
+
+function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 

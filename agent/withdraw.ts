@@ -1,3 +1,4 @@
+import { describe, hasStatus } from './cluster-error.ts';
 import {
   deleteObjects,
   describeKept,
@@ -9,7 +10,7 @@ import {
 } from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
 import { createGuard } from './guard.ts';
-import { findHeld, type Held } from './hold.ts';
+import { findHeld, type Held, unseenKey } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
@@ -42,10 +43,34 @@ export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassRes
       return beforeEpoch(entry, `${inventory.items.size} objects would be left where they are`);
     return entry.onDelete === 'orphan' ? release(shop, pass, inventory) : remove(shop, pass, inventory);
   }
-  const restored = await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind));
+  const restored = await restoreUnseen(shop, pass, inventory);
+  if ('kind' in restored) return restored;
   if (restored.shards.length > 0) return { kind: 'again' };
   const nothing = 'there was nothing to remove';
   return entry.held ? beforeEpoch(entry, nothing) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
+}
+
+/**
+ * Looks for what the inventory does not tell. An agent that may only act as ServiceAccounts may not look everywhere: then the removal
+ * is held, since it might leave something behind, and when that is confirmed the stack's account looks where there is anything.
+ */
+async function restoreUnseen(shop: Workshop, pass: Pass, inventory: Inventory): Promise<Inventory | PassResult> {
+  const { entry } = pass;
+  const key = unseenKey(entry.stackId);
+  const isConfirmed = entry.confirmed && entry.confirmedKeys.includes(key);
+  const [own = ''] = entry.serviceAccount.split('/');
+  const namespaces = isConfirmed
+    ? new Set([own, ...shop.ownership.namespaces()].filter((name) => name !== ''))
+    : undefined;
+  try {
+    return await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind), namespaces);
+  } catch (error) {
+    if (entry.serviceAccount === '' || !hasStatus(error, 403)) throw error;
+    const unseen = `its inventory is missing, and its objects may not be looked for everywhere: ${describe(error)}`;
+    const message = `${unseen}; once confirmed, what is found where account ${entry.serviceAccount} may look is deleted, and the rest stays`;
+    const held: Held = { changes: [], keys: [key] };
+    return entry.held ? beforeEpoch(entry, message, held) : holdBack(entry, message, held);
+  }
 }
 
 async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
