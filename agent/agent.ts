@@ -245,6 +245,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         metrics.passes.observe({ outcome }, seconds);
         if (fresh) traces.passed(fresh, outcome, seconds);
       },
+      overtaken: () => puller.askAnew(),
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),

@@ -30,7 +30,6 @@ export interface Tried {
 
 export interface Applied extends Tried {
   readonly changes: readonly Change[];
-  readonly uids: ReadonlyMap<string, string>;
 }
 
 /** How long a pass waits for a definition to be served, or a namespace to be active. */
@@ -105,25 +104,22 @@ export async function findDrifted(
 
 /**
  * Applies one group after another, those of one in parallel; stops after a group in which something failed. `seen` gets each object
- * as the API server answered it.
+ * as the API server answered it, also of those before `checkpoint` throws, which it may for each.
  */
 export async function applyObjects(
   cluster: Cluster,
   groups: readonly (readonly Desired[])[],
   signal: AbortSignal,
   checkpoint: () => void,
-  seen: (wanted: Desired, object: KubeObject) => void = () => {},
+  seen: (wanted: Desired, object: KubeObject) => void,
 ): Promise<Applied> {
   const changes: Change[] = [];
   const failed: Change[] = [];
-  const uids = new Map<string, string>();
   for (const group of groups) {
-    if (group.length === 0) continue;
-    checkpoint();
     await mapLimited(group, passConcurrency, async (wanted) => {
+      checkpoint();
       try {
         const { object, created } = await applyInVersion(cluster, wanted, signal);
-        uids.set(keyOf(wanted.id), object.metadata.uid ?? '');
         seen(wanted, object);
         changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
       } catch (error) {
@@ -133,7 +129,7 @@ export async function applyObjects(
     });
     if (failed.length > 0) break;
   }
-  return { changes, failed, uids, unchecked: 0 };
+  return { changes, failed, unchecked: 0 };
 }
 
 /** Waits until definitions are served and namespaces are active; answers what is not, in time. */

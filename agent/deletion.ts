@@ -2,6 +2,7 @@ import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { ClusterError, describe, hasStatus, isUnreachable } from './cluster-error.ts';
 import type { Change } from './event.ts';
+import type { Guard } from './guard.ts';
 import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
@@ -24,17 +25,21 @@ export interface Deletion {
 /** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
 const goneMs = 2_000;
 const lookEveryMs = 50;
+/** Within a group, whether another process is newer is asked this often. */
+export const guardMs = 1_000;
 
 /**
  * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and sees them gone.
  * Goes no further than the first group of which something is left: what is left may need the rest. The plan may be old by now, so
- * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end.
+ * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end, and
+ * InventoryConflict when another process is newer.
  */
 export async function deleteObjects(
   shop: Workshop,
   pass: Pass,
   items: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
+  guard: Guard,
 ): Promise<Deletion> {
   const { cluster, neighbours } = shop;
   const { entry, signal, checkpoint } = pass;
@@ -44,11 +49,14 @@ export async function deleteObjects(
   const leaving: Item[] = [];
   const spared: Item[] = [];
   for (const group of groupsOf(items, live).reverse()) {
-    const unknown = await neighbours.learn(neighbours.activeOf(entry.generator, entry.stackId));
+    await guard(0);
     checkpoint();
     await mapLimited(group, passConcurrency, async (item) => {
+      await guard(guardMs);
+      // A group may take minutes, in which others are told anew.
+      await neighbours.learn(rivalsOf(shop, entry).filter((rival) => !neighbours.isLearned(rival)));
       checkpoint();
-      const release = unknown.length > 0 ? undefined : claimToDelete(shop, entry, keyOf(item.id));
+      const release = claimToDelete(shop, entry, keyOf(item.id));
       if (!release) return void spared.push(item);
       try {
         await cluster.remove(item.id, item.uid, signal);
@@ -67,12 +75,21 @@ export async function deleteObjects(
   return { deleted, replaced, failed, leaving, spared };
 }
 
-/** Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it. */
-function claimToDelete({ neighbours, ownership }: Workshop, entry: Entry, key: string): (() => void) | undefined {
-  const { stackId, generator } = entry;
+/** Stacks that may take over what this one no longer lists. */
+function rivalsOf({ neighbours }: Workshop, { generator, stackId }: Entry): string[] {
+  return neighbours.activeOf(generator, stackId);
+}
+
+/**
+ * Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it, or
+ * may want it as far as is known. Does not wait: what it looks at is true until the answer is there.
+ */
+function claimToDelete(shop: Workshop, entry: Entry, key: string): (() => void) | undefined {
+  const { neighbours, ownership } = shop;
+  const { stackId } = entry;
   if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
-  const rivals = neighbours.activeOf(generator, stackId);
-  if (rivals.some((rival) => neighbours.get(rival).desired.has(key))) return undefined;
+  const isWanted = (rival: string) => !neighbours.isLearned(rival) || neighbours.get(rival).desired.has(key);
+  if (rivalsOf(shop, entry).some(isWanted)) return undefined;
   const claim = ownership.claim(entry, [key], neighbours.get);
   return claim.conflicts.size > 0 ? undefined : claim.release;
 }
@@ -101,16 +118,21 @@ export async function releaseObject(
   return false;
 }
 
-/** Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. */
+/**
+ * Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. Throws
+ * InventoryConflict when another process is newer.
+ */
 export async function releaseKept(
   cluster: Cluster,
   items: readonly Item[],
   stackId: string,
+  guard: Guard,
   signal: AbortSignal,
 ): Promise<{ released: readonly Item[]; changes: readonly Change[]; failed: readonly Change[] }> {
   const released: Item[] = [];
   const failed: Change[] = [];
   await mapLimited(items, passConcurrency, async (item) => {
+    await guard(guardMs);
     const fault = (message: string) => failed.push({ object: item.id, action: 'failed', message });
     try {
       if (await releaseObject(cluster, item, stackId, signal)) released.push(item);

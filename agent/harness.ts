@@ -107,6 +107,7 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
     inventories: await inventories.loadAll(ending.signal),
     report: (event) => events.push(event),
     observePass: () => {},
+    overtaken: () => {},
     log,
     retry: options.retry ?? { baseMs: 20, maxMs: 100 },
     resyncMs: options.resyncMs ?? 600_000,

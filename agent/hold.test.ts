@@ -1,21 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import type { StackEvent } from './event.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-  until,
-  type Wish,
-} from './harness.ts';
-import { type KubeObject, stackLabel } from './object.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, until } from './harness.ts';
+import { definitionOf, goneStack } from './hold-harness.ts';
+import type { KubeObject } from './object.ts';
 
 const simulated = suite('holding deletions, simulated cluster');
 const real = suite('holding deletions, real API server');
@@ -26,98 +15,8 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
-  const stack = stackId('gone');
-  const apply = async (core: Core, objects: readonly KubeObject[]) => {
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
-    const event = await told;
-    assert.is(event.outcome, 'applied', event.message);
-  };
-  const removal: Wish = {
-    stackId: stack,
-    deploymentId: 'd',
-    order: 2n,
-    generation: 2n,
-    state: 'removing',
-    kinds: ['v1/ConfigMap'],
-  };
-  const tellRemoval = async (core: Core, more: Partial<Wish> = {}) => {
-    const told = core.next(stack);
-    core.tell([{ ...removal, ...more }]);
-    return told;
-  };
-
-  test('holds too many deletions until they are confirmed', async () => {
-    const core = await start({ maxDeletions: 3 });
-    await apply(
-      core,
-      Array.from({ length: 4 }, (_, index) => configMap(`lot-${index}`, {})),
-    );
-    const { outcome, changes, heldKeys } = await tellRemoval(core);
-    assert.is(outcome, 'held');
-    assert.is(changes.filter(({ action }) => action === 'held').length, 4);
-    assert.equal(heldKeys, ['many']);
-    assert.ok(await hand.get(idOfMap('lot-0')));
-    assert.is((await tellRemoval(core, { confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
-  });
-
-  test('holds a prune as it holds a removal', async () => {
-    const core = await start({ maxDeletions: 1 });
-    await apply(core, [configMap('pair-a', {}), configMap('pair-b', {}), configMap('pair-c', {})]);
-    const next: Wish = { stackId: stack, order: 3n, deploymentId: 'e', objects: [configMap('pair-c', { k: 'new' })] };
-    const held = core.next(stack);
-    core.tell([next]);
-    const { outcome, heldKeys } = await held;
-    assert.is(outcome, 'held');
-    assert.ok(await hand.get(idOfMap('pair-a')));
-    assert.equal((await hand.get(idOfMap('pair-c')))?.data, { k: 'new' }, 'the rest goes on');
-    const applied = core.next(stack);
-    core.tell([{ ...next, confirmed: true, confirmedKeys: heldKeys }]);
-    assert.is((await applied).outcome, 'applied');
-    assert.is(await hand.get(idOfMap('pair-a')), undefined);
-  });
-
-  test('holds a volume claim, whose data would be lost', async () => {
-    const core = await start();
-    const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } };
-    await apply(core, [{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'precious' }, spec }]);
-    const { outcome, changes } = await tellRemoval(core, { kinds: ['v1/PersistentVolumeClaim'] });
-    assert.is(outcome, 'held');
-    assert.match(changes[0]?.message ?? '', 'data would be lost');
-  });
-
-  test('goes on only with what was confirmed, and holds everything when there is more by now', async () => {
-    const core = await start();
-    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'filling-room' } };
-    await apply(core, [setOf('shown', 'Delete', ['data']), room]);
-    const kinds = ['apps/v1/StatefulSet', 'v1/Namespace'];
-    const named = ({ changes }: StackEvent) => changes.map(({ object }) => object.name).sort();
-    const first = await tellRemoval(core, { kinds });
-    assert.equal([first.outcome, named(first), first.heldKeys.length], ['held', ['shown'], 1]);
-    await hand.create(configMap('newcomer', {}, 'filling-room'));
-    const second = core.next(stack, 'held');
-    core.tell([{ ...removal, kinds, confirmed: true, confirmedKeys: first.heldKeys }]);
-    const { heldKeys } = await second;
-    assert.equal([named(await second), heldKeys.length], [['filling-room', 'shown'], 2]);
-    assert.ok(first.heldKeys.every((key) => heldKeys.includes(key)));
-    assert.ok(await hand.get(idOfSet('shown')));
-    const removed = core.next(stack, 'removed');
-    core.tell([{ ...removal, kinds, confirmed: true, confirmedKeys: heldKeys }]);
-    await hand.remove(idOfMap('newcomer', 'filling-room'));
-    await removed;
-  });
+  const { start } = agentsOn(test, lab);
+  const { stack, apply, tellRemoval } = goneStack;
 
   test('holds a namespace with other content, and lets one with none go', async () => {
     const core = await start();
@@ -178,23 +77,6 @@ function describe(test: typeof simulated, lab: Lab): void {
     const removed = core.next(stack, 'removed');
     await hand.remove({ apiVersion: 'hold.example.org/v1', kind: 'Thing', namespace: 'default', name: 'theirs' });
     await removed;
-  });
-
-  test('holds a stateful set that takes its volume claims with it', async () => {
-    const core = await start();
-    await apply(core, [
-      setOf('takes', 'Delete', ['data']),
-      setOf('keeps', 'Retain', ['data']),
-      setOf('has-none', 'Delete', []),
-    ]);
-    const kinds = ['apps/v1/StatefulSet'];
-    const { outcome, changes, heldKeys } = await tellRemoval(core, { kinds });
-    assert.is(outcome, 'held');
-    assert.equal(
-      changes.map(({ object, message }) => `${object.name}: ${message}`),
-      ['takes: its data would be lost'],
-    );
-    assert.is((await tellRemoval(core, { kinds, confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
   });
 
   test('holds a definition of which no version is served', async () => {
@@ -264,61 +146,4 @@ function describe(test: typeof simulated, lab: Lab): void {
     heal();
     await removed;
   });
-
-  test('tells what a removal that the broker holds would delete, and deletes nothing', async () => {
-    const core = await start();
-    await apply(core, [configMap('unconfirmed', { k: '1' }), definitionOf('unconfirmed.example.org', 'Ghost', false)]);
-    const kinds = ['v1/ConfigMap', 'apiextensions.k8s.io/v1/CustomResourceDefinition'];
-    const { outcome, message, changes, heldKeys } = await tellRemoval(core, { kinds, held: true });
-    assert.is(outcome, 'held');
-    assert.match(message, /waits for a confirmation: 2 objects would be deleted: .*it cannot be seen/);
-    assert.equal(
-      changes.map(({ action, object }) => `${action} ${object.name}`),
-      ['held ghosts.unconfirmed.example.org', 'held unconfirmed'],
-    );
-    assert.is(changes[1]?.message, 'would be deleted');
-    assert.ok(await hand.get(idOfMap('unconfirmed')));
-    const orphaned = await tellRemoval(core, { kinds, held: true, onDelete: 'orphan' });
-    assert.is(orphaned.outcome, 'held');
-    assert.match(orphaned.message, '2 objects would be left where they are');
-    assert.ok((await hand.get(idOfMap('unconfirmed')))?.metadata.labels?.[stackLabel]);
-    assert.is((await tellRemoval(core, { kinds, confirmed: true, confirmedKeys: heldKeys })).outcome, 'removed');
-    assert.is(await hand.get(idOfMap('unconfirmed')), undefined);
-  });
-}
-
-function idOfSet(name: string) {
-  return { apiVersion: 'apps/v1', kind: 'StatefulSet', namespace: 'default', name };
-}
-
-function setOf(name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject {
-  const labels = { app: name };
-  const template = { metadata: { labels }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
-  const volumeClaimTemplates = claims.map((claim) => ({
-    metadata: { name: claim },
-    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
-  }));
-  const persistentVolumeClaimRetentionPolicy = { whenDeleted, whenScaled: 'Retain' };
-  const selector = { matchLabels: labels };
-  const spec = { serviceName: name, replicas: 0, selector, template };
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    metadata: { name },
-    spec: { ...spec, volumeClaimTemplates, persistentVolumeClaimRetentionPolicy },
-  };
-}
-
-function definitionOf(group: string, kind: string, served: boolean): KubeObject {
-  const singular = kind.toLowerCase();
-  const plural = `${singular}s`;
-  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-  const names = { plural, singular, kind, listKind: `${kind}List` };
-  const versions = [{ name: 'v1', served, storage: true, schema }];
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
-    spec: { group, scope: 'Namespaced', names, versions },
-  };
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { comesWithPod, createClaims } from './claims.ts';
 import type { Cluster } from './cluster.ts';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { Change } from './event.ts';
@@ -23,7 +24,7 @@ import type { Entry } from './target.ts';
 export interface Held {
   /** Each with the reason. */
   readonly changes: readonly Change[];
-  /** What a confirmation has to name, sorted: a hash for each object as it is now, or `many`. */
+  /** What a confirmation has to name, sorted: a hash for each object as it is now, `many`, or an `unseenKey`. */
   readonly keys: readonly string[];
 }
 
@@ -58,7 +59,15 @@ export async function findHeld(
 
 /** Of one object with this uid: another of the same name is not what was confirmed. */
 function confirmationKey(id: ObjectId, live: ReadonlyMap<string, KubeObject>): string {
-  const text = `${keyOf(id)} ${live.get(keyOf(id))?.metadata.uid ?? ''}`;
+  return hashOf(`${keyOf(id)} ${live.get(keyOf(id))?.metadata.uid ?? ''}`);
+}
+
+/** Of what a removal may leave behind, since it may not look for the stack's objects everywhere. */
+export function unseenKey(stackId: string): string {
+  return hashOf(`unseen ${stackId}`);
+}
+
+function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
@@ -70,6 +79,7 @@ async function findLosses(
   signal: AbortSignal,
 ): Promise<Change[]> {
   const keys = new Set(doomed.map(({ id }) => keyOf(id)));
+  const claims = createClaims(cluster, signal);
   const reasons = await mapLimited(doomed, passConcurrency, async ({ id }) => {
     const found = live.get(keyOf(id));
     // Already on its way out: holding would not bring it back.
@@ -77,7 +87,8 @@ async function findLosses(
     if (losesData(id, found)) return 'its data would be lost';
     try {
       if (isCustomResourceDefinition(id)) return await instancesBeyond(cluster, found, keys, signal);
-      return isNamespace(id) ? await contentBeyond(cluster, id.name, keys, signal) : undefined;
+      if (isNamespace(id)) return await contentBeyond(cluster, id.name, keys, signal);
+      return await claims.whyLost(id, found.metadata.uid);
     } catch (error) {
       // What is not found here was named by the cluster a moment ago: not found does not mean that there is none.
       if (!(error instanceof ClusterError) || !(hasStatus(error, 403) || hasStatus(error, 404))) throw error;
@@ -155,6 +166,8 @@ function comesWithNamespace(kind: string, object: KubeObject, owners: ReadonlySe
   if (isKept(object)) return false;
   if (kind === '/ServiceAccount') return metadata.name === 'default';
   if (kind === '/ConfigMap') return metadata.name === 'kube-root-ca.crt';
+  // Whoever owns a claim: what is in it was not asked for by deleting the owner.
+  if (kind === '/PersistentVolumeClaim') return comesWithPod(object);
   // A pod of a listed Deployment, and the like: it goes with its owner in any case, but for one that is outside and stays.
   return metadata.ownerReferences?.some((owner) => owners.has(groupKindOf(owner))) ?? false;
 }

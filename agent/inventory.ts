@@ -46,6 +46,8 @@ export interface Inventories {
     items: Iterable<Item>,
     signal: AbortSignal,
   ): Promise<Inventory>;
+  /** Throws InventoryConflict when the header is not as it was loaded: whoever begins something newer writes it first. */
+  confirm(inventory: Inventory, signal: AbortSignal): Promise<void>;
   remove(inventory: Inventory, signal: AbortSignal): Promise<void>;
   /** Whether an object would be read as an inventory, so that no stack may hold it: it could make the agent delete anything. */
   isInventory(object: KubeObject): boolean;
@@ -95,8 +97,7 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
       const isGone = hasStatus(error, 404);
       // With its namespace: what was there is lost, and a new one begins.
       if (isGone && resourceVersion === undefined) await ensureNamespace(cluster, namespace, signal);
-      if (isGone || hasStatus(error, 409))
-        throw new InventoryConflict(`the inventory of stack ${stackId} was written by somebody else`, { cause: error });
+      if (isGone || hasStatus(error, 409)) throw conflictOf(stackId, error);
       throw error;
     }
   };
@@ -118,6 +119,11 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
       for (const plan of plans.toReversed()) saved.set(plan.index, await write(stackId, plan, signal));
       return plans.length === 0 ? inventory : gather(stackId, [...saved.values()]);
     },
+    async confirm({ stackId, shards }, signal) {
+      const live = await cluster.metadata(idOfShard(stackId, 0), signal);
+      const loaded = shards.find(({ index }) => index === 0)?.resourceVersion;
+      if (live?.metadata.resourceVersion !== loaded) throw conflictOf(stackId);
+    },
     async remove({ stackId, shards }, signal) {
       for (const { index } of shards.toSorted((left, right) => right.index - left.index)) {
         const live = await cluster.get(idOfShard(stackId, index), signal);
@@ -129,6 +135,10 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
       return metadata.name.startsWith('brokkr-inv-') || metadata.labels?.[inventoryLabel] !== undefined;
     },
   };
+}
+
+function conflictOf(stackId: string, cause?: unknown): InventoryConflict {
+  return new InventoryConflict(`the inventory of stack ${stackId} was written by somebody else`, { cause });
 }
 
 function assemble(stackId: string, objects: readonly KubeObject[]): Inventory {

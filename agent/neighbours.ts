@@ -1,5 +1,6 @@
 import type { Seen } from './acceptance.ts';
 import type { Header } from './inventory-layout.ts';
+import { createLimit } from './limit.ts';
 import { desiredKeys, ManifestError, parseManifest } from './manifest.ts';
 import type { Neighbour } from './ownership.ts';
 import type { Neighbours, Workshop } from './pass.ts';
@@ -19,6 +20,8 @@ export interface Slot {
   known?: Pick<Neighbour, 'stack' | 'generator'>;
   /** It holds something newer than what is told, and keeps it. */
   ahead?: boolean;
+  /** Another process was told this, which is newer, and has begun it: nothing is done until this one is told as much. */
+  newer?: Header | undefined;
   /** Keys of what a manifest desires. */
   desired?: { readonly checksum: string; readonly keys: ReadonlySet<string> };
   running?: boolean;
@@ -52,9 +55,14 @@ export function createNeighbours(
   { readManifest, scope }: Pick<Workshop, 'readManifest' | 'scope'>,
   taken: (from: Iterable<string>) => void,
 ): Neighbours {
+  /** Each holds a whole manifest for a moment. */
+  const oneByOne = createLimit(1);
+  const isLearned = (slot: Slot | undefined) =>
+    slot?.entry?.state !== 'active' || slot.desired?.checksum === slot.entry.checksum;
   const learnOne = async (slot: Slot): Promise<boolean> => {
     const { entry } = slot;
-    if (entry?.state !== 'active' || slot.desired?.checksum === entry.checksum) return true;
+    // Another pass may have learned it while this one waited for its turn.
+    if (!entry || isLearned(slot)) return true;
     const bytes = await readManifest(entry.checksum);
     if (!bytes) return false;
     try {
@@ -69,19 +77,19 @@ export function createNeighbours(
   return {
     async learn(stackIds) {
       const unknown: string[] = [];
-      // One after another: each holds a whole manifest for a moment.
       for (const stackId of stackIds) {
         const slot = slots.get(stackId);
-        if (slot && !(await learnOne(slot))) unknown.push(stackId);
+        if (slot && !isLearned(slot) && !(await oneByOne.run(() => learnOne(slot)))) unknown.push(stackId);
       }
       return unknown;
     },
+    isLearned: (stackId) => isLearned(slots.get(stackId)),
     get(stackId): Neighbour {
       const slot = slots.get(stackId);
-      const { entry, header, known, ahead, desired } = slot ?? {};
+      const { entry, header, known, ahead, newer, desired } = slot ?? {};
       const { stack, generator } = known ?? header ?? { stack: stackId, generator: '' };
       // Nobody knows what a stack that is ahead desires: everything that it has.
-      if (ahead) return { stackId, stack, generator, desired: { has: () => true } };
+      if (ahead || newer) return { stackId, stack, generator, desired: { has: () => true } };
       return {
         stackId,
         stack,

@@ -5,7 +5,7 @@ import type { History } from './drift.ts';
 import { type Change, eventOf, type StackEvent } from './event.ts';
 import type { Fights } from './fights.ts';
 import type { Held } from './hold.ts';
-import type { Inventories } from './inventory.ts';
+import type { Inventories, Inventory } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
 import { idOf, type KubeObject, keyOf, nameOf } from './object.ts';
@@ -33,6 +33,8 @@ export interface Workshop {
 export interface Neighbours {
   /** Learns what these stacks desire, from their manifests. Answers those whose manifest is not here yet. */
   learn(stackIds: Iterable<string>): Promise<readonly string[]>;
+  /** Whether what a stack desires is known as of what is told now. */
+  isLearned(stackId: string): boolean;
   /** A stack as it was learned last. */
   get(stackId: string): Neighbour;
   /** How far a stack is that another one depends on. */
@@ -130,7 +132,9 @@ export type PassResult =
   /** What is left to do has to wait for other objects to be healthy. */
   | { readonly kind: 'waiting'; readonly event: StackEvent }
   /** Something was put right; to be done again at once. */
-  | { readonly kind: 'again' };
+  | { readonly kind: 'again' }
+  /** Another process was told something newer, and has begun it: nothing was done. */
+  | { readonly kind: 'overtaken'; readonly by: Header };
 
 export class Superseded extends Error {
   override readonly name = 'Superseded';
@@ -140,6 +144,12 @@ export class Superseded extends Error {
 export function headerFor({ entry, epoch }: Pick<Pass, 'entry' | 'epoch'>, removed: boolean): Omit<Header, 'shards'> {
   const { generator, order, generation, deploymentId } = entry;
   return { stack: fullName(entry), generator, epoch, order, generation, deploymentId, removed };
+}
+
+/** What the inventory says of something newer than this pass is about; undefined when it says nothing of that kind. */
+export function newerThan({ entry, epoch }: Pass, { header }: Inventory): Header | undefined {
+  const isNewer = header && (header.epoch > epoch || (header.epoch === epoch && header.order > entry.order));
+  return isNewer ? header : undefined;
 }
 
 /** "generator/name", for people. */

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { agentsOn } from './agents-harness.ts';
 import { type Core, configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
+import { passConcurrency } from './live.ts';
 import { type KubeObject, stackLabel, textAt } from './object.ts';
 import { waveAnnotation } from './wave.ts';
 
@@ -185,6 +186,30 @@ function describe(test: typeof simulated, lab: Lab): void {
       assert.is((await hand.get(idOfMap(taken)))?.metadata.labels?.[stackLabel], b);
     });
   }
+
+  test('spares what a stack desires that is told while the objects are deleted', async () => {
+    if (!lab.simulated) return;
+    const core = await start();
+    const objects = Array.from({ length: 20 }, (_, index) => configMap(`group-${index}`, { k: '1' }));
+    await apply(core, 1n, objects);
+    const uids = new Set(await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name))));
+    const removal = { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
+    const ended = Promise.all([core.next(a, 'removed'), core.next(b, 'applied')]);
+    let isTold = false;
+    const forget = lab.simulated.onRequest(({ method, path }) => {
+      if (isTold || method !== 'DELETE' || !path.includes('/configmaps/group-')) return;
+      isTold = true;
+      core.tell([removal, { stackId: b, order: 3n, objects }]);
+    });
+    core.tell([removal]);
+    await ended;
+    forget();
+    const deleted = core.writes.filter((write) => write.startsWith('remove ConfigMap default/group-'));
+    assert.ok(isTold);
+    assert.ok(deleted.length <= passConcurrency, `${deleted.length} were deleted`);
+    const kept = await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name)));
+    assert.is(kept.filter((uid) => uids.has(uid)).length, objects.length - deleted.length);
+  });
 
   test('refuses an object that another stack has, and names that stack', async () => {
     const core = await start();

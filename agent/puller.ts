@@ -31,6 +31,8 @@ export interface PullerOptions {
 export interface Puller {
   /** Pulls at once instead of when the interval is over. */
   wake(): void;
+  /** The same for the whole state, even when it is the one that is known. */
+  askAnew(): void;
   /** When the broker last answered; undefined before. */
   readonly answeredAt: number | undefined;
   run(signal: AbortSignal): Promise<void>;
@@ -54,9 +56,12 @@ export function createPuller(options: PullerOptions): Puller {
   let news: readonly Entry[] = [];
   let woken = Promise.withResolvers<void>();
   let isWoken = false;
+  let isAnew = false;
   let failures = 0;
 
   const pullOnce = async (waitMs: number, signal: AbortSignal): Promise<PullAnswer['kind']> => {
+    if (isAnew) digest = new Uint8Array();
+    isAnew = false;
     const first = await page(waitMs, '', signal);
     answeredAt = Date.now();
     if (first.kind === 'unchanged') {
@@ -152,10 +157,16 @@ export function createPuller(options: PullerOptions): Puller {
     woken = Promise.withResolvers();
   };
 
+  const wake = () => {
+    isWoken = true;
+    woken.resolve();
+  };
+
   return {
-    wake() {
-      isWoken = true;
-      woken.resolve();
+    wake,
+    askAnew() {
+      isAnew = true;
+      wake();
     },
     get answeredAt() {
       return answeredAt;

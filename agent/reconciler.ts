@@ -20,6 +20,8 @@ export interface ReconcilerOptions {
   readonly report: (event: StackEvent) => void;
   /** Told of each pass; with the entry of a deployment that this one tried to apply for the first time, or again after that failed. */
   readonly observePass: (outcome: string, seconds: number, fresh: Entry | undefined) => void;
+  /** Something newer was told to another process: it is time to ask what. */
+  readonly overtaken: () => void;
   readonly log: Logger;
   readonly retry?: Backoff;
   /** How often a stack that is as it should be is looked at again. */
@@ -126,7 +128,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const result = await attempt(slot, entry);
     if (!result) return;
     options.observePass(
-      result.kind === 'again' ? 'again' : result.event.outcome,
+      'event' in result ? result.event.outcome : result.kind,
       (performance.now() - startedAt) / 1000,
       isFresh ? entry : undefined,
     );
@@ -135,6 +137,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (result.kind === 'settled' && entry.state === 'active' && isLatest) slot.done = entry;
     settle(slot, result);
   };
+
+  /** Of a stack, by this process or another. */
+  const latestOf = ({ newer, seen }: Slot): Seen | undefined => newer ?? seen;
 
   const attempt = async (slot: Slot, entry: Entry): Promise<PassResult | undefined> => {
     const isCurrent = () =>
@@ -153,10 +158,29 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   const settle = (slot: Slot, result: PassResult) => {
     shop.sightings.settled(slot.stackId, result.kind === 'settled');
+    const { newer } = slot;
+    slot.newer = result.kind === 'overtaken' ? result.by : undefined;
     switch (result.kind) {
       case 'again':
         slot.again = true;
         return;
+      case 'overtaken': {
+        const { stackId, entry } = slot;
+        const { epoch: newerEpoch, order } = result.by;
+        const told = { stackId, told: String(entry?.order), epoch: String(newerEpoch), order: String(order) };
+        if (newer?.epoch !== newerEpoch || newer.order !== order)
+          log.warn(
+            told,
+            'another process has applied something newer of a stack; nothing is done before it is told here',
+          );
+        slot.looks = undefined;
+        slot.attempt += 1;
+        slot.settled = false;
+        slot.waitingSince = undefined;
+        options.overtaken();
+        later(slot, retry.baseMs / 4 + jittered(retry, slot.attempt));
+        return;
+      }
       case 'settled':
         slot.attempt = 0;
         slot.settled = true;
@@ -228,6 +252,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (before && !isSameDeployment(before, entry)) Object.assign(slot, { done: undefined, begun: false });
     if (entry.state !== 'active') shop.sightings.forget(slot.stackId);
     slot.ahead = false;
+    slot.newer = undefined;
     slot.entry = entry;
     slot.known = { stack: fullName(entry), generator: entry.generator };
     slot.seen = { epoch: at, order: entry.order, deploymentId: entry.deploymentId } satisfies Seen;
@@ -256,7 +281,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       // All entries first: each pass has to know what the others desire.
       for (const entry of limitedEntries(state)) {
         const slot = slotOf(entry.stackId);
-        switch (judge(entry, state.epoch, slot.seen)) {
+        switch (judge(entry, state.epoch, latestOf(slot))) {
           case 'take':
             take(slot, entry, state.epoch);
             break;
@@ -300,15 +325,20 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     entryOf: (stackId) => slots.get(stackId)?.entry,
     held: () =>
-      [...slots.values()].flatMap(({ stackId, seen, header }) =>
-        seen && !isOver(header, seen) ? [{ stackId, deploymentId: seen.deploymentId, order: seen.order }] : [],
-      ),
+      [...slots.values()].flatMap((slot) => {
+        const seen = latestOf(slot);
+        if (!seen || isOver(slot.newer ?? slot.header, seen)) return [];
+        return [{ stackId: slot.stackId, deploymentId: seen.deploymentId, order: seen.order }];
+      }),
     get epoch() {
       return epoch;
     },
     get order() {
       let highest = 0n;
-      for (const { seen } of slots.values()) if (seen && seen.order > highest) highest = seen.order;
+      for (const slot of slots.values()) {
+        const order = latestOf(slot)?.order ?? 0n;
+        if (order > highest) highest = order;
+      }
       return highest;
     },
     get counts() {

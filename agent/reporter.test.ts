@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectBroker } from '../client/client.ts';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { openStage, until } from '../test/stories/agent-stage.ts';
 import { eventOf, type StackEvent, sameNews } from './event.ts';
 import { configMap, idOfMap } from './harness.ts';
@@ -82,6 +83,37 @@ reporter('keeps a bounded number, and the broker is told that some were lost', a
   assert.equal(await outcomes(), [Outcome.GAP, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED]);
   assert.equal(counts, { dropped: 7, accepted: 3 });
   assert.equal(lost, [], 'a later event of the same stack tells the newer truth');
+  end();
+});
+
+reporter('drops what tells of drift before what tells how the stack is', async () => {
+  const { entry, made, run, lost, outcomes, end } = await begin('drifting', { capacity: 2 });
+  made.report(event(entry, '', { outcome: 'applied' }));
+  for (let index = 0; index < 3; index++) made.report(event(entry, `repair ${index}`, { outcome: 'repaired' }));
+  for (let index = 0; index < 3; index++) made.report(event(entry, `drift ${index}`, { outcome: 'drifted' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.APPLIED, Outcome.GAP, Outcome.DRIFTED]);
+  const { placements } = await stage.admin.broker.listPlacements({ stack: 'drifting' });
+  assert.is(placements[0]?.phase, PlacementPhase.APPLIED);
+  assert.equal(lost, []);
+  end();
+});
+
+reporter('says of which stacks nothing tells how they are any more', async () => {
+  const { entry, made, run, lost, end } = await begin('outnumbered', { capacity: 2 });
+  const other = (id: string) => event(entry, '', { stackId: id, outcome: 'applied' });
+  made.report(event(entry, '', { outcome: 'applied' }));
+  for (let index = 0; index < 2; index++) made.report(other(randomUUID()));
+  run();
+  await until(
+    () => lost.length > 0,
+    () => 'what is lost to be told',
+  );
+  assert.equal(lost, [entry.stackId]);
   end();
 });
 

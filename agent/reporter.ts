@@ -49,12 +49,16 @@ export function createReporter(options: ReporterOptions): Reporter {
 
   const lost = new Set<string>();
 
-  /** Rather one of which a later one tells the newer truth; else the oldest. */
+  /** Rather what says nothing of how a stack is, or of which a later one tells the newer truth; else the oldest. */
   const dropOne = () => {
-    const latest = new Map(queue.map(({ sequence: number, event }) => [event.stackId, number]));
-    const superseded = queue.findIndex(({ sequence: number, event }) => latest.get(event.stackId) !== number);
-    const [dropped] = queue.splice(Math.max(0, superseded), 1);
-    if (superseded < 0 && dropped) lost.add(dropped.event.stackId);
+    const latest = new Map(
+      queue.flatMap(({ sequence: number, event }) => (isStanding(event) ? [[event.stackId, number]] : [])),
+    );
+    const spare = queue.findIndex(
+      ({ sequence: number, event }) => !isStanding(event) || latest.get(event.stackId) !== number,
+    );
+    const [dropped] = queue.splice(Math.max(0, spare), 1);
+    if (spare < 0 && dropped) lost.add(dropped.event.stackId);
     options.count('dropped');
   };
   const sendSome = async (signal: AbortSignal) => {
@@ -125,6 +129,11 @@ export function createReporter(options: ReporterOptions): Reporter {
       if (queue.length > 0) await pause(waitMs, new AbortController().signal, empty.promise);
     },
   };
+}
+
+/** Whether the broker takes from it how the stack is; of drift it keeps no more than the record. */
+function isStanding({ outcome }: StackEvent): boolean {
+  return outcome !== 'drifted' && outcome !== 'repaired';
 }
 
 function takeBatch(queue: readonly Numbered[], most: number): Numbered[] {

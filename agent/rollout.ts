@@ -27,36 +27,44 @@ export interface RolledOut {
   /** A wave is not healthy yet, so that the next one has to wait. */
   readonly waiting?: string;
   readonly changes: readonly Change[];
-  readonly uids: ReadonlyMap<string, string>;
   /** Objects that no dry run could check. */
   readonly unchecked: number;
 }
 
-/** Writes wave by wave: each only when all objects of those before it are healthy, and no further than one in which something failed. */
-export async function rollOut(shop: Workshop, pass: Pass, rollout: Rollout): Promise<RolledOut> {
+/**
+ * Writes wave by wave: each only when all objects of those before it are healthy, and no further than one in which something failed.
+ * `uids` gets the uid of each object that is written, by key. Throws Superseded when the pass is to end, with some of them there.
+ */
+export async function rollOut(
+  shop: Workshop,
+  pass: Pass,
+  rollout: Rollout,
+  uids: Map<string, string>,
+): Promise<RolledOut> {
   const { waves, writes, live } = rollout;
   const written = new Set(writes);
   const last = waves.findLastIndex(({ groups }) => groups.some((group) => group.some((one) => written.has(one))));
   const changes: Change[] = [];
-  const uids = new Map<string, string>();
   let unchecked = 0;
   for (const [index, wave] of waves.entries()) {
     if (index > last) break;
     const applied = new Map<string, Verdict>();
-    const seen = ({ id }: Desired, object: KubeObject) => void applied.set(keyOf(id), healthOf(object));
+    const seen = ({ id }: Desired, object: KubeObject) => {
+      applied.set(keyOf(id), healthOf(object));
+      uids.set(keyOf(id), object.metadata.uid ?? '');
+    };
     const done = await writeWave(shop, pass, rollout, wave, written, seen);
     changes.push(...done.changes);
-    for (const [key, uid] of done.uids) uids.set(key, uid);
     unchecked += done.unchecked;
     if (done.failed.length > 0) {
       const more = index < last ? `; waves after ${wave.number} were not begun` : '';
-      return { ...done, summary: done.summary + more, changes, uids, unchecked };
+      return { ...done, summary: done.summary + more, changes, unchecked };
     }
     if (index === last || !rollout.gated) continue;
     const blocked = whyBlocked(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(live.get(key)));
-    if (blocked) return { ...blocked, changes, uids, unchecked };
+    if (blocked) return { ...blocked, changes, unchecked };
   }
-  return { failed: [], summary: '', changes, uids, unchecked };
+  return { failed: [], summary: '', changes, unchecked };
 }
 
 /** What keeps the first wave that has something to write waiting, before anything is done; undefined when it may begin. */
@@ -101,7 +109,6 @@ async function writeWave(
     failed: [...tried.failed, ...(applied?.failed ?? [])],
     summary: applied ? 'some objects were not applied' : 'only definitions and namespaces were applied',
     changes: [...prepared.changes, ...(applied?.changes ?? [])],
-    uids: new Map([...prepared.uids, ...(applied?.uids ?? [])]),
     unchecked: tried.unchecked,
   };
 }

@@ -3,13 +3,24 @@ import { deleteObjects, describeKept, describeLeaving, describeSpared, releaseKe
 import { whyDependent } from './dependency.ts';
 import { explained, sortDrift, tellDrift } from './drift.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
+import { createGuard } from './guard.ts';
 import { findHeld } from './hold.ts';
 import { withoutIgnored } from './ignored.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { readLive } from './live.ts';
 import { definitionsIn, type ManifestObject, parseManifest } from './manifest.ts';
 import { type KubeObject, keyOf, type ObjectId } from './object.ts';
-import { headerFor, holdBack, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
+import {
+  headerFor,
+  holdBack,
+  newerThan,
+  type Pass,
+  type PassResult,
+  Superseded,
+  summary,
+  uidsElsewhere,
+  type Workshop,
+} from './pass.ts';
 import { placeAll } from './place.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { restoreInventory } from './restore.ts';
@@ -26,6 +37,8 @@ export async function serveStack(shop: Workshop, pass: Pass): Promise<PassResult
   if (!bytes) return unsettled(pass, 'failed', 'its manifest has not been received yet', [], true);
   const objects = parseManifest(bytes, entry.checksum);
   const loaded = await shop.inventories.load(entry.stackId, signal);
+  const by = newerThan(pass, loaded);
+  if (by) return { kind: 'overtaken', by };
   const kinds = objects.map(({ object }) => object);
   const namespaces = new Set(kinds.map(({ metadata }) => metadata.namespace || shop.scope.defaultNamespace));
   const inventory = loaded.whole ? loaded : await restoreInventory(shop, pass, loaded, kinds, namespaces);
@@ -135,8 +148,13 @@ async function carryOut(
     const items = keepingUids(plan.items, known, writes);
     const current = await inventories.save(inventory, headerFor(pass, false), items, signal);
     neighbours.taken(claim.keep());
-    const rolledOut = await rollOut(shop, pass, rollout);
-    const { uids } = rolledOut;
+    const uids = new Map<string, string>();
+    const rolledOut = await rollOut(shop, pass, rollout, uids).catch(async (error: unknown) => {
+      // What was written is there to stay. When this cannot be saved, the objects' marks tell as much.
+      if (error instanceof Superseded)
+        await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal).catch(() => {});
+      throw error;
+    });
     const changes = explained(rolledOut.changes, drift.repairs);
     if (rolledOut.failed.length > 0 || rolledOut.waiting !== undefined) {
       await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal);
@@ -171,8 +189,9 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   checkpoint();
   const held = await findHeld(cluster, entry, plan.prune, work.live, maxDeletions, signal);
   const doomed = held.changes.length > 0 ? [] : plan.prune;
-  const given = await releaseKept(cluster, plan.release, entry.stackId, signal);
-  const { deleted, replaced, leaving, spared, ...rest } = await deleteObjects(shop, pass, doomed, work.live);
+  const guard = createGuard(inventories, current, signal);
+  const given = await releaseKept(cluster, plan.release, entry.stackId, guard, signal);
+  const { deleted, replaced, leaving, spared, ...rest } = await deleteObjects(shop, pass, doomed, work.live, guard);
   const faults = [...given.failed, ...rest.failed];
   const ended = new Set([...plan.drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const items = withUids(work.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));

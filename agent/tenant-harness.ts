@@ -14,6 +14,7 @@ export interface House {
   /** As an admin of the cluster. */
   put(object: KubeObject): Promise<unknown>;
   get(id: ObjectId): Promise<KubeObject | undefined>;
+  remove(id: ObjectId): Promise<void>;
   /** The requests since the last call; undefined for a cluster that keeps no log of them. */
   requests(): { path: string; impersonated: string }[] | undefined;
   close(): Promise<void>;
@@ -33,6 +34,7 @@ export async function openSimulatedHouse(): Promise<House> {
     put: async (object) => cluster.put(object as never),
     get: async ({ apiVersion, kind, namespace, name }) =>
       cluster.get(apiVersion, kind, namespace, name) as KubeObject | undefined,
+    remove: async ({ apiVersion, kind, namespace, name }) => cluster.remove(apiVersion, kind, namespace, name),
     requests() {
       const requests = [...cluster.requests];
       cluster.clearRequests();
@@ -52,6 +54,10 @@ export async function openRealHouse(): Promise<House> {
     source: { text: kube.kubeconfigFor(token) },
     put: (object) => admin.create(object, signal),
     get: (id) => admin.get(id, signal),
+    async remove(id) {
+      const live = await admin.get(id, signal);
+      if (live) await admin.remove(id, live.metadata.uid ?? '', signal);
+    },
     requests: () => undefined,
     async close() {
       admin.close();

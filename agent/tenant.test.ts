@@ -85,6 +85,32 @@ function describe(test: typeof simulated, house: House): void {
     assert.is(removal.outcome, 'removed', removal.message);
   });
 
+  for (const what of ['of a stack that it has never seen', 'whose inventory is lost']) {
+    test(`holds a removal ${what}, and when that is confirmed ends it where the account may look`, async () => {
+      const stack = newStack();
+      const wish = { stackId: stack, deploymentId: 'a', ...account };
+      if (what === 'whose inventory is lost') {
+        const before = await start();
+        const applied = before.next(stack);
+        before.tell([{ ...wish, objects: [configMap('lost', { k: '1' }, 'team')] }]);
+        assert.is((await applied).outcome, 'applied');
+        await before.close();
+        await house.remove(idOfMap(`brokkr-inv-${stack}-0`, 'brokkr'));
+      }
+      const core = await start();
+      const removal = { ...wish, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
+      const held = core.next(stack);
+      core.tell([removal]);
+      const { outcome, message, heldKeys } = await held;
+      assert.is(outcome, 'held', message);
+      assert.match(message, 'its objects may not be looked for everywhere');
+      const removed = core.next(stack, 'removed');
+      core.tell([{ ...removal, confirmed: true, confirmedKeys: heldKeys }]);
+      await removed;
+      assert.is(await house.get(idOfMap('lost', 'team')), undefined);
+    });
+  }
+
   test('may act as no other account, and says which', async () => {
     const core = await start();
     const stack = newStack();

@@ -2,18 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
 import { agentsOn } from './agents-harness.ts';
-import {
-  type Core,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  until,
-  type Wish,
-} from './harness.ts';
-import { checksumAnnotation, type KubeObject, stackLabel } from './object.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, until, type Wish } from './harness.ts';
+import { goneStack } from './hold-harness.ts';
+import { checksumAnnotation, stackLabel } from './object.ts';
 
 const simulated = suite('removing a stack, simulated cluster');
 const real = suite('removing a stack, real API server');
@@ -26,28 +17,9 @@ function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
   const agents = agentsOn(test, lab);
   const { start } = agents;
-  const stack = stackId('gone');
   const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
-  const apply = async (core: Core, objects: readonly KubeObject[]) => {
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
-    const event = await told;
-    assert.is(event.outcome, 'applied', event.message);
-  };
-  const removal: Wish = {
-    stackId: stack,
-    deploymentId: 'd',
-    order: 2n,
-    generation: 2n,
-    state: 'removing',
-    kinds: ['v1/ConfigMap'],
-  };
-  const tellRemoval = async (core: Core, more: Partial<Wish> = {}) => {
-    const told = core.next(stack);
-    core.tell([{ ...removal, ...more }]);
-    return told;
-  };
+  const { stack, apply, tellRemoval } = goneStack;
 
   test('deletes what the inventory lists, acknowledges, and forgets it once the broker has', async () => {
     const core = await start();

@@ -1,18 +1,30 @@
+import { describe, hasStatus } from './cluster-error.ts';
 import {
   deleteObjects,
   describeKept,
   describeLeaving,
   describeSpared,
+  guardMs,
   releaseKept,
   releaseObject,
 } from './deletion.ts';
 import { type Change, eventOf, type Outcome } from './event.ts';
-import { findHeld, type Held } from './hold.ts';
+import { createGuard } from './guard.ts';
+import { findHeld, type Held, unseenKey } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
-import { headerFor, holdBack, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
+import {
+  headerFor,
+  holdBack,
+  newerThan,
+  type Pass,
+  type PassResult,
+  summary,
+  uidsElsewhere,
+  type Workshop,
+} from './pass.ts';
 import { planPrune } from './plan.ts';
 import { restoreInventory } from './restore.ts';
 import type { Entry } from './target.ts';
@@ -24,15 +36,41 @@ import type { Entry } from './target.ts';
 export async function withdrawStack(shop: Workshop, pass: Pass): Promise<PassResult> {
   const { entry, signal } = pass;
   const inventory = await shop.inventories.load(entry.stackId, signal);
+  const by = newerThan(pass, inventory);
+  if (by) return { kind: 'overtaken', by };
   if (inventory.whole) {
     if (entry.held && entry.onDelete === 'orphan')
       return beforeEpoch(entry, `${inventory.items.size} objects would be left where they are`);
     return entry.onDelete === 'orphan' ? release(shop, pass, inventory) : remove(shop, pass, inventory);
   }
-  const restored = await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind));
+  const restored = await restoreUnseen(shop, pass, inventory);
+  if ('kind' in restored) return restored;
   if (restored.shards.length > 0) return { kind: 'again' };
   const nothing = 'there was nothing to remove';
   return entry.held ? beforeEpoch(entry, nothing) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
+}
+
+/**
+ * Looks for what the inventory does not tell. An agent that may only act as ServiceAccounts may not look everywhere: then the removal
+ * is held, since it might leave something behind, and when that is confirmed the stack's account looks where there is anything.
+ */
+async function restoreUnseen(shop: Workshop, pass: Pass, inventory: Inventory): Promise<Inventory | PassResult> {
+  const { entry } = pass;
+  const key = unseenKey(entry.stackId);
+  const isConfirmed = entry.confirmed && entry.confirmedKeys.includes(key);
+  const [own = ''] = entry.serviceAccount.split('/');
+  const namespaces = isConfirmed
+    ? new Set([own, ...shop.ownership.namespaces()].filter((name) => name !== ''))
+    : undefined;
+  try {
+    return await restoreInventory(shop, pass, inventory, entry.kinds.flatMap(toKind), namespaces);
+  } catch (error) {
+    if (entry.serviceAccount === '' || !hasStatus(error, 403)) throw error;
+    const unseen = `its inventory is missing, and its objects may not be looked for everywhere: ${describe(error)}`;
+    const message = `${unseen}; once confirmed, what is found where account ${entry.serviceAccount} may look is deleted, and the rest stays`;
+    const held: Held = { changes: [], keys: [key] };
+    return entry.held ? beforeEpoch(entry, message, held) : holdBack(entry, message, held);
+  }
 }
 
 async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise<PassResult> {
@@ -78,8 +116,9 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
   }
   if (held.changes.length > 0)
     return holdBack(entry, summary(`${prune.length} deletions wait for a confirmation`, held.changes), held);
-  const given = await releaseKept(cluster, kept, stackId, signal);
-  const { deleted, replaced, failed: faults, leaving, spared } = await deleteObjects(shop, pass, prune, live);
+  const guard = createGuard(shop.inventories, inventory, signal);
+  const given = await releaseKept(cluster, kept, stackId, guard, signal);
+  const { deleted, replaced, failed: faults, leaving, spared } = await deleteObjects(shop, pass, prune, live, guard);
   const failed = [...given.failed, ...faults];
   const ended = new Set([...drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const left = items.filter(({ id }) => !ended.has(keyOf(id)));
@@ -100,9 +139,11 @@ async function release(shop: Workshop, pass: Pass, inventory: Inventory): Promis
   const { entry, signal } = pass;
   const items: readonly Item[] = [...inventory.items.values()];
   const mine = items.filter(({ id }) => (shop.ownership.ownerOf(keyOf(id)) ?? entry.stackId) === entry.stackId);
-  const released = await mapLimited(mine, passConcurrency, (item) =>
-    releaseObject(shop.cluster, item, entry.stackId, signal),
-  );
+  const guard = createGuard(shop.inventories, inventory, signal);
+  const released = await mapLimited(mine, passConcurrency, async (item) => {
+    await guard(guardMs);
+    return releaseObject(shop.cluster, item, entry.stackId, signal);
+  });
   const busy = mine.find((_, index) => !released[index]);
   if (busy) return unsettled(pass, 'removal_failed', `${nameOf(busy.id)} is written by somebody else all the time`, []);
   await shop.inventories.save(inventory, headerFor(pass, true), [], signal);
