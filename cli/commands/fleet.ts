@@ -9,7 +9,7 @@ import {
 import { type Verbs, withSession } from '../command.ts';
 import { factLines, printSection } from '../describe.ts';
 import { byTrouble, fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../fleet.ts';
-import { type FollowedFleet, followFleet } from '../follow.ts';
+import { type FollowedFleet, followFleet, reconnecting } from '../follow.ts';
 import { moreText } from '../health.ts';
 import { printNews } from '../news.ts';
 import { jsonOf, printJson, printList, tableOf } from '../output.ts';
@@ -109,7 +109,7 @@ async function tellFleet(session: Session): Promise<void> {
   const { out } = session;
   const names = new Map<string, string>();
   let before = '';
-  for await (const { news } of followFleet(session)) {
+  for await (const { news } of followFleet(session, { broken: () => out.note(reconnecting) })) {
     const counts = news.fleet ? fleetLine(news.fleet) : before;
     const lines = [
       ...(counts === before ? [] : [counts]),
@@ -134,12 +134,19 @@ async function drawFleet(session: Session): Promise<void> {
   const { out } = session;
   const screen = openScreen();
   let last: FollowedFleet | undefined;
+  let isBroken = false;
   const draw = () => {
-    if (last?.fleet) screen.draw(pictureOf(out, last.fleet, [...last.members.values()], screen.rows()));
+    if (!last?.fleet) return;
+    const above = isBroken ? [out.paint('warn', reconnecting)] : [];
+    screen.draw([...above, ...pictureOf(out, last.fleet, [...last.members.values()], screen.rows() - above.length)]);
+  };
+  const broken = () => {
+    isBroken = true;
   };
   const timer = setInterval(draw, redrawMs);
   try {
-    for await (const followed of followFleet(session)) {
+    for await (const followed of followFleet(session, { broken })) {
+      isBroken = false;
       // The first picture at once; what comes then, comes in many small pieces.
       const isFirst = last === undefined;
       last = followed;

@@ -5,7 +5,7 @@ import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
 import { TelemetryKind, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { parsePast } from '../duration.ts';
-import { followTelemetry } from '../follow.ts';
+import { followTelemetry, reconnecting } from '../follow.ts';
 import { allPages, eachPage } from '../pages.ts';
 import type { Session } from '../session.ts';
 import { printRecord } from '../telemetry.ts';
@@ -106,8 +106,9 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
   const startTime = since === undefined ? undefined : timestampFromMs(since);
   if (follow) {
     const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, mostFollowed) };
-    for await (const records of followTelemetry(session, { ...what.follow, ...(tail !== 0 && history) }))
-      await print(records);
+    const wish = { ...what.follow, ...(tail !== 0 && history) };
+    const broken = () => session.out.note(reconnecting);
+    for await (const records of followTelemetry(session, wish, { broken })) await print(records);
     session.out.note('the stack is gone');
     return;
   }
