@@ -113,9 +113,19 @@ fleet('confirms what an agent holds back, at the generation that was seen', asyn
     `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
   );
   assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
+  assert.match(
+    await cli.done(`explain ${name} ${name}`),
+    `✗ deletions: held, would delete a PersistentVolumeClaim; brokkr confirm-removal ${name} system/${name}`,
+  );
   await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry!.generation + 1n}`);
   await cli.done(`confirm-removal ${name} ${name} --yes`);
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'nothing is held: Stack system/');
   assert.is((await agent.pull())[0]?.confirmed, true);
+  await client.broker.deleteStack({ stack: name });
+  const [removal] = await agent.pull();
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'is removing (the stack');
+  await agent.report(removal!, Outcome.HELD, 'would delete a Namespace');
+  assert.match(await cli.done(`explain ${name} ${name}`), '✗ removal: held, would delete a Namespace; brokkr confirm-');
 });
 
 fleet('registers, approves and deregisters', async () => {

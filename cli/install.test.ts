@@ -113,7 +113,7 @@ install('agent status tells how far an agent is, and ends with 0 when it works',
   const { pak, info } = await admin.createEnrollment({ name: 'lab' });
   await fails(/not ready: it has not enrolled yet; its token is good until/);
   const { pak: key } = await test.client(pak).agent.enroll({ nonce: Buffer.alloc(32) });
-  await fails(/not ready: it has enrolled, and has not started yet\n.*kubectl/);
+  await fails(/not ready: it has never started\n.*kubectl/);
   const { agent } = test.client(key);
   const { incarnation } = await agent.startAgent({ clusterId: 'cluster', kubernetesVersion: 'v1.36.3' });
   await fails(/not ready: online, but it does not reach its cluster/);
