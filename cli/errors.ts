@@ -65,7 +65,7 @@ function nextStep(error: ConnectError): string | undefined {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
     case 'NAME_TAKEN':
-      return 'take another name, or delete that one first';
+      return 'take another name, or change what is there: brokkr update --help';
     case 'NOT_PLACED':
       return 'brokkr explain STACK AGENT says why not';
     case 'HAS_DEPENDANTS':
