@@ -57,6 +57,12 @@ fleet('is one screen: the counts, and what is in trouble', async () => {
   }, 30_000);
   assert.match(told, /^Agents: +2 online, 1 never-started\nClusters: +1 unreachable\nStacks: +1\n/);
   assert.match(told, /\nPlacements: +2 applied\nHealth: +1 degraded, 1 healthy\n\nIn trouble\n/);
+  await cli.done('pause well');
+  assert.match(
+    await cli.done('status'),
+    /\n\n1 agent paused, which changes nothing: brokkr get fleet --state paused\n$/,
+  );
+  await cli.done('resume well');
   assert.match(
     told,
     /\n {2}AGENT +STATE +HEALTH +STACKS +CLUSTER +SEEN\n {2}ill +online +degraded +1 applied +unreachable +\d+s\n$/,

@@ -52,6 +52,7 @@ install('prints one command, whose token enrolls the agent that was described', 
   );
   assert.match(yaml, `value: ${https}`);
   assert.match(stderr, 'may enroll once, until 20');
+  assert.match(stderr, /^warning: brokkr:\S+ is published nowhere: .* --image /m);
   assert.match(stderr, 'brokkr agent status north --wait');
   const token = objects.find(({ stringData }) => stringData)?.stringData?.token ?? '';
   assert.is(yaml.split(token).length, 2, 'the token is in its Secret alone');

@@ -45,7 +45,7 @@ export const verbs: Verbs = {
       .alias('agent')
       .description('the clusters: for a generator, those that it may place stacks on')
       .argument('[names...]', 'name or id')
-      .option('--label <label>', 'only those with this label')
+      .option('-l, --label <label>', 'only those with this label')
       .option('--show-deleted', 'also those that are being removed; admins only')
       .action(
         withSession(async (session, names: string[], options: { label?: string; showDeleted?: boolean }) => {

@@ -16,7 +16,7 @@ import { jsonOf, printJson, printList, tableOf } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { openScreen } from '../screen.ts';
 import type { Session } from '../session.ts';
-import { agentStates, choicesOf, valueFor } from '../words.ts';
+import { agentStates, choicesOf, count, valueFor } from '../words.ts';
 
 export const verbs: Verbs = {
   status: (command) => command.action(withSession(printStatus)),
@@ -26,7 +26,7 @@ export const verbs: Verbs = {
       .command('fleet')
       .description('agents with their state, health and cluster')
       .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(agentStates)))
-      .option('--label <label>', 'only those with this label')
+      .option('-l, --label <label>', 'only those with this label')
       .option('--search <text>', 'only those whose name contains this')
       .option('--troubled', 'only those with something pending, failed, held, ahead or not healthy')
       .action(
@@ -96,10 +96,13 @@ async function printStatus(session: Session): Promise<void> {
       break;
     case 'table': {
       for (const line of factLines(out, fleetFacts(out, fleet!))) out.line(line);
-      if (troubled.length === 0) out.line('\nNothing needs a look.');
-      else printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
+      const { paused } = fleet!;
+      if (troubled.length > 0) printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
+      else if (paused === 0) out.line('\nNothing needs a look.');
       const more = moreText(troubled.length, members.length);
       if (more !== '') out.line(`  ${more}: brokkr get fleet --troubled`);
+      if (paused > 0)
+        out.line(`\n${count(paused, 'agent')} paused, which changes nothing: brokkr get fleet --state paused`);
     }
   }
 }
