@@ -31,8 +31,8 @@ export type Objects = Pick<Wanted, 'name' | 'generator' | 'submission' | 'messag
 export interface Steps {
   created(stack: Stack): void;
   submitted(answer: SubmitDeploymentResponse): void;
-  /** Who serves it, or how, was changed. */
-  edited(): void;
+  /** Who serves it, or how, was changed, of a stack that was there. */
+  edited(stack: Stack): void;
 }
 
 export interface Applied {
@@ -65,7 +65,7 @@ export async function applyStack(session: Session, wanted: Wanted, steps: Steps)
   if (!found) steps.created(before);
   steps.submitted(answer);
   const edited = await editPlacing(session, before, wanted);
-  if (edited || (found && before !== found)) steps.edited();
+  if (found && (edited || before !== found)) steps.edited(before);
   for (const agent of wanted.targets) {
     if (!before.targets.includes(agent)) await broker.addTarget({ stack: before.id, agent });
   }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createTwoFilesPatch } from 'diff';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parseAllDocuments } from 'yaml';
+import { kubernetesYaml } from './yaml.ts';
 
 /** A Kubernetes object of a manifest. */
 export type Content = Readonly<Record<string, unknown>>;
@@ -22,8 +23,15 @@ function flat(value: unknown): Content[] {
 
 /** What tells objects apart: as the broker compares them. */
 export function keyOf(object: Content): string {
-  const { name, namespace = '' } = (object.metadata ?? {}) as Content;
-  return [object.apiVersion, object.kind, namespace, name].join(' ');
+  const { apiVersion, kind, namespace, name } = refOfObject(object);
+  return [apiVersion, kind, namespace, name].join(' ');
+}
+
+/** What the contract calls an object by. */
+export function refOfObject({ apiVersion, kind, metadata }: Content) {
+  const { name, namespace } = (metadata ?? {}) as Content;
+  const text = (value: unknown) => (typeof value === 'string' ? value : '');
+  return { apiVersion: text(apiVersion), kind: text(kind), namespace: text(namespace), name: text(name) };
 }
 
 /**
@@ -40,7 +48,7 @@ export function patchOf(before: Content | undefined, after: Content | undefined,
 
 function yamlOf(object: Content | undefined): string {
   if (!object) return '';
-  return stringify(object.kind === 'Secret' ? masked(object) : object, { lineWidth: 0, sortMapEntries: true });
+  return kubernetesYaml(object.kind === 'Secret' ? masked(object) : object, { sorted: true });
 }
 
 function masked(secret: Content): Content {

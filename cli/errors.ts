@@ -2,6 +2,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from './failure.ts';
 import { printable } from './output.ts';
+import { withoutPatterns } from './patterns.ts';
 import { isUnanswered } from './retry.ts';
 
 export interface Explanation {
@@ -30,7 +31,7 @@ function refused(error: ConnectError): Explanation {
   const violations = violationsOf(error);
   const next = nextStep(error);
   if (violations.length > 1) {
-    const lines = violations.slice(0, listedViolations).map((violation) => `  ${printable(violation.description)}`);
+    const lines = violations.slice(0, listedViolations).map((violation) => `  ${violationText(violation)}`);
     return {
       lines: [`error: ${violations.length} things are wrong`, ...lines, ...(next ? [`  ${next}`] : [])],
       exitCode: 1,
@@ -41,10 +42,23 @@ function refused(error: ConnectError): Explanation {
 
 function messageOf(error: ConnectError, violation: Violation | undefined): string {
   if (isUnanswered(error, undefined)) return `the broker cannot be reached: ${printable(reasonOf(error))}`;
-  const message = printable(error.rawMessage);
-  return violation === undefined || message.includes(violation.field) || message.includes(violation.description)
+  if (reasonIn(error) === 'EMPTY_MANIFEST') return 'there are no objects, which would remove everything';
+  const message = said(error.rawMessage);
+  return violation === undefined || message.includes(violation.field) || message.includes(said(violation.description))
     ? message
-    : `${violation.field}: ${printable(violation.description)}`;
+    : violationText(violation);
+}
+
+function violationText({ field, description }: Violation): string {
+  return description.includes(field) ? said(description) : `${field}: ${said(description)}`;
+}
+
+function said(text: string): string {
+  return withoutPatterns(printable(text));
+}
+
+function reasonIn(error: ConnectError): string | undefined {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
 /** A failed connection's own words are several causes deep. */
@@ -60,12 +74,11 @@ function reasonOf(error: ConnectError): string {
 }
 
 function nextStep(error: ConnectError): string | undefined {
-  const reason = error.findDetails(ErrorInfoSchema)[0]?.reason;
-  switch (reason) {
+  switch (reasonIn(error)) {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
     case 'NAME_TAKEN':
-      return 'take another name, or delete that one first';
+      return 'take another name, or change what is there: brokkr update --help';
     case 'NOT_PLACED':
       return 'brokkr explain STACK AGENT says why not';
     case 'HAS_DEPENDANTS':

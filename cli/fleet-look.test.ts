@@ -34,7 +34,7 @@ async function makeAgent(name: string, labels: string[] = []) {
 fleet('needs no look while there is nothing in it', async () => {
   const told = await cli.done('status');
   assert.match(told, /^Agents: +none\nStacks: +0\nPlacements: +none\n\nNothing needs a look\.\n$/);
-  assert.match((await cli.run('get fleet')).stderr, 'no members');
+  assert.match((await cli.run('get fleet')).stderr, 'no agents');
 });
 
 fleet('is one screen: the counts, and what is in trouble', async () => {
@@ -55,8 +55,14 @@ fleet('is one screen: the counts, and what is in trouble', async () => {
     const text = await cli.done('status');
     return text.includes('1 unreachable') && text;
   }, 30_000);
-  assert.match(told, /^Agents: +2 online, 1 never started\nClusters: +1 unreachable\nStacks: +1\n/);
+  assert.match(told, /^Agents: +2 online, 1 never-started\nClusters: +1 unreachable\nStacks: +1\n/);
   assert.match(told, /\nPlacements: +2 applied\nHealth: +1 degraded, 1 healthy\n\nIn trouble\n/);
+  await cli.done('pause well');
+  assert.match(
+    await cli.done('status'),
+    /\n\n1 agent paused, which changes nothing: brokkr get fleet --state paused\n$/,
+  );
+  await cli.done('resume well');
   assert.match(
     told,
     /\n {2}AGENT +STATE +HEALTH +STACKS +CLUSTER +SEEN\n {2}ill +online +degraded +1 applied +unreachable +\d+s\n$/,
@@ -107,7 +113,7 @@ fleet('is followed line by line where nobody sits at a terminal', async () => {
   await Promise.race([ended.heard, people]);
   watching.abort();
   const { stdout } = await people;
-  assert.match(stdout, /^\d\d:\d\d:\d\d {2}agents: 2 online, 2 never started; .*stacks: 2; placements: /);
+  assert.match(stdout, /^\d\d:\d\d:\d\d {2}agents: 2 online, 2 never-started; .*stacks: 2; placements: /);
   assert.match(stdout, /\d {2}late {2}never-started {2}stacks: 1 pending\n/);
   assert.match(stdout, /\d {2}late {2}online {2}stacks: 1 failed\n/);
   assert.not.match(stdout, '\u001b');

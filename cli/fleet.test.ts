@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
-import { startTestBroker } from '../test/broker.ts';
+import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
+import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { startHandAgent } from '../test/hand-agent.ts';
 
@@ -52,7 +53,7 @@ fleet('a key goes into a file instead, when that is asked for', async () => {
 fleet('shows, labels, annotates and describes an agent', async () => {
   const name = fresh();
   await cli.run(`create agent ${name} --label a --annotation zone=eu --description edge`);
-  assert.match(await cli.done(`get agent ${name}`), new RegExp(`\n${name} +offline +none +a +zone=eu +- +-\n$`));
+  assert.match(await cli.done(`get agent ${name}`), new RegExp(`\n${name} +never-started +none +a +zone=eu +- +-\n$`));
   assert.is(await cli.done('get agents --label a -o name'), `${name}\n`);
   assert.match(await cli.done(`label agent ${name} b a-`), 'labels b;');
   assert.match(await cli.done(`annotate agent ${name} zone- tier=web`), 'annotations tier=web;');
@@ -113,9 +114,22 @@ fleet('confirms what an agent holds back, at the generation that was seen', asyn
     `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
   );
   assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
+  assert.match(
+    await cli.done(`explain ${name} ${name}`),
+    `✗ deletions: held, would delete a PersistentVolumeClaim; brokkr confirm-removal ${name} system/${name}`,
+  );
   await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry!.generation + 1n}`);
   await cli.done(`confirm-removal ${name} ${name} --yes`);
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'nothing is held: Stack system/');
   assert.is((await agent.pull())[0]?.confirmed, true);
+  await client.broker.deleteStack({ stack: name });
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'is removing (the stack');
+  const removal = await eventually(
+    async () => (await agent.pull()).find(({ state }) => state === PlacementState.REMOVING),
+    30_000,
+  );
+  await agent.report(removal, Outcome.HELD, 'would delete a Namespace');
+  assert.match(await cli.done(`explain ${name} ${name}`), '✗ removal: held, would delete a Namespace; brokkr confirm-');
 });
 
 fleet('registers, approves and deregisters', async () => {

@@ -11,6 +11,7 @@ import { age, agentStates, countsText, countsTone, tally, wordOf } from './words
 export const fleetView: View<typeof FleetMemberSchema> = {
   schema: FleetMemberSchema,
   plural: 'members',
+  called: 'agents',
   name: ({ agent }) => agent!.name,
   columns: [
     { title: 'AGENT', text: ({ agent }) => agent!.name },
@@ -123,7 +124,7 @@ function agentsText({
   neverStarted,
   draining,
 }: Omit<Fleet, 'stacks' | 'placements' | 'health'>) {
-  return tally({ online, offline, paused, draining, 'never started': neverStarted }) || 'none';
+  return tally({ online, offline, paused, draining, 'never-started': neverStarted }) || 'none';
 }
 
 function stateText({ state }: FleetMember): string {

@@ -5,7 +5,7 @@ import type { Fleet, FleetMember, WatchFleetResponse } from '../gen/brokkr/v1/fl
 import type { Placement } from '../gen/brokkr/v1/placement_pb.ts';
 import type { Stack, WatchStackResponse } from '../gen/brokkr/v1/stack_pb.ts';
 import type { TailStackRequestSchema, TelemetryRecord } from '../gen/brokkr/v1/telemetry_pb.ts';
-import { isUnanswered } from './retry.ts';
+import { isUnanswered, tries } from './retry.ts';
 import type { Session } from './session.ts';
 
 /** A stack and its placements as a watch has told them so far. */
@@ -25,6 +25,13 @@ export interface FollowedFleet {
   readonly news: WatchFleetResponse;
 }
 
+export interface Following {
+  /** Ends it. Without one, a broker that cannot be reached from the start is an error after a few tries. */
+  readonly signal?: AbortSignal;
+  /** Is told of each break: the connection is made again. */
+  readonly broken?: () => void;
+}
+
 /**
  * Follows a stack until it is gone or the signal ends it, over broken connections and restarts of the broker. After a break the
  * state begins anew.
@@ -32,8 +39,9 @@ export interface FollowedFleet {
 export function followStack(
   { broker }: Pick<Session, 'broker'>,
   stackId: string,
-  signal?: AbortSignal,
+  following: Following,
 ): AsyncGenerator<Followed> {
+  const { signal } = following;
   return overBreaks(async function* () {
     let stack: Stack | undefined;
     const placements = new Map<string, Placement>();
@@ -43,11 +51,12 @@ export function followStack(
       for (const agentId of news.goneAgentIds) placements.delete(agentId);
       yield { stack, placements, news };
     }
-  }, signal);
+  }, following);
 }
 
 /** Follows the fleet until the signal ends it; otherwise as `followStack`. */
-export function followFleet({ admin }: Pick<Session, 'admin'>, signal?: AbortSignal): AsyncGenerator<FollowedFleet> {
+export function followFleet({ admin }: Pick<Session, 'admin'>, following: Following): AsyncGenerator<FollowedFleet> {
+  const { signal } = following;
   return overBreaks(async function* () {
     let fleet: Fleet | undefined;
     const members = new Map<string, FleetMember>();
@@ -57,7 +66,7 @@ export function followFleet({ admin }: Pick<Session, 'admin'>, signal?: AbortSig
       for (const agentId of news.goneAgentIds) members.delete(agentId);
       yield { fleet, members, news };
     }
-  }, signal);
+  }, following);
 }
 
 /** What is asked for again after a break: what the broker got so long before the last that came may have come later than that. */
@@ -65,12 +74,16 @@ const overlapMs = 10_000;
 const rememberedIds = 20_000;
 const mostHistory = 5_000;
 
-/** Follows a stack's telemetry until the stack is gone or the signal ends it; what has come during a break comes after it, once. */
+/**
+ * Follows a stack's telemetry until the stack is gone or the signal ends it; what has come during a break comes after it, once. There
+ * may be nothing in a message: the broker lives.
+ */
 export function followTelemetry(
   { broker }: Pick<Session, 'broker'>,
   request: MessageInitShape<typeof TailStackRequestSchema>,
-  signal?: AbortSignal,
+  following: Following,
 ): AsyncGenerator<readonly TelemetryRecord[]> {
+  const { signal } = following;
   const told = new Set<bigint>();
   let from = request;
   /** What is older was left out of the history. */
@@ -92,21 +105,34 @@ export function followTelemetry(
         if (told.size <= rememberedIds) break;
         told.delete(id);
       }
-      if (fresh.length > 0) yield fresh;
+      yield fresh;
     }
-  }, signal);
+  }, following);
 }
+
+/** What people are told then. */
+export const reconnecting = 'the connection to the broker broke; reconnecting…';
 
 const againAfterMs = 500;
 
 /** Begins again each time that it broke because the broker was away. */
-async function* overBreaks<T>(follow: () => AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+async function* overBreaks<T>(follow: () => AsyncIterable<T>, { signal, broken }: Following): AsyncGenerator<T> {
+  let reached = false;
+  /** Since something came. */
+  let breaks = 0;
   for (;;) {
     try {
-      yield* follow();
+      for await (const news of follow()) {
+        reached = true;
+        breaks = 0;
+        yield news;
+      }
       return;
     } catch (error) {
       if (!isUnanswered(error, signal)) throw error;
+      breaks += 1;
+      if (!reached && !signal && breaks === tries) throw error;
+      if (reached && breaks === 1) broken?.();
     }
     await pause(againAfterMs * (0.5 + Math.random()), undefined, { signal });
   }

@@ -52,6 +52,7 @@ install('prints one command, whose token enrolls the agent that was described', 
   );
   assert.match(yaml, `value: ${https}`);
   assert.match(stderr, 'may enroll once, until 20');
+  assert.match(stderr, /^warning: brokkr:\S+ is published nowhere: .* --image /m);
   assert.match(stderr, 'brokkr agent status north --wait');
   const token = objects.find(({ stringData }) => stringData)?.stringData?.token ?? '';
   assert.is(yaml.split(token).length, 2, 'the token is in its Secret alone');
@@ -113,7 +114,7 @@ install('agent status tells how far an agent is, and ends with 0 when it works',
   const { pak, info } = await admin.createEnrollment({ name: 'lab' });
   await fails(/not ready: it has not enrolled yet; its token is good until/);
   const { pak: key } = await test.client(pak).agent.enroll({ nonce: Buffer.alloc(32) });
-  await fails(/not ready: it has enrolled, and has not started yet\n.*kubectl/);
+  await fails(/not ready: it has never started\n.*kubectl/);
   const { agent } = test.client(key);
   const { incarnation } = await agent.startAgent({ clusterId: 'cluster', kubernetesVersion: 'v1.36.3' });
   await fails(/not ready: online, but it does not reach its cluster/);

@@ -18,6 +18,8 @@ interface Part {
 /** Ends a document whatever it was, also before a file that begins with directives. */
 const separator = Buffer.from('\n...\n');
 const endings = ['.yaml', '.yml', '.json'];
+/** What the broker takes of a submission. */
+const mostMiB = 8;
 const byteOrderMark = '\ufeff';
 
 /** Reads what `-f` names: files, folders (their .yaml, .yml and .json files, in order of their names), `-` for standard input. */
@@ -28,7 +30,10 @@ export async function readSubmission(paths: readonly string[], recursive: boolea
     if (name === '-') parts.push({ name: 'stdin', bytes: await buffer(process.stdin) });
     else parts.push(...filesOf(name, recursive).map((file) => ({ name: file, bytes: readFileSync(file) })));
   }
-  return join(parts);
+  const submission = join(parts);
+  if (submission.bytes.length > mostMiB << 20)
+    throw usage(`the objects have more than ${mostMiB} MiB together`, 'spread them over several stacks');
+  return submission;
 }
 
 function filesOf(name: string, recursive: boolean): string[] {

@@ -32,6 +32,8 @@ export interface View<D extends DescMessage> {
   readonly schema: D;
   /** The list's name in JSON: as in the contract's answer. */
   readonly plural: string;
+  /** What people call them; default `plural`. */
+  readonly called?: string;
   readonly columns: readonly Column<MessageShape<D>>[];
   /** What other commands take for it. */
   readonly name: (message: MessageShape<D>) => string;
@@ -99,7 +101,7 @@ export function printList<D extends DescMessage>(
   if (out.form === 'name') for (const message of messages) out.line(view.name(message));
   else if (out.form !== 'table')
     printJson(out, { [view.plural]: messages.map((message) => jsonOf(view.schema, message)) });
-  else if (messages.length === 0) out.note(`no ${view.plural}`);
+  else if (messages.length === 0) out.note(`no ${view.called ?? view.plural}`);
   else out.line(tableOf(out, view.columns, messages));
 }
 

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import manifest from '../package.json' with { type: 'json' };
 import { runProgram } from '../test/command.ts';
 
 const program = suite('cli: the command itself');
@@ -33,6 +34,11 @@ program('a wrong call ends with 2, on standard error, with a hint', async () => 
     assert.match(stderr, /--help/);
   }
   assert.match((await brokkr('aply')).stderr, 'Did you mean apply?');
+});
+
+program('says which version it is', async () => {
+  for (const words of ['--version', '-V', 'version'])
+    assert.equal(await brokkr(words), { code: 0, stdout: `${manifest.version}\n`, stderr: '' });
 });
 
 program('colours and escapes are for terminals', async () => {

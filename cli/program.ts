@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
 import type { Define, Verb } from './command.ts';
 import type { ExitCode } from './failure.ts';
 import { parseOutput } from './settings.ts';
@@ -121,7 +122,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     throw error;
   });
   try {
-    // `help apply` is `apply --help`, which loads what apply knows of itself.
+    // `help apply` is `apply --help`, which loads what apply knows of itself; `version` is `--version`.
     const [first, ...rest] = args;
     if (first === '__complete') {
       const { candidates } = await import('./complete.ts');
@@ -130,7 +131,8 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
       return 0;
     }
     const program = makeProgram().hook('preSubcommand', (_, command) => load(command));
-    await program.parseAsync(first === 'help' ? [...rest, '--help'] : args, { from: 'user' });
+    const wanted = first === 'help' ? [...rest, '--help'] : first === 'version' ? ['--version'] : args;
+    await program.parseAsync(wanted, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -151,6 +153,7 @@ export async function makeWholeProgram(): Promise<Command> {
 function makeProgram(): Command {
   const program = new Command('brokkr')
     .description('Distributes Kubernetes objects to many clusters.')
+    .version(manifest.version, '-V, --version', 'say which version of this command it is')
     .exitOverride()
     .helpCommand(false)
     .showHelpAfterError('(--help tells more)')

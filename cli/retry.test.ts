@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
+import { listenFor } from '../test/command.ts';
 
 const retry = suite('cli: a lost answer');
 const broker = await startTestBroker();
@@ -83,6 +84,32 @@ retry('calls again while the broker restarts', async () => {
     await new Promise((settle) => setTimeout(settle, 300));
   });
   assert.is(await answer, 'system/once\n');
+});
+
+retry('says at once that nobody is there to be followed', async () => {
+  const nowhere = { env: { BROKKR_SERVER: 'http://127.0.0.1:1' } };
+  for (const command of ['logs once -f', 'events once -f', 'watch once', 'watch fleet'])
+    assert.match(await cli.fails(1, command, nowhere), 'error: the broker cannot be reached: nothing listens there');
+});
+
+retry('says that it connects again, and follows on', async () => {
+  const { onOutput, heard } = listenFor('early');
+  const again = listenFor('reconnecting…\n');
+  const enough = new AbortController();
+  const watching = cli.run('watch fleet', {
+    signal: enough.signal,
+    onOutput: (said) => {
+      onOutput(said);
+      again.onOutput(said);
+      if (said.includes('late ')) enough.abort();
+    },
+  });
+  await client.admin.createAgent({ name: 'early' });
+  await Promise.race([heard, watching]);
+  await broker.restart(0, async () => void (await Promise.race([again.heard, watching])));
+  await client.admin.createAgent({ name: 'late' });
+  const { stderr } = await watching;
+  assert.is(stderr, 'the connection to the broker broke; reconnecting…\n');
 });
 
 retry.run();

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 
-const tries = 5;
+/** How often a broker that cannot be reached is tried before that is said. */
+export const tries = 5;
 const firstPauseMs = 200;
 
 /** Whether a call ended without the broker's answer, although nobody canceled it. */

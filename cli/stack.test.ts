@@ -33,8 +33,10 @@ stacks('creates a stack with all that says who serves it', async () => {
   assert.is(await cli.done(['create', 'stack', name, ...options]), `stack system/${name} created\n`);
   const described = await cli.done(`describe stack ${name}`);
   assert.match(described, /Labels: +x\nAnnotations: +k=v=w\nSelector: +zone notin \(a,b\),gpu\nOn delete: +orphan\n/);
-  assert.match(await cli.fails(1, `create stack ${name}`), 'exists');
-  assert.match(await cli.fails(1, 'create stack Not_A_Name'), 'name');
+  assert.match(await cli.fails(1, `create stack ${name}`), /exists\n {2}take another name, or change what is there/);
+  const wrong = await cli.fails(1, ['create', 'stack', 'Not a name', '--label', 'a b']);
+  assert.match(wrong, 'name: is not made of small letters, digits and hyphens');
+  assert.match(wrong, 'labels[0]: is not made of letters, digits');
   await cli.fails(2, `create stack ${fresh()} --on-delete explode`);
 });
 
@@ -89,10 +91,15 @@ stacks('targets and untargets agents', async () => {
   await cli.done(`create stack ${name}`);
   assert.is(await cli.done(`target ${name} ${name}`), `stack ${name} is targeted at agent ${name}\n`);
   assert.is(await cli.done(`get placements --stack ${name} -o name`), `system/${name} ${name}\n`);
-  assert.match(await cli.done(`explain ${name} ${name}`), /✓ target/);
+  assert.match(
+    await cli.done(`explain ${name} ${name}`),
+    /✓ target: .*\n {2}○ label: .*\n {2}○ annotation: .*\n {2}○ selector: /,
+  );
   assert.is(JSON.parse(await cli.done(`explain ${name} ${name} -o json`)).steps[1].verdict, 'STEP_VERDICT_YES');
   await cli.done(`untarget ${name} ${name}`);
   await cli.fails(1, `untarget ${name} ${name}`);
+  await cli.done(`create stack ${name}-no`);
+  assert.match(await cli.done(`explain ${name}-no ${name}`), /✗ target: .*\n {2}✗ label: /);
   await cli.fails(1, `target ${name} nobody`);
   await cli.fails(1, `explain ${name} nobody`);
   await cli.fails(2, `target ${name}`);
@@ -120,9 +127,28 @@ stacks('shows what agents reported', async () => {
 stacks('deletes only after a yes', async () => {
   const name = fresh();
   await cli.done(`create stack ${name}`);
-  assert.match(await cli.fails(2, `delete stack ${name}`), 'say --yes');
+  await client.broker.submitDeployment({ stack: name, manifest: configMap });
+  const asked = await cli.fails(2, `delete stack ${name}`);
+  assert.match(asked, `Delete stack system/${name} (1 object; agents: none)?\n`);
+  assert.match(asked, 'say --yes');
   assert.is(await cli.done(`delete stack ${name} --yes`), `stack system/${name} deleted\n`);
   await cli.fails(1, `delete stack ${name} --yes`);
+});
+
+stacks('says how a removal ends that waits for an agent that never started', async () => {
+  const name = fresh();
+  const [lazy, busy] = [`${name}-lazy`, `${name}-busy`];
+  await client.admin.createAgent({ name: lazy, labels: [name] });
+  const { pak } = await client.admin.createAgent({ name: busy, labels: [name] });
+  await startHandAgent(broker.client(pak));
+  await cli.done(`create stack ${name} --label ${name}`);
+  const { stdout, stderr } = await cli.run(`delete stack ${name} --yes`);
+  assert.is(stdout, `stack system/${name} deleted, as soon as 2 agents removed it\n`);
+  assert.match(
+    stderr,
+    new RegExp(`^agent ${lazy} has never started: .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
+  );
+  await cli.done(`forget-removal ${lazy} system/${name} --yes`);
 });
 
 stacks('watches a stack until it is gone', async () => {

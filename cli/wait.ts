@@ -33,7 +33,7 @@ export async function waitUntil(goal: Goal, session: Session, deployment: Awaite
   const signal = AbortSignal.timeout(timeoutMs);
   let last: Standing | undefined;
   try {
-    for await (const { stack, placements } of followStack(session, deployment.stackId, signal)) {
+    for await (const { stack, placements } of followStack(session, deployment.stackId, { signal })) {
       if (!stack) continue;
       last = judge(goal, stack, [...placements.values()], deployment);
       progress.say(last);

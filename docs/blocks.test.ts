@@ -14,6 +14,10 @@ import { commandsOf, exchangesOf } from './shell.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const readme = parsePage('README.md', readFileSync(join(root, 'README.md'), 'utf8'));
+const generatorReadme = parsePage(
+  'examples/generator/README.md',
+  readFileSync(join(root, 'examples/generator/README.md'), 'utf8'),
+);
 const found = [...readPages().values(), readme].flatMap((page) =>
   page.blocks.map((block) => ({ ...block, where: `${page.path}:${block.line}` })),
 );
@@ -85,6 +89,15 @@ blocks(
   }),
 );
 
+blocks('call TypeScript by a way that an older Node can go', () => {
+  const direct = /\bnode (?!--import \.\/node-version\.js )[^`\n]*\.ts\b/;
+  const texts = [...readPages().values(), readme, generatorReadme];
+  assert.equal(
+    texts.filter(({ text }) => direct.test(text)).map(({ path }) => path),
+    [],
+  );
+});
+
 blocks('are checked for what they are checked for', async () => {
   for (const wrong of [
     'brokkr fly',
@@ -93,6 +106,8 @@ blocks('are checked for what they are checked for', async () => {
     'brokkr update stack x --drift sideways',
     'brokkr-broker fly',
     'npm run fly',
+    'npm run -s broker -- fly',
+    'node broker/main.ts serve',
     'npm start -- --fly',
     'brokr get stacks',
     "echo 'open",
@@ -114,7 +129,6 @@ async function checkShell(text: string): Promise<void> {
 async function checkCommand([name = '', ...args]: readonly string[]): Promise<void> {
   if (name === 'brokkr') return checkOwn(args);
   if (name === 'brokkr-broker') return checkBroker(args);
-  if (name === 'node' && args[0] === 'broker/main.ts') return checkBroker(args.slice(1));
   if (name === 'npm') return checkNpm(args);
   if (!foreign.has(name)) throw new Error(`"${name}" is no program that these documents use`);
 }
@@ -134,7 +148,7 @@ function silence(command: Command): void {
 }
 
 function checkBroker(args: readonly string[]): void {
-  const [command = ''] = args;
+  const [command = 'serve'] = args;
   const options = args.filter((word) => word.startsWith('--'));
   const unknown = [command, ...options].filter((word) => !new RegExp(`(^  |\\[)${word}\\b`, 'm').test(brokerHelp));
   if (unknown.length > 0) throw new Error(`brokkr-broker has no ${unknown.join(', ')}`);
@@ -143,10 +157,10 @@ function checkBroker(args: readonly string[]): void {
 function checkNpm(args: readonly string[]): void {
   const words = args.filter((word) => word !== '-s');
   const [command = '', script = ''] = words;
-  if (command === 'start') return void readStartOptions(afterDashes(words), {});
-  if (['install', 'ci', 'test'].includes(command)) return;
-  if (command === 'run' && script in manifest.scripts) return;
-  throw new Error(`npm ${args.join(' ')} is nothing that there is`);
+  if (command === 'run' && script === 'broker') checkBroker(afterDashes(words));
+  else if (command === 'start') readStartOptions(afterDashes(words), {});
+  else if (!['install', 'ci', 'test'].includes(command) && !(command === 'run' && script in manifest.scripts))
+    throw new Error(`npm ${args.join(' ')} is nothing that there is`);
 }
 
 function afterDashes(words: readonly string[]): string[] {

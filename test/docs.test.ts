@@ -1,7 +1,7 @@
 // time limit: 10 min
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,6 +17,11 @@ import { keyIn, npmStarts } from './npm-start.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
+/** Where a user's shell looks for programs: not in what npm has brought. */
+const ownPath = (process.env.PATH ?? '')
+  .split(delimiter)
+  .filter((folder) => !folder.endsWith('node_modules/.bin'))
+  .join(delimiter);
 const starts = npmStarts();
 const docs = suite('docs');
 docs.after.each(starts.end);
@@ -140,12 +145,28 @@ docs('the commands of the README’s tour work as they stand there', async () =>
   assert.ok(commands.length > 5);
   const text = await starts.start('--port', '0', '--data-dir', join(starts.folder, 'tour')).ready();
   const [, server = ''] = /Broker +(\S+)/.exec(text) ?? [];
-  const { PATH, HOME } = process.env;
-  const env = { PATH, HOME, XDG_CONFIG_HOME: starts.folder, BROKKR_SERVER: server, BROKKR_PAK: keyIn(text) };
-  // What the alias of the tour is in a shell that nobody sits at.
-  const script = ['brokkr() { npm run -s cli -- "$@"; }', 'set -e', ...commands].join('\n');
-  const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd: root, env, timeout: 300_000 });
+  const { HOME } = process.env;
+  const env = { PATH: ownPath, HOME, XDG_CONFIG_HOME: starts.folder, BROKKR_SERVER: server, BROKKR_PAK: keyIn(text) };
+  const [, alias = ''] = /^alias brokkr="(.*?)"/m.exec(block) ?? [];
+  // What the alias of the tour is in a shell that nobody sits at, and in a folder below.
+  const brokkr = `brokkr() { ${alias.replace('$PWD', root)} "$@"; }`;
+  const script = [brokkr, 'set -e', ...commands, 'brokkr apply -f . --stack web --dry-run'].join('\n');
+  const cwd = join(root, 'examples/web');
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd, env, timeout: 300_000 });
   assert.match(stdout, 'local-1');
+  assert.match(stdout, 'nothing would change');
+});
+
+docs('the commands of an operator run with the Node that the machine has', async () => {
+  for (const command of ['npm run -s broker --', 'node --import ./node-version.js broker/main.ts']) {
+    const env = { PATH: ownPath, HOME: process.env.HOME };
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${command} --help`], {
+      cwd: root,
+      env,
+      timeout: 60_000,
+    });
+    assert.match(stdout, /^Usage: brokkr-broker/);
+  }
 });
 
 docs.run();

@@ -83,9 +83,18 @@ export function explain(
       !facts.paused,
       facts.paused ? 'the agent is paused: it changes nothing' : 'the agent is not paused',
     ),
+    ...heldSteps(placement),
     ...progressSteps(placement, lately),
   ];
   return { summary: summarise(facts, placement, lately, steps, names), steps };
+}
+
+/** What waits for somebody's yes, and how that is given. */
+function heldSteps(placement: PlacementRow | undefined): Step[] {
+  if (placement?.phase !== 'held') return [];
+  const { state, agent, stack, message, removal_reason: reason } = placement;
+  const next = `brokkr confirm-removal ${agent} ${stack}`;
+  return [step(state === 'removing' ? 'removal' : 'deletions', false, `held, ${message || reason}; ${next}`)];
 }
 
 /** How far it came, where there is more to say than the phase does. */

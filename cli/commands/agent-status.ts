@@ -83,7 +83,7 @@ function invited({ shortToken, revokeTime, expireTime }: Pak, name: string): Sta
 
 function standingOf(agent: Agent): Standing {
   const not = (text: string): Standing => ({ ready: false, text, next: lookThere, agent });
-  if (agent.incarnation === 0n) return not('it has enrolled, and has not started yet');
+  if (agent.incarnation === 0n) return not('it has never started');
   if (!agent.online) return not(`offline, last seen ${moment(agent.lastHeartbeatTime)}`);
   if (!agent.clusterReachable) return not('online, but it does not reach its cluster');
   return { ready: true, text: agent.paused ? 'online, paused' : 'online', agent };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
 import { type Agent, AgentSchema, CreateAgentResponseSchema } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
+import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { annotationsText, printFacts, printSection } from '../describe.ts';
 import { annotationEdits, labelEdits, parseAnnotations } from '../edits.ts';
@@ -12,7 +13,7 @@ import { allPages } from '../pages.ts';
 import { confirm } from '../prompt.ts';
 import { printNewKey } from '../secrets.ts';
 import type { Session } from '../session.ts';
-import { age, count, countsText, countsTone, moment } from '../words.ts';
+import { age, agentStates, count, countsText, countsTone, moment, wordOf } from '../words.ts';
 import { eventView } from './event.ts';
 import { placementView } from './placement.ts';
 
@@ -44,7 +45,7 @@ export const verbs: Verbs = {
       .alias('agent')
       .description('the clusters: for a generator, those that it may place stacks on')
       .argument('[names...]', 'name or id')
-      .option('--label <label>', 'only those with this label')
+      .option('-l, --label <label>', 'only those with this label')
       .option('--show-deleted', 'also those that are being removed; admins only')
       .action(
         withSession(async (session, names: string[], options: { label?: string; showDeleted?: boolean }) => {
@@ -234,7 +235,7 @@ function printAgent(out: Output, agent: Agent): void {
     ['Connected', agent.connectTime ? `since ${moment(agent.connectTime)}` : ''],
     ['Kubernetes', agent.kubernetesVersion],
     ['Version', agent.version],
-    ['Starts', agent.incarnation === 0n ? 'never started' : String(agent.incarnation)],
+    ['Starts', String(agent.incarnation)],
     ['Placements', countsText(agent.placements)],
     ['Created', moment(agent.createTime)],
     ['Deleted', agent.deleteTime ? `${moment(agent.deleteTime)}; it is still removing` : ''],
@@ -242,9 +243,10 @@ function printAgent(out: Output, agent: Agent): void {
   ]);
 }
 
-function statusOf({ paused, online, deleteTime }: Agent): string {
+function statusOf({ paused, online, incarnation, deleteTime }: Agent): string {
+  const isNew = incarnation === 0n;
   const parts = [
-    online ? 'online' : 'offline',
+    online ? 'online' : wordOf(agentStates, isNew ? AgentState.NEVER_STARTED : AgentState.OFFLINE).word,
     ...(paused ? ['paused'] : []),
     ...(deleteTime ? ['being deleted'] : []),
   ];

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { stringify } from 'yaml';
 import {
   type Deployment,
   DeploymentSchema,
@@ -9,11 +9,15 @@ import {
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';
 import { applyStack, previewStack, refOf, type Steps, type Wanted } from '../apply.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { printFacts, printSection } from '../describe.ts';
+import { objectsOf, refOfObject } from '../differences.ts';
 import { parseDuration } from '../duration.ts';
-import { Failure, usage } from '../failure.ts';
+import { usage } from '../failure.ts';
+import { moreText } from '../health.ts';
 import { readSubmission } from '../manifest.ts';
 import { type Output, printable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
@@ -22,6 +26,7 @@ import { parseLimit } from '../settings.ts';
 import { readStackOptions, type StackOptions, splitName, stackOptions } from '../stack-options.ts';
 import { type Goal, parseGoal, waitUntil } from '../wait.ts';
 import { actions, age, count, countsText, moment, objectText, wordOf } from '../words.ts';
+import { kubernetesYaml } from '../yaml.ts';
 import { stackName } from './stack.ts';
 
 /** "generator/name@revision": what `describe deployment` and `get deployments` take. */
@@ -171,17 +176,24 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
   }
   // People see each step; the answer for programs comes at the end, when all of it is good.
   const people = out.form === 'table';
-  const { stack, answer } = await applyStack(session, wanted, people ? stepsFor(out, wanted) : silent);
+  const { stack, answer } = await applyStack(session, wanted, people ? stepsFor(out) : silent);
   const deployment = answer.deployment!;
   if (options.wait) await waitUntil(options.wait, session, deployment, options.timeout);
   if (!people) printSubmission(out, answer);
   else if (options.wait) out.line(`revision ${deployment.revision} is ${options.wait}`);
   else out.line(`agents: ${countsText(stack.placements)}`);
+  if (isPlacedNowhere(stack))
+    out.note(`warning: stack ${stackName(stack)} is placed nowhere yet: say --label, --target or --selector`);
+}
+
+/** Whether there is nothing of it that could match an agent. */
+function isPlacedNowhere({ labels, annotations, selector, targets }: Stack): boolean {
+  return labels.length + Object.keys(annotations).length + targets.length === 0 && selector === undefined;
 }
 
 const silent: Steps = { created: () => {}, submitted: () => {}, edited: () => {} };
 
-function stepsFor(out: Output, wanted: Wanted): Steps {
+function stepsFor(out: Output): Steps {
   return {
     created: (stack) => out.line(`stack ${stackName(stack)} created`),
     submitted: (answer) => {
@@ -189,24 +201,32 @@ function stepsFor(out: Output, wanted: Wanted): Steps {
       out.line(`revision ${answer.deployment?.revision} ${what}`);
       printChanges(out, answer);
     },
-    edited: () => out.line(`stack ${refOf(wanted)} updated`),
+    edited: (stack) => out.line(`stack ${stackName(stack)} updated`),
   };
 }
 
 async function preview(session: Session, wanted: Wanted): Promise<void> {
   const { out } = session;
-  const answer = await previewStack(session, wanted);
-  if (!answer)
-    throw new Failure(`stack ${refOf(wanted)} does not exist: there is nothing to compare with`, {
-      next: `make it first: brokkr create stack ${refOf(wanted)}`,
-    });
+  const found = await previewStack(session, wanted);
+  const answer = found ?? previewOfNew(wanted);
   if (out.form !== 'table') {
     printSubmission(out, answer);
     return;
   }
+  if (!found) out.line(`stack ${refOf(wanted)} would be created`);
   out.line(answer.unchanged ? 'nothing would change' : `would be submitted: ${changesText(answer)}`);
   printChanges(out, answer);
-  out.line(servedText(answer));
+  if (found) out.line(servedText(answer));
+  else out.note('the stack is new: its objects are checked, and its agents found, when it is there');
+}
+
+/** Of a stack that is not there: everything would be new. */
+function previewOfNew({ submission }: Wanted): SubmitDeploymentResponse {
+  const changes = objectsOf(submission.bytes).map((object) => ({
+    object: refOfObject(object),
+    action: ObjectAction.CREATED,
+  }));
+  return create(SubmitDeploymentResponseSchema, { changes });
 }
 
 /** Which agents a submission is for. */
@@ -228,13 +248,19 @@ function changesText({ changes, deployment }: SubmitDeploymentResponse): string 
 }
 
 function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
-  for (const { object, action, fields } of changes) {
+  const shown = out.wide ? changes : changes.slice(0, listedChanges);
+  for (const { object, action, fields } of shown) {
     const { sign = '?', tone } = wordOf(actions, action);
     const line = `  ${sign} ${printable(objectText(object))}`;
     const about = fields.length === 0 ? '' : `  ${out.paint('dim', printable(fields.join(' ')))}`;
     out.line(`${tone === undefined ? line : out.paint(tone, line)}${about}`);
   }
+  const more = moreText(shown.length, changes.length);
+  if (more !== '') out.line(`  ${more}: -o wide shows all`);
 }
+
+/** What people read; a few thousand would only hide how it went. */
+const listedChanges = 50;
 
 function printDeployment(out: Output, answer: GetDeploymentResponse): void {
   // The objects may hold Secrets: they are shown when they are asked for.
@@ -274,7 +300,7 @@ function printManifest(out: Output, { manifest }: GetDeploymentResponse): void {
 
 /** As people write it: what it is comes first. */
 function yamlOf({ apiVersion, kind, metadata, ...rest }: Record<string, unknown>): string {
-  return stringify({ apiVersion, kind, metadata, ...rest }, { lineWidth: 0, version: '1.1' });
+  return kubernetesYaml({ apiVersion, kind, metadata, ...rest });
 }
 
 function parseName(name: string): { id?: string; stack?: string; revision?: number } {

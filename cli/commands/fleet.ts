@@ -9,14 +9,14 @@ import {
 import { type Verbs, withSession } from '../command.ts';
 import { factLines, printSection } from '../describe.ts';
 import { byTrouble, fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../fleet.ts';
-import { type FollowedFleet, followFleet } from '../follow.ts';
+import { type FollowedFleet, followFleet, reconnecting } from '../follow.ts';
 import { moreText } from '../health.ts';
 import { printNews } from '../news.ts';
 import { jsonOf, printJson, printList, tableOf } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { openScreen } from '../screen.ts';
 import type { Session } from '../session.ts';
-import { agentStates, choicesOf, valueFor } from '../words.ts';
+import { agentStates, choicesOf, count, valueFor } from '../words.ts';
 
 export const verbs: Verbs = {
   status: (command) => command.action(withSession(printStatus)),
@@ -26,7 +26,7 @@ export const verbs: Verbs = {
       .command('fleet')
       .description('agents with their state, health and cluster')
       .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(agentStates)))
-      .option('--label <label>', 'only those with this label')
+      .option('-l, --label <label>', 'only those with this label')
       .option('--search <text>', 'only those whose name contains this')
       .option('--troubled', 'only those with something pending, failed, held, ahead or not healthy')
       .action(
@@ -96,10 +96,13 @@ async function printStatus(session: Session): Promise<void> {
       break;
     case 'table': {
       for (const line of factLines(out, fleetFacts(out, fleet!))) out.line(line);
-      if (troubled.length === 0) out.line('\nNothing needs a look.');
-      else printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
+      const { paused } = fleet!;
+      if (troubled.length > 0) printSection(out, 'In trouble', tableOf(out, fleetView.columns, troubled));
+      else if (paused === 0) out.line('\nNothing needs a look.');
       const more = moreText(troubled.length, members.length);
       if (more !== '') out.line(`  ${more}: brokkr get fleet --troubled`);
+      if (paused > 0)
+        out.line(`\n${count(paused, 'agent')} paused, which changes nothing: brokkr get fleet --state paused`);
     }
   }
 }
@@ -109,7 +112,7 @@ async function tellFleet(session: Session): Promise<void> {
   const { out } = session;
   const names = new Map<string, string>();
   let before = '';
-  for await (const { news } of followFleet(session)) {
+  for await (const { news } of followFleet(session, { broken: () => out.note(reconnecting) })) {
     const counts = news.fleet ? fleetLine(news.fleet) : before;
     const lines = [
       ...(counts === before ? [] : [counts]),
@@ -134,12 +137,19 @@ async function drawFleet(session: Session): Promise<void> {
   const { out } = session;
   const screen = openScreen();
   let last: FollowedFleet | undefined;
+  let isBroken = false;
   const draw = () => {
-    if (last?.fleet) screen.draw(pictureOf(out, last.fleet, [...last.members.values()], screen.rows()));
+    if (!last?.fleet) return;
+    const above = isBroken ? [out.paint('warn', reconnecting)] : [];
+    screen.draw([...above, ...pictureOf(out, last.fleet, [...last.members.values()], screen.rows() - above.length)]);
+  };
+  const broken = () => {
+    isBroken = true;
   };
   const timer = setInterval(draw, redrawMs);
   try {
-    for await (const followed of followFleet(session)) {
+    for await (const followed of followFleet(session, { broken })) {
+      isBroken = false;
       // The first picture at once; what comes then, comes in many small pieces.
       const isFirst = last === undefined;
       last = followed;

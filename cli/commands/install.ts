@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
-import { stringify } from 'yaml';
 import { isCleartext, isLoopback } from '../../client/client.ts';
 import { fingerprintsOf, parseFingerprints } from '../../client/pin.ts';
 import manifest from '../../package.json' with { type: 'json' };
@@ -14,8 +13,10 @@ import { type Output, printJson } from '../output.ts';
 import type { Session } from '../session.ts';
 import { type Settings, serverOf } from '../settings.ts';
 import { moment } from '../words.ts';
+import { kubernetesYaml } from '../yaml.ts';
 
 const usualTtlMs = 60 * 60_000;
+const usualImage = `brokkr:${manifest.version}`;
 
 export const verbs: Verbs = {
   install: (command) =>
@@ -29,7 +30,7 @@ export const verbs: Verbs = {
       .option('--generator <name>', 'register it with this generator; may be repeated', collect)
       .option('--ttl <duration>', 'how long the token is good for (default: 1h)', parseDuration)
       .option('--namespace <name>', 'where it runs', 'brokkr')
-      .option('--image <image>', 'what it runs', `brokkr:${manifest.version}`)
+      .option('--image <image>', 'what it runs; nobody publishes one', usualImage)
       .option('--broker-url <url>', 'where it finds the broker (default: the server in use)')
       .option(
         '--broker-ca <file>',
@@ -80,6 +81,8 @@ async function install({ admin, out, settings }: Session, name: string, options:
   out.note(
     `Agent ${name} may enroll once, until ${moment(info?.expireTime)}; brokkr revoke ${tokenName} takes that back.`,
   );
+  if (image === usualImage)
+    out.note(`warning: ${image} is published nowhere: build it, and say with --image where clusters find it`);
   if (isLoopback(broker.brokerUrl))
     out.note(`warning: pods do not reach ${broker.brokerUrl}: say with --broker-url where they find the broker`);
   out.note(`When it runs: brokkr agent status ${name} --wait`);
@@ -113,7 +116,7 @@ function pinsOf(named: string | undefined, ca: string | undefined, file: string 
 }
 
 function print(out: Output, objects: readonly ManifestObject[]): void {
-  const text = objects.map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
+  const text = objects.map((object) => kubernetesYaml(object)).join('---\n');
   if (out.form === 'json')
     printJson(out, JSON.parse(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })));
   else if (out.form === 'yaml') out.line(text.trimEnd());

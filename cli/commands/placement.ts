@@ -75,7 +75,9 @@ export const verbs: Verbs = {
           printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
             out.line(printable(answer.summary));
             const steps = answer.steps.map(({ name, verdict, detail }) => {
-              const { sign, tone } = verdicts[verdict] ?? unknownVerdict;
+              const isNeeded = answer.placement === undefined || !ways.has(name);
+              const { sign, tone } =
+                verdict === StepVerdict.NO && !isNeeded ? otherWay : (verdicts[verdict] ?? unknownVerdict);
               return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
             });
             printSection(out, 'Step by step', steps.join('\n'));
@@ -108,7 +110,12 @@ async function unhealthyLines(session: Session, placement: Placement | undefined
 
 const listedObjects = 10;
 
+/** How a stack can be meant for an agent: one of them is enough, and then the others' "no" is no trouble. */
+const ways: ReadonlySet<string> = new Set(['target', 'label', 'annotation', 'selector']);
+
 const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };
+
+const otherWay: typeof unknownVerdict = { sign: '○', tone: 'dim' };
 
 const verdicts: Readonly<Record<StepVerdict, typeof unknownVerdict>> = {
   [StepVerdict.UNSPECIFIED]: unknownVerdict,

@@ -15,8 +15,13 @@ export const verbs: Verbs = {
       withSession(async (session, agent: string, stack: string, options: Options) => {
         const { admin, out } = session;
         const found = await findPlacement(session, agent, stack);
-        await confirm(`Let it go on? ${situation(found)}`, options.yes);
         const generation = options.generation ?? found.generation;
+        // Of another situation than the one that is meant, the broker says that it has changed.
+        if (generation === found.generation && !isHeld(found))
+          throw new Failure(`nothing is held: ${situation(found)}`, {
+            next: 'brokkr get placements --phase held shows what is',
+          });
+        await confirm(`Let it go on? ${situation(found)}`, options.yes);
         const { stackId, heldKeys, order } = found;
         const { placement = found } = await admin.confirmRemoval({
           agent,
@@ -73,6 +78,11 @@ async function findPlacement({ broker }: Session, agent: string, stack: string):
   const [found] = placements;
   if (!found) throw new Failure(`agent ${agent} neither serves nor removes stack ${stack}`);
   return found;
+}
+
+/** Whether a confirmation is waited for. */
+function isHeld({ phase }: Placement): boolean {
+  return phase === PlacementPhase.HELD || phase === PlacementPhase.AHEAD;
 }
 
 function situation({ stack, agent, phase, removalReason, message }: Placement): string {

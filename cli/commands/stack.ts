@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
+import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { type LabelSelector, type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { annotationsText, printFacts, printSection } from '../describe.ts';
@@ -69,7 +71,7 @@ export const verbs: Verbs = {
       .description('what is deployed')
       .argument('[names...]', 'NAME, GENERATOR/NAME or id')
       .option('--generator <name>', "only this generator's")
-      .option('--label <label>', 'only those with this label')
+      .option('-l, --label <label>', 'only those with this label')
       .option('--show-deleted', 'also those that are being removed')
       .action(
         withSession(async ({ broker, out }, names: string[], options: Filter) => {
@@ -183,19 +185,47 @@ export const verbs: Verbs = {
       .option('--etag <etag>', 'only if it has not changed since')
       .option('-y, --yes', 'do not ask')
       .action(
-        withSession(async ({ broker, out }, name: string, options: { etag?: string; yes?: boolean }) => {
+        withSession(async (session, name: string, options: { etag?: string; yes?: boolean }) => {
+          const { broker, out } = session;
           const { stack: found } = await broker.getStack({ stack: name });
-          const held = countsText(found!.placements);
-          await confirm(`Delete stack ${stackName(found!)} (agents: ${held})?`, options.yes);
+          const { deployments } = await broker.listDeployments({ stack: found!.id, pageSize: 1 });
+          const objects = count(deployments[0]?.objectCount ?? 0, 'object');
+          const agents = countsText(found!.placements);
+          await confirm(`Delete stack ${stackName(found!)} (${objects}; agents: ${agents})?`, options.yes);
           const { stack } = await broker.deleteStack({ stack: found!.id, etag: options.etag });
           printOne(out, stackView, stack!, () => {
             const agents = stack!.placements?.removing ?? 0;
             const rest = agents > 0 ? `, as soon as ${count(agents, 'agent')} removed it` : '';
             out.line(`stack ${stackName(stack!)} deleted${rest}`);
           });
+          for (const agent of await neverStarted(session, stack!)) {
+            out.note(`agent ${agent} has never started: until it does, the removal waits, or is ended by`);
+            out.note(`  brokkr forget-removal ${agent} ${stackName(stack!)}`);
+          }
         }),
       ),
 };
+
+const listedAgents = 20;
+
+/** Of the agents that have to remove it, those that may never come; nobody but an admin can end what waits for them. */
+async function neverStarted({ admin, broker }: Session, { id, placements }: Stack): Promise<string[]> {
+  if (!placements?.removing) return [];
+  try {
+    const state = AgentState.NEVER_STARTED;
+    const { members } = await admin.listFleet({ state, pageSize: 500 });
+    const waiting = await allPages(
+      (page) => broker.listPlacements({ stack: id, ...page }),
+      (page) => page.placements,
+    );
+    const agents = new Set(waiting.map(({ agentId }) => agentId));
+    return members.flatMap(({ agent }) => (agents.has(agent!.id) ? [agent!.name] : [])).slice(0, listedAgents);
+  } catch (error) {
+    // Not an admin; or all of it is removed already.
+    if ([Code.PermissionDenied, Code.NotFound].includes(ConnectError.from(error).code)) return [];
+    throw error;
+  }
+}
 
 interface Filter {
   readonly generator?: string;

@@ -5,7 +5,7 @@ import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
 import { TelemetryKind, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
 import { parsePast } from '../duration.ts';
-import { followTelemetry } from '../follow.ts';
+import { followTelemetry, reconnecting } from '../follow.ts';
 import { allPages, eachPage } from '../pages.ts';
 import type { Session } from '../session.ts';
 import { printRecord } from '../telemetry.ts';
@@ -29,6 +29,10 @@ export const verbs: Verbs = {
             list: (page) => session.broker.listPodLogs({ ...wish, ...page }),
             follow: { ...wish, kinds: [TelemetryKind.POD_LOGS] },
             timestamps,
+            why: [
+              '  lines come from pods with the annotation brokkr.io/stream-logs: "true", in a Deployment that of its pod template',
+              '  an agent with BROKKR_TELEMETRY=off or =events sends none, and the simulated cluster of npm start runs no pods',
+            ],
           });
         }),
       ),
@@ -49,6 +53,7 @@ export const verbs: Verbs = {
             list: (page) => session.broker.listKubernetesEvents({ ...wish, ...page }),
             follow: { ...wish, kinds: [TelemetryKind.KUBERNETES_EVENTS] },
             timestamps: true,
+            why: ['  an agent with BROKKR_TELEMETRY=off sends none'],
           });
         }),
       ),
@@ -95,6 +100,8 @@ interface Show {
   }) => Promise<{ records: TelemetryRecord[]; nextPageToken: string }>;
   readonly follow: Parameters<typeof followTelemetry>[1];
   readonly timestamps: boolean;
+  /** What to say where there is nothing. */
+  readonly why: readonly string[];
 }
 
 async function show(session: Session, { follow, since, tail }: CommonOptions, what: Show): Promise<void> {
@@ -106,8 +113,9 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
   const startTime = since === undefined ? undefined : timestampFromMs(since);
   if (follow) {
     const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, mostFollowed) };
-    for await (const records of followTelemetry(session, { ...what.follow, ...(tail !== 0 && history) }))
-      await print(records);
+    const wish = { ...what.follow, ...(tail !== 0 && history) };
+    const broken = () => session.out.note(reconnecting);
+    for await (const records of followTelemetry(session, wish, { broken })) await print(records);
     session.out.note('the stack is gone');
     return;
   }
@@ -126,7 +134,8 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
     found = last.length;
     await print(last.toReversed());
   }
-  if (found === 0 && session.out.form === 'table') session.out.note('there is nothing that is kept');
+  if (found === 0 && session.out.form === 'table')
+    for (const line of ['there is nothing that is kept', ...what.why]) session.out.note(line);
 }
 
 /** What the broker gives at most before what is new. */

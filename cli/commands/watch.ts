@@ -1,7 +1,7 @@
 import type { Placement } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type Stack, type WatchStackResponse, WatchStackResponseSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
-import { followStack } from '../follow.ts';
+import { followStack, reconnecting } from '../follow.ts';
 import { healthCountsText, healths } from '../health.ts';
 import { printNews } from '../news.ts';
 import { type Output, printable } from '../output.ts';
@@ -21,7 +21,9 @@ export const verbs: Verbs = {
         withSession(async (session, name: string) => {
           const { stack } = await session.broker.getStack({ stack: name });
           const agents = new Map<string, string>();
-          for await (const { news } of followStack(session, stack!.id)) {
+          for await (const { news } of followStack(session, stack!.id, {
+            broken: () => session.out.note(reconnecting),
+          })) {
             const isKeepalive = !news.stack && news.placements.length + news.goneAgentIds.length === 0;
             if (!isKeepalive)
               printNews(session.out, WatchStackResponseSchema, news, {

@@ -14,7 +14,7 @@ export async function cliPage(): Promise<string> {
   return page(
     '# Commands',
     generatedFrom('what the programs say of themselves'),
-    'In a checkout, `npm run -s cli -- …` runs `brokkr`, and `node broker/main.ts …` runs `brokkr-broker`.',
+    'In a checkout, `npm run -s cli -- …` runs `brokkr`, and `npm run -s broker -- …` runs `brokkr-broker`.',
     '## brokkr',
     'Options for every command, before or after its name:',
     fenced('text', helpOf(program)),

@@ -1,7 +1,7 @@
 /**
  * What a CI job does with Brokkr: renders objects from a commit, submits them as its stack, and waits until they are healthy in every cluster.
  *
- *   BROKKR_SERVER=http://localhost:3000 BROKKR_PAK=brokkr_ge… node examples/generator/main.ts
+ *   BROKKR_SERVER=http://localhost:3000 BROKKR_PAK=brokkr_ge… node --import ./node-version.js examples/generator/main.ts
  */
 import { Code, ConnectError } from '@connectrpc/connect';
 import { connectBroker, isCleartext } from '../../client/client.ts';
