@@ -64,7 +64,7 @@ export function stackId(name: string): string {
 }
 
 /** A manifest as the broker stores it. */
-export function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
+function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
   const data = Buffer.from(objects.map((object) => `${JSON.stringify(object)}\n`).join(''));
   return { data, checksum: createHash('sha256').update(data).digest('hex') };
 }
