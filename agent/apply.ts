@@ -8,10 +8,10 @@ import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
 import { type Definition, servedVersions } from './manifest.ts';
 import {
-  fieldManager,
-  groupOf,
+  groupKindOf,
   isCustomResourceDefinition,
   isNamespace,
+  isOwnApply,
   type KubeObject,
   keyOf,
   listAt,
@@ -47,7 +47,7 @@ export function dependsOn(
   const kinds = new Set(
     definitions.filter(({ id }) => written.has(keyOf(id))).map(({ group, kind }) => `${group}/${kind}`),
   );
-  return ({ id }) => namespaces.has(id.namespace) || kinds.has(`${groupOf(id.apiVersion)}/${id.kind}`);
+  return ({ id }) => namespaces.has(id.namespace) || kinds.has(groupKindOf(id));
 }
 
 export function isPrerequisite({ id }: Desired): boolean {
@@ -196,7 +196,7 @@ async function restateVersion(cluster: Cluster, id: ObjectId, signal: AbortSigna
   const live = await cluster.get(id, signal);
   if (!live) return;
   const managedFields = live.metadata.managedFields?.map((entry) =>
-    entry.manager === fieldManager && entry.operation === 'Apply' ? { ...entry, apiVersion: id.apiVersion } : entry,
+    isOwnApply(entry) ? { ...entry, apiVersion: id.apiVersion } : entry,
   );
   await cluster.replace({ ...live, metadata: { ...live.metadata, managedFields } } as KubeObject, signal);
 }

@@ -14,7 +14,7 @@ import {
   toWatchEvent,
 } from './kube-stream.ts';
 import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
-import { fieldManager, groupOf, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+import { fieldManager, groupOf, idOf, type KindId, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
 export type { KubeSource } from './kubeconfig.ts';
 
@@ -95,8 +95,6 @@ export interface FollowOptions {
   /** Characters of a line, with its time. */
   readonly longest: number;
 }
-
-export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
 
 export interface Applied {
   readonly object: KubeObject;

@@ -2,7 +2,8 @@ import type { Cluster } from './cluster.ts';
 import type { Verdict } from './health.ts';
 import { words } from './health-conditions.ts';
 import { healthOf } from './health-of.ts';
-import { at, isRecord, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+import { type KubeObject, type ObjectId, textAt } from './object.ts';
+import { selectorOf } from './selector.ts';
 
 /** Kinds that others tell more about than they do themselves: "Kind" of the core group, "group/Kind" of the others. */
 const explained: ReadonlySet<string> = new Set([
@@ -76,31 +77,4 @@ function withMore(verdict: Verdict, more: string | undefined): Verdict {
 
 function isOwnedBy({ metadata }: KubeObject, uids: ReadonlySet<unknown>): boolean {
   return (metadata.ownerReferences ?? []).some(({ uid }) => uids.has(uid));
-}
-
-/** The text of a workload's selector. */
-function selectorOf(object: KubeObject): string | undefined {
-  const selector = at(object, 'spec', 'selector');
-  if (!isRecord(selector)) return undefined;
-  const labels = isRecord(selector.matchLabels) ? selector.matchLabels : {};
-  const terms = Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`);
-  for (const expression of listAt(selector, 'matchExpressions')) {
-    const key = textAt(expression, 'key') ?? '';
-    const values = listAt(expression, 'values').join(',');
-    switch (textAt(expression, 'operator')) {
-      case 'In':
-        terms.push(`${key} in (${values})`);
-        break;
-      case 'NotIn':
-        terms.push(`${key} notin (${values})`);
-        break;
-      case 'Exists':
-        terms.push(key);
-        break;
-      case 'DoesNotExist':
-        terms.push(`!${key}`);
-        break;
-    }
-  }
-  return terms.length > 0 ? terms.join(',') : undefined;
 }

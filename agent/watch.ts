@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { type Backoff, jittered, pause } from './backoff.ts';
-import type { Cluster, KindId } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import { describe, hasStatus } from './cluster-error.ts';
-import { groupOf, idOf, type KubeObject, keyOf, stackLabel } from './object.ts';
+import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from './object.ts';
 
 export interface WatchesOptions {
   readonly cluster: Pick<Cluster, 'versioned' | 'watch' | 'discovery'>;
@@ -59,7 +59,7 @@ export function createWatches(options: WatchesOptions): Watches {
   const watches = new Map<string, Watch>();
   return {
     follow(kinds) {
-      const wanted = new Map([...kinds].map((kind) => [nameOfKind(kind), kind]));
+      const wanted = new Map([...kinds].map((kind) => [groupKindOf(kind), kind]));
       for (const [name, watch] of watches) {
         if (wanted.has(name)) continue;
         watch.end.abort(new Error('nothing of this kind is left to watch'));
@@ -167,10 +167,5 @@ async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, si
 }
 
 function selectionOf({ namespace, labelSelector = stackLabel, partial }: WatchesOptions, kind: KindId) {
-  return { namespace, labelSelector, partial: partial ?? partialKinds.has(nameOfKind(kind)) };
-}
-
-/** Without the version: one object is served in several. */
-export function nameOfKind({ apiVersion, kind }: KindId): string {
-  return `${groupOf(apiVersion)}/${kind}`;
+  return { namespace, labelSelector, partial: partial ?? partialKinds.has(groupKindOf(kind)) };
 }
