@@ -2,6 +2,7 @@ import type { Cluster } from './cluster.ts';
 import type { Verdict } from './health.ts';
 import { words } from './health-conditions.ts';
 import { healthOf } from './health-of.ts';
+import { newestFirst, toEvent } from './kube-event.ts';
 import { type KubeObject, type ObjectId, textAt } from './object.ts';
 import { selectorOf } from './selector.ts';
 
@@ -63,12 +64,12 @@ async function lastWarning(cluster: Cluster, object: KubeObject, signal: AbortSi
     { namespace, fieldSelector, limit: 50 },
     signal,
   );
-  const about = events.filter(
-    (event) => textAt(event, 'involvedObject', 'uid') === uid && textAt(event, 'type') === 'Warning',
-  );
-  const time = (event: KubeObject) => textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime') ?? '';
-  const latest = about.sort((left, right) => (time(left) < time(right) ? 1 : -1))[0];
-  return latest && words(textAt(latest, 'reason') ?? '', textAt(latest, 'message'));
+  const [latest] = events
+    .filter((event) => textAt(event, 'involvedObject', 'uid') === uid)
+    .map(toEvent)
+    .filter(({ type }) => type === 'Warning')
+    .sort(newestFirst);
+  return latest && words(latest.reason, latest.message);
 }
 
 function withMore(verdict: Verdict, more: string | undefined): Verdict {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Backoff, jittered, pause } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { describe, hasStatus } from './cluster-error.ts';
-import { toEvent } from './diagnosis-events.ts';
+import { toEvent } from './kube-event.ts';
 import { type KubeObject, textAt } from './object.ts';
 import { createMeter, type Rate } from './telemetry-meter.ts';
 import type { Outbox } from './telemetry-outbox.ts';

@@ -1,4 +1,4 @@
-import type { KubeEvent } from './diagnosis-events.ts';
+import type { KubeEvent } from './kube-event.ts';
 
 /** A container of a pod. */
 export interface LogSource {
