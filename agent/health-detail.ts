@@ -6,7 +6,7 @@ import { newestFirst, toEvent } from './kube-event.ts';
 import { type KubeObject, type ObjectId, textAt } from './object.ts';
 import { selectorOf } from './selector.ts';
 
-/** Kinds that others tell more about than they do themselves: "Kind" of the core group, "group/Kind" of the others. */
+/** "apiVersion/Kind" of what others tell more about than it does itself. */
 const explained: ReadonlySet<string> = new Set([
   'apps/v1/Deployment',
   'apps/v1/StatefulSet',
