@@ -135,7 +135,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const claim: KubeObject = {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
-      metadata: { name: 'unbound', namespace: 'default' },
+      metadata: { name: 'unbound', namespace: 'default', annotations: { [BEHAVIOUR]: 'not-ready' } },
       spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
     };
     const { uid = '' } = (await hand.create(claim)).metadata;
