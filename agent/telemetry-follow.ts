@@ -1,4 +1,4 @@
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs } from './backoff.ts';
 import type { Cluster, FollowOptions } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import { at, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
@@ -102,7 +102,7 @@ export async function followContainer(
     } catch (error) {
       if (signal.aborted) return;
       tools.debug(describe(error));
-      await pause(retry.baseMs / 4 + jittered(retry, failures++), signal, wake);
+      await pause(retryMs(retry, failures++), signal, wake);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs, usualRetry } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { describe, hasStatus } from './cluster-error.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from './object.ts';
@@ -39,7 +39,6 @@ export interface Watches {
   close(): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 /** Kinds beyond are looked at by passes only. */
 const maxKinds = 200;
 /** Nothing of these but their metadata matters: their content, which may be secret or large, is not asked for. */
@@ -95,7 +94,7 @@ async function keepWatching(
   setUp: (up: boolean) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, log, retry = defaultRetry, pollMs = 60_000 } = options;
+  const { cluster, log, retry = usualRetry, pollMs = 60_000 } = options;
   const place: Place = { version: undefined };
   // Before the first await of the loop, its caller has to know the watch.
   await Promise.resolve();
@@ -124,7 +123,7 @@ async function keepWatching(
     }
     if (failures === 0) continue;
     setUp(false);
-    await pause(waitMs + retry.baseMs / 4 + jittered(retry, failures - 1), signal);
+    await pause(waitMs + retryMs(retry, failures - 1), signal);
   }
   setUp(false);
 }
