@@ -1,7 +1,7 @@
 import { isSameObject } from './agreement.ts';
 import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
-import { ClusterError, hasStatus, isUnreachable, refusesDryRun, refusesVersion } from './cluster-error.ts';
+import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unserved } from './cluster-error.ts';
 import type { Checked } from './drift.ts';
 import type { Change } from './event.ts';
 import { mapLimited } from './limit.ts';
@@ -203,14 +203,7 @@ async function restateVersion(cluster: Cluster, id: ObjectId, signal: AbortSigna
 
 async function applyOne(cluster: Cluster, { id, object }: Desired, dry: boolean, signal: AbortSignal) {
   const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
-  if (!resource) {
-    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
-      status: 404,
-      reason: 'NotFound',
-      object: id,
-      unknownKind: true,
-    });
-  }
+  if (!resource) throw unserved(id, id);
   return cluster.apply(object, resource, { dryRun: dry, force: true }, signal);
 }
 

@@ -1,7 +1,7 @@
 // Over 300 lines: the one file that knows how the Kubernetes API is asked
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { ClusterError, hasStatus } from './cluster-error.ts';
+import { ClusterError, hasStatus, unserved } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { impersonating, userOf } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
@@ -137,11 +137,7 @@ function openCluster(
   const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
-    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
-      status: 404,
-      reason: 'NotFound',
-      unknownKind: true,
-    });
+    throw unserved(id);
   };
   /**
    * Undefined for what is not there. A kind that was served, and is no longer in this version, is looked up again: its objects may live

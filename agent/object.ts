@@ -95,6 +95,11 @@ export function nameOf({ kind, namespace, name }: ObjectId): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
+/** What a sentence about the first of a list ends with: ` (and 2 more)`; nothing for a list of one. */
+export function andMore(list: readonly unknown[]): string {
+  return list.length > 1 ? ` (and ${list.length - 1} more)` : '';
+}
+
 /** Whether the object was applied for this stack: its label, and an apply by our field manager. Copies of the label alone do not count. */
 export function isAppliedFor(object: KubeObject, stackId: string): boolean {
   const { labels, managedFields = [] } = object.metadata;

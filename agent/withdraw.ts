@@ -6,13 +6,22 @@ import {
   releaseKept,
   releaseObject,
 } from './deletion.ts';
-import { type Change, eventOf, type Outcome } from './event.ts';
+import { type Change, eventOf } from './event.ts';
 import { findHeld } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency, readLive } from './live.ts';
 import { keyOf, nameOf } from './object.ts';
-import { headerFor, type Pass, type PassResult, summary, uidsElsewhere, type Workshop } from './pass.ts';
+import {
+  headerFor,
+  manifestsMissing,
+  type Pass,
+  type PassResult,
+  summary,
+  uidsElsewhere,
+  unsettled,
+  type Workshop,
+} from './pass.ts';
 import { planPrune } from './plan.ts';
 import { restoreInventory } from './restore.ts';
 
@@ -40,14 +49,7 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
   const { stackId } = entry;
   const items = [...inventory.items.values()];
   const rivals = items.length > 0 ? neighbours.activeOf(entry.generator, stackId) : [];
-  if ((await neighbours.learn(rivals)).length > 0)
-    return unsettled(
-      pass,
-      'removal_failed',
-      'other manifests have to be received before anything is deleted',
-      [],
-      true,
-    );
+  if ((await neighbours.learn(rivals)).length > 0) return unsettled(pass, 'removal_failed', manifestsMissing, [], true);
   const known = new Set(inventory.items.keys());
   const live = await readLive(
     cluster,
@@ -122,14 +124,4 @@ function heldBack(pass: Pass, message: string, changes: readonly Change[]): Pass
     `the removal was told before a new epoch, and waits for a confirmation: ${message}`,
     changes,
   );
-}
-
-function unsettled(
-  pass: Pass,
-  outcome: Outcome,
-  message: string,
-  changes: readonly Change[],
-  waiting = false,
-): PassResult {
-  return { kind: 'unsettled', event: eventOf(pass.entry, outcome, message, changes), waiting };
 }
