@@ -1,16 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
+import { agentsOn, applied } from './agents-harness.ts';
 import {
   type Core,
-  type CoreOptions,
   configMap,
   idOfMap,
   type Lab,
   openReal,
   openSimulated,
   stackId,
-  startCore,
   until,
   type Wish,
 } from './harness.ts';
@@ -25,25 +24,10 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const cores: Core[] = [];
-  let count = 0;
-  const start = async (options: CoreOptions = {}) => {
-    const core = await startCore(lab.source, { namespace: `brokkr-${++count}`, ...options });
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => lab.close());
-
+  const { start } = agentsOn(test, lab);
   const stack = stackId('gone');
-  const apply = async (core: Core, objects: readonly KubeObject[]) => {
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
-    const event = await told;
-    assert.is(event.outcome, 'applied', event.message);
-  };
+  const apply = (core: Core, objects: readonly KubeObject[]) =>
+    applied(core, { stackId: stack, order: 1n, deploymentId: 'd', objects });
   const removal: Wish = {
     stackId: stack,
     deploymentId: 'd',

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { agentsOn } from './agents-harness.ts';
+import { agentsOn, applied } from './agents-harness.ts';
 import {
   type Core,
   configMap,
@@ -29,12 +29,8 @@ function describe(test: typeof simulated, lab: Lab): void {
   const stack = stackId('gone');
   const inventory = () => hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
-  const apply = async (core: Core, objects: readonly KubeObject[]) => {
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
-    const event = await told;
-    assert.is(event.outcome, 'applied', event.message);
-  };
+  const apply = (core: Core, objects: readonly KubeObject[]) =>
+    applied(core, { stackId: stack, order: 1n, deploymentId: 'd', objects });
   const removal: Wish = {
     stackId: stack,
     deploymentId: 'd',
