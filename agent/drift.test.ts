@@ -16,7 +16,7 @@ import {
   until,
   type Wish,
 } from './harness.ts';
-import { createMeddler } from './meddler.ts';
+import { createMeddler } from './meddler-harness.ts';
 import { at, type KubeObject, type ObjectId } from './object.ts';
 
 const simulated = suite('drift, simulated cluster');

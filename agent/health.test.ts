@@ -20,7 +20,7 @@ import {
 } from './harness.ts';
 import type { Health, StackHealth } from './health.ts';
 import { explainHealth } from './health-detail.ts';
-import { createMeddler } from './meddler.ts';
+import { createMeddler } from './meddler-harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 
 const simulated = suite('health of a stack, simulated cluster');

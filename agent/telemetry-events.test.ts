@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { type Cutter, startCutter } from './cutter.ts';
+import { type Cutter, startCutter } from './cutter-harness.ts';
 import { configMap, type Lab, openReal, openSimulated, until } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 import { type Opened, openTelemetry, words } from './telemetry-harness.ts';

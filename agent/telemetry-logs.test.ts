@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { startCutter } from './cutter.ts';
+import { startCutter } from './cutter-harness.ts';
 import { openSimulated, until } from './harness.ts';
 import type { ObjectId } from './object.ts';
 import { mine, type Opened, openTelemetry } from './telemetry-harness.ts';
