@@ -120,7 +120,7 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
       cutter!.part();
       for (let times = 0; times < 150; times += 1) await tellEvent(place, root, 'Forgotten');
       cutter!.join();
-      await until(() => opened.texts().includes('gap of 0: history-lost'), 'the mark');
+      await until(() => opened.texts().includes('gap of 0: history_lost'), 'the mark');
       await heard(opened, root, 'Again');
     });
 

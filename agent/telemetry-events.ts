@@ -55,7 +55,7 @@ export async function watchEvents(options: EventWatchOptions, signal: AbortSigna
       log.debug({ reason: describe(error) }, 'the watch of events ended');
       if (hasStatus(error, 410)) {
         place = undefined;
-        for (const stackId of stackIds()) outbox.lost(stackId, undefined, 'history-lost', 0);
+        for (const stackId of stackIds()) outbox.lost(stackId, undefined, 'history_lost', 0);
       }
       if (hasStatus(error, 403)) {
         if (failures === 1)
@@ -78,7 +78,7 @@ async function tell(
   if (!owned) return;
   const { stackId } = owned;
   if (meter.admit(event.message.length)) outbox.add({ what: 'event', stackId, event });
-  else outbox.lost(stackId, undefined, 'rate-limit', 1);
+  else outbox.lost(stackId, undefined, 'rate_limit', 1);
 }
 
 /** New and changed ones; a server that lets events expire says that they are deleted, which is no news. */
