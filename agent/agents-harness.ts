@@ -1,4 +1,6 @@
-import { type Core, type CoreOptions, type Lab, startCore } from './harness.ts';
+import * as assert from 'uvu/assert';
+import type { StackEvent } from './event.ts';
+import { type Core, type CoreOptions, type Lab, startCore, type Wish } from './harness.ts';
 
 /** Of a suite: told what to do after each of its tests, and after the last. */
 interface Suite {
@@ -14,7 +16,7 @@ export interface Agents {
 }
 
 /** Closes agents after each test, and the cluster after the last. */
-export function agentsOn(test: Suite, lab: Lab): Agents {
+export function agentsOn(test: Suite, lab: Pick<Lab, 'source' | 'close'>): Agents {
   const cores: Core[] = [];
   let count = 0;
   let namespace = '';
@@ -33,4 +35,13 @@ export function agentsOn(test: Suite, lab: Lab): Agents {
       return namespace;
     },
   };
+}
+
+/** Makes this the whole target state, and waits until the agent says that it is applied. */
+export async function applied(core: Core, wish: Wish): Promise<StackEvent> {
+  const told = core.next(wish.stackId);
+  core.tell([wish]);
+  const event = await told;
+  assert.is(event.outcome, 'applied', event.message);
+  return event;
 }

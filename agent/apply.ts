@@ -1,17 +1,17 @@
 import { isSameObject } from './agreement.ts';
 import { sleep } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
-import { ClusterError, hasStatus, isUnreachable, refusesDryRun, refusesVersion } from './cluster-error.ts';
+import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unserved } from './cluster-error.ts';
 import type { Checked } from './drift.ts';
 import type { Change } from './event.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
 import { type Definition, servedVersions } from './manifest.ts';
 import {
-  fieldManager,
-  groupOf,
+  groupKindOf,
   isCustomResourceDefinition,
   isNamespace,
+  isOwnApply,
   type KubeObject,
   keyOf,
   listAt,
@@ -46,7 +46,7 @@ export function dependsOn(
   const kinds = new Set(
     definitions.filter(({ id }) => written.has(keyOf(id))).map(({ group, kind }) => `${group}/${kind}`),
   );
-  return ({ id }) => namespaces.has(id.namespace) || kinds.has(`${groupOf(id.apiVersion)}/${id.kind}`);
+  return ({ id }) => namespaces.has(id.namespace) || kinds.has(groupKindOf(id));
 }
 
 export function isPrerequisite({ id }: Desired): boolean {
@@ -192,21 +192,14 @@ async function restateVersion(cluster: Cluster, id: ObjectId, signal: AbortSigna
   const live = await cluster.get(id, signal);
   if (!live) return;
   const managedFields = live.metadata.managedFields?.map((entry) =>
-    entry.manager === fieldManager && entry.operation === 'Apply' ? { ...entry, apiVersion: id.apiVersion } : entry,
+    isOwnApply(entry) ? { ...entry, apiVersion: id.apiVersion } : entry,
   );
   await cluster.replace({ ...live, metadata: { ...live.metadata, managedFields } } as KubeObject, signal);
 }
 
 async function applyOne(cluster: Cluster, { id, object }: Desired, dry: boolean, signal: AbortSignal) {
   const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
-  if (!resource) {
-    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
-      status: 404,
-      reason: 'NotFound',
-      object: id,
-      unknownKind: true,
-    });
-  }
+  if (!resource) throw unserved(id, id);
   return cluster.apply(object, resource, { dryRun: dry, force: true }, signal);
 }
 

@@ -10,6 +10,14 @@ export function jittered({ baseMs, maxMs }: Backoff, attempt: number): number {
   return Math.random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt, 30));
 }
 
+/** Between two attempts to reach the broker or the cluster. */
+export const usualRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
+
+/** How long to wait before something is tried again. Never zero: what fails at once is not to be asked all the time. */
+export function retryMs(retry: Backoff, attempt: number): number {
+  return retry.baseMs / 4 + jittered(retry, attempt);
+}
+
 /** Waits; rejects as soon as the signal aborts. */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await delay(Math.max(0, ms), undefined, { signal });

@@ -1,7 +1,7 @@
-import type { Cluster, KindId, ListOptions } from './cluster.ts';
+import type { Cluster, ListOptions } from './cluster.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { Item } from './inventory-layout.ts';
-import { idOf, isAppliedFor, type KubeObject, keyOf, stackLabel } from './object.ts';
+import { idOf, isAppliedFor, type KindId, type KubeObject, keyOf, stackLabel } from './object.ts';
 
 /** Finds what was applied for a stack by its marks, for when the inventory is not there to tell. */
 export interface Census {

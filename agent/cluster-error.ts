@@ -1,4 +1,4 @@
-import { isRecord, listAt, nameOf, type ObjectId, textAt } from './object.ts';
+import { isRecord, type KindId, listAt, nameOf, type ObjectId, textAt } from './object.ts';
 
 const maxMessage = 1_000;
 /** Answers that can quote the object that was sent. */
@@ -69,6 +69,15 @@ export function unreachable(cause: unknown, object: ObjectId | undefined): Clust
     object,
     cause,
   });
+}
+
+/** The server has no such kind; `object` is what it was asked about, if that was a single one. */
+export function unserved(kind: KindId, object?: ObjectId): ClusterError {
+  return new ClusterError(unservedText(kind), { status: 404, reason: 'NotFound', object, unknownKind: true });
+}
+
+export function unservedText({ apiVersion, kind }: KindId): string {
+  return `the cluster serves no ${kind} of ${apiVersion}`;
 }
 
 /** Turns a refusal into an error; `body` is the text that came with it, mostly a Status object. */

@@ -2,7 +2,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { heeding } from './backoff.ts';
-import { ClusterError, hasStatus } from './cluster-error.ts';
+import { ClusterError, hasStatus, unserved } from './cluster-error.ts';
 import { createDiscovery, type Discovery, pathOf, type Resource } from './discovery.ts';
 import { impersonating, userOf } from './impersonate.ts';
 import { type Access, createKubeHttp, type KubeHttp, type KubeHttpOptions } from './kube-http.ts';
@@ -15,7 +15,7 @@ import {
   toWatchEvent,
 } from './kube-stream.ts';
 import { type Credentials, type KubeSource, openCredentials, type TlsOptions } from './kubeconfig.ts';
-import { fieldManager, groupOf, idOf, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+import { fieldManager, groupOf, idOf, type KindId, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
 
 export type { KubeSource } from './kubeconfig.ts';
 
@@ -97,8 +97,6 @@ export interface FollowOptions {
   readonly longest: number;
 }
 
-export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
-
 export interface Applied {
   readonly object: KubeObject;
   readonly created: boolean;
@@ -142,11 +140,7 @@ function openCluster(
   const resourceOf = async (id: KindId, signal: AbortSignal): Promise<Resource> => {
     const resource = await discovery.findAnyVersion(id.apiVersion, id.kind, signal);
     if (resource) return resource;
-    throw new ClusterError(`the cluster serves no ${id.kind} of ${id.apiVersion}`, {
-      status: 404,
-      reason: 'NotFound',
-      unknownKind: true,
-    });
+    throw unserved(id);
   };
   /**
    * Undefined for what is not there. A kind that was served, and is no longer in this version, is looked up again: its objects may live

@@ -6,7 +6,7 @@ import type { Guard } from './guard.ts';
 import type { Item } from './inventory-layout.ts';
 import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
-import { checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from './object.ts';
+import { andMore, checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from './object.ts';
 import type { Pass, Workshop } from './pass.ts';
 import type { Entry } from './target.ts';
 import { wavesOf } from './wave.ts';
@@ -152,8 +152,7 @@ const keptMessage = 'left where it is, since its deletion is disabled';
 export function describeKept(items: readonly Item[]): string {
   const [first] = items;
   if (!first) return '';
-  const more = items.length > 1 ? ` (and ${items.length - 1} more)` : '';
-  return `${nameOf(first.id)}${more} was ${keptMessage}`;
+  return `${nameOf(first.id)}${andMore(items)} was ${keptMessage}`;
 }
 
 /** Who is to have an object from now on, for people. */

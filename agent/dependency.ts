@@ -1,7 +1,7 @@
 import { worstOf } from './health.ts';
 import { healthOf } from './health-of.ts';
 import { readLive } from './live.ts';
-import { keyOf, nameOf } from './object.ts';
+import { andMore, keyOf, nameOf } from './object.ts';
 import { actingFor, type Pass, type Workshop } from './pass.ts';
 import type { Entry } from './target.ts';
 
@@ -48,6 +48,5 @@ async function whyNotHealthy(shop: Workshop, entry: Entry, signal: AbortSignal):
   });
   const worst = verdicts.find(({ health }) => health === worstOf(verdicts));
   if (!worst) return undefined;
-  const more = verdicts.length > 1 ? ` (and ${verdicts.length - 1} more)` : '';
-  return `is ${worst.health}: ${nameOf(worst.id)}: ${worst.message}${more}`;
+  return `is ${worst.health}: ${nameOf(worst.id)}: ${worst.message}${andMore(verdicts)}`;
 }

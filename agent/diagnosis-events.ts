@@ -1,20 +1,7 @@
 import type { Cluster } from './cluster.ts';
 import type { Notes } from './diagnosis.ts';
-import { at, type KubeObject, type ObjectId, textAt } from './object.ts';
-
-/** What Kubernetes itself says about an object. */
-export interface KubeEvent {
-  readonly object: ObjectId;
-  /** "Normal" or "Warning". */
-  readonly type: string;
-  readonly reason: string;
-  readonly message: string;
-  readonly count: number;
-  readonly at: Date | undefined;
-  readonly firstAt: Date | undefined;
-  /** What told it, such as "kubelet". */
-  readonly source: string;
-}
+import { type KubeEvent, newestFirst, toEvent } from './kube-event.ts';
+import { type KubeObject, textAt } from './object.ts';
 
 const maxEvents = 500;
 /** Looked at in one namespace. */
@@ -44,7 +31,7 @@ export async function eventsAbout(
       }
     });
   }
-  events.sort((left, right) => (right.at?.getTime() ?? 0) - (left.at?.getTime() ?? 0));
+  events.sort(newestFirst);
   let bytes = 0;
   const shown = events.slice(0, maxEvents).filter(({ message }) => {
     bytes += 300 + Buffer.byteLength(message);
@@ -52,31 +39,4 @@ export async function eventsAbout(
   });
   if (shown.length < events.length) notes.add(`${events.length - shown.length} older events were left out`);
   return shown;
-}
-
-/** An Event of v1. */
-export function toEvent(event: KubeObject): KubeEvent {
-  const text = (...path: string[]) => textAt(event, ...path) ?? '';
-  const count = Number(at(event, 'series', 'count') ?? at(event, 'count') ?? 1);
-  return {
-    object: {
-      apiVersion: text('involvedObject', 'apiVersion'),
-      kind: text('involvedObject', 'kind'),
-      namespace: text('involvedObject', 'namespace'),
-      name: text('involvedObject', 'name'),
-    },
-    type: text('type'),
-    reason: text('reason'),
-    message: text('message'),
-    count: Number.isInteger(count) && count > 0 ? count : 1,
-    at: dateOf(
-      text('series', 'lastObservedTime') || text('lastTimestamp') || text('eventTime') || text('firstTimestamp'),
-    ),
-    firstAt: dateOf(text('firstTimestamp') || text('eventTime')),
-    source: text('source', 'component') || text('reportingComponent'),
-  };
-}
-
-function dateOf(time: string): Date | undefined {
-  return Number.isNaN(Date.parse(time)) ? undefined : new Date(time);
 }

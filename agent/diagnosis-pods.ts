@@ -3,7 +3,8 @@ import type { Notes } from './diagnosis.ts';
 import { healths } from './health.ts';
 import { healthOf } from './health-of.ts';
 import { mapLimited } from './limit.ts';
-import { at, groupOf, idOf, isRecord, type KubeObject, keyOf, listAt, nameOf, textAt } from './object.ts';
+import { at, idOf, isRecord, type KindId, type KubeObject, keyOf, kindName, listAt, nameOf, textAt } from './object.ts';
+import { selectorOf } from './selector.ts';
 
 export interface PodFinding {
   readonly namespace: string;
@@ -55,8 +56,12 @@ export async function findParts(
   const all: KubeObject[] = [];
   const found: KubeObject[] = [];
   const rollouts = new Map<string, string[]>();
-  const owned = async (owner: KubeObject, kind: { apiVersion: string; kind: string }) => {
-    const selection = { namespace: owner.metadata.namespace ?? '', ...selectorOf(owner) };
+  const owned = async (owner: KubeObject, kind: KindId) => {
+    const labelSelector = selectorOf(owner);
+    const selection = {
+      namespace: owner.metadata.namespace ?? '',
+      ...(labelSelector !== undefined && { labelSelector }),
+    };
     const mine: KubeObject[] = [];
     await notes.attempt(`${kind.kind}s of ${nameOf(idOf(owner))}`, async () => {
       for await (const page of cluster.pages(kind, selection, signal))
@@ -66,8 +71,7 @@ export async function findParts(
     return mine;
   };
   const look = async (object: KubeObject): Promise<void> => {
-    const group = groupOf(object.apiVersion);
-    switch (group === '' ? object.kind : `${group}/${object.kind}`) {
+    switch (kindName(object)) {
       case 'Pod':
         found.push(object);
         return;
@@ -174,17 +178,6 @@ function stateText(status: unknown): string {
   const before = at(status, 'lastState', 'terminated');
   const last = before === undefined ? undefined : `before that, ${ended(before)}`;
   return join('waiting', textAt(of('waiting'), 'reason'), textAt(of('waiting'), 'message'), last);
-}
-
-/** By the plain labels of its selector, where it has no more than those; who owns what is looked at in any case. */
-function selectorOf(owner: KubeObject): { labelSelector?: string } {
-  const selector = at(owner, 'spec', 'selector');
-  const labels = isRecord(selector)
-    ? (selector.matchLabels ?? (owner.kind === 'ReplicationController' ? selector : {}))
-    : {};
-  if (!isRecord(labels) || Object.keys(labels).length === 0) return {};
-  const terms = Object.entries(labels).map(([name, value]) => `${name}=${String(value)}`);
-  return { labelSelector: terms.join(',') };
 }
 
 function history(entries: readonly [number, string][]): string[] {

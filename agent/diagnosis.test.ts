@@ -163,6 +163,29 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.ok(narrow.notes.some((note) => /events in default: .*not for you/.test(note)));
   });
 
+  test('asks for no more than what the expressions of a selector select as well', async () => {
+    if (!lab.simulated) return;
+    const picky = stackId('picky');
+    const { spec, ...rest } = web('picky', 'web:1');
+    const matchExpressions = [{ key: 'app', operator: 'NotIn', values: ['seen'] }];
+    const selector = { matchLabels: { app: 'picky' }, matchExpressions };
+    const core = await startCore(lab.source);
+    const applied = core.next(picky, 'applied');
+    core.tell([{ stackId: picky, objects: [{ ...rest, spec: { ...(spec as object), selector } }] }]);
+    await applied;
+    await core.close();
+    lab.simulated.clearRequests();
+    const inventories = createInventories(eyes, 'brokkr');
+    const question = { id: 'q', stackId: picky, object: undefined };
+    await until(
+      async () => (await diagnose({ cluster: eyes, inventories }, question, signal)).pods.length > 0,
+      'its pods',
+    );
+    const asked = lab.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
+    const selectors = new Set(asked.map(({ query }) => new URLSearchParams(query).get('labelSelector')));
+    assert.equal([...selectors], ['app=picky,app notin (seen)']);
+  });
+
   test('ends in time, with what was found until then', async () => {
     if (!lab.simulated) return;
     const forget = lab.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });

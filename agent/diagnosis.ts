@@ -1,11 +1,12 @@
 import { stringify } from 'yaml';
 import type { Cluster } from './cluster.ts';
 import { describe } from './cluster-error.ts';
-import { eventsAbout, type KubeEvent } from './diagnosis-events.ts';
+import { eventsAbout } from './diagnosis-events.ts';
 import { findParts, type PodFinding, reportPods } from './diagnosis-pods.ts';
 import { type Health, healths } from './health.ts';
 import { healthOf } from './health-of.ts';
 import type { Inventories } from './inventory.ts';
+import type { KubeEvent } from './kube-event.ts';
 import { readLive } from './live.ts';
 import { maskedObject } from './masked.ts';
 import { groupOf, type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs } from './backoff.ts';
 import { describe } from './cluster-error.ts';
 import { DiagnosisError, type Findings, type Question } from './diagnosis.ts';
 import type { Wire } from './wire.ts';
@@ -59,7 +59,7 @@ export function createDiagnostician(options: DiagnosticianOptions): Diagnosticia
           if (signal.aborted) return;
           if (error instanceof BrokerError && error.kind === 'fenced') return options.fenced(error.message);
           log.debug({ reason: describe(error) }, 'diagnostics cannot be claimed or answered');
-          await pause(retry.baseMs / 4 + jittered(retry, failures++), signal);
+          await pause(retryMs(retry, failures++), signal);
         }
       }
     },

@@ -1,6 +1,6 @@
 import { hasStatus } from './cluster-error.ts';
 import type { KubeHttp } from './kube-http.ts';
-import { groupOf, isRecord, listAt, textAt } from './object.ts';
+import { groupKindOf, groupOf, isRecord, listAt, textAt } from './object.ts';
 
 /** A kind as the cluster serves it. */
 export interface Resource {
@@ -88,7 +88,7 @@ export function createDiscovery(http: KubeHttp): Discovery {
       const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
-      const byKind = Map.groupBy(kinds, ({ apiVersion, kind }) => `${groupOf(apiVersion)}/${kind}`);
+      const byKind = Map.groupBy(kinds, groupKindOf);
       return [...byKind.values()].flatMap(([first]) => first ?? []);
     },
   };

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { agentsOn } from './agents-harness.ts';
+import { agentsOn, applied } from './agents-harness.ts';
 import {
   type Core,
   type CoreOptions,
@@ -16,7 +16,7 @@ import {
   until,
   type Wish,
 } from './harness.ts';
-import { createMeddler } from './meddler.ts';
+import { createMeddler } from './meddler-harness.ts';
 import { at, type KubeObject, type ObjectId } from './object.ts';
 
 const simulated = suite('drift, simulated cluster');
@@ -36,9 +36,7 @@ function describe(test: typeof simulated, lab: Lab): void {
   /** The same, with a stack applied and watched. */
   const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
     const core = await start(options);
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, ...wish }]);
-    assert.is((await told).outcome, 'applied');
+    await applied(core, { stackId: stack, ...wish });
     await watched(core);
     core.writes.length = 0;
     return core;

@@ -1,4 +1,4 @@
-import { fieldManager, isRecord, type KubeObject } from './object.ts';
+import { isOwnApply, isRecord, type KubeObject } from './object.ts';
 
 /** A step towards a field: a name, or an item of a list. */
 type Step = string | { readonly item: unknown; readonly label: string };
@@ -33,8 +33,7 @@ export function pathText(path: FieldPath): string {
 /** Managers other than this agent that own one of the fields; when nobody does, since they were removed, who wrote last. */
 export function managersOf(live: KubeObject, paths: readonly FieldPath[]): string[] {
   const entries = (live.metadata.managedFields ?? []).filter(
-    ({ manager, operation, subresource }) =>
-      !(manager === fieldManager && operation === 'Apply') && subresource !== 'status',
+    (entry) => !isOwnApply(entry) && entry.subresource !== 'status',
   );
   const owners = entries.filter(({ fieldsV1 }) => paths.some((path) => owns(fieldsV1, path)));
   const latest = entries.toSorted((left, right) => ((left.time ?? '') < (right.time ?? '') ? 1 : -1)).slice(0, 1);

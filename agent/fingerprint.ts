@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { checksumOf } from './agreement.ts';
-import { fieldManager, type KubeObject, stackLabel } from './object.ts';
+import { isOwnApply, type KubeObject, stackLabel } from './object.ts';
 
 /**
  * Changes whenever somebody else changes, takes over or removes a field that was applied, and with nothing else: the API server keeps
@@ -8,7 +8,7 @@ import { fieldManager, type KubeObject, stackLabel } from './object.ts';
  */
 export function fingerprintOf(object: KubeObject): string {
   const { uid, deletionTimestamp, labels, managedFields = [] } = object.metadata;
-  const applied = managedFields.find(({ manager, operation }) => manager === fieldManager && operation === 'Apply');
+  const applied = managedFields.find(isOwnApply);
   const leaving = deletionTimestamp === undefined ? '' : 'leaving';
   const parts = [uid, leaving, labels?.[stackLabel], checksumOf(object), applied?.fieldsV1];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64').slice(0, 16);

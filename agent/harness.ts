@@ -10,12 +10,12 @@ import type { KubeAccess } from '../sandbox/kube-client.ts';
 import { startSimulatedNode } from '../sandbox/kube-node.ts';
 import { type Awareness, createAwareness } from './awareness.ts';
 import { createCensus } from './census.ts';
-import { type Cluster, connectCluster, type KindId, type KubeSource } from './cluster.ts';
+import { type Cluster, connectCluster, type KubeSource } from './cluster.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { StackEvent } from './event.ts';
 import { ensureNamespace } from './identity.ts';
 import { createInventories } from './inventory.ts';
-import { idOf, type KubeObject, nameOf, type ObjectId } from './object.ts';
+import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from './object.ts';
 import { createOwnership } from './ownership.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import type { Entry, TargetState } from './target.ts';
@@ -64,7 +64,7 @@ export function stackId(name: string): string {
 }
 
 /** A manifest as the broker stores it. */
-export function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
+function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
   const data = Buffer.from(objects.map((object) => `${JSON.stringify(object)}\n`).join(''));
   return { data, checksum: createHash('sha256').update(data).digest('hex') };
 }

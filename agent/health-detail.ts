@@ -2,9 +2,11 @@ import type { Cluster } from './cluster.ts';
 import type { Verdict } from './health.ts';
 import { words } from './health-conditions.ts';
 import { healthOf } from './health-of.ts';
-import { at, isRecord, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
+import { newestFirst, toEvent } from './kube-event.ts';
+import { type KubeObject, type ObjectId, textAt } from './object.ts';
+import { selectorOf } from './selector.ts';
 
-/** Kinds that others tell more about than they do themselves: "Kind" of the core group, "group/Kind" of the others. */
+/** "apiVersion/Kind" of what others tell more about than it does itself. */
 const explained: ReadonlySet<string> = new Set([
   'apps/v1/Deployment',
   'apps/v1/StatefulSet',
@@ -62,12 +64,12 @@ async function lastWarning(cluster: Cluster, object: KubeObject, signal: AbortSi
     { namespace, fieldSelector, limit: 50 },
     signal,
   );
-  const about = events.filter(
-    (event) => textAt(event, 'involvedObject', 'uid') === uid && textAt(event, 'type') === 'Warning',
-  );
-  const time = (event: KubeObject) => textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime') ?? '';
-  const latest = about.sort((left, right) => (time(left) < time(right) ? 1 : -1))[0];
-  return latest && words(textAt(latest, 'reason') ?? '', textAt(latest, 'message'));
+  const [latest] = events
+    .filter((event) => textAt(event, 'involvedObject', 'uid') === uid)
+    .map(toEvent)
+    .filter(({ type }) => type === 'Warning')
+    .sort(newestFirst);
+  return latest && words(latest.reason, latest.message);
 }
 
 function withMore(verdict: Verdict, more: string | undefined): Verdict {
@@ -76,31 +78,4 @@ function withMore(verdict: Verdict, more: string | undefined): Verdict {
 
 function isOwnedBy({ metadata }: KubeObject, uids: ReadonlySet<unknown>): boolean {
   return (metadata.ownerReferences ?? []).some(({ uid }) => uids.has(uid));
-}
-
-/** The text of a workload's selector. */
-function selectorOf(object: KubeObject): string | undefined {
-  const selector = at(object, 'spec', 'selector');
-  if (!isRecord(selector)) return undefined;
-  const labels = isRecord(selector.matchLabels) ? selector.matchLabels : {};
-  const terms = Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`);
-  for (const expression of listAt(selector, 'matchExpressions')) {
-    const key = textAt(expression, 'key') ?? '';
-    const values = listAt(expression, 'values').join(',');
-    switch (textAt(expression, 'operator')) {
-      case 'In':
-        terms.push(`${key} in (${values})`);
-        break;
-      case 'NotIn':
-        terms.push(`${key} notin (${values})`);
-        break;
-      case 'Exists':
-        terms.push(key);
-        break;
-      case 'DoesNotExist':
-        terms.push(`!${key}`);
-        break;
-    }
-  }
-  return terms.length > 0 ? terms.join(',') : undefined;
 }

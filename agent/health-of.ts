@@ -12,20 +12,19 @@ import {
 } from './health-conditions.ts';
 import { healthOfPod } from './health-pod.ts';
 import { daemonSet, deployment, job, replicaSet, statefulSet } from './health-workloads.ts';
-import { at, groupOf, type KubeObject, listAt, textAt } from './object.ts';
+import { at, type KubeObject, kindName, listAt, textAt } from './object.ts';
 
 /** How one object does, from nothing but itself: the rules of its kind, or the conventions that custom resources keep. */
 export function healthOf(object: KubeObject): Verdict {
   if (object.metadata.deletionTimestamp !== undefined) return progressing(leavingReason(object));
-  const group = groupOf(object.apiVersion);
-  const rule = rules[group === '' ? object.kind : `${group}/${object.kind}`];
+  const rule = rules[kindName(object)];
   if (rule) return rule(object);
   return observed(object) ?? byConditions(object);
 }
 
 const always = () => healthy;
 
-/** "Kind" of the core group, "group/Kind" of the others. What is not here is judged by its conditions, and is healthy without. */
+/** By the name of a kind. What is not here is judged by its conditions, and is healthy without. */
 const rules: Readonly<Record<string, (object: KubeObject) => Verdict>> = {
   'apps/Deployment': (object) => observed(object, true) ?? deployment(object),
   'apps/StatefulSet': (object) => observed(object, true) ?? statefulSet(object),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, jittered, pause, usualRetry } from './backoff.ts';
 import type { StackHealth } from './health.ts';
 import type { Wire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
@@ -28,7 +28,6 @@ export interface HealthReporter {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 /** The contract takes no more at once, nor more than 1 MiB. */
 const batchStacks = 100;
 const batchBytes = 512 << 10;
@@ -36,7 +35,7 @@ const batchBytes = 512 << 10;
 const gatherMs = 150;
 
 export function createHealthReporter(options: HealthReporterOptions): HealthReporter {
-  const { wire, log, healthOf, everyMs = 1_000, retry = defaultRetry } = options;
+  const { wire, log, healthOf, everyMs = 1_000, retry = usualRetry } = options;
   /** What was told last, as a hash. */
   const told = new Map<string, string>();
   const dirty = new Set<string>();

@@ -9,6 +9,7 @@ import {
   type Core,
   type CoreOptions,
   configMap,
+  connect,
   idOfMap,
   type Lab,
   openReal,
@@ -18,7 +19,8 @@ import {
   type Wish,
 } from './harness.ts';
 import type { Health, StackHealth } from './health.ts';
-import { createMeddler } from './meddler.ts';
+import { explainHealth } from './health-detail.ts';
+import { createMeddler } from './meddler-harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 
 const simulated = suite('health of a stack, simulated cluster');
@@ -127,6 +129,36 @@ function describe(test: typeof simulated, lab: Lab): void {
     await becomes(core, 'progressing', /^Gizmo default\/one: it is not ready: for its database$/);
     await meddler.patchStatus(id, { conditions: [{ type: 'Stalled', status: 'True', reason: 'NoSuchChart' }] });
     await becomes(core, 'failed', /NoSuchChart/);
+  });
+
+  test('says what went wrong last, also when it was said of a series of times', async () => {
+    const claim: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'unbound', namespace: 'default', annotations: { [BEHAVIOUR]: 'not-ready' } },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    };
+    const { uid = '' } = (await hand.create(claim)).metadata;
+    const event = (reason: string, times: object): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `unbound-${reason.toLowerCase()}`, namespace: 'default' },
+      involvedObject: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace: 'default', name: 'unbound', uid },
+      type: 'Warning',
+      reason,
+      message: 'no room',
+      ...times,
+    });
+    const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+    const micro = (time: string) => time.replace('Z', '000Z');
+    await hand.create(event('Before', { firstTimestamp: ago(60), lastTimestamp: ago(30), count: 2 }));
+    const reporter = { action: 'Provision', reportingComponent: 'example.org/disks', reportingInstance: 'one' };
+    const series = { count: 9, lastObservedTime: micro(ago(1)) };
+    await hand.create(event('Lately', { ...reporter, eventTime: micro(ago(90)), series }));
+    const eyes = connect(lab.source);
+    const verdict = await explainHealth(eyes, idOf(claim), new AbortController().signal);
+    eyes.close();
+    assert.match(verdict?.message ?? '', /; Lately: no room$/);
   });
 
   test('says that an object is gone where drift is only reported', async () => {

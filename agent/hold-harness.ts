@@ -1,3 +1,4 @@
+import { applied } from './agents-harness.ts';
 import type { StackEvent } from './event.ts';
 import { type Core, stackId, type Wish } from './harness.ts';
 import type { KubeObject, ObjectId } from './object.ts';
@@ -16,12 +17,8 @@ const removal: Wish = {
 export const goneStack = {
   stack,
   removal,
-  async apply(core: Core, objects: readonly KubeObject[]): Promise<void> {
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd', objects }]);
-    const { outcome, message } = await told;
-    if (outcome !== 'applied') throw new Error(`${outcome}: ${message}`);
-  },
+  apply: (core: Core, objects: readonly KubeObject[]) =>
+    applied(core, { stackId: stack, order: 1n, deploymentId: 'd', objects }),
   /** Answers what is reported next. */
   tellRemoval(core: Core, more: Partial<Wish> = {}): Promise<StackEvent> {
     const told = core.next(stack);

@@ -8,7 +8,7 @@ import { mapLimited } from './limit.ts';
 import { passConcurrency } from './live.ts';
 import { servedVersions } from './manifest.ts';
 import {
-  groupOf,
+  groupKindOf,
   isCustomResourceDefinition,
   isKept,
   isNamespace,
@@ -170,11 +170,6 @@ function comesWithNamespace(kind: string, object: KubeObject, owners: ReadonlySe
   if (kind === '/PersistentVolumeClaim') return comesWithPod(object);
   // A pod of a listed Deployment, and the like: it goes with its owner in any case, but for one that is outside and stays.
   return metadata.ownerReferences?.some((owner) => owners.has(groupKindOf(owner))) ?? false;
-}
-
-/** "group/Kind", with no group for the core's. */
-function groupKindOf({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>): string {
-  return `${groupOf(apiVersion)}/${kind}`;
 }
 
 function keyOfListed({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>, { metadata }: KubeObject): string {

@@ -1,5 +1,5 @@
 import { fieldOf, fieldsOfItem } from './fields.ts';
-import { fieldManager, groupOf, isRecord, type KubeObject, type ObjectId } from './object.ts';
+import { isOwnApply, isRecord, type KubeObject, kindName, type ObjectId } from './object.ts';
 import type { Desired } from './plan.ts';
 import type { IgnoredFields } from './target.ts';
 
@@ -17,19 +17,14 @@ export function withoutIgnored(
   if (!live || ignored.length === 0) return wanted;
   const paths = ignored.filter((rule) => covers(rule, wanted.id)).flatMap((rule) => rule.paths);
   if (paths.length === 0) return wanted;
-  const owned = (live.metadata.managedFields ?? []).find(
-    ({ manager, operation }) => manager === fieldManager && operation === 'Apply',
-  )?.fieldsV1;
+  const owned = live.metadata.managedFields?.find(isOwnApply)?.fieldsV1;
   let object: unknown = wanted.object;
   for (const path of paths) object = trimAt(object, live, owned, path.split('.').slice(1), appliedBefore);
   return object === wanted.object ? wanted : { ...wanted, object: object as KubeObject };
 }
 
 function covers({ kind, name }: IgnoredFields, id: ObjectId): boolean {
-  const group = groupOf(id.apiVersion);
-  return (
-    (kind === '' || kind === (group === '' ? id.kind : `${group}/${id.kind}`)) && (name === '' || name === id.name)
-  );
+  return (kind === '' || kind === kindName(id)) && (name === '' || name === id.name);
 }
 
 /** Follows a path of names; lists on the way are gone through. */

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import type { KindId, WatchEvent } from './cluster.ts';
+import type { WatchEvent } from './cluster.ts';
 import { ClusterError, refusal, unreachable } from './cluster-error.ts';
 import { type KubeHttpOptions, type KubeRequest, openAnswer, readText } from './kube-http.ts';
-import { at, type KubeObject, textAt } from './object.ts';
+import { at, type KindId, type KubeObject, textAt } from './object.ts';
 
 /** An answer that comes bit by bit, read by `read`. A refusal, a break or a long silence is a ClusterError. */
 export type KubeStream = <Part>(

@@ -4,6 +4,7 @@ import {
   idOf,
   isCustomResourceDefinition,
   isRecord,
+  type KindId,
   type KubeObject,
   keyOf,
   listAt,
@@ -118,8 +119,8 @@ export function definitionsIn(objects: readonly ManifestObject[]): Definition[] 
   });
 }
 
-/** "apiVersion/Kind" of everything that a definition serves: what to look for when its instances matter. */
-export function servedVersions(definition: KubeObject): { apiVersion: string; kind: string }[] {
+/** The kind that a definition serves, in each of its versions: what to look for when its instances matter. */
+export function servedVersions(definition: KubeObject): KindId[] {
   const group = textAt(definition, 'spec', 'group') ?? '';
   const kind = textAt(definition, 'spec', 'names', 'kind') ?? '';
   return listAt(definition, 'spec', 'versions').flatMap((version) => {

@@ -43,6 +43,9 @@ export interface ObjectId {
   readonly name: string;
 }
 
+/** Names a kind, in one of the versions in which it is served. */
+export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
+
 /** The field manager of everything that the agent applies. */
 export const fieldManager = 'brokkr';
 /** Label of an applied object: the stack it belongs to. */
@@ -63,7 +66,18 @@ export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
 
 /** Identity within a cluster. The version is no part of it: one object is served in several. */
 export function keyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
-  return `${groupOf(apiVersion)}/${kind}/${namespace}/${name}`;
+  return `${groupKindOf({ apiVersion, kind })}/${namespace}/${name}`;
+}
+
+/** Identity of a kind, without the version: "group/Kind", with no group for the core's. */
+export function groupKindOf({ apiVersion, kind }: KindId): string {
+  return `${groupOf(apiVersion)}/${kind}`;
+}
+
+/** As people name a kind: "Kind" of the core group, "group/Kind" of the others. */
+export function kindName({ apiVersion, kind }: KindId): string {
+  const group = groupOf(apiVersion);
+  return group === '' ? kind : `${group}/${kind}`;
 }
 
 /** Of the object that the key stands for. */
@@ -81,11 +95,21 @@ export function nameOf({ kind, namespace, name }: ObjectId): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
+/** What a sentence about the first of a list ends with: ` (and 2 more)`; nothing for a list of one. */
+export function andMore(list: readonly unknown[]): string {
+  return list.length > 1 ? ` (and ${list.length - 1} more)` : '';
+}
+
 /** Whether the object was applied for this stack: its label, and an apply by our field manager. Copies of the label alone do not count. */
 export function isAppliedFor(object: KubeObject, stackId: string): boolean {
   const { labels, managedFields = [] } = object.metadata;
   if (labels?.[stackLabel] !== stackId) return false;
-  return managedFields.some((entry) => entry.manager === fieldManager && entry.operation === 'Apply');
+  return managedFields.some(isOwnApply);
+}
+
+/** Whether these are the fields that this agent has applied; an update by its field manager is none of it. */
+export function isOwnApply({ manager, operation }: ManagedFields): boolean {
+  return manager === fieldManager && operation === 'Apply';
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -109,10 +133,10 @@ export function listAt(value: unknown, ...path: readonly string[]): readonly unk
   return Array.isArray(found) ? found : [];
 }
 
-export function isCustomResourceDefinition(id: Pick<ObjectId, 'apiVersion' | 'kind'>): boolean {
+export function isCustomResourceDefinition(id: KindId): boolean {
   return id.kind === 'CustomResourceDefinition' && groupOf(id.apiVersion) === 'apiextensions.k8s.io';
 }
 
-export function isNamespace(id: Pick<ObjectId, 'apiVersion' | 'kind'>): boolean {
+export function isNamespace(id: KindId): boolean {
   return id.kind === 'Namespace' && id.apiVersion === 'v1';
 }

@@ -1,4 +1,4 @@
-import { groupOf, type ObjectId } from './object.ts';
+import { type KindId, kindName } from './object.ts';
 
 /** Kinds that others need, in the order in which they are applied; kinds in one row go together. */
 const first: readonly (readonly string[])[] = [
@@ -51,16 +51,12 @@ const ranks: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** Place of a kind in the order of application. Everything that the tables do not name, custom resources above all, goes between them. */
-export function rankOf({ apiVersion, kind }: Pick<ObjectId, 'apiVersion' | 'kind'>): number {
-  const group = groupOf(apiVersion);
-  return ranks.get(group === '' ? kind : `${group}/${kind}`) ?? first.length;
+export function rankOf(id: KindId): number {
+  return ranks.get(kindName(id)) ?? first.length;
 }
 
 /** Groups to apply one after another; within one, the order does not matter. Removal goes through them backwards. */
-export function groupByRank<Item>(
-  items: readonly Item[],
-  idOfItem: (item: Item) => Pick<ObjectId, 'apiVersion' | 'kind'>,
-): Item[][] {
+export function groupByRank<Item>(items: readonly Item[], idOfItem: (item: Item) => KindId): Item[][] {
   const groups = new Map<number, Item[]>();
   for (const item of items) {
     const rank = rankOf(idOfItem(item));

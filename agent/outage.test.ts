@@ -3,46 +3,23 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { FaultRule } from '../sandbox/cluster/requests.ts';
 import { needs } from '../test/needs.ts';
-import {
-  type Core,
-  type CoreOptions,
-  configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
-  stackId,
-  startCore,
-  until,
-} from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { idOf, type KubeObject, textAt } from './object.ts';
 
 const troubles = suite('a cluster in trouble');
 const simulated = suite('what changes below an agent, simulated cluster');
 const real = suite('what changes below an agent, real API server');
 const lab = await openSimulated();
-const cores: Core[] = [];
-let count = 0;
-
-const begin = async (on: Lab, options: CoreOptions = {}) => {
-  const core = await startCore(on.source, { namespace: `brokkr-${++count}`, ...options });
-  cores.push(core);
-  return core;
-};
-const end = async () => {
-  await Promise.all(cores.splice(0).map((core) => core.close()));
-};
+const { start } = agentsOn(troubles, lab);
 const fault = (rule: FaultRule) => lab.simulated?.faults.add(rule) ?? (() => false);
 const valueIn = async (on: Lab, name: string) => textAt(await on.hand.get(idOfMap(name)), 'data', 'k');
-
-troubles.after.each(end);
-troubles.after(() => lab.close());
 
 troubles(
   'is waited for while it does not answer at all: nothing is deleted, and all is applied when it does',
   async () => {
     const [one, two] = [stackId('down one'), stackId('down two')];
-    const core = await begin(lab);
+    const core = await start();
     core.tell([
       {
         stackId: one,
@@ -74,7 +51,7 @@ troubles(
 
 troubles('is served as well when each of its answers takes long', async () => {
   const stack = stackId('slow');
-  const core = await begin(lab);
+  const core = await start();
   const forget = fault({ delayMs: 300 });
   const objects = Array.from({ length: 10 }, (_, index) => configMap(`slow-${index}`, { k: '1' }));
   const applied = core.next(stack, 'applied');
@@ -86,7 +63,7 @@ troubles('is served as well when each of its answers takes long', async () => {
 for (const status of [429, 500, 403]) {
   troubles(`keeps other stacks going when it answers ${status} for one kind`, async () => {
     const [ill, well] = [stackId(`ill ${status}`), stackId(`well ${status}`)];
-    const core = await begin(lab);
+    const core = await start();
     const forget = fault({ pathIncludes: '/secrets', status, message: `trouble ${status}` });
     const secret: KubeObject = { apiVersion: 'v1', kind: 'Secret', metadata: { name: `ill-${status}` } };
     const failed = core.next(ill, 'failed');
@@ -111,12 +88,11 @@ simulated.run();
 real.run();
 
 function changes(test: typeof simulated, on: Lab): void {
-  test.after.each(end);
-  test.after(() => on.close());
+  const agents = agentsOn(test, on);
 
   test('upgrades a definition while its objects exist, and keeps them', async () => {
     const stack = stackId('upgraded');
-    const core = await begin(on);
+    const core = await agents.start();
     let applied = core.next(stack, 'applied');
     core.tell([
       { stackId: stack, order: 1n, deploymentId: 'd1', objects: [definition(['v1']), gadget('v1', { size: 1 })] },
@@ -145,14 +121,13 @@ function changes(test: typeof simulated, on: Lab): void {
   test('finds its objects again when its inventory is lost, and deletes none that it does not know', async () => {
     const stack = stackId('forgetful');
     const objects = [configMap('lost-a', { k: '1' }), configMap('lost-b', { k: '1' })];
-    const first = await begin(on);
+    const first = await agents.start();
     first.tell([{ stackId: stack, objects, order: 1n, deploymentId: 'd1' }]);
     await first.settled();
-    await end();
+    await first.close();
     await on.hand.create(configMap('lost-stranger', { k: '1' }, 'default'));
-    await on.hand.remove(idOfMap(`brokkr-inv-${stack}-0`, `brokkr-${count}`));
-    count -= 1;
-    const second = await begin(on);
+    await on.hand.remove(idOfMap(`brokkr-inv-${stack}-0`, agents.namespace));
+    const second = await agents.start({ namespace: agents.namespace });
     second.tell([{ stackId: stack, objects, order: 1n, deploymentId: 'd1' }]);
     await second.settled();
     assert.equal(second.objectWrites(), []);

@@ -2,13 +2,13 @@ import { checksumOf } from './agreement.ts';
 import type { Census } from './census.ts';
 import type { Cluster } from './cluster.ts';
 import type { History } from './drift.ts';
-import { type Change, eventOf, type StackEvent } from './event.ts';
+import { type Change, eventOf, type Outcome, type StackEvent } from './event.ts';
 import type { Fights } from './fights.ts';
 import type { Held } from './hold.ts';
 import type { Inventories, Inventory } from './inventory.ts';
 import type { Header } from './inventory-layout.ts';
 import type { Scope } from './manifest.ts';
-import { idOf, type KubeObject, keyOf, nameOf } from './object.ts';
+import { andMore, idOf, type KubeObject, keyOf, nameOf } from './object.ts';
 import type { Neighbour, Ownership } from './ownership.ts';
 import type { Sightings } from './sightings.ts';
 import type { Entry } from './target.ts';
@@ -157,12 +157,25 @@ export function fullName({ stack, generator }: Pick<Entry, 'stack' | 'generator'
   return stack.includes('/') ? stack : `${generator}/${stack}`;
 }
 
+/** A pass that has to be done again; `waiting`: for something that mostly comes by itself. */
+export function unsettled(
+  { entry }: Pick<Pass, 'entry'>,
+  outcome: Outcome,
+  message: string,
+  changes: readonly Change[],
+  waiting = false,
+): PassResult {
+  return { kind: 'unsettled', event: eventOf(entry, outcome, message, changes), waiting };
+}
+
+/** Why a pass deletes nothing while a stack might want what this one has dropped. */
+export const manifestsMissing = 'other manifests have to be received before anything is deleted';
+
 /** One sentence for a list of failures, and the first of them. */
 export function summary(what: string, failed: readonly Change[]): string {
   const [first] = failed;
   if (!first) return what;
-  const more = failed.length > 1 ? ` (and ${failed.length - 1} more)` : '';
-  return `${what}: ${nameOf(first.object)}: ${first.message}${more}`;
+  return `${what}: ${nameOf(first.object)}: ${first.message}${andMore(failed)}`;
 }
 
 /** Nothing of what is held was deleted; it is looked at again later. */

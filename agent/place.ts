@@ -1,4 +1,5 @@
 import { whyNotAllowed } from '../client/allowed.ts';
+import { unservedText } from './cluster-error.ts';
 import type { Change } from './event.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from './manifest.ts';
 import { groupOf, idOf, keyOf } from './object.ts';
@@ -22,7 +23,7 @@ export async function placeAll(
     const own = definitions.find((definition) => definition.group === groupOf(apiVersion) && definition.kind === kind);
     const fault = (message: string): Change => ({ object: idOf(object), action: 'failed', message });
     if (!resource && !own) {
-      faults.push(fault(`the cluster serves no ${kind} of ${apiVersion}`));
+      faults.push(fault(unservedText(object)));
       continue;
     }
     const namespaced = resource?.namespaced ?? own?.namespaced ?? false;
@@ -43,8 +44,7 @@ export async function placeAll(
       faults.push({ object: id, action: 'failed', message });
       continue;
     }
-    if (!resource)
-      unknown.push({ object: id, action: 'failed', message: `the cluster serves no ${kind} of ${apiVersion}` });
+    if (!resource) unknown.push({ object: id, action: 'failed', message: unservedText(id) });
     desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
   }
   return { desired, failed: faults, unknown };

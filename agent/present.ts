@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
-import { jittered, pause } from './backoff.ts';
+import { pause, retryMs, usualRetry } from './backoff.ts';
 import { describe } from './cluster-error.ts';
 import type { Peers } from './peers.ts';
-import { startRetry } from './startup.ts';
 import type { Identity, Wire } from './wire.ts';
 import { BrokerError, type BrokerErrorKind } from './wire-error.ts';
 
@@ -33,7 +32,7 @@ export async function present(
       const isSlow = error instanceof BrokerError && refusals.has(error.kind);
       if (isSlow) log.error({ reason }, 'the broker refuses this agent');
       else log.warn({ reason }, 'the broker does not answer');
-      await pause(isSlow ? longestMs : startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
+      await pause(isSlow ? longestMs : retryMs(usualRetry, failures), signal);
     }
   }
   return false;

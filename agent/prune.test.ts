@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { agentsOn } from './agents-harness.ts';
+import { agentsOn, applied } from './agents-harness.ts';
 import { type Core, configMap, idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { passConcurrency } from './live.ts';
 import { type KubeObject, stackLabel, textAt } from './object.ts';
@@ -22,14 +22,8 @@ function describe(test: typeof simulated, lab: Lab): void {
   const b = stackId('b');
   const inventoryOf = (stack: string) => idOfMap(`brokkr-inv-${stack}-0`, agents.namespace);
   const uidOf = async (name: string) => (await hand.get(idOfMap(name)))?.metadata.uid;
-  /** Tells one stack's objects, and waits until it is told that they are applied. */
-  const apply = async (core: Core, order: bigint, objects: readonly KubeObject[]) => {
-    const told = core.next(a);
-    core.tell([{ stackId: a, order, objects }]);
-    const event = await told;
-    assert.is(event.outcome, 'applied', event.message);
-    return event;
-  };
+  const apply = (core: Core, order: bigint, objects: readonly KubeObject[]) =>
+    applied(core, { stackId: a, order, objects });
 
   test('deletes what a new revision no longer lists', async () => {
     const core = await start();

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs, usualRetry } from './backoff.ts';
 import { digestOf } from './digest.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { Entry, TargetState } from './target.ts';
@@ -38,7 +38,6 @@ export interface Puller {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 /** The contract allows 300 s. */
 const maxWaitMs = 290_000;
 const maxHave = 1_000;
@@ -47,7 +46,7 @@ const maxManifestBytes = 16 << 20;
 
 /** Asks the broker what should be, at intervals, as a long poll or when woken. Nothing of an answer counts before all of it is right. */
 export function createPuller(options: PullerOptions): Puller {
-  const { wire, manifests, log, intervalMs, retry = defaultRetry } = options;
+  const { wire, manifests, log, intervalMs, retry = usualRetry } = options;
   let digest: Uint8Array = new Uint8Array();
   let wanted: ReadonlySet<string> = new Set();
   let answeredAt: number | undefined;
@@ -196,7 +195,7 @@ export function createPuller(options: PullerOptions): Puller {
           const isNews = error instanceof BrokerError && (error.kind === 'changed' || error.kind === 'missing');
           // The state is another one by now: what was asked for is gone, and nothing is wrong.
           if (error instanceof BrokerError && error.kind === 'missing') digest = new Uint8Array();
-          await rest(isNews && failures === 0 ? 0 : retry.baseMs / 4 + jittered(retry, failures), signal);
+          await rest(isNews && failures === 0 ? 0 : retryMs(retry, failures), signal);
           failures += 1;
         }
       }

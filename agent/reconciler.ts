@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { judge, type Seen } from './acceptance.ts';
 import { tryPass } from './attempt.ts';
-import { type Backoff, jittered } from './backoff.ts';
+import { type Backoff, jittered, retryMs } from './backoff.ts';
 import { describe } from './cluster-error.ts';
 import { eventOf, type StackEvent } from './event.ts';
 import { createFights } from './fights.ts';
@@ -209,7 +209,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         slot.settled = false;
         slot.waitingSince ??= Date.now();
         if (!result.waiting || Date.now() - slot.waitingSince > patienceMs) tell(slot, result.event);
-        later(slot, retry.baseMs / 4 + jittered(retry, slot.attempt));
+        later(slot, retryMs(retry, slot.attempt));
         return;
     }
   };

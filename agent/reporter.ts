@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, jittered, pause, usualRetry } from './backoff.ts';
 import type { StackEvent } from './event.ts';
 import type { Numbered, Wire } from './wire.ts';
 import { BrokerError } from './wire-error.ts';
@@ -28,7 +28,6 @@ export interface Reporter {
   flush(waitMs: number): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 const batchEvents = 100;
 /** Requests are limited to 1 MiB. */
 const batchBytes = 512 << 10;
@@ -39,7 +38,7 @@ const batchBytes = 512 << 10;
  * stack is told anew then.
  */
 export function createReporter(options: ReporterOptions): Reporter {
-  const { wire, log, retry = defaultRetry, capacity = 1_000 } = options;
+  const { wire, log, retry = usualRetry, capacity = 1_000 } = options;
   let queue: Numbered[] = [];
   let sequence = 0n;
   let news = Promise.withResolvers<void>();

@@ -1,8 +1,7 @@
 import { findWithin } from './census.ts';
-import type { KindId } from './cluster.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { Inventory } from './inventory.ts';
-import { keyOf } from './object.ts';
+import { type KindId, keyOf } from './object.ts';
 import { headerFor, type Pass, type Workshop } from './pass.ts';
 
 /**

@@ -3,7 +3,7 @@ import type { Change } from './event.ts';
 import { type Verdict, worstOf } from './health.ts';
 import { healthOf } from './health-of.ts';
 import type { Definition } from './manifest.ts';
-import { type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';
+import { andMore, type KubeObject, keyOf, nameOf, type ObjectId } from './object.ts';
 import type { Pass, Workshop } from './pass.ts';
 import type { Desired } from './plan.ts';
 import type { Wave } from './wave.ts';
@@ -131,11 +131,10 @@ function whyBlocked(
     const failed = ended.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
     return { failed, summary: `${what}, of which some objects have failed` };
   }
-  const more = ill.length > 1 ? ` (and ${ill.length - 1} more)` : '';
   return {
     failed: [],
     summary: '',
-    waiting: `${what}: ${nameOf(first.id)} is ${first.health}: ${first.message}${more}`,
+    waiting: `${what}: ${nameOf(first.id)} is ${first.health}: ${first.message}${andMore(ill)}`,
   };
 }
 

@@ -2,7 +2,7 @@ import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
 import { deleteObjects, describeKept, describeLeaving, describeSpared, releaseKept } from './deletion.ts';
 import { whyDependent } from './dependency.ts';
 import { explained, sortDrift, tellDrift } from './drift.ts';
-import { type Change, eventOf, type Outcome } from './event.ts';
+import { type Change, eventOf } from './event.ts';
 import { createGuard } from './guard.ts';
 import { findHeld } from './hold.ts';
 import { withoutIgnored } from './ignored.ts';
@@ -13,12 +13,14 @@ import { type KubeObject, keyOf, type ObjectId } from './object.ts';
 import {
   headerFor,
   holdBack,
+  manifestsMissing,
   newerThan,
   type Pass,
   type PassResult,
   Superseded,
   summary,
   uidsElsewhere,
+  unsettled,
   type Workshop,
 } from './pass.ts';
 import { placeAll } from './place.ts';
@@ -208,8 +210,7 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   if (leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(leaving), done, true);
   if (spared[0]) return unsettled(pass, 'failed', describeSpared(spared[0]), done, true);
   if (plan.leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(plan.leaving.map(toItem)), done, true);
-  if (work.unknownNeighbours.length > 0)
-    return unsettled(pass, 'failed', 'other manifests have to be received before anything is deleted', done, true);
+  if (work.unknownNeighbours.length > 0) return unsettled(pass, 'failed', manifestsMissing, done, true);
   const unchecked = work.unchecked > 0 ? `${work.unchecked} objects could not be checked by a dry run` : '';
   const note = [describeKept(given.released), unchecked].filter((text) => text !== '').join('; ');
   return { kind: 'settled', event: eventOf(entry, 'applied', note, done) };
@@ -253,14 +254,4 @@ function waiting(pass: Pass, message: string, done: readonly Change[] = []): Pas
 
 function failed(pass: Pass, what: string, faults: readonly Change[], done: readonly Change[] = []): PassResult {
   return unsettled(pass, 'failed', summary(what, faults), [...faults, ...done]);
-}
-
-function unsettled(
-  pass: Pass,
-  outcome: Outcome,
-  message: string,
-  changes: readonly Change[],
-  waiting = false,
-): PassResult {
-  return { kind: 'unsettled', event: eventOf(pass.entry, outcome, message, changes), waiting };
 }

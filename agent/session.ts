@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import type { BrokkrClient } from '../client/client.ts';
 import { SessionHint, type SessionRequest, SessionRequestSchema } from '../gen/brokkr/v1/target_state_pb.ts';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs, usualRetry } from './backoff.ts';
 import type { Outbox } from './telemetry-outbox.ts';
 import type { Wire } from './wire.ts';
 import { toBrokerError } from './wire-error.ts';
@@ -37,14 +37,12 @@ export interface Session {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
-
 /** Between the first of some telemetry and the message that tells it. */
 const gatherMs = 100;
 
 /** A stream to the broker: hints down, heartbeats and telemetry up. It only makes things faster; everything works without it. */
 export function createSession(options: SessionOptions): Session {
-  const { client, wire, log, telemetry, retry = defaultRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
+  const { client, wire, log, telemetry, retry = usualRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
   let isUp = false;
 
   /** One stream, to its end. Answers why it ended; a fence is final. */
@@ -107,7 +105,7 @@ export function createSession(options: SessionOptions): Session {
       // What has changed meanwhile was perhaps not heard.
       options.wake();
       if (Date.now() - beganAt > retry.maxMs) failures = 0;
-      await pause(retry.baseMs / 4 + jittered(retry, failures), signal);
+      await pause(retryMs(retry, failures), signal);
     }
   };
   const keepBeating = async (signal: AbortSignal) => {

@@ -1,12 +1,11 @@
 import { checksumOf } from './agreement.ts';
-import type { KindId } from './cluster.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import type { Verdict } from './health.ts';
 import { healthOf } from './health-of.ts';
-import { idOf, type KubeObject, keyOf, type ObjectId } from './object.ts';
+import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from './object.ts';
 import type { Desired, Live } from './plan.ts';
 import type { Entry } from './target.ts';
-import { nameOfKind, type WatchTold } from './watch.ts';
+import type { WatchTold } from './watch.ts';
 
 /** What is kept of an object that a stack desires: no content, so that thousands cost little. */
 export interface Sighting {
@@ -206,16 +205,16 @@ export function createSightings(options: SightingsOptions): Sightings {
     kinds() {
       const kinds = new Map<string, KindId>();
       for (const { objects } of stacks.values())
-        for (const { id } of objects.values()) if (!kinds.has(nameOfKind(id))) kinds.set(nameOfKind(id), id);
+        for (const { id } of objects.values()) if (!kinds.has(groupKindOf(id))) kinds.set(groupKindOf(id), id);
       return [...kinds.values()];
     },
     changed: (object) => tell(keyOf(idOf(object)), object),
     gone: (object) => tell(keyOf(idOf(object)), undefined),
     listed(kind, keys) {
-      const name = nameOfKind(kind);
+      const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
         for (const [key, { id, latest }] of objects)
-          if (nameOfKind(id) === name && !keys.has(key) && latest !== absent) tell(key, undefined);
+          if (groupKindOf(id) === name && !keys.has(key) && latest !== absent) tell(key, undefined);
     },
     close() {
       for (const { timer } of stacks.values()) clearTimeout(timer);

@@ -1,5 +1,5 @@
 import { healths, type ObjectHealth, type StackHealth, type Verdict, worstOf } from './health.ts';
-import { nameOf } from './object.ts';
+import { andMore, nameOf } from './object.ts';
 import type { Sighting, StackSightings } from './sightings.ts';
 
 /** The contract takes no more. */
@@ -47,6 +47,5 @@ function verdictOf(
 function summaryOf(ill: readonly ObjectHealth[]): string {
   const [worst] = ill;
   if (!worst) return '';
-  const more = ill.length > 1 ? ` (and ${ill.length - 1} more)` : '';
-  return `${nameOf(worst.object)}: ${worst.message}${more}`;
+  return `${nameOf(worst.object)}: ${worst.message}${andMore(ill)}`;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { jittered, pause, retryMs, usualRetry } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import type { Config } from './config.ts';
@@ -7,8 +7,6 @@ import { clusterId, ensureNamespace } from './identity.ts';
 import type { Peers } from './peers.ts';
 import type { Identity, Wire } from './wire.ts';
 
-/** Between tries of what an agent needs before it can work. */
-export const startRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 const probeMs = 15_000;
 
 /** Asks the cluster for a sign of life now and then, with a small request, and notes how long that takes. */
@@ -36,7 +34,7 @@ export async function consent(
       } catch (error) {
         if (signal.aborted) return;
         log.warn({ generator, reason: describe(error) }, 'cannot register with a generator');
-        await pause(startRetry.baseMs + jittered(startRetry, failures), signal);
+        await pause(usualRetry.baseMs + jittered(usualRetry, failures), signal);
       }
     }
   }
@@ -77,7 +75,7 @@ export async function untilDone<Result>(
       if (signal.aborted) return undefined;
       tell(describe(error));
       log.warn({ reason: describe(error) }, problem);
-      await pause(startRetry.baseMs / 4 + jittered(startRetry, failures), signal);
+      await pause(retryMs(usualRetry, failures), signal);
     }
   }
   return undefined;

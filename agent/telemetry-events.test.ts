@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { type Cutter, startCutter } from './cutter.ts';
+import { type Cutter, startCutter } from './cutter-harness.ts';
 import { configMap, type Lab, openReal, openSimulated, until } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
 import { type Opened, openTelemetry, words } from './telemetry-harness.ts';
@@ -120,7 +120,7 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
       cutter!.part();
       for (let times = 0; times < 150; times += 1) await tellEvent(place, root, 'Forgotten');
       cutter!.join();
-      await until(() => opened.texts().includes('gap of 0: history-lost'), 'the mark');
+      await until(() => opened.texts().includes('gap of 0: history_lost'), 'the mark');
       await heard(opened, root, 'Again');
     });
 

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs, usualRetry } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { describe, hasStatus } from './cluster-error.ts';
-import { toEvent } from './diagnosis-events.ts';
+import { toEvent } from './kube-event.ts';
 import { type KubeObject, textAt } from './object.ts';
 import { createMeter, type Rate } from './telemetry-meter.ts';
 import type { Outbox } from './telemetry-outbox.ts';
@@ -24,7 +24,6 @@ export interface EventWatchOptions {
 
 const kind = { apiVersion: 'v1', kind: 'Event' } as const;
 const usualRate: Rate = { items: 100, bytes: 256 << 10 };
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 /** Without the right to watch events, it is asked for again after so long. */
 const forbiddenMs = 5 * 60_000;
 /**
@@ -35,7 +34,7 @@ const usualRoundMs = 90_000;
 
 /** Tells the events about what belongs to stacks, as they come, until the signal aborts. Of events of earlier on it asks for none. */
 export async function watchEvents(options: EventWatchOptions, signal: AbortSignal): Promise<void> {
-  const { outbox, stackIds, log, retry = defaultRetry } = options;
+  const { outbox, stackIds, log, retry = usualRetry } = options;
   const meter = createMeter(options.rate ?? usualRate);
   let place: string | undefined;
   for (let failures = 0; !signal.aborted; ) {
@@ -56,7 +55,7 @@ export async function watchEvents(options: EventWatchOptions, signal: AbortSigna
       log.debug({ reason: describe(error) }, 'the watch of events ended');
       if (hasStatus(error, 410)) {
         place = undefined;
-        for (const stackId of stackIds()) outbox.lost(stackId, undefined, 'history-lost', 0);
+        for (const stackId of stackIds()) outbox.lost(stackId, undefined, 'history_lost', 0);
       }
       if (hasStatus(error, 403)) {
         if (failures === 1)
@@ -64,7 +63,7 @@ export async function watchEvents(options: EventWatchOptions, signal: AbortSigna
         await pause(forbiddenMs, signal);
       }
     }
-    if (failures > 0) await pause(retry.baseMs / 4 + jittered(retry, failures - 1), signal);
+    if (failures > 0) await pause(retryMs(retry, failures - 1), signal);
   }
 }
 
@@ -79,7 +78,7 @@ async function tell(
   if (!owned) return;
   const { stackId } = owned;
   if (meter.admit(event.message.length)) outbox.add({ what: 'event', stackId, event });
-  else outbox.lost(stackId, undefined, 'rate-limit', 1);
+  else outbox.lost(stackId, undefined, 'rate_limit', 1);
 }
 
 /** New and changed ones; a server that lets events expire says that they are deleted, which is no news. */

@@ -1,4 +1,4 @@
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs } from './backoff.ts';
 import type { Cluster, FollowOptions } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import { at, type KubeObject, listAt, type ObjectId, textAt } from './object.ts';
@@ -54,7 +54,7 @@ export async function followContainer(
   let from: FollowOptions['from'] = isOld ? 'now' : 'beginning';
   /** The start of the container whose log was read to its end. */
   let finished: string | undefined;
-  if (isOld) outbox.lost(stackId, source, 'not-followed', 0);
+  if (isOld) outbox.lost(stackId, source, 'not_followed', 0);
 
   const read = async (): Promise<'ended' | 'skip'> => {
     place.restart();
@@ -71,7 +71,7 @@ export async function followContainer(
       if (isAdmitted && tools.total.admit(text.length)) {
         const time = line.at === undefined ? undefined : new Date(Number(line.at / 1_000_000n));
         outbox.add({ what: 'line', stackId, source, at: time, text: line.text, isCut });
-      } else outbox.lost(stackId, source, 'rate-limit', 1);
+      } else outbox.lost(stackId, source, 'rate_limit', 1);
       if (meter.offered > tools.rate.bytes * skipFactor) return 'skip';
     }
     return 'ended';
@@ -88,7 +88,7 @@ export async function followContainer(
         continue;
       }
       if (finished !== undefined && run.start !== finished) from = 'beginning';
-      const full = () => outbox.lost(stackId, source, 'stream-limit', 0);
+      const full = () => outbox.lost(stackId, source, 'stream_limit', 0);
       const outcome = await tools.slot(read, full, signal);
       failures = 0;
       if (outcome === 'skip') {
@@ -102,7 +102,7 @@ export async function followContainer(
     } catch (error) {
       if (signal.aborted) return;
       tools.debug(describe(error));
-      await pause(retry.baseMs / 4 + jittered(retry, failures++), signal, wake);
+      await pause(retryMs(retry, failures++), signal, wake);
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { KubeEvent } from './diagnosis-events.ts';
+import type { KubeEvent } from './kube-event.ts';
 
 /** A container of a pod. */
 export interface LogSource {
@@ -7,7 +7,7 @@ export interface LogSource {
   readonly container: string;
 }
 
-export type GapReason = 'rate-limit' | 'buffer-full' | 'stream-limit' | 'history-lost' | 'not-followed';
+export type GapReason = 'rate_limit' | 'buffer_full' | 'stream_limit' | 'history_lost' | 'not_followed';
 
 /** Something is missing; `count` is 0 when it is not known how much. */
 export interface Gap {

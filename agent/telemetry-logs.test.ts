@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { startCutter } from './cutter.ts';
+import { startCutter } from './cutter-harness.ts';
 import { openSimulated, until } from './harness.ts';
 import type { ObjectId } from './object.ts';
 import { mine, type Opened, openTelemetry } from './telemetry-harness.ts';
@@ -105,7 +105,7 @@ forLogs('that are too many are left out with a mark, and long lines are cut', as
   opened.owns(idOfWorkload('noisy'));
   const pod = await run('noisy');
   pod.write(...Array.from({ length: 100 }, (_, at) => `line ${at}`));
-  await until(() => opened.texts().some((text) => /^gap of \d+: rate-limit$/.test(text)), 'the mark');
+  await until(() => opened.texts().some((text) => /^gap of \d+: rate_limit$/.test(text)), 'the mark');
   await until(async () => {
     pod.write('x'.repeat(20_000));
     return opened.told().some((item) => item.what === 'line' && item.isCut);
@@ -122,7 +122,7 @@ forLogs('of what writes without an end are skipped', async () => {
   opened.owns(idOfWorkload('endless'));
   const pod = await run('endless');
   pod.write(...Array.from({ length: 2_000 }, (_, at) => `line ${at} ${'x'.repeat(100)}`));
-  await until(() => opened.texts().some((text) => /^gap of \d+: rate-limit$/.test(text)), 'the mark');
+  await until(() => opened.texts().some((text) => /^gap of \d+: rate_limit$/.test(text)), 'the mark');
   await until(() => {
     pod.write('later');
     return linesOf(opened).includes('later');
@@ -138,7 +138,7 @@ forLogs('are followed no more at once than allowed, with a mark for those that w
   await upTo(opened, 'of the first');
   const second = await run('second');
   second.write('of the second');
-  await until(() => opened.texts().includes('gap of 0: stream-limit'), 'the mark');
+  await until(() => opened.texts().includes('gap of 0: stream_limit'), 'the mark');
   assert.not.ok(linesOf(opened).includes('of the second'));
   cluster.remove('apps/v1', 'Deployment', 'default', 'first');
   await upTo(opened, 'of the second');
@@ -150,7 +150,7 @@ forLogs('of before the agent began are not told, and a mark says so', async () =
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   const opened = start(lab);
   opened.owns(idOfWorkload('older'));
-  await until(() => opened.texts().includes('gap of 0: not-followed') && opened.streams() === 1, 'the mark');
+  await until(() => opened.texts().includes('gap of 0: not_followed') && opened.streams() === 1, 'the mark');
   await until(() => {
     pod.write('now');
     return linesOf(opened).includes('now');

@@ -53,7 +53,7 @@ export function createOutbox({ items: mostItems, bytes: mostBytes }: OutboxLimit
   const push = (item: TelemetryItem) => {
     queue.push(item);
     bytes += sizeOf(item);
-    while (queue.length > mostItems || bytes > mostBytes) leaveOut(shift(), 'buffer-full');
+    while (queue.length > mostItems || bytes > mostBytes) leaveOut(shift(), 'buffer_full');
     news.resolve();
   };
   const shift = (): TelemetryItem => {
@@ -123,7 +123,7 @@ export function createOutbox({ items: mostItems, bytes: mostBytes }: OutboxLimit
       news.resolve();
     },
     refused() {
-      for (const item of underWay.shift()?.items ?? []) leaveOut(item, 'buffer-full');
+      for (const item of underWay.shift()?.items ?? []) leaveOut(item, 'buffer_full');
       sent = 0;
       news.resolve();
     },

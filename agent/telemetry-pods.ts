@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
+import { type Backoff, pause, retryMs } from './backoff.ts';
 import type { Cluster } from './cluster.ts';
 import { describe } from './cluster-error.ts';
 import { createLimit } from './limit.ts';
@@ -108,7 +108,7 @@ export function createPodLogs(options: PodLogOptions): PodLogs {
       } catch (error) {
         if (signal.aborted) return;
         tools.debug(describe(error));
-        await pause(retry.baseMs / 4 + jittered(retry, failures++), signal);
+        await pause(retryMs(retry, failures++), signal);
       }
     }
   };

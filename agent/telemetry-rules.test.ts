@@ -83,22 +83,22 @@ outboxes('holds no more than it may, and says what it left out, where it was', (
   const other = { ...source, container: 'other' };
   for (const text of ['a', 'b', 'c', 'd']) outbox.add(line(text));
   outbox.add(line('x', other));
-  outbox.lost(stackId, source, 'rate-limit', 5);
-  assert.equal(said(outbox.take()), ['gap of 3: buffer-full', 'd', 'x', 'gap of 5: rate-limit']);
+  outbox.lost(stackId, source, 'rate_limit', 5);
+  assert.equal(said(outbox.take()), ['gap of 3: buffer_full', 'd', 'x', 'gap of 5: rate_limit']);
   assert.is(outbox.dropped, 3);
 });
 
 outboxes('adds up what is missing at one place of a log', () => {
   const outbox = createOutbox();
   outbox.add(line('a'));
-  for (let times = 0; times < 3; times += 1) outbox.lost(stackId, source, 'rate-limit', 1);
+  for (let times = 0; times < 3; times += 1) outbox.lost(stackId, source, 'rate_limit', 1);
   outbox.add(line('x', { ...source, pod: 'web-2' }));
-  outbox.lost(stackId, source, 'rate-limit', 1);
+  outbox.lost(stackId, source, 'rate_limit', 1);
   outbox.add(line('b'));
-  outbox.lost(stackId, source, 'rate-limit', 1);
-  assert.equal(said(outbox.take()), ['a', 'gap of 4: rate-limit', 'x', 'b', 'gap of 1: rate-limit']);
-  outbox.lost(stackId, source, 'rate-limit', 1);
-  assert.equal(said(outbox.take()), ['gap of 1: rate-limit'], 'what was taken is not changed any more');
+  outbox.lost(stackId, source, 'rate_limit', 1);
+  assert.equal(said(outbox.take()), ['a', 'gap of 4: rate_limit', 'x', 'b', 'gap of 1: rate_limit']);
+  outbox.lost(stackId, source, 'rate_limit', 1);
+  assert.equal(said(outbox.take()), ['gap of 1: rate_limit'], 'what was taken is not changed any more');
 });
 
 outboxes('sends no more than a few batches that nobody has acknowledged', async () => {
@@ -124,7 +124,7 @@ outboxes('goes on without a batch that the broker does not take', () => {
   outbox.take();
   outbox.add(line('good'));
   outbox.refused();
-  assert.equal(said(outbox.take()), ['gap of 1: buffer-full', 'good']);
+  assert.equal(said(outbox.take()), ['gap of 1: buffer_full', 'good']);
 });
 
 outboxes.run();

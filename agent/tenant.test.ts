@@ -2,7 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Limits } from '../client/allowed.ts';
 import { needs } from '../test/needs.ts';
-import { type Core, configMap, idOfMap, stackId, startCore } from './harness.ts';
+import { agentsOn } from './agents-harness.ts';
+import { configMap, idOfMap, stackId } from './harness.ts';
 import type { KubeObject } from './object.ts';
 import { type House, openRealHouse, openSimulatedHouse } from './tenant-harness.ts';
 
@@ -14,17 +15,9 @@ simulated.run();
 real.run();
 
 function describe(test: typeof simulated, house: House): void {
-  const cores: Core[] = [];
-  const start = async () => {
-    const core = await startCore(house.source);
-    cores.push(core);
-    return core;
-  };
-  test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
-  });
-  test.after(() => house.close());
-
+  const agents = agentsOn(test, house);
+  /** Where it may keep its inventory. */
+  const start = () => agents.start({ namespace: 'brokkr' });
   const account = { serviceAccount: 'team/deployer' };
   const user = 'system:serviceaccount:team:deployer';
   let count = 0;

@@ -3,9 +3,9 @@ import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../test/needs.ts';
-import { type Cutter, startCutter } from './cutter.ts';
+import { type Cutter, startCutter } from './cutter-harness.ts';
 import { configMap, connect, idOfMap, type Lab, openReal, openSimulated, until } from './harness.ts';
-import { createMeddler } from './meddler.ts';
+import { createMeddler } from './meddler-harness.ts';
 import { idOf, type KubeObject, stackLabel } from './object.ts';
 import { createWatches, type Watches } from './watch.ts';
 

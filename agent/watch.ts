@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause } from './backoff.ts';
-import type { Cluster, KindId } from './cluster.ts';
+import { type Backoff, pause, retryMs, usualRetry } from './backoff.ts';
+import type { Cluster } from './cluster.ts';
 import { describe, hasStatus } from './cluster-error.ts';
-import { groupOf, idOf, type KubeObject, keyOf, stackLabel } from './object.ts';
+import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from './object.ts';
 
 export interface WatchesOptions {
   readonly cluster: Pick<Cluster, 'versioned' | 'watch' | 'discovery'>;
@@ -39,7 +39,6 @@ export interface Watches {
   close(): Promise<void>;
 }
 
-const defaultRetry: Backoff = { baseMs: 500, maxMs: 30_000 };
 /** Kinds beyond are looked at by passes only. */
 const maxKinds = 200;
 /** Nothing of these but their metadata matters: their content, which may be secret or large, is not asked for. */
@@ -59,7 +58,7 @@ export function createWatches(options: WatchesOptions): Watches {
   const watches = new Map<string, Watch>();
   return {
     follow(kinds) {
-      const wanted = new Map([...kinds].map((kind) => [nameOfKind(kind), kind]));
+      const wanted = new Map([...kinds].map((kind) => [groupKindOf(kind), kind]));
       for (const [name, watch] of watches) {
         if (wanted.has(name)) continue;
         watch.end.abort(new Error('nothing of this kind is left to watch'));
@@ -95,7 +94,7 @@ async function keepWatching(
   setUp: (up: boolean) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, log, retry = defaultRetry, pollMs = 60_000 } = options;
+  const { cluster, log, retry = usualRetry, pollMs = 60_000 } = options;
   const place: Place = { version: undefined };
   // Before the first await of the loop, its caller has to know the watch.
   await Promise.resolve();
@@ -124,7 +123,7 @@ async function keepWatching(
     }
     if (failures === 0) continue;
     setUp(false);
-    await pause(waitMs + retry.baseMs / 4 + jittered(retry, failures - 1), signal);
+    await pause(waitMs + retryMs(retry, failures - 1), signal);
   }
   setUp(false);
 }
@@ -167,10 +166,5 @@ async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, si
 }
 
 function selectionOf({ namespace, labelSelector = stackLabel, partial }: WatchesOptions, kind: KindId) {
-  return { namespace, labelSelector, partial: partial ?? partialKinds.has(nameOfKind(kind)) };
-}
-
-/** Without the version: one object is served in several. */
-export function nameOfKind({ apiVersion, kind }: KindId): string {
-  return `${groupOf(apiVersion)}/${kind}`;
+  return { namespace, labelSelector, partial: partial ?? partialKinds.has(groupKindOf(kind)) };
 }

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { idOf, type KubeObject } from './object.ts';
 import { faultsInOrder, wavesOf } from './wave.ts';
-import { map, marked, workload } from './wave-objects.ts';
+import { map, marked, workload } from './wave-harness.ts';
 
 const rules = suite('waves');
 

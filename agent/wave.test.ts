@@ -4,7 +4,7 @@ import { needs } from '../test/needs.ts';
 import { agentsOn } from './agents-harness.ts';
 import { idOfMap, type Lab, openReal, openSimulated, stackId, until } from './harness.ts';
 import { idOf, type KubeObject } from './object.ts';
-import { map, marked, workload } from './wave-objects.ts';
+import { map, marked, workload } from './wave-harness.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');

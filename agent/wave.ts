@@ -12,7 +12,7 @@ export interface Wave<Item> {
 /** Annotation of an object: an integer, 0 when missing. */
 export const waveAnnotation = 'k8s.brokkr.io/wave';
 /** Annotation of an object: others of its stack that are applied before it, as `Kind/name` or `group/Kind/namespace/name`, separated by commas. */
-export const applyAfterAnnotation = 'k8s.brokkr.io/apply-after';
+const applyAfterAnnotation = 'k8s.brokkr.io/apply-after';
 
 interface Placed {
   readonly id: ObjectId;

@@ -6,11 +6,11 @@ import type { TelemetryBatch } from './telemetry-outbox.ts';
 import { plain } from './wire-events.ts';
 
 const reasons = {
-  'rate-limit': GapReason.RATE_LIMIT,
-  'buffer-full': GapReason.BUFFER_FULL,
-  'stream-limit': GapReason.STREAM_LIMIT,
-  'history-lost': GapReason.HISTORY_LOST,
-  'not-followed': GapReason.NOT_FOLLOWED,
+  rate_limit: GapReason.RATE_LIMIT,
+  buffer_full: GapReason.BUFFER_FULL,
+  stream_limit: GapReason.STREAM_LIMIT,
+  history_lost: GapReason.HISTORY_LOST,
+  not_followed: GapReason.NOT_FOLLOWED,
 } as const satisfies Record<GapName, GapReason>;
 
 const maxLineBytes = 8_192;

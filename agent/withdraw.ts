@@ -8,7 +8,7 @@ import {
   releaseKept,
   releaseObject,
 } from './deletion.ts';
-import { type Change, eventOf, type Outcome } from './event.ts';
+import { type Change, eventOf } from './event.ts';
 import { createGuard } from './guard.ts';
 import { findHeld, type Held, unseenKey } from './hold.ts';
 import type { Inventory, Item } from './inventory.ts';
@@ -18,11 +18,13 @@ import { keyOf, nameOf } from './object.ts';
 import {
   headerFor,
   holdBack,
+  manifestsMissing,
   newerThan,
   type Pass,
   type PassResult,
   summary,
   uidsElsewhere,
+  unsettled,
   type Workshop,
 } from './pass.ts';
 import { planPrune } from './plan.ts';
@@ -79,14 +81,7 @@ async function remove(shop: Workshop, pass: Pass, inventory: Inventory): Promise
   const { stackId } = entry;
   const items = [...inventory.items.values()];
   const rivals = items.length > 0 ? neighbours.activeOf(entry.generator, stackId) : [];
-  if ((await neighbours.learn(rivals)).length > 0)
-    return unsettled(
-      pass,
-      'removal_failed',
-      'other manifests have to be received before anything is deleted',
-      [],
-      true,
-    );
+  if ((await neighbours.learn(rivals)).length > 0) return unsettled(pass, 'removal_failed', manifestsMissing, [], true);
   const known = new Set(inventory.items.keys());
   const live = await readLive(
     cluster,
@@ -159,14 +154,4 @@ function toKind(text: string): { apiVersion: string; kind: string }[] {
 /** For a removal that the broker holds: what a confirmation would mean. */
 function beforeEpoch(entry: Entry, message: string, held: Held = { changes: [], keys: [] }): PassResult {
   return holdBack(entry, `the removal was told before a new epoch, and waits for a confirmation: ${message}`, held);
-}
-
-function unsettled(
-  pass: Pass,
-  outcome: Outcome,
-  message: string,
-  changes: readonly Change[],
-  waiting = false,
-): PassResult {
-  return { kind: 'unsettled', event: eventOf(pass.entry, outcome, message, changes), waiting };
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const apply = suite('cli: apply');
 const broker = await startTestBroker();
@@ -21,10 +21,7 @@ let made = 0;
 /** Names of its own for each test: an agent's label is its name. */
 const fresh = () => `t${++made}`;
 
-async function makeAgent(name: string, labels = [name]) {
-  const { pak } = await client.admin.createAgent({ name, labels });
-  return startHandAgent(broker.client(pak));
-}
+const makeAgent = (name: string, labels = [name]) => startTestAgent(broker, { name, labels });
 
 const config = (name: string, value = 'one') =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\ndata:\n  value: ${value}\n`;
@@ -181,9 +178,11 @@ apply("fails with the agent's own words when it cannot apply", async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
-  await eventually(async () => (await agent.pull())[0]?.deploymentId, 30_000);
-  const [entry] = await agent.pull();
-  await agent.report(entry!, Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
+  const entry = await eventually(async () => {
+    const found = await agent.entry(name);
+    return found.deploymentId !== '' && found;
+  }, 30_000);
+  await agent.report(entry, Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
   const { code, stderr } = await waiting;
   assert.is(code, 1);
   assert.match(stderr, `error: agent ${name}: namespace "shop" not found\n`);

@@ -28,11 +28,6 @@ const keys = {
   insecureCleartext: 'insecure-cleartext',
 } as const satisfies Record<keyof Context, string>;
 
-/** `$XDG_CONFIG_HOME/brokkr/config.yaml`, by default below ~/.config. */
-export function contextsFile(env: NodeJS.ProcessEnv): string {
-  return path.join(env.XDG_CONFIG_HOME || path.join(homedir(), '.config'), 'brokkr', 'config.yaml');
-}
-
 /** The kept contexts; none when there is no file. Throws a Failure when the file cannot be understood. */
 export function readContexts(env: NodeJS.ProcessEnv): Contexts {
   const file = contextsFile(env);
@@ -67,6 +62,11 @@ export function writeContexts(env: NodeJS.ProcessEnv, contexts: Contexts): void 
     rmSync(next, { force: true });
     throw error;
   }
+}
+
+/** `$XDG_CONFIG_HOME/brokkr/config.yaml`, by default below ~/.config. */
+function contextsFile(env: NodeJS.ProcessEnv): string {
+  return path.join(env.XDG_CONFIG_HOME || path.join(homedir(), '.config'), 'brokkr', 'config.yaml');
 }
 
 /** Puts a context in, or changes it, and makes it the current one unless that is not wanted. */

@@ -2,17 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
-import type { BrokkrClient } from '../client/client.ts';
 import type { Diagnostic } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { Health } from '../gen/brokkr/v1/health_pb.ts';
+import { makeTestAgent, type TestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const diagnose = suite('cli: diagnose');
 const broker = await startTestBroker();
 const cli = testCli(broker);
-const client = broker.client();
 
 diagnose.after(async () => {
   cli.close();
@@ -28,14 +26,18 @@ const web = '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web
 
 async function makePlaced() {
   const name = fresh();
-  const { pak } = await client.admin.createAgent({ name, labels: [name] });
+  const agent = await makeTestAgent(broker, { name, labels: [name] });
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${objects}\n---\n${web}` });
-  return { name, pak };
+  return { name, agent };
 }
 
 /** The agent takes the next question. */
-async function take({ agent }: BrokkrClient, incarnation: bigint): Promise<Diagnostic> {
-  return eventually(async () => (await agent.claimDiagnostic({ incarnation })).diagnostic, 30_000);
+async function take({ client, incarnation }: TestAgent): Promise<Diagnostic> {
+  return eventually(async () => (await client.agent.claimDiagnostic({ incarnation })).diagnostic, 30_000);
+}
+
+async function complete(agent: TestAgent, answer: { id: string; report?: typeof report; message?: string }) {
+  await agent.client.agent.completeDiagnostic({ incarnation: agent.incarnation, ...answer });
 }
 
 const ref = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'web' };
@@ -72,13 +74,12 @@ const report = {
 };
 
 diagnose('asks, waits, and shows what the agent found', async () => {
-  const { name, pak } = await makePlaced();
-  const own = broker.client(pak);
+  const { name, agent } = await makePlaced();
   const asked = cli.done(`diagnose ${name} ${name}`);
-  const { incarnation } = await startHandAgent(own);
-  const { id, object } = await take(own, incarnation);
+  await agent.start();
+  const { id, object } = await take(agent);
   assert.is(object, undefined);
-  await own.agent.completeDiagnostic({ incarnation, id, report });
+  await complete(agent, { id, report });
   const told = await asked;
   assert.match(told, new RegExp(`^stack system/${name} on agent ${name}, .* ago\\)\\n`));
   assert.match(
@@ -99,15 +100,14 @@ diagnose('asks, waits, and shows what the agent found', async () => {
 });
 
 diagnose('asks about one object, and gives programs everything', async () => {
-  const { name, pak } = await makePlaced();
-  const own = broker.client(pak);
+  const { name, agent } = await makePlaced();
   const asked = cli.done(`diagnose ${name} ${name} --object deployment/web -o yaml`);
   const shown = cli.done(`diagnose ${name} ${name} --object apps/Deployment/shop/web --yaml`);
-  const { incarnation } = await startHandAgent(own);
+  await agent.start();
   for (let questions = 0; questions < 2; questions += 1) {
-    const { id, object } = await take(own, incarnation);
+    const { id, object } = await take(agent);
     assert.equal([object?.kind, object?.name, object?.namespace], ['Deployment', 'web', 'shop']);
-    await own.agent.completeDiagnostic({ incarnation, id, report });
+    await complete(agent, { id, report });
   }
   const answer = parse(await asked);
   assert.equal([answer.state, answer.report.pods[0].containers[0].restarts], ['DIAGNOSTIC_STATE_DONE', 3]);
@@ -127,25 +127,24 @@ diagnose('does not ask about an object that it cannot find, or not only one', as
 });
 
 diagnose("ends with the agent's own words when it could not look", async () => {
-  const { name, pak } = await makePlaced();
-  const own = broker.client(pak);
+  const { name, agent } = await makePlaced();
   const asked = cli.fails(1, `diagnose ${name} ${name}`);
-  const { incarnation } = await startHandAgent(own);
-  const { id } = await take(own, incarnation);
-  await own.agent.completeDiagnostic({ incarnation, id, message: 'the cluster does not answer' });
+  await agent.start();
+  const { id } = await take(agent);
+  await complete(agent, { id, message: 'the cluster does not answer' });
   assert.match(await asked, `agent ${name} could not look: the cluster does not answer`);
 });
 
 diagnose('says at the deadline why there is no answer', async () => {
-  const { name, pak } = await makePlaced();
+  const { name, agent } = await makePlaced();
   const never = await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`);
   assert.match(never, `no answer within 1s: agent ${name} is offline (it has never started)`);
-  const own = broker.client(pak);
-  const { incarnation } = await startHandAgent(own);
+  await agent.start();
   assert.match(await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`), 'has not taken the question yet');
-  while ((await own.agent.claimDiagnostic({ incarnation })).diagnostic) await pause(10);
+  const { incarnation } = agent;
+  while ((await agent.client.agent.claimDiagnostic({ incarnation })).diagnostic) await pause(10);
   const asked = cli.fails(1, `diagnose ${name} ${name} --timeout 5s`);
-  await take(own, incarnation);
+  await take(agent);
   assert.match(await asked, 'is still looking');
 });
 

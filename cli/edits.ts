@@ -1,12 +1,5 @@
 import { usage } from './failure.ts';
 
-/** "KEY=VALUE" as an entry. Throws a usage Failure for anything else. */
-export function parseAnnotation(text: string): [key: string, value: string] {
-  const at = text.indexOf('=');
-  if (at < 1) throw usage(`"${text}" is not KEY=VALUE`);
-  return [text.slice(0, at), text.slice(at + 1)];
-}
-
 /** Annotations of repeated `--annotation KEY=VALUE` options. */
 export function parseAnnotations(texts: readonly string[] = []): Record<string, string> {
   return Object.fromEntries(texts.map(parseAnnotation));
@@ -33,4 +26,11 @@ export function annotationEdits(texts: readonly string[]): {
     setAnnotations: parseAnnotations(texts.filter((text) => !removes(text))),
     removeAnnotations: texts.filter(removes).map((text) => text.slice(0, -1)),
   };
+}
+
+/** "KEY=VALUE" as an entry. Throws a usage Failure for anything else. */
+function parseAnnotation(text: string): [key: string, value: string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw usage(`"${text}" is not KEY=VALUE`);
+  return [text.slice(0, at), text.slice(at + 1)];
 }

@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { ObjectAction } from '../gen/brokkr/v1/object_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const events = suite('cli: events');
 const broker = await startTestBroker();
@@ -19,18 +19,15 @@ events.after(async () => {
 
 events('name what somebody else changed, when more is asked for', async () => {
   const name = 'drifted';
-  const { pak } = await client.admin.createAgent({ name, labels: [name] });
-  const own = broker.client(pak);
+  const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  const agent = await startHandAgent(own);
-  const [entry] = await agent.pull();
   const object = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'shop', name: 'c' };
   const change = { object, action: ObjectAction.CONFIGURED, fields: ['.data.open'], message: 'changed by kubectl' };
-  const { stackId, deploymentId, generation } = entry!;
+  const { stackId, deploymentId, generation } = await agent.entry(name);
   const report = { sequence: 1n, stackId, deploymentId, generation, message: '1 object was applied again' };
   const reported = [{ ...report, outcome: Outcome.REPAIRED, objects: [change] }];
-  await own.agent.reportEvents({ incarnation: agent.incarnation, events: reported });
+  await agent.client.agent.reportEvents({ incarnation: agent.incarnation, events: reported });
   const told = await cli.done(`get events --stack ${name} --outcome repaired -o wide`);
   assert.match(
     told,

@@ -5,11 +5,11 @@ import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { AgentState, FleetMemberSchema, FleetSchema } from '../gen/brokkr/v1/fleet_pb.ts';
 import { Health } from '../gen/brokkr/v1/health_pb.ts';
+import { reportHealth } from '../test/agent-health.ts';
+import { makeTestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { listenFor } from '../test/command.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
-import { reportHealth } from '../test/hand-health.ts';
 import { pictureOf } from './fleet.ts';
 import { openOutput } from './output.ts';
 
@@ -25,11 +25,7 @@ fleet.after(async () => {
 
 const configMap = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}';
 
-async function makeAgent(name: string, labels: string[] = []) {
-  const { pak } = await client.admin.createAgent({ name, labels });
-  const own = broker.client(pak);
-  return { own, start: () => startHandAgent(own) };
-}
+const makeAgent = (name: string, labels: string[]) => makeTestAgent(broker, { name, labels });
 
 fleet('needs no look while there is nothing in it', async () => {
   const told = await cli.done('status');
@@ -38,19 +34,21 @@ fleet('needs no look while there is nothing in it', async () => {
 });
 
 fleet('is one screen: the counts, and what is in trouble', async () => {
-  const [well, ill, away] = await Promise.all([
+  const [good, bad, away] = await Promise.all([
     makeAgent('well', ['prod']),
     makeAgent('ill', ['prod', 'edge']),
     makeAgent('away', ['spare']),
   ]);
   await cli.done('apply -f - --stack web --label prod', { stdin: configMap });
-  const [good, bad] = [await well.start(), await ill.start()];
-  for (const agent of [good, bad]) await agent.obey();
-  await reportHealth(well.own, good, Health.HEALTHY);
-  await reportHealth(ill.own, bad, Health.DEGRADED, 'one replica is missing');
+  for (const agent of [good, bad]) {
+    await agent.start();
+    await agent.obey();
+  }
+  await reportHealth(good, Health.HEALTHY);
+  await reportHealth(bad, Health.DEGRADED, 'one replica is missing');
   const cluster = { reachable: true, latency: durationFromMs(12) };
-  await well.own.agent.heartbeat({ incarnation: good.incarnation, cluster });
-  await ill.own.agent.heartbeat({ incarnation: bad.incarnation, cluster: { ...cluster, reachable: false } });
+  await good.client.agent.heartbeat({ incarnation: good.incarnation, cluster });
+  await bad.client.agent.heartbeat({ incarnation: bad.incarnation, cluster: { ...cluster, reachable: false } });
   const told = await eventually(async () => {
     const text = await cli.done('status');
     return text.includes('1 unreachable') && text;
@@ -107,9 +105,8 @@ fleet('is followed line by line where nobody sits at a terminal', async () => {
   const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
   const people = cli.run('watch fleet', { onOutput, signal: watching.signal });
   await Promise.race([begun.heard, people]);
-  const agent = await late.start();
-  const [entry] = await agent.pull();
-  await agent.report(entry!, Outcome.FAILED, 'no');
+  await late.start();
+  await late.report(await late.entry('late'), Outcome.FAILED, 'no');
   await Promise.race([ended.heard, people]);
   watching.abort();
   const { stdout } = await people;

@@ -1,12 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const fleet = suite('cli: agents, generators and keys');
 const broker = await startTestBroker();
@@ -65,21 +66,20 @@ fleet('shows, labels, annotates and describes an agent', async () => {
 
 fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   const name = fresh();
-  const { pak } = await client.admin.createAgent({ name });
-  await startHandAgent(broker.client(pak));
+  const agent = await startTestAgent(broker, { name });
   await cli.done(`pause ${name}`);
   assert.match(await cli.done(`get agents ${name}`), 'online, paused');
   await cli.done(`resume ${name}`);
   assert.not.match(await cli.done(`get agents ${name}`), 'paused');
   assert.match(await cli.fails(2, `rebind ${name}`), 'say --yes');
   await cli.done(`rebind ${name} --yes`);
-  const elsewhere = await startHandAgent(broker.client(pak));
+  await agent.start({ clusterId: randomUUID() });
   await client.broker.createStack({ name });
   await cli.done(`target ${name} ${name}`);
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   assert.match(await cli.done(`delete agent ${name} --yes`), 'as soon as it has removed 1 stack');
   assert.match(await cli.done('get agents --show-deleted'), /being deleted/);
-  await elsewhere.obey();
+  await agent.obey();
   await cli.fails(1, `get agent ${name}`);
   await cli.fails(1, 'pause nobody');
   await cli.fails(1, 'rebind nobody --yes');
@@ -102,12 +102,11 @@ fleet('forgets removals', async () => {
 
 fleet('confirms what an agent holds back, at the generation that was seen', async () => {
   const name = fresh();
-  const { pak } = await client.admin.createAgent({ name, labels: [name] });
+  const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  const agent = await startHandAgent(broker.client(pak));
-  const [entry] = await agent.pull();
-  await agent.report(entry!, Outcome.HELD, 'would delete a PersistentVolumeClaim');
+  const entry = await agent.entry(name);
+  await agent.report(entry, Outcome.HELD, 'would delete a PersistentVolumeClaim');
   const told = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
   assert.match(
     told,
@@ -118,14 +117,14 @@ fleet('confirms what an agent holds back, at the generation that was seen', asyn
     await cli.done(`explain ${name} ${name}`),
     `✗ deletions: held, would delete a PersistentVolumeClaim; brokkr confirm-removal ${name} system/${name}`,
   );
-  await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry!.generation + 1n}`);
+  await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry.generation + 1n}`);
   await cli.done(`confirm-removal ${name} ${name} --yes`);
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'nothing is held: Stack system/');
-  assert.is((await agent.pull())[0]?.confirmed, true);
+  assert.is((await agent.entry(name)).confirmed, true);
   await client.broker.deleteStack({ stack: name });
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'is removing (the stack');
   const removal = await eventually(
-    async () => (await agent.pull()).find(({ state }) => state === PlacementState.REMOVING),
+    async () => (await agent.pull()).entries.find(({ state }) => state === PlacementState.REMOVING),
     30_000,
   );
   await agent.report(removal, Outcome.HELD, 'would delete a Namespace');
@@ -134,10 +133,9 @@ fleet('confirms what an agent holds back, at the generation that was seen', asyn
 
 fleet('registers, approves and deregisters', async () => {
   const [agent, generator] = [fresh(), fresh()];
-  const { pak } = await client.admin.createAgent({ name: agent });
+  const asking = await startTestAgent(broker, { name: agent });
   await cli.run(`create generator ${generator} --registration approve`);
-  const { incarnation } = await startHandAgent(broker.client(pak));
-  await broker.client(pak).agent.registerGenerator({ generator, incarnation });
+  await asking.client.agent.registerGenerator({ generator, incarnation: asking.incarnation });
   assert.match(await cli.done(`get registrations --generator ${generator}`), 'requested');
   assert.match(await cli.done(`approve ${agent} ${generator}`), 'is registered');
   assert.match(await cli.done(`get registration ${agent} ${generator}`), 'registered');

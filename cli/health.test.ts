@@ -3,16 +3,15 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { Health, type ObjectHealthSchema } from '../gen/brokkr/v1/health_pb.ts';
+import { reportHealth } from '../test/agent-health.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { listenFor } from '../test/command.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
-import { reportHealth } from '../test/hand-health.ts';
 
 const health = suite('cli: health');
 const broker = await startTestBroker();
 const cli = testCli(broker);
-const client = broker.client();
 
 health.after(async () => {
   cli.close();
@@ -31,13 +30,10 @@ const ill: MessageInitShape<typeof ObjectHealthSchema> = {
 };
 
 async function makeAgent(name: string, label = name) {
-  const { pak } = await client.admin.createAgent({ name, labels: [label] });
-  const own = broker.client(pak);
-  const agent = await startHandAgent(own);
+  const agent = await startTestAgent(broker, { name, labels: [label] });
   return {
     ...agent,
-    told: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) =>
-      reportHealth(own, agent, what, ...about),
+    told: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) => reportHealth(agent, what, ...about),
   };
 }
 
@@ -77,7 +73,7 @@ health('shows it with stacks, placements and explanations', async () => {
   const { stack } = await makeIll();
   assert.match(await cli.done(`get stack ${stack}`), / 1 degraded, 1 healthy /);
   const placements = await cli.done(`get placements --stack ${stack}`);
-  assert.match(placements, /-a +applied +1 +1 +healthy .* applied\n/);
+  assert.match(placements, /-a +applied +1 +1 +healthy .* -\n/);
   assert.match(placements, /-b +applied +1 +1 +degraded .* pod web-x: ImagePullBackOff\n/);
   const described = await cli.done(`describe stack ${stack}`);
   assert.match(described, /Health: +1 degraded, 1 healthy\n/);
@@ -137,8 +133,7 @@ health('says at the deadline what was missing where', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
-  const [entry] = await agent.pull();
-  await agent.report(entry!, Outcome.WAITING, 'waits for stack db, which is not healthy');
+  await agent.report(await agent.entry(name), Outcome.WAITING, 'waits for stack db, which is not healthy');
   const again = [`apply`, '-f', '-', '--stack', name, '--wait', '--timeout', '1s'];
   const waiting = await cli.fails(1, again, { stdin: config('one') });
   const told = `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`;

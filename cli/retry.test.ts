@@ -1,9 +1,9 @@
-import { connect, createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
 import { listenFor } from '../test/command.ts';
+import { startTcpRelay } from '../test/tcp-relay.ts';
 
 const retry = suite('cli: a lost answer');
 const broker = await startTestBroker();
@@ -15,21 +15,14 @@ const configMap = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}
 
 retry.after(async () => {
   cli.close();
-  proxy.close();
+  await proxy.close();
   await broker.close();
 });
 
 /** Passes everything on, to the broker and back, until it is told to cut the connection. */
 async function startLossyProxy(port: number) {
-  const sockets = new Set<Socket>();
   let armed: (() => Promise<boolean>) | undefined;
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => [near, far].forEach((end) => void end.destroy()));
-    }
+  const relay = await startTcpRelay({ host: '127.0.0.1', port }, (near, far) => {
     near.pipe(far);
     far.on('data', async (chunk: Buffer) => {
       far.pause();
@@ -40,20 +33,14 @@ async function startLossyProxy(port: number) {
       far.resume();
     });
   });
-  await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${relay.port}`,
     /** Cuts the connection, once, as soon as this is true when the broker says something. */
     cutWhen: (done: () => Promise<boolean>) => {
       armed = done;
     },
     lost: () => armed === undefined,
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
+    close: relay.close,
   };
 }
 

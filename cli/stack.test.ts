@@ -2,10 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
-import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
+import { startTestAgent } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const stacks = suite('cli: stacks');
 const broker = await startTestBroker();
@@ -21,10 +20,7 @@ let made = 0;
 const fresh = () => `s${++made}`;
 const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}');
 
-async function makeAgent(name: string) {
-  const { pak } = await client.admin.createAgent({ name, labels: [name] });
-  return startHandAgent(broker.client(pak));
-}
+const makeAgent = (name: string) => startTestAgent(broker, { name, labels: [name] });
 
 stacks('creates a stack with all that says who serves it', async () => {
   const name = fresh();
@@ -110,9 +106,9 @@ stacks('shows what agents reported', async () => {
   const agent = await makeAgent(name);
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  const [entry] = await agent.pull();
-  await agent.report(entry!, Outcome.FAILED, 'first\nline two');
-  await agent.report(entry!, Outcome.APPLIED, 'all there');
+  const entry = await agent.entry(name);
+  await agent.report(entry, Outcome.FAILED, 'first\nline two');
+  await agent.report(entry, Outcome.APPLIED, 'all there');
   const events = await cli.done(`get events --stack ${name}`);
   assert.match(events, /applied +all there\n.*failed +first line two\n$/);
   assert.match(await cli.done(`get events --agent ${name} --outcome failed -o name`), `${name}/1/1\n`);
@@ -139,8 +135,7 @@ stacks('says how a removal ends that waits for an agent that never started', asy
   const name = fresh();
   const [lazy, busy] = [`${name}-lazy`, `${name}-busy`];
   await client.admin.createAgent({ name: lazy, labels: [name] });
-  const { pak } = await client.admin.createAgent({ name: busy, labels: [name] });
-  await startHandAgent(broker.client(pak));
+  await startTestAgent(broker, { name: busy, labels: [name] });
   await cli.done(`create stack ${name} --label ${name}`);
   const { stdout, stderr } = await cli.run(`delete stack ${name} --yes`);
   assert.is(stdout, `stack system/${name} deleted, as soon as 2 agents removed it\n`);
@@ -163,13 +158,12 @@ stacks('watches a stack until it is gone', async () => {
   await agent.obey();
   await cli.done(`delete stack ${name} --yes`);
   // Told of it a moment later: until then the agent would say once more that it is applied.
-  const isRemoval = ({ state }: { state: PlacementState }) => state === PlacementState.REMOVING;
-  await eventually(async () => (await agent.pull()).some(isRemoval), 30_000);
+  await eventually(async () => (await agent.removes()).includes(name), 30_000);
   await agent.obey();
   const told = await people;
   assert.is(told.code, 0, told.stderr);
   assert.match(told.stdout, new RegExp(`system/${name} is at revision 1; agents: 1 pending\\n`));
-  assert.match(told.stdout, new RegExp(`${name} {2}applied {2}revision 1: applied\\n`));
+  assert.match(told.stdout, new RegExp(`${name} {2}applied {2}revision 1\\n`));
   assert.match(told.stdout, new RegExp(`stack system/${name} is gone\\n$`));
   const lines = (await programs).stdout
     .trim()

@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { startTestAgent } from '../test/agents.ts';
 import { startTestBroker } from '../test/broker.ts';
 import { testCli } from '../test/cli.ts';
-import { startHandAgent } from '../test/hand-agent.ts';
 
 const tenants = suite('cli: tenants and the record');
 const broker = await startTestBroker();
@@ -96,10 +96,9 @@ tenants('says a refused object in a line', async () => {
 
 tenants('names the account that an agent acts as, and keeps it when a request is approved again', async () => {
   const [agent, generator] = [fresh(), fresh()];
-  const { pak } = await client.admin.createAgent({ name: agent });
+  const asking = await startTestAgent(broker, { name: agent });
   await cli.done(`create generator ${generator} --registration approve`);
-  const { incarnation } = await startHandAgent(broker.client(pak));
-  await broker.client(pak).agent.registerGenerator({ generator, incarnation });
+  await asking.client.agent.registerGenerator({ generator, incarnation: asking.incarnation });
   assert.match(await cli.done(`register ${agent} ${generator} --service-account web/deployer`), ', as web/deployer\n');
   assert.match(await cli.done(`get registrations --agent ${agent}`), / registered +web\/deployer /);
   assert.match(await cli.done(`approve ${agent} ${generator}`), ', as web/deployer\n');

@@ -52,18 +52,23 @@ export interface TestAgent {
     message?: string,
     more?: { readonly heldKeys?: string[]; readonly at?: bigint },
   ): Promise<ReportEventsResponse>;
-  /** Acknowledges every removal, and reports everything else as applied. */
-  obey(): Promise<void>;
+  /** Acknowledges every removal that is not held, and reports every deployment as applied. Returns how often it did so. */
+  obey(): Promise<number>;
 }
 
 /** Makes an agent by the admin's key, and starts it. */
 export async function startTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
+  const made = await makeTestAgent(test, wish);
+  await made.start();
+  return made;
+}
+
+/** Makes an agent by the admin's key that has yet to start. */
+export async function makeTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
   const { url, ...rest } = wish;
   const { agent, pak } = await test.client().admin.createAgent(rest);
   assert.ok(agent);
-  const made = asAgent(test.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
-  await made.start();
-  return made;
+  return asAgent(test.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
 }
 
 function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: string; pak: string }): TestAgent {
@@ -106,11 +111,14 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
       return client.agent.reportEvents({ incarnation, events: [event] });
     },
     async obey() {
+      let reports = 0;
       for (const entry of (await self.pull()).entries) {
         const removing = entry.state === PlacementState.REMOVING;
-        if (removing && entry.held && !entry.confirmed) continue;
+        if (removing ? entry.held && !entry.confirmed : entry.deploymentId === '') continue;
         await self.report(entry, removing ? Outcome.REMOVED : Outcome.APPLIED);
+        reports += 1;
       }
+      return reports;
     },
   };
   return self;

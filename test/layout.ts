@@ -11,7 +11,7 @@ export interface Rule {
   readonly example: { readonly path: string; readonly text: string };
 }
 
-const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examples)\//.test(path);
+const isTest = (path: string) => /(\.test|\bharness)\.ts$/.test(path) || /^(test|bench|examples)\//.test(path);
 const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Where a message of the wire may be made or read. */
@@ -113,7 +113,7 @@ export const importRules: readonly Rule[] = [
   {
     name: 'programs never import tests',
     reason: 'what tests need is not shipped',
-    find: (source) => (isTest(source.path) ? [] : broken(source, /^test\/|\.test\.ts$|^uvu/, true)),
+    find: (source) => (isTest(source.path) ? [] : broken(source, /^test\/|(\.test|\bharness)\.ts$|^uvu/, true)),
     example: { path: 'sandbox/start.ts', text: "import { eventually } from '../test/broker.ts';" },
   },
 ];

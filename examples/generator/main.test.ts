@@ -2,19 +2,17 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import { reportHealth } from '../../test/agent-health.ts';
+import { startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { runProgram } from '../../test/command.ts';
-import { startHandAgent } from '../../test/hand-agent.ts';
-import { reportHealth } from '../../test/hand-health.ts';
 import { render } from './render.ts';
 
 const generator = suite('examples: a generator');
 const broker = await startTestBroker();
 const { admin } = broker.client();
 const { pak } = await admin.createGenerator({ name: 'ci' });
-const { pak: agentPak } = await admin.createAgent({ name: 'edge', labels: ['demo'], generators: ['ci'] });
-const edge = broker.client(agentPak);
-const agent = await startHandAgent(edge);
+const agent = await startTestAgent(broker, { name: 'edge', labels: ['demo'], generators: ['ci'] });
 const ci = broker.client(pak);
 
 generator.after(() => broker.close());
@@ -25,8 +23,8 @@ const run = (env: Record<string, string>) =>
 /** What the agent is told to run, once that is another deployment than before. */
 async function told(before = '') {
   return eventually(async () => {
-    const [entry] = await agent.pull();
-    return entry && entry.deploymentId !== '' && entry.deploymentId !== before && entry;
+    const entry = await agent.entry('shop');
+    return entry.deploymentId !== '' && entry.deploymentId !== before && entry;
   }, 30_000);
 }
 
@@ -38,7 +36,7 @@ generator('makes its stack, submits, and waits until it is healthy', async () =>
   const running = run({ GITHUB_SHA: 'abc123' });
   await told();
   await agent.obey();
-  await reportHealth(edge, agent, Health.HEALTHY);
+  await reportHealth(agent, Health.HEALTHY);
   const { code, stdout, stderr } = await running;
   assert.is(code, 0, stderr);
   assert.is(stdout, 'revision 1 of shop is new, and healthy on: edge\n');
@@ -54,27 +52,27 @@ generator('does nothing for a commit that is there already', async () => {
 });
 
 generator("ends with 1 and the agent's words when it cannot be applied", async () => {
-  const [entry] = await agent.pull();
+  const { deploymentId } = await agent.entry('shop');
   const running = run({ GITHUB_SHA: 'broken' });
-  await agent.report(await told(entry?.deploymentId), Outcome.FAILED, 'quota exceeded');
+  await agent.report(await told(deploymentId), Outcome.FAILED, 'quota exceeded');
   const { code, stderr } = await running;
   assert.is(code, 1);
   assert.match(stderr, 'agent edge: quota exceeded');
 });
 
 generator("ends with 1 and the agent's words when it fails there", async () => {
-  const [entry] = await agent.pull();
+  const { deploymentId } = await agent.entry('shop');
   const running = run({ GITHUB_SHA: 'sick' });
-  await told(entry?.deploymentId);
+  await told(deploymentId);
   await agent.obey();
-  await reportHealth(edge, agent, Health.FAILED, 'pod shop-x: its image is no image');
+  await reportHealth(agent, Health.FAILED, 'pod shop-x: its image is no image');
   const { code, stderr } = await running;
   assert.is(code, 1);
   assert.match(stderr, 'agent edge: pod shop-x: its image is no image');
 });
 
 generator('ends with 1 when it may not, or its time is over', async () => {
-  const refused = await run({ BROKKR_PAK: agentPak });
+  const refused = await run({ BROKKR_PAK: agent.pak });
   assert.is(refused.code, 1);
   assert.match(refused.stderr, 'PermissionDenied');
   const late = await run({ GITHUB_SHA: 'slow', TIMEOUT_SECONDS: '2' });

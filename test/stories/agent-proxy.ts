@@ -1,4 +1,5 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { startTcpRelay } from '../tcp-relay.ts';
 
 /** What happens to connections through the proxy; decided anew for each chunk that the server sends. */
 export type Mischief = 'none' | 'truncate' | 'reset' | 'delay' | 'empty' | 'trickle';
@@ -20,18 +21,7 @@ export async function startProxy(target: { host: string; port: number }, random:
   let mischief: Mischief = 'none';
   let share = 0;
   const done: Record<Mischief, number> = { none: 0, truncate: 0, reset: 0, delay: 0, empty: 0, trickle: 0 };
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((client) => {
-    const upstream = connect(target);
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-      socket.once('close', () => {
-        sockets.delete(socket);
-        client.destroy();
-        upstream.destroy();
-      });
-    }
+  const { port, close } = await startTcpRelay(target, (client, upstream) => {
     client.pipe(upstream);
     let last = Promise.resolve();
     upstream.on('data', (chunk: Buffer) => {
@@ -40,19 +30,14 @@ export async function startProxy(target: { host: string; port: number }, random:
       last = last.then(() => spoil(client, chunk, act, random));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
   return {
-    port: typeof address === 'object' && address ? address.port : 0,
+    port,
     misbehave(next, nextShare = 1) {
       mischief = next;
       share = nextShare;
     },
     done,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    close,
   };
 }
 

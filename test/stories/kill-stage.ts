@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { type Postgres, startPostgres } from '../../sandbox/postgres.ts';
 import { eventually } from '../broker.ts';
+import { startTcpRelay } from '../tcp-relay.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
 
@@ -174,17 +175,10 @@ async function startStatementProxy(
   postgres: Postgres,
   take: (text: string) => Taken | undefined,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect(postgres.port, '127.0.0.1');
+  const { port, close } = await startTcpRelay({ host: '127.0.0.1', port: postgres.port }, (client, upstream) => {
     let last: Taken | undefined;
     const prepared = new Map<string, string>();
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.setNoDelay(true);
-      socket.on('close', () => sockets.delete(socket));
-      socket.on('error', () => {});
-    }
+    for (const socket of [client, upstream]) socket.setNoDelay(true);
     client.on('data', (chunk) => {
       const taken = take(spelledOut(chunk.toString('latin1'), prepared));
       if (taken?.moment.when === 'before') return void taken.fire();
@@ -199,20 +193,10 @@ async function startStatementProxy(
       void fire();
       client.destroy();
     });
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroy());
   });
-  await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
-  const { port } = server.address() as { port: number };
   const url = new URL(postgres.url);
   url.port = String(port);
-  return {
-    url: url.href,
-    async close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  return { url: url.href, close };
 }
 
 /**

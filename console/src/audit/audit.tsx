@@ -12,7 +12,18 @@ import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { auditOutcomes, count, roles, wordOf } from '../words.ts';
 
-const kinds = ['stack', 'agent', 'generator', 'deployment', 'placement', 'registration', 'pak'] as const;
+const kinds = [
+  'stack',
+  'agent',
+  'generator',
+  'deployment',
+  'placement',
+  'target',
+  'registration',
+  'pak',
+  'diagnostic',
+  'installation',
+] as const;
 const spans: Readonly<Record<string, number>> = { '1h': 3_600_000, '24h': 86_400_000, '7d': 604_800_000 };
 const step = 100;
 
@@ -147,7 +158,7 @@ function Verify() {
             word={
               found.intact
                 ? {
-                    word: `intact: ${count(Number(found.entries), 'entry').replace(/ys$/, 'ies')}`,
+                    word: `intact: ${count(Number(found.entries), 'entry', 'entries')}`,
                     tone: 'good',
                     icon: 'check',
                   }

@@ -78,7 +78,7 @@ function matches(member: FleetMember, { search, state, label, troubled }: Wish):
 }
 
 /** Whether it needs a look: out of reach, or something of it is not as it should be. */
-export function isTroubled({ agent, state, health }: FleetMember): boolean {
+function isTroubled({ agent, state, health }: FleetMember): boolean {
   const { pending = 0, failed = 0, held = 0, ahead = 0 } = agent?.placements ?? {};
   const { word } = wordOf(agentStates, state);
   return (

@@ -14,16 +14,13 @@ export interface Session extends Clients {
   readonly rules: boolean;
 }
 
-/** Says in the sign-in form why a key that the broker knows is not for here. */
-export class WrongKind extends Error {}
-
 /** Asks whose key it is. Rejects when the broker refuses it or cannot be reached, and for an agent's. */
 export async function signIn(pak: string, onEnded: () => void): Promise<Session> {
   let signedIn = false;
   const clients = connect(pak, () => signedIn && onEnded());
   const who = await clients.broker.whoAmI({});
   if (who.role === Role.AGENT)
-    throw new WrongKind(
+    throw new Error(
       'This is an agent’s key: its agent uses it, people do not. Sign in with an admin’s or a generator’s.',
     );
   signedIn = true;

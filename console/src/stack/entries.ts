@@ -83,7 +83,7 @@ function sourceText({ pod, container }: { pod: string; container: string }): str
 const terminalSequence = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?)/g;
 
 /** Text from elsewhere, without what a terminal would obey; what else does not print, or turns the direction, is seen as such. */
-export function harmless(text: string): string {
+function harmless(text: string): string {
   return text.replace(terminalSequence, '').replace(/(?!\t)[\p{Cc}\p{Bidi_Control}]/gu, '\ufffd');
 }
 

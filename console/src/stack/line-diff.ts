@@ -1,96 +1,57 @@
+import { diffArrays } from 'diff';
+
+interface Line {
+  readonly number: number;
+  readonly text: string;
+}
+
 /** A row of a side-by-side view: a line on both sides, or on one. */
 export interface DiffRow {
   readonly kind: 'same' | 'changed' | 'removed' | 'added';
-  readonly left?: { readonly number: number; readonly text: string };
-  readonly right?: { readonly number: number; readonly text: string };
+  readonly left?: Line;
+  readonly right?: Line;
 }
 
-/** More than this many differences are not looked for: then everything between is replaced. */
+/** More than this many differences are not looked for: then lines are compared by their place. */
 const mostEdits = 2_000;
 
-/** The lines of two texts side by side; the fewest lines differ (Myers, "An O(ND) difference algorithm"). */
+/** The lines of two texts side by side; the fewest lines differ. */
 export function diffLines(before: string, after: string): DiffRow[] {
-  const a = linesOf(before);
-  const b = linesOf(after);
-  let head = 0;
-  while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
-  let tail = 0;
-  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail])
-    tail += 1;
-  const kept = commonLines(a.slice(head, a.length - tail), b.slice(head, b.length - tail));
-  const pairs: (readonly [number, number])[] = [
-    ...Array.from({ length: head }, (_, at) => [at, at] as const),
-    ...kept.map(([x, y]) => [x + head, y + head] as const),
-    ...Array.from({ length: tail }, (_, at) => [a.length - tail + at, b.length - tail + at] as const),
-    [a.length, b.length],
-  ];
+  const left = linesOf(before);
+  const right = linesOf(after);
   const rows: DiffRow[] = [];
   let x = 0;
   let y = 0;
-  for (const [nextX, nextY] of pairs) {
-    for (; x < nextX || y < nextY; x += x < nextX ? 1 : 0, y += y < nextY ? 1 : 0) {
-      const left = x < nextX ? { number: x + 1, text: a[x] ?? '' } : undefined;
-      const right = y < nextY ? { number: y + 1, text: b[y] ?? '' } : undefined;
-      if (left && right) rows.push({ kind: 'changed', left, right });
-      else if (left) rows.push({ kind: 'removed', left });
-      else if (right) rows.push({ kind: 'added', right });
-    }
-    if (nextX < a.length && nextY < b.length) {
-      rows.push({
-        kind: 'same',
-        left: { number: nextX + 1, text: a[nextX] ?? '' },
-        right: { number: nextY + 1, text: b[nextY] ?? '' },
-      });
-      x = nextX + 1;
-      y = nextY + 1;
+  const pair = (lefts: number, rights: number) => {
+    for (let at = 0; at < Math.max(lefts, rights); at += 1)
+      rows.push(rowOf(at < lefts ? left[x + at] : undefined, at < rights ? right[y + at] : undefined));
+    x += lefts;
+    y += rights;
+  };
+  const runs = diffArrays(left, right, { maxEditLength: mostEdits, comparator: (a, b) => a.text === b.text }) ?? [];
+  let removed = 0;
+  let added = 0;
+  for (const run of runs) {
+    if (run.removed) removed += run.count;
+    else if (run.added) added += run.count;
+    else {
+      pair(removed, added);
+      pair(run.count, run.count);
+      removed = 0;
+      added = 0;
     }
   }
+  pair(left.length - x, right.length - y);
   return rows;
 }
 
-function linesOf(text: string): string[] {
+function rowOf(left: Line | undefined, right: Line | undefined): DiffRow {
+  if (left && right) return { kind: left.text === right.text ? 'same' : 'changed', left, right };
+  return left ? { kind: 'removed', left } : { kind: 'added', right };
+}
+
+function linesOf(text: string): Line[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
-  return lines;
-}
-
-/** Pairs of equal lines, as many as can be had in order. */
-function commonLines(a: readonly string[], b: readonly string[]): [number, number][] {
-  const limit = Math.min(a.length + b.length, mostEdits);
-  const furthest = new Map<number, number>([[1, 0]]);
-  const trace: Map<number, number>[] = [];
-  for (let edits = 0; edits <= limit; edits += 1) {
-    trace.push(new Map(furthest));
-    for (let k = -edits; k <= edits; k += 2) {
-      const down = k === -edits || (k !== edits && (furthest.get(k - 1) ?? -1) < (furthest.get(k + 1) ?? -1));
-      let x = down ? (furthest.get(k + 1) ?? 0) : (furthest.get(k - 1) ?? 0) + 1;
-      while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
-      furthest.set(k, x);
-      if (x >= a.length && x - k >= b.length) return walkBack(trace, a.length, b.length);
-    }
-  }
-  return [];
-}
-
-function walkBack(trace: readonly Map<number, number>[], width: number, height: number): [number, number][] {
-  const pairs: [number, number][] = [];
-  let x = width;
-  let y = height;
-  for (let edits = trace.length - 1; edits >= 0; edits -= 1) {
-    const furthest = trace[edits] as Map<number, number>;
-    const k = x - y;
-    const down = k === -edits || (k !== edits && (furthest.get(k - 1) ?? -1) < (furthest.get(k + 1) ?? -1));
-    const from = down ? k + 1 : k - 1;
-    const fromX = furthest.get(from) ?? 0;
-    const fromY = fromX - from;
-    while (x > fromX && y > fromY && x > 0 && y > 0) {
-      x -= 1;
-      y -= 1;
-      pairs.push([x, y]);
-    }
-    if (edits === 0) break;
-    x = fromX;
-    y = fromY;
-  }
-  return pairs.reverse();
+  return lines.map((line, at) => ({ number: at + 1, text: line }));
 }
