@@ -14,7 +14,7 @@ export async function whyDependent(shop: Workshop, { entry, again, signal }: Pas
   if (again) return undefined;
   for (const stackId of entry.dependsOnIds) {
     const why = await whyNotReady(shop, stackId, signal);
-    if (why !== undefined) return `waits for stack ${shop.neighbours.get(stackId).stack}, which ${why}`;
+    if (why !== undefined) return `waits for stack ${shop.neighbours.get(stackId).stack}, ${why}`;
   }
   return undefined;
 }
@@ -23,13 +23,14 @@ async function whyNotReady(shop: Workshop, stackId: string, signal: AbortSignal)
   const standing = shop.neighbours.standing(stackId);
   switch (standing.kind) {
     case 'absent':
-      return 'this agent does not serve';
+      // The broker leaves out what it has nothing to tell about: here the two are the same.
+      return 'which this agent does not serve, or of which nothing was submitted yet';
     case 'removing':
-      return 'is being removed here';
+      return 'which is being removed here';
     case 'ahead':
-      return 'is ahead of what the broker knows';
+      return 'which is ahead of what the broker knows';
     case 'pending':
-      return standing.message === '' ? 'is not applied yet' : `is not applied yet: ${standing.message}`;
+      return `which is not applied yet${standing.message === '' ? '' : `: ${standing.message}`}`;
     case 'applied':
       return whyNotHealthy(shop, standing.entry, signal);
   }
@@ -48,5 +49,5 @@ async function whyNotHealthy(shop: Workshop, entry: Entry, signal: AbortSignal):
   });
   const worst = verdicts.find(({ health }) => health === worstOf(verdicts));
   if (!worst) return undefined;
-  return `is ${worst.health}: ${nameOf(worst.id)}: ${worst.message}${andMore(verdicts)}`;
+  return `which is ${worst.health}: ${nameOf(worst.id)}: ${worst.message}${andMore(verdicts)}`;
 }

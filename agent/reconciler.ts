@@ -159,12 +159,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const settle = (slot: Slot, result: PassResult) => {
     shop.sightings.settled(slot.stackId, result.kind === 'settled');
     const { newer } = slot;
-    slot.newer = result.kind === 'overtaken' ? result.by : undefined;
+    // Of one that was told anew meanwhile, the next pass says.
+    slot.newer = result.kind === 'overtaken' && !slot.again ? result.by : undefined;
     switch (result.kind) {
       case 'again':
         slot.again = true;
         return;
       case 'overtaken': {
+        if (slot.again) return;
         const { stackId, entry } = slot;
         const { epoch: newerEpoch, order } = result.by;
         const told = { stackId, told: String(entry?.order), epoch: String(newerEpoch), order: String(order) };

@@ -116,11 +116,11 @@ async function carryOut(
   const { entry, history, signal, checkpoint } = pass;
   const keys = desired.map(({ id }) => keyOf(id));
   const owners = ownership.ownersOf(keys, entry.stackId);
-  const unasked = new Set(await neighbours.learn(owners));
+  await neighbours.learn(owners);
   const claim = ownership.claim(entry, keys, (stackId) => {
     const other = neighbours.get(stackId);
     // A neighbour that cannot be asked may still desire everything that it has.
-    return unasked.has(stackId) ? { ...other, desired: new Set(keys) } : other;
+    return neighbours.isLearned(stackId) ? other : { ...other, desired: new Set(keys) };
   });
   try {
     if (claim.conflicts.size > 0) return failed(pass, 'nothing was applied', conflictsOf(desired, claim.conflicts));

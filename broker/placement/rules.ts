@@ -84,7 +84,7 @@ export function explain(
       facts.paused ? 'the agent is paused: it changes nothing' : 'the agent is not paused',
     ),
     ...heldSteps(placement),
-    ...progressSteps(placement, lately),
+    ...progressSteps(facts, placement, lately),
   ];
   return { summary: summarise(facts, placement, lately, steps, names), steps };
 }
@@ -98,15 +98,21 @@ function heldSteps(placement: PlacementRow | undefined): Step[] {
 }
 
 /** How far it came, where there is more to say than the phase does. */
-function progressSteps(placement: PlacementRow | undefined, lately: readonly Lately[]): Step[] {
+function progressSteps({ untold }: MatchFacts, placement: PlacementRow | undefined, lately: readonly Lately[]): Step[] {
   if (placement?.state !== 'active' || placement.desired_id === null) return [];
   const { health, health_message: why, waiting, message } = placement;
   const drift = driftOf(lately);
   return [
-    ...(waiting ? [step('not waiting', false, message ?? '')] : []),
+    ...(waiting ? [step('not waiting', false, message ?? ''), ...untold.map(untoldStep)] : []),
     ...(health === null ? [] : [step('healthy', health === 'healthy', why ? `${health}: ${why}` : health)]),
     ...(drift ? [{ name: 'drift', verdict: 'info', detail: `${drift.outcome}: ${drift.message}` } as const] : []),
   ];
+}
+
+/** The agent can name neither the stack nor the reason: it is told of what it serves and has something to apply of. */
+function untoldStep({ name, placed }: MatchFacts['untold'][number]): Step {
+  const why = placed ? 'of which nothing was submitted yet' : 'which the agent does not serve';
+  return step('depends on', false, `stack ${name}, ${why}`);
 }
 
 /** What was last said of changes by somebody else, unless something was applied since. */

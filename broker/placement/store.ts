@@ -129,6 +129,8 @@ export interface MatchFacts {
   readonly last_heartbeat_at: Date | null;
   readonly revision: number | null;
   readonly agent_deleted: boolean;
+  /** What the stack depends on and the agent is told nothing of: not placed there, or nothing was submitted. */
+  readonly untold: { name: string; placed: boolean }[];
 }
 
 /** Reads, in one statement, everything that ExplainPlacement talks about. Undefined when one of the two is gone. */
@@ -147,7 +149,12 @@ export async function matchFacts(db: Sql, agentId: string, stackId: string): Pro
            and (t.op in ('exists', 'does_not_exist') or k.value = any(t.vals))) = (t.op in ('in', 'exists'))) order by t.position)
          from stack_selector_term t where t.stack_id = s.id), '[]') as terms,
        a.paused, coalesce(ast.incarnation, 0) as incarnation, ast.last_heartbeat_at, d.revision,
-       a.deleted_at is not null as agent_deleted
+       a.deleted_at is not null as agent_deleted,
+       coalesce((select jsonb_agg(jsonb_build_object('name', o.name, 'placed', p.stack_id is not null) order by o.name)
+         from stack_dependency sd join stack o on o.id = sd.depends_on_id
+         left join placement p on p.agent_id = a.id and p.stack_id = o.id and p.state = 'active'
+         where sd.stack_id = s.id and coalesce(p.pin_deployment, case when p.stack_id is not null then o.current_deployment end)
+           is null), '[]') as untold
      from agent a cross join stack s
      left join agent_status ast on ast.agent_id = a.id
      left join deployment d on d.id = s.current_deployment

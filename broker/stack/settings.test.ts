@@ -1,6 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
@@ -125,6 +126,28 @@ settings('tell an agent the ids of what to wait for, in order, and of a removal 
   assert.equal(entry.dependsOnIds, ids.sort());
   await broker.deleteStack({ stack: 'last' });
   await eventually(async () => (await agent.entry('last')).dependsOnIds.length === 0);
+});
+
+settings('are explained where an agent waits for a stack that it is told nothing of', async () => {
+  const agent = await startTestAgent(test, { name: 'waiting', labels: ['explained'] });
+  await broker.createStack({ name: 'empty', labels: ['explained'] });
+  await broker.createStack({ name: 'elsewhere' });
+  await broker.createStack({ name: 'full', labels: ['explained'] });
+  for (const stack of ['full', 'elsewhere']) await broker.submitDeployment({ stack, manifest: configMap(stack) });
+  const dependsOn = ['empty', 'elsewhere', 'full'];
+  await broker.createStack({ name: 'dependent', labels: ['explained'], dependsOn });
+  await broker.submitDeployment({ stack: 'dependent', manifest: configMap('dependent') });
+  const entry = await eventually(() => agent.entry('dependent'));
+  await agent.report(entry, Outcome.WAITING, 'waits for a stack');
+  const told = await eventually(async () => {
+    const { steps } = await broker.explainPlacement({ agent: 'waiting', stack: 'dependent' });
+    const names = steps.flatMap(({ name, detail }) => (name === 'depends on' ? [detail] : []));
+    return names.length > 0 && names;
+  });
+  assert.equal(told, [
+    'stack elsewhere, which the agent does not serve',
+    'stack empty, of which nothing was submitted yet',
+  ]);
 });
 
 settings.run();
