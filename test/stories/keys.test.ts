@@ -194,6 +194,13 @@ story('the last key that may administer cannot be revoked, even by two at once',
     // A read-only key is no way back in.
     await first.admin.createAdminPak({ name: 'reader', readOnly: true });
     await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
+    // Neither is one that ends.
+    const brief = await first.admin.createAdminPak({
+      name: 'brief',
+      expireTime: timestampFromMs(Date.now() + 3_600_000),
+    });
+    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
+    await first.admin.revokePak({ pak: brief.info?.shortToken });
     const second = await first.admin.createAdminPak({ name: 'second' });
     const results = await Promise.allSettled([
       first.admin.revokePak({ pak: second.info?.shortToken }),
