@@ -190,6 +190,16 @@ fleet('rotates keys, at once or with an overlap, and revokes them', async () => 
   assert.is(await works(third), false);
   assert.match(await cli.done(`get paks --owner ${name} --show-ended`), 'revoked');
   assert.match(await cli.done(`get pak ${short.trim()}`), 'revoked');
+  const admin = { env: { BROKKR_PAK: (await client.admin.createAdminPak({ name: fresh() })).pak } };
+  const own = admin.env.BROKKR_PAK.slice('brokkr_'.length).split('_')[0] ?? '';
+  for (const key of [own, own.slice(2), admin.env.BROKKR_PAK])
+    for (const yes of ['', '--yes']) {
+      const { code, stderr } = await cli.run(`revoke ${key} ${yes}`.trim(), admin);
+      assert.is(code, 2);
+      assert.match(stderr, /(is|It is) the key in use/);
+    }
+  assert.is((await cli.run(`revoke ${own} --yes --own`, admin)).code, 0);
+  assert.is(await works(admin.env.BROKKR_PAK), false);
   const generator = fresh();
   await client.admin.createGenerator({ name: generator });
   assert.match(await cli.done(`rotate generator ${generator} -o json`), aKey);

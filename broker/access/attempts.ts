@@ -28,6 +28,11 @@ export interface Attempts {
   run<T>(attempt: Attempt, verification: Verification<T>): Promise<T | undefined>;
 }
 
+/** Whether an attempt was refused because too many bad ones came from its address. */
+export function isThrottled(error: unknown): boolean {
+  return error instanceof Refusal && error.reason === 'TOO_MANY_ATTEMPTS';
+}
+
 /** So many bad attempts are free; one is forgiven a second. */
 const free = 10;
 const turnMs = 200;

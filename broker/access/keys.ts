@@ -2,10 +2,11 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
 import type { Principal } from '../rpc/principal.ts';
+import { networkOf } from '../rpc/source.ts';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
-import { createAttempts } from './attempts.ts';
+import { createAttempts, isThrottled } from './attempts.ts';
 import { parsePak } from './pak.ts';
 import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
@@ -62,14 +63,14 @@ export function createKeys(
       });
     const row = await attempts
       .run(
-        { source, short, digest },
+        { source: networkOf(source), short, digest },
         {
           verify: verifyInTurn,
           verifyIfKnown: async () => ((await isKnown(short)) ? verifyInTurn() : gate.run(async () => undefined)),
         },
       )
       .catch((error: unknown) => {
-        if (error instanceof Refusal && error.reason === 'TOO_MANY_ATTEMPTS') failed('throttled');
+        if (isThrottled(error)) failed('throttled');
         throw error;
       });
     if (!row) {

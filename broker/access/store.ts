@@ -109,13 +109,15 @@ export async function liveKeysOf(tx: Tx, owner: KeyOwner): Promise<PakRow[]> {
   ]);
 }
 
-/** How many keys may administer, apart from one. */
-export async function countLiveAdmins(tx: Tx, exceptId: string | null): Promise<number> {
-  const [row] = await tx.sql<{ count: number }>(
-    `select count(*)::int as count from pak k where k.role = 'ad' and ${isLive} and ($1::uuid is null or k.id <> $1)`,
-    [exceptId],
+/** Whether another key may administer for at least as long as this one. */
+export async function hasLastingAdmin(tx: Tx, besidesId: string): Promise<boolean> {
+  const rows = await tx.sql(
+    `select 1 from pak k join pak own on own.id = $1
+     where k.role = 'ad' and ${isLive} and k.id <> own.id
+       and coalesce(k.expires_at, 'infinity') >= coalesce(own.expires_at, 'infinity') limit 1`,
+    [besidesId],
   );
-  return row?.count ?? 0;
+  return rows.length > 0;
 }
 
 /** Whether there has ever been an admin key, live or not. */

@@ -2,6 +2,7 @@ import { Code } from '@connectrpc/connect';
 import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { connectBroker } from '../../client/client.ts';
 import { AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { makePak } from '../access/pak.ts';
@@ -132,6 +133,23 @@ denials('over the wire name the caller if there is one, and never the key', asyn
   }
   const text = JSON.stringify(await db.sql('select to_jsonb(a)::text as text from audit a'));
   assert.not.ok(text.includes(stranger) || text.includes(stranger.split('_')[2] ?? '-'));
+});
+
+denials('are counted too when they are refused for their number', async () => {
+  const flooded = await startTestBroker({ postgres: test.postgres });
+  const flooder = connectBroker({ url: flooded.url, pak: () => makePak('ge').text });
+  const call = () => refused(flooder.broker.whoAmI({}), Code.Unauthenticated);
+  for (let at = 0; at < 15; at += 1) await call();
+  const outcomes = await Promise.allSettled(Array.from({ length: 70 }, call));
+  flooder.close();
+  assert.ok(outcomes.some(({ status }) => status === 'rejected'));
+  // Which writes what it has counted.
+  await flooded.close();
+  const recorded = await db.sql<{ code: string; count: number }>(
+    `select code, count from ${flooded.config.databaseSchema}.audit where outcome = 'denied'`,
+  );
+  const total = recorded.reduce((sum, { count }) => sum + count, 0);
+  assert.is(total, 85);
 });
 
 denials('that cannot be written are told to the log, and stop nothing', async () => {

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { type AuditEntry, AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
+import { networkOf } from '../rpc/source.ts';
 import { openMigrated } from '../store/open.ts';
 import { recordOperator } from './operator.ts';
 
@@ -134,7 +135,26 @@ list('believes X-Forwarded-For only from the proxies that are configured', async
   assert.is(await sourceOf(twice, forged), '10.0.0.1');
   // Too few of them: what is there was not written by the outermost proxy.
   assert.is(await sourceOf(twice, '6.6.6.6'), '127.0.0.1');
-  assert.is(await sourceOf(proxied, `6.6.6.6, ${'x'.repeat(500)}`), 'x'.repeat(64));
+  for (const [written, source] of [
+    ['192.0.2.7:4711', '192.0.2.7'],
+    ['[2001:db8::7]:4711', '2001:db8::7'],
+    ['2001:db8::7%anything at all', '2001:db8::7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    // What is no address is no source.
+    ['x'.repeat(500), '127.0.0.1'],
+    ['not an address <b>', '127.0.0.1'],
+    ['unknown', '127.0.0.1'],
+  ] as const)
+    assert.is(await sourceOf(proxied, `6.6.6.6, ${written}`), source, written);
+});
+
+list('limits an IPv6 caller by its network', () => {
+  for (const address of ['2001:db8::7', '2001:0DB8:0:0:1:2:3:4', '2001:db8::1.2.3.4'])
+    assert.is(networkOf(address), '2001:db8:0:0::/64');
+  assert.is(networkOf('::1'), '0:0:0:0::/64');
+  assert.is(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64');
+  assert.is(networkOf('192.0.2.7'), '192.0.2.7');
+  assert.is(networkOf(''), '');
 });
 
 list.run();

@@ -2,6 +2,7 @@ import { type DescMethod, getOption } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Role, roles } from '../../gen/brokkr/v1/options_pb.ts';
+import { isThrottled } from '../access/attempts.ts';
 import type { AuthFailure, Keys } from '../access/keys.ts';
 import { actorOf } from '../access/roles.ts';
 import type { Denials } from '../audit/denials.ts';
@@ -63,7 +64,7 @@ export function createGate({
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);
       metrics.ended(context.method, Code[refusal.code]);
-      if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied) {
+      if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied || isThrottled(error)) {
         const actor = principal ? actorOf(principal) : nobody;
         denials.note({ actor, method: context.method.name, source: sourceOf(context), code: Code[refusal.code] });
       }

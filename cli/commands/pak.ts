@@ -123,11 +123,20 @@ export const verbs: Verbs = {
     command
       .argument('<key>', 'short token or id, as get paks shows it')
       .option('-y, --yes', 'do not ask')
+      .option('--own', 'with --yes: even if it is the key in use')
       .action(
-        withSession(async ({ admin, out }, pak: string, { yes }: { yes?: boolean }) => {
+        withSession(async ({ admin, broker, out }, pak: string, { yes, own }: { yes?: boolean; own?: boolean }) => {
           // A whole key must not travel further than it has: its public part names it just as well.
           const key = /^brokkr_(\w+)_/.exec(pak)?.[1] ?? pak;
-          await confirm(`Revoke key ${key}? Whatever uses it stops working at once.`, yes);
+          const { id, shortToken } = await broker.whoAmI({});
+          const isOwn = [id, shortToken, shortToken.slice(2)].includes(key);
+          if (isOwn && yes && !own)
+            throw usage(
+              `${key} is the key in use: without another one you are locked out`,
+              'if that is meant: say --yes --own',
+            );
+          const warning = isOwn ? 'It is the key in use: without another one you are locked out. ' : '';
+          await confirm(`Revoke key ${key}? ${warning}Whatever uses it stops working at once.`, yes);
           const { info } = await admin.revokePak({ pak: key });
           printOne(out, pakView, info!, () => out.line(`key ${info!.shortToken} of ${info!.owner} is revoked`));
         }),
