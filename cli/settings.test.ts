@@ -71,7 +71,10 @@ settings('come with an apply, before its objects', async () => {
   const same = await cli.done('apply -f - --stack top --depends-on base --drift report', { stdin: config('one') });
   assert.not.match(same, 'updated');
   const more = ['apply', '-f', '-', '--stack', 'top', '--conflict', 'refuse', '--ignore-field', 'Job:.spec'];
-  assert.match(await cli.done(more, { stdin: config('two') }), /^revision 2 submitted[\s\S]*stack system\/top updated\n/);
+  assert.match(
+    await cli.done(more, { stdin: config('two') }),
+    /^revision 2 submitted[\s\S]*stack system\/top updated\n/,
+  );
   assert.equal([(await read('top')).conflict, (await read('top')).drift], [ConflictPolicy.REFUSE, DriftPolicy.REPORT]);
   const before = (await read('top')).etag;
   await cli.fails(1, 'apply -f - --stack top --drift ignore', { stdin: '{"kind":"ConfigMap"}' });
