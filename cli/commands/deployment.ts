@@ -1,38 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
-  type Deployment,
   DeploymentSchema,
   type GetDeploymentResponse,
   GetDeploymentResponseSchema,
-  type SubmitDeploymentResponse,
-  SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
-import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';
 import { applyStack, previewStack, refOf, type Steps, type Wanted } from '../apply.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { printFacts, printSection } from '../describe.ts';
-import { objectsOf, refOfObject } from '../differences.ts';
 import { parseDuration } from '../duration.ts';
 import { usage } from '../failure.ts';
-import { moreText } from '../health.ts';
 import { readSubmission } from '../manifest.ts';
 import { type Output, printable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import type { Session } from '../session.ts';
 import { parseLimit } from '../settings.ts';
 import { readStackOptions, type StackOptions, splitName, stackOptions } from '../stack-options.ts';
+import { changesText, deploymentName, previewOfNew, printChanges, printSubmission, servedText } from '../submission.ts';
 import { type Goal, parseGoal, waitUntil } from '../wait.ts';
-import { actions, age, count, countsText, moment, objectText, wordOf } from '../words.ts';
+import { age, countsText, moment, objectText } from '../words.ts';
 import { kubernetesYaml } from '../yaml.ts';
 import { stackName } from './stack.ts';
-
-/** "generator/name@revision": what `describe deployment` and `get deployments` take. */
-function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
-  return `${stack}@${revision}`;
-}
 
 export const deploymentView: View<typeof DeploymentSchema> = {
   schema: DeploymentSchema,
@@ -219,48 +208,6 @@ async function preview(session: Session, wanted: Wanted): Promise<void> {
   if (found) out.line(servedText(answer));
   else out.note('the stack is new: its objects are checked, and its agents found, when it is there');
 }
-
-/** Of a stack that is not there: everything would be new. */
-function previewOfNew({ submission }: Wanted): SubmitDeploymentResponse {
-  const changes = objectsOf(submission.bytes).map((object) => ({
-    object: refOfObject(object),
-    action: ObjectAction.CREATED,
-  }));
-  return create(SubmitDeploymentResponseSchema, { changes });
-}
-
-/** Which agents a submission is for. */
-export function servedText({ agents, agentCount }: SubmitDeploymentResponse): string {
-  const more = agentCount > agents.length ? ', …' : '';
-  const names = agents.length === 0 ? '' : ` (${agents.join(', ')}${more})`;
-  return `served by ${count(agentCount, 'agent')}${names}`;
-}
-
-/** The broker's answer for programs. */
-export function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
-  const name = () => (answer.deployment ? deploymentName(answer.deployment) : '');
-  printOne(out, { schema: SubmitDeploymentResponseSchema, name }, answer, () => {});
-}
-
-function changesText({ changes, deployment }: SubmitDeploymentResponse): string {
-  const objects = deployment ? `${count(deployment.objectCount, 'object')}, ` : '';
-  return `${objects}${count(changes.length, 'change')}`;
-}
-
-function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
-  const shown = out.wide ? changes : changes.slice(0, listedChanges);
-  for (const { object, action, fields } of shown) {
-    const { sign = '?', tone } = wordOf(actions, action);
-    const line = `  ${sign} ${printable(objectText(object))}`;
-    const about = fields.length === 0 ? '' : `  ${out.paint('dim', printable(fields.join(' ')))}`;
-    out.line(`${tone === undefined ? line : out.paint(tone, line)}${about}`);
-  }
-  const more = moreText(shown.length, changes.length);
-  if (more !== '') out.line(`  ${more}: -o wide shows all`);
-}
-
-/** What people read; a few thousand would only hide how it went. */
-const listedChanges = 50;
 
 function printDeployment(out: Output, answer: GetDeploymentResponse): void {
   // The objects may hold Secrets: they are shown when they are asked for.

@@ -8,8 +8,8 @@ import { readSubmission } from '../manifest.ts';
 import { type Output, printable, printableLine } from '../output.ts';
 import type { Session } from '../session.ts';
 import { splitName } from '../stack-options.ts';
+import { printSubmission, servedText } from '../submission.ts';
 import { count, objectText } from '../words.ts';
-import { printSubmission, servedText } from './deployment.ts';
 
 export const verbs: Verbs = {
   diff: (command) =>

@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
-import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { type LabelSelector, type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import { collect, type Verbs, withSession } from '../command.ts';
 import { annotationsText, printFacts, printSection } from '../describe.ts';
@@ -9,6 +7,7 @@ import { annotationEdits, labelEdits } from '../edits.ts';
 import { usage } from '../failure.ts';
 import { healthCountsText, healthCountsTone } from '../health.ts';
 import { ignoredFieldsText } from '../ignored-fields.ts';
+import { neverStarted } from '../never-started.ts';
 import { type Output, partTable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { confirm } from '../prompt.ts';
@@ -205,27 +204,6 @@ export const verbs: Verbs = {
         }),
       ),
 };
-
-const listedAgents = 20;
-
-/** Of the agents that have to remove it, those that may never come; nobody but an admin can end what waits for them. */
-async function neverStarted({ admin, broker }: Session, { id, placements }: Stack): Promise<string[]> {
-  if (!placements?.removing) return [];
-  try {
-    const state = AgentState.NEVER_STARTED;
-    const { members } = await admin.listFleet({ state, pageSize: 500 });
-    const waiting = await allPages(
-      (page) => broker.listPlacements({ stack: id, ...page }),
-      (page) => page.placements,
-    );
-    const agents = new Set(waiting.map(({ agentId }) => agentId));
-    return members.flatMap(({ agent }) => (agents.has(agent!.id) ? [agent!.name] : [])).slice(0, listedAgents);
-  } catch (error) {
-    // Not an admin; or all of it is removed already.
-    if ([Code.PermissionDenied, Code.NotFound].includes(ConnectError.from(error).code)) return [];
-    throw error;
-  }
-}
 
 interface Filter {
   readonly generator?: string;
