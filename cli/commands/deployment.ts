@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import {
   type Deployment,
@@ -15,14 +15,16 @@ import { printFacts, printSection } from '../describe.ts';
 import { parseDuration } from '../duration.ts';
 import { Failure, usage } from '../failure.ts';
 import { readSubmission } from '../manifest.ts';
+import { numberFrom, parseLimit } from '../numbers.ts';
 import { type Output, printable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import type { Session } from '../session.ts';
-import { parseLimit } from '../settings.ts';
 import { readStackOptions, type StackOptions, splitName, stackOptions } from '../stack-options.ts';
 import { type Goal, parseGoal, waitUntil } from '../wait.ts';
 import { actions, age, count, countsText, moment, objectText, wordOf } from '../words.ts';
 import { stackName } from './stack.ts';
+
+const parseRevision = numberFrom(1);
 
 /** "generator/name@revision": what `describe deployment` and `get deployments` take. */
 function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
@@ -232,7 +234,7 @@ function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void 
     const { sign = '?', tone } = wordOf(actions, action);
     const line = `  ${sign} ${printable(objectText(object))}`;
     const about = fields.length === 0 ? '' : `  ${out.paint('dim', printable(fields.join(' ')))}`;
-    out.line(`${tone === undefined ? line : out.paint(tone, line)}${about}`);
+    out.line(`${out.paint(tone, line)}${about}`);
   }
 }
 
@@ -281,9 +283,4 @@ function parseName(name: string): { id?: string; stack?: string; revision?: numb
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return { id: name };
   const [stack, revision] = name.split('@');
   return { stack, revision: revision === undefined ? 0 : parseRevision(revision) };
-}
-
-function parseRevision(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a revision is a number from 1.');
-  return Number(text);
 }
