@@ -5,7 +5,7 @@ import { Health } from '../gen/brokkr/v1/health_pb.ts';
 import { factLines } from './describe.ts';
 import { healthCountsText, healthCountsTone, healthText, healthTone } from './health.ts';
 import { clock } from './news.ts';
-import { type Output, type Tone, tableOf, type View } from './output.ts';
+import { type Output, tableOf, type View } from './output.ts';
 import { age, agentStates, countsText, countsTone, tally, wordOf } from './words.ts';
 
 export const fleetView: View<typeof FleetMemberSchema> = {
@@ -79,14 +79,13 @@ function trouble(member: FleetMember): number {
 /** The counts a line each: what is counted, how it is, and how that looks. */
 export function fleetFacts(out: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
   const { clusterUnreachable, stacks, placements, health, oldestPendingTime } = fleet;
-  const paint = (tone: Tone | undefined, text: string) => (tone === undefined ? text : out.paint(tone, text));
   const since = oldestPendingTime ? `; one has been waiting for ${age(oldestPendingTime)}` : '';
   return [
-    ['Agents', paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
+    ['Agents', out.paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
     ['Clusters', clusterUnreachable > 0 ? out.paint('bad', `${clusterUnreachable} unreachable`) : ''],
     ['Stacks', String(stacks)],
-    ['Placements', `${paint(countsTone(placements), countsText(placements))}${since}`],
-    ['Health', paint(healthCountsTone(health), healthCountsText(health))],
+    ['Placements', `${out.paint(countsTone(placements), countsText(placements))}${since}`],
+    ['Health', out.paint(healthCountsTone(health), healthCountsText(health))],
   ];
 }
 
@@ -107,11 +106,10 @@ export function fleetLine({ stacks, placements, health, ...fleet }: Fleet): stri
 export function memberLine(out: Output, member: FleetMember): string {
   const { word, tone } = wordOf(agentStates, member.state);
   const health = healthText(member);
-  const healthColour = healthTone(member);
   return [
     member.agent!.name,
-    tone === undefined ? word : out.paint(tone, word),
-    ...(health === '' ? [] : [healthColour === undefined ? health : out.paint(healthColour, health)]),
+    out.paint(tone, word),
+    ...(health === '' ? [] : [out.paint(healthTone(member), health)]),
     `stacks: ${countsText(member.agent!.placements)}`,
     ...(isCutOff(member) ? [out.paint('bad', 'cluster unreachable')] : []),
   ].join('  ');

@@ -38,8 +38,9 @@ export function healthCountsTone(counts: HealthCounts | undefined): Tone | undef
 /** "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
 export function objectLine(out: Output, { object, health, message }: ObjectHealth): string {
   const { word, tone } = wordOf(healths, health);
-  const said = tone === undefined ? word : out.paint(tone, word);
-  return [printable(objectText(object)), said, printable(message)].filter((part) => part !== '').join(': ');
+  return [printable(objectText(object)), out.paint(tone, word), printable(message)]
+    .filter((part) => part !== '')
+    .join(': ');
 }
 
 /** Text below the objects when the list is cut. */

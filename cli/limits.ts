@@ -3,7 +3,8 @@ import { Option } from 'commander';
 import type { Generator, GeneratorQuota, GeneratorRules } from '../gen/brokkr/v1/generator_pb.ts';
 import { collect } from './command.ts';
 import type { Fact } from './describe.ts';
-import { parseCount, parseSize, sizeText } from './size.ts';
+import { parseCount } from './numbers.ts';
+import { parseSize, sizeText } from './size.ts';
 
 /** Options about what a generator may deploy and keep; each that is given replaces what was there. */
 export interface LimitOptions {

@@ -17,8 +17,8 @@ export interface Output {
   readonly width: number;
   /** Whether people asked for a table with more in it. */
   readonly wide: boolean;
-  /** Colours a piece of text for standard output, when that is a terminal. */
-  paint(tone: Tone, text: string): string;
+  /** Colours a piece of text for standard output, when that is a terminal; without a tone it stays as it is. */
+  paint(tone: Tone | undefined, text: string): string;
   /** Colours it so that the same key always has the same colour. */
   tint(key: string, text: string): string;
   /** A line of the answer. */
@@ -63,7 +63,7 @@ export function openOutput(option: OutputOption): Output {
     template: option.startsWith(jsonpath) ? parseTemplate(option.slice(jsonpath.length)) : undefined,
     wide: option === 'wide',
     width: process.stdout.isTTY ? process.stdout.columns || usualWidth : Number.POSITIVE_INFINITY,
-    paint: (tone, text) => tones[tone](text),
+    paint: (tone, text) => (tone === undefined ? text : tones[tone](text)),
     tint(key, text) {
       const sum = [...key].reduce((before, letter) => (before * 31 + letter.charCodeAt(0)) % 65_521, 7);
       return tints[sum % tints.length]!(text);
@@ -150,8 +150,7 @@ export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: rea
         const text = rows[index]?.[at] ?? '';
         const room = widths[at] ?? text.length;
         const cut = text.length > room ? `${text.slice(0, room - 1)}…` : text;
-        const tone = column.tone?.(message);
-        return tone === undefined ? cut : out.paint(tone, cut);
+        return out.paint(column.tone?.(message), cut);
       }),
     );
   }

@@ -27,11 +27,8 @@ export function printReport(out: Output, diagnostic: Diagnostic, { yaml }: { rea
 
 function objectLines(out: Output, report: ObjectReport): string[] {
   const { object, message, rollout, yaml } = report;
-  const tone = healthTone(report);
-  const health = healthText(report);
-  const said = [tone === undefined ? health : out.paint(tone, health), printable(message)].filter(
-    (text) => text !== '',
-  );
+  const health = out.paint(healthTone(report), healthText(report));
+  const said = [health, printable(message)].filter((text) => text !== '');
   // What is there has a text, whatever is known of its health.
   const state = said.join(': ') || (yaml === '' ? out.paint('bad', 'is not there') : 'is there');
   return [`${printable(objectText(object))}  ${state}`, ...rollout.map((line) => `  revision ${printable(line)}`)];

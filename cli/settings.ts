@@ -79,9 +79,3 @@ export function serverOf(text: string): string {
   }
   return url.origin;
 }
-
-/** A count, for an option of commander; 0 stands for "all". */
-export function parseLimit(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw usage(`"${text}" is not a count`);
-  return Number(text) || Number.POSITIVE_INFINITY;
-}

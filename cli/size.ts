@@ -23,9 +23,3 @@ export function sizeText(bytes: bigint): string {
   const unit = ['Ti', 'Gi', 'Mi', 'Ki'].find((name) => bytes > 0n && bytes % (units[name] ?? 1n) === 0n) ?? '';
   return `${bytes / (units[unit] ?? 1n)}${unit}`;
 }
-
-/** A whole number from 0 on; for an option of commander. */
-export function parseCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('it is a count, from 0 on.');
-  return Number(text);
-}

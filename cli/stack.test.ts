@@ -118,6 +118,7 @@ stacks('shows what agents reported', async () => {
   assert.match(await cli.done(`get placements --agent ${name} --phase applied`), /applied +1 +1 .*all there\n$/);
   assert.match(await cli.done(`describe stack ${name}`), /Agents\n[\s\S]*Last revisions\n[\s\S]*Last events\n/);
   await cli.fails(2, 'get events --outcome nonsense');
+  assert.match(await cli.fails(2, 'get events --limit many'), "'many' is invalid. it is a number from 0 to 999999999.");
 });
 
 stacks('deletes only after a yes', async () => {

@@ -42,7 +42,7 @@ export function printChanges(out: Output, { changes }: SubmitDeploymentResponse)
     const { sign = '?', tone } = wordOf(actions, action);
     const line = `  ${sign} ${printable(objectText(object))}`;
     const about = fields.length === 0 ? '' : `  ${out.paint('dim', printable(fields.join(' ')))}`;
-    out.line(`${tone === undefined ? line : out.paint(tone, line)}${about}`);
+    out.line(`${out.paint(tone, line)}${about}`);
   }
   const more = moreText(shown.length, changes.length);
   if (more !== '') out.line(`  ${more}: -o wide shows all`);

@@ -13,9 +13,9 @@ import { type Verbs, withSession } from '../command.ts';
 import { printFacts } from '../describe.ts';
 import { parsePast } from '../duration.ts';
 import { Failure } from '../failure.ts';
+import { parseLimit } from '../numbers.ts';
 import { jsonOf, printJson, printList, type View } from '../output.ts';
 import { allPages, eachPage } from '../pages.ts';
-import { parseLimit } from '../settings.ts';
 import { count, moment, roles, wordOf } from '../words.ts';
 
 const auditView: View<typeof AuditEntrySchema> = {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   DeploymentSchema,
   type GetDeploymentResponse,
@@ -12,16 +12,18 @@ import { printFacts, printSection } from '../describe.ts';
 import { parseDuration } from '../duration.ts';
 import { usage } from '../failure.ts';
 import { readSubmission } from '../manifest.ts';
+import { numberFrom, parseLimit } from '../numbers.ts';
 import { type Output, printable, printList, printOne, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
 import type { Session } from '../session.ts';
-import { parseLimit } from '../settings.ts';
 import { readStackOptions, type StackOptions, splitName, stackOptions } from '../stack-options.ts';
 import { changesText, deploymentName, previewOfNew, printChanges, printSubmission, servedText } from '../submission.ts';
 import { type Goal, parseGoal, waitUntil } from '../wait.ts';
 import { age, countsText, moment, objectText } from '../words.ts';
 import { kubernetesYaml } from '../yaml.ts';
 import { stackName } from './stack.ts';
+
+const parseRevision = numberFrom(1);
 
 export const deploymentView: View<typeof DeploymentSchema> = {
   schema: DeploymentSchema,
@@ -254,9 +256,4 @@ function parseName(name: string): { id?: string; stack?: string; revision?: numb
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return { id: name };
   const [stack, revision] = name.split('@');
   return { stack, revision: revision === undefined ? 0 : parseRevision(revision) };
-}
-
-function parseRevision(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a revision is a number from 1.');
-  return Number(text);
 }

@@ -2,9 +2,9 @@ import { Option } from 'commander';
 import { EventSchema, type Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
 import { type Verbs, withSession } from '../command.ts';
+import { parseLimit } from '../numbers.ts';
 import { printList, type View } from '../output.ts';
 import { allPages } from '../pages.ts';
-import { parseLimit } from '../settings.ts';
 import { actions, age, choicesOf, objectText, outcomes, valueFor, wordOf } from '../words.ts';
 
 export const eventView: View<typeof EventSchema> = {

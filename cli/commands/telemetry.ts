@@ -6,6 +6,7 @@ import { TelemetryKind, type TelemetryRecord } from '../../gen/brokkr/v1/telemet
 import { type Verbs, withSession } from '../command.ts';
 import { parsePast } from '../duration.ts';
 import { followTelemetry, reconnecting } from '../follow.ts';
+import { numberFrom } from '../numbers.ts';
 import { allPages, eachPage } from '../pages.ts';
 import type { Session } from '../session.ts';
 import { printRecord } from '../telemetry.ts';
@@ -88,7 +89,11 @@ function commonOptions(command: Command, noun: string): Command {
       'not before, such as 10m (ago) or 2027-01-31T12:00:00Z (default: all that is kept)',
       parsePast,
     )
-    .option('--tail <count>', `at most so many ${noun} of before, the last (default: all; with -f, 1000)`, parseTail);
+    .option(
+      '--tail <count>',
+      `at most so many ${noun} of before, the last (default: all; with -f, 1000)`,
+      numberFrom(0, 999_999),
+    );
 }
 
 interface Show {
@@ -140,11 +145,6 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
 
 /** What the broker gives at most before what is new. */
 const mostFollowed = 5_000;
-
-function parseTail(text: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('it is not a count.');
-  return Number(text);
-}
 
 function parseObject(text: string): Pick<ObjectRef, 'kind' | 'namespace' | 'name'> {
   const parts = text.split('/');

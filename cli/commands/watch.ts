@@ -57,7 +57,7 @@ function placementLine(out: Output, placement: Placement): string {
   const { agent, phase, health, desiredRevision, removalReason } = placement;
   const said = [wordOf(phases, phase), wordOf(healths, health)]
     .filter(({ word }) => word !== '')
-    .map(({ word, tone }) => (tone === undefined ? word : out.paint(tone, word)));
+    .map(({ word, tone }) => out.paint(tone, word));
   const about = [desiredRevision === 0 ? '' : `revision ${desiredRevision}`, messageOf(placement) || removalReason]
     .filter(Boolean)
     .join(': ');
