@@ -1,9 +1,10 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, console, agent. */
+/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, manifests, console, agent. */
 import { benchAgent } from './agent.ts';
 import { benchCalls } from './calls.ts';
 import { benchConsole } from './console.ts';
 import { machine } from './figures.ts';
 import { benchKeys } from './keys.ts';
+import { benchManifests } from './manifests.ts';
 import { benchRollout, benchStart } from './rollout.ts';
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   rollout: benchRollout,
   calls: benchCalls,
   keys: benchKeys,
+  manifests: benchManifests,
   console: benchConsole,
   agent: benchAgent,
 };
