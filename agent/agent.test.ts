@@ -3,11 +3,11 @@ import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../test/stories/agent-stage.ts';
+import { openStage, until } from '../test/agent/agent-stage.ts';
+import { configMap } from '../test/agent/test-agent.ts';
 import type { AgentOptions, RunningAgent } from './agent.ts';
 import type { Config } from './config.ts';
-import { configMap } from './harness.ts';
-import { textAt } from './object.ts';
+import { textAt } from './object/kube-object.ts';
 
 const stage = await openStage();
 const { admin } = stage;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import './memory.ts';
+import './v8-flags.ts';
 import pino from 'pino';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import { jittered, pause, retryMs, usualRetry } from './backoff.ts';
-import type { Cluster } from './cluster.ts';
-import { describe } from './cluster-error.ts';
+import type { Identity, Wire } from './broker/client.ts';
+import { jittered, pause, retryMs, usualRetry } from './concurrency/backoff.ts';
 import type { Config } from './config.ts';
-import { clusterId, ensureNamespace } from './identity.ts';
-import type { Peers } from './peers.ts';
-import type { Identity, Wire } from './wire.ts';
+import { describe } from './kube/api-error.ts';
+import type { Cluster } from './kube/client.ts';
+import { clusterId, ensureNamespace } from './kube/cluster-identity.ts';
+import type { Peers } from './observability/connectivity.ts';
 
 const probeMs = 15_000;
 

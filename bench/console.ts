@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { readConfig } from '../broker/config.ts';
-import { openMigrated } from '../broker/store/open.ts';
+import { openMigrated } from '../broker/open-store.ts';
 import { buildConsole } from '../console/build.ts';
 import { openChromium } from '../sandbox/chromium.ts';
 import { makeManyAgents } from '../test/many-agents.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
-import { type Postgres, startPostgres } from '../sandbox/postgres.ts';
+import { type Postgres, startPostgres } from '../sandbox/postgres/postgres.ts';
 
 /** A broker in a process of its own, so that its CPU and memory can be told from those of the load. */
 export interface Stand {

@@ -6,7 +6,7 @@ import { healths } from './health/rules.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { phases } from './placement/rules.ts';
 import type { Live } from './reload.ts';
-import type { Crowd } from './rpc/crowd.ts';
+import type { Crowd } from './rpc/admission/concurrency-limiter.ts';
 import type { Feed } from './store/feed.ts';
 import type { Database } from './store/orm.ts';
 

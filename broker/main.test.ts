@@ -7,10 +7,10 @@ import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectBroker } from '../client/client.ts';
-import { startPostgres } from '../sandbox/postgres.ts';
+import { startPostgres } from '../sandbox/postgres/postgres.ts';
 import { eventually } from '../test/broker.ts';
-import { makeAuthority } from '../test/certificates.ts';
 import { assertNoKeys } from '../test/no-keys.ts';
+import { makeAuthority } from '../test/tools/certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-main-'));
 const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-database-'));

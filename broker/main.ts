@@ -4,15 +4,15 @@ import { parseArgs } from 'node:util';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { openTracing, traceVariables } from '../client/trace.ts';
-import { firstAdminPak, rotateAdmin } from './access/mint.ts';
+import { firstAdminPak, rotateAdmin } from './access/issue.ts';
 import { recordOperator } from './audit/operator.ts';
 import { type Config, readConfig, variables, version } from './config.ts';
 import { reencrypt } from './deployment/reencrypt.ts';
 import { createLog } from './log.ts';
+import { openMigrated } from './open-store.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
-import { openMigrated } from './store/open.ts';
 import type { Database } from './store/orm.ts';
 
 const commands = {

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectBroker } from '../client/client.ts';
-import { startPostgres } from '../sandbox/postgres.ts';
+import { startPostgres } from '../sandbox/postgres/postgres.ts';
 import { startTestBroker } from '../test/broker.ts';
-import { runProgram } from '../test/command.ts';
 import { assertNoKeys } from '../test/no-keys.ts';
-import { openMigrated } from './store/open.ts';
+import { runProgram } from '../test/tools/command.ts';
+import { openMigrated } from './open-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-operator-'));
 const postgres = await startPostgres({ dataDir: join(folder, 'data'), fsync: false });

@@ -13,15 +13,15 @@ import {
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readConfig as readAgentConfig } from '../agent/config.ts';
-import { pathOf } from '../agent/discovery.ts';
-import { connect } from '../agent/harness.ts';
-import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object.ts';
+import { pathOf } from '../agent/kube/discovery.ts';
+import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object/kube-object.ts';
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
-import { clusterRules, ownRules, type Rule } from '../cli/agent-rights.ts';
-import { startKube } from '../sandbox/kube.ts';
-import { askKube } from '../sandbox/kube-client.ts';
-import { openHelm } from '../test/helm.ts';
-import { needs } from '../test/needs.ts';
+import { clusterRules, ownRules, type Rule } from '../cli/install/agent-rights.ts';
+import { startKube } from '../sandbox/apiserver/apiserver.ts';
+import { askKube } from '../sandbox/apiserver/client.ts';
+import { connect } from '../test/agent/test-agent.ts';
+import { needs } from '../test/runner/needs.ts';
+import { openHelm } from '../test/tools/helm.ts';
 import { installation, optionsOf } from './options.ts';
 import { charts } from './write.ts';
 

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { runProgram } from '../test/command.ts';
+import { runProgram } from '../test/tools/command.ts';
 
 const program = suite('cli: the command itself');
 const nowhere = { XDG_CONFIG_HOME: '/nonexistent', XDG_CACHE_HOME: '/nonexistent' };
@@ -49,8 +49,9 @@ program('colours and escapes are for terminals', async () => {
 });
 
 program('every RPC of an admin or a generator is behind a command', () => {
-  const folders = [import.meta.dirname, join(import.meta.dirname, 'commands')];
-  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
+  const files = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' }).map((name) =>
+    join(import.meta.dirname, name),
+  );
   const code = files
     .filter((file) => /(?<!\.test)\.ts$/.test(file))
     .map((file) => readFileSync(file, 'utf8'))

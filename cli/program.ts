@@ -2,31 +2,31 @@ import { Command, CommanderError, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import type { Define, Verb } from './command.ts';
 import type { ExitCode } from './failure.ts';
-import { parseOutput } from './settings.ts';
+import { parseOutput } from './session/settings.ts';
 
 /** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
 const nouns = {
-  access: () => import('./commands/access.ts'),
-  agent: () => import('./commands/agent.ts'),
-  agentStatus: () => import('./commands/agent-status.ts'),
-  audit: () => import('./commands/audit.ts'),
-  completion: () => import('./commands/completion.ts'),
-  context: () => import('./commands/context.ts'),
-  deployment: () => import('./commands/deployment.ts'),
-  diagnostic: () => import('./commands/diagnostic.ts'),
-  diff: () => import('./commands/diff.ts'),
-  event: () => import('./commands/event.ts'),
-  fleet: () => import('./commands/fleet.ts'),
-  generator: () => import('./commands/generator.ts'),
-  health: () => import('./commands/health.ts'),
-  install: () => import('./commands/install.ts'),
-  pak: () => import('./commands/pak.ts'),
-  placement: () => import('./commands/placement.ts'),
-  registration: () => import('./commands/registration.ts'),
-  removal: () => import('./commands/removal.ts'),
-  stack: () => import('./commands/stack.ts'),
-  telemetry: () => import('./commands/telemetry.ts'),
-  watch: () => import('./commands/watch.ts'),
+  access: () => import('./commands/access/access.ts'),
+  agent: () => import('./commands/agent/agent.ts'),
+  agentStatus: () => import('./commands/agent/agent-status.ts'),
+  audit: () => import('./commands/access/audit.ts'),
+  completion: () => import('./commands/settings/completion.ts'),
+  context: () => import('./commands/settings/context.ts'),
+  deployment: () => import('./commands/stack/deployment.ts'),
+  diagnostic: () => import('./commands/status/diagnostic.ts'),
+  diff: () => import('./commands/stack/diff.ts'),
+  event: () => import('./commands/status/event.ts'),
+  fleet: () => import('./commands/agent/fleet.ts'),
+  generator: () => import('./commands/access/generator.ts'),
+  health: () => import('./commands/status/health.ts'),
+  install: () => import('./commands/agent/install.ts'),
+  pak: () => import('./commands/access/pak.ts'),
+  placement: () => import('./commands/stack/placement.ts'),
+  registration: () => import('./commands/access/registration.ts'),
+  removal: () => import('./commands/stack/removal.ts'),
+  stack: () => import('./commands/stack/stack.ts'),
+  telemetry: () => import('./commands/status/telemetry.ts'),
+  watch: () => import('./commands/status/watch.ts'),
 } satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, Define>> }>>;
 
 interface Entry {
@@ -125,7 +125,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     // `help apply` is `apply --help`, which loads what apply knows of itself; `version` is `--version`.
     const [first, ...rest] = args;
     if (first === '__complete') {
-      const { candidates } = await import('./complete.ts');
+      const { candidates } = await import('./completion/complete.ts');
       const words = rest[0] === '--' ? rest.slice(1) : rest;
       process.stdout.write((await candidates(makeProgram(), words, load)).map((one) => `${one}\n`).join(''));
       return 0;
@@ -136,7 +136,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const { explain } = await import('./errors.ts');
+    const { explain } = await import('./session/errors.ts');
     const { lines, exitCode } = explain(error);
     process.stderr.write(`${lines.join('\n')}\n`);
     return exitCode;

@@ -4,7 +4,7 @@ import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { refused, startTestBroker } from '../test/broker.ts';
-import { makeAuthority } from '../test/certificates.ts';
+import { makeAuthority } from '../test/tools/certificates.ts';
 import { connectBroker } from './client.ts';
 import { parseFingerprints } from './pin.ts';
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ConflictPolicy, DriftPolicy, OnDelete } from '../gen/brokkr/v1/stack_pb.ts';
 import { barriers, openConsoleStage } from '../test/console-stage.ts';
-import { needs } from '../test/needs.ts';
+import { needs } from '../test/runner/needs.ts';
 
 const changing = suite('changing settings by the console');
 if (needs('chromium')) await describe();

@@ -5,7 +5,7 @@ import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { startTestAgent } from '../test/agents.ts';
 import { eventually } from '../test/broker.ts';
 import { goTo, openConsoleStage } from '../test/console-stage.ts';
-import { needs } from '../test/needs.ts';
+import { needs } from '../test/runner/needs.ts';
 
 const deploying = suite('deploying by the console');
 if (needs('chromium')) await describe();

@@ -6,8 +6,8 @@ import type { SimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import type { Member } from '../sandbox/fleet.ts';
 import { eventually } from '../test/broker.ts';
 import { barriers, fits, openConsoleStage, patienceMs } from '../test/console-stage.ts';
-import { needs } from '../test/needs.ts';
 import { podOf, tellEvent, workload } from '../test/pods.ts';
+import { needs } from '../test/runner/needs.ts';
 
 const logs = suite('logs in the console');
 if (needs('chromium')) await describe();

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually } from '../test/broker.ts';
 import { goTo, openConsoleStage, patienceMs, signIn } from '../test/console-stage.ts';
-import { needs } from '../test/needs.ts';
+import { needs } from '../test/runner/needs.ts';
 
 const session = suite('signing in');
 if (needs('chromium')) await describe();

@@ -2,12 +2,12 @@
 import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openMigrated } from '../broker/store/open.ts';
+import { openMigrated } from '../broker/open-store.ts';
 import { configMap } from '../test/agents.ts';
 import { eventually } from '../test/broker.ts';
 import { barriers, fits, goTo, openConsoleStage, patienceMs } from '../test/console-stage.ts';
 import { makeManyAgents } from '../test/many-agents.ts';
-import { needs } from '../test/needs.ts';
+import { needs } from '../test/runner/needs.ts';
 
 const views = suite("the console's views");
 if (needs('chromium')) await describe();

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
 import { makeWholeProgram } from '../cli/program.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { readOptions as readStartOptions } from '../sandbox/start-options.ts';
+import { readOptions as readStartOptions } from '../sandbox/start/options.ts';
 import { type Block, parsePage, readPages } from './pages.ts';
 import { commandsOf, exchangesOf } from './shell.ts';
 

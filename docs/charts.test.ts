@@ -3,13 +3,13 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import type { KubeObject } from '../agent/object.ts';
-import { needs } from '../test/needs.ts';
+import type { KubeObject } from '../agent/object/kube-object.ts';
+import { needs } from '../test/runner/needs.ts';
 import { readPages } from './pages.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
-/** What is used of `test/helm.ts`, which comes with the charts. */
+/** What is used of `test/tools/helm.ts`, which comes with the charts. */
 interface HelmModule {
   openHelm(): Promise<{ render(chart: string, values: object, release: string): KubeObject[] }>;
 }

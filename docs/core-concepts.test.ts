@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makePak } from '../broker/access/pak.ts';
-import { eventDays } from '../broker/event/partitions.ts';
+import { eventDays } from '../broker/event/partition-store.ts';
 import { Health } from '../gen/brokkr/v1/health_pb.ts';
 import { MatchKind, PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { readPages } from './pages.ts';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connect } from '../agent/harness.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { startAgentFor } from '../sandbox/fleet.ts';
+import { connect } from '../test/agent/test-agent.ts';
 import { configMap } from '../test/agents.ts';
 import { eventually, startTestBroker } from '../test/broker.ts';
 

@@ -6,7 +6,7 @@ import { extname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openChromium } from '../sandbox/chromium.ts';
-import { needs } from '../test/needs.ts';
+import { needs } from '../test/runner/needs.ts';
 import { readPages } from './pages.ts';
 import { buildSite } from './site/build.ts';
 

@@ -3,9 +3,9 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import { connect, openReal } from '../agent/harness.ts';
-import type { KubeObject } from '../agent/object.ts';
-import { needs } from '../test/needs.ts';
+import type { KubeObject } from '../agent/object/kube-object.ts';
+import { connect, openReal } from '../test/agent/test-agent.ts';
+import { needs } from '../test/runner/needs.ts';
 import { parsePage, readPages } from './pages.ts';
 
 const root = resolve(import.meta.dirname, '..');

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
 import { readConfig as readAgentConfig } from '../agent/config.ts';
 import { variables as brokerVariables, readConfig as readBrokerConfig } from '../broker/config.ts';
-import { readSources } from '../test/sources.ts';
+import { readSources } from '../test/layout/sources.ts';
 import { readPages } from './pages.ts';
 import { tableBelow } from './tables.ts';
 
@@ -51,10 +51,10 @@ const connections: readonly (readonly [source: string, destination: string, port
 
 /** The files of the programs that open a connection or a port, with the connections of the table that they are about. */
 const openers: Readonly<Record<string, string>> = {
-  'agent/health-server.ts': 'kubelet and Prometheus -> Agent',
-  'agent/kube-http.ts': 'Agent -> Kubernetes API',
+  'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
+  'agent/kube/http.ts': 'Agent -> Kubernetes API',
   'broker/metrics.ts': 'Prometheus -> Broker',
-  'broker/rpc/port.ts': 'everything -> Broker 3000',
+  'broker/rpc/http/port.ts': 'everything -> Broker 3000',
   'broker/store/orm.ts': 'Broker -> PostgreSQL',
   'client/client.ts': 'Agent and CLI -> Broker',
   'client/otlp.ts': 'Broker, agent and CLI -> OpenTelemetry collector',

@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeWholeProgram } from '../cli/program.ts';
-import { keyIn, npmStarts } from '../test/npm-start.ts';
+import { keyIn, npmStarts } from '../test/tools/npm-start.ts';
 import { type Page, readPages } from './pages.ts';
 import { commandsOf, type Exchange, exchangesOf } from './shell.ts';
 

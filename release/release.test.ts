@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { parse, stringify } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
-import { startPostgres } from '../sandbox/postgres.ts';
+import { startPostgres } from '../sandbox/postgres/postgres.ts';
 import { eventually } from '../test/broker.ts';
 import { makeRelease } from './release.ts';
 

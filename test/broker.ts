@@ -8,7 +8,7 @@ import { createLog } from '../broker/log.ts';
 import { type RunningBroker, startBroker } from '../broker/server.ts';
 import { type BrokkrClient, type ClientOptions, connectBroker } from '../client/client.ts';
 import type { Tracing } from '../client/trace.ts';
-import { type Postgres, startPostgres } from '../sandbox/postgres.ts';
+import { type Postgres, startPostgres } from '../sandbox/postgres/postgres.ts';
 
 export interface TestBrokerOptions {
   /** How many brokers share the database; default 1. */

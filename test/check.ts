@@ -30,7 +30,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[
   ['contract lint', () => tool('buf', 'lint')],
   ['contract format', () => tool('buf', 'format', 'proto', '--diff', '--exit-code')],
   ['contract compatible', compatible],
-  ['layout', () => tool('node', 'test/layout.test.ts')],
+  ['layout', () => tool('node', 'test/layout/layout.test.ts')],
 ];
 
 /** Runs every check in turn; true when none found anything. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { TestBroker } from './broker.ts';
-import { type Ended, type RunOptions, runProgram } from './command.ts';
+import { type Ended, type RunOptions, runProgram } from './tools/command.ts';
 
 export interface TestCli {
   /** An empty folder, gone with `close`. */

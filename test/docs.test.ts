@@ -12,8 +12,8 @@ import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { help as startHelp } from '../sandbox/start-options.ts';
-import { keyIn, npmStarts } from './npm-start.ts';
+import { help as startHelp } from '../sandbox/start/options.ts';
+import { keyIn, npmStarts } from './tools/npm-start.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');

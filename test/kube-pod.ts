@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type KubeObject, listAt, textAt } from '../agent/object.ts';
-import type { Kube } from '../sandbox/kube.ts';
-import { askKube, tokenOf } from '../sandbox/kube-client.ts';
+import { type KubeObject, listAt, textAt } from '../agent/object/kube-object.ts';
+import type { Kube } from '../sandbox/apiserver/apiserver.ts';
+import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
 
 /** A pod of the agent, without a container around it. */
 export interface Pod {

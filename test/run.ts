@@ -3,10 +3,10 @@
  * line is `N passed, N failed`, with `, N skipped` where this machine lacks something.
  */
 import { resolve } from 'node:path';
-import { buildKube, goPresent } from '../sandbox/kube-build.ts';
-import { runFile } from './run-file.ts';
-import { findTestFiles, needsOf, type TestFile } from './test-file.ts';
-import { judge, type Run, type Verdict } from './verdict.ts';
+import { buildKube, goPresent } from '../sandbox/apiserver/build.ts';
+import { runFile } from './runner/run-file.ts';
+import { findTestFiles, needsOf, type TestFile } from './runner/test-file.ts';
+import { judge, type Run, type Verdict } from './runner/verdict.ts';
 
 const AT_ONCE = 2;
 

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
-import { openMigrated } from '../broker/store/open.ts';
+import { openMigrated } from '../broker/open-store.ts';
 import type { Database } from '../broker/store/orm.ts';
 import type { BrokkrClient } from '../client/client.ts';
 import type { Fleet } from '../sandbox/fleet.ts';

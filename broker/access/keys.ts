@@ -1,18 +1,18 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
+import { networkOf } from '../rpc/http/source.ts';
 import type { Principal } from '../rpc/principal.ts';
-import { networkOf } from '../rpc/source.ts';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
-import { createAttempts, isThrottled } from './attempts.ts';
+import { createShorts } from './key-lookup-batcher.ts';
+import { createUses } from './last-used.ts';
 import { parsePak } from './pak.ts';
 import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
-import { createShorts } from './shorts.ts';
 import { keyByShort } from './store.ts';
-import { createUses } from './uses.ts';
+import { createAttempts, isThrottled } from './throttle.ts';
 
 /** Why a caller is not let in. Callers are not told which it was; whoever watches the broker is. */
 export const authFailures = ['missing', 'malformed', 'unknown', 'wrong', 'ended', 'throttled', 'role'] as const;

@@ -14,7 +14,7 @@ import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { mintAdminPak, rotateOwnPak } from './mint.ts';
+import { mintAdminPak, rotateOwnPak } from './issue.ts';
 import { revokePak } from './revoke.ts';
 import { roleOf, shortToken } from './roles.ts';
 import { checkExpiry, notePak, type PakRow, usualOverlapMs } from './rules.ts';

@@ -1,7 +1,7 @@
-import { type MintedPak, mintPak } from '../access/mint.ts';
+import { type MintedPak, mintPak } from '../access/issue.ts';
 import { generatorIds, registerNewAgent } from '../generator/registration-store.ts';
 import { missingGenerator } from '../generator/store.ts';
-import { lockGenerators, place } from '../placement/match.ts';
+import { lockGenerators, place } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';

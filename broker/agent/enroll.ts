@@ -1,5 +1,5 @@
-import { type MintedPak, mintPak } from '../access/mint.ts';
-import { lockAgents } from '../placement/match.ts';
+import { type MintedPak, mintPak } from '../access/issue.ts';
+import { lockAgents } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';

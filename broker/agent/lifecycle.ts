@@ -1,5 +1,5 @@
 import { agentKeys } from '../access/store.ts';
-import { lockAgentSide, place } from '../placement/match.ts';
+import { lockAgentSide, place } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import type { Principal } from '../rpc/principal.ts';
 import { checkEtag } from '../stack/rules.ts';

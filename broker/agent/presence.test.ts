@@ -5,7 +5,7 @@ import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/sessions.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const db = await openMigrated(test.config);

@@ -16,13 +16,13 @@ import {
 } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { ClusterState as ClusterStateMessage } from '../../gen/brokkr/v1/target_state_pb.ts';
-import { mintPak } from '../access/mint.ts';
+import { mintPak } from '../access/issue.ts';
 import { notePak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { checkMask } from '../generator/rules.ts';
-import { place } from '../placement/match.ts';
+import { place } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, principalOf } from '../rpc/principal.ts';

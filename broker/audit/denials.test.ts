@@ -6,7 +6,7 @@ import { connectBroker } from '../../client/client.ts';
 import { AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { makePak } from '../access/pak.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import { createDenials } from './denials.ts';
 import { type Actor, nobody } from './rules.ts';
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import type { Tx } from '../store/orm.ts';
-import { makeDay } from './days-store.ts';
+import { makeDay } from './partition-store.ts';
 import { dropAuditDays, makeAuditDays } from './retention.ts';
 import { sealAll, verifyChain } from './seal.ts';
 

@@ -1,6 +1,6 @@
 import type { Database } from '../store/orm.ts';
 import { lockUpkeep, makeDays } from '../store/partitions.ts';
-import { dropThrough, lastDroppableDay, makeDay } from './days-store.ts';
+import { dropThrough, lastDroppableDay, makeDay } from './partition-store.ts';
 import { lockSealer } from './store.ts';
 
 /** Entries are kept for about this long: whole days, by the database's clock. */

@@ -3,7 +3,7 @@ import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import { recordOperator } from './operator.ts';
 import { sealAll, startSealer, verifyChain } from './seal.ts';
 

@@ -8,7 +8,7 @@ import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/sessions.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import { dropExpired } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2, config: { encryptionKeys: [randomBytes(32)] } });

@@ -12,7 +12,7 @@ import {
   RequestDiagnosticResponseSchema,
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live.ts';
+import { requireLiveKey } from '../access/live-store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -24,7 +24,7 @@ import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { pause } from '../store/wait.ts';
-import type { DiagnosticNews } from './news.ts';
+import type { DiagnosticNews } from './notifier.ts';
 import { checkObject, isAnswered, requireClaim, requireRoom } from './rules.ts';
 import * as store from './store.ts';
 

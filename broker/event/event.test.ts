@@ -5,7 +5,7 @@ import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb
 import { configMap } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { eventAbout, eventScene, reportEvents, type Told } from '../../test/event-scene.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 
 const test = await startTestBroker();
 const db = await openMigrated(test.config);

@@ -4,11 +4,11 @@ import * as assert from 'uvu/assert';
 import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
-import { openSession } from '../../test/database-session.ts';
 import { eventAbout, eventScene, reportEvents } from '../../test/event-scene.ts';
+import { openSession } from '../../test/tools/database-session.ts';
+import { openMigrated } from '../open-store.ts';
 import { listPlacements } from '../placement/store.ts';
-import { openMigrated } from '../store/open.ts';
-import { dropOldEvents, eventDays, makeEventPartitions } from './partitions.ts';
+import { dropOldEvents, eventDays, makeEventPartitions } from './partition-store.ts';
 import { listEvents } from './store.ts';
 
 const test = await startTestBroker();

@@ -13,12 +13,12 @@ import {
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live.ts';
+import { requireLiveKey } from '../access/live-store.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { lockAgentSide } from '../placement/match.ts';
+import { lockAgentSide } from '../placement/match-store.ts';
 import { ownerOf, principalOf } from '../rpc/principal.ts';
 import { isId } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';

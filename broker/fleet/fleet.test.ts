@@ -7,7 +7,7 @@ import { AgentState, type Fleet, type FleetMember } from '../../gen/brokkr/v1/fl
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const db = await openMigrated(test.config);

@@ -4,7 +4,7 @@ import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import { WatchFleetResponseSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import type { Deps } from '../deps.ts';
 import { endOf, refuseEnded } from '../rpc/principal.ts';
-import type { FleetBoard } from './board.ts';
+import type { FleetBoard } from './fleet-cache.ts';
 import { portions } from './rules.ts';
 import { toFleet, toMember } from './service.ts';
 

@@ -1,5 +1,5 @@
 import { revokeGeneratorKeys } from '../access/store.ts';
-import { lockGenerators, lockStacks, place } from '../placement/match.ts';
+import { lockGenerators, lockStacks, place } from '../placement/match-store.ts';
 import { checkEtag } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';

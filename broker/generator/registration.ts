@@ -1,4 +1,4 @@
-import { followAccounts, lockAgentSide, place } from '../placement/match.ts';
+import { followAccounts, lockAgentSide, place } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';

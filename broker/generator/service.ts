@@ -15,7 +15,7 @@ import {
   RotateGeneratorPakResponseSchema,
   UpdateGeneratorResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
-import { mintPak } from '../access/mint.ts';
+import { mintPak } from '../access/issue.ts';
 import { notePak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
 import type { Deps } from '../deps.ts';

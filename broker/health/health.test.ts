@@ -7,7 +7,7 @@ import type { WatchStackResponse } from '../../gen/brokkr/v1/stack_pb.ts';
 import type { TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import { dropOldHealth } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2 });

@@ -14,7 +14,7 @@ import {
   type ReportedHealth,
 } from '../../gen/brokkr/v1/health_pb.ts';
 import { type ObjectRef, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live.ts';
+import { requireLiveKey } from '../access/live-store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';

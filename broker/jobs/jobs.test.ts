@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { openMigrated } from '../store/open.ts';
+import { openMigrated } from '../open-store.ts';
 import { jobs } from './jobs.ts';
 
 const test = await startTestBroker();

@@ -2,15 +2,15 @@ import type { Logger } from 'pino';
 import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
 import { purgeManifests } from '../deployment/store.ts';
 import { dropExpired } from '../diagnostic/store.ts';
-import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partitions.ts';
+import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partition-store.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { dropOldHealth } from '../health/store.ts';
-import { lockAgentSide, place } from '../placement/match.ts';
-import { agentSets, misplacedAgents } from '../placement/repair.ts';
+import { lockAgentSide, place } from '../placement/match-store.ts';
+import { agentSets, misplacedAgents } from '../placement/repair-store.ts';
 import { purgeStacks } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/slices.ts';
+import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/partition-store.ts';
 
 /** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
 interface Job {

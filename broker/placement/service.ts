@@ -27,7 +27,7 @@ import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { confirmPlacement, forgetPlacement } from './confirm.ts';
-import { lockAgentSide } from './match.ts';
+import { lockAgentSide } from './match-store.ts';
 import { explain, type Phase, type PlacementRow } from './rules.ts';
 import { listPlacements, matchFacts } from './store.ts';
 

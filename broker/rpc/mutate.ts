@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf';
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
-import { requireLiveKey } from '../access/live.ts';
+import { requireLiveKey } from '../access/live-store.ts';
 import { actorOf } from '../access/roles.ts';
 import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
+import { once } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
-import { once } from '../store/request.ts';
+import { sourceOf } from './http/source.ts';
 import { type Principal, principalOf } from './principal.ts';
-import { sourceOf } from './source.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated

@@ -11,8 +11,8 @@ import {
   file_grpc_reflection_v1alpha_reflection,
   ServerReflection as ServerReflectionAlpha,
 } from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
-import { healthMethods } from './health.ts';
-import { reflectionMethods } from './reflection.ts';
+import { healthMethods } from './standard/health.ts';
+import { reflectionMethods } from './standard/reflection.ts';
 
 const services = [BrokerService, AgentService, AdminService] as const;
 const requestBytes = 1 << 20;

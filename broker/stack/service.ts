@@ -22,7 +22,7 @@ import { checkMask, requireLive, requireRoomForStack } from '../generator/rules.
 import { generatorById, missingGenerator } from '../generator/store.ts';
 import type { HealthCounts } from '../health/rules.ts';
 import { healthCounts } from '../health/store.ts';
-import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match.ts';
+import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';

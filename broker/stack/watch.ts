@@ -9,7 +9,7 @@ import { toMessage } from '../placement/service.ts';
 import { listPlacements } from '../placement/store.ts';
 import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
-import { type Pace, readAgain } from '../store/reread.ts';
+import { type Pace, readAgain } from '../store/poll.ts';
 import type { StackRow } from './rules.ts';
 import { stackMessage } from './service.ts';
 import { findStack, stackById } from './store.ts';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { startPostgres } from '../../sandbox/postgres.ts';
+import { startPostgres } from '../../sandbox/postgres/postgres.ts';
 import { startTestBroker } from '../../test/broker.ts';
-import { makeAuthority } from '../../test/certificates.ts';
+import { makeAuthority } from '../../test/tools/certificates.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-database-tls-'));
 const postgres = await startPostgres({ dataDir, fsync: false });

@@ -4,9 +4,9 @@ import { v7 as uuid } from 'uuid';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { openSession } from '../../test/database-session.ts';
+import { openSession } from '../../test/tools/database-session.ts';
+import { openMigrated } from '../open-store.ts';
 import { announce, type Change, startFeed } from './feed.ts';
-import { openMigrated } from './open.ts';
 
 const test = await startTestBroker();
 const db = await openMigrated(test.config);

@@ -13,7 +13,7 @@ import { CompiledQuery, type Kysely } from 'kysely';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
 import { type Cipher, createCipher } from './cipher.ts';
-import { migrations } from './migrations.ts';
+import { migrations } from './migrations/migrations.ts';
 import { followConnections, type PoolState, stateOf } from './pools.ts';
 
 export interface Sql {

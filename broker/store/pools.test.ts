@@ -2,8 +2,8 @@ import pino from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { startDatabaseProxy } from '../../test/database-proxy.ts';
-import { openStore } from './open.ts';
+import { startDatabaseProxy } from '../../test/tools/database-proxy.ts';
+import { openStore } from '../open-store.ts';
 
 const test = await startTestBroker();
 const proxy = await startDatabaseProxy(test.postgres.url);

@@ -6,7 +6,7 @@ import { startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/sessions.ts';
 import { reencrypt } from '../deployment/reencrypt.ts';
-import { openMigrated } from './open.ts';
+import { openMigrated } from '../open-store.ts';
 
 const canary = 'canary-hunter2';
 const keys = [randomBytes(32), randomBytes(32)] as const;

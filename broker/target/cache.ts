@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { closingRefusal } from '../refusal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import { createIndexes, nextBatch } from './memory.ts';
+import { createIndexes, nextBatch } from './lru-cache.ts';
 import type { Summary, TargetState } from './rules.ts';
 import { agentsOfStacks, readTargetStates } from './store.ts';
 

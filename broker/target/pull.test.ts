@@ -6,8 +6,8 @@ import * as assert from 'uvu/assert';
 import { type PullTargetStateResponse, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
-import { startDatabaseProxy } from '../../test/database-proxy.ts';
-import { openMigrated } from '../store/open.ts';
+import { startDatabaseProxy } from '../../test/tools/database-proxy.ts';
+import { openMigrated } from '../open-store.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();

@@ -12,7 +12,7 @@ import type { Heartbeats } from '../agent/heartbeats.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { toClusterState } from '../agent/service.ts';
 import type { Deps } from '../deps.ts';
-import type { DiagnosticNews } from '../diagnostic/news.ts';
+import type { DiagnosticNews } from '../diagnostic/notifier.ts';
 import { Refusal } from '../refusal.ts';
 import { endOf, principalOf } from '../rpc/principal.ts';
 import type { Intake } from '../telemetry/intake.ts';

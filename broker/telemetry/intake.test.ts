@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { createLog } from '../log.ts';
-import { openStore } from '../store/open.ts';
+import { openStore } from '../open-store.ts';
 import { createIntake, type IntakeOptions } from './intake.ts';
 import { gapOf, type Told } from './rules.ts';
 

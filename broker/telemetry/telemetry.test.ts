@@ -14,8 +14,8 @@ import {
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession, type TelemetryItemInit } from '../../test/sessions.ts';
-import { openMigrated } from '../store/open.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from './slices.ts';
+import { openMigrated } from '../open-store.ts';
+import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from './partition-store.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker({ brokers: 2 });

@@ -5,7 +5,7 @@ import { TailStackResponseSchema, type TelemetryRecord } from '../../gen/brokkr/
 import type { Deps } from '../deps.ts';
 import { portions } from '../fleet/rules.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
-import { type Pace, readAgain } from '../store/reread.ts';
+import { type Pace, readAgain } from '../store/poll.ts';
 import { bytesOf } from './rules.ts';
 import { filterOf, slowReader, streamsOf, toRecord } from './service.ts';
 import { listTelemetry, liveMs, readSnapshot, type TelemetryRow, telemetrySince } from './store.ts';

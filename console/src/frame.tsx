@@ -1,10 +1,10 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import { Jump } from './jump.tsx';
-import { Icon, type IconName } from './parts/icon.tsx';
-import { Ago } from './parts/time.tsx';
+import { Jump } from './command-palette.tsx';
+import { Icon, type IconName } from './components/icon.tsx';
+import { Ago } from './components/time.tsx';
+import { roles } from './enum-labels.ts';
 import { Link, usePlace } from './router.tsx';
 import { useSession } from './session/session.ts';
-import { roles } from './words.ts';
 
 interface Area {
   readonly path: string;

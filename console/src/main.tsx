@@ -2,7 +2,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import './style/base.css';
 import './style/frame.css';
-import './style/parts.css';
+import './style/components.css';
 import './style/views.css';
 import { App } from './app.tsx';
 

@@ -1,10 +1,10 @@
 import { type ReactNode, Suspense, useEffect } from 'react';
 import { AgentView } from './agent/agent.tsx';
 import { AgentsView } from './agent/agents.tsx';
+import { Head } from './components/head.tsx';
+import { loadParts, Mishap, part } from './components/part.tsx';
+import { Nothing } from './components/problem.tsx';
 import { Fleet } from './fleet/fleet.tsx';
-import { Head } from './parts/head.tsx';
-import { loadParts, Mishap, part } from './parts/part.tsx';
-import { Nothing } from './parts/problem.tsx';
 import { go, usePlace } from './router.tsx';
 import { useSession } from './session/session.ts';
 import { StackView } from './stack/stack.tsx';

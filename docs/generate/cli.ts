@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { makeWholeProgram } from '../../cli/program.ts';
-import { help as startHelp } from '../../sandbox/start-options.ts';
+import { help as startHelp } from '../../sandbox/start/options.ts';
 import { fenced, generatedFrom, page } from './markdown.ts';
 
 const root = resolve(import.meta.dirname, '../..');

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { codes } from '../../broker/rpc/errors.ts';
+import { codes } from '../../broker/rpc/interceptors/errors.ts';
 import { generatedFrom, page, table } from './markdown.ts';
 
 const root = resolve(import.meta.dirname, '../..');

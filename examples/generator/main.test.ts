@@ -5,7 +5,7 @@ import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { reportHealth } from '../../test/agent-health.ts';
 import { startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { runProgram } from '../../test/command.ts';
+import { runProgram } from '../../test/tools/command.ts';
 import { render } from './render.ts';
 
 const generator = suite('examples: a generator');

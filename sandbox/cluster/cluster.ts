@@ -1,21 +1,21 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { HOST } from '../host.ts';
-import { createCore } from './core.ts';
-import { runCustomResources } from './custom.ts';
-import { runGarbageCollector } from './garbage.ts';
-import { createLogs } from './logs.ts';
-import { createInitialNamespaces, runNamespaceController } from './namespace.ts';
-import { type JsonObject, type KubeObject, objectAt, textAt } from './object.ts';
-import { mergePatch } from './patch.ts';
-import { removeObject } from './remove.ts';
-import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './requests.ts';
-import type { Rights } from './rights.ts';
-import { createApiServer } from './server.ts';
-import { runServiceController } from './service.ts';
-import { keepSnapshot, loadSnapshot } from './snapshot.ts';
-import { runWorkloadControllers } from './workload.ts';
-import { asVersion, createObject, patchObject } from './write.ts';
+import { runCustomResources } from './controllers/custom.ts';
+import { runGarbageCollector } from './controllers/garbage.ts';
+import { createInitialNamespaces, runNamespaceController } from './controllers/namespace.ts';
+import { runServiceController } from './controllers/service.ts';
+import { runWorkloadControllers } from './controllers/workload.ts';
+import { createCore } from './core/core.ts';
+import { type JsonObject, type KubeObject, objectAt, textAt } from './core/object.ts';
+import { keepSnapshot, loadSnapshot } from './core/snapshot.ts';
+import { createLogs } from './http/logs.ts';
+import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './http/requests.ts';
+import type { Rights } from './http/rights.ts';
+import { createApiServer } from './http/server.ts';
+import { mergePatch } from './write/patch.ts';
+import { removeObject } from './write/remove.ts';
+import { asVersion, createObject, patchObject } from './write/write.ts';
 
 export interface ClusterOptions {
   /** Default: any free one. */

@@ -1,12 +1,12 @@
 // time limit: 15 min
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { startAnswerChanger } from './agent-answers.ts';
-import { type Mischief, startProxy } from './agent-proxy.ts';
-import { openStage, until } from './agent-stage.ts';
+import { openStage, until } from '../agent/agent-stage.ts';
+import { startAnswerChanger } from '../agent/broker-answers.ts';
+import { type Mischief, startProxy } from '../agent/broker-proxy.ts';
+import { configMap } from '../agent/test-agent.ts';
 
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`bad network: BROKKR_TEST_SEED=${seed}\n`);

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, type Stage, until } from './agent-stage.ts';
+import { openStage, type Stage, until } from '../agent/agent-stage.ts';
+import { configMap } from '../agent/test-agent.ts';
 
 /** As `npm run agent` starts it: young objects get little room, which keeps an agent with 1,000 objects below 150 MiB. */
 const asNpmDoes = ['--max-semi-space-size=2'];

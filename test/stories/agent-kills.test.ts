@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { StatusError } from '../../sandbox/cluster/status.ts';
-import { needs } from '../needs.ts';
-import { openRealSite, openSimulatedSite, type Site } from './agent-site.ts';
-import { openStage, until } from './agent-stage.ts';
+import { StatusError } from '../../sandbox/cluster/core/status.ts';
+import { openRealSite, openSimulatedSite, type Site } from '../agent/agent-site.ts';
+import { openStage, until } from '../agent/agent-stage.ts';
+import { configMap } from '../agent/test-agent.ts';
+import { needs } from '../runner/needs.ts';
 
 /** So many objects are changed by each revision, and the agent is killed at each of them once. */
 const objectCount = 5;

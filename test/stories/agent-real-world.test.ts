@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import type { KubeObject } from '../../agent/object.ts';
+import type { KubeObject } from '../../agent/object/kube-object.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { startKube } from '../../sandbox/kube.ts';
-import { needs, realWorldFolder } from '../needs.ts';
-import { openEyes, openStage, until } from './agent-stage.ts';
+import { startKube } from '../../sandbox/apiserver/apiserver.ts';
+import { openEyes, openStage, until } from '../agent/agent-stage.ts';
+import { needs, realWorldFolder } from '../runner/needs.ts';
 
 const story = suite('real-world input on a real API server');
 if (needs('go') && needs('real-world')) await tell();

@@ -2,12 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap, idOfMap } from '../../agent/harness.ts';
-import { type KubeObject, textAt } from '../../agent/object.ts';
+import { type KubeObject, textAt } from '../../agent/object/kube-object.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { needs } from '../needs.ts';
-import { openRealSite, openSimulatedSite, type Site } from './agent-site.ts';
-import { openStage, until } from './agent-stage.ts';
+import { openRealSite, openSimulatedSite, type Site } from '../agent/agent-site.ts';
+import { openStage, until } from '../agent/agent-stage.ts';
+import { configMap, idOfMap } from '../agent/test-agent.ts';
+import { needs } from '../runner/needs.ts';
 
 const { APPLIED, FAILED } = PlacementPhase;
 const downMs = 60_000;

@@ -6,14 +6,14 @@ import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { roleOf } from '../../broker/access/roles.ts';
-import { rolesOf } from '../../broker/rpc/gate.ts';
+import { rolesOf } from '../../broker/rpc/interceptors/authenticate.ts';
 import { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
+import { fingerprint } from '../agent/fingerprint.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { type Row, type Things, table } from './authorization.table.ts';
-import { fingerprint } from './fingerprint.ts';
 
 // Calls say where they come from: those with bad keys wait for one another if they come from one address.
 const test = await startTestBroker({ config: { trustedProxies: 1 } });

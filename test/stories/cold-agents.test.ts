@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openMigrated } from '../../broker/store/open.ts';
+import { openMigrated } from '../../broker/open-store.ts';
 import { configMap, startTestAgent, type TestAgent } from '../agents.ts';
 import { startTestBroker } from '../broker.ts';
 

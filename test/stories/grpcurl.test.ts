@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../broker.ts';
-import { makeAuthority } from '../certificates.ts';
-import { goTool } from '../go-tool.ts';
-import { needs } from '../needs.ts';
+import { needs } from '../runner/needs.ts';
+import { makeAuthority } from '../tools/certificates.ts';
+import { goTool } from '../tools/go-tool.ts';
 
 const run = promisify(execFile);
 

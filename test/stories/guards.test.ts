@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { killAll, processesLeft } from '../processes.ts';
+import { killAll, processesLeft } from '../tools/processes.ts';
 
 /** One guard, as it stands in the source, and what stands there when it is knocked out. */
 interface Guard {
@@ -51,7 +51,13 @@ function guard(file: string, text: string, instead: string, test: string, rows =
 
 const guards: readonly Guard[] = [
   ...ownerPredicates(),
-  guard('broker/rpc/gate.ts', '!rolesOf(context.method).includes(principal.role)', 'false', table, '/GetAgent$'),
+  guard(
+    'broker/rpc/interceptors/authenticate.ts',
+    '!rolesOf(context.method).includes(principal.role)',
+    'false',
+    table,
+    '/GetAgent$',
+  ),
   guard('broker/rpc/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
   guard(
     'broker/target/store.ts',
@@ -67,17 +73,22 @@ const guards: readonly Guard[] = [
     'await verify(found?.hash, text); const matches = true;',
     'test/stories/keys.test.ts',
   ),
-  guard('broker/access/live.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
+  guard('broker/access/live-store.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
   guard('broker/agent/enrollment-rules.ts', ' && enrollment.nonce.equals(nonce)', '', enrolling),
   guard('broker/agent/enrollment-rules.ts', ' && !enrollment.started', '', enrolling),
   guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, made.id);', '', enrolling),
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
-  guard('broker/rpc/gate.ts', 'endWithKey(principal.signal, context);', '', 'broker/rpc/key-end.test.ts'),
   guard(
-    'broker/rpc/key-end.ts',
+    'broker/rpc/interceptors/authenticate.ts',
+    'endWithKey(principal.signal, context);',
+    '',
+    'broker/rpc/interceptors/key-revocation.test.ts',
+  ),
+  guard(
+    'broker/rpc/interceptors/key-revocation.ts',
     'if (request.contextValues.get(principalKey)?.signal?.aborted) throw invalidKey();',
     '',
-    'broker/rpc/key-end.test.ts',
+    'broker/rpc/interceptors/key-revocation.test.ts',
   ),
   guard('broker/rpc/principal.ts', '...(signal ? [signal] : [])', '', 'test/stories/revocation.test.ts'),
   guard(

@@ -4,7 +4,7 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
-import { blocked, openSession } from '../database-session.ts';
+import { blocked, openSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const { admin, broker } = test.client();

@@ -7,9 +7,9 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { type Postgres, startPostgres } from '../../sandbox/postgres.ts';
+import { type Postgres, startPostgres } from '../../sandbox/postgres/postgres.ts';
 import { eventually } from '../broker.ts';
-import { startTcpRelay } from '../tcp-relay.ts';
+import { startTcpRelay } from '../tools/tcp-relay.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
 

@@ -5,8 +5,8 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
-import { startDatabaseProxy } from '../database-proxy.ts';
-import { openSession } from '../database-session.ts';
+import { startDatabaseProxy } from '../tools/database-proxy.ts';
+import { openSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();

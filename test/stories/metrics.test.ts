@@ -3,13 +3,13 @@ import { resolve } from 'node:path';
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { makePak } from '../../broker/access/pak.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage } from '../agent/agent-stage.ts';
+import { configMap } from '../agent/test-agent.ts';
 import { eventually, refused } from '../broker.ts';
-import { type Family, readExposition } from '../exposition.ts';
 import { assertNoKeys } from '../no-keys.ts';
-import { openStage } from './agent-stage.ts';
+import { type Family, readExposition } from '../tools/exposition.ts';
 import { ofAgent, ofBroker } from './metrics.table.ts';
 
 const stage = await openStage();

@@ -5,13 +5,13 @@ import vm from 'node:vm';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rotateAdmin } from '../../broker/access/mint.ts';
-import { openMigrated } from '../../broker/store/open.ts';
+import { rotateAdmin } from '../../broker/access/issue.ts';
+import { openMigrated } from '../../broker/open-store.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startTestBroker } from '../broker.ts';
 import { answerOf, type Call, makeEveryCall } from '../every-call.ts';
-import { mutateBytes, seededNumbers } from '../mutate-bytes.ts';
 import { assertNoKeys } from '../no-keys.ts';
+import { mutateBytes, seededNumbers } from '../tools/mutate-bytes.ts';
 
 const frames = Number(process.env.BROKKR_TEST_FRAMES ?? 2_000);
 // The same frames at each run: chance is for longer runs, with another seed.

@@ -21,8 +21,8 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/grpc/health/v1/health_pb.ts';
 import { eventually, refused, startTestBroker, type TestBroker } from '../broker.ts';
-import { makeAuthority } from '../certificates.ts';
 import { assertNoKeys } from '../no-keys.ts';
+import { makeAuthority } from '../tools/certificates.ts';
 
 const authority = await makeAuthority();
 const server = await authority.issue('broker');

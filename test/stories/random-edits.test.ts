@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { jobs } from '../../broker/jobs/jobs.ts';
-import { openMigrated } from '../../broker/store/open.ts';
+import { openMigrated } from '../../broker/open-store.ts';
 import type { BrokkrClient } from '../../client/client.ts';
 import type { Agent } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';

@@ -10,10 +10,10 @@ import * as assert from 'uvu/assert';
 import { makePak } from '../../broker/access/pak.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { startPostgres } from '../../sandbox/postgres.ts';
+import { startPostgres } from '../../sandbox/postgres/postgres.ts';
 import { eventually, refused } from '../broker.ts';
-import { makeAuthority } from '../certificates.ts';
-import { readExposition } from '../exposition.ts';
+import { makeAuthority } from '../tools/certificates.ts';
+import { readExposition } from '../tools/exposition.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-reload-'));

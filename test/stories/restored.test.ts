@@ -2,14 +2,14 @@ import { Code } from '@connectrpc/connect';
 import type pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openMigrated } from '../../broker/open-store.ts';
 import { beginEpoch } from '../../broker/store/installation.ts';
-import { openMigrated } from '../../broker/store/open.ts';
 import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
-import { openSession } from '../database-session.ts';
+import { openSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();

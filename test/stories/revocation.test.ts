@@ -3,8 +3,8 @@ import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createUses } from '../../broker/access/uses.ts';
-import { openMigrated } from '../../broker/store/open.ts';
+import { createUses } from '../../broker/access/last-used.ts';
+import { openMigrated } from '../../broker/open-store.ts';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
 

@@ -8,9 +8,9 @@ import type { BrokkrClient } from '../../client/client.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage, until } from '../agent/agent-stage.ts';
 import { refused } from '../broker.ts';
 import { podOf, tellEvent, workload } from '../pods.ts';
-import { openStage, until } from './agent-stage.ts';
 
 const stage = await openStage({ brokers: 2 });
 const { broker, admin } = stage;

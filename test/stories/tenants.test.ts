@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from './agent-stage.ts';
+import { openStage, until } from '../agent/agent-stage.ts';
+import { configMap } from '../agent/test-agent.ts';
 
 const { APPLIED, FAILED } = PlacementPhase;
 const stage = await openStage();

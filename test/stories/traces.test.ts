@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap } from '../../agent/harness.ts';
 import { openTracing, traceIdOf } from '../../client/trace.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage } from '../agent/agent-stage.ts';
+import { configMap } from '../agent/test-agent.ts';
 import { eventually } from '../broker.ts';
 import { testCli } from '../cli.ts';
 import { assertNoKeys } from '../no-keys.ts';
-import { startOtlpReceiver } from '../otlp-receiver.ts';
-import { openStage } from './agent-stage.ts';
+import { startOtlpReceiver } from '../tools/otlp-receiver.ts';
 
 const receiver = await startOtlpReceiver();
 // Exporters read them by themselves.

@@ -1,17 +1,17 @@
 import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import type { Agent } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
+import { Events } from '../components/events.tsx';
+import { Facts, Head } from '../components/head.tsx';
+import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { Labels, Status } from '../components/status.tsx';
+import { Ago } from '../components/time.tsx';
 import { useLoad } from '../load.ts';
 import { allOf } from '../pages.ts';
-import { Events } from '../parts/events.tsx';
-import { Facts, Head } from '../parts/head.tsx';
-import { LoadProblem, Nothing } from '../parts/problem.tsx';
-import { Labels, Status } from '../parts/status.tsx';
-import { Ago } from '../parts/time.tsx';
 import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Placements } from '../stack/placements.tsx';
-import { AgentDoings } from './doings.tsx';
+import { AgentDoings } from './actions.tsx';
 import { onlineWord } from './online.ts';
 
 /** One agent: what it is, what it serves, and what it said. */

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'react';
-import { Ask, NewKey } from '../parts/dialog.tsx';
-import { Field, namePattern, textIn, wordsIn } from '../parts/fields.tsx';
+import { Ask, NewKey } from '../components/dialog.tsx';
+import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';
 

@@ -1,16 +1,16 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { useState } from 'react';
 import { type AuditEntry, AuditOutcome, type VerifyAuditResponse } from '../../../gen/brokkr/v1/audit_pb.ts';
+import { Head } from '../components/head.tsx';
+import { LoadProblem, Nothing, Problem } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { auditOutcomes, count, roles, wordOf } from '../enum-labels.ts';
 import { tell } from '../errors.ts';
 import { useLoad } from '../load.ts';
-import { Head } from '../parts/head.tsx';
-import { LoadProblem, Nothing, Problem } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
 import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { auditOutcomes, count, roles, wordOf } from '../words.ts';
 
 const kinds = [
   'stack',

@@ -5,13 +5,13 @@ import {
   DiagnosticState,
   type PodReport,
 } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
+import { Problem } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { Ago } from '../components/time.tsx';
+import { healths, objectText, wordOf } from '../enum-labels.ts';
 import { tell } from '../errors.ts';
-import { Problem } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
-import { Ago } from '../parts/time.tsx';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';
-import { healths, objectText, wordOf } from '../words.ts';
 
 /** How long the agent is waited for at a time, and in all. */
 const waitSeconds = 20n;

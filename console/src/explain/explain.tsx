@@ -1,14 +1,14 @@
 import type { FormEvent } from 'react';
 import { StepVerdict } from '../../../gen/brokkr/v1/placement_pb.ts';
+import { EventList } from '../components/events.tsx';
+import { textIn } from '../components/fields.tsx';
+import { Head } from '../components/head.tsx';
+import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { verdicts, type Word, wordOf } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
-import { EventList } from '../parts/events.tsx';
-import { textIn } from '../parts/fields.tsx';
-import { Head } from '../parts/head.tsx';
-import { LoadProblem, Nothing } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
 import { Link, pathOf, setQuery, stackPath, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { verdicts, type Word, wordOf } from '../words.ts';
 import { Diagnose } from './diagnose.tsx';
 
 const ways = new Set(['target', 'label', 'annotation', 'selector']);

@@ -1,8 +1,8 @@
 import type { Fleet } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { Healths, Phases, Status } from '../parts/status.tsx';
-import { Ago } from '../parts/time.tsx';
+import { Healths, Phases, Status } from '../components/status.tsx';
+import { Ago } from '../components/time.tsx';
+import { agentStates, type Word } from '../enum-labels.ts';
 import { setQuery, usePlace } from '../router.tsx';
-import { agentStates, type Word } from '../words.ts';
 
 /** The fleet in one look. Each state is a filter for the list below. */
 export function Counts({ fleet }: { fleet: Fleet | undefined }) {

@@ -1,6 +1,6 @@
-import { SearchField } from '../parts/search-field.tsx';
+import { SearchField } from '../components/search-field.tsx';
+import { agentStates } from '../enum-labels.ts';
 import { setQuery } from '../router.tsx';
-import { agentStates } from '../words.ts';
 import { type Grouping, groupings, type Wish } from './members.ts';
 
 /** What the query asks for. */

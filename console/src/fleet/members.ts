@@ -1,5 +1,5 @@
 import type { Fleet, FleetMember, WatchFleetResponse } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { agentStates, healths, wordOf } from '../words.ts';
+import { agentStates, healths, wordOf } from '../enum-labels.ts';
 
 /** The fleet as the stream told it so far. */
 export interface Members {

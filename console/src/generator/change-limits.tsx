@@ -1,6 +1,6 @@
 import type { Generator } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Field, textIn, wordsIn } from '../parts/fields.tsx';
+import { Ask } from '../components/dialog.tsx';
+import { Field, textIn, wordsIn } from '../components/fields.tsx';
 import { useSession } from '../session/session.ts';
 
 /** Changes what a generator may deploy and keep, as it was when it was opened: refused when somebody else was faster. */

@@ -1,16 +1,16 @@
 import { useState } from 'react';
 import { type Registration, RegistrationState } from '../../../gen/brokkr/v1/generator_pb.ts';
+import { Ask } from '../components/dialog.tsx';
+import { Field, textIn } from '../components/fields.tsx';
+import { AgentLink } from '../components/links.tsx';
+import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { registrationStates, wordOf } from '../enum-labels.ts';
 import { useAll } from '../pages.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Field, textIn } from '../parts/fields.tsx';
-import { AgentLink } from '../parts/links.tsx';
-import { LoadProblem, Nothing } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
 import { Link, pathOf } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { registrationStates, wordOf } from '../words.ts';
 
 type Doing = { readonly what: 'add' } | { readonly what: 'approve' | 'remove'; readonly registration: Registration };
 

@@ -1,19 +1,19 @@
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import { useRef, useState } from 'react';
 import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
+import { Ask, NewKey } from '../components/dialog.tsx';
+import { Field, namePattern, textIn } from '../components/fields.tsx';
+import { Facts, Head } from '../components/head.tsx';
+import { Icon } from '../components/icon.tsx';
+import { LoadProblem } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { roles, type Word } from '../enum-labels.ts';
 import { useAll } from '../pages.ts';
-import { Ask, NewKey } from '../parts/dialog.tsx';
-import { Field, namePattern, textIn } from '../parts/fields.tsx';
-import { Facts, Head } from '../parts/head.tsx';
-import { Icon } from '../parts/icon.tsx';
-import { LoadProblem } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
 import { newRequestId } from '../request-id.ts';
 import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { roles, type Word } from '../words.ts';
 
 type Doing = { readonly what: 'add' | 'rotate' } | { readonly what: 'revoke'; readonly pak: Pak };
 

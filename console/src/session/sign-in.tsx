@@ -1,8 +1,8 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
+import { Icon } from '../components/icon.tsx';
+import { Problem } from '../components/problem.tsx';
 import { type Told, tell } from '../errors.ts';
-import { Icon } from '../parts/icon.tsx';
-import { Problem } from '../parts/problem.tsx';
 import { type Session, signIn } from './session.ts';
 
 interface SignInProps {

@@ -1,6 +1,6 @@
 import { ConflictPolicy, DriftPolicy, OnDelete, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { choiceIn, linesIn, Select, TextArea } from '../parts/fields.tsx';
+import { Ask } from '../components/dialog.tsx';
+import { choiceIn, linesIn, Select, TextArea } from '../components/fields.tsx';
 import { useSession } from '../session/session.ts';
 
 export const drifts: Readonly<Record<DriftPolicy, string>> = {

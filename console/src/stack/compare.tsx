@@ -1,6 +1,6 @@
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
+import { LoadProblem } from '../components/problem.tsx';
 import { useLoad } from '../load.ts';
-import { LoadProblem } from '../parts/problem.tsx';
 import { setQuery } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Diff } from './diff.tsx';

@@ -1,14 +1,14 @@
 import { type ChangeEvent, useRef, useState } from 'react';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
+import { Ask } from '../components/dialog.tsx';
+import { Head } from '../components/head.tsx';
+import { Problem } from '../components/problem.tsx';
+import { count } from '../enum-labels.ts';
 import { tell } from '../errors.ts';
 import { useLoad } from '../load.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Head } from '../parts/head.tsx';
-import { Problem } from '../parts/problem.tsx';
 import { newRequestId } from '../request-id.ts';
 import { go, Link, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { count } from '../words.ts';
 import { Diff } from './diff.tsx';
 import { objectsIn, objectsOf, type Shown, shown, toYaml } from './manifest.ts';
 import { Preview } from './preview.tsx';

@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
-import { Nothing } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
-import { actions, objectText, type Word } from '../words.ts';
+import { Nothing } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { actions, objectText, type Word } from '../enum-labels.ts';
 import { type DiffRow, diffLines } from './line-diff.ts';
 import type { Shown } from './manifest.ts';
 

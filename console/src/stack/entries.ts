@@ -5,7 +5,7 @@ import {
   TelemetryKind,
   type TelemetryRecord,
 } from '../../../gen/brokkr/v1/telemetry_pb.ts';
-import { count, objectText } from '../words.ts';
+import { count, objectText } from '../enum-labels.ts';
 
 /** What a cluster told, as it is shown. */
 export interface Entry {

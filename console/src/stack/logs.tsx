@@ -1,12 +1,12 @@
 import { useState } from 'react';
 import { TelemetryKind } from '../../../gen/brokkr/v1/telemetry_pb.ts';
+import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { SearchField } from '../components/search-field.tsx';
+import { LinkStatus } from '../components/status.tsx';
+import { count } from '../enum-labels.ts';
 import { useWatch } from '../load.ts';
-import { LoadProblem, Nothing } from '../parts/problem.tsx';
-import { SearchField } from '../parts/search-field.tsx';
-import { LinkStatus } from '../parts/status.tsx';
 import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { count } from '../words.ts';
 import { type Entry, entriesOf, mostEntries, resumeTime, withNews } from './entries.ts';
 import { Scroll } from './scroll.tsx';
 

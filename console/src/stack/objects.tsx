@@ -1,14 +1,14 @@
 import { Health, type ObjectHealth } from '../../../gen/brokkr/v1/health_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { Icon } from '../components/icon.tsx';
+import { LoadProblem } from '../components/problem.tsx';
+import { Status } from '../components/status.tsx';
+import { count, healths, wordOf } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
 import { useAll } from '../pages.ts';
-import { Icon } from '../parts/icon.tsx';
-import { LoadProblem } from '../parts/problem.tsx';
-import { Status } from '../parts/status.tsx';
 import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { count, healths, wordOf } from '../words.ts';
 import { explainPath } from './placements.tsx';
 
 /** How an object does on an agent that has trouble with it. */

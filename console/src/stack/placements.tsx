@@ -1,14 +1,14 @@
 import { useState } from 'react';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { AgentLink, StackLink } from '../parts/links.tsx';
-import { Nothing } from '../parts/problem.tsx';
-import { Clipped, Status } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
+import { Ask } from '../components/dialog.tsx';
+import { AgentLink, StackLink } from '../components/links.tsx';
+import { Nothing } from '../components/problem.tsx';
+import { Clipped, Status } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { healths, phases, reasonsText, wordOf } from '../enum-labels.ts';
 import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { healths, phases, reasonsText, wordOf } from '../words.ts';
 
 interface PlacementsProps {
   /** Whose they are: each shows the other end. */

@@ -1,6 +1,6 @@
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import { Status } from '../parts/status.tsx';
-import { actions, count, objectText, wordOf } from '../words.ts';
+import { Status } from '../components/status.tsx';
+import { actions, count, objectText, wordOf } from '../enum-labels.ts';
 
 /** What the broker says a submission would do: where, and to what. */
 export function Preview({ answer }: { answer: SubmitDeploymentResponse }) {

@@ -1,14 +1,14 @@
 import { useState } from 'react';
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { LoadProblem } from '../components/problem.tsx';
+import { Clipped } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { count, size } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
-import { LoadProblem } from '../parts/problem.tsx';
-import { Clipped } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
 import { setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { count, size } from '../words.ts';
 import { Compare } from './compare.tsx';
 import { RollBack } from './roll-back.tsx';
 

@@ -1,9 +1,9 @@
 import { useRef } from 'react';
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
+import { Ask } from '../components/dialog.tsx';
+import { Field, textIn } from '../components/fields.tsx';
+import { LoadProblem } from '../components/problem.tsx';
 import { useLoad } from '../load.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Field, textIn } from '../parts/fields.tsx';
-import { LoadProblem } from '../parts/problem.tsx';
 import { newRequestId } from '../request-id.ts';
 import { go, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';

@@ -1,9 +1,9 @@
 import { useState } from 'react';
 import { type LabelSelector, SelectorOperator, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Facts } from '../parts/head.tsx';
-import { Labels } from '../parts/status.tsx';
-import { Ago } from '../parts/time.tsx';
+import { Ask } from '../components/dialog.tsx';
+import { Facts } from '../components/head.tsx';
+import { Labels } from '../components/status.tsx';
+import { Ago } from '../components/time.tsx';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { ChangeSettings, conflicts, drifts, onDeletes } from './change-settings.tsx';

@@ -1,20 +1,20 @@
 import { useRef, useState } from 'react';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { Ask } from '../components/dialog.tsx';
+import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
+import { Head } from '../components/head.tsx';
+import { Icon } from '../components/icon.tsx';
+import { StackLink } from '../components/links.tsx';
+import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { SearchField } from '../components/search-field.tsx';
+import { Healths, Labels, Phases } from '../components/status.tsx';
+import { type Column, Table } from '../components/table.tsx';
+import { Ago } from '../components/time.tsx';
+import { count } from '../enum-labels.ts';
 import { useAll } from '../pages.ts';
-import { Ask } from '../parts/dialog.tsx';
-import { Field, namePattern, textIn, wordsIn } from '../parts/fields.tsx';
-import { Head } from '../parts/head.tsx';
-import { Icon } from '../parts/icon.tsx';
-import { StackLink } from '../parts/links.tsx';
-import { LoadProblem, Nothing } from '../parts/problem.tsx';
-import { SearchField } from '../parts/search-field.tsx';
-import { Healths, Labels, Phases } from '../parts/status.tsx';
-import { type Column, Table } from '../parts/table.tsx';
-import { Ago } from '../parts/time.tsx';
 import { newRequestId } from '../request-id.ts';
 import { go, pathOf, setQuery, usePlace } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { count } from '../words.ts';
 
 /** Every stack that the caller may see. */
 export function Stacks() {

@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import pino from 'pino';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connectBroker } from '../../client/client.ts';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { openStage, until } from '../../test/agent/agent-stage.ts';
+import { configMap, idOfMap } from '../../test/agent/test-agent.ts';
+import { eventOf, type StackEvent, sameNews } from '../target/stack-event.ts';
+import type { Entry } from '../target/target-state.ts';
+import { createWire } from './client.ts';
+import { BrokerError } from './error.ts';
+import { createReporter } from './event-reporter.ts';
+import { fitting } from './events.ts';
+
+const stage = await openStage();
+const log = pino({ level: 'silent' });
+const reporter = suite('reporter');
+reporter.after(() => stage.close());
+
+/** An agent that only reports, about one stack that is placed on it. */
+async function begin(name: string, options: { capacity?: number } = {}) {
+  const client = stage.broker.client(await stage.enlist(name));
+  await stage.submit(name, [configMap(name, {})], [name]);
+  const wire = createWire(client);
+  const ending = new AbortController();
+  const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
+  await wire.start(identity, { stacks: [], epoch: 0n }, ending.signal);
+  const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n, isSlow: false };
+  const [entry] = (await wire.pull(pulled, ending.signal)).entries;
+  const lost: string[] = [];
+  const counts: Record<string, number> = {};
+  const made = createReporter({
+    wire,
+    log,
+    lost: (stackId) => lost.push(stackId),
+    count: (receipt) => {
+      counts[receipt] = (counts[receipt] ?? 0) + 1;
+    },
+    fenced: () => {},
+    ...options,
+  });
+  const outcomes = async () =>
+    (await stage.admin.broker.listEvents({ stack: name, pageSize: 100 })).events
+      .map(({ outcome }) => outcome)
+      .reverse();
+  const run = () => void made.run(ending.signal);
+  return { entry: entry!, made, run, lost, counts, outcomes, end: () => ending.abort() };
+}
+
+const event = (entry: Entry, message: string, more: Partial<StackEvent> = {}): StackEvent => ({
+  ...eventOf(entry, 'failed', message),
+  ...more,
+});
+
+reporter('sends what happened in its order', async () => {
+  const { entry, made, run, counts, outcomes, end } = await begin('in-order');
+  made.report(event(entry, 'first'));
+  made.report(event(entry, '', { outcome: 'applied' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.FAILED, Outcome.APPLIED]);
+  assert.equal(counts, { accepted: 2 });
+  end();
+});
+
+reporter('keeps a bounded number, and the broker is told that some were lost', async () => {
+  const { entry, made, run, lost, counts, outcomes, end } = await begin('bounded', { capacity: 3 });
+  for (let index = 0; index < 10; index++) made.report(event(entry, `event ${index}`));
+  assert.is(made.pending, 3);
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.GAP, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED]);
+  assert.equal(counts, { dropped: 7, accepted: 3 });
+  assert.equal(lost, [], 'a later event of the same stack tells the newer truth');
+  end();
+});
+
+reporter('drops what tells of drift before what tells how the stack is', async () => {
+  const { entry, made, run, lost, outcomes, end } = await begin('drifting', { capacity: 2 });
+  made.report(event(entry, '', { outcome: 'applied' }));
+  for (let index = 0; index < 3; index++) made.report(event(entry, `repair ${index}`, { outcome: 'repaired' }));
+  for (let index = 0; index < 3; index++) made.report(event(entry, `drift ${index}`, { outcome: 'drifted' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(await outcomes(), [Outcome.APPLIED, Outcome.GAP, Outcome.DRIFTED]);
+  const { placements } = await stage.admin.broker.listPlacements({ stack: 'drifting' });
+  assert.is(placements[0]?.phase, PlacementPhase.APPLIED);
+  assert.equal(lost, []);
+  end();
+});
+
+reporter('says of which stacks nothing tells how they are any more', async () => {
+  const { entry, made, run, lost, end } = await begin('outnumbered', { capacity: 2 });
+  const other = (id: string) => event(entry, '', { stackId: id, outcome: 'applied' });
+  made.report(event(entry, '', { outcome: 'applied' }));
+  for (let index = 0; index < 2; index++) made.report(other(randomUUID()));
+  run();
+  await until(
+    () => lost.length > 0,
+    () => 'what is lost to be told',
+  );
+  assert.equal(lost, [entry.stackId]);
+  end();
+});
+
+reporter('goes on after an event that the broker refuses or does not understand', async () => {
+  const { entry, made, run, counts, outcomes, end } = await begin('poisoned');
+  made.report(event(entry, 'about nothing', { stackId: randomUUID() }));
+  made.report(event(entry, 'no id at all', { stackId: 'poison' }));
+  made.report(event(entry, 'with \u0000 and \ud800 in it'));
+  const changes = Array.from({ length: 300 }, (_, index) => ({
+    object: idOfMap(`o-${index}`),
+    action: 'failed' as const,
+    message: 'x'.repeat(5_000),
+  }));
+  for (let index = 0; index < 10; index++) made.report(event(entry, 'x'.repeat(10_000), { changes }));
+  made.report(event(entry, '', { outcome: 'applied' }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  const told = await outcomes();
+  assert.is(told.filter((outcome) => outcome === Outcome.FAILED).length, 11);
+  assert.is(told.at(-1), Outcome.APPLIED);
+  assert.equal(counts, { refused: 2, accepted: 12 });
+  end();
+});
+
+reporter('sends events with many fields in requests that the broker takes', async () => {
+  const { entry, made, run, counts, end } = await begin('wide');
+  const changes = Array.from({ length: 100 }, (_, index) => ({
+    object: idOfMap(`o-${index}`),
+    action: 'configured' as const,
+    fields: Array.from({ length: 60 }, (_, field) => `.data.${String(field).padEnd(300, '€')}`),
+    message: '',
+  }));
+  for (let index = 0; index < 30; index++) made.report(event(entry, '', { outcome: 'repaired', changes }));
+  run();
+  await until(
+    () => made.pending === 0,
+    () => 'the events to be sent',
+  );
+  assert.equal(counts, { accepted: 30 });
+  end();
+});
+
+reporter('says when an event is about more objects than are listed', () => {
+  const changes = Array.from({ length: 250 }, (_, index) => ({
+    object: idOfMap(`many-${index}`),
+    action: 'configured' as const,
+    message: '',
+  }));
+  const fit = (count: number, message: string) =>
+    fitting(eventOf({} as Entry, 'repaired', message, changes.slice(0, count)));
+  assert.is(fit(250, 'applied again').changes.length, 100);
+  assert.is(fit(250, 'applied again').message, 'applied again; 100 of 250 objects are listed');
+  assert.is(fit(101, '').message, '100 of 101 objects are listed');
+  assert.is(fit(100, '').message, '');
+});
+
+reporter('takes the 404 of something on the way for an outage, not for an answer', async () => {
+  const proxy = createServer((_request, response) => response.writeHead(404).end('no such page'));
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const client = connectBroker({ url, pak: 'none' });
+  const error = await createWire(client)
+    .report([], AbortSignal.timeout(10_000))
+    .catch((reason: unknown) => reason);
+  client.close();
+  proxy.close();
+  assert.instance(error, BrokerError);
+  assert.is((error as BrokerError).kind, 'unavailable');
+});
+
+reporter('knows news from what was told before', () => {
+  const entry = { stackId: 's', deploymentId: 'd', checksum: 'c', generation: 1n, order: 1n } as Entry;
+  const first = event(entry, 'conflict at resourceVersion 123');
+  assert.is(sameNews(first), sameNews(event(entry, 'conflict at resourceVersion 456')));
+  assert.is.not(sameNews(first), sameNews(event(entry, 'forbidden')));
+  assert.is.not(sameNews(first), sameNews(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')));
+});
+
+reporter.run();

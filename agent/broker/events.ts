@@ -1,0 +1,106 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Outcome, Receipt, type ReportedEvent, ReportedEventSchema } from '../../gen/brokkr/v1/event_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import type { Change, Outcome as OutcomeName, StackEvent } from '../target/stack-event.ts';
+
+const maxMessage = 4_096;
+const maxObjects = 100;
+const maxFields = 50;
+const maxObjectMessage = 1_000;
+/** Of all fields of one event together, so that any event fits into a request. */
+const maxFieldBytes = 64 << 10;
+
+const outcomes = {
+  applied: Outcome.APPLIED,
+  failed: Outcome.FAILED,
+  removed: Outcome.REMOVED,
+  removal_failed: Outcome.REMOVAL_FAILED,
+  held: Outcome.HELD,
+  ahead: Outcome.AHEAD,
+  drifted: Outcome.DRIFTED,
+  repaired: Outcome.REPAIRED,
+  waiting: Outcome.WAITING,
+} as const satisfies Record<OutcomeName, Outcome>;
+
+const actions = {
+  created: ObjectAction.CREATED,
+  configured: ObjectAction.CONFIGURED,
+  deleted: ObjectAction.DELETED,
+  failed: ObjectAction.FAILED,
+  held: ObjectAction.HELD,
+} as const satisfies Record<Change['action'], ObjectAction>;
+
+/** What can be told of an event: the first changes, with as many of their fields as have room, and that there are more. */
+export function fitting(event: StackEvent): StackEvent {
+  let room = maxFieldBytes;
+  const changes = event.changes.slice(0, maxObjects).map((change) => {
+    if (!change.fields) return change;
+    const fields = change.fields.slice(0, maxFields).filter((path) => {
+      room -= sizeOfField(path);
+      return room >= 0;
+    });
+    return { ...change, fields };
+  });
+  const { length } = event.changes;
+  if (length <= maxObjects) return { ...event, changes };
+  const cut = `${maxObjects} of ${length} objects are listed`;
+  return { ...event, changes, message: event.message === '' ? cut : `${event.message}; ${cut}` };
+}
+
+/** About the bytes that it takes in a request, rather more. */
+export function sizeOfEvent({ message, changes }: StackEvent): number {
+  const sizes = changes.map(
+    (change) =>
+      400 +
+      3 * Math.min(change.message.length, maxObjectMessage) +
+      (change.fields ?? []).reduce((sum, path) => sum + sizeOfField(path), 0),
+  );
+  return sizes.reduce((sum, size) => sum + size, 300 + 3 * Math.min(message.length, maxMessage));
+}
+
+function sizeOfField(path: string): number {
+  return 4 + Buffer.byteLength(path.slice(0, maxObjectMessage));
+}
+
+/** An event under its number, as the contract has it: cut to what it allows, and to what every database takes. */
+export function toMessage({ sequence, event }: { sequence: bigint; event: StackEvent }): ReportedEvent {
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at } = event;
+  return create(ReportedEventSchema, {
+    sequence,
+    stackId,
+    deploymentId,
+    checksum,
+    generation,
+    order,
+    outcome: outcomes[outcome],
+    message: plain(message, maxMessage),
+    objects: changes.slice(0, maxObjects).map((change) => ({
+      object: change.object,
+      action: actions[change.action],
+      fields: (change.fields ?? []).slice(0, maxFields).map((path) => plain(path, maxObjectMessage)),
+      message: plain(change.message, maxObjectMessage),
+    })),
+    heldKeys: [...heldKeys],
+    agentTime: timestampFromDate(at),
+  });
+}
+
+/** Text that every database takes, of so many characters at most. */
+export function plain(text: string, length: number): string {
+  return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
+}
+
+/** Undefined for an answer that says nothing. */
+export function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' | undefined {
+  switch (receipt) {
+    case Receipt.ACCEPTED:
+      return 'accepted';
+    case Receipt.DUPLICATE:
+      return 'duplicate';
+    case Receipt.REFUSED:
+      return 'refused';
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,258 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pino from 'pino';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage, until } from '../../test/agent/agent-stage.ts';
+import { startProxy } from '../../test/agent/broker-proxy.ts';
+import { configMap } from '../../test/agent/test-agent.ts';
+import type { StackHealth } from '../health/status.ts';
+import { BrokerError } from './error.ts';
+import { createHealthReporter } from './health-reporter.ts';
+
+const stage = await openStage();
+const { admin } = stage;
+const endings: (() => Promise<void>)[] = [];
+
+const agents = suite('health at the broker');
+agents.after.each(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+agents.after(() => stage.close());
+
+async function begin(name: string, config = {}) {
+  const cluster = await startSimulatedCluster({ readyDelayMs: 10 });
+  endings.push(() => cluster.stop());
+  const agent = await stage.agent(await stage.enlist(name), cluster.kubeconfig, { config });
+  endings.push(agent.close);
+  return { cluster, agent };
+}
+
+const healthOf = async (stack: string) => (await admin.broker.getStackHealth({ stack })).agents[0];
+const becomes = (stack: string, health: Health) => {
+  let last: unknown;
+  return until(
+    async () => {
+      last = await healthOf(stack);
+      return (await healthOf(stack))?.health === health;
+    },
+    () =>
+      `${stack} to be ${health}: ${JSON.stringify(last, (_, value) => (typeof value === 'bigint' ? Number(value) : value))}`,
+  );
+};
+
+agents('is told on every change, with the reason and the object', async () => {
+  await begin('told');
+  await stage.submit('told', [web('told', 'web:does-not-exist'), configMap('told', {})], ['told']);
+  await becomes('told', Health.FAILED);
+  const found = await healthOf('told');
+  assert.match(found?.message ?? '', /^Deployment default\/told: 0 of 2 replicas ready; pod told-.*: ImagePullBackOff/);
+  assert.equal(
+    found?.objects.map(({ object }) => object?.name),
+    ['told'],
+  );
+  assert.is(found?.objectCount, 2);
+  await stage.submit('told', [web('told', 'web:2'), configMap('told', {})], ['told']);
+  await becomes('told', Health.HEALTHY);
+  assert.is((await healthOf('told'))?.message, '');
+});
+
+agents('shows in the metrics, with drift, watches and who answers', async () => {
+  const { agent, cluster } = await begin('measured');
+  await stage.submit('measured', [configMap('measured', { k: '1' })], ['measured']);
+  await stage.reaches('measured', 'measured', PlacementPhase.APPLIED);
+  const metrics = async () => (await fetch(`${agent.healthUrl}/metrics`)).text();
+  await until(
+    async () => (await metrics()).includes('brokkr_agent_watches{state="up"} 1'),
+    () => 'the watch',
+  );
+  cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'measured' }, data: { k: 'x' } });
+  await until(
+    async () => (await metrics()).includes('brokkr_agent_drifted_objects_total{outcome="repaired"} 1'),
+    () => 'the repair',
+  );
+  const text = await metrics();
+  for (const line of [
+    'brokkr_agent_stack_health{health="healthy"} 1',
+    'brokkr_agent_objects 1',
+    'brokkr_agent_peer_up{peer="broker"} 1',
+    'brokkr_agent_peer_up{peer="cluster"} 1',
+    'brokkr_agent_apply_seconds_count 2',
+  ])
+    assert.ok(text.includes(line), line);
+});
+
+agents('learns from heartbeats how the agent reaches its cluster', async () => {
+  await begin('beating');
+  const found = async () => (await admin.admin.getAgent({ agent: 'beating' })).agent;
+  await until(
+    async () => (await found())?.clusterReachable === true,
+    () => 'a heartbeat',
+  );
+  assert.ok((await found())?.clusterLatency);
+});
+
+agents('repairs from memory while the broker is away, and tells it in order when it is back', async () => {
+  const url = new URL(stage.broker.url);
+  const proxy = await startProxy({ host: url.hostname, port: Number(url.port) }, Math.random);
+  endings.push(() => proxy.close());
+  const { cluster } = await begin('apart', { brokerUrl: `http://127.0.0.1:${proxy.port}`, pullIntervalMs: 200 });
+  const data = () => cluster.get('v1', 'ConfigMap', 'default', 'apart')?.data;
+  await stage.submit('apart', [configMap('apart', { k: '1' })], ['apart']);
+  await stage.reaches('apart', 'apart', PlacementPhase.APPLIED);
+  await delay(300);
+  proxy.misbehave('reset');
+  cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'apart' }, data: { k: 'x' } });
+  await until(
+    () => JSON.stringify(data()) === '{"k":"1"}',
+    () => 'the repair',
+  );
+  cluster.remove('v1', 'ConfigMap', 'default', 'apart');
+  await until(
+    () => JSON.stringify(data()) === '{"k":"1"}',
+    () => 'the object to be back',
+  );
+  const outcomes = async () =>
+    (await admin.broker.listEvents({ stack: 'apart' })).events.map(({ outcome }) => outcome).reverse();
+  proxy.misbehave('none', 0);
+  await until(
+    async () => (await outcomes()).length === 3,
+    () => 'the events',
+  );
+  assert.equal(await outcomes(), [Outcome.APPLIED, Outcome.REPAIRED, Outcome.REPAIRED]);
+  assert.is((await stage.placement('apart', 'apart'))?.phase, PlacementPhase.APPLIED);
+});
+
+const reporter = suite('health reporter');
+const log = pino({ level: 'silent' });
+
+reporter('tells only what changed, the last of several, in calls that are apart', async () => {
+  const now = new Map<string, StackHealth>();
+  const calls: { at: number; told: string[] }[] = [];
+  const ending = new AbortController();
+  const made = createHealthReporter({
+    wire: {
+      reportHealth: async (stacks) =>
+        void calls.push({ at: Date.now(), told: stacks.map(({ stackId, message }) => `${stackId} ${message}`) }),
+    },
+    log,
+    healthOf: (stackId) => now.get(stackId),
+    fenced: () => {},
+    everyMs: 300,
+  });
+  const running = made.run(ending.signal);
+  const set = (stackId: string, message: string) => {
+    now.set(stackId, {
+      stackId,
+      deploymentId: 'd',
+      generation: 1n,
+      health: 'progressing',
+      message,
+      objects: [],
+      objectCount: 1,
+    });
+    made.changed(stackId);
+  };
+  for (let number = 1; number <= 20; number++) set('a', `${number} of 20`);
+  await until(
+    () => calls.length === 1,
+    () => 'the first call',
+  );
+  for (let number = 1; number <= 20; number++) set('b', `${number} of 20`);
+  made.changed('a');
+  made.changed('unknown');
+  await until(
+    () => calls.length === 2,
+    () => 'the second call',
+  );
+  await delay(700);
+  assert.equal(
+    calls.map(({ told }) => told),
+    [['a 20 of 20'], ['b 20 of 20']],
+  );
+  assert.ok(calls[1]!.at - calls[0]!.at >= 290);
+  made.resend();
+  await until(
+    () => calls.length === 3,
+    () => 'everything again',
+  );
+  assert.equal(calls[2]?.told.sort(), ['a 20 of 20', 'b 20 of 20']);
+  ending.abort();
+  await running;
+});
+
+reporter('tries again what could not be told, as it is then, at most 100 stacks at once', async () => {
+  const sizes: number[] = [];
+  let refusals = 2;
+  const ending = new AbortController();
+  const made = createHealthReporter({
+    wire: {
+      async reportHealth(stacks) {
+        if (refusals-- > 0) throw new BrokerError('unavailable', 'away', undefined);
+        sizes.push(stacks.length);
+      },
+    },
+    log,
+    healthOf: (stackId) => ({
+      stackId,
+      deploymentId: 'd',
+      generation: 1n,
+      health: 'healthy',
+      message: '',
+      objects: [],
+      objectCount: 1,
+    }),
+    fenced: () => {},
+    everyMs: 10,
+    retry: { baseMs: 5, maxMs: 20 },
+  });
+  const running = made.run(ending.signal);
+  for (let number = 0; number < 250; number++) made.changed(`stack-${number}`);
+  await until(
+    () => made.pending === 0,
+    () => 'all to be told',
+  );
+  assert.equal(sizes, [100, 100, 50]);
+  ending.abort();
+  await running;
+});
+
+reporter('ends when the agent is fenced', async () => {
+  let fence = '';
+  const made = createHealthReporter({
+    wire: { reportHealth: () => Promise.reject(new BrokerError('fenced', 'another one', undefined)) },
+    log,
+    healthOf: (stackId) => ({
+      stackId,
+      deploymentId: 'd',
+      generation: 1n,
+      health: 'healthy',
+      message: '',
+      objects: [],
+      objectCount: 1,
+    }),
+    fenced: (reason) => {
+      fence = reason;
+    },
+  });
+  made.changed('a');
+  await made.run(new AbortController().signal);
+  assert.is(fence, 'another one');
+});
+
+agents.run();
+reporter.run();
+
+function web(name: string, image: string) {
+  const labels = { app: name };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'web', image }] } };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: { replicas: 2, selector: { matchLabels: labels }, template },
+  };
+}

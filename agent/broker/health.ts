@@ -1,0 +1,47 @@
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import type { Health as HealthName, StackHealth } from '../health/status.ts';
+import { plain } from './events.ts';
+
+/** How the agent reaches its cluster. */
+export interface ClusterState {
+  readonly reachable: boolean;
+  /** Of its last small request to the cluster's API; undefined before the first. */
+  readonly latencyMs: number | undefined;
+}
+
+export const healthNumbers = {
+  healthy: Health.HEALTHY,
+  progressing: Health.PROGRESSING,
+  degraded: Health.DEGRADED,
+  failed: Health.FAILED,
+  unknown: Health.UNKNOWN,
+} as const satisfies Record<HealthName, Health>;
+
+const maxMessage = 2_048;
+const maxObjects = 100;
+
+/** As the contract has it, cut to what it allows. */
+export function toHealthMessage(stack: StackHealth) {
+  const { stackId, deploymentId, generation, objectCount } = stack;
+  return {
+    stackId,
+    deploymentId,
+    generation,
+    health: healthNumbers[stack.health],
+    message: plain(stack.message, maxMessage),
+    objects: stack.objects.slice(0, maxObjects).map(({ object, health, message }) => ({
+      object,
+      health: healthNumbers[health],
+      message: plain(message, maxMessage),
+    })),
+    objectCount,
+  };
+}
+
+export function toClusterMessage({ reachable, latencyMs }: ClusterState) {
+  return {
+    reachable,
+    latency: latencyMs === undefined ? undefined : durationFromMs(Math.round(latencyMs * 1000) / 1000),
+  };
+}

@@ -1,0 +1,74 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { GapReason, type SessionTelemetrySchema, TelemetryKind } from '../../gen/brokkr/v1/telemetry_pb.ts';
+import type { GapReason as GapName, LogSource, TelemetryItem } from '../telemetry/item.ts';
+import type { TelemetryBatch } from '../telemetry/outbox.ts';
+import { plain } from './events.ts';
+
+const reasons = {
+  rate_limit: GapReason.RATE_LIMIT,
+  buffer_full: GapReason.BUFFER_FULL,
+  stream_limit: GapReason.STREAM_LIMIT,
+  history_lost: GapReason.HISTORY_LOST,
+  not_followed: GapReason.NOT_FOLLOWED,
+} as const satisfies Record<GapName, GapReason>;
+
+const maxLineBytes = 8_192;
+/** Of one character, as JavaScript counts them. */
+const mostBytes = 3;
+
+/** A batch as the contract has it, cut to what it allows. */
+export function toTelemetryMessage({
+  sequence,
+  items,
+}: TelemetryBatch): MessageInitShape<typeof SessionTelemetrySchema> {
+  return { sequence, items: items.map((item) => ({ stackId: item.stackId, item: toItem(item) })) };
+}
+
+function toItem(item: TelemetryItem) {
+  switch (item.what) {
+    case 'event': {
+      const { object, type, reason, message, count, at, firstAt, source } = item.event;
+      const value = {
+        object,
+        type: plain(type, 63),
+        reason: plain(reason, 253),
+        message: plain(message, 2_048),
+        count,
+        lastTime: at && timestampFromDate(at),
+        firstTime: firstAt && timestampFromDate(firstAt),
+        source: plain(source, 253),
+      };
+      return { case: 'event', value } as const;
+    }
+    case 'line': {
+      const { text, isCut } = cutLine(item.text);
+      const value = {
+        ...item.source,
+        timestamp: item.at && timestampFromDate(item.at),
+        line: text,
+        truncated: item.isCut || isCut,
+      };
+      return { case: 'line', value } as const;
+    }
+    case 'gap': {
+      const kind = item.source ? TelemetryKind.POD_LOGS : TelemetryKind.KUBERNETES_EVENTS;
+      const source: LogSource = item.source ?? { namespace: '', pod: '', container: '' };
+      const value = {
+        ...source,
+        kind,
+        reason: reasons[item.reason],
+        count: BigInt(item.count),
+        timestamp: timestampFromDate(item.at),
+      };
+      return { case: 'gap', value } as const;
+    }
+  }
+}
+
+function cutLine(line: string): { text: string; isCut: boolean } {
+  const text = plain(line, maxLineBytes);
+  if (Buffer.byteLength(text) <= maxLineBytes) return { text, isCut: text.length < line.length };
+  const bytes = Buffer.from(text).subarray(0, maxLineBytes - mostBytes);
+  return { text: bytes.toString().replace(/\ufffd$/, ''), isCut: true };
+}

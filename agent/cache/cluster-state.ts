@@ -1,0 +1,100 @@
+import type { Logger } from 'pino';
+import type { Backoff } from '../concurrency/backoff.ts';
+import type { Cluster } from '../kube/client.ts';
+import { createWatches, type Watches } from '../kube/informer.ts';
+import { createHealthKeeper, type HealthKeeper } from './health-monitor.ts';
+import { createSightings, type Sightings } from './object-cache.ts';
+
+export interface AwarenessOptions {
+  readonly cluster: Cluster;
+  readonly watchNamespace: string | undefined;
+  readonly log: Logger;
+  /** Why the cluster does not answer; undefined while it does. */
+  readonly outage: () => string | undefined;
+  /** Something of a stack is not as its last pass left it. */
+  readonly suspect: (stackId: string) => void;
+  /** How a stack does may be another now. */
+  readonly healthChanged: (stackId: string) => void;
+  /** An object was applied; so long it took. */
+  readonly applied?: (seconds: number) => void;
+  readonly retry?: Backoff;
+}
+
+/** What the agent knows of the cluster between passes: fed by passes, and by watches on the kinds that those applied. */
+export interface Awareness {
+  readonly sightings: Sightings;
+  readonly keeper: HealthKeeper;
+  readonly watches: Pick<Watches, 'counts'>;
+  /** Until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Passes of many stacks begin together; which kinds they are about is asked once. */
+const followMs = 50;
+/** Many objects of a stack change together. */
+const gatherMs = 100;
+
+export function createAwareness(options: AwarenessOptions): Awareness {
+  const { cluster, log, retry } = options;
+  let following: NodeJS.Timeout | undefined;
+  const changed = new Set<string>();
+  let gathering: NodeJS.Timeout | undefined;
+  let isOver = false;
+  const sightings = createSightings({
+    suspect: options.suspect,
+    seen: (stackId, key, object) => keeper.seen(stackId, key, object),
+    kindsChanged: () => {
+      following ??= setTimeout(() => {
+        following = undefined;
+        if (!isOver) watches.follow(sightings.kinds());
+      }, followMs);
+    },
+  });
+  const watches = createWatches({
+    cluster,
+    namespace: options.watchNamespace ?? '',
+    log,
+    tell: sightings,
+    ...(retry && { retry }),
+  });
+  const keeper = createHealthKeeper({
+    cluster,
+    sightings,
+    log,
+    outage: options.outage,
+    changed(stackId) {
+      changed.add(stackId);
+      gathering ??= setTimeout(() => {
+        gathering = undefined;
+        const stackIds = [...changed];
+        changed.clear();
+        for (const one of stackIds) options.healthChanged(one);
+      }, gatherMs);
+    },
+  });
+  return {
+    sightings: {
+      ...sightings,
+      get size() {
+        return sightings.size;
+      },
+      wrote(stackId, object, askedAt) {
+        options.applied?.((performance.now() - askedAt) / 1000);
+        sightings.wrote(stackId, object, askedAt);
+      },
+    },
+    keeper,
+    watches,
+    async run(signal) {
+      try {
+        await keeper.run(signal);
+      } finally {
+        isOver = true;
+        clearTimeout(following);
+        clearTimeout(gathering);
+        sightings.close();
+        await watches.close();
+      }
+    },
+  };
+}

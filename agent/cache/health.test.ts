@@ -1,0 +1,237 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BEHAVIOUR } from '../../sandbox/cluster/controllers/pod-status.ts';
+import { createMeddler } from '../../test/agent/foreign-writer.ts';
+import {
+  type Core,
+  type CoreOptions,
+  configMap,
+  connect,
+  idOfMap,
+  type Lab,
+  openReal,
+  openSimulated,
+  stackId,
+  until,
+  type Wish,
+} from '../../test/agent/test-agent.ts';
+import { agentsOn } from '../../test/agent/test-agents.ts';
+import { needs } from '../../test/runner/needs.ts';
+import { explainHealth } from '../health/pod-diagnosis.ts';
+import type { Health, StackHealth } from '../health/status.ts';
+import { idOf, type KubeObject } from '../object/kube-object.ts';
+
+const simulated = suite('health of a stack, simulated cluster');
+const real = suite('health of a stack, real API server with a simulated node');
+describe(simulated, await openSimulated({ pods: true }));
+if (needs('go')) describe(real, await openReal({ node: true }));
+simulated.run();
+real.run();
+
+function describe(test: typeof simulated, lab: Lab): void {
+  const { hand } = lab;
+  const meddler = createMeddler(lab);
+  const agents = agentsOn(test, lab);
+  const { start } = agents;
+  let stack = '';
+  const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
+    const core = await start(options);
+    core.tell([{ stackId: stack, deploymentId: 'first', ...wish }]);
+    return core;
+  };
+  const healthOf = (core: Core) => core.awareness.keeper.healthOf(stack);
+  const becomes = async (core: Core, health: Health, message = /.*/): Promise<StackHealth> => {
+    const isSo = () => {
+      const now = healthOf(core);
+      return now?.health === health && message.test(now.message);
+    };
+    await until(isSo, `${health} ${message}`).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${inspect(healthOf(core), { depth: 4 })}`);
+    });
+    return healthOf(core)!;
+  };
+  const podsOf = async (app: string) =>
+    (await hand.list({ apiVersion: 'v1', kind: 'Pod' }, 'default')).filter(
+      ({ metadata }) => metadata.labels?.app === app,
+    );
+  test.before.each(() => {
+    stack = stackId(`health ${agents.namespace}`);
+  });
+  test('is healthy when everything is there, and says how much was looked at', async () => {
+    const core = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
+    const { objects, objectCount, deploymentId, generation } = await becomes(core, 'healthy');
+    assert.equal(
+      { objects, objectCount, deploymentId, generation },
+      { objects: [], objectCount: 2, deploymentId: 'first', generation: 1n },
+    );
+  });
+
+  test('follows a workload by watching, and names the pod that keeps it from being ready', async () => {
+    const core = await startWith({
+      objects: [configMap('beside', {}), web('ill', 3, { image: 'web:does-not-exist' })],
+    });
+    const message =
+      /^Deployment default\/ill: 0 of 3 replicas ready; pod ill-[^ ]+: ImagePullBackOff: Back-off pulling image/;
+    const { objects } = await becomes(core, 'failed', message);
+    assert.equal(
+      objects.map(({ object, health }) => [object.kind, object.name, health]),
+      [['Deployment', 'ill', 'failed']],
+    );
+  });
+
+  test('tells a container that ends again and again from one that is not ready yet', async () => {
+    const core = await startWith({ objects: [web('ends', 1, { behaviour: 'crashing' })] });
+    await becomes(core, 'failed', /0 of 1 replicas ready; pod ends-[^ ]+: CrashLoopBackOff: back-off restarting/);
+    core.tell([
+      { stackId: stack, deploymentId: 'second', order: 2n, objects: [web('starts', 1, { behaviour: 'not-ready' })] },
+    ]);
+    await becomes(core, 'progressing', /pod starts-[^ ]+: its containers are not ready yet/);
+  });
+
+  test('becomes healthy by itself when its workload does, and says when it no longer is', async () => {
+    const core = await startWith({ objects: [web('fine', 2), job('once')] });
+    await becomes(core, 'healthy');
+    assert.is(core.events.length, 1, 'status is no drift');
+    if (lab.simulated) return;
+    // The simulated cluster's workloads do not follow what becomes of their pods.
+    const [pod] = (await podsOf('fine')) as [KubeObject];
+    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
+    await becomes(core, 'degraded', /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/);
+    assert.is(core.events.length, 1, 'a pod is not the stack’s');
+    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
+    await becomes(core, 'healthy');
+  });
+
+  test('is healthy when a job has completed, and says why one has failed', async () => {
+    const core = await startWith({ objects: [job('done')] });
+    await becomes(core, 'healthy');
+    // The simulated cluster's jobs do not fail.
+    if (lab.simulated) return;
+    core.tell([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [job('bad', 'crashing')] }]);
+    await becomes(
+      core,
+      'failed',
+      /^Job default\/bad: it failed: .*backoff limit; pod bad-[^ ]+: it failed: it ended with Error, exit code 1/,
+    );
+  });
+
+  test('judges custom resources by their conditions', async () => {
+    const core = await startWith({
+      objects: [definition(), { apiVersion: 'example.org/v1', kind: 'Gizmo', metadata: { name: 'one' } }],
+    });
+    await becomes(core, 'healthy');
+    const id = { apiVersion: 'example.org/v1', kind: 'Gizmo', namespace: 'default', name: 'one' };
+    await meddler.patchStatus(id, {
+      conditions: [{ type: 'Ready', status: 'False', reason: 'Waits', message: 'for its database' }],
+    });
+    await becomes(core, 'progressing', /^Gizmo default\/one: it is not ready: for its database$/);
+    await meddler.patchStatus(id, { conditions: [{ type: 'Stalled', status: 'True', reason: 'NoSuchChart' }] });
+    await becomes(core, 'failed', /NoSuchChart/);
+  });
+
+  test('says what went wrong last, also when it was said of a series of times', async () => {
+    const claim: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'unbound', namespace: 'default', annotations: { [BEHAVIOUR]: 'not-ready' } },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    };
+    const { uid = '' } = (await hand.create(claim)).metadata;
+    const event = (reason: string, times: object): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `unbound-${reason.toLowerCase()}`, namespace: 'default' },
+      involvedObject: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace: 'default', name: 'unbound', uid },
+      type: 'Warning',
+      reason,
+      message: 'no room',
+      ...times,
+    });
+    const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+    const micro = (time: string) => time.replace('Z', '000Z');
+    await hand.create(event('Before', { firstTimestamp: ago(60), lastTimestamp: ago(30), count: 2 }));
+    const reporter = { action: 'Provision', reportingComponent: 'example.org/disks', reportingInstance: 'one' };
+    const series = { count: 9, lastObservedTime: micro(ago(1)) };
+    await hand.create(event('Lately', { ...reporter, eventTime: micro(ago(90)), series }));
+    const eyes = connect(lab.source);
+    const verdict = await explainHealth(eyes, idOf(claim), new AbortController().signal);
+    eyes.close();
+    assert.match(verdict?.message ?? '', /; Lately: no room$/);
+  });
+
+  test('says that an object is gone where drift is only reported', async () => {
+    const core = await startWith({ drift: 'report', objects: [configMap('lost', {})] });
+    await becomes(core, 'healthy');
+    await hand.remove(idOfMap('lost'));
+    await becomes(core, 'failed', /^ConfigMap default\/lost: it is gone$/);
+  });
+
+  test('is about the deployment that is to be, not the one that was', async () => {
+    const core = await startWith({ objects: [configMap('next', { k: '1' })] });
+    await becomes(core, 'healthy');
+    const bad: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'refused', namespace: 'no-such' },
+    };
+    core.tell([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [configMap('next', { k: '2' }), bad] }]);
+    const { objects, deploymentId } = await becomes(core, 'progressing', /not applied yet/);
+    assert.is(deploymentId, 'second');
+    assert.is(objects.length, 2);
+  });
+
+  test('is unknown while the cluster cannot be asked, and known again after', async () => {
+    let outage: string | undefined;
+    const core = await startWith({ objects: [configMap('dark', {})] }, { outage: () => outage });
+    await becomes(core, 'healthy');
+    outage = 'the Kubernetes API does not answer';
+    await becomes(core, 'unknown', /^the Kubernetes API does not answer$/);
+    outage = undefined;
+    await becomes(core, 'healthy');
+  });
+
+  test('ends with the stack', async () => {
+    const core = await startWith({ objects: [configMap('over', {})] });
+    await becomes(core, 'healthy');
+    const told = core.next(stack, 'removed');
+    core.tell([{ stackId: stack, state: 'removing', generation: 2n, order: 2n }]);
+    await told;
+    assert.is(healthOf(core), undefined);
+    await delay(150);
+    assert.equal(core.awareness.watches.counts, { up: 0, down: 0 });
+  });
+}
+
+function web(name: string, replicas: number, { image = 'web:1', behaviour = '' } = {}): KubeObject {
+  const metadata = { labels: { app: name }, annotations: { [BEHAVIOUR]: behaviour } };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: {
+      replicas,
+      selector: { matchLabels: metadata.labels },
+      template: { metadata, spec: { containers: [{ name: 'web', image }] } },
+    },
+  };
+}
+
+function job(name: string, behaviour = ''): KubeObject {
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'job', image: 'job:1' }] };
+  const template = { metadata: { annotations: { [BEHAVIOUR]: behaviour } }, spec };
+  return { apiVersion: 'batch/v1', kind: 'Job', metadata: { name }, spec: { backoffLimit: 0, template } };
+}
+
+function definition(): KubeObject {
+  const names = { plural: 'gizmos', singular: 'gizmo', kind: 'Gizmo', listKind: 'GizmoList' };
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const version = { name: 'v1', served: true, storage: true, schema, subresources: { status: {} } };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'gizmos.example.org' },
+    spec: { group: 'example.org', scope: 'Namespaced', names, versions: [version] },
+  };
+}

@@ -1,0 +1,222 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DiagnosticState } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage } from '../../test/agent/agent-stage.ts';
+import {
+  configMap,
+  connect,
+  type Lab,
+  openReal,
+  openSimulated,
+  stackId,
+  startCore,
+  until,
+} from '../../test/agent/test-agent.ts';
+import { needs } from '../../test/runner/needs.ts';
+import { createInventories } from '../inventory/inventory.ts';
+import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { maskedObject } from '../object/redact.ts';
+import { diagnose } from './collect.ts';
+
+const canary = 'c2VjcmV0LWNhbmFyeQ==';
+const secret: KubeObject = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: {
+    name: 'credentials',
+    namespace: 'default',
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `{"data":{"password":"${canary}"}}` },
+  },
+  data: { password: canary },
+};
+
+const masks = suite('masks');
+masks('leave nothing of a Secret but its keys', () => {
+  const text = JSON.stringify(maskedObject({ ...secret, stringData: { other: canary } }));
+  assert.not.match(text, canary);
+  assert.match(text, '"password":"***"');
+  assert.match(text, '"other":"***"');
+});
+
+const asked = suite('diagnostics, asked through the broker');
+const stage = await openStage();
+const cluster = await startSimulatedCluster({ readyDelayMs: 20 });
+asked.after(async () => {
+  await stage.close();
+  await cluster.stop();
+});
+
+asked('are answered at once, with everything that belongs to the stack and nothing that does not', async () => {
+  const pak = await stage.enlist('asked');
+  await stage.agent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
+  cluster.put(configMap('stranger', { k: 'not-ours' }, 'default') as never);
+  await stage.submit('asked', [secret, web('web', 'web:1'), web('broken', 'web:does-not-exist')], ['asked']);
+  await stage.reaches('asked', 'asked', PlacementPhase.APPLIED);
+  const podsOf = (name: string) =>
+    cluster.objects().filter(({ kind, metadata }) => kind === 'Pod' && metadata.name.startsWith(`${name}-`));
+  const isPhase = (name: string, phase: string) =>
+    podsOf(name).some(({ status }) => (status as { phase?: string } | undefined)?.phase === phase);
+  const isRolledOut = () =>
+    cluster.objects().some(({ kind, metadata, status }) => {
+      const ready = (status as { readyReplicas?: number } | undefined)?.readyReplicas;
+      return kind === 'ReplicaSet' && metadata.name.startsWith('web-') && ready === 1;
+    });
+  await until(() => isRolledOut() && isPhase('web', 'Running') && isPhase('broken', 'Pending'), 'the pods');
+  const [pod] = podsOf('broken');
+  const { name = '', uid = '' } = pod?.metadata ?? {};
+  cluster.put({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'pull', namespace: 'default' },
+    involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name, uid },
+    type: 'Warning',
+    reason: 'Failed',
+    message: 'no such image',
+    count: 3,
+    lastTimestamp: new Date().toISOString(),
+  });
+  const { broker } = stage.admin;
+  const { diagnostic } = await broker.requestDiagnostic({ stack: 'asked', agent: 'asked' });
+  const answer = await broker.getDiagnostic({ id: diagnostic?.id ?? '', wait: { seconds: 40n, nanos: 0 } });
+  assert.is(answer.diagnostic?.state, DiagnosticState.DONE, answer.diagnostic?.message);
+  const report = answer.diagnostic?.report;
+  assert.equal(report?.objects.map(({ object }) => object?.name).sort(), ['broken', 'credentials', 'web']);
+  const yaml = report?.objects.map((one) => one.yaml).join('') ?? '';
+  assert.not.match(yaml, canary);
+  assert.not.match(yaml, 'not-ours');
+  assert.match(yaml, 'password: "***"');
+  const rollout = report?.objects.find(({ object }) => object?.name === 'web')?.rollout.join();
+  assert.match(rollout ?? '', /^[0-9]+: web-.* \(1 of 1 ready\)$/);
+  assert.ok(report?.pods.some((one) => one.containers.some(({ state }) => /^waiting: ImagePullBackOff/.test(state))));
+  assert.ok(report?.pods.some((one) => one.containers.some(({ logLines }) => /web: line/.test(logLines[0] ?? ''))));
+  assert.equal(
+    report?.events.map(({ reason, message, count }) => ({ reason, message, count })),
+    [{ reason: 'Failed', message: 'no such image', count: 3 }],
+  );
+});
+
+asked('can be about one object, and say so when there is none of that name', async () => {
+  const { broker } = stage.admin;
+  const ask = async (name: string) => {
+    const object = { apiVersion: 'v1', kind: 'Secret', namespace: '', name };
+    const { diagnostic } = await broker.requestDiagnostic({ stack: 'asked', agent: 'asked', object });
+    return (await broker.getDiagnostic({ id: diagnostic?.id ?? '', wait: { seconds: 40n, nanos: 0 } })).diagnostic;
+  };
+  assert.equal(
+    (await ask('credentials'))?.report?.objects.map(({ object }) => object?.name),
+    ['credentials'],
+  );
+  const missing = await ask('unknown');
+  assert.is(missing?.state, DiagnosticState.FAILED);
+  assert.match(missing?.message ?? '', 'the stack has no Secret unknown on this agent');
+});
+
+const simulated = suite('diagnosis, simulated cluster');
+const real = suite('diagnosis, real API server with a simulated node');
+describe(simulated, await openSimulated({ pods: true }));
+if (needs('go')) describe(real, await openReal({ node: true }));
+masks.run();
+asked.run();
+simulated.run();
+real.run();
+
+function describe(test: typeof simulated, lab: Lab): void {
+  const eyes = connect(lab.source);
+  const { signal } = new AbortController();
+  const stack = stackId('diagnosed');
+  test.after(async () => {
+    eyes.close();
+    await lab.close();
+  });
+
+  test('finds objects, revisions, events, pods and their logs, and notes what it cannot see', async () => {
+    const core = await startCore(lab.source);
+    const applied = core.next(stack, 'applied');
+    core.tell([{ stackId: stack, objects: [secret, web('seen', 'web:1'), configMap('plain', { k: '1' })] }]);
+    await applied;
+    await core.close();
+    const live = await lab.hand.get(idOf(web('seen', 'web:1')));
+    await lab.hand.create({
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'said', namespace: 'default' },
+      involvedObject: { kind: 'Deployment', namespace: 'default', name: 'seen', uid: live?.metadata.uid },
+      type: 'Normal',
+      reason: 'Said',
+      message: 'something',
+    });
+    const inventories = createInventories(eyes, 'brokkr');
+    const look = () => diagnose({ cluster: eyes, inventories }, { id: 'q', stackId: stack, object: undefined }, signal);
+    await until(
+      async () => (await look()).pods.some(({ containers }) => containers.some(({ state }) => state === 'running')),
+      'a running pod',
+    );
+    const findings = await look();
+    const [pod] = findings.pods;
+    assert.match(pod?.containers[0]?.logLines.at(-1) ?? '', new RegExp(`^${pod?.name} web: line`));
+    assert.is(findings.objects.find(({ object }) => object.kind === 'Deployment')?.rollout.length, 1);
+    assert.equal(findings.objects.map(({ object }) => object.name).sort(), ['credentials', 'plain', 'seen']);
+    assert.not.match(JSON.stringify(findings), canary);
+    assert.ok(findings.events.some(({ reason }) => reason === 'Said'));
+    if (!lab.simulated) return;
+    const forget = lab.simulated.faults.add({
+      pathIncludes: '/events',
+      status: 403,
+      message: 'events are not for you',
+    });
+    const narrow = await look();
+    forget();
+    assert.is(narrow.objects.length, 3);
+    assert.ok(narrow.notes.some((note) => /events in default: .*not for you/.test(note)));
+  });
+
+  test('asks for no more than what the expressions of a selector select as well', async () => {
+    if (!lab.simulated) return;
+    const picky = stackId('picky');
+    const { spec, ...rest } = web('picky', 'web:1');
+    const matchExpressions = [{ key: 'app', operator: 'NotIn', values: ['seen'] }];
+    const selector = { matchLabels: { app: 'picky' }, matchExpressions };
+    const core = await startCore(lab.source);
+    const applied = core.next(picky, 'applied');
+    core.tell([{ stackId: picky, objects: [{ ...rest, spec: { ...(spec as object), selector } }] }]);
+    await applied;
+    await core.close();
+    lab.simulated.clearRequests();
+    const inventories = createInventories(eyes, 'brokkr');
+    const question = { id: 'q', stackId: picky, object: undefined };
+    await until(
+      async () => (await diagnose({ cluster: eyes, inventories }, question, signal)).pods.length > 0,
+      'its pods',
+    );
+    const asked = lab.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
+    const selectors = new Set(asked.map(({ query }) => new URLSearchParams(query).get('labelSelector')));
+    assert.equal([...selectors], ['app=picky,app notin (seen)']);
+  });
+
+  test('ends in time, with what was found until then', async () => {
+    if (!lab.simulated) return;
+    const forget = lab.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
+    const inventories = createInventories(eyes, 'brokkr');
+    const question = { id: 'q', stackId: stack, object: undefined };
+    const findings = await diagnose({ cluster: eyes, inventories }, question, signal, 500);
+    forget();
+    assert.is(findings.objects.length, 3);
+    assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));
+  });
+}
+
+function web(name: string, image: string): KubeObject {
+  const labels = { app: name };
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'web', image }] } },
+    },
+  };
+}

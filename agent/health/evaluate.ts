@@ -1,0 +1,126 @@
+import { at, type KubeObject, kindName, listAt, textAt } from '../object/kube-object.ts';
+import { conditionOf, degraded, failed, healthy, isFalse, isTrue, observed, progressing, words } from './conditions.ts';
+import { healthOfPod } from './pod.ts';
+import type { Verdict } from './status.ts';
+import { daemonSet, deployment, job, replicaSet, statefulSet } from './workloads.ts';
+
+/** How one object does, from nothing but itself: the rules of its kind, or the conventions that custom resources keep. */
+export function healthOf(object: KubeObject): Verdict {
+  if (object.metadata.deletionTimestamp !== undefined) return progressing(leavingReason(object));
+  const rule = rules[kindName(object)];
+  if (rule) return rule(object);
+  return observed(object) ?? byConditions(object);
+}
+
+const always = () => healthy;
+
+/** By the name of a kind. What is not here is judged by its conditions, and is healthy without. */
+const rules: Readonly<Record<string, (object: KubeObject) => Verdict>> = {
+  'apps/Deployment': (object) => observed(object, true) ?? deployment(object),
+  'apps/StatefulSet': (object) => observed(object, true) ?? statefulSet(object),
+  'apps/DaemonSet': (object) => observed(object, true) ?? daemonSet(object),
+  'apps/ReplicaSet': (object) => observed(object, true) ?? replicaSet(object),
+  ReplicationController: (object) => observed(object, true) ?? replicaSet(object),
+  'batch/Job': job,
+  // It is there to make jobs; how those end is theirs.
+  'batch/CronJob': always,
+  Pod: healthOfPod,
+  PersistentVolumeClaim: claim,
+  PersistentVolume: volume,
+  Namespace: namespace,
+  Service: service,
+  // Many controllers never write an address.
+  'networking.k8s.io/Ingress': always,
+  'autoscaling/HorizontalPodAutoscaler': autoscaler,
+  'policy/PodDisruptionBudget': (object) => observed(object, true) ?? disruptionBudget(object),
+  'apiregistration.k8s.io/APIService': apiService,
+  'apiextensions.k8s.io/CustomResourceDefinition': definition,
+};
+
+function claim(object: KubeObject): Verdict {
+  switch (textAt(object, 'status', 'phase')) {
+    case 'Bound':
+      return healthy;
+    case 'Lost':
+      return failed('its volume is lost');
+    default:
+      return progressing('it is not bound to a volume yet');
+  }
+}
+
+function volume(object: KubeObject): Verdict {
+  const phase = textAt(object, 'status', 'phase');
+  return phase === 'Failed'
+    ? failed(words('its reclamation failed', textAt(object, 'status', 'message')))
+    : phase === 'Pending'
+      ? progressing('it is not available yet')
+      : healthy;
+}
+
+function namespace(object: KubeObject): Verdict {
+  const phase = textAt(object, 'status', 'phase');
+  return phase === undefined || phase === 'Active' ? healthy : progressing(`it is ${phase}`);
+}
+
+function service(object: KubeObject): Verdict {
+  if (textAt(object, 'spec', 'type') !== 'LoadBalancer') return healthy;
+  return listAt(object, 'status', 'loadBalancer', 'ingress').length > 0
+    ? healthy
+    : progressing('its load balancer has no address yet');
+}
+
+function autoscaler(object: KubeObject): Verdict {
+  const able = conditionOf(object, 'AbleToScale');
+  if (isFalse(able)) return degraded(words('it cannot scale', able?.message));
+  const active = conditionOf(object, 'ScalingActive');
+  // With its target at 0 replicas, it is switched off on purpose.
+  if (isFalse(active) && active?.reason !== 'ScalingDisabled')
+    return degraded(words('it does not scale', active?.message));
+  return healthy;
+}
+
+function disruptionBudget(object: KubeObject): Verdict {
+  const allowed = conditionOf(object, 'DisruptionAllowed');
+  if (isFalse(allowed) && allowed?.reason === 'SyncFailed')
+    return degraded(words('it cannot be computed', allowed.message));
+  const current = Number(at(object, 'status', 'currentHealthy') ?? 0);
+  const desired = Number(at(object, 'status', 'desiredHealthy') ?? 0);
+  return current < desired ? progressing(`${current} of ${desired} pods are healthy`) : healthy;
+}
+
+function apiService(object: KubeObject): Verdict {
+  const available = conditionOf(object, 'Available');
+  if (isTrue(available)) return healthy;
+  return isFalse(available) ? degraded(words('it is not available', available?.message)) : progressing('not asked yet');
+}
+
+function definition(object: KubeObject): Verdict {
+  const names = conditionOf(object, 'NamesAccepted');
+  if (isFalse(names)) return failed(words('its names are refused', names?.message));
+  const established = conditionOf(object, 'Established');
+  return isTrue(established) ? healthy : progressing(words('it is not established yet', established?.message));
+}
+
+/** kstatus: Stalled, Reconciling and Ready; then what is as common. */
+function byConditions(object: KubeObject): Verdict {
+  const stalled = conditionOf(object, 'Stalled');
+  if (isTrue(stalled)) return failed(words('it is stalled', stalled?.message || stalled?.reason));
+  const reconciling = conditionOf(object, 'Reconciling');
+  if (isTrue(reconciling)) return progressing(words('it is being reconciled', reconciling?.message));
+  const broken = conditionOf(object, 'Degraded');
+  if (isTrue(broken)) return degraded(words('it is degraded', broken?.message || broken?.reason));
+  for (const type of ['Ready', 'Available', 'Accepted', 'Programmed']) {
+    const condition = conditionOf(object, type);
+    if (!condition || isTrue(condition)) continue;
+    const generation = Number(object.metadata.generation ?? 0);
+    if (condition.observedGeneration !== undefined && condition.observedGeneration < generation)
+      return progressing('its controller has not seen the last change yet');
+    return progressing(words(`it is not ${type.toLowerCase()}`, condition.message || condition.reason));
+  }
+  return healthy;
+}
+
+function leavingReason({ metadata }: KubeObject): string {
+  const finalizers = metadata.finalizers ?? [];
+  return finalizers.length > 0 ? `it is being deleted; waits for ${finalizers.join(', ')}` : 'it is being deleted';
+}

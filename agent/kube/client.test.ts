@@ -1,0 +1,162 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configMap, connect, idOfMap, openSimulated, stackId, until } from '../../test/agent/test-agent.ts';
+import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
+import { ClusterError, refusal } from './api-error.ts';
+import { readLive } from './read-objects.ts';
+
+const lab = await openSimulated();
+const cluster = connect(lab.source);
+const narrow = await openSimulated({ rights: { namespaces: ['default', 'team'] } });
+const tenant = connect(narrow.source);
+const { signal } = new AbortController();
+
+const definition: ObjectId = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  namespace: '',
+  name: 'lamps.light.example.org',
+};
+const lamp: ObjectId = { apiVersion: 'light.example.org/v1', kind: 'Lamp', namespace: 'default', name: 'lamp' };
+const lampIn = (version: string): ObjectId => ({ ...lamp, apiVersion: `light.example.org/${version}` });
+
+const access = suite('cluster access');
+access.after(async () => {
+  cluster.close();
+  tenant.close();
+  await Promise.all([lab.close(), narrow.close()]);
+});
+
+access('finds an object in another version once its own is no longer served', async () => {
+  await cluster.create(lamps({ v1: true, v2: true }), signal);
+  await until(async () => (await cluster.discovery.find(lamp.apiVersion, 'Lamp', signal)) !== undefined, 'the kind');
+  await cluster.create(
+    { apiVersion: lamp.apiVersion, kind: 'Lamp', metadata: { name: 'lamp', namespace: 'default' } },
+    signal,
+  );
+  assert.ok(await cluster.get(lamp, signal));
+  await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps({ v1: false, v2: true }).spec }));
+  await until(async () => (await lab.hand.get(lampIn('v2'))) !== undefined, 'the other version');
+  assert.is((await cluster.get(lamp, signal))?.apiVersion, 'light.example.org/v2');
+  assert.is((await cluster.list(lamp, { namespace: 'default' }, signal)).length, 1);
+  assert.is(await cluster.get({ ...lamp, name: 'another' }, signal), undefined);
+});
+
+access('knows of every kind that a namespace may hold, whatever version has it', async () => {
+  const kinds = (await cluster.discovery.contentKinds(signal)).map(({ kind, apiVersion }) => `${apiVersion} ${kind}`);
+  assert.is(new Set(kinds).size, kinds.length);
+  assert.is(kinds.filter((kind) => kind.endsWith(' Lamp')).length, 1);
+  await cluster.create(lamps({ v1: true, v2: true }, { plural: 'bulbs', kind: 'Bulb' }), signal);
+  const kindsOf = async () =>
+    (await cluster.discovery.contentKinds(signal))
+      .filter(({ apiVersion }) => apiVersion.startsWith('light.example.org/'))
+      .map(({ kind }) => kind)
+      .sort();
+  await until(async () => (await kindsOf()).join() === 'Bulb,Lamp', 'each kind once');
+  // One of the two is not the preferred version.
+  for (const served of [
+    { v1: true, v2: false },
+    { v1: false, v2: true },
+  ]) {
+    const version = served.v1 ? 'v1' : 'v2';
+    await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
+    await until(async () => {
+      const found = await cluster.discovery.contentKinds(signal);
+      return found.some(({ apiVersion, kind }) => kind === 'Lamp' && apiVersion === lampIn(version).apiVersion);
+    }, `the kind in ${version} only`);
+  }
+});
+
+access('does not take a page of something on the way for a missing object', async () => {
+  await cluster.create(configMap('there', {}, 'default'), signal);
+  const heal = lab.simulated!.faults.add({ pathIncludes: '/configmaps/there', status: 404 });
+  try {
+    await cluster.get(idOfMap('there'), signal);
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, ClusterError);
+  }
+  heal();
+  assert.ok(await cluster.get(idOfMap('there'), signal));
+});
+
+access('waits for a program that makes credentials as long as for an answer, and heeds its signal', async () => {
+  const exec = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: process.execPath,
+    args: ['-e', 'setTimeout(() => {}, 6_000)'],
+  };
+  const text = JSON.stringify({
+    'current-context': 'c',
+    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+    clusters: [{ name: 'c', cluster: { server: 'http://127.0.0.1:9' } }],
+    users: [{ name: 'u', user: { exec } }],
+  });
+  const waiting = connect({ text }, { timeoutMs: 400 });
+  const began = performance.now();
+  const late = await waiting.get(idOfMap('any'), signal).catch((reason: unknown) => reason);
+  assert.match(String(late), 'timed out after 0.4 s');
+  const stop = new AbortController();
+  const stopped = waiting.get(idOfMap('any'), stop.signal).catch((reason: unknown) => reason);
+  stop.abort(new Error('stopped'));
+  assert.match(String(await stopped), 'stopped');
+  assert.ok(performance.now() - began < 5_500, 'the program still runs');
+  waiting.close();
+});
+
+access('reads what a namespaced account has in several namespaces', async () => {
+  const stack = stackId('narrow');
+  const objects = ['default', 'team'].flatMap((namespace) =>
+    Array.from({ length: 10 }, (_, index) => configMap(`map-${index}`, {}, namespace)),
+  );
+  narrow.simulated!.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  for (const object of objects)
+    await tenant.create({ ...object, metadata: { ...object.metadata, labels: { [stackLabel]: stack } } }, signal);
+  const ids = objects.map(({ metadata }) => idOfMap(metadata.name, metadata.namespace));
+  const known = new Set(ids.map(keyOf));
+  assert.is((await readLive(tenant, ids, { stackId: stack, known }, signal)).size, ids.length);
+});
+
+const words = suite('words of the API server');
+const secret: ObjectId = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 's' };
+const told = (status: number, message: string) =>
+  refusal(status, JSON.stringify({ kind: 'Status', reason: 'Why', message }), secret).message;
+
+words('about a Secret are passed on only when they cannot quote it', () => {
+  for (const status of [400, 403, 406, 409, 422, 500])
+    assert.not.match(told(status, 'admission webhook "w" denied the request: hunter2 is weak'), 'hunter2');
+  assert.not.match(told(403, 'secrets "s" is forbidden: ValidatingAdmissionPolicy p denied: hunter2'), 'hunter2');
+  const rights =
+    'secrets "s" is forbidden: User "u" cannot patch resource "secrets" in API group "" in the namespace "default"';
+  assert.is(told(403, rights), rights);
+  const dryRun = 'admission webhook "w" does not support dry run';
+  assert.is(told(400, dryRun), dryRun);
+});
+
+access.run();
+words.run();
+
+/** The definition of a kind with these versions, each served or not. */
+function lamps(
+  served: Readonly<Record<'v1' | 'v2', boolean>>,
+  { plural, kind } = { plural: 'lamps', kind: 'Lamp' },
+): KubeObject {
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const versions = Object.entries(served).map(([name, isServed]) => ({
+    name,
+    served: isServed,
+    storage: name === 'v2',
+    schema,
+  }));
+  return {
+    apiVersion: definition.apiVersion,
+    kind: definition.kind,
+    metadata: { name: `${plural}.light.example.org` },
+    spec: {
+      group: 'light.example.org',
+      scope: 'Namespaced',
+      names: { plural, kind, singular: kind.toLowerCase(), listKind: `${kind}List` },
+      versions,
+    },
+  };
+}

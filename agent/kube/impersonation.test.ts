@@ -1,0 +1,203 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Limits } from '../../client/allowed.ts';
+import { type House, openRealHouse, openSimulatedHouse } from '../../test/agent/tenant-cluster.ts';
+import { configMap, idOfMap, stackId } from '../../test/agent/test-agent.ts';
+import { agentsOn } from '../../test/agent/test-agents.ts';
+import { needs } from '../../test/runner/needs.ts';
+import type { KubeObject } from '../object/kube-object.ts';
+
+const simulated = suite('tenants of an agent, simulated cluster');
+const real = suite('tenants of an agent, real API server');
+describe(simulated, await openSimulatedHouse());
+if (needs('go')) describe(real, await openRealHouse());
+simulated.run();
+real.run();
+
+function describe(test: typeof simulated, house: House): void {
+  const agents = agentsOn(test, house);
+  /** Where it may keep its inventory. */
+  const start = () => agents.start({ namespace: 'brokkr' });
+  const account = { serviceAccount: 'team/deployer' };
+  const user = 'system:serviceaccount:team:deployer';
+  let count = 0;
+  const newStack = () => stackId(`tenant-${++count}`);
+  const secret: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'theirs', namespace: 'team' },
+    stringData: { password: 'hidden' },
+  };
+
+  test('applies, changes, prunes and removes as the account that it is told', async () => {
+    const core = await start();
+    const stack = newStack();
+    house.requests();
+    const wish = { stackId: stack, deploymentId: 'a', ...account };
+    const applied = core.next(stack);
+    core.tell([{ ...wish, objects: [configMap('a', { k: '1' }, 'team'), configMap('b', { k: '1' }, 'team')] }]);
+    const { outcome, message } = await applied;
+    assert.is(outcome, 'applied', message);
+    const changed = core.next(stack);
+    core.tell([{ ...wish, deploymentId: 'b', order: 2n, objects: [configMap('a', { k: '2' }, 'team')] }]);
+    assert.is((await changed).outcome, 'applied');
+    assert.equal((await house.get(idOfMap('a', 'team')))?.data, { k: '2' });
+    assert.is(await house.get(idOfMap('b', 'team')), undefined);
+    const removed = core.next(stack);
+    core.tell([{ ...wish, deploymentId: 'b', order: 3n, generation: 2n, state: 'removing', kinds: ['v1/ConfigMap'] }]);
+    assert.is((await removed).outcome, 'removed');
+    assert.is(await house.get(idOfMap('a', 'team')), undefined);
+
+    const requests = house.requests() ?? [];
+    const about = (place: string) => requests.filter(({ path }) => path.includes(`/namespaces/${place}/`));
+    for (const { path, impersonated } of about('team')) assert.is(impersonated, user, path);
+    for (const { path, impersonated } of about('brokkr')) assert.is(impersonated, '', path);
+  });
+
+  test('reports what the account may not do in the API server’s words, and applies nothing of it', async () => {
+    const core = await start();
+    const stack = newStack();
+    const told = core.next(stack);
+    const objects = [configMap('beside', { k: '1' }, 'team'), secret];
+    core.tell([{ stackId: stack, deploymentId: 'a', ...account, objects }]);
+    const { outcome, message } = await told;
+    assert.is(outcome, 'failed');
+    assert.match(message, `secrets "theirs" is forbidden: User "${user}" cannot`);
+    assert.match(message, 'resource "secrets" in API group "" in the namespace "team"');
+    assert.is(await house.get(idOfMap('beside', 'team')), undefined);
+    assert.not.match(
+      JSON.stringify(core.events, (_, value) => (typeof value === 'bigint' ? `${value}` : value)),
+      'hidden',
+    );
+
+    // What never was there is removed without a look at the whole cluster, which neither of them has a right to.
+    const removed = core.next(stack);
+    const kinds = ['v1/ConfigMap', 'v1/Secret'];
+    core.tell([{ stackId: stack, deploymentId: 'a', ...account, order: 2n, generation: 2n, state: 'removing', kinds }]);
+    const removal = await removed;
+    assert.is(removal.outcome, 'removed', removal.message);
+  });
+
+  for (const what of ['of a stack that it has never seen', 'whose inventory is lost']) {
+    test(`holds a removal ${what}, and when that is confirmed ends it where the account may look`, async () => {
+      const stack = newStack();
+      const wish = { stackId: stack, deploymentId: 'a', ...account };
+      if (what === 'whose inventory is lost') {
+        const before = await start();
+        const applied = before.next(stack);
+        before.tell([{ ...wish, objects: [configMap('lost', { k: '1' }, 'team')] }]);
+        assert.is((await applied).outcome, 'applied');
+        await before.close();
+        await house.remove(idOfMap(`brokkr-inv-${stack}-0`, 'brokkr'));
+      }
+      const core = await start();
+      const removal = { ...wish, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
+      const held = core.next(stack);
+      core.tell([removal]);
+      const { outcome, message, heldKeys } = await held;
+      assert.is(outcome, 'held', message);
+      assert.match(message, 'its objects may not be looked for everywhere');
+      const removed = core.next(stack, 'removed');
+      core.tell([{ ...removal, confirmed: true, confirmedKeys: heldKeys }]);
+      await removed;
+      assert.is(await house.get(idOfMap('lost', 'team')), undefined);
+    });
+  }
+
+  test('may act as no other account, and says which', async () => {
+    const core = await start();
+    const stack = newStack();
+    const told = core.next(stack);
+    const wish = { stackId: stack, deploymentId: 'a', objects: [configMap('other', { k: '1' }, 'team')] };
+    core.tell([{ ...wish, serviceAccount: 'team/default' }]);
+    const { outcome, message } = await told;
+    assert.is(outcome, 'failed');
+    assert.match(message, 'cannot impersonate resource "serviceaccounts" in API group "" in the namespace "team"');
+    assert.match(message, '(as system:serviceaccount:team:default)');
+
+    const applied = core.next(stack, 'applied');
+    core.tell([{ ...wish, ...account }]);
+    await applied;
+    assert.ok(await house.get(idOfMap('other', 'team')), 'another account is a reason to try anew');
+  });
+
+  test('works anew when the account is taken away, and keeps what is there', async () => {
+    const core = await start();
+    const stack = newStack();
+    const wish = { stackId: stack, deploymentId: 'a', objects: [configMap('own', { k: '1' }, 'team')] };
+    const applied = core.next(stack);
+    core.tell([{ ...wish, ...account }]);
+    assert.is((await applied).outcome, 'applied');
+    const told = core.next(stack);
+    core.tell([wish]);
+    const { outcome, message } = await told;
+    assert.is(outcome, 'failed');
+    assert.match(message, 'is forbidden');
+    assert.ok(await house.get(idOfMap('own', 'team')));
+  });
+
+  test('applies nothing of a stack that breaks its generator’s rules, deletes nothing, and does when they allow it', async () => {
+    const core = await start();
+    const stack = newStack();
+    const wish = { stackId: stack, ...account };
+    const before = core.next(stack);
+    core.tell([{ ...wish, deploymentId: 'a', objects: [configMap('ruled', { k: '1' }, 'team')] }]);
+    assert.is((await before).outcome, 'applied');
+
+    const objects = [configMap('fine', { k: '1' }, 'team'), configMap('astray', { k: '1' })];
+    const next = { ...wish, deploymentId: 'b', order: 2n, objects };
+    const told = core.next(stack);
+    core.tell([next], rules({ allowNamespaces: ['team'] }));
+    const { outcome, message, changes } = await told;
+    assert.is(outcome, 'failed');
+    assert.is(
+      message,
+      'nothing was applied: ConfigMap default/astray: generator ci may not deploy it: namespace default is not among the allowed namespaces',
+    );
+    assert.equal(
+      changes.map(({ object, action }) => `${action} ${object.namespace}/${object.name}`),
+      ['failed default/astray'],
+    );
+    assert.is(await house.get(idOfMap('fine', 'team')), undefined);
+    assert.ok(await house.get(idOfMap('ruled', 'team')), 'what was there stays');
+
+    const again = core.next(stack);
+    core.tell([{ ...next, deploymentId: 'c', order: 3n, objects: objects.slice(0, 1) }], rules({ denyKinds: ['*'] }));
+    assert.match((await again).message, 'kind ConfigMap is denied');
+    const applied = core.next(stack, 'applied');
+    core.tell([{ ...next, deploymentId: 'c', order: 3n, objects: objects.slice(0, 1) }], rules({}));
+    await applied;
+    assert.is(await house.get(idOfMap('ruled', 'team')), undefined, 'and is pruned when the rules allow the rest');
+
+    const removed = core.next(stack);
+    const removal = { ...wish, deploymentId: 'c', order: 4n, generation: 2n, state: 'removing' as const, kinds: [] };
+    core.tell([removal], rules({ denyKinds: ['*'] }));
+    assert.is((await removed).outcome, 'removed', 'rules are no reason to keep something');
+  });
+
+  test('knows from the cluster which kinds are cluster-scoped', async () => {
+    const core = await start();
+    const stack = newStack();
+    const told = core.next(stack);
+    const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'room' } };
+    core.tell([{ stackId: stack, deploymentId: 'a', ...account, objects: [room] }], rules({}));
+    assert.match(
+      (await told).message,
+      'Namespace room: generator ci may not deploy it: kind Namespace is cluster-scoped',
+    );
+  });
+
+  test('lets no stack write what would be read as an inventory', async () => {
+    const core = await start();
+    const stack = newStack();
+    const told = core.next(stack);
+    const forged = configMap(`brokkr-inv-${stack}-0`, {}, 'brokkr');
+    core.tell([{ stackId: stack, deploymentId: 'a', ...account, objects: [forged] }]);
+    assert.match((await told).message, 'it is one of the agent’s inventories');
+  });
+}
+
+function rules(limits: Partial<Limits>) {
+  const none = { allowNamespaces: [], denyNamespaces: [], allowKinds: [], denyKinds: [], clusterScoped: false };
+  return { generators: [{ generator: 'ci', limits: { ...none, ...limits } }] };
+}

@@ -1,0 +1,129 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
+import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { openStage } from '../../test/agent/agent-stage.ts';
+import { configMap, connect, type Lab, openReal, openSimulated, until } from '../../test/agent/test-agent.ts';
+import { needs } from '../../test/runner/needs.ts';
+import { at, textAt } from '../object/kube-object.ts';
+import { createElection, type Election } from './leader-election.ts';
+
+const times = { leaseMs: 1_000, renewMs: 600, retryMs: 50 };
+const lease = (namespace: string) => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  namespace,
+  name: 'brokkr-agent',
+});
+
+const simulated = suite('election, simulated cluster');
+const real = suite('election, real API server');
+const agents = suite('agents that stand by for each other');
+describe(simulated, await openSimulated());
+if (needs('go')) describe(real, await openReal());
+const stage = await openStage();
+
+agents('let one act, and another take over when it ends', async () => {
+  const cluster = await startSimulatedCluster({ pods: false });
+  const pak = await stage.enlist('elected');
+  const begin = () => stage.agent(pak, cluster.kubeconfig, { config: { election: true }, election: times });
+  const readiness = async ({ healthUrl }: Awaited<ReturnType<typeof begin>>) => {
+    const answer = await fetch(`${healthUrl}/readyz`);
+    return { status: answer.status, text: await answer.text() };
+  };
+  const first = await begin();
+  await until(async () => /broker: ok/.test((await readiness(first)).text), 'the first to lead');
+  const second = await begin();
+  await until(async () => /^standby: .* leads/.test((await readiness(second)).text), 'the second to stand by');
+  assert.is((await readiness(second)).status, 200);
+  await stage.submit('elected', [configMap('elected', { k: '1' })], ['elected']);
+  await stage.reaches('elected', 'elected', PlacementPhase.APPLIED);
+  const holder = () =>
+    textAt(cluster.get('coordination.k8s.io/v1', 'Lease', 'brokkr', 'brokkr-agent'), 'spec', 'holderIdentity');
+  const before = holder();
+  await first.close();
+  assert.is(await first.ended, 'closed');
+  await until(async () => /broker: ok/.test((await readiness(second)).text), 'the second to lead');
+  assert.is.not(holder(), before);
+  await stage.submit('elected', [configMap('elected', { k: '2' })]);
+  await stage.reaches('elected', 'elected', PlacementPhase.APPLIED);
+
+  // Its lease can no longer be renewed: it stops before another may lead.
+  const forget = cluster.faults.add({ method: 'PUT', pathIncludes: '/leases/', status: 500 });
+  assert.is(await second.ended, 'deposed');
+  forget();
+  await cluster.stop();
+});
+
+agents.after(() => stage.close());
+simulated.run();
+real.run();
+agents.run();
+
+function describe(test: typeof simulated, lab: Lab): void {
+  let count = 0;
+  let namespace = '';
+  const clusters: ReturnType<typeof connect>[] = [];
+  let ending = new AbortController();
+  test.before.each(async () => {
+    ending = new AbortController();
+    namespace = `election-${++count}`;
+    await lab.hand.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  });
+  test.after.each(() => {
+    ending.abort();
+    for (const cluster of clusters.splice(0)) cluster.close();
+  });
+  test.after(() => lab.close());
+  const candidate = (holder: string): Election => {
+    const cluster = connect(lab.source);
+    clusters.push(cluster);
+    return createElection({ cluster, namespace, holder, times });
+  };
+
+  test('is won by one of many that ask at once, and only by one at a time', async () => {
+    const candidates = Array.from({ length: 4 }, (_, index) => candidate(`agent-${index}`));
+    const order: string[] = [];
+    const lead = async (election: Election, index: number) => {
+      assert.ok(await election.win(ending.signal));
+      assert.is(candidates.filter(({ leading }) => leading).length, 1);
+      order.push(`agent-${index}`);
+      const kept = new AbortController();
+      const keeping = election.keep(kept.signal);
+      await delay(150);
+      kept.abort();
+      assert.is(await keeping, 'ended');
+      await election.release();
+    };
+    await Promise.all(candidates.map(lead));
+    assert.is(new Set(order).size, 4);
+    assert.is(at(await lab.hand.get(lease(namespace)), 'spec', 'leaseTransitions'), 3);
+  });
+
+  test('is taken over from a leader that is gone, not before its lease is over', async () => {
+    const first = candidate('first');
+    await first.win(ending.signal);
+    const wonAt = performance.now();
+    const second = candidate('second');
+    await second.win(ending.signal);
+    assert.ok(performance.now() - wonAt >= times.leaseMs - 50);
+    assert.is(await first.keep(ending.signal), 'lost');
+    assert.is(first.leading, false);
+  });
+
+  test('is lost when the lease is another’s', async () => {
+    const leader = candidate('leader');
+    await leader.win(ending.signal);
+    const keeping = leader.keep(ending.signal);
+    await lab.hand.edit(lease(namespace), (live) => ({
+      ...live,
+      spec: {
+        ...(live.spec as object),
+        holderIdentity: 'usurper',
+        renewTime: new Date().toISOString().replace('Z', '000Z'),
+      },
+    }));
+    assert.is(await keeping, 'lost');
+  });
+}

@@ -1,0 +1,68 @@
+import { type KindId, kindName } from '../object/kube-object.ts';
+
+/** Kinds that others need, in the order in which they are applied; kinds in one row go together. */
+const first: readonly (readonly string[])[] = [
+  ['Namespace'],
+  ['apiextensions.k8s.io/CustomResourceDefinition'],
+  [
+    'scheduling.k8s.io/PriorityClass',
+    'storage.k8s.io/StorageClass',
+    'node.k8s.io/RuntimeClass',
+    'networking.k8s.io/IngressClass',
+  ],
+  ['ResourceQuota', 'LimitRange', 'networking.k8s.io/NetworkPolicy', 'policy/PodDisruptionBudget'],
+  ['ServiceAccount'],
+  ['rbac.authorization.k8s.io/ClusterRole', 'rbac.authorization.k8s.io/Role'],
+  ['rbac.authorization.k8s.io/ClusterRoleBinding', 'rbac.authorization.k8s.io/RoleBinding'],
+  ['ConfigMap', 'Secret'],
+  ['PersistentVolume'],
+  ['PersistentVolumeClaim'],
+  ['Service', 'Endpoints', 'discovery.k8s.io/EndpointSlice'],
+  [
+    'Pod',
+    'ReplicationController',
+    'apps/Deployment',
+    'apps/StatefulSet',
+    'apps/DaemonSet',
+    'apps/ReplicaSet',
+    'batch/Job',
+    'batch/CronJob',
+  ],
+  ['autoscaling/HorizontalPodAutoscaler', 'networking.k8s.io/Ingress'],
+];
+
+/** Kinds that can stop everything else, once they are there: after all others. */
+const last: readonly (readonly string[])[] = [
+  ['apiregistration.k8s.io/APIService'],
+  ['admissionregistration.k8s.io/ValidatingAdmissionPolicy', 'admissionregistration.k8s.io/MutatingAdmissionPolicy'],
+  [
+    'admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding',
+    'admissionregistration.k8s.io/MutatingAdmissionPolicyBinding',
+  ],
+  [
+    'admissionregistration.k8s.io/ValidatingWebhookConfiguration',
+    'admissionregistration.k8s.io/MutatingWebhookConfiguration',
+  ],
+];
+
+const ranks: ReadonlyMap<string, number> = new Map([
+  ...first.flatMap((row, rank) => row.map((kind) => [kind, rank] as const)),
+  ...last.flatMap((row, rank) => row.map((kind) => [kind, first.length + 1 + rank] as const)),
+]);
+
+/** Place of a kind in the order of application. Everything that the tables do not name, custom resources above all, goes between them. */
+export function rankOf(id: KindId): number {
+  return ranks.get(kindName(id)) ?? first.length;
+}
+
+/** Groups to apply one after another; within one, the order does not matter. Removal goes through them backwards. */
+export function groupByRank<Item>(items: readonly Item[], idOfItem: (item: Item) => KindId): Item[][] {
+  const groups = new Map<number, Item[]>();
+  for (const item of items) {
+    const rank = rankOf(idOfItem(item));
+    const group = groups.get(rank);
+    if (group) group.push(item);
+    else groups.set(rank, [item]);
+  }
+  return [...groups].sort(([left], [right]) => left - right).map(([, group]) => group);
+}

@@ -1,0 +1,135 @@
+import { isOwnApply, isRecord, type KubeObject } from './kube-object.ts';
+
+/** A step towards a field: a name, or an item of a list. */
+type Step = string | { readonly item: unknown; readonly label: string };
+export type FieldPath = readonly Step[];
+
+/** Of the metadata, what the API server keeps for itself. */
+const bookkeeping: ReadonlySet<string> = new Set([
+  'managedFields',
+  'resourceVersion',
+  'generation',
+  'uid',
+  'creationTimestamp',
+]);
+/** The contract takes no more. */
+const maxPaths = 50;
+
+/**
+ * Paths of the fields in which the live object differs from the other: what an apply would make of it, or, with `part`, what is
+ * applied, which leaves out what others set. At most 50.
+ */
+export function differences(live: KubeObject, other: KubeObject, { part = false } = {}): FieldPath[] {
+  const found: FieldPath[] = [];
+  compare(content(live), content(other), [], part, found);
+  return found;
+}
+
+/** As people write it: `.spec.template.spec.containers[name=web].image`. */
+export function pathText(path: FieldPath): string {
+  return path.map((step) => (typeof step === 'string' ? `.${quoted(step)}` : `[${step.label}]`)).join('');
+}
+
+/** Managers other than this agent that own one of the fields; when nobody does, since they were removed, who wrote last. */
+export function managersOf(live: KubeObject, paths: readonly FieldPath[]): string[] {
+  const entries = (live.metadata.managedFields ?? []).filter(
+    (entry) => !isOwnApply(entry) && entry.subresource !== 'status',
+  );
+  const owners = entries.filter(({ fieldsV1 }) => paths.some((path) => owns(fieldsV1, path)));
+  const latest = entries.toSorted((left, right) => ((left.time ?? '') < (right.time ?? '') ? 1 : -1)).slice(0, 1);
+  return [...new Set((owners.length > 0 ? owners : latest).flatMap(({ manager }) => manager ?? []))];
+}
+
+/** The sub-tree of a field set below an item of a list; undefined when the item is not in it. */
+export function fieldsOfItem(fields: unknown, item: unknown): unknown {
+  if (!isRecord(fields)) return undefined;
+  for (const [name, inner] of Object.entries(fields)) {
+    if (name.startsWith('v:') && JSON.stringify(item) === name.slice(2)) return inner;
+    if (!name.startsWith('k:')) continue;
+    const keys: unknown = JSON.parse(name.slice(2));
+    // A key that a manifest leaves out is filled in by the server.
+    if (
+      isRecord(keys) &&
+      isRecord(item) &&
+      Object.keys(keys).every((key) => item[key] === undefined || item[key] === keys[key])
+    )
+      return inner;
+  }
+  return undefined;
+}
+
+function owns(fieldsV1: unknown, path: FieldPath): boolean {
+  let fields = fieldsV1;
+  for (const step of path) {
+    const inner = typeof step === 'string' ? fieldOf(fields, step) : fieldsOfItem(fields, step.item);
+    if (inner === undefined) return fields !== fieldsV1 && isRecord(fields) && Object.keys(fields).length === 0;
+    fields = inner;
+  }
+  return true;
+}
+
+/** The sub-tree of a field set below a name; undefined when it is not in it. */
+export function fieldOf(fields: unknown, name: string): unknown {
+  return isRecord(fields) ? fields[`f:${name}`] : undefined;
+}
+
+function content({ metadata, status: _, ...rest }: KubeObject): Record<string, unknown> {
+  return {
+    ...rest,
+    metadata: Object.fromEntries(Object.entries(metadata).filter(([name]) => !bookkeeping.has(name))),
+  };
+}
+
+function compare(live: unknown, other: unknown, path: FieldPath, part: boolean, found: FieldPath[]): void {
+  if (found.length >= maxPaths || live === other) return;
+  if (part && other === undefined) return;
+  const isMap = isRecord(live) && isRecord(other);
+  // The last of some labels, annotations or keys goes with its map.
+  const isFlat = path.length > 0 && path.length <= 2 && (path[0] === 'metadata' || path[0] === 'data');
+  if (isMap || (isFlat && (isRecord(live) || isRecord(other)))) {
+    const [left, right] = [isRecord(live) ? live : {}, isRecord(other) ? other : {}];
+    const names = part ? Object.keys(right) : new Set([...Object.keys(left), ...Object.keys(right)]);
+    for (const name of names) compare(left[name], right[name], [...path, name], part, found);
+    return;
+  }
+  if (Array.isArray(live) && Array.isArray(other) && compareLists(live, other, path, part, found)) return;
+  found.push(path);
+}
+
+/** False for lists whose items cannot be told apart, and differ. */
+function compareLists(
+  live: readonly unknown[],
+  other: readonly unknown[],
+  path: FieldPath,
+  part: boolean,
+  found: FieldPath[],
+): boolean {
+  const left = byName(live);
+  const right = byName(other);
+  if (left && right) {
+    const names = part ? right.keys() : new Set([...left.keys(), ...right.keys()]);
+    for (const name of names) {
+      const item = left.get(name) ?? right.get(name);
+      compare(left.get(name), right.get(name), [...path, { item, label: `name=${name}` }], part, found);
+    }
+    return true;
+  }
+  if (live.length !== other.length) return false;
+  for (const [index, item] of live.entries())
+    compare(item, other[index], [...path, { item, label: String(index) }], part, found);
+  return true;
+}
+
+function byName(list: readonly unknown[]): Map<string, unknown> | undefined {
+  const named = new Map<string, unknown>();
+  for (const item of list) {
+    if (!isRecord(item) || typeof item.name !== 'string' || named.has(item.name)) return undefined;
+    named.set(item.name, item);
+  }
+  return named;
+}
+
+/** Names with dots, as annotations have, are not to be taken for paths. */
+function quoted(name: string): string {
+  return /^[A-Za-z0-9_-]+$/.test(name) ? name : `"${name}"`;
+}

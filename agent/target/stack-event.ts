@@ -1,0 +1,68 @@
+import { nameOf, type ObjectId } from '../object/kube-object.ts';
+import type { Entry } from './target-state.ts';
+
+/** What came of a pass over a stack; the words of the contract. */
+export type Outcome =
+  | 'applied'
+  | 'failed'
+  | 'removed'
+  | 'removal_failed'
+  | 'held'
+  | 'ahead'
+  | 'drifted'
+  | 'repaired'
+  | 'waiting';
+
+export interface Change {
+  readonly object: ObjectId;
+  readonly action: 'created' | 'configured' | 'deleted' | 'failed' | 'held';
+  /** Paths of the fields that differed, such as ".spec.replicas". */
+  readonly fields?: readonly string[];
+  /** Why it failed or is held; empty otherwise. */
+  readonly message: string;
+}
+
+export interface StackEvent {
+  readonly stackId: string;
+  readonly deploymentId: string;
+  readonly checksum: string;
+  readonly generation: bigint;
+  readonly order: bigint;
+  readonly outcome: Outcome;
+  readonly message: string;
+  readonly changes: readonly Change[];
+  /** Of the objects whose deletion is held back; see `heldKeys` of `hold.ts`. */
+  readonly heldKeys: readonly string[];
+  readonly at: Date;
+}
+
+/** Says something about the placement that the entry is about. */
+export function eventOf(
+  entry: Entry,
+  outcome: Outcome,
+  message: string,
+  changes: readonly Change[] = [],
+  heldKeys: readonly string[] = [],
+): StackEvent {
+  const { stackId, deploymentId, checksum, generation, order } = entry;
+  return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at: new Date() };
+}
+
+/** Equal for events of which the second tells nothing new: the same outcome, of the same, for the same reasons. */
+export function sameNews(event: StackEvent): string {
+  const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys } = event;
+  const reasons = changes.flatMap(({ object, message: why }) => (why === '' ? [] : [`${nameOf(object)}: ${why}`]));
+  const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
+  return [stackId, deploymentId, checksum, generation, order, outcome, text, ...heldKeys].join('|');
+}
+
+/** Equal for two finds of the same drift. */
+export function sameDrift({ stackId, deploymentId, changes }: StackEvent): string {
+  const finds = changes.map(({ object, fields, message }) => `${nameOf(object)}: ${fields?.join(', ')}: ${message}`);
+  return [stackId, deploymentId, ...finds.sort()].join('|');
+}
+
+/** The API server's words quote resource versions, ports and times, which differ with each try. */
+function withoutNumbers(text: string): string {
+  return text.replace(/[0-9]+/g, '0').replace(/no answer from the Kubernetes API: .*/g, 'no answer');
+}

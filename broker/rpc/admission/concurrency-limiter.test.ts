@@ -1,0 +1,149 @@
+import * as http2 from 'node:http2';
+import { Code } from '@connectrpc/connect';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { eventually, refused, startTestBroker } from '../../../test/broker.ts';
+import { createCrowd } from './concurrency-limiter.ts';
+
+const crowds = suite('what one key may have open');
+const test = await startTestBroker();
+crowds.after(() => test.close());
+
+const configMap = (value: number) =>
+  Buffer.from(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"value":"${value}"}}`);
+
+crowds('submissions beyond the first few wait for their turn, and all are done', async () => {
+  const { broker } = test.client();
+  await broker.createStack({ name: 'busy' });
+  const submit = (value: number) => broker.submitDeployment({ stack: 'busy', manifest: configMap(value) });
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, value) => submit(value)));
+  const revisions = answers.map((answer) => answer.deployment?.revision ?? 0).sort((a, b) => a - b);
+  assert.equal(
+    revisions,
+    Array.from({ length: 40 }, (_, index) => index + 1),
+  );
+});
+
+crowds('a hundred streams may be open, the next is refused, and one that ended makes room', async () => {
+  const { broker } = test.client();
+  await broker.createStack({ name: 'watched' });
+  const controllers = Array.from({ length: 100 }, () => new AbortController());
+  // A connection carries a hundred streams: the hundred-and-first call needs another one.
+  const open = async ({ signal }: AbortController, client = broker) => {
+    const [first] = await Array.fromAsync(take(client.watchStack({ stack: 'watched' }, { signal })));
+    assert.ok(first?.stack);
+  };
+  const held = controllers.map((controller) =>
+    hold(broker.watchStack({ stack: 'watched' }, { signal: controller.signal })),
+  );
+  await Promise.all(held.map(({ first }) => first));
+  const other = test.client().broker;
+  await refused(open(new AbortController(), other), Code.ResourceExhausted, /100 streams/);
+  controllers[0]?.abort();
+  await eventually(() => open(new AbortController(), other).then(() => true));
+  for (const controller of controllers) controller.abort();
+  await Promise.all(held.map(({ ended }) => ended));
+});
+
+crowds('streams whose client left while its key was read take no place', async () => {
+  const { admin, broker } = test.client();
+  await broker.createStack({ name: 'left' });
+  // A key that this broker has not seen has to be read, which takes longer than the client stays.
+  const { pak } = await admin.createAdminPak({ name: 'hasty' });
+  const hasty = test.client(pak).broker;
+  await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const leaving = new AbortController();
+      const { ended } = hold(hasty.watchStack({ stack: 'left' }, { signal: leaving.signal }));
+      setTimeout(() => leaving.abort(), 1);
+      await ended;
+    }),
+  );
+  const staying = new AbortController();
+  const { first, ended } = hold(hasty.watchStack({ stack: 'left' }, { signal: staying.signal }));
+  await Promise.race([first, ended.then(() => assert.unreachable('the stream was refused'))]);
+  staying.abort();
+  await ended;
+});
+
+crowds('streams without a key are bounded by the address that they come from', async () => {
+  const watch = { path: '/grpc.health.v1.Health/Watch', frame: Buffer.alloc(5) };
+  const session = http2.connect(test.url);
+  const other = http2.connect(test.url);
+  try {
+    const held = Array.from({ length: 100 }, () => callOpen(session, watch));
+    await Promise.all(held.map(({ answered }) => answered));
+    assert.is(await callOpen(other, watch).status, '8');
+    // Those with a key are others.
+    const staying = new AbortController();
+    const { first, ended } = hold(test.client().broker.watchStack({ stack: 'watched' }, { signal: staying.signal }));
+    await first;
+    staying.abort();
+    await ended;
+    held[0]?.cut();
+    await eventually(async () => {
+      const again = callOpen(other, watch);
+      return Promise.race([again.answered.then(() => true), again.status.then(() => false)]);
+    });
+  } finally {
+    session.destroy();
+    other.destroy();
+  }
+});
+
+crowds('streams without a key are bounded in all, wherever they come from', () => {
+  const crowd = createCrowd(() => test.config.limits);
+  const method = Health.method.watch;
+  const open = Array.from({ length: 1_000 }, () => new AbortController());
+  for (const [at, { signal }] of open.entries()) crowd.enterOpen(`10.0.${at % 200}.1`, { method, signal });
+  const more = () => crowd.enterOpen('10.1.0.1', { method, signal: new AbortController().signal });
+  assert.throws(more, /1000 streams without a key are open/);
+  crowd.enterOpen('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
+  open[0]?.abort();
+  more();
+  assert.throws(more);
+});
+
+crowds.run();
+
+/** A call without a key, in the bare protocol: its streams take no place in another's client. */
+function callOpen(session: http2.ClientHttp2Session, { path, frame }: { path: string; frame: Buffer }) {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  const answered = Promise.withResolvers<void>();
+  const status = Promise.withResolvers<string>();
+  const tell = (headers: http2.IncomingHttpHeaders) => {
+    if (headers['grpc-status'] !== undefined) status.resolve(String(headers['grpc-status']));
+  };
+  stream.on('response', tell);
+  stream.on('trailers', tell);
+  stream.on('data', () => answered.resolve());
+  stream.on('error', () => {});
+  stream.end(frame);
+  return {
+    answered: answered.promise,
+    status: status.promise,
+    cut: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+  };
+}
+
+async function* take<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+  for await (const message of messages) {
+    yield message;
+    return;
+  }
+}
+
+/** Reads a stream until it ends, however it does. */
+function hold<T>(messages: AsyncIterable<T>): { first: Promise<void>; ended: Promise<void> } {
+  const first = Promise.withResolvers<void>();
+  const read = async () => {
+    for await (const _ of messages) first.resolve();
+  };
+  return { first: first.promise, ended: read().catch(() => {}) };
+}

@@ -1,0 +1,88 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { Logger } from 'pino';
+import { ConfigError } from '../../../client/settings.ts';
+import type { Config } from '../../config.ts';
+
+const lookEveryMs = 5_000;
+
+/** Reads certificate, key and client authority. Throws, naming the file, when one cannot be read or they do not fit together. */
+export function readCertificates(tls: NonNullable<Config['tls']>): SecureContextOptions {
+  const context = {
+    cert: readFileSync(tls.certFile),
+    key: readFileSync(tls.keyFile),
+    ...(tls.clientCaFile !== undefined && { ca: readFileSync(tls.clientCaFile) }),
+  };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    throw new ConfigError(
+      `certificate ${tls.certFile} and key ${tls.keyFile} cannot be used: ${(error as Error).message}`,
+    );
+  }
+  if (context.ca) checkAuthority(context.ca, tls.clientCaFile ?? '');
+  return context;
+}
+
+/** Node takes anything for an authority, and then trusts nobody. */
+function checkAuthority(pem: Buffer, file: string): void {
+  try {
+    new X509Certificate(pem);
+  } catch (error) {
+    throw new ConfigError(`client authority ${file} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+export interface Certificates {
+  /** When the certificate in use ends, in milliseconds since 1970. */
+  endsAt(): number;
+  /** Looks at the files now. */
+  look(): void;
+  stop(): void;
+}
+
+/**
+ * Looks at the files every 5 s and hands on what changed. Contents are compared, not times: a mounted Secret is swapped by a
+ * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use.
+ */
+export function watchCertificates(
+  files: () => NonNullable<Config['tls']>,
+  log: Logger,
+  renew: (context: SecureContextOptions) => void,
+): Certificates {
+  const first = readCertificates(files());
+  let last = fingerprint(first);
+  let endsAt = endOf(first);
+  let told = '';
+  const look = () => {
+    try {
+      const context = readCertificates(files());
+      const now = fingerprint(context);
+      told = '';
+      if (now === last) return;
+      renew(context);
+      last = now;
+      endsAt = endOf(context);
+      log.info('new TLS certificates are in use');
+    } catch (error) {
+      const message = String(error);
+      if (message !== told)
+        log.error({ err: message }, 'TLS certificates could not be read again; the old ones stay in use');
+      told = message;
+    }
+  };
+  const timer = setInterval(look, lookEveryMs);
+  timer.unref();
+  return { endsAt: () => endsAt, look, stop: () => clearInterval(timer) };
+}
+
+function endOf({ cert }: SecureContextOptions): number {
+  return cert instanceof Buffer ? new X509Certificate(cert).validToDate.getTime() : Number.NaN;
+}
+
+function fingerprint({ cert, key, ca }: SecureContextOptions): string {
+  const hash = createHash('sha256');
+  for (const part of [cert, key, ca]) hash.update(part instanceof Buffer ? part : '').update('|');
+  return hash.digest('hex');
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { text } from './pages.ts';
+import type { Handler } from './port.ts';
+
+/** What the console is made of, by the path under which a browser asks for it. */
+export type ConsoleFiles = ReadonlyMap<string, ConsoleFile>;
+
+interface ConsoleFile {
+  readonly type: string;
+  readonly etag: string;
+  readonly plain: Buffer;
+  /** Undefined for what is compressed already. */
+  readonly gzip: Buffer | undefined;
+  /** Its name changes with its content. */
+  readonly hashed: boolean;
+}
+
+/** Where `npm run console` puts it. */
+export const builtConsole = resolve(import.meta.dirname, '../../../console/dist');
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+};
+const compressed = new Set(['.woff2']);
+const page = '/index.html';
+
+/** Reads a built console; empty when there is none. Nothing else of the disk is ever served. */
+export function readConsole(folder: string): ConsoleFiles {
+  const files = new Map<string, ConsoleFile>();
+  for (const path of pathsBelow(folder)) {
+    const extension = extname(path);
+    const type = types[extension];
+    if (type === undefined) continue;
+    const plain = readFileSync(join(folder, path));
+    files.set(`/${path.replaceAll('\\', '/')}`, {
+      type,
+      etag: `"${createHash('sha256').update(plain).digest('base64url').slice(0, 22)}"`,
+      plain,
+      gzip: compressed.has(extension) ? undefined : gzipSync(plain),
+      hashed: /^assets[\\/]/.test(path),
+    });
+  }
+  return files;
+}
+
+function pathsBelow(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** The page runs its own files and calls its own broker; nothing else, and nothing inline. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "font-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+].join('; ');
+
+const headers = {
+  'content-security-policy': policy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+} as const;
+
+/** For paths that no RPC and no probe has: the console's files; its page for its views, which have no dot in their path. */
+export function consoleHandler(files: ConsoleFiles): Handler {
+  return (request, response) => {
+    const path = request.url?.split('?', 1)[0] ?? '';
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    const isView = path === '/' || (/^\/[\w/-]+$/.test(path) && request.headers.accept?.includes('text/html') === true);
+    if (!reads || !(isView || files.has(path))) return text(response, 404, 'not found');
+    const file = files.get(isView ? page : path);
+    if (!file)
+      return text(response, 200, 'The console is not built here. Build it with: npm run console, then start again.');
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    response.setHeader('cache-control', file.hashed ? 'public, max-age=31536000, immutable' : 'no-store');
+    response.setHeader('etag', file.etag);
+    response.setHeader('vary', 'accept-encoding');
+    if (request.headers['if-none-match'] === file.etag) {
+      response.statusCode = 304;
+      response.end();
+      return;
+    }
+    const gzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? '')) ? file.gzip : undefined;
+    if (gzip) response.setHeader('content-encoding', 'gzip');
+    const body = gzip ?? file.plain;
+    response.setHeader('content-type', file.type);
+    response.setHeader('content-length', body.length);
+    response.statusCode = 200;
+    response.end(request.method === 'HEAD' ? '' : body);
+  };
+}

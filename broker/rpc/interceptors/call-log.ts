@@ -1,0 +1,31 @@
+import type { Interceptor } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { codeName, observed } from '../../../client/traced-calls.ts';
+import { principalKey } from '../principal.ts';
+
+/** One line for every call that ended, at level debug. */
+export function callLogInterceptor(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    if (!log.isLevelEnabled('debug')) return next(request);
+    const startedAt = performance.now();
+    const ended = (failure?: string) =>
+      log.debug(
+        {
+          method: request.method.name,
+          code: failure ?? 'OK',
+          durationMs: Math.round(performance.now() - startedAt),
+          caller: request.contextValues.get(principalKey)?.ownerName,
+        },
+        'a call ended',
+      );
+    try {
+      const response = await next(request);
+      if (response.stream) return { ...response, message: observed(response.message, ended) };
+      ended();
+      return response;
+    } catch (error) {
+      ended(codeName(error));
+      throw error;
+    }
+  };
+}

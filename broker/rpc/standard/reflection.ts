@@ -1,0 +1,83 @@
+import { createRegistry, type DescFile, type DescService, type Registry, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { Code, type ServiceImpl } from '@connectrpc/connect';
+import type { ServerReflection } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
+
+type Request =
+  Parameters<ServiceImpl<typeof ServerReflection>['serverReflectionInfo']>[0] extends AsyncIterable<infer R>
+    ? R
+    : never;
+
+/**
+ * grpc.reflection (github.com/grpc/grpc/blob/master/doc/server-reflection.md), v1; v1alpha has the same messages. Answers files with
+ * all that they import, so one question is enough for a client to understand a service. `roots` are the files to begin with.
+ */
+export function reflectionMethods(
+  roots: readonly DescFile[],
+  services: readonly DescService[],
+): Pick<ServiceImpl<typeof ServerReflection>, 'serverReflectionInfo'> {
+  const files = new Map<string, DescFile>();
+  for (const root of roots) addFile(files, root);
+  const registry = createRegistry(...files.values());
+  const answer = ({ messageRequest: { case: kind, value } }: Request) => {
+    switch (kind) {
+      case 'listServices':
+        return found('listServicesResponse', { service: services.map(({ typeName }) => ({ name: typeName })) });
+      case 'fileByFilename':
+        return withImports(files.get(value.replace(/\.proto$/, '')), value);
+      case 'fileContainingSymbol':
+        return withImports(fileOf(registry, value), value);
+      case 'fileContainingExtension': {
+        const extendee = registry.getMessage(value.containingType);
+        const extension = extendee && registry.getExtensionFor(extendee, value.extensionNumber);
+        return withImports(extension?.file, `extension ${value.extensionNumber} of ${value.containingType}`);
+      }
+      case 'allExtensionNumbersOfType': {
+        if (!registry.getMessage(value)) return failed(Code.NotFound, `${value} is not known`);
+        const numbers = [...registry].flatMap((type) =>
+          type.kind === 'extension' && type.extendee.typeName === value ? [type.number] : [],
+        );
+        return found('allExtensionNumbersResponse', { baseTypeName: value, extensionNumber: numbers });
+      }
+      case undefined:
+        return failed(Code.InvalidArgument, 'the request asks for nothing');
+    }
+  };
+  return {
+    async *serverReflectionInfo(requests) {
+      for await (const request of requests) {
+        yield { validHost: request.host, originalRequest: request, messageResponse: answer(request) };
+      }
+    },
+  };
+}
+
+function found<const Case extends string, Value>(kind: Case, value: Value): { case: Case; value: Value } {
+  return { case: kind, value };
+}
+
+function failed(code: Code, message: string) {
+  return found('errorResponse', { errorCode: code, errorMessage: message });
+}
+
+function withImports(file: DescFile | undefined, asked: string) {
+  if (!file) return failed(Code.NotFound, `${asked} is not known`);
+  const needed = new Map<string, DescFile>();
+  addFile(needed, file);
+  return found('fileDescriptorResponse', {
+    fileDescriptorProto: [...needed.values()].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)),
+  });
+}
+
+/** Adds a file, and before it is looked at again what it imports, under their names without ".proto". */
+function addFile(files: Map<string, DescFile>, file: DescFile): void {
+  if (files.has(file.name)) return;
+  files.set(file.name, file);
+  for (const dependency of file.dependencies) addFile(files, dependency);
+}
+
+/** The file of a service, message, enum or extension, or of the thing that a method, field or value belongs to. */
+function fileOf(registry: Registry, symbol: string): DescFile | undefined {
+  const type = registry.get(symbol) ?? registry.get(symbol.slice(0, symbol.lastIndexOf('.')));
+  return type?.file;
+}

@@ -1,0 +1,99 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createIndexes, nextBatch } from './lru-cache.ts';
+import { type Entry, planPage, type TargetState } from './rules.ts';
+
+const memory = suite('memory of target states');
+
+const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
+  stackId: `00000000-0000-7000-8000-${String(at).padStart(12, '0')}`,
+  stack: 'stack',
+  generator: 'system',
+  deploymentId: '00000000-0000-7000-8000-000000000000',
+  revision: 1,
+  order: 1n,
+  state: 'active',
+  generation: 1n,
+  checksum: Buffer.alloc(32, at),
+  size: 10,
+  onDelete: 'prune',
+  held: false,
+  confirmed: false,
+  confirmedKeys: [],
+  kinds: [],
+  reason: '',
+  serviceAccount: '',
+  drift: 'repair',
+  conflict: 'adopt',
+  ignoredFields: [],
+  dependsOnIds: [],
+  traceParent: '',
+  ...more,
+});
+const state = (agentId: string, count: number): TargetState => ({
+  agentId,
+  epoch: 1n,
+  incarnation: 1n,
+  paused: false,
+  digest: Buffer.alloc(32),
+  entries: Array.from({ length: count }, (_, at) => entry(at)),
+  generators: [],
+});
+
+memory('keeps whole states up to a bound, and forgets those read longest ago', () => {
+  const indexes = createIndexes(10);
+  for (const id of ['a', 'b', 'c']) indexes.keep(state(id, 4));
+  assert.equal(
+    ['a', 'b', 'c'].map((id) => indexes.get(id)?.entries.length),
+    [undefined, 4, 4],
+  );
+  indexes.keep(state('b', 1));
+  indexes.keep(state('d', 5));
+  assert.equal(
+    ['b', 'c', 'd'].map((id) => indexes.get(id)?.entries.length),
+    [1, 4, 5],
+  );
+  indexes.keep(state('huge', 11));
+  assert.is(indexes.get('huge'), undefined);
+  assert.is(indexes.sizeOf('huge'), 11);
+  indexes.clear();
+  indexes.keep(state('e', 10));
+  assert.is(indexes.get('e')?.entries.length, 10);
+});
+
+memory('reads agents in sets of at most 500, and fewer when they have much', () => {
+  const ids = (count: number) => Array.from({ length: count }, (_, at) => String(at));
+  assert.is(nextBatch(ids(2_000), () => 1).length, 500);
+  assert.is(nextBatch(ids(2_000), () => undefined).length, 200);
+  assert.is(nextBatch(ids(10), () => 9_000).length, 2);
+  assert.is(nextBatch(ids(10), () => 90_000).length, 1);
+});
+
+memory('plans pages of at most 1 MiB, whatever entries carry', () => {
+  const kinds = Array.from({ length: 100 }, (_, at) => `group-${at}.example.com/v1/SomeKind${at}`);
+  const entries = Array.from({ length: 3_000 }, (_, at) =>
+    at % 2 ? entry(at) : entry(at, { state: 'removing', kinds, reason: 'ä'.repeat(100) }),
+  );
+  let seen = 0;
+  let pages = 0;
+  for (let start: number | undefined = 0; start !== undefined; pages += 1) {
+    const page = planPage(entries, start, new Set());
+    assert.ok(page.entries.length > 0);
+    assert.ok(JSON.stringify(page.entries.map(({ kinds: own, reason }) => [own, reason])).length < 1 << 20);
+    seen += page.entries.length;
+    start = page.next;
+  }
+  assert.is(seen, 3_000);
+  assert.ok(pages > 3 && pages < 20, `${pages} pages`);
+});
+
+memory('sends a manifest with the page only when it fits and is not held', () => {
+  const entries = [entry(1, { size: 900_000 }), entry(2, { size: 300_000 }), entry(3), entry(3), entry(4)];
+  const page = planPage(entries, 0, new Set([Buffer.alloc(32, 4).toString('hex')]));
+  assert.equal(
+    page.inline,
+    [1, 3].map((at) => Buffer.alloc(32, at).toString('hex')),
+  );
+});
+
+memory.run();

@@ -1,0 +1,80 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { Failure } from '../../failure.ts';
+import { moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { printOne } from '../../output/output.ts';
+import { readPak } from '../../output/prompt.ts';
+import { keepContext, readContexts, writeContexts } from '../../session/context.ts';
+import { connect } from '../../session/session.ts';
+import { defaultServer, type Globals, type Settings, serverOf } from '../../session/settings.ts';
+
+export const verbs: Verbs = {
+  login: (command) =>
+    command
+      .option('--pak-stdin', 'read the key from standard input')
+      .addHelpText('after', '\nThe key is asked for without an echo, checked with the broker, and kept for you alone.')
+      .action(login),
+
+  logout: (command) => command.action(logout),
+
+  whoami: (command) =>
+    command.action(
+      withSession(async ({ broker, out, settings }) => {
+        const me = await broker.whoAmI({});
+        printOne(out, { schema: WhoAmIResponseSchema, name: ({ name }) => name }, me, () => {
+          out.line(introduction(me, settings.server));
+        });
+      }),
+    ),
+};
+
+async function login(options: { pakStdin?: boolean }, command: Command): Promise<void> {
+  const globals = command.optsWithGlobals<Globals>();
+  const settings = await askForSettings(globals, options.pakStdin ?? false);
+  const session = connect(settings, globals);
+  try {
+    const me = await session.broker.whoAmI({});
+    const { keptIn: _, ...context } = settings;
+    const name = globals.context || process.env.BROKKR_CONTEXT || new URL(settings.server).host;
+    keepContext(process.env, name, context);
+    session.out.line(introduction(me, settings.server));
+    session.out.note(`kept as context ${name}`);
+    if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set, and is used instead');
+  } finally {
+    session.close();
+  }
+}
+
+async function askForSettings(globals: Globals, fromStdin: boolean): Promise<Settings> {
+  const { current, all } = readContexts(process.env);
+  const known = all[globals.context || process.env.BROKKR_CONTEXT || current || ''];
+  const server = serverOf(globals.server || process.env.BROKKR_SERVER || known?.server || defaultServer);
+  const absolute = (file: string | undefined) => (file === undefined ? undefined : path.resolve(file));
+  const kept = known?.server === server ? known : undefined;
+  return {
+    server,
+    caFile: absolute(globals.caFile) ?? kept?.caFile,
+    certFile: absolute(globals.certFile) ?? kept?.certFile,
+    keyFile: absolute(globals.keyFile) ?? kept?.keyFile,
+    insecureCleartext: globals.insecureCleartext ?? kept?.insecureCleartext,
+    keptIn: undefined,
+    pak: await readPak(`Key (PAK) for ${server}: `, fromStdin),
+  };
+}
+
+function logout(_options: unknown, command: Command): void {
+  const { current, all } = readContexts(process.env);
+  const name = command.optsWithGlobals<Globals>().context || process.env.BROKKR_CONTEXT || current;
+  const context = name === undefined ? undefined : all[name];
+  if (name === undefined || context === undefined) throw new Failure('there is no login to forget');
+  const { pak: _, ...rest } = context;
+  writeContexts(process.env, { current, all: { ...all, [name]: rest } });
+  process.stderr.write(`the key of context ${name} is forgotten; to end it as well: brokkr revoke\n`);
+}
+
+function introduction(me: WhoAmIResponse, server: string): string {
+  const expires = me.expireTime ? `, expires ${moment(me.expireTime)}` : '';
+  return `${wordOf(roles, me.role).word} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
+}

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { Option } from 'commander';
+import { CreateGeneratorResponseSchema, type Generator, GeneratorSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { usage } from '../../failure.ts';
+import { printFacts, printSection } from '../../format/describe.ts';
+import { age, count, moment, nameFor, policies } from '../../format/enum-labels.ts';
+import { type LimitOptions, limitFacts, limitOptions, quotaWith, rulesWith } from '../../options/limits.ts';
+import { partTable, printList, printOne, type View } from '../../output/output.ts';
+import { confirm } from '../../output/prompt.ts';
+import { printNewKey } from '../../output/secrets.ts';
+import { allPages } from '../../session/pages.ts';
+import { stackView } from '../stack/stack.ts';
+import { registrationView } from './registration.ts';
+
+const generatorView: View<typeof GeneratorSchema> = {
+  schema: GeneratorSchema,
+  plural: 'generators',
+  name: ({ name }) => name,
+  columns: [
+    { title: 'NAME', text: ({ name }) => name },
+    { title: 'STACKS', text: ({ stackCount }) => String(stackCount) },
+    { title: 'AGENTS', text: ({ agentCount }) => String(agentCount) },
+    { title: 'REGISTRATION', text: ({ registration }) => nameFor(policies, registration) },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'STATUS', text: statusOf },
+    { title: 'DESCRIPTION', text: ({ description }) => description },
+  ],
+};
+
+const registrationOption = () =>
+  new Option('--registration <policy>', 'whether an agent may register by itself').choices(Object.keys(policies));
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('generators')
+      .alias('generator')
+      .description('the tenants: who owns stacks')
+      .argument('[names...]')
+      .option('--show-deleted', 'also those that are being removed')
+      .action(
+        withSession(async ({ admin, out }, names: string[], { showDeleted }: { showDeleted?: boolean }) => {
+          const named = names.map(async (generator) => (await admin.getGenerator({ generator })).generator!);
+          const generators =
+            names.length > 0
+              ? await Promise.all(named)
+              : await allPages(
+                  (page) => admin.listGenerators({ showDeleted, ...page }),
+                  (page) => page.generators,
+                );
+          printList(out, generatorView, generators);
+        }),
+      ),
+
+  describe: (command) =>
+    command
+      .command('generator')
+      .alias('generators')
+      .description('a generator, its stacks and its agents')
+      .argument('<name>')
+      .action(
+        withSession(async ({ admin, broker, out }, name: string) => {
+          const generator = (await admin.getGenerator({ generator: name })).generator!;
+          if (out.form !== 'table') return printOne(out, generatorView, generator, () => {});
+          const of = { generator: generator.name };
+          const [stacks, registrations] = await Promise.all([
+            allPages(
+              (page) => broker.listStacks({ ...of, ...page }),
+              (page) => page.stacks,
+            ),
+            allPages(
+              (page) => admin.listRegistrations({ ...of, ...page }),
+              (page) => page.registrations,
+            ),
+          ]);
+          printFacts(out, [
+            ['Generator', generator.name],
+            ['Id', generator.id],
+            ['Description', generator.description],
+            ['Registration', nameFor(policies, generator.registration)],
+            ...limitFacts(generator),
+            ['Status', statusOf(generator)],
+            ['Created', moment(generator.createTime)],
+            ['Deleted', moment(generator.deleteTime)],
+            ['Etag', generator.etag],
+          ]);
+          printSection(out, 'Stacks', partTable(out, stackView, stacks));
+          printSection(out, 'Agents', partTable(out, registrationView, registrations, 'GENERATOR'));
+        }),
+      ),
+
+  create: (command) =>
+    limitOptions(
+      command
+        .command('generator')
+        .description('a tenant; prints its key, once')
+        .argument('<name>')
+        .option('--description <text>', 'for people')
+        .addOption(registrationOption()),
+    )
+      .option('--pak-file <file>', 'write the key to this new file (0600) instead')
+      .action(
+        withSession(async ({ admin, out }, name: string, options: Settings & { pakFile?: string }) => {
+          const { description, registration, pakFile } = options;
+          const answer = await admin.createGenerator({
+            requestId: randomUUID(),
+            name,
+            description,
+            registration: registration && policies[registration],
+            rules: rulesWith(options),
+            quota: quotaWith(options),
+          });
+          const again = `brokkr rotate generator ${name} --now`;
+          printNewKey(out, {
+            schema: CreateGeneratorResponseSchema,
+            answer,
+            done: `generator ${name} created`,
+            pakFile,
+            again,
+          });
+        }),
+      ),
+
+  update: (command) =>
+    limitOptions(
+      command
+        .command('generator')
+        .description('its description, registration policy, rules and quota')
+        .argument('<name>')
+        .option('--description <text>', 'for people')
+        .addOption(registrationOption()),
+    )
+      .option('--etag <etag>', 'only if it has not changed since')
+      .action(
+        withSession(async ({ admin, out }, name: string, options: Settings & { etag?: string }) => {
+          const { description, registration } = options;
+          const changesLimits = rulesWith(options) !== undefined || quotaWith(options) !== undefined;
+          // Rules and quotas are written whole: what no option names stays as it is, unless it changes meanwhile.
+          const before = changesLimits ? (await admin.getGenerator({ generator: name })).generator : undefined;
+          const settings = {
+            description,
+            registration: registration && policies[registration],
+            rules: rulesWith(options, before?.rules),
+            quota: quotaWith(options, before?.quota),
+          };
+          const paths = Object.entries(settings).flatMap(([path, value]) => (value === undefined ? [] : [path]));
+          if (paths.length === 0) throw usage('nothing to change', 'say what, as --help lists it');
+          const etag = options.etag ?? before?.etag;
+          const { generator } = await admin.updateGenerator({
+            generator: name,
+            etag,
+            ...settings,
+            updateMask: { paths },
+          });
+          printOne(out, generatorView, generator!, () => out.line(`generator ${name} updated`));
+        }),
+      ),
+
+  delete: (command) =>
+    command
+      .command('generator')
+      .alias('generators')
+      .description('ends a tenant and its keys')
+      .argument('<name>')
+      .option('--cascade', 'also its stacks, removed from every agent')
+      .option('--etag <etag>', 'only if it has not changed since')
+      .option('-y, --yes', 'do not ask')
+      .action(
+        withSession(
+          async ({ admin, out }, name: string, options: { cascade?: boolean; etag?: string; yes?: boolean }) => {
+            const { generator: found } = await admin.getGenerator({ generator: name });
+            const stacks = options.cascade ? ` with ${count(found!.stackCount, 'stack')}` : '';
+            await confirm(`Delete generator ${found!.name}${stacks}?`, options.yes);
+            const { cascade, etag } = options;
+            const { generator } = await admin.deleteGenerator({ generator: found!.id, cascade, etag });
+            printOne(out, generatorView, generator!, () => {
+              const rest = generator!.stackCount > 0 ? ', as soon as its stacks are removed' : '';
+              out.line(`generator ${generator!.name} deleted${rest}`);
+            });
+          },
+        ),
+      ),
+};
+
+interface Settings extends LimitOptions {
+  readonly description?: string;
+  readonly registration?: keyof typeof policies;
+}
+
+function statusOf({ system, deleteTime }: Generator): string {
+  if (deleteTime) return 'being deleted';
+  return system ? 'system' : 'live';
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Command } from 'commander';
+import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
+import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
+import {
+  CreateAdminPakResponseSchema,
+  type Pak,
+  PakSchema,
+  RotatePakResponseSchema,
+} from '../../../gen/brokkr/v1/pak_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { usage } from '../../failure.ts';
+import { age, moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { parseDuration, parseFuture } from '../../options/duration.ts';
+import { printList, printOne, type View } from '../../output/output.ts';
+import { confirm } from '../../output/prompt.ts';
+import { printNewKey } from '../../output/secrets.ts';
+import { keepContext, readContexts } from '../../session/context.ts';
+import { allPages } from '../../session/pages.ts';
+import type { Session } from '../../session/session.ts';
+
+const pakView: View<typeof PakSchema> = {
+  schema: PakSchema,
+  plural: 'paks',
+  name: ({ shortToken }) => shortToken,
+  columns: [
+    { title: 'KEY', text: ({ shortToken }) => shortToken },
+    { title: 'ROLE', text: ({ role }) => wordOf(roles, role).word },
+    { title: 'OWNER', text: ({ owner }) => owner },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'USED', text: ({ lastUseTime }) => age(lastUseTime) },
+    { title: 'STATE', text: stateOf, tone: (pak) => (pak.revokeTime ? 'bad' : undefined) },
+  ],
+};
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('paks')
+      .alias('pak')
+      .description('the keys, without their secrets')
+      .argument('[keys...]', 'short token or id')
+      .option('--owner <name>', "only this agent's, generator's or admin's")
+      .option('--show-ended', 'also revoked and expired ones')
+      .action(
+        withSession(
+          async ({ admin, out }, keys: string[], { owner, showEnded }: { owner?: string; showEnded?: boolean }) => {
+            const paks = await allPages(
+              (page) => admin.listPaks({ owner, showEnded: showEnded || keys.length > 0, ...page }),
+              (page) => page.paks,
+            );
+            const wanted = keys.map((key) => {
+              const found = paks.find(({ id, shortToken }) => key === id || key === shortToken);
+              if (!found) throw usage(`there is no key ${key}`);
+              return found;
+            });
+            printList(out, pakView, keys.length > 0 ? wanted : paks);
+          },
+        ),
+      ),
+
+  create: (command) =>
+    command
+      .command('admin-pak')
+      .description('a key for an admin; prints it, once')
+      .argument('<name>')
+      .option('--read-only', 'it may only look')
+      .option('--expires <when>', 'such as 30d (from now) or 2027-01-31T12:00:00Z (default: never)', parseFuture)
+      .option('--pak-file <file>', 'write the key to this new file (0600) instead')
+      .action(
+        withSession(async ({ admin, out }, name: string, options: CreateOptions) => {
+          const { readOnly, expires, pakFile } = options;
+          const expireTime = expires === undefined ? undefined : timestampFromMs(expires);
+          const answer = await admin.createAdminPak({ requestId: randomUUID(), name, readOnly, expireTime });
+          printNewKey(out, {
+            schema: CreateAdminPakResponseSchema,
+            answer,
+            done: `admin key ${name} created`,
+            pakFile,
+            again: `brokkr revoke ${answer.info?.shortToken}, then create it again`,
+          });
+        }),
+      ),
+
+  rotate: (command) => {
+    rotateOptions(command.command('self').description('the key in use; a kept one is replaced in its context')).action(
+      withSession(async (session, options: RotateOptions) => {
+        const answer = await session.broker.rotatePak({ requestId: randomUUID(), overlap: overlapOf(options) });
+        if (answer.pak !== '') keepRotated(session, answer.pak);
+        printNewKey(session.out, {
+          schema: RotatePakResponseSchema,
+          answer,
+          done: doneWords('own key', options),
+          pakFile: options.pakFile,
+          again: 'brokkr rotate self',
+        });
+      }),
+    );
+    rotateOptions(command.command('agent').description("an agent's key").argument('<name>')).action(
+      withSession(async ({ admin, out }, agent: string, options: RotateOptions) => {
+        const answer = await admin.rotateAgentPak({ requestId: randomUUID(), agent, overlap: overlapOf(options) });
+        const done = doneWords(`key of agent ${agent}`, options);
+        const again = `brokkr rotate agent ${agent} --now`;
+        printNewKey(out, { schema: RotateAgentPakResponseSchema, answer, done, pakFile: options.pakFile, again });
+      }),
+    );
+    rotateOptions(command.command('generator').description("a generator's key").argument('<name>')).action(
+      withSession(async ({ admin, out }, generator: string, options: RotateOptions) => {
+        const answer = await admin.rotateGeneratorPak({
+          requestId: randomUUID(),
+          generator,
+          overlap: overlapOf(options),
+        });
+        const done = doneWords(`key of generator ${generator}`, options);
+        const again = `brokkr rotate generator ${generator} --now`;
+        printNewKey(out, { schema: RotateGeneratorPakResponseSchema, answer, done, pakFile: options.pakFile, again });
+      }),
+    );
+  },
+
+  revoke: (command) =>
+    command
+      .argument('<key>', 'short token or id, as get paks shows it')
+      .option('-y, --yes', 'do not ask')
+      .option('--own', 'with --yes: even if it is the key in use')
+      .action(
+        withSession(async ({ admin, broker, out }, pak: string, { yes, own }: { yes?: boolean; own?: boolean }) => {
+          // A whole key must not travel further than it has: its public part names it just as well.
+          const key = /^brokkr_(\w+)_/.exec(pak)?.[1] ?? pak;
+          const { id, shortToken } = await broker.whoAmI({});
+          const isOwn = [id, shortToken, shortToken.slice(2)].includes(key);
+          if (isOwn && yes && !own)
+            throw usage(
+              `${key} is the key in use: without another one you are locked out`,
+              'if that is meant: say --yes --own',
+            );
+          const warning = isOwn ? 'It is the key in use: without another one you are locked out. ' : '';
+          await confirm(`Revoke key ${key}? ${warning}Whatever uses it stops working at once.`, yes);
+          const { info } = await admin.revokePak({ pak: key });
+          printOne(out, pakView, info!, () => out.line(`key ${info!.shortToken} of ${info!.owner} is revoked`));
+        }),
+      ),
+};
+
+interface CreateOptions {
+  readonly readOnly?: boolean;
+  /** Milliseconds since 1970. */
+  readonly expires?: number;
+  readonly pakFile?: string;
+}
+
+interface RotateOptions {
+  readonly now?: boolean;
+  readonly overlap?: number;
+  readonly pakFile?: string;
+}
+
+function rotateOptions(command: Command): Command {
+  return command
+    .option('--now', 'end the old key at once')
+    .option('--overlap <duration>', 'how long the old key goes on working (default: 24h)', parseDuration)
+    .option('--pak-file <file>', 'write the key to this new file (0600) instead');
+}
+
+function overlapOf({ now, overlap }: RotateOptions) {
+  if (now && overlap !== undefined) throw usage('--now and --overlap exclude each other');
+  const ms = now ? 0 : overlap;
+  return ms === undefined ? undefined : durationFromMs(ms);
+}
+
+function doneWords(what: string, { now, overlap }: RotateOptions): string {
+  return `${what} rotated; the old one ${now || overlap === 0 ? 'has ended' : 'goes on working for a while'}`;
+}
+
+/** Before the new key is shown: a context must not be left with a key that is about to end. */
+function keepRotated({ settings, out }: Session, pak: string): void {
+  const name = settings.keptIn;
+  const context = name === undefined ? undefined : readContexts(process.env).all[name];
+  if (name === undefined || context === undefined) return;
+  keepContext(process.env, name, { ...context, pak }, false);
+  out.note(`kept in context ${name}`);
+}
+
+function stateOf({ revokeTime, expireTime }: Pak): string {
+  if (revokeTime) return `revoked ${moment(revokeTime)}`;
+  return expireTime ? `expires ${moment(expireTime)}` : 'live';
+}

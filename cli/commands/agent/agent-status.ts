@@ -1,0 +1,108 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { type Agent, AgentSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
+import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
+import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { Failure } from '../../failure.ts';
+import { type Fact, printFacts } from '../../format/describe.ts';
+import { countsText, moment } from '../../format/enum-labels.ts';
+import { clusterText } from '../../format/fleet.ts';
+import { parseDuration, shortDuration } from '../../options/duration.ts';
+import { type Output, printOne, type Tone } from '../../output/output.ts';
+import { allPages } from '../../session/pages.ts';
+import type { Session } from '../../session/session.ts';
+
+const usualTimeoutMs = 300_000;
+const askEveryMs = 500;
+
+export const verbs: Verbs = {
+  agent: (command) =>
+    command
+      .command('status')
+      .description('whether an agent has enrolled, is online, and reaches its cluster; ends with 1 when it is not so')
+      .argument('<name>')
+      .option('--wait', 'until it is so')
+      .option('--timeout <duration>', 'how long to wait (default: 5m)', parseDuration)
+      .action(
+        withSession(async (session, name: string, options: { wait?: boolean; timeout?: number }) => {
+          const { wait, timeout = usualTimeoutMs } = options;
+          const standing = wait ? await waitFor(session, name, timeout) : await look(session, name);
+          print(session.out, name, standing);
+          if (!standing.ready)
+            throw new Failure(`agent ${name} is not ready: ${standing.text}`, { next: standing.next });
+        }),
+      ),
+};
+
+/** How far an agent is on its way from an enrollment to work. */
+interface Standing {
+  readonly ready: boolean;
+  readonly text: string;
+  readonly next?: string;
+  readonly agent?: Agent;
+}
+
+const lookThere = 'its own words: kubectl -n brokkr logs deployment/brokkr-agent';
+
+async function waitFor(session: Session, name: string, timeoutMs: number): Promise<Standing> {
+  const deadline = Date.now() + timeoutMs;
+  let told = '';
+  for (;;) {
+    const standing = await look(session, name);
+    if (standing.ready || Date.now() >= deadline) return standing;
+    if (standing.text !== told) session.out.note(`waiting, at most ${shortDuration(timeoutMs)}: ${standing.text}`);
+    told = standing.text;
+    await pause(askEveryMs);
+  }
+}
+
+async function look({ admin }: Session, name: string): Promise<Standing> {
+  try {
+    return standingOf((await admin.getAgent({ agent: name })).agent!);
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.NotFound) throw error;
+  }
+  const paks = await allPages(
+    (page) => admin.listPaks({ owner: name, showEnded: true, ...page }),
+    (page) => page.paks,
+  );
+  const invitation = paks.filter(({ role }) => role === Role.ENROLLMENT).at(-1);
+  if (!invitation) throw new Failure(`agent "${name}" not found`, { next: `brokkr install agent ${name} makes it` });
+  return invited(invitation, name);
+}
+
+function invited({ shortToken, revokeTime, expireTime }: Pak, name: string): Standing {
+  const again = { ready: false, next: `brokkr install agent ${name} makes another token` };
+  if (revokeTime) return { ...again, text: `its token ${shortToken} was revoked` };
+  const endsAt = moment(expireTime);
+  if (expireTime && Number(expireTime.seconds) * 1_000 <= Date.now())
+    return { ...again, text: `it has not enrolled, and its token ended ${endsAt}` };
+  return { ready: false, text: `it has not enrolled yet; its token is good until ${endsAt}`, next: lookThere };
+}
+
+function standingOf(agent: Agent): Standing {
+  const not = (text: string): Standing => ({ ready: false, text, next: lookThere, agent });
+  if (agent.incarnation === 0n) return not('it has never started');
+  if (!agent.online) return not(`offline, last seen ${moment(agent.lastHeartbeatTime)}`);
+  if (!agent.clusterReachable) return not('online, but it does not reach its cluster');
+  return { ready: true, text: agent.paused ? 'online, paused' : 'online', agent };
+}
+
+function print(out: Output, name: string, { ready, text, agent }: Standing): void {
+  const tone: Tone = ready ? 'good' : 'bad';
+  const told = (): void => {
+    const facts: Fact[] = agent
+      ? [
+          ['Cluster', agent.online ? clusterText(agent) : ''],
+          ['Kubernetes', agent.kubernetesVersion],
+          ['Version', agent.version],
+          ['Stacks', countsText(agent.placements)],
+        ]
+      : [];
+    out.line(`${out.paint(tone, ready ? '✔' : '✘')} agent ${name}: ${text}`);
+    printFacts(out, facts);
+  };
+  if (agent) printOne(out, { schema: AgentSchema, name: () => name }, agent, told);
+  else if (out.form === 'table') told();
+}

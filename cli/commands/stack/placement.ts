@@ -1,0 +1,125 @@
+import { Option } from 'commander';
+import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
+import {
+  ExplainPlacementResponseSchema,
+  type Placement,
+  PlacementPhase,
+  PlacementSchema,
+  StepVerdict,
+} from '../../../gen/brokkr/v1/placement_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { printSection } from '../../format/describe.ts';
+import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../../format/enum-labels.ts';
+import { healthOn, healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
+import { partTable, printable, printList, printOne, type Tone, type View } from '../../output/output.ts';
+import { allPages } from '../../session/pages.ts';
+import type { Session } from '../../session/session.ts';
+import { eventView } from '../status/event.ts';
+
+export const placementView: View<typeof PlacementSchema> = {
+  schema: PlacementSchema,
+  plural: 'placements',
+  name: ({ stack, agent }) => `${stack} ${agent}`,
+  columns: [
+    { title: 'STACK', text: ({ stack }) => stack },
+    { title: 'AGENT', text: ({ agent }) => agent },
+    {
+      title: 'PHASE',
+      text: ({ phase }) => wordOf(phases, phase).word,
+      tone: ({ phase }) => wordOf(phases, phase).tone,
+    },
+    { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
+    { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
+    { title: 'HEALTH', text: healthText, tone: healthTone },
+    { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
+    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
+    { title: 'MESSAGE', text: messageOf },
+  ],
+};
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('placements')
+      .alias('placement')
+      .description('which agent serves, or still has to remove, which stack')
+      .argument('[stack]')
+      .argument('[agent]')
+      .option('--stack <stack>', 'only of this stack')
+      .option('--agent <agent>', 'only on this agent')
+      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(phases)))
+      .action(
+        withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
+          const filter = {
+            stack: stack ?? options.stack,
+            agent: agent ?? options.agent,
+            phase: valueFor<PlacementPhase>(phases, options.phase),
+          };
+          const placements = await allPages(
+            (page) => broker.listPlacements({ ...filter, ...page }),
+            (page) => page.placements,
+          );
+          printList(out, placementView, placements);
+        }),
+      ),
+
+  explain: (command) =>
+    command
+      .argument('<stack>')
+      .argument('<agent>')
+      .action(
+        withSession(async (session, stack: string, agent: string) => {
+          const { broker, out } = session;
+          const answer = await broker.explainPlacement({ stack, agent });
+          const unhealthy = out.form === 'table' ? await unhealthyLines(session, answer.placement) : '';
+          printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
+            out.line(printable(answer.summary));
+            const steps = answer.steps.map(({ name, verdict, detail }) => {
+              const isNeeded = answer.placement === undefined || !ways.has(name);
+              const { sign, tone } =
+                verdict === StepVerdict.NO && !isNeeded ? otherWay : (verdicts[verdict] ?? unknownVerdict);
+              return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
+            });
+            printSection(out, 'Step by step', steps.join('\n'));
+            printSection(out, 'Not healthy', unhealthy);
+            printSection(out, 'Last events', partTable(out, eventView, answer.events, 'STACK', 'AGENT'));
+          });
+        }),
+      ),
+};
+
+interface Filter {
+  readonly stack?: string;
+  readonly agent?: string;
+  readonly phase?: string;
+}
+
+/** What the agent said of the phase and, of what it has applied, of the health. */
+export function messageOf({ phase, message, healthMessage }: Placement): string {
+  return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
+}
+
+/** Which objects are not healthy, a line each; the steps tell why as a whole. */
+async function unhealthyLines(session: Session, placement: Placement | undefined): Promise<string> {
+  if (!placement || placement.health === Health.HEALTHY || placement.health === Health.UNSPECIFIED) return '';
+  const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
+  const shown = objects.slice(0, listedObjects).map((object) => objectLine(session.out, object));
+  const more = moreText(shown.length, objects.length);
+  return [...shown, ...(more === '' ? [] : [more])].join('\n');
+}
+
+const listedObjects = 10;
+
+/** How a stack can be meant for an agent: one of them is enough, and then the others' "no" is no trouble. */
+const ways: ReadonlySet<string> = new Set(['target', 'label', 'annotation', 'selector']);
+
+const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };
+
+const otherWay: typeof unknownVerdict = { sign: '○', tone: 'dim' };
+
+const verdicts: Readonly<Record<StepVerdict, typeof unknownVerdict>> = {
+  [StepVerdict.UNSPECIFIED]: unknownVerdict,
+  [StepVerdict.YES]: { sign: '✓', tone: 'good' },
+  [StepVerdict.NO]: { sign: '✗', tone: 'bad' },
+  [StepVerdict.INFO]: { sign: '·', tone: 'dim' },
+};

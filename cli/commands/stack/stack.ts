@@ -1,0 +1,291 @@
+import { randomUUID } from 'node:crypto';
+import type { Command } from 'commander';
+import { type LabelSelector, type Stack, StackSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { collect, type Verbs, withSession } from '../../command.ts';
+import { usage } from '../../failure.ts';
+import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
+import {
+  age,
+  conflicts,
+  count,
+  countsText,
+  countsTone,
+  drifts,
+  moment,
+  nameFor,
+  onDeletes,
+} from '../../format/enum-labels.ts';
+import { healthCountsText, healthCountsTone } from '../../format/health.ts';
+import { neverStarted } from '../../format/never-started.ts';
+import { annotationEdits, labelEdits } from '../../options/edits.ts';
+import { ignoredFieldsText } from '../../options/ignored-fields.ts';
+import { selectorText } from '../../options/selector.ts';
+import {
+  readSettingOptions,
+  readStackOptions,
+  type SettingOptions,
+  type StackOptions,
+  settingOptions,
+  settingPaths,
+  splitName,
+  stackOptions,
+} from '../../options/stack-options.ts';
+import { type Output, partTable, printList, printOne, type View } from '../../output/output.ts';
+import { confirm } from '../../output/prompt.ts';
+import { allPages } from '../../session/pages.ts';
+import type { Session } from '../../session/session.ts';
+import { eventView } from '../status/event.ts';
+import { healthChangeView, unhealthyText } from '../status/health.ts';
+import { deploymentView } from './deployment.ts';
+import { placementView } from './placement.ts';
+
+/** "generator/name": what names a stack for everybody. */
+export function stackName(stack: Pick<Stack, 'generator' | 'name'>): string {
+  return `${stack.generator}/${stack.name}`;
+}
+
+export const stackView: View<typeof StackSchema> = {
+  schema: StackSchema,
+  plural: 'stacks',
+  name: stackName,
+  columns: [
+    { title: 'NAME', text: stackName },
+    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
+    {
+      title: 'AGENTS',
+      text: ({ placements }) => countsText(placements),
+      tone: ({ placements }) => countsTone(placements),
+    },
+    {
+      title: 'HEALTH',
+      text: ({ health }) => healthCountsText(health),
+      tone: ({ health }) => healthCountsTone(health),
+    },
+    { title: 'LABELS', text: ({ labels }) => labels.join(',') },
+    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
+    { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
+  ],
+};
+
+/** How many of the last revisions and events a description shows. */
+const recent = 5;
+
+export const verbs: Verbs = {
+  get: (command) =>
+    command
+      .command('stacks')
+      .alias('stack')
+      .description('what is deployed')
+      .argument('[names...]', 'NAME, GENERATOR/NAME or id')
+      .option('--generator <name>', "only this generator's")
+      .option('-l, --label <label>', 'only those with this label')
+      .option('--show-deleted', 'also those that are being removed')
+      .action(
+        withSession(async ({ broker, out }, names: string[], options: Filter) => {
+          const stacks =
+            names.length > 0 ? names.map(async (stack) => (await broker.getStack({ stack })).stack!) : undefined;
+          const found = stacks
+            ? await Promise.all(stacks)
+            : await allPages(
+                (page) => broker.listStacks({ ...options, ...page }),
+                (page) => page.stacks,
+              );
+          printList(out, stackView, found);
+        }),
+      ),
+
+  describe: (command) =>
+    command
+      .command('stack')
+      .alias('stacks')
+      .description('a stack, its agents, its last revisions and events')
+      .argument('<name>')
+      .action(withSession(describe)),
+
+  create: (command) =>
+    stackOptions(
+      command.command('stack').description('a stack without objects yet').argument('<name>', 'NAME or GENERATOR/NAME'),
+    )
+      .option('--generator <name>', 'owner; admins only (default: the system generator)')
+      .option('--target <agent>', 'place it on this agent; may be repeated', collect)
+      .action(
+        withSession(
+          async (session, name: string, options: StackOptions & { generator?: string; target?: string[] }) => {
+            const { broker, out } = session;
+            const { settings, ...placing } = readStackOptions(options);
+            const owned = splitName(name, options.generator);
+            const requestId = randomUUID();
+            const { stack } = await broker.createStack({ requestId, ...owned, ...placing, ...settings });
+            if (out.form === 'table') out.line(`stack ${stackName(stack!)} created`);
+            for (const agent of options.target ?? []) await broker.addTarget({ stack: stack!.id, agent });
+            const { stack: now } = await broker.getStack({ stack: stack!.id });
+            printOne(out, stackView, now!, () => {});
+          },
+        ),
+      ),
+
+  update: (command) =>
+    settingOptions(
+      command
+        .command('stack')
+        .description("a stack's selector, and what agents do with its objects")
+        .argument('<name>'),
+    )
+      .option('--no-selector', 'take the selector away')
+      .option('--no-depends-on', 'it depends on no other stack')
+      .option('--no-ignore-field', 'no field is ignored')
+      .option('--etag <etag>', 'only if it has not changed since')
+      .addHelpText('after', '\nWhat is given several times replaces the whole list.')
+      .action(
+        withSession(async ({ broker, out }, name: string, options: Update) => {
+          const selector = options.selector === false ? undefined : options.selector;
+          const settings = readSettingOptions(options);
+          const paths = [...(options.selector === undefined ? [] : ['selector']), ...settingPaths(settings)];
+          if (paths.length === 0) throw usage('nothing to change', 'brokkr update stack --help lists what can be');
+          const updateMask = { paths };
+          const { stack } = await broker.updateStack({
+            stack: name,
+            etag: options.etag,
+            selector,
+            ...settings,
+            updateMask,
+          });
+          printOne(out, stackView, stack!, () => out.line(`stack ${stackName(stack!)} updated`));
+        }),
+      ),
+
+  label: (command) => edit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
+  annotate: (command) => edit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
+
+  target: (command) =>
+    command
+      .argument('<stack>')
+      .argument('<agents...>')
+      .action(
+        withSession(async ({ broker, out }, stack: string, agents: string[]) => {
+          for (const agent of agents) {
+            await broker.addTarget({ stack, agent });
+            out.line(`stack ${stack} is targeted at agent ${agent}`);
+          }
+        }),
+      ),
+
+  untarget: (command) =>
+    command
+      .argument('<stack>')
+      .argument('<agents...>')
+      .action(
+        withSession(async ({ broker, out }, stack: string, agents: string[]) => {
+          for (const agent of agents) {
+            await broker.removeTarget({ stack, agent });
+            out.line(`stack ${stack} is no longer targeted at agent ${agent}`);
+          }
+        }),
+      ),
+
+  delete: (command) =>
+    command
+      .command('stack')
+      .alias('stacks')
+      .description('removes its objects from every agent')
+      .argument('<name>')
+      .option('--etag <etag>', 'only if it has not changed since')
+      .option('-y, --yes', 'do not ask')
+      .action(
+        withSession(async (session, name: string, options: { etag?: string; yes?: boolean }) => {
+          const { broker, out } = session;
+          const { stack: found } = await broker.getStack({ stack: name });
+          const { deployments } = await broker.listDeployments({ stack: found!.id, pageSize: 1 });
+          const objects = count(deployments[0]?.objectCount ?? 0, 'object');
+          const agents = countsText(found!.placements);
+          await confirm(`Delete stack ${stackName(found!)} (${objects}; agents: ${agents})?`, options.yes);
+          const { stack } = await broker.deleteStack({ stack: found!.id, etag: options.etag });
+          printOne(out, stackView, stack!, () => {
+            const agents = stack!.placements?.removing ?? 0;
+            const rest = agents > 0 ? `, as soon as ${count(agents, 'agent')} removed it` : '';
+            out.line(`stack ${stackName(stack!)} deleted${rest}`);
+          });
+          for (const agent of await neverStarted(session, stack!)) {
+            out.note(`agent ${agent} has never started: until it does, the removal waits, or is ended by`);
+            out.note(`  brokkr forget-removal ${agent} ${stackName(stack!)}`);
+          }
+        }),
+      ),
+};
+
+interface Filter {
+  readonly generator?: string;
+  readonly label?: string;
+  readonly showDeleted?: boolean;
+}
+
+interface Update extends SettingOptions {
+  readonly selector?: LabelSelector | false;
+  readonly etag?: string;
+}
+
+async function describe({ broker, out }: Session, name: string): Promise<void> {
+  const { stack } = await broker.getStack({ stack: name });
+  if (out.form !== 'table') return printOne(out, stackView, stack!, () => {});
+  const of = { stack: stack!.id };
+  const [placements, health, { deployments }, { events }] = await Promise.all([
+    allPages(
+      (page) => broker.listPlacements({ ...of, ...page }),
+      (page) => page.placements,
+    ),
+    broker.getStackHealth({ ...of, pageSize: recent }),
+    broker.listDeployments({ ...of, pageSize: recent }),
+    broker.listEvents({ ...of, pageSize: recent }),
+  ]);
+  printStack(out, stack!);
+  printSection(out, 'Agents', partTable(out, placementView, placements, 'STACK'));
+  printSection(out, 'Not healthy', unhealthyText(out, health.agents));
+  printSection(out, 'Last health changes', partTable(out, healthChangeView, health.history.slice(0, recent)));
+  printSection(out, 'Last revisions', partTable(out, deploymentView, deployments, 'STACK'));
+  printSection(out, 'Last events', partTable(out, eventView, events, 'STACK'));
+}
+
+function printStack(out: Output, stack: Stack): void {
+  printFacts(out, [
+    ['Stack', stackName(stack)],
+    ['Id', stack.id],
+    ['Revision', stack.revision === 0 ? 'none yet' : String(stack.revision)],
+    ['Labels', stack.labels.join(', ')],
+    ['Annotations', annotationsText(stack.annotations)],
+    ['Selector', stack.selector ? selectorText(stack.selector) : ''],
+    ['Targets', stack.targets.join(', ')],
+    ['On delete', nameFor(onDeletes, stack.onDelete)],
+    ['Drift', nameFor(drifts, stack.drift)],
+    ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
+    ['Conflict', nameFor(conflicts, stack.conflict)],
+    ['Depends on', stack.dependsOn.join(', ')],
+    ['Placements', countsText(stack.placements)],
+    ['Health', healthCountsText(stack.health)],
+    ['Created', moment(stack.createTime)],
+    ['Updated', moment(stack.updateTime)],
+    ['Deleted', stack.deleteTime ? `${moment(stack.deleteTime)}; agents are still removing it` : ''],
+    ['Etag', stack.etag],
+  ]);
+}
+
+/** The `label` and `annotate` commands of a stack. */
+function edit(command: Command, what: string, words: string, read: (edits: readonly string[]) => object): Command {
+  return command
+    .command('stack')
+    .alias('stacks')
+    .description(`the ${what} of a stack`)
+    .argument('<name>')
+    .argument('<edits...>', words)
+    .option('--etag <etag>', 'only if it has not changed since')
+    .action(
+      withSession(async ({ broker, out }, name: string, edits: string[], options: { etag?: string }) => {
+        const { stack } = await broker.updateStack({ stack: name, etag: options.etag, ...read(edits) });
+        printOne(out, stackView, stack!, () => {
+          const now = what === 'labels' ? stack!.labels.join(', ') : annotationsText(stack!.annotations);
+          out.line(`stack ${stackName(stack!)}: ${what} ${now || 'none'}; agents ${countsText(stack!.placements)}`);
+        });
+      }),
+    );
+}

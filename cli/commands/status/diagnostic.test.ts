@@ -1,0 +1,151 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
+import type { Diagnostic } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
+import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
+import { makeTestAgent, type TestAgent } from '../../../test/agents.ts';
+import { eventually, startTestBroker } from '../../../test/broker.ts';
+import { testCli } from '../../../test/cli.ts';
+
+const diagnose = suite('cli: diagnose');
+const broker = await startTestBroker();
+const cli = testCli(broker);
+
+diagnose.after(async () => {
+  cli.close();
+  await broker.close();
+});
+
+let made = 0;
+const fresh = () => `d${++made}`;
+const objects = ['shop', 'lab']
+  .map((namespace) => `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"${namespace}"}}`)
+  .join('\n---\n');
+const web = '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"}}';
+
+async function makePlaced() {
+  const name = fresh();
+  const agent = await makeTestAgent(broker, { name, labels: [name] });
+  await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${objects}\n---\n${web}` });
+  return { name, agent };
+}
+
+/** The agent takes the next question. */
+async function take({ client, incarnation }: TestAgent): Promise<Diagnostic> {
+  return eventually(async () => (await client.agent.claimDiagnostic({ incarnation })).diagnostic, 30_000);
+}
+
+async function complete(agent: TestAgent, answer: { id: string; report?: typeof report; message?: string }) {
+  await agent.client.agent.completeDiagnostic({ incarnation: agent.incarnation, ...answer });
+}
+
+const ref = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'web' };
+const report = {
+  objects: [
+    {
+      object: ref,
+      health: Health.DEGRADED,
+      message: '0 of 1 replicas ready',
+      yaml: 'kind: Deployment\nspec:\n  replicas: 1\n',
+      rollout: ['2: web-7d9c (0 of 1 ready)', '1: web-5f6b'],
+    },
+  ],
+  pods: [
+    {
+      namespace: 'shop',
+      name: 'web-7d9c-x',
+      phase: 'Running',
+      node: 'n1',
+      message: '',
+      containers: [
+        {
+          name: 'app',
+          state: 'waiting: CrashLoopBackOff: back-off 10s',
+          restarts: 3,
+          ready: false,
+          logLines: ['starting', '  \u001b[31mno such\tfile\u001b[0m'],
+        },
+      ],
+    },
+  ],
+  events: [{ object: ref, type: 'Warning', reason: 'BackOff', message: 'restarting\nfailed container', count: 7 }],
+  notes: ['Endpoints could not be read'],
+};
+
+diagnose('asks, waits, and shows what the agent found', async () => {
+  const { name, agent } = await makePlaced();
+  const asked = cli.done(`diagnose ${name} ${name}`);
+  await agent.start();
+  const { id, object } = await take(agent);
+  assert.is(object, undefined);
+  await complete(agent, { id, report });
+  const told = await asked;
+  assert.match(told, new RegExp(`^stack system/${name} on agent ${name}, .* ago\\)\\n`));
+  assert.match(
+    told,
+    /Objects\n {2}Deployment\.apps shop\/web {2}degraded: 0 of 1 replicas ready\n {4}revision 2: web-7d9c/,
+  );
+  assert.match(told, /Pods\n {2}shop\/web-7d9c-x {2}Running on n1\n/);
+  assert.match(
+    told,
+    / {4}app {2}waiting: CrashLoopBackOff: back-off 10s, 3 restarts\n {6}\| starting\n {6}\| {3}no such {4}file\n/,
+  );
+  assert.match(
+    told,
+    /Kubernetes events\n.*\n {2}- +Warning +BackOff +Deployment\.apps shop\/web +7 +restarting failed container\n/,
+  );
+  assert.match(told, /Notes\n {2}Endpoints could not be read\n$/);
+  assert.not.match(told, 'replicas: 1');
+});
+
+diagnose('asks about one object, and gives programs everything', async () => {
+  const { name, agent } = await makePlaced();
+  const asked = cli.done(`diagnose ${name} ${name} --object deployment/web -o yaml`);
+  const shown = cli.done(`diagnose ${name} ${name} --object apps/Deployment/shop/web --yaml`);
+  await agent.start();
+  for (let questions = 0; questions < 2; questions += 1) {
+    const { id, object } = await take(agent);
+    assert.equal([object?.kind, object?.name, object?.namespace], ['Deployment', 'web', 'shop']);
+    await complete(agent, { id, report });
+  }
+  const answer = parse(await asked);
+  assert.equal([answer.state, answer.report.pods[0].containers[0].restarts], ['DIAGNOSTIC_STATE_DONE', 3]);
+  assert.match(await shown, /\nDeployment\.apps shop\/web\n {2}kind: Deployment\n {2}spec:\n {4}replicas: 1\n$/);
+});
+
+diagnose('does not ask about an object that it cannot find, or not only one', async () => {
+  const { name } = await makePlaced();
+  assert.match(await cli.fails(1, `diagnose ${name} ${name} --object Secret/a`), 'there are: ');
+  const several = await cli.fails(2, `diagnose ${name} ${name} --object configmap/a`);
+  assert.match(several, /several objects are configmap\/a: ConfigMap\/(shop|lab)\/a, ConfigMap\//);
+  await cli.fails(1, `diagnose ${name} nobody`);
+  const other = await makePlaced();
+  assert.match(await cli.fails(1, `diagnose ${name} ${other.name}`), 'brokkr explain STACK AGENT');
+  await cli.fails(1, `diagnose nowhere ${name}`);
+  await cli.fails(2, `diagnose ${name}`);
+});
+
+diagnose("ends with the agent's own words when it could not look", async () => {
+  const { name, agent } = await makePlaced();
+  const asked = cli.fails(1, `diagnose ${name} ${name}`);
+  await agent.start();
+  const { id } = await take(agent);
+  await complete(agent, { id, message: 'the cluster does not answer' });
+  assert.match(await asked, `agent ${name} could not look: the cluster does not answer`);
+});
+
+diagnose('says at the deadline why there is no answer', async () => {
+  const { name, agent } = await makePlaced();
+  const never = await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`);
+  assert.match(never, `no answer within 1s: agent ${name} is offline (it has never started)`);
+  await agent.start();
+  assert.match(await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`), 'has not taken the question yet');
+  const { incarnation } = agent;
+  while ((await agent.client.agent.claimDiagnostic({ incarnation })).diagnostic) await pause(10);
+  const asked = cli.fails(1, `diagnose ${name} ${name} --timeout 5s`);
+  await take(agent);
+  assert.match(await asked, 'is still looking');
+});
+
+diagnose.run();

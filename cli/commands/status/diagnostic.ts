@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { Option } from 'commander';
+import { type Diagnostic, DiagnosticSchema, DiagnosticState } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
+import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
+import { type Verbs, withSession } from '../../command.ts';
+import { Failure } from '../../failure.ts';
+import { age } from '../../format/enum-labels.ts';
+import { printReport } from '../../format/report.ts';
+import { parseDuration, shortDuration } from '../../options/duration.ts';
+import { printable, printOne } from '../../output/output.ts';
+import type { Session } from '../../session/session.ts';
+import { findAgent } from '../agent/agent.ts';
+
+const usualTimeoutMs = 60_000;
+
+export const verbs: Verbs = {
+  diagnose: (command) =>
+    command
+      .argument('<stack>')
+      .argument('<agent>')
+      .option('--object <object>', 'only this object of the stack: KIND/NAME, or KIND/NAMESPACE/NAME')
+      .option('--yaml', 'print the live objects too, without the values of Secrets')
+      .addOption(
+        new Option('--timeout <duration>', 'to wait for the answer')
+          .default(usualTimeoutMs, '60s')
+          .argParser(parseDuration),
+      )
+      .addHelpText('after', '\n-o json and -o yaml print everything that the agent found.')
+      .action(withSession(diagnose)),
+};
+
+interface Options {
+  readonly object?: string;
+  readonly yaml?: boolean;
+  readonly timeout: number;
+}
+
+async function diagnose(session: Session, stack: string, agent: string, options: Options): Promise<void> {
+  const { broker, out } = session;
+  const object = options.object === undefined ? undefined : await findObject(session, stack, options.object);
+  const { diagnostic } = await broker.requestDiagnostic({ requestId: randomUUID(), stack, agent, object });
+  const answered = await waitForAnswer(session, diagnostic!, options.timeout);
+  if (answered.state === DiagnosticState.FAILED)
+    throw new Failure(`agent ${answered.agent} could not look: ${printable(answered.message)}`);
+  printOne(out, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
+    printReport(out, answered, { yaml: options.yaml ?? false }),
+  );
+}
+
+/** One call waits at most so long: a broker that is restarted meanwhile is asked again. */
+const longestWaitMs = 10_000;
+
+async function waitForAnswer(session: Session, asked: Diagnostic, timeoutMs: number): Promise<Diagnostic> {
+  const deadline = Date.now() + timeoutMs;
+  for (let latest = asked; ; ) {
+    if (latest.state === DiagnosticState.DONE || latest.state === DiagnosticState.FAILED) return latest;
+    const leftMs = deadline - Date.now();
+    if (leftMs <= 0) throw await unanswered(session, latest, timeoutMs);
+    const wait = durationFromMs(Math.min(leftMs, longestWaitMs));
+    latest = (await session.broker.getDiagnostic({ id: asked.id, wait })).diagnostic!;
+  }
+}
+
+async function unanswered(session: Session, { agent, stack, state }: Diagnostic, timeoutMs: number): Promise<Failure> {
+  const said = `no answer within ${shortDuration(timeoutMs)}`;
+  const { online, paused, lastHeartbeatTime } = await findAgent(session, agent);
+  if (!online) {
+    const seen = lastHeartbeatTime ? `last heard of ${age(lastHeartbeatTime)} ago` : 'it has never started';
+    return new Failure(`${said}: agent ${agent} is offline (${seen})`, {
+      next: `ask: brokkr explain ${stack} ${agent}`,
+    });
+  }
+  const doing = state === DiagnosticState.CLAIMED ? 'is still looking' : 'has not taken the question yet';
+  return new Failure(`${said}: agent ${agent} ${doing}${paused ? '; it is paused' : ''}`, {
+    next: 'give it more time with --timeout',
+  });
+}
+
+/** An object of the stack's current deployment, by the words that people use. */
+async function findObject({ broker }: Session, stack: string, text: string): Promise<ObjectRef> {
+  const { objects } = await broker.getDeployment({ stack });
+  const found = objects.filter((object) => isNamed(object, text));
+  const [first, ...more] = found;
+  if (first && more.length === 0) return first;
+  const list = (found.length > 0 ? found : objects).slice(0, listedObjects).map((object) => nameOf(object));
+  if (first)
+    throw new Failure(`several objects are ${text}: ${list.join(', ')}`, { next: 'name one of these', exitCode: 2 });
+  throw new Failure(`there is no ${text} in stack ${stack}`, {
+    next: list.length === 0 ? undefined : `there are: ${list.join(', ')}${objects.length > list.length ? ', …' : ''}`,
+  });
+}
+
+const listedObjects = 10;
+
+/** "Deployment/web", with its group "apps/Deployment/web", and each with the namespace before the name. */
+function isNamed({ apiVersion, kind, namespace, name }: ObjectRef, text: string): boolean {
+  const group = apiVersion.includes('/') ? `${apiVersion.split('/')[0]}/` : '';
+  const kinds = [kind, `${group}${kind}`];
+  const names = [name, `${namespace}/${name}`];
+  return kinds.some((of) => names.some((what) => `${of}/${what}`.toLowerCase() === text.toLowerCase()));
+}
+
+function nameOf({ kind, namespace, name }: ObjectRef): string {
+  return printable([kind, namespace, name].filter((part) => part !== '').join('/'));
+}

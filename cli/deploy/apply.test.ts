@@ -1,0 +1,252 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { startTestAgent } from '../../test/agents.ts';
+import { eventually, startTestBroker } from '../../test/broker.ts';
+import { testCli } from '../../test/cli.ts';
+
+const apply = suite('cli: apply');
+const broker = await startTestBroker();
+const cli = testCli(broker);
+const client = broker.client();
+
+apply.after(async () => {
+  cli.close();
+  await broker.close();
+});
+
+let made = 0;
+/** Names of its own for each test: an agent's label is its name. */
+const fresh = () => `t${++made}`;
+
+const makeAgent = (name: string, labels = [name]) => startTestAgent(broker, { name, labels });
+
+const config = (name: string, value = 'one') =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\ndata:\n  value: ${value}\n`;
+
+function write(name: string, text: string): string {
+  const file = join(cli.folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+apply('makes the stack when it is missing, and submits only what differs', async () => {
+  const stack = fresh();
+  const file = write('once.yaml', `${config('a')}---\n${config('b')}`);
+  const args = `apply -f ${file} --stack ${stack} --label blue --annotation tier=web`;
+  const first = await cli.done(args);
+  assert.not.match(first, 'updated', 'it was just made');
+  assert.match(first, /^stack system\/t\d+ created\nrevision 1 submitted: 2 objects, 2 changes\n {2}\+ ConfigMap a\n/);
+  assert.match(await cli.done(args), /^revision 1 is current already\n/);
+  const { stack: now } = await client.broker.getStack({ stack });
+  assert.equal([now?.revision, now?.labels, now?.annotations], [1, ['blue'], { tier: 'web' }]);
+  const later = await cli.done(['apply', '-f', '-', '--stack', stack], { stdin: config('a', 'two') });
+  assert.match(
+    later,
+    /revision 2 submitted: 1 object, 2 changes\n {2}~ ConfigMap a {2}\.data\.value\n {2}- ConfigMap b\n/,
+  );
+});
+
+apply('adds labels, annotations and targets to a stack that is there, and replaces its selector', async () => {
+  const [stack, agent] = [fresh(), fresh()];
+  await makeAgent(agent);
+  const file = write('more.yaml', config('a'));
+  await cli.done(`apply -f ${file} --stack ${stack} --label one`);
+  const selector = ['--selector', `zone in (a,b),!${agent}`];
+  const more = ['apply', '-f', file, '--stack', stack, '--label', 'two', '--target', agent, ...selector];
+  assert.match(
+    await cli.done(more),
+    /^revision 1 is current already\nstack system\/t\d+ updated\nagents: 1 pending\n$/,
+  );
+  const { stack: now } = await client.broker.getStack({ stack });
+  assert.equal([now?.labels, now?.targets, now?.selector?.matchExpressions.length], [['one', 'two'], [agent], 2]);
+});
+
+apply('says with --dry-run what would change and where, and changes nothing', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  await cli.done(`apply -f ${write('dry.yaml', config('a'))} --stack ${name} --label ${name}`);
+  const output = await cli.done(`apply -f - --stack ${name} --dry-run`, { stdin: config('b') });
+  assert.is(output, `would be submitted: 2 changes\n  + ConfigMap b\n  - ConfigMap a\nserved by 1 agent (${name})\n`);
+  assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
+});
+
+apply('says with --dry-run that all of it would be new where there is no stack', async () => {
+  const stack = fresh();
+  const args = `apply -f - --stack ${stack} --dry-run`;
+  const { code, stdout, stderr } = await cli.run(args, { stdin: `${config('a')}---\n${config('b')}` });
+  assert.is(code, 0, stderr);
+  assert.is(
+    stdout,
+    `stack ${stack} would be created\nwould be submitted: 2 changes\n  + ConfigMap a\n  + ConfigMap b\n`,
+  );
+  assert.match(stderr, 'the stack is new');
+  const { changes } = JSON.parse(await cli.done(`${args} -o json`, { stdin: config('a') })) as { changes: unknown[] };
+  assert.is(changes.length, 1);
+  assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
+});
+
+apply('warns of a stack that nothing places', async () => {
+  const stack = fresh();
+  const { stderr } = await cli.run(`apply -f - --stack ${stack}`, { stdin: config('a') });
+  assert.is(stderr, `warning: stack system/${stack} is placed nowhere yet: say --label, --target or --selector\n`);
+  assert.is((await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('a') })).stderr, '');
+});
+
+apply('shows of many changes the first, and all when they are asked for', async () => {
+  const [stack, one] = [fresh(), config('x')];
+  const stdin = Array.from({ length: 60 }, (_, at) => config(`c${at}`)).join('---\n');
+  const few = await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
+  assert.is(few.match(/^ {2}\+ /gm)?.length, 50);
+  assert.match(few, '\n  and 10 more: -o wide shows all\n');
+  const all = await cli.done(`apply -f - --stack ${stack} -o wide`, { stdin: one });
+  assert.is(all.match(/^ {2}[-+] /gm)?.length, 61);
+  const tooMuch = await cli.fails(2, `apply -f - --stack ${stack}`, { stdin: `#${'x'.repeat(8 << 20)}` });
+  assert.match(tooMuch, 'more than 8 MiB');
+});
+
+apply('shows with diff what would change, line by line and where, and changes nothing', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const secret = (value: string) =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n  password: ${value}\n`;
+  await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${config('a')}---\n${secret('hunter2')}` });
+  const list = `apiVersion: v1\nkind: List\nitems:\n  - ${config('a', 'two').trimEnd().replaceAll('\n', '\n    ')}\n`;
+  const output = await cli.done(`diff -f - --stack ${name}`, { stdin: `${list}---\n${secret('swordfish')}` });
+  assert.match(output, /^--- ConfigMap a \(current\)\n\+\+\+ ConfigMap a \(new\)\n@@ .*\n/);
+  assert.match(output, /\n- {2}value: one\n\+ {2}value: two\n/);
+  const words = await cli.done(`diff -f - --stack ${name}`, { stdin: config('a', '"no"') });
+  assert.match(words, '\n+  value: "no"\n', 'as Kubernetes would read it');
+  assert.match(output, /\n- {2}password: \(hidden, \w+\)\n\+ {2}password: \(hidden, \w+\)\n/);
+  assert.not.match(output, /hunter2|swordfish/);
+  assert.match(output, `\nserved by 1 agent (${name})\n`);
+  assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
+  const same = `${config('a')}---\n${secret('hunter2')}`;
+  assert.is(await cli.done(`diff -f - --stack ${name} --exit-code`, { stdin: same }), 'nothing would change\n');
+  const told = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
+  assert.match(told, `3 objects of stack ${name} would change`);
+  assert.match(await cli.fails(1, `diff -f - --stack ${fresh()}`, { stdin: config('b') }), 'does not exist');
+});
+
+apply('names file, line and document of each thing that is wrong, and leaves no stack behind', async () => {
+  const folder = join(cli.folder, 'mixed');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'a.yaml'), config('a'));
+  writeFileSync(join(folder, 'b.yml'), `---\n${config('b')}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {}\n`);
+  writeFileSync(join(folder, 'c.json'), '{"apiVersion": "v1",\n "metadata": {"name": "c"}}\n');
+  writeFileSync(join(folder, 'README.md'), 'not: [an object\n');
+  const stack = fresh();
+  const told = await cli.fails(1, `apply -f ${folder} --stack ${stack}`);
+  assert.match(told, /\/mixed\/b\.yml:11 \(document 2\): metadata\.name/);
+  assert.match(told, /\/mixed\/c\.json:\d \(document 1\): kind/);
+  assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
+  const single = await cli.fails(1, `apply -f - --stack ${stack}`, { stdin: 'a: b: c' });
+  assert.match(single, /^error: stdin:1 \(document 1\): /);
+});
+
+apply('refuses a call that cannot be meant, before it asks the broker', async () => {
+  const file = write('call.yaml', config('a'));
+  await cli.fails(2, 'apply --stack x');
+  await cli.fails(2, `apply -f ${file}`);
+  await cli.fails(2, 'apply -f /nowhere.yaml --stack x');
+  await cli.fails(2, `apply -f ${file} --stack x --annotation novalue`);
+  await cli.fails(2, `apply -f ${file} --stack x --timeout soon`);
+  await cli.fails(2, `apply -f ${file} --stack x --dry-run --wait`);
+  await cli.fails(2, ['apply', '-f', file, '--stack', 'x', '--selector', 'a = = b']);
+  assert.match(
+    await cli.fails(1, `apply -f - --stack ${fresh()}`, { stdin: '# nothing\n' }),
+    /^error: (?!.*allow_empty).*\n.*--allow-empty/,
+  );
+});
+
+apply('waits until every agent has applied it', async () => {
+  const stack = fresh();
+  const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
+  const file = write('wait.yaml', config('a'));
+  const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait=applied`);
+  for (const agent of agents) await eventually(async () => (await agent.obey()) === 1, 30_000);
+  const { code, stdout, stderr } = await waiting;
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /revision 1 is applied\n$/);
+  assert.match(stderr, '2 of 2 agents applied');
+  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`), /already\nrevision 1 is applied\n$/);
+});
+
+apply("fails with the agent's own words when it cannot apply", async () => {
+  const name = fresh();
+  const agent = await makeAgent(name);
+  const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
+  const entry = await eventually(async () => {
+    const found = await agent.entry(name);
+    return found.deploymentId !== '' && found;
+  }, 30_000);
+  await agent.report(entry, Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
+  const { code, stderr } = await waiting;
+  assert.is(code, 1);
+  assert.match(stderr, `error: agent ${name}: namespace "shop" not found\n`);
+  assert.match(stderr, `brokkr explain system/${name} ${name}`);
+});
+
+apply('gives up waiting when its time is over, and says for whom it waited', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const args = `apply -f - --stack ${name} --label ${name} --wait --timeout 1s`;
+  const told = await cli.fails(1, args, { stdin: config('a') });
+  assert.match(told, `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`);
+});
+
+apply('does not wait for nobody', async () => {
+  const told = await cli.fails(1, `apply -f - --stack ${fresh()} --wait`, { stdin: config('a') });
+  assert.match(told, 'no agent serves stack');
+});
+
+apply('stops waiting when another revision takes its place', async () => {
+  const name = fresh();
+  await makeAgent(name);
+  const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
+  await eventually(async () => (await client.broker.listPlacements({ stack: name })).placements.length === 1, 30_000);
+  await client.broker.submitDeployment({ stack: name, manifest: Buffer.from(config('a', 'newer')) });
+  const { code, stderr } = await waiting;
+  assert.is(code, 1);
+  assert.match(stderr, /revision 2 of stack .* has taken the place of revision 1/);
+});
+
+apply('brings an earlier revision back', async () => {
+  const stack = fresh();
+  for (const value of ['one', 'two'])
+    await cli.done(`apply -f - --stack ${stack} --message ${value}`, { stdin: config('a', value) });
+  assert.match(await cli.done(`rollback ${stack}`), /revision 3 with the objects of revision 1 is current/);
+  assert.match(await cli.done(`rollback ${stack} --revision 1`), /revision 3 is current already/);
+  assert.is(await cli.done(`rollback ${stack} --revision 2 -o name`), `system/${stack}@4\n`);
+  await cli.fails(1, `rollback ${stack} --revision 9`);
+  await cli.fails(2, `rollback ${stack} --revision nine`);
+  const names = await cli.done(`get deployments --stack ${stack} -o name`);
+  assert.is(names, [4, 3, 2, 1].map((revision) => `system/${stack}@${revision}\n`).join(''));
+  assert.match(
+    await cli.done(`describe deployment ${stack}@3`),
+    /Rollback of: +revision 1\n[\s\S]*Objects\n {2}ConfigMap a\n/,
+  );
+  assert.is(await cli.done(`describe deployment ${stack}@1 --manifest`), config('a', 'one'));
+});
+
+apply('shows the objects of a deployment only when they are asked for', async () => {
+  const stack = fresh();
+  await cli.done(`apply -f - --stack ${stack}`, { stdin: config('a', 'precious') });
+  assert.is(JSON.parse(await cli.done(`describe deployment ${stack} -o json`)).manifest, '');
+  const [line] = (await cli.done(`describe deployment ${stack} --manifest -o json`)).split('\n');
+  assert.is(JSON.parse(line!).data.value, 'precious');
+});
+
+apply('answers programs in the form of the contract', async () => {
+  const stack = fresh();
+  const answer = JSON.parse(await cli.done(`apply -f - --stack ${stack} -o json`, { stdin: config('a') }));
+  assert.equal(
+    [answer.deployment.revision, answer.unchanged, answer.changes[0].action],
+    [1, false, 'OBJECT_ACTION_CREATED'],
+  );
+  assert.is(await cli.done(`apply -f - --stack ${stack} -o name`, { stdin: config('a') }), `system/${stack}@1\n`);
+});
+
+apply.run();

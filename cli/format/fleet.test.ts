@@ -1,0 +1,154 @@
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { AgentState, FleetMemberSchema, FleetSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import { reportHealth } from '../../test/agent-health.ts';
+import { makeTestAgent } from '../../test/agents.ts';
+import { eventually, startTestBroker } from '../../test/broker.ts';
+import { testCli } from '../../test/cli.ts';
+import { listenFor } from '../../test/tools/command.ts';
+import { openOutput } from '../output/output.ts';
+import { pictureOf } from './fleet.ts';
+
+const fleet = suite('cli: the fleet');
+const broker = await startTestBroker();
+const cli = testCli(broker);
+const client = broker.client();
+
+fleet.after(async () => {
+  cli.close();
+  await broker.close();
+});
+
+const configMap = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}';
+
+const makeAgent = (name: string, labels: string[]) => makeTestAgent(broker, { name, labels });
+
+fleet('needs no look while there is nothing in it', async () => {
+  const told = await cli.done('status');
+  assert.match(told, /^Agents: +none\nStacks: +0\nPlacements: +none\n\nNothing needs a look\.\n$/);
+  assert.match((await cli.run('get fleet')).stderr, 'no agents');
+});
+
+fleet('is one screen: the counts, and what is in trouble', async () => {
+  const [good, bad, away] = await Promise.all([
+    makeAgent('well', ['prod']),
+    makeAgent('ill', ['prod', 'edge']),
+    makeAgent('away', ['spare']),
+  ]);
+  await cli.done('apply -f - --stack web --label prod', { stdin: configMap });
+  for (const agent of [good, bad]) {
+    await agent.start();
+    await agent.obey();
+  }
+  await reportHealth(good, Health.HEALTHY);
+  await reportHealth(bad, Health.DEGRADED, 'one replica is missing');
+  const cluster = { reachable: true, latency: durationFromMs(12) };
+  await good.client.agent.heartbeat({ incarnation: good.incarnation, cluster });
+  await bad.client.agent.heartbeat({ incarnation: bad.incarnation, cluster: { ...cluster, reachable: false } });
+  const told = await eventually(async () => {
+    const text = await cli.done('status');
+    return text.includes('1 unreachable') && text;
+  }, 30_000);
+  assert.match(told, /^Agents: +2 online, 1 never-started\nClusters: +1 unreachable\nStacks: +1\n/);
+  assert.match(told, /\nPlacements: +2 applied\nHealth: +1 degraded, 1 healthy\n\nIn trouble\n/);
+  await cli.done('pause well');
+  assert.match(
+    await cli.done('status'),
+    /\n\n1 agent paused, which changes nothing: brokkr get fleet --state paused\n$/,
+  );
+  await cli.done('resume well');
+  assert.match(
+    told,
+    /\n {2}AGENT +STATE +HEALTH +STACKS +CLUSTER +SEEN\n {2}ill +online +degraded +1 applied +unreachable +\d+s\n$/,
+  );
+  assert.is(await cli.done('status -o name'), 'ill\n');
+  const answer = JSON.parse(await cli.done('status -o json'));
+  assert.equal([answer.fleet.online, answer.fleet.health.degraded, answer.troubled.length], [2, 1, 1]);
+  assert.ok(away);
+});
+
+fleet('is listed by state, label, name and trouble', async () => {
+  const rows = await cli.done('get fleet');
+  assert.match(rows, /\nwell +online +healthy +1 applied +12ms +\d+s\n/);
+  assert.match(rows, /\naway +never-started +- +none +- +-\n/);
+  assert.is(await cli.done('get fleet --label edge -o name'), 'ill\n');
+  assert.is(await cli.done('get fleet --state never-started -o name'), 'away\n');
+  assert.is(await cli.done('get fleet --search wel -o name'), 'well\n');
+  assert.is(await cli.done('get fleet --troubled -o name'), 'ill\n');
+  assert.match(
+    await cli.done('get fleet -o wide'),
+    /CONNECTED +KUBERNETES +VERSION +LABELS\n[\s\S]* v1\.36\.3 +test +(prod,edge|edge,prod)\n/,
+  );
+  assert.is(
+    JSON.parse(await cli.done('get fleet -o json --search away')).members[0].state,
+    'AGENT_STATE_NEVER_STARTED',
+  );
+  await cli.fails(2, 'get fleet --state lost');
+  assert.match(await cli.done('describe agent ill'), /Cluster answers: +unreachable\n/);
+});
+
+fleet('is for admins', async () => {
+  const { pak } = await client.admin.createGenerator({ name: 'tenant' });
+  for (const look of ['status', 'get fleet', 'watch fleet'])
+    assert.match(await cli.fails(1, look, { env: { BROKKR_PAK: pak } }), 'brokkr whoami says whose key this is');
+});
+
+fleet('is followed line by line where nobody sits at a terminal', async () => {
+  const late = await makeAgent('late', ['late']);
+  await cli.done('apply -f - --stack late --label late', { stdin: configMap });
+  const watching = new AbortController();
+  const [begun, ended] = [listenFor('late  never-started'), listenFor('late  online  stacks: 1 failed')];
+  const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
+  const people = cli.run('watch fleet', { onOutput, signal: watching.signal });
+  await Promise.race([begun.heard, people]);
+  await late.start();
+  await late.report(await late.entry('late'), Outcome.FAILED, 'no');
+  await Promise.race([ended.heard, people]);
+  watching.abort();
+  const { stdout } = await people;
+  assert.match(stdout, /^\d\d:\d\d:\d\d {2}agents: 2 online, 2 never-started; .*stacks: 2; placements: /);
+  assert.match(stdout, /\d {2}late {2}never-started {2}stacks: 1 pending\n/);
+  assert.match(stdout, /\d {2}late {2}online {2}stacks: 1 failed\n/);
+  assert.not.match(stdout, '\u001b');
+});
+
+fleet('is followed by programs as messages of the contract', async () => {
+  const watching = new AbortController();
+  const { heard, onOutput } = listenFor('"members":[{');
+  const programs = cli.run('watch fleet -o json', { onOutput, signal: watching.signal });
+  await Promise.race([heard, programs]);
+  watching.abort();
+  const [first] = (await programs).stdout.split('\n');
+  assert.ok(JSON.parse(first!).fleet);
+});
+
+fleet('fits on a screen of any size, those in trouble first', () => {
+  const out = openOutput('table');
+  const counts = create(FleetSchema, { online: 30, stacks: 1 });
+  const members = Array.from({ length: 30 }, (_, number) =>
+    create(FleetMemberSchema, {
+      agent: {
+        id: String(number),
+        name: `edge-${String(number).padStart(2, '0')}`,
+        online: true,
+        clusterReachable: true,
+      },
+      state: AgentState.ONLINE,
+      health: number === 7 ? Health.FAILED : number > 20 ? Health.DEGRADED : Health.HEALTHY,
+    }),
+  );
+  for (const rows of [10, 24, 35]) {
+    const lines = pictureOf(out, counts, members, rows);
+    assert.is(lines.length, rows);
+    assert.match(lines.find((line) => line.startsWith('edge-'))!, /^edge-07 +online +failed /);
+  }
+  assert.is(pictureOf(out, counts, members, 10).at(-1), 'and 27 more, 7 of them in trouble');
+  assert.is(pictureOf(out, counts, members, 24).at(-1), 'and 13 more, none of them in trouble');
+  assert.is(pictureOf(out, counts, members, 100).length, 36);
+});
+
+fleet.run();

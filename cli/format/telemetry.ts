@@ -1,0 +1,109 @@
+import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import type { KubernetesEvent } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import {
+  GapReason,
+  type PodLogLine,
+  type TelemetryGap,
+  TelemetryKind,
+  type TelemetryRecord,
+  TelemetryRecordSchema,
+} from '../../gen/brokkr/v1/telemetry_pb.ts';
+import { jsonOf, type Output, printable, printableLine, printJson } from '../output/output.ts';
+import { count, objectText } from './enum-labels.ts';
+
+const gapReasons: Readonly<Record<GapReason, string>> = {
+  [GapReason.UNSPECIFIED]: 'it is not known why',
+  [GapReason.RATE_LIMIT]: 'more came than the agent may send',
+  [GapReason.BUFFER_FULL]: 'the broker could not be reached for too long',
+  [GapReason.STREAM_LIMIT]: 'the agent follows as many containers as it may',
+  [GapReason.HISTORY_LOST]: 'the cluster could not be watched for too long',
+  [GapReason.NOT_FOLLOWED]: 'it was written before the agent began to follow',
+  [GapReason.QUOTA]: 'more came than the broker takes of one agent',
+  [GapReason.SLOW_READER]: 'it came faster than it was read here',
+};
+
+/** Prints one record: for people a line, otherwise as JSON a line, as YAML a document. */
+export function printRecord(out: Output, record: TelemetryRecord, more: { timestamps: boolean }): void {
+  switch (out.form) {
+    case 'json':
+      out.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
+      break;
+    case 'yaml':
+      out.line('---');
+      printJson(out, jsonOf(TelemetryRecordSchema, record));
+      break;
+    case 'name':
+      out.line(printable(nameOf(record)));
+      break;
+    case 'table':
+      out.line(lineOf(out, record, more.timestamps));
+  }
+}
+
+/** What it is from: "east shop/web-1/main" for a line, "east Pod shop/web-1" for an event. */
+function nameOf({ agent, item }: TelemetryRecord): string {
+  const told = item?.item;
+  const of = told?.case === 'event' ? objectText(told.value.object) : told?.case ? sourceText(told.value) : '';
+  return [agent, of].filter((part) => part !== '').join(' ');
+}
+
+function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, timestamps: boolean): string {
+  const told = item?.item;
+  switch (told?.case) {
+    case 'line': {
+      const from = printable(`${agent} ${told.value.pod}/${told.value.container}`);
+      const time = timestamps ? [out.paint('dim', timeText(told.value.timestamp ?? receiveTime))] : [];
+      return [out.tint(from, from), ...time, textOf(out, told.value)].join('  ');
+    }
+    case 'event':
+      return [
+        out.paint('dim', timeText(told.value.lastTime ?? receiveTime)),
+        ...eventParts(out, agent, told.value),
+      ].join('  ');
+    case 'gap': {
+      const from = printable([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
+      return [...(from === '' ? [] : [out.tint(from, from)]), out.paint('warn', gapText(told.value))].join('  ');
+    }
+    default:
+      return out.paint('warn', 'something that this version does not know');
+  }
+}
+
+function textOf(out: Output, { line, truncated }: PodLogLine): string {
+  return printableLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
+}
+
+function eventParts(out: Output, agent: string, event: KubernetesEvent): string[] {
+  const { object, type, reason, message, count: times } = event;
+  const said = printable(type);
+  return [
+    out.tint(agent, printable(agent)),
+    type === 'Warning' ? out.paint('warn', said) : said,
+    printable(reason),
+    printable(objectText(object)),
+    `${printable(message)}${times > 1 ? ` (x${times})` : ''}`,
+  ];
+}
+
+/** "12 lines are missing: more came than the agent may send". */
+function gapText({ kind, count: missing, reason }: TelemetryGap): string {
+  const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
+  const what =
+    missing === 0n
+      ? `${noun}s may be missing`
+      : `${count(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
+  return `(${what}: ${gapReasons[reason] ?? gapReasons[GapReason.UNSPECIFIED]})`;
+}
+
+function gapSource({ pod, container }: TelemetryGap): string {
+  return pod === '' ? '' : `${pod}/${container}`;
+}
+
+function sourceText({ namespace, pod, container }: PodLogLine | TelemetryGap): string {
+  return [namespace, pod, container].filter((part) => part !== '').join('/');
+}
+
+/** "2026-01-31T12:00:00.123Z". */
+function timeText(time: Timestamp | undefined): string {
+  return time ? timestampDate(time).toISOString() : '-';
+}

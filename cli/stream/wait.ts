@@ -1,0 +1,182 @@
+import { InvalidArgumentError } from 'commander';
+import type { Deployment } from '../../gen/brokkr/v1/deployment_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import type { Placement } from '../../gen/brokkr/v1/placement_pb.ts';
+import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
+import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';
+import { Failure } from '../failure.ts';
+import { count } from '../format/enum-labels.ts';
+import { healthOn, healthText, moreText, objectLine } from '../format/health.ts';
+import { shortDuration } from '../options/duration.ts';
+import { type Output, printable } from '../output/output.ts';
+import type { Session } from '../session/session.ts';
+import { followStack } from './follow.ts';
+
+/** What is waited for on every agent. */
+export type Goal = 'healthy' | 'applied';
+
+type Awaited = Pick<Deployment, 'id' | 'revision' | 'stackId' | 'stack'>;
+
+/** For `--wait [what]` of commander. */
+export function parseGoal(text: string): Goal {
+  if (text === 'healthy' || text === 'applied') return text;
+  throw new InvalidArgumentError('write --wait=healthy or --wait=applied, or put --wait behind the other words.');
+}
+
+/**
+ * Waits until the deployment is healthy, or only applied, on every agent that serves the stack. Throws a Failure with the agent's
+ * own words when one failed, will not become healthy by itself, is held or is ahead; when another deployment took its place; when
+ * nobody serves the stack; or when the time is over.
+ */
+export async function waitUntil(goal: Goal, session: Session, deployment: Awaited, timeoutMs: number): Promise<void> {
+  const progress = showProgress(session.out);
+  const signal = AbortSignal.timeout(timeoutMs);
+  let last: Standing | undefined;
+  try {
+    for await (const { stack, placements } of followStack(session, deployment.stackId, { signal })) {
+      if (!stack) continue;
+      last = judge(goal, stack, [...placements.values()], deployment);
+      progress.say(last);
+      const [hopeless] = last.pending.filter(({ health }) => health === Health.FAILED);
+      if (hopeless) throw await unhealthy(session, hopeless);
+      // Of very many placements the first message holds a part.
+      if (last.pending.length === 0 && placements.size >= placementCount(stack)) return;
+    }
+    throw new Failure(`stack ${deployment.stack} was deleted meanwhile`);
+  } catch (error) {
+    if (!signal.aborted || error instanceof Failure) throw error;
+    throw await timedOut(session, deployment.stack, last, timeoutMs, goal);
+  } finally {
+    progress.end();
+  }
+}
+
+function placementCount({ placements }: Stack): number {
+  const { pending = 0, applied = 0, failed = 0, removing = 0, held = 0, ahead = 0 } = placements ?? {};
+  return pending + applied + failed + removing + held + ahead;
+}
+
+interface Standing {
+  readonly goal: Goal;
+  readonly applied: number;
+  readonly all: number;
+  /** Those that are not there yet; what they say is about this deployment. */
+  readonly pending: readonly Pick<Placement, 'stack' | 'agent' | 'phase' | 'message' | 'health' | 'healthMessage'>[];
+}
+
+function judge(goal: Goal, stack: Stack, all: readonly Placement[], { id, revision, stack: name }: Awaited): Standing {
+  if (stack.deleteTime) throw new Failure(`stack ${name} is being deleted`);
+  if (stack.currentDeploymentId !== id)
+    throw new Failure(`revision ${stack.revision} of stack ${name} has taken the place of revision ${revision}`);
+  const serving = all.filter(({ state }) => state === PlacementState.ACTIVE);
+  if (serving.length === 0) {
+    const next = `label or target it, or ask: brokkr explain ${name} AGENT`;
+    throw new Failure(`revision ${revision} is stored, but no agent serves stack ${name}`, { next });
+  }
+  const told = serving.map((placement) => toldOf(placement, id));
+  for (const placement of told) refuseStuck(placement);
+  const pending = told.filter(
+    ({ phase, health }) => phase !== PlacementPhase.APPLIED || (goal === 'healthy' && health !== Health.HEALTHY),
+  );
+  const applied = told.filter(({ phase }) => phase === PlacementPhase.APPLIED).length;
+  return { goal, applied, all: serving.length, pending };
+}
+
+/** A placement may have been read just before the new deployment: then it says nothing about that. */
+function toldOf({ stack, agent, phase, message, health, healthMessage, desiredDeploymentId }: Placement, id: string) {
+  return desiredDeploymentId === id
+    ? { stack, agent, phase, message, health, healthMessage }
+    : { stack, agent, phase: PlacementPhase.PENDING, message: '', health: Health.UNSPECIFIED, healthMessage: '' };
+}
+
+function refuseStuck({ phase, agent, stack, message }: Standing['pending'][number]): void {
+  const told = printable(message);
+  switch (phase) {
+    case PlacementPhase.FAILED:
+      throw new Failure(`agent ${agent}: ${told}`, {
+        next: `it keeps trying; look with: brokkr explain ${stack} ${agent}`,
+      });
+    case PlacementPhase.HELD:
+      throw new Failure(`agent ${agent} waits: ${told}`, {
+        next: `if that is right: brokkr confirm-removal ${agent} ${stack}`,
+      });
+    case PlacementPhase.AHEAD:
+      throw new Failure(`agent ${agent} holds something newer: ${told}`, {
+        next: `to let it go back: brokkr confirm-removal ${agent} ${stack}`,
+      });
+  }
+}
+
+async function unhealthy(session: Session, placement: Standing['pending'][number]): Promise<Failure> {
+  const { stack, agent, healthMessage } = placement;
+  const told = printable(healthMessage) || 'it is applied, but has failed';
+  return new Failure([`agent ${agent}: ${told}`, ...(await troubles(session, placement))].join('\n'), {
+    next: `look closely with: brokkr diagnose ${stack} ${agent}`,
+  });
+}
+
+async function timedOut(
+  session: Session,
+  stack: string,
+  last: Standing | undefined,
+  timeoutMs: number,
+  goal: Goal,
+): Promise<Failure> {
+  const said = `not ${goal} within ${shortDuration(timeoutMs)}`;
+  const [first] = last?.pending ?? [];
+  if (!last || !first) return new Failure(said);
+  const verb = first.phase === PlacementPhase.APPLIED ? 'diagnose' : 'explain';
+  return new Failure([`${said}: ${standingText(last)}`, ...(await troubles(session, first))].join('\n'), {
+    next: `ask: brokkr ${verb} ${stack} ${first.agent}`,
+  });
+}
+
+const listedObjects = 5;
+/** For what is only said besides. */
+const troublesTimeoutMs = 5_000;
+
+/** The objects that are not healthy there, a line each. */
+async function troubles(session: Session, { stack, agent, phase }: Standing['pending'][number]): Promise<string[]> {
+  if (phase !== PlacementPhase.APPLIED) return [];
+  const health = await healthOn(session, stack, agent, troublesTimeoutMs).catch(() => undefined);
+  const objects = health?.objects ?? [];
+  const lines = objects.slice(0, listedObjects).map((object) => objectLine(session.out, object));
+  return [...lines, moreText(lines.length, objects.length)].filter((line) => line !== '').map((line) => `  ${line}`);
+}
+
+const namedAgents = 3;
+
+function standingText({ goal, applied, all, pending }: Standing): string {
+  const more = pending.length > namedAgents ? ', …' : '';
+  const named = pending.slice(0, namedAgents).map(waitText).join(', ');
+  const rest = pending.length === 0 ? '' : `, waiting for ${named}${more}`;
+  const done = all - pending.length;
+  const also = goal === 'healthy' && applied > done ? ` (${applied} applied)` : '';
+  return `${done} of ${count(all, 'agent')} ${goal}${also}${rest}`;
+}
+
+/** An agent, and what it says is missing there: "edge (progressing: 1 of 3 replicas ready)". */
+function waitText(placement: Standing['pending'][number]): string {
+  const { agent, phase, message, healthMessage } = placement;
+  const health = [healthText(placement), healthMessage].filter((text) => text !== '').join(': ');
+  const why = phase === PlacementPhase.APPLIED ? health || 'no health reported yet' : message;
+  return why === '' ? agent : `${agent} (${printable(why)})`;
+}
+
+/** One line that is written over on a terminal; elsewhere a line for each change. */
+function showProgress(out: Output): { say(standing: Standing): void; end(): void } {
+  const live = Boolean(process.stderr.isTTY);
+  let shown = '';
+  return {
+    say: (standing) => {
+      const text = standingText(standing);
+      if (text === shown) return;
+      shown = text;
+      if (live) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+      else out.note(text);
+    },
+    end: () => {
+      if (live && shown !== '') process.stderr.write('\n');
+    },
+  };
+}

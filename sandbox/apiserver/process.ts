@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { HOST } from '../host.ts';
+import type { Program } from './build.ts';
+
+const KILL_WAIT_MS = 500;
+
+/** One running program of the three. */
+export interface Part {
+  /** 0 when the program could not be started. */
+  readonly pid: number;
+  /** Undefined while it runs; else how it ended, with the last lines of its log. */
+  readonly ending: string | undefined;
+  kill(): void;
+  /** SIGTERM, and SIGKILL after `graceMs`; returns when the process is gone. */
+  end(graceMs: number): Promise<void>;
+}
+
+/** Starts `program`, its output going to `logFile`, emptied first. `onLoss` hears of an end that nobody asked for. */
+export function startPart(
+  program: Program,
+  args: readonly string[],
+  logFile: string,
+  onLoss: (ending: string) => void,
+): Part {
+  const child = launch(program, args, logFile);
+  let wanted = false;
+  let failure: Error | undefined;
+  const ending = () => {
+    if (!failure && child.exitCode === null && child.signalCode === null) return undefined;
+    return `${failure?.message ?? `ended with ${child.signalCode ?? child.exitCode}`}: ${lastLines(logFile)}`;
+  };
+  child.once('error', (error) => {
+    failure = error;
+  });
+  child.once('exit', () => {
+    if (!wanted) onLoss(ending() ?? '');
+  });
+  const kill = () => {
+    wanted = true;
+    child.kill('SIGKILL');
+  };
+  return {
+    pid: child.pid ?? 0,
+    get ending() {
+      return ending();
+    },
+    kill,
+    end: async (graceMs) => {
+      wanted = true;
+      const gone = exited(child);
+      child.kill('SIGTERM');
+      if (await Promise.race([gone, delay(graceMs, false, { ref: false })])) return;
+      kill();
+      await Promise.race([gone, delay(KILL_WAIT_MS, false, { ref: false })]);
+    },
+  };
+}
+
+/** Distinct loopback ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, listenAnywhere));
+  try {
+    return servers.map((server) => {
+      const address = server.address();
+      if (!address || typeof address === 'string') throw new Error(`no free port on ${HOST}`);
+      return address.port;
+    });
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((settle) => server.close(settle))));
+  }
+}
+
+function listenAnywhere() {
+  const server = createServer();
+  return new Promise<typeof server>((settle, fail) => {
+    server.once('error', fail);
+    server.listen(0, HOST, () => settle(server));
+  });
+}
+
+function launch([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
+  const output = openSync(logFile, 'w', 0o600);
+  try {
+    // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches
+    // this process first. The bare environment keeps ETCD_* variables of other purposes out.
+    return spawn(command, [...first, ...args], {
+      cwd: '/',
+      detached: true,
+      env: { PATH: process.env.PATH, BROKKR_EXIT_WITH_PARENT: '1' },
+      stdio: ['pipe', output, output],
+    });
+  } finally {
+    closeSync(output);
+  }
+}
+
+function exited(child: ChildProcess): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null || !child.pid) return Promise.resolve(true);
+  return new Promise((settle) => child.once('exit', () => settle(true)));
+}
+
+function lastLines(logFile: string): string {
+  return readFileSync(logFile, 'utf8').trim().split('\n').slice(-4).join(' | ');
+}

@@ -1,0 +1,111 @@
+import type { Core } from '../core/core.ts';
+import { at, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
+import { removeObject } from '../write/remove.ts';
+import { applyObject, writeStatus } from '../write/write.ts';
+
+/** Gives a new Service its address, and keeps it when a client's update leaves it out. */
+export function assignServiceAddress(core: Core, object: KubeObject, live: KubeObject | undefined): KubeObject {
+  const spec = objectAt(object, 'spec');
+  if (spec.type === 'ExternalName' || spec.clusterIP) return object;
+  const clusterIP = textAt(live, 'spec.clusterIP') ?? nextAddress(core);
+  const single = { clusterIP, clusterIPs: [clusterIP], ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' };
+  return { ...object, spec: { ...spec, ...single } };
+}
+
+/** Publishes the endpoints of Services, with the Service's own labels as the real controllers do. */
+export function runServiceController(core: Core): void {
+  const services = core.kinds.byKind('v1', 'Service')!;
+  const endpoints = core.kinds.byKind('v1', 'Endpoints')!;
+  const slices = core.kinds.byKind('discovery.k8s.io/v1', 'EndpointSlice')!;
+  const publish = (namespace: string, name: string) => {
+    const service = core.store.get(services.resource, namespace, name);
+    if (!service || service.metadata.deletionTimestamp) return;
+    if (at(service, 'spec.type') === 'LoadBalancer' && !at(service, 'status.loadBalancer.ingress'))
+      writeStatus(core, services, service, { loadBalancer: { ingress: [{ ip: '192.0.2.10' }] } });
+    if (!isObject(at(service, 'spec.selector')) || isTerminating(core, namespace)) return;
+    const ready = readyPods(core, service);
+    const options = { manager: 'kube-controller-manager', force: true };
+    applyObject(core, endpoints, endpointsOf(service, ready), namespace, name, options);
+    applyObject(core, slices, sliceOf(service, ready), namespace, `${name}-sim`, options);
+  };
+  core.store.subscribe(({ resource, object, deleted }) => {
+    const { namespace, name } = object.metadata;
+    if (!namespace) return;
+    if (resource === services.resource) {
+      if (!deleted) core.later(5, () => publish(namespace, name));
+      else if (core.store.get(endpoints.resource, namespace, name))
+        core.later(5, () => {
+          if (core.store.get(endpoints.resource, namespace, name)) removeObject(core, endpoints, namespace, name);
+        });
+    }
+    if (resource === '/pods')
+      for (const service of core.store.list(services.resource, namespace))
+        if (selects(service, object)) core.later(5, () => publish(namespace, service.metadata.name));
+  });
+}
+
+export function isTerminating(core: Core, namespace: string): boolean {
+  const found = core.store.get('/namespaces', undefined, namespace);
+  return !found || found.metadata.deletionTimestamp !== undefined;
+}
+
+function nextAddress(core: Core): string {
+  const taken = new Set(core.store.list('/services').map((service) => textAt(service, 'spec.clusterIP')));
+  for (let n = 10; ; n++) {
+    const address = `10.96.${(n >> 8) & 255}.${n & 255}`;
+    if (!taken.has(address)) return address;
+  }
+}
+
+function selects(service: KubeObject, pod: KubeObject): boolean {
+  const selector = Object.entries(objectAt(service, 'spec.selector'));
+  return selector.length > 0 && selector.every(([key, value]) => pod.metadata.labels?.[key] === value);
+}
+
+function readyPods(core: Core, service: KubeObject): KubeObject[] {
+  return core.store
+    .list('/pods', service.metadata.namespace)
+    .filter(
+      (pod) => selects(service, pod) && !pod.metadata.deletionTimestamp && textAt(pod, 'status.phase') === 'Running',
+    );
+}
+
+function endpointsOf(service: KubeObject, pods: KubeObject[]): JsonObject {
+  const { name, labels } = service.metadata;
+  const addresses = pods.map((pod) => ({ ip: at(pod, 'status.podIP'), targetRef: reference(pod) }));
+  return {
+    metadata: { name, labels: { ...labels, 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' } },
+    subsets: addresses.length > 0 ? [{ addresses, ports: portsOf(service) }] : undefined,
+  };
+}
+
+function sliceOf(service: KubeObject, pods: KubeObject[]): JsonObject {
+  const { name, uid, labels } = service.metadata;
+  const owner = { apiVersion: 'v1', kind: 'Service', name, uid, controller: true, blockOwnerDeletion: true };
+  const own = {
+    'kubernetes.io/service-name': name,
+    'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+  };
+  return {
+    metadata: { name: `${name}-sim`, labels: { ...labels, ...own }, ownerReferences: [owner] },
+    addressType: 'IPv4',
+    endpoints: pods.map((pod) => ({
+      addresses: [at(pod, 'status.podIP')],
+      conditions: { ready: true, serving: true, terminating: false },
+      targetRef: reference(pod),
+    })),
+    ports: portsOf(service),
+  };
+}
+
+function portsOf(service: KubeObject): Json[] {
+  return listAt(service, 'spec.ports').map((port) => ({
+    name: textAt(port, 'name') ?? '',
+    port: at(port, 'targetPort'),
+    protocol: at(port, 'protocol'),
+  }));
+}
+
+function reference({ kind, metadata: { name, namespace, uid } }: KubeObject): JsonObject {
+  return { kind, name, namespace, uid };
+}

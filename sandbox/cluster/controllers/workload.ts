@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { type Core, timestamp } from '../core/core.ts';
+import type { Kind } from '../core/kinds.ts';
+import { at, type JsonObject, type KubeObject, numberAt, objectAt, textAt } from '../core/object.ts';
+import { removeObject } from '../write/remove.ts';
+import { createObject, patchObject, writeStatus } from '../write/write.ts';
+import { behaviourOf, condition, podStatus } from './pod-status.ts';
+import { setPods } from './pods.ts';
+import { isTerminating } from './service.ts';
+
+export interface WorkloadOptions {
+  readonly readyDelayMs: number;
+  readonly pods: boolean;
+}
+
+const MOST_PODS = 3;
+
+/** Lets workloads, pods and claims become ready by themselves, unless they are made to behave otherwise. */
+export function runWorkloadControllers(core: Core, options: WorkloadOptions): void {
+  const { store, later } = core;
+  const apps = (name: string) => core.kinds.byKind('apps/v1', name)!;
+  const kinds: ReadonlyMap<string, Kind> = new Map(
+    [apps('Deployment'), apps('StatefulSet'), apps('DaemonSet'), apps('ReplicaSet')]
+      .concat(core.kinds.byKind('batch/v1', 'Job')!, core.kinds.byKind('v1', 'PersistentVolumeClaim')!)
+      .concat(core.kinds.byKind('v1', 'Pod')!)
+      .map((kind) => [kind.resource, kind]),
+  );
+  const current = (kind: Kind, { metadata: { namespace, name, uid, generation } }: KubeObject) => {
+    const found = store.get(kind.resource, namespace, name);
+    const same = found?.metadata.uid === uid && found?.metadata.generation === generation;
+    return found && same && !found.metadata.deletionTimestamp && !isTerminating(core, namespace!) ? found : undefined;
+  };
+  const tell = (kind: Kind, object: KubeObject, ready: boolean) => {
+    const status = statusOf[kind.kind]?.(object, ready);
+    if (status && timeless(status) !== timeless(objectAt(object, 'status'))) writeStatus(core, kind, object, status);
+  };
+  const settle = (kind: Kind, seen: KubeObject) =>
+    later(options.readyDelayMs, () => {
+      const waiting = current(kind, seen);
+      // What a pod that does not do well comes to is its own to tell.
+      if (waiting) tell(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'well');
+    });
+  const progress = (kind: Kind, seen: KubeObject) => {
+    const found = current(kind, seen);
+    if (!found) return;
+    tell(kind, found, false);
+    if (options.pods) makeParts(core, kind, found);
+    settle(kind, found);
+  };
+  store.subscribe(({ resource, object, previous, deleted }) => {
+    const kind = kinds.get(resource);
+    if (!kind || deleted || object.metadata.deletionTimestamp) return;
+    if (previous && previous.metadata.generation === object.metadata.generation) return;
+    later(1, () => progress(kind, object));
+  });
+  for (const [resource, object] of store.all()) if (kinds.has(resource)) settle(kinds.get(resource)!, object);
+}
+
+/** A status is written again only for more than a time. */
+function timeless(status: JsonObject): string {
+  return JSON.stringify(status, (key, value) => (/(Time|At)$/.test(key) ? undefined : value));
+}
+
+function makeParts(core: Core, kind: Kind, object: KubeObject): void {
+  const replicas = Math.min(numberAt(object, 'spec.replicas') ?? 1, MOST_PODS);
+  switch (kind.kind) {
+    case 'Deployment':
+      setReplicaSets(core, object);
+      break;
+    case 'StatefulSet':
+    case 'ReplicaSet':
+    case 'DaemonSet':
+      setPods(core, object, replicas);
+      break;
+    case 'Job':
+      setPods(core, object, 1);
+      break;
+  }
+}
+
+/** One ReplicaSet for each pod template; those of earlier templates are scaled down to nothing. */
+function setReplicaSets(core: Core, deployment: KubeObject): void {
+  const { name, namespace, uid } = deployment.metadata;
+  const kind = core.kinds.byKind('apps/v1', 'ReplicaSet')!;
+  const template = objectAt(deployment, 'spec.template');
+  const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 10);
+  const options = { manager: 'kube-controller-manager' };
+  const wanted = numberAt(deployment, 'spec.replicas') ?? 1;
+  const scale = (set: KubeObject, replicas: number) => {
+    const change = (live: KubeObject) => ({ ...live, spec: { ...objectAt(live, 'spec'), replicas } });
+    if (numberAt(set, 'spec.replicas') !== replicas)
+      patchObject(core, kind, namespace, set.metadata.name, change, options);
+  };
+  const sets = core.store
+    .list(kind.resource, namespace)
+    .filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === uid));
+  for (const set of sets) scale(set, set.metadata.name === `${name}-${hash}` ? wanted : 0);
+  const old = sets.filter((set) => set.metadata.name !== `${name}-${hash}`);
+  for (const set of old.slice(0, -(numberAt(deployment, 'spec.revisionHistoryLimit') ?? 10) || undefined))
+    removeObject(core, kind, namespace, set.metadata.name);
+  if (sets.length > old.length) return;
+  const labels = { ...objectAt(template, 'metadata.labels'), 'pod-template-hash': hash };
+  const owner = { apiVersion: 'apps/v1', kind: 'Deployment', name, uid, controller: true, blockOwnerDeletion: true };
+  const selector = { matchLabels: { ...objectAt(deployment, 'spec.selector.matchLabels'), 'pod-template-hash': hash } };
+  const body = {
+    metadata: { name: `${name}-${hash}`, labels, ownerReferences: [owner] },
+    spec: {
+      replicas: wanted,
+      selector,
+      template: { ...template, metadata: { ...objectAt(template, 'metadata'), labels } },
+    },
+  };
+  createObject(core, kind, body, namespace, options);
+}
+
+const statusOf: { readonly [kind: string]: (object: KubeObject, ready: boolean) => JsonObject } = {
+  Deployment: (object, ready) => {
+    const replicas = numberAt(object, 'spec.replicas') ?? 1;
+    const available = condition('Available', ready, ready ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable');
+    const progressing = condition('Progressing', true, ready ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated');
+    return {
+      observedGeneration: object.metadata.generation,
+      replicas,
+      updatedReplicas: replicas,
+      ...(ready ? { readyReplicas: replicas, availableReplicas: replicas } : { unavailableReplicas: replicas }),
+      conditions: [available, progressing],
+    };
+  },
+  StatefulSet: (object, ready) => {
+    const replicas = numberAt(object, 'spec.replicas') ?? 1;
+    const { name, generation } = object.metadata;
+    const ready_ = ready ? { readyReplicas: replicas, availableReplicas: replicas } : { availableReplicas: 0 };
+    const revision = `${name}-${generation}`;
+    return {
+      observedGeneration: generation,
+      replicas,
+      currentReplicas: replicas,
+      updatedReplicas: replicas,
+      ...ready_,
+      currentRevision: revision,
+      updateRevision: revision,
+    };
+  },
+  DaemonSet: (object, ready) => ({
+    observedGeneration: object.metadata.generation,
+    currentNumberScheduled: 1,
+    desiredNumberScheduled: 1,
+    updatedNumberScheduled: 1,
+    numberMisscheduled: 0,
+    numberReady: ready ? 1 : 0,
+    ...(ready ? { numberAvailable: 1 } : { numberUnavailable: 1 }),
+  }),
+  ReplicaSet: (object, ready) => {
+    const replicas = numberAt(object, 'spec.replicas') ?? 1;
+    const counts = ready && replicas > 0 ? { readyReplicas: replicas, availableReplicas: replicas } : {};
+    return { observedGeneration: object.metadata.generation, replicas, ...counts };
+  },
+  Job: (object, ready) => {
+    const started = { startTime: textAt(object, 'status.startTime') ?? timestamp() };
+    if (!ready || at(object, 'spec.suspend') === true) return { ...started, active: 1, ready: 0 };
+    const conditions = [
+      condition('SuccessCriteriaMet', true, 'CompletionsReached'),
+      condition('Complete', true, 'CompletionsReached'),
+    ];
+    return {
+      ...started,
+      completionTime: timestamp(),
+      succeeded: numberAt(object, 'spec.completions') ?? 1,
+      conditions,
+    };
+  },
+  PersistentVolumeClaim: (object, ready) =>
+    ready
+      ? { phase: 'Bound', accessModes: at(object, 'spec.accessModes'), capacity: at(object, 'spec.resources.requests') }
+      : { phase: 'Pending' },
+  Pod: podStatus,
+};

@@ -1,0 +1,87 @@
+import type { Core } from '../core/core.ts';
+import { at, type JsonObject, objectAt, textAt } from '../core/object.ts';
+import { StatusError } from '../core/status.ts';
+import type { Target } from './target.ts';
+
+/** Undefined: everything is allowed. Else all in these namespaces, and nothing outside. */
+export interface Rights {
+  readonly namespaces: readonly string[];
+  /** ServiceAccounts ("namespace/name") that the client may act as, and what each may do. Default: none. */
+  readonly accounts?: Readonly<Record<string, AccountRights>>;
+}
+
+export interface AccountRights {
+  readonly namespaces: readonly string[];
+  /** Such as `configmaps`; default all. */
+  readonly resources?: readonly string[];
+}
+
+const USER = 'system:serviceaccount:default:brokkr';
+const ACCOUNT = 'system:serviceaccount:';
+
+/** Who asks, and what that one may do. */
+export interface Asker {
+  readonly user: string;
+  readonly rights: AccountRights | undefined;
+}
+
+/** Reads the request's `Impersonate-User`; refuses who the client may not act as. */
+export function askerOf(rights: Rights | undefined, impersonated: string): Asker {
+  if (impersonated === '') return { user: USER, rights };
+  const [namespace = '', name = ''] = impersonated.startsWith(ACCOUNT)
+    ? impersonated.slice(ACCOUNT.length).split(':')
+    : [];
+  const account = rights?.accounts?.[`${namespace}/${name}`];
+  if (!rights || account) return { user: impersonated, rights: account };
+  const what = name
+    ? `serviceaccounts "${name}" is forbidden: User "${USER}" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "${namespace}"`
+    : `users "${impersonated}" is forbidden: User "${USER}" cannot impersonate resource "users" in API group "" at the cluster scope`;
+  throw new StatusError(403, what, {
+    details: { name: name || impersonated, kind: name ? 'serviceaccounts' : 'users' },
+  });
+}
+
+export function checkRights(
+  { user, rights }: Asker,
+  { kind, namespace, name, subresource }: Target,
+  verb: string,
+): void {
+  const within = kind.resource === '/namespaces' && verb === 'get' ? name : namespace;
+  const known = !rights?.resources || rights.resources.includes(kind.plural);
+  if (!rights || (known && within && rights.namespaces.includes(within))) return;
+  const resource = subresource ? `${kind.plural}/${subresource}` : kind.plural;
+  const scope = namespace ? `in the namespace "${namespace}"` : 'at the cluster scope';
+  const why = `User "${user}" cannot ${verb} resource "${resource}" in API group "${kind.group}" ${scope}`;
+  throw new StatusError(403, `${kind.title}${name ? ` "${name}"` : ''} is forbidden: ${why}`, {
+    details: { name, group: kind.group || undefined, kind: kind.plural },
+  });
+}
+
+export function verbOf(method: string, name: string | undefined, watch: boolean): string {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      return name ? 'get' : watch ? 'watch' : 'list';
+    case 'POST':
+      return 'create';
+    case 'PUT':
+      return 'update';
+    case 'PATCH':
+      return 'patch';
+    case 'DELETE':
+      return name ? 'delete' : 'deletecollection';
+    default:
+      throw new StatusError(405, `the server does not allow this method on the requested resource: ${method}`);
+  }
+}
+
+/** Answers a SelfSubjectAccessReview as the rights would. */
+export function reviewAccess(core: Core, rights: Rights | undefined, review: JsonObject): JsonObject {
+  const { group, resource, namespace, name, verb } = objectAt(review, 'spec.resourceAttributes');
+  const kind = core.kinds.all().find((one) => one.plural === resource && one.group === (group ?? ''));
+  const scope = kind?.resource === '/namespaces' && verb === 'get' ? name : namespace;
+  const allowed =
+    !rights || at(review, 'spec.resourceAttributes') === undefined || rights.namespaces.includes(String(scope));
+  const reason = textAt(review, 'spec.resourceAttributes.namespace') ? 'by the namespace' : 'at the cluster scope';
+  return { ...review, metadata: {}, status: { allowed, reason } };
+}

@@ -1,0 +1,108 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Core } from '../core/core.ts';
+import type { JsonObject } from '../core/object.ts';
+import { notFound, StatusError } from '../core/status.ts';
+import { discover, versionInfo } from './discovery.ts';
+import type { Logs } from './logs.ts';
+import { openApi } from './openapi.ts';
+import type { RequestRecord, Requests } from './requests.ts';
+import { answerResource, selectorOf } from './resources.ts';
+import { askerOf, checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
+import { parseTarget } from './target.ts';
+import { streamWatch } from './watch.ts';
+
+const BODY_LIMIT = 3 * 1024 * 1024;
+const REVIEW = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+export function createApiServer(core: Core, requests: Requests, logs: Logs, rights: Rights | undefined): Server {
+  return createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    const [path = '/', query = ''] = (request.url ?? '/').split('?');
+    const record: RequestRecord = {
+      method: request.method ?? 'GET',
+      path,
+      query,
+      userAgent: request.headers['user-agent'] ?? '',
+      impersonated: [request.headers['impersonate-user'] ?? []].flat().join(),
+      at: Date.now(),
+      status: 0,
+    };
+    response.once('finish', () => {
+      record.status = response.statusCode;
+    });
+    respond(core, requests, logs, rights, record, request, response).catch((error: unknown) => refuse(response, error));
+  });
+}
+
+async function respond(
+  core: Core,
+  requests: Requests,
+  logs: Logs,
+  rights: Rights | undefined,
+  record: RequestRecord,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const body = await readBody(request);
+  const drop = await requests.admit(record);
+  if (drop === true) {
+    response.destroy();
+    return;
+  }
+  const { method, path, userAgent } = record;
+  const asker = askerOf(rights, record.impersonated);
+  const query = new URLSearchParams(record.query);
+  if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return end(response, 200, 'ok', 'text/plain');
+  if (path === '/version') return end(response, 200, JSON.stringify(versionInfo));
+  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+  const document = discover(core.kinds, plain) ?? openApi(core.kinds, plain);
+  if (document) return end(response, 200, JSON.stringify(document));
+  if (path === REVIEW && method === 'POST')
+    return end(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));
+  const target = parseTarget(core, path);
+  if (!target) return end(response, 404, '404 page not found\n', 'text/plain; charset=utf-8');
+  const watch = query.get('watch') === 'true' || query.get('watch') === '1';
+  checkRights(asker, target, verbOf(method, target.name, watch));
+  if (watch && method === 'GET' && !target.name) {
+    streamWatch(core, target.kind, target.namespace, selectorOf(query), query, response);
+    record.status = 200;
+    return;
+  }
+  if (target.kind.resource === '/pods' && target.subresource === 'log') {
+    const pod = core.store.get('/pods', target.namespace, target.name ?? '');
+    if (!pod) throw notFound(target.kind, target.name ?? '');
+    logs.stream(pod, query, response);
+    record.status = 200;
+    return;
+  }
+  const contentType = request.headers['content-type'] ?? 'application/json';
+  const answer = answerResource(core, { target, method, query, contentType, userAgent, body });
+  if (drop === 'answer') response.destroy();
+  else end(response, answer.status, answer.text);
+}
+
+function refuse(response: ServerResponse, error: unknown): void {
+  const known =
+    error instanceof StatusError ? error : new StatusError(500, `Internal error occurred: ${String(error)}`);
+  if (response.headersSent || response.destroyed) response.destroy();
+  else {
+    if (known.code === 429) response.setHeader('retry-after', '1');
+    end(response, known.code, JSON.stringify(known.status));
+  }
+}
+
+function end(response: ServerResponse, status: number, text: string, type = 'application/json'): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT)
+      throw new StatusError(413, 'Request entity too large: limit is 3145728', { reason: 'RequestEntityTooLarge' });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,80 @@
+import type { ServerResponse } from 'node:http';
+import type { Core } from '../core/core.ts';
+import type { Kind } from '../core/kinds.ts';
+import type { JsonObject, KubeObject } from '../core/object.ts';
+import type { Matches } from '../core/selector.ts';
+import { StatusError } from '../core/status.ts';
+import type { StoreEvent } from '../core/store.ts';
+import { asVersion } from '../write/write.ts';
+import { textOf } from './json.ts';
+
+const BOOKMARK_MS = 60_000;
+const LONGEST_MS = 3_600_000;
+
+/** Streams what happens to a kind, one JSON document a line, until the client leaves or the time is over. */
+export function streamWatch(
+  core: Core,
+  kind: Kind,
+  namespace: string | undefined,
+  matches: Matches,
+  query: URLSearchParams,
+  response: ServerResponse,
+): void {
+  // Left before it was answered: there is no `close` to come.
+  if (response.closed) return;
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.flushHeaders();
+  const send = (type: string, text: string) => response.write(`{"type":"${type}","object":${text}}\n`);
+  const sendObject = (type: string, object: KubeObject) => send(type, textOf(asVersion(kind, object)));
+  const bookmark = (annotations?: JsonObject) => {
+    const metadata = { resourceVersion: String(core.store.revision), creationTimestamp: null, annotations };
+    send('BOOKMARK', JSON.stringify({ apiVersion: kind.apiVersion, kind: kind.kind, metadata }));
+  };
+  const wanted = (object: KubeObject | undefined) =>
+    object !== undefined && (namespace === undefined || object.metadata.namespace === namespace) && matches(object);
+  const pass = ({ resource, object, previous, deleted }: StoreEvent) => {
+    if (kind.custom && deleted && !core.kinds.byPlural(kind.apiVersion, kind.plural)) response.end();
+    if (resource !== kind.resource) return;
+    const was = wanted(previous);
+    const is = !deleted && wanted(object);
+    if (is) sendObject(was ? 'MODIFIED' : 'ADDED', object);
+    else if (was) sendObject('DELETED', previous && !deleted ? leaving(previous, object) : object);
+  };
+
+  const start = query.get('resourceVersion') ?? '';
+  const initial = query.get('sendInitialEvents') === 'true' || start === '' || start === '0';
+  if (initial) {
+    for (const object of core.store.list(kind.resource, namespace)) if (wanted(object)) sendObject('ADDED', object);
+    if (query.get('sendInitialEvents') === 'true') bookmark({ 'k8s.io/initial-events-end': 'true' });
+  } else {
+    const missed = core.store.since(Number(start), kind.resource);
+    if (!missed) {
+      const { status } = new StatusError(410, `too old resource version: ${start} (${core.store.revision})`);
+      send('ERROR', JSON.stringify(status));
+      response.end();
+      return;
+    }
+    for (const event of missed) pass(event);
+  }
+  const bookmarks = query.get('allowWatchBookmarks') === 'true';
+  const unsubscribe = core.store.subscribe(pass);
+  const beat = bookmarks ? setInterval(bookmark, BOOKMARK_MS) : undefined;
+  const seconds = Number(query.get('timeoutSeconds') ?? 0);
+  const end = setTimeout(
+    () => {
+      if (bookmarks) bookmark();
+      response.end();
+    },
+    Math.min(seconds > 0 ? seconds * 1000 : LONGEST_MS, LONGEST_MS),
+  );
+  response.once('close', () => {
+    unsubscribe();
+    clearInterval(beat);
+    clearTimeout(end);
+  });
+}
+
+/** An object that a change takes out of the selection is told as it last was, with the new version. */
+function leaving(previous: KubeObject, object: KubeObject): KubeObject {
+  return { ...previous, metadata: { ...previous.metadata, resourceVersion: object.metadata.resourceVersion } };
+}

@@ -1,0 +1,43 @@
+import type { Core } from '../core/core.ts';
+import type { Kind } from '../core/kinds.ts';
+import type { KubeObject, Metadata } from '../core/object.ts';
+import { conflict, forbidden, invalid, notFound, stale } from '../core/status.ts';
+
+/** A patch cannot name another object's uid. */
+export function checkUid(kind: Kind, live: KubeObject, { uid, name }: Metadata): void {
+  const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
+  if (uid !== live.metadata.uid)
+    throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.uid' }]);
+}
+
+/** A write that names the object it means, by uid or version, is refused when it is another one. */
+export function checkPreconditions(kind: Kind, live: KubeObject, { uid, resourceVersion, name }: Metadata): void {
+  if (uid && uid !== live.metadata.uid)
+    throw conflict(
+      kind,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid}`,
+    );
+  if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) throw stale(kind, name);
+}
+
+/** Nothing is created in a namespace that is missing or on its way out. */
+export function checkNamespace(core: Core, kind: Kind, { metadata: { name, namespace } }: KubeObject): void {
+  if (!kind.namespaced || !namespace) return;
+  const namespaces = core.kinds.byKind('v1', 'Namespace')!;
+  const found = core.store.get(namespaces.resource, undefined, namespace);
+  if (!found) throw notFound(namespaces, namespace);
+  if (found.metadata.deletionTimestamp)
+    throw forbidden(
+      kind,
+      name,
+      `unable to create new content in namespace ${namespace} because it is being terminated`,
+      [
+        {
+          reason: 'NamespaceTerminating',
+          message: `namespace ${namespace} is being terminated`,
+          field: 'metadata.namespace',
+        },
+      ],
+    );
+}

@@ -1,0 +1,78 @@
+import { type Core, timestamp } from '../core/core.ts';
+import type { Kind } from '../core/kinds.ts';
+import { type JsonObject, type KubeObject, textAt } from '../core/object.ts';
+import { notFound, StatusError } from '../core/status.ts';
+import { isHeld, writeStatus } from './write.ts';
+
+const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
+
+/** Holds a definition that is being deleted until its instances are gone. */
+export const DEFINITION_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
+
+export interface RemoveOptions {
+  readonly dryRun?: boolean;
+  /** The body of a delete: preconditions and propagationPolicy. */
+  readonly body?: JsonObject;
+}
+
+/** Deletes, or marks as being deleted for what holds the object. */
+export function removeObject(
+  core: Core,
+  kind: Kind,
+  namespace: string | undefined,
+  name: string,
+  { dryRun, body = {} }: RemoveOptions = {},
+): { object: KubeObject; gone: boolean } {
+  const live = core.store.get(kind.resource, namespace, name);
+  if (!live) throw notFound(kind, name);
+  checkPreconditions(kind, live, body);
+  if (dryRun) return { object: live, gone: !isHeld(live) };
+  const policy = textAt(body, 'propagationPolicy') ?? defaultPolicy(kind);
+  const extra = policy === 'Foreground' ? 'foregroundDeletion' : policy === 'Orphan' ? 'orphan' : undefined;
+  const finalizers = [...(live.metadata.finalizers ?? [])];
+  if (kind.resource === DEFINITIONS && !finalizers.includes(DEFINITION_FINALIZER))
+    finalizers.push(DEFINITION_FINALIZER);
+  if (extra && !finalizers.includes(extra)) finalizers.push(extra);
+  const held = finalizers.length > 0 ? { ...live, metadata: { ...live.metadata, finalizers } } : live;
+  if (!isHeld(held)) return { object: core.store.remove(kind.resource, live), gone: true };
+  if (live.metadata.deletionTimestamp) return { object: live, gone: false };
+  const marked: KubeObject = {
+    ...held,
+    metadata: {
+      ...held.metadata,
+      deletionTimestamp: timestamp(),
+      deletionGracePeriodSeconds: 0,
+      generation: kind.hasGeneration ? (live.metadata.generation ?? 0) + 1 : undefined,
+    },
+  };
+  const stored = core.store.put(kind.resource, marked);
+  const object = kind.resource === '/namespaces' ? writeStatus(core, kind, stored, { phase: 'Terminating' }) : stored;
+  return { object, gone: false };
+}
+
+/** Takes a finalizer off, which ends an object that waits for it. */
+export function dropFinalizer(core: Core, kind: Kind, object: KubeObject, finalizer: string): void {
+  const finalizers = object.metadata.finalizers?.filter((name) => name !== finalizer);
+  const next = { ...object, metadata: { ...object.metadata, finalizers: finalizers?.length ? finalizers : undefined } };
+  const stored = core.store.put(kind.resource, next);
+  if (stored.metadata.deletionTimestamp && !isHeld(stored)) core.store.remove(kind.resource, stored);
+}
+
+function checkPreconditions(kind: Kind, { metadata }: KubeObject, body: JsonObject): void {
+  const refuse = (what: string, wanted: string, found: string | undefined, then: string) =>
+    new StatusError(
+      409,
+      `Operation cannot be fulfilled on ${kind.kind} "${metadata.name}": the ${what} in the precondition (${wanted}) does not match the ${what} in record (${found}). The object might have been ${then}`,
+      { details: { name: metadata.name, kind: kind.kind } },
+    );
+  const uid = textAt(body, 'preconditions.uid');
+  if (uid && uid !== metadata.uid) throw refuse('UID', uid, metadata.uid, 'deleted and then recreated');
+  const version = textAt(body, 'preconditions.resourceVersion');
+  if (version && version !== metadata.resourceVersion)
+    throw refuse('ResourceVersion', version, metadata.resourceVersion, 'modified');
+}
+
+/** Jobs leave their pods behind unless told otherwise. */
+function defaultPolicy(kind: Kind): string {
+  return kind.resource === 'batch/jobs' ? 'Orphan' : 'Background';
+}

@@ -1,0 +1,50 @@
+import type { Core } from '../core/core.ts';
+import type { Kind } from '../core/kinds.ts';
+import { type JsonObject, type KubeObject, numberAt, objectAt } from '../core/object.ts';
+import { badRequest, notFound } from '../core/status.ts';
+import { patchObject, type WriteOptions } from './write.ts';
+
+const scalable: ReadonlySet<string> = new Set(['apps/deployments', 'apps/statefulsets', 'apps/replicasets']);
+
+export function hasScale(kind: Kind): boolean {
+  return scalable.has(kind.resource);
+}
+
+export function readScale(core: Core, kind: Kind, namespace: string | undefined, name: string): KubeObject {
+  const live = core.store.get(kind.resource, namespace, name);
+  if (!live) throw notFound(kind, name);
+  return scaleOf(live);
+}
+
+/** Sets `spec.replicas` from a changed Scale. */
+export function writeScale(
+  core: Core,
+  kind: Kind,
+  namespace: string | undefined,
+  name: string,
+  change: (scale: KubeObject) => JsonObject,
+  options: WriteOptions,
+): KubeObject {
+  const changed = (live: KubeObject): JsonObject => {
+    const replicas = numberAt(change(scaleOf(live)), 'spec.replicas') ?? 0;
+    if (!Number.isInteger(replicas) || replicas < 0)
+      throw badRequest('spec.replicas: must be a whole number of at least 0');
+    return { ...live, spec: { ...objectAt(live, 'spec'), replicas } };
+  };
+  return scaleOf(patchObject(core, kind, namespace, name, changed, options));
+}
+
+function scaleOf(live: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = live.metadata;
+  const labels = Object.entries(objectAt(live, 'spec.selector.matchLabels'));
+  return {
+    apiVersion: 'autoscaling/v1',
+    kind: 'Scale',
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: numberAt(live, 'spec.replicas') === 0 ? {} : { replicas: numberAt(live, 'spec.replicas') ?? 1 },
+    status: {
+      replicas: numberAt(live, 'status.replicas') ?? 0,
+      selector: labels.map(([key, value]) => `${key}=${value}`).join(','),
+    },
+  };
+}

@@ -1,0 +1,226 @@
+import type { Kind } from '../core/kinds.ts';
+import {
+  at,
+  equal,
+  isObject,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  objectAt,
+  textAt,
+} from '../core/object.ts';
+import { badRequest, type Cause, invalid, StatusError } from '../core/status.ts';
+
+const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
+const FREE_NAMES: ReadonlySet<string> = new Set(['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']);
+
+/** The few checks that a client can run into; the real server has many more. */
+export function validate(kind: Kind, object: KubeObject, live: KubeObject | undefined): void {
+  const causes = [...metadataCauses(kind, object)];
+  const added = object.metadata.finalizers?.filter((name) => !live?.metadata.finalizers?.includes(name)) ?? [];
+  if (live?.metadata.deletionTimestamp && added.length > 0)
+    causes.push(denied('metadata.finalizers', 'no new finalizers can be added if the object is being deleted'));
+  if (!kind.custom) {
+    causes.push(...(checks[kind.kind]?.(object) ?? []));
+    if (live) causes.push(...immutableCauses(kind, object, live));
+  }
+  if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
+}
+
+/** The types in a custom resource's schema, and what it requires. */
+export function validateSchema(kind: Kind, object: KubeObject, schema: Json): void {
+  const causes = [...schemaCauses(schema, { ...object, metadata: undefined }, '')];
+  if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
+}
+
+/** An apply of wrong types fails before validation, as an error of the server. */
+export function checkTyped(kind: Kind, object: JsonObject, schema: Json): void {
+  const fail = (path: string, expected: string, value: Json) => {
+    const found = typeof value === 'string' ? 'string' : `&value.valueUnstructured{Value:${JSON.stringify(value)}}`;
+    const place = `${textAt(object, 'metadata.namespace') ?? ''}/${textAt(object, 'metadata.name')}`;
+    const what = `(${place}; ${gvkText(kind.apiVersion, kind.kind)})`;
+    const message = `failed to create typed patch object ${what}: .${path}: expected ${expected}, got ${found}`;
+    throw new StatusError(500, message, { reason: '' });
+  };
+  if (!kind.custom && (kind.kind === 'ConfigMap' || kind.kind === 'Secret'))
+    for (const field of ['data', 'stringData'])
+      for (const [name, value] of Object.entries(objectAt(object, field)))
+        if (typeof value !== 'string' && value !== null) fail(`${field}.${name}`, 'string', value);
+  for (const { reason, field = '', message } of schemaCauses(schema, { ...object, metadata: undefined }, ''))
+    if (reason === 'FieldValueTypeInvalid') {
+      const [, type = ''] = /must be of type (\w+)/.exec(message) ?? [];
+      fail(field, typeWords[type] ?? type, at(object, field));
+    }
+}
+
+const typeWords: { readonly [type: string]: string } = {
+  integer: 'numeric (int or float)',
+  number: 'numeric (int or float)',
+  object: 'map',
+  array: 'list',
+};
+
+/** As Go prints a kind: `apps/v1, Kind=Deployment`. */
+export function gvkText(apiVersion: string, kind: string): string {
+  return `${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`;
+}
+
+/** What the real server cannot decode at all. */
+export function checkDecodable(kind: Kind, object: KubeObject): void {
+  if (kind.custom || (kind.kind !== 'ConfigMap' && kind.kind !== 'Secret')) return;
+  for (const field of ['data', 'stringData'])
+    for (const value of Object.values(objectAt(object, field)))
+      if (typeof value !== 'string' && value !== null)
+        throw badRequest(
+          `${kind.kind} in version "v1" cannot be handled as a ${kind.kind}: json: cannot unmarshal ${goType(value)} into Go struct field ${kind.kind}.${field} of type string`,
+        );
+}
+
+function* metadataCauses(kind: Kind, { metadata }: KubeObject): Iterable<Cause> {
+  const { name } = metadata;
+  if (!name) yield required('metadata.name', 'name or generateName is required');
+  else if (!FREE_NAMES.has(kind.kind)) {
+    const strict = kind.kind === 'Namespace' || kind.kind === 'Service';
+    if (name.length > (strict ? 63 : 253) || !(strict ? LABEL : NAME).test(name))
+      yield bad(
+        'metadata.name',
+        name,
+        `a lowercase RFC 1123 ${strict ? 'label' : 'subdomain'} must consist of lower case alphanumeric characters, '-'${strict ? '' : " or '.'"}, and must start and end with an alphanumeric character`,
+      );
+  }
+  for (const value of Object.values(metadata.labels ?? {}))
+    if (typeof value !== 'string' || value.length > 63 || !LABEL_VALUE.test(value))
+      yield bad(
+        'metadata.labels',
+        value,
+        'a valid label must be an empty string or consist of alphanumeric characters',
+      );
+}
+
+const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause> } = {
+  Deployment: workload,
+  StatefulSet: workload,
+  DaemonSet: workload,
+  ReplicaSet: workload,
+  Job: (object) => containers(object, 'spec.template.spec'),
+  Pod: (object) => containers(object, 'spec'),
+  *Service(object) {
+    if (
+      listAt(object, 'spec.ports').length === 0 &&
+      textAt(object, 'spec.type') !== 'ExternalName' &&
+      textAt(object, 'spec.clusterIP') !== 'None'
+    )
+      yield required('spec.ports', '');
+    for (const [n, port] of listAt(object, 'spec.ports').entries())
+      if (listAt(object, 'spec.ports').length > 1 && !textAt(port, 'name')) yield required(`spec.ports[${n}].name`, '');
+  },
+  *CustomResourceDefinition(object) {
+    const expected = `${textAt(object, 'spec.names.plural')}.${textAt(object, 'spec.group')}`;
+    if (object.metadata.name !== expected)
+      yield bad('metadata.name', object.metadata.name, 'must be spec.names.plural+"."+spec.group');
+  },
+};
+
+function* workload(object: KubeObject): Iterable<Cause> {
+  if (!isObject(at(object, 'spec.selector'))) yield required('spec.selector', '');
+  const labels = objectAt(object, 'spec.template.metadata.labels');
+  const wanted = objectAt(object, 'spec.selector.matchLabels');
+  if (!isObject(at(object, 'spec.selector')) || Object.entries(wanted).some(([key, value]) => labels[key] !== value))
+    yield bad('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
+  yield* containers(object, 'spec.template.spec');
+}
+
+function* containers(object: KubeObject, path: string): Iterable<Cause> {
+  const list = listAt(object, `${path}.containers`);
+  if (list.length === 0) yield required(`${path}.containers`, '');
+  const claims = listAt(object, 'spec.volumeClaimTemplates').map((claim) => textAt(claim, 'metadata.name'));
+  const volumes = new Set([...listAt(object, `${path}.volumes`).map((volume) => textAt(volume, 'name')), ...claims]);
+  for (const [n, container] of list.entries()) {
+    if (!textAt(container, 'name')) yield required(`${path}.containers[${n}].name`, '');
+    if (!textAt(container, 'image')) yield required(`${path}.containers[${n}].image`, '');
+    for (const [m, mount] of listAt(container, 'volumeMounts').entries())
+      if (!volumes.has(textAt(mount, 'name')))
+        yield cause(
+          'FieldValueNotFound',
+          `${path}.containers[${n}].volumeMounts[${m}].name`,
+          `Not found: ${JSON.stringify(textAt(mount, 'name'))}`,
+        );
+  }
+}
+
+function* immutableCauses(kind: Kind, object: KubeObject, live: KubeObject): Iterable<Cause> {
+  const fixed = immutableFields[kind.kind] ?? [];
+  for (const field of fixed)
+    if (at(live, field) !== undefined && !equal(at(object, field), at(live, field)))
+      yield bad(field, at(object, field), 'field is immutable');
+  const [address, old] = [textAt(object, 'spec.clusterIP'), textAt(live, 'spec.clusterIP')];
+  if (kind.kind === 'Service' && old && address !== old && textAt(object, 'spec.type') !== 'ExternalName')
+    yield bad('spec.clusterIPs[0]', [address], 'may not change once set');
+  if (live.immutable !== true) return;
+  if (object.immutable !== true) yield denied('immutable', 'field is immutable when `immutable` is set');
+  for (const field of ['data', 'binaryData'])
+    if (!equal(object[field], live[field])) yield denied(field, 'field is immutable when `immutable` is set');
+}
+
+const immutableFields: { readonly [kind: string]: readonly string[] } = {
+  Deployment: ['spec.selector'],
+  StatefulSet: ['spec.selector', 'spec.serviceName', 'spec.volumeClaimTemplates'],
+  DaemonSet: ['spec.selector'],
+  ReplicaSet: ['spec.selector'],
+  Job: ['spec.template', 'spec.selector', 'spec.completionMode'],
+  Secret: ['type'],
+  RoleBinding: ['roleRef'],
+  ClusterRoleBinding: ['roleRef'],
+  PersistentVolumeClaim: ['spec.accessModes', 'spec.storageClassName', 'spec.volumeMode'],
+};
+
+function* schemaCauses(schema: Json, value: Json, path: string): Iterable<Cause> {
+  if (!isObject(schema) || value === undefined) return;
+  const { type, properties } = schema;
+  if (typeof type === 'string' && !hasType(value, type) && schema['x-kubernetes-int-or-string'] !== true) {
+    const found = JSON.stringify(goType(value));
+    yield cause(
+      'FieldValueTypeInvalid',
+      path,
+      `Invalid value: ${found}: ${path} in body must be of type ${type}: ${found}`,
+    );
+    return;
+  }
+  if (Array.isArray(schema.enum) && !schema.enum.some((one) => equal(one, value)))
+    yield cause(
+      'FieldValueNotSupported',
+      path,
+      `Unsupported value: ${JSON.stringify(value)}: supported values: ${schema.enum.map((one) => JSON.stringify(one)).join(', ')}`,
+    );
+  if (isObject(value)) {
+    for (const name of listAt(schema, 'required'))
+      if (value[String(name)] === undefined) yield required(below(path, String(name)), '');
+    for (const [name, member] of Object.entries(isObject(properties) ? properties : {}))
+      yield* schemaCauses(member, value[name], below(path, name));
+  } else if (Array.isArray(value))
+    for (const [n, item] of value.entries()) yield* schemaCauses(schema.items, item, `${path}[${n}]`);
+}
+
+function hasType(value: Json, type: string): boolean {
+  if (type === 'object') return isObject(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'integer') return Number.isInteger(value);
+  return typeof value === type;
+}
+
+function goType(value: Json): string {
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  return typeof value === 'boolean' ? 'boolean' : typeof value;
+}
+
+const below = (path: string, name: string) => (path ? `${path}.${name}` : name);
+const cause = (reason: string, field: string, message: string): Cause => ({ reason, message, field });
+const bad = (field: string, value: Json, why: string) =>
+  cause('FieldValueInvalid', field, `Invalid value: ${JSON.stringify(value)}: ${why}`);
+const denied = (field: string, why: string) => cause('FieldValueForbidden', field, `Forbidden: ${why}`);
+const required = (field: string, why: string) =>
+  cause('FieldValueRequired', field, `Required value${why ? `: ${why}` : ''}`);

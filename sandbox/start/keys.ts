@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { AgentKeys } from '../fleet.ts';
+
+/** What a later start needs to go on with the same agents, in a file that only this user may read. */
+export interface StartKeys extends AgentKeys {
+  /** The first admin's key until it has been shown. */
+  firstAdmin: string | undefined;
+  /** The key that `npm start` itself works with. */
+  ownAdmin: string | undefined;
+  /** Whether the sample stack was ever submitted: who deletes it does not get it back. */
+  sampleDone: boolean;
+}
+
+interface Stored {
+  readonly owner: string;
+  readonly firstAdmin?: string;
+  readonly ownAdmin?: string;
+  readonly sampleDone?: boolean;
+  readonly agents: Record<string, { readonly id: string; readonly pak: string }>;
+}
+
+/** Opens the file, and writes it at once at every change. */
+export function openKeys(file: string): StartKeys {
+  let stored = read(file) ?? { owner: randomUUID(), agents: {} };
+  const change = (change: Partial<Stored>) => {
+    stored = { ...stored, ...change };
+    write(file, stored);
+  };
+  change({});
+  return {
+    owner: stored.owner,
+    find: (name) => stored.agents[name],
+    keep: (name, agent) => change({ agents: { ...stored.agents, [name]: agent } }),
+    get firstAdmin() {
+      return stored.firstAdmin;
+    },
+    set firstAdmin(firstAdmin) {
+      change({ firstAdmin });
+    },
+    get ownAdmin() {
+      return stored.ownAdmin;
+    },
+    set ownAdmin(ownAdmin) {
+      change({ ownAdmin });
+    },
+    get sampleDone() {
+      return stored.sampleDone ?? false;
+    },
+    set sampleDone(sampleDone) {
+      change({ sampleDone });
+    },
+  };
+}
+
+function read(file: string): Stored | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Stored;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** A key that the broker has committed must not be lost by a crash of this process or machine. */
+function write(file: string, stored: Stored): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o711 });
+  const descriptor = openSync(`${file}.new`, 'w', 0o600);
+  try {
+    writeSync(descriptor, JSON.stringify(stored, null, 2));
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(`${file}.new`, file);
+}

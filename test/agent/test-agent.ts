@@ -1,0 +1,296 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pino from 'pino';
+import { type Awareness, createAwareness } from '../../agent/cache/cluster-state.ts';
+import { createInventories } from '../../agent/inventory/inventory.ts';
+import { createOwnership } from '../../agent/inventory/object-owners.ts';
+import { createCensus } from '../../agent/inventory/orphan-discovery.ts';
+import { hasStatus } from '../../agent/kube/api-error.ts';
+import { type Cluster, connectCluster, type KubeSource } from '../../agent/kube/client.ts';
+import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
+import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
+import { createReconciler, type Reconciler } from '../../agent/reconcile/reconciler.ts';
+import type { StackEvent } from '../../agent/target/stack-event.ts';
+import type { Entry, TargetState } from '../../agent/target/target-state.ts';
+import { startKube } from '../../sandbox/apiserver/apiserver.ts';
+import type { KubeAccess } from '../../sandbox/apiserver/client.ts';
+import { startSimulatedNode } from '../../sandbox/apiserver/node.ts';
+import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+
+/** For tests: the agent without a broker, told target states as plain values. */
+export interface Core {
+  readonly reconciler: Reconciler;
+  readonly awareness: Awareness;
+  /** All reports so far, oldest first. */
+  readonly events: StackEvent[];
+  /** Makes these the whole target state, and their manifests available. */
+  tell(wishes: readonly Wish[], more?: Partial<Omit<TargetState, 'entries'>>): void;
+  /** Every write to the cluster so far, dry runs left out: "apply ConfigMap default/a". */
+  readonly writes: string[];
+  /** Writes to anything but the inventory. */
+  objectWrites(): string[];
+  /** The next report about a stack, after those that were there at the call. */
+  next(stackId: string, outcome?: StackEvent['outcome']): Promise<StackEvent>;
+  /** Waits until no pass is due. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type Wish = Partial<Omit<Entry, 'stackId'>> & {
+  readonly stackId: string;
+  readonly objects?: readonly KubeObject[];
+};
+
+export interface CoreOptions {
+  readonly maxDeletions?: number;
+  readonly watchNamespace?: string;
+  readonly namespace?: string;
+  readonly retry?: { baseMs: number; maxMs: number };
+  readonly resyncMs?: number;
+  /** Why the cluster is taken not to answer. */
+  readonly outage?: () => string | undefined;
+}
+
+/** Long enough for the slowest machine; nothing waits for it when all is well. */
+const deadlineMs = 60_000;
+
+/** An id like the broker's, the same for the same name. */
+export function stackId(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** A manifest as the broker stores it. */
+function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
+  const data = Buffer.from(objects.map((object) => `${JSON.stringify(object)}\n`).join(''));
+  return { data, checksum: createHash('sha256').update(data).digest('hex') };
+}
+
+export function configMap(name: string, data: Record<string, string>, namespace?: string): KubeObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...(namespace && { namespace }) }, data };
+}
+
+export async function startCore(source: KubeSource, options: CoreOptions = {}): Promise<Core> {
+  const { namespace = 'brokkr', watchNamespace, maxDeletions = 50 } = options;
+  const ending = new AbortController();
+  const log = pino({ level: 'fatal' });
+  const writes: string[] = [];
+  const cluster = noting(writes, connect(source));
+  await ensureNamespace(cluster, namespace, ending.signal);
+  const inventories = createInventories(cluster, namespace);
+  const manifests = new Map<string, Buffer>();
+  const events: StackEvent[] = [];
+  const awareness = createAwareness({
+    cluster,
+    watchNamespace,
+    log,
+    outage: options.outage ?? (() => undefined),
+    suspect: (stack) => reconciler.suspect(stack),
+    healthChanged: (stack) => reconciler.healthChanged(stack),
+    retry: { baseMs: 20, maxMs: 100 },
+  });
+  const watching = awareness.run(ending.signal);
+  const reconciler = createReconciler({
+    shop: {
+      sightings: awareness.sightings,
+      cluster,
+      inventories,
+      ownership: createOwnership(),
+      census: createCensus(cluster, watchNamespace, ending.signal),
+      scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
+      maxDeletions,
+      readManifest: async (checksum) => manifests.get(checksum),
+    },
+    inventories: await inventories.loadAll(ending.signal),
+    report: (event) => events.push(event),
+    observePass: () => {},
+    overtaken: () => {},
+    log,
+    retry: options.retry ?? { baseMs: 20, maxMs: 100 },
+    resyncMs: options.resyncMs ?? 600_000,
+  });
+  return {
+    reconciler,
+    awareness,
+    events,
+    writes,
+    objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
+    tell(wishes, { epoch = 1n, paused = false, generators = [] } = {}) {
+      const entries = wishes.map(({ objects, ...wish }) => {
+        const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
+        if (objects) manifests.set(checksum, data);
+        return { ...blank, stack: wish.stackId.slice(0, 8), ...wish, checksum, size: data.length };
+      });
+      reconciler.accept({ epoch, paused, entries, generators });
+    },
+    async next(stack, outcome) {
+      const from = events.length;
+      const found = () =>
+        events
+          .slice(from)
+          .find((event) => event.stackId === stack && (outcome === undefined || event.outcome === outcome));
+      await until(() => found() !== undefined, `a report ${outcome ?? ''} about ${stack}`);
+      return found()!;
+    },
+    settled: () => until(() => reconciler.counts.unsettled === 0, 'all stacks to be settled'),
+    async close() {
+      await reconciler.close(0);
+      ending.abort();
+      await watching;
+      cluster.close();
+    },
+  };
+}
+
+/** A cluster to test on, and a hand that changes it as somebody else would. */
+export interface Lab {
+  readonly source: KubeSource;
+  readonly hand: Hand;
+  /** For asking the API without the agent. */
+  readonly address: KubeAccess;
+  /** With faults and a log of requests; undefined for the real one. */
+  readonly simulated: SimulatedCluster | undefined;
+  close(): Promise<void>;
+}
+
+export interface Hand {
+  get(id: ObjectId): Promise<KubeObject | undefined>;
+  create(object: KubeObject): Promise<KubeObject>;
+  /** Replaces what is there by what `change` makes of it; again when somebody else was faster, as `kubectl` has one do. */
+  edit(id: ObjectId, change: (live: KubeObject) => KubeObject): Promise<KubeObject>;
+  remove(id: ObjectId): Promise<void>;
+  list(kind: KindId, namespace: string): Promise<KubeObject[]>;
+}
+
+export async function openSimulated(options: ClusterOptions = {}): Promise<Lab> {
+  const simulated = await startSimulatedCluster({ readyDelayMs: 5, pods: false, ...options });
+  const source = { text: simulated.kubeconfig };
+  const { hand, release } = openHand(source);
+  const close = async () => {
+    release();
+    await simulated.stop();
+  };
+  const address = { url: simulated.url, token: 'simulated', ca: undefined };
+  return { source, hand, address, simulated, close };
+}
+
+/** A real kube-apiserver; only where `needs('go')` is true. `node` runs its pods, on a simulated node. */
+export async function openReal({ node = false } = {}): Promise<Lab> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-agent-kube-'));
+  const kube = await startKube({ dataDir });
+  const running = node ? await startSimulatedNode(kube) : undefined;
+  const source = { file: kube.kubeconfig };
+  const { hand, release } = openHand(source);
+  const close = async () => {
+    release();
+    await running?.close();
+    await kube.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  };
+  const { url, token, ca } = kube;
+  return { source, hand, address: { url, token, ca }, simulated: undefined, close };
+}
+
+function openHand(source: KubeSource): { hand: Hand; release: () => void } {
+  const cluster = connect(source);
+  const { signal } = new AbortController();
+  const hand: Hand = {
+    get: (id) => cluster.get(id, signal),
+    create: (object) => cluster.create(object, signal),
+    async edit(id, change) {
+      for (const end = Date.now() + deadlineMs; ; ) {
+        const live = await cluster.get(id, signal);
+        if (!live) throw new Error(`there is no ${nameOf(id)} to edit`);
+        try {
+          return await cluster.replace(change(live), signal);
+        } catch (error) {
+          if (!hasStatus(error, 409) || Date.now() > end) throw error;
+        }
+      }
+    },
+    async remove(id) {
+      const live = await cluster.get(id, signal);
+      if (live) await cluster.remove(id, live.metadata.uid ?? '', signal);
+    },
+    list: (kind, namespace) => cluster.list(kind, { namespace }, signal),
+  };
+  return { hand, release: cluster.close };
+}
+
+export function connect(source: KubeSource, { timeoutMs = 10_000 } = {}): Cluster {
+  return connectCluster(source, {
+    timeoutMs,
+    concurrency: 32,
+    userAgent: 'brokkr-agent/test',
+    observe: () => {},
+  });
+}
+
+/** The same cluster; what is written to it is noted. */
+function noting(writes: string[], cluster: Cluster): Cluster {
+  const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
+  return {
+    ...cluster,
+    as: (serviceAccount) => noting(writes, cluster.as(serviceAccount)),
+    apply(object, resource, options, signal) {
+      if (!options.dryRun) note('apply', idOf(object));
+      return cluster.apply(object, resource, options, signal);
+    },
+    create(object, signal) {
+      note('create', idOf(object));
+      return cluster.create(object, signal);
+    },
+    replace(object, signal) {
+      note('replace', idOf(object));
+      return cluster.replace(object, signal);
+    },
+    remove(id, uid, signal) {
+      note('remove', id);
+      return cluster.remove(id, uid, signal);
+    },
+  };
+}
+
+export function idOfMap(name: string, namespace = 'default'): ObjectId {
+  return { apiVersion: 'v1', kind: 'ConfigMap', namespace, name };
+}
+
+/** Waits for something; rejects, naming it, when it does not come. */
+export async function until(
+  isDone: () => boolean | Promise<boolean>,
+  what: string,
+  waitMs = deadlineMs,
+): Promise<void> {
+  const end = Date.now() + waitMs;
+  while (!(await isDone())) {
+    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+    await delay(10);
+  }
+}
+
+const blank: Omit<Entry, 'stackId'> = {
+  stack: '',
+  generator: 'ci',
+  deploymentId: '',
+  revision: 1,
+  order: 1n,
+  state: 'active',
+  generation: 1n,
+  checksum: '',
+  size: 0,
+  onDelete: 'prune',
+  held: false,
+  confirmed: false,
+  confirmedKeys: [],
+  kinds: [],
+  reason: '',
+  serviceAccount: '',
+  drift: 'repair',
+  ignoredFields: [],
+  conflict: 'adopt',
+  dependsOnIds: [],
+  traceParent: '',
+};

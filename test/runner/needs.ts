@@ -1,0 +1,21 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { goPresent } from '../../sandbox/apiserver/build.ts';
+import { chromiumPresent } from '../../sandbox/chromium.ts';
+
+/** The folder of real-world input beside the checkout; only there where `needs('real-world')` is true. */
+export const realWorldFolder = resolve(import.meta.dirname, '../../../shared/real-world');
+
+const kinds = {
+  go: { present: goPresent, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
+  chromium: { present: chromiumPresent, reason: 'no chromium on PATH, and none from npm for this platform' },
+  'real-world': { present: () => existsSync(realWorldFolder), reason: `no folder ${realWorldFolder}` },
+} as const;
+
+/** Whether this machine has what a test file needs; where it has not, a line tells that the tests were skipped and why. */
+export function needs(kind: keyof typeof kinds): boolean {
+  const { present, reason } = kinds[kind];
+  const met = present();
+  if (!met) process.stdout.write(`SKIP ${kind}: ${reason}\n`);
+  return met;
+}

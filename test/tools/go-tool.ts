@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { cacheRoot, holdLock } from '../../sandbox/apiserver/build.ts';
+
+/**
+ * A program that is written in Go, in this version: built once on this machine, which takes minutes perhaps, and kept outside the
+ * repository. Answers its path. Several processes that ask share one build. For tests that need 'go'.
+ */
+export async function goTool(pkg: string, version: string): Promise<string> {
+  const name = basename(pkg);
+  const folder = join(cacheRoot(), `${name}-${version}`);
+  const path = join(folder, name);
+  if (existsSync(path)) return path;
+  mkdirSync(folder, { recursive: true });
+  const release = await holdLock(join(folder, 'lock'));
+  const unfinished = mkdtempSync(join(folder, 'building-'));
+  try {
+    if (existsSync(path)) return path;
+    const began = Date.now();
+    await promisify(execFile)('go', ['install', '-trimpath', '-ldflags', '-s -w', `${pkg}@${version}`], {
+      // Without cgo no C compiler is needed.
+      env: {
+        ...process.env,
+        CGO_ENABLED: '0',
+        GOBIN: unfinished,
+        PATH: `${process.env.PATH}${delimiter}/usr/local/go/bin`,
+      },
+    });
+    renameSync(join(unfinished, name), path);
+    process.stdout.write(`built ${name} ${version} in ${Math.round((Date.now() - began) / 1_000)} s\n`);
+    return path;
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+    release();
+  }
+}
