@@ -12,22 +12,22 @@ import { enroll } from './broker/enroll.ts';
 import { obtainKey } from './broker/enrollment.ts';
 import { BrokerError } from './broker/error.ts';
 import { createReporter } from './broker/event-reporter.ts';
-import { createDoubt, present } from './broker/handshake.ts';
+import { createReannouncer, startWithRetry } from './broker/handshake.ts';
 import { createHealthReporter } from './broker/health-reporter.ts';
 import { createPuller } from './broker/puller.ts';
 import { createSession } from './broker/session.ts';
-import { createAwareness } from './cache/cluster-state.ts';
+import { createClusterState } from './cache/cluster-state.ts';
 import type { Backoff } from './concurrency/backoff.ts';
 import { type Config, fixed } from './config.ts';
 import { DiagnosisError, diagnose } from './diagnostic/collect.ts';
 import { createInventories } from './inventory/inventory.ts';
 import { createOwnership } from './inventory/object-owners.ts';
-import { createCensus } from './inventory/orphan-discovery.ts';
+import { createOrphanDiscovery } from './inventory/orphan-discovery.ts';
 import { connectCluster, type KubeSource } from './kube/client.ts';
 import { createElection, type ElectionTimes } from './kube/leader-election.ts';
 import { type ManifestStore, openManifestStore } from './manifest/cache.ts';
 import { measure, type Parts } from './observability/collect-metrics.ts';
-import { createPeers } from './observability/connectivity.ts';
+import { createConnectivity } from './observability/connectivity.ts';
 import { type HealthServer, startHealthServer } from './observability/http-server.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { agentTraces } from './observability/tracing.ts';
@@ -87,8 +87,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   let live = config;
   const traces = agentTraces(options.tracing);
   const metrics = createMetrics({ process: options.processMetrics ?? false, version });
-  const peers = createPeers();
-  const connect = (concurrency: number, answered: (status: number) => void = peers.clusterAnswered) =>
+  const connectivity = createConnectivity();
+  const connect = (concurrency: number, answered: (status: number) => void = connectivity.clusterAnswered) =>
     connectCluster(kubeSource(config), {
       timeoutMs: requestTimeoutMs,
       concurrency,
@@ -124,10 +124,14 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       listen: config.healthListen,
       readiness: () => {
         const isStandby = election !== undefined && !election.leading && election.leader !== '';
-        return { broker: peers.broker, cluster: peers.cluster, standby: isStandby ? election.leader : undefined };
+        return {
+          broker: connectivity.broker,
+          cluster: connectivity.cluster,
+          standby: isStandby ? election.leader : undefined,
+        };
       },
       metrics: async () => {
-        measure(metrics, peers, parts);
+        measure(metrics, connectivity, parts);
         metrics.leads.set(Number(election?.leading ?? true));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
@@ -154,7 +158,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     if (isFenced || stopping.signal.aborted) return;
     isFenced = true;
     log.error({ reason }, 'fenced: another agent runs with this key; this one stops');
-    peers.brokerFailed('another agent runs with this key');
+    connectivity.brokerFailed('another agent runs with this key');
     void close();
   };
 
@@ -165,8 +169,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       during,
       log,
       'the cluster is not ready',
-      (reason) => peers.clusterFailed(reason),
-      () => identify(cluster, config, version, peers, during),
+      (reason) => connectivity.clusterFailed(reason),
+      () => identify(cluster, config, version, connectivity, during),
     );
     if (!identity) return;
     if (election) {
@@ -179,7 +183,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       during,
       log,
       'there is no key yet',
-      (reason) => peers.brokerFailed(reason),
+      (reason) => connectivity.brokerFailed(reason),
       () =>
         obtainKey(
           {
@@ -197,38 +201,38 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       during,
       log,
       'the inventory cannot be read',
-      (reason) => peers.clusterFailed(reason),
+      (reason) => connectivity.clusterFailed(reason),
       () => inventories.loadAll(during),
     );
     if (!loaded) return;
     const reporter = createReporter({
       wire,
       log,
-      lost: (stackId) => reconciler.retell(stackId),
+      lost: (stackId) => reconciler.resendEvent(stackId),
       count: (receipt) => metrics.events.inc({ receipt }),
       fenced,
     });
-    const awareness = createAwareness({
+    const clusterState = createClusterState({
       cluster,
       watchNamespace: config.watchNamespace,
       log,
-      outage: () => (peers.cluster.ready ? undefined : peers.cluster.reason),
-      suspect: (stackId) => reconciler.suspect(stackId),
+      outage: () => (connectivity.cluster.ready ? undefined : connectivity.cluster.reason),
+      enqueue: (stackId) => reconciler.enqueue(stackId),
       healthChanged: (stackId) => {
         healthReporter.changed(stackId);
         reconciler.healthChanged(stackId);
       },
       applied: (seconds) => metrics.applies.observe(seconds),
     });
-    const healthReporter = createHealthReporter({ wire, log, healthOf: awareness.keeper.healthOf, fenced });
+    const healthReporter = createHealthReporter({ wire, log, healthOf: clusterState.keeper.healthOf, fenced });
     const ownership = createOwnership();
     const reconciler: Reconciler = createReconciler({
-      shop: {
-        sightings: awareness.sightings,
+      context: {
+        objectCache: clusterState.objectCache,
         cluster,
         inventories,
         ownership,
-        census: createCensus(cluster, config.watchNamespace, during),
+        orphanDiscovery: createOrphanDiscovery(cluster, config.watchNamespace, during),
         scope: { defaultNamespace: config.watchNamespace ?? 'default', watchNamespace: config.watchNamespace },
         get maxDeletions() {
           return live.maxDeletions;
@@ -245,7 +249,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         metrics.passes.observe({ outcome }, seconds);
         if (fresh) traces.passed(fresh, outcome, seconds);
       },
-      overtaken: () => puller.askAnew(),
+      overtaken: () => puller.pullFull(),
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.resyncMs !== undefined && { resyncMs: options.resyncMs }),
@@ -256,8 +260,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       return answer;
     };
     const longestMs = options.retry?.maxMs ?? slowRetryMs;
-    if (!(await present(start, identity, { peers, log, longestMs }, during))) return reconciler.close(0);
-    const doubt = createDoubt(start, log);
+    if (!(await startWithRetry(start, identity, { connectivity, log, longestMs }, during))) return reconciler.close(0);
+    const doubt = createReannouncer(start, log);
     const puller = createPuller({
       wire,
       manifests: store,
@@ -275,8 +279,8 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       isHinted: () => session.isUp,
       observe: (result, reason) => {
         metrics.pulls.inc({ result });
-        if (result === 'failed') peers.brokerFailed(reason ?? '');
-        else peers.brokerAnswered();
+        if (result === 'failed') connectivity.brokerFailed(reason ?? '');
+        else connectivity.brokerAnswered();
       },
       fenced,
     });
@@ -299,7 +303,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       namespace: config.watchNamespace ?? '',
       ownership,
       accountOf: (stackId) => reconciler.entryOf(stackId)?.serviceAccount ?? '',
-      stackIds: awareness.sightings.stackIds,
+      stackIds: clusterState.objectCache.stackIds,
       log,
       ...(options.retry && { retry: options.retry }),
       ...(options.telemetry && { limits: options.telemetry }),
@@ -308,24 +312,24 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       client,
       wire,
       log,
-      cluster: () => ({ reachable: peers.cluster.ready, latencyMs: peers.clusterLatencyMs }),
+      cluster: () => ({ reachable: connectivity.cluster.ready, latencyMs: connectivity.clusterLatencyMs }),
       telemetry: telemetry.outbox,
       wake: puller.wake,
       cameUp: healthReporter.resend,
       asked: diagnostician.wake,
       fenced,
     });
-    parts = { reconciler, reporter, session, puller, awareness, healthReporter, telemetry };
+    parts = { reconciler, reporter, session, puller, clusterState, healthReporter, telemetry };
     await Promise.all([
       puller.run(during),
       session.run(during),
       diagnostician.run(during),
       reporter.run(reporting.signal),
       healthReporter.run(during),
-      awareness.run(during),
+      clusterState.run(during),
       telemetry.run(during),
       consent(wire, config.generators, log, during),
-      probe(cluster, peers, during),
+      probe(cluster, connectivity, during),
     ]);
   };
 

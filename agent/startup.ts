@@ -2,19 +2,19 @@ import type { Logger } from 'pino';
 import type { Identity, Wire } from './broker/client.ts';
 import { jittered, pause, retryMs, usualRetry } from './concurrency/backoff.ts';
 import type { Config } from './config.ts';
-import { describe } from './kube/api-error.ts';
+import { errorMessage } from './kube/api-error.ts';
 import type { Cluster } from './kube/client.ts';
 import { clusterId, ensureNamespace } from './kube/cluster-identity.ts';
-import type { Peers } from './observability/connectivity.ts';
+import type { Connectivity } from './observability/connectivity.ts';
 
 const probeMs = 15_000;
 
 /** Asks the cluster for a sign of life now and then, with a small request, and notes how long that takes. */
-export async function probe(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<void> {
+export async function probe(cluster: Cluster, connectivity: Connectivity, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await pause(probeMs, signal);
     // Whether it answers is noted with each request.
-    if (!signal.aborted) await timed(cluster, peers, signal).catch(() => {});
+    if (!signal.aborted) await timed(cluster, connectivity, signal).catch(() => {});
   }
 }
 
@@ -33,7 +33,7 @@ export async function consent(
         break;
       } catch (error) {
         if (signal.aborted) return;
-        log.warn({ generator, reason: describe(error) }, 'cannot register with a generator');
+        log.warn({ generator, reason: errorMessage(error) }, 'cannot register with a generator');
         await pause(usualRetry.baseMs + jittered(usualRetry, failures), signal);
       }
     }
@@ -45,18 +45,18 @@ export async function identify(
   cluster: Cluster,
   { namespace }: Config,
   version: string,
-  peers: Peers,
+  connectivity: Connectivity,
   signal: AbortSignal,
 ): Promise<Identity> {
   await ensureNamespace(cluster, namespace, signal);
-  const kubernetesVersion = await timed(cluster, peers, signal);
+  const kubernetesVersion = await timed(cluster, connectivity, signal);
   return { clusterId: await clusterId(cluster, namespace, signal), version, kubernetesVersion };
 }
 
-async function timed(cluster: Cluster, peers: Peers, signal: AbortSignal): Promise<string> {
+async function timed(cluster: Cluster, connectivity: Connectivity, signal: AbortSignal): Promise<string> {
   const startedAt = performance.now();
   const version = await cluster.version(signal);
-  peers.clusterTook(performance.now() - startedAt);
+  connectivity.clusterTook(performance.now() - startedAt);
   return version;
 }
 
@@ -73,8 +73,8 @@ export async function untilDone<Result>(
       return await work();
     } catch (error) {
       if (signal.aborted) return undefined;
-      tell(describe(error));
-      log.warn({ reason: describe(error) }, problem);
+      tell(errorMessage(error));
+      log.warn({ reason: errorMessage(error) }, problem);
       await pause(retryMs(usualRetry, failures), signal);
     }
   }

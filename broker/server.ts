@@ -41,7 +41,7 @@ import { createCrowd } from './rpc/admission/concurrency-limiter.ts';
 import { shareDatabase } from './rpc/admission/fair-database.ts';
 import { fairnessInterceptor } from './rpc/admission/fairness.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
-import { expectLeavers } from './rpc/http/client-abort.ts';
+import { handleClientAbort } from './rpc/http/client-abort.ts';
 import { builtConsole, consoleHandler, readConsole } from './rpc/http/console.ts';
 import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/http/pages.ts';
 import { openPort } from './rpc/http/port.ts';
@@ -51,7 +51,7 @@ import { callHandler } from './rpc/interceptors/call.ts';
 import { callLogInterceptor } from './rpc/interceptors/call-log.ts';
 import { deadlineInterceptor } from './rpc/interceptors/deadline.ts';
 import { errorInterceptor } from './rpc/interceptors/errors.ts';
-import { keyEndInterceptor, noteCut } from './rpc/interceptors/key-revocation.ts';
+import { keyEndInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
 import { refuseUnreadable } from './rpc/interceptors/malformed-request.ts';
 import { callMetrics } from './rpc/interceptors/metrics.ts';
 import { traceInterceptor } from './rpc/interceptors/traces.ts';
@@ -187,7 +187,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
       writeMaxBytes: answerBytes,
-      contextValues: (request) => noteCut(request, sourceOf(request)),
+      contextValues: (request) => registerCancel(request, sourceOf(request)),
       requestGate: createGate({ keys, crowd, denials, log, metrics: calls }),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
@@ -213,7 +213,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: callHandler(corsHandler(withoutJsonInGrpc(expectLeavers(handler, log)), () => live.config.corsOrigins)),
+      handler: callHandler(
+        corsHandler(withoutJsonInGrpc(handleClientAbort(handler, log)), () => live.config.corsOrigins),
+      ),
       tls: tls && readCertificates(tls),
       streamsRequests: (path) => requestStreams.has(path),
     });

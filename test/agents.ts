@@ -53,7 +53,7 @@ export interface TestAgent {
     more?: { readonly heldKeys?: string[]; readonly at?: bigint },
   ): Promise<ReportEventsResponse>;
   /** Acknowledges every removal that is not held, and reports every deployment as applied. Returns how often it did so. */
-  obey(): Promise<number>;
+  reconcile(): Promise<number>;
 }
 
 /** Makes an agent by the admin's key, and starts it. */
@@ -110,7 +110,7 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
       const event = { sequence: at, stackId, deploymentId, checksum, generation, order, outcome, message, heldKeys };
       return client.agent.reportEvents({ incarnation, events: [event] });
     },
-    async obey() {
+    async reconcile() {
       let reports = 0;
       for (const entry of (await self.pull()).entries) {
         const removing = entry.state === PlacementState.REMOVING;

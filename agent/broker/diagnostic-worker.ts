@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { DiagnosisError, type Findings, type Question } from '../diagnostic/collect.ts';
-import { describe } from '../kube/api-error.ts';
+import { errorMessage } from '../kube/api-error.ts';
 import type { Wire } from './client.ts';
 import { BrokerError } from './error.ts';
 
@@ -39,8 +39,8 @@ export function createDiagnostician(options: DiagnosticianOptions): Diagnosticia
       await wire.completeDiagnostic(question.id, findings, '', signal);
     } catch (error) {
       if (signal.aborted || (error instanceof BrokerError && error.kind !== 'invalid')) throw error;
-      if (!(error instanceof DiagnosisError)) log.warn({ reason: describe(error) }, 'a diagnosis failed');
-      await wire.completeDiagnostic(question.id, undefined, describe(error), signal);
+      if (!(error instanceof DiagnosisError)) log.warn({ reason: errorMessage(error) }, 'a diagnosis failed');
+      await wire.completeDiagnostic(question.id, undefined, errorMessage(error), signal);
     }
     return true;
   };
@@ -58,7 +58,7 @@ export function createDiagnostician(options: DiagnosticianOptions): Diagnosticia
         } catch (error) {
           if (signal.aborted) return;
           if (error instanceof BrokerError && error.kind === 'fenced') return options.fenced(error.message);
-          log.debug({ reason: describe(error) }, 'diagnostics cannot be claimed or answered');
+          log.debug({ reason: errorMessage(error) }, 'diagnostics cannot be claimed or answered');
           await pause(retryMs(retry, failures++), signal);
         }
       }

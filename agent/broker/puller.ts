@@ -32,7 +32,7 @@ export interface Puller {
   /** Pulls at once instead of when the interval is over. */
   wake(): void;
   /** The same for the whole state, even when it is the one that is known. */
-  askAnew(): void;
+  pullFull(): void;
   /** When the broker last answered; undefined before. */
   readonly answeredAt: number | undefined;
   run(signal: AbortSignal): Promise<void>;
@@ -163,7 +163,7 @@ export function createPuller(options: PullerOptions): Puller {
 
   return {
     wake,
-    askAnew() {
+    pullFull() {
       isAnew = true;
       wake();
     },

@@ -3,16 +3,16 @@ import type { Backoff } from '../concurrency/backoff.ts';
 import type { Cluster } from '../kube/client.ts';
 import { createWatches, type Watches } from '../kube/informer.ts';
 import { createHealthKeeper, type HealthKeeper } from './health-monitor.ts';
-import { createSightings, type Sightings } from './object-cache.ts';
+import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
-export interface AwarenessOptions {
+export interface ClusterStateOptions {
   readonly cluster: Cluster;
   readonly watchNamespace: string | undefined;
   readonly log: Logger;
   /** Why the cluster does not answer; undefined while it does. */
   readonly outage: () => string | undefined;
   /** Something of a stack is not as its last pass left it. */
-  readonly suspect: (stackId: string) => void;
+  readonly enqueue: (stackId: string) => void;
   /** How a stack does may be another now. */
   readonly healthChanged: (stackId: string) => void;
   /** An object was applied; so long it took. */
@@ -21,8 +21,8 @@ export interface AwarenessOptions {
 }
 
 /** What the agent knows of the cluster between passes: fed by passes, and by watches on the kinds that those applied. */
-export interface Awareness {
-  readonly sightings: Sightings;
+export interface ClusterState {
+  readonly objectCache: ObjectCache;
   readonly keeper: HealthKeeper;
   readonly watches: Pick<Watches, 'counts'>;
   /** Until the signal aborts. */
@@ -34,19 +34,19 @@ const followMs = 50;
 /** Many objects of a stack change together. */
 const gatherMs = 100;
 
-export function createAwareness(options: AwarenessOptions): Awareness {
+export function createClusterState(options: ClusterStateOptions): ClusterState {
   const { cluster, log, retry } = options;
   let following: NodeJS.Timeout | undefined;
   const changed = new Set<string>();
   let gathering: NodeJS.Timeout | undefined;
   let isOver = false;
-  const sightings = createSightings({
-    suspect: options.suspect,
+  const objectCache = createObjectCache({
+    enqueue: options.enqueue,
     seen: (stackId, key, object) => keeper.seen(stackId, key, object),
     kindsChanged: () => {
       following ??= setTimeout(() => {
         following = undefined;
-        if (!isOver) watches.follow(sightings.kinds());
+        if (!isOver) watches.follow(objectCache.kinds());
       }, followMs);
     },
   });
@@ -54,12 +54,12 @@ export function createAwareness(options: AwarenessOptions): Awareness {
     cluster,
     namespace: options.watchNamespace ?? '',
     log,
-    tell: sightings,
+    tell: objectCache,
     ...(retry && { retry }),
   });
   const keeper = createHealthKeeper({
     cluster,
-    sightings,
+    objectCache,
     log,
     outage: options.outage,
     changed(stackId) {
@@ -73,14 +73,14 @@ export function createAwareness(options: AwarenessOptions): Awareness {
     },
   });
   return {
-    sightings: {
-      ...sightings,
+    objectCache: {
+      ...objectCache,
       get size() {
-        return sightings.size;
+        return objectCache.size;
       },
       wrote(stackId, object, askedAt) {
         options.applied?.((performance.now() - askedAt) / 1000);
-        sightings.wrote(stackId, object, askedAt);
+        objectCache.wrote(stackId, object, askedAt);
       },
     },
     keeper,
@@ -92,7 +92,7 @@ export function createAwareness(options: AwarenessOptions): Awareness {
         isOver = true;
         clearTimeout(following);
         clearTimeout(gathering);
-        sightings.close();
+        objectCache.close();
         await watches.close();
       }
     },

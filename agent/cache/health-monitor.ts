@@ -1,17 +1,17 @@
 import type { Logger } from 'pino';
 import { type Backoff, jittered, sleep } from '../concurrency/backoff.ts';
-import { createLimit } from '../concurrency/semaphore.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
 import { explainHealth, hasDetail } from '../health/pod-diagnosis.ts';
 import type { Health, StackHealth, Verdict } from '../health/status.ts';
-import { describe } from '../kube/api-error.ts';
+import { errorMessage } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 import { stackHealthOf } from './aggregate.ts';
-import type { Sightings } from './object-cache.ts';
+import type { ObjectCache } from './object-cache.ts';
 
 export interface HealthKeeperOptions {
   readonly cluster: Cluster;
-  readonly sightings: Pick<Sightings, 'get' | 'stackIds'>;
+  readonly objectCache: Pick<ObjectCache, 'get' | 'stackIds'>;
   readonly log: Logger;
   /** Why the cluster does not answer; undefined while it does. */
   readonly outage: () => string | undefined;
@@ -50,10 +50,10 @@ interface Look {
 }
 
 export function createHealthKeeper(options: HealthKeeperOptions): HealthKeeper {
-  const { cluster, sightings, log, look: backoff = defaultLook, outageMs = 5_000 } = options;
+  const { cluster, objectCache, log, look: backoff = defaultLook, outageMs = 5_000 } = options;
   const details = new Map<string, Verdict>();
   const looks = new Map<string, Look>();
-  const limit = createLimit(lookConcurrency);
+  const limit = createSemaphore(lookConcurrency);
   const ending = new AbortController();
   let outage: string | undefined;
   let failingSince: number | undefined;
@@ -72,7 +72,7 @@ export function createHealthKeeper(options: HealthKeeperOptions): HealthKeeper {
     look.timer.unref();
   };
   const lookAt = async (key: string, look: Look) => {
-    const sighting = sightings.get(look.stackId)?.objects.get(key);
+    const sighting = objectCache.get(look.stackId)?.objects.get(key);
     if (!sighting) return end(key);
     look.running = true;
     look.again = false;
@@ -85,7 +85,7 @@ export function createHealthKeeper(options: HealthKeeperOptions): HealthKeeper {
       if (before?.health !== verdict?.health || before?.message !== verdict?.message) options.changed(look.stackId);
     } catch (error) {
       if (ending.signal.aborted) return;
-      log.debug({ reason: describe(error) }, 'the pods of an object could not be asked for');
+      log.debug({ reason: errorMessage(error) }, 'the pods of an object could not be asked for');
     } finally {
       look.running = false;
     }
@@ -99,17 +99,17 @@ export function createHealthKeeper(options: HealthKeeperOptions): HealthKeeper {
     const now = failingSince !== undefined && Date.now() - failingSince >= outageMs ? reason : undefined;
     const isChanged = (now === undefined) !== (outage === undefined);
     if (now === undefined || isChanged) outage = now;
-    if (isChanged) for (const stackId of sightings.stackIds()) options.changed(stackId);
+    if (isChanged) for (const stackId of objectCache.stackIds()) options.changed(stackId);
   };
   const healthNow = (stackId: string) => {
-    const stack = sightings.get(stackId);
+    const stack = objectCache.get(stackId);
     return stack && stackHealthOf(stack, details, outage);
   };
 
   return {
     seen(stackId, key, object) {
       options.changed(stackId);
-      const sighting = sightings.get(stackId)?.objects.get(key);
+      const sighting = objectCache.get(stackId)?.objects.get(key);
       if (!sighting || !object || sighting.verdict.health === 'healthy' || !hasDetail(sighting.id)) return end(key);
       const look = looks.get(key) ?? { stackId, attempt: 0, running: false, again: false };
       looks.set(key, look);
@@ -124,7 +124,7 @@ export function createHealthKeeper(options: HealthKeeperOptions): HealthKeeper {
     healthOf: healthNow,
     counts() {
       const counts: Partial<Record<Health, number>> = {};
-      for (const stackId of sightings.stackIds()) {
+      for (const stackId of objectCache.stackIds()) {
         const health = healthNow(stackId)?.health;
         if (health) counts[health] = (counts[health] ?? 0) + 1;
       }

@@ -32,7 +32,7 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const meddler = createMeddler(lab);
+  const foreignWriter = createMeddler(lab);
   const agents = agentsOn(test, lab);
   const { start } = agents;
   let stack = '';
@@ -97,10 +97,10 @@ function describe(test: typeof simulated, lab: Lab): void {
     if (lab.simulated) return;
     // The simulated cluster's workloads do not follow what becomes of their pods.
     const [pod] = (await podsOf('fine')) as [KubeObject];
-    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
+    await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
     await becomes(core, 'degraded', /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/);
     assert.is(core.events.length, 1, 'a pod is not the stack’s');
-    await meddler.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
+    await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
     await becomes(core, 'healthy');
   });
 
@@ -123,11 +123,11 @@ function describe(test: typeof simulated, lab: Lab): void {
     });
     await becomes(core, 'healthy');
     const id = { apiVersion: 'example.org/v1', kind: 'Gizmo', namespace: 'default', name: 'one' };
-    await meddler.patchStatus(id, {
+    await foreignWriter.patchStatus(id, {
       conditions: [{ type: 'Ready', status: 'False', reason: 'Waits', message: 'for its database' }],
     });
     await becomes(core, 'progressing', /^Gizmo default\/one: it is not ready: for its database$/);
-    await meddler.patchStatus(id, { conditions: [{ type: 'Stalled', status: 'True', reason: 'NoSuchChart' }] });
+    await foreignWriter.patchStatus(id, { conditions: [{ type: 'Stalled', status: 'True', reason: 'NoSuchChart' }] });
     await becomes(core, 'failed', /NoSuchChart/);
   });
 

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { stackId } from '../../test/agent/test-agent.ts';
 import { checksumAnnotation, idOf, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
-import { createSightings } from './object-cache.ts';
+import { createObjectCache } from './object-cache.ts';
 
 const test = suite('sightings of passes and watches');
 const stack = stackId('seen');
@@ -14,8 +14,8 @@ const desired = [{ id, object: live(1), checksum: 'c' }];
 
 function open(drift: Entry['drift'] = 'repair') {
   const alarms: string[] = [];
-  const sightings = createSightings({
-    suspect: (stackId) => alarms.push(stackId),
+  const objectCache = createObjectCache({
+    enqueue: (stackId) => alarms.push(stackId),
     seen: () => {},
     kindsChanged: () => {},
     gatherMs: 10,
@@ -23,25 +23,25 @@ function open(drift: Entry['drift'] = 'repair') {
   });
   const entry = { stackId: stack, deploymentId: 'd', generation: 1n, drift } as Entry;
   const read = (object: KubeObject | undefined, readAt = performance.now()) =>
-    sightings.read(entry, desired, new Map(object ? [[key, object]] : []), readAt, () => stack);
-  return { sightings, alarms, read };
+    objectCache.read(entry, desired, new Map(object ? [[key, object]] : []), readAt, () => stack);
+  return { objectCache, alarms, read };
 }
 
 test('takes a pass’s own write, told before it is answered, for no drift', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   read(undefined);
   const askedAt = performance.now();
-  sightings.changed(live(1));
-  sightings.wrote(stack, live(1), askedAt);
+  objectCache.changed(live(1));
+  objectCache.wrote(stack, live(1), askedAt);
   await delay(40);
   assert.equal(alarms, []);
 });
 
 test('does not lose a change that comes while a pass reads', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   read(live(1));
   const readAt = performance.now();
-  sightings.changed(live(2));
+  objectCache.changed(live(2));
   // The pass had read before.
   read(live(1), readAt);
   await delay(40);
@@ -49,9 +49,9 @@ test('does not lose a change that comes while a pass reads', async () => {
 });
 
 test('is alarmed once by news that is older than what a pass reads next', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   read(live(2));
-  sightings.changed(live(1));
+  objectCache.changed(live(1));
   await delay(40);
   assert.equal(alarms, [stack]);
   read(live(2));
@@ -60,66 +60,66 @@ test('is alarmed once by news that is older than what a pass reads next', async 
 });
 
 test('makes one alarm of many changes, and none of what others may do', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   read(live(1));
-  for (let number = 2; number < 50; number++) sightings.changed(live(number));
-  sightings.changed({ ...live(49), status: { phase: 'Bound' } });
+  for (let number = 2; number < 50; number++) objectCache.changed(live(number));
+  objectCache.changed({ ...live(49), status: { phase: 'Bound' } });
   await delay(40);
   assert.equal(alarms, [stack]);
   read(live(49));
-  sightings.changed({ ...live(49), status: { phase: 'Lost' } });
+  objectCache.changed({ ...live(49), status: { phase: 'Lost' } });
   await delay(80);
   assert.equal(alarms, [stack]);
 });
 
 test('is not alarmed where drift is ignored, nor by what no stack desires', async () => {
-  const { sightings, alarms, read } = open('ignore');
+  const { objectCache, alarms, read } = open('ignore');
   read(live(1));
-  sightings.changed(live(2));
+  objectCache.changed(live(2));
   const stranger = live(1);
-  sightings.changed({ ...stranger, metadata: { ...stranger.metadata, name: 'copy' } });
+  objectCache.changed({ ...stranger, metadata: { ...stranger.metadata, name: 'copy' } });
   await delay(40);
   assert.equal(alarms, []);
 });
 
 test('learns from a list what is gone', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   read(live(1));
-  sightings.listed({ apiVersion: 'v1', kind: 'Secret' }, new Set());
+  objectCache.listed({ apiVersion: 'v1', kind: 'Secret' }, new Set());
   await delay(40);
   assert.equal(alarms, []);
-  sightings.listed({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
+  objectCache.listed({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
   await delay(40);
   assert.equal(alarms, [stack]);
 });
 
 test('tells the owner of an object, not another stack that lists it, until that one has written it', async () => {
-  const { sightings, alarms, read } = open();
+  const { objectCache, alarms, read } = open();
   const other = stackId('lists-it');
   const entry = { stackId: other, deploymentId: 'd', generation: 1n, drift: 'repair' } as Entry;
-  const readOther = () => sightings.read(entry, desired, new Map([[key, live(1)]]), performance.now(), () => stack);
+  const readOther = () => objectCache.read(entry, desired, new Map([[key, live(1)]]), performance.now(), () => stack);
   read(live(1));
   readOther();
-  sightings.changed(live(2));
+  objectCache.changed(live(2));
   await delay(40);
   assert.equal(alarms, [stack]);
-  sightings.forget(other);
-  assert.is(sightings.size, 1, 'what the other one drops stays the owner’s');
+  objectCache.forget(other);
+  assert.is(objectCache.size, 1, 'what the other one drops stays the owner’s');
   readOther();
-  sightings.wrote(other, live(3), performance.now());
-  sightings.changed(live(4));
+  objectCache.wrote(other, live(3), performance.now());
+  objectCache.changed(live(4));
   await delay(40);
   assert.equal(alarms, [stack, other]);
 });
 
 test('keeps nothing of a stack that is over', () => {
-  const { sightings, read } = open();
+  const { objectCache, read } = open();
   read(live(1));
-  assert.is(sightings.size, 1);
-  sightings.forget(stack);
-  assert.is(sightings.size, 0);
-  assert.is(sightings.get(stack), undefined);
-  assert.equal(sightings.kinds(), []);
+  assert.is(objectCache.size, 1);
+  objectCache.forget(stack);
+  assert.is(objectCache.size, 0);
+  assert.is(objectCache.get(stack), undefined);
+  assert.equal(objectCache.kinds(), []);
 });
 
 test.run();

@@ -31,7 +31,7 @@ export interface StackSightings {
 }
 
 /** What passes and watches saw last of the objects of each stack. */
-export interface Sightings extends WatchTold {
+export interface ObjectCache extends WatchTold {
   /**
    * A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. What is another stack's is told to
    * that one, until this one has written it.
@@ -57,9 +57,9 @@ export interface Sightings extends WatchTold {
   close(): void;
 }
 
-export interface SightingsOptions {
+export interface ObjectCacheOptions {
   /** Something of the stack is not as its last pass left it. */
-  readonly suspect: (stackId: string) => void;
+  readonly enqueue: (stackId: string) => void;
   /** How an object of the stack does may have changed; `object` as it is, undefined when it is gone. */
   readonly seen: (stackId: string, key: string, object: KubeObject | undefined) => void;
   /** Other kinds are desired now. */
@@ -82,7 +82,7 @@ interface Kept {
   alarmedAt: number;
 }
 
-export function createSightings(options: SightingsOptions): Sightings {
+export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
   const { gatherMs = 100, alarmMs = 1_000 } = options;
   const stacks = new Map<string, Kept>();
   const owners = new Map<string, string>();
@@ -93,7 +93,7 @@ export function createSightings(options: SightingsOptions): Sightings {
     const sighting = kept?.objects.get(key);
     return kept && sighting ? { kept, sighting } : undefined;
   };
-  const suspect = (kept: Kept, key: string) => {
+  const enqueue = (kept: Kept, key: string) => {
     kept.suspects.add(key);
     // Where drift is ignored, nothing would come of a pass.
     if (kept.timer || kept.entry.drift === 'ignore') return;
@@ -109,7 +109,7 @@ export function createSightings(options: SightingsOptions): Sightings {
     kept.suspects.clear();
     if (!isChanged) return;
     kept.alarmedAt = now();
-    options.suspect(kept.entry.stackId);
+    options.enqueue(kept.entry.stackId);
   };
   /** How an object is, for health. */
   const note = (kept: Kept, key: string, sighting: Sighting, object: KubeObject | undefined) => {
@@ -122,7 +122,7 @@ export function createSightings(options: SightingsOptions): Sightings {
   const expect = (kept: Kept, key: string, sighting: Sighting, object: KubeObject | undefined, askedAt: number) => {
     sighting.expected = object ? fingerprintOf(object) : absent;
     if (sighting.latestAt < askedAt) sighting.latest = sighting.expected;
-    else if (sighting.latest !== sighting.expected) return suspect(kept, key);
+    else if (sighting.latest !== sighting.expected) return enqueue(kept, key);
     note(kept, key, sighting, object);
   };
   const tell = (key: string, object: KubeObject | undefined) => {
@@ -132,7 +132,7 @@ export function createSightings(options: SightingsOptions): Sightings {
     sighting.latest = object ? fingerprintOf(object) : absent;
     sighting.latestAt = now();
     note(kept, key, sighting, object);
-    if (sighting.latest !== sighting.expected) suspect(kept, key);
+    if (sighting.latest !== sighting.expected) enqueue(kept, key);
   };
   const drop = (kept: Kept, keys: Iterable<string>) => {
     for (const key of keys) {

@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../test/agent/test-agent.ts';
-import { createLimit, type LendOptions } from './semaphore.ts';
+import { createSemaphore, type LendOptions } from './semaphore.ts';
 
 const test = suite('a limit on what runs at once');
 
 /** Work that ends when it is told to. */
 function open(size: number, lend?: LendOptions) {
-  const limit = createLimit(size, lend);
+  const limit = createSemaphore(size, lend);
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const run = (name: string, weight: number, signal?: AbortSignal) =>

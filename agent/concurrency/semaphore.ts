@@ -1,5 +1,5 @@
 /** Lets at most some calls run at once; the others wait in order, but for those that fit in beside a heavier one. */
-export interface Limit {
+export interface Semaphore {
   /** Rejects, without running, when the signal aborts while it waits. `weight` is how much of the limit it takes; at most all. */
   run<Result>(work: () => Promise<Result>, signal?: AbortSignal, weight?: number): Promise<Result>;
 }
@@ -22,7 +22,7 @@ export interface LendOptions {
 }
 
 /** With `lend`, a few that are slow do not keep all others waiting. */
-export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Limit {
+export function createSemaphore(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Semaphore {
   let used = 0;
   let lent = 0;
   /** Slow, and still in their places. */
@@ -101,7 +101,7 @@ export function createLimit(size: number, lend: LendOptions = { afterMs: 0, most
  * Carries out `work` for each item, at most `size` at once, and answers in the items' order. Ends early, with the first
  * rejection, only after what was begun has settled.
  */
-export async function mapLimited<Item, Result>(
+export async function mapConcurrent<Item, Result>(
   items: readonly Item[],
   size: number,
   work: (item: Item, index: number) => Promise<Result>,

@@ -17,7 +17,7 @@ import {
 import { needs } from '../../test/runner/needs.ts';
 import { createInventories } from '../inventory/inventory.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
-import { maskedObject } from '../object/redact.ts';
+import { redactObject } from '../object/redact.ts';
 import { diagnose } from './collect.ts';
 
 const canary = 'c2VjcmV0LWNhbmFyeQ==';
@@ -34,7 +34,7 @@ const secret: KubeObject = {
 
 const masks = suite('masks');
 masks('leave nothing of a Secret but its keys', () => {
-  const text = JSON.stringify(maskedObject({ ...secret, stringData: { other: canary } }));
+  const text = JSON.stringify(redactObject({ ...secret, stringData: { other: canary } }));
   assert.not.match(text, canary);
   assert.match(text, '"password":"***"');
   assert.match(text, '"other":"***"');

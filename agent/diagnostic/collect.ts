@@ -2,12 +2,12 @@ import { stringify } from 'yaml';
 import { healthOf } from '../health/evaluate.ts';
 import { type Health, healths } from '../health/status.ts';
 import type { Inventories } from '../inventory/inventory.ts';
-import { describe } from '../kube/api-error.ts';
+import { errorMessage } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { readLive } from '../kube/read-objects.ts';
 import type { KubeEvent } from '../object/event.ts';
 import { groupOf, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
-import { maskedObject } from '../object/redact.ts';
+import { redactObject } from '../object/redact.ts';
 import { eventsAbout } from './events.ts';
 import { findParts, type PodFinding, reportPods } from './pods.ts';
 
@@ -106,7 +106,7 @@ function createNotes(notes: string[], signal: AbortSignal): Notes {
         signal.throwIfAborted();
         return await work();
       } catch (error) {
-        add(signal.aborted ? `${what}: not looked at in time` : `${what}: ${describe(error)}`);
+        add(signal.aborted ? `${what}: not looked at in time` : `${what}: ${errorMessage(error)}`);
         return undefined;
       }
     },
@@ -148,7 +148,7 @@ function withYaml(
   const shown = findings.map((finding) => {
     const object = live.get(keyOf(finding.object));
     if (!object) return finding;
-    const text = stringify(maskedObject(object), { lineWidth: 0, aliasDuplicateObjects: false });
+    const text = stringify(redactObject(object), { lineWidth: 0, aliasDuplicateObjects: false });
     const yaml = text.length > maxYaml ? `${text.slice(0, maxYaml - 20)}\n# cut here\n` : text;
     const bytes = Buffer.byteLength(yaml);
     if (bytes > left) {

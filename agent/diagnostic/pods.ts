@@ -1,4 +1,4 @@
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
 import { healths } from '../health/status.ts';
 import type { Cluster } from '../kube/client.ts';
@@ -117,7 +117,7 @@ export async function findParts(
         found.push(...(await owned(object, pods)));
     }
   };
-  await mapLimited(objects, concurrency, look);
+  await mapConcurrent(objects, concurrency, look);
   const distinct = [...new Map(found.map((pod) => [pod.metadata.uid, pod])).values()];
   return { pods: distinct, all: [...all, ...distinct], rollouts };
 }
@@ -143,11 +143,11 @@ export async function reportPods(
     left += allowed - Buffer.byteLength(text ?? '');
     return lastLines(text ?? '', allowed);
   };
-  const reports = await mapLimited(judged.slice(0, maxPods), concurrency, async ({ pod, verdict }) => {
+  const reports = await mapConcurrent(judged.slice(0, maxPods), concurrency, async ({ pod, verdict }) => {
     const statuses = ['initContainerStatuses', 'containerStatuses', 'ephemeralContainerStatuses']
       .flatMap((field) => listAt(pod, 'status', field))
       .slice(0, maxContainers);
-    const containers = await mapLimited(statuses, 1, async (status): Promise<ContainerFinding> => {
+    const containers = await mapConcurrent(statuses, 1, async (status): Promise<ContainerFinding> => {
       const name = textAt(status, 'name') ?? '';
       return {
         name,

@@ -2,7 +2,7 @@ import { keyOf, namespaceOfKey } from '../object/kube-object.ts';
 import type { Item } from './shards.ts';
 
 /** A stack as others see it when they want one of its objects. */
-export interface Neighbour {
+export interface StackView {
   readonly stackId: string;
   /** Name, for people. */
   readonly stack: string;
@@ -36,9 +36,9 @@ export interface Ownership {
    * other that belongs to another stack, or is being claimed by one, is a conflict. Does not wait, so that two claims cannot cross.
    */
   claim(
-    stack: Pick<Neighbour, 'stackId' | 'generator'>,
+    stack: Pick<StackView, 'stackId' | 'generator'>,
     keys: Iterable<string>,
-    neighbour: (stackId: string) => Neighbour,
+    stackView: (stackId: string) => StackView,
   ): Claim;
 }
 
@@ -62,15 +62,15 @@ export function createOwnership(): Ownership {
     drop(stackId, keys) {
       for (const key of keys) if (owners.get(key) === stackId) owners.delete(key);
     },
-    claim({ stackId, generator }, keys, neighbour) {
+    claim({ stackId, generator }, keys, stackView) {
       const wanted = [...keys];
       const conflicts = new Map<string, string>();
       for (const key of wanted) {
         const rival = claims.get(key);
         const owner = owners.get(key);
-        if (rival !== undefined && rival !== stackId) conflicts.set(key, neighbour(rival).stack);
+        if (rival !== undefined && rival !== stackId) conflicts.set(key, stackView(rival).stack);
         if (owner === undefined || owner === stackId) continue;
-        const other = neighbour(owner);
+        const other = stackView(owner);
         if (other.generator !== generator || other.desired.has(key)) conflicts.set(key, other.stack);
       }
       if (conflicts.size === 0) for (const key of wanted) claims.set(key, stackId);

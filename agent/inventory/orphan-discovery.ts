@@ -4,16 +4,20 @@ import { idOf, isAppliedFor, type KindId, type KubeObject, keyOf, stackLabel } f
 import type { Item } from './shards.ts';
 
 /** Finds what was applied for a stack by its marks, for when the inventory is not there to tell. */
-export interface Census {
+export interface OrphanDiscovery {
   /**
    * Objects of this kind that were applied for the stack. `sinceStart` asks for those that were there when the process started, which
    * is all there can be of a stack that it has not touched yet; they are read once for all stacks.
    */
-  find(kind: KindId, stackId: string, options: { sinceStart: boolean }, signal: AbortSignal): Promise<readonly Item[]>;
+  list(kind: KindId, stackId: string, options: { sinceStart: boolean }, signal: AbortSignal): Promise<readonly Item[]>;
 }
 
 /** Looks in one namespace only, when `namespace` is given. */
-export function createCensus(cluster: Cluster, namespace: string | undefined, signal: AbortSignal): Census {
+export function createOrphanDiscovery(
+  cluster: Cluster,
+  namespace: string | undefined,
+  signal: AbortSignal,
+): OrphanDiscovery {
   const counted = new Map<string, Promise<Map<string, Item[]>>>();
 
   const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
@@ -34,7 +38,7 @@ export function createCensus(cluster: Cluster, namespace: string | undefined, si
   };
 
   return {
-    async find(kind, stackId, { sinceStart }, during) {
+    async list(kind, stackId, { sinceStart }, during) {
       const found = await (sinceStart ? count(kind) : collect(kind, `${stackLabel}=${stackId}`, during));
       return found.get(stackId) ?? [];
     },

@@ -93,7 +93,7 @@ export function refusal(status: number, body: string, object: ObjectId | undefin
 }
 
 /** The error's words, with the object they are about. */
-export function describe(error: unknown): string {
+export function errorMessage(error: unknown): string {
   if (error instanceof ClusterError && error.object) return `${nameOf(error.object)}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
 }

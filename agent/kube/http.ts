@@ -1,7 +1,7 @@
 import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { sleep } from '../concurrency/backoff.ts';
-import { createLimit } from '../concurrency/semaphore.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { ObjectId } from '../object/kube-object.ts';
 import { refusal, unreachable } from './api-error.ts';
 
@@ -58,7 +58,7 @@ const maxRetryAfterMs = 10_000;
  * server's `Retry-After` is honoured, at most three times. Every request is one that may be sent twice.
  */
 export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
-  const limit = createLimit(options.concurrency, { afterMs: slowMs, most: options.concurrency });
+  const limit = createSemaphore(options.concurrency, { afterMs: slowMs, most: options.concurrency });
   return async (request) => {
     let renewed = false;
     for (let attempt = 0; ; ) {

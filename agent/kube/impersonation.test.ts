@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Limits } from '../../client/allowed.ts';
-import { type House, openRealHouse, openSimulatedHouse } from '../../test/agent/tenant-cluster.ts';
+import { openRealHouse, openSimulatedHouse, type TenantCluster } from '../../test/agent/tenant-cluster.ts';
 import { configMap, idOfMap, stackId } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
@@ -14,8 +14,8 @@ if (needs('go')) describe(real, await openRealHouse());
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, house: House): void {
-  const agents = agentsOn(test, house);
+function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
+  const agents = agentsOn(test, tenantCluster);
   /** Where it may keep its inventory. */
   const start = () => agents.start({ namespace: 'brokkr' });
   const account = { serviceAccount: 'team/deployer' };
@@ -32,7 +32,7 @@ function describe(test: typeof simulated, house: House): void {
   test('applies, changes, prunes and removes as the account that it is told', async () => {
     const core = await start();
     const stack = newStack();
-    house.requests();
+    tenantCluster.requests();
     const wish = { stackId: stack, deploymentId: 'a', ...account };
     const applied = core.next(stack);
     core.tell([{ ...wish, objects: [configMap('a', { k: '1' }, 'team'), configMap('b', { k: '1' }, 'team')] }]);
@@ -41,14 +41,14 @@ function describe(test: typeof simulated, house: House): void {
     const changed = core.next(stack);
     core.tell([{ ...wish, deploymentId: 'b', order: 2n, objects: [configMap('a', { k: '2' }, 'team')] }]);
     assert.is((await changed).outcome, 'applied');
-    assert.equal((await house.get(idOfMap('a', 'team')))?.data, { k: '2' });
-    assert.is(await house.get(idOfMap('b', 'team')), undefined);
+    assert.equal((await tenantCluster.get(idOfMap('a', 'team')))?.data, { k: '2' });
+    assert.is(await tenantCluster.get(idOfMap('b', 'team')), undefined);
     const removed = core.next(stack);
     core.tell([{ ...wish, deploymentId: 'b', order: 3n, generation: 2n, state: 'removing', kinds: ['v1/ConfigMap'] }]);
     assert.is((await removed).outcome, 'removed');
-    assert.is(await house.get(idOfMap('a', 'team')), undefined);
+    assert.is(await tenantCluster.get(idOfMap('a', 'team')), undefined);
 
-    const requests = house.requests() ?? [];
+    const requests = tenantCluster.requests() ?? [];
     const about = (place: string) => requests.filter(({ path }) => path.includes(`/namespaces/${place}/`));
     for (const { path, impersonated } of about('team')) assert.is(impersonated, user, path);
     for (const { path, impersonated } of about('brokkr')) assert.is(impersonated, '', path);
@@ -64,7 +64,7 @@ function describe(test: typeof simulated, house: House): void {
     assert.is(outcome, 'failed');
     assert.match(message, `secrets "theirs" is forbidden: User "${user}" cannot`);
     assert.match(message, 'resource "secrets" in API group "" in the namespace "team"');
-    assert.is(await house.get(idOfMap('beside', 'team')), undefined);
+    assert.is(await tenantCluster.get(idOfMap('beside', 'team')), undefined);
     assert.not.match(
       JSON.stringify(core.events, (_, value) => (typeof value === 'bigint' ? `${value}` : value)),
       'hidden',
@@ -88,7 +88,7 @@ function describe(test: typeof simulated, house: House): void {
         before.tell([{ ...wish, objects: [configMap('lost', { k: '1' }, 'team')] }]);
         assert.is((await applied).outcome, 'applied');
         await before.close();
-        await house.remove(idOfMap(`brokkr-inv-${stack}-0`, 'brokkr'));
+        await tenantCluster.remove(idOfMap(`brokkr-inv-${stack}-0`, 'brokkr'));
       }
       const core = await start();
       const removal = { ...wish, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
@@ -100,7 +100,7 @@ function describe(test: typeof simulated, house: House): void {
       const removed = core.next(stack, 'removed');
       core.tell([{ ...removal, confirmed: true, confirmedKeys: heldKeys }]);
       await removed;
-      assert.is(await house.get(idOfMap('lost', 'team')), undefined);
+      assert.is(await tenantCluster.get(idOfMap('lost', 'team')), undefined);
     });
   }
 
@@ -118,7 +118,7 @@ function describe(test: typeof simulated, house: House): void {
     const applied = core.next(stack, 'applied');
     core.tell([{ ...wish, ...account }]);
     await applied;
-    assert.ok(await house.get(idOfMap('other', 'team')), 'another account is a reason to try anew');
+    assert.ok(await tenantCluster.get(idOfMap('other', 'team')), 'another account is a reason to try anew');
   });
 
   test('works anew when the account is taken away, and keeps what is there', async () => {
@@ -133,7 +133,7 @@ function describe(test: typeof simulated, house: House): void {
     const { outcome, message } = await told;
     assert.is(outcome, 'failed');
     assert.match(message, 'is forbidden');
-    assert.ok(await house.get(idOfMap('own', 'team')));
+    assert.ok(await tenantCluster.get(idOfMap('own', 'team')));
   });
 
   test('applies nothing of a stack that breaks its generator’s rules, deletes nothing, and does when they allow it', async () => {
@@ -158,8 +158,8 @@ function describe(test: typeof simulated, house: House): void {
       changes.map(({ object, action }) => `${action} ${object.namespace}/${object.name}`),
       ['failed default/astray'],
     );
-    assert.is(await house.get(idOfMap('fine', 'team')), undefined);
-    assert.ok(await house.get(idOfMap('ruled', 'team')), 'what was there stays');
+    assert.is(await tenantCluster.get(idOfMap('fine', 'team')), undefined);
+    assert.ok(await tenantCluster.get(idOfMap('ruled', 'team')), 'what was there stays');
 
     const again = core.next(stack);
     core.tell([{ ...next, deploymentId: 'c', order: 3n, objects: objects.slice(0, 1) }], rules({ denyKinds: ['*'] }));
@@ -167,7 +167,11 @@ function describe(test: typeof simulated, house: House): void {
     const applied = core.next(stack, 'applied');
     core.tell([{ ...next, deploymentId: 'c', order: 3n, objects: objects.slice(0, 1) }], rules({}));
     await applied;
-    assert.is(await house.get(idOfMap('ruled', 'team')), undefined, 'and is pruned when the rules allow the rest');
+    assert.is(
+      await tenantCluster.get(idOfMap('ruled', 'team')),
+      undefined,
+      'and is pruned when the rules allow the rest',
+    );
 
     const removed = core.next(stack);
     const removal = { ...wish, deploymentId: 'c', order: 4n, generation: 2n, state: 'removing' as const, kinds: [] };

@@ -19,7 +19,7 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab, line?: Cutter): void {
   const { hand } = lab;
-  const meddler = createMeddler(lab);
+  const foreignWriter = createMeddler(lab);
   const closing: (() => Promise<void>)[] = [];
   const open = ({ namespace = '', roundMs = 270_000, source = lab.source } = {}) => {
     const cluster = connect(source);
@@ -71,8 +71,8 @@ function describe(test: typeof simulated, lab: Lab, line?: Cutter): void {
     await until(() => isUp(watches), 'the watch');
     assert.equal(told, ['changed here', 'listed 1 ConfigMap']);
     await hand.create(labelled('later'));
-    await meddler.patch(idOfMap('here'), { data: { k: '2' } });
-    await meddler.patch(idOfMap('here'), { metadata: { labels: { [stackLabel]: null } } });
+    await foreignWriter.patch(idOfMap('here'), { data: { k: '2' } });
+    await foreignWriter.patch(idOfMap('here'), { metadata: { labels: { [stackLabel]: null } } });
     await hand.remove(idOfMap('later'));
     await until(() => told.length === 6, 'four changes');
     assert.equal(told.slice(2), ['changed later', 'changed here', 'gone here', 'gone later']);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
-import { describe, hasStatus } from './api-error.ts';
+import { errorMessage, hasStatus } from './api-error.ts';
 import type { Cluster } from './client.ts';
 
 export interface WatchesOptions {
@@ -115,7 +115,7 @@ async function keepWatching(
       if (hasStatus(error, 404)) cluster.discovery.forget(kind.apiVersion);
       if (isForbidden) waitMs = pollMs;
       log[failures === 3 || (isForbidden && failures === 1) ? 'warn' : 'debug'](
-        { kind: kind.kind, apiVersion: kind.apiVersion, reason: describe(error) },
+        { kind: kind.kind, apiVersion: kind.apiVersion, reason: errorMessage(error) },
         'a watch ended',
       );
       // The version was merely too old: the list that follows is all that is needed.

@@ -1,6 +1,6 @@
 import { pause } from '../concurrency/backoff.ts';
 import { at, type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
-import { describe, hasStatus } from './api-error.ts';
+import { errorMessage, hasStatus } from './api-error.ts';
 import type { Cluster } from './client.ts';
 
 /** Times as the Kubernetes components have them. */
@@ -89,7 +89,7 @@ export function createElection({ cluster, namespace, holder, times, failed }: El
     try {
       return await attempt(AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.round(mostMs)))]));
     } catch (error) {
-      if (!signal.aborted) failed?.(describe(error));
+      if (!signal.aborted) failed?.(errorMessage(error));
       return 'failed';
     }
   };
@@ -128,7 +128,7 @@ export function createElection({ cluster, namespace, holder, times, failed }: El
         const spec = { ...(live.spec as object), holderIdentity: '', leaseDurationSeconds: 1 };
         await cluster.replace({ ...live, spec }, signal);
       } catch (error) {
-        failed?.(describe(error));
+        failed?.(errorMessage(error));
       }
     },
     get leader() {

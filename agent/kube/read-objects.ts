@@ -1,4 +1,4 @@
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
 import { hasStatus } from './api-error.ts';
 import type { Cluster } from './client.ts';
@@ -21,7 +21,7 @@ export async function readLive(
   const live = new Map<string, KubeObject>();
   const byKind = Map.groupBy(ids, ({ apiVersion, kind }) => `${apiVersion}/${kind}`);
   const large = [...byKind.values()].filter((group) => group.filter((id) => known.has(keyOf(id))).length >= listFrom);
-  await mapLimited(large, passConcurrency, async (group) => {
+  await mapConcurrent(large, passConcurrency, async (group) => {
     const [first] = group as [ObjectId];
     const namespaces = new Set(group.map(({ namespace }) => namespace));
     const wanted = new Set(group.map(keyOf));
@@ -45,7 +45,7 @@ export async function readLive(
     for (const namespace of namespaces) await list(namespace);
   });
   const left = ids.filter((id) => !live.has(keyOf(id)));
-  await mapLimited(left, passConcurrency, async (id) => {
+  await mapConcurrent(left, passConcurrency, async (id) => {
     const found = await cluster.get(id, signal);
     if (found) live.set(keyOf(id), found);
   });

@@ -7,7 +7,7 @@ const bookkeeping: ReadonlySet<string> = new Set(['managedFields', 'resourceVers
  * Whether the live object already says everything that the desired one says. True is certain; false may also come from a value that
  * the API server writes in another way, such as "1000m" for "1": then a dry run tells.
  */
-export function agrees(desired: KubeObject, live: KubeObject): boolean {
+export function matchesDesired(desired: KubeObject, live: KubeObject): boolean {
   return isWithin(desired, live);
 }
 

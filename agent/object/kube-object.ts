@@ -56,7 +56,7 @@ export const checksumAnnotation = 'k8s.brokkr.io/checksum';
 /** Annotation of an object: with `disabled` it is never deleted because its stack no longer lists it, or is removed. */
 const pruneAnnotation = 'k8s.brokkr.io/prune';
 
-export function isKept({ metadata }: KubeObject): boolean {
+export function isPruneDisabled({ metadata }: KubeObject): boolean {
   return metadata.annotations?.[pruneAnnotation] === 'disabled';
 }
 

@@ -5,7 +5,7 @@ const mask = '***';
 const ownPrefix = 'k8s.brokkr.io/';
 
 /** The object as it may be shown: without the API server's bookkeeping, and a Secret without anything that it keeps. */
-export function maskedObject(object: KubeObject): KubeObject {
+export function redactObject(object: KubeObject): KubeObject {
   const { managedFields: _, ...metadata } = object.metadata;
   if (object.kind !== 'Secret' || groupOf(object.apiVersion) !== '') return { ...object, metadata };
   const annotations = Object.entries(metadata.annotations ?? {}).map(([name, value]): [string, string] => [

@@ -2,11 +2,11 @@ import type { Reporter } from '../broker/event-reporter.ts';
 import type { HealthReporter } from '../broker/health-reporter.ts';
 import type { Puller } from '../broker/puller.ts';
 import type { Session } from '../broker/session.ts';
-import type { Awareness } from '../cache/cluster-state.ts';
+import type { ClusterState } from '../cache/cluster-state.ts';
 import { healths } from '../health/status.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { Peers } from './connectivity.ts';
+import type { Connectivity } from './connectivity.ts';
 import type { Metrics } from './metrics.ts';
 
 /** The parts of an agent that is past its start. */
@@ -15,16 +15,16 @@ export interface Parts {
   readonly reporter: Reporter;
   readonly session: Session;
   readonly puller: Puller;
-  readonly awareness: Awareness;
+  readonly clusterState: ClusterState;
   readonly healthReporter: HealthReporter;
   readonly telemetry: Telemetry;
 }
 
 /** Sets the figures that are looked up rather than counted. */
-export function measure(metrics: Metrics, peers: Peers, parts: Parts | undefined): void {
-  metrics.up.set({ peer: 'broker' }, peers.broker.ready ? 1 : 0);
-  metrics.up.set({ peer: 'cluster' }, peers.cluster.ready ? 1 : 0);
-  metrics.clusterLatency.set((peers.clusterLatencyMs ?? 0) / 1000);
+export function measure(metrics: Metrics, connectivity: Connectivity, parts: Parts | undefined): void {
+  metrics.up.set({ peer: 'broker' }, connectivity.broker.ready ? 1 : 0);
+  metrics.up.set({ peer: 'cluster' }, connectivity.cluster.ready ? 1 : 0);
+  metrics.clusterLatency.set((connectivity.clusterLatencyMs ?? 0) / 1000);
   if (!parts) return;
   const { stacks, unsettled } = parts.reconciler.counts;
   metrics.stacks.set({ state: 'settled' }, stacks - unsettled);
@@ -38,10 +38,10 @@ export function measure(metrics: Metrics, peers: Peers, parts: Parts | undefined
   metrics.telemetryDropped.reset();
   metrics.telemetryDropped.inc(outbox.dropped);
   metrics.logStreams.set(streams);
-  const { keeper, sightings, watches } = parts.awareness;
+  const { keeper, objectCache, watches } = parts.clusterState;
   const counts = keeper.counts();
   for (const health of healths) metrics.health.set({ health }, counts[health] ?? 0);
-  metrics.objects.set(sightings.size);
+  metrics.objects.set(objectCache.size);
   metrics.watches.set({ state: 'up' }, watches.counts.up);
   metrics.watches.set({ state: 'down' }, watches.counts.down);
 }

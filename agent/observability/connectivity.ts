@@ -1,7 +1,7 @@
 import type { Readiness } from './http-server.ts';
 
 /** Whether the broker and the cluster answer, by what was last heard of each. */
-export interface Peers {
+export interface Connectivity {
   readonly broker: Readiness;
   readonly cluster: Readiness;
   brokerAnswered(): void;
@@ -14,7 +14,7 @@ export interface Peers {
   readonly clusterLatencyMs: number | undefined;
 }
 
-export function createPeers(): Peers {
+export function createConnectivity(): Connectivity {
   let broker: Readiness = { ready: false, reason: 'not asked yet' };
   let cluster: Readiness = { ready: false, reason: 'not asked yet' };
   let latency: number | undefined;

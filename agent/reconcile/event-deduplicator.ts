@@ -1,17 +1,17 @@
 import type { Logger } from 'pino';
 import { traceIdOf } from '../../client/trace.ts';
 import { type StackEvent, sameDrift, sameNews } from '../target/stack-event.ts';
-import type { Slot } from './stack-registry.ts';
+import type { StackState } from './stack-registry.ts';
 
 /** Tells what came of a stack, and nothing twice. */
-export interface News {
+export interface EventDeduplicator {
   /** What came of a pass. */
-  tell(slot: Slot, event: StackEvent): void;
+  tell(slot: StackState, event: StackEvent): void;
   /** What a pass found of drift; undefined for none. Repairs are told each time; what is left as it is, when it is another than before. */
-  tellDrift(slot: Slot, event: StackEvent | undefined): void;
+  tellDrift(slot: StackState, event: StackEvent | undefined): void;
 }
 
-export function createNews(report: (event: StackEvent) => void, log: Logger): News {
+export function createEventDeduplicator(report: (event: StackEvent) => void, log: Logger): EventDeduplicator {
   return {
     tell(slot, event) {
       const news = sameNews(event);
@@ -38,7 +38,7 @@ export function createNews(report: (event: StackEvent) => void, log: Logger): Ne
 }
 
 /** What was told of the stack is told again, when it comes up again. */
-export function forgetNews(slot: Slot): void {
+export function forgetNews(slot: StackState): void {
   slot.news = undefined;
   slot.driftNews = undefined;
 }

@@ -1,26 +1,20 @@
 // Over 300 lines: when a stack is worked on, told of and waited for is one state a stack, which parts of would only pass around.
 import type { Logger } from 'pino';
 import { type Backoff, jittered, retryMs } from '../concurrency/backoff.ts';
-import { createLimit } from '../concurrency/semaphore.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { Header, Inventory } from '../inventory/inventory.ts';
-import { describe } from '../kube/api-error.ts';
-import { actingFor, fullName, type PassResult, type Workshop } from '../sync/context.ts';
-import { createFights } from '../sync/repair-backoff.ts';
-import { judge, type Seen } from '../target/admission.ts';
+import { errorMessage } from '../kube/api-error.ts';
+import { actingFor, fullName, type PassResult, type SyncContext } from '../sync/context.ts';
+import { createRepairBackoff } from '../sync/repair-backoff.ts';
+import { admitEntry, type Seen } from '../target/admission.ts';
 import { eventOf, type StackEvent } from '../target/stack-event.ts';
-import {
-  type Entry,
-  isSameDeployment,
-  isSameDesire,
-  limitedEntries,
-  type TargetState,
-} from '../target/target-state.ts';
-import { createNews, forgetNews } from './event-deduplicator.ts';
-import { tryPass } from './run-pass.ts';
-import { createNeighbours, type Slot } from './stack-registry.ts';
+import { type Entry, hasSameSpec, isSameDeployment, limitedEntries, type TargetState } from '../target/target-state.ts';
+import { createEventDeduplicator, forgetNews } from './event-deduplicator.ts';
+import { runPass } from './run-pass.ts';
+import { createStackRegistry, type StackState } from './stack-registry.ts';
 
 export interface ReconcilerOptions {
-  readonly shop: Omit<Workshop, 'neighbours' | 'fights'>;
+  readonly context: Omit<SyncContext, 'registry' | 'repairBackoff'>;
   /** What was in the cluster at the start. */
   readonly inventories: ReadonlyMap<string, Inventory>;
   readonly report: (event: StackEvent) => void;
@@ -43,9 +37,9 @@ export interface Reconciler {
   /** Goes on with what waits for this stack's objects to be healthy: the stack itself, and those that depend on it. */
   healthChanged(stackId: string): void;
   /** Something of a stack is not as its last pass left it. */
-  suspect(stackId: string): void;
+  enqueue(stackId: string): void;
   /** Says again what came of a stack: what was said of it is lost. */
-  retell(stackId: string): void;
+  resendEvent(stackId: string): void;
   /** What is told about a stack now; undefined when nothing is. */
   entryOf(stackId: string): Entry | undefined;
   /** What the cluster holds, to present to the broker. */
@@ -70,41 +64,41 @@ const look: Backoff = { baseMs: 500, maxMs: 10_000 };
 const patienceMs = 5_000;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { shop, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
-  const slots = new Map<string, Slot>();
+  const { context, log, retry = defaultRetry, resyncMs = defaultResyncMs } = options;
+  const slots = new Map<string, StackState>();
   const closing = new AbortController();
-  const budget = createLimit(manifestBudget);
+  const budget = createSemaphore(manifestBudget);
   const running = new Set<Promise<void>>();
   let epoch = 0n;
   let paused = false;
 
-  const { tell, tellDrift } = createNews(options.report, log);
-  const slotOf = (stackId: string): Slot => {
+  const { tell, tellDrift } = createEventDeduplicator(options.report, log);
+  const slotOf = (stackId: string): StackState => {
     const slot = slots.get(stackId) ?? { stackId, attempt: 0, touched: false };
     slots.set(stackId, slot);
     return slot;
   };
   for (const [stackId, { header, items }] of options.inventories) {
     Object.assign(slotOf(stackId), { header, seen: header, begun: header?.removed === false, isOver: header?.removed });
-    shop.ownership.note(stackId, items.values());
+    context.ownership.note(stackId, items.values());
     if (header && header.epoch > epoch) epoch = header.epoch;
   }
-  const wake = (slot: Slot, delayMs = 0) => {
+  const wake = (slot: StackState, delayMs = 0) => {
     clearTimeout(slot.timer);
     slot.timer = undefined;
     if (paused || closing.signal.aborted) return;
     if (slot.running) slot.again = true;
     else slot.timer = setTimeout(() => start(slot), delayMs);
   };
-  const workshop: Workshop = {
-    ...shop,
-    fights: createFights(),
-    neighbours: createNeighbours(slots, shop, (stackIds) => {
+  const workshop: SyncContext = {
+    ...context,
+    repairBackoff: createRepairBackoff(),
+    registry: createStackRegistry(slots, context, (stackIds) => {
       for (const stackId of stackIds) wake(slotOf(stackId));
     }),
   };
 
-  const start = (slot: Slot) => {
+  const start = (slot: StackState) => {
     slot.timer = undefined;
     slot.running = true;
     const weight = Math.min(manifestBudget, passCost + (slot.entry?.size ?? 0));
@@ -124,7 +118,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     });
   };
 
-  const work = async (slot: Slot) => {
+  const work = async (slot: StackState) => {
     const { entry } = slot;
     if (paused || closing.signal.aborted) return;
     if (!entry) return forget(slot);
@@ -145,16 +139,16 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
 
   /** Of a stack, by this process or another. */
-  const latestOf = ({ newer, seen }: Slot): Seen | undefined => newer ?? seen;
+  const latestOf = ({ newer, seen }: StackState): Seen | undefined => newer ?? seen;
 
-  const attempt = async (slot: Slot, entry: Entry): Promise<PassResult | undefined> => {
+  const attempt = async (slot: StackState, entry: Entry): Promise<PassResult | undefined> => {
     const isCurrent = () =>
-      slot.entry !== undefined && isSameDesire(slot.entry, entry) && !paused && !closing.signal.aborted;
+      slot.entry !== undefined && hasSameSpec(slot.entry, entry) && !paused && !closing.signal.aborted;
     const first = !slot.touched;
     slot.touched = true;
-    const again = slot.done !== undefined && isSameDesire(slot.done, entry);
+    const again = slot.done !== undefined && hasSameSpec(slot.done, entry);
     const history = slot.done ? 'applied' : slot.begun ? 'begun' : 'new';
-    return tryPass(
+    return runPass(
       actingFor(entry, workshop),
       { entry, epoch: slot.seen?.epoch ?? epoch, first, again, history, signal: closing.signal },
       isCurrent,
@@ -162,8 +156,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     );
   };
 
-  const settle = (slot: Slot, result: PassResult) => {
-    shop.sightings.settled(slot.stackId, result.kind === 'settled');
+  const settle = (slot: StackState, result: PassResult) => {
+    context.objectCache.settled(slot.stackId, result.kind === 'settled');
     const { newer } = slot;
     // Of one that was told anew meanwhile, the next pass says.
     slot.newer = result.kind === 'overtaken' && !slot.again ? result.by : undefined;
@@ -222,7 +216,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
   };
   /** As `wake`, from within the slot's own pass. */
-  const later = (slot: Slot, delayMs: number) => {
+  const later = (slot: StackState, delayMs: number) => {
     if (slot.again || paused || closing.signal.aborted) return;
     clearTimeout(slot.timer);
     slot.timer = setTimeout(() => (slot.running ? wake(slot) : start(slot)), delayMs);
@@ -236,29 +230,32 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
   };
 
-  const retryOthers = (done: Slot) => {
+  const retryOthers = (done: StackState) => {
     for (const slot of slots.values())
       if (slot !== done && slot.entry && slot.settled === false && slot.attempt > 0) wake(slot, retry.baseMs / 4);
   };
 
   /** The broker no longer speaks of a stack: a note that it was removed is of no more use. Anything else is kept. */
-  const forget = async (slot: Slot) => {
+  const forget = async (slot: StackState) => {
     try {
-      const inventory = await shop.inventories.load(slot.stackId, closing.signal);
+      const inventory = await context.inventories.load(slot.stackId, closing.signal);
       if (slot.entry || !inventory.header?.removed || inventory.items.size > 0) return;
-      await shop.inventories.remove(inventory, closing.signal);
+      await context.inventories.remove(inventory, closing.signal);
     } catch (error) {
       if (closing.signal.aborted) return;
-      log.warn({ stackId: slot.stackId, reason: describe(error) }, 'a removed stack’s inventory could not be deleted');
+      log.warn(
+        { stackId: slot.stackId, reason: errorMessage(error) },
+        'a removed stack’s inventory could not be deleted',
+      );
       later(slot, retry.maxMs);
     }
   };
 
-  const take = (slot: Slot, entry: Entry, at: bigint) => {
-    const isNew = !slot.entry || !isSameDesire(slot.entry, entry) || slot.seen?.epoch !== at;
+  const take = (slot: StackState, entry: Entry, at: bigint) => {
+    const isNew = !slot.entry || !hasSameSpec(slot.entry, entry) || slot.seen?.epoch !== at;
     const before = slot.entry ?? slot.header;
     if (before && !isSameDeployment(before, entry)) Object.assign(slot, { done: undefined, begun: false });
-    if (entry.state !== 'active') shop.sightings.forget(slot.stackId);
+    if (entry.state !== 'active') context.objectCache.forget(slot.stackId);
     slot.ahead = false;
     slot.newer = undefined;
     slot.entry = entry;
@@ -289,7 +286,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       // All entries first: each pass has to know what the others desire.
       for (const entry of limitedEntries(state)) {
         const slot = slotOf(entry.stackId);
-        switch (judge(entry, state.epoch, latestOf(slot))) {
+        switch (admitEntry(entry, state.epoch, latestOf(slot))) {
           case 'take':
             take(slot, entry, state.epoch);
             break;
@@ -299,7 +296,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           case 'ahead':
             slot.entry = undefined;
             slot.ahead = true;
-            shop.sightings.forget(slot.stackId);
+            context.objectCache.forget(slot.stackId);
             tell(
               slot,
               eventOf(entry, 'ahead', 'the cluster holds something newer than the broker knows, and keeps it'),
@@ -310,7 +307,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         if (listed.has(slot.stackId) || !(slot.entry || slot.isOver)) continue;
         slot.entry = undefined;
         slot.isOver = false;
-        shop.sightings.forget(slot.stackId);
+        context.objectCache.forget(slot.stackId);
         wake(slot);
       }
       if (resumed) for (const slot of slots.values()) if (slot.entry) wake(slot);
@@ -320,12 +317,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const slot of slots.values()) if (slot.entry?.checksum === checksum && !slot.settled) wake(slot);
     },
     healthChanged: wakeWaiting,
-    suspect(stackId) {
+    enqueue(stackId) {
       const slot = slots.get(stackId);
       // One that is not as it should be anyway is tried again in its own time.
       if (slot?.entry && (slot.settled || slot.running)) wake(slot);
     },
-    retell(stackId) {
+    resendEvent(stackId) {
       const slot = slots.get(stackId);
       if (!slot) return;
       slot.news = undefined;

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import { InventoryConflict } from '../inventory/inventory.ts';
-import { ClusterError, describe } from '../kube/api-error.ts';
+import { ClusterError, errorMessage } from '../kube/api-error.ts';
 import { ManifestError } from '../manifest/parse.ts';
-import { type Pass, type PassResult, Superseded, type Workshop } from '../sync/context.ts';
-import { withdrawStack } from '../sync/remove-stack.ts';
-import { serveStack } from '../sync/sync-stack.ts';
+import { type Pass, type PassResult, Superseded, type SyncContext } from '../sync/context.ts';
+import { removeStack } from '../sync/remove-stack.ts';
+import { syncStack } from '../sync/sync-stack.ts';
 import { eventOf } from '../target/stack-event.ts';
 
 /** How often a pass begins anew at once because somebody else wrote its inventory. */
@@ -14,8 +14,8 @@ const maxConflicts = 4;
  * One pass over a stack; whatever keeps it from working becomes what is reported. Given up, and undefined, when the entry is no
  * longer current. Never rejects.
  */
-export async function tryPass(
-  shop: Workshop,
+export async function runPass(
+  context: SyncContext,
   what: Omit<Pass, 'checkpoint'>,
   isCurrent: () => boolean,
   log: Logger,
@@ -27,14 +27,14 @@ export async function tryPass(
   for (let conflicts = 0; ; conflicts++) {
     const pass: Pass = { ...what, first: what.first && conflicts === 0, checkpoint };
     try {
-      return await (entry.state === 'active' ? serveStack(shop, pass) : withdrawStack(shop, pass));
+      return await (entry.state === 'active' ? syncStack(context, pass) : removeStack(context, pass));
     } catch (error) {
       if (signal.aborted || error instanceof Superseded) return undefined;
       if (error instanceof InventoryConflict && conflicts < maxConflicts) continue;
       if (!(error instanceof ClusterError || error instanceof ManifestError || error instanceof InventoryConflict))
         log.error({ err: error, stackId: entry.stackId }, 'a pass failed in an unexpected way');
       const outcome = entry.state === 'active' ? 'failed' : 'removal_failed';
-      return { kind: 'unsettled', event: eventOf(entry, outcome, describe(error)), waiting: false };
+      return { kind: 'unsettled', event: eventOf(entry, outcome, errorMessage(error)), waiting: false };
     }
   }
 }

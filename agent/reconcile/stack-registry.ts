@@ -1,13 +1,13 @@
-import { createLimit } from '../concurrency/semaphore.ts';
-import type { Neighbour } from '../inventory/object-owners.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
+import type { StackView } from '../inventory/object-owners.ts';
 import type { Header } from '../inventory/shards.ts';
 import { desiredKeys, ManifestError, parseManifest } from '../manifest/parse.ts';
-import type { Neighbours, Workshop } from '../sync/context.ts';
+import type { StackRegistry, SyncContext } from '../sync/context.ts';
 import type { Seen } from '../target/admission.ts';
-import { type Entry, isSameDesire } from '../target/target-state.ts';
+import { type Entry, hasSameSpec } from '../target/target-state.ts';
 
 /** What the reconciler keeps of one stack. */
-export interface Slot {
+export interface StackState {
   readonly stackId: string;
   /** What is told about it now; undefined when nothing is. */
   entry?: Entry | undefined;
@@ -17,7 +17,7 @@ export interface Slot {
   /** A process before this one removed it, and left the note that it did. */
   isOver?: boolean | undefined;
   /** Name and owner, when it was told of last. */
-  known?: Pick<Neighbour, 'stack' | 'generator'>;
+  known?: Pick<StackView, 'stack' | 'generator'>;
   /** It holds something newer than what is told, and keeps it. */
   ahead?: boolean;
   /** Another process was told this, which is newer, and has begun it: nothing is done until this one is told as much. */
@@ -50,16 +50,16 @@ export interface Slot {
 }
 
 /** How one stack's pass sees the others. */
-export function createNeighbours(
-  slots: ReadonlyMap<string, Slot>,
-  { readManifest, scope }: Pick<Workshop, 'readManifest' | 'scope'>,
+export function createStackRegistry(
+  slots: ReadonlyMap<string, StackState>,
+  { readManifest, scope }: Pick<SyncContext, 'readManifest' | 'scope'>,
   taken: (from: Iterable<string>) => void,
-): Neighbours {
+): StackRegistry {
   /** Each holds a whole manifest for a moment. */
-  const oneByOne = createLimit(1);
-  const isLearned = (slot: Slot | undefined) =>
+  const oneByOne = createSemaphore(1);
+  const isLearned = (slot: StackState | undefined) =>
     slot?.entry?.state !== 'active' || slot.desired?.checksum === slot.entry.checksum;
-  const learnOne = async (slot: Slot): Promise<boolean> => {
+  const learnOne = async (slot: StackState): Promise<boolean> => {
     const { entry } = slot;
     // Another pass may have learned it while this one waited for its turn.
     if (!entry || isLearned(slot)) return true;
@@ -84,7 +84,7 @@ export function createNeighbours(
       return unknown;
     },
     isLearned: (stackId) => isLearned(slots.get(stackId)),
-    get(stackId): Neighbour {
+    get(stackId): StackView {
       const slot = slots.get(stackId);
       const { entry, header, known, ahead, newer, desired } = slot ?? {};
       const { stack, generator } = known ?? header ?? { stack: stackId, generator: '' };
@@ -102,7 +102,7 @@ export function createNeighbours(
       if (ahead) return { kind: 'ahead' };
       if (!entry) return { kind: 'absent' };
       if (entry.state === 'removing') return { kind: 'removing' };
-      if (!done || !isSameDesire(done, entry)) return { kind: 'pending', message: message ?? '' };
+      if (!done || !hasSameSpec(done, entry)) return { kind: 'pending', message: message ?? '' };
       return { kind: 'applied', entry };
     },
     activeOf: (generator, except) =>

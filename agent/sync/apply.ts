@@ -1,5 +1,5 @@
 import { sleep } from '../concurrency/backoff.ts';
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unserved } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
@@ -61,7 +61,7 @@ export async function dryRun(
   { patient = false } = {},
 ): Promise<Tried> {
   let unchecked = 0;
-  const failed = await mapLimited(objects, passConcurrency, async (wanted) => {
+  const failed = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     const end = Date.now() + (patient ? readyMs / 2 : 0);
     for (;;) {
       try {
@@ -89,7 +89,7 @@ export async function findDrifted(
   live: ReadonlyMap<string, KubeObject>,
   signal: AbortSignal,
 ): Promise<Checked[]> {
-  const drifted = await mapLimited(objects, passConcurrency, async (wanted) => {
+  const drifted = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     try {
       const { object } = await applyOne(cluster, wanted, true, signal);
       return isSameObject(live.get(keyOf(wanted.id)) ?? object, object) ? [] : [{ wanted, applied: object }];
@@ -116,7 +116,7 @@ export async function applyObjects(
   const changes: Change[] = [];
   const failed: Change[] = [];
   for (const group of groups) {
-    await mapLimited(group, passConcurrency, async (wanted) => {
+    await mapConcurrent(group, passConcurrency, async (wanted) => {
       checkpoint();
       try {
         const { object, created } = await applyInVersion(cluster, wanted, signal);
@@ -139,7 +139,7 @@ export async function waitUntilReady(
   signal: AbortSignal,
 ): Promise<Change[]> {
   const end = Date.now() + readyMs;
-  const late = await mapLimited(prerequisites, passConcurrency, async ({ id, object }) => {
+  const late = await mapConcurrent(prerequisites, passConcurrency, async ({ id, object }) => {
     for (;;) {
       const problem = await whyNotReady(cluster, id, object, signal);
       if (problem === undefined) return undefined;

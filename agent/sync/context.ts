@@ -1,7 +1,7 @@
-import type { Sightings } from '../cache/object-cache.ts';
+import type { ObjectCache } from '../cache/object-cache.ts';
 import type { Inventories, Inventory } from '../inventory/inventory.ts';
-import type { Neighbour, Ownership } from '../inventory/object-owners.ts';
-import type { Census } from '../inventory/orphan-discovery.ts';
+import type { Ownership, StackView } from '../inventory/object-owners.ts';
+import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
 import type { Header } from '../inventory/shards.ts';
 import type { Cluster } from '../kube/client.ts';
 import type { Scope } from '../manifest/parse.ts';
@@ -11,32 +11,32 @@ import { type Change, eventOf, type Outcome, type StackEvent } from '../target/s
 import type { Entry } from '../target/target-state.ts';
 import type { Held } from './deletion-protection.ts';
 import type { History } from './drift.ts';
-import type { Fights } from './repair-backoff.ts';
+import type { RepairBackoff } from './repair-backoff.ts';
 
 /** What every pass of an agent works with. */
-export interface Workshop {
+export interface SyncContext {
   readonly cluster: Cluster;
   readonly inventories: Inventories;
   readonly ownership: Ownership;
-  readonly census: Census;
+  readonly orphanDiscovery: OrphanDiscovery;
   readonly scope: Scope;
   readonly maxDeletions: number;
   /** Bytes of a manifest that the agent holds. */
   readManifest(checksum: string): Promise<Uint8Array | undefined>;
-  readonly neighbours: Neighbours;
+  readonly registry: StackRegistry;
   /** What passes and watches saw last. */
-  readonly sightings: Sightings;
-  readonly fights: Fights;
+  readonly objectCache: ObjectCache;
+  readonly repairBackoff: RepairBackoff;
 }
 
 /** The agent's other stacks, as far as one stack has to know them. */
-export interface Neighbours {
+export interface StackRegistry {
   /** Learns what these stacks desire, from their manifests. Answers those whose manifest is not here yet. */
   learn(stackIds: Iterable<string>): Promise<readonly string[]>;
   /** Whether what a stack desires is known as of what is told now. */
   isLearned(stackId: string): boolean;
   /** A stack as it was learned last. */
-  get(stackId: string): Neighbour;
+  get(stackId: string): StackView;
   /** How far a stack is that another one depends on. */
   standing(stackId: string): Standing;
   /** Ids of the other active stacks of a generator. */
@@ -61,23 +61,27 @@ export type Standing =
  */
 export function actingFor(
   { stackId, serviceAccount, conflict }: Pick<Entry, 'stackId' | 'serviceAccount' | 'conflict'>,
-  shop: Workshop,
-): Workshop {
-  const cluster = noting(serviceAccount === '' ? shop.cluster : shop.cluster.as(serviceAccount), stackId, shop);
+  context: SyncContext,
+): SyncContext {
+  const cluster = noting(
+    serviceAccount === '' ? context.cluster : context.cluster.as(serviceAccount),
+    stackId,
+    context,
+  );
   // What this stack applied before is its own: putting that right takes nothing over.
   const isOwn = (object: KubeObject) =>
-    shop.sightings.get(stackId)?.objects.get(keyOf(idOf(object)))?.checksum === checksumOf(object);
-  return { ...shop, cluster: conflict === 'refuse' ? withoutForce(cluster, isOwn) : cluster };
+    context.objectCache.get(stackId)?.objects.get(keyOf(idOf(object)))?.checksum === checksumOf(object);
+  return { ...context, cluster: conflict === 'refuse' ? withoutForce(cluster, isOwn) : cluster };
 }
 
 /** The same cluster; what is applied is noted as this stack's own doing. */
-function noting(cluster: Cluster, stackId: string, { sightings }: Pick<Workshop, 'sightings'>): Cluster {
+function noting(cluster: Cluster, stackId: string, { objectCache }: Pick<SyncContext, 'objectCache'>): Cluster {
   return {
     ...cluster,
     async apply(object, resource, options, signal) {
       const askedAt = performance.now();
       const applied = await cluster.apply(object, resource, options, signal);
-      if (!options.dryRun) sightings.wrote(stackId, applied.object, askedAt);
+      if (!options.dryRun) objectCache.wrote(stackId, applied.object, askedAt);
       return applied;
     },
   };
@@ -92,10 +96,10 @@ function withoutForce(cluster: Cluster, isOwn: (object: KubeObject) => boolean):
 }
 
 /** Uids of what the agent's other stacks have, as far as it was seen. */
-export function uidsElsewhere({ sightings, ownership }: Workshop, stackId: string): Set<string> {
-  const others = [...sightings.stackIds()].filter((other) => other !== stackId);
+export function uidsOfOtherStacks({ objectCache, ownership }: SyncContext, stackId: string): Set<string> {
+  const others = [...objectCache.stackIds()].filter((other) => other !== stackId);
   const uids = others.flatMap((other) =>
-    [...(sightings.get(other)?.objects ?? [])].flatMap(([key, { uid }]) =>
+    [...(objectCache.get(other)?.objects ?? [])].flatMap(([key, { uid }]) =>
       uid !== '' && ownership.ownerOf(key) === other ? [uid] : [],
     ),
   );

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Item } from '../inventory/shards.ts';
 import { ClusterError, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
@@ -8,8 +8,8 @@ import { servedVersions } from '../manifest/parse.ts';
 import {
   groupKindOf,
   isCustomResourceDefinition,
-  isKept,
   isNamespace,
+  isPruneDisabled,
   type KubeObject,
   keyOf,
   listAt,
@@ -37,21 +37,21 @@ const nothing: Held = { changes: [], keys: [] };
  * Which of these deletions would take more with them than what was submitted, or are too many to be meant: they wait for a
  * confirmation. None of them is held when all that would be are confirmed; else all are, and a confirmation has to name them all.
  */
-export async function findHeld(
+export async function findHeldDeletions(
   cluster: Cluster,
   entry: Pick<Entry, 'confirmed' | 'confirmedKeys'>,
-  doomed: readonly Item[],
+  toDelete: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
   maxDeletions: number,
   signal: AbortSignal,
 ): Promise<Held> {
   const confirmed = new Set(entry.confirmed ? entry.confirmedKeys : []);
   if (confirmed.has(many)) return nothing;
-  if (doomed.length > maxDeletions) {
-    const message = `one of ${doomed.length} deletions at once, more than ${maxDeletions}`;
-    return { changes: doomed.map(({ id }) => ({ object: id, action: 'held', message })), keys: [many] };
+  if (toDelete.length > maxDeletions) {
+    const message = `one of ${toDelete.length} deletions at once, more than ${maxDeletions}`;
+    return { changes: toDelete.map(({ id }) => ({ object: id, action: 'held', message })), keys: [many] };
   }
-  const changes = await findLosses(cluster, doomed, live, signal);
+  const changes = await findLosses(cluster, toDelete, live, signal);
   const keys = changes.map(({ object }) => confirmationKey(object, live)).sort();
   if (keys.every((key) => confirmed.has(key))) return nothing;
   return { changes, keys: keys.length > maxKeys ? [many] : keys };
@@ -74,13 +74,13 @@ function hashOf(text: string): string {
 /** The deletions that would lose data, or take with them what was never submitted. */
 async function findLosses(
   cluster: Cluster,
-  doomed: readonly Item[],
+  toDelete: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
   signal: AbortSignal,
 ): Promise<Change[]> {
-  const keys = new Set(doomed.map(({ id }) => keyOf(id)));
+  const keys = new Set(toDelete.map(({ id }) => keyOf(id)));
   const claims = createClaims(cluster, signal);
-  const reasons = await mapLimited(doomed, passConcurrency, async ({ id }) => {
+  const reasons = await mapConcurrent(toDelete, passConcurrency, async ({ id }) => {
     const found = live.get(keyOf(id));
     // Already on its way out: holding would not bring it back.
     if (!found || found.metadata.deletionTimestamp !== undefined) return undefined;
@@ -95,7 +95,7 @@ async function findLosses(
       return `it cannot be seen what would go with it: ${error.message}`;
     }
   });
-  return doomed.flatMap(({ id }, index) => {
+  return toDelete.flatMap(({ id }, index) => {
     const message = reasons[index];
     return message === undefined ? [] : [{ object: id, action: 'held' as const, message }];
   });
@@ -136,7 +136,7 @@ async function contentBeyond(
   const all = await cluster.discovery.contentKinds(signal);
   const kinds = all.filter((kind) => !passing.has(groupKindOf(kind)));
   const owners = new Set(all.map(groupKindOf));
-  const found = await mapLimited(kinds, passConcurrency, async (kind) => {
+  const found = await mapConcurrent(kinds, passConcurrency, async (kind) => {
     for await (const { objects } of cluster.versioned(kind, { namespace, partial: true }, signal)) {
       const other = objects.find(
         (object) => !listed.has(keyOfListed(kind, object)) && !comesWithNamespace(groupKindOf(kind), object, owners),
@@ -163,7 +163,7 @@ const passing: ReadonlySet<string> = new Set([
 /** `kind` with its group; `owners`: kinds of what can be in a namespace. */
 function comesWithNamespace(kind: string, object: KubeObject, owners: ReadonlySet<string>): boolean {
   const { metadata } = object;
-  if (isKept(object)) return false;
+  if (isPruneDisabled(object)) return false;
   if (kind === '/ServiceAccount') return metadata.name === 'default';
   if (kind === '/ConfigMap') return metadata.name === 'kube-root-ca.crt';
   // Whoever owns a claim: what is in it was not asked for by deleting the owner.

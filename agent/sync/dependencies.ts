@@ -3,24 +3,27 @@ import { worstOf } from '../health/status.ts';
 import { readLive } from '../kube/read-objects.ts';
 import { andMore, keyOf, nameOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
-import { actingFor, type Pass, type Workshop } from './context.ts';
+import { actingFor, type Pass, type SyncContext } from './context.ts';
 
 /**
  * Why a stack has to wait for one that it depends on: that one is not served here, not applied as it is desired now, or not healthy.
  * Undefined when it need not, or no longer.
  */
-export async function whyDependent(shop: Workshop, { entry, again, signal }: Pass): Promise<string | undefined> {
+export async function dependencyBlocker(
+  context: SyncContext,
+  { entry, again, signal }: Pass,
+): Promise<string | undefined> {
   // What was applied once is kept as it is, whatever becomes of what it depends on.
   if (again) return undefined;
   for (const stackId of entry.dependsOnIds) {
-    const why = await whyNotReady(shop, stackId, signal);
-    if (why !== undefined) return `waits for stack ${shop.neighbours.get(stackId).stack}, ${why}`;
+    const why = await whyNotReady(context, stackId, signal);
+    if (why !== undefined) return `waits for stack ${context.registry.get(stackId).stack}, ${why}`;
   }
   return undefined;
 }
 
-async function whyNotReady(shop: Workshop, stackId: string, signal: AbortSignal): Promise<string | undefined> {
-  const standing = shop.neighbours.standing(stackId);
+async function whyNotReady(context: SyncContext, stackId: string, signal: AbortSignal): Promise<string | undefined> {
+  const standing = context.registry.standing(stackId);
   switch (standing.kind) {
     case 'absent':
       // The broker leaves out what it has nothing to tell about: here the two are the same.
@@ -32,15 +35,15 @@ async function whyNotReady(shop: Workshop, stackId: string, signal: AbortSignal)
     case 'pending':
       return `which is not applied yet${standing.message === '' ? '' : `: ${standing.message}`}`;
     case 'applied':
-      return whyNotHealthy(shop, standing.entry, signal);
+      return whyNotHealthy(context, standing.entry, signal);
   }
 }
 
-async function whyNotHealthy(shop: Workshop, entry: Entry, signal: AbortSignal): Promise<string | undefined> {
+async function whyNotHealthy(context: SyncContext, entry: Entry, signal: AbortSignal): Promise<string | undefined> {
   const { stackId } = entry;
-  const { items } = await shop.inventories.load(stackId, signal);
+  const { items } = await context.inventories.load(stackId, signal);
   const ids = [...items.values()].map(({ id }) => id);
-  const { cluster } = actingFor(entry, shop);
+  const { cluster } = actingFor(entry, context);
   const live = await readLive(cluster, ids, { stackId, known: new Set(items.keys()) }, signal);
   const verdicts = ids.flatMap((id) => {
     const found = live.get(keyOf(id));

@@ -28,7 +28,7 @@ real.run();
 
 function describe(test: typeof simulated, lab: Lab): void {
   const { hand } = lab;
-  const meddler = createMeddler(lab);
+  const foreignWriter = createMeddler(lab);
   const agents = agentsOn(test, lab);
   /** An agent looks by itself only every 10 minutes: what it notices before, a watch has told. */
   const { start } = agents;
@@ -55,7 +55,7 @@ function describe(test: typeof simulated, lab: Lab): void {
   test('puts right what somebody changed, and tells which fields and who', async () => {
     const core = await startWith({ objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})] });
     const told = core.next(stack, 'repaired');
-    await meddler.patch(idOfMap('changed'), { data: { k: 'meddled' } });
+    await foreignWriter.patch(idOfMap('changed'), { data: { k: 'meddled' } });
     const { changes, message } = await told;
     assert.equal(changes, [
       { object: idOfMap('changed'), action: 'configured', fields: ['.data.k'], message: 'changed by kubectl-edit' },
@@ -83,10 +83,10 @@ function describe(test: typeof simulated, lab: Lab): void {
   test('notices that its label or its annotation was taken off', async () => {
     const core = await startWith({ objects: [configMap('marked', { k: '1' })] });
     let told = core.next(stack, 'repaired');
-    await meddler.patch(idOfMap('marked'), { metadata: { labels: { 'k8s.brokkr.io/stack-id': null } } });
+    await foreignWriter.patch(idOfMap('marked'), { metadata: { labels: { 'k8s.brokkr.io/stack-id': null } } });
     assert.equal((await told).changes[0]?.fields, ['.metadata.labels."k8s.brokkr.io/stack-id"']);
     told = core.next(stack, 'repaired');
-    await meddler.patch(idOfMap('marked'), { metadata: { annotations: { 'k8s.brokkr.io/checksum': 'x' } } });
+    await foreignWriter.patch(idOfMap('marked'), { metadata: { annotations: { 'k8s.brokkr.io/checksum': 'x' } } });
     await told;
     assert.is((await hand.get(idOfMap('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
   });
@@ -97,7 +97,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     lab.simulated?.clearRequests();
     const meddled = names.values();
     const meddle = async () => {
-      for (const name of meddled) await meddler.patch(idOfMap(name), { data: { k: 'meddled' } });
+      for (const name of meddled) await foreignWriter.patch(idOfMap(name), { data: { k: 'meddled' } });
     };
     await Promise.all(Array.from({ length: 8 }, meddle));
     const repaired = () =>
@@ -116,9 +116,9 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('leaves alone what others add, and what controllers write', async () => {
     const core = await startWith({ objects: [configMap('added', { k: '1' }), web('added', 1)] });
-    await meddler.patch(idOfMap('added'), { data: { theirs: 'y' }, metadata: { annotations: { note: 'mine' } } });
-    await meddler.patch(idOfWeb('added'), { metadata: { labels: { team: 'a' } } });
-    await meddler.patchStatus(idOfWeb('added'), { observedGeneration: 1, replicas: 1 });
+    await foreignWriter.patch(idOfMap('added'), { data: { theirs: 'y' }, metadata: { annotations: { note: 'mine' } } });
+    await foreignWriter.patch(idOfWeb('added'), { metadata: { labels: { team: 'a' } } });
+    await foreignWriter.patchStatus(idOfWeb('added'), { observedGeneration: 1, replicas: 1 });
     await delay(700);
     assert.equal(core.objectWrites(), []);
     assert.is(core.events.length, 1);
@@ -131,7 +131,7 @@ function describe(test: typeof simulated, lab: Lab): void {
       { resyncMs: 100 },
     );
     let told = core.next(stack, 'drifted');
-    await meddler.patch(idOfMap('told'), { data: { k: 'meddled' } });
+    await foreignWriter.patch(idOfMap('told'), { data: { k: 'meddled' } });
     assert.match((await told).message, /left as found: ConfigMap default\/told \(\.data\.k\): changed by kubectl-edit/);
     await delay(500);
     assert.is(core.events.length, 2, 'nothing new to tell at later looks');
@@ -151,7 +151,7 @@ function describe(test: typeof simulated, lab: Lab): void {
 
   test('leaves it until the next deployment under the policy "ignore"', async () => {
     const core = await startWith({ drift: 'ignore', objects: [configMap('free', { k: '1' })] }, { resyncMs: 50 });
-    await meddler.patch(idOfMap('free'), { data: { k: 'meddled' } });
+    await foreignWriter.patch(idOfMap('free'), { data: { k: 'meddled' } });
     await delay(400);
     assert.is(core.events.length, 1);
     assert.equal(await dataOf('free'), { k: 'meddled' });
@@ -168,7 +168,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await startWith({ ignoredFields, objects: [web('scaled', 2)] }, { resyncMs: 100 });
     const replicas = async () => at(await hand.get(idOfWeb('scaled')), 'spec', 'replicas');
     assert.is(await replicas(), 2, 'what nobody else has set is applied');
-    await meddler.patch(idOfWeb('scaled'), { spec: { replicas: 7 } }, 'horizontal-autoscaler');
+    await foreignWriter.patch(idOfWeb('scaled'), { spec: { replicas: 7 } }, 'horizontal-autoscaler');
     await delay(500);
     assert.equal(core.objectWrites(), []);
     const told = core.next(stack, 'applied');
@@ -178,9 +178,9 @@ function describe(test: typeof simulated, lab: Lab): void {
     await told;
     assert.is(await replicas(), 7);
     const repaired = core.next(stack, 'repaired');
-    await meddler.patch(idOfWeb('scaled'), { spec: { replicas: 8, minReadySeconds: 9, paused: true } });
+    await foreignWriter.patch(idOfWeb('scaled'), { spec: { replicas: 8, minReadySeconds: 9, paused: true } });
     await delay(300);
-    await meddler.patch(idOfWeb('scaled'), { spec: { revisionHistoryLimit: 1 } });
+    await foreignWriter.patch(idOfWeb('scaled'), { spec: { revisionHistoryLimit: 1 } });
     assert.equal(
       (await repaired).changes[0]?.fields,
       ['.spec.revisionHistoryLimit'],
@@ -193,11 +193,11 @@ function describe(test: typeof simulated, lab: Lab): void {
     const core = await startWith({ objects: [configMap('fought', { k: '1' })] });
     for (let round = 1; round <= 5; round++) {
       const told = core.next(stack, 'repaired');
-      await meddler.patch(idOfMap('fought'), { data: { k: `round ${round}` } }, 'rival');
+      await foreignWriter.patch(idOfMap('fought'), { data: { k: `round ${round}` } }, 'rival');
       const { message } = await told;
       assert.is(/changed back over and over: it is left for 10 s now/.test(message), round === 5, message);
     }
-    await meddler.patch(idOfMap('fought'), { data: { k: 'won' } }, 'rival');
+    await foreignWriter.patch(idOfMap('fought'), { data: { k: 'won' } }, 'rival');
     await delay(1_500);
     assert.equal(await dataOf('fought'), { k: 'won' });
   });
@@ -205,7 +205,7 @@ function describe(test: typeof simulated, lab: Lab): void {
   test('puts its own fields right where others may not be taken over', async () => {
     const core = await startWith({ conflict: 'refuse', objects: [configMap('own', { k: '1' })] });
     const told = core.next(stack, 'repaired');
-    await meddler.patch(idOfMap('own'), { data: { k: 'meddled', theirs: '1' } });
+    await foreignWriter.patch(idOfMap('own'), { data: { k: 'meddled', theirs: '1' } });
     await told;
     assert.equal(await dataOf('own'), { k: '1', theirs: '1' });
     const refused = core.next(stack, 'failed');
@@ -218,7 +218,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const wish = { stackId: stack, objects: [configMap('frozen', { k: '1' })] };
     const core = await startWith(wish);
     core.tell([], { paused: true });
-    await meddler.patch(idOfMap('frozen'), { data: { k: 'meddled' } });
+    await foreignWriter.patch(idOfMap('frozen'), { data: { k: 'meddled' } });
     await delay(500);
     assert.equal(await dataOf('frozen'), { k: 'meddled' });
     const told = core.next(stack, 'repaired');
@@ -231,7 +231,9 @@ function describe(test: typeof simulated, lab: Lab): void {
     const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
     const core = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
     for (let from = 0; from < names.length; from += 20)
-      await Promise.all(names.slice(from, from + 20).map((name) => meddler.patch(idOfMap(name), { data: { k: 'x' } })));
+      await Promise.all(
+        names.slice(from, from + 20).map((name) => foreignWriter.patch(idOfMap(name), { data: { k: 'x' } })),
+      );
     const wrong = async () =>
       (await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default')).filter(
         ({ metadata, data }) => metadata.name.startsWith('storm-') && at(data, 'k') !== '1',
@@ -250,7 +252,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     core.tell([{ stackId: stack, objects: [configMap('blind', { k: '1' })] }]);
     await told;
     const repaired = core.next(stack, 'repaired');
-    await meddler.patch(idOfMap('blind'), { data: { k: 'meddled' } });
+    await foreignWriter.patch(idOfMap('blind'), { data: { k: 'meddled' } });
     await repaired;
     remove();
   });

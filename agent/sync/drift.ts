@@ -4,7 +4,7 @@ import { differences, managersOf, pathText } from '../object/managed-fields.ts';
 import { type Change, eventOf, type StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Desired, Live, Plan } from './plan.ts';
-import type { Fights } from './repair-backoff.ts';
+import type { RepairBackoff } from './repair-backoff.ts';
 
 /** An object that somebody else has changed or deleted since it was applied. */
 export interface Drifted {
@@ -34,11 +34,11 @@ export interface DriftInput {
   readonly checked: readonly Checked[];
   readonly inventory: ReadonlyMap<string, Item>;
   readonly live: Live;
-  readonly fights: Pick<Fights, 'waitMs'>;
+  readonly repairBackoff: Pick<RepairBackoff, 'waitMs'>;
   readonly now: number;
 }
 
-export interface Sorted {
+export interface DriftDecision {
   /** To be applied now: what the deployment is about, and what is put right. */
   readonly writes: readonly Desired[];
   /** Of these, what is put right. */
@@ -50,8 +50,8 @@ export interface Sorted {
 }
 
 /** Tells drift from what the deployment itself changes, and says what to do about it. */
-export function sortDrift(input: DriftInput): Sorted {
-  const { entry, history, plan, checked, inventory, live, fights, now } = input;
+export function classifyDrift(input: DriftInput): DriftDecision {
+  const { entry, history, plan, checked, inventory, live, repairBackoff, now } = input;
   const writes: Desired[] = [];
   const repairs: Drifted[] = [];
   const left: Drifted[] = [];
@@ -60,7 +60,7 @@ export function sortDrift(input: DriftInput): Sorted {
     if (!isDrift) return writes.push(wanted);
     const drifted = describeDrift(wanted, live.get(keyOf(wanted.id)), applied);
     if (entry.drift !== 'repair') return left.push(drifted);
-    const waitMs = fights.waitMs(keyOf(wanted.id), now);
+    const waitMs = repairBackoff.waitMs(keyOf(wanted.id), now);
     if (waitMs > 0) return waits.push(waitMs);
     repairs.push(drifted);
     return writes.push(wanted);
@@ -84,17 +84,17 @@ export function explained(changes: readonly Change[], repairs: readonly Drifted[
 }
 
 /** Counts repairs, and says what is to be told about drift; `told` is what is left to be told about the deployment itself. */
-export function tellDrift(
-  fights: Pick<Fights, 'repaired'>,
+export function toDriftEvent(
+  repairBackoff: Pick<RepairBackoff, 'repaired'>,
   entry: Entry,
-  { repairs, left }: Sorted,
+  { repairs, left }: DriftDecision,
   changes: readonly Change[],
 ): { told: readonly Change[]; event: StackEvent | undefined } {
   const keys = new Set(repairs.map(({ wanted }) => keyOf(wanted.id)));
   const repaired = changes.filter(({ object }) => keys.has(keyOf(object)));
   const fought = new Map<string, number>();
   for (const { object } of repaired) {
-    const waitMs = fights.repaired(keyOf(object), Date.now());
+    const waitMs = repairBackoff.repaired(keyOf(object), Date.now());
     if (waitMs !== undefined) fought.set(keyOf(object), waitMs);
   }
   const event =
@@ -107,11 +107,15 @@ export function tellDrift(
 }
 
 /** Says what was put right; `fights` has, for the objects over which somebody fights, how long they are left now. */
-function repairedEvent(entry: Entry, changes: readonly Change[], fights: ReadonlyMap<string, number>): StackEvent {
-  const [fought] = changes.filter(({ object }) => fights.has(keyOf(object)));
+function repairedEvent(
+  entry: Entry,
+  changes: readonly Change[],
+  repairBackoff: ReadonlyMap<string, number>,
+): StackEvent {
+  const [fought] = changes.filter(({ object }) => repairBackoff.has(keyOf(object)));
   const fight = fought
     ? `; ${nameOf(fought.object)} is changed back over and over: it is left for ${Math.round(
-        (fights.get(keyOf(fought.object)) ?? 0) / 1000,
+        (repairBackoff.get(keyOf(fought.object)) ?? 0) / 1000,
       )} s now`
     : '';
   return eventOf(entry, 'repaired', `${sentence('applied again', changes)}${fight}`, changes);

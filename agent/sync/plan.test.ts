@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, stackId } from '../../test/agent/test-agent.ts';
 import { createOwnership } from '../inventory/object-owners.ts';
-import { agrees, isSameObject } from '../object/compare.ts';
+import { isSameObject, matchesDesired } from '../object/compare.ts';
 import { checksumAnnotation, idOf, isAppliedFor, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
-import { judge } from '../target/admission.ts';
+import { admitEntry } from '../target/admission.ts';
 import type { Entry } from '../target/target-state.ts';
 import { planStack } from './plan.ts';
 
@@ -39,26 +39,26 @@ const order = suite('order and epoch');
 
 order('takes what is new, ignores what is older, within an epoch', () => {
   const seen = { epoch: 1n, order: 5n, deploymentId: 'd5' };
-  assert.is(judge(entry({}), 1n, undefined), 'take');
-  assert.is(judge(entry({ order: 6n, deploymentId: 'd6' }), 1n, seen), 'take');
-  assert.is(judge(entry({}), 1n, seen), 'take');
-  assert.is(judge(entry({ order: 4n }), 1n, seen), 'stale');
-  assert.is(judge(entry({ order: 4n, state: 'removing' }), 1n, seen), 'stale');
-  assert.is(judge(entry({ deploymentId: 'another' }), 1n, seen), 'stale', 'one order means one deployment');
+  assert.is(admitEntry(entry({}), 1n, undefined), 'take');
+  assert.is(admitEntry(entry({ order: 6n, deploymentId: 'd6' }), 1n, seen), 'take');
+  assert.is(admitEntry(entry({}), 1n, seen), 'take');
+  assert.is(admitEntry(entry({ order: 4n }), 1n, seen), 'stale');
+  assert.is(admitEntry(entry({ order: 4n, state: 'removing' }), 1n, seen), 'stale');
+  assert.is(admitEntry(entry({ deploymentId: 'another' }), 1n, seen), 'stale', 'one order means one deployment');
 });
 
 order('refuses an epoch that is over', () => {
-  assert.is(judge(entry({ order: 9n }), 1n, { epoch: 2n, order: 5n, deploymentId: 'd5' }), 'stale');
+  assert.is(admitEntry(entry({ order: 9n }), 1n, { epoch: 2n, order: 5n, deploymentId: 'd5' }), 'stale');
 });
 
 order('keeps what it has in a new epoch, until it is told something newer or a removal is confirmed', () => {
   const seen = { epoch: 1n, order: 7n, deploymentId: 'd7' };
-  assert.is(judge(entry({}), 2n, seen), 'ahead');
-  assert.is(judge(entry({ order: 7n }), 2n, seen), 'ahead');
-  assert.is(judge(entry({ order: 8n }), 2n, seen), 'take');
-  assert.is(judge(entry({ state: 'removing' }), 2n, seen), 'stale');
-  assert.is(judge(entry({ state: 'removing', held: true }), 2n, seen), 'take');
-  assert.is(judge(entry({ state: 'removing', confirmed: true }), 2n, seen), 'take');
+  assert.is(admitEntry(entry({}), 2n, seen), 'ahead');
+  assert.is(admitEntry(entry({ order: 7n }), 2n, seen), 'ahead');
+  assert.is(admitEntry(entry({ order: 8n }), 2n, seen), 'take');
+  assert.is(admitEntry(entry({ state: 'removing' }), 2n, seen), 'stale');
+  assert.is(admitEntry(entry({ state: 'removing', held: true }), 2n, seen), 'take');
+  assert.is(admitEntry(entry({ state: 'removing', confirmed: true }), 2n, seen), 'take');
 });
 
 order.run();
@@ -173,9 +173,9 @@ agreement('takes what the server added for no difference, and any other value fo
     spec: { a: 1, b: 2, list: [{ n: 'one', more: true }] },
     status: {},
   };
-  assert.ok(agrees(wanted, live));
-  assert.not.ok(agrees({ ...wanted, spec: { a: 2 } }, live));
-  assert.not.ok(agrees({ ...wanted, spec: { list: [] } }, live));
+  assert.ok(matchesDesired(wanted, live));
+  assert.not.ok(matchesDesired({ ...wanted, spec: { a: 2 } }, live));
+  assert.not.ok(matchesDesired({ ...wanted, spec: { list: [] } }, live));
   assert.ok(isSameObject(live, { ...live, metadata: { ...live.metadata, resourceVersion: '9' } }));
   assert.not.ok(isSameObject(live, { ...live, spec: { a: 1 } }));
 });
@@ -198,7 +198,7 @@ agreement('knows a copied label from an apply', () => {
 agreement.run();
 
 const ownership = suite('ownership');
-const neighbour =
+const stackView =
   (desiredKeys: readonly string[], generator = 'ci') =>
   (stackId: string) => ({
     stackId,
@@ -209,21 +209,21 @@ const neighbour =
 
 ownership('lets one of two claims through, and gives back what is not kept', () => {
   const owners = createOwnership();
-  const first = owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], neighbour([]));
+  const first = owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], stackView([]));
   assert.is(first.conflicts.size, 0);
-  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x', 'y'], neighbour([])).conflicts.size, 1);
+  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x', 'y'], stackView([])).conflicts.size, 1);
   first.release();
-  const second = owners.claim({ stackId: 'b', generator: 'ci' }, ['x', 'y'], neighbour([]));
+  const second = owners.claim({ stackId: 'b', generator: 'ci' }, ['x', 'y'], stackView([]));
   second.keep();
   assert.is(owners.ownerOf('x'), 'b');
 });
 
 ownership('hands over what the owner no longer desires, within one generator only', () => {
   const owners = createOwnership();
-  owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], neighbour([])).keep();
-  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], neighbour(['x'])).conflicts.get('x'), 'ci/a');
-  assert.is(owners.claim({ stackId: 'b', generator: 'other' }, ['x'], neighbour([])).conflicts.get('x'), 'ci/a');
-  const taken = owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], neighbour([])).keep();
+  owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], stackView([])).keep();
+  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], stackView(['x'])).conflicts.get('x'), 'ci/a');
+  assert.is(owners.claim({ stackId: 'b', generator: 'other' }, ['x'], stackView([])).conflicts.get('x'), 'ci/a');
+  const taken = owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], stackView([])).keep();
   assert.equal([...taken], ['a']);
 });
 

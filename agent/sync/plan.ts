@@ -1,6 +1,13 @@
 import type { Item } from '../inventory/shards.ts';
-import { agrees, checksumOf } from '../object/compare.ts';
-import { isAppliedFor, isKept, type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
+import { checksumOf, matchesDesired } from '../object/compare.ts';
+import {
+  isAppliedFor,
+  isPruneDisabled,
+  type KubeObject,
+  keyOf,
+  type ObjectId,
+  stackLabel,
+} from '../object/kube-object.ts';
 
 /** An object as this stack wants it: placed and stamped. */
 export interface Desired {
@@ -35,7 +42,7 @@ export interface Plan {
   readonly check: readonly Desired[];
   readonly unchanged: readonly Desired[];
   /** Being deleted just now: to be made anew when it is gone. */
-  readonly leaving: readonly Desired[];
+  readonly terminating: readonly Desired[];
   /** Of those to configure, the ones that exist and that no stack has applied. */
   readonly foreign: readonly Desired[];
   /** What the inventory has to say before anything is applied. */
@@ -57,7 +64,7 @@ export function planStack(input: PlanInput): Plan {
   const configure: Desired[] = [];
   const check: Desired[] = [];
   const unchanged: Desired[] = [];
-  const leaving: Desired[] = [];
+  const terminating: Desired[] = [];
   const foreign: Desired[] = [];
   const items: Item[] = [];
   for (const wanted of desired) {
@@ -66,11 +73,11 @@ export function planStack(input: PlanInput): Plan {
     // What was not applied for this stack yet is not its own yet: a uid in the inventory is a right to delete.
     items.push({ id: wanted.id, uid: found && isAppliedFor(found, stackId) ? (found.metadata.uid ?? '') : '' });
     if (!found) create.push(wanted);
-    else if (found.metadata.deletionTimestamp !== undefined) leaving.push(wanted);
+    else if (found.metadata.deletionTimestamp !== undefined) terminating.push(wanted);
     else if (checksumOf(found) !== wanted.checksum || found.metadata.labels?.[stackLabel] !== stackId) {
       configure.push(wanted);
       if (isForeign(input, key, found)) foreign.push(wanted);
-    } else if (agrees(wanted.object, found)) unchanged.push(wanted);
+    } else if (matchesDesired(wanted.object, found)) unchanged.push(wanted);
     else check.push(wanted);
   }
   const listed = new Set(desired.map(({ id }) => keyOf(id)));
@@ -81,7 +88,7 @@ export function planStack(input: PlanInput): Plan {
       configure,
       check,
       unchanged,
-      leaving,
+      terminating,
       foreign,
       items: [...items, ...gone],
       prune: [],
@@ -95,7 +102,7 @@ export function planStack(input: PlanInput): Plan {
     configure,
     check,
     unchanged,
-    leaving,
+    terminating,
     foreign,
     items: [...items, ...gone],
     ...planPrune({ ...input, elsewhere: new Set([...input.elsewhere, ...uidsOf(desired, live)]) }, gone),
@@ -124,7 +131,7 @@ export function planPrune(
     else if (wantedElsewhere(key)) handOver.push(item);
     else if (found.metadata.uid !== undefined && elsewhere.has(found.metadata.uid)) drop.push(item);
     else if (isOurs(stackId, item, found))
-      (isKept(found) ? release : prune).push({ id: item.id, uid: found.metadata.uid ?? '' });
+      (isPruneDisabled(found) ? release : prune).push({ id: item.id, uid: found.metadata.uid ?? '' });
     else drop.push(item);
   }
   return { prune, release, drop, handOver };

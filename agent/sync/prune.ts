@@ -1,15 +1,15 @@
 import { sleep } from '../concurrency/backoff.ts';
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Item } from '../inventory/shards.ts';
-import { ClusterError, describe, hasStatus, isUnreachable } from '../kube/api-error.ts';
+import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import { andMore, checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
-import type { Pass, Workshop } from './context.ts';
-import type { Guard } from './fencing.ts';
+import type { Pass, SyncContext } from './context.ts';
+import type { Fence } from './fencing.ts';
 
 export interface Deletion {
   readonly deleted: readonly Item[];
@@ -19,7 +19,7 @@ export interface Deletion {
   /** Marked as being deleted, and still there: something else has to let go of it. */
   readonly leaving: readonly Item[];
   /** Another stack has, or wants, it by now: to be planned anew. */
-  readonly spared: readonly Item[];
+  readonly skipped: readonly Item[];
 }
 
 /** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
@@ -35,29 +35,29 @@ export const guardMs = 1_000;
  * InventoryConflict when another process is newer.
  */
 export async function deleteObjects(
-  shop: Workshop,
+  context: SyncContext,
   pass: Pass,
   items: readonly Item[],
   live: ReadonlyMap<string, KubeObject>,
-  guard: Guard,
+  fence: Fence,
 ): Promise<Deletion> {
-  const { cluster, neighbours } = shop;
+  const { cluster, registry } = context;
   const { entry, signal, checkpoint } = pass;
   const deleted: Item[] = [];
   const replaced: Item[] = [];
   const failed: Change[] = [];
   const leaving: Item[] = [];
-  const spared: Item[] = [];
+  const skipped: Item[] = [];
   for (const group of groupsOf(items, live).reverse()) {
-    await guard(0);
+    await fence(0);
     checkpoint();
-    await mapLimited(group, passConcurrency, async (item) => {
-      await guard(guardMs);
+    await mapConcurrent(group, passConcurrency, async (item) => {
+      await fence(guardMs);
       // A group may take minutes, in which others are told anew.
-      await neighbours.learn(rivalsOf(shop, entry).filter((rival) => !neighbours.isLearned(rival)));
+      await registry.learn(rivalsOf(context, entry).filter((rival) => !registry.isLearned(rival)));
       checkpoint();
-      const release = claimToDelete(shop, entry, keyOf(item.id));
-      if (!release) return void spared.push(item);
+      const release = claimToDelete(context, entry, keyOf(item.id));
+      if (!release) return void skipped.push(item);
       try {
         await cluster.remove(item.id, item.uid, signal);
         if (await isGone(cluster, item, signal)) deleted.push(item);
@@ -70,27 +70,27 @@ export async function deleteObjects(
         release();
       }
     });
-    if (failed.length > 0 || leaving.length > 0 || spared.length > 0) break;
+    if (failed.length > 0 || leaving.length > 0 || skipped.length > 0) break;
   }
-  return { deleted, replaced, failed, leaving, spared };
+  return { deleted, replaced, failed, leaving, skipped };
 }
 
 /** Stacks that may take over what this one no longer lists. */
-function rivalsOf({ neighbours }: Workshop, { generator, stackId }: Entry): string[] {
-  return neighbours.activeOf(generator, stackId);
+function rivalsOf({ registry }: SyncContext, { generator, stackId }: Entry): string[] {
+  return registry.activeOf(generator, stackId);
 }
 
 /**
  * Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it, or
  * may want it as far as is known. Does not wait: what it looks at is true until the answer is there.
  */
-function claimToDelete(shop: Workshop, entry: Entry, key: string): (() => void) | undefined {
-  const { neighbours, ownership } = shop;
+function claimToDelete(context: SyncContext, entry: Entry, key: string): (() => void) | undefined {
+  const { registry, ownership } = context;
   const { stackId } = entry;
   if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
-  const isWanted = (rival: string) => !neighbours.isLearned(rival) || neighbours.get(rival).desired.has(key);
-  if (rivalsOf(shop, entry).some(isWanted)) return undefined;
-  const claim = ownership.claim(entry, [key], neighbours.get);
+  const isWanted = (rival: string) => !registry.isLearned(rival) || registry.get(rival).desired.has(key);
+  if (rivalsOf(context, entry).some(isWanted)) return undefined;
+  const claim = ownership.claim(entry, [key], registry.get);
   return claim.conflicts.size > 0 ? undefined : claim.release;
 }
 
@@ -126,13 +126,13 @@ export async function releaseKept(
   cluster: Cluster,
   items: readonly Item[],
   stackId: string,
-  guard: Guard,
+  fence: Fence,
   signal: AbortSignal,
 ): Promise<{ released: readonly Item[]; changes: readonly Change[]; failed: readonly Change[] }> {
   const released: Item[] = [];
   const failed: Change[] = [];
-  await mapLimited(items, passConcurrency, async (item) => {
-    await guard(guardMs);
+  await mapConcurrent(items, passConcurrency, async (item) => {
+    await fence(guardMs);
     const fault = (message: string) => failed.push({ object: item.id, action: 'failed', message });
     try {
       if (await releaseObject(cluster, item, stackId, signal)) released.push(item);
@@ -200,5 +200,5 @@ function withoutMarks(live: KubeObject): KubeObject {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof ClusterError ? error.message : describe(error);
+  return error instanceof ClusterError ? error.message : errorMessage(error);
 }

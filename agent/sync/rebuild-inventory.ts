@@ -2,7 +2,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import { findWithin } from '../inventory/orphan-discovery.ts';
 import { hasStatus } from '../kube/api-error.ts';
 import { type KindId, keyOf } from '../object/kube-object.ts';
-import { headerFor, type Pass, type Workshop } from './context.ts';
+import { headerFor, type Pass, type SyncContext } from './context.ts';
 
 /**
  * Makes an inventory that is missing, or lacks a part, whole again: what it still lists, and of these kinds what is marked as
@@ -12,7 +12,7 @@ import { headerFor, type Pass, type Workshop } from './context.ts';
  * does not see is never pruned. Then a new stack's inventory is written at once: without one, a removal would have to look everywhere.
  */
 export async function restoreInventory(
-  shop: Workshop,
+  context: SyncContext,
   pass: Pass,
   inventory: Inventory,
   kinds: readonly KindId[],
@@ -26,23 +26,23 @@ export async function restoreInventory(
   let narrow = false;
   const look = async (kind: KindId) => {
     try {
-      return await shop.census.find(kind, entry.stackId, { sinceStart }, signal);
+      return await context.orphanDiscovery.list(kind, entry.stackId, { sinceStart }, signal);
     } catch (error) {
       if (!namespaces || entry.serviceAccount === '' || !hasStatus(error, 403)) throw error;
       narrow = true;
-      return findWithin(shop.cluster, kind, entry.stackId, namespaces, signal);
+      return findWithin(context.cluster, kind, entry.stackId, namespaces, signal);
     }
   };
   for (const kind of distinct.values()) {
     for (const item of await look(kind)) {
       const key = keyOf(item.id);
-      const owner = shop.ownership.ownerOf(key);
+      const owner = context.ownership.ownerOf(key);
       if (owner === undefined || owner === entry.stackId) items.set(key, item);
     }
   }
   // Nothing found and nothing lost: the stack is new, and its first inventory is written with what it applies.
   if (items.size === 0 && inventory.shards.length === 0 && !narrow) return inventory;
-  const saved = await shop.inventories.save(inventory, headerFor(pass, false), items.values(), signal);
-  shop.ownership.note(entry.stackId, saved.items.values());
+  const saved = await context.inventories.save(inventory, headerFor(pass, false), items.values(), signal);
+  context.ownership.note(entry.stackId, saved.items.values());
   return saved;
 }

@@ -5,7 +5,7 @@ import { differences, managersOf, pathText } from '../object/managed-fields.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
 import { withoutIgnored } from './ignored-fields.ts';
 import type { Desired } from './plan.ts';
-import { createFights } from './repair-backoff.ts';
+import { createRepairBackoff } from './repair-backoff.ts';
 
 const paths = (live: KubeObject, other: KubeObject, part = false) => differences(live, other, { part }).map(pathText);
 
@@ -108,25 +108,25 @@ ignoring('sets a field that a deployment is the first to have, but none that som
   assert.equal(Object.keys(specOf(withoutIgnored(one, live, replicas, true))), ['template']);
 });
 
-const fighting = suite('fights');
+const fighting = suite('repairBackoff');
 
 fighting('lets an object be put right four times a minute, then waits longer each time', () => {
-  const fights = createFights();
-  const told = Array.from({ length: 5 }, (_, index) => fights.repaired('a', index * 1_000));
+  const repairBackoff = createRepairBackoff();
+  const told = Array.from({ length: 5 }, (_, index) => repairBackoff.repaired('a', index * 1_000));
   assert.equal(told, [undefined, undefined, undefined, undefined, 10_000]);
-  assert.is(fights.waitMs('a', 4_000), 10_000);
-  assert.is(fights.waitMs('b', 4_000), 0);
-  assert.is(fights.waitMs('a', 14_000), 0);
-  assert.is(fights.repaired('a', 15_000), 20_000);
-  assert.is(fights.repaired('a', 36_000), 40_000);
+  assert.is(repairBackoff.waitMs('a', 4_000), 10_000);
+  assert.is(repairBackoff.waitMs('b', 4_000), 0);
+  assert.is(repairBackoff.waitMs('a', 14_000), 0);
+  assert.is(repairBackoff.repaired('a', 15_000), 20_000);
+  assert.is(repairBackoff.repaired('a', 36_000), 40_000);
 });
 
 fighting('is over when nobody changes the object any more', () => {
-  const fights = createFights();
-  for (let time = 0; time < 5; time++) fights.repaired('a', time);
-  assert.is(fights.repaired('a', 200_000), undefined);
+  const repairBackoff = createRepairBackoff();
+  for (let time = 0; time < 5; time++) repairBackoff.repaired('a', time);
+  assert.is(repairBackoff.repaired('a', 200_000), undefined);
   for (let time = 0; time < 10; time++)
-    assert.is(fights.repaired('slow', time * 20_000), undefined, 'now and then is no fight');
+    assert.is(repairBackoff.repaired('slow', time * 20_000), undefined, 'now and then is no fight');
 });
 
 fields.run();

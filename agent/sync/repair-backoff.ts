@@ -1,5 +1,5 @@
 /** Which objects are put right over and over, because somebody else changes them back. */
-export interface Fights {
+export interface RepairBackoff {
   /** How long an object is to be left as it is; 0 when it may be put right now. */
   waitMs(key: string, now: number): number;
   /** Notes that it was put right. Answers, for a fight, how long the next repair waits. */
@@ -23,7 +23,7 @@ interface Rounds {
   until: number;
 }
 
-export function createFights(): Fights {
+export function createRepairBackoff(): RepairBackoff {
   const rounds = new Map<string, Rounds>();
   /** Maps keep their order: the first ones are those that were put right longest ago. */
   const tidy = (now: number) => {

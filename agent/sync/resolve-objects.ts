@@ -3,12 +3,12 @@ import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import { groupOf, idOf, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
-import type { Pass, Workshop } from './context.ts';
+import type { Pass, SyncContext } from './context.ts';
 import type { Desired } from './plan.ts';
 
 /** Puts each object where it belongs and marks it. A kind that nobody serves may still be defined by the manifest itself. */
-export async function placeAll(
-  { cluster, scope, inventories }: Workshop,
+export async function resolveObjects(
+  { cluster, scope, inventories }: SyncContext,
   objects: readonly ManifestObject[],
   { entry, signal }: Pass,
 ): Promise<{ desired: Desired[]; failed: Change[]; unknown: Change[] }> {

@@ -5,7 +5,7 @@ import type { Wave } from '../manifest/waves.ts';
 import { andMore, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
-import type { Pass, Workshop } from './context.ts';
+import type { Pass, SyncContext } from './context.ts';
 import type { Desired } from './plan.ts';
 
 export interface Rollout {
@@ -36,7 +36,7 @@ export interface RolledOut {
  * `uids` gets the uid of each object that is written, by key. Throws Superseded when the pass is to end, with some of them there.
  */
 export async function rollOut(
-  shop: Workshop,
+  context: SyncContext,
   pass: Pass,
   rollout: Rollout,
   uids: Map<string, string>,
@@ -53,7 +53,7 @@ export async function rollOut(
       applied.set(keyOf(id), healthOf(object));
       uids.set(keyOf(id), object.metadata.uid ?? '');
     };
-    const done = await writeWave(shop, pass, rollout, wave, written, seen);
+    const done = await writeWave(context, pass, rollout, wave, written, seen);
     changes.push(...done.changes);
     unchecked += done.unchecked;
     if (done.failed.length > 0) {
@@ -61,14 +61,14 @@ export async function rollOut(
       return { ...done, summary: done.summary + more, changes, unchecked };
     }
     if (index === last || !rollout.gated) continue;
-    const blocked = whyBlocked(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(live.get(key)));
+    const blocked = waveBlocker(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(live.get(key)));
     if (blocked) return { ...blocked, changes, unchecked };
   }
   return { failed: [], summary: '', changes, unchecked };
 }
 
 /** What keeps the first wave that has something to write waiting, before anything is done; undefined when it may begin. */
-export function whyNotBegun({
+export function rolloutBlocker({
   waves,
   writes,
   live,
@@ -78,7 +78,7 @@ export function whyNotBegun({
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
     if (wave.groups.some((group) => group.some((one) => written.has(one)))) return undefined;
-    const blocked = whyBlocked(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
+    const blocked = waveBlocker(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
     if (blocked && waves.slice(index + 1).some(({ groups }) => groups.flat().some((one) => written.has(one))))
       return blocked;
   }
@@ -86,7 +86,7 @@ export function whyNotBegun({
 }
 
 async function writeWave(
-  { cluster }: Workshop,
+  { cluster }: SyncContext,
   { signal, checkpoint }: Pass,
   { writes, definitions }: Rollout,
   { groups }: Wave<Desired>,
@@ -113,7 +113,7 @@ async function writeWave(
   };
 }
 
-function whyBlocked(
+function waveBlocker(
   wave: Wave<Desired>,
   next: Wave<Desired> | undefined,
   verdict: (key: string) => Verdict,

@@ -13,52 +13,52 @@ import {
   type Pass,
   type PassResult,
   Superseded,
+  type SyncContext,
   summary,
-  uidsElsewhere,
+  uidsOfOtherStacks,
   unsettled,
-  type Workshop,
 } from './context.ts';
-import { findHeld } from './deletion-protection.ts';
-import { whyDependent } from './dependencies.ts';
-import { explained, sortDrift, tellDrift } from './drift.ts';
-import { createGuard } from './fencing.ts';
+import { findHeldDeletions } from './deletion-protection.ts';
+import { dependencyBlocker } from './dependencies.ts';
+import { classifyDrift, explained, toDriftEvent } from './drift.ts';
+import { createFence } from './fencing.ts';
 import { withoutIgnored } from './ignored-fields.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { deleteObjects, describeKept, describeLeaving, describeSpared, releaseKept } from './prune.ts';
 import { restoreInventory } from './rebuild-inventory.ts';
-import { placeAll } from './resolve-objects.ts';
-import { rollOut, whyNotBegun } from './rollout.ts';
+import { resolveObjects } from './resolve-objects.ts';
+import { rollOut, rolloutBlocker } from './rollout.ts';
 
 /**
  * One pass over a stack that is to be there: reads what is, plans, tries, applies, prunes, and says what came of it. Starts from
  * scratch each time. Throws what keeps it from working at all: an unreachable cluster, an InventoryConflict, Superseded.
  */
-export async function serveStack(shop: Workshop, pass: Pass): Promise<PassResult> {
+export async function syncStack(context: SyncContext, pass: Pass): Promise<PassResult> {
   const { entry, signal, checkpoint } = pass;
-  const bytes = await shop.readManifest(entry.checksum);
+  const bytes = await context.readManifest(entry.checksum);
   if (!bytes) return unsettled(pass, 'failed', 'its manifest has not been received yet', [], true);
   const objects = parseManifest(bytes, entry.checksum);
-  const loaded = await shop.inventories.load(entry.stackId, signal);
+  const loaded = await context.inventories.load(entry.stackId, signal);
   const by = newerThan(pass, loaded);
   if (by) return { kind: 'overtaken', by };
   const kinds = objects.map(({ object }) => object);
-  const namespaces = new Set(kinds.map(({ metadata }) => metadata.namespace || shop.scope.defaultNamespace));
-  const inventory = loaded.whole ? loaded : await restoreInventory(shop, pass, loaded, kinds, namespaces);
+  const namespaces = new Set(kinds.map(({ metadata }) => metadata.namespace || context.scope.defaultNamespace));
+  const inventory = loaded.whole ? loaded : await restoreInventory(context, pass, loaded, kinds, namespaces);
   // What is not whole lists only a part of what there is: nothing is pruned in the pass that found it so.
   if (!loaded.whole && inventory.shards.length > 0) return { kind: 'again' };
-  const blocker = await whyDependent(shop, pass);
-  const placed = await placeAll(shop, objects, pass);
+  const blocker = await dependencyBlocker(context, pass);
+  const placed = await resolveObjects(context, objects, pass);
   const faults = placed.failed.length > 0 ? placed.failed : faultsInOrder(placed.desired);
   if (faults.length > 0) {
     // A kind that is not served may be what the other stack brings.
     return blocker === undefined ? failed(pass, 'nothing was applied', faults) : waiting(pass, blocker);
   }
   checkpoint();
-  const planned = await makePlan(shop, pass, placed.desired, inventory);
-  const { create, configure, prune: doomed } = planned.plan;
+  const planned = await makePlan(context, pass, placed.desired, inventory);
+  const { create, configure, prune: toDelete } = planned.plan;
   // What is as it should be does not become pending because of what it depends on.
-  if (blocker !== undefined && create.length + configure.length + doomed.length > 0) return waiting(pass, blocker);
-  return carryOut(shop, pass, planned, { objects, inventory, unknown: placed.unknown });
+  if (blocker !== undefined && create.length + configure.length + toDelete.length > 0) return waiting(pass, blocker);
+  return carryOut(context, pass, planned, { objects, inventory, unknown: placed.unknown });
 }
 
 interface Planned {
@@ -70,7 +70,7 @@ interface Planned {
 }
 
 async function makePlan(
-  shop: Workshop,
+  context: SyncContext,
   pass: Pass,
   placed: readonly Desired[],
   inventory: Inventory,
@@ -78,32 +78,32 @@ async function makePlan(
   const { entry, signal } = pass;
   const listed = new Set(placed.map(({ id }) => keyOf(id)));
   const gone = [...inventory.items].filter(([key]) => !listed.has(key));
-  const rivals = gone.length > 0 ? shop.neighbours.activeOf(entry.generator, entry.stackId) : [];
-  const unknownNeighbours = await shop.neighbours.learn(rivals);
+  const rivals = gone.length > 0 ? context.registry.activeOf(entry.generator, entry.stackId) : [];
+  const unknownNeighbours = await context.registry.learn(rivals);
   const known = new Set(inventory.items.keys());
   const ids = [...placed.map(({ id }) => id), ...gone.map(([, { id }]) => id)];
   const readAt = performance.now();
-  const live = await readLive(shop.cluster, ids, { stackId: entry.stackId, known }, signal);
+  const live = await readLive(context.cluster, ids, { stackId: entry.stackId, known }, signal);
   const isNew = pass.history === 'new';
   const desired = placed.map((wanted) =>
     withoutIgnored(wanted, live.get(keyOf(wanted.id)), entry.ignoredFields, !isNew),
   );
-  shop.sightings.read(entry, desired, live, readAt, shop.ownership.ownerOf);
+  context.objectCache.read(entry, desired, live, readAt, context.ownership.ownerOf);
   const plan = planStack({
     stackId: entry.stackId,
     desired,
     inventory: inventory.items,
     mayPrune: inventory.whole && unknownNeighbours.length === 0,
     live,
-    ownerOf: shop.ownership.ownerOf,
-    wantedElsewhere: (key) => rivals.some((stackId) => shop.neighbours.get(stackId).desired.has(key)),
-    elsewhere: gone.length > 0 ? uidsElsewhere(shop, entry.stackId) : new Set(),
+    ownerOf: context.ownership.ownerOf,
+    wantedElsewhere: (key) => rivals.some((stackId) => context.registry.get(stackId).desired.has(key)),
+    elsewhere: gone.length > 0 ? uidsOfOtherStacks(context, entry.stackId) : new Set(),
   });
   return { plan, live, desired, unknownNeighbours };
 }
 
 async function carryOut(
-  shop: Workshop,
+  context: SyncContext,
   pass: Pass,
   { plan, live, desired, unknownNeighbours }: Planned,
   {
@@ -112,15 +112,15 @@ async function carryOut(
     unknown,
   }: { objects: readonly ManifestObject[]; inventory: Inventory; unknown: readonly Change[] },
 ): Promise<PassResult> {
-  const { cluster, inventories, ownership, neighbours, fights } = shop;
+  const { cluster, inventories, ownership, registry, repairBackoff } = context;
   const { entry, history, signal, checkpoint } = pass;
   const keys = desired.map(({ id }) => keyOf(id));
   const owners = ownership.ownersOf(keys, entry.stackId);
-  await neighbours.learn(owners);
+  await registry.learn(owners);
   const claim = ownership.claim(entry, keys, (stackId) => {
-    const other = neighbours.get(stackId);
+    const other = registry.get(stackId);
     // A neighbour that cannot be asked may still desire everything that it has.
-    return neighbours.isLearned(stackId) ? other : { ...other, desired: new Set(keys) };
+    return registry.isLearned(stackId) ? other : { ...other, desired: new Set(keys) };
   });
   try {
     if (claim.conflicts.size > 0) return failed(pass, 'nothing was applied', conflictsOf(desired, claim.conflicts));
@@ -128,12 +128,21 @@ async function carryOut(
     if (foreign.length > 0) return failed(pass, 'nothing was applied', foreign);
     const checked = await findDrifted(cluster, plan.check, live, signal);
     const { items: known } = inventory;
-    const drift = sortDrift({ entry, history, plan, checked, inventory: known, live, fights, now: Date.now() });
+    const drift = classifyDrift({
+      entry,
+      history,
+      plan,
+      checked,
+      inventory: known,
+      live,
+      repairBackoff,
+      now: Date.now(),
+    });
     const { writes } = drift;
     const definitions = definitionsIn(objects);
     const gated = !pass.again && writes.length > drift.repairs.length;
     const rollout = { waves: wavesOf(desired, (wanted) => wanted), writes, definitions, live, gated };
-    const blocked = whyNotBegun(rollout);
+    const blocked = rolloutBlocker(rollout);
     if (blocked?.waiting !== undefined) return waiting(pass, blocked.waiting);
     if (blocked) return failed(pass, blocked.summary, blocked.failed);
     const needs = dependsOn(writes.filter(isPrerequisite), definitions);
@@ -149,9 +158,9 @@ async function carryOut(
 
     const items = keepingUids(plan.items, known, writes);
     const current = await inventories.save(inventory, headerFor(pass, false), items, signal);
-    neighbours.taken(claim.keep());
+    registry.taken(claim.keep());
     const uids = new Map<string, string>();
-    const rolledOut = await rollOut(shop, pass, rollout, uids).catch(async (error: unknown) => {
+    const rolledOut = await rollOut(context, pass, rollout, uids).catch(async (error: unknown) => {
       // What was written is there to stay. When this cannot be saved, the objects' marks tell as much.
       if (error instanceof Superseded)
         await inventories.save(current, headerFor(pass, false), withUids(items, uids), signal).catch(() => {});
@@ -164,9 +173,9 @@ async function carryOut(
       return failed(pass, rolledOut.summary, rolledOut.failed, changes);
     }
     const unchecked = tried.unchecked + rolledOut.unchecked;
-    const { told, event } = tellDrift(fights, entry, drift, changes);
+    const { told, event } = toDriftEvent(repairBackoff, entry, drift, changes);
     const rest = { plan, items, live, current, uids, changes: told, unchecked, unknownNeighbours };
-    const result = await prune(shop, pass, rest);
+    const result = await prune(context, pass, rest);
     return result.kind === 'settled' ? { ...result, drift: event, resumeMs: drift.resumeMs } : result;
   } finally {
     claim.release();
@@ -184,16 +193,22 @@ interface ToPrune {
   readonly unknownNeighbours: readonly string[];
 }
 
-async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassResult> {
-  const { cluster, inventories, ownership, maxDeletions } = shop;
+async function prune(context: SyncContext, pass: Pass, work: ToPrune): Promise<PassResult> {
+  const { cluster, inventories, ownership, maxDeletions } = context;
   const { entry, signal, checkpoint } = pass;
   const { plan, current, changes } = work;
   checkpoint();
-  const held = await findHeld(cluster, entry, plan.prune, work.live, maxDeletions, signal);
-  const doomed = held.changes.length > 0 ? [] : plan.prune;
-  const guard = createGuard(inventories, current, signal);
-  const given = await releaseKept(cluster, plan.release, entry.stackId, guard, signal);
-  const { deleted, replaced, leaving, spared, ...rest } = await deleteObjects(shop, pass, doomed, work.live, guard);
+  const held = await findHeldDeletions(cluster, entry, plan.prune, work.live, maxDeletions, signal);
+  const toDelete = held.changes.length > 0 ? [] : plan.prune;
+  const fence = createFence(inventories, current, signal);
+  const given = await releaseKept(cluster, plan.release, entry.stackId, fence, signal);
+  const { deleted, replaced, leaving, skipped, ...rest } = await deleteObjects(
+    context,
+    pass,
+    toDelete,
+    work.live,
+    fence,
+  );
   const faults = [...given.failed, ...rest.failed];
   const ended = new Set([...plan.drop, ...given.released, ...deleted, ...replaced].map(({ id }) => keyOf(id)));
   const items = withUids(work.items, work.uids).filter(({ id }) => !ended.has(keyOf(id)));
@@ -208,8 +223,9 @@ async function prune(shop: Workshop, pass: Pass, work: ToPrune): Promise<PassRes
   }
   if (faults.length > 0) return failed(pass, 'some objects were not deleted', faults, done);
   if (leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(leaving), done, true);
-  if (spared[0]) return unsettled(pass, 'failed', describeSpared(spared[0]), done, true);
-  if (plan.leaving.length > 0) return unsettled(pass, 'failed', describeLeaving(plan.leaving.map(toItem)), done, true);
+  if (skipped[0]) return unsettled(pass, 'failed', describeSpared(skipped[0]), done, true);
+  if (plan.terminating.length > 0)
+    return unsettled(pass, 'failed', describeLeaving(plan.terminating.map(toItem)), done, true);
   if (work.unknownNeighbours.length > 0) return unsettled(pass, 'failed', manifestsMissing, done, true);
   const unchecked = work.unchecked > 0 ? `${work.unchecked} objects could not be checked by a dry run` : '';
   const note = [describeKept(given.released), unchecked].filter((text) => text !== '').join('; ');

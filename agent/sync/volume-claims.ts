@@ -1,4 +1,4 @@
-import { mapLimited } from '../concurrency/semaphore.ts';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { ClusterError, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
@@ -69,7 +69,7 @@ async function findOwned(cluster: Cluster, namespace: string, signal: AbortSigna
         return [{ owner, claim, place }];
       }),
     );
-    const above = await mapLimited(fresh, passConcurrency, async ({ owner, claim, place }) => {
+    const above = await mapConcurrent(fresh, passConcurrency, async ({ owner, claim, place }) => {
       const object = await look(() => cluster.metadata(idOfOwner(owner, place), signal));
       return object && object.metadata.uid === owner.uid ? [{ object, claim, place }] : [];
     });

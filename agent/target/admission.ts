@@ -11,7 +11,7 @@ export interface Seen {
  * What to do with an entry: `take` it; ignore it as `stale`, since something newer was seen; or keep what there is, being `ahead` of a
  * broker that was restored from an older backup. Orders are compared within an epoch; a new epoch's removals need a confirmation.
  */
-export function judge(entry: Entry, epoch: bigint, seen: Seen | undefined): 'take' | 'stale' | 'ahead' {
+export function admitEntry(entry: Entry, epoch: bigint, seen: Seen | undefined): 'take' | 'stale' | 'ahead' {
   if (seen === undefined || entry.order > seen.order) return epoch < (seen?.epoch ?? 0n) ? 'stale' : 'take';
   const isSame = entry.order === seen.order && entry.deploymentId === seen.deploymentId;
   if (epoch === seen.epoch) return isSame ? 'take' : 'stale';

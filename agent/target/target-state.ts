@@ -72,7 +72,7 @@ export function limitedEntries({ entries, generators }: TargetState): Entry[] {
 }
 
 /** Whether two entries ask for the same, so that a pass for one need not be done again for the other. */
-export function isSameDesire(left: Entry, right: Entry): boolean {
+export function hasSameSpec(left: Entry, right: Entry): boolean {
   return signatureOf(left) === signatureOf(right);
 }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
-import { describe, hasStatus } from '../kube/api-error.ts';
+import { errorMessage, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { toEvent } from '../object/event.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
@@ -52,14 +52,14 @@ export async function watchEvents(options: EventWatchOptions, signal: AbortSigna
     } catch (error) {
       if (signal.aborted) return;
       failures += 1;
-      log.debug({ reason: describe(error) }, 'the watch of events ended');
+      log.debug({ reason: errorMessage(error) }, 'the watch of events ended');
       if (hasStatus(error, 410)) {
         place = undefined;
         for (const stackId of stackIds()) outbox.lost(stackId, undefined, 'history_lost', 0);
       }
       if (hasStatus(error, 403)) {
         if (failures === 1)
-          log.warn({ reason: describe(error) }, 'Kubernetes events are not told: no right to watch them');
+          log.warn({ reason: errorMessage(error) }, 'Kubernetes events are not told: no right to watch them');
         await pause(forbiddenMs, signal);
       }
     }

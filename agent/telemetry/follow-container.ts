@@ -1,5 +1,5 @@
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
-import { describe } from '../kube/api-error.ts';
+import { errorMessage } from '../kube/api-error.ts';
 import type { Cluster, FollowOptions } from '../kube/client.ts';
 import { at, type KubeObject, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
 import type { LogSource } from './item.ts';
@@ -101,7 +101,7 @@ export async function followContainer(
       }
     } catch (error) {
       if (signal.aborted) return;
-      tools.debug(describe(error));
+      tools.debug(errorMessage(error));
       await pause(retryMs(retry, failures++), signal, wake);
     }
   }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
-import { createLimit } from '../concurrency/semaphore.ts';
-import { describe } from '../kube/api-error.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
+import { errorMessage } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { createWatches } from '../kube/informer.ts';
 import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
@@ -64,7 +64,7 @@ export function createPodLogs(options: PodLogOptions): PodLogs {
   const limits = { ...usualLimits, ...options.limits };
   const followed = new Map<string, Followed>();
   const running = new Set<Promise<void>>();
-  const room = createLimit(limits.streams);
+  const room = createSemaphore(limits.streams);
   const startedAt = Date.now();
   let streams = 0;
   let during: AbortSignal | undefined;
@@ -107,7 +107,7 @@ export function createPodLogs(options: PodLogOptions): PodLogs {
         if (owned.holds()) return;
       } catch (error) {
         if (signal.aborted) return;
-        tools.debug(describe(error));
+        tools.debug(errorMessage(error));
         await pause(retryMs(retry, failures++), signal);
       }
     }

@@ -27,7 +27,7 @@ lives('a deleted stack stays until the last agent has acknowledged, and its name
   const stack = await makeStack();
   const one = await startTestAgent(test, { name: 'one', labels: [stack] });
   const two = await startTestAgent(test, { name: 'two', labels: [stack] });
-  await one.obey();
+  await one.reconcile();
   const { stack: deleted } = await broker.deleteStack({ stack });
   assert.ok(deleted?.deleteTime);
   assert.is(deleted?.placements?.removing, 2);
@@ -40,11 +40,11 @@ lives('a deleted stack stays until the last agent has acknowledged, and its name
     assert.is(error.findDetails(ErrorInfoSchema)[0]?.reason, 'DELETED');
   }
   await eventually(async () => (await one.removes()).includes(stack));
-  await one.obey();
+  await one.reconcile();
   assert.ok((await broker.getStack({ stack })).stack?.deleteTime);
   const { stack: successor } = await broker.createStack({ name: stack });
   assert.is.not(successor?.id, deleted?.id);
-  await two.obey();
+  await two.reconcile();
   await eventually(async () => (await two.pull()).entries.length === 0);
   await refused(broker.getStack({ stack: deleted?.id ?? '' }), Code.NotFound);
   assert.is((await broker.getStack({ stack })).stack?.id, successor?.id);
@@ -73,14 +73,14 @@ lives('an acknowledgement counts only for its generation', async () => {
   await admin.updateAgent({ agent: 'acks', removeLabels: [stack] });
   await agent.report(removal, Outcome.REMOVED);
   await eventually(async () => (await agent.removes()).includes(stack));
-  await agent.obey();
+  await agent.reconcile();
   await eventually(async () => (await agent.pull()).entries.length === 0);
 });
 
 lives('a drained agent lives, and so does its key, until its last acknowledgement', async () => {
   const stack = await makeStack();
   const agent = await startTestAgent(test, { name: 'leaver', labels: [stack] });
-  await agent.obey();
+  await agent.reconcile();
   const { agent: leaving } = await admin.deleteAgent({ agent: 'leaver' });
   assert.ok(leaving?.deleteTime);
   assert.is(leaving?.placements?.removing, 1);
@@ -92,7 +92,7 @@ lives('a drained agent lives, and so does its key, until its last acknowledgemen
   assert.is.not(successor?.id, leaving?.id);
   await eventually(async () => (await agent.removes()).includes(stack));
   assert.equal(await agent.serves(), []);
-  await agent.obey();
+  await agent.reconcile();
   await eventually(async () => refused(agent.client.agent.getSelf({}), Code.Unauthenticated));
   await refused(admin.getAgent({ agent: leaving?.id ?? '' }), Code.NotFound);
   await broker.deleteStack({ stack: 'for-all' });
@@ -136,7 +136,7 @@ lives(
   async () => {
     const [kept, dropped] = [await makeStack(), await makeStack()];
     const agent = await startTestAgent(test, { name: 'mover', labels: [kept, dropped] });
-    await agent.obey();
+    await agent.reconcile();
     await admin.updateAgent({ agent: 'mover', removeLabels: [dropped] });
     await eventually(async () => (await agent.removes()).includes(dropped));
     const before = await agent.entry(kept);
@@ -200,7 +200,7 @@ lives('a deleted generator takes its key, consents and stacks with it', async ()
   assert.match((await agent.entry('till')).reason, /generator "shop" was deleted/);
   assert.is((await agent.entry('till')).generator, 'shop');
   await admin.createGenerator({ name: 'shop' });
-  await agent.obey();
+  await agent.reconcile();
   await eventually(async () => (await agent.pull()).entries.length === 0);
   await refused(admin.deleteGenerator({ generator: 'system', cascade: true }), Code.FailedPrecondition, 'system');
 });

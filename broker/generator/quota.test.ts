@@ -71,7 +71,7 @@ quotas('of one deployment keep the current one alone', async () => {
   for (let at = 1; at <= 3; at += 1) {
     await client.submitDeployment({ stack: 'web', manifest: configMap('c', `v${at}`) });
     await eventually(async () => (await agent.entry('web')).revision === at);
-    await agent.obey();
+    await agent.reconcile();
   }
   assert.equal(await revisions(client), [3]);
   await refused(client.rollbackStack({ stack: 'web' }), Code.FailedPrecondition, 'no earlier revision');

@@ -89,7 +89,7 @@ health('is forgotten with the placement', async () => {
   await eventually(async () => (await agent.removes()).length === 1);
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
   assert.equal((await broker.getStackHealth({ stack })).agents, []);
-  await agent.obey();
+  await agent.reconcile();
   const rows = await db.sql('select 1 from placement_health where agent_id = $1', [agent.id]);
   assert.is(rows.length, 0);
 });

@@ -40,7 +40,7 @@ chores('purge stacks and generators once nothing of them is left on any agent', 
   await age('generator');
   assert.equal([await run('stack_purge'), await run('generator_purge')], [1, 0], 'one stack is still placed');
   await eventually(async () => (await agent.removes()).length === 1);
-  await agent.obey();
+  await agent.reconcile();
   assert.equal([await run('stack_purge'), await run('generator_purge')], [1, 1]);
   assert.equal([await count('stack'), await count('deployment'), await count('generator')], [1, 1, 1]);
   assert.is((await broker.listEvents({ agent: 'slow' })).events.length, 1, 'what was reported stays');

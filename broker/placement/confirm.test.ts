@@ -51,7 +51,7 @@ confirmations('are for what was held at this order, and void when that changes',
 confirmations('are for the objects that were shown as held, and for no others', async () => {
   const stack = await makeStack();
   const agent = await startTestAgent(test, { name: 'grows', labels: [stack] });
-  await agent.obey();
+  await agent.reconcile();
   await admin.updateAgent({ agent: 'grows', removeLabels: [stack] });
   const removal = await eventually(async () => {
     const now = await agent.entry(stack);

@@ -33,7 +33,7 @@ export interface PlacementRow {
 }
 
 /** What an agent reported about a stack, newest first. */
-export interface Lately {
+export interface RecentEvent {
   readonly outcome: string;
   readonly message: string;
 }
@@ -56,7 +56,7 @@ export interface Explanation {
 export function explain(
   facts: MatchFacts,
   placement: PlacementRow | undefined,
-  lately: readonly Lately[],
+  lately: readonly RecentEvent[],
   names: { agent: string; stack: string },
   now: Date,
 ): Explanation {
@@ -98,25 +98,31 @@ function heldSteps(placement: PlacementRow | undefined): Step[] {
 }
 
 /** How far it came, where there is more to say than the phase does. */
-function progressSteps({ untold }: MatchFacts, placement: PlacementRow | undefined, lately: readonly Lately[]): Step[] {
+function progressSteps(
+  { unavailableDependencies }: MatchFacts,
+  placement: PlacementRow | undefined,
+  lately: readonly RecentEvent[],
+): Step[] {
   if (placement?.state !== 'active' || placement.desired_id === null) return [];
   const { health, health_message: why, waiting, message } = placement;
   const drift = driftOf(lately);
   return [
-    ...(waiting ? [step('not waiting', false, message ?? ''), ...untold.map(untoldStep)] : []),
+    ...(waiting
+      ? [step('not waiting', false, message ?? ''), ...unavailableDependencies.map(unavailableDependencyStep)]
+      : []),
     ...(health === null ? [] : [step('healthy', health === 'healthy', why ? `${health}: ${why}` : health)]),
     ...(drift ? [{ name: 'drift', verdict: 'info', detail: `${drift.outcome}: ${drift.message}` } as const] : []),
   ];
 }
 
 /** The agent can name neither the stack nor the reason: it is told of what it serves and has something to apply of. */
-function untoldStep({ name, placed }: MatchFacts['untold'][number]): Step {
+function unavailableDependencyStep({ name, placed }: MatchFacts['unavailableDependencies'][number]): Step {
   const why = placed ? 'of which nothing was submitted yet' : 'which the agent does not serve';
   return step('depends on', false, `stack ${name}, ${why}`);
 }
 
 /** What was last said of changes by somebody else, unless something was applied since. */
-function driftOf(lately: readonly Lately[]): Lately | undefined {
+function driftOf(lately: readonly RecentEvent[]): RecentEvent | undefined {
   const said = lately.find(({ outcome }) => ['drifted', 'repaired', 'applied'].includes(outcome));
   return said?.outcome === 'applied' ? undefined : said;
 }
@@ -168,7 +174,7 @@ function onlineStep(facts: MatchFacts, now: Date): Step {
 function summarise(
   facts: MatchFacts,
   placement: PlacementRow | undefined,
-  lately: readonly Lately[],
+  lately: readonly RecentEvent[],
   steps: readonly Step[],
   names: { agent: string; stack: string },
 ): string {
@@ -201,7 +207,7 @@ function summarise(
 }
 
 /** What an applied stack still lacks: the worst first. */
-function butText({ health, health_message: why }: PlacementRow, lately: readonly Lately[]): string {
+function butText({ health, health_message: why }: PlacementRow, lately: readonly RecentEvent[]): string {
   const because = why ? `: ${why}` : '';
   switch (health) {
     case 'failed':

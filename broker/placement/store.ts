@@ -130,7 +130,7 @@ export interface MatchFacts {
   readonly revision: number | null;
   readonly agent_deleted: boolean;
   /** What the stack depends on and the agent is told nothing of: not placed there, or nothing was submitted. */
-  readonly untold: { name: string; placed: boolean }[];
+  readonly unavailableDependencies: { name: string; placed: boolean }[];
 }
 
 /** Reads, in one statement, everything that ExplainPlacement talks about. Undefined when one of the two is gone. */
@@ -154,7 +154,7 @@ export async function matchFacts(db: Sql, agentId: string, stackId: string): Pro
          from stack_dependency sd join stack o on o.id = sd.depends_on_id
          left join placement p on p.agent_id = a.id and p.stack_id = o.id and p.state = 'active'
          where sd.stack_id = s.id and coalesce(p.pin_deployment, case when p.stack_id is not null then o.current_deployment end)
-           is null), '[]') as untold
+           is null), '[]') as "unavailableDependencies"
      from agent a cross join stack s
      left join agent_status ast on ast.agent_id = a.id
      left join deployment d on d.id = s.current_deployment

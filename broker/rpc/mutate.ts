@@ -6,7 +6,7 @@ import { requireLiveKey } from '../access/live-store.ts';
 import { actorOf } from '../access/roles.ts';
 import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
-import { once } from '../store/idempotency.ts';
+import { runIdempotent } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { sourceOf } from './http/source.ts';
 import { type Principal, principalOf } from './principal.ts';
@@ -29,7 +29,7 @@ export async function mutate<O extends DescMessage>(
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
   return db.transact(async (tx) => {
     await requireLiveKey(tx, principal.keyId);
-    const result = await once(tx, key, async () => {
+    const result = await runIdempotent(tx, key, async () => {
       const note = takeNote();
       const answer = await work(tx, principal, note);
       await insertEntries(tx, [entryOf(context, principal, requestId, note.read())]);

@@ -43,7 +43,7 @@ watches('begins with the whole state, goes on with changes, and ends with the st
   await eventually(() => watch.messages.some(({ stack }) => stack?.revision === 1));
   const two = await startTestAgent(test, { name: 'two', labels: ['seen'] });
   await eventually(() => watch.phases().get(two.id) === PlacementPhase.PENDING);
-  await one.obey();
+  await one.reconcile();
   await eventually(() => watch.phases().get(one.id) === PlacementPhase.APPLIED);
   await two.report(await two.entry('seen'), Outcome.FAILED, 'no such namespace');
   await eventually(() => watch.phases().get(two.id) === PlacementPhase.FAILED);
@@ -64,11 +64,11 @@ watches('begins with the whole state, goes on with changes, and ends with the st
   await admin.updateAgent({ agent: 'two', removeLabels: ['seen'] });
   await eventually(() => watch.phases().get(two.id) === PlacementPhase.REMOVING);
   await eventually(async () => (await two.removes()).includes('seen'));
-  await two.obey();
+  await two.reconcile();
   await eventually(() => watch.messages.some(({ goneAgentIds }) => goneAgentIds.includes(two.id)));
   await broker.deleteStack({ stack: 'seen' });
   await eventually(async () => (await one.removes()).includes('seen'));
-  await one.obey();
+  await one.reconcile();
   await watch.ended;
   assert.equal([...watch.phases()], []);
   assert.ok(watch.messages.at(-1)?.stack?.deleteTime);
@@ -109,7 +109,7 @@ watches('may be done by many at once', async () => {
   await eventually(() => all.every((watch) => watch.phases().size === 10), 30_000);
   await broker.submitDeployment({ stack: 'popular', manifest: configMap('popular') });
   for (const agent of agents) await eventually(async () => (await agent.serves()).length === 1);
-  await Promise.all(agents.map((agent) => agent.obey()));
+  await Promise.all(agents.map((agent) => agent.reconcile()));
   await eventually(
     () => all.every((watch) => [...watch.phases().values()].every((phase) => phase === PlacementPhase.APPLIED)),
     60_000,

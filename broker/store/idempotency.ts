@@ -17,7 +17,7 @@ export interface RequestKey {
  * within 24 h gets the remembered answer. `work` returns its answer's bytes without secrets.
  * Another request under the same id is refused: ALREADY_EXISTS, reason REQUEST_ID_REUSED.
  */
-export async function once<T>(
+export async function runIdempotent<T>(
   tx: Tx,
   key: RequestKey,
   work: () => Promise<{ answer: T; remember: Uint8Array }>,

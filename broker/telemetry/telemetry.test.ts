@@ -233,7 +233,7 @@ telemetry('is for those who may see the stack, and ends with it', async () => {
   await watching.up();
   await broker.deleteStack({ stack: name });
   await eventually(async () => (await agent.removes()).length === 1);
-  await agent.obey();
+  await agent.reconcile();
   await watching.ended;
 });
 

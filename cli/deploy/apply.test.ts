@@ -166,7 +166,7 @@ apply('waits until every agent has applied it', async () => {
   const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
   const file = write('wait.yaml', config('a'));
   const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait=applied`);
-  for (const agent of agents) await eventually(async () => (await agent.obey()) === 1, 30_000);
+  for (const agent of agents) await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is applied\n$/);

@@ -11,7 +11,7 @@ import { violationsOf } from '../session/errors.ts';
 import type { Session } from '../session/session.ts';
 
 /** What a stack is to be: who serves it, how, and what it runs. */
-export interface Wanted {
+export interface StackSpec {
   readonly name: string;
   readonly generator: string | undefined;
   readonly labels: readonly string[];
@@ -25,7 +25,7 @@ export interface Wanted {
 }
 
 /** Of a stack, what it is called and what it runs. */
-export type Objects = Pick<Wanted, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
+export type Objects = Pick<StackSpec, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
 
 /** Is told of each step when it is done: a later one may fail. */
 export interface Steps {
@@ -42,7 +42,7 @@ export interface Applied {
 }
 
 /** The stack as a request names it. */
-export function refOf({ generator, name }: Pick<Wanted, 'generator' | 'name'>): string {
+export function refOf({ generator, name }: Pick<StackSpec, 'generator' | 'name'>): string {
   return generator === undefined ? name : `${generator}/${name}`;
 }
 
@@ -51,7 +51,7 @@ export function refOf({ generator, name }: Pick<Wanted, 'generator' | 'name'>): 
  * adds what is missing of labels, annotations, selector and targets: in this order, so that no agent begins with older settings
  * or an older revision. A new stack whose objects are refused is taken back; the settings of one that is there stay.
  */
-export async function applyStack(session: Session, wanted: Wanted, steps: Steps): Promise<Applied> {
+export async function applyStack(session: Session, wanted: StackSpec, steps: Steps): Promise<Applied> {
   const { broker } = session;
   const found = await findStack(session, refOf(wanted));
   const before = found ? await changeSettings(session, found, wanted) : await makeStack(session, wanted);
@@ -90,13 +90,13 @@ async function findStack({ broker }: Session, ref: string): Promise<Stack | unde
   }
 }
 
-async function makeStack({ broker }: Session, { name, generator, settings }: Wanted): Promise<Stack> {
+async function makeStack({ broker }: Session, { name, generator, settings }: StackSpec): Promise<Stack> {
   const { stack } = await broker.createStack({ requestId: randomUUID(), name, generator, ...settings });
   return stack!;
 }
 
 /** Returns the stack as it is then; the same one when it was so already. */
-async function changeSettings(session: Session, stack: Stack, wanted: Wanted): Promise<Stack> {
+async function changeSettings(session: Session, stack: Stack, wanted: StackSpec): Promise<Stack> {
   const paths = settingPaths(wanted.settings, stack);
   if (paths.length === 0) return stack;
   await submit(session, stack.id, wanted, true);
@@ -130,7 +130,7 @@ function located(error: ConnectError, submission: Submission): Error {
   return new Failure(lines.length === 1 ? lines[0]! : `the objects are refused\n  ${lines.join('\n  ')}`);
 }
 
-async function editPlacing({ broker }: Session, stack: Stack, wanted: Wanted): Promise<boolean> {
+async function editPlacing({ broker }: Session, stack: Stack, wanted: StackSpec): Promise<boolean> {
   const { selector } = wanted;
   const addLabels = wanted.labels.filter((label) => !stack.labels.includes(label));
   const annotations = Object.entries(wanted.annotations).filter(([key, value]) => stack.annotations[key] !== value);

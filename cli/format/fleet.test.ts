@@ -42,7 +42,7 @@ fleet('is one screen: the counts, and what is in trouble', async () => {
   await cli.done('apply -f - --stack web --label prod', { stdin: configMap });
   for (const agent of [good, bad]) {
     await agent.start();
-    await agent.obey();
+    await agent.reconcile();
   }
   await reportHealth(good, Health.HEALTHY);
   await reportHealth(bad, Health.DEGRADED, 'one replica is missing');

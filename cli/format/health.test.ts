@@ -42,7 +42,7 @@ async function makeIll() {
   const stack = fresh();
   const [well, worse] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
   await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('one') });
-  for (const agent of [well, worse]) await agent.obey();
+  for (const agent of [well, worse]) await agent.reconcile();
   await well.told(Health.HEALTHY);
   await worse.told(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [ill]);
   return { stack, well, worse };
@@ -105,7 +105,7 @@ health('is waited for by an apply, which tells what it waits for', async () => {
   const agent = await makeAgent(name);
   const { onOutput, heard } = listenFor('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
-  await eventually(async () => (await agent.obey()) === 1, 30_000);
+  await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   await agent.told(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
   await Promise.race([heard, waiting]);
   await agent.told(Health.HEALTHY);
@@ -120,7 +120,7 @@ health('ends the waiting early when it will not come by itself', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one') });
-  await eventually(async () => (await agent.obey()) === 1, 30_000);
+  await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   await agent.told(Health.FAILED, 'pod web-x: its image is no image', [{ ...ill, health: Health.FAILED }]);
   const { code, stderr } = await waiting;
   assert.is(code, 1);
@@ -141,7 +141,7 @@ health('says at the deadline what was missing where', async () => {
     waiting,
     `${told} (waits for stack db, which is not healthy)\n  ask: brokkr explain system/${name} ${name}\n`,
   );
-  await agent.obey();
+  await agent.reconcile();
   assert.match(await cli.fails(1, again, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
   await agent.told(Health.DEGRADED, 'one replica is missing', [ill]);
   const late = await cli.fails(1, again, { stdin: config('one') });
@@ -156,7 +156,7 @@ health('is not waited for when applied is enough', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
-  await agent.obey();
+  await agent.reconcile();
   const done = await cli.done(`apply -f - --stack ${name} --wait=applied`, { stdin: config('one') });
   assert.match(done, /revision 1 is applied\n$/);
   await cli.fails(2, 'rollback --wait somewhere');

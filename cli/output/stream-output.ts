@@ -2,13 +2,18 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { jsonOf, type Output, printJson } from './output.ts';
 
 /** How people read a message of a stream, and what it names. */
-export interface Said {
+export interface StreamItem {
   lines(): readonly string[];
   names(): readonly string[];
 }
 
 /** Prints one message of a stream: for people lines with the time, as JSON a line, as YAML a document. */
-export function printNews<D extends DescMessage>(out: Output, schema: D, news: MessageShape<D>, said: Said): void {
+export function printNews<D extends DescMessage>(
+  out: Output,
+  schema: D,
+  news: MessageShape<D>,
+  said: StreamItem,
+): void {
   switch (out.form) {
     case 'json':
       if (out.template) printJson(out, jsonOf(schema, news));

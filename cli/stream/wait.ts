@@ -13,12 +13,12 @@ import type { Session } from '../session/session.ts';
 import { followStack } from './follow.ts';
 
 /** What is waited for on every agent. */
-export type Goal = 'healthy' | 'applied';
+export type WaitCondition = 'healthy' | 'applied';
 
 type Awaited = Pick<Deployment, 'id' | 'revision' | 'stackId' | 'stack'>;
 
 /** For `--wait [what]` of commander. */
-export function parseGoal(text: string): Goal {
+export function parseGoal(text: string): WaitCondition {
   if (text === 'healthy' || text === 'applied') return text;
   throw new InvalidArgumentError('write --wait=healthy or --wait=applied, or put --wait behind the other words.');
 }
@@ -28,7 +28,12 @@ export function parseGoal(text: string): Goal {
  * own words when one failed, will not become healthy by itself, is held or is ahead; when another deployment took its place; when
  * nobody serves the stack; or when the time is over.
  */
-export async function waitUntil(goal: Goal, session: Session, deployment: Awaited, timeoutMs: number): Promise<void> {
+export async function waitUntil(
+  goal: WaitCondition,
+  session: Session,
+  deployment: Awaited,
+  timeoutMs: number,
+): Promise<void> {
   const progress = showProgress(session.out);
   const signal = AbortSignal.timeout(timeoutMs);
   let last: Standing | undefined;
@@ -57,14 +62,19 @@ function placementCount({ placements }: Stack): number {
 }
 
 interface Standing {
-  readonly goal: Goal;
+  readonly goal: WaitCondition;
   readonly applied: number;
   readonly all: number;
   /** Those that are not there yet; what they say is about this deployment. */
   readonly pending: readonly Pick<Placement, 'stack' | 'agent' | 'phase' | 'message' | 'health' | 'healthMessage'>[];
 }
 
-function judge(goal: Goal, stack: Stack, all: readonly Placement[], { id, revision, stack: name }: Awaited): Standing {
+function judge(
+  goal: WaitCondition,
+  stack: Stack,
+  all: readonly Placement[],
+  { id, revision, stack: name }: Awaited,
+): Standing {
   if (stack.deleteTime) throw new Failure(`stack ${name} is being deleted`);
   if (stack.currentDeploymentId !== id)
     throw new Failure(`revision ${stack.revision} of stack ${name} has taken the place of revision ${revision}`);
@@ -120,7 +130,7 @@ async function timedOut(
   stack: string,
   last: Standing | undefined,
   timeoutMs: number,
-  goal: Goal,
+  goal: WaitCondition,
 ): Promise<Failure> {
   const said = `not ${goal} within ${shortDuration(timeoutMs)}`;
   const [first] = last?.pending ?? [];

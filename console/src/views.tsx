@@ -2,7 +2,7 @@ import { type ReactNode, Suspense, useEffect } from 'react';
 import { AgentView } from './agent/agent.tsx';
 import { AgentsView } from './agent/agents.tsx';
 import { Head } from './components/head.tsx';
-import { loadParts, Mishap, part } from './components/part.tsx';
+import { ErrorBoundary, loadParts, part } from './components/part.tsx';
 import { Nothing } from './components/problem.tsx';
 import { Fleet } from './fleet/fleet.tsx';
 import { go, usePlace } from './router.tsx';
@@ -30,9 +30,9 @@ export function Views() {
     return () => clearTimeout(timer);
   }, []);
   return (
-    <Mishap key={parts[0]}>
+    <ErrorBoundary key={parts[0]}>
       <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(parts, sees)}</Suspense>
-    </Mishap>
+    </ErrorBoundary>
   );
 }
 

@@ -35,7 +35,7 @@ generator('renders the same bytes from the same commit', () => {
 generator('makes its stack, submits, and waits until it is healthy', async () => {
   const running = run({ GITHUB_SHA: 'abc123' });
   await told();
-  await agent.obey();
+  await agent.reconcile();
   await reportHealth(agent, Health.HEALTHY);
   const { code, stdout, stderr } = await running;
   assert.is(code, 0, stderr);
@@ -64,7 +64,7 @@ generator("ends with 1 and the agent's words when it fails there", async () => {
   const { deploymentId } = await agent.entry('shop');
   const running = run({ GITHUB_SHA: 'sick' });
   await told(deploymentId);
-  await agent.obey();
+  await agent.reconcile();
   await reportHealth(agent, Health.FAILED, 'pod shop-x: its image is no image');
   const { code, stderr } = await running;
   assert.is(code, 1);

@@ -3,7 +3,7 @@ import { askKube, MERGE_PATCH } from '../../sandbox/apiserver/client.ts';
 import type { Lab } from './test-agent.ts';
 
 /** For tests: somebody else, who changes objects under a field manager's name. */
-export interface Meddler {
+export interface ForeignWriter {
   /** Merges into an object; null removes a field. */
   patch(id: ObjectId, patch: unknown, manager?: string): Promise<void>;
   /** The same for its status, as a controller would. */
@@ -17,7 +17,7 @@ const plurals: Readonly<Record<string, string>> = {
   Gizmo: 'gizmos',
 };
 
-export function createMeddler({ address }: Pick<Lab, 'address'>): Meddler {
+export function createMeddler({ address }: Pick<Lab, 'address'>): ForeignWriter {
   const send = async (path: string, body: unknown) => {
     const ask = { method: 'PATCH', path, body, contentType: MERGE_PATCH } as const;
     const answer = await askKube<unknown>(address, ask);

@@ -9,7 +9,7 @@ import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/clus
 import { connect, until } from './test-agent.ts';
 
 /** A cluster where the agent may write its inventory in namespace `brokkr` and act as team/deployer, who may write ConfigMaps there. */
-export interface House {
+export interface TenantCluster {
   readonly source: KubeSource;
   /** As an admin of the cluster. */
   put(object: KubeObject): Promise<unknown>;
@@ -20,7 +20,7 @@ export interface House {
   close(): Promise<void>;
 }
 
-export async function openSimulatedHouse(): Promise<House> {
+export async function openSimulatedHouse(): Promise<TenantCluster> {
   const cluster: SimulatedCluster = await startSimulatedCluster({
     pods: false,
     rights: {
@@ -45,12 +45,12 @@ export async function openSimulatedHouse(): Promise<House> {
 }
 
 /** The same by a real kube-apiserver; only where `needs('go')` is true. */
-export async function openRealHouse(): Promise<House> {
+export async function openRealHouse(): Promise<TenantCluster> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-tenant-kube-'));
   const kube = await startKube({ dataDir });
   const admin = connect({ file: kube.kubeconfig });
   const { signal } = new AbortController();
-  const house = (token: string): House => ({
+  const tenantCluster = (token: string): TenantCluster => ({
     source: { text: kube.kubeconfigFor(token) },
     put: (object) => admin.create(object, signal),
     get: (id) => admin.get(id, signal),
@@ -71,7 +71,7 @@ export async function openRealHouse(): Promise<House> {
   const agent = connect({ text: kube.kubeconfigFor(token) });
   await until(() => mayAct(agent.as('team/deployer')), 'the roles to count');
   agent.close();
-  return house(token);
+  return tenantCluster(token);
 }
 
 async function mayAct(cluster: ReturnType<typeof connect>): Promise<boolean> {

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
-import { type Awareness, createAwareness } from '../../agent/cache/cluster-state.ts';
+import { type ClusterState, createClusterState } from '../../agent/cache/cluster-state.ts';
 import { createInventories } from '../../agent/inventory/inventory.ts';
 import { createOwnership } from '../../agent/inventory/object-owners.ts';
-import { createCensus } from '../../agent/inventory/orphan-discovery.ts';
+import { createOrphanDiscovery } from '../../agent/inventory/orphan-discovery.ts';
 import { hasStatus } from '../../agent/kube/api-error.ts';
 import { type Cluster, connectCluster, type KubeSource } from '../../agent/kube/client.ts';
 import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
@@ -23,7 +23,7 @@ import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } fro
 /** For tests: the agent without a broker, told target states as plain values. */
 export interface Core {
   readonly reconciler: Reconciler;
-  readonly awareness: Awareness;
+  readonly awareness: ClusterState;
   /** All reports so far, oldest first. */
   readonly events: StackEvent[];
   /** Makes these the whole target state, and their manifests available. */
@@ -83,23 +83,23 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
   const events: StackEvent[] = [];
-  const awareness = createAwareness({
+  const awareness = createClusterState({
     cluster,
     watchNamespace,
     log,
     outage: options.outage ?? (() => undefined),
-    suspect: (stack) => reconciler.suspect(stack),
+    enqueue: (stack) => reconciler.enqueue(stack),
     healthChanged: (stack) => reconciler.healthChanged(stack),
     retry: { baseMs: 20, maxMs: 100 },
   });
   const watching = awareness.run(ending.signal);
   const reconciler = createReconciler({
-    shop: {
-      sightings: awareness.sightings,
+    context: {
+      objectCache: awareness.objectCache,
       cluster,
       inventories,
       ownership: createOwnership(),
-      census: createCensus(cluster, watchNamespace, ending.signal),
+      orphanDiscovery: createOrphanDiscovery(cluster, watchNamespace, ending.signal),
       scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
       maxDeletions,
       readManifest: async (checksum) => manifests.get(checksum),

@@ -106,7 +106,7 @@ story('with 1,000 stacks gets them in one go, small manifests with them', async 
     .map(({ checksum }) => checksum)
     .filter((checksum) => !pulled.inline.has(Buffer.from(checksum).toString('hex')));
   await fetchAll(agent, rest, async () => {});
-  await agent.obey();
+  await agent.reconcile();
   const counts = (await test.client().admin.getAgent({ agent: 'broad' })).agent?.placements;
   assert.equal([counts?.applied, counts?.pending], [1_000, 0]);
 });

@@ -21,8 +21,8 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   const north = await startTestAgent(test, { name: 'north' });
   await broker.createStack({ name: 'web', labels: ['blue', 'green'] });
   await submit('web');
-  await east.obey();
-  await west.obey();
+  await east.reconcile();
+  await west.reconcile();
   await admin.updateAgent({ agent: 'east', removeLabels: ['blue'] });
   await admin.updateAgent({ agent: 'north', addLabels: ['green'] });
   await eventually(async () => (await east.removes()).includes('web'));
@@ -32,7 +32,7 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   const removal = await east.entry('web');
   assert.match(removal.reason, /no longer matches/);
   assert.equal(removal.kinds, ['v1/ConfigMap']);
-  await east.obey();
+  await east.reconcile();
   await eventually(async () => (await east.pull()).entries.length === 0);
   const { placements } = await broker.listPlacements({ stack: 'web' });
   assert.equal(placements.map((placement) => placement.agent).sort(), ['north', 'west']);
@@ -187,11 +187,11 @@ story(
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });
     await generator.addTarget({ stack: 'mine', agent: 'shy' });
     await eventually(async () => (await agent.serves()).includes('mine'));
-    await agent.obey();
+    await agent.reconcile();
     await agent.client.agent.deregisterGenerator({ incarnation, generator: 'ci' });
     await eventually(async () => (await agent.removes()).includes('mine'));
     assert.match((await agent.entry('mine')).reason, /registration with generator "ci" was removed by shy/);
-    await agent.obey();
+    await agent.reconcile();
     await eventually(async () => (await agent.pull()).entries.every((entry) => entry.stack !== 'mine'));
     // Consent given again does not bring the old target back, only what matches now.
     await admin.updateAgent({ agent: 'shy', removeLabels: ['shy'] });

@@ -176,7 +176,7 @@ async function carryOut(client: BrokkrClient, url: string, what: Edit): Promise<
       await (what.on ? admin.pauseAgent : admin.resumeAgent)({ agent: what.agent });
       return;
     case 'obey':
-      await self?.obey();
+      await self?.reconcile();
       return;
     case 'submit':
       await broker.submitDeployment({ stack: what.stack, manifest: configMap('c', what.value) });

@@ -69,7 +69,7 @@ async function scene(name: string) {
     await broker.createStack({ name: stack, labels: [stack] });
     await broker.submitDeployment({ stack, manifest: configMap(stack, 'one') });
   }
-  await agent.obey();
+  await agent.reconcile();
   await admin.updateAgent({ agent: name, removeLabels: [again] });
   await eventually(async () => (await agent.removes()).includes(again));
   return { agent, kept, again };
@@ -86,7 +86,7 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
     const pulled = await agent.pull();
     return pulled.entries.every(({ revision, state }) => revision === 2 && state === PlacementState.ACTIVE) && pulled;
   });
-  await agent.obey();
+  await agent.reconcile();
   await test.restart(0, restore);
 
   const seen = { digest: ahead.digest, epoch, order: highest(ahead.entries) };

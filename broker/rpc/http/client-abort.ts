@@ -6,7 +6,7 @@ import type { Handler } from './port.ts';
  * Ends an answer whose caller has left while it was written as an abort. The adapter takes that for what it is; of most other errors
  * of a broken connection it would print the stack, past the log.
  */
-export function expectLeavers(next: Handler, log: Logger): Handler {
+export function handleClientAbort(next: Handler, log: Logger): Handler {
   return (request, response) => {
     const write = response.write.bind(response) as Write;
     const writeOn: Write = (chunk, encoding, written) =>

@@ -14,7 +14,7 @@ const unaryGraceMs = 5_000;
 const cutKey = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
 
 /** Notes how a call can be cut off, whatever its handler is doing: over HTTP/2 its stream, over HTTP/1.1 its connection. */
-export function noteCut(request: Parameters<Handler>[0], values: ContextValues): ContextValues {
+export function registerCancel(request: Parameters<Handler>[0], values: ContextValues): ContextValues {
   return values.set(cutKey, (hasEnded) => {
     // Also when the handler has ended: a reader who takes nothing has not got the answer, and goes on sending.
     if ('stream' in request) request.stream.close(constants.NGHTTP2_CANCEL);

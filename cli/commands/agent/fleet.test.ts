@@ -79,7 +79,7 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   assert.match(await cli.done(`delete agent ${name} --yes`), 'as soon as it has removed 1 stack');
   assert.match(await cli.done('get agents --show-deleted'), /being deleted/);
-  await agent.obey();
+  await agent.reconcile();
   await cli.fails(1, `get agent ${name}`);
   await cli.fails(1, 'pause nobody');
   await cli.fails(1, 'rebind nobody --yes');

@@ -7,7 +7,7 @@ import {
 } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { collect, type Verbs, withSession } from '../../command.ts';
-import { applyStack, previewStack, refOf, type Steps, type Wanted } from '../../deploy/apply.ts';
+import { applyStack, previewStack, refOf, type StackSpec, type Steps } from '../../deploy/apply.ts';
 import {
   changesText,
   deploymentName,
@@ -27,7 +27,7 @@ import { readStackOptions, type StackOptions, splitName, stackOptions } from '..
 import { type Output, printable, printList, printOne, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Goal, parseGoal, waitUntil } from '../../stream/wait.ts';
+import { parseGoal, type WaitCondition, waitUntil } from '../../stream/wait.ts';
 import { stackName } from './stack.ts';
 
 const parseRevision = numberFrom(1);
@@ -141,7 +141,7 @@ function waitOptions(command: Command): Command {
 interface RollbackOptions {
   readonly revision?: number;
   readonly message?: string;
-  readonly wait?: Goal;
+  readonly wait?: WaitCondition;
   readonly timeout: number;
 }
 
@@ -153,14 +153,14 @@ interface ApplyOptions extends StackOptions {
   readonly message?: string;
   readonly allowEmpty?: boolean;
   readonly dryRun?: boolean;
-  readonly wait?: Goal;
+  readonly wait?: WaitCondition;
   readonly timeout: number;
 }
 
 async function apply(session: Session, options: ApplyOptions): Promise<void> {
   const { out } = session;
   if (options.dryRun && options.wait) throw usage('--dry-run has nothing to --wait for');
-  const wanted: Wanted = {
+  const wanted: StackSpec = {
     ...splitName(options.stack),
     ...readStackOptions(options),
     targets: options.target ?? [],
@@ -203,7 +203,7 @@ function stepsFor(out: Output): Steps {
   };
 }
 
-async function preview(session: Session, wanted: Wanted): Promise<void> {
+async function preview(session: Session, wanted: StackSpec): Promise<void> {
   const { out } = session;
   const found = await previewStack(session, wanted);
   const answer = found ?? previewOfNew(wanted);

@@ -156,11 +156,11 @@ stacks('watches a stack until it is gone', async () => {
   const people = cli.run(`watch ${name}`, { onOutput: () => begun[0].resolve() });
   const programs = cli.run(`watch ${name} -o json`, { onOutput: () => begun[1].resolve() });
   await Promise.all(begun.map(({ promise }) => promise));
-  await agent.obey();
+  await agent.reconcile();
   await cli.done(`delete stack ${name} --yes`);
   // Told of it a moment later: until then the agent would say once more that it is applied.
   await eventually(async () => (await agent.removes()).includes(name), 30_000);
-  await agent.obey();
+  await agent.reconcile();
   const told = await people;
   assert.is(told.code, 0, told.stderr);
   assert.match(told.stdout, new RegExp(`system/${name} is at revision 1; agents: 1 pending\\n`));

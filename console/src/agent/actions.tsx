@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Agent } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
-import { Ask, NewKey } from '../components/dialog.tsx';
+import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { EditLabels } from '../components/edit-labels.tsx';
 import { textIn } from '../components/fields.tsx';
 import { Icon } from '../components/icon.tsx';
@@ -60,13 +60,23 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
   switch (doing) {
     case 'pause':
       return paused ? (
-        <Ask title={`Resume ${name}`} action="Resume" onClose={onClose} onDo={() => admin.resumeAgent({ agent: name })}>
+        <ConfirmDialog
+          title={`Resume ${name}`}
+          action="Resume"
+          onClose={onClose}
+          onDo={() => admin.resumeAgent({ agent: name })}
+        >
           <p>It goes on where it was: everything that changed meanwhile is applied.</p>
-        </Ask>
+        </ConfirmDialog>
       ) : (
-        <Ask title={`Pause ${name}`} action="Pause" onClose={onClose} onDo={() => admin.pauseAgent({ agent: name })}>
+        <ConfirmDialog
+          title={`Pause ${name}`}
+          action="Pause"
+          onClose={onClose}
+          onDo={() => admin.pauseAgent({ agent: name })}
+        >
           <p>A paused agent freezes: it applies, prunes and repairs nothing until it is resumed.</p>
-        </Ask>
+        </ConfirmDialog>
       );
     case 'labels':
       return (
@@ -89,7 +99,7 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
       );
     case 'rebind':
       return (
-        <Ask
+        <ConfirmDialog
           title={`Rebind ${name}`}
           action="Rebind"
           danger
@@ -101,11 +111,11 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
             Lets its key be used by another cluster. What it serves becomes pending; removals in the old cluster are
             given up.
           </p>
-        </Ask>
+        </ConfirmDialog>
       );
     case 'delete':
       return (
-        <Ask
+        <ConfirmDialog
           title={`Delete ${name}`}
           action="Delete"
           danger
@@ -118,7 +128,7 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
             <input type="checkbox" name="orphan" value="yes" />
             At once, and leave its objects in the cluster
           </label>
-        </Ask>
+        </ConfirmDialog>
       );
   }
 }

@@ -1,5 +1,5 @@
 import { useRef, useState } from 'react';
-import { Ask, NewKey } from '../components/dialog.tsx';
+import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';
@@ -11,7 +11,7 @@ export function NewAgent({ onClose }: { onClose: () => void }) {
   const [made, setMade] = useState<{ name: string; pak: string }>();
   if (made) return <NewKey what={`the agent ${made.name}`} pak={made.pak} onClose={onClose} />;
   return (
-    <Ask
+    <ConfirmDialog
       title="New agent"
       action="Create"
       onClose={onClose}
@@ -32,6 +32,6 @@ export function NewAgent({ onClose }: { onClose: () => void }) {
       <Field label="Description" name="description" maxLength={1024} />
       <Field label="Labels" name="labels" hint="Separated by spaces. Stacks with any one of them are placed on it." />
       <Field label="Generators" name="generators" hint="Whose stacks it serves, besides the admins’ own." />
-    </Ask>
+    </ConfirmDialog>
   );
 }

@@ -50,7 +50,7 @@ interface AskProps {
 }
 
 /** Asks before something is done, with a form or for a confirmation. */
-export function Ask({
+export function ConfirmDialog({
   title,
   children,
   action,

@@ -1,4 +1,4 @@
-import { Ask } from './dialog.tsx';
+import { ConfirmDialog } from './dialog.tsx';
 import { Field, wordsIn } from './fields.tsx';
 
 interface EditLabelsProps {
@@ -13,7 +13,7 @@ interface EditLabelsProps {
 /** Changes labels by adding and removing single ones, so that two people do not overwrite each other. */
 export function EditLabels({ name, labels, consequence, save, onClose }: EditLabelsProps) {
   return (
-    <Ask
+    <ConfirmDialog
       title={`Labels of ${name}`}
       action="Save"
       onClose={onClose}
@@ -27,6 +27,6 @@ export function EditLabels({ name, labels, consequence, save, onClose }: EditLab
     >
       <p>{consequence}</p>
       <Field label="Labels" name="labels" defaultValue={labels.join(' ')} hint="Separated by spaces." />
-    </Ask>
+    </ConfirmDialog>
   );
 }

@@ -17,12 +17,12 @@ export async function loadParts(): Promise<void> {
   await Promise.allSettled(loads.map((load) => load()));
 }
 
-interface MishapProps {
+interface ErrorBoundaryProps {
   readonly children: ReactNode;
 }
 
 /** In the place of a view that failed: what is around it stays. React has this for classes only. */
-export class Mishap extends Component<MishapProps, { readonly failed: boolean }> {
+export class ErrorBoundary extends Component<ErrorBoundaryProps, { readonly failed: boolean }> {
   override state = { failed: false };
 
   static getDerivedStateFromError() {

@@ -1,6 +1,6 @@
 import { useRef } from 'react';
 import { newRequestId } from '../request-id.ts';
-import { Ask } from './dialog.tsx';
+import { ConfirmDialog } from './dialog.tsx';
 import { textIn } from './fields.tsx';
 
 const overlapSeconds = 86_400n;
@@ -16,7 +16,7 @@ interface RotateProps {
 export function Rotate({ name, rotate, onKey, onClose }: RotateProps) {
   const requestId = useRef(newRequestId());
   return (
-    <Ask
+    <ConfirmDialog
       title={`A new key for ${name}`}
       action="Make a key"
       onClose={onClose}
@@ -30,6 +30,6 @@ export function Rotate({ name, rotate, onKey, onClose }: RotateProps) {
         <input type="checkbox" name="now" value="yes" />
         End the old key now: it has leaked
       </label>
-    </Ask>
+    </ConfirmDialog>
   );
 }

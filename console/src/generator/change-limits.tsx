@@ -1,5 +1,5 @@
 import type { Generator } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, textIn, wordsIn } from '../components/fields.tsx';
 import { useSession } from '../session/session.ts';
 
@@ -32,7 +32,7 @@ export function ChangeLimits({ generator, onClose }: { generator: Generator; onC
     <Field label={label} name={field} type="number" min={0} defaultValue={value ? String(value) : ''} hint={hint} />
   );
   return (
-    <Ask title={`Limits of ${name}`} action="Save" onClose={onClose} onDo={save}>
+    <ConfirmDialog title={`Limits of ${name}`} action="Save" onClose={onClose} onDo={save}>
       {list('Allowed namespaces', 'allow-namespaces', rules?.allowNamespaces, 'Names, or prefixes with *; empty: any.')}
       {list('Denied namespaces', 'deny-namespaces', rules?.denyNamespaces, 'Whatever is allowed.')}
       {list('Allowed kinds', 'allow-kinds', rules?.allowKinds, 'ConfigMap, apps/Deployment, apps/*; empty: any.')}
@@ -44,6 +44,6 @@ export function ChangeLimits({ generator, onClose }: { generator: Generator; onC
       {number('Stacks', 'stacks', quota?.stacks, 'At most; empty: 1,000.')}
       {number('Revisions kept of a stack', 'deployments', quota?.deploymentsPerStack, 'At most; empty: 100.')}
       {number('Bytes of manifests', 'bytes', quota?.manifestBytes, 'At most; empty: 1 GiB.')}
-    </Ask>
+    </ConfirmDialog>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Generator } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { Ask, NewKey } from '../components/dialog.tsx';
+import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { textIn } from '../components/fields.tsx';
 import { Facts, Head } from '../components/head.tsx';
 import { LoadProblem } from '../components/problem.tsx';
@@ -86,7 +86,7 @@ function Doings({ generator }: { generator: Generator }) {
         />
       )}
       {doing === 'delete' && (
-        <Ask
+        <ConfirmDialog
           title={`Delete ${name}`}
           action="Delete"
           danger
@@ -101,7 +101,7 @@ function Doings({ generator }: { generator: Generator }) {
             <input type="checkbox" name="cascade" value="yes" />
             Also its stacks, removed from every agent
           </label>
-        </Ask>
+        </ConfirmDialog>
       )}
       {pak !== undefined && <NewKey what={`the generator ${name}`} pak={pak} onClose={() => setPak(undefined)} />}
     </>

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'react';
 import { type Generator, RegistrationPolicy } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { Ask, NewKey } from '../components/dialog.tsx';
+import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
 import { Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
@@ -88,7 +88,7 @@ function NewGenerator({ onClose }: { onClose: () => void }) {
   const [made, setMade] = useState<{ name: string; pak: string }>();
   if (made) return <NewKey what={`the generator ${made.name}`} pak={made.pak} onClose={onClose} />;
   return (
-    <Ask
+    <ConfirmDialog
       title="New generator"
       action="Create"
       onClose={onClose}
@@ -121,6 +121,6 @@ function NewGenerator({ onClose }: { onClose: () => void }) {
         <input type="checkbox" name="approve" value="yes" />
         An admin approves each agent that wants to serve it
       </label>
-    </Ask>
+    </ConfirmDialog>
   );
 }

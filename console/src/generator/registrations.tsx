@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { type Registration, RegistrationState } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, textIn } from '../components/fields.tsx';
 import { AgentLink } from '../components/links.tsx';
 import { LoadProblem, Nothing } from '../components/problem.tsx';
@@ -105,7 +105,7 @@ function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: stri
   const { admin } = useSession();
   if (doing.what === 'add')
     return (
-      <Ask
+      <ConfirmDialog
         title="Register an agent"
         action="Register"
         onClose={onClose}
@@ -124,12 +124,12 @@ function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: stri
           name="account"
           hint="namespace/name that the agent acts as; empty: its own rights."
         />
-      </Ask>
+      </ConfirmDialog>
     );
   const { agent, generator: of, serviceAccount } = doing.registration;
   if (doing.what === 'approve')
     return (
-      <Ask
+      <ConfirmDialog
         title={`Approve ${agent}`}
         action="Approve"
         onClose={onClose}
@@ -138,10 +138,10 @@ function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: stri
         <p>
           {agent} serves {of}’s stacks from now on.
         </p>
-      </Ask>
+      </ConfirmDialog>
     );
   return (
-    <Ask
+    <ConfirmDialog
       title={`End the registration of ${agent}`}
       action="Remove"
       danger
@@ -152,6 +152,6 @@ function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: stri
       <p>
         What {of} placed on {agent} is removed there.
       </p>
-    </Ask>
+    </ConfirmDialog>
   );
 }

@@ -1,7 +1,7 @@
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
 import { useRef, useState } from 'react';
 import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { Ask, NewKey } from '../components/dialog.tsx';
+import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { Field, namePattern, textIn } from '../components/fields.tsx';
 import { Facts, Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
@@ -133,7 +133,7 @@ function Dialogue({ doing, onKey, onClose }: DialogueProps) {
   switch (doing.what) {
     case 'add':
       return (
-        <Ask
+        <ConfirmDialog
           title="New admin key"
           action="Create"
           onClose={onClose}
@@ -155,11 +155,11 @@ function Dialogue({ doing, onKey, onClose }: DialogueProps) {
             <input type="checkbox" name="readOnly" value="yes" />
             May only look
           </label>
-        </Ask>
+        </ConfirmDialog>
       );
     case 'rotate':
       return (
-        <Ask
+        <ConfirmDialog
           title="Replace my key"
           action="Make a key"
           onClose={onClose}
@@ -171,11 +171,11 @@ function Dialogue({ doing, onKey, onClose }: DialogueProps) {
           }
         >
           <p>The one that you are signed in with goes on working for 24 hours.</p>
-        </Ask>
+        </ConfirmDialog>
       );
     case 'revoke':
       return (
-        <Ask
+        <ConfirmDialog
           title={`Revoke ${doing.pak.shortToken}`}
           action="Revoke"
           danger
@@ -187,7 +187,7 @@ function Dialogue({ doing, onKey, onClose }: DialogueProps) {
             The key of {doing.pak.owner} ends at once.{' '}
             {doing.pak.shortToken === who.shortToken && <strong>It is the one that you are signed in with.</strong>}
           </p>
-        </Ask>
+        </ConfirmDialog>
       );
   }
 }

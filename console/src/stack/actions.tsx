@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { EditLabels } from '../components/edit-labels.tsx';
 import { Field, textIn } from '../components/fields.tsx';
 import { go, Link, pathOf, stackPath } from '../router.tsx';
@@ -43,7 +43,7 @@ export function StackDoings({ stack }: { stack: Stack }) {
         />
       )}
       {doing === 'target' && (
-        <Ask
+        <ConfirmDialog
           title={`Target ${name}`}
           action="Place it there"
           onClose={close}
@@ -51,10 +51,10 @@ export function StackDoings({ stack }: { stack: Stack }) {
         >
           <p>Places it on one agent, whatever their labels. Settings lists the targets.</p>
           <Field label="Agent" name="agent" required maxLength={63} />
-        </Ask>
+        </ConfirmDialog>
       )}
       {doing === 'delete' && (
-        <Ask
+        <ConfirmDialog
           title={`Delete ${name}`}
           action="Delete"
           danger
@@ -69,7 +69,7 @@ export function StackDoings({ stack }: { stack: Stack }) {
             It is removed from every agent that serves it, with its objects. It is gone when the last one has
             acknowledged.
           </p>
-        </Ask>
+        </ConfirmDialog>
       )}
     </>
   );

@@ -1,5 +1,5 @@
 import { ConflictPolicy, DriftPolicy, OnDelete, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { choiceIn, linesIn, Select, TextArea } from '../components/fields.tsx';
 import { useSession } from '../session/session.ts';
 
@@ -38,7 +38,7 @@ export function ChangeSettings({ stack, onClose }: { stack: Stack; onClose: () =
     });
   };
   return (
-    <Ask title={`Settings of ${name}`} action="Save" onClose={onClose} onDo={async (form) => save(form)}>
+    <ConfirmDialog title={`Settings of ${name}`} action="Save" onClose={onClose} onDo={async (form) => save(form)}>
       <Select label="What others changed" name="drift" of={drifts} value={stack.drift || DriftPolicy.REPAIR} />
       <Select
         label="What is there already"
@@ -60,7 +60,7 @@ export function ChangeSettings({ stack, onClose }: { stack: Stack; onClose: () =
           .map(([key, value]) => `${key}=${value}`)
           .join('\n')}
       />
-    </Ask>
+    </ConfirmDialog>
   );
 }
 

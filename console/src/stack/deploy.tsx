@@ -1,6 +1,6 @@
 import { type ChangeEvent, useRef, useState } from 'react';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Head } from '../components/head.tsx';
 import { Problem } from '../components/problem.tsx';
 import { count } from '../enum-labels.ts';
@@ -151,7 +151,7 @@ export function Deploy({ name }: { name: string }) {
         </>
       )}
       {asking && fresh && (
-        <Ask
+        <ConfirmDialog
           title={`Deploy ${name}`}
           action="Deploy"
           onClose={() => setAsking(false)}
@@ -168,7 +168,7 @@ export function Deploy({ name }: { name: string }) {
           <p>
             {count(fresh.answer.changes.length, 'change')} on {count(fresh.answer.agentCount, 'agent')}, at once.
           </p>
-        </Ask>
+        </ConfirmDialog>
       )}
     </>
   );

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { AgentLink, StackLink } from '../components/links.tsx';
 import { Nothing } from '../components/problem.tsx';
 import { Clipped, Status } from '../components/status.tsx';
@@ -119,7 +119,7 @@ function Answer({ placement, onClose }: { placement: Placement; onClose: () => v
   const { agent, stack, generation, heldKeys, order, message, removalReason } = placement;
   if (placement.held || placement.phase === PlacementPhase.HELD)
     return (
-      <Ask
+      <ConfirmDialog
         title={`Let ${agent} delete`}
         action="Confirm"
         danger
@@ -130,10 +130,10 @@ function Answer({ placement, onClose }: { placement: Placement; onClose: () => v
         <p>
           Objects of {stack} on {agent} are held back from deletion. {message || removalReason}
         </p>
-      </Ask>
+      </ConfirmDialog>
     );
   return (
-    <Ask
+    <ConfirmDialog
       title={`Forget the removal of ${stack}`}
       action="Forget"
       danger
@@ -145,6 +145,6 @@ function Answer({ placement, onClose }: { placement: Placement; onClose: () => v
         For a cluster that is lost: the broker no longer waits until {agent} has removed {stack}. What is there stays
         there.
       </p>
-    </Ask>
+    </ConfirmDialog>
   );
 }

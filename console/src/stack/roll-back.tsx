@@ -1,6 +1,6 @@
 import { useRef } from 'react';
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, textIn } from '../components/fields.tsx';
 import { LoadProblem } from '../components/problem.tsx';
 import { useLoad } from '../load.ts';
@@ -23,7 +23,7 @@ export function RollBack({ name, to, onClose }: { name: string; to: Deployment; 
     { once: true },
   );
   return (
-    <Ask
+    <ConfirmDialog
       title={`Roll ${name} back to revision ${to.revision}`}
       action="Roll back"
       wide
@@ -43,6 +43,6 @@ export function RollBack({ name, to, onClose }: { name: string; to: Deployment; 
       <LoadProblem error={error} />
       {answer ? <Preview answer={answer} /> : <p className="faint">Asking what that would change…</p>}
       <Field label="Why (for people)" name="message" maxLength={1024} />
-    </Ask>
+    </ConfirmDialog>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import { type LabelSelector, SelectorOperator, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Facts } from '../components/head.tsx';
 import { Labels } from '../components/status.tsx';
 import { Ago } from '../components/time.tsx';
@@ -75,7 +75,7 @@ export function Settings({ stack }: { stack: Stack }) {
         </ul>
       )}
       {leaving !== undefined && (
-        <Ask
+        <ConfirmDialog
           title={`Remove the target ${leaving}`}
           action="Remove"
           danger
@@ -83,7 +83,7 @@ export function Settings({ stack }: { stack: Stack }) {
           onDo={() => broker.removeTarget({ stack: name, agent: leaving })}
         >
           <p>Without another reason to serve it, {leaving} removes the stack’s objects.</p>
-        </Ask>
+        </ConfirmDialog>
       )}
     </>
   );

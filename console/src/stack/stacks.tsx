@@ -1,6 +1,6 @@
 import { useRef, useState } from 'react';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Ask } from '../components/dialog.tsx';
+import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
 import { Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
@@ -80,7 +80,7 @@ function NewStack({ onClose }: { onClose: () => void }) {
   const { broker, rules, who } = useSession();
   const requestId = useRef(newRequestId());
   return (
-    <Ask
+    <ConfirmDialog
       title="New stack"
       action="Create"
       onClose={onClose}
@@ -101,6 +101,6 @@ function NewStack({ onClose }: { onClose: () => void }) {
         <p className="faint">It belongs to {who.name}.</p>
       )}
       <Field label="Labels" name="labels" hint="Separated by spaces. Agents with any one of them serve it." />
-    </Ask>
+    </ConfirmDialog>
   );
 }
