@@ -46,7 +46,7 @@ let installations = 0;
 /** Starts one or more real brokers on a real database, for one test file. Rejects with nothing left running. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   await using failing = new AsyncDisposableStack();
-  const postgres = options.postgres ?? (await ownPostgres(failing));
+  const postgres = options.postgres ?? (await startTestPostgres(failing));
   const logged: string[] = [];
   const log = createLog('debug', { write: (line) => void logged.push(line) });
   const loopback = { host: '127.0.0.1', port: 0 };
@@ -102,7 +102,8 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   };
 }
 
-async function ownPostgres(owner: AsyncDisposableStack): Promise<Postgres> {
+/** Starts a database server in a temporary folder; `owner` stops it and removes the folder. */
+export async function startTestPostgres(owner: AsyncDisposableStack): Promise<Postgres> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-database-'));
   owner.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   const postgres = await startPostgres({ dataDir, fsync: false });

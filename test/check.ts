@@ -1,6 +1,6 @@
 /**
  * `npm run check`: everything about the sources that needs no test to run. All checks run, each tells one line, and the
- * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than main's to compare the contract with.
+ * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than the landed one to compare the contract with.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { generatedPages } from '../docs/generate/main.ts';
 import { contentFolder } from '../docs/pages.ts';
 import { generate, writeVendored } from '../proto/gen.ts';
+import { hasLandedCommit, landedCommit } from './compatibility/landed.ts';
 import { extractCommit, git } from './tools/git.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -91,10 +92,10 @@ function textOf(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
-/** Whether clients of the contract on main still work with this one. */
+/** Compares the contract with the landed one, whose agents and clients must go on working. */
 async function compatible(): Promise<Finding> {
-  const base = process.env.BROKKR_BREAKING_BASE ?? mainBase();
-  if (base === undefined) return { note: 'not checked: there is no main branch to compare with' };
+  const base = process.env.BROKKR_BREAKING_BASE ?? landedCommit;
+  if (base === landedCommit && !hasLandedCommit()) return { note: `not checked: git does not have ${base} here` };
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
   const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
@@ -105,11 +106,6 @@ async function compatible(): Promise<Finding> {
   } finally {
     rmSync(before, { recursive: true, force: true });
   }
-}
-
-function mainBase(): string | undefined {
-  const main = ['origin/main', 'main'].find((name) => git('rev-parse', '--verify', '--quiet', name) !== undefined);
-  return main && git('merge-base', 'HEAD', main);
 }
 
 function filesOf(folder: string): Map<string, string> {

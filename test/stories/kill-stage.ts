@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { type Postgres, startPostgres } from '../../sandbox/postgres/postgres.ts';
 import { eventually } from '../broker.ts';
+import { createProgram } from '../tools/program.ts';
 import { startTcpRelay } from '../tools/tcp-relay.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
@@ -33,7 +32,6 @@ export interface KillStage {
   close(): Promise<void>;
 }
 
-const root = resolve(import.meta.dirname, '../..');
 const startMs = 60_000;
 
 export async function startKillStage(): Promise<KillStage> {
@@ -65,25 +63,25 @@ export async function startKillStage(): Promise<KillStage> {
   });
   const port = await freePort();
   const pakFile = join(folder, 'pak');
-  const broker = createProcess(
-    'broker/main.ts',
-    {
+  const broker = createProgram({
+    file: 'broker/main.ts',
+    env: {
       BROKKR_DATABASE_URL: proxy.url,
       BROKKR_LISTEN: `127.0.0.1:${port}`,
       BROKKR_METRICS_LISTEN: '127.0.0.1:0',
       BROKKR_ADMIN_PAK_FILE: pakFile,
     },
-    /the broker is ready/,
-  );
+    ready: /the broker is ready/,
+  });
   stack.defer(() => broker.stop());
   await broker.start();
   const admin = connectBroker({ url: `http://127.0.0.1:${port}`, pak: readFileSync(pakFile, 'utf8').trim() });
   stack.defer(() => admin.close());
   const agentName = 'mortal';
   const { pak } = await admin.admin.createAgent({ name: agentName, labels: ['mortal'] });
-  const agent = createProcess(
-    'agent/main.ts',
-    {
+  const agent = createProgram({
+    file: 'agent/main.ts',
+    env: {
       BROKKR_BROKER_URL: `http://127.0.0.1:${port}`,
       BROKKR_PAK: pak,
       BROKKR_PULL_INTERVAL: '2s',
@@ -91,8 +89,7 @@ export async function startKillStage(): Promise<KillStage> {
       BROKKR_STATE_DIR: join(folder, 'state'),
       KUBECONFIG: kubeconfig,
     },
-    /./,
-  );
+  });
   stack.defer(() => agent.stop());
   await agent.start();
   const replace: Record<Victim, () => Promise<void>> = {
@@ -126,42 +123,6 @@ export async function startKillStage(): Promise<KillStage> {
       };
     },
     close: () => owned.disposeAsync(),
-  };
-}
-
-interface Process {
-  start(): Promise<void>;
-  /** SIGKILL, then a new one. */
-  replace(): Promise<void>;
-  stop(): Promise<void>;
-}
-
-function createProcess(file: string, env: Record<string, string>, ready: RegExp): Process {
-  let child: ChildProcess | undefined;
-  const start = async () => {
-    const started = spawn(process.execPath, [join(root, file)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    });
-    child = started;
-    const late = setTimeout(() => started.kill('SIGKILL'), startMs);
-    const isReady = Promise.withResolvers<void>();
-    createInterface({ input: started.stdout }).on('line', (line) => ready.test(line) && isReady.resolve());
-    started.once('exit', (code) => isReady.reject(new Error(`${file} ended with ${code} before it was ready`)));
-    await isReady.promise.finally(() => clearTimeout(late));
-  };
-  const end = async (signal: NodeJS.Signals) => {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    await once(child, 'exit');
-  };
-  return {
-    start,
-    async replace() {
-      await end('SIGKILL');
-      await start();
-    },
-    stop: () => end('SIGTERM'),
   };
 }
 
