@@ -20,7 +20,7 @@ if (needs('go')) await describe();
 kube.run();
 
 async function describe(): Promise<void> {
-  // These tests are about our own build, also where another one is at hand.
+  // Test our own build, even where the environment names other programs.
   delete process.env.KUBEBUILDER_ASSETS;
   const place = mkdtempSync(join(tmpdir(), 'brokkr-kube-'));
   const binary = await buildKube();

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
-/** Where an API is, and who may do everything there. */
+/** Address of a Kubernetes API, and credentials that may do everything there. */
 export interface KubeAccess {
   readonly url: string;
   readonly token: string;
@@ -11,10 +11,10 @@ export interface KubeAccess {
 
 export interface KubeAsk {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** With its query. */
+  /** Includes the query. */
   readonly path: string;
   readonly body?: unknown;
-  /** Of the body: which kind of patch it is. */
+  /** Media type of the body, which for a PATCH selects the patch format. */
   readonly contentType?: string;
   readonly signal?: AbortSignal;
 }
@@ -24,17 +24,17 @@ export interface KubeAnswer<Body> {
   readonly body: Body;
 }
 
-/** The form of a patch that is merged into the object; null removes a field. */
+/** Media type of a JSON merge patch: null removes a field. */
 export const MERGE_PATCH = 'application/merge-patch+json';
 export const APPLY_PATCH = 'application/apply-patch+yaml';
 
-/** Asks a Kubernetes API something, whatever it answers; rejects when no answer comes. */
+/** Sends a request to a Kubernetes API and returns the answer, whatever its status. Rejects when no answer arrives. */
 export async function askKube<Body>(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<Body>> {
   const { status, body } = await readKube(access, ask);
   return { status, body: JSON.parse(body) as Body };
 }
 
-/** The same for what is not JSON, such as a log. */
+/** Like `askKube`, for answers that are not JSON, such as a log. */
 export async function readKube(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<string>> {
   const response = await open(access, ask);
   let body = '';
@@ -42,7 +42,10 @@ export async function readKube(access: KubeAccess, ask: KubeAsk): Promise<KubeAn
   return { status: response.statusCode ?? 0, body };
 }
 
-/** What a watch tells, a document a line, until the server ends it. Rejects when it is refused or breaks. */
+/**
+ * Yields the events of a watch, one document a line, until the server ends it. Rejects when the watch is refused or
+ * breaks.
+ */
 export async function* watchKube<Event>(access: KubeAccess, path: string, signal: AbortSignal): AsyncIterable<Event> {
   const response = await open(access, { method: 'GET', path, signal });
   if (response.statusCode !== 200) {
@@ -57,7 +60,7 @@ export async function* watchKube<Event>(access: KubeAccess, path: string, signal
   }
 }
 
-/** A token of a ServiceAccount, as a pod of it would have one. */
+/** Requests a token of a ServiceAccount, like the one that its pods get. */
 export async function tokenOf(access: KubeAccess, namespace: string, name: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
   const wanted = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
@@ -69,7 +72,7 @@ function open({ url, token, ca }: KubeAccess, { method, path, body, contentType,
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const headers = {
     authorization: `Bearer ${token}`,
-    // Node sends the body of a DELETE without its length otherwise.
+    // Otherwise Node sends the body of a DELETE without its length.
     ...(payload && { 'content-type': contentType ?? 'application/json', 'content-length': payload.length }),
   };
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;

@@ -10,13 +10,13 @@ import { HOST } from '../host.ts';
 import { askKube, type KubeAccess, type KubeAsk, MERGE_PATCH, watchKube } from './client.ts';
 
 export interface NodeOptions {
-  /** How long a step of a pod takes: being bound, becoming what it comes to; default 50. */
+  /** Milliseconds until a pod is bound, and again until its final status; default 50. */
   readonly stepMs?: number;
 }
 
-/** No container runs on it: it says what a node would say. */
+/** A node that runs no containers and reports what a kubelet would report. */
 export interface SimulatedNode {
-  /** Leaves the Node and its pods as they are, as a node does that has gone silent. */
+  /** Leaves the Node and its pods as they are, as when a node stops responding. */
   close(): Promise<void>;
 }
 
@@ -26,8 +26,9 @@ const AGAIN_MS = 500;
 type Pods = Map<string, KubeObject>;
 
 /**
- * Adds a simulated node to a real API server, and returns when it is registered. Every pod is bound to it, does what its image and
- * `BEHAVIOUR` say, has a log, and is gone soon after its deletion. An API server that is away is waited for.
+ * Adds a simulated node to a real API server, and resolves when it is registered. Every pod is bound to it, behaves as
+ * its image and `BEHAVIOUR` say, has a log, and disappears soon after its deletion. The node retries while the API
+ * server is unavailable.
  */
 export async function startSimulatedNode(access: KubeAccess, options: NodeOptions = {}): Promise<SimulatedNode> {
   const { stepMs = 50 } = options;
@@ -68,7 +69,7 @@ export async function startSimulatedNode(access: KubeAccess, options: NodeOption
       try {
         await followPods(access, { start: pods.clear.bind(pods), see, forget }, signal);
       } catch {
-        // The API server is away, or the version that is watched from has become too old: the pods are listed anew.
+        // The API server is unavailable, or the watched resource version is too old: list the pods again.
         await delay(AGAIN_MS, undefined, { signal }).catch(() => {});
       }
     }
@@ -92,7 +93,7 @@ async function register(access: KubeAccess, port: number): Promise<void> {
   const path = `/api/v1/nodes/${NAME}`;
   const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: NAME, labels: { 'kubernetes.io/hostname': NAME } } };
   await ask({ method: 'POST', path: '/api/v1/nodes', body: node }, 409);
-  // A new node is tainted as not ready until a controller that is not there has seen it be ready.
+  // A new node has a not-ready taint, which a controller would remove; there is none here.
   await ask({ method: 'PATCH', path, body: { spec: { taints: null } }, contentType: MERGE_PATCH });
   const status = { ...nodeStatus(), daemonEndpoints: { kubeletEndpoint: { Port: port } } };
   await ask({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType: MERGE_PATCH });
@@ -106,13 +107,13 @@ function nodeStatus(): JsonObject {
 }
 
 interface Follower {
-  /** A whole list comes. */
+  /** Called before a complete list of pods. */
   start(): void;
   see(pod: KubeObject): void;
   forget(pod: KubeObject): void;
 }
 
-/** Tells of every pod, and of every change, until the watch ends. */
+/** Passes on every pod, and every change of one, until the watch ends. */
 async function followPods(access: KubeAccess, { start, see, forget }: Follower, signal: AbortSignal): Promise<void> {
   const { status, body } = await askKube<JsonObject>(access, { method: 'GET', path: '/api/v1/pods', signal });
   if (status !== 200) throw new Error(`the pods cannot be listed: ${status}`);
@@ -126,7 +127,7 @@ async function followPods(access: KubeAccess, { start, see, forget }: Follower, 
   }
 }
 
-/** What is to be done about a pod as it is; undefined for nothing. */
+/** Returns the next request for a pod in its current state, or undefined when there is nothing to do. */
 function nextStep(pod: KubeObject): KubeAsk | undefined {
   const { name, namespace, uid, deletionTimestamp } = pod.metadata;
   const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
@@ -148,7 +149,7 @@ function nextStep(pod: KubeObject): KubeAsk | undefined {
   return { method: 'PATCH', path: `${path}/status`, body: { status }, contentType: MERGE_PATCH };
 }
 
-/** What matters of a pod's status: without times, and what the API server adds. */
+/** Serialises a pod's status without times and without the fields that the API server adds. */
 function outline(status: JsonObject): string {
   const containers = listAt(status, 'containerStatuses').map((one) => [
     at(one, 'name'),
@@ -160,7 +161,7 @@ function outline(status: JsonObject): string {
   return JSON.stringify([at(status, 'phase'), containers]);
 }
 
-/** The part of a node that the API server asks for logs. */
+/** Serves the kubelet endpoint from which the API server reads logs. */
 async function startKubelet(pods: Pods): Promise<Server> {
   const { cert, private: key } = await generate([{ name: 'commonName', value: NAME }], { keyType: 'ec' });
   const logs = createLogs();

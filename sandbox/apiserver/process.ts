@@ -7,18 +7,21 @@ import type { Program } from './build.ts';
 
 const KILL_WAIT_MS = 500;
 
-/** One running program of the three. */
+/** One running process of the control plane. */
 export interface Part {
   /** 0 when the program could not be started. */
   readonly pid: number;
-  /** Undefined while it runs; else how it ended, with the last lines of its log. */
+  /** Undefined while it runs; otherwise how it ended, with the last lines of its log. */
   readonly ending: string | undefined;
   kill(): void;
-  /** SIGTERM, and SIGKILL after `graceMs`; returns when the process is gone. */
+  /** Sends SIGTERM, then SIGKILL after `graceMs`, and resolves when the process is gone. */
   end(graceMs: number): Promise<void>;
 }
 
-/** Starts `program`, its output going to `logFile`, emptied first. `onLoss` hears of an end that nobody asked for. */
+/**
+ * Starts `program` with its output in `logFile`, which is emptied first. `onLoss` is called when it ends without being
+ * asked to.
+ */
 export function startPart(
   program: Program,
   args: readonly string[],
@@ -59,7 +62,7 @@ export function startPart(
   };
 }
 
-/** Distinct loopback ports that were free a moment ago. */
+/** Returns distinct loopback ports that were free when checked. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, listenAnywhere));
   try {
@@ -84,8 +87,8 @@ function listenAnywhere() {
 function launch([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
   const output = openSync(logFile, 'w', 0o600);
   try {
-    // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches
-    // this process first. The bare environment keeps ETCD_* variables of other purposes out.
+    // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches this process
+    // first. The minimal environment keeps unrelated ETCD_* variables out.
     return spawn(command, [...first, ...args], {
       cwd: '/',
       detached: true,

@@ -23,15 +23,15 @@ export interface Cluster {
   readonly url: string;
   readonly parts: Map<PartName, Part>;
   readonly log: (line: string) => void;
-  /** Ends every wait. No part may be started after it. */
+  /** Aborts every wait. No part may be started afterwards. */
   readonly halt: AbortSignal;
 }
 
-/** Runs all parts in their order; `deadline` is in milliseconds since the epoch. */
+/** Starts all parts in order; `deadline` is in milliseconds since the epoch. */
 export async function startCluster(cluster: Cluster, deadline: number): Promise<{ ca: string; token: string }> {
   const { folder, programs, etcdPort, url } = cluster;
   start(cluster, 'etcd', programs.etcd, etcdFlags(folder, etcdPort));
-  // Only now, as etcd refuses a folder that another cluster is using.
+  // Only a healthy etcd proves that the folder is ours: etcd refuses one that another cluster is using.
   await until('healthy etcd', () => answers(`http://${HOST}:${etcdPort}/health`), cluster, deadline);
   const token = writeSecrets(folder);
   await startApiServer(cluster, deadline);
@@ -49,8 +49,8 @@ export async function startCluster(cluster: Cluster, deadline: number): Promise<
 }
 
 /**
- * Ends the API server that runs, if one does, and returns when the new one is ready. The controllers start
- * anew as well: those that met a dead API server would try again only after up to a minute.
+ * Ends the API server if one is running, and resolves when the new one is ready. The controllers restart too: those
+ * that met a dead API server would wait up to a minute before they try again.
  */
 export async function restartApiServer(cluster: Cluster, deadline: number): Promise<void> {
   await startApiServer(cluster, deadline);
@@ -87,7 +87,7 @@ function start(cluster: Cluster, name: PartName, program: Program, flags: string
   cluster.parts.set(name, part);
 }
 
-/** Returns once `check` holds. Throws when a part has ended, the deadline has passed or the cluster is halted. */
+/** Resolves once `check` holds. Throws when a part has ended, the deadline has passed or the cluster is halted. */
 async function until(what: string, check: () => Promise<boolean>, cluster: Cluster, deadline: number): Promise<void> {
   while (true) {
     cluster.halt.throwIfAborted();
@@ -107,7 +107,7 @@ async function holds(check: () => Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** Whether the URL answers 200. */
+/** Reports whether the URL answers 200. */
 function answers(url: string, access: { ca?: string; token?: string } = {}): Promise<boolean> {
   const { ca, token } = access;
   const options = { agent: false, ca, timeout: REQUEST_MS, headers: token ? { authorization: `Bearer ${token}` } : {} };

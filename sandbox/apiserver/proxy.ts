@@ -8,22 +8,25 @@ import { HOST } from '../host.ts';
 import type { KubeAccess } from './client.ts';
 import { kubeconfigText } from './folder.ts';
 
-/** Stands between clients and a Kubernetes API, real or simulated: notes requests, and answers wrong what it is told to. */
+/** A proxy in front of a real or simulated Kubernetes API that records requests and injects faults. */
 export interface KubeProxy {
-  /** Text of a kubeconfig whose bearer may do everything. */
+  /** Text of a kubeconfig that authenticates as the proxy's own user. */
   readonly kubeconfig: string;
   /** The last requests, oldest first; at least 5,000. */
   readonly requests: readonly RequestRecord[];
   clearRequests(): void;
   readonly faults: { add(rule: FaultRule): () => void };
-  /** Awaited before each request is handed on: to hold it, or to end something just then. */
+  /**
+   * Registers a handler that is awaited before each request is forwarded; it may delay the request or act at that
+   * moment.
+   */
   onRequest(handler: RequestHandler): () => void;
-  /** Ends every connection that is open now, watches too. */
+  /** Closes every open connection, watches included. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a loopback port. Its own side is plain HTTP. */
+/** Starts a proxy on a loopback port. Clients reach it over plain HTTP. */
 export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
   const requests = createRequests();
   const server = createServer((request, response) => {

@@ -14,21 +14,21 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { asRoot, NOBODY, reachable } from './binaries.ts';
 
-/** One database's folder: `data` is PostgreSQL's own, the rest is ours. */
+/** The folder of one database: `data` belongs to PostgreSQL, the rest to us. */
 export interface PostgresFolder {
   readonly root: string;
   readonly data: string;
   readonly logFile: string;
   readonly passwordFile: string;
   readonly password: string;
-  /** The port of the last start, so that a restart keeps the URL. */
+  /** Returns the port of the last start, so that a restart keeps the URL. */
   readPort(): number | undefined;
   writePort(port: number): void;
-  /** Lets the next start in. */
+  /** Releases the lock, so that the next start may use the folder. */
   release(): void;
 }
 
-/** Opens, and if necessary makes, the folder, and holds it for this process until `release`. */
+/** Opens the folder, creating it if necessary, and locks it for this process until `release`. */
 export function openFolder(dataDir: string, log: (line: string) => void): PostgresFolder {
   const root = usableFolder(resolve(dataDir), log);
   const lock = join(root, 'lock');
@@ -52,13 +52,13 @@ export function openFolder(dataDir: string, log: (line: string) => void): Postgr
   }
 }
 
-/** The PostgreSQL that a killed process left behind on this data folder, if it still runs. */
+/** Returns the process id of a PostgreSQL that a killed process left running on this data folder. */
 export function findOrphan(data: string): number | undefined {
   const pid = Number(readText(join(data, 'postmaster.pid'))?.split('\n')[0]);
   return pid > 1 && runsOn(pid, data) ? pid : undefined;
 }
 
-/** Whether the process is a PostgreSQL of this data folder: numbers are used again. */
+/** Reports whether the process is a PostgreSQL on this data folder; process ids are reused. */
 export function runsOn(pid: number, data: string): boolean {
   const command = commandOf(pid) ?? '';
   return command.includes('postgres') && command.includes(data);
@@ -72,7 +72,7 @@ function usableFolder(wanted: string, log: (line: string) => void): string {
   return other;
 }
 
-/** Root gives the folder to another user: never one with somebody's files in it. */
+/** Root gives the folder to another user, so it must not contain anybody's files. */
 function mayBecomeOurs(folder: string): boolean {
   const stat = statSync(folder, { throwIfNoEntry: false });
   return !asRoot || !stat || stat.uid === NOBODY || (stat.isDirectory() && readdirSync(folder).length === 0);
@@ -108,7 +108,7 @@ function hold(lock: string, root: string): void {
   throw new Error(`the database folder ${root} is being opened by several processes`);
 }
 
-/** By renaming, so that a lock somebody took since it was read is not dropped unseen. */
+/** Renames instead of deleting, so that a lock taken since it was read is not dropped unnoticed. */
 function dropStale(lock: string, read: string | undefined): void {
   const aside = `${lock}.${process.pid}`;
   try {
@@ -120,18 +120,21 @@ function dropStale(lock: string, read: string | undefined): void {
   else renameSync(aside, lock);
 }
 
-/** Tells a process from a later one with the same number; undefined when there is none. */
+/**
+ * Returns a process's start time, which distinguishes it from a later one with the same id; undefined when there is
+ * none.
+ */
 export function startedAt(pid: number): string | undefined {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`);
     const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A killed process whose parent died too stays as a zombie until somebody collects it.
+    // A killed process whose parent has died too stays a zombie until it is collected.
     return fields?.[0] === 'Z' ? undefined : fields?.[19];
   }
   return ps(pid, 'lstart')?.replaceAll(' ', '-');
 }
 
-/** The command line of a process, or undefined when there is none. */
+/** Returns the command line of a process, or undefined when there is none. */
 export function commandOf(pid: number): string | undefined {
   if (process.platform === 'linux') return readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ');
   return ps(pid, 'command');

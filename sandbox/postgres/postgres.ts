@@ -8,29 +8,29 @@ import { openFolder, type PostgresFolder } from './data-folder.ts';
 import { endOrphan, endProcess, initialise, type PostmasterOptions, startPostmaster, urlOf } from './process.ts';
 
 export interface PostgresOptions extends PostmasterOptions {
-  /** Made when missing. Another folder is used, and said, when root's choice cannot be entered by `nobody`. */
+  /** Created when missing. When root chose a folder that `nobody` cannot enter, another one is used and logged. */
   readonly dataDir: string;
-  /** Default: the port of the last start while it is free, else any free one. */
+  /** Default: the port of the last start if it is free, else any free one. */
   readonly port?: number;
-  /** Gets one line for each thing worth telling; silent by default. */
+  /** Receives progress, one line at a time; silent by default. */
   readonly log?: (line: string) => void;
 }
 
 export interface Postgres {
-  /** `postgres://brokkr:…@127.0.0.1:port/brokkr`; the same after a restart. */
+  /** `postgres://brokkr:…@127.0.0.1:port/brokkr`; unchanged by a restart. */
   readonly url: string;
   readonly port: number;
   /** The folder in use: not `options.dataDir` when that one cannot be entered. */
   readonly dataDir: string;
-  /** Of the running postmaster; changes with `restart`. */
+  /** Process id of the running postmaster; changes with `restart`. */
   readonly pid: number;
-  /** SIGKILL, as a crash would: for tests. `restart` brings it back. */
+  /** Sends SIGKILL, as a crash would; for tests. `restart` starts it again. */
   kill(): void;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts PostgreSQL on a folder; ends one that a killed process left running there first. */
+/** Starts PostgreSQL on a folder. A server that a killed process left running there is ended first. */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { signal, log = () => {} } = options;
   signal?.throwIfAborted();

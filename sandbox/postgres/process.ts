@@ -23,9 +23,9 @@ export async function initialise(binaries: PostgresBinaries, folder: PostgresFol
 }
 
 export interface PostmasterOptions {
-  /** Default true. False is for tests: quicker, and a power cut may cost the data. */
+  /** Default true. False is for tests: faster, but a power cut may lose the data. */
   readonly fsync?: boolean;
-  /** Stops the database when aborted, during the start as well. */
+  /** Stops the database when aborted, also during the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -47,7 +47,7 @@ export async function startPostmaster(
     } catch (error) {
       await endProcess(child);
       await exited;
-      // After a SIGKILL the children of the old postmaster hold its memory for some moments.
+      // After a SIGKILL, children of the old postmaster hold its shared memory for a moment.
       if (!lastLines(folder).includes('pre-existing shared memory') || Date.now() > deadline) throw error;
       await delay(100);
     }
@@ -75,7 +75,7 @@ function launch(command: string, args: string[], folder: PostgresFolder): ChildP
   if (existsSync(folder.logFile) && statSync(folder.logFile).size > LOG_LIMIT) truncateSync(folder.logFile);
   const logFile = openSync(folder.logFile, 'a', 0o600);
   try {
-    // Its own session, so that Ctrl-C in a terminal reaches our process first and the database last.
+    // A session of its own, so that Ctrl-C in a terminal reaches our process first and the database last.
     return spawn(command, args, {
       ...spawnIdentity,
       cwd: '/',
@@ -132,7 +132,10 @@ const STOP_STEPS = [
   ['SIGKILL', QUIT_STOP_MS],
 ] as const;
 
-/** Also clears a stale postmaster.pid, whose number may by now be somebody else's. */
+/**
+ * Ends a server that an earlier run left behind. Also removes a stale postmaster.pid, whose process id may be in use by
+ * another program.
+ */
 export async function endOrphan(folder: PostgresFolder, log: (line: string) => void): Promise<void> {
   const pid = findOrphan(folder.data);
   if (pid) {

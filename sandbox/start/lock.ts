@@ -4,25 +4,25 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { commandOf, startedAt } from '../postgres/data-folder.ts';
 import { StartError } from './options.ts';
 
-/** A process that cannot be mistaken for a later one with its number. */
+/** A process, distinguishable from a later one with the same id. */
 interface Identity {
   readonly pid: number;
   readonly started: string;
 }
 
 interface Holder extends Identity {
-  /** The npm that runs it: what a terminal's user sees, and may kill. */
+  /** The npm that runs it: the process that a user sees in the terminal, and may kill. */
   readonly npm?: Identity;
 }
 
 const FILE = 'start.lock';
-/** A start that lost its npm ends by itself within this time. */
+/** A start whose npm is gone ends by itself within this time. */
 const ORPHAN_END_MS = 6_000;
 const WATCH_MS = 250;
 
 /**
- * Takes the data folder for this process and returns its release. One that a killed npm left behind is waited for, and ended
- * if need be; one that still runs is a StartError.
+ * Locks the data folder for this process and returns the release. Waits for a start whose npm was killed, and ends it
+ * if need be. Throws a StartError when another start is running.
  */
 export async function holdDataDir(dataDir: string, log: (line: string) => void): Promise<() => void> {
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
@@ -39,7 +39,9 @@ export async function holdDataDir(dataDir: string, log: (line: string) => void):
   return () => rmSync(file, { force: true });
 }
 
-/** Calls `lost` when the npm that runs this process is gone without a signal: nobody could end us any more. */
+/**
+ * Calls `lost` when the npm that runs this process disappears without a signal: nobody could end this process any more.
+ */
 export function watchNpm(lost: () => void): () => void {
   const npm = npmAbove();
   if (!npm) return () => {};
@@ -60,7 +62,7 @@ async function end(holder: Holder): Promise<void> {
   while (runs(holder) && Date.now() < deadline + 1_000) await delay(50);
 }
 
-/** Our npm is our parent, or the parent of the shell that it may start us by. */
+/** npm is our parent, or the parent of the shell in which it started us. */
 function npmAbove(): Identity | undefined {
   if (process.env.npm_lifecycle_event === undefined) return undefined;
   const isShell = /^(\S*\/)?(ba|da)?sh /.test(commandOf(process.ppid) ?? '');
@@ -74,7 +76,7 @@ function parentOf(pid: number): number | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
-    return undefined; // Elsewhere than on Linux only a direct npm is watched.
+    return undefined; // Outside Linux, only an npm that is the direct parent is watched.
   }
 }
 

@@ -5,12 +5,15 @@ import pino, { type Logger } from 'pino';
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const WARN = 40;
-/** What is retried fails alike each time; the terminal shows it again only after this. */
+/** A retry fails with the same line each time; the terminal repeats it only after this time. */
 const REPEAT_MS = 60_000;
-/** What every line has, and what the terminal shows in its own way. */
+/** Fields that every line has, which the terminal formats in its own way. */
 const framing = new Set(['level', 'time', 'msg', 'part']);
 
-/** A log whose lines from info go to a file, and those from warn to `terminal` too, as one readable line each. */
+/**
+ * Creates a logger that writes lines from info to a file, and those from warn to `terminal` too, as one readable line
+ * each.
+ */
 export function openLog(file: string, part: string, terminal: (line: string) => void): Logger {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LIMIT_BYTES) truncateSync(file);
@@ -40,7 +43,7 @@ function readable(part: string, line: string): string {
   return [paint(`${part}:`), String(entry.msg ?? ''), pc.dim(fields.join(' '))].join(' ').trimEnd();
 }
 
-/** An error's message tells enough here; its stack is in the file. */
+/** The terminal shows an error's message only; the stack is in the file. */
 function short(value: unknown): string {
   const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : value;
   const text = typeof message === 'string' ? message : JSON.stringify(message);

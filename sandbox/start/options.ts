@@ -5,18 +5,18 @@ import { parse as parseYaml } from 'yaml';
 
 export interface StartOptions {
   readonly host: string;
-  /** 0 means a free one. */
+  /** 0 selects a free port. */
   readonly port: number;
   readonly dataDir: string;
-  /** An existing PostgreSQL; undefined means the embedded one. */
+  /** An existing PostgreSQL; undefined selects the embedded one. */
   readonly databaseUrl: string | undefined;
-  /** How many agents, each with a simulated cluster. */
+  /** Number of agents, each with a simulated cluster. */
   readonly agents: number;
   /** A real cluster, for one agent, instead of simulated ones. */
   readonly cluster: { readonly kubeconfigFile: string; readonly context: string } | undefined;
 }
 
-/** What the user can mend: told in one line. */
+/** An error that the user can correct, explained in one line. */
 export class StartError extends Error {
   override readonly name = 'StartError';
   /** 2 when the command line itself is wrong. */
@@ -45,7 +45,10 @@ Runs everything on this machine: PostgreSQL, the broker, and agents with simulat
   --help               this text
 `;
 
-/** Reads the command line. Undefined means that only the help text is wanted; throws a StartError that says what is wrong. */
+/**
+ * Reads the command line. Returns undefined when only the help text is wanted; throws a StartError that explains what
+ * is wrong.
+ */
 export function readOptions(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -102,7 +105,7 @@ function numberOf(option: string, value: string, least: number, highest: number)
   return number;
 }
 
-/** Looks whether the file can be used, before anything is started for it. */
+/** Checks that the file is usable before anything is started. */
 function readCluster(env: Readonly<Record<string, string | undefined>>, file: string, wanted: string | undefined) {
   const kubeconfigFile = resolve(env.INIT_CWD ?? '.', file);
   let config: Kubeconfig;

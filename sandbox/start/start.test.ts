@@ -162,7 +162,7 @@ function clusterUrl(folder: string, agent: string): string {
   return /server: '([^']+)'/.exec(config)?.[1] ?? '';
 }
 
-/** Which versions the objects of the sample have in a simulated cluster: a write makes another one. */
+/** Returns the resource versions of the sample's objects in a simulated cluster; every write changes one. */
 async function versionsIn(folder: string, agent: string): Promise<string[]> {
   const url = clusterUrl(folder, agent);
   const lists = ['api/v1/configmaps', 'api/v1/services', 'apis/apps/v1/deployments'].map(async (path) => {

@@ -1,4 +1,7 @@
-/** `npm start`: the database, the broker, agents and their clusters, all on this machine and in one process but for the database. */
+/**
+ * `npm start`: runs a database, a broker, agents and their clusters on this machine, all but the database in one
+ * process.
+ */
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
@@ -21,20 +24,20 @@ import { help, readOptions, StartError, type StartOptions } from './options.ts';
 import { sample, settledPlacements, submitSample } from './sample.ts';
 import { describeRunning, type Running } from './text.ts';
 
-/** Everything must be gone 5 s after Ctrl-C. */
+/** Everything must have ended 5 s after Ctrl-C. */
 const END_MS = 4_500;
 const BROKER_GRACE_MS = 500;
 const DATABASE_MS = 5_000;
-/** The admin that this program works as, so that the first one's key need not be kept. */
+/** The admin that this program acts as, so that the first admin's key need not be stored. */
 const OWN_ADMIN = 'npm-start';
 
-/** Settings of the broker that may be tried here; addresses and TLS are not among them. */
+/** Broker settings that may be tried here; addresses and TLS are not among them. */
 const passedOn = ['BROKKR_DATABASE_SCHEMA', 'BROKKR_CORS_ORIGINS', 'BROKKR_WORKERS', 'BROKKR_LOG_LEVEL'] as const;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const warn = (line: string) => void process.stderr.write(`${line}\n`);
 
-/** Starts everything, tells it, and returns when `signal` is aborted and everything has ended. */
+/** Starts everything, prints a summary, and returns when `signal` is aborted and everything has ended. */
 async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
   const began = Date.now();
   await using parts = new AsyncDisposableStack();
@@ -42,7 +45,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
   await refuseTakenPort(options);
   const consoleBuilt = buildOwnConsole();
   const database = await openDatabase(options, parts, signal);
-  // The broker reads it when it starts.
+  // The broker reads the built console when it starts.
   await consoleBuilt;
   const keys = openKeys(join(database.stateDir, 'keys.json'));
   const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', warn);
@@ -86,12 +89,14 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await new Promise((settle) => signal.addEventListener('abort', settle, { once: true }));
 }
 
-/** What is built from the sources here, meanwhile; a broker without a console says so at `/`. */
+/** Builds the console from the sources. Without it, the broker answers `/` with an explanation. */
 async function buildOwnConsole(): Promise<void> {
   await buildConsole().catch((error: Error) => warn(`the console is not built: ${error.message}`));
 }
 
-/** The embedded database, or the one that was named. What belongs to one database is kept apart from another's. */
+/**
+ * Opens the embedded database, or the given one. State that belongs to one database is kept apart from that of another.
+ */
 async function openDatabase(options: StartOptions, parts: AsyncDisposableStack, signal: AbortSignal) {
   const { databaseUrl, dataDir } = options;
   if (databaseUrl !== undefined) {
@@ -130,7 +135,7 @@ function brokerConfig({ host, port }: StartOptions, databaseUrl: string): Config
   };
 }
 
-/** Before anything is started: the broker would only say it at the end of a slow start. */
+/** Checks the port first: the broker would report it only at the end of a slow start. */
 async function refuseTakenPort({ host, port }: StartOptions): Promise<void> {
   const server = createServer();
   const problem = await new Promise<NodeJS.ErrnoException | undefined>((settle) => {
@@ -142,7 +147,10 @@ async function refuseTakenPort({ host, port }: StartOptions): Promise<void> {
   if (problem) throw new StartError(`cannot listen on ${host}, port ${port}: ${problem.code ?? problem.message}`);
 }
 
-/** Connects with the key of a former start; where that is gone or revoked, with a new one, as the database's operator may. */
+/**
+ * Connects with the key of a former start. If that is lost or revoked, issues a new one, as the database's operator
+ * may.
+ */
 async function connectAsAdmin(url: string, config: Config, keys: StartKeys): Promise<BrokkrClient> {
   if (keys.ownAdmin !== undefined) {
     const client = connectBroker({ url, pak: keys.ownAdmin });
@@ -203,7 +211,7 @@ async function startAgents(
   return { ids: [key.id], shown, close: () => agent.close() };
 }
 
-/** A context's name as an agent's: `kind-dev`, `arn-aws-eks-...`. */
+/** Derives an agent's name from a context's: `kind-dev`, `arn-aws-eks-...`. */
 function agentName(context: string): string {
   const plain = context.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   return plain.slice(-63).replaceAll(/^-+|-+$/g, '') || 'cluster';
@@ -215,7 +223,7 @@ function withoutPassword(url: string): string {
   return shown.href;
 }
 
-/** One line for what the user can mend; a stack only for a defect. */
+/** One line for errors that the user can correct; a stack only for defects. */
 function explain(error: unknown): string {
   if (error instanceof StartError) return error.message;
   const { name, code, message, stack } = error as NodeJS.ErrnoException;
@@ -227,7 +235,7 @@ function explain(error: unknown): string {
 async function main(): Promise<number> {
   const stop = new AbortController();
   const interrupted = (name: string) => {
-    if (stop.signal.aborted) return; // npm and the terminal both pass a Ctrl-C on.
+    if (stop.signal.aborted) return; // npm and the terminal both forward Ctrl-C.
     say(`\n${name}: ending`);
     stop.abort();
     setTimeout(() => {
@@ -236,7 +244,7 @@ async function main(): Promise<number> {
     }, END_MS).unref();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted(name));
-  // A terminal that is gone must not stop the end from being an orderly one.
+  // A closed terminal must not prevent an orderly end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const unwatch = watchNpm(() => interrupted('npm is gone'));
   try {

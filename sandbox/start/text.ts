@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import pc from 'picocolors';
 import { type Placement, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 
-/** What `npm start` tells when everything runs. */
+/** The data of the summary that `npm start` prints. */
 export interface Running {
   readonly brokerUrl: string;
   readonly metricsUrl: string;
@@ -18,7 +18,7 @@ export interface Running {
 
 const shown = 10;
 
-/** The text for a person; every line that begins with `$` can be pasted without it. */
+/** Formats the summary for a person; a line that begins with `$` can be pasted without it. */
 export function describeRunning(running: Running): string {
   const { brokerUrl, adminPak, agents } = running;
   const { host } = new URL(brokerUrl);
@@ -73,7 +73,7 @@ function deployed(placements: readonly Placement[]): string[] {
   return [...table(rows), ...more(placements.length, `: ${[...rest].join(', ')}`)];
 }
 
-/** What is applied is no news. */
+/** Applied placements come last. */
 function worstFirst(a: Placement, b: Placement): number {
   const applied = ({ phase }: Placement) => Number(phase === PlacementPhase.APPLIED);
   return applied(a) - applied(b) || a.agent.localeCompare(b.agent, 'en', { numeric: true });
@@ -114,7 +114,7 @@ function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Of what is seen: colours take no room. */
+/** Counts visible characters only: colour codes have no width. */
 function width(cell = ''): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape is what colours begin with
   return cell.replaceAll(/\u001b\[\d+m/g, '').length;

@@ -9,7 +9,7 @@ import { writeStatus } from '../write/write.ts';
 const RESOURCE = 'apiextensions.k8s.io/customresourcedefinitions';
 const ESTABLISH_MS = 20;
 
-/** Serves custom resources some moments after their definition, and ends their instances with it. */
+/** Serves custom resources shortly after their definition is created, and deletes their instances with it. */
 export function runCustomResources(core: Core): void {
   const { store } = core;
   const kind = core.kinds.byKind('apiextensions.k8s.io/v1', 'CustomResourceDefinition')!;
@@ -107,7 +107,7 @@ function isEstablished(definition: KubeObject): boolean {
   return listAt(definition, 'status.conditions').some((one) => at(one, 'type') === 'Established');
 }
 
-/** `widgets.example.org` is stored as `example.org/widgets`. */
+/** Converts `widgets.example.org` to the stored form `example.org/widgets`. */
 function resourceOf(name: string): string {
   const dot = name.indexOf('.');
   return `${name.slice(dot + 1)}/${name.slice(0, dot)}`;

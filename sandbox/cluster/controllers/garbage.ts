@@ -3,7 +3,7 @@ import { type KubeObject, keyOf } from '../core/object.ts';
 import type { StoreEvent } from '../core/store.ts';
 import { dropFinalizer, removeObject } from '../write/remove.ts';
 
-/** Deletes what nobody owns any more, and carries out the orphan and foreground policies. */
+/** Deletes objects that have lost all their owners, and implements the orphan and foreground policies. */
 export function runGarbageCollector(core: Core): void {
   const owned = new Map<string, Map<string, { resource: string; namespace?: string; name: string }>>();
   const living = new Map<string, { resource: string; namespace?: string; name: string }>();
@@ -31,7 +31,7 @@ export function runGarbageCollector(core: Core): void {
       }
     }
   };
-  /** Only what has lost every owner goes. */
+  /** Only objects that have lost every owner are deleted. */
   const collect = (resource: string, object: KubeObject) => {
     const { namespace, name, uid, ownerReferences = [] } = object.metadata;
     const kind = core.kinds.all().find((one) => one.resource === resource);

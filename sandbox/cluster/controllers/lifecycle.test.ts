@@ -15,7 +15,7 @@ async function call(method: string, path: string, body?: JsonObject, contentType
   };
 }
 
-/** Waits for what happens in the background. */
+/** Waits for an effect of the controllers. */
 async function eventually<T>(look: () => T | undefined | false): Promise<T> {
   for (let wait = 0; wait < 200; wait++) {
     const found = look();

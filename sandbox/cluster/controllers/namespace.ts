@@ -5,7 +5,7 @@ import { createObject } from '../write/write.ts';
 
 const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
-/** Fills new namespaces, and empties and ends those that are being deleted. */
+/** Creates the initial objects of new namespaces, and empties and finalizes terminating ones. */
 export function runNamespaceController(core: Core): void {
   const { store, kinds, later } = core;
   const scheduled = new Set<string>();

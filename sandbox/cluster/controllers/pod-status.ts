@@ -2,13 +2,19 @@ import { createHash } from 'node:crypto';
 import { timestamp } from '../core/core.ts';
 import { at, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
 
-/** On a pod, or in a workload's template: how its containers do. Without it they run, or complete as those of a Job. */
+/**
+ * Annotation on a pod, or on a workload's template, that selects how its containers behave. Without it they run, or
+ * complete when they belong to a Job.
+ */
 export const BEHAVIOUR = 'sandbox.brokkr.io/behaviour';
 
-/** What containers come to: `unpullable` has an image that no registry has, `crashing` ends again and again. */
+/**
+ * How containers behave: those that are `unpullable` have an image that no registry has, `crashing` ones exit again and
+ * again.
+ */
 export type Behaviour = 'well' | 'unpullable' | 'crashing' | 'not-ready';
 
-/** Of a pod, or of the pods that a workload makes. */
+/** Returns the behaviour of a pod, or of the pods that a workload creates. */
 export function behaviourOf(object: JsonObject): Behaviour {
   const pod = isObject(at(object, 'spec.template')) ? objectAt(object, 'spec.template') : object;
   const asked = objectAt(pod, 'metadata.annotations')[BEHAVIOUR];
@@ -18,7 +24,7 @@ export function behaviourOf(object: JsonObject): Behaviour {
   return containers.some(isMissing) ? 'unpullable' : 'well';
 }
 
-/** Of a pod on a node, while it is being started, and `settled` after that. */
+/** Returns the status of a scheduled pod: while it starts, or once `settled`. */
 export function podStatus(pod: KubeObject, settled: boolean): JsonObject {
   const behaviour = behaviourOf(pod);
   const isJob = pod.metadata.ownerReferences?.some(({ kind }) => kind === 'Job') ?? false;
@@ -77,7 +83,7 @@ function containerState(behaviour: Behaviour, { settled, isDone, hasFailed }: Co
   }
 }
 
-/** As status conditions are written. */
+/** Builds a status condition. */
 export function condition(type: string, holds: boolean, reason: string | undefined): JsonObject {
   return {
     type,

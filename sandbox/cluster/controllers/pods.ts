@@ -6,7 +6,7 @@ import { createObject } from '../write/write.ts';
 
 const HASH = 'controller-revision-hash';
 
-/** Makes and ends the pods of a workload, so that `count` of its present template remain. */
+/** Creates and deletes pods of a workload until `count` of its current template remain. */
 export function setPods(core: Core, owner: KubeObject, count: number): void {
   const kind = core.kinds.byKind('v1', 'Pod')!;
   const { name, namespace, uid } = owner.metadata;

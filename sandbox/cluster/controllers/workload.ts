@@ -15,7 +15,7 @@ export interface WorkloadOptions {
 
 const MOST_PODS = 3;
 
-/** Lets workloads, pods and claims become ready by themselves, unless they are made to behave otherwise. */
+/** Makes workloads, pods and claims ready after a delay, unless their behaviour says otherwise. */
 export function runWorkloadControllers(core: Core, options: WorkloadOptions): void {
   const { store, later } = core;
   const apps = (name: string) => core.kinds.byKind('apps/v1', name)!;
@@ -37,7 +37,7 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
   const settle = (kind: Kind, seen: KubeObject) =>
     later(options.readyDelayMs, () => {
       const waiting = current(kind, seen);
-      // What a pod that does not do well comes to is its own to tell.
+      // A misbehaving pod reports its own final status; a workload of such pods never becomes ready.
       if (waiting) tell(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'well');
     });
   const progress = (kind: Kind, seen: KubeObject) => {
@@ -56,7 +56,7 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
   for (const [resource, object] of store.all()) if (kinds.has(resource)) settle(kinds.get(resource)!, object);
 }
 
-/** A status is written again only for more than a time. */
+/** Serialises a status without its times: a change of time alone is not written. */
 function timeless(status: JsonObject): string {
   return JSON.stringify(status, (key, value) => (/(Time|At)$/.test(key) ? undefined : value));
 }
@@ -78,7 +78,7 @@ function makeParts(core: Core, kind: Kind, object: KubeObject): void {
   }
 }
 
-/** One ReplicaSet for each pod template; those of earlier templates are scaled down to nothing. */
+/** Keeps one ReplicaSet for each pod template; those of earlier templates are scaled down to zero. */
 function setReplicaSets(core: Core, deployment: KubeObject): void {
   const { name, namespace, uid } = deployment.metadata;
   const kind = core.kinds.byKind('apps/v1', 'ReplicaSet')!;

@@ -1,7 +1,7 @@
 import { builtInShape, type Shape } from './shape.ts';
 
 export interface Kind {
-  /** Where objects of all versions of a kind are stored: `group/plural`. */
+  /** Storage key that all versions of a kind share: `group/plural`. */
   readonly resource: string;
   readonly group: string;
   readonly version: string;
@@ -16,7 +16,7 @@ export interface Kind {
   readonly hasStatus: boolean;
   readonly hasGeneration: boolean;
   readonly custom: boolean;
-  /** As messages name it: `deployments.apps`. */
+  /** Name in messages: `deployments.apps`. */
   readonly title: string;
   readonly shape: Shape;
 }
@@ -86,13 +86,13 @@ const builtIn: ReadonlyMap<string, Kind> = new Map(
 
 const builtInGroups: ReadonlySet<string> = new Set([...builtIn.values()].map(({ group }) => group));
 
-/** The kinds one cluster serves: the built-in ones, shared by all clusters, and its custom ones. */
+/** The kinds that one cluster serves: the built-in ones, shared by all clusters, and its custom ones. */
 export interface Kinds {
   all(): Kind[];
   byPlural(apiVersion: string, plural: string): Kind | undefined;
   byKind(apiVersion: string, kind: string): Kind | undefined;
   isBuiltInGroup(group: string): boolean;
-  /** Replaces the versions served of a custom resource; none ends it. */
+  /** Replaces the served versions of a custom resource; an empty list removes it. */
   setCustom(resource: string, versions: readonly Kind[]): void;
 }
 

@@ -37,7 +37,7 @@ export interface Metadata extends JsonObject {
   managedFields?: ManagedFields[];
 }
 
-/** Once stored, an object is never changed, only replaced. */
+/** A stored object is never mutated, only replaced. */
 export interface KubeObject extends JsonObject {
   apiVersion: string;
   kind: string;
@@ -48,7 +48,7 @@ export function isObject(value: Json): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value at a dotted path, e.g. `spec.template.metadata`. */
+/** Returns the value at a dotted path, e.g. `spec.template.metadata`. */
 export function at(value: Json, path: string): Json {
   let here = value;
   for (const name of path.split('.')) here = isObject(here) ? here[name] : undefined;
@@ -75,7 +75,7 @@ export function numberAt(value: Json, path: string): number | undefined {
   return typeof found === 'number' ? found : undefined;
 }
 
-/** Equal as JSON: the order of keys does not count, and a missing key is the same as undefined. */
+/** Compares as JSON: the order of keys is irrelevant, and a missing key equals undefined. */
 export function equal(left: Json, right: Json): boolean {
   if (left === right) return true;
   if (Array.isArray(left))
@@ -86,7 +86,7 @@ export function equal(left: Json, right: Json): boolean {
   return true;
 }
 
-/** A copy without null and undefined members, as decoding into a Go struct leaves it. */
+/** Returns a copy without null and undefined members, as decoding into a Go struct leaves it. */
 export function withoutNulls(value: Json): Json {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (!isObject(value)) return value;

@@ -3,13 +3,13 @@ import { badRequest } from './status.ts';
 
 export type Matches = (object: KubeObject) => boolean;
 
-/** Equality and set based: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. */
+/** Parses an equality or set based label selector: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. */
 export function labelSelector(text: string): Matches {
   const terms = splitTerms(text).map(labelTerm);
   return ({ metadata }) => terms.every((term) => term(metadata.labels ?? {}));
 }
 
-/** `metadata.name=x,metadata.namespace!=y` and any other path to a single value. */
+/** Parses a field selector: `metadata.name=x,metadata.namespace!=y` and any other path to a single value. */
 export function fieldSelector(text: string): Matches {
   const terms = splitTerms(text).map((term) => {
     const match = /^([\w.[\]/-]+?)(!=|==|=)(.*)$/.exec(term);
@@ -20,7 +20,7 @@ export function fieldSelector(text: string): Matches {
   return (object) => terms.every((term) => term(object));
 }
 
-/** Commas inside brackets belong to a term. */
+/** Commas inside parentheses belong to a term. */
 function splitTerms(text: string): string[] {
   return text
     .split(/,(?![^(]*\))/)

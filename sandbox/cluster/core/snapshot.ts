@@ -10,7 +10,7 @@ interface Snapshot {
   readonly objects: [resource: string, object: KubeObject][];
 }
 
-/** Puts back what an earlier run saved; false when there is nothing. */
+/** Restores what an earlier run saved. Returns false when there is no file. */
 export function loadSnapshot(core: Core, file: string): boolean {
   let text: string;
   try {
@@ -24,7 +24,7 @@ export function loadSnapshot(core: Core, file: string): boolean {
   return true;
 }
 
-/** Saves some moments after changes; returns a function that saves what is left to save. */
+/** Saves shortly after each change. Returns a function that saves pending changes at once. */
 export function keepSnapshot(core: Core, file: string): () => void {
   let dirty = true;
   const save = () => {

@@ -23,7 +23,7 @@ export interface Cause extends JsonObject {
   field?: string;
 }
 
-/** A refusal, with the `Status` object that a Kubernetes API server answers. */
+/** An error that carries the `Status` object with which a Kubernetes API server answers. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
   readonly code: number;
@@ -68,7 +68,7 @@ export const forbidden = (kind: Kind, name: string, why: string, causes?: Cause[
 export const applyConflict = (message: string, causes: Cause[]) =>
   new StatusError(409, message, { details: { causes } });
 
-/** Each cause's message as kube-apiserver words it, e.g. `Required value`. */
+/** Builds an Invalid error. Each cause has the message of kube-apiserver, e.g. `Required value`. */
 export function invalid(kind: Kind, name: string, causes: Cause[]): StatusError {
   const list = causes.map(({ field, message }) => `${field}: ${message}`);
   const text = list.length === 1 ? list[0] : `[${list.join(', ')}]`;

@@ -12,16 +12,16 @@ export interface StoreEvent {
 export interface Store {
   readonly revision: number;
   get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined;
-  /** In the order of namespace and name. */
+  /** Ordered by namespace and name. */
   list(resource: string, namespace?: string): KubeObject[];
   all(): Iterable<readonly [resource: string, object: KubeObject]>;
-  /** Stores with the next resource version, and tells the subscribers. */
+  /** Stores an object with the next resource version, and notifies the subscribers. */
   put(resource: string, object: KubeObject): KubeObject;
   remove(resource: string, object: KubeObject): KubeObject;
   subscribe(listener: (event: StoreEvent) => void): () => void;
-  /** What happened to a resource after a revision; undefined when that is no longer known. */
+  /** Returns the events of a resource after a revision, or undefined when the history does not reach back that far. */
   since(revision: number, resource: string): StoreEvent[] | undefined;
-  /** Puts back what a snapshot holds, without events. */
+  /** Restores the contents of a snapshot, without events. */
   restore(revision: number, objects: Iterable<readonly [resource: string, object: KubeObject]>): void;
 }
 

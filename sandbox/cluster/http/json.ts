@@ -4,7 +4,7 @@ import { asVersion } from '../write/write.ts';
 
 const texts = new WeakMap<JsonObject, string>();
 
-/** Stored objects never change, so each is written out once however often it is read. */
+/** Serialises an object. Stored objects never change, so each is serialised once, however often it is read. */
 export function textOf(object: KubeObject): string {
   let text = texts.get(object);
   if (text === undefined) {
@@ -14,7 +14,7 @@ export function textOf(object: KubeObject): string {
   return text;
 }
 
-/** As an item of a list: built-in kinds leave their apiVersion and kind out there. */
+/** Serialises an item of a list. Lists of built-in kinds omit the items' apiVersion and kind. */
 export function itemText(kind: Kind, object: KubeObject): string {
   if (kind.custom) return textOf(asVersion(kind, object));
   const text = textOf(object);

@@ -3,9 +3,9 @@ import type { ServerResponse } from 'node:http';
 import { at, type KubeObject, listAt, textAt } from '../core/object.ts';
 import { badRequest } from '../core/status.ts';
 
-/** What containers write. */
+/** Logs of the containers. */
 export interface Logs {
-  /** Lets a container write lines; they are kept for as long as the cluster runs. */
+  /** Appends lines to a container's log, which lasts as long as the cluster runs. */
   write(namespace: string, pod: string, container: string, lines: readonly string[]): void;
   /** Answers a request for a log. */
   stream(pod: KubeObject, query: URLSearchParams, response: ServerResponse): void;
@@ -13,7 +13,7 @@ export interface Logs {
 
 interface Line {
   readonly ms: number;
-  /** Of several within a millisecond. */
+  /** Distinguishes lines of the same millisecond. */
   readonly nanos: number;
   readonly text: string;
 }
@@ -21,7 +21,7 @@ interface Line {
 const MOST_LINES = 200;
 const NANOS = 1_000_000;
 
-/** By itself, a container writes a line every `everyMs` since its pod was made, of which the last 200 are kept. */
+/** Each container writes a line every `everyMs` since its pod was created, of which the last 200 are kept. */
 export function createLogs(everyMs = 1_000): Logs {
   const written = new Map<string, Line[]>();
   const news = new EventEmitter().setMaxListeners(0);

@@ -1,7 +1,7 @@
 import type { Kind, Kinds } from '../core/kinds.ts';
 import type { JsonObject } from '../core/object.ts';
 
-/** Just so much that kubectl sees which kinds there are, and leaves validation to the server. */
+/** Serves enough for kubectl to find the kinds and to leave validation to the server. */
 export function openApi(kinds: Kinds, path: string): JsonObject | undefined {
   if (path !== '/openapi/v3' && !path.startsWith('/openapi/v3/')) return undefined;
   const wanted = path.slice('/openapi/v3/'.length);

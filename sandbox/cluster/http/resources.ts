@@ -25,7 +25,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Carries out one request for objects; a watch excepted. */
+/** Answers one request for objects, except watches. */
 export function answerResource(core: Core, request: ResourceRequest): Answer {
   const { target, method } = request;
   const { kind, namespace, name, subresource } = target;

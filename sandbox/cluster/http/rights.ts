@@ -3,29 +3,29 @@ import { at, type JsonObject, objectAt, textAt } from '../core/object.ts';
 import { StatusError } from '../core/status.ts';
 import type { Target } from './target.ts';
 
-/** Undefined: everything is allowed. Else all in these namespaces, and nothing outside. */
+/** Rights of a client: everything in these namespaces, and nothing outside. Undefined rights allow everything. */
 export interface Rights {
   readonly namespaces: readonly string[];
-  /** ServiceAccounts ("namespace/name") that the client may act as, and what each may do. Default: none. */
+  /** ServiceAccounts ("namespace/name") that the client may impersonate, and the rights of each. Default: none. */
   readonly accounts?: Readonly<Record<string, AccountRights>>;
 }
 
 export interface AccountRights {
   readonly namespaces: readonly string[];
-  /** Such as `configmaps`; default all. */
+  /** Plural names such as `configmaps`; default all. */
   readonly resources?: readonly string[];
 }
 
 const USER = 'system:serviceaccount:default:brokkr';
 const ACCOUNT = 'system:serviceaccount:';
 
-/** Who asks, and what that one may do. */
+/** The user who makes a request, with that user's rights. */
 export interface Asker {
   readonly user: string;
   readonly rights: AccountRights | undefined;
 }
 
-/** Reads the request's `Impersonate-User`; refuses who the client may not act as. */
+/** Reads the request's `Impersonate-User`. Throws Forbidden when the client may not impersonate that user. */
 export function askerOf(rights: Rights | undefined, impersonated: string): Asker {
   if (impersonated === '') return { user: USER, rights };
   const [namespace = '', name = ''] = impersonated.startsWith(ACCOUNT)
@@ -75,7 +75,7 @@ export function verbOf(method: string, name: string | undefined, watch: boolean)
   }
 }
 
-/** Answers a SelfSubjectAccessReview as the rights would. */
+/** Answers a SelfSubjectAccessReview according to the rights. */
 export function reviewAccess(core: Core, rights: Rights | undefined, review: JsonObject): JsonObject {
   const { group, resource, namespace, name, verb } = objectAt(review, 'spec.resourceAttributes');
   const kind = core.kinds.all().find((one) => one.plural === resource && one.group === (group ?? ''));

@@ -18,7 +18,7 @@ async function start(options: Parameters<typeof startSimulatedCluster>[0] = {}):
   return cluster;
 }
 
-/** Reads a watch until `count` events came or it ended. */
+/** Reads a watch until `count` events have arrived or it has ended. */
 async function watch(cluster: SimulatedCluster, query: string, count: number): Promise<WatchEvent[]> {
   const events: WatchEvent[] = [];
   const controller = new AbortController();

@@ -11,7 +11,7 @@ import { textOf } from './json.ts';
 const BOOKMARK_MS = 60_000;
 const LONGEST_MS = 3_600_000;
 
-/** Streams what happens to a kind, one JSON document a line, until the client leaves or the time is over. */
+/** Streams the events of a kind, one JSON document a line, until the client leaves or the timeout is over. */
 export function streamWatch(
   core: Core,
   kind: Kind,
@@ -20,7 +20,7 @@ export function streamWatch(
   query: URLSearchParams,
   response: ServerResponse,
 ): void {
-  // Left before it was answered: there is no `close` to come.
+  // The client left before the answer: there will be no `close` event.
   if (response.closed) return;
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
@@ -74,7 +74,10 @@ export function streamWatch(
   });
 }
 
-/** An object that a change takes out of the selection is told as it last was, with the new version. */
+/**
+ * Builds the DELETED event of an object that no longer matches the selector: its last matching state with the new
+ * version.
+ */
 function leaving(previous: KubeObject, object: KubeObject): KubeObject {
   return { ...previous, metadata: { ...previous.metadata, resourceVersion: object.metadata.resourceVersion } };
 }

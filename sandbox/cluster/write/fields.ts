@@ -1,10 +1,10 @@
 import { isObject, type Json, type JsonObject } from '../core/object.ts';
 import type { Shape } from '../core/shape.ts';
 
-/** Between the elements of a field's path: `f:spec`, `f:ports`, `k:{"port":80,"protocol":"TCP"}`, `v:"finalizer"`. */
+/** Separates the elements of a field's path: `f:spec`, `f:ports`, `k:{"port":80,"protocol":"TCP"}`, `v:"finalizer"`. */
 const SEPARATOR = '\u0000';
 
-/** Fields that nobody owns. */
+/** Fields without an owner. */
 const unowned: ReadonlySet<string> = new Set([
   'apiVersion',
   'kind',
@@ -12,7 +12,7 @@ const unowned: ReadonlySet<string> = new Set([
   ...['deletionGracePeriodSeconds', 'generation', 'managedFields', 'selfLink'].map(inMetadata),
 ]);
 
-/** Every owned path of an object with the value there; a list item stands for itself with `true`. */
+/** Returns every owned path of an object with its value; the value of a list item is `true`. */
 export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
   const fields = new Map<string, Json>();
   const walk = (value: Json, path: string, names: string): void => {
@@ -40,7 +40,7 @@ export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
   return fields;
 }
 
-/** The path elements of a list's items; undefined for a list that is owned as a whole. */
+/** Returns the path elements of a list's items, or undefined for a list that is owned as a whole. */
 export function elementsOf(list: Json[], names: string, shape: Shape): string[] | undefined {
   const ownership = shape(names, true);
   if (typeof ownership === 'string')
@@ -83,7 +83,7 @@ export function fromFieldsV1(fields: JsonObject): Set<string> {
   return paths;
 }
 
-/** All paths and the paths above them. */
+/** Returns the paths together with all their parents. */
 export function withParents(paths: Iterable<string>): Set<string> {
   const all = new Set<string>();
   for (const path of paths)
@@ -96,7 +96,7 @@ export function elementsOfPath(path: string): string[] {
   return path.split(SEPARATOR);
 }
 
-/** As messages show it: `.spec.containers[name="web"].image`. */
+/** Formats a path as messages show it: `.spec.containers[name="web"].image`. */
 export function showPath(path: string): string {
   return elementsOfPath(path)
     .map((element) => {
@@ -120,7 +120,7 @@ export function keyElement(item: Json, keys: readonly string[]): string | undefi
   return `k:${JSON.stringify(found)}`;
 }
 
-/** A member without members below is written as an empty node, others carry a dot. */
+/** A leaf member is written as an empty node; others contain a dot. */
 function leavesShort(node: JsonObject): JsonObject {
   const names = Object.keys(node);
   if (names.length === 1 && names[0] === '.') return {};

@@ -2,14 +2,14 @@ import { isObject, type Json, type JsonObject } from '../core/object.ts';
 import type { Shape } from '../core/shape.ts';
 import { elementsOf, elementsOfPath, keyElement, withParents } from './fields.ts';
 
-/** The live object with what is applied laid over it. */
+/** Returns the live object merged with the applied one. */
 export function mergeApplied(live: JsonObject, applied: JsonObject, shape: Shape): JsonObject {
   return mergeMaps(live, applied, '', shape);
 }
 
 /**
- * Removes what an owner applied before (`last`) and no longer does, unless it is in `kept`:
- * the paths that this apply or any other owner holds.
+ * Removes fields that an owner applied before (`last`) and no longer does, unless they are in `kept`: the paths that
+ * this apply or any other owner holds.
  */
 export function pruneApplied(object: JsonObject, last: Iterable<string>, kept: Iterable<string>): JsonObject {
   const keptPaths = withParents(kept).add('f:metadata');
@@ -40,7 +40,7 @@ function mergeValues(live: Json, applied: Json, names: string, shape: Shape): Js
   return applied;
 }
 
-/** In the applied order; items that only the live list has keep their place before the next common one. */
+/** Merges in the applied order; items that only the live list has keep their place before the next common one. */
 function mergeLists(live: Json[], applied: Json[], names: string, shape: Shape): Json[] {
   const liveElements = elementsOf(live, names, shape);
   const appliedElements = elementsOf(applied, names, shape);

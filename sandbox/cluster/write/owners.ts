@@ -13,7 +13,7 @@ export interface Owner {
 }
 
 export interface Changes {
-  /** Added or with another value. */
+  /** Paths that were added or have another value. */
   readonly set: ReadonlySet<string>;
   readonly removed: ReadonlySet<string>;
 }
@@ -65,14 +65,14 @@ export function compare(
   return { set, removed };
 }
 
-/** Takes from an owner what somebody else changed or removed. */
+/** Removes from an owner the paths that somebody else changed or removed. */
 export function losing(owner: Owner, changes: Changes): Owner {
   const left = new Set<string>();
   for (const path of owner.fields) if (!changes.set.has(path) && !changes.removed.has(path)) left.add(path);
   return left.size === owner.fields.size ? owner : { ...owner, fields: left };
 }
 
-/** The refusal of an apply that would change what others own; undefined when it would not. */
+/** Returns the conflict of an apply that would change fields of other owners, or undefined when there is none. */
 export function conflictWith(owners: readonly Owner[], changes: Changes): StatusError | undefined {
   const found: { owner: string; field: string }[] = [];
   for (const owner of owners)

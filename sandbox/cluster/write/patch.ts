@@ -13,7 +13,9 @@ export function mergePatch(target: Json, patch: Json): Json {
   return merged;
 }
 
-/** A merge patch whose lists merge by their keys; of the directives, `$patch: delete` and `replace` are known. */
+/**
+ * Applies a strategic merge patch: lists merge by their keys. Supports the directives `$patch: delete` and `replace`.
+ */
 export function strategicPatch(target: Json, patch: Json, shape: Shape, names = ''): Json {
   if (Array.isArray(patch)) return strategicList(Array.isArray(target) ? target : [], patch, shape, names);
   if (!isObject(patch)) return patch;

@@ -6,16 +6,16 @@ import { isHeld, writeStatus } from './write.ts';
 
 const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
 
-/** Holds a definition that is being deleted until its instances are gone. */
+/** Finalizer that keeps a definition until its instances are gone. */
 export const DEFINITION_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
 export interface RemoveOptions {
   readonly dryRun?: boolean;
-  /** The body of a delete: preconditions and propagationPolicy. */
+  /** Body of the DELETE request: preconditions and propagationPolicy. */
   readonly body?: JsonObject;
 }
 
-/** Deletes, or marks as being deleted for what holds the object. */
+/** Deletes an object, or marks it as terminating when finalizers hold it. */
 export function removeObject(
   core: Core,
   kind: Kind,
@@ -50,7 +50,7 @@ export function removeObject(
   return { object, gone: false };
 }
 
-/** Takes a finalizer off, which ends an object that waits for it. */
+/** Removes a finalizer, and the object when it was terminating and this was the last one. */
 export function dropFinalizer(core: Core, kind: Kind, object: KubeObject, finalizer: string): void {
   const finalizers = object.metadata.finalizers?.filter((name) => name !== finalizer);
   const next = { ...object, metadata: { ...object.metadata, finalizers: finalizers?.length ? finalizers : undefined } };
@@ -72,7 +72,7 @@ function checkPreconditions(kind: Kind, { metadata }: KubeObject, body: JsonObje
     throw refuse('ResourceVersion', version, metadata.resourceVersion, 'modified');
 }
 
-/** Jobs leave their pods behind unless told otherwise. */
+/** Jobs orphan their pods by default. */
 function defaultPolicy(kind: Kind): string {
   return kind.resource === 'batch/jobs' ? 'Orphan' : 'Background';
 }

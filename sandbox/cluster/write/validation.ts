@@ -17,7 +17,7 @@ const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 const FREE_NAMES: ReadonlySet<string> = new Set(['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']);
 
-/** The few checks that a client can run into; the real server has many more. */
+/** Runs the few checks that a client is likely to meet; the real server has many more. */
 export function validate(kind: Kind, object: KubeObject, live: KubeObject | undefined): void {
   const causes = [...metadataCauses(kind, object)];
   const added = object.metadata.finalizers?.filter((name) => !live?.metadata.finalizers?.includes(name)) ?? [];
@@ -30,13 +30,13 @@ export function validate(kind: Kind, object: KubeObject, live: KubeObject | unde
   if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
 }
 
-/** The types in a custom resource's schema, and what it requires. */
+/** Checks the types and the required fields of a custom resource's schema. */
 export function validateSchema(kind: Kind, object: KubeObject, schema: Json): void {
   const causes = [...schemaCauses(schema, { ...object, metadata: undefined }, '')];
   if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
 }
 
-/** An apply of wrong types fails before validation, as an error of the server. */
+/** An apply with wrong types fails before validation, as an internal server error. */
 export function checkTyped(kind: Kind, object: JsonObject, schema: Json): void {
   const fail = (path: string, expected: string, value: Json) => {
     const found = typeof value === 'string' ? 'string' : `&value.valueUnstructured{Value:${JSON.stringify(value)}}`;
@@ -63,12 +63,12 @@ const typeWords: { readonly [type: string]: string } = {
   array: 'list',
 };
 
-/** As Go prints a kind: `apps/v1, Kind=Deployment`. */
+/** Formats a kind as Go prints it: `apps/v1, Kind=Deployment`. */
 export function gvkText(apiVersion: string, kind: string): string {
   return `${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`;
 }
 
-/** What the real server cannot decode at all. */
+/** Refuses what the real server cannot decode. */
 export function checkDecodable(kind: Kind, object: KubeObject): void {
   if (kind.custom || (kind.kind !== 'ConfigMap' && kind.kind !== 'Secret')) return;
   for (const field of ['data', 'stringData'])

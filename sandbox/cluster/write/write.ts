@@ -24,7 +24,7 @@ export interface WriteOptions {
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: 'status';
-  /** Of an apply: takes fields from other managers. */
+  /** For apply: takes fields over from other managers. */
   readonly force?: boolean;
 }
 
@@ -65,7 +65,7 @@ export function updateObject(
   return replace(core, kind, live, object, options);
 }
 
-/** A patch that is not an apply: `change` makes the new object of the live one. */
+/** Patches an object in any way but an apply: `change` computes the new object from the live one. */
 export function patchObject(
   core: Core,
   kind: Kind,
@@ -79,7 +79,7 @@ export function patchObject(
   return replace(core, kind, live, decode(kind, change(asVersion(kind, live)), namespace, name), options);
 }
 
-/** Server-side apply. */
+/** Applies an object by server-side apply. */
 export function applyObject(
   core: Core,
   kind: Kind,
@@ -142,13 +142,13 @@ export function applyObject(
   return { object: finish(core, kind, live, merged, next, options), created: false };
 }
 
-/** Writes what a controller found out, as kube-controller-manager would. */
+/** Writes a status as kube-controller-manager would. */
 export function writeStatus(core: Core, kind: Kind, live: KubeObject, status: JsonObject): KubeObject {
   const options = { manager: 'kube-controller-manager', subresource: 'status' } as const;
   return replace(core, kind, live, { ...live, status }, options);
 }
 
-/** An object of another served version; the versions of a custom resource are taken to be alike. */
+/** Converts an object to another served version; all versions of a custom resource have the same schema here. */
 export function asVersion(kind: Kind, object: KubeObject): KubeObject {
   return object.apiVersion === kind.apiVersion ? object : { ...object, apiVersion: kind.apiVersion };
 }
@@ -161,7 +161,7 @@ function replace(core: Core, kind: Kind, live: KubeObject, object: KubeObject, o
   return finish(core, kind, live, next, owningChanges(kind, live, next, options), options);
 }
 
-/** The owners after a write that is not an apply: the writer gets what it changed. */
+/** Computes the owners after a write that is not an apply: the writer gets the fields that it changed. */
 function owningChanges(kind: Kind, live: KubeObject | undefined, next: KubeObject, options: WriteOptions): Owner[] {
   const changes = compare(live ? fieldsOf(live, kind.shape) : new Map(), fieldsOf(next, kind.shape), equal);
   const owners = readOwners(live?.metadata.managedFields);
@@ -212,13 +212,13 @@ function finish(
   return stored;
 }
 
-/** Objects that are being deleted stay for their finalizers; a namespace has some in its spec, too. */
+/** Reports whether finalizers hold a terminating object; a namespace has some in its spec, too. */
 export function isHeld(object: KubeObject): boolean {
   const inSpec = object.kind === 'Namespace' ? listAt(object, 'spec.finalizers').length : 0;
   return (object.metadata.finalizers?.length ?? 0) + inSpec > 0;
 }
 
-/** Checks what the request and the object say about each other. */
+/** Checks that the request and the object agree, and returns the object. */
 function decode(kind: Kind, body: JsonObject, namespace: string | undefined, name: string | undefined): KubeObject {
   const { apiVersion = kind.apiVersion, kind: kindName = kind.kind } = body;
   if (apiVersion !== kind.apiVersion)
@@ -257,7 +257,7 @@ function sameContent(object: KubeObject, live: KubeObject): boolean {
   return equal(content(object), content(live));
 }
 
-/** Times of managers alone are no change, so an apply of the same again writes nothing. */
+/** Ignores the times of managers, so that repeating an apply writes nothing. */
 function isUnchanged(object: KubeObject, live: KubeObject): boolean {
   const timeless = ({ metadata: { managedFields, ...metadata }, apiVersion: _, ...rest }: KubeObject): JsonObject => ({
     ...rest,
