@@ -10,7 +10,7 @@ const cache = resolve(import.meta.dirname, '../.cache');
 const packageName = '@sparticuz/chromium';
 
 /** No background requests, and no sandbox: tests often run as root in a container, and load only pages of ours. */
-const flags = [
+const chromiumFlags = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -23,7 +23,7 @@ const launchMs = 60_000;
 const unpackMs = 120_000;
 
 /** Reports whether a browser is available: the system's, or the one from npm for Linux on x64. */
-export function chromiumPresent(): boolean {
+export function isChromiumInstalled(): boolean {
   return systemChromium() !== undefined || packageFolder() !== undefined;
 }
 
@@ -31,11 +31,11 @@ export function chromiumPresent(): boolean {
 export async function openChromium(): Promise<Browser> {
   const { chromium } = await import('playwright-core');
   const system = systemChromium();
-  const unpacked = system === undefined ? await unpackedChromium() : undefined;
+  const unpacked = system === undefined ? await unpackChromium() : undefined;
   return chromium.launch({
     executablePath: system ?? join(unpacked ?? '', 'chromium'),
     headless: true,
-    args: flags,
+    args: chromiumFlags,
     timeout: launchMs,
     ...(unpacked !== undefined && { env: environmentOf(unpacked) }),
   });
@@ -57,7 +57,7 @@ function packageFolder(): string | undefined {
 /**
  * Unpacks the compressed browser of the npm package into the cache, once for concurrent callers, and returns its path.
  */
-async function unpackedChromium(): Promise<string> {
+async function unpackChromium(): Promise<string> {
   const folder = packageFolder();
   if (folder === undefined)
     throw new Error('there is no Chromium: install it, or run npm install with development dependencies');

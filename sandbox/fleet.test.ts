@@ -30,7 +30,7 @@ function keysOf(owner: string): AgentKeys & { clear(): void } {
   return {
     owner,
     find: (name) => kept.get(name),
-    keep: (name, key) => void kept.set(name, key),
+    store: (name, key) => void kept.set(name, key),
     clear: () => kept.clear(),
   };
 }

@@ -13,7 +13,7 @@ export interface AgentKeys {
   /** Written to an annotation of each created agent, so that a key lost before it was stored can be rotated. */
   readonly owner: string;
   find(name: string): AgentKey | undefined;
-  keep(name: string, agent: AgentKey): void;
+  store(name: string, agent: AgentKey): void;
 }
 
 export interface AgentKey {
@@ -61,13 +61,13 @@ export interface Member {
 }
 
 /** Fast enough, and few enough to leave the broker capacity for others. */
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 /** Annotation that names the owner of an agent created here. */
-const OWNER = 'brokkr.io/sandbox';
+const OWNER_ANNOTATION = 'brokkr.io/sandbox';
 
 /** Starts agents in this process, each on a simulated cluster of its own. Rejects with nothing left running. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
-  const { count, prefix = 'agent', keys = forgetfulKeys() } = options;
+  const { count, prefix = 'agent', keys = createMemoryKeys() } = options;
   const client = connectBroker({ url: options.brokerUrl, pak: options.adminPak });
   const members: Member[] = [];
   const close = async () => void (await Promise.all(members.map((member) => member.close())));
@@ -80,7 +80,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     }
   };
   try {
-    const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+    const outcomes = await Promise.allSettled(Array.from({ length: CONCURRENCY }, work));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
   } catch (error) {
@@ -147,27 +147,35 @@ export async function ensureAgent(
   labels: readonly string[],
   keys: AgentKeys,
 ): Promise<AgentKey> {
-  const known = await admin.getAgent({ agent: name }).catch(unlessMissing);
-  const kept = keys.find(name);
+  const existing = await admin.getAgent({ agent: name }).catch(ignoreNotFound);
+  const stored = keys.find(name);
   let key: AgentKey;
-  if (!known?.agent) {
-    const { agent, pak } = await admin.createAgent({ name, labels: [...labels], annotations: { [OWNER]: keys.owner } });
+  if (!existing?.agent) {
+    const { agent, pak } = await admin.createAgent({
+      name,
+      labels: [...labels],
+      annotations: { [OWNER_ANNOTATION]: keys.owner },
+    });
     key = { id: agent?.id ?? '', pak };
-  } else if (kept?.id === known.agent.id) return kept;
-  else if (known.agent.annotations[OWNER] === keys.owner) {
+  } else if (stored?.id === existing.agent.id) return stored;
+  else if (existing.agent.annotations[OWNER_ANNOTATION] === keys.owner) {
     // The process ended after it had created the agent and before it stored the key.
     const { pak } = await admin.rotateAgentPak({ agent: name, overlap: { seconds: 0n } });
-    key = { id: known.agent.id, pak };
+    key = { id: existing.agent.id, pak };
   } else throw new Error(`the broker has an agent "${name}" that was not made here: delete it, or use its data folder`);
-  keys.keep(name, key);
+  keys.store(name, key);
   return key;
 }
 
-function unlessMissing(error: unknown): undefined {
+function ignoreNotFound(error: unknown): undefined {
   if (ConnectError.from(error).code !== Code.NotFound) throw error;
 }
 
-function forgetfulKeys(): AgentKeys {
-  const kept = new Map<string, AgentKey>();
-  return { owner: randomUUID(), find: (name) => kept.get(name), keep: (name, agent) => void kept.set(name, agent) };
+function createMemoryKeys(): AgentKeys {
+  const stored = new Map<string, AgentKey>();
+  return {
+    owner: randomUUID(),
+    find: (name) => stored.get(name),
+    store: (name, agent) => void stored.set(name, agent),
+  };
 }

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type KubeObject, listAt, textAt } from '../agent/object/kube-object.ts';
 import type { Kube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
+import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 
 /** A pod of the agent, without a container around it. */
 export interface Pod {
@@ -28,7 +28,7 @@ export async function runPod(kube: Kube, deployment: KubeObject, folder: string)
   const [container] = listAt(deployment, ...template, 'containers');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const kubeconfig = join(folder, 'kubeconfig');
-  const token = await tokenOf(kube, namespace, textAt(deployment, ...template, 'serviceAccountName') ?? '');
+  const token = await requestToken(kube, namespace, textAt(deployment, ...template, 'serviceAccountName') ?? '');
   writeFileSync(kubeconfig, kube.kubeconfigFor(token), { mode: 0o600 });
   await mountVolumes(kube, deployment, folder);
   const env = await environmentOf(kube, namespace, container);
@@ -92,6 +92,6 @@ async function secretText(kube: Kube, namespace: string, variable: unknown): Pro
 
 async function read(kube: Kube, namespace: string, plural: string, name: string): Promise<KubeObject | undefined> {
   const path = `/api/v1/namespaces/${namespace}/${plural}/${name}`;
-  const { status, body } = await askKube<KubeObject>(kube, { method: 'GET', path });
+  const { status, body } = await requestKube<KubeObject>(kube, { method: 'GET', path });
   return status === 200 ? body : undefined;
 }

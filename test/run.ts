@@ -3,7 +3,7 @@
  * line is `N passed, N failed`, with `, N skipped` where this machine lacks something.
  */
 import { resolve } from 'node:path';
-import { buildKube, goPresent } from '../sandbox/apiserver/build.ts';
+import { buildKube, isGoInstalled } from '../sandbox/apiserver/build.ts';
 import { runFile } from './runner/run-file.ts';
 import { findTestFiles, needsOf, type TestFile } from './runner/test-file.ts';
 import { judge, type Run, type Verdict } from './runner/verdict.ts';
@@ -45,7 +45,7 @@ export async function runTests(
 
 /** Builds the real API server before any time limit runs; the reason when that failed. */
 async function prepare(files: readonly TestFile[], signal: AbortSignal, print: (line: string) => void) {
-  if (!files.some(wantsKube) || !goPresent() || process.env.KUBEBUILDER_ASSETS) return undefined;
+  if (!files.some(wantsKube) || !isGoInstalled() || process.env.KUBEBUILDER_ASSETS) return undefined;
   try {
     await buildKube(signal, print);
     return undefined;

@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../../test/runner/needs.ts';
 import { buildKube, type Kube, startKube } from './apiserver.ts';
-import { APPLY_PATCH, askKube, type KubeAccess, type KubeAsk } from './client.ts';
+import { APPLY_PATCH, type KubeAccess, type KubeRequest, requestKube } from './client.ts';
 
 interface Body {
   readonly data?: unknown;
@@ -134,8 +134,8 @@ async function describe(): Promise<void> {
   });
 }
 
-function ask(access: KubeAccess, method: KubeAsk['method'], path: string, body?: unknown) {
-  return askKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
+function ask(access: KubeAccess, method: KubeRequest['method'], path: string, body?: unknown) {
+  return requestKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
 }
 
 function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>) {

@@ -4,7 +4,7 @@ import { kubeconfigText, openFolder } from './folder.ts';
 import { freePorts } from './process.ts';
 import { type Cluster, endCluster, restartApiServer, startCluster } from './processes.ts';
 
-export { buildKube, goPresent } from './build.ts';
+export { buildKube, isGoInstalled as goPresent } from './build.ts';
 
 const STARTUP_MS = 60_000;
 
@@ -59,8 +59,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const [etcdPort = 0, port = 0] = await freePorts(2);
   const url = `https://${HOST}:${port}`;
   const halt = new AbortController();
-  const cluster: Cluster = { folder, programs, etcdPort, port, url, parts: new Map(), log, halt: halt.signal };
-  const killAll = () => cluster.parts.forEach((part) => void part.kill());
+  const cluster: Cluster = { folder, programs, etcdPort, port, url, components: new Map(), log, halt: halt.signal };
+  const killAll = () => cluster.components.forEach((part) => void part.kill());
   const end = async () => {
     halt.abort(signal?.reason ?? new Error('the cluster has been stopped'));
     await endCluster(cluster);
@@ -81,10 +81,10 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       ca,
       token,
       get pids() {
-        return [...cluster.parts.values()].filter((part) => !part.ending).map((part) => part.pid);
+        return [...cluster.components.values()].filter((part) => !part.ending).map((part) => part.pid);
       },
       kubeconfigFor: (other) => kubeconfigText(url, ca, other),
-      killApiServer: () => cluster.parts.get('kube-apiserver')?.kill(),
+      killApiServer: () => cluster.components.get('kube-apiserver')?.kill(),
       restartApiServer: () => restartApiServer(cluster, Date.now() + startupMs),
       stop,
     };

@@ -27,7 +27,7 @@ const LOCK_STALE_MS = 30_000;
 /**
  * Reports whether `buildKube` can find a Go tool chain, on PATH or in /usr/local/go/bin. It does not check the version.
  */
-export function goPresent(): boolean {
+export function isGoInstalled(): boolean {
   return findGo() !== undefined;
 }
 
@@ -44,7 +44,7 @@ export async function buildKube(signal?: AbortSignal, log = toStandardError): Pr
   const go = findGo();
   if (!go) throw new Error('no Go tool chain to build kube-apiserver with: install Go, or set KUBEBUILDER_ASSETS');
   fs.mkdirSync(folder, { recursive: true });
-  const release = await holdLock(join(folder, 'lock'), signal);
+  const release = await acquireLock(join(folder, 'lock'), signal);
   try {
     if (fs.existsSync(binary)) return binary;
     log('building kube-apiserver, about 6 minutes the first time');
@@ -73,7 +73,7 @@ export async function kubePrograms(signal?: AbortSignal, log?: (line: string) =>
     };
   }
   const [etcd, apiServer, controllerManager] = ['etcd', 'kube-apiserver', 'kube-controller-manager'].map((name) =>
-    runnable(join(assets, name)),
+    executableFile(join(assets, name)),
   );
   if (!etcd || !apiServer) throw new Error(`KUBEBUILDER_ASSETS: no etcd and kube-apiserver to run in ${assets}`);
   return { etcd: [etcd], apiServer: [apiServer], ...(controllerManager && { controllerManager: [controllerManager] }) };
@@ -81,10 +81,10 @@ export async function kubePrograms(signal?: AbortSignal, log?: (line: string) =>
 
 function findGo(): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin'];
-  return folders.map((folder) => folder && runnable(join(folder, 'go'))).find(Boolean) || undefined;
+  return folders.map((folder) => folder && executableFile(join(folder, 'go'))).find(Boolean) || undefined;
 }
 
-function runnable(path: string): string | undefined {
+function executableFile(path: string): string | undefined {
   try {
     fs.accessSync(path, fs.constants.X_OK);
     return fs.statSync(path).isFile() ? path : undefined;
@@ -119,9 +119,9 @@ async function compile(go: string, output: string, signal?: AbortSignal): Promis
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     tail = (tail + text).slice(-2_000);
   });
-  const code = await new Promise((settle, fail) => {
-    child.once('close', settle);
-    child.once('error', (error) => fail(signal?.aborted ? signal.reason : error));
+  const code = await new Promise((resolve, reject) => {
+    child.once('close', resolve);
+    child.once('error', (error) => reject(signal?.aborted ? signal.reason : error));
   });
   signal?.throwIfAborted();
   if (code !== 0) throw new Error(`kube-apiserver could not be built: ${tail.trim()}`);
@@ -131,8 +131,8 @@ async function compile(go: string, output: string, signal?: AbortSignal): Promis
  * Waits for the lock and returns its release. The holder keeps touching the file, so the lock of a killed process is
  * recognised by its age, even if another process has its number by now.
  */
-export async function holdLock(lock: string, signal?: AbortSignal): Promise<() => void> {
-  while (!take(lock)) {
+export async function acquireLock(lock: string, signal?: AbortSignal): Promise<() => void> {
+  while (!tryCreate(lock)) {
     signal?.throwIfAborted();
     const touched = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
     if (touched && Date.now() - touched > LOCK_STALE_MS) fs.rmSync(lock, { force: true });
@@ -145,7 +145,7 @@ export async function holdLock(lock: string, signal?: AbortSignal): Promise<() =
   };
 }
 
-function take(lock: string): boolean {
+function tryCreate(lock: string): boolean {
   try {
     fs.writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
     return true;

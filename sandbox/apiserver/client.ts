@@ -9,7 +9,7 @@ export interface KubeAccess {
   readonly ca: string | undefined;
 }
 
-export interface KubeAsk {
+export interface KubeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Includes the query. */
   readonly path: string;
@@ -19,7 +19,7 @@ export interface KubeAsk {
   readonly signal?: AbortSignal;
 }
 
-export interface KubeAnswer<Body> {
+export interface KubeResponse<Body> {
   readonly status: number;
   readonly body: Body;
 }
@@ -29,14 +29,14 @@ export const MERGE_PATCH = 'application/merge-patch+json';
 export const APPLY_PATCH = 'application/apply-patch+yaml';
 
 /** Sends a request to a Kubernetes API and returns the answer, whatever its status. Rejects when no answer arrives. */
-export async function askKube<Body>(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<Body>> {
-  const { status, body } = await readKube(access, ask);
+export async function requestKube<Body>(access: KubeAccess, request: KubeRequest): Promise<KubeResponse<Body>> {
+  const { status, body } = await requestKubeText(access, request);
   return { status, body: JSON.parse(body) as Body };
 }
 
-/** Like `askKube`, for answers that are not JSON, such as a log. */
-export async function readKube(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<string>> {
-  const response = await open(access, ask);
+/** Like `requestKube`, for answers that are not JSON, such as a log. */
+export async function requestKubeText(access: KubeAccess, request: KubeRequest): Promise<KubeResponse<string>> {
+  const response = await sendRequest(access, request);
   let body = '';
   for await (const part of response.setEncoding('utf8') as AsyncIterable<string>) body += part;
   return { status: response.statusCode ?? 0, body };
@@ -47,7 +47,7 @@ export async function readKube(access: KubeAccess, ask: KubeAsk): Promise<KubeAn
  * breaks.
  */
 export async function* watchKube<Event>(access: KubeAccess, path: string, signal: AbortSignal): AsyncIterable<Event> {
-  const response = await open(access, { method: 'GET', path, signal });
+  const response = await sendRequest(access, { method: 'GET', path, signal });
   if (response.statusCode !== 200) {
     response.destroy();
     throw new Error(`the watch was refused with ${response.statusCode}`);
@@ -61,14 +61,18 @@ export async function* watchKube<Event>(access: KubeAccess, path: string, signal
 }
 
 /** Requests a token of a ServiceAccount, like the one that its pods get. */
-export async function tokenOf(access: KubeAccess, namespace: string, name: string): Promise<string> {
+export async function requestToken(access: KubeAccess, namespace: string, name: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-  const wanted = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
-  const { body } = await askKube<{ status: { token: string } }>(access, { method: 'POST', path, body: wanted });
+  const tokenRequest = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+  const { body } = await requestKube<{ status: { token: string } }>(access, {
+    method: 'POST',
+    path,
+    body: tokenRequest,
+  });
   return body.status.token;
 }
 
-function open({ url, token, ca }: KubeAccess, { method, path, body, contentType, signal }: KubeAsk) {
+function sendRequest({ url, token, ca }: KubeAccess, { method, path, body, contentType, signal }: KubeRequest) {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const headers = {
     authorization: `Bearer ${token}`,
@@ -76,9 +80,9 @@ function open({ url, token, ca }: KubeAccess, { method, path, body, contentType,
     ...(payload && { 'content-type': contentType ?? 'application/json', 'content-length': payload.length }),
   };
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
-  return new Promise<IncomingMessage>((settle, fail) => {
-    const sent = send(`${url}${path}`, { method, ca, headers, agent: false, signal }, settle);
-    sent.on('error', fail);
-    sent.end(payload);
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    const request = send(`${url}${path}`, { method, ca, headers, agent: false, signal }, resolve);
+    request.on('error', reject);
+    request.end(payload);
   });
 }

@@ -8,7 +8,7 @@ import { needs } from '../../test/runner/needs.ts';
 import { BEHAVIOUR } from '../cluster/controllers/pod-status.ts';
 import { type JsonObject, type KubeObject, listAt, numberAt, textAt } from '../cluster/core/object.ts';
 import { startKube } from './apiserver.ts';
-import { askKube, type KubeAsk, readKube } from './client.ts';
+import { type KubeRequest, requestKube, requestKubeText } from './client.ts';
 import { startSimulatedNode } from './node.ts';
 
 const node = suite('simulated node');
@@ -20,11 +20,11 @@ async function describe(): Promise<void> {
   const kube = await startKube({ dataDir });
   const first = await startSimulatedNode(kube);
   const nodes = [first];
-  const ask = (method: KubeAsk['method'], path: string, body?: unknown) =>
-    askKube<JsonObject>(kube, { method, path, body });
+  const ask = (method: KubeRequest['method'], path: string, body?: unknown) =>
+    requestKube<JsonObject>(kube, { method, path, body });
   const readLog = async (pod: KubeObject | undefined, query = '') => {
     const path = `/api/v1/namespaces/default/pods/${pod?.metadata.name}/log?${query}`;
-    return (await readKube(kube, { method: 'GET', path })).body;
+    return (await requestKubeText(kube, { method: 'GET', path })).body;
   };
   const make = async (path: string, object: object) => assert.is((await ask('POST', path, object)).status, 201);
   const podsOf = async (app: string) =>

@@ -8,7 +8,7 @@ import type { Program } from './build.ts';
 const KILL_WAIT_MS = 500;
 
 /** One running process of the control plane. */
-export interface Part {
+export interface Component {
   /** 0 when the program could not be started. */
   readonly pid: number;
   /** Undefined while it runs; otherwise how it ended, with the last lines of its log. */
@@ -22,14 +22,14 @@ export interface Part {
  * Starts `program` with its output in `logFile`, which is emptied first. `onLoss` is called when it ends without being
  * asked to.
  */
-export function startPart(
+export function startComponent(
   program: Program,
   args: readonly string[],
   logFile: string,
   onLoss: (ending: string) => void,
-): Part {
-  const child = launch(program, args, logFile);
-  let wanted = false;
+): Component {
+  const child = spawnProgram(program, args, logFile);
+  let isEnding = false;
   let failure: Error | undefined;
   const ending = () => {
     if (!failure && child.exitCode === null && child.signalCode === null) return undefined;
@@ -39,10 +39,10 @@ export function startPart(
     failure = error;
   });
   child.once('exit', () => {
-    if (!wanted) onLoss(ending() ?? '');
+    if (!isEnding) onLoss(ending() ?? '');
   });
   const kill = () => {
-    wanted = true;
+    isEnding = true;
     child.kill('SIGKILL');
   };
   return {
@@ -52,7 +52,7 @@ export function startPart(
     },
     kill,
     end: async (graceMs) => {
-      wanted = true;
+      isEnding = true;
       const gone = exited(child);
       child.kill('SIGTERM');
       if (await Promise.race([gone, delay(graceMs, false, { ref: false })])) return;
@@ -72,19 +72,19 @@ export async function freePorts(count: number): Promise<number[]> {
       return address.port;
     });
   } finally {
-    await Promise.all(servers.map((server) => new Promise((settle) => server.close(settle))));
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }
 
 function listenAnywhere() {
   const server = createServer();
-  return new Promise<typeof server>((settle, fail) => {
-    server.once('error', fail);
-    server.listen(0, HOST, () => settle(server));
+  return new Promise<typeof server>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, HOST, () => resolve(server));
   });
 }
 
-function launch([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
+function spawnProgram([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
   const output = openSync(logFile, 'w', 0o600);
   try {
     // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches this process
@@ -102,7 +102,7 @@ function launch([command, ...first]: Program, args: readonly string[], logFile: 
 
 function exited(child: ChildProcess): Promise<boolean> {
   if (child.exitCode !== null || child.signalCode !== null || !child.pid) return Promise.resolve(true);
-  return new Promise((settle) => child.once('exit', () => settle(true)));
+  return new Promise((resolve) => child.once('exit', () => resolve(true)));
 }
 
 function lastLines(logFile: string): string {

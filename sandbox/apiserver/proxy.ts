@@ -22,7 +22,7 @@ export interface KubeProxy {
    */
   onRequest(handler: RequestHandler): () => void;
   /** Closes every open connection, watches included. */
-  cut(): void;
+  closeConnections(): void;
   close(): Promise<void>;
 }
 
@@ -39,8 +39,8 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
       record.status = response.statusCode;
     });
     requests.admit(record).then(
-      (drop) => (drop === true ? response.destroy() : handOn(access, request, response, drop === 'answer')),
-      (error: unknown) => refuse(response, error),
+      (drop) => (drop === true ? response.destroy() : forward(access, request, response, drop === 'answer')),
+      (error: unknown) => respondError(response, error),
     );
   });
   server.listen(0, HOST);
@@ -57,7 +57,7 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
     clearRequests: requests.clear,
     faults: { add: requests.addFault },
     onRequest: requests.onRequest,
-    cut: () => server.closeAllConnections(),
+    closeConnections: () => server.closeAllConnections(),
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -67,7 +67,7 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
   };
 }
 
-function handOn(
+function forward(
   { url, ca }: KubeAccess,
   request: IncomingMessage,
   response: ServerResponse,
@@ -86,7 +86,7 @@ function handOn(
   request.pipe(sent);
 }
 
-function refuse(response: ServerResponse, error: unknown): void {
+function respondError(response: ServerResponse, error: unknown): void {
   const { code, status } = error instanceof StatusError ? error : new StatusError(500, String(error));
   response.writeHead(code, { 'content-type': 'application/json', ...(code === 429 && { 'retry-after': '1' }) });
   response.end(JSON.stringify(status));

@@ -8,14 +8,14 @@ import { runServiceController } from './controllers/service.ts';
 import { runWorkloadControllers } from './controllers/workload.ts';
 import { createCore } from './core/core.ts';
 import { type JsonObject, type KubeObject, objectAt, textAt } from './core/object.ts';
-import { keepSnapshot, loadSnapshot } from './core/snapshot.ts';
+import { loadSnapshot, saveOnChange } from './core/snapshot.ts';
 import { createLogs } from './http/logs.ts';
 import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './http/requests.ts';
 import type { Rights } from './http/rights.ts';
 import { createApiServer } from './http/server.ts';
 import { mergePatch } from './write/patch.ts';
 import { removeObject } from './write/remove.ts';
-import { asVersion, createObject, patchObject } from './write/write.ts';
+import { createObject, patchObject, toVersion } from './write/write.ts';
 
 export interface ClusterOptions {
   /** Default: any free port. */
@@ -74,7 +74,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   signal?.throwIfAborted();
   const core = createCore(historySize);
   const restored = dataFile !== undefined && loadSnapshot(core, dataFile);
-  const save = dataFile === undefined ? () => {} : keepSnapshot(core, dataFile);
+  const save = dataFile === undefined ? () => {} : saveOnChange(core, dataFile);
   runGarbageCollector(core);
   runNamespaceController(core);
   runCustomResources(core);
@@ -127,7 +127,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
     get: (apiVersion, name, namespace, objectName) => {
       const kind = kindOf(apiVersion, name);
       const found = core.store.get(kind.resource, namespace, objectName);
-      return found && asVersion(kind, found);
+      return found && toVersion(kind, found);
     },
     put: (object, { manager = 'another-manager' } = {}) => {
       const kind = kindOf(textAt(object, 'apiVersion') ?? '', textAt(object, 'kind') ?? '');
@@ -135,9 +135,16 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
       const place = kind.namespaced ? String(namespace ?? 'default') : undefined;
       if (!core.store.get(kind.resource, place, String(name)))
         return createObject(core, kind, object, place, { manager });
-      return patchObject(core, kind, place, String(name), (live) => mergePatch(live, object) as JsonObject, {
-        manager,
-      });
+      return patchObject(
+        core,
+        kind,
+        place,
+        String(name),
+        (liveObject) => mergePatch(liveObject, object) as JsonObject,
+        {
+          manager,
+        },
+      );
     },
     remove: (apiVersion, name, namespace, objectName) => {
       const kind = kindOf(apiVersion, name);

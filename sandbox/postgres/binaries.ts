@@ -20,7 +20,7 @@ export interface PostgresBinaries {
  */
 export function placeBinaries(copyFolder: string, log: (line: string) => void): PostgresBinaries {
   const root = packageRoot();
-  if (reachable(root) && completeLinks(root)) return inside(root);
+  if (isReachable(root) && completeLinks(root)) return inside(root);
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const copy = join(copyFolder, `postgresql-${version}`);
   if (!existsSync(copy)) {
@@ -35,7 +35,7 @@ export function placeBinaries(copyFolder: string, log: (line: string) => void): 
 }
 
 /** Reports whether the user that runs PostgreSQL may enter every folder on the way to `path`. */
-export function reachable(path: string): boolean {
+export function isReachable(path: string): boolean {
   if (!asRoot) return true;
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     const stat = statSync(folder, { throwIfNoEntry: false });

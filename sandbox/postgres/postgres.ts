@@ -5,7 +5,14 @@ import pg from 'pg';
 import { HOST } from '../host.ts';
 import { placeBinaries } from './binaries.ts';
 import { openFolder, type PostgresFolder } from './data-folder.ts';
-import { endOrphan, endProcess, initialise, type PostmasterOptions, startPostmaster, urlOf } from './process.ts';
+import {
+  connectionUrl,
+  endOrphan,
+  endProcess,
+  initialise,
+  type PostmasterOptions,
+  startPostmaster,
+} from './process.ts';
 
 export interface PostgresOptions extends PostmasterOptions {
   /** Created when missing. When root chose a folder that `nobody` cannot enter, another one is used and logged. */
@@ -66,7 +73,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     signal?.throwIfAborted();
     signal?.addEventListener('abort', close, { once: true });
     return {
-      url: urlOf(folder, port, 'brokkr'),
+      url: connectionUrl(folder, port, 'brokkr'),
       port,
       dataDir: folder.root,
       get pid() {
@@ -86,7 +93,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 }
 
 async function createDatabase(folder: PostgresFolder, port: number): Promise<void> {
-  const client = new pg.Client({ connectionString: urlOf(folder, port, 'postgres') });
+  const client = new pg.Client({ connectionString: connectionUrl(folder, port, 'postgres') });
   await client.connect();
   try {
     const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = 'brokkr'");
@@ -98,23 +105,23 @@ async function createDatabase(folder: PostgresFolder, port: number): Promise<voi
 
 async function choosePort(wanted: number | undefined, folder: PostgresFolder): Promise<number> {
   if (wanted) {
-    if (!(await freePort(wanted))) throw new Error(`port ${wanted} for PostgreSQL is in use`);
+    if (!(await findFreePort(wanted))) throw new Error(`port ${wanted} for PostgreSQL is in use`);
     return wanted;
   }
   const last = folder.readPort();
-  const port = (last && (await freePort(last))) || (await freePort(0));
+  const port = (last && (await findFreePort(last))) || (await findFreePort(0));
   if (!port) throw new Error(`no free port on ${HOST} for PostgreSQL`);
   folder.writePort(port);
   return port;
 }
 
-function freePort(port: number): Promise<number | undefined> {
-  return new Promise((settle) => {
+function findFreePort(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => settle(undefined));
+    server.once('error', () => resolve(undefined));
     server.listen(port, HOST, () => {
       const address = server.address();
-      server.close(() => settle(typeof address === 'object' ? address?.port : undefined));
+      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
     });
   });
 }

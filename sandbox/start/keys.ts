@@ -13,7 +13,7 @@ export interface StartKeys extends AgentKeys {
   sampleDone: boolean;
 }
 
-interface Stored {
+interface StoredKeys {
   readonly owner: string;
   readonly firstAdmin?: string;
   readonly ownAdmin?: string;
@@ -23,16 +23,16 @@ interface Stored {
 
 /** Opens the file; every change is written at once. */
 export function openKeys(file: string): StartKeys {
-  let stored = read(file) ?? { owner: randomUUID(), agents: {} };
-  const change = (change: Partial<Stored>) => {
+  let stored = readKeys(file) ?? { owner: randomUUID(), agents: {} };
+  const change = (change: Partial<StoredKeys>) => {
     stored = { ...stored, ...change };
-    write(file, stored);
+    writeKeys(file, stored);
   };
   change({});
   return {
     owner: stored.owner,
     find: (name) => stored.agents[name],
-    keep: (name, agent) => change({ agents: { ...stored.agents, [name]: agent } }),
+    store: (name, agent) => change({ agents: { ...stored.agents, [name]: agent } }),
     get firstAdmin() {
       return stored.firstAdmin;
     },
@@ -54,9 +54,9 @@ export function openKeys(file: string): StartKeys {
   };
 }
 
-function read(file: string): Stored | undefined {
+function readKeys(file: string): StoredKeys | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Stored;
+    return JSON.parse(readFileSync(file, 'utf8')) as StoredKeys;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
@@ -64,7 +64,7 @@ function read(file: string): Stored | undefined {
 }
 
 /** A key that the broker has committed must survive a crash of this process or machine. */
-function write(file: string, stored: Stored): void {
+function writeKeys(file: string, stored: StoredKeys): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o711 });
   const descriptor = openSync(`${file}.new`, 'w', 0o600);
   try {

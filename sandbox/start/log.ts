@@ -4,11 +4,11 @@ import pc from 'picocolors';
 import pino, { type Logger } from 'pino';
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
-const WARN = 40;
+const WARN_LEVEL = 40;
 /** A retry fails with the same line each time; the terminal repeats it only after this time. */
 const REPEAT_MS = 60_000;
 /** Fields that every line has, which the terminal formats in its own way. */
-const framing = new Set(['level', 'time', 'msg', 'part']);
+const framingFields = new Set(['level', 'time', 'msg', 'part']);
 
 /**
  * Creates a logger that writes lines from info to a file, and those from warn to `terminal` too, as one readable line
@@ -20,7 +20,7 @@ export function openLog(file: string, part: string, terminal: (line: string) => 
   const toFile = pino.destination({ dest: file, append: true, sync: true, mode: 0o600 });
   let last = { text: '', at: 0 };
   const write = (line: string) => {
-    const text = readable(part, line);
+    const text = formatLine(part, line);
     if (text === last.text && Date.now() - last.at < REPEAT_MS) return;
     last = { text, at: Date.now() };
     terminal(text);
@@ -34,17 +34,17 @@ export function openLog(file: string, part: string, terminal: (line: string) => 
   );
 }
 
-function readable(part: string, line: string): string {
+function formatLine(part: string, line: string): string {
   const entry = JSON.parse(line) as Record<string, unknown>;
-  const paint = Number(entry.level) > WARN ? pc.red : pc.yellow;
+  const paint = Number(entry.level) > WARN_LEVEL ? pc.red : pc.yellow;
   const fields = Object.entries(entry)
-    .filter(([name]) => !framing.has(name))
-    .map(([name, value]) => `${name}=${short(value)}`);
+    .filter(([name]) => !framingFields.has(name))
+    .map(([name, value]) => `${name}=${shortText(value)}`);
   return [paint(`${part}:`), String(entry.msg ?? ''), pc.dim(fields.join(' '))].join(' ').trimEnd();
 }
 
 /** The terminal shows an error's message only; the stack is in the file. */
-function short(value: unknown): string {
+function shortText(value: unknown): string {
   const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : value;
   const text = typeof message === 'string' ? message : JSON.stringify(message);
   return text.replaceAll(/\s+/g, ' ').slice(0, 300);

@@ -49,7 +49,7 @@ starting('uses the cluster of a kubeconfig', async () => {
 starting('tells a taken port in one line, and leaves nothing behind', async () => {
   const [port = 0] = await freePorts(1);
   const server = createServer();
-  await new Promise<void>((settle) => server.listen(port, '127.0.0.1', () => settle()));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
   const dataDir = join(place, 'taken');
   await starts.refused(
     new RegExp(`port ${port} on 127.0.0.1 is in use`),
@@ -59,7 +59,7 @@ starting('tells a taken port in one line, and leaves nothing behind', async () =
     '--data-dir',
     dataDir,
   );
-  await new Promise((settle) => server.close(settle));
+  await new Promise((resolve) => server.close(resolve));
   await assertNothingLeft(dataDir, port);
 });
 

@@ -18,11 +18,11 @@ import { buildConsole } from '../../console/build.ts';
 import { ensureAgent, startAgentFor, startFleet } from '../fleet.ts';
 import { startPostgres } from '../postgres/postgres.ts';
 import { openKeys, type StartKeys } from './keys.ts';
-import { holdDataDir, watchNpm } from './lock.ts';
+import { lockDataDir, watchNpm } from './lock.ts';
 import { openLog } from './log.ts';
 import { help, readOptions, StartError, type StartOptions } from './options.ts';
 import { sample, settledPlacements, submitSample } from './sample.ts';
-import { describeRunning, type Running } from './text.ts';
+import { formatSummary, type StartSummary } from './text.ts';
 
 /** Everything must have ended 5 s after Ctrl-C. */
 const END_MS = 4_500;
@@ -32,24 +32,29 @@ const DATABASE_MS = 5_000;
 const OWN_ADMIN = 'npm-start';
 
 /** Broker settings that may be tried here; addresses and TLS are not among them. */
-const passedOn = ['BROKKR_DATABASE_SCHEMA', 'BROKKR_CORS_ORIGINS', 'BROKKR_WORKERS', 'BROKKR_LOG_LEVEL'] as const;
+const passedVariables = [
+  'BROKKR_DATABASE_SCHEMA',
+  'BROKKR_CORS_ORIGINS',
+  'BROKKR_WORKERS',
+  'BROKKR_LOG_LEVEL',
+] as const;
 
-const say = (line: string) => void process.stdout.write(`${line}\n`);
-const warn = (line: string) => void process.stderr.write(`${line}\n`);
+const print = (line: string) => void process.stdout.write(`${line}\n`);
+const printError = (line: string) => void process.stderr.write(`${line}\n`);
 
 /** Starts everything, prints a summary, and returns when `signal` is aborted and everything has ended. */
-async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
+async function runSandbox(options: StartOptions, signal: AbortSignal): Promise<void> {
   const began = Date.now();
   await using parts = new AsyncDisposableStack();
-  parts.defer(await holdDataDir(options.dataDir, say));
+  parts.defer(await lockDataDir(options.dataDir, print));
   await refuseTakenPort(options);
   const consoleBuilt = buildOwnConsole();
   const database = await openDatabase(options, parts, signal);
   // The broker reads the built console when it starts.
   await consoleBuilt;
   const keys = openKeys(join(database.stateDir, 'keys.json'));
-  const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', warn);
-  const agentLog = openLog(join(options.dataDir, 'logs/agents.log'), 'agent', warn);
+  const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', printError);
+  const agentLog = openLog(join(options.dataDir, 'logs/agents.log'), 'agent', printError);
   const config = brokerConfig(options, database.url);
   const broker = await startBroker(config, {
     log: brokerLog,
@@ -73,8 +78,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
     keys.sampleDone = true;
   }
   const placements = await settledPlacements(client, new Set(agents.ids), signal);
-  say(
-    describeRunning({
+  print(
+    formatSummary({
       brokerUrl: broker.url,
       metricsUrl: broker.metricsUrl,
       database: withoutPassword(database.url),
@@ -86,12 +91,12 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
     }),
   );
   if (keys.firstAdmin !== undefined) keys.firstAdmin = undefined;
-  if (!signal.aborted) await new Promise((settle) => signal.addEventListener('abort', settle, { once: true }));
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 /** Builds the console from the sources. Without it, the broker answers `/` with an explanation. */
 async function buildOwnConsole(): Promise<void> {
-  await buildConsole().catch((error: Error) => warn(`the console is not built: ${error.message}`));
+  await buildConsole().catch((error: Error) => printError(`the console is not built: ${error.message}`));
 }
 
 /**
@@ -105,7 +110,7 @@ async function openDatabase(options: StartOptions, parts: AsyncDisposableStack, 
     const name = createHash('sha256').update(`${host}${pathname} ${process.env.BROKKR_DATABASE_SCHEMA ?? ''}`);
     return { url: databaseUrl, stateDir: join(dataDir, 'databases', name.digest('hex').slice(0, 12)) };
   }
-  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), log: say }).catch((error: Error) => {
+  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), log: print }).catch((error: Error) => {
     throw new StartError(error.message, { cause: error });
   });
   parts.defer(() => postgres.stop());
@@ -127,7 +132,7 @@ async function refuseUnreachable(url: string): Promise<void> {
 }
 
 function brokerConfig({ host, port }: StartOptions, databaseUrl: string): Config {
-  const settings = Object.fromEntries(passedOn.map((name) => [name, process.env[name]]));
+  const settings = Object.fromEntries(passedVariables.map((name) => [name, process.env[name]]));
   return {
     ...readConfig({ ...settings, BROKKR_DATABASE_URL: databaseUrl }),
     listen: { host, port },
@@ -138,10 +143,10 @@ function brokerConfig({ host, port }: StartOptions, databaseUrl: string): Config
 /** Checks the port first: the broker would report it only at the end of a slow start. */
 async function refuseTakenPort({ host, port }: StartOptions): Promise<void> {
   const server = createServer();
-  const problem = await new Promise<NodeJS.ErrnoException | undefined>((settle) => {
-    server.once('error', settle).listen({ host, port, exclusive: true }, () => settle(undefined));
+  const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once('error', resolve).listen({ host, port, exclusive: true }, () => resolve(undefined));
   });
-  await new Promise((settle) => server.close(settle));
+  await new Promise((resolve) => server.close(resolve));
   if (problem?.code === 'EADDRINUSE')
     throw new StartError(`port ${port} on ${host} is in use: end what uses it, or choose another with --port`);
   if (problem) throw new StartError(`cannot listen on ${host}, port ${port}: ${problem.code ?? problem.message}`);
@@ -171,9 +176,9 @@ async function connectAsAdmin(url: string, config: Config, keys: StartKeys): Pro
   return connectBroker({ url, pak: keys.ownAdmin });
 }
 
-interface Agents {
+interface StartedAgents {
   readonly ids: readonly string[];
-  readonly shown: Running['agents'];
+  readonly shown: StartSummary['agents'];
   readonly close: () => Promise<void>;
 }
 
@@ -182,7 +187,7 @@ async function startAgents(
   client: BrokkrClient,
   keys: StartKeys,
   common: { brokerUrl: string; stateDir: string; log: Logger; signal: AbortSignal },
-): Promise<Agents> {
+): Promise<StartedAgents> {
   const labels = [sample.label];
   if (cluster === undefined) {
     const fleet = await startFleet({
@@ -224,7 +229,7 @@ function withoutPassword(url: string): string {
 }
 
 /** One line for errors that the user can correct; a stack only for defects. */
-function explain(error: unknown): string {
+function errorText(error: unknown): string {
   if (error instanceof StartError) return error.message;
   const { name, code, message, stack } = error as NodeJS.ErrnoException;
   if (name === 'ConfigError' || name === 'Refusal' || typeof code === 'string' || error instanceof ConnectError)
@@ -236,10 +241,10 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   const interrupted = (name: string) => {
     if (stop.signal.aborted) return; // npm and the terminal both forward Ctrl-C.
-    say(`\n${name}: ending`);
+    print(`\n${name}: ending`);
     stop.abort();
     setTimeout(() => {
-      warn('the end took too long: what is left is killed');
+      printError('the end took too long: what is left is killed');
       process.exit(1);
     }, END_MS).unref();
   };
@@ -250,11 +255,11 @@ async function main(): Promise<number> {
   try {
     const options = readOptions(process.argv.slice(2), process.env);
     if (options === undefined) process.stdout.write(help);
-    else await run(options, stop.signal);
+    else await runSandbox(options, stop.signal);
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return 0;
-    warn(`npm start: ${explain(error)}`);
+    printError(`npm start: ${errorText(error)}`);
     return error instanceof StartError ? error.exitCode : 1;
   } finally {
     unwatch();

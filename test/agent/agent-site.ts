@@ -27,7 +27,7 @@ export async function openSimulatedSite(): Promise<Site> {
     eyes,
     async without(work) {
       const back = proxy.faults.add({ drop: true });
-      proxy.cut();
+      proxy.closeConnections();
       try {
         return await work();
       } finally {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { KubeSource } from '../../agent/kube/client.ts';
 import type { KubeObject, ObjectId } from '../../agent/object/kube-object.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
-import { tokenOf } from '../../sandbox/apiserver/client.ts';
+import { requestToken } from '../../sandbox/apiserver/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { connect, until } from './test-agent.ts';
 
@@ -66,7 +66,7 @@ export async function openRealHouse(): Promise<TenantCluster> {
     },
   });
   for (const object of furniture) await admin.create(object, signal);
-  const token = await tokenOf(kube, 'brokkr', 'agent');
+  const token = await requestToken(kube, 'brokkr', 'agent');
   // The authorizer learns of roles a moment after they were written.
   const agent = connect({ text: kube.kubeconfigFor(token) });
   await until(() => mayAct(agent.as('team/deployer')), 'the roles to count');

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { connectCluster } from '../../agent/kube/client.ts';
 import { type KubeObject, textAt } from '../../agent/object/kube-object.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
-import { tokenOf } from '../../sandbox/apiserver/client.ts';
+import { requestToken } from '../../sandbox/apiserver/client.ts';
 import { openEyes } from '../agent/agent-stage.ts';
 import { startTestBroker } from '../broker.ts';
 import { testCli } from '../cli.ts';
@@ -118,7 +118,7 @@ async function tell(): Promise<void> {
   });
 
   story('has no rights but those that it was given', async () => {
-    const mine = openEyes(kube.kubeconfigFor(await tokenOf(kube, 'brokkr', 'brokkr-agent')));
+    const mine = openEyes(kube.kubeconfigFor(await requestToken(kube, 'brokkr', 'brokkr-agent')));
     assert.ok(await mine.get(secret('brokkr', 'brokkr-agent-key')));
     for (const other of [secret('brokkr', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])
       await mine.get(other).then(

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheRoot, holdLock } from '../../sandbox/apiserver/build.ts';
+import { acquireLock, cacheRoot } from '../../sandbox/apiserver/build.ts';
 
 /**
  * A program that is written in Go, in this version: built once on this machine, which takes minutes perhaps, and kept outside the
@@ -14,7 +14,7 @@ export async function goTool(pkg: string, version: string): Promise<string> {
   const path = join(folder, name);
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
-  const release = await holdLock(join(folder, 'lock'));
+  const release = await acquireLock(join(folder, 'lock'));
   const unfinished = mkdtempSync(join(folder, 'building-'));
   try {
     if (existsSync(path)) return path;

@@ -11,7 +11,7 @@ export interface Core {
   /** Schemas of custom resources, by apiVersion/plural. */
   readonly schemas: Map<string, KubeObject['spec']>;
   /** Runs something after a delay, unless the cluster stops before. */
-  later(delayMs: number, run: () => void): void;
+  schedule(delayMs: number, run: () => void): void;
   stop(): void;
 }
 
@@ -22,7 +22,7 @@ export function createCore(historySize: number): Core {
     store: createStore(historySize),
     kinds: createKinds(),
     schemas: new Map(),
-    later: (delayMs, run) => {
+    schedule: (delayMs, run) => {
       if (stopped) return;
       const timer = setTimeout(() => {
         timers.delete(timer);

@@ -22,7 +22,7 @@ export interface Kind {
 }
 
 /** Flags: n namespaced, s has a status, g has a generation, a in the category `all`. */
-const table = [
+const builtInTable = [
   ['v1', 'Namespace', 'namespaces', 'ns', 's'],
   ['v1', 'Node', 'nodes', 'no', 's'],
   ['v1', 'PersistentVolume', 'persistentvolumes', 'pv', 's'],
@@ -67,11 +67,11 @@ const table = [
 ] as const;
 
 const builtIn: ReadonlyMap<string, Kind> = new Map(
-  table.map(([apiVersion, name, plural, shortName, flags]) => {
+  builtInTable.map(([apiVersion, name, plural, shortName, flags]) => {
     const has = (flag: string) => flags.includes(flag);
     const [group, version] = splitApiVersion(apiVersion);
     const kind: Kind = {
-      ...namesOf(group, version, name, plural),
+      ...kindNames(group, version, name, plural),
       shortNames: shortName ? [shortName] : [],
       categories: has('a') ? ['all'] : [],
       namespaced: has('n'),
@@ -115,7 +115,7 @@ export function createKinds(): Kinds {
   };
 }
 
-export function namesOf(group: string, version: string, kind: string, plural: string) {
+export function kindNames(group: string, version: string, kind: string, plural: string) {
   return {
     resource: `${group}/${plural}`,
     group,

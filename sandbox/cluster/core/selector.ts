@@ -1,21 +1,21 @@
-import { at, type KubeObject } from './object.ts';
+import { type KubeObject, valueAt } from './object.ts';
 import { badRequest } from './status.ts';
 
-export type Matches = (object: KubeObject) => boolean;
+export type ObjectFilter = (object: KubeObject) => boolean;
 
 /** Parses an equality or set based label selector: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. */
-export function labelSelector(text: string): Matches {
+export function parseLabelSelector(text: string): ObjectFilter {
   const terms = splitTerms(text).map(labelTerm);
   return ({ metadata }) => terms.every((term) => term(metadata.labels ?? {}));
 }
 
 /** Parses a field selector: `metadata.name=x,metadata.namespace!=y` and any other path to a single value. */
-export function fieldSelector(text: string): Matches {
+export function parseFieldSelector(text: string): ObjectFilter {
   const terms = splitTerms(text).map((term) => {
     const match = /^([\w.[\]/-]+?)(!=|==|=)(.*)$/.exec(term);
     if (!match) throw badRequest(`unable to parse field selector: ${term}`);
-    const [, path = '', operator, wanted] = match;
-    return (object: KubeObject) => (String(at(object, path) ?? '') === wanted) !== (operator === '!=');
+    const [, path = '', operator, desired] = match;
+    return (object: KubeObject) => (String(valueAt(object, path) ?? '') === desired) !== (operator === '!=');
   });
   return (object) => terms.every((term) => term(object));
 }

@@ -25,7 +25,7 @@ export function loadSnapshot(core: Core, file: string): boolean {
 }
 
 /** Saves shortly after each change. Returns a function that saves pending changes at once. */
-export function keepSnapshot(core: Core, file: string): () => void {
+export function saveOnChange(core: Core, file: string): () => void {
   let dirty = true;
   const save = () => {
     if (!dirty) return;
@@ -43,7 +43,7 @@ export function keepSnapshot(core: Core, file: string): () => void {
     dirty = true;
     if (scheduled) return;
     scheduled = true;
-    core.later(SAVE_MS, () => {
+    core.schedule(SAVE_MS, () => {
       scheduled = false;
       save();
     });

@@ -29,10 +29,10 @@ export class StatusError extends Error {
   readonly code: number;
   readonly status: JsonObject;
 
-  constructor(code: number, message: string, more: { reason?: string; details?: JsonObject } = {}) {
+  constructor(code: number, message: string, options: { reason?: string; details?: JsonObject } = {}) {
     super(message);
     this.code = code;
-    const { reason = reasons[code] ?? 'Unknown', details } = more;
+    const { reason = reasons[code] ?? 'Unknown', details } = options;
     const failure = { status: 'Failure', message, reason: reason || undefined, details, code };
     this.status = { kind: 'Status', apiVersion: 'v1', metadata: {}, ...failure };
   }
@@ -52,16 +52,16 @@ export const alreadyExists = (kind: Kind, name: string) =>
     details: detailsOf(kind, name),
   });
 
-export const conflict = (kind: Kind, name: string, why: string) =>
-  new StatusError(409, `Operation cannot be fulfilled on ${kind.title} "${name}": ${why}`, {
+export const conflict = (kind: Kind, name: string, reason: string) =>
+  new StatusError(409, `Operation cannot be fulfilled on ${kind.title} "${name}": ${reason}`, {
     details: detailsOf(kind, name),
   });
 
 export const stale = (kind: Kind, name: string) =>
   conflict(kind, name, 'the object has been modified; please apply your changes to the latest version and try again');
 
-export const forbidden = (kind: Kind, name: string, why: string, causes?: Cause[]) =>
-  new StatusError(403, `${kind.title}${name ? ` "${name}"` : ''} is forbidden: ${why}`, {
+export const forbidden = (kind: Kind, name: string, reason: string, causes?: Cause[]) =>
+  new StatusError(403, `${kind.title}${name ? ` "${name}"` : ''} is forbidden: ${reason}`, {
     details: { ...detailsOf(kind, name), causes },
   });
 

@@ -1,4 +1,4 @@
-import { type KubeObject, keyOf } from './object.ts';
+import { type KubeObject, objectKey } from './object.ts';
 
 export interface StoreEvent {
   readonly revision: number;
@@ -30,9 +30,9 @@ export function createStore(historySize: number): Store {
   const listeners = new Set<(event: StoreEvent) => void>();
   let history: StoreEvent[] = [];
   let revision = 1;
-  let forgotten = 0;
+  let oldestRevision = 0;
 
-  const table = (resource: string) => {
+  const objectsOf = (resource: string) => {
     let found = resources.get(resource);
     if (!found) {
       found = new Map();
@@ -40,15 +40,15 @@ export function createStore(historySize: number): Store {
     }
     return found;
   };
-  const tell = (event: StoreEvent) => {
+  const notify = (event: StoreEvent) => {
     history.push(event);
     if (history.length > historySize * 2) {
       history = history.slice(-historySize);
-      forgotten = history[0]!.revision - 1;
+      oldestRevision = history[0]!.revision - 1;
     }
     for (const listener of [...listeners]) listener(event);
   };
-  const stamp = (object: KubeObject): KubeObject => {
+  const withNextVersion = (object: KubeObject): KubeObject => {
     revision += 1;
     const { apiVersion, kind, metadata, ...rest } = object;
     return { apiVersion, kind, metadata: { ...metadata, resourceVersion: String(revision) }, ...rest };
@@ -58,7 +58,7 @@ export function createStore(historySize: number): Store {
     get revision() {
       return revision;
     },
-    get: (resource, namespace, name) => resources.get(resource)?.get(keyOf(namespace, name)),
+    get: (resource, namespace, name) => resources.get(resource)?.get(objectKey(namespace, name)),
     list: (resource, namespace) => {
       const found: [string, KubeObject][] = [];
       for (const entry of resources.get(resource) ?? [])
@@ -70,18 +70,18 @@ export function createStore(historySize: number): Store {
         for (const object of objects.values()) yield [resource, object] as const;
     },
     put: (resource, unstamped) => {
-      const objects = table(resource);
-      const object = stamp(unstamped);
-      const key = keyOf(object.metadata.namespace, object.metadata.name);
+      const objects = objectsOf(resource);
+      const object = withNextVersion(unstamped);
+      const key = objectKey(object.metadata.namespace, object.metadata.name);
       const previous = objects.get(key);
       objects.set(key, object);
-      tell({ revision, resource, object, previous, deleted: false });
+      notify({ revision, resource, object, previous, deleted: false });
       return object;
     },
-    remove: (resource, live) => {
-      const object = stamp(live);
-      table(resource).delete(keyOf(object.metadata.namespace, object.metadata.name));
-      tell({ revision, resource, object, previous: live, deleted: true });
+    remove: (resource, liveObject) => {
+      const object = withNextVersion(liveObject);
+      objectsOf(resource).delete(objectKey(object.metadata.namespace, object.metadata.name));
+      notify({ revision, resource, object, previous: liveObject, deleted: true });
       return object;
     },
     subscribe: (listener) => {
@@ -89,14 +89,14 @@ export function createStore(historySize: number): Store {
       return () => listeners.delete(listener);
     },
     since: (start, resource) => {
-      if (start < forgotten || start > revision) return undefined;
+      if (start < oldestRevision || start > revision) return undefined;
       return history.filter((event) => event.revision > start && event.resource === resource);
     },
     restore: (start, objects) => {
       revision = start;
-      forgotten = start;
+      oldestRevision = start;
       for (const [resource, object] of objects)
-        table(resource).set(keyOf(object.metadata.namespace, object.metadata.name), object);
+        objectsOf(resource).set(objectKey(object.metadata.namespace, object.metadata.name), object);
     },
   };
 }

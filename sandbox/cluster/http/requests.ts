@@ -74,7 +74,7 @@ export function createRequests(): Requests {
       if (records.length > LOG_SIZE * 2) records = records.slice(-LOG_SIZE);
       for (const handler of handlers) await handler(record);
       for (const [rule, left] of faults) {
-        if (!fits(rule, record)) continue;
+        if (!matchesRule(rule, record)) continue;
         if (left <= 1) faults.delete(rule);
         else faults.set(rule, left - 1);
         if (rule.delayMs) await delay(rule.delayMs, undefined, { ref: false });
@@ -86,7 +86,7 @@ export function createRequests(): Requests {
   };
 }
 
-function fits({ method, pathIncludes }: FaultRule, record: RequestRecord): boolean {
+function matchesRule({ method, pathIncludes }: FaultRule, record: RequestRecord): boolean {
   if (method && method.toUpperCase() !== record.method) return false;
   return !pathIncludes || `${record.path}?${record.query}`.includes(pathIncludes);
 }

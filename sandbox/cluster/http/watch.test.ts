@@ -164,27 +164,27 @@ watching('serves the official client', async () => {
   const config = new KubeConfig();
   config.loadFromString(cluster.kubeconfig);
   const api = KubernetesObjectApi.makeApiClient(config);
-  const wanted = {
+  const desired = {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: 'typed', namespace: 'default' },
     data: { a: '1' },
   };
-  const patch = (object: typeof wanted, manager: string) =>
+  const patch = (object: typeof desired, manager: string) =>
     api.patch(object, undefined, undefined, manager, undefined, PatchStrategy.ServerSideApply);
-  await patch(wanted, 'brokkr');
+  await patch(desired, 'brokkr');
   const read = (await api.read({
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: 'typed', namespace: 'default' },
-  })) as typeof wanted;
+  })) as typeof desired;
   assert.equal(read.data, { a: '1' });
-  const refused = await patch({ ...wanted, data: { a: '2' } }, 'other').catch((error: { code: number }) => error.code);
+  const refused = await patch({ ...desired, data: { a: '2' } }, 'other').catch((error: { code: number }) => error.code);
   assert.is(refused, 409);
   const { items } = await api.list('v1', 'ConfigMap', 'default');
   assert.ok(items.some((item) => item.metadata?.name === 'typed'));
-  await api.delete(wanted);
-  assert.is(await api.read(wanted).catch((error: { code: number }) => error.code), 404);
+  await api.delete(desired);
+  assert.is(await api.read(desired).catch((error: { code: number }) => error.code), 404);
 });
 
 watching.run();

@@ -13,7 +13,7 @@ const unowned: ReadonlySet<string> = new Set([
 ]);
 
 /** Returns every owned path of an object with its value; the value of a list item is `true`. */
-export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
+export function ownedFields(object: JsonObject, shape: Shape): Map<string, Json> {
   const fields = new Map<string, Json>();
   const walk = (value: Json, path: string, names: string): void => {
     if (unowned.has(names)) return;
@@ -23,7 +23,7 @@ export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
       else
         for (const [name, member] of entries) walk(member, join(path, `f:${name}`), names ? `${names}.${name}` : name);
     } else if (Array.isArray(value)) {
-      const elements = elementsOf(value, names, shape);
+      const elements = pathElements(value, names, shape);
       if (!elements) fields.set(path, value);
       else
         value.forEach((item, n) => {
@@ -41,7 +41,7 @@ export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
 }
 
 /** Returns the path elements of a list's items, or undefined for a list that is owned as a whole. */
-export function elementsOf(list: Json[], names: string, shape: Shape): string[] | undefined {
+export function pathElements(list: Json[], names: string, shape: Shape): string[] | undefined {
   const ownership = shape(names, true);
   if (typeof ownership === 'string')
     return ownership === 'set' ? list.map((item) => `v:${JSON.stringify(item)}`) : undefined;
@@ -65,7 +65,7 @@ export function toFieldsV1(paths: Iterable<string>): JsonObject {
     }
     here['.'] = {};
   }
-  return leavesShort(root);
+  return shortenLeaves(root);
 }
 
 export function fromFieldsV1(fields: JsonObject): Set<string> {
@@ -97,7 +97,7 @@ export function elementsOfPath(path: string): string[] {
 }
 
 /** Formats a path as messages show it: `.spec.containers[name="web"].image`. */
-export function showPath(path: string): string {
+export function formatPath(path: string): string {
   return elementsOfPath(path)
     .map((element) => {
       const text = element.slice(2);
@@ -121,12 +121,12 @@ export function keyElement(item: Json, keys: readonly string[]): string | undefi
 }
 
 /** A leaf member is written as an empty node; others contain a dot. */
-function leavesShort(node: JsonObject): JsonObject {
+function shortenLeaves(node: JsonObject): JsonObject {
   const names = Object.keys(node);
   if (names.length === 1 && names[0] === '.') return {};
   for (const name of names) {
     const member = node[name];
-    if (name !== '.' && isObject(member)) node[name] = leavesShort(member);
+    if (name !== '.' && isObject(member)) node[name] = shortenLeaves(member);
   }
   return node;
 }

@@ -4,21 +4,21 @@ import type { KubeObject, Metadata } from '../core/object.ts';
 import { conflict, forbidden, invalid, notFound, stale } from '../core/status.ts';
 
 /** Refuses a patch that names another object's uid. */
-export function checkUid(kind: Kind, live: KubeObject, { uid, name }: Metadata): void {
+export function checkUid(kind: Kind, liveObject: KubeObject, { uid, name }: Metadata): void {
   const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
-  if (uid !== live.metadata.uid)
+  if (uid !== liveObject.metadata.uid)
     throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.uid' }]);
 }
 
 /** Refuses a write whose uid or resource version does not match the live object. */
-export function checkPreconditions(kind: Kind, live: KubeObject, { uid, resourceVersion, name }: Metadata): void {
-  if (uid && uid !== live.metadata.uid)
+export function checkPreconditions(kind: Kind, liveObject: KubeObject, { uid, resourceVersion, name }: Metadata): void {
+  if (uid && uid !== liveObject.metadata.uid)
     throw conflict(
       kind,
       name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid}`,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${liveObject.metadata.uid}`,
     );
-  if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) throw stale(kind, name);
+  if (resourceVersion && resourceVersion !== liveObject.metadata.resourceVersion) throw stale(kind, name);
 }
 
 /** Refuses to create anything in a namespace that is missing or terminating. */
