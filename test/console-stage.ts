@@ -11,16 +11,16 @@ import type { ClusterOptions } from '../sandbox/cluster/cluster.ts';
 import { type Fleet, startFleet } from '../sandbox/fleet.ts';
 import { startTestBroker, type TestBroker } from './broker.ts';
 
-/** Longer than anything takes on a busy machine. */
+/** Longer than any step takes on a busy machine. */
 export const patienceMs = 60_000;
 
 export interface PageWish {
   readonly width?: number;
   readonly height?: number;
   readonly colours?: 'light' | 'dark';
-  /** Who signs in; default the admin. '' leaves the form as it is. */
+  /** Key to sign in with; default the admin's. '' leaves the form as it is. */
   readonly pak?: string;
-  /** Where to; default '/'. */
+  /** Path to open; default '/'. */
   readonly path?: string;
 }
 
@@ -29,14 +29,17 @@ export interface ConsoleStage {
   readonly browser: Browser;
   /** Opens a page in a profile of its own and signs in. */
   open(wish?: PageWish): Promise<Page>;
-  /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
+  /**
+   * Unexpected messages of the pages: errors of scripts, console messages, and violations of the content security
+   * policy.
+   */
   readonly problems: string[];
-  /** Agents, each with a simulated cluster: one that makes no pods, unless asked for. */
+  /** Starts agents, each with a simulated cluster, which by default creates no pods. */
   agents(count: number, prefix: string, labels: readonly string[], cluster?: ClusterOptions): Promise<Fleet>;
   close(): Promise<void>;
 }
 
-/** A broker that serves the console, and a real browser. */
+/** Starts a broker that serves the console, and a real browser. */
 export async function openConsoleStage(): Promise<ConsoleStage> {
   await using failing = new AsyncDisposableStack();
   await buildConsole();
@@ -63,7 +66,7 @@ export async function openConsoleStage(): Promise<ConsoleStage> {
       page.setDefaultTimeout(patienceMs);
       page.on('pageerror', (error) => problems.push(`${error}`));
       page.on('console', (message) => {
-        // A refused call is no fault of the page's, but the browser tells it.
+        // The browser also logs a refused call, which is not the page's fault.
         if (message.type() !== 'error' && message.type() !== 'warning') return;
         if (!message.text().startsWith('Failed to load resource')) problems.push(message.text());
       });
@@ -95,7 +98,7 @@ export async function signIn(page: Page, pak: string): Promise<void> {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Goes to a view as a link would, since a reload forgets the key; waits for its title. */
+/** Navigates as a link would, since a reload forgets the key, and waits for the view's title. */
 export async function goTo(page: Page, path: string, title: string): Promise<void> {
   const target = JSON.stringify(path);
   await page.evaluate(`history.pushState(null, '', ${target}); dispatchEvent(new PopStateEvent('popstate'))`);
@@ -111,7 +114,7 @@ export async function fits(page: Page): Promise<void> {
   assert.ok(width <= screen, `${page.url()} is ${width} px wide on a screen of ${screen} px`);
 }
 
-/** What axe finds against WCAG 2.2 AA and its own best practices, as one line for each. */
+/** Returns the violations that axe finds of WCAG 2.2 AA and its own best practices, one line each. */
 export async function barriers(page: Page): Promise<string[]> {
   const options = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] };
   await page.evaluate(axe.source);

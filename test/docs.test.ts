@@ -17,7 +17,7 @@ import { keyIn, npmStarts } from './tools/npm-start.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-/** Where a user's shell looks for programs: not in what npm has brought. */
+/** The user's PATH: without the programs that npm installed. */
 const ownPath = (process.env.PATH ?? '')
   .split(delimiter)
   .filter((folder) => !folder.endsWith('node_modules/.bin'))
@@ -27,7 +27,7 @@ const docs = suite('docs');
 docs.after.each(starts.end);
 docs.after(starts.close);
 
-/** The text below a heading, up to the next one of the same or a higher level. */
+/** Returns the text below a heading, up to the next one of the same or a higher level. */
 function section(heading: string): string {
   const start = readme.indexOf(`\n${heading}\n`);
   assert.is.not(start, -1, `README.md has no "${heading}"`);
@@ -37,7 +37,7 @@ function section(heading: string): string {
   return end === -1 ? body : body.slice(0, end);
 }
 
-/** The rows of a section's table: the names in the first cell, and the second cell. */
+/** Returns the rows of a section's table: the names in the first cell, and the second cell. */
 function rows(heading: string): { names: string[]; text: string }[] {
   const lines = [...section(heading).matchAll(/^\| (`.*?) \| (.*) \|$/gm)];
   return lines.map(([, first = '', text = '']) => ({ names: quoted(first), text }));
@@ -47,7 +47,7 @@ function quoted(text: string): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].map(([, name = '']) => name);
 }
 
-/** What a text says the default is, without the marks of Markdown. */
+/** Returns the default that a text states, without Markdown. */
 function defaultIn(text: string): string | undefined {
   return /\(default:? ([^)]*)\)/.exec(text.replaceAll('`', ''))?.[1];
 }
@@ -148,7 +148,7 @@ docs('the commands of the README’s tour work as they stand there', async () =>
   const { HOME } = process.env;
   const env = { PATH: ownPath, HOME, XDG_CONFIG_HOME: starts.folder, BROKKR_SERVER: server, BROKKR_PAK: keyIn(text) };
   const [, alias = ''] = /^alias brokkr="(.*?)"/m.exec(block) ?? [];
-  // What the alias of the tour is in a shell that nobody sits at, and in a folder below.
+  // The tour's alias as a function, which also works in a non-interactive shell and in a folder below.
   const brokkr = `brokkr() { ${alias.replace('$PWD', root)} "$@"; }`;
   const script = [brokkr, 'set -e', ...commands, 'brokkr apply -f . --stack web --dry-run'].join('\n');
   const cwd = join(root, 'examples/web');

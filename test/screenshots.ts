@@ -1,4 +1,4 @@
-/** `npm run screenshots`: makes the pictures of the docs, in docs/content/images/, from a fleet as somebody might have it. */
+/** `npm run screenshots`: takes the screenshots of the docs, in docs/content/images/, of a realistic fleet. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -57,7 +57,7 @@ async function takeAll(page: Page): Promise<void> {
 async function take(page: Page, path: string, title: string, text: string, name: string): Promise<void> {
   await goTo(page, path, title);
   await page.locator('main').getByText(text).first().waitFor();
-  // The mouse lies on nothing, and what follows a first drawing has come.
+  // Move the mouse off every element, and wait for what follows the first rendering.
   await page.mouse.move(0, 0);
   await page.waitForLoadState('networkidle', { timeout: 1_500 }).catch(() => {});
   await page.screenshot({ path: join(folder, `${name}.png`) });
@@ -89,7 +89,7 @@ async function deploySome({ broker, admin }: BrokkrClient): Promise<void> {
   await admin.createGenerator({ name: 'checkout', description: 'The pipeline of the checkout team' });
 }
 
-/** Pods that write, and one that does not start. */
+/** Creates pods that write logs, and one that does not start. */
 async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promise<void> {
   const stack = 'till';
   await broker.createStack({ name: stack, labels: ['hub'] });
@@ -109,7 +109,7 @@ async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promis
   if (cluster) tellEvent(cluster, await podOf(cluster, stack), 'Back-off restarting failed container main');
 }
 
-/** As if the agents that were made by SQL had reported: most are well, some are not, a few are still at it. */
+/** Simulates reports of the agents that were inserted by SQL: most are healthy, some are not, a few are in progress. */
 async function reportFor(db: Database): Promise<void> {
   const stores = `from placement
     join stack on stack.id = placement.stack_id

@@ -5,22 +5,22 @@ import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/clus
 import type { Postgres } from '../../sandbox/postgres/postgres.ts';
 import { createProgram, type Program } from '../tools/program.ts';
 
-/** A broker and an agent, each a process that runs the programs of some tree, and the cluster that the agent works on. */
+/** A broker and an agent, each a process that runs the programs of some tree, and the agent's cluster. */
 export interface Installation {
-  /** Name of the agent, which is its label too. */
+  /** Name of the agent, and its label. */
   readonly agent: string;
   readonly admin: BrokkrClient;
   readonly cluster: SimulatedCluster;
   /** Ends the broker, and starts that of another tree on the same database and address. */
   upgradeBroker(root: string): Promise<void>;
-  /** Ends the agent, and starts that of another tree on the same cluster; its key is in the cluster. */
+  /** Ends the agent, and starts that of another tree on the same cluster, which stores its key. */
   upgradeAgent(root: string): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface InstallationOptions {
   readonly name: string;
-  /** Gets the files of this installation. */
+  /** Folder for the files of this installation. */
   readonly folder: string;
   readonly postgres: Postgres;
   /** The tree whose broker runs. */

@@ -27,7 +27,7 @@ if (needs('landed')) {
   resources.defer(() => rmSync(folder, { recursive: true, force: true }));
   const landedTree = join(folder, 'landed');
   extractCommit(landedCommit, landedTree);
-  // Its dependencies may be older than these; what counts between two programs is the wire and the database.
+  // The dependencies of that commit may be older; what counts between two programs is the wire and the database.
   symlinkSync(join(thisTree, 'node_modules'), join(landedTree, 'node_modules'));
   const postgres = await startTestPostgres(resources);
   const install = (name: string, trees: { brokerRoot: string; agentRoot: string }) =>

@@ -2,8 +2,8 @@ import { git } from '../tools/git.ts';
 import landed from './landed.json' with { type: 'json' };
 
 /**
- * The commit that landed last: programs of it may be running anywhere, so this tree has to get on with them. Whoever lands a tree
- * for others to run records its commit in `landed.json`.
+ * The commit that landed last. Its programs may be running anywhere, so those of this tree must work with them. Whoever
+ * lands a tree for others to run records its commit in `landed.json`.
  */
 export const landedCommit: string = landed.commit;
 

@@ -9,7 +9,7 @@ import { runFile } from './run-file.ts';
 import { findTestFiles, limitOf, needsOf, suitesOf } from './test-file.ts';
 import { judge, type Verdict } from './verdict.ts';
 
-// Below the checkout, so that the files written here find uvu; never searched by `npm test` itself.
+// A folder below the checkout, so that the files written here find uvu. `npm test` itself never searches it.
 const cache = join(import.meta.dirname, '../../.cache');
 mkdirSync(cache, { recursive: true });
 const root = mkdtempSync(join(cache, 'guard-'));

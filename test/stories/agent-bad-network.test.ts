@@ -14,7 +14,10 @@ process.stdout.write(`bad network: BROKKR_TEST_SEED=${seed}\n`);
 const stage = await openStage();
 const random = mulberry(seed);
 const names = ['one', 'two', 'three'];
-/** An answer that was swallowed is missed at the call's deadline, a minute at most, and the next try waits for up to half a minute. */
+/**
+ * A swallowed answer is noticed at the call's deadline, a minute at most, and the next try waits for up to half a
+ * minute.
+ */
 const patienceMs = 10 * 60_000;
 const network = suite('a bad network between agent and broker');
 network.after(() => stage.close());
@@ -64,7 +67,7 @@ network('a slow link: what is too much for one answer arrives all the same', asy
   const agent = await stage.agent(pak, cluster.kubeconfig, { config: { brokerUrl: `http://127.0.0.1:${proxy.port}` } });
   try {
     proxy.misbehave('trickle');
-    // More than a pull may bring in its time, but less than it may carry.
+    // A pull cannot deliver this much before its deadline, although its limit on size would allow it.
     const k = 'x'.repeat(300 << 10);
     for (const name of names) await stage.submit(`far-${name}`, [configMap(`far-${name}`, { k })], ['far-away']);
     for (const name of names) await stage.reaches(`far-${name}`, 'far-away', PlacementPhase.APPLIED, patienceMs);
@@ -120,7 +123,7 @@ for (const change of ['empty message', 'no entries', 'one entry less', 'last pag
 
 network.run();
 
-/** Random numbers that a seed repeats. */
+/** Generates random numbers that a seed repeats. */
 function mulberry(start: number): () => number {
   let state = start;
   return () => {

@@ -44,7 +44,7 @@ async function tell(): Promise<void> {
     await stage.submit('gateway-api', read('gateway-api-1.6'));
     await stage.reaches('gateway-api', 'real', APPLIED);
     assert.is((await definitions()).length, 10);
-    // The API server takes a new policy into account a moment after it was made.
+    // The API server enforces a new policy only a moment after its creation.
     const old = parseAllDocuments(read('gateway-api-1.2')).map((document) => document.toJS() as KubeObject | null);
     const definition = old.find((object) => object?.kind === 'CustomResourceDefinition');
     assert.ok(definition);

@@ -15,7 +15,7 @@ const downMs = 60_000;
 const stage = await openStage();
 const story = suite('a cluster in trouble, with its agent and its broker');
 const sites = [await openSimulatedSite(), ...(needs('go') ? [await openRealSite()] : [])];
-// Side by side: what they cost is mostly waiting.
+// In parallel, since these tests mostly wait.
 const told = sites.map((site) => ({ site, ending: Promise.allSettled([tell(site)]) }));
 story.after(async () => {
   await stage.close();
@@ -36,7 +36,7 @@ async function tell(site: Site): Promise<void> {
   await isAway(site, agent.healthUrl);
 }
 
-/** Stacks with such an object wait, and others go on; it heals by itself. */
+/** Stacks with such an object wait while others continue, and recover by themselves. */
 async function refusesOneKind({ name, proxy, eyes }: Site): Promise<void> {
   const troubles = [
     { status: 429, kind: 'Secret', plural: 'secrets' },
@@ -73,7 +73,7 @@ async function isSlow({ name, proxy }: Site): Promise<void> {
   quick();
 }
 
-/** What is there stays, what is told meanwhile is done after, and nothing is deleted but what is to go. */
+/** Existing objects stay, changes made meanwhile are applied afterwards, and only what is to be deleted is deleted. */
 async function isAway({ name, proxy, eyes, without }: Site, healthUrl: string): Promise<void> {
   const [one, two] = [`${name}-down`, `${name}-meanwhile`];
   await stage.submit(one, [configMap(`${one}-kept`, { k: '1' }), configMap(`${one}-goes`, { k: '1' })], [name]);

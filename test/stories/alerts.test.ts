@@ -49,7 +49,7 @@ const known: Known = {
   ...Object.fromEntries(ofProcess.getMetricsAsArray().map(({ name }) => [name, ['gauge', {}] as const])),
 };
 
-/** What of an expression names something that no program has: syntax, metrics, labels and what they say. */
+/** Returns the parts of an expression that no program has: unknown syntax, metrics, labels and label values. */
 function strangeIn(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*');
   const strange: string[] = [];
@@ -98,7 +98,7 @@ alerts('say what is wrong, how bad it is, and where it is explained what to do',
 
 alerts('lead to pages that are there', () => {
   const pages = new Set(rules.map(({ annotations }) => annotations.runbook_url ?? ''));
-  // Without the incidents' pages there is no set of documents here to lead into.
+  // Without the pages about incidents there is nothing to link to.
   if (!existsSync(join(root, 'docs/content/index.md'))) return;
   assert.equal(
     [...pages].filter((page) => !existsSync(join(root, page))),

@@ -35,7 +35,7 @@ story('waits for itself, not another for it', async () => {
   const seen: number[] = [];
   const load = Array.from({ length: 450 }, () => loud.broker.getStack({ stack: 'web' }).then(() => (ofLoud += 1)));
   await eventually(() => ofLoud > 0, 60_000);
-  // One after the other, as somebody who waits for each answer.
+  // One call after the other, as from a caller that waits for each answer.
   for (let at = 0; at < 9; at += 1) {
     const before = ofLoud;
     await quiet.broker.getStack({ stack: 'web' });
@@ -46,7 +46,7 @@ story('waits for itself, not another for it', async () => {
   await Promise.all(load);
   assert.is(ofQuiet, 9);
   assert.ok(left > 0, `the quiet one was done before the loud one: ${seen}`);
-  // At first come, first served, each of its calls would wait for hundreds.
+  // With first come, first served, each of its calls would wait for hundreds.
   assert.ok(Math.max(...seen) < 100, `answers of the loud one between two of the quiet one: ${seen}`);
 });
 
@@ -80,7 +80,7 @@ story('cannot fill all places with calls that hang', async () => {
 story('cannot take all connections with reads that hang, of calls or of streams', async () => {
   const leave = new AbortController();
   const { signal } = leave;
-  // Everything that is told of a cluster waits for this lock.
+  // All reports about a cluster wait for this lock.
   await sql.query('begin');
   await sql.query('lock table telemetry in access exclusive mode');
   const hanging = Array.from({ length: 40 }, async () => {

@@ -15,7 +15,7 @@ import { sitesOf, valuesFor } from './hostile-values.ts';
 const test = await startTestBroker();
 const { admin, broker } = test.client();
 
-/** What a caller may be told; the rest are defects. */
+/** Codes that a caller may receive; others indicate defects. */
 const allowed = new Set([
   'OK',
   'InvalidArgument',
@@ -173,13 +173,13 @@ story('leaves the broker serving, and no key in the log', async () => {
 
 story.run();
 
-/** Whose key a call, or those of a service, are made with; the admin's otherwise. */
+/** Keys for single calls or for a service; the admin's otherwise. */
 const keys: Readonly<Record<string, string>> = {
   AgentService: own.agentPak,
   'AgentService/Enroll': own.enrollmentPak,
 };
 
-/** A request that would be right, about what is the caller's own. */
+/** Builds a valid request about the caller's own resources. */
 function base(name: string, method: DescMethod): MessageShape<DescMessage> {
   const row = table[name];
   assert.ok(row);

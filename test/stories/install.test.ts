@@ -50,7 +50,7 @@ async function tell(): Promise<void> {
   );
   story.after(() => admin.close());
   const { signal } = new AbortController();
-  /** As `kubectl apply --server-side` does. */
+  /** Applies like `kubectl apply --server-side`. */
   const apply = async (object: KubeObject) => {
     const resource = await admin.discovery.find(object.apiVersion, object.kind, signal);
     assert.ok(resource, object.kind);

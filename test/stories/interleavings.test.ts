@@ -8,7 +8,7 @@ import { blocked, openSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const { admin, broker } = test.client();
-/** By the other broker. */
+/** Uses the other broker. */
 const other = test.client(undefined, { url: test.urls[1] ?? '' });
 const races = suite('interleavings that break simpler rules');
 races.after(() => test.close());
@@ -17,8 +17,8 @@ let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
 /**
- * Starts calls one after another while no transaction that announces a change can commit: each has done its work by then, or waits for
- * one that has. Then lets all of them end.
+ * Starts calls one after another while no transaction that announces a change can commit: each has done its work by
+ * then, or waits for one that has. Then lets all of them finish.
  */
 async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
   const [holder, watcher] = [await openSession(test), await openSession(test)];
@@ -161,7 +161,7 @@ races('a transaction that a deadlock ends runs again', async () => {
   };
   try {
     const before = await deadlocks();
-    await raw.query(`set deadlock_timeout = '60s'`); // the broker's side is the one that finds it, and ends
+    await raw.query(`set deadlock_timeout = '60s'`); // the broker's session detects the deadlock, and ends
     await raw.query('begin');
     await raw.query('lock table change in exclusive mode');
     const edit = admin.updateAgent({ agent: name, addLabels: ['again'] });

@@ -12,12 +12,15 @@ import { startTcpRelay } from '../tools/tcp-relay.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
 
-/** A moment at which a process is killed: when the broker sends a statement, or when the agent asks the cluster for something. */
+/**
+ * The moment at which a process is killed: when the broker sends a statement, or when the agent sends a request to the
+ * cluster.
+ */
 export interface Moment {
   /** Text of the statement, or "METHOD part-of-the-path" of the request. */
   readonly at: string;
   readonly of: 'statement' | 'request';
-  /** `before` it is carried out, or `after`, before its answer arrives. */
+  /** `before` it is processed, or `after`, before its answer arrives. */
   readonly when: 'before' | 'after';
   readonly victim: Victim;
 }
@@ -27,7 +30,7 @@ export interface KillStage {
   readonly admin: BrokkrClient;
   readonly agentName: string;
   readonly cluster: SimulatedCluster;
-  /** Kills, with SIGKILL, at the next such moment, and brings the victim back; settles when that is done. */
+  /** Sends SIGKILL to the victim at the next such moment and starts it again; `done` resolves after that. */
   killAt(moment: Moment): { readonly done: Promise<void>; cancel(): void };
   close(): Promise<void>;
 }
@@ -38,7 +41,7 @@ export async function startKillStage(): Promise<KillStage> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-kills-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  // With fsync: without, a killed database forgets what it had committed last.
+  // With fsync: otherwise a killed database loses its last commits.
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   stack.defer(() => postgres.stop());
   const cluster = await startSimulatedCluster({ pods: false });
@@ -57,7 +60,7 @@ export async function startKillStage(): Promise<KillStage> {
   cluster.onRequest(async ({ method, path, query }) => {
     const taken = take('request', `${method} ${path}?${query}`);
     if (!taken) return;
-    // Carried out all the same when it is to be killed after it: the process that asked is gone by then.
+    // With `after`, the request is processed all the same: the process that sent it is gone by then.
     if (taken.moment.when === 'before') await taken.fire();
     else void taken.fire();
   });
@@ -97,7 +100,7 @@ export async function startKillStage(): Promise<KillStage> {
     agent: agent.replace,
     database: async () => {
       postgres.kill();
-      // Backends that outlive the postmaster for a moment keep the next one from starting.
+      // Backends that outlive the postmaster for a moment prevent the next start.
       await eventually(() => postgres.restart().then(() => true), startMs);
     },
   };
@@ -131,7 +134,7 @@ interface Taken {
   readonly fire: () => Promise<void>;
 }
 
-/** Between the broker and the database; asks `take` about everything that the broker sends. */
+/** Starts a proxy between the broker and the database, which passes everything that the broker sends to `take`. */
 async function startStatementProxy(
   postgres: Postgres,
   take: (text: string) => Taken | undefined,
@@ -148,7 +151,7 @@ async function startStatementProxy(
     });
     upstream.on('data', (chunk) => {
       if (!last) return void client.write(chunk);
-      // The database has done it; nobody will hear.
+      // The database has executed it; the answer is lost.
       const { fire } = last;
       last = undefined;
       void fire();
@@ -161,8 +164,8 @@ async function startStatementProxy(
 }
 
 /**
- * What is sent, with the text of prepared statements that are run by their names: Parse is "P", four bytes, name, NUL, text, NUL, and
- * Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
+ * Adds the text of prepared statements, which are executed by their names: Parse is "P", four bytes, name, NUL, text,
+ * NUL, and Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
  */
 function spelledOut(sent: string, prepared: Map<string, string>): string {
   for (const [, name = '', text = ''] of sent.matchAll(/P[\s\S]{4}([\w-]+)\0([^\0]+)\0/g)) prepared.set(name, text);

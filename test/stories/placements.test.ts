@@ -69,7 +69,7 @@ story('target, label, annotation and selector each place a stack, and all reason
     [MatchKind.SELECTOR, ''],
     [MatchKind.TARGET, ''],
   ]);
-  // One reason less leaves it in place, with the generation it had.
+  // With one reason less, the placement stays and keeps its generation.
   const before = await many.entry('by-all');
   await broker.removeTarget({ stack: 'by-all', agent: 'many' });
   await admin.updateAgent({ agent: 'many', removeLabels: ['l1'], setAnnotations: { zone: 'z' } });
@@ -193,7 +193,7 @@ story(
     assert.match((await agent.entry('mine')).reason, /registration with generator "ci" was removed by shy/);
     await agent.reconcile();
     await eventually(async () => (await agent.pull()).entries.every((entry) => entry.stack !== 'mine'));
-    // Consent given again does not bring the old target back, only what matches now.
+    // Repeated consent does not restore the old target, only what matches now.
     await admin.updateAgent({ agent: 'shy', removeLabels: ['shy'] });
     await generator.updateStack({ stack: 'mine', updateMask: { paths: ['selector'] } });
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });

@@ -203,7 +203,7 @@ protocols('a certificate that is replaced is served to new connections, and a br
   await logged(tls, 'new TLS certificates are in use');
   assert.is.not(await fingerprint(tls.url), before);
   await broker.whoAmI({});
-  // The demand for a client's certificate outlives a renewal.
+  // Client certificates are still required after a renewal.
   await logged(mutual, 'new TLS certificates are in use');
   const { broker: stranger } = mutual.client(undefined, { caFile: authority.caFile, timeoutMs: 5_000 });
   assert.instance(await stranger.whoAmI({}).catch(ConnectError.from), ConnectError);
@@ -231,7 +231,7 @@ function unary(from: GrpcClient, method: string, message: unknown, metadata: grp
   });
 }
 
-/** A generated service in grpc-js' own terms. */
+/** Converts a generated service to the terms of grpc-js. */
 function toGrpcService(service: DescService): grpc.ServiceDefinition {
   const serialize = (desc: DescMessage) => (message: unknown) =>
     Buffer.from(toBinary(desc, create(desc, message as MessageShape<DescMessage>)));
@@ -267,7 +267,7 @@ function clientFiles(way: Way) {
   return way.name === 'cleartext' ? {} : { caFile: authority.caFile, ...(way.name === 'mutual TLS' && client) };
 }
 
-/** What comes of a plain HTTP/2 connection: an error, or nothing. */
+/** Opens a plain HTTP/2 connection; returns the error, if any. */
 function request(url: string, options: http2.SecureClientSessionOptions): Promise<Error | undefined> {
   return new Promise((resolve) => {
     const session = http2.connect(url, options);

@@ -27,9 +27,9 @@ writeFileSync(kubeconfig, cluster.kubeconfig, { mode: 0o600 });
 
 interface Program {
   readonly child: ChildProcess;
-  /** What it has logged. */
+  /** Returns the lines that it has logged. */
   lines(): Record<string, unknown>[];
-  /** The first line with this text, after the one with that number. */
+  /** Waits for the first line with this text, after the one with that number. */
   says(text: string, after?: number): Promise<Record<string, unknown>>;
 }
 
@@ -58,7 +58,7 @@ function start(file: string, env: Record<string, string>): Program {
   return { child, lines, says };
 }
 
-/** Whole or not at all: the file is looked at all the time. */
+/** Replaces the file atomically, since the broker watches it. */
 function write(file: string, variables: Record<string, string>): void {
   const text = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(`${file}.new`, `# what is changed while it runs\n\n${text.join('')}`);
@@ -98,7 +98,7 @@ reloads.after(async () => {
   for (const path of [folder, dataDir]) rmSync(path, { recursive: true, force: true });
 });
 
-/** Has the broker read its file again; answers what it then says first with this text. */
+/** Makes the broker reread its file; returns the first line with this text that it logs then. */
 async function hangUp(variables: Record<string, string>, text = 'the configuration was read again') {
   const before = broker.lines().length;
   write(brokerFile, { ...usual, ...variables });

@@ -23,7 +23,10 @@ story.after(async () => {
 });
 
 let names = 0;
-/** An agent's key, known at both brokers, with a long poll and a session at each. Says of each that has ended how it did. */
+/**
+ * Creates an agent's key that both brokers know, with a long poll and a session at each, and reports how each of them
+ * ends.
+ */
 async function busyKey() {
   const name = `a${++names}`;
   const { pak, agent } = await admin.createAgent({ name });
@@ -93,7 +96,7 @@ story('is known at both brokers though they had lost their listening connections
 
 story('by expiry ends streams and long polls without anybody being told', async () => {
   const busy = await busyKey();
-  // As a rotation with an overlap does it.
+  // As in a rotation with an overlap.
   await admin.rotateAgentPak({ agent: busy.name, overlap: { seconds: 2n } });
   await allEnd(busy, 30_000);
 });
@@ -114,7 +117,7 @@ story('is not put off by its use: the time of that is written once a minute, who
   const log = { warn: (...words: unknown[]) => assert.unreachable(String(words)) } as never;
   const seen = async (at: number) => {
     now = at;
-    // Two brokers see it, each flushes as it closes.
+    // Both brokers see the key in use, and each writes that as it closes.
     for (const uses of [createUses(db, log, () => new Date(now)), createUses(db, log, () => new Date(now + 5))]) {
       uses.note(keyId);
       uses.note(keyId);

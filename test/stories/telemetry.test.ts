@@ -73,7 +73,7 @@ function tail(client: BrokkrClient, request: MessageInitShape<typeof TailStackRe
   };
 }
 
-/** Agents, each with a cluster, that serve a stack of one workload. */
+/** Starts agents, each with a cluster, that serve a stack of one workload. */
 async function serve(names: readonly string[], stack: string, agentOptions: Parameters<typeof stage.agent>[2] = {}) {
   const clusters: SimulatedCluster[] = [];
   const agents = [];
@@ -89,7 +89,7 @@ async function serve(names: readonly string[], stack: string, agentOptions: Para
   return { clusters, agents };
 }
 
-/** Writes again and again until the agent follows the log: nothing else says that it does. */
+/** Writes repeatedly until the agent follows the log: no other sign shows that it does. */
 async function followed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
   const pod = await podOf(cluster, stack);
   cluster.write('default', pod, 'main', ['ready']);

@@ -15,7 +15,7 @@ tenants.after.each(async () => {
 });
 tenants.after(() => stage.close());
 
-/** An agent that may do nothing in its cluster but keep inventories and act as two accounts of namespace `team`. */
+/** Enrolls an agent that may only store inventories in its cluster and impersonate two accounts of namespace `team`. */
 async function enrol(name: string) {
   const account = { namespaces: ['team'], resources: ['configmaps'] };
   const cluster = await startSimulatedCluster({

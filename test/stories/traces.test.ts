@@ -10,7 +10,7 @@ import { assertNoKeys } from '../no-keys.ts';
 import { startOtlpReceiver } from '../tools/otlp-receiver.ts';
 
 const receiver = await startOtlpReceiver();
-// Exporters read them by themselves.
+// Exporters read these variables themselves.
 process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url;
 process.env.OTEL_BSP_SCHEDULE_DELAY = '100';
 const open = (service: string) => openTracing(process.env, { service, version: 'test' });

@@ -15,7 +15,7 @@ const sql = new pg.Client({
 });
 await sql.connect();
 
-/** An agent that waits longer than any test lasts: only a wake ends its waits in time. */
+/** Longer than any test lasts: only a notification ends such waits in time. */
 const waitSeconds = 280n;
 const wokenWithinMs = 15_000;
 
@@ -65,7 +65,7 @@ story('a submit while a listening connection is down wakes too', async () => {
 story('a change whose NOTIFY is lost wakes within the next read of the feed', async () => {
   const { woken } = await waitingPoll();
   await using session = await openSession(agent);
-  // What a submit writes, without the NOTIFY.
+  // Writes what a submit writes, without the NOTIFY.
   await sql.query('begin');
   await sql.query(`update agent set paused = true where name = 'edge'`);
   await sql.query(`insert into change (kind, ref) values ('agent', $1)`, [created.agent?.id]);
@@ -85,7 +85,7 @@ story('a change that commits after a later one is not lost', async () => {
     await late.query('begin');
     await late.query(`insert into change (kind, ref) values ('agent', $1)`, [created.agent?.id]);
     await late.query(`update agent set paused = true where name = 'edge'`);
-    // Later changes commit, and are read by both brokers, while the earlier one is still open.
+    // Later changes commit, and both brokers read them, while the earlier one is still open.
     await here.broker.createStack({ name: 'other' });
     await there.broker.createStack({ name: 'another' });
     const { woken } = await waitingPoll();
@@ -106,7 +106,7 @@ story('the same holds the other way round', async () => {
 
 story.run();
 
-/** A long poll that has settled at its broker: the digest that it carries is current. */
+/** Starts a long poll that waits at its broker, since the digest that it carries is current. */
 async function waitingPoll(from: Client<typeof AgentService> = agent) {
   const { digest } = await from.pullTargetState({ incarnation });
   const unchanged = await from.pullTargetState({ incarnation, digest });

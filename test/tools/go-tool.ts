@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { acquireLock, cacheRoot } from '../../sandbox/apiserver/build.ts';
 
 /**
- * A program that is written in Go, in this version: built once on this machine, which takes minutes perhaps, and kept outside the
- * repository. Answers its path. Several processes that ask share one build. For tests that need 'go'.
+ * Builds a program written in Go, in this version, and returns its path. It is built once on this machine, which may
+ * take minutes, and kept outside the repository; concurrent processes share one build. Requires `needs('go')`.
  */
 export async function goTool(pkg: string, version: string): Promise<string> {
   const name = basename(pkg);

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 const START_MS = 60_000;
 
 export interface ProgramOptions {
-  /** The tree whose program it is; default: this one. */
+  /** The tree that contains the program; default: this one. */
   readonly root?: string;
   /** The program's file, relative to `root`. */
   readonly file: string;
