@@ -68,14 +68,14 @@ for (const [program, variables] of [
   });
 }
 
-docs('the README names the variables of OpenTelemetry that count, with their defaults', () => {
+docs('the README names the OpenTelemetry variables that are read, with their defaults', () => {
   const told = rows('## Signals');
   assert.equal(told.flatMap(({ names }) => names[0] ?? []).sort(), Object.keys(traceVariables).sort());
   for (const { names, text } of told)
     assert.is(defaultIn(text), defaultIn(traceVariables[names[0] as keyof typeof traceVariables]), names[0]);
 });
 
-docs('the README names no other variable than the programs read', () => {
+docs('the README names only variables that the programs read', () => {
   const cli = readdirSync(join(root, 'cli'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
     .flatMap((name) => readFileSync(join(root, 'cli', name), 'utf8').match(/(?<=env\.)BROKKR_\w+/g) ?? []);
@@ -92,7 +92,7 @@ docs('the README names no other variable than the programs read', () => {
   );
 });
 
-docs('the README names the ports that are the defaults', () => {
+docs('the README names the default ports', () => {
   const broker = readBrokerConfig({ BROKKR_DATABASE_URL: 'postgres://localhost/brokkr' });
   const agent = readAgentConfig({ BROKKR_BROKER_URL: 'https://localhost', BROKKR_PAK: 'brokkr_agA_B' });
   const text = section('## Running it for real').replaceAll('\n', ' ');
@@ -102,7 +102,7 @@ docs('the README names the ports that are the defaults', () => {
   assert.match(startHelp, 'default 3000');
 });
 
-docs('the README names npm scripts that are there', () => {
+docs('the README names existing npm scripts', () => {
   const named = [...readme.matchAll(/\bnpm run (?:-s )?([\w-]+)/g)].map(([, name = '']) => name);
   assert.ok(named.length > 0);
   assert.equal(
@@ -131,7 +131,7 @@ docs('the README names RPCs that are declared', () => {
   );
 });
 
-docs('the README names files and folders that are there', () => {
+docs('the README names existing files and folders', () => {
   const told = rows('## Where things are').flatMap(({ names }) => names);
   const kept = new Set(['.brokkr/']);
   const paths = quoted(readme).filter((name) => /^\.?\w[\w.-]*\/[\w./-]*$/.test(name) && !kept.has(name));
@@ -139,7 +139,7 @@ docs('the README names files and folders that are there', () => {
   for (const path of new Set([...told, ...paths])) assert.ok(existsSync(join(root, path)), `${path} is not there`);
 });
 
-docs('the commands of the README’s tour work as they stand there', async () => {
+docs('the commands of the README’s tour work as written', async () => {
   const [, block = ''] = /```sh\n([\s\S]*?)```/.exec(section('## A tour of five minutes')) ?? [];
   const commands = block.split('\n').filter((line) => !/^(export|alias) /.test(line));
   assert.ok(commands.length > 5);
@@ -157,7 +157,7 @@ docs('the commands of the README’s tour work as they stand there', async () =>
   assert.match(stdout, 'nothing would change');
 });
 
-docs('the commands of an operator run with the Node that the machine has', async () => {
+docs('the commands of an operator run with the machine’s own Node', async () => {
   for (const command of ['npm run -s broker --', 'node --import ./node-version.js broker/main.ts']) {
     const env = { PATH: ownPath, HOME: process.env.HOME };
     const { stdout } = await promisify(execFile)('sh', ['-c', `${command} --help`], {

@@ -31,7 +31,7 @@ async function describe(): Promise<void> {
     rmSync(place, { recursive: true, force: true });
   });
 
-  kube('is the version it says', async () => {
+  kube('reports its version', async () => {
     const { body } = await ask(cluster, 'GET', '/version');
     assert.is(body.gitVersion, 'v1.36.3');
   });
@@ -126,7 +126,7 @@ async function describe(): Promise<void> {
     await other.stop();
   });
 
-  kube('tells why a program ended', async () => {
+  kube('reports why a program ended', async () => {
     const assets = writeAssets(join(place, 'broken'), 'echo out of luck; exit 3');
     const starting = withAssets(assets, () => startKube({ dataDir: join(place, 'failed') }));
     const refusal = await starting.catch((error: Error) => error.message);

@@ -39,7 +39,7 @@ async function describe(): Promise<void> {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  node('runs what a Deployment makes', async () => {
+  node('runs the pods of a Deployment', async () => {
     await make('/apis/apps/v1/namespaces/default/deployments', deployment('web', 3));
     await eventually(async () => {
       const { body } = await ask('GET', '/apis/apps/v1/namespaces/default/deployments/web');
@@ -69,7 +69,7 @@ async function describe(): Promise<void> {
     await eventually(() => finished('broken', 'failed'));
   });
 
-  node('says what keeps a container from running', async () => {
+  node('reports why a container does not run', async () => {
     const path = '/apis/apps/v1/namespaces/default/deployments';
     await make(path, deployment('unpullable', 1, {}, 'web:does-not-exist'));
     await make(path, deployment('crashing', 1, { [BEHAVIOUR]: 'crashing' }));
@@ -89,7 +89,7 @@ async function describe(): Promise<void> {
     assert.match(await readLog(pod, 'container=other'), 'container other is not valid');
   });
 
-  node('goes on after a crash of the API server, and lets go of what is deleted', async () => {
+  node('continues after a crash of the API server, and drops deleted pods', async () => {
     kube.killApiServer();
     await kube.restartApiServer();
     await ask('DELETE', '/apis/apps/v1/namespaces/default/deployments/web?propagationPolicy=Background');
@@ -98,7 +98,7 @@ async function describe(): Promise<void> {
     await eventually(async () => (await podsOf('later')).every((pod) => textAt(pod, 'status.phase') === 'Running'));
   });
 
-  node('is found again when it is started anew', async () => {
+  node('reuses its Node object after a restart', async () => {
     await first.close();
     nodes.push(await startSimulatedNode(kube));
     const [pod] = await podsOf('later');

@@ -94,7 +94,7 @@ postgres('leaves no process after stop', async () => {
   await database.stop();
 });
 
-postgres('takes over what a killed process left running', async () => {
+postgres('takes over the server that a killed process left running', async () => {
   const { parent, pid } = await startElsewhere();
   parent.kill('SIGKILL');
   await once(parent, 'exit');
@@ -112,7 +112,7 @@ postgres('lets only one process use a folder', async () => {
   assert.match(String(refusal), `in use by process ${process.pid}`);
 });
 
-postgres('is not hindered by a stale postmaster.pid and lock', async () => {
+postgres('starts despite a stale postmaster.pid and lock', async () => {
   const database = await start();
   await database.stop();
   writeFileSync(join(dataDir, 'data/postmaster.pid'), `${process.pid}\n${join(dataDir, 'data')}\n0\n1\n`);

@@ -47,7 +47,7 @@ if (needs('landed')) {
     await removeStack(installation);
   });
 
-  compatibility('a landed installation goes on while it is upgraded, first the broker and then the agent', async () => {
+  compatibility('a landed installation keeps working while first its broker and then its agent is upgraded', async () => {
     const installation = await install('upgraded', { brokerRoot: landedTree, agentRoot: landedTree });
     const uid = await applyFirstRevision(installation);
     await installation.upgradeBroker(thisTree);

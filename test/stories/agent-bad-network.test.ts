@@ -59,7 +59,7 @@ for (const mischief of ['truncate', 'reset', 'delay', 'empty'] as const satisfie
   });
 }
 
-network('a slow link: what is too much for one answer arrives all the same', async () => {
+network('a slow link: target states too large for one answer arrive all the same', async () => {
   const cluster = await startSimulatedCluster({ pods: false });
   const { hostname, port } = new URL(stage.broker.url);
   const proxy = await startProxy({ host: hostname, port: Number(port) }, random);
@@ -79,7 +79,7 @@ network('a slow link: what is too much for one answer arrives all the same', asy
 });
 
 for (const change of ['empty message', 'no entries', 'one entry less', 'last page only', 'older digest'] as const) {
-  network(`an answer with ${change}: nothing is deleted, and nothing is believed`, async () => {
+  network(`an answer with ${change}: nothing is deleted, and the answer is rejected`, async () => {
     const cluster = await startSimulatedCluster({ pods: false });
     const changer = await startAnswerChanger(stage.broker.url);
     const name = change.replaceAll(' ', '-');

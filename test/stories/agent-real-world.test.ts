@@ -91,7 +91,7 @@ async function tell(): Promise<void> {
     );
   });
 
-  story('its 36 objects go with the stack', async () => {
+  story('its 36 objects are deleted with the stack', async () => {
     await stage.admin.broker.deleteStack({ stack: 'boutique' });
     await stage.leaves('boutique', 'real');
     assert.is((await eyes.list('apps/v1', 'Deployment')).length, 0);

@@ -22,7 +22,7 @@ story.after(async () => {
   for (const site of sites) await site.close();
 });
 for (const { site, ending } of told)
-  story(`refuses one kind, is slow, and is away for ${downMs / 1000} s: ${site.name}`, async () => {
+  story(`refuses one kind, is slow, and is unavailable for ${downMs / 1000} s: ${site.name}`, async () => {
     const [outcome] = await ending;
     if (outcome.status === 'rejected') throw outcome.reason;
   });

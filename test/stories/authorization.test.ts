@@ -124,13 +124,13 @@ const pakOf = (role: RoleName, tenant: Tenant) =>
     role
   ];
 
-const story = suite('who may do what');
+const story = suite('authorization');
 story.after(async () => {
   await sql.end();
   await test.close();
 });
 
-story('is written down for every RPC, and the same in the contract', () => {
+story('is specified for every RPC, and matches the contract', () => {
   assert.equal(Object.keys(table).sort(), methods.map(({ name }) => name).sort());
   for (const { name, method } of methods) {
     const written = rowOf(name).who.split(' ') as RoleName[];
@@ -145,7 +145,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
   const row = rowOf(name);
   const send = (pak: string | undefined, of: Things, tenant = own) => call(name, method, row, pak, of, tenant);
 
-  story(`${name} is refused without a key that works, and without the right one`, async () => {
+  story(`${name} is refused without a valid key, and without the right one`, async () => {
     const before = await fingerprint(sql);
     const bad = [
       ['none', undefined],
@@ -174,7 +174,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
   });
 
   for (const role of row.who.split(' ') as RoleName[]) {
-    story(`${name} works for ${role} with what is its own`, async () => {
+    story(`${name} works for ${role}on its own resources`, async () => {
       const tenant = await makeTenant();
       // A separate key to rotate, so that the others stay valid.
       const spare = role === 'ad' || role === 'ro' ? await makeAdmin(role) : pakOf(role, tenant);
@@ -183,7 +183,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
     });
 
     if (row.aboutNothing) continue;
-    story(`${name} tells ${role} of a missing thing what it tells of another's`, async () => {
+    story(`${name} answers ${role} alike about missing and foreign resources`, async () => {
       const before = await fingerprint(sql);
       const absent = await send(pakOf(role, own), missing);
       assertHidden(row, absent, 'a missing one');
@@ -198,7 +198,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
   }
 }
 
-story('a stack of its own never reaches an agent of another, by any name', async () => {
+story('a tenant’s stack never reaches another tenant’s agent, by any name', async () => {
   const holder = test.client(own.generatorPak).broker;
   const before = await fingerprint(sql);
   const id = (await admin.getAgent({ agent: other.agent })).agent?.id;
@@ -214,7 +214,7 @@ story('a stack of its own never reaches an agent of another, by any name', async
   assert.equal(await fingerprint(sql), before);
 });
 
-story('ids open nothing that names do not', async () => {
+story('ids grant no more access than names', async () => {
   const { stack } = await broker.getStack({ stack: other.stack });
   const { generator } = await admin.getGenerator({ generator: other.generator });
   const things = { ...other, stack: stack?.id ?? '', generator: generator?.id ?? '' };
@@ -228,7 +228,7 @@ story('ids open nothing that names do not', async () => {
   assert.equal(await fingerprint(sql), before);
 });
 
-story('lists show a generator its own things only', async () => {
+story('lists show a generator only its own resources', async () => {
   const holder = test.client(own.generatorPak).broker;
   const { stacks } = await holder.listStacks({});
   assert.equal(
@@ -257,7 +257,7 @@ story('lists show a generator its own things only', async () => {
   );
 });
 
-story('an agent reports about what it serves only', async () => {
+story('an agent reports only about stacks that it serves', async () => {
   const { stack } = await broker.getStack({ stack: other.stack });
   const { receipts } = await test.client(own.agentPak).agent.reportEvents({
     incarnation: own.incarnation,

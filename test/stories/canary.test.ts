@@ -89,7 +89,7 @@ story('pass through every RPC, with success and without', async () => {
   assert.ok(errors.length > 200, String(errors.length));
 });
 
-story('pass through all that an agent tells of its cluster', async () => {
+story('pass through everything that an agent reports', async () => {
   const agent = await startTestAgent(test, { name: 'talker', labels: ['talked'] });
   const { agent: service } = agent.client;
   const { pak } = agent;
@@ -147,7 +147,7 @@ story('pass through all that an agent tells of its cluster', async () => {
   }
 });
 
-story('pass through submissions that are refused', async () => {
+story('pass through refused submissions', async () => {
   await broker.createStack({ name: 'bad' });
   await broker.submitDeployment({ stack: 'bad', manifest: secretManifest(0) });
   const head = 'apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n';

@@ -29,7 +29,7 @@ const loud = await tenant('loud');
 const quiet = await tenant('quiet');
 const agent = await startTestAgent(test, { name: 'edge' });
 
-story('waits for itself, not another for it', async () => {
+story('waits for itself, and delays no other tenant', async () => {
   let ofLoud = 0;
   let ofQuiet = 0;
   const seen: number[] = [];
@@ -50,7 +50,7 @@ story('waits for itself, not another for it', async () => {
   assert.ok(Math.max(...seen) < 100, `answers of the loud one between two of the quiet one: ${seen}`);
 });
 
-story('cannot fill all places with calls that hang', async () => {
+story('cannot occupy all slots with hanging calls', async () => {
   const stack = (await loud.broker.getStack({ stack: 'web' })).stack?.id;
   // Every change of the stack waits for this lock.
   await sql.query('begin');
@@ -77,7 +77,7 @@ story('cannot fill all places with calls that hang', async () => {
   assert.is(after?.labels.length, 40);
 });
 
-story('cannot take all connections with reads that hang, of calls or of streams', async () => {
+story('cannot occupy all connections with hanging reads of calls or streams', async () => {
   const leave = new AbortController();
   const { signal } = leave;
   // All reports about a cluster wait for this lock.
@@ -110,7 +110,7 @@ story('cannot take all connections with reads that hang, of calls or of streams'
   await loud.broker.listPodLogs({ stack: 'web' });
 });
 
-story('is told so when it has too much waiting, and goes on afterwards', async () => {
+story('is refused when too much of it waits, and served afterwards', async () => {
   const flood = Array.from({ length: 1_500 }, () =>
     loud.broker.listStacks({}).then(
       () => 'OK',
@@ -124,7 +124,7 @@ story('is told so when it has too much waiting, and goes on afterwards', async (
   await loud.broker.listStacks({});
 });
 
-story('whose callers have gone leaves no work behind', async () => {
+story('leaves no work behind when its callers have gone', async () => {
   const gone = new AbortController();
   const calls = Array.from({ length: 200 }, () => loud.broker.listStacks({}, { signal: gone.signal }).catch(() => {}));
   gone.abort();

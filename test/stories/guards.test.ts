@@ -129,7 +129,7 @@ chmodSync(folder, 0o755);
 const story = suite('guards');
 story.after(() => rmSync(folder, { recursive: true, force: true }));
 
-story('are as many as the code has', () => {
+story('are all listed', () => {
   const found = ownerPredicates();
   // A statement that limits what a generator sees, and is not found here, is not tested: check the pattern.
   assert.is(found.length, 9, found.map(({ file, at }) => `${file} ${read(file).slice(at - 40, at + 40)}`).join('\n'));
@@ -137,7 +137,7 @@ story('are as many as the code has', () => {
 
 const atOnce = 2;
 const missed: string[] = [];
-story('are each missed when they are gone', async () => {
+story('each fail a test when they are removed', async () => {
   const queue = [...guards.entries()];
   const work = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -154,7 +154,7 @@ story('are each missed when they are gone', async () => {
   assert.equal(missed, []);
 });
 
-story('that are whole pass the same tests', async () => {
+story('pass the same tests unchanged', async () => {
   const copy = copyOf('whole');
   const outcome = await outcomeOf(copy, { test: table, rows: readers });
   assert.is(outcome, 'all passed');

@@ -67,7 +67,7 @@ const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
 );
 
 for (const { name, method } of methods) {
-  story(`in any field of ${name} is answered, never a defect, and changes no neighbour`, async () => {
+  story(`in any field of ${name} is answered, never a defect, and changes nothing else`, async () => {
     const before = await neighbourhood();
     let tried = 0;
     for (const site of sitesOf(method.input, 0)) {
@@ -84,7 +84,7 @@ for (const { name, method } of methods) {
   });
 }
 
-story('never became a defect in the log', () => {
+story('logs no defect', () => {
   const defects = test.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50);
   assert.equal(defects, []);
 });
@@ -129,7 +129,7 @@ story('above the size limits is refused before it is read', async () => {
   assert.is(larger.status, 429, larger.text);
 });
 
-story('that is compressed is not unpacked beyond the limits', async () => {
+story('that is compressed is not decompressed beyond the limits', async () => {
   const { gzipSync } = await import('node:zlib');
   const bomb = gzipSync(Buffer.alloc(64 << 20));
   const { status } = await post('CreateStack', 'application/proto', bomb, { 'content-encoding': 'gzip' });

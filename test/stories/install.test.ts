@@ -14,7 +14,7 @@ import { type Pod, runPod } from '../kube-pod.ts';
 import { needs } from '../runner/needs.ts';
 import { makeAuthority } from '../tools/certificates.ts';
 
-const story = suite('a cluster that is registered with one command');
+const story = suite('a cluster registered with one command');
 if (needs('go')) await tell();
 story.run();
 
@@ -89,7 +89,7 @@ async function tell(): Promise<void> {
   const liveValue = async () =>
     textAt(await eyes.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace: 'shop', name: 'shop' }), 'data', 'value');
 
-  story('enrolls, is green, and applies a stack with its own rights', async () => {
+  story('enrolls, becomes ready, and applies a stack with its own rights', async () => {
     const deployment = await install('north');
     const { end, env } = await run(deployment, 'first');
     assert.match(env.BROKKR_CA_FINGERPRINT ?? '', /^[0-9a-f]{64}$/);
@@ -117,7 +117,7 @@ async function tell(): Promise<void> {
     await end();
   });
 
-  story('has no rights but those that it was given', async () => {
+  story('has only the rights that it was given', async () => {
     const mine = openEyes(kube.kubeconfigFor(await requestToken(kube, 'brokkr', 'brokkr-agent')));
     assert.ok(await mine.get(secret('brokkr', 'brokkr-agent-key')));
     for (const other of [secret('brokkr', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])

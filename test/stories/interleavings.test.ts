@@ -41,7 +41,7 @@ async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<Promis
 
 const placementsOf = async (stack: string) => (await broker.listPlacements({ stack })).placements;
 
-races('an agent and a stack that get the same label at once find each other', async () => {
+races('an agent and a stack that get the same label at once are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     await admin.createAgent({ name: agent });
@@ -62,7 +62,7 @@ races('an agent and a stack that get the same label at once find each other', as
   }
 });
 
-races('a new agent and a new stack with the same label find each other', async () => {
+races('a new agent and a new stack with the same label are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     const calls = [

@@ -41,7 +41,7 @@ story.after(async () => {
   await test.close();
 });
 
-story('an old key goes on working in the overlap, at both brokers', async () => {
+story('an old key keeps working during the overlap, at both brokers', async () => {
   const { pak } = await generator();
   await works(pak);
   const next = await test.client(pak).broker.rotatePak({});
@@ -59,7 +59,7 @@ story('a rotation without overlap ends the old key at both brokers', async () =>
   await works(next.pak);
 });
 
-story('an overlap that is over ends the old key without anybody being told', async () => {
+story('the end of the overlap ends the old key without a notification', async () => {
   const { pak } = await agent();
   await works(pak);
   const next = await test.client(pak).broker.rotatePak({ overlap: { seconds: 2n } });
@@ -158,7 +158,7 @@ story('an admin key ends at its expiry, and its watch with it', async () => {
   );
 });
 
-story('the last key that may administer cannot be revoked, even by two at once', async () => {
+story('the last admin key cannot be revoked, even by two callers at once', async () => {
   // A separate installation, where no other test creates admin keys.
   const other = await startTestBroker({ brokers: 2, postgres: test.postgres });
   try {
@@ -231,7 +231,7 @@ story('every kind of bad key gets the same answer, to the byte', async () => {
   await works(live.pak);
 });
 
-story('a mutation asks for its key again, whatever is remembered', async () => {
+story('a mutation checks its key again, whatever is cached', async () => {
   const { pak, generator: ci } = await generator();
   const holder = test.client(pak);
   await holder.broker.createStack({ name: 'before' });
@@ -244,7 +244,7 @@ story('a mutation asks for its key again, whatever is remembered', async () => {
   assert.equal(rows, [{ name: 'before' }]);
 });
 
-story('a key is known by its hash only', async () => {
+story('only the hash of a key is stored', async () => {
   const { pak } = await agent();
   const { rows } = await sql.query<{ table_name: string }>(
     `select table_name from information_schema.tables where table_schema = current_schema() and table_type = 'BASE TABLE'`,
@@ -259,7 +259,7 @@ story('a key is known by its hash only', async () => {
   assert.ok(hashes.every(({ hash }) => /^\$argon2id\$v=19\$m=1024,(t=1,p=1|p=1,t=1)\$/.test(hash)));
 });
 
-story('uses are written, and listed', async () => {
+story('the last use of a key is recorded, and listed', async () => {
   const { pak, agent: edge } = await agent();
   await works(pak);
   await eventually(async () => {

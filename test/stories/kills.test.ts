@@ -10,7 +10,7 @@ import { type KillStage, type Moment, startKillStage, type Victim } from './kill
 const convergeMs = 90_000;
 const momentMs = 60_000;
 const stage = await startKillStage();
-const kills = suite('a rollout survives the death of anybody at any moment');
+const kills = suite('a rollout survives a kill of any process at any moment');
 kills.after(() => stage.close());
 
 const statements = [
@@ -63,7 +63,7 @@ process.stdout.write(`seed ${seed}, ${moments.length} moments\n`);
 let version = 0;
 let revision = 0;
 
-kills('converges to the last word, deletes nothing that should stay, and does nothing twice', async () => {
+kills('converges to the last submission, deletes nothing that should stay, and does nothing twice', async () => {
   assert.ok(moments.length >= 30);
   await prepare(stage);
   for (const moment of shuffled(moments, seed)) {

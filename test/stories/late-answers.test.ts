@@ -16,7 +16,7 @@ lates.after(() => test.close());
 let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
-lates('a broker that is behind tells an older order, and one that is cut off does not answer from memory', async () => {
+lates('a broker that lags reports an older order, and a disconnected one does not answer from its cache', async () => {
   const [name, stack] = [fresh('agent'), fresh('stack')];
   const agent = await startTestAgent(test, { name, labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });
@@ -52,7 +52,7 @@ lates('a broker that is behind tells an older order, and one that is cut off doe
   }
 });
 
-lates('what was read before a change is not remembered after it', async () => {
+lates('a value read before a change is not cached after it', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const slow = await startTestBroker({
     postgres: test.postgres,
@@ -128,7 +128,7 @@ lates('a change that commits late, with a lower number, is not skipped', async (
   }
 });
 
-lates('reports notify nobody of changes, and their watchers in one message', async () => {
+lates('reports notify only their watchers, in one message', async () => {
   const stack = fresh('stack');
   const agent = await startTestAgent(test, { name: fresh('agent'), labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });

@@ -157,7 +157,7 @@ function isDefect({ status, grpcStatus, text }: Answer): boolean {
   return grpcStatus === '13' || status === 500 || /grpc-status: ?13|"code":"internal"/.test(plain);
 }
 
-story('of every RPC are answered, never by a defect, and leave the broker serving in the memory it had', async () => {
+story('of every RPC are answered without a defect, and leave the broker serving with no more memory', async () => {
   const counts = new Map<string, number>();
   const defects: string[] = [];
   /** Printed at once: the run may take an hour. */
@@ -204,7 +204,7 @@ story('of every RPC are answered, never by a defect, and leave the broker servin
   assert.ok(grown < 48 << 20, `the heap has grown by ${grown} bytes`);
 });
 
-story('of HTTP/2 itself end their connection, and no other', async () => {
+story('of HTTP/2 itself end only their connection', async () => {
   const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   const frame = (kind: number, flags: number, id: number, payload: Buffer) => {
     const head = Buffer.alloc(9);

@@ -171,7 +171,7 @@ for (const way of ways) {
   });
 }
 
-protocols('TLS refuses old versions, and clear text', async () => {
+protocols('TLS refuses old versions and clear text', async () => {
   const { port } = new URL(tls.url);
   const old = await request(`https://127.0.0.1:${port}`, { ca, maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' });
   assert.instance(old, Error);
@@ -190,7 +190,7 @@ protocols('mutual TLS refuses clients without a certificate of its authority', a
   await mutual.client(undefined, { caFile: authority.caFile, ...client }).broker.whoAmI({});
 });
 
-protocols('a certificate that is replaced is served to new connections, and a broken one is not', async () => {
+protocols('new connections get a replaced certificate, but not a broken one', async () => {
   const { broker } = tls.client(undefined, { caFile: authority.caFile });
   await broker.whoAmI({});
   const before = await fingerprint(tls.url);

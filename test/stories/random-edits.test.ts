@@ -267,7 +267,7 @@ async function compare(): Promise<number> {
   return active.length;
 }
 
-story(`leave the placements of the rules, again and again (BROKKR_TEST_SEED=${seed})`, async () => {
+story(`always leave the placements that the rules prescribe (BROKKR_TEST_SEED=${seed})`, async () => {
   const { admin } = test.client();
   for (const name of generatorNames.slice(1)) await admin.createGenerator({ name });
   for (const name of agentNames) agents.set(name, await startTestAgent(test, { name, generators: ['g1', 'g2'] }));

@@ -109,7 +109,7 @@ async function hangUp(variables: Record<string, string>, text = 'the configurati
 const gauge = async (name = 'brokkr_config_last_reload_successful') =>
   readExposition(await (await fetch(metricsUrl)).text()).get(name)?.samples[0]?.value ?? Number.NaN;
 
-reloads('takes another log level', async () => {
+reloads('applies another log level', async () => {
   await connect().broker.whoAmI({});
   assert.not.ok(broker.lines().some(({ msg }) => msg === 'a call ended'));
   await hangUp({ BROKKR_LOG_LEVEL: 'debug' });
@@ -117,7 +117,7 @@ reloads('takes another log level', async () => {
   await broker.says('a call ended');
 });
 
-reloads('takes other limits', async () => {
+reloads('applies other limits', async () => {
   const { broker: calls } = connect();
   await calls.createStack({ name: 'web' });
   await hangUp({ BROKKR_STREAMS_PER_KEY: '1' });
@@ -130,7 +130,7 @@ reloads('takes other limits', async () => {
   end.abort();
 });
 
-reloads('takes other certificates', async () => {
+reloads('applies other certificates', async () => {
   const subject = async () => {
     const { hostname: host, port } = new URL(url);
     const socket = tls.connect({
@@ -165,7 +165,7 @@ reloads('is not needed for the certificates of a client, which reads them for ea
   assert.is((await client.broker.whoAmI({})).name, 'admin');
 });
 
-reloads('refuses what cannot be used, as a whole and in one line, and goes on', async () => {
+reloads('refuses an invalid configuration as a whole, in one line, and continues', async () => {
   const key = makePak('ad').text;
   for (const [wrong, told] of [
     [{ BROKKR_LOG_LEVEL: 'loud', BROKKR_STREAMS_PER_KEY: '1' }, 'BROKKR_LOG_LEVEL: "loud"'],
@@ -182,7 +182,7 @@ reloads('refuses what cannot be used, as a whole and in one line, and goes on', 
   assert.is(await gauge(), 1);
 });
 
-reloads('says what needs a restart', async () => {
+reloads('names the variables that need a restart', async () => {
   const line = await hangUp({ BROKKR_WORKERS: '2' }, 'these settings have changed and need a restart');
   assert.equal(line.variables, ['BROKKR_WORKERS']);
   await hangUp({});
@@ -194,7 +194,7 @@ reloads('happens by itself when the file changes', async () => {
   await broker.says('the configuration was read again', before);
 });
 
-reloads('is the same for an agent', async () => {
+reloads('works the same for an agent', async () => {
   const file = join(folder, 'agent.env');
   write(file, { BROKKR_LOG_LEVEL: 'info' });
   const agent = start('agent/main.ts', {

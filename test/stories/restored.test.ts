@@ -129,7 +129,7 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   });
 });
 
-story('is noticed by a deployment that it does not know, and a confirmation moves the agent', async () => {
+story('is detected by an unknown deployment, and a confirmation moves the agent', async () => {
   const { agent, kept } = await scene('finder');
   const epoch = (await agent.pull()).epoch;
   await dump();
@@ -162,7 +162,7 @@ story('is noticed by a deployment that it does not know, and a confirmation move
   assert.is(await phaseOf(kept), PlacementPhase.PENDING);
 });
 
-story('takes the reports of an agent whose start it has forgotten', async () => {
+story('accepts the reports of an agent whose start it has lost', async () => {
   const { agent, kept } = await scene('restarted');
   for (let times = 0; times < 20; times += 1) await agent.report(await agent.entry(kept), Outcome.FAILED);
   await dump();
@@ -209,7 +209,7 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
   assert.is((await waiting).epoch, before + 3n);
 });
 
-story('is not made up by an agent that presents what no broker gave out', async () => {
+story('cannot be faked by an agent that presents what no broker issued', async () => {
   const { agent, kept } = await scene('liar');
   const { epoch } = await agent.pull();
   for (const lie of [{ epoch: 2n ** 62n }, { epoch: 2n ** 64n - 1n }, { order: 2n ** 62n }, { order: 2n ** 64n - 1n }])
@@ -220,7 +220,7 @@ story('is not made up by an agent that presents what no broker gave out', async 
   assert.is((await agent.pull({ epoch })).epoch, epoch);
 });
 
-story('is read by a role without rights of its own', async () => {
+story('is detected by a role without special rights', async () => {
   await operate(async (client) => {
     await client.query('create role plain login');
     await client.query('set role plain');
@@ -231,7 +231,7 @@ story('is read by a role without rights of its own', async () => {
   });
 });
 
-story('lets one agent begin one epoch an hour, so that it cannot hold all removals again and again', async () => {
+story('lets one agent begin one epoch an hour, so that it cannot keep holding all removals', async () => {
   const agent = await startTestAgent(test, { name: 'crier' });
   const present = (order: bigint) => agent.client.agent.pullTargetState({ incarnation: agent.incarnation, order });
   const { epoch: before } = await agent.pull();

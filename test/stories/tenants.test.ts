@@ -38,7 +38,7 @@ async function enrol(name: string) {
   return { agent: `${name}-agent`, stack: `${name}/shop`, cluster, own, actors, submit };
 }
 
-tenants('an agent acts as the account of its registration, as its next one, and as the last when it ends', async () => {
+tenants('an agent impersonates the account of its registration, then a changed one, and the last one after its end', async () => {
   const { agent, stack, cluster, own, actors, submit } = await enrol('shops');
   await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
@@ -66,7 +66,7 @@ tenants('an agent acts as the account of its registration, as its next one, and 
   assert.equal([...actors()], ['system:serviceaccount:team:second']);
 });
 
-tenants('what the account may not do is told in the API server’s words', async () => {
+tenants('a refused request of the account is reported in the API server’s words', async () => {
   const { agent, stack, own, submit } = await enrol('secrets');
   await admin.admin.addRegistration({ agent, generator: 'secrets', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
@@ -75,7 +75,7 @@ tenants('what the account may not do is told in the API server’s words', async
   assert.match(message, 'User "system:serviceaccount:team:first" cannot get resource "secrets"');
 });
 
-tenants('rules that are tightened stop what is there from changing, and delete nothing', async () => {
+tenants('stricter rules stop changes of existing objects, and delete nothing', async () => {
   const { agent, stack, cluster, own, submit } = await enrol('ruled');
   await admin.admin.addRegistration({ agent, generator: 'ruled', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });

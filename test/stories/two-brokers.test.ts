@@ -45,7 +45,7 @@ story('a submit on one reaches a session at the other', async () => {
   assert.is(await session.hint(), SessionHint.TARGET_STATE_CHANGED);
 });
 
-story('after the listening connections were cut, the next submit wakes both kinds', async () => {
+story('after the listening connections were cut, the next submit notifies both kinds', async () => {
   const { woken } = await waitingPoll();
   await using session = await openSession(agent);
   assert.is(await cutListeners(), 2, 'each broker listens on one connection');
@@ -55,14 +55,14 @@ story('after the listening connections were cut, the next submit wakes both kind
   await eventually(async () => (await listeners()) === 2);
 });
 
-story('a submit while a listening connection is down wakes too', async () => {
+story('a submit while a listening connection is down notifies too', async () => {
   const { woken } = await waitingPoll();
   const cut = cutListeners();
   await Promise.all([cut, submit()]);
   assert.is(await revisionOf(woken), revisions);
 });
 
-story('a change whose NOTIFY is lost wakes within the next read of the feed', async () => {
+story('a change whose NOTIFY is lost notifies at the next read of the feed', async () => {
   const { woken } = await waitingPoll();
   await using session = await openSession(agent);
   // Writes what a submit writes, without the NOTIFY.
@@ -97,7 +97,7 @@ story('a change that commits after a later one is not lost', async () => {
   }
 });
 
-story('the same holds the other way round', async () => {
+story('the same holds in the other direction', async () => {
   const mirrored = test.client(created.pak, { url: test.urls[0], timeoutMs: 290_000 }).agent;
   const { woken } = await waitingPoll(mirrored);
   await there.broker.submitDeployment({ stack: 'web', manifest: configMap(`${++revisions}`) });

@@ -35,7 +35,7 @@ const maps = '/api/v1/namespaces/default/configmaps';
 const lifecycle = suite('lifecycle');
 lifecycle.after(() => cluster.stop());
 
-lifecycle('empties a namespace before it ends', async () => {
+lifecycle('empties a namespace before it disappears', async () => {
   await call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } });
   assert.ok(cluster.get('v1', 'ServiceAccount', 'shop', 'default'));
   assert.ok(cluster.get('v1', 'ConfigMap', 'shop', 'kube-root-ca.crt'));
@@ -50,7 +50,7 @@ lifecycle('empties a namespace before it ends', async () => {
   await eventually(() => !cluster.get('v1', 'Namespace', undefined, 'shop'));
 });
 
-lifecycle('serves a custom resource between its definition and its end', async () => {
+lifecycle('serves a custom resource as long as its definition exists', async () => {
   const properties = { spec: { type: 'object', required: ['size'], properties: { size: { type: 'integer' } } } };
   const version = {
     name: 'v1',
@@ -99,7 +99,7 @@ lifecycle('honours preconditions', async () => {
   assert.is((await call('GET', `${maps}/guarded`)).code, 404);
 });
 
-lifecycle('collects what has lost its owner', async () => {
+lifecycle('collects objects that have lost their owner', async () => {
   const owner = cluster.put(configMap('owner'));
   const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: owner.metadata.uid }];
   cluster.put(configMap('owned', { ownerReferences }));
@@ -110,7 +110,7 @@ lifecycle('collects what has lost its owner', async () => {
   assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'orphan'));
 });
 
-lifecycle('keeps dependents on request, and ends them first on request', async () => {
+lifecycle('orphans dependents on request, and deletes them first on request', async () => {
   for (const policy of ['Orphan', 'Foreground']) {
     const owner = cluster.put(configMap('boss'));
     const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'boss', uid: owner.metadata.uid }];
@@ -152,7 +152,7 @@ lifecycle('makes workloads ready, except with an image that cannot be pulled', a
   await eventually(() => podsOf('good').length === 0);
 });
 
-lifecycle('patches, scales and shows logs as kubectl asks', async () => {
+lifecycle('patches, scales and shows logs for kubectl', async () => {
   const path = '/apis/apps/v1/namespaces/default/deployments/tools';
   const labels = { app: 'tools' };
   const containers = [{ name: 'web', image: 'web:1', env: [{ name: 'A', value: '1' }] }];
