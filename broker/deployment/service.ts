@@ -145,7 +145,7 @@ async function submit(
   const before = await store.currentDeployment(tx, stack);
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
-  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
+  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true, parsed.warnings);
   const changes = await changesSince(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
@@ -161,7 +161,7 @@ async function submit(
   });
   await keepWithinQuota(tx, generator, stack.id);
   await announce(tx, 'stack', [stack.id]);
-  return answer(row, agents, changes, false);
+  return answer(row, agents, changes, false, parsed.warnings);
 }
 
 /** Forgets the stack's oldest deployments; refuses the new one when what is left is too much for its generator. */
@@ -177,7 +177,7 @@ async function preview(db: Sql, stack: StackRow, parsed: ComparedManifest): Prom
   const agents = await store.servingAgents(db, stack.id, namedAgents);
   const before = await store.currentDeployment(db, stack);
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
-  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged);
+  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged, parsed.warnings);
 }
 
 /** The differences were found before the lock was taken: somebody may have been quicker. */
@@ -195,6 +195,7 @@ function answer(
   agents: { names: string[]; count: number },
   changes: readonly Difference[],
   unchanged: boolean,
+  warnings: readonly string[],
 ): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: row && toMessage(row),
@@ -202,6 +203,7 @@ function answer(
     changes: withinAnswer(changes).map(changeMessage),
     agents: agents.names,
     agentCount: agents.count,
+    warnings: [...warnings],
   });
 }
 

@@ -212,7 +212,7 @@ export const testRules: readonly Rule[] = [
 ];
 
 const folders = [
-  /^(\.ci|bench|client|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
+  /^(\.ci|bench|client|contract|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
   /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|target|telemetry))?$/,
   /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
   /^broker\/(rpc(\/(admission|http|interceptors|standard))?|store(\/migrations)?)$/,
