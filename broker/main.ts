@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
-import { openTracing, traceVariables } from '../client/trace.ts';
+import { traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/issue.ts';
 import { recordOperator } from './audit/operator.ts';
 import { type Config, readConfig, variables, version } from './config.ts';
@@ -14,6 +14,7 @@ import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
 import type { Database } from './store/orm.ts';
+import { openTracing } from "../client/open-tracing.ts";
 
 const commands = {
   serve: 'run the broker (migrates the database first)',
