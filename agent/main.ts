@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 import './v8-flags.ts';
 import pino from 'pino';
+import { openTracing } from '../client/open-tracing.ts';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
 import { startAgent, version } from './agent.ts';
 import { readConfig, variables } from './config.ts';
-import { openTracing } from "../client/open-tracing.ts";
 
 const exitCodes = { failed: 1, usage: 2, fenced: 3, deposed: 4 } as const;
 

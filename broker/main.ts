@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { openTracing } from '../client/open-tracing.ts';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
@@ -14,7 +15,6 @@ import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
 import { beginEpoch } from './store/installation.ts';
 import type { Database } from './store/orm.ts';
-import { openTracing } from "../client/open-tracing.ts";
 
 const commands = {
   serve: 'run the broker (migrates the database first)',

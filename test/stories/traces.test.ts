@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openTracing } from '../../client/open-tracing.ts';
 import { traceIdOf } from '../../client/trace.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { openStage } from '../agent/agent-stage.ts';
@@ -8,7 +9,6 @@ import { eventually } from '../broker.ts';
 import { testCli } from '../cli.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { startOtlpReceiver } from '../tools/otlp-receiver.ts';
-import { openTracing } from "../../client/open-tracing.ts";
 
 const receiver = await startOtlpReceiver();
 // Exporters read them by themselves.
