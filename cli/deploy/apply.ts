@@ -63,6 +63,7 @@ export async function applyStack(session: Session, wanted: StackSpec, steps: Ste
     throw error;
   }
   if (!found) steps.created(before);
+  noteWarnings(session, answer);
   steps.submitted(answer);
   const edited = await editPlacing(session, before, wanted);
   if (found && (edited || before !== found)) steps.edited(before);
@@ -76,7 +77,15 @@ export async function applyStack(session: Session, wanted: StackSpec, steps: Ste
 /** What a submission would do to a stack that is there; undefined when it is not. */
 export async function previewStack(session: Session, wanted: Objects): Promise<SubmitDeploymentResponse | undefined> {
   const found = await findStack(session, refOf(wanted));
-  return found && submit(session, found.id, wanted, true);
+  if (!found) return undefined;
+  const answer = await submit(session, found.id, wanted, true);
+  noteWarnings(session, answer);
+  return answer;
+}
+
+/** Prints what the broker left out of the manifest, as kubectl prints the warnings of an API server: beside the answer. */
+function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
+  for (const warning of warnings) out.note(`warning: ${warning}`);
 }
 
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {
