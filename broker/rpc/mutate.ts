@@ -3,13 +3,13 @@ import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJso
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { requireLiveKey } from '../access/live-store.ts';
-import { actorOf } from '../access/roles.ts';
+import { actorOf, type Principal } from '../access/principal.ts';
 import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import { runIdempotent } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { sourceOf } from './http/source.ts';
-import { type Principal, principalOf } from './principal.ts';
+import { principalOf } from './principal.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated

@@ -12,6 +12,7 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import type { Principal } from '../access/principal.ts';
 import { invalidKey } from '../access/rules.ts';
 import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
@@ -20,7 +21,7 @@ import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
 import { forAll } from '../rpc/interceptors/call.ts';
-import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';

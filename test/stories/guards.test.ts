@@ -53,12 +53,12 @@ const guards: readonly Guard[] = [
   ...ownerPredicates(),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    '!rolesOf(context.method).includes(principal.role)',
+    '!rolesOf(context.method).includes(roleOf[principal.role])',
     'false',
     table,
     '/GetAgent$',
   ),
-  guard('broker/rpc/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
+  guard('broker/access/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
   guard(
     'broker/target/store.ts',
     'where p.agent_id = $1 and p.state',

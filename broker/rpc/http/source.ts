@@ -1,4 +1,4 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Handler } from './port.ts';
 
@@ -21,15 +21,6 @@ export function noteSource(trusted: () => number): (request: Parameters<Handler>
     const forwarded = trustedProxies > 0 ? [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',') : [];
     return createContextValues().set(sourceKey, addressIn(forwarded.at(-trustedProxies)) ?? addressIn(peer) ?? '');
   };
-}
-
-/** Whose address it is, for limits: of IPv6 the network of 64 bits, which one caller has as a whole. */
-export function networkOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const written = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [before = [], after = []] = written.split('::').map((half) => half.split(':').filter((group) => group !== ''));
-  const groups = [...before, ...Array(8 - before.length - after.length).fill('0'), ...after];
-  return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
 /** An address without what may stand around it: brackets and a port, the zone of a link, the mark of IPv4 in IPv6. */

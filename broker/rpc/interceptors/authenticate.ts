@@ -3,14 +3,15 @@ import { Code, ConnectError, type HandlerContext, type Interceptor } from '@conn
 import type { Logger } from 'pino';
 import { Role, roles } from '../../../gen/brokkr/v1/options_pb.ts';
 import type { AuthFailure, Keys } from '../../access/keys.ts';
-import { actorOf } from '../../access/roles.ts';
+import { actorOf, type Principal } from '../../access/principal.ts';
+import { roleOf } from '../../access/roles.ts';
 import { isThrottled } from '../../access/throttle.ts';
 import type { Denials } from '../../audit/denials.ts';
 import { nobody } from '../../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../../refusal.ts';
 import type { Crowd } from '../admission/concurrency-limiter.ts';
 import { sourceOf } from '../http/source.ts';
-import { type Principal, principalKey } from '../principal.ts';
+import { principalKey } from '../principal.ts';
 import { codeOf, toConnectError } from './errors.ts';
 import { endWithKey } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
@@ -51,10 +52,10 @@ export function createGate({
     try {
       if (open.has(context.service.typeName)) return crowd.enterOpen(sourceOf(context), context);
       principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
-      if (!rolesOf(context.method).includes(principal.role)) {
+      if (!rolesOf(context.method).includes(roleOf[principal.role])) {
         metrics.authFailed('role');
         throw new ConnectError(
-          `a key of role ${roleName(principal.role)} may not call ${context.method.name}`,
+          `a key of role ${roleName(roleOf[principal.role])} may not call ${context.method.name}`,
           Code.PermissionDenied,
         );
       }
