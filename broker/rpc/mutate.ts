@@ -25,21 +25,21 @@ export async function mutate<O extends DescMessage>(
 ): Promise<MessageShape<O>> {
   const principal = principalOf(context);
   const requestId = (request as { requestId?: string }).requestId ?? '';
-  const hash = requestId === '' ? new Uint8Array() : hashOf(context.method.input, request);
+  const hash = requestId === '' ? new Uint8Array() : hashRequest(context.method.input, request);
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
   return db.transact(async (tx) => {
     await requireLiveKey(tx, principal.keyId);
     const result = await runIdempotent(tx, key, async () => {
       const note = takeNote();
       const answer = await work(tx, principal, note);
-      await insertEntries(tx, [entryOf(context, principal, requestId, note.read())]);
+      await insertEntries(tx, [toAuditEntry(context, principal, requestId, note.read())]);
       return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
     });
     return 'answer' in result ? result.answer : markReplayed(output, fromBinary(output, result.remembered));
   });
 }
 
-function entryOf(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
+function toAuditEntry(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
   return {
     actor: actorOf(principal),
     action: context.method.name,
@@ -57,7 +57,7 @@ function entryOf(context: HandlerContext, principal: Principal, requestId: strin
 }
 
 /** Over the request as JSON with sorted keys, so that the order of a map's entries does not count; request_id left out. */
-function hashOf(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
+function hashRequest(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
   const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
   plain.requestId = '';
   return createHash('sha256')

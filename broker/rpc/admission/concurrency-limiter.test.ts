@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { eventually, refused, startTestBroker } from '../../../test/broker.ts';
-import { createCrowd } from './concurrency-limiter.ts';
+import { createConcurrencyLimiter } from './concurrency-limiter.ts';
 
 const crowds = suite('what one key may have open');
 const test = await startTestBroker();
@@ -93,13 +93,13 @@ crowds('streams without a key are bounded by the address that they come from', a
 });
 
 crowds('streams without a key are bounded in all, wherever they come from', () => {
-  const crowd = createCrowd(() => test.config.limits);
+  const limiter = createConcurrencyLimiter(() => test.config.limits);
   const method = Health.method.watch;
   const open = Array.from({ length: 1_000 }, () => new AbortController());
-  for (const [at, { signal }] of open.entries()) crowd.enterOpen(`10.0.${at % 200}.1`, { method, signal });
-  const more = () => crowd.enterOpen('10.1.0.1', { method, signal: new AbortController().signal });
+  for (const [at, { signal }] of open.entries()) limiter.admitWithoutKey(`10.0.${at % 200}.1`, { method, signal });
+  const more = () => limiter.admitWithoutKey('10.1.0.1', { method, signal: new AbortController().signal });
   assert.throws(more, /1000 streams without a key are open/);
-  crowd.enterOpen('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
+  limiter.admitWithoutKey('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
   open[0]?.abort();
   more();
   assert.throws(more);

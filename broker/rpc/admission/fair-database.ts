@@ -3,19 +3,19 @@ import { currentCall } from '../interceptors/call.ts';
 import { createFairQueue } from './queue.ts';
 
 /** Of each pool of connections, so much is one caller's at most: what is left answers others without a wait. */
-const shareOfOne = 0.75;
+const maxCallerShare = 0.75;
 /** Calls and streams are bounded before they come to the database. */
-const depth = 10_000;
+const maxWaitingPerCaller = 10_000;
 
 /**
  * The same database for what is done for callers: whatever a caller's calls, streams and pulls ask for, it holds no more than its
  * share of each pool, and waits for its own statements first. What the broker does by itself, or for all, needs the database as it is.
  */
-export function shareDatabase(db: Database): Database {
-  const smallest = Math.min(...db.pools().map(({ most }) => most));
-  const callerWidth = Math.max(1, Math.floor(smallest * shareOfOne));
+export function createFairDatabase(db: Database): Database {
+  const smallestPool = Math.min(...db.pools().map(({ most }) => most));
+  const maxRunningPerCaller = Math.max(1, Math.floor(smallestPool * maxCallerShare));
   // How many run in all is for the pools to say.
-  const makeQueue = () => createFairQueue({ width: Number.POSITIVE_INFINITY, callerWidth, depth });
+  const makeQueue = () => createFairQueue({ maxRunning: Number.POSITIVE_INFINITY, maxRunningPerCaller, maxWaitingPerCaller });
   const queues = { statements: makeQueue(), entities: makeQueue() };
   const share = <T>(pool: keyof typeof queues, work: () => Promise<T>): Promise<T> => {
     const caller = currentCall()?.caller;

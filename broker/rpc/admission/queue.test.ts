@@ -7,7 +7,7 @@ const calm = new AbortController().signal;
 
 /** A queue whose calls end when the test says so; `started` names them in the order of their turns. */
 function stage(options: Partial<QueueOptions> = {}) {
-  const queue: FairQueue = createFairQueue({ width: 1, callerWidth: 1, depth: 100, ...options });
+  const queue: FairQueue = createFairQueue({ maxRunning: 1, maxRunningPerCaller: 1, maxWaitingPerCaller: 100, ...options });
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const run = (caller: string, name: string, kind: CallClass = 'single', signal: AbortSignal = calm) => {
@@ -33,7 +33,7 @@ const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 const turns = suite('turns');
 
 turns('are not needed while there is room', async () => {
-  const { run, started, queue } = stage({ width: 3, callerWidth: 3 });
+  const { run, started, queue } = stage({ maxRunning: 3, maxRunningPerCaller: 3 });
   for (const name of ['a1', 'a2', 'b1']) void run(name[0] as string, name);
   await settle();
   assert.equal(started, ['a1', 'a2', 'b1']);
@@ -81,7 +81,7 @@ turns('that are kept for a class go to the others when it has nothing', async ()
 });
 
 turns('leave room beside a caller that fills its share', async () => {
-  const { run, started, queue, end, drain } = stage({ width: 4, callerWidth: 3 });
+  const { run, started, queue, end, drain } = stage({ maxRunning: 4, maxRunningPerCaller: 3 });
   for (let at = 1; at <= 10; at += 1) void run('a', `a${at}`);
   await settle();
   assert.equal(started, ['a1', 'a2', 'a3']);
@@ -100,7 +100,7 @@ turns('leave room beside a caller that fills its share', async () => {
 });
 
 turns('are refused to a caller with too much waiting, not to another', async () => {
-  const { run, queue, drain } = stage({ depth: 2 });
+  const { run, queue, drain } = stage({ maxWaitingPerCaller: 2 });
   void run('x', 'first');
   for (const name of ['a1', 'a2']) void run('a', name);
   await run('a', 'a3').then(
@@ -159,7 +159,7 @@ turns('go on after a call that fails', async () => {
 });
 
 turns('never exceed the width, over random loads', async () => {
-  const queue = createFairQueue({ width: 5, callerWidth: 3, depth: 1_000 });
+  const queue = createFairQueue({ maxRunning: 5, maxRunningPerCaller: 3, maxWaitingPerCaller: 1_000 });
   const running = new Map<string, number>();
   let most = 0;
   let done = 0;

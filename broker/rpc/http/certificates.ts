@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../../../client/settings.ts';
 import type { Config } from '../../config.ts';
 
-const lookEveryMs = 5_000;
+const checkIntervalMs = 5_000;
 
 /** Reads certificate, key and client authority. Throws, naming the file, when one cannot be read or they do not fit together. */
 export function readCertificates(tls: NonNullable<Config['tls']>): SecureContextOptions {
@@ -36,9 +36,9 @@ function checkAuthority(pem: Buffer, file: string): void {
 
 export interface Certificates {
   /** When the certificate in use ends, in milliseconds since 1970. */
-  endsAt(): number;
+  expiresAt(): number;
   /** Looks at the files now. */
-  look(): void;
+  check(): void;
   stop(): void;
 }
 
@@ -52,32 +52,32 @@ export function watchCertificates(
   renew: (context: SecureContextOptions) => void,
 ): Certificates {
   const first = readCertificates(files());
-  let last = fingerprint(first);
-  let endsAt = endOf(first);
-  let told = '';
-  const look = () => {
+  let currentFingerprint = fingerprint(first);
+  let expiresAt = expiryOf(first);
+  let reportedError = '';
+  const check = () => {
     try {
       const context = readCertificates(files());
       const now = fingerprint(context);
-      told = '';
-      if (now === last) return;
+      reportedError = '';
+      if (now === currentFingerprint) return;
       renew(context);
-      last = now;
-      endsAt = endOf(context);
+      currentFingerprint = now;
+      expiresAt = expiryOf(context);
       log.info('new TLS certificates are in use');
     } catch (error) {
       const message = String(error);
-      if (message !== told)
+      if (message !== reportedError)
         log.error({ err: message }, 'TLS certificates could not be read again; the old ones stay in use');
-      told = message;
+      reportedError = message;
     }
   };
-  const timer = setInterval(look, lookEveryMs);
+  const timer = setInterval(check, checkIntervalMs);
   timer.unref();
-  return { endsAt: () => endsAt, look, stop: () => clearInterval(timer) };
+  return { expiresAt: () => expiresAt, check, stop: () => clearInterval(timer) };
 }
 
-function endOf({ cert }: SecureContextOptions): number {
+function expiryOf({ cert }: SecureContextOptions): number {
   return cert instanceof Buffer ? new X509Certificate(cert).validToDate.getTime() : Number.NaN;
 }
 

@@ -29,10 +29,10 @@ export function corsHandler(next: Handler, origins: () => readonly string[]): Ha
  * Refuses gRPC and gRPC-Web with messages in JSON, which no client here speaks: an error that repeats half a surrogate pair of such a
  * message cannot be written into a trailer, so its call would never be answered. JSON is for the Connect protocol.
  */
-export function withoutJsonInGrpc(next: Handler): Handler {
+export function rejectGrpcJson(next: Handler): Handler {
   return (request, response) => {
     if (!/^application\/grpc(-web)?\+json/i.test(request.headers['content-type'] ?? '')) return next(request, response);
-    return text(response, 415, 'gRPC messages are protobuf here; for JSON, use the Connect protocol');
+    return sendText(response, 415, 'gRPC messages are protobuf here; for JSON, use the Connect protocol');
   };
 }
 
@@ -40,15 +40,15 @@ export function withoutJsonInGrpc(next: Handler): Handler {
 export function probeHandler(ready: () => boolean, next: Handler): Handler {
   return (request, response) => {
     const path = request.url?.split('?', 1)[0];
-    if (path === '/healthz') return text(response, 200, 'ok');
+    if (path === '/healthz') return sendText(response, 200, 'ok');
     if (path === '/readyz')
-      return ready() ? text(response, 200, 'ok') : text(response, 503, 'the database does not answer');
+      return ready() ? sendText(response, 200, 'ok') : sendText(response, 503, 'the database does not answer');
     return next(request, response);
   };
 }
 
 /** Answers one line of plain text. */
-export function text(response: Parameters<Handler>[1], status: number, body: string): void {
+export function sendText(response: Parameters<Handler>[1], status: number, body: string): void {
   response.statusCode = status;
   response.setHeader('content-type', 'text/plain; charset=utf-8');
   response.setHeader('cache-control', 'no-store');

@@ -130,8 +130,8 @@ port('ends a call whose request does not come to its end, but not one that strea
     host: '127.0.0.1',
     port: 0,
     handler: (request) => void request.resume(),
-    streamsRequests: (path) => path === '/endless',
-    bodyMs: 200,
+    isClientStreaming: (path) => path === '/endless',
+    requestTimeoutMs: 200,
   });
   const session = http2.connect(`http://127.0.0.1:${limited.port}`);
   const send = (path: string) => {

@@ -14,12 +14,12 @@ export function sourceOf(context: Pick<HandlerContext, 'values'>): string {
  * them saw. What a client itself writes into X-Forwarded-For stands further left and is never looked at; what is no address was
  * not written by a proxy that does its work, and counts for nothing.
  */
-export function noteSource(trusted: () => number): (request: Parameters<Handler>[0]) => ContextValues {
+export function createSourceResolver(trusted: () => number): (request: Parameters<Handler>[0]) => ContextValues {
   return (request) => {
     const trustedProxies = trusted();
     const peer = request.socket?.remoteAddress ?? '';
     const forwarded = trustedProxies > 0 ? [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',') : [];
-    return createContextValues().set(sourceKey, addressIn(forwarded.at(-trustedProxies)) ?? addressIn(peer) ?? '');
+    return createContextValues().set(sourceKey, parseAddress(forwarded.at(-trustedProxies)) ?? parseAddress(peer) ?? '');
   };
 }
 
@@ -33,7 +33,7 @@ export function networkOf(address: string): string {
 }
 
 /** An address without what may stand around it: brackets and a port, the zone of a link, the mark of IPv4 in IPv6. */
-function addressIn(text = ''): string | undefined {
+function parseAddress(text = ''): string | undefined {
   const bare = text
     .trim()
     .replace(/^\[(.*)\](:\d+)?$/, '$1')

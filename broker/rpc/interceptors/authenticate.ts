@@ -8,22 +8,22 @@ import { isThrottled } from '../../access/throttle.ts';
 import type { Denials } from '../../audit/denials.ts';
 import { nobody } from '../../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../../refusal.ts';
-import type { Crowd } from '../admission/concurrency-limiter.ts';
+import type { ConcurrencyLimiter } from '../admission/concurrency-limiter.ts';
 import { sourceOf } from '../http/source.ts';
 import { type Principal, principalKey } from '../principal.ts';
 import { toConnectError } from './errors.ts';
-import { endWithKey } from './key-revocation.ts';
+import { cancelOnRevocation } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
 
 /** Services of the protocol itself: they tell nothing that is not public, and need no key. */
-const open = new Set([
+const servicesWithoutKey = new Set([
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
 ]);
 
 /** What the gate counts: calls that end here are seen by no interceptor. */
-export interface GateMetrics {
+export interface AuthenticationMetrics {
   authFailed(kind: AuthFailure): void;
   ended(method: DescMethod, code: string): void;
 }
@@ -33,24 +33,24 @@ export interface GateMetrics {
  * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded, and a call ends
  * with its key.
  */
-export function createGate({
+export function createAuthenticator({
   keys,
-  crowd,
+  limiter,
   denials,
   log,
   metrics,
 }: {
   readonly keys: Keys;
-  readonly crowd: Crowd;
+  readonly limiter: ConcurrencyLimiter;
   readonly denials: Denials;
   readonly log: Logger;
-  readonly metrics: GateMetrics;
+  readonly metrics: AuthenticationMetrics;
 }): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     let principal: Principal | undefined;
     try {
-      if (open.has(context.service.typeName)) return crowd.enterOpen(sourceOf(context), context);
-      principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
+      if (servicesWithoutKey.has(context.service.typeName)) return limiter.admitWithoutKey(sourceOf(context), context);
+      principal = await keys.authenticate(bearerToken(context.requestHeader.get('authorization')), sourceOf(context));
       if (!rolesOf(context.method).includes(principal.role)) {
         metrics.authFailed('role');
         throw new ConnectError(
@@ -59,8 +59,8 @@ export function createGate({
         );
       }
       context.values.set(principalKey, principal);
-      endWithKey(principal.signal, context);
-      await crowd.enter(principal.ownerId, context);
+      cancelOnRevocation(principal.signal, context);
+      await limiter.admit(principal.ownerId, context);
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);
       metrics.ended(context.method, Code[refusal.code]);
@@ -83,7 +83,7 @@ export function denialInterceptor(denials: Denials): Interceptor {
       return await next(request);
     } catch (error) {
       const principal = request.contextValues.get(principalKey);
-      const code = error instanceof Refusal ? deniedAs[error.kind] : undefined;
+      const code = error instanceof Refusal ? denialCodes[error.kind] : undefined;
       if (principal && code !== undefined && !longPolls.has(request.method.name)) {
         const source = sourceOf({ values: request.contextValues });
         denials.note({ actor: actorOf(principal), method: request.method.name, source, code: Code[code] });
@@ -93,7 +93,7 @@ export function denialInterceptor(denials: Denials): Interceptor {
   };
 }
 
-const deniedAs: Partial<Record<RefusalKind, Code>> = {
+const denialCodes: Partial<Record<RefusalKind, Code>> = {
   forbidden: Code.PermissionDenied,
   unauthenticated: Code.Unauthenticated,
 };
@@ -103,7 +103,7 @@ export function rolesOf(method: DescMethod): readonly Role[] {
   return getOption(method, roles);
 }
 
-function bearer(header: string | null): string | undefined {
+function bearerToken(header: string | null): string | undefined {
   return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 

@@ -21,12 +21,12 @@ export function currentCall(): Call | undefined {
 }
 
 /** Runs what callers share: it is nobody's call, whoever asked for it first. */
-export function forAll<T>(work: () => T): T {
+export function outsideCall<T>(work: () => T): T {
   return calls.exit(work);
 }
 
 /** Gives every request an id, so that what is logged of it can be found. */
-export function callHandler(next: Handler): Handler {
+export function callContextHandler(next: Handler): Handler {
   return (request, response) => {
     const sent = request.headers['x-request-id'];
     const requestId = typeof sent === 'string' && /^[\w.-]{1,64}$/.test(sent) ? sent : randomUUID();

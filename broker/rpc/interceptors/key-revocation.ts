@@ -11,11 +11,11 @@ import { principalKey } from '../principal.ts';
 const streamGraceMs = 500;
 const unaryGraceMs = 5_000;
 
-const cutKey = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
+const cancelCall = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
 
 /** Notes how a call can be cut off, whatever its handler is doing: over HTTP/2 its stream, over HTTP/1.1 its connection. */
 export function registerCancel(request: Parameters<Handler>[0], values: ContextValues): ContextValues {
-  return values.set(cutKey, (hasEnded) => {
+  return values.set(cancelCall, (hasEnded) => {
     // Also when the handler has ended: a reader who takes nothing has not got the answer, and goes on sending.
     if ('stream' in request) request.stream.close(constants.NGHTTP2_CANCEL);
     // By then the connection may have been given to another caller.
@@ -27,17 +27,17 @@ export function registerCancel(request: Parameters<Handler>[0], values: ContextV
  * Cuts a call off soon after its key has ended, if it has not ended by itself. Handlers see the key's signal where they wait and
  * between two messages; one that is held up by a reader who takes nothing, or by a body that does not come, sees nothing.
  */
-export function endWithKey(
+export function cancelOnRevocation(
   keyEnded: AbortSignal | undefined,
   { method, signal, values }: Pick<HandlerContext, 'method' | 'signal' | 'values'>,
 ): void {
   const graceMs = method.methodKind === 'unary' ? unaryGraceMs : streamGraceMs;
-  const cutLater = () => setTimeout(() => values.get(cutKey)(signal.aborted), graceMs).unref();
-  keyEnded?.addEventListener('abort', cutLater, { once: true, signal });
+  const cancelLater = () => setTimeout(() => values.get(cancelCall)(signal.aborted), graceMs).unref();
+  keyEnded?.addEventListener('abort', cancelLater, { once: true, signal });
 }
 
 /** Refuses calls whose key has ended while their request was on its way, or while they waited for their turn. */
-export function keyEndInterceptor(): Interceptor {
+export function keyRevocationInterceptor(): Interceptor {
   return (next) => async (request) => {
     if (request.contextValues.get(principalKey)?.signal?.aborted) throw invalidKey();
     return next(request);

@@ -3,11 +3,11 @@ import type { Interceptor } from '@connectrpc/connect';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { codeName, observed } from '../../../client/traced-calls.ts';
 import { type AuthFailure, authFailures } from '../../access/keys.ts';
-import type { GateMetrics } from './authenticate.ts';
+import type { AuthenticationMetrics } from './authenticate.ts';
 import { longPolls } from './long-polls.ts';
 
 /** What is counted of calls. */
-export interface CallMetrics extends GateMetrics {
+export interface CallMetrics extends AuthenticationMetrics {
   /** Counts and times the calls that the gate has let in. */
   readonly interceptor: Interceptor;
 }

@@ -22,7 +22,7 @@ export function reflectionMethods(
   const answer = ({ messageRequest: { case: kind, value } }: Request) => {
     switch (kind) {
       case 'listServices':
-        return found('listServicesResponse', { service: services.map(({ typeName }) => ({ name: typeName })) });
+        return success('listServicesResponse', { service: services.map(({ typeName }) => ({ name: typeName })) });
       case 'fileByFilename':
         return withImports(files.get(value.replace(/\.proto$/, '')), value);
       case 'fileContainingSymbol':
@@ -33,14 +33,14 @@ export function reflectionMethods(
         return withImports(extension?.file, `extension ${value.extensionNumber} of ${value.containingType}`);
       }
       case 'allExtensionNumbersOfType': {
-        if (!registry.getMessage(value)) return failed(Code.NotFound, `${value} is not known`);
+        if (!registry.getMessage(value)) return failure(Code.NotFound, `${value} is not known`);
         const numbers = [...registry].flatMap((type) =>
           type.kind === 'extension' && type.extendee.typeName === value ? [type.number] : [],
         );
-        return found('allExtensionNumbersResponse', { baseTypeName: value, extensionNumber: numbers });
+        return success('allExtensionNumbersResponse', { baseTypeName: value, extensionNumber: numbers });
       }
       case undefined:
-        return failed(Code.InvalidArgument, 'the request asks for nothing');
+        return failure(Code.InvalidArgument, 'the request asks for nothing');
     }
   };
   return {
@@ -52,19 +52,19 @@ export function reflectionMethods(
   };
 }
 
-function found<const Case extends string, Value>(kind: Case, value: Value): { case: Case; value: Value } {
+function success<const Case extends string, Value>(kind: Case, value: Value): { case: Case; value: Value } {
   return { case: kind, value };
 }
 
-function failed(code: Code, message: string) {
-  return found('errorResponse', { errorCode: code, errorMessage: message });
+function failure(code: Code, message: string) {
+  return success('errorResponse', { errorCode: code, errorMessage: message });
 }
 
 function withImports(file: DescFile | undefined, asked: string) {
-  if (!file) return failed(Code.NotFound, `${asked} is not known`);
+  if (!file) return failure(Code.NotFound, `${asked} is not known`);
   const needed = new Map<string, DescFile>();
   addFile(needed, file);
-  return found('fileDescriptorResponse', {
+  return success('fileDescriptorResponse', {
     fileDescriptorProto: [...needed.values()].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)),
   });
 }
