@@ -17,7 +17,7 @@ import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
 import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
 import { lockStacks } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
-import { currentCall } from '../rpc/interceptors/call.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
 import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';

@@ -8,13 +8,13 @@ import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit
 import { insertEntries } from '../audit/store.ts';
 import { runIdempotent } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
-import { sourceOf } from './http/source.ts';
 import { type Principal, principalOf } from './principal.ts';
+import { sourceOf } from './source.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated
- * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The change is recorded in the
- * same transaction; `work` says in its note what it is about.
+ * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The same transaction writes the
+ * audit entry, whose object `work` names in its note.
  */
 export async function mutate<O extends DescMessage>(
   db: Database,
@@ -56,7 +56,7 @@ function toAuditEntry(context: HandlerContext, principal: Principal, requestId: 
   };
 }
 
-/** Over the request as JSON with sorted keys, so that the order of a map's entries does not count; request_id left out. */
+/** Hashes the request without its request_id, as JSON with sorted keys: the order of a map's entries does not count. */
 function hashRequest(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
   const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
   plain.requestId = '';

@@ -16,15 +16,15 @@ import { reflectionMethods } from './standard/reflection.ts';
 
 const services = [BrokerService, AgentService, AdminService] as const;
 const maxRequestBytes = 1 << 20;
-/** 8 MiB of manifest, and its envelope. */
+/** A manifest of 8 MiB and the fields around it. */
 const maxSubmissionBytes = (8 << 20) + (64 << 10);
-/** What any other call answers at most. */
+/** Maximum size of a response message, except where a method has its own. */
 export const maxResponseBytes = 4 << 20;
-/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
+/** A response may hold a manifest of 8 MiB with the names of its objects, or the changes of as many objects. */
 const maxManifestResponseBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
-/** Paths of the calls whose requests come for as long as the call lasts. */
+/** Paths of the methods whose requests are streams. */
 export const clientStreamingPaths: ReadonlySet<string> = new Set(
   [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
     methods
@@ -33,7 +33,7 @@ export const clientStreamingPaths: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Adds a service's methods, each with its own limit of what it reads and answers. */
+/** Registers a service's methods, each with its size limits for requests and responses. */
 export function addService<S extends DescService>(
   router: ConnectRouter,
   service: S,
@@ -48,7 +48,7 @@ export function addService<S extends DescService>(
   }
 }
 
-/** The protocol's own services: health and reflection. */
+/** Registers the standard gRPC services: health and reflection. */
 export function addStandardServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
   const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
   const files = [

@@ -19,7 +19,7 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
-import { outsideCall } from '../rpc/interceptors/call.ts';
+import { outsideCall } from '../rpc/call.ts';
 import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';

@@ -3,23 +3,26 @@ import type { Limits } from '../../config.ts';
 import { Refusal } from '../../refusal.ts';
 import { createFairQueue } from './queue.ts';
 
-/** Of the submissions that are read at once, so many are one caller's at most. */
+/** Maximum share of concurrent submissions per caller. */
 const maxCallerShare = 0.25;
 
-/** Health and reflection need no key: of their streams, so many may be open in all. */
+/** Maximum number of open streams of the services that need no key (health, reflection), over all callers. */
 const maxStreamsWithoutKey = 1_000;
 
-/** Keeps what one caller holds at a time within bounds, before anything of a request's body is read. */
+/** Bounds the streams and submissions that a caller has open, before any of a request's body is read. */
 export interface ConcurrencyLimiter {
-  /** Counts a call until it ends; a submission waits for its turn first. RESOURCE_EXHAUSTED when the caller has too many. */
+  /**
+   * Counts a call until its signal aborts; resolves when the call may start, which a submission waits for. Rejects with
+   * `resource_exhausted` when the caller has too many streams open, or too many submissions waiting.
+   */
   admit(caller: string, context: Pick<HandlerContext, 'method' | 'signal'>): Promise<void>;
-  /** The same for a call that needs no key: its streams are those of the address that it came from. */
+  /** Counts a call that needs no key under the address that it came from; throws as `admit` rejects. */
   admitWithoutKey(source: string, context: Pick<HandlerContext, 'method' | 'signal'>): void;
-  /** How many submissions wait for their turn. */
+  /** Returns the number of submissions that wait for their turn. */
   waitingSubmissions(): number;
 }
 
-/** Submissions are the only large requests: so many may be read at once, and the others wait with their bodies unread. */
+/** Creates the limiter. Submissions are the only large requests: those beyond the limit wait with their bodies unread. */
 export function createConcurrencyLimiter(limits: () => Limits): ConcurrencyLimiter {
   const streamsByKey = new Map<string, number>();
   const streamsByAddress = new Map<string, number>();
@@ -59,11 +62,11 @@ export function createConcurrencyLimiter(limits: () => Limits): ConcurrencyLimit
       });
     },
     async admit(caller, { method, signal }) {
-      // One who has left already will not leave again, and would keep the place for good.
+      // The signal of a client that has left does not abort again: its place would never be freed.
       signal.throwIfAborted();
       if (method.methodKind !== 'unary') openStream(streamsByKey, caller, 'key', signal);
       if (method.name !== 'SubmitDeployment') return;
-      // The place is held until the call has ended, which is when its signal aborts.
+      // The submission keeps its place until the call ends, which aborts its signal.
       const ended = new Promise<void>((settle) => onAbort(signal, settle));
       await new Promise<void>((enter, refuse) => {
         submissions

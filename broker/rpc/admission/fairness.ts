@@ -1,20 +1,20 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
 import type { Limits } from '../../config.ts';
-import { currentCall } from '../interceptors/call.ts';
+import { currentCall } from '../call.ts';
 import { principalKey } from '../principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
-/** Of the calls that are worked on at once, so many are one caller's at most: what is left serves others without a wait. */
+/** Maximum share of concurrent calls per caller: the rest serves others without a wait. */
 const maxCallerShare = 0.75;
-/** Callers that wait for an answer hardly cost anything, but each look at it does. */
+/** A call that waits for a result costs little, but each check of the result costs a statement. */
 const maxLongPolls = 2_000;
 const maxLongPollsPerCaller = 50;
 
 /**
- * Lets unary calls take turns by whose key they carry. Calls without a key (health), streams, and pulls, which wait for changes and
- * share their reads, are not held up here, but by their caller's share of the database; calls that wait for an answer have turns of
- * their own, so that they take none from others.
+ * Queues unary calls fairly between callers. Calls without a key (health), streams, and pulls, which wait for changes and share their
+ * reads, pass: only their caller's share of the database limits them. Calls that ask to wait for a result have a queue of their own,
+ * so that they do not hold the places of others.
  */
 export function fairnessInterceptor(register: Registry, limits: () => Limits): Interceptor {
   const queue = createFairQueue({
@@ -37,7 +37,7 @@ export function fairnessInterceptor(register: Registry, limits: () => Limits): I
   });
   new Gauge({
     name: 'brokkr_calls_waiting',
-    help: 'Calls that wait for their turn, by what they wait for.',
+    help: 'Calls that wait for their turn, by queue.',
     labelNames: ['queue'],
     registers: [register],
     collect() {

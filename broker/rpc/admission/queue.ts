@@ -1,44 +1,48 @@
 import { Refusal } from '../../refusal.ts';
 
-/** Calls of an earlier class go before those of a later one, but for the turns that are kept for the later ones. */
+/** Classes by priority: a call of an earlier class goes first, except in the turns reserved for later classes. */
 const callClasses = ['agent', 'single', 'list'] as const;
 export type CallClass = (typeof callClasses)[number];
 
-/** Which class goes first in each turn of a round: under a flood of the first, the others get their share too. */
+/** The class that has priority in each turn of a round. Later classes have turns reserved, so none starves. */
 const turnOrder: readonly CallClass[] = ['agent', 'agent', 'single', 'agent', 'agent', 'single', 'agent', 'list'];
 
 export interface FairQueue {
-  /** Runs `work` when it is its turn. Refuses when the caller has too much waiting, and when `signal` aborts while it waits. */
+  /**
+   * Runs `work` when its turn comes and settles as it does. Rejects with `resource_exhausted` when the caller has too many calls
+   * waiting, and with `unavailable` when `signal` aborts during the wait.
+   */
   run<T>(caller: string, kind: CallClass, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-  /** How many calls wait. */
+  /** Returns the number of calls that wait. */
   waiting(): number;
 }
 
-/** Read at each use: what they are may change while the queue is used. */
+/** Limits of a queue. They are read at each use, so a getter can change them at run time. */
 export interface QueueOptions {
-  /** Calls that run at once. */
+  /** Maximum number of running calls. */
   readonly maxRunning: number;
-  /** Calls of one caller that run at once: what is left serves others without a wait. */
+  /** Maximum number of running calls per caller: the rest serves others without a wait. */
   readonly maxRunningPerCaller: number;
-  /** Calls that may wait for one caller and class. */
+  /** Maximum number of waiting calls per caller and class. */
   readonly maxWaitingPerCaller: number;
 }
 
 type Start = () => void;
 
 /**
- * Shares a bounded number of running calls fairly: within a class, callers take turns, one call each, however many calls each of them
- * has waiting, and none fills all places. So a caller with fifty times the load of another waits for itself, not the other for it.
+ * Creates a queue that shares a bounded number of running calls fairly: within a class, callers take turns, one call each, however
+ * many calls each has waiting, and no caller occupies all places. A caller with fifty times the load of another delays only itself.
  */
 export function createFairQueue(options: QueueOptions): FairQueue {
-  // The order of a map's keys is the order of turns: whoever had a turn goes to the end.
+  // Callers take turns in the order of the map's keys; a caller that had its turn moves to the end.
   const waitingByClass = new Map<CallClass, Map<string, Start[]>>(callClasses.map((kind) => [kind, new Map()]));
   const runningByCaller = new Map<string, number>();
   let running = 0;
   let waiting = 0;
   let nextTurn = 0;
 
-  const mayRun = (caller: string) => running < options.maxRunning && (runningByCaller.get(caller) ?? 0) < options.maxRunningPerCaller;
+  const mayRun = (caller: string) =>
+    running < options.maxRunning && (runningByCaller.get(caller) ?? 0) < options.maxRunningPerCaller;
   const changeRunning = (caller: string, by: 1 | -1) => {
     running += by;
     const now = (runningByCaller.get(caller) ?? 0) + by;

@@ -7,7 +7,7 @@ import type { Config } from '../../config.ts';
 
 const checkIntervalMs = 5_000;
 
-/** Reads certificate, key and client authority. Throws, naming the file, when one cannot be read or they do not fit together. */
+/** Reads certificate, key and client CA. Throws ConfigError with the file's name when one cannot be read or they do not match. */
 export function readCertificates(tls: NonNullable<Config['tls']>): SecureContextOptions {
   const context = {
     cert: readFileSync(tls.certFile),
@@ -25,7 +25,7 @@ export function readCertificates(tls: NonNullable<Config['tls']>): SecureContext
   return context;
 }
 
-/** Node takes anything for an authority, and then trusts nobody. */
+/** Throws when the CA is no certificate: Node accepts any text as a CA, and then rejects every client. */
 function checkAuthority(pem: Buffer, file: string): void {
   try {
     new X509Certificate(pem);
@@ -35,16 +35,16 @@ function checkAuthority(pem: Buffer, file: string): void {
 }
 
 export interface Certificates {
-  /** When the certificate in use ends, in milliseconds since 1970. */
+  /** Returns the expiry of the certificate in use, in milliseconds since 1970. */
   expiresAt(): number;
-  /** Looks at the files now. */
+  /** Checks the files now. */
   check(): void;
   stop(): void;
 }
 
 /**
- * Looks at the files every 5 s and hands on what changed. Contents are compared, not times: a mounted Secret is swapped by a
- * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use.
+ * Checks the files every 5 s and calls `renew` when they changed. It compares contents, not times: a mounted Secret is swapped by a
+ * symbolic link. While the files do not match each other, the old ones stay in use and the error is logged once.
  */
 export function watchCertificates(
   files: () => NonNullable<Config['tls']>,

@@ -3,7 +3,7 @@ import type { ServerHttp2Session } from 'node:http2';
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 20_000;
 
-/** Ends connections whose peer has vanished without a word: a PING that is not answered in time. Returns how to stop. */
+/** Pings HTTP/2 connections and destroys those whose peer does not answer in time. Returns a function that stops it. */
 export function startKeepalive(sessions: ReadonlySet<ServerHttp2Session>): () => void {
   const pingedAt = new Map<ServerHttp2Session, number>();
   const timer = setInterval(() => {

@@ -6,33 +6,33 @@ import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import { startKeepalive } from './keepalive.ts';
 import { createRequestTimeouts } from './request-timeout.ts';
 
-/** What serves requests of both protocol versions. */
+/** Serves requests of HTTP/1.1 and, through Node's compatibility API, HTTP/2. */
 export type Handler = ReturnType<typeof connectNodeAdapter>;
 
-/** One port for HTTP/1.1 and HTTP/2: cleartext, or TLS when it has a certificate. */
+/** One port for HTTP/1.1 and HTTP/2, in cleartext or over TLS. */
 export interface Port {
   readonly port: number;
-  /** Takes new certificates for connections to come. */
+  /** Uses new certificates for future connections. */
   renew(context: tls.SecureContextOptions): void;
-  /** Refuses new connections, lets calls finish for `graceMs`, then cuts what is left. */
+  /** Refuses new connections, lets calls finish for `graceMs`, then destroys the remaining connections. */
   close(graceMs: number): Promise<void>;
 }
 
 export interface PortOptions {
   readonly host: string;
-  /** 0 means a free one. */
+  /** 0 chooses a free port. */
   readonly port: number;
   readonly handler: Handler;
-  /** With `ca`, clients must have a certificate of it. */
+  /** With `ca`, clients must present a certificate that it issued. */
   readonly tls?: tls.SecureContextOptions | undefined;
-  /** Whether calls of this path stream their requests, so that those may come for as long as they like. */
+  /** Returns true for paths whose requests are streams, which `requestTimeoutMs` does not limit. */
   readonly isClientStreaming: (path: string) => boolean;
-  /** By then any other request must have arrived in whole; default two minutes. */
+  /** Time within which any other request must have arrived completely; default two minutes. */
   readonly requestTimeoutMs?: number;
 }
 
 const preface = Buffer.from('PRI * HTTP/2.0');
-/** A connection that has not said which protocol it speaks by then is closed. */
+/** Time within which a connection must show which protocol it speaks. */
 const protocolTimeoutMs = 10_000;
 const maxConnections = 20_000;
 
@@ -52,7 +52,7 @@ const http2Options = {
   maxSessionRejectedStreams: 100,
   maxSessionMemory: 64,
   unknownProtocolTimeout: protocolTimeoutMs,
-  // Against HTTP/2 rapid reset (CVE-2023-44487).
+  // Limits HTTP/2 rapid reset (CVE-2023-44487).
   streamResetBurst: 1_000,
   streamResetRate: 100,
   settings: { maxConcurrentStreams: 100, initialWindowSize: 1 << 20, maxHeaderListSize: 16 << 10, enablePush: false },
@@ -60,7 +60,7 @@ const http2Options = {
 
 const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContextOptions;
 
-/** Listens. Rejects, with the system's error, when the address cannot be had. */
+/** Listens. Rejects with the system's error when the address cannot be bound. */
 export async function openPort(options: PortOptions): Promise<Port> {
   const { handler, isClientStreaming, requestTimeoutMs = defaultRequestTimeoutMs } = options;
   const sockets = new Set<net.Socket>();
@@ -78,7 +78,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   listener.h2.on('session', (session: http2.ServerHttp2Session) => {
     sessions.add(session);
     session.on('error', () => {});
-    // The connection's window is as wide as several streams': one slow reader does not hold up the others.
+    // The connection's window is as wide as that of several streams: one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
     session.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
@@ -104,13 +104,13 @@ export async function openPort(options: PortOptions): Promise<Port> {
       listener.server.close();
       stopPings();
       requestTimeouts.close();
-      // GOAWAY: calls under way finish, and a session without any ends at once.
+      // Sends GOAWAY: running calls finish, and a session without calls ends at once.
       for (const session of sessions) session.close();
       listener.closeUndetected();
       const end = Date.now() + graceMs;
       listener.http1.close();
       for (const resetAnswered = createAnsweredReset(streams); sockets.size > 0 && Date.now() < end; resetAnswered()) {
-        // Connections of HTTP/1.1 whose call has just ended.
+        // An HTTP/1.1 connection becomes idle when its call ends.
         listener.http1.closeIdleConnections();
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
@@ -120,12 +120,12 @@ export async function openPort(options: PortOptions): Promise<Port> {
   };
 }
 
-/** After a whole answer, this long for it to leave. */
+/** Time that a complete response gets to reach the client. */
 const flushMs = 200;
 
 /**
- * Ends calls that have had their whole answer and whose client goes on sending, which would keep the connection open. Call the
- * returned function again and again.
+ * Resets streams whose response is complete while the client still sends, which would keep the connection open. The returned function
+ * has to be called repeatedly.
  */
 function createAnsweredReset(streams: ReadonlySet<http2.ServerHttp2Stream>): () => void {
   const since = new Map<http2.ServerHttp2Stream, number>();
@@ -143,21 +143,21 @@ interface Listener {
   readonly server: net.Server;
   readonly http1: http.Server;
   readonly h2: http2.Http2Server;
-  /** Closes connections that have not said yet which protocol they speak. */
+  /** Closes connections whose protocol is not known yet. */
   closeUndetected(): void;
   renew(context: tls.SecureContextOptions): void;
 }
 
-/** The servers of the two protocols. Neither listens: each is handed its connections. */
+/** Creates the servers of the two protocols. Neither listens: accepted connections are passed to one of them. */
 function createServers(handler: Handler): { http1: http.Server; h2: http2.Http2Server } {
   const http1 = http.createServer(http1Options, handler);
   http1.on('clientError', (_error, socket) => socket.destroy());
-  // Node begins to keep account of connections (for the time limits, and for which are idle) when a server listens.
+  // Node starts tracking connections (for timeouts, and to find idle ones) when a server emits this event.
   http1.emit('listening');
   return { http1, h2: http2.createServer(http2Options, handler) };
 }
 
-/** The protocol is agreed on in the TLS handshake (ALPN); a client that names none speaks HTTP/1.1. */
+/** Listens with TLS. ALPN decides the protocol; a client without ALPN speaks HTTP/1.1. */
 function listenTls(context: tls.SecureContextOptions, handler: Handler): Listener {
   const { http1, h2 } = createServers(handler);
   const mutual = context.ca ? { requestCert: true, rejectUnauthorized: true } : {};
@@ -171,13 +171,13 @@ function listenTls(context: tls.SecureContextOptions, handler: Handler): Listene
     server,
     http1,
     h2,
-    // One in the middle of its handshake ends with the grace.
+    // A connection in its handshake is destroyed after the grace period.
     closeUndetected: () => {},
     renew: (next) => server.setSecureContext({ ...next, ...tlsOptions }),
   };
 }
 
-/** Looks at a connection's first bytes and hands it to the server that speaks its protocol. */
+/** Listens in cleartext: the first bytes of a connection decide which server gets it. */
 function listenCleartext(handler: Handler): Listener {
   const { http1, h2 } = createServers(handler);
   const undetected = new Set<net.Socket>();

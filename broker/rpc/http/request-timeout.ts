@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
+/** Streams whose requests have to arrive in time. */
 export interface RequestTimeouts {
   add(stream: ServerHttp2Stream): void;
   delete(stream: ServerHttp2Stream): void;
@@ -7,8 +8,8 @@ export interface RequestTimeouts {
 }
 
 /**
- * Ends calls over HTTP/2 whose request has not come to its end within `bodyMs` (Node limits this for HTTP/1.1 only): a client that
- * sends half a message would otherwise keep its place for good. Not for calls that stream their requests.
+ * Resets HTTP/2 streams whose request is not complete within `requestTimeoutMs`; Node has such a limit for HTTP/1.1 only. Without it,
+ * a client that sends half a message keeps its place forever. Calls that stream their requests must not be added.
  */
 export function createRequestTimeouts(requestTimeoutMs: number): RequestTimeouts {
   const startedAt = new Map<ServerHttp2Stream, number>();

@@ -9,29 +9,29 @@ import type { Denials } from '../../audit/denials.ts';
 import { nobody } from '../../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../../refusal.ts';
 import type { ConcurrencyLimiter } from '../admission/concurrency-limiter.ts';
-import { sourceOf } from '../http/source.ts';
 import { type Principal, principalKey } from '../principal.ts';
+import { sourceOf } from '../source.ts';
 import { toConnectError } from './errors.ts';
 import { cancelOnRevocation } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
 
-/** Services of the protocol itself: they tell nothing that is not public, and need no key. */
+/** The standard gRPC services expose only public information, so they need no key. */
 const servicesWithoutKey = new Set([
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
 ]);
 
-/** What the gate counts: calls that end here are seen by no interceptor. */
+/** Counters for calls that are refused before any interceptor runs. */
 export interface AuthenticationMetrics {
   authFailed(kind: AuthFailure): void;
   ended(method: DescMethod, code: string): void;
 }
 
 /**
- * Decides, before anything of a request's body is read, whether the caller may make this call: a valid key, and a role that the
- * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded, and a call ends
- * with its key.
+ * Creates the check that runs before any of a request's body is read: the caller needs a valid key whose role is listed in the
+ * method's `roles` option. A method without the option is refused for everybody. The check records denied calls in the audit log and
+ * cancels calls whose key is revoked. It rejects with ConnectErrors only.
  */
 export function createAuthenticator({
   keys,
@@ -74,8 +74,8 @@ export function createAuthenticator({
 }
 
 /**
- * Records unary calls that handlers deny: what a generator's rules forbid, and changes by a key that has just ended. A long poll
- * that ends with its key was not denied.
+ * Records unary calls that handlers deny: those that a generator's rules forbid, and changes by a key that has just been revoked. A
+ * long poll that ends because its key was revoked is not a denial.
  */
 export function denialInterceptor(denials: Denials): Interceptor {
   return (next) => async (request) => {
@@ -98,7 +98,7 @@ const denialCodes: Partial<Record<RefusalKind, Code>> = {
   unauthenticated: Code.Unauthenticated,
 };
 
-/** The roles that may call a method. */
+/** Returns the roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {
   return getOption(method, roles);
 }

@@ -1,10 +1,10 @@
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { longPolls } from './long-polls.ts';
 
-/** How long a unary call may take. A long poll adds what it asks for. */
+/** Maximum duration of a unary call. For a long poll, its longest wait is added. */
 const unaryTimeoutMs = 60_000;
 
-/** Ends unary calls that take too long, whatever the caller is ready to wait. Streams have their own signs of life. */
+/** Ends unary calls that take too long, whatever timeout the caller sent. Streams have heartbeats instead. */
 export function deadlineInterceptor(): Interceptor {
   return (next) => async (request) => {
     if (request.stream) return next(request);

@@ -8,7 +8,7 @@ import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../..
 import { sqlState } from '../../store/orm.ts';
 import { mapMalformedRequest } from './malformed-request.ts';
 
-/** The code of each kind of refusal. */
+/** The gRPC code of each kind of refusal. */
 export const codes = {
   invalid: Code.InvalidArgument,
   missing: Code.NotFound,
@@ -21,7 +21,7 @@ export const codes = {
   unavailable: Code.Unavailable,
 } as const satisfies Record<RefusalKind, Code>;
 
-/** SQLSTATEs of a database that is gone, full or restarting (PostgreSQL, appendix A), and of statements that it gave up. */
+/** SQLSTATEs (PostgreSQL, appendix A) of a database that is gone, full or restarting, and of statements that it cancelled. */
 const transientStates = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
 const socketErrors = new Set([
   'ECONNREFUSED',
@@ -32,13 +32,14 @@ const socketErrors = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
 ]);
-/** What the database driver says, without a code, when a connection ends or cannot be had in time. */
+/** Messages of the database driver, which have no code, for connections that end or cannot be opened in time. */
 const driverMessages =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
 
 /**
- * The only place that knows both refusals and gRPC codes. A refusal keeps its words and gets google.rpc details (ErrorInfo,
- * BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, its cause only in the log.
+ * Translates what a call throws; no other code knows both refusals and gRPC codes. A refusal keeps its message and gets google.rpc
+ * details (ErrorInfo, BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, with its
+ * cause only in the log.
  */
 export function toConnectError(error: unknown, log: Logger, method: string): ConnectError {
   if (error instanceof ConnectError) return mapMalformedRequest(error);
@@ -54,8 +55,8 @@ export function toConnectError(error: unknown, log: Logger, method: string): Con
 }
 
 /**
- * An error travels in HTTP/2 trailers, and clients and proxies drop calls whose trailers are above 8 KiB: callers choose names, map
- * keys and masks that a refusal repeats, so what does not fit is cut or left out.
+ * Limits of an error's size. Errors travel in HTTP/2 trailers, and clients and proxies drop calls whose trailers exceed 8 KiB; a
+ * refusal repeats names, map keys and masks that callers choose, so it is truncated.
  */
 const maxMessageLength = 1_000;
 const maxFieldLength = 200;
@@ -73,7 +74,7 @@ function fromRefusal(refusal: Refusal): ConnectError {
   return error;
 }
 
-/** The first violations, as many as fit. */
+/** Returns the first violations, as many as fit. */
 function violationsThatFit(violations: readonly Violation[]): Violation[] {
   const fit: Violation[] = [];
   let remaining = maxDetailsLength;
@@ -87,9 +88,9 @@ function violationsThatFit(violations: readonly Violation[]): Violation[] {
   return fit;
 }
 
-/** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */
+/** Truncates to `length` bytes as gRPC writes its message: percent-encoded, so bytes outside plain ASCII count three times. */
 function truncate(description: string, length: number): string {
-  // Half a surrogate pair cannot be written into a trailer.
+  // An unpaired surrogate cannot be written into a trailer.
   const text = description.toWellFormed();
   let remaining = length;
   let end = 0;
@@ -101,7 +102,7 @@ function truncate(description: string, length: number): string {
   return text;
 }
 
-/** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */
+/** Turns what handlers throw, at once or while they stream, into ConnectErrors. */
 export function errorInterceptor(log: Logger): Interceptor {
   return mapErrors((error, { method }) => toConnectError(error, log, method.name));
 }

@@ -9,19 +9,19 @@ import { codeToHttpStatus, errorFromJsonBytes, errorToJsonBytes } from '@connect
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerParse, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 
-/** What the library says, as INTERNAL, of bytes that are no message of the call. */
+/** Messages of connect-node's INTERNAL errors for bytes that are no message of the call. */
 const malformedMessage = /^(parse binary: |received compressed envelope)/;
 
 /**
- * The error for a request that cannot be read. gRPC libraries answer INTERNAL (grpc.io, status codes), which is how a defect of this
- * broker looks to its callers and to whoever watches it; here it is INVALID_ARGUMENT, as every other bad input.
+ * Maps the error for a request that cannot be decoded to INVALID_ARGUMENT, like all other bad input; returns other errors unchanged.
+ * gRPC libraries answer INTERNAL (grpc.io, status codes), which callers and alerts would take for a defect of the broker.
  */
 export function mapMalformedRequest(error: ConnectError): ConnectError {
   if (error.code !== Code.Internal || !malformedMessage.test(error.rawMessage)) return error;
   return new ConnectError(`the request cannot be read: ${error.rawMessage}`, Code.InvalidArgument);
 }
 
-/** Has every unary method answer so: the library reads their requests before it asks any interceptor. */
+/** Maps the errors of every unary method: connect-node decodes their requests before any interceptor runs. */
 export function refuseMalformedRequests({ handlers }: ConnectRouter): void {
   for (const [at, handler] of handlers.entries()) {
     if (handler.method.methodKind !== 'unary') continue;
@@ -30,7 +30,7 @@ export function refuseMalformedRequests({ handlers }: ConnectRouter): void {
   }
 }
 
-/** gRPC has its status in trailers, gRPC-Web in a last frame, and the Connect protocol in the HTTP status and a body of JSON. */
+/** gRPC has its status in trailers, gRPC-Web in a last frame, the Connect protocol in the HTTP status and a JSON body. */
 async function mapResponse(answer: UniversalServerResponse): Promise<UniversalServerResponse> {
   const { status, header, body, trailer } = answer;
   if (trailer !== undefined) mapTrailer(trailer);

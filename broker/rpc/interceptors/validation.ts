@@ -7,13 +7,14 @@ import { hasKey, withoutKeys } from '../../access/pak.ts';
 import { andMore, Refusal, type Violation } from '../../refusal.ts';
 
 /**
- * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
- * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999, and keys, which people paste into the
- * wrong place. INVALID_ARGUMENT names each bad field. What agents tell they have from elsewhere: it goes on, without the keys.
+ * Checks every request message by the rules of the contract (buf.validate), and refuses values that no rule covers and the database
+ * could not store: NUL characters, unpaired surrogates, times outside the years 1 to 9999. Keys are refused too, since people paste
+ * them into the wrong place. INVALID_ARGUMENT names each bad field. Agents report texts that they did not write: there, keys are
+ * redacted instead.
  */
 export function validationInterceptor(): Interceptor {
   const validator = createValidator();
-  /** The message as it may be kept. */
+  /** Returns the message, with keys redacted where they are not refused. */
   const check = <T>({ input, parent }: DescMethod, message: T): T => {
     const isAgentService = parent.name === 'AgentService';
     let hasKeys = false;
@@ -44,7 +45,7 @@ async function* mapMessages<T>(messages: AsyncIterable<T>, check: (message: T) =
   for await (const message of messages) yield check(message);
 }
 
-/** The same message, but that none of its texts, wherever they are, has a key. */
+/** Returns the message with the keys in all of its texts redacted. */
 function redactKeys(schema: DescMessage, message: Message): Message {
   return fromJsonString(schema, withoutKeys(toJsonString(schema, message)));
 }
@@ -53,10 +54,10 @@ function toViolation(field: string, description: string): Violation {
   return { field, description };
 }
 
-/** Fields of a message, and of those in it, with a text or a time that cannot be kept. */
-function findInvalidValues(message: ReflectMessage, prefix: string, checkText_: TextCheck): Violation[] {
+/** Finds the fields of a message, at any depth, whose text or time cannot be stored. */
+function findInvalidValues(message: ReflectMessage, prefix: string, checkString: TextCheck): Violation[] {
   const checkScalar = (value: unknown, field: string): Violation[] => {
-    const reason = typeof value === 'string' ? checkText_(value) : undefined;
+    const reason = typeof value === 'string' ? checkString(value) : undefined;
     return reason === undefined ? [] : [toViolation(field, reason)];
   };
   if (isReflectMessage(message, TimestampSchema) && !isValidTimestamp(message.message as Timestamp))
@@ -65,19 +66,21 @@ function findInvalidValues(message: ReflectMessage, prefix: string, checkText_: 
   for (const field of message.sortedFields) {
     if (!message.isSet(field)) continue;
     const name = prefix + field.name;
-    if (field.fieldKind === 'message') violations.push(...findInvalidValues(message.get(field), `${name}.`, checkText_));
+    if (field.fieldKind === 'message')
+      violations.push(...findInvalidValues(message.get(field), `${name}.`, checkString));
     else if (field.fieldKind === 'scalar') violations.push(...checkScalar(message.get(field), name));
     else if (field.fieldKind === 'list') {
       for (const [at, item] of [...message.get(field)].entries()) {
         const place = `${name}[${at}]`;
         violations.push(
           ...(field.listKind === 'message'
-            ? findInvalidValues(item as ReflectMessage, `${place}.`, checkText_)
+            ? findInvalidValues(item as ReflectMessage, `${place}.`, checkString)
             : checkScalar(item, place)),
         );
       }
     } else if (field.fieldKind === 'map') {
-      for (const [key, value] of message.get(field)) violations.push(...checkScalar(key, name), ...checkScalar(value, name));
+      for (const [key, value] of message.get(field))
+        violations.push(...checkScalar(key, name), ...checkScalar(value, name));
     }
   }
   return violations;
@@ -94,7 +97,7 @@ function checkPublicText(text: string): string | undefined {
   return hasKey(text) ? 'has a key in it: whoever may read this would have it too' : checkText(text);
 }
 
-/** By the definition of google.protobuf.Timestamp. */
+/** The range is that of google.protobuf.Timestamp. */
 function isValidTimestamp({ seconds, nanos }: Timestamp): boolean {
   return seconds >= -62_135_596_800n && seconds <= 253_402_300_799n && nanos >= 0 && nanos < 1e9;
 }

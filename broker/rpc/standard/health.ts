@@ -5,8 +5,8 @@ import { type Health, HealthCheckResponse_ServingStatus as Status } from '../../
 const checkIntervalMs = 500;
 
 /**
- * grpc.health.v1 (github.com/grpc/grpc/blob/master/doc/health-checking.md): the empty name is the broker as a whole; each of its
- * services is served or not together with it.
+ * Implements grpc.health.v1 (github.com/grpc/grpc/blob/master/doc/health-checking.md). The empty name stands for the broker as a
+ * whole; all of its services have the same status.
  */
 export function healthMethods(
   names: readonly string[],

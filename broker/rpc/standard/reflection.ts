@@ -9,8 +9,9 @@ type Request =
     : never;
 
 /**
- * grpc.reflection (github.com/grpc/grpc/blob/master/doc/server-reflection.md), v1; v1alpha has the same messages. Answers files with
- * all that they import, so one question is enough for a client to understand a service. `roots` are the files to begin with.
+ * Implements grpc.reflection v1 (github.com/grpc/grpc/blob/master/doc/server-reflection.md); v1alpha has the same messages. Answers
+ * each file together with all of its imports, so that a client needs one request per service. `roots` are the files that are served,
+ * with their imports.
  */
 export function reflectionMethods(
   roots: readonly DescFile[],
@@ -69,14 +70,14 @@ function withImports(file: DescFile | undefined, asked: string) {
   });
 }
 
-/** Adds a file, and before it is looked at again what it imports, under their names without ".proto". */
+/** Adds a file and its imports, under their names without ".proto". */
 function addFile(files: Map<string, DescFile>, file: DescFile): void {
   if (files.has(file.name)) return;
   files.set(file.name, file);
   for (const dependency of file.dependencies) addFile(files, dependency);
 }
 
-/** The file of a service, message, enum or extension, or of the thing that a method, field or value belongs to. */
+/** Finds the file of a service, message, enum or extension, or of the parent of a method, field or enum value. */
 function fileOf(registry: Registry, symbol: string): DescFile | undefined {
   const type = registry.get(symbol) ?? registry.get(symbol.slice(0, symbol.lastIndexOf('.')));
   return type?.file;
