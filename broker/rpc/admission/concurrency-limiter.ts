@@ -81,7 +81,7 @@ export function createConcurrencyLimiter(limits: () => Limits): ConcurrencyLimit
 }
 
 function tooManyStreams(count: number, whose: string): Refusal {
-  return new Refusal('exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
+  return new Refusal('resource_exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
 }
 
 function onAbort(signal: AbortSignal, ended: () => void): void {

@@ -79,9 +79,13 @@ export function createFairQueue(options: QueueOptions): FairQueue {
     const callers = waitingByClass.get(kind) as Map<string, Start[]>;
     const starts = callers.get(caller) ?? [];
     if (starts.length >= options.maxWaitingPerCaller) {
-      throw new Refusal('exhausted', `${options.maxWaitingPerCaller} calls of this key are waiting: slow down`, {
-        reason: 'TOO_MANY_CALLS',
-      });
+      throw new Refusal(
+        'resource_exhausted',
+        `${options.maxWaitingPerCaller} calls of this key are waiting: slow down`,
+        {
+          reason: 'TOO_MANY_CALLS',
+        },
+      );
     }
     callers.set(caller, starts);
     return new Promise((resolve, reject) => {

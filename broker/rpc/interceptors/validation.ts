@@ -30,7 +30,7 @@ export function validationInterceptor(): Interceptor {
         : findInvalidValues(reflect(input, message as never), '', isAgentService ? checkAgentText : checkPublicText);
     const [first] = violations;
     if (!first) return hasKeys ? (redactKeys(input, message as Message) as T) : message;
-    throw new Refusal('invalid', `${first.field}: ${first.description}${andMore(violations)}`, {
+    throw new Refusal('invalid_argument', `${first.field}: ${first.description}${andMore(violations)}`, {
       reason: 'BAD_FIELD',
       violations,
     });
