@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openTracing, traceIdOf } from '../../client/trace.ts';
+import { openTracing } from '../../client/open-tracing.ts';
+import { traceIdOf } from '../../client/trace.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { configMap } from '../agent/test-agent.ts';
 import { openEnvironment } from '../agent/test-environment.ts';
