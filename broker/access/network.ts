@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 
-/** Returns what limits count an address under: for IPv6 its network of 64 bits, as one caller usually has all of it. */
+/** Returns the network that limits count an address as: for IPv6 the /64, which one caller has as a whole; otherwise the address. */
 export function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
   const written = new URL(`http://[${address}]`).hostname.slice(1, -1);

@@ -19,7 +19,7 @@ import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.t
 import { lockStacks } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
-import { currentCall } from '../rpc/interceptors/call.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { requireLiveStack, type StackRow } from '../stack/rules.ts';

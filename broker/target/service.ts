@@ -20,7 +20,7 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
-import { forAll } from '../rpc/interceptors/call.ts';
+import { outsideCall } from '../rpc/call.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
@@ -144,7 +144,7 @@ function newerNotice(
   let reading: Promise<void> | undefined;
   const read = async () => {
     const at = performance.now();
-    seen = { ...(await forAll(() => readHighest(db))), at };
+    seen = { ...(await outsideCall(() => readHighest(db))), at };
   };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;

@@ -80,7 +80,7 @@ const guards: readonly Guard[] = [
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    'endWithKey(principal.signal, context);',
+    'cancelOnRevocation(principal.signal, context);',
     '',
     'broker/rpc/interceptors/key-revocation.test.ts',
   ),
