@@ -52,7 +52,11 @@ export function deploymentMethods({
       // Before the slow part: a caller without the stack learns nothing about its manifest, and costs nothing.
       const found = await findStack(db, ownerOf(principal), request.stack);
       const before = await store.currentManifest(db, found.id);
-      const parsed = await parser.parse(request.manifest, before?.data);
+      const parsed = await parser.parse(request.manifest, {
+        before: before?.data,
+        caller: principal.ownerId,
+        signal: context.signal,
+      });
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
           'invalid_argument',
