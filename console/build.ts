@@ -20,7 +20,14 @@ const workshop = join(root, '.cache');
 const stampName = 'stamp.txt';
 const packagesName = 'packages.txt';
 /** What the built files follow from. */
-const sources = ['console/src', 'console/index.html', 'console/build.ts', 'gen/brokkr', 'package-lock.json'];
+const sources = [
+  'console/src',
+  'contract',
+  'console/index.html',
+  'console/build.ts',
+  'gen/brokkr',
+  'package-lock.json',
+];
 
 /** How Vite makes the console, without a file of its own that another directory's could be taken for. */
 export const viteConfig = {

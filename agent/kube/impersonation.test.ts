@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Limits } from '../../client/allowed.ts';
+import type { Limits } from '../../contract/generator-limits.ts';
 import { openRealHouse, openSimulatedHouse, type TenantCluster } from '../../test/agent/tenant-cluster.ts';
 import { configMap, idOfMap, stackId } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
