@@ -1,13 +1,14 @@
 import { create } from '@bufbuild/protobuf';
+import { objectText } from '../../contract/object-key.ts';
 import {
   type Deployment,
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
-import { actions, count, objectText, wordOf } from '../format/enum-labels.ts';
+import { actions, count, wordOf } from '../format/enum-labels.ts';
 import { moreText } from '../format/health.ts';
-import { objectsOf, refOfObject } from '../manifest/differences.ts';
+import { idOf, objectsOf } from '../manifest/differences.ts';
 import { type Output, printable, printOne } from '../output/output.ts';
 import type { Objects } from './apply.ts';
 
@@ -54,7 +55,7 @@ const listedChanges = 50;
 /** Of a stack that is not there: everything would be new. */
 export function previewOfNew({ submission }: Pick<Objects, 'submission'>): SubmitDeploymentResponse {
   const changes = objectsOf(submission.bytes).map((object) => ({
-    object: refOfObject(object),
+    object: idOf(object),
     action: ObjectAction.CREATED,
   }));
   return create(SubmitDeploymentResponseSchema, { changes });

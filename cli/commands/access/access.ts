@@ -1,9 +1,10 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { type Verbs, withSession } from '../../command.ts';
 import { Failure } from '../../failure.ts';
-import { moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { moment } from '../../format/enum-labels.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
 import { keepContext, readContexts, writeContexts } from '../../session/context.ts';
@@ -76,5 +77,5 @@ function logout(_options: unknown, command: Command): void {
 
 function introduction(me: WhoAmIResponse, server: string): string {
   const expires = me.expireTime ? `, expires ${moment(me.expireTime)}` : '';
-  return `${wordOf(roles, me.role).word} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
+  return `${labelOf(roleLabels, me.role)} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
 import {
@@ -11,7 +12,7 @@ import {
 } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { type Verbs, withSession } from '../../command.ts';
 import { usage } from '../../failure.ts';
-import { age, moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { age, moment } from '../../format/enum-labels.ts';
 import { parseDuration, parseFuture } from '../../options/duration.ts';
 import { printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
@@ -26,7 +27,7 @@ const pakView: View<typeof PakSchema> = {
   name: ({ shortToken }) => shortToken,
   columns: [
     { title: 'KEY', text: ({ shortToken }) => shortToken },
-    { title: 'ROLE', text: ({ role }) => wordOf(roles, role).word },
+    { title: 'ROLE', text: ({ role }) => labelOf(roleLabels, role) },
     { title: 'OWNER', text: ({ owner }) => owner },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
     { title: 'USED', text: ({ lastUseTime }) => age(lastUseTime) },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   DeploymentSchema,
   type GetDeploymentResponse,
@@ -18,7 +19,7 @@ import {
 } from '../../deploy/submission.ts';
 import { usage } from '../../failure.ts';
 import { printFacts, printSection } from '../../format/describe.ts';
-import { age, countsText, moment, objectText } from '../../format/enum-labels.ts';
+import { age, countsText, moment } from '../../format/enum-labels.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';
 import { parseDuration } from '../../options/duration.ts';

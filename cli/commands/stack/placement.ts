@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { matchReasonsText } from '../../../contract/enum-labels.ts';
 import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
 import {
   ExplainPlacementResponseSchema,
@@ -9,7 +10,7 @@ import {
 } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { type Verbs, withSession } from '../../command.ts';
 import { printSection } from '../../format/describe.ts';
-import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../../format/enum-labels.ts';
+import { age, choicesOf, phases, valueFor, wordOf } from '../../format/enum-labels.ts';
 import { healthOn, healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
 import { partTable, printable, printList, printOne, type Tone, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
@@ -32,7 +33,7 @@ export const placementView: View<typeof PlacementSchema> = {
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
-    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
+    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
     { title: 'MESSAGE', text: messageOf },
   ],
 };

@@ -1,20 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import { conflictPolicies, driftPolicies, onDeletes } from '../../../contract/enum-names.ts';
 import { type LabelSelector, type Stack, StackSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { collect, type Verbs, withSession } from '../../command.ts';
 import { usage } from '../../failure.ts';
 import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
-import {
-  age,
-  conflicts,
-  count,
-  countsText,
-  countsTone,
-  drifts,
-  moment,
-  nameFor,
-  onDeletes,
-} from '../../format/enum-labels.ts';
+import { age, count, countsText, countsTone, moment, nameFor } from '../../format/enum-labels.ts';
 import { healthCountsText, healthCountsTone } from '../../format/health.ts';
 import { neverStarted } from '../../format/never-started.ts';
 import { annotationEdits, labelEdits } from '../../options/edits.ts';
@@ -62,7 +53,7 @@ export const stackView: View<typeof StackSchema> = {
       tone: ({ health }) => healthCountsTone(health),
     },
     { title: 'LABELS', text: ({ labels }) => labels.join(',') },
-    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
+    { title: 'DRIFT', text: ({ drift }) => nameFor(driftPolicies, drift), wide: true },
     { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
     { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
@@ -257,9 +248,9 @@ function printStack(out: Output, stack: Stack): void {
     ['Selector', stack.selector ? selectorText(stack.selector) : ''],
     ['Targets', stack.targets.join(', ')],
     ['On delete', nameFor(onDeletes, stack.onDelete)],
-    ['Drift', nameFor(drifts, stack.drift)],
+    ['Drift', nameFor(driftPolicies, stack.drift)],
     ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
-    ['Conflict', nameFor(conflicts, stack.conflict)],
+    ['Conflict', nameFor(conflictPolicies, stack.conflict)],
     ['Depends on', stack.dependsOn.join(', ')],
     ['Placements', countsText(stack.placements)],
     ['Health', healthCountsText(stack.health)],

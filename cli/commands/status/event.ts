@@ -1,8 +1,9 @@
 import { Option } from 'commander';
+import { objectText } from '../../../contract/object-key.ts';
 import { EventSchema, type Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../../gen/brokkr/v1/object_pb.ts';
 import { type Verbs, withSession } from '../../command.ts';
-import { actions, age, choicesOf, objectText, outcomes, valueFor, wordOf } from '../../format/enum-labels.ts';
+import { actions, age, choicesOf, outcomes, valueFor, wordOf } from '../../format/enum-labels.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { printList, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';

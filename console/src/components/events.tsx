@@ -1,6 +1,7 @@
 import { useState } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import type { Event } from '../../../gen/brokkr/v1/event_pb.ts';
-import { actions, count, objectText, outcomes, wordOf } from '../enum-labels.ts';
+import { actions, count, outcomes, wordOf } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';

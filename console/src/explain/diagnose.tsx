@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   type Diagnostic,
   type DiagnosticReport,
@@ -8,7 +9,7 @@ import {
 import { Problem } from '../components/problem.tsx';
 import { Status } from '../components/status.tsx';
 import { Ago } from '../components/time.tsx';
-import { healths, objectText, wordOf } from '../enum-labels.ts';
+import { healths, wordOf } from '../enum-labels.ts';
 import { tell } from '../errors.ts';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';

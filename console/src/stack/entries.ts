@@ -1,11 +1,13 @@
 import { type Timestamp, timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { gapReasonLabels } from '../../../contract/enum-labels.ts';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   GapReason,
   type TelemetryGap,
   TelemetryKind,
   type TelemetryRecord,
 } from '../../../gen/brokkr/v1/telemetry_pb.ts';
-import { count, objectText } from '../enum-labels.ts';
+import { count } from '../enum-labels.ts';
 
 /** What a cluster told, as it is shown. */
 export interface Entry {
@@ -87,20 +89,9 @@ function harmless(text: string): string {
   return text.replace(terminalSequence, '').replace(/(?!\t)[\p{Cc}\p{Bidi_Control}]/gu, '\ufffd');
 }
 
-const gapReasons: Readonly<Record<GapReason, string>> = {
-  [GapReason.UNSPECIFIED]: 'nobody knows why',
-  [GapReason.RATE_LIMIT]: 'more came than the agent may send',
-  [GapReason.BUFFER_FULL]: 'the agent could not reach the broker for longer than its memory lasts',
-  [GapReason.STREAM_LIMIT]: 'the agent follows as many containers as it may',
-  [GapReason.HISTORY_LOST]: 'the agent was away for longer than the cluster remembers',
-  [GapReason.NOT_FOLLOWED]: 'written before the agent began to look',
-  [GapReason.QUOTA]: 'more came than the broker takes of one agent',
-  [GapReason.SLOW_READER]: 'more came than this page could read',
-};
-
 /** "12 lines are missing: more came than the agent may send". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
   const known = `${count(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
-  return `${missing === 0n ? `Some ${noun}s may be missing` : known}: ${gapReasons[reason] ?? gapReasons[GapReason.UNSPECIFIED]}`;
+  return `${missing === 0n ? `Some ${noun}s may be missing` : known}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]}`;
 }

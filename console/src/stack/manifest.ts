@@ -1,11 +1,11 @@
 import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
-import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
+import { manifestKeyOf, type ObjectId } from '../../../contract/object-key.ts';
 
 /** A Kubernetes object as text, for people. */
 export interface Shown {
   /** "apps/v1 Deployment demo/web": the same in two revisions for the same object. */
   readonly key: string;
-  readonly ref: Omit<ObjectRef, '$typeName'>;
+  readonly ref: ObjectId;
   /** YAML, with the values of a Secret hidden. */
   readonly text: string;
   /** What the hidden values are, so that a change of them is seen. */
@@ -79,9 +79,10 @@ export function shown(object: Json): Shown {
   const secret = kind === 'Secret' && apiVersion === 'v1';
   const text = yamlOf(secret ? withoutValues(object) : object);
   const hidden = secret ? JSON.stringify([object.data, object.stringData]) : '';
+  const ref = { apiVersion, kind, namespace, name };
   return {
-    key: `${apiVersion} ${kind} ${namespace}/${name}`,
-    ref: { apiVersion, kind, namespace, name },
+    key: manifestKeyOf(ref),
+    ref,
     text,
     hidden,
   };

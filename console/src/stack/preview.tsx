@@ -1,6 +1,7 @@
+import { objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { Status } from '../components/status.tsx';
-import { actions, count, objectText, wordOf } from '../enum-labels.ts';
+import { actions, count, wordOf } from '../enum-labels.ts';
 
 /** What the broker says a submission would do: where, and to what. */
 export function Preview({ answer }: { answer: SubmitDeploymentResponse }) {
