@@ -60,5 +60,5 @@ function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_
 
 export function checkExpiry(expiresAt: Date | null, now: Date): void {
   if (expiresAt !== null && expiresAt <= now)
-    throw new Refusal('invalid', 'expire_time must lie in the future', { field: 'expire_time' });
+    throw new Refusal('invalid_argument', 'expire_time must lie in the future', { field: 'expire_time' });
 }

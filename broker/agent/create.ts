@@ -28,7 +28,7 @@ export async function createAgent(tx: Tx, agent: NewAgent): Promise<MintedPak & 
   const wanted = [...ids.values()];
   await lockGenerators(tx, wanted, 'shared');
   if ((await registerNewAgent(tx, id, wanted)) < wanted.length) {
-    throw new Refusal('precondition', 'one of the generators is being deleted', {
+    throw new Refusal('failed_precondition', 'one of the generators is being deleted', {
       field: 'generators',
       reason: 'DELETED',
     });

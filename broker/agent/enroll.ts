@@ -16,7 +16,7 @@ export async function createEnrollment(tx: Tx, agent: NewAgent, expiresAt: Date)
   checkName(agent.name);
   await requireGenerators(tx, agent.generators);
   if (await store.isNameTaken(tx, agent.name)) {
-    throw new Refusal('exists', `agent "${agent.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
+    throw new Refusal('already_exists', `agent "${agent.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
   }
   const minted = await mintPak(tx, { role: 'en', name: agent.name }, { expiresAt });
   await store.insertEnrollment(tx, minted.row.id, agent);

@@ -117,7 +117,7 @@ export async function noticeNewer(
   if (newer === undefined) return now;
   if (!(await life.noteEpoch(tx, agent.id)))
     throw new Refusal(
-      'precondition',
+      'failed_precondition',
       `agent "${agent.name}" presented ${newer}, and has begun an epoch within the hour`,
       {
         reason: 'EPOCH_TOO_SOON',

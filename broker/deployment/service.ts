@@ -54,7 +54,7 @@ export function deploymentMethods({
       const parsed = await parser.parse(request.manifest, before?.data);
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
-          'invalid',
+          'invalid_argument',
           'manifest: has no objects, which would remove everything; set allow_empty if that is meant',
           {
             field: 'manifest',
@@ -96,7 +96,7 @@ export function deploymentMethods({
             ? await store.previousDeployment(tx, stack.id)
             : await store.findDeployment(tx, null, { stackId: stack.id, revision: request.revision });
         if (!to)
-          throw new Refusal('precondition', 'there is no earlier revision to roll back to', {
+          throw new Refusal('failed_precondition', 'there is no earlier revision to roll back to', {
             field: 'revision',
             reason: 'NO_EARLIER_REVISION',
           });
@@ -230,12 +230,12 @@ async function refOf(
   request: { id: string; stack: string; revision: number },
 ): Promise<store.DeploymentRef> {
   if (request.id !== '' && request.stack !== '')
-    throw new Refusal('invalid', 'give id, or stack and revision, not both', { field: 'id' });
+    throw new Refusal('invalid_argument', 'give id, or stack and revision, not both', { field: 'id' });
   if (request.id !== '') {
-    if (!isId(request.id)) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+    if (!isId(request.id)) throw new Refusal('not_found', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
     return { id: request.id };
   }
-  if (request.stack === '') throw new Refusal('invalid', 'stack: give an id, or a stack', { field: 'stack' });
+  if (request.stack === '') throw new Refusal('invalid_argument', 'stack: give an id, or a stack', { field: 'stack' });
   return { stackId: (await findStack(db, owner, request.stack)).id, revision: request.revision };
 }
 

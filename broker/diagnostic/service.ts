@@ -48,7 +48,7 @@ export function diagnosticMethods({
         const agent = await findAgent(tx, principal, request.agent, { draining: true });
         const object = request.object && checkObject(fromRef(request.object));
         if (!(await store.isPlaced(tx, agent.id, stack.id)))
-          throw new Refusal('precondition', `agent "${agent.name}" does not serve stack "${request.stack}"`, {
+          throw new Refusal('failed_precondition', `agent "${agent.name}" does not serve stack "${request.stack}"`, {
             field: 'agent',
             reason: 'NOT_PLACED',
           });
@@ -146,7 +146,7 @@ async function find(db: Database | Tx, owner: string | null, id: string): Promis
 }
 
 function missing(id: string): Refusal {
-  return new Refusal('missing', `diagnostic "${id}" not found`, { field: 'id' });
+  return new Refusal('not_found', `diagnostic "${id}" not found`, { field: 'id' });
 }
 
 const states = {
@@ -159,7 +159,10 @@ const states = {
 function answerMessage(db: Database, row: store.DiagnosticRow): Diagnostic {
   const bytes = store.openReport(db, row);
   if (row.report !== null && !bytes)
-    throw new Refusal('precondition', 'the report was encrypted with a key that the broker has no longer: ask again');
+    throw new Refusal(
+      'failed_precondition',
+      'the report was encrypted with a key that the broker has no longer: ask again',
+    );
   return toMessage(row, bytes && fromBinary(DiagnosticReportSchema, bytes));
 }
 

@@ -65,13 +65,13 @@ export async function registerAs(
 /** Ends an agent's consent: what the generator placed there becomes removals. The locks must be held. */
 export async function deregister(tx: Tx, { agent }: Pair, generator: GeneratorRow, by: string): Promise<void> {
   if (generator.system) {
-    throw new Refusal('precondition', 'every agent stays registered with the system generator', {
+    throw new Refusal('failed_precondition', 'every agent stays registered with the system generator', {
       field: 'generator',
       reason: 'SYSTEM_REGISTRATION',
     });
   }
   if (!(await deleteRegistration(tx, agent.id, generator.id))) {
-    throw new Refusal('missing', `agent "${agent.name}" is not registered with generator "${generator.name}"`, {
+    throw new Refusal('not_found', `agent "${agent.name}" is not registered with generator "${generator.name}"`, {
       field: 'generator',
     });
   }

@@ -86,7 +86,8 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
         });
         if (mask.includes('rules')) {
-          if (row.system) throw new Refusal('precondition', 'the system generator has no rules', { field: 'rules' });
+          if (row.system)
+            throw new Refusal('failed_precondition', 'the system generator has no rules', { field: 'rules' });
           await store.writeLimits(tx, row.id, toLimits(request.rules));
           await announce(tx, 'stack', await store.stacksOf(tx, row.id));
         }

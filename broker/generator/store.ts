@@ -57,7 +57,7 @@ export async function generatorById(db: Sql, id: string): Promise<GeneratorRow> 
 }
 
 export function missingGenerator(ref: string): Refusal {
-  return new Refusal('missing', `generator "${ref}" not found`, { field: 'generator' });
+  return new Refusal('not_found', `generator "${ref}" not found`, { field: 'generator' });
 }
 
 export interface GeneratorFilter {

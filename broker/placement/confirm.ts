@@ -15,7 +15,9 @@ export async function confirmPlacement(
   { generation, heldKeys, order }: { generation: bigint; heldKeys: readonly string[]; order: bigint },
 ): Promise<void> {
   if (heldKeys.length > 0 && order === 0n)
-    throw new Refusal('invalid', 'order: is needed with held_keys, which are of one order', { field: 'order' });
+    throw new Refusal('invalid_argument', 'order: is needed with held_keys, which are of one order', {
+      field: 'order',
+    });
   await requireGeneration(tx, agentId, stackId, generation);
   await requireOrder(tx, agentId, stackId, order);
   await tx.sql(
@@ -37,7 +39,7 @@ const isAhead = `(p.state = 'active' and exists (
 export async function forgetPlacement(tx: Tx, agentId: string, stackId: string, generation: bigint): Promise<void> {
   const state = await requireGeneration(tx, agentId, stackId, generation);
   if (state !== 'removing')
-    throw new Refusal('precondition', 'the placement is active: there is no removal to forget', {
+    throw new Refusal('failed_precondition', 'the placement is active: there is no removal to forget', {
       reason: 'NOT_REMOVING',
     });
   await tx.sql('delete from placement where agent_id = $1 and stack_id = $2', [agentId, stackId]);
@@ -55,9 +57,9 @@ async function requireGeneration(
     [agentId, stackId],
   );
   if (!row)
-    throw new Refusal('missing', 'the agent neither serves nor removes the stack', { reason: 'NO_SUCH_PLACEMENT' });
+    throw new Refusal('not_found', 'the agent neither serves nor removes the stack', { reason: 'NO_SUCH_PLACEMENT' });
   if (BigInt(row.generation) !== generation) {
-    throw new Refusal('conflict', `the placement is at generation ${row.generation} by now: look again`, {
+    throw new Refusal('aborted', `the placement is at generation ${row.generation} by now: look again`, {
       field: 'generation',
       reason: 'GENERATION_CHANGED',
     });
@@ -74,7 +76,7 @@ async function requireOrder(tx: Tx, agentId: string, stackId: string, order: big
     [agentId, stackId],
   );
   if (row && BigInt(row.ord) !== order)
-    throw new Refusal('conflict', `the placement is at order ${row.ord} by now: look again`, {
+    throw new Refusal('aborted', `the placement is at order ${row.ord} by now: look again`, {
       field: 'order',
       reason: 'ORDER_CHANGED',
     });

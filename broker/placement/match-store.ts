@@ -114,7 +114,7 @@ async function refuseFull(tx: Tx, agentIds: readonly string[]): Promise<void> {
     [agentIds, placementsOfAgent],
   );
   if (!full) return;
-  throw new Refusal('exhausted', `agent "${full.name}" would serve more than ${placementsOfAgent} stacks`, {
+  throw new Refusal('resource_exhausted', `agent "${full.name}" would serve more than ${placementsOfAgent} stacks`, {
     reason: 'TOO_MANY_PLACEMENTS',
   });
 }

@@ -75,7 +75,7 @@ export function placementMethods({
           limit: eventsInExplanation,
         }),
       ]);
-      if (!facts) throw new Refusal('missing', `stack "${request.stack}" not found`);
+      if (!facts) throw new Refusal('not_found', `stack "${request.stack}" not found`);
       const explanation = explain(facts, placement, events, { agent: agent.name, stack: stack.name }, now());
       const verdicts = { yes: StepVerdict.YES, no: StepVerdict.NO, info: StepVerdict.INFO } as const;
       return {
@@ -136,7 +136,7 @@ const phases = {
 
 function phaseName(phase: PlacementPhase): Phase {
   const found = (Object.keys(phases) as Phase[]).find((name) => phases[name] === phase);
-  if (!found) throw new Refusal('invalid', 'phase: unknown', { field: 'phase' });
+  if (!found) throw new Refusal('invalid_argument', 'phase: unknown', { field: 'phase' });
   return found;
 }
 

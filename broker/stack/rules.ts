@@ -69,13 +69,13 @@ export function isId(text: string): boolean {
 
 /** Names and ids share a request field, so a name must not look like an id. */
 export function checkName(name: string): void {
-  if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
+  if (isId(name)) throw new Refusal('invalid_argument', 'name must not look like an id', { field: 'name' });
 }
 
 /** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
 export function requireLiveStack(row: StackRow, ref: string): void {
   if (row.deleted_at === null) return;
-  throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  throw new Refusal('failed_precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
 }
 
 /** Splits "generator/name", "name" or an id. */
@@ -90,7 +90,7 @@ export function parseStackRef(ref: string): { id: string } | { generator: string
  * terms it must say match_all, so that an empty selector never means "everywhere" by accident.
  */
 export function checkSelector(terms: readonly Term[], matchAll: boolean): Selector {
-  const bad = (message: string) => new Refusal('invalid', `selector: ${message}`, { field: 'selector' });
+  const bad = (message: string) => new Refusal('invalid_argument', `selector: ${message}`, { field: 'selector' });
   if (terms.length > maxTerms) throw bad(`has ${terms.length} terms; at most ${maxTerms} are allowed`);
   if (terms.length === 0 && !matchAll) throw bad('is empty; set match_all to select every registered agent');
   if (terms.length > 0 && matchAll) throw bad('has both terms and match_all');
@@ -106,7 +106,7 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
 /** Refuses an update or delete whose etag is not the row's. An empty etag does not ask. */
 export function checkEtag(etag: string, version: string): void {
   if (etag === '' || etag === version) return;
-  throw new Refusal('conflict', 'the object has changed since it was read (etag mismatch)', {
+  throw new Refusal('aborted', 'the object has changed since it was read (etag mismatch)', {
     field: 'etag',
     reason: 'ETAG_MISMATCH',
   });
@@ -116,7 +116,8 @@ const ignoredBytes = 16 << 10;
 
 /** Every agent that serves the stack keeps these in memory and gets them with its target state, so they are bounded together. */
 export function checkIgnoredFields(ignored: readonly IgnoredFields[]): IgnoredFields[] {
-  const bad = (message: string) => new Refusal('invalid', `ignored_fields: ${message}`, { field: 'ignored_fields' });
+  const bad = (message: string) =>
+    new Refusal('invalid_argument', `ignored_fields: ${message}`, { field: 'ignored_fields' });
   const bytes = ignored.reduce(
     (sum, { kind, name, paths }) => sum + kind.length + name.length + paths.join().length,
     0,

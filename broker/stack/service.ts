@@ -143,10 +143,14 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       mutate(db, context, request, AddTargetResponseSchema, async (tx, _principal, note) => {
         const { stack, agentId, agent } = await lockedPair(tx, context, request);
         if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
-          throw new Refusal('precondition', `agent "${agent}" is not registered with generator "${stack.generator}"`, {
-            field: 'agent',
-            reason: 'NOT_REGISTERED',
-          });
+          throw new Refusal(
+            'failed_precondition',
+            `agent "${agent}" is not registered with generator "${stack.generator}"`,
+            {
+              field: 'agent',
+              reason: 'NOT_REGISTERED',
+            },
+          );
         }
         requireLiveStack(stack, request.stack);
         note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
@@ -161,7 +165,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
         note.before({ stackId: stack.id, agentId });
         if (!(await store.removeTarget(tx, stack.id, agentId))) {
-          throw new Refusal('missing', `stack "${request.stack}" has no target "${request.agent}"`);
+          throw new Refusal('not_found', `stack "${request.stack}" has no target "${request.agent}"`);
         }
         await placeAgain(tx, agentId, `the target was removed by ${principal.ownerName}`);
         return create(RemoveTargetResponseSchema);
@@ -259,7 +263,9 @@ function toSelector(message: LabelSelector): Selector {
 function toOperator(operator: SelectorOperator): Operator {
   const found = (Object.keys(operators) as Operator[]).find((name) => operators[name] === operator);
   if (!found)
-    throw new Refusal('invalid', 'selector: unknown operator', { field: 'selector.match_expressions.operator' });
+    throw new Refusal('invalid_argument', 'selector: unknown operator', {
+      field: 'selector.match_expressions.operator',
+    });
   return found;
 }
 

@@ -63,10 +63,10 @@ export async function findStack(db: Sql, owner: string | null, ref: string): Pro
   );
   const live = rows.filter((row) => row.deleted_at === null);
   const [first] = rows;
-  if (!first) throw new Refusal('missing', `stack "${ref}" not found`, { field: 'stack' });
+  if (!first) throw new Refusal('not_found', `stack "${ref}" not found`, { field: 'stack' });
   if (live.length > 1) {
     const candidates = live.map((row) => `${row.generator}/${row.name}`).join(', ');
-    throw new Refusal('precondition', `stack "${ref}" is not unique: say one of ${candidates}`, {
+    throw new Refusal('failed_precondition', `stack "${ref}" is not unique: say one of ${candidates}`, {
       field: 'stack',
       reason: 'AMBIGUOUS_NAME',
     });

@@ -53,7 +53,7 @@ export function targetMethods({
       if (!state || state.paused) return plain(state ?? now, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
       if (start === undefined) {
-        throw new Refusal('conflict', 'the target state has changed since the first page: pull again', {
+        throw new Refusal('aborted', 'the target state has changed since the first page: pull again', {
           field: 'page_token',
           reason: 'STATE_CHANGED',
         });
@@ -68,7 +68,7 @@ export function targetMethods({
       const sizes = await ownManifests(db, agentId, asked);
       const strange = asked.find((checksum) => !sizes.has(checksum.toString('hex')));
       if (strange)
-        throw new Refusal('missing', `manifest ${strange.toString('hex')} not found`, {
+        throw new Refusal('not_found', `manifest ${strange.toString('hex')} not found`, {
           field: 'checksums',
           reason: 'NO_SUCH_MANIFEST',
         });
@@ -96,7 +96,7 @@ export function targetMethods({
       // After all the others: one that was damaged must not keep them back.
       if (unreadable) {
         log.error({ checksum: unreadable.toString('hex') }, 'a manifest cannot be decrypted');
-        throw new Refusal('missing', `manifest ${unreadable.toString('hex')} cannot be read`, {
+        throw new Refusal('not_found', `manifest ${unreadable.toString('hex')} cannot be read`, {
           field: 'checksums',
           reason: 'NO_SUCH_MANIFEST',
         });

@@ -12,8 +12,8 @@ import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationPolicy, RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { shortDuration } from '../options/duration.ts';
 import type { Tone } from '../output/output.ts';
+import { shortDuration } from './duration.ts';
 
 /** The label of a value, and how a terminal shows it. */
 export interface Word {

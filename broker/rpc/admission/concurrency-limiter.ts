@@ -78,7 +78,7 @@ export function createCrowd(limits: () => Limits): Crowd {
 }
 
 function tooMany(count: number, whose: string): Refusal {
-  return new Refusal('exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
+  return new Refusal('resource_exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
 }
 
 function onEnd(signal: AbortSignal, ended: () => void): void {

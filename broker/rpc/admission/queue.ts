@@ -75,7 +75,7 @@ export function createFairQueue(options: QueueOptions): FairQueue {
     const callers = queues.get(kind) as Map<string, Start[]>;
     const starts = callers.get(caller) ?? [];
     if (starts.length >= options.depth) {
-      throw new Refusal('exhausted', `${options.depth} calls of this key are waiting: slow down`, {
+      throw new Refusal('resource_exhausted', `${options.depth} calls of this key are waiting: slow down`, {
         reason: 'TOO_MANY_CALLS',
       });
     }

@@ -11,7 +11,7 @@ import { Refusal, type RefusalKind } from '../../refusal.ts';
 import type { Crowd } from '../admission/concurrency-limiter.ts';
 import { sourceOf } from '../http/source.ts';
 import { type Principal, principalKey } from '../principal.ts';
-import { toConnectError } from './errors.ts';
+import { codeOf, toConnectError } from './errors.ts';
 import { endWithKey } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
 
@@ -83,20 +83,18 @@ export function denialInterceptor(denials: Denials): Interceptor {
       return await next(request);
     } catch (error) {
       const principal = request.contextValues.get(principalKey);
-      const code = error instanceof Refusal ? deniedAs[error.kind] : undefined;
-      if (principal && code !== undefined && !longPolls.has(request.method.name)) {
+      const isDenied = error instanceof Refusal && deniedKinds.has(error.kind);
+      if (principal && isDenied && !longPolls.has(request.method.name)) {
         const source = sourceOf({ values: request.contextValues });
-        denials.note({ actor: actorOf(principal), method: request.method.name, source, code: Code[code] });
+        const code = Code[codeOf(error.kind)];
+        denials.note({ actor: actorOf(principal), method: request.method.name, source, code });
       }
       throw error;
     }
   };
 }
 
-const deniedAs: Partial<Record<RefusalKind, Code>> = {
-  forbidden: Code.PermissionDenied,
-  unauthenticated: Code.Unauthenticated,
-};
+const deniedKinds: ReadonlySet<RefusalKind> = new Set(['permission_denied', 'unauthenticated']);
 
 /** The roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {

@@ -7,7 +7,7 @@ import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error
 import { refused, startTestBroker } from '../../../test/broker.ts';
 import { assertNoKeys } from '../../../test/no-keys.ts';
 import { makePak } from '../../access/pak.ts';
-import { Refusal } from '../../refusal.ts';
+import { Refusal, type RefusalKind } from '../../refusal.ts';
 import { errorInterceptor, toConnectError } from './errors.ts';
 
 const test = await startTestBroker();
@@ -38,11 +38,11 @@ errors('fit into trailers, whatever a caller put into the request', async () => 
 
 errors('say first what is wrong first, and leave out what does not fit', () => {
   const violations = Array.from({ length: 20 }, (_, at) => ({ field: `f${at}`, description: 'ä'.repeat(900) }));
-  const error = told(new Refusal('invalid', 'bad', { violations }));
+  const error = told(new Refusal('invalid_argument', 'bad', { violations }));
   const kept = error.findDetails(BadRequestSchema)[0]?.fieldViolations ?? [];
   assert.ok(kept.length >= 1 && kept.length < 20);
   assert.is(kept[0]?.field, 'f0');
-  const message = told(new Refusal('invalid', '\u{1f600}'.repeat(1_000))).rawMessage;
+  const message = told(new Refusal('invalid_argument', '\u{1f600}'.repeat(1_000))).rawMessage;
   assert.ok(encodeURIComponent(message).length <= 1_010);
   assert.ok(message.isWellFormed());
 });
@@ -79,16 +79,16 @@ errors('of a stream are not those of writing to a caller that has left', async (
 
 errors('have a code for each refusal, and its reason', () => {
   const codes = {
-    invalid: Code.InvalidArgument,
-    missing: Code.NotFound,
-    exists: Code.AlreadyExists,
-    conflict: Code.Aborted,
-    precondition: Code.FailedPrecondition,
-    forbidden: Code.PermissionDenied,
+    invalid_argument: Code.InvalidArgument,
+    not_found: Code.NotFound,
+    already_exists: Code.AlreadyExists,
+    aborted: Code.Aborted,
+    failed_precondition: Code.FailedPrecondition,
+    permission_denied: Code.PermissionDenied,
     unauthenticated: Code.Unauthenticated,
-    exhausted: Code.ResourceExhausted,
+    resource_exhausted: Code.ResourceExhausted,
     unavailable: Code.Unavailable,
-  } as const;
+  } as const satisfies Record<RefusalKind, Code>;
   for (const [kind, code] of Object.entries(codes)) {
     const error = told(new Refusal(kind as keyof typeof codes, 'why', { reason: 'WHY' }));
     assert.equal([error.code, error.rawMessage], [code, 'why']);

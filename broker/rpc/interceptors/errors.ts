@@ -8,18 +8,15 @@ import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../..
 import { sqlState } from '../../store/orm.ts';
 import { readableError } from './malformed-request.ts';
 
-/** The code of each kind of refusal. */
-export const codes = {
-  invalid: Code.InvalidArgument,
-  missing: Code.NotFound,
-  exists: Code.AlreadyExists,
-  conflict: Code.Aborted,
-  precondition: Code.FailedPrecondition,
-  forbidden: Code.PermissionDenied,
-  unauthenticated: Code.Unauthenticated,
-  exhausted: Code.ResourceExhausted,
-  unavailable: Code.Unavailable,
-} as const satisfies Record<RefusalKind, Code>;
+type PascalCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Capitalize<Head>}${PascalCase<Tail>}`
+  : Capitalize<Name>;
+
+/** Returns the gRPC code of a refusal. Kinds are the names of codes, so no table maps them; any other name does not compile. */
+export function codeOf(kind: RefusalKind): Code {
+  const name = kind.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return Code[name as PascalCase<RefusalKind>];
+}
 
 /** SQLSTATEs of a database that is gone, full or restarting (PostgreSQL, appendix A), and of statements that it gave up. */
 const passing = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
@@ -62,7 +59,7 @@ const fieldLength = 200;
 const detailsLength = 3_000;
 
 function fromRefusal(refusal: Refusal): ConnectError {
-  const error = new ConnectError(cut(withoutKeys(refusal.message), messageLength), codes[refusal.kind]);
+  const error = new ConnectError(cut(withoutKeys(refusal.message), messageLength), codeOf(refusal.kind));
   if (refusal.reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
   }

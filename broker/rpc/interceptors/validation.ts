@@ -29,7 +29,7 @@ export function validationInterceptor(): Interceptor {
         : findUnclean(reflect(input, message as never), '', isOfAgent ? whyNotAgentText : whyNotPublicText);
     const [first] = violations;
     if (!first) return hasKeys ? (withoutKeysIn(input, message as Message) as T) : message;
-    throw new Refusal('invalid', `${first.field}: ${first.description}${andMore(violations)}`, {
+    throw new Refusal('invalid_argument', `${first.field}: ${first.description}${andMore(violations)}`, {
       reason: 'BAD_FIELD',
       violations,
     });
