@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import './v8-flags.ts';
 import pino from 'pino';
+import { openTracing } from '../client/open-tracing.ts';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
-import { openTracing, traceVariables } from '../client/trace.ts';
+import { traceVariables } from '../client/trace.ts';
 import { startAgent, version } from './agent.ts';
 import { readConfig, variables } from './config.ts';
 

@@ -7,7 +7,7 @@ import { goPresent, startKube } from '../sandbox/apiserver/apiserver.ts';
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { figure, spread } from './figures.ts';
 import { submitAndWait } from './rollout.ts';
-import { cpuSeconds, rssMb, type Stand, startStand } from './stand.ts';
+import { cpuSeconds, rssMb, type Stand, startStand } from './testbed.ts';
 
 const objects = 1_000;
 const rounds = 3;

@@ -3,7 +3,7 @@ import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { Outcome, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
 import { TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import { figure, median, spread } from './figures.ts';
-import { type Stand, startStand } from './stand.ts';
+import { type Stand, startStand } from './testbed.ts';
 
 const connections = 64;
 const rounds = 3;

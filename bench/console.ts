@@ -5,7 +5,7 @@ import { buildConsole } from '../console/build.ts';
 import { openChromium } from '../sandbox/chromium.ts';
 import { makeManyAgents } from '../test/many-agents.ts';
 import { figure, spread } from './figures.ts';
-import { startStand } from './stand.ts';
+import { startStand } from './testbed.ts';
 
 const agents = 5_000;
 const rounds = 10;

@@ -1,6 +1,6 @@
 import { connectBroker } from '../client/client.ts';
 import { figure, ms, spread } from './figures.ts';
-import { startStand } from './stand.ts';
+import { startStand } from './testbed.ts';
 
 const agents = 10_000;
 const connections = 50;

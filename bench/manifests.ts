@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectError } from '@connectrpc/connect';
 import { connectBroker } from '../client/client.ts';
 import { figure, median, ms } from './figures.ts';
-import { startStand } from './stand.ts';
+import { startStand } from './testbed.ts';
 
 const runs = 5;
 const askEveryMs = 5;

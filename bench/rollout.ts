@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { figure, spread } from './figures.ts';
-import { cpuSeconds, rssMb, type Stand, startStand } from './stand.ts';
+import { cpuSeconds, rssMb, type Stand, startStand } from './testbed.ts';
 
 const submissions = 20;
 const settleMs = 120_000;

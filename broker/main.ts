@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { openTracing } from '../client/open-tracing.ts';
 import { followConfig } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
-import { openTracing, traceVariables } from '../client/trace.ts';
+import { traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/issue.ts';
 import { recordOperator } from './audit/operator.ts';
 import { type Config, readConfig, variables, version } from './config.ts';

@@ -1,14 +1,14 @@
-/** Why a call is refused. Each kind becomes one gRPC code, in `rpc/errors.ts` and nowhere else. */
+/** The reason a call is refused: the name of its gRPC status code (grpc.io, status codes), as the Connect protocol spells it. */
 export type RefusalKind =
-  | 'invalid'
-  | 'missing'
-  | 'exists'
-  /** Somebody else was faster: read again, then try again. */
-  | 'conflict'
-  | 'precondition'
-  | 'forbidden'
+  | 'invalid_argument'
+  | 'not_found'
+  | 'already_exists'
+  /** The resource was changed meanwhile: read it again, then retry. */
+  | 'aborted'
+  | 'failed_precondition'
+  | 'permission_denied'
   | 'unauthenticated'
-  | 'exhausted'
+  | 'resource_exhausted'
   | 'unavailable';
 
 export interface RefusalDetails {

@@ -16,7 +16,7 @@ import { readConfig as readAgentConfig } from '../agent/config.ts';
 import { pathOf } from '../agent/kube/discovery.ts';
 import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object/kube-object.ts';
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
-import { clusterRules, ownRules, type Rule } from '../cli/install/agent-rights.ts';
+import { clusterRules, ownRules, type Rule } from '../cli/install/agent-rbac.ts';
 import { startKube } from '../sandbox/apiserver/apiserver.ts';
 import { askKube } from '../sandbox/apiserver/client.ts';
 import { connect } from '../test/agent/test-agent.ts';

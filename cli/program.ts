@@ -1,8 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
-import type { Define, Verb } from './command.ts';
-import type { ExitCode } from './failure.ts';
-import { parseOutput } from './session/settings.ts';
+import type { Define, Verb } from './commands/command.ts';
+import type { ExitCode } from './output/failure.ts';
+import { parseOutput } from './output/output-format.ts';
 
 /** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
 const nouns = {

@@ -48,22 +48,6 @@ export const traceVariables = {
   OTEL_TRACES_SAMPLER_ARG: 'the share that traceidratio keeps, from 0 to 1 (default 1)',
   OTEL_SDK_DISABLED: 'true turns traces off (default false)',
 } as const;
-
-/**
- * Opens what the standard OTEL_ variables ask for; undefined, and nothing loaded, when they ask for no traces. Throws one clear line
- * when they cannot be followed.
- */
-export async function openTracing(
-  env: Readonly<Record<string, string | undefined>>,
-  options: TracingOptions,
-): Promise<Tracing | undefined> {
-  const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT;
-  if (!endpoint || env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
-  // Heavy, and mostly not wanted.
-  const { openOtlp } = await import('./otlp.ts');
-  return openOtlp(env, options);
-}
-
 const shape = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
 export interface TraceContext {

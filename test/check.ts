@@ -2,7 +2,7 @@
  * `npm run check`: everything about the sources that needs no test to run. All checks run, each tells one line, and the
  * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than main's to compare the contract with.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { generatedPages } from '../docs/generate/main.ts';
 import { contentFolder } from '../docs/pages.ts';
 import { generate, writeVendored } from '../proto/gen.ts';
+import { extractCommit, git } from './tools/git.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
@@ -97,8 +98,7 @@ async function compatible(): Promise<Finding> {
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
   const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
-    const archive = execFileSync('git', ['archive', base, 'proto', 'buf.yaml'], { cwd: root, maxBuffer: 64 << 20 });
-    execFileSync('tar', ['-x', '-C', before], { input: archive });
+    extractCommit(base, before, ['proto', 'buf.yaml']);
     if (!existsSync(join(root, '.cache/vendored'))) writeVendored();
     cpSync(join(root, '.cache/vendored'), join(before, '.cache/vendored'), { recursive: true });
     return { ...(await tool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
@@ -110,18 +110,6 @@ async function compatible(): Promise<Finding> {
 function mainBase(): string | undefined {
   const main = ['origin/main', 'main'].find((name) => git('rev-parse', '--verify', '--quiet', name) !== undefined);
   return main && git('merge-base', 'HEAD', main);
-}
-
-/** What git answers, or undefined when it fails, is not there or says nothing. */
-function git(...args: string[]): string | undefined {
-  try {
-    return (
-      execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() ||
-      undefined
-    );
-  } catch {
-    return undefined;
-  }
 }
 
 function filesOf(folder: string): Map<string, string> {

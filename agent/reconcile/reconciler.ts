@@ -4,8 +4,9 @@ import { type Backoff, jittered, retryMs } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { Header, Inventory } from '../inventory/inventory.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import { actingFor, fullName, type PassResult, type SyncContext } from '../sync/context.ts';
+import { fullName, type PassResult, type SyncContext } from '../sync/context.ts';
 import { createRepairBackoff } from '../sync/repair-backoff.ts';
+import { contextForStack } from '../sync/stack-context.ts';
 import { admitEntry, type Seen } from '../target/admission.ts';
 import { eventOf, type StackEvent } from '../target/stack-event.ts';
 import { type Entry, hasSameSpec, isSameDeployment, limitedEntries, type TargetState } from '../target/target-state.ts';
@@ -144,13 +145,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const attempt = async (slot: StackState, entry: Entry): Promise<PassResult | undefined> => {
     const isCurrent = () =>
       slot.entry !== undefined && hasSameSpec(slot.entry, entry) && !paused && !closing.signal.aborted;
-    const first = !slot.touched;
+    const isFirst = !slot.touched;
     slot.touched = true;
-    const again = slot.done !== undefined && hasSameSpec(slot.done, entry);
+    const isAlreadyApplied = slot.done !== undefined && hasSameSpec(slot.done, entry);
     const history = slot.done ? 'applied' : slot.begun ? 'begun' : 'new';
     return runPass(
-      actingFor(entry, workshop),
-      { entry, epoch: slot.seen?.epoch ?? epoch, first, again, history, signal: closing.signal },
+      contextForStack(entry, workshop),
+      { entry, epoch: slot.seen?.epoch ?? epoch, isFirst, isAlreadyApplied, history, signal: closing.signal },
       isCurrent,
       log,
     );
@@ -162,7 +163,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     // Of one that was told anew meanwhile, the next pass says.
     slot.newer = result.kind === 'overtaken' && !slot.again ? result.by : undefined;
     switch (result.kind) {
-      case 'again':
+      case 'repeat':
         slot.again = true;
         return;
       case 'overtaken': {
@@ -194,7 +195,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         // What was let go of may be what another stack waits for.
         if (result.event.changes.some(({ action }) => action === 'deleted')) retryOthers(slot);
         if (slot.entry?.state === 'active')
-          later(slot, Math.min(result.resumeMs ?? Number.POSITIVE_INFINITY, resyncMs * (0.8 + 0.4 * Math.random())));
+          later(slot, Math.min(result.recheckMs ?? Number.POSITIVE_INFINITY, resyncMs * (0.8 + 0.4 * Math.random())));
         return;
       case 'waiting':
         slot.attempt = 0;

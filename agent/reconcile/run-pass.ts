@@ -25,7 +25,7 @@ export async function runPass(
     if (!isCurrent()) throw new Superseded('the pass was given up');
   };
   for (let conflicts = 0; ; conflicts++) {
-    const pass: Pass = { ...what, first: what.first && conflicts === 0, checkpoint };
+    const pass: Pass = { ...what, isFirst: what.isFirst && conflicts === 0, checkpoint };
     try {
       return await (entry.state === 'active' ? syncStack(context, pass) : removeStack(context, pass));
     } catch (error) {

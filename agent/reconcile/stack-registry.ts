@@ -53,7 +53,7 @@ export interface StackState {
 export function createStackRegistry(
   slots: ReadonlyMap<string, StackState>,
   { readManifest, scope }: Pick<SyncContext, 'readManifest' | 'scope'>,
-  taken: (from: Iterable<string>) => void,
+  objectsTakenOver: (stackIds: Iterable<string>) => void,
 ): StackRegistry {
   /** Each holds a whole manifest for a moment. */
   const oneByOne = createSemaphore(1);
@@ -75,7 +75,7 @@ export function createStackRegistry(
   };
 
   return {
-    async learn(stackIds) {
+    async loadDesired(stackIds) {
       const unknown: string[] = [];
       for (const stackId of stackIds) {
         const slot = slots.get(stackId);
@@ -83,7 +83,7 @@ export function createStackRegistry(
       }
       return unknown;
     },
-    isLearned: (stackId) => isLearned(slots.get(stackId)),
+    isDesiredLoaded: (stackId) => isLearned(slots.get(stackId)),
     get(stackId): StackView {
       const slot = slots.get(stackId);
       const { entry, header, known, ahead, newer, desired } = slot ?? {};
@@ -97,7 +97,7 @@ export function createStackRegistry(
         desired: entry?.state === 'active' ? (desired?.keys ?? new Set()) : new Set(),
       };
     },
-    standing(stackId) {
+    progressOf(stackId) {
       const { entry, ahead, done, message } = slots.get(stackId) ?? {};
       if (ahead) return { kind: 'ahead' };
       if (!entry) return { kind: 'absent' };
@@ -105,10 +105,10 @@ export function createStackRegistry(
       if (!done || !hasSameSpec(done, entry)) return { kind: 'pending', message: message ?? '' };
       return { kind: 'applied', entry };
     },
-    activeOf: (generator, except) =>
+    activeStacksOf: (generator, except) =>
       [...slots.values()].flatMap(({ stackId, entry }) =>
         stackId !== except && entry?.state === 'active' && entry.generator === generator ? [stackId] : [],
       ),
-    taken,
+    objectsTakenOver,
   };
 }

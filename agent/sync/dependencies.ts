@@ -3,7 +3,8 @@ import { worstOf } from '../health/status.ts';
 import { readLive } from '../kube/read-objects.ts';
 import { andMore, keyOf, nameOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
-import { actingFor, type Pass, type SyncContext } from './context.ts';
+import type { Pass, SyncContext } from './context.ts';
+import { contextForStack } from './stack-context.ts';
 
 /**
  * Why a stack has to wait for one that it depends on: that one is not served here, not applied as it is desired now, or not healthy.
@@ -11,10 +12,10 @@ import { actingFor, type Pass, type SyncContext } from './context.ts';
  */
 export async function dependencyBlocker(
   context: SyncContext,
-  { entry, again, signal }: Pass,
+  { entry, isAlreadyApplied, signal }: Pass,
 ): Promise<string | undefined> {
   // What was applied once is kept as it is, whatever becomes of what it depends on.
-  if (again) return undefined;
+  if (isAlreadyApplied) return undefined;
   for (const stackId of entry.dependsOnIds) {
     const why = await whyNotReady(context, stackId, signal);
     if (why !== undefined) return `waits for stack ${context.registry.get(stackId).stack}, ${why}`;
@@ -23,7 +24,7 @@ export async function dependencyBlocker(
 }
 
 async function whyNotReady(context: SyncContext, stackId: string, signal: AbortSignal): Promise<string | undefined> {
-  const standing = context.registry.standing(stackId);
+  const standing = context.registry.progressOf(stackId);
   switch (standing.kind) {
     case 'absent':
       // The broker leaves out what it has nothing to tell about: here the two are the same.
@@ -43,7 +44,7 @@ async function whyNotHealthy(context: SyncContext, entry: Entry, signal: AbortSi
   const { stackId } = entry;
   const { items } = await context.inventories.load(stackId, signal);
   const ids = [...items.values()].map(({ id }) => id);
-  const { cluster } = actingFor(entry, context);
+  const { cluster } = contextForStack(entry, context);
   const live = await readLive(cluster, ids, { stackId, known: new Set(items.keys()) }, signal);
   const verdicts = ids.flatMap((id) => {
     const found = live.get(keyOf(id));

@@ -46,7 +46,7 @@ export interface DriftDecision {
   /** Left as it is, by the stack's policy. */
   readonly left: readonly Drifted[];
   /** Until when something is left as it is, because of a fight; undefined for nothing. */
-  readonly resumeMs: number | undefined;
+  readonly recheckMs: number | undefined;
 }
 
 /** Tells drift from what the deployment itself changes, and says what to do about it. */
@@ -71,7 +71,7 @@ export function classifyDrift(input: DriftInput): DriftDecision {
   for (const wanted of plan.create) take(wanted, wasThere(wanted));
   for (const wanted of plan.configure) take(wanted, history === 'applied');
   for (const { wanted, applied } of checked) take(wanted, history !== 'new', applied);
-  return { writes, repairs, left, resumeMs: waits.length > 0 ? Math.min(...waits) : undefined };
+  return { writes, repairs, left, recheckMs: waits.length > 0 ? Math.min(...waits) : undefined };
 }
 
 /** Changes with, for those that put something right, what had been changed and by whom. */

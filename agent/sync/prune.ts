@@ -54,7 +54,7 @@ export async function deleteObjects(
     await mapConcurrent(group, passConcurrency, async (item) => {
       await fence(guardMs);
       // A group may take minutes, in which others are told anew.
-      await registry.learn(rivalsOf(context, entry).filter((rival) => !registry.isLearned(rival)));
+      await registry.loadDesired(rivalsOf(context, entry).filter((rival) => !registry.isDesiredLoaded(rival)));
       checkpoint();
       const release = claimToDelete(context, entry, keyOf(item.id));
       if (!release) return void skipped.push(item);
@@ -77,7 +77,7 @@ export async function deleteObjects(
 
 /** Stacks that may take over what this one no longer lists. */
 function rivalsOf({ registry }: SyncContext, { generator, stackId }: Entry): string[] {
-  return registry.activeOf(generator, stackId);
+  return registry.activeStacksOf(generator, stackId);
 }
 
 /**
@@ -88,7 +88,7 @@ function claimToDelete(context: SyncContext, entry: Entry, key: string): (() => 
   const { registry, ownership } = context;
   const { stackId } = entry;
   if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
-  const isWanted = (rival: string) => !registry.isLearned(rival) || registry.get(rival).desired.has(key);
+  const isWanted = (rival: string) => !registry.isDesiredLoaded(rival) || registry.get(rival).desired.has(key);
   if (rivalsOf(context, entry).some(isWanted)) return undefined;
   const claim = ownership.claim(entry, [key], registry.get);
   return claim.conflicts.size > 0 ? undefined : claim.release;

@@ -1,8 +1,8 @@
-import type { Inventory } from '../inventory/inventory.ts';
+import type { Header, Inventory } from '../inventory/inventory.ts';
 import { findWithin } from '../inventory/orphan-discovery.ts';
 import { hasStatus } from '../kube/api-error.ts';
 import { type KindId, keyOf } from '../object/kube-object.ts';
-import { headerFor, type Pass, type SyncContext } from './context.ts';
+import { fullName, type Pass, type SyncContext } from './context.ts';
 
 /**
  * Makes an inventory that is missing, or lacks a part, whole again: what it still lists, and of these kinds what is marked as
@@ -18,10 +18,10 @@ export async function restoreInventory(
   kinds: readonly KindId[],
   namespaces?: ReadonlySet<string>,
 ): Promise<Inventory> {
-  const { entry, first, signal } = pass;
+  const { entry, isFirst, signal } = pass;
   const items = new Map(inventory.items);
   // What is left of a damaged one was written by this process, perhaps: then the first count may miss something.
-  const sinceStart = first && inventory.shards.length === 0;
+  const sinceStart = isFirst && inventory.shards.length === 0;
   const distinct = new Map(kinds.map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]));
   let narrow = false;
   const look = async (kind: KindId) => {
@@ -45,4 +45,16 @@ export async function restoreInventory(
   const saved = await context.inventories.save(inventory, headerFor(pass, false), items.values(), signal);
   context.ownership.note(entry.stackId, saved.items.values());
   return saved;
+}
+
+/** Returns the inventory header for a pass that has begun, or, with `removed`, that has removed the stack. */
+export function headerFor({ entry, epoch }: Pick<Pass, 'entry' | 'epoch'>, removed: boolean): Omit<Header, 'shards'> {
+  const { generator, order, generation, deploymentId } = entry;
+  return { stack: fullName(entry), generator, epoch, order, generation, deploymentId, removed };
+}
+
+/** Returns the inventory's header when another process wrote it for a newer order than this pass is about. */
+export function newerThan({ entry, epoch }: Pass, { header }: Inventory): Header | undefined {
+  const isNewer = header && (header.epoch > epoch || (header.epoch === epoch && header.order > entry.order));
+  return isNewer ? header : undefined;
 }

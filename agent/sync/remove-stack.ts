@@ -5,18 +5,7 @@ import { passConcurrency, readLive } from '../kube/read-objects.ts';
 import { keyOf, nameOf } from '../object/kube-object.ts';
 import { type Change, eventOf } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
-import {
-  headerFor,
-  holdBack,
-  manifestsMissing,
-  newerThan,
-  type Pass,
-  type PassResult,
-  type SyncContext,
-  summary,
-  uidsOfOtherStacks,
-  unsettled,
-} from './context.ts';
+import type { Pass, PassResult, SyncContext } from './context.ts';
 import { findHeldDeletions, type Held, unseenKey } from './deletion-protection.ts';
 import { createFence } from './fencing.ts';
 import { planPrune } from './plan.ts';
@@ -29,7 +18,9 @@ import {
   releaseKept,
   releaseObject,
 } from './prune.ts';
-import { restoreInventory } from './rebuild-inventory.ts';
+import { headerFor, newerThan, restoreInventory } from './rebuild-inventory.ts';
+import { holdBack, manifestsMissing, summary, unsettled } from './results.ts';
+import { uidsOfOtherStacks } from './stack-context.ts';
 
 /**
  * One pass over a stack that is to go: deletes what its inventory lists, or with `orphan` takes its marks off, and acknowledges when
@@ -47,7 +38,7 @@ export async function removeStack(context: SyncContext, pass: Pass): Promise<Pas
   }
   const restored = await restoreUnseen(context, pass, inventory);
   if ('kind' in restored) return restored;
-  if (restored.shards.length > 0) return { kind: 'again' };
+  if (restored.shards.length > 0) return { kind: 'repeat' };
   const nothing = 'there was nothing to remove';
   return entry.held ? beforeEpoch(entry, nothing) : { kind: 'settled', event: eventOf(entry, 'removed', nothing) };
 }
@@ -80,8 +71,9 @@ async function remove(context: SyncContext, pass: Pass, inventory: Inventory): P
   const { entry, signal } = pass;
   const { stackId } = entry;
   const items = [...inventory.items.values()];
-  const rivals = items.length > 0 ? registry.activeOf(entry.generator, stackId) : [];
-  if ((await registry.learn(rivals)).length > 0) return unsettled(pass, 'removal_failed', manifestsMissing, [], true);
+  const rivals = items.length > 0 ? registry.activeStacksOf(entry.generator, stackId) : [];
+  if ((await registry.loadDesired(rivals)).length > 0)
+    return unsettled(pass, 'removal_failed', manifestsMissing, [], true);
   const known = new Set(inventory.items.keys());
   const live = await readLive(
     cluster,
@@ -132,7 +124,7 @@ async function remove(context: SyncContext, pass: Pass, inventory: Inventory): P
   if (leaving.length > 0) return unsettled(pass, 'removal_failed', describeLeaving(leaving), done, true);
   const [next] = [...handOver, ...skipped];
   if (next) return unsettled(pass, 'removal_failed', describeSpared(next), done, true);
-  if (left.length > 0) return { kind: 'again' };
+  if (left.length > 0) return { kind: 'repeat' };
   return { kind: 'settled', event: eventOf(entry, 'removed', describeKept(given.released), done) };
 }
 

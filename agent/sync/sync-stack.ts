@@ -5,19 +5,7 @@ import { faultsInOrder, wavesOf } from '../manifest/waves.ts';
 import { type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { type Change, eventOf } from '../target/stack-event.ts';
 import { dependsOn, dryRun, findDrifted, isPrerequisite } from './apply.ts';
-import {
-  headerFor,
-  holdBack,
-  manifestsMissing,
-  newerThan,
-  type Pass,
-  type PassResult,
-  Superseded,
-  type SyncContext,
-  summary,
-  uidsOfOtherStacks,
-  unsettled,
-} from './context.ts';
+import { type Pass, type PassResult, Superseded, type SyncContext } from './context.ts';
 import { findHeldDeletions } from './deletion-protection.ts';
 import { dependencyBlocker } from './dependencies.ts';
 import { classifyDrift, explained, toDriftEvent } from './drift.ts';
@@ -25,9 +13,11 @@ import { createFence } from './fencing.ts';
 import { withoutIgnored } from './ignored-fields.ts';
 import { type Desired, type Plan, planStack } from './plan.ts';
 import { deleteObjects, describeKept, describeLeaving, describeSpared, releaseKept } from './prune.ts';
-import { restoreInventory } from './rebuild-inventory.ts';
+import { headerFor, newerThan, restoreInventory } from './rebuild-inventory.ts';
 import { resolveObjects } from './resolve-objects.ts';
+import { failed, holdBack, manifestsMissing, summary, unsettled, waiting } from './results.ts';
 import { rollOut, rolloutBlocker } from './rollout.ts';
+import { uidsOfOtherStacks } from './stack-context.ts';
 
 /**
  * One pass over a stack that is to be there: reads what is, plans, tries, applies, prunes, and says what came of it. Starts from
@@ -45,7 +35,7 @@ export async function syncStack(context: SyncContext, pass: Pass): Promise<PassR
   const namespaces = new Set(kinds.map(({ metadata }) => metadata.namespace || context.scope.defaultNamespace));
   const inventory = loaded.whole ? loaded : await restoreInventory(context, pass, loaded, kinds, namespaces);
   // What is not whole lists only a part of what there is: nothing is pruned in the pass that found it so.
-  if (!loaded.whole && inventory.shards.length > 0) return { kind: 'again' };
+  if (!loaded.whole && inventory.shards.length > 0) return { kind: 'repeat' };
   const blocker = await dependencyBlocker(context, pass);
   const placed = await resolveObjects(context, objects, pass);
   const faults = placed.failed.length > 0 ? placed.failed : faultsInOrder(placed.desired);
@@ -78,8 +68,8 @@ async function makePlan(
   const { entry, signal } = pass;
   const listed = new Set(placed.map(({ id }) => keyOf(id)));
   const gone = [...inventory.items].filter(([key]) => !listed.has(key));
-  const rivals = gone.length > 0 ? context.registry.activeOf(entry.generator, entry.stackId) : [];
-  const unknownNeighbours = await context.registry.learn(rivals);
+  const rivals = gone.length > 0 ? context.registry.activeStacksOf(entry.generator, entry.stackId) : [];
+  const unknownNeighbours = await context.registry.loadDesired(rivals);
   const known = new Set(inventory.items.keys());
   const ids = [...placed.map(({ id }) => id), ...gone.map(([, { id }]) => id)];
   const readAt = performance.now();
@@ -116,11 +106,11 @@ async function carryOut(
   const { entry, history, signal, checkpoint } = pass;
   const keys = desired.map(({ id }) => keyOf(id));
   const owners = ownership.ownersOf(keys, entry.stackId);
-  await registry.learn(owners);
+  await registry.loadDesired(owners);
   const claim = ownership.claim(entry, keys, (stackId) => {
     const other = registry.get(stackId);
     // A neighbour that cannot be asked may still desire everything that it has.
-    return registry.isLearned(stackId) ? other : { ...other, desired: new Set(keys) };
+    return registry.isDesiredLoaded(stackId) ? other : { ...other, desired: new Set(keys) };
   });
   try {
     if (claim.conflicts.size > 0) return failed(pass, 'nothing was applied', conflictsOf(desired, claim.conflicts));
@@ -140,7 +130,7 @@ async function carryOut(
     });
     const { writes } = drift;
     const definitions = definitionsIn(objects);
-    const gated = !pass.again && writes.length > drift.repairs.length;
+    const gated = !pass.isAlreadyApplied && writes.length > drift.repairs.length;
     const rollout = { waves: wavesOf(desired, (wanted) => wanted), writes, definitions, live, gated };
     const blocked = rolloutBlocker(rollout);
     if (blocked?.waiting !== undefined) return waiting(pass, blocked.waiting);
@@ -158,7 +148,7 @@ async function carryOut(
 
     const items = keepingUids(plan.items, known, writes);
     const current = await inventories.save(inventory, headerFor(pass, false), items, signal);
-    registry.taken(claim.keep());
+    registry.objectsTakenOver(claim.keep());
     const uids = new Map<string, string>();
     const rolledOut = await rollOut(context, pass, rollout, uids).catch(async (error: unknown) => {
       // What was written is there to stay. When this cannot be saved, the objects' marks tell as much.
@@ -176,7 +166,7 @@ async function carryOut(
     const { told, event } = toDriftEvent(repairBackoff, entry, drift, changes);
     const rest = { plan, items, live, current, uids, changes: told, unchecked, unknownNeighbours };
     const result = await prune(context, pass, rest);
-    return result.kind === 'settled' ? { ...result, drift: event, resumeMs: drift.resumeMs } : result;
+    return result.kind === 'settled' ? { ...result, drift: event, recheckMs: drift.recheckMs } : result;
   } finally {
     claim.release();
   }
@@ -262,12 +252,4 @@ function withUids(items: readonly Item[], uids: ReadonlyMap<string, string>): It
 
 function toItem({ id }: { id: ObjectId }): Item {
   return { id, uid: '' };
-}
-
-function waiting(pass: Pass, message: string, done: readonly Change[] = []): PassResult {
-  return { kind: 'waiting', event: eventOf(pass.entry, 'waiting', message, done) };
-}
-
-function failed(pass: Pass, what: string, faults: readonly Change[], done: readonly Change[] = []): PassResult {
-  return unsettled(pass, 'failed', summary(what, faults), [...faults, ...done]);
 }

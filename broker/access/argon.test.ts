@@ -60,7 +60,7 @@ keys('are verified a few at a time, in turn, and the rest are refused', async ()
   const runs = [1, 2, 3, 4, 5].map(work);
   const error = await work(6).catch((reason: unknown) => reason);
   assert.instance(error, Refusal);
-  assert.is((error as Refusal).kind, 'exhausted');
+  assert.is((error as Refusal).kind, 'resource_exhausted');
   assert.equal(started, [1, 2]);
   for (let turn = 0; turn < 5; turn += 1) {
     releases.shift()?.();

@@ -21,7 +21,7 @@ export function createGate(width: number, waiting: number): Gate {
     async run(work) {
       if (running >= width) {
         if (queue.length >= waiting)
-          throw new Refusal('exhausted', 'too many keys wait to be verified: try again later');
+          throw new Refusal('resource_exhausted', 'too many keys wait to be verified: try again later');
         await new Promise<void>((resolve) => queue.push(resolve));
       } else running += 1;
       try {

@@ -5,8 +5,7 @@ import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
-import { ownerOfKey } from './roles.ts';
-import { endOthers, type KeyOwner, notePak, type PakRow } from './rules.ts';
+import { endOthers, type KeyOwner, notePak, ownerOfKey, type PakRow } from './rules.ts';
 import { endKeys, hasAdmins, insertKey, keyById, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';
@@ -50,7 +49,7 @@ export async function rotateOwnPak(tx: Tx, keyId: string, overlapMs: number): Pr
   await lockKeysOf(tx, owner);
   const [latest] = await liveKeysOf(tx, owner);
   if (latest?.id !== keyId) {
-    throw new Refusal('precondition', 'this key has been replaced: rotate the one that replaced it', {
+    throw new Refusal('failed_precondition', 'this key has been replaced: rotate the one that replaced it', {
       reason: 'KEY_REPLACED',
     });
   }
@@ -65,7 +64,7 @@ export async function mintAdminPak(
 ): Promise<MintedPak> {
   await lockKeysOf(tx, owner);
   if ((await liveKeysOf(tx, owner)).length > 0) {
-    throw new Refusal('exists', `admin key "${owner.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
+    throw new Refusal('already_exists', `admin key "${owner.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
   }
   return mintPak(tx, owner, { expiresAt });
 }
@@ -100,7 +99,7 @@ export async function rotateAdmin(
     const owner = { role: 'ad', name } as const;
     await lockKeysOf(tx, owner);
     if ((await liveKeysOf(tx, owner)).some((key) => key.role === 'ro')) {
-      throw new Refusal('exists', `"${name}" is a read-only key`, { field: 'name', reason: 'NAME_TAKEN' });
+      throw new Refusal('already_exists', `"${name}" is a read-only key`, { field: 'name', reason: 'NAME_TAKEN' });
     }
     const { pak, row } = await mintPak(tx, owner, { overlapMs, expiresAt: null });
     await recordMinted(tx, 'rotate-admin', row);

@@ -14,7 +14,7 @@ export async function revokePak(tx: Tx, ref: string): Promise<{ before: PakRow; 
     await lockKeysOf(tx, { role: 'ad', name: found.owner });
     if (found.live && !(await hasLastingAdmin(tx, found.id))) {
       throw new Refusal(
-        'precondition',
+        'failed_precondition',
         'this is the last key that may administer, but for such as end sooner: create another one first',
         {
           field: 'pak',

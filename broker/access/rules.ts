@@ -26,6 +26,25 @@ export interface PakRow {
   readonly live: boolean;
 }
 
+/** Returns the owner of a key: a rotation replaces all keys of this owner. */
+export function ownerOfKey(row: PakRow): KeyOwner {
+  switch (row.role) {
+    case 'ad':
+    case 'ro':
+    case 'en':
+      return { role: row.role, name: row.owner };
+    case 'ge':
+      return { role: 'ge', generatorId: row.owner_id };
+    case 'ag':
+      return { role: 'ag', agentId: row.owner_id };
+  }
+}
+
+/** Returns the public part of a key's text. */
+export function shortToken(row: PakRow): string {
+  return `${row.role}${row.short}`;
+}
+
 /** How long the old key goes on working after a rotation, if nothing else is asked for. */
 export const usualOverlapMs = 24 * 60 * 60_000;
 
@@ -60,5 +79,5 @@ function recorded({ last_used_at: _, ...row }: PakRow): Omit<PakRow, 'last_used_
 
 export function checkExpiry(expiresAt: Date | null, now: Date): void {
   if (expiresAt !== null && expiresAt <= now)
-    throw new Refusal('invalid', 'expire_time must lie in the future', { field: 'expire_time' });
+    throw new Refusal('invalid_argument', 'expire_time must lie in the future', { field: 'expire_time' });
 }

@@ -60,7 +60,7 @@ export async function readKeys(db: Database, ids: readonly string[]): Promise<Pa
 
 export async function keyById(db: Sql, id: string): Promise<PakRow> {
   const [row] = await db.sql<PakRow>(`select ${columns} ${from} where k.id = $1`, [id]);
-  if (!row) throw new Refusal('missing', 'key not found');
+  if (!row) throw new Refusal('not_found', 'key not found');
   return row;
 }
 
@@ -70,7 +70,7 @@ export async function findKey(db: Sql, ref: string): Promise<PakRow> {
     `select ${columns} ${from} where k.short = $1 or k.role || k.short = $1 or k.id::text = $1`,
     [ref],
   );
-  if (!row) throw new Refusal('missing', `key "${ref}" not found`, { field: 'pak' });
+  if (!row) throw new Refusal('not_found', `key "${ref}" not found`, { field: 'pak' });
   return row;
 }
 

@@ -99,7 +99,7 @@ export function createAttempts(now: () => number): Attempts {
       }
       await Promise.all([ahead, sleep(refuseAfterMs)]);
       if (found !== undefined) return found;
-      throw new Refusal('exhausted', 'too many failed attempts from this address: try again later', {
+      throw new Refusal('resource_exhausted', 'too many failed attempts from this address: try again later', {
         reason: 'TOO_MANY_ATTEMPTS',
       });
     };

@@ -1,7 +1,7 @@
 import { type MintedPak, mintPak } from '../access/issue.ts';
-import { lockAgents } from '../placement/match-store.ts';
+import { lockAgents } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
-import { checkName } from '../stack/rules.ts';
+import { checkName } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { createAgent, type NewAgent, requireGenerators } from './create.ts';
@@ -16,7 +16,7 @@ export async function createEnrollment(tx: Tx, agent: NewAgent, expiresAt: Date)
   checkName(agent.name);
   await requireGenerators(tx, agent.generators);
   if (await store.isNameTaken(tx, agent.name)) {
-    throw new Refusal('exists', `agent "${agent.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
+    throw new Refusal('already_exists', `agent "${agent.name}" exists`, { field: 'name', reason: 'NAME_TAKEN' });
   }
   const minted = await mintPak(tx, { role: 'en', name: agent.name }, { expiresAt });
   await store.insertEnrollment(tx, minted.row.id, agent);

@@ -31,7 +31,7 @@ export function decide(
     return { make: 'key', agentId: enrollment.agent_id };
   }
   throw new Refusal(
-    'precondition',
+    'failed_precondition',
     `the enrollment of agent "${enrollment.name}" was used: if not by this agent, somebody else has its token`,
     { reason: 'ENROLLMENT_USED' },
   );

@@ -27,7 +27,7 @@ export async function readEnrollment(tx: Tx, pakId: string): Promise<EnrollmentR
      where e.pak_id = $1`,
     [pakId],
   );
-  if (!row) throw new Refusal('missing', 'enrollment not found');
+  if (!row) throw new Refusal('not_found', 'enrollment not found');
   return row;
 }
 

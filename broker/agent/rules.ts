@@ -1,6 +1,6 @@
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
-import { isId } from '../stack/rules.ts';
+import { isId } from '../resource.ts';
 
 export interface AgentRow {
   readonly id: string;
@@ -52,12 +52,12 @@ export function isOnline(agent: AgentRow, now: Date): boolean {
  */
 export function requireIncarnation(current: bigint, presented: bigint): void {
   if (presented > halfOfBigint)
-    throw new Refusal('invalid', `incarnation ${presented} is beyond all that a broker gives out`, {
+    throw new Refusal('invalid_argument', `incarnation ${presented} is beyond all that a broker gives out`, {
       field: 'incarnation',
     });
   if (presented >= current) return;
   throw new Refusal(
-    'precondition',
+    'failed_precondition',
     `incarnation ${presented} was replaced by ${current}: another agent has started with this key`,
     { field: 'incarnation', reason: 'STALE_INCARNATION' },
   );
@@ -67,7 +67,7 @@ export function requireIncarnation(current: bigint, presented: bigint): void {
 export function requireCluster(agent: AgentRow, clusterId: string): void {
   if (agent.cluster_id === null || agent.cluster_id === clusterId) return;
   throw new Refusal(
-    'precondition',
+    'failed_precondition',
     `agent "${agent.name}" belongs to cluster ${agent.cluster_id}, not ${clusterId}: an admin may allow the move with RebindAgent`,
     { field: 'cluster_id', reason: 'CLUSTER_MISMATCH' },
   );
@@ -75,7 +75,10 @@ export function requireCluster(agent: AgentRow, clusterId: string): void {
 
 export function requireNotDraining(agent: AgentRow): void {
   if (agent.deleted_at === null) return;
-  throw new Refusal('precondition', `agent "${agent.name}" is being deleted`, { field: 'agent', reason: 'DELETED' });
+  throw new Refusal('failed_precondition', `agent "${agent.name}" is being deleted`, {
+    field: 'agent',
+    reason: 'DELETED',
+  });
 }
 
 /** What an agent's inventory says it holds. */
@@ -127,7 +130,7 @@ export function requirePlausible(
         ? 'order'
         : undefined;
   if (field === undefined) return;
-  throw new Refusal('invalid', `${field} ${presented[field]} is beyond all that a broker has given out`, {
+  throw new Refusal('invalid_argument', `${field} ${presented[field]} is beyond all that a broker has given out`, {
     field,
     reason: 'IMPLAUSIBLE',
   });

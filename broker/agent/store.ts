@@ -1,9 +1,9 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import { isOffered } from '../diagnostic/store.ts';
 import { Refusal } from '../refusal.ts';
-import { ownerOf, type Principal } from '../rpc/principal.ts';
-import { isId } from '../stack/rules.ts';
+import { isId } from '../resource.ts';
 import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import { type AgentRow, type ClusterState, onlineForMs, type Presence } from './rules.ts';
 
@@ -62,14 +62,14 @@ export async function findAgent(
      order by a.deleted_at is not null, a.id desc limit 1`,
     [ownerOf(principal), isId(ref) ? null : ref, draining, isId(ref) ? ref : null],
   );
-  if (!row) throw new Refusal('missing', `agent "${ref}" not found`, { field: 'agent' });
+  if (!row) throw new Refusal('not_found', `agent "${ref}" not found`, { field: 'agent' });
   return row;
 }
 
 /** The agent with an id, draining or not, as an admin sees it. */
 export async function agentById(db: Sql, id: string): Promise<AgentRow> {
   const [row] = await db.sql<AgentRow>(`select ${agentColumns} ${agentJoins} where a.id = $2`, [null, id]);
-  if (!row) throw new Refusal('missing', 'agent not found', { field: 'agent' });
+  if (!row) throw new Refusal('not_found', 'agent not found', { field: 'agent' });
   return row;
 }
 

@@ -14,7 +14,7 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
   const [first] = violations;
   if (!first) return;
   throw new Refusal(
-    'forbidden',
+    'permission_denied',
     `generator "${generator.name}" may not deploy ${first.description}${andMore(violations)}`,
     {
       reason: 'NOT_ALLOWED',
@@ -28,7 +28,7 @@ export function requireWithinQuota(generator: GeneratorRow, keptBytes: bigint): 
   const { manifestBytes } = quotaOf(generator);
   if (keptBytes <= manifestBytes) return;
   throw new Refusal(
-    'exhausted',
+    'resource_exhausted',
     `generator "${generator.name}" would keep ${keptBytes} bytes of deployments: its quota is ${manifestBytes}`,
     { field: 'manifest', reason: 'QUOTA_BYTES' },
   );

@@ -18,7 +18,7 @@ parser('answers in turn, and names document and line of what is wrong', async ()
     );
     assert.equal(names, ['a', 'b', 'c']);
     const error = await refusal(one.parse(Buffer.from('apiVersion: v1\n---\n- x\n')));
-    assert.is(error.kind, 'invalid');
+    assert.is(error.kind, 'invalid_argument');
     assert.is(error.reason, 'BAD_MANIFEST');
     assert.equal(error.violations.at(-1), {
       field: 'manifest.documents[2]',

@@ -100,7 +100,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
     async parse(bytes, before = new Uint8Array()) {
       if (closed) throw closingRefusal();
       if (queue.length >= queueLength)
-        throw new Refusal('exhausted', 'too many submissions are waiting: try again later');
+        throw new Refusal('resource_exhausted', 'too many submissions are waiting: try again later');
       const answer = Promise.withResolvers<ParseJobResult>();
       queue.push({ bytes, before, answer });
       next();
@@ -110,7 +110,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
         field: `manifest.documents[${document}]`,
         description: `document ${document}, line ${line}: ${message}`,
       }));
-      throw new Refusal('invalid', `manifest: ${violations[0]?.description}${andMore(violations)}`, {
+      throw new Refusal('invalid_argument', `manifest: ${violations[0]?.description}${andMore(violations)}`, {
         reason: 'BAD_MANIFEST',
         violations,
       });
@@ -125,14 +125,14 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
 }
 
 function tooSlow(deadlineMs: number): Refusal {
-  return new Refusal('invalid', `manifest: could not be read within ${deadlineMs / 1000} s`, {
+  return new Refusal('invalid_argument', `manifest: could not be read within ${deadlineMs / 1000} s`, {
     field: 'manifest',
     reason: 'BAD_MANIFEST',
   });
 }
 
 function tooHeavy(cause: Error): Refusal {
-  return new Refusal('invalid', 'manifest: takes too much memory to read', {
+  return new Refusal('invalid_argument', 'manifest: takes too much memory to read', {
     field: 'manifest',
     reason: 'BAD_MANIFEST',
     cause,

@@ -11,16 +11,18 @@ import {
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
 import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
-import { lockStacks } from '../placement/match-store.ts';
+import { lockStacks } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
-import { currentCall } from '../rpc/interceptors/call.ts';
+import { isId } from '../resource.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
-import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { requireLiveStack, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
@@ -53,7 +55,7 @@ export function deploymentMethods({
       const parsed = await parser.parse(request.manifest, before?.data);
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
-          'invalid',
+          'invalid_argument',
           'manifest: has no objects, which would remove everything; set allow_empty if that is meant',
           {
             field: 'manifest',
@@ -95,7 +97,7 @@ export function deploymentMethods({
             ? await store.previousDeployment(tx, stack.id)
             : await store.findDeployment(tx, null, { stackId: stack.id, revision: request.revision });
         if (!to)
-          throw new Refusal('precondition', 'there is no earlier revision to roll back to', {
+          throw new Refusal('failed_precondition', 'there is no earlier revision to roll back to', {
             field: 'revision',
             reason: 'NO_EARLIER_REVISION',
           });
@@ -229,12 +231,12 @@ async function refOf(
   request: { id: string; stack: string; revision: number },
 ): Promise<store.DeploymentRef> {
   if (request.id !== '' && request.stack !== '')
-    throw new Refusal('invalid', 'give id, or stack and revision, not both', { field: 'id' });
+    throw new Refusal('invalid_argument', 'give id, or stack and revision, not both', { field: 'id' });
   if (request.id !== '') {
-    if (!isId(request.id)) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+    if (!isId(request.id)) throw new Refusal('not_found', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
     return { id: request.id };
   }
-  if (request.stack === '') throw new Refusal('invalid', 'stack: give an id, or a stack', { field: 'stack' });
+  if (request.stack === '') throw new Refusal('invalid_argument', 'stack: give an id, or a stack', { field: 'stack' });
   return { stackId: (await findStack(db, owner, request.stack)).id, revision: request.revision };
 }
 

@@ -151,7 +151,7 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
        and ($4::bigint is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
     [owner, id, stackId, revision],
   );
-  if (!row) throw new Refusal('missing', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+  if (!row) throw new Refusal('not_found', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
   return row;
 }
 

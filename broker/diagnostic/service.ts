@@ -13,13 +13,14 @@ import {
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live-store.ts';
+import { ownerOf } from '../access/principal.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { fromRef } from '../health/service.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
@@ -48,7 +49,7 @@ export function diagnosticMethods({
         const agent = await findAgent(tx, principal, request.agent, { draining: true });
         const object = request.object && checkObject(fromRef(request.object));
         if (!(await store.isPlaced(tx, agent.id, stack.id)))
-          throw new Refusal('precondition', `agent "${agent.name}" does not serve stack "${request.stack}"`, {
+          throw new Refusal('failed_precondition', `agent "${agent.name}" does not serve stack "${request.stack}"`, {
             field: 'agent',
             reason: 'NOT_PLACED',
           });
@@ -146,7 +147,7 @@ async function find(db: Database | Tx, owner: string | null, id: string): Promis
 }
 
 function missing(id: string): Refusal {
-  return new Refusal('missing', `diagnostic "${id}" not found`, { field: 'id' });
+  return new Refusal('not_found', `diagnostic "${id}" not found`, { field: 'id' });
 }
 
 const states = {
@@ -159,7 +160,10 @@ const states = {
 function answerMessage(db: Database, row: store.DiagnosticRow): Diagnostic {
   const bytes = store.openReport(db, row);
   if (row.report !== null && !bytes)
-    throw new Refusal('precondition', 'the report was encrypted with a key that the broker has no longer: ask again');
+    throw new Refusal(
+      'failed_precondition',
+      'the report was encrypted with a key that the broker has no longer: ask again',
+    );
   return toMessage(row, bytes && fromBinary(DiagnosticReportSchema, bytes));
 }
 

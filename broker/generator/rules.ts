@@ -61,7 +61,7 @@ export function requireRoomForStack(generator: GeneratorRow, withDeleted: number
   const { stacks } = quotaOf(generator);
   if (generator.stack_count < stacks && withDeleted < 2 * stacks) return;
   throw new Refusal(
-    'exhausted',
+    'resource_exhausted',
     `generator "${generator.name}" has ${generator.stack_count} stacks, all that its quota allows`,
     {
       field: 'name',
@@ -73,7 +73,7 @@ export function requireRoomForStack(generator: GeneratorRow, withDeleted: number
 /** Refuses a change of a generator that is being deleted. */
 export function requireLive(generator: GeneratorRow): void {
   if (generator.deleted_at === null) return;
-  throw new Refusal('precondition', `generator "${generator.name}" is being deleted`, {
+  throw new Refusal('failed_precondition', `generator "${generator.name}" is being deleted`, {
     field: 'generator',
     reason: 'DELETED',
   });
@@ -83,14 +83,14 @@ export function requireLive(generator: GeneratorRow): void {
 export function requireDeletable(generator: GeneratorRow, cascade: boolean): void {
   requireLive(generator);
   if (generator.system) {
-    throw new Refusal('precondition', 'the system generator cannot be deleted', {
+    throw new Refusal('failed_precondition', 'the system generator cannot be deleted', {
       field: 'generator',
       reason: 'SYSTEM_GENERATOR',
     });
   }
   if (generator.stack_count > 0 && !cascade) {
     throw new Refusal(
-      'precondition',
+      'failed_precondition',
       `generator "${generator.name}" has ${generator.stack_count} stacks: delete them, or set cascade`,
       {
         field: 'cascade',
@@ -104,7 +104,9 @@ export function requireDeletable(generator: GeneratorRow, cascade: boolean): voi
 export function checkMask(paths: readonly string[], known: readonly string[]): void {
   const unknown = paths.find((path) => !known.includes(path));
   if (unknown === undefined) return;
-  throw new Refusal('invalid', `update_mask: "${unknown}" is not one of ${known.join(', ')}`, { field: 'update_mask' });
+  throw new Refusal('invalid_argument', `update_mask: "${unknown}" is not one of ${known.join(', ')}`, {
+    field: 'update_mask',
+  });
 }
 
 /** What an agent's wish to register leads to: consent counts at once, or waits for an admin. */

@@ -20,9 +20,9 @@ import { notePak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
+import { checkEtag, checkName } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { checkEtag, checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deleteGenerator } from './delete.ts';
@@ -86,7 +86,8 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
           registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
         });
         if (mask.includes('rules')) {
-          if (row.system) throw new Refusal('precondition', 'the system generator has no rules', { field: 'rules' });
+          if (row.system)
+            throw new Refusal('failed_precondition', 'the system generator has no rules', { field: 'rules' });
           await store.writeLimits(tx, row.id, toLimits(request.rules));
           await announce(tx, 'stack', await store.stacksOf(tx, row.id));
         }

@@ -23,7 +23,7 @@ export async function setDependencies(tx: Tx, stack: Dependent, refs: readonly s
   if (cycle) {
     const names = await stackNames(tx, cycle);
     const words = cycle.map((id) => names.get(id)).join(' -> ');
-    throw new Refusal('invalid', `depends_on: these stacks would wait for each other: ${words}`, {
+    throw new Refusal('invalid_argument', `depends_on: these stacks would wait for each other: ${words}`, {
       field: 'depends_on',
       reason: 'DEPENDENCY_CYCLE',
     });
@@ -42,7 +42,7 @@ async function resolve(tx: Tx, { generatorId, generator }: Dependent, refs: read
       'id' in one ? id === one.id : name === one.name && (one.generator ?? generator) === generator;
     const stack = found.find(isIt);
     if (!stack)
-      throw new Refusal('missing', `stack "${one.ref}" not found among those of generator "${generator}"`, {
+      throw new Refusal('not_found', `stack "${one.ref}" not found among those of generator "${generator}"`, {
         field: 'depends_on',
       });
     return stack.id;
@@ -58,7 +58,7 @@ export async function requireNoDependants(tx: Tx, stackId: string, name: string)
   if (names.length === 0) return;
   const more = names.length > namedDependants ? ', …' : '';
   throw new Refusal(
-    'precondition',
+    'failed_precondition',
     `stack "${name}" is needed by ${names.slice(0, namedDependants).join(', ')}${more}: change their depends_on first`,
     { field: 'stack', reason: 'HAS_DEPENDANTS' },
   );

@@ -1,4 +1,5 @@
 import { Refusal } from '../refusal.ts';
+import { isId } from '../resource.ts';
 
 export interface StackRow {
   readonly id: string;
@@ -30,14 +31,6 @@ export type Drift = 'repair' | 'report' | 'ignore';
 /** What an agent does with an object that is not the stack's. */
 export type Conflict = 'adopt' | 'refuse';
 
-/** A Kubernetes object, as it is stored. */
-export interface ObjectName {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** Fields that somebody else may change. Empty kind or name: of every one. */
 export interface IgnoredFields {
   readonly kind: string;
@@ -60,22 +53,11 @@ export interface Selector {
 }
 
 const maxTerms = 32;
-const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-/** Whether a text is an id of a row, in the one way in which ids are written. */
-export function isId(text: string): boolean {
-  return uuidShape.test(text);
-}
-
-/** Names and ids share a request field, so a name must not look like an id. */
-export function checkName(name: string): void {
-  if (isId(name)) throw new Refusal('invalid', 'name must not look like an id', { field: 'name' });
-}
 
 /** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
 export function requireLiveStack(row: StackRow, ref: string): void {
   if (row.deleted_at === null) return;
-  throw new Refusal('precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
+  throw new Refusal('failed_precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
 }
 
 /** Splits "generator/name", "name" or an id. */
@@ -90,7 +72,7 @@ export function parseStackRef(ref: string): { id: string } | { generator: string
  * terms it must say match_all, so that an empty selector never means "everywhere" by accident.
  */
 export function checkSelector(terms: readonly Term[], matchAll: boolean): Selector {
-  const bad = (message: string) => new Refusal('invalid', `selector: ${message}`, { field: 'selector' });
+  const bad = (message: string) => new Refusal('invalid_argument', `selector: ${message}`, { field: 'selector' });
   if (terms.length > maxTerms) throw bad(`has ${terms.length} terms; at most ${maxTerms} are allowed`);
   if (terms.length === 0 && !matchAll) throw bad('is empty; set match_all to select every registered agent');
   if (terms.length > 0 && matchAll) throw bad('has both terms and match_all');
@@ -103,20 +85,12 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
   return { matchAll, terms };
 }
 
-/** Refuses an update or delete whose etag is not the row's. An empty etag does not ask. */
-export function checkEtag(etag: string, version: string): void {
-  if (etag === '' || etag === version) return;
-  throw new Refusal('conflict', 'the object has changed since it was read (etag mismatch)', {
-    field: 'etag',
-    reason: 'ETAG_MISMATCH',
-  });
-}
-
 const ignoredBytes = 16 << 10;
 
 /** Every agent that serves the stack keeps these in memory and gets them with its target state, so they are bounded together. */
 export function checkIgnoredFields(ignored: readonly IgnoredFields[]): IgnoredFields[] {
-  const bad = (message: string) => new Refusal('invalid', `ignored_fields: ${message}`, { field: 'ignored_fields' });
+  const bad = (message: string) =>
+    new Refusal('invalid_argument', `ignored_fields: ${message}`, { field: 'ignored_fields' });
   const bytes = ignored.reduce(
     (sum, { kind, name, paths }) => sum + kind.length + name.length + paths.join().length,
     0,

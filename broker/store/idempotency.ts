@@ -46,14 +46,14 @@ async function recall(tx: Tx, key: RequestKey): Promise<Uint8Array> {
     [key.principal, key.method, key.requestId],
   );
   if (!row?.hash.equals(Buffer.from(key.hash))) {
-    throw new Refusal('exists', `request_id "${key.requestId}" was used for another request`, {
+    throw new Refusal('already_exists', `request_id "${key.requestId}" was used for another request`, {
       field: 'request_id',
       reason: 'REQUEST_ID_REUSED',
     });
   }
   if (row.key_id !== '' && !tx.cipher.keyIds.includes(row.key_id)) {
     throw new Refusal(
-      'precondition',
+      'failed_precondition',
       'this was done before; its answer is encrypted with a key that is not used any more',
       {
         field: 'request_id',

@@ -240,7 +240,7 @@ function violatedConstraint(error: unknown): string | undefined {
 /** Turns a unique violation of `index` into a refusal; passes everything else on. */
 export function refuseDuplicate(error: unknown, index: string, message: string): never {
   if (sqlState(error) === '23505' && violatedConstraint(error) === index) {
-    throw new Refusal('exists', message, { reason: 'NAME_TAKEN', cause: error });
+    throw new Refusal('already_exists', message, { reason: 'NAME_TAKEN', cause: error });
   }
   throw error;
 }

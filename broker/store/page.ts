@@ -49,7 +49,7 @@ export function readPage(request: { pageSize: number; pageToken: string }, scope
   } catch {
     // refused below, like every other text that is not a token
   }
-  throw new Refusal('invalid', 'page_token is not one that this list gave out', { field: 'page_token' });
+  throw new Refusal('invalid_argument', 'page_token is not one that this list gave out', { field: 'page_token' });
 }
 
 /**

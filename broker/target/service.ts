@@ -12,6 +12,7 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import type { Principal } from '../access/principal.ts';
 import { invalidKey } from '../access/rules.ts';
 import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
@@ -19,8 +20,8 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
-import { forAll } from '../rpc/interceptors/call.ts';
-import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { outsideCall } from '../rpc/call.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
@@ -52,7 +53,7 @@ export function targetMethods({
       if (!state || state.paused) return plain(state ?? now, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
       if (start === undefined) {
-        throw new Refusal('conflict', 'the target state has changed since the first page: pull again', {
+        throw new Refusal('aborted', 'the target state has changed since the first page: pull again', {
           field: 'page_token',
           reason: 'STATE_CHANGED',
         });
@@ -67,7 +68,7 @@ export function targetMethods({
       const sizes = await ownManifests(db, agentId, asked);
       const strange = asked.find((checksum) => !sizes.has(checksum.toString('hex')));
       if (strange)
-        throw new Refusal('missing', `manifest ${strange.toString('hex')} not found`, {
+        throw new Refusal('not_found', `manifest ${strange.toString('hex')} not found`, {
           field: 'checksums',
           reason: 'NO_SUCH_MANIFEST',
         });
@@ -95,7 +96,7 @@ export function targetMethods({
       // After all the others: one that was damaged must not keep them back.
       if (unreadable) {
         log.error({ checksum: unreadable.toString('hex') }, 'a manifest cannot be decrypted');
-        throw new Refusal('missing', `manifest ${unreadable.toString('hex')} cannot be read`, {
+        throw new Refusal('not_found', `manifest ${unreadable.toString('hex')} cannot be read`, {
           field: 'checksums',
           reason: 'NO_SUCH_MANIFEST',
         });
@@ -143,7 +144,7 @@ function newerNotice(
   let reading: Promise<void> | undefined;
   const read = async () => {
     const at = performance.now();
-    seen = { ...(await forAll(() => readHighest(db))), at };
+    seen = { ...(await outsideCall(() => readHighest(db))), at };
   };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;

@@ -142,7 +142,7 @@ async function hello(incoming: AsyncIterator<SessionRequest>, ended: AbortSignal
 }
 
 function noHello(): Refusal {
-  return new Refusal('invalid', 'the first message must be a hello', { field: 'hello' });
+  return new Refusal('invalid_argument', 'the first message must be a hello', { field: 'hello' });
 }
 
 /** Reads until the agent ends its side or the stream breaks; a hello comes only once. */

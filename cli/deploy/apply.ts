@@ -4,9 +4,9 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { SubmitDeploymentResponse } from '../../gen/brokkr/v1/deployment_pb.ts';
 import type { LabelSelector, Stack } from '../../gen/brokkr/v1/stack_pb.ts';
 import { LabelSelectorSchema } from '../../gen/brokkr/v1/stack_pb.ts';
-import { Failure } from '../failure.ts';
 import type { Submission } from '../manifest/manifest.ts';
 import { type StackSettings, settingPaths } from '../options/stack-options.ts';
+import { Failure } from '../output/failure.ts';
 import { violationsOf } from '../session/errors.ts';
 import type { Session } from '../session/session.ts';
 

@@ -1,20 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import {
-  type Deployment,
-  type SubmitDeploymentResponse,
-  SubmitDeploymentResponseSchema,
-} from '../../gen/brokkr/v1/deployment_pb.ts';
+import { type SubmitDeploymentResponse, SubmitDeploymentResponseSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import { deploymentName } from '../format/deployment.ts';
 import { actions, count, objectText, wordOf } from '../format/enum-labels.ts';
 import { moreText } from '../format/health.ts';
 import { objectsOf, refOfObject } from '../manifest/differences.ts';
 import { type Output, printable, printOne } from '../output/output.ts';
 import type { Objects } from './apply.ts';
-
-/** "generator/name@revision": what `describe deployment` and `get deployments` take. */
-export function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
-  return `${stack}@${revision}`;
-}
 
 /** Which agents a submission is for. */
 export function servedText({ agents, agentCount }: SubmitDeploymentResponse): string {

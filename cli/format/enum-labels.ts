@@ -6,8 +6,8 @@ import { ObjectAction, type ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 import { MatchKind, type MatchReason, type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
-import { shortDuration } from '../options/duration.ts';
 import type { Tone } from '../output/output.ts';
+import { shortDuration } from './duration.ts';
 
 /** How a value of the contract is said; `wordOf` reads these tables, which a newer broker's values are not in. */
 export interface Word {

@@ -1,4 +1,4 @@
-import { clusterRules, ownRules } from './agent-rights.ts';
+import { clusterRules, ownRules } from './agent-rbac.ts';
 
 /** What the objects that run an agent are made from. */
 export interface AgentManifest {

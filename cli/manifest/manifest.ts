@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { usage } from '../failure.ts';
+import { usage } from '../output/failure.ts';
 
 /** Kubernetes objects from one or more files, as they are submitted. */
 export interface Submission {

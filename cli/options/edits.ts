@@ -1,4 +1,4 @@
-import { usage } from '../failure.ts';
+import { usage } from '../output/failure.ts';
 
 /** Annotations of repeated `--annotation KEY=VALUE` options. */
 export function parseAnnotations(texts: readonly string[] = []): Record<string, string> {

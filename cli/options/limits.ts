@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Generator, GeneratorQuota, GeneratorRules } from '../../gen/brokkr/v1/generator_pb.ts';
-import { collect } from '../command.ts';
 import type { Fact } from '../format/describe.ts';
+import { collect } from './collect.ts';
 import { parseCount } from './numbers.ts';
 import { parseSize, sizeText } from './size.ts';
 

@@ -6,8 +6,8 @@ import {
   type LabelSelector,
   type Stack,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { collect } from '../command.ts';
 import { conflicts, drifts, onDeletes } from '../format/enum-labels.ts';
+import { collect } from './collect.ts';
 import { parseAnnotations } from './edits.ts';
 import { collectIgnoredField, ignoredFieldHelp } from './ignored-fields.ts';
 import { parseSelector, selectorHelp } from './selector.ts';

@@ -1,5 +1,5 @@
 import { JSONPath } from 'jsonpath-plus';
-import { usage } from '../failure.ts';
+import { usage } from './failure.ts';
 
 type Json = null | boolean | number | string | object;
 

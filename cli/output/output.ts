@@ -3,8 +3,8 @@ import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bu
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { stringify } from 'yaml';
-import type { Form, OutputOption } from '../session/settings.ts';
 import { parseTemplate, type Template } from './jsonpath.ts';
+import type { Form, OutputOption } from './output-format.ts';
 
 export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
 

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { Failure, usage } from '../failure.ts';
+import { Failure, usage } from './failure.ts';
 
 /** Asks before something that cannot be undone. Where nobody can be asked, `--yes` has to be there. */
 export async function confirm(question: string, yes: boolean | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, write
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import { Failure } from '../failure.ts';
+import { Failure } from '../output/failure.ts';
 
 /** A broker and the key for it. */
 export interface Context {

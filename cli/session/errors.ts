@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { type ExitCode, Failure } from '../failure.ts';
+import { type ExitCode, Failure } from '../output/failure.ts';
 import { printable } from '../output/output.ts';
 import { withoutPatterns } from './patterns.ts';
 import { isUnanswered } from './retry.ts';

@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { type BrokkrClient, connectBroker, isCleartext } from '../../client/client.ts';
-import { usage } from '../failure.ts';
+import { usage } from '../output/failure.ts';
 import { type Output, openOutput } from '../output/output.ts';
 import { retryUnavailable } from './retry.ts';
 import { type Globals, readSettings, type Settings } from './settings.ts';

@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from 'commander';
-import { Failure, usage } from '../failure.ts';
+import { Failure, usage } from '../output/failure.ts';
+import type { OutputOption } from '../output/output-format.ts';
 import { type Context, readContexts } from './context.ts';
 
 /** The options that every command takes. */
@@ -11,17 +11,6 @@ export interface Globals {
   readonly certFile?: string;
   readonly keyFile?: string;
   readonly insecureCleartext?: boolean;
-}
-
-export type Form = 'table' | 'json' | 'yaml' | 'name';
-
-/** `wide` is a table with more in it; `jsonpath=` picks from the JSON. */
-export type OutputOption = Form | 'wide' | `jsonpath=${string}`;
-
-/** For `-o` of commander. */
-export function parseOutput(text: string): OutputOption {
-  if (/^(table|wide|json|yaml|name|jsonpath=.*)$/s.test(text)) return text as OutputOption;
-  throw new InvalidArgumentError('Allowed choices are table, wide, json, yaml, name, jsonpath=TEMPLATE.');
 }
 
 /** Where to call, and with which key. */

@@ -1,5 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
-import { openTracing } from '../../client/trace.ts';
+import { openTracing } from '../../client/open-tracing.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
 /** The trace that one command is. */

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { codes } from '../../broker/rpc/interceptors/errors.ts';
 import { generatedFrom, page, table } from './markdown.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -10,27 +9,6 @@ interface Refused {
   readonly reason: string;
   readonly message: string;
 }
-
-/** The names of gRPC's codes, by number. */
-const names = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-] as const;
 
 /** What a caller does about each code, whatever the reason. */
 const advice: readonly (readonly [code: string, meaning: string, doing: string])[] = [
@@ -68,15 +46,11 @@ export function errorsPage(): string {
 /** A row for each reason and code, with all messages that go with them. */
 function reasonRows(): string[][] {
   const found = sourcesOf('broker').flatMap((source) => callsOf(source).flatMap(readCall));
-  const byReason = Map.groupBy(found, ({ reason, kind }) => `\`${reason}\` \`${codeOf(kind)}\``);
+  const byReason = Map.groupBy(found, ({ reason, kind }) => `\`${reason}\` \`${kind.toUpperCase()}\``);
   return [...byReason.entries()].sort().map(([key, refused]) => {
     const messages = new Set(refused.map(({ message }) => message).filter((message) => message !== ''));
     return [...key.split(' '), [...messages].sort().join('; or: ')];
   });
-}
-
-function codeOf(kind: string): string {
-  return names[codes[kind as keyof typeof codes]] ?? '';
 }
 
 function sourcesOf(folder: string): string[] {

@@ -1,4 +1,5 @@
 import { suitesOf } from '../runner/test-file.ts';
+import { services } from './rooms.ts';
 import type { Import, Source } from './sources.ts';
 
 /** One rule of the layout: which sources break it, and why there is such a rule. */
@@ -15,7 +16,6 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examp
 const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Where a message of the wire may be made or read. */
-const services = /^broker\/\w+\/((\w+-)?service|session|watch)\.ts$/;
 const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Where the agent speaks with the broker. */

@@ -1,14 +1,14 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { Failure } from '../../failure.ts';
 import { moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { Failure } from '../../output/failure.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
 import { keepContext, readContexts, writeContexts } from '../../session/context.ts';
 import { connect } from '../../session/session.ts';
 import { defaultServer, type Globals, type Settings, serverOf } from '../../session/settings.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   login: (command) =>

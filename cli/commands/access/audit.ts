@@ -9,14 +9,14 @@ import {
   VerifyAuditResponseSchema,
 } from '../../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { Failure } from '../../failure.ts';
 import { printFacts } from '../../format/describe.ts';
 import { count, moment, roles, wordOf } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
+import { Failure } from '../../output/failure.ts';
 import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const auditView: View<typeof AuditEntrySchema> = {
   schema: AuditEntrySchema,

@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { Option } from 'commander';
 import { CreateGeneratorResponseSchema, type Generator, GeneratorSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { usage } from '../../failure.ts';
 import { printFacts, printSection } from '../../format/describe.ts';
 import { age, count, moment, nameFor, policies } from '../../format/enum-labels.ts';
+import { registrationView } from '../../format/registration.ts';
+import { stackView } from '../../format/stack.ts';
 import { type LimitOptions, limitFacts, limitOptions, quotaWith, rulesWith } from '../../options/limits.ts';
+import { usage } from '../../output/failure.ts';
+import { printNewKey } from '../../output/new-key.ts';
 import { partTable, printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { printNewKey } from '../../output/secrets.ts';
 import { allPages } from '../../session/pages.ts';
-import { stackView } from '../stack/stack.ts';
-import { registrationView } from './registration.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const generatorView: View<typeof GeneratorSchema> = {
   schema: GeneratorSchema,

@@ -9,16 +9,16 @@ import {
   PakSchema,
   RotatePakResponseSchema,
 } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { usage } from '../../failure.ts';
 import { age, moment, roles, wordOf } from '../../format/enum-labels.ts';
 import { parseDuration, parseFuture } from '../../options/duration.ts';
+import { usage } from '../../output/failure.ts';
+import { printNewKey } from '../../output/new-key.ts';
 import { printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { printNewKey } from '../../output/secrets.ts';
 import { keepContext, readContexts } from '../../session/context.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const pakView: View<typeof PakSchema> = {
   schema: PakSchema,

@@ -3,19 +3,20 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
 import { type Agent, AgentSchema, CreateAgentResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { AgentState } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { collect, type Verbs, withSession } from '../../command.ts';
-import { Failure } from '../../failure.ts';
 import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
 import { age, agentStates, count, countsText, countsTone, moment, wordOf } from '../../format/enum-labels.ts';
+import { eventView } from '../../format/event.ts';
 import { clusterText } from '../../format/fleet.ts';
+import { placementView } from '../../format/placement.ts';
+import { collect } from '../../options/collect.ts';
 import { annotationEdits, labelEdits, parseAnnotations } from '../../options/edits.ts';
+import { Failure } from '../../output/failure.ts';
+import { printNewKey } from '../../output/new-key.ts';
 import { type Output, partTable, printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { printNewKey } from '../../output/secrets.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { placementView } from '../stack/placement.ts';
-import { eventView } from '../status/event.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const agentView: View<typeof AgentSchema> = {
   schema: AgentSchema,

@@ -6,7 +6,6 @@ import {
   FleetSchema,
   WatchFleetResponseSchema,
 } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { factLines, printSection } from '../../format/describe.ts';
 import { agentStates, choicesOf, count, valueFor } from '../../format/enum-labels.ts';
 import { byTrouble, fleetFacts, fleetLine, fleetView, memberLine, pictureOf } from '../../format/fleet.ts';
@@ -17,6 +16,7 @@ import { printNews } from '../../output/stream-output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type FollowedFleet, followFleet, reconnecting } from '../../stream/follow.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   status: (command) => command.action(withSession(printStatus)),

@@ -1,5 +1,5 @@
 import { Argument } from 'commander';
-import type { Verbs } from '../../command.ts';
+import type { Verbs } from '../command.ts';
 
 /** Each asks the command itself what may come next, and falls back to files. */
 const scripts = {

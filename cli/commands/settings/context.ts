@@ -1,8 +1,8 @@
-import type { Verbs } from '../../command.ts';
-import { usage } from '../../failure.ts';
+import { usage } from '../../output/failure.ts';
 import { openOutput, printJson, tableOf } from '../../output/output.ts';
 import { type Context, readContexts, writeContexts } from '../../session/context.ts';
 import type { Globals } from '../../session/settings.ts';
+import type { Verbs } from '../command.ts';
 
 export const verbs: Verbs = {
   context: (command) => {

@@ -1,52 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
-import {
-  DeploymentSchema,
-  type GetDeploymentResponse,
-  GetDeploymentResponseSchema,
-} from '../../../gen/brokkr/v1/deployment_pb.ts';
+import { type GetDeploymentResponse, GetDeploymentResponseSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { collect, type Verbs, withSession } from '../../command.ts';
 import { applyStack, previewStack, refOf, type StackSpec, type Steps } from '../../deploy/apply.ts';
-import {
-  changesText,
-  deploymentName,
-  previewOfNew,
-  printChanges,
-  printSubmission,
-  servedText,
-} from '../../deploy/submission.ts';
-import { usage } from '../../failure.ts';
+import { changesText, previewOfNew, printChanges, printSubmission, servedText } from '../../deploy/submission.ts';
+import { deploymentName, deploymentView } from '../../format/deployment.ts';
 import { printFacts, printSection } from '../../format/describe.ts';
-import { age, countsText, moment, objectText } from '../../format/enum-labels.ts';
+import { countsText, moment, objectText } from '../../format/enum-labels.ts';
+import { stackName } from '../../format/stack.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';
+import { collect } from '../../options/collect.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { numberFrom, parseLimit } from '../../options/numbers.ts';
 import { readStackOptions, type StackOptions, splitName, stackOptions } from '../../options/stack-options.ts';
-import { type Output, printable, printList, printOne, type View } from '../../output/output.ts';
+import { usage } from '../../output/failure.ts';
+import { type Output, printable, printList, printOne } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { parseGoal, type WaitCondition, waitUntil } from '../../stream/wait.ts';
-import { stackName } from './stack.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const parseRevision = numberFrom(1);
-
-export const deploymentView: View<typeof DeploymentSchema> = {
-  schema: DeploymentSchema,
-  plural: 'deployments',
-  name: deploymentName,
-  columns: [
-    { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'REVISION', text: ({ revision }) => String(revision) },
-    { title: 'CURRENT', text: ({ current }) => (current ? 'yes' : ''), tone: () => 'good' },
-    { title: 'OBJECTS', text: ({ objectCount }) => String(objectCount) },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
-    { title: 'BY', text: ({ createdBy }) => createdBy },
-    { title: 'MESSAGE', text: ({ message }) => message },
-  ],
-};
-
 const usualTimeoutMs = 300_000;
 
 export const verbs: Verbs = {

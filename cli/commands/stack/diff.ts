@@ -1,15 +1,16 @@
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { ObjectChange } from '../../../gen/brokkr/v1/object_pb.ts';
-import { collect, type Verbs, withSession } from '../../command.ts';
 import { previewStack, refOf } from '../../deploy/apply.ts';
 import { printSubmission, servedText } from '../../deploy/submission.ts';
-import { Failure } from '../../failure.ts';
 import { count, objectText } from '../../format/enum-labels.ts';
 import { type Content, keyOf, objectsOf, patchOf } from '../../manifest/differences.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
+import { collect } from '../../options/collect.ts';
 import { splitName } from '../../options/stack-options.ts';
+import { Failure } from '../../output/failure.ts';
 import { type Output, printable, printableLine } from '../../output/output.ts';
 import type { Session } from '../../session/session.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   diff: (command) =>

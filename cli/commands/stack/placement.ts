@@ -3,39 +3,18 @@ import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
 import {
   ExplainPlacementResponseSchema,
   type Placement,
-  PlacementPhase,
-  PlacementSchema,
+  type PlacementPhase,
   StepVerdict,
 } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { printSection } from '../../format/describe.ts';
-import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../../format/enum-labels.ts';
-import { healthOn, healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
-import { partTable, printable, printList, printOne, type Tone, type View } from '../../output/output.ts';
+import { choicesOf, phases, valueFor } from '../../format/enum-labels.ts';
+import { eventView } from '../../format/event.ts';
+import { healthOn, moreText, objectLine } from '../../format/health.ts';
+import { placementView } from '../../format/placement.ts';
+import { partTable, printable, printList, printOne, type Tone } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { eventView } from '../status/event.ts';
-
-export const placementView: View<typeof PlacementSchema> = {
-  schema: PlacementSchema,
-  plural: 'placements',
-  name: ({ stack, agent }) => `${stack} ${agent}`,
-  columns: [
-    { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'AGENT', text: ({ agent }) => agent },
-    {
-      title: 'PHASE',
-      text: ({ phase }) => wordOf(phases, phase).word,
-      tone: ({ phase }) => wordOf(phases, phase).tone,
-    },
-    { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
-    { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
-    { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
-    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
-    { title: 'MESSAGE', text: messageOf },
-  ],
-};
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   get: (command) =>
@@ -92,11 +71,6 @@ interface Filter {
   readonly stack?: string;
   readonly agent?: string;
   readonly phase?: string;
-}
-
-/** What the agent said of the phase and, of what it has applied, of the health. */
-export function messageOf({ phase, message, healthMessage }: Placement): string {
-  return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
 }
 
 /** Which objects are not healthy, a line each; the steps tell why as a whole. */

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { Failure } from '../../failure.ts';
 import { phases, wordOf } from '../../format/enum-labels.ts';
+import { placementView } from '../../format/placement.ts';
+import { Failure } from '../../output/failure.ts';
 import { printable, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import type { Session } from '../../session/session.ts';
-import { placementView } from './placement.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   'confirm-removal': (command) =>

@@ -1,22 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { type LabelSelector, type Stack, StackSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { collect, type Verbs, withSession } from '../../command.ts';
-import { usage } from '../../failure.ts';
+import type { LabelSelector, Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { deploymentView } from '../../format/deployment.ts';
 import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
-import {
-  age,
-  conflicts,
-  count,
-  countsText,
-  countsTone,
-  drifts,
-  moment,
-  nameFor,
-  onDeletes,
-} from '../../format/enum-labels.ts';
-import { healthCountsText, healthCountsTone } from '../../format/health.ts';
-import { neverStarted } from '../../format/never-started.ts';
+import { conflicts, count, countsText, drifts, moment, nameFor, onDeletes } from '../../format/enum-labels.ts';
+import { eventView } from '../../format/event.ts';
+import { healthCountsText } from '../../format/health.ts';
+import { placementView } from '../../format/placement.ts';
+import { stackName, stackView } from '../../format/stack.ts';
+import { healthChangeView, unhealthyText } from '../../format/stack-health.ts';
+import { collect } from '../../options/collect.ts';
 import { annotationEdits, labelEdits } from '../../options/edits.ts';
 import { ignoredFieldsText } from '../../options/ignored-fields.ts';
 import { selectorText } from '../../options/selector.ts';
@@ -30,44 +23,13 @@ import {
   splitName,
   stackOptions,
 } from '../../options/stack-options.ts';
-import { type Output, partTable, printList, printOne, type View } from '../../output/output.ts';
+import { usage } from '../../output/failure.ts';
+import { type Output, partTable, printList, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { eventView } from '../status/event.ts';
-import { healthChangeView, unhealthyText } from '../status/health.ts';
-import { deploymentView } from './deployment.ts';
-import { placementView } from './placement.ts';
-
-/** "generator/name": what names a stack for everybody. */
-export function stackName(stack: Pick<Stack, 'generator' | 'name'>): string {
-  return `${stack.generator}/${stack.name}`;
-}
-
-export const stackView: View<typeof StackSchema> = {
-  schema: StackSchema,
-  plural: 'stacks',
-  name: stackName,
-  columns: [
-    { title: 'NAME', text: stackName },
-    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
-    {
-      title: 'AGENTS',
-      text: ({ placements }) => countsText(placements),
-      tone: ({ placements }) => countsTone(placements),
-    },
-    {
-      title: 'HEALTH',
-      text: ({ health }) => healthCountsText(health),
-      tone: ({ health }) => healthCountsTone(health),
-    },
-    { title: 'LABELS', text: ({ labels }) => labels.join(',') },
-    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
-    { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
-    { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
-  ],
-};
+import { type Verbs, withSession } from '../command.ts';
+import { neverStarted } from './never-started.ts';
 
 /** How many of the last revisions and events a description shows. */
 const recent = 5;

@@ -3,14 +3,15 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Option } from 'commander';
 import { type Diagnostic, DiagnosticSchema, DiagnosticState } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { Failure } from '../../failure.ts';
+import { printReport } from '../../format/diagnostic.ts';
+import { shortDuration } from '../../format/duration.ts';
 import { age } from '../../format/enum-labels.ts';
-import { printReport } from '../../format/report.ts';
-import { parseDuration, shortDuration } from '../../options/duration.ts';
+import { parseDuration } from '../../options/duration.ts';
+import { Failure } from '../../output/failure.ts';
 import { printable, printOne } from '../../output/output.ts';
 import type { Session } from '../../session/session.ts';
 import { findAgent } from '../agent/agent.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const usualTimeoutMs = 60_000;
 

@@ -1,37 +1,11 @@
 import { Option } from 'commander';
-import { EventSchema, type Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
-import type { ObjectChange } from '../../../gen/brokkr/v1/object_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { actions, age, choicesOf, objectText, outcomes, valueFor, wordOf } from '../../format/enum-labels.ts';
+import type { Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
+import { choicesOf, outcomes, valueFor } from '../../format/enum-labels.ts';
+import { eventView } from '../../format/event.ts';
 import { parseLimit } from '../../options/numbers.ts';
-import { printList, type View } from '../../output/output.ts';
+import { printList } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
-
-export const eventView: View<typeof EventSchema> = {
-  schema: EventSchema,
-  plural: 'events',
-  name: ({ agent, incarnation, sequence }) => `${agent}/${incarnation}/${sequence}`,
-  columns: [
-    { title: 'AGE', text: ({ receiveTime }) => age(receiveTime) },
-    { title: 'AGENT', text: ({ agent }) => agent },
-    { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
-    {
-      title: 'OUTCOME',
-      text: ({ outcome }) => wordOf(outcomes, outcome).word,
-      tone: ({ outcome }) => wordOf(outcomes, outcome).tone,
-    },
-    { title: 'MESSAGE', text: ({ message }) => message },
-    { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true },
-  ],
-};
-
-/** "configured ConfigMap shop/a .data.open (changed by kubectl)". */
-function changeText({ object, action, fields, message }: ObjectChange): string {
-  const about = message === '' ? '' : `(${message})`;
-  const parts = [wordOf(actions, action).word, objectText(object), ...fields, about];
-  return parts.filter((part) => part !== '').join(' ');
-}
+import { type Verbs, withSession } from '../command.ts';
 
 /** A month of events does not fit a screen; --limit 0 gives it all the same. */
 const usualLimit = 1_000;

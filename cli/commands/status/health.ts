@@ -3,15 +3,15 @@ import {
   AgentHealthSchema,
   type GetStackHealthResponse,
   GetStackHealthResponseSchema,
-  HealthChangeSchema,
 } from '../../../gen/brokkr/v1/health_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { printSection } from '../../format/describe.ts';
 import { age } from '../../format/enum-labels.ts';
-import { healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
-import { jsonOf, type Output, printJson, printList, type View } from '../../output/output.ts';
+import { healthText, healthTone } from '../../format/health.ts';
+import { healthChangeView, unhealthyText } from '../../format/stack-health.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 const agentHealthView: View<typeof AgentHealthSchema> = {
   schema: AgentHealthSchema,
@@ -26,19 +26,6 @@ const agentHealthView: View<typeof AgentHealthSchema> = {
     { title: 'MESSAGE', text: ({ message }) => message },
   ],
 };
-
-export const healthChangeView: View<typeof HealthChangeSchema> = {
-  schema: HealthChangeSchema,
-  plural: 'history',
-  name: ({ agent }) => agent,
-  columns: [
-    { title: 'AGE', text: ({ time }) => age(time) },
-    { title: 'AGENT', text: ({ agent }) => agent },
-    { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'MESSAGE', text: ({ message }) => message },
-  ],
-};
-
 export const verbs: Verbs = {
   get: (command) =>
     command
@@ -85,22 +72,6 @@ async function getHealth(
   printList(out, agentHealthView, agents);
   if (out.wide) printSection(out, 'Not healthy', unhealthyText(out, agents));
 }
-
-/** The objects that are not healthy, below the name of their agent. */
-export function unhealthyText(out: Output, agents: readonly AgentHealth[]): string {
-  return agents.flatMap((agent) => agentLines(out, agent)).join('\n');
-}
-
-function agentLines(out: Output, { agent, objects }: AgentHealth): string[] {
-  if (objects.length === 0) return [];
-  const shown = out.wide ? objects : objects.slice(0, usualObjects);
-  const more = moreText(shown.length, objects.length);
-  const lines = [...shown.map((object) => objectLine(out, object)), ...(more === '' ? [] : [more])];
-  return [agent, ...lines.map((line) => `  ${line}`)];
-}
-
-/** How many objects of an agent are named unless more is asked for. */
-const usualObjects = 5;
 
 /** "2 of 3"; the broker keeps the names of at most 100 that are not healthy. */
 function healthyObjects({ objects, objectCount }: AgentHealth): string {

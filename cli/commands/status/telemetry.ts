@@ -3,13 +3,13 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import { TelemetryKind, type TelemetryRecord } from '../../../gen/brokkr/v1/telemetry_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { printRecord } from '../../format/telemetry.ts';
 import { parsePast } from '../../options/duration.ts';
 import { numberFrom } from '../../options/numbers.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { followTelemetry, reconnecting } from '../../stream/follow.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   logs: (command) =>

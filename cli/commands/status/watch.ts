@@ -1,13 +1,13 @@
 import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { type Stack, type WatchStackResponse, WatchStackResponseSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { countsText, phases, wordOf } from '../../format/enum-labels.ts';
 import { healthCountsText, healths } from '../../format/health.ts';
+import { messageOf } from '../../format/placement.ts';
+import { stackName } from '../../format/stack.ts';
 import { type Output, printable } from '../../output/output.ts';
 import { printNews } from '../../output/stream-output.ts';
 import { followStack, reconnecting } from '../../stream/follow.ts';
-import { messageOf } from '../stack/placement.ts';
-import { stackName } from '../stack/stack.ts';
+import { type Verbs, withSession } from '../command.ts';
 
 export const verbs: Verbs = {
   watch: (command) =>

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { Failure } from '../failure.ts';
+import { Failure } from './failure.ts';
 import { jsonOf, type Output, printJson } from './output.ts';
 
 export interface NewKey<D extends DescMessage> {

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
-import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';
-import { allPages } from '../session/pages.ts';
-import type { Session } from '../session/session.ts';
+import { AgentState } from '../../../gen/brokkr/v1/fleet_pb.ts';
+import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
+import { allPages } from '../../session/pages.ts';
+import type { Session } from '../../session/session.ts';
 
 const listedAgents = 20;
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Session } from './session/session.ts';
-import type { Globals } from './session/settings.ts';
+import type { Session } from '../session/session.ts';
+import type { Globals } from '../session/settings.ts';
 
 export type Verb =
   | 'agent'
@@ -51,8 +51,8 @@ export function withSession<A extends readonly unknown[]>(
 ): (...args: [...A, Command]) => Promise<void> {
   return async (...all) => {
     const command = all.at(-1) as Command;
-    const { openSession } = await import('./session/session.ts');
-    const { beginTrace } = await import('./session/trace.ts');
+    const { openSession } = await import('../session/session.ts');
+    const { beginTrace } = await import('../session/trace.ts');
     const options = command.optsWithGlobals<Globals & { watch?: boolean }>();
     const trace = await beginTrace(command.name());
     let failed = true;
@@ -61,7 +61,7 @@ export function withSession<A extends readonly unknown[]>(
       const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
       try {
         if (!options.watch) await once(session);
-        else await (await import('./stream/watch-loop.ts')).repeat(session, once);
+        else await (await import('../stream/watch-loop.ts')).repeat(session, once);
         failed = false;
       } finally {
         session.close();
@@ -70,9 +70,4 @@ export function withSession<A extends readonly unknown[]>(
       await trace?.end(failed);
     }
   };
-}
-
-/** For an option that may be given several times. */
-export function collect(value: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), value];
 }

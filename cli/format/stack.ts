@@ -1,0 +1,34 @@
+import { type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
+import type { View } from '../output/output.ts';
+import { age, countsText, countsTone, drifts, nameFor } from './enum-labels.ts';
+import { healthCountsText, healthCountsTone } from './health.ts';
+
+/** "generator/name": what names a stack for everybody. */
+export function stackName(stack: Pick<Stack, 'generator' | 'name'>): string {
+  return `${stack.generator}/${stack.name}`;
+}
+
+export const stackView: View<typeof StackSchema> = {
+  schema: StackSchema,
+  plural: 'stacks',
+  name: stackName,
+  columns: [
+    { title: 'NAME', text: stackName },
+    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
+    {
+      title: 'AGENTS',
+      text: ({ placements }) => countsText(placements),
+      tone: ({ placements }) => countsTone(placements),
+    },
+    {
+      title: 'HEALTH',
+      text: ({ health }) => healthCountsText(health),
+      tone: ({ health }) => healthCountsTone(health),
+    },
+    { title: 'LABELS', text: ({ labels }) => labels.join(',') },
+    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
+    { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
+    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
+  ],
+};
