@@ -82,14 +82,14 @@ export const roleLabels: Labels<Role> = {
 
 /** Why telemetry is missing: the end of a sentence such as "12 lines are missing: ...". */
 export const gapReasonLabels: Labels<GapReason> = {
-  [GapReason.UNSPECIFIED]: 'the reason is not known',
-  [GapReason.RATE_LIMIT]: 'more came than the agent may send',
-  [GapReason.BUFFER_FULL]: 'the agent could not reach the broker for too long',
-  [GapReason.STREAM_LIMIT]: 'the agent follows as many containers as it may',
-  [GapReason.HISTORY_LOST]: 'the agent could not watch the cluster for too long',
-  [GapReason.NOT_FOLLOWED]: 'written before the agent began to follow',
-  [GapReason.QUOTA]: 'more came than the broker takes from one agent',
-  [GapReason.SLOW_READER]: 'more came than was read here',
+  [GapReason.UNSPECIFIED]: 'the reason is unknown',
+  [GapReason.RATE_LIMIT]: 'the agent exceeded its rate limit',
+  [GapReason.BUFFER_FULL]: 'the agent could not reach the broker and its buffer was full',
+  [GapReason.STREAM_LIMIT]: 'the agent follows its maximum number of containers',
+  [GapReason.HISTORY_LOST]: 'the agent was away for longer than the cluster keeps its history',
+  [GapReason.NOT_FOLLOWED]: 'written before the agent followed the container',
+  [GapReason.QUOTA]: 'the agent exceeded the broker’s quota',
+  [GapReason.SLOW_READER]: 'the reader could not keep up',
 };
 
 const matchKindLabels: Labels<MatchKind> = {

@@ -76,7 +76,7 @@ function eventParts(out: Output, agent: string, event: KubernetesEvent): string[
   ];
 }
 
-/** "12 lines are missing: more came than the agent may send". */
+/** "12 lines are missing: the agent exceeded its rate limit". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
   const what =

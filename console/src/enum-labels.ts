@@ -1,13 +1,4 @@
-import {
-  actionLabels,
-  agentStateLabels,
-  healthLabels,
-  type Labels,
-  outcomeLabels,
-  phaseLabels,
-  registrationStateLabels,
-  roleLabels,
-} from '../../contract/enum-labels.ts';
+import * as contract from '../../contract/enum-labels.ts';
 import { AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
@@ -20,22 +11,21 @@ import type { IconName } from './components/icon.tsx';
 
 export type Tone = 'good' | 'busy' | 'warn' | 'bad' | 'idle';
 
+/** How the console shows an enum value: by text and icon, so that nothing depends on colour alone. */
+export interface EnumLabel extends Style {
+  readonly text: string;
+}
+
 interface Style {
   readonly tone: Tone;
   readonly icon: IconName;
 }
 
-/** How a value of the contract is shown: by a word and an icon, so that colour alone never carries the meaning. */
-export interface Word extends Style {
-  readonly word: string;
-}
+const unknownStyle: Style = { tone: 'idle', icon: 'question' };
+const unknownLabel: EnumLabel = { text: 'unknown', ...unknownStyle };
 
-type Words<Value extends number> = Readonly<Record<Value, Word>>;
-
-const unknown: Style = { tone: 'idle', icon: 'question' };
-
-export const agentStates = withStyle(agentStateLabels, {
-  [AgentState.UNSPECIFIED]: unknown,
+export const agentStateLabels = withStyle(contract.agentStateLabels, {
+  [AgentState.UNSPECIFIED]: unknownStyle,
   [AgentState.ONLINE]: { tone: 'good', icon: 'dot' },
   [AgentState.OFFLINE]: { tone: 'bad', icon: 'cross' },
   [AgentState.PAUSED]: { tone: 'warn', icon: 'pause' },
@@ -43,17 +33,17 @@ export const agentStates = withStyle(agentStateLabels, {
   [AgentState.DRAINING]: { tone: 'warn', icon: 'down' },
 });
 
-export const healths = withStyle(healthLabels, {
-  [Health.UNSPECIFIED]: { word: 'not reported', tone: 'idle', icon: 'ring' },
+export const healthLabels = withStyle(contract.healthLabels, {
+  [Health.UNSPECIFIED]: { text: 'not reported', tone: 'idle', icon: 'ring' },
   [Health.HEALTHY]: { tone: 'good', icon: 'check' },
   [Health.PROGRESSING]: { tone: 'busy', icon: 'clock' },
   [Health.DEGRADED]: { tone: 'warn', icon: 'warning' },
   [Health.FAILED]: { tone: 'bad', icon: 'cross' },
-  [Health.UNKNOWN]: unknown,
+  [Health.UNKNOWN]: unknownStyle,
 });
 
-export const phases = withStyle(phaseLabels, {
-  [PlacementPhase.UNSPECIFIED]: unknown,
+export const phaseLabels = withStyle(contract.phaseLabels, {
+  [PlacementPhase.UNSPECIFIED]: unknownStyle,
   [PlacementPhase.PENDING]: { tone: 'busy', icon: 'clock' },
   [PlacementPhase.APPLIED]: { tone: 'good', icon: 'check' },
   [PlacementPhase.FAILED]: { tone: 'bad', icon: 'cross' },
@@ -62,8 +52,8 @@ export const phases = withStyle(phaseLabels, {
   [PlacementPhase.AHEAD]: { tone: 'warn', icon: 'up' },
 });
 
-export const outcomes = withStyle(outcomeLabels, {
-  [Outcome.UNSPECIFIED]: unknown,
+export const outcomeLabels = withStyle(contract.outcomeLabels, {
+  [Outcome.UNSPECIFIED]: unknownStyle,
   [Outcome.APPLIED]: { tone: 'good', icon: 'check' },
   [Outcome.FAILED]: { tone: 'bad', icon: 'cross' },
   [Outcome.REMOVED]: { tone: 'good', icon: 'trash' },
@@ -76,55 +66,55 @@ export const outcomes = withStyle(outcomeLabels, {
   [Outcome.WAITING]: { tone: 'busy', icon: 'clock' },
 });
 
-export const actions = withStyle(actionLabels, {
-  [ObjectAction.UNSPECIFIED]: unknown,
+export const actionLabels = withStyle(contract.actionLabels, {
+  [ObjectAction.UNSPECIFIED]: unknownStyle,
   [ObjectAction.CREATED]: { tone: 'good', icon: 'plus' },
-  [ObjectAction.CONFIGURED]: { word: 'changed', tone: 'warn', icon: 'pencil' },
+  [ObjectAction.CONFIGURED]: { text: 'changed', tone: 'warn', icon: 'pencil' },
   [ObjectAction.UNCHANGED]: { tone: 'idle', icon: 'dot' },
   [ObjectAction.DELETED]: { tone: 'bad', icon: 'trash' },
   [ObjectAction.FAILED]: { tone: 'bad', icon: 'cross' },
   [ObjectAction.HELD]: { tone: 'bad', icon: 'pause' },
 });
 
-export const registrationStates = withStyle(registrationStateLabels, {
-  [RegistrationState.UNSPECIFIED]: unknown,
+export const verdictLabels: Readonly<Record<StepVerdict, EnumLabel>> = {
+  [StepVerdict.UNSPECIFIED]: unknownLabel,
+  [StepVerdict.YES]: { text: 'yes', tone: 'good', icon: 'check' },
+  [StepVerdict.NO]: { text: 'no', tone: 'bad', icon: 'cross' },
+  [StepVerdict.INFO]: { text: 'note', tone: 'idle', icon: 'info' },
+};
+
+export const registrationStateLabels = withStyle(contract.registrationStateLabels, {
+  [RegistrationState.UNSPECIFIED]: unknownStyle,
   [RegistrationState.REGISTERED]: { tone: 'good', icon: 'check' },
   [RegistrationState.REQUESTED]: { tone: 'warn', icon: 'clock' },
 });
 
-export const verdicts: Words<StepVerdict> = {
-  [StepVerdict.UNSPECIFIED]: { word: 'unknown', ...unknown },
-  [StepVerdict.YES]: { word: 'yes', tone: 'good', icon: 'check' },
-  [StepVerdict.NO]: { word: 'no', tone: 'bad', icon: 'cross' },
-  [StepVerdict.INFO]: { word: 'note', tone: 'idle', icon: 'info' },
+export const auditOutcomeLabels: Readonly<Record<AuditOutcome, EnumLabel>> = {
+  [AuditOutcome.UNSPECIFIED]: unknownLabel,
+  [AuditOutcome.DONE]: { text: 'done', tone: 'good', icon: 'check' },
+  [AuditOutcome.DENIED]: { text: 'denied', tone: 'bad', icon: 'lock' },
 };
 
-export const auditOutcomes: Words<AuditOutcome> = {
-  [AuditOutcome.UNSPECIFIED]: { word: 'unknown', ...unknown },
-  [AuditOutcome.DONE]: { word: 'done', tone: 'good', icon: 'check' },
-  [AuditOutcome.DENIED]: { word: 'denied', tone: 'bad', icon: 'lock' },
-};
+export const roleNames: contract.Labels<Role> = { ...contract.roleLabels, [Role.UNSPECIFIED]: 'nobody' };
 
-export const roles: Labels<Role> = { ...roleLabels, [Role.UNSPECIFIED]: 'nobody' };
-
-/** Adds to labels how they are shown; hyphens of the CLI's words become spaces. A style with a `word` replaces the label. */
+/** Adds to the words of the contract how the console shows them, with spaces for hyphens. A style with a `text` replaces the word. */
 function withStyle<Value extends number>(
-  labels: Labels<Value>,
-  styles: Readonly<Record<Value, Style & { readonly word?: string }>>,
-): Words<Value> {
-  const words = Object.entries<string>(labels).map(([value, label]) => [
+  words: contract.Labels<Value>,
+  styles: Readonly<Record<Value, Style & { readonly text?: string }>>,
+): Readonly<Record<Value, EnumLabel>> {
+  const labels = Object.entries<string>(words).map(([value, word]) => [
     value,
-    { word: label.replaceAll('-', ' '), ...styles[Number(value) as Value] },
+    { text: word.replaceAll('-', ' '), ...styles[Number(value) as Value] },
   ]);
-  return Object.fromEntries(words) as Words<Value>;
+  return Object.fromEntries(labels) as Record<Value, EnumLabel>;
 }
 
-/** Returns the word for a value; the number itself for one that this version does not know. */
-export function wordOf(table: Readonly<Record<number, Word>>, value: number): Word {
-  return table[value] ?? { ...unknown, word: String(value) };
+/** Returns the label of an enum value. Values of a newer broker that are unknown here are shown as numbers. */
+export function labelOf(table: Readonly<Record<number, EnumLabel>>, value: number): EnumLabel {
+  return table[value] ?? { ...unknownLabel, text: String(value) };
 }
 
-/** Lists the phases that placements are in, the worst first. */
+/** Returns the phases that have placements, the worst first. */
 export function phaseCounts(counts: PlacementCounts | undefined): { phase: PlacementPhase; count: number }[] {
   if (!counts) return [];
   const { FAILED, HELD, AHEAD, REMOVING, PENDING, APPLIED } = PlacementPhase;
@@ -139,13 +129,13 @@ export function phaseCounts(counts: PlacementCounts | undefined): { phase: Place
   return all.filter(({ count }) => count > 0);
 }
 
-/** "1 object", "3 objects", "2,000 objects". */
-export function count(number: number, noun: string, many = `${noun}s`): string {
+/** Formats a count with its noun: "1 object", "2,000 objects". */
+export function countText(number: number, noun: string, many = `${noun}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? noun : many}`;
 }
 
-/** "1.2 MiB". */
-export function size(bytes: bigint | number): string {
+/** Formats a number of bytes: "1.2 MiB". */
+export function sizeText(bytes: bigint | number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];
   let value = Number(bytes);
   let unit = 0;
