@@ -1,3 +1,4 @@
+import { groupOf } from '../../contract/object-key.ts';
 import { isRecord } from './object.ts';
 
 /** A manifest without what only a live object has, and the paths of what was left out. */
@@ -106,7 +107,6 @@ function copy(value: unknown): unknown {
 
 /** Groups of Kubernetes itself, whose kinds all keep status apart. */
 function isBuiltIn(apiVersion: unknown): boolean {
-  const text = String(apiVersion);
-  const group = text.includes('/') ? text.slice(0, text.indexOf('/')) : '';
+  const group = groupOf(String(apiVersion));
   return !group.includes('.') || group.endsWith('.k8s.io');
 }

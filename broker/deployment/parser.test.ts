@@ -41,6 +41,9 @@ parser('tells the differences from another manifest', async () => {
       { object: b, action: 'created', fields: [] },
       { object: a, action: 'deleted', fields: [] },
     ]);
+    const newer = Buffer.from('apiVersion: v1beta1\nkind: ConfigMap\nmetadata:\n  name: a\n');
+    const [versioned, ...rest] = (await one.parse(newer, { before: data })).changes;
+    assert.equal([versioned?.action, versioned?.fields, rest], ['configured', ['.apiVersion'], []]);
     const configured = Buffer.concat([text('a'), Buffer.from('data:\n  k: v\n')]);
     assert.equal((await one.parse(configured, { before: data })).changes, [
       { object: a, action: 'configured', fields: ['.data'] },

@@ -1,4 +1,5 @@
 import { isRawInteger, parseExact } from '../../contract/exact-json.ts';
+import { keyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { takeTurns } from './turns.ts';
 
@@ -44,14 +45,14 @@ export async function compareManifests(before: Uint8Array, after: Uint8Array): P
   for (const line of oldLines) {
     if (newLines.has(line)) continue;
     const object = parseExact(line) as ManifestObject;
-    old.set(keyOf(object), object);
+    old.set(keyOf(identity(object)), object);
     await turn();
   }
   const differences: Difference[] = [];
   for (const line of newLines) {
     if (oldLines.has(line)) continue;
     const object = parseExact(line) as ManifestObject;
-    const key = keyOf(object);
+    const key = keyOf(identity(object));
     const earlier = old.get(key);
     old.delete(key);
     const difference = differenceOf(earlier, object);
@@ -109,11 +110,4 @@ export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity
 export function linesOf({ buffer, byteOffset, byteLength }: Uint8Array): string[] {
   const text = Buffer.from(buffer, byteOffset, byteLength).toString();
   return text.split('\n').filter((line) => line !== '');
-}
-
-function keyOf(object: ManifestObject): string {
-  // Without the version: a new apiVersion of the same kind is a change of the object, not another object.
-  const { apiVersion } = object;
-  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
-  return JSON.stringify([group, object.kind, object.metadata.namespace ?? '', object.metadata.name]);
 }
