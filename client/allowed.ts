@@ -1,5 +1,5 @@
 /** What a generator may deploy; see GeneratorRules in the contract. */
-export interface Limits {
+export interface GeneratorLimits {
   readonly allowNamespaces: readonly string[];
   readonly denyNamespaces: readonly string[];
   readonly allowKinds: readonly string[];
@@ -7,7 +7,7 @@ export interface Limits {
   readonly clusterScoped: boolean;
 }
 
-export interface Subject {
+export interface LimitedObject {
   readonly apiVersion: string;
   readonly kind: string;
   /** Empty when it names none. */
@@ -20,7 +20,11 @@ export interface Subject {
  * before they apply, knowing from their cluster whether the kind is namespaced; without that knowledge (undefined), a kind of
  * Kubernetes itself is known by name, and for others the question is left to the agent.
  */
-export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boolean): string | undefined {
+export function denialReason(
+  limits: GeneratorLimits,
+  subject: LimitedObject,
+  namespaced?: boolean,
+): string | undefined {
   const kind = kindOf(subject);
   if (limits.denyKinds.some((pattern) => kindMatches(pattern, kind))) return `kind ${kind} is denied`;
   if (limits.allowKinds.length > 0 && !limits.allowKinds.some((pattern) => kindMatches(pattern, kind))) {
@@ -29,14 +33,14 @@ export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boo
   const inNamespace = namespaced ?? isNamespaced(kind);
   if (inNamespace === false) {
     if (!limits.clusterScoped) return `kind ${kind} is cluster-scoped`;
-    return kind === 'Namespace' ? whyNotNamespace(limits, subject.name) : undefined;
+    return kind === 'Namespace' ? namespaceDenialReason(limits, subject.name) : undefined;
   }
-  if (subject.namespace !== '') return whyNotNamespace(limits, subject.namespace);
+  if (subject.namespace !== '') return namespaceDenialReason(limits, subject.namespace);
   const limited = limits.allowNamespaces.length + limits.denyNamespaces.length > 0;
   return inNamespace && limited ? 'it must name its namespace' : undefined;
 }
 
-function whyNotNamespace(limits: Limits, namespace: string): string | undefined {
+function namespaceDenialReason(limits: GeneratorLimits, namespace: string): string | undefined {
   if (limits.denyNamespaces.some((pattern) => nameMatches(pattern, namespace)))
     return `namespace ${namespace} is denied`;
   if (limits.allowNamespaces.length === 0) return undefined;
@@ -45,7 +49,7 @@ function whyNotNamespace(limits: Limits, namespace: string): string | undefined 
 }
 
 /** "ConfigMap" of the core group, "apps/Deployment" of another. */
-function kindOf({ apiVersion, kind }: Subject): string {
+function kindOf({ apiVersion, kind }: LimitedObject): string {
   const slash = apiVersion.indexOf('/');
   return slash < 0 ? kind : `${apiVersion.slice(0, slash)}/${kind}`;
 }
@@ -62,13 +66,13 @@ function nameMatches(pattern: string, name: string): boolean {
 
 /** Whether a kind of Kubernetes itself is namespaced; undefined for a group of somebody else. */
 function isNamespaced(kind: string): boolean | undefined {
-  if (clusterScoped.has(kind)) return false;
+  if (clusterScopedKinds.has(kind)) return false;
   const group = kind.includes('/') ? kind.slice(0, kind.indexOf('/')) : '';
-  return ownGroups.has(group) ? true : undefined;
+  return builtInGroups.has(group) ? true : undefined;
 }
 
 /** Groups of Kubernetes 1.36 whose kinds are all in `clusterScoped` or else namespaced. */
-const ownGroups = new Set([
+const builtInGroups = new Set([
   '',
   'apps',
   'autoscaling',
@@ -81,7 +85,7 @@ const ownGroups = new Set([
   'rbac.authorization.k8s.io',
 ]);
 
-const clusterScoped = new Set([
+const clusterScopedKinds = new Set([
   'Namespace',
   'Node',
   'PersistentVolume',

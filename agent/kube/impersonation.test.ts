@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../client/allowed.ts';
 import { openRealHouse, openSimulatedHouse, type TenantCluster } from '../../test/agent/tenant-cluster.ts';
 import { configMap, idOfMap, stackId } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
@@ -201,7 +201,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
   });
 }
 
-function rules(limits: Partial<Limits>) {
+function rules(limits: Partial<GeneratorLimits>) {
   const none = { allowNamespaces: [], denyNamespaces: [], allowKinds: [], denyKinds: [], clusterScoped: false };
   return { generators: [{ generator: 'ci', limits: { ...none, ...limits } }] };
 }

@@ -1,4 +1,4 @@
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../client/allowed.ts';
 
 /** What the agent is told about one stack. */
 export interface Entry {
@@ -38,7 +38,7 @@ export interface Entry {
   /** W3C traceparent of the deployment's submission; empty for none. */
   readonly traceParent: string;
   /** What its generator may deploy, once the whole state is here; undefined for anything. */
-  readonly limits?: Limits | undefined;
+  readonly limits?: GeneratorLimits | undefined;
 }
 
 export interface IgnoredFields {
@@ -52,7 +52,7 @@ export interface IgnoredFields {
 
 export interface TargetGenerator {
   readonly generator: string;
-  readonly limits: Limits;
+  readonly limits: GeneratorLimits;
 }
 
 /** Everything that the agent is told; acted on only when it is whole and its digest is right. */
@@ -119,7 +119,7 @@ export function settingsText({ drift, conflict, dependsOnIds, ignoredFields }: E
 }
 
 /** As the digest has it. */
-export function limitsText(limits: Limits): string {
+export function limitsText(limits: GeneratorLimits): string {
   const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
   return [...lists.map((list) => list.join(',')), limits.clusterScoped ? 1 : 0].join('|');
 }

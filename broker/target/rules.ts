@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../client/allowed.ts';
 import type { Conflict, Drift, IgnoredFields } from '../stack/rules.ts';
 
 /** One stack of an agent's target state. */
@@ -35,7 +35,7 @@ export interface Entry {
 /** What the agent may apply for a generator. */
 export interface TargetGenerator {
   readonly generator: string;
-  readonly limits: Limits;
+  readonly limits: GeneratorLimits;
 }
 
 /** What an agent is told, in short. */

@@ -10,116 +10,119 @@ import type { Tone } from '../output/output.ts';
 import { shortDuration } from './duration.ts';
 
 /** How a value of the contract is said; `wordOf` reads these tables, which a newer broker's values are not in. */
-export interface Word {
-  readonly word: string;
+export interface EnumLabel {
+  readonly text: string;
   readonly tone?: Tone;
   /** One character for it, in lists of changes. */
-  readonly sign?: string;
+  readonly symbol?: string;
 }
 
-export const phases: Readonly<Record<PlacementPhase, Word>> = {
-  [PlacementPhase.UNSPECIFIED]: { word: 'unknown' },
-  [PlacementPhase.PENDING]: { word: 'pending', tone: 'warn' },
-  [PlacementPhase.APPLIED]: { word: 'applied', tone: 'good' },
-  [PlacementPhase.FAILED]: { word: 'failed', tone: 'bad' },
-  [PlacementPhase.REMOVING]: { word: 'removing', tone: 'warn' },
-  [PlacementPhase.HELD]: { word: 'held', tone: 'bad' },
-  [PlacementPhase.AHEAD]: { word: 'ahead', tone: 'bad' },
+export const phaseLabels: Readonly<Record<PlacementPhase, EnumLabel>> = {
+  [PlacementPhase.UNSPECIFIED]: { text: 'unknown' },
+  [PlacementPhase.PENDING]: { text: 'pending', tone: 'warn' },
+  [PlacementPhase.APPLIED]: { text: 'applied', tone: 'good' },
+  [PlacementPhase.FAILED]: { text: 'failed', tone: 'bad' },
+  [PlacementPhase.REMOVING]: { text: 'removing', tone: 'warn' },
+  [PlacementPhase.HELD]: { text: 'held', tone: 'bad' },
+  [PlacementPhase.AHEAD]: { text: 'ahead', tone: 'bad' },
 };
 
-export const outcomes: Readonly<Record<Outcome, Word>> = {
-  [Outcome.UNSPECIFIED]: { word: 'unknown' },
-  [Outcome.APPLIED]: { word: 'applied', tone: 'good' },
-  [Outcome.FAILED]: { word: 'failed', tone: 'bad' },
-  [Outcome.REMOVED]: { word: 'removed', tone: 'good' },
-  [Outcome.REMOVAL_FAILED]: { word: 'removal-failed', tone: 'bad' },
-  [Outcome.HELD]: { word: 'held', tone: 'bad' },
-  [Outcome.AHEAD]: { word: 'ahead', tone: 'bad' },
-  [Outcome.GAP]: { word: 'gap', tone: 'warn' },
-  [Outcome.DRIFTED]: { word: 'drifted', tone: 'warn' },
-  [Outcome.REPAIRED]: { word: 'repaired', tone: 'warn' },
-  [Outcome.WAITING]: { word: 'waiting', tone: 'warn' },
+export const outcomeLabels: Readonly<Record<Outcome, EnumLabel>> = {
+  [Outcome.UNSPECIFIED]: { text: 'unknown' },
+  [Outcome.APPLIED]: { text: 'applied', tone: 'good' },
+  [Outcome.FAILED]: { text: 'failed', tone: 'bad' },
+  [Outcome.REMOVED]: { text: 'removed', tone: 'good' },
+  [Outcome.REMOVAL_FAILED]: { text: 'removal-failed', tone: 'bad' },
+  [Outcome.HELD]: { text: 'held', tone: 'bad' },
+  [Outcome.AHEAD]: { text: 'ahead', tone: 'bad' },
+  [Outcome.GAP]: { text: 'gap', tone: 'warn' },
+  [Outcome.DRIFTED]: { text: 'drifted', tone: 'warn' },
+  [Outcome.REPAIRED]: { text: 'repaired', tone: 'warn' },
+  [Outcome.WAITING]: { text: 'waiting', tone: 'warn' },
 };
 
-export const actions: Readonly<Record<ObjectAction, Word>> = {
-  [ObjectAction.UNSPECIFIED]: { word: 'unknown', sign: '?' },
-  [ObjectAction.CREATED]: { word: 'created', sign: '+', tone: 'good' },
-  [ObjectAction.CONFIGURED]: { word: 'configured', sign: '~', tone: 'warn' },
-  [ObjectAction.UNCHANGED]: { word: 'unchanged', sign: '=' },
-  [ObjectAction.DELETED]: { word: 'deleted', sign: '-', tone: 'bad' },
-  [ObjectAction.FAILED]: { word: 'failed', sign: '!', tone: 'bad' },
-  [ObjectAction.HELD]: { word: 'held', sign: '!', tone: 'bad' },
+export const actionLabels: Readonly<Record<ObjectAction, EnumLabel>> = {
+  [ObjectAction.UNSPECIFIED]: { text: 'unknown', symbol: '?' },
+  [ObjectAction.CREATED]: { text: 'created', symbol: '+', tone: 'good' },
+  [ObjectAction.CONFIGURED]: { text: 'configured', symbol: '~', tone: 'warn' },
+  [ObjectAction.UNCHANGED]: { text: 'unchanged', symbol: '=' },
+  [ObjectAction.DELETED]: { text: 'deleted', symbol: '-', tone: 'bad' },
+  [ObjectAction.FAILED]: { text: 'failed', symbol: '!', tone: 'bad' },
+  [ObjectAction.HELD]: { text: 'held', symbol: '!', tone: 'bad' },
 };
 
-export const roles: Readonly<Record<Role, Word>> = {
-  [Role.UNSPECIFIED]: { word: 'unknown' },
-  [Role.ADMIN]: { word: 'admin' },
-  [Role.READ_ONLY]: { word: 'read-only admin' },
-  [Role.GENERATOR]: { word: 'generator' },
-  [Role.AGENT]: { word: 'agent' },
-  [Role.ENROLLMENT]: { word: 'enrollment' },
+export const roleLabels: Readonly<Record<Role, EnumLabel>> = {
+  [Role.UNSPECIFIED]: { text: 'unknown' },
+  [Role.ADMIN]: { text: 'admin' },
+  [Role.READ_ONLY]: { text: 'read-only admin' },
+  [Role.GENERATOR]: { text: 'generator' },
+  [Role.AGENT]: { text: 'agent' },
+  [Role.ENROLLMENT]: { text: 'enrollment' },
 };
 
-export const policies = {
+export const registrationPolicies = {
   open: RegistrationPolicy.OPEN,
   approve: RegistrationPolicy.APPROVE,
 } as const;
 
-export const onDeletes = {
+export const onDeletePolicies = {
   prune: OnDelete.PRUNE,
   orphan: OnDelete.ORPHAN,
 } as const;
 
-export const drifts = {
+export const driftPolicies = {
   repair: DriftPolicy.REPAIR,
   report: DriftPolicy.REPORT,
   ignore: DriftPolicy.IGNORE,
 } as const;
 
-export const conflicts = {
+export const conflictPolicies = {
   adopt: ConflictPolicy.ADOPT,
   refuse: ConflictPolicy.REFUSE,
 } as const;
 
-export const agentStates: Readonly<Record<AgentState, Word>> = {
-  [AgentState.UNSPECIFIED]: { word: 'unknown' },
-  [AgentState.ONLINE]: { word: 'online', tone: 'good' },
-  [AgentState.OFFLINE]: { word: 'offline', tone: 'bad' },
-  [AgentState.PAUSED]: { word: 'paused', tone: 'warn' },
-  [AgentState.NEVER_STARTED]: { word: 'never-started', tone: 'warn' },
-  [AgentState.DRAINING]: { word: 'draining', tone: 'warn' },
+export const agentStateLabels: Readonly<Record<AgentState, EnumLabel>> = {
+  [AgentState.UNSPECIFIED]: { text: 'unknown' },
+  [AgentState.ONLINE]: { text: 'online', tone: 'good' },
+  [AgentState.OFFLINE]: { text: 'offline', tone: 'bad' },
+  [AgentState.PAUSED]: { text: 'paused', tone: 'warn' },
+  [AgentState.NEVER_STARTED]: { text: 'never-started', tone: 'warn' },
+  [AgentState.DRAINING]: { text: 'draining', tone: 'warn' },
 };
 
 /** The name of a value in such a table; "-" for none. */
-export function nameFor<V>(table: Readonly<Record<string, V>>, value: V): string {
+export function keyOfValue<V>(table: Readonly<Record<string, V>>, value: V): string {
   return Object.entries(table).find(([, candidate]) => candidate === value)?.[0] ?? '-';
 }
 
 /** The word for a value; a number for one that this version does not know. */
-export function wordOf(table: Readonly<Record<number, Word>>, value: number): Word {
-  return table[value] ?? { word: String(value) };
+export function labelOf(table: Readonly<Record<number, EnumLabel>>, value: number): EnumLabel {
+  return table[value] ?? { text: String(value) };
 }
 
-/** The value of a table's word, as an option of `choices` gave it. */
-export function valueFor<V extends number>(table: Readonly<Record<V, Word>>, word: string | undefined): V | undefined {
-  const found = Object.entries<Word>(table).find(([, candidate]) => candidate.word === word);
+/** The value of a table's text, as an option of `choices` gave it. */
+export function valueOfLabel<V extends number>(
+  table: Readonly<Record<V, EnumLabel>>,
+  text: string | undefined,
+): V | undefined {
+  const found = Object.entries<EnumLabel>(table).find(([, candidate]) => candidate.text === text);
   return found === undefined ? undefined : (Number(found[0]) as V);
 }
 
 /** The words that `valueFor` knows, without the one for "unset". */
-export function choicesOf(table: Readonly<Record<number, Word>>): string[] {
+export function choicesOf(table: Readonly<Record<number, EnumLabel>>): string[] {
   return Object.values(table)
-    .map(({ word }) => word)
-    .filter((word) => word !== 'unknown');
+    .map(({ text }) => text)
+    .filter((text) => text !== 'unknown');
 }
 
-export const registrationStates: Readonly<Record<RegistrationState, Word>> = {
-  [RegistrationState.UNSPECIFIED]: { word: 'unknown' },
-  [RegistrationState.REGISTERED]: { word: 'registered', tone: 'good' },
-  [RegistrationState.REQUESTED]: { word: 'requested', tone: 'warn' },
+export const registrationStateLabels: Readonly<Record<RegistrationState, EnumLabel>> = {
+  [RegistrationState.UNSPECIFIED]: { text: 'unknown' },
+  [RegistrationState.REGISTERED]: { text: 'registered', tone: 'good' },
+  [RegistrationState.REQUESTED]: { text: 'requested', tone: 'warn' },
 };
 
-const matchKinds: Readonly<Record<MatchKind, string>> = {
+const matchKindLabels: Readonly<Record<MatchKind, string>> = {
   [MatchKind.UNSPECIFIED]: 'unknown',
   [MatchKind.TARGET]: 'target',
   [MatchKind.LABEL]: 'label',
@@ -128,24 +131,24 @@ const matchKinds: Readonly<Record<MatchKind, string>> = {
 };
 
 /** Why an agent serves a stack: "label prod, annotation zone=eu". */
-export function reasonsText(reasons: readonly MatchReason[]): string {
-  return reasons.map(({ kind, detail }) => `${matchKinds[kind] ?? kind} ${detail}`.trim()).join(', ');
+export function matchReasonsText(reasons: readonly MatchReason[]): string {
+  return reasons.map(({ kind, detail }) => `${matchKindLabels[kind] ?? kind} ${detail}`.trim()).join(', ');
 }
 
 /** "2 applied, 1 failed"; "none" without placements. */
-export function countsText(counts: PlacementCounts | undefined): string {
+export function placementCountsText(counts: PlacementCounts | undefined): string {
   const { applied = 0, pending = 0, failed = 0, held = 0, ahead = 0, removing = 0 } = counts ?? {};
-  return tally({ applied, pending, failed, held, ahead, removing }) || 'none';
+  return joinCounts({ applied, pending, failed, held, ahead, removing }) || 'none';
 }
 
 /** "2 applied, 1 failed": of what there is any; empty when there is nothing. */
-export function tally(counts: Readonly<Record<string, number>>): string {
+export function joinCounts(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
-  return parts.map(([word, count]) => `${count} ${word}`).join(', ');
+  return parts.map(([text, count]) => `${count} ${text}`).join(', ');
 }
 
 /** What most needs a look. */
-export function countsTone(counts: PlacementCounts | undefined): Tone | undefined {
+export function placementCountsTone(counts: PlacementCounts | undefined): Tone | undefined {
   if (!counts) return undefined;
   if (counts.failed + counts.held + counts.ahead > 0) return 'bad';
   if (counts.pending + counts.removing > 0) return 'warn';
@@ -153,12 +156,12 @@ export function countsTone(counts: PlacementCounts | undefined): Tone | undefine
 }
 
 /** How long ago: "12m". Empty when it has not happened. */
-export function age(time: Timestamp | undefined): string {
+export function ageText(time: Timestamp | undefined): string {
   return time === undefined ? '' : shortDuration(Date.now() - timestampMs(time));
 }
 
 /** "2026-01-31T12:00:00Z (5d ago)"; empty when it has not happened. */
-export function moment(time: Timestamp | undefined): string {
+export function timestampText(time: Timestamp | undefined): string {
   if (time === undefined) return '';
   const ms = timestampMs(time);
   const past = Date.now() - ms;
@@ -174,6 +177,6 @@ export function objectText(ref: ObjectRef | undefined): string {
 }
 
 /** "1 object", "3 objects". */
-export function count(number: number, noun: string): string {
+export function pluralize(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
