@@ -9,8 +9,8 @@ import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/apiserver/apiserver.ts';
 import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
-import { openEyes, openStage } from '../test/agent/agent-stage.ts';
 import { configMap, connect } from '../test/agent/test-agent.ts';
+import { connectObserver, openEnvironment } from '../test/agent/test-environment.ts';
 import { eventually } from '../test/broker.ts';
 import { type Pod, runPod } from '../test/kube-pod.ts';
 import { needs } from '../test/runner/needs.ts';
@@ -26,16 +26,16 @@ async function describe(): Promise<void> {
   const helm = await openHelm();
   const place = mkdtempSync(join(tmpdir(), 'brokkr-rights-'));
   const kube = await startKube({ dataDir: join(place, 'kube') });
-  const stage = await openStage();
+  const environment = await openEnvironment();
   const admin = connect({ file: kube.kubeconfig });
-  const eyes = openEyes(kube.kubeconfigFor(kube.token));
+  const observer = connectObserver(kube.kubeconfigFor(kube.token));
   const { signal } = new AbortController();
   const pods: Pod[] = [];
   rights.after(async () => {
     await Promise.all(pods.map((pod) => pod.end()));
-    eyes.close();
+    observer.close();
     admin.close();
-    await stage.close();
+    await environment.close();
     await kube.stop();
     rmSync(place, { recursive: true, force: true });
   });
@@ -44,10 +44,10 @@ async function describe(): Promise<void> {
 
   /** Installs the chart, and answers the agent's Deployment. */
   const install = async (release: string, values: object): Promise<KubeObject> => {
-    const all = installation('agent', { broker: { url: stage.broker.url }, ...values });
+    const all = installation('agent', { broker: { url: environment.broker.url }, ...values });
     helm.install('agent', all, release, kube.kubeconfig);
     const name = `${release}-brokkr-agent`;
-    const deployment = await eyes.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
+    const deployment = await observer.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
     assert.ok(deployment);
     // The authorizer learns of roles, and of bindings, a moment after they were written.
     const account = await tokenOf(kube, 'brokkr', name);
@@ -69,14 +69,14 @@ async function describe(): Promise<void> {
   };
   const { APPLIED, FAILED } = PlacementPhase;
 
-  const { pak: token } = await stage.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
+  const { pak: token } = await environment.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
   const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
   const agent = await start(await install('whole', values));
   const account = await tokenOf(kube, 'brokkr', 'whole-brokkr-agent');
 
   rights('are enough to enroll, and to keep the key in the Secret that is there for it, over upgrades', async () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
-    const key = async () => secretText(await eyes.get(secret), 'pak');
+    const key = async () => secretText(await observer.get(secret), 'pak');
     await eventually(async () => (await key()).startsWith('brokkr_ag'), deadlineMs);
     const kept = await key();
     await install('whole', { ...values, logLevel: 'debug', podAnnotations: { note: 'upgraded' } });
@@ -85,38 +85,38 @@ async function describe(): Promise<void> {
 
   rights('are enough to be elected, to apply, to repair, to prune and to remove', async () => {
     const web = (colour: string) => configMap('web', { colour }, 'team');
-    await stage.submit(
+    await environment.submit(
       'web',
       [namespace('made'), web('blue'), workload('web', 'made'), configMap('doomed', {}, 'team')],
       ['whole'],
     );
-    await stage.reaches('web', 'whole', APPLIED);
-    const lease = await eyes.get({
+    await environment.untilPhase('web', 'whole', APPLIED);
+    const lease = await observer.get({
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       namespace: 'brokkr',
       name: 'brokkr-agent',
     });
     assert.ok(textAt(lease, 'spec', 'holderIdentity'));
-    assert.ok((await eyes.list('v1', 'ConfigMap')).some(({ metadata }) => metadata.name.startsWith('brokkr-inv-')));
+    assert.ok((await observer.list('v1', 'ConfigMap')).some(({ metadata }) => metadata.name.startsWith('brokkr-inv-')));
 
-    await admin.remove({ ...idOf('web') }, (await eyes.get(idOf('web')))?.metadata.uid ?? '', signal);
-    await eventually(() => eyes.get(idOf('web')), deadlineMs);
+    await admin.remove({ ...idOf('web') }, (await observer.get(idOf('web')))?.metadata.uid ?? '', signal);
+    await eventually(() => observer.get(idOf('web')), deadlineMs);
 
-    await stage.submit('web', [namespace('made'), web('red'), workload('web', 'made')]);
-    await stage.reaches('web', 'whole', APPLIED);
-    assert.is(await eyes.get(idOf('doomed')), undefined);
-    assert.equal((await eyes.get(idOf('web')))?.data, { colour: 'red' });
+    await environment.submit('web', [namespace('made'), web('red'), workload('web', 'made')]);
+    await environment.untilPhase('web', 'whole', APPLIED);
+    assert.is(await observer.get(idOf('doomed')), undefined);
+    assert.equal((await observer.get(idOf('web')))?.data, { colour: 'red' });
 
-    await stage.submit('brief', [configMap('brief', {}, 'team')], ['whole']);
-    await stage.reaches('brief', 'whole', APPLIED);
-    await stage.admin.broker.deleteStack({ stack: 'brief' });
-    await stage.leaves('brief', 'whole');
-    assert.is(await eyes.get(idOf('brief')), undefined);
+    await environment.submit('brief', [configMap('brief', {}, 'team')], ['whole']);
+    await environment.untilPhase('brief', 'whole', APPLIED);
+    await environment.admin.broker.deleteStack({ stack: 'brief' });
+    await environment.untilRemoved('brief', 'whole');
+    assert.is(await observer.get(idOf('brief')), undefined);
   });
 
   rights('are enough to find out what is wrong', async () => {
-    const { broker } = stage.admin;
+    const { broker } = environment.admin;
     const { diagnostic } = await broker.requestDiagnostic({ stack: 'web', agent: 'whole' });
     const answer = await broker.getDiagnostic({ id: diagnostic?.id ?? '', wait: { seconds: 40n, nanos: 0 } });
     assert.is(answer.diagnostic?.state, DiagnosticState.DONE, answer.diagnostic?.message);
@@ -132,14 +132,14 @@ async function describe(): Promise<void> {
   });
 
   rights('end there: what is beyond is refused by the API server, and told', async () => {
-    await stage.submit(
+    await environment.submit(
       'secret',
       [configMap('beside', {}, 'team'), secret('secret', 'team', { password: 'hidden' })],
       ['whole'],
     );
-    const placement = await stage.reaches('secret', 'whole', FAILED);
+    const placement = await environment.untilPhase('secret', 'whole', FAILED);
     assert.match(placement.message, /secrets.* is forbidden/);
-    assert.is(await eyes.get(idOf('beside')), undefined);
+    assert.is(await observer.get(idOf('beside')), undefined);
     const asked = { ...kube, token: account };
     for (const [method, path, body] of [
       ['GET', '/api/v1/namespaces/kube-system/secrets'],
@@ -162,7 +162,7 @@ async function describe(): Promise<void> {
   });
 
   rights('can be limited to one namespace, without any in the cluster', async () => {
-    await admin.create(secret('limited', 'brokkr', { pak: await stage.enlist('limited') }), signal);
+    await admin.create(secret('limited', 'brokkr', { pak: await environment.createAgent('limited') }), signal);
     const limited = await install('limited', { watchNamespace: 'team', pak: { existingSecret: 'limited' } });
     const objects = helm.render('agent', installation('agent', { watchNamespace: 'team' }));
     assert.equal(
@@ -171,12 +171,12 @@ async function describe(): Promise<void> {
     );
     await agent.end();
     await start(limited);
-    await stage.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
-    await stage.reaches('limited', 'limited', APPLIED);
-    assert.equal((await eyes.get(idOf('limited')))?.data, { colour: 'blue' });
-    await stage.submit('limited', []);
-    await stage.reaches('limited', 'limited', APPLIED);
-    assert.is(await eyes.get(idOf('limited')), undefined);
+    await environment.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
+    await environment.untilPhase('limited', 'limited', APPLIED);
+    assert.equal((await observer.get(idOf('limited')))?.data, { colour: 'blue' });
+    await environment.submit('limited', []);
+    await environment.untilPhase('limited', 'limited', APPLIED);
+    assert.is(await observer.get(idOf('limited')), undefined);
     for (const path of ['/api/v1/namespaces', '/api/v1/namespaces/other/configmaps', '/api/v1/configmaps'])
       assert.is(
         (

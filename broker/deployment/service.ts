@@ -11,16 +11,18 @@ import {
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
 import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
-import { lockStacks } from '../placement/match-store.ts';
+import { lockStacks } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
-import { currentCall } from '../rpc/interceptors/call.ts';
+import { isId } from '../resource.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
-import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { requireLiveStack, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';

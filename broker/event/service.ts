@@ -14,13 +14,14 @@ import {
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live-store.ts';
+import { ownerOf } from '../access/principal.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { lockAgentSide } from '../placement/match-store.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
-import { isId } from '../stack/rules.ts';
+import { lockAgentSide } from '../placement/lock-store.ts';
+import { isId } from '../resource.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';

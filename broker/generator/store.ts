@@ -56,6 +56,13 @@ export async function generatorById(db: Sql, id: string): Promise<GeneratorRow> 
   return row;
 }
 
+/** Returns the id of the live generator with a name. NOT_FOUND otherwise. */
+export async function generatorIdByName(db: Sql, name: string): Promise<string> {
+  const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
+  if (!row) throw missingGenerator(name);
+  return row.id;
+}
+
 export function missingGenerator(ref: string): Refusal {
   return new Refusal('not_found', `generator "${ref}" not found`, { field: 'generator' });
 }

@@ -15,11 +15,13 @@ import {
 } from '../../gen/brokkr/v1/health_pb.ts';
 import { type ObjectRef, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live-store.ts';
+import { ownerOf } from '../access/principal.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
-import { isId, type ObjectName } from '../stack/rules.ts';
+import type { ObjectName } from '../object-name.ts';
+import { isId } from '../resource.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { type HealthName, lastWords, type Reported, worstOf } from './rules.ts';

@@ -12,6 +12,7 @@ import {
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
+import type { Principal } from '../access/principal.ts';
 import { invalidKey } from '../access/rules.ts';
 import { readHighest } from '../agent/life-store.ts';
 import { noticeNewer } from '../agent/lifecycle.ts';
@@ -19,8 +20,8 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
-import { forAll } from '../rpc/interceptors/call.ts';
-import { endOf, type Principal, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { outsideCall } from '../rpc/call.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
@@ -143,7 +144,7 @@ function newerNotice(
   let reading: Promise<void> | undefined;
   const read = async () => {
     const at = performance.now();
-    seen = { ...(await forAll(() => readHighest(db))), at };
+    seen = { ...(await outsideCall(() => readHighest(db))), at };
   };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;

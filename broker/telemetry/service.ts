@@ -15,10 +15,11 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { halfOfBigint } from '../numbers.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';

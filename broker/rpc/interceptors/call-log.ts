@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { codeName, observeStream } from '../../../client/traced-calls.ts';
 import { principalKey } from '../principal.ts';
 
-/** One line for every call that ended, at level debug. */
+/** Logs a line at debug level for every call that ends. */
 export function callLogInterceptor(log: Logger): Interceptor {
   return (next) => async (request) => {
     if (!log.isLevelEnabled('debug')) return next(request);

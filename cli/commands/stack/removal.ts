@@ -87,7 +87,7 @@ function isHeld({ phase }: Placement): boolean {
 
 function placementText({ stack, agent, phase, removalReason, message }: Placement): string {
   const why = [removalReason, message].filter((text) => text !== '').join('; ');
-  return sanitize(`Stack ${stack} on agent ${agent} is ${labelOf(phaseLabels, phase).word}${why ? ` (${why})` : ''}.`);
+  return sanitize(`Stack ${stack} on agent ${agent} is ${labelOf(phaseLabels, phase).text}${why ? ` (${why})` : ''}.`);
 }
 
 function parseGeneration(text: string): bigint {

@@ -24,81 +24,91 @@ export const file_brokkr_v1_deployment: GenFile = /*@__PURE__*/
  */
 export type Deployment = Message<"brokkr.v1.Deployment"> & {
   /**
+   * Identifies the deployment.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 2;
    */
   stackId: string;
 
   /**
-   * "generator/name".
+   * Name of the stack: "generator/name".
    *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
-   * Counts from 1 in each stack. For people; the id is the identity.
+   * Number of the revision, counted from 1 in each stack. It is for people; the id is the identity.
    *
    * @generated from field: uint32 revision = 4;
    */
   revision: number;
 
   /**
-   * SHA-256 of the manifest, in hex.
+   * SHA-256 of the manifest, in hexadecimal.
    *
    * @generated from field: string checksum = 5;
    */
   checksum: string;
 
   /**
-   * Bytes of the manifest.
+   * Size of the manifest in bytes.
    *
    * @generated from field: uint64 size = 6;
    */
   size: bigint;
 
   /**
+   * Number of objects in the manifest.
+   *
    * @generated from field: uint32 object_count = 7;
    */
   objectCount: number;
 
   /**
+   * The submitter's message.
+   *
    * @generated from field: string message = 8;
    */
   message: string;
 
   /**
-   * Who submitted it: the key's owner and short token, for example "generator/ci (geQm3…)".
+   * The submitter: owner and short token of the key, for example "generator/ci (geQm3…)".
    *
    * @generated from field: string created_by = 9;
    */
   createdBy: string;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 10;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * The revision whose content a rollback brought back; 0 otherwise.
+   * The revision whose content a rollback restored; 0 otherwise.
    *
    * @generated from field: uint32 rollback_of = 11;
    */
   rollbackOf: number;
 
   /**
-   * Whether this is what agents are told to run.
+   * Whether this is the revision that agents are to run.
    *
    * @generated from field: bool current = 12;
    */
   current: boolean;
 
   /**
-   * The OpenTelemetry trace in which it was submitted, in hex; empty for none.
+   * The OpenTelemetry trace of the submission, in hexadecimal; empty for none.
    *
    * @generated from field: string trace_id = 13;
    */
@@ -117,31 +127,35 @@ export const DeploymentSchema: GenMessage<Deployment> = /*@__PURE__*/
  */
 export type SubmitDeploymentRequest = Message<"brokkr.v1.SubmitDeploymentRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * Kubernetes objects as YAML documents or JSON, UTF-8, at most 8 MiB, read as kubectl reads them.
+   * Kubernetes objects as YAML documents or JSON in UTF-8, at most 8 MiB, parsed as kubectl parses them.
    *
    * @generated from field: bytes manifest = 3;
    */
   manifest: Uint8Array;
 
   /**
-   * Answers the agents and the changes; stores nothing.
+   * Returns the agents and the changes without storing anything.
    *
    * @generated from field: bool dry_run = 4;
    */
   dryRun: boolean;
 
   /**
-   * Why, for people.
+   * A message for people, such as the reason.
    *
    * @generated from field: string message = 5;
    */
@@ -167,38 +181,42 @@ export const SubmitDeploymentRequestSchema: GenMessage<SubmitDeploymentRequest> 
  */
 export type SubmitDeploymentResponse = Message<"brokkr.v1.SubmitDeploymentResponse"> & {
   /**
+   * The new deployment, or the current one when `unchanged`.
+   *
    * @generated from field: brokkr.v1.Deployment deployment = 1;
    */
   deployment?: Deployment | undefined;
 
   /**
-   * The content equals the current deployment's: no new revision was made.
+   * True when the content equals that of the current deployment: no new revision was created.
    *
    * @generated from field: bool unchanged = 2;
    */
   unchanged: boolean;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
 
   /**
-   * Against the current deployment; unchanged objects are left out.
+   * Changes against the current deployment; unchanged objects are left out.
    *
    * @generated from field: repeated brokkr.v1.ObjectChange changes = 4;
    */
   changes: ObjectChange[];
 
   /**
-   * Names of the agents that serve the stack, at most 1,000.
+   * Names of agents that serve the stack, at most 1,000.
    *
    * @generated from field: repeated string agents = 5;
    */
   agents: string[];
 
   /**
-   * How many agents serve it.
+   * Number of agents that serve the stack.
    *
    * @generated from field: uint32 agent_count = 6;
    */
@@ -217,19 +235,21 @@ export const SubmitDeploymentResponseSchema: GenMessage<SubmitDeploymentResponse
  */
 export type GetDeploymentRequest = Message<"brokkr.v1.GetDeploymentRequest"> & {
   /**
-   * An id; or leave it out and name stack and revision.
+   * Id of the deployment; empty to select it by `stack` and `revision`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Name, "generator/name" or id of the stack.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * 0 means the current one.
+   * Number of the revision; 0 means the current one.
    *
    * @generated from field: uint32 revision = 3;
    */
@@ -248,18 +268,22 @@ export const GetDeploymentRequestSchema: GenMessage<GetDeploymentRequest> = /*@_
  */
 export type GetDeploymentResponse = Message<"brokkr.v1.GetDeploymentResponse"> & {
   /**
+   * The deployment.
+   *
    * @generated from field: brokkr.v1.Deployment deployment = 1;
    */
   deployment?: Deployment | undefined;
 
   /**
-   * One Kubernetes object as JSON a line, keys sorted: the bytes whose SHA-256 is the checksum.
+   * One JSON object per line, with sorted keys: the bytes whose SHA-256 is the checksum.
    *
    * @generated from field: bytes manifest = 2;
    */
   manifest: Uint8Array;
 
   /**
+   * The objects in the manifest.
+   *
    * @generated from field: repeated brokkr.v1.ObjectRef objects = 3;
    */
   objects: ObjectRef[];
@@ -277,16 +301,22 @@ export const GetDeploymentResponseSchema: GenMessage<GetDeploymentResponse> = /*
  */
 export type ListDeploymentsRequest = Message<"brokkr.v1.ListDeploymentsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Name, "generator/name" or id of the stack.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
@@ -304,13 +334,15 @@ export const ListDeploymentsRequestSchema: GenMessage<ListDeploymentsRequest> = 
  */
 export type ListDeploymentsResponse = Message<"brokkr.v1.ListDeploymentsResponse"> & {
   /**
-   * Newest first.
+   * The deployments, newest first.
    *
    * @generated from field: repeated brokkr.v1.Deployment deployments = 1;
    */
   deployments: Deployment[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -328,23 +360,29 @@ export const ListDeploymentsResponseSchema: GenMessage<ListDeploymentsResponse> 
  */
 export type RollbackStackRequest = Message<"brokkr.v1.RollbackStackRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * 0 means the revision before the current one.
+   * The revision to restore; 0 means the one before the current one.
    *
    * @generated from field: uint32 revision = 3;
    */
   revision: number;
 
   /**
+   * A message for people, such as the reason.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
@@ -369,12 +407,14 @@ export type RollbackStackResponse = Message<"brokkr.v1.RollbackStackResponse"> &
   deployment?: Deployment | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
 
   /**
-   * The current content is that of the asked revision already: no new revision was made.
+   * True when the current content equals that of the requested revision: no new revision was created.
    *
    * @generated from field: bool unchanged = 3;
    */

@@ -4,55 +4,55 @@ import { join } from 'node:path';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
 import { type KubeProxy, startKubeProxy } from '../../sandbox/apiserver/proxy.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openEyes } from './agent-stage.ts';
+import { connectObserver } from './test-environment.ts';
 
-/** A cluster with a way to it that can be made bad, and one that cannot. */
-export interface Site {
+/** A cluster that an agent reaches through a faulty proxy, and that tests reach directly. */
+export interface FaultyCluster {
   readonly name: 'simulated' | 'real';
-  /** The agent's way. */
+  /** The proxy on the agent's connection. */
   readonly proxy: KubeProxy;
-  readonly eyes: ReturnType<typeof openEyes>;
-  /** Lets the API be away until the work is done. */
-  without<Result>(work: () => Promise<Result>): Promise<Result>;
+  readonly observer: ReturnType<typeof connectObserver>;
+  /** Makes the API unavailable until `work` is done. */
+  whileDown<Result>(work: () => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
-export async function openSimulatedSite(): Promise<Site> {
+export async function openSimulatedFaultyCluster(): Promise<FaultyCluster> {
   const cluster = await startSimulatedCluster({ pods: false });
   const proxy = await startKubeProxy({ url: cluster.url, token: 'simulated', ca: undefined });
-  const eyes = openEyes(cluster.kubeconfig);
+  const observer = connectObserver(cluster.kubeconfig);
   return {
     name: 'simulated',
     proxy,
-    eyes,
-    async without(work) {
-      const back = proxy.faults.add({ drop: true });
+    observer,
+    async whileDown(work) {
+      const endOutage = proxy.faults.add({ drop: true });
       proxy.cut();
       try {
         return await work();
       } finally {
-        back();
+        endOutage();
       }
     },
     async close() {
-      eyes.close();
+      observer.close();
       await proxy.close();
       await cluster.stop();
     },
   };
 }
 
-/** A real kube-apiserver, which really ends; only where `needs('go')` is true. */
-export async function openRealSite(): Promise<Site> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-site-'));
+/** Opens a real kube-apiserver, whose process is killed for an outage; only where `needs('go')` is true. */
+export async function openRealFaultyCluster(): Promise<FaultyCluster> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-faulty-'));
   const kube = await startKube({ dataDir });
   const proxy = await startKubeProxy(kube);
-  const eyes = openEyes(kube.kubeconfigFor(kube.token));
+  const observer = connectObserver(kube.kubeconfigFor(kube.token));
   return {
     name: 'real',
     proxy,
-    eyes,
-    async without(work) {
+    observer,
+    async whileDown(work) {
       kube.killApiServer();
       try {
         return await work();
@@ -61,7 +61,7 @@ export async function openRealSite(): Promise<Site> {
       }
     },
     async close() {
-      eyes.close();
+      observer.close();
       await proxy.close();
       await kube.stop();
       rmSync(dataDir, { recursive: true, force: true });

@@ -12,38 +12,38 @@ import type { BrokkrClient } from '../../client/client.ts';
 import type { Placement, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startTestBroker, type TestBroker, type TestBrokerOptions } from '../broker.ts';
 
-/** A broker, and agents on whatever clusters a story needs. */
-export interface Stage {
+/** A broker, and agents on the clusters that a test starts. */
+export interface TestEnvironment {
   readonly broker: TestBroker;
   readonly admin: BrokkrClient;
-  /** Makes an agent and answers its key. */
-  enlist(name: string, labels?: readonly string[]): Promise<string>;
-  /** Starts an agent on a cluster; it is closed with the stage. */
-  agent(
+  /** Creates an agent at the broker and returns its key. */
+  createAgent(name: string, labels?: readonly string[]): Promise<string>;
+  /** Starts an agent on a cluster; it is closed with the environment. */
+  startAgent(
     pak: string,
     kubeconfig: string,
     options?: Partial<AgentOptions> & { readonly config?: Partial<Config> },
   ): Promise<RunningAgent>;
-  /** Makes a stack with these labels, unless there is one, and submits objects. */
+  /** Creates a stack with these labels unless it exists, and submits objects. */
   submit(stack: string, objects: readonly object[] | string, labels?: readonly string[]): Promise<void>;
-  /** The stack's placement on the agent, when there is one. */
+  /** Returns the stack's placement on the agent, if there is one. */
   placement(stack: string, agent: string): Promise<Placement | undefined>;
-  /** Waits until the placement is in this phase, of the current revision; answers it. */
-  reaches(stack: string, agent: string, phase: PlacementPhase, waitMs?: number): Promise<Placement>;
+  /** Waits until the placement of the current revision is in this phase, and returns it. */
+  untilPhase(stack: string, agent: string, phase: PlacementPhase, waitMs?: number): Promise<Placement>;
   /** Waits until the agent has no placement of the stack. */
-  leaves(stack: string, agent: string): Promise<void>;
+  untilRemoved(stack: string, agent: string): Promise<void>;
   /** Log lines of the agents, as JSON. */
-  readonly logged: string[];
+  readonly logLines: string[];
   close(): Promise<void>;
 }
 
 const deadlineMs = 60_000;
 
-export async function openStage(options: TestBrokerOptions = {}): Promise<Stage> {
+export async function openEnvironment(options: TestBrokerOptions = {}): Promise<TestEnvironment> {
   const broker = await startTestBroker(options);
-  const folder = mkdtempSync(join(tmpdir(), 'brokkr-stage-'));
-  const logged: string[] = [];
-  const log = pino({ level: 'debug' }, { write: (line) => void logged.push(line) });
+  const folder = mkdtempSync(join(tmpdir(), 'brokkr-environment-'));
+  const logLines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line) => void logLines.push(line) });
   const admin = broker.client();
   const agents: RunningAgent[] = [];
   let count = 0;
@@ -53,11 +53,11 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
   return {
     broker,
     admin,
-    logged,
-    async enlist(name, labels = [name]) {
+    logLines,
+    async createAgent(name, labels = [name]) {
       return (await admin.admin.createAgent({ name, labels: [...labels] })).pak;
     },
-    async agent(pak, kubeconfig, { config, ...more } = {}) {
+    async startAgent(pak, kubeconfig, { config, ...more } = {}) {
       const kubeconfigFile = join(folder, `kubeconfig-${++count}`);
       writeFileSync(kubeconfigFile, kubeconfig, { mode: 0o600 });
       const defaults = readConfig({ BROKKR_BROKER_URL: broker.url, BROKKR_PAK: pak, KUBECONFIG: kubeconfigFile });
@@ -76,7 +76,7 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
       await admin.broker.submitDeployment({ stack, manifest: Buffer.from(text), allowEmpty: text === '' });
     },
     placement,
-    async reaches(stack, agent, phase, waitMs) {
+    async untilPhase(stack, agent, phase, waitMs) {
       let last: Placement | undefined;
       await until(
         async () => {
@@ -88,7 +88,7 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
       );
       return last!;
     },
-    leaves: (stack, agent) =>
+    untilRemoved: (stack, agent) =>
       until(
         async () => {
           const { placements } = await admin.broker.listPlacements({ agent, pageSize: 500 });
@@ -104,23 +104,23 @@ export async function openStage(options: TestBrokerOptions = {}): Promise<Stage>
   };
 }
 
-/** Reads a cluster as somebody else would. */
-export function openEyes(kubeconfig: string): {
+/** Connects to a cluster as another client would, to read it. */
+export function connectObserver(kubeconfig: string): {
   get(id: ObjectId): Promise<KubeObject | undefined>;
   list(apiVersion: string, kind: string): Promise<KubeObject[]>;
-  /** The API server's words against applying an object; empty when it would take it. */
-  refusal(object: KubeObject): Promise<string>;
+  /** Returns the API server's error for a dry run of an apply; empty when it would accept the object. */
+  dryRunError(object: KubeObject): Promise<string>;
   close(): void;
 } {
   const cluster = connectCluster(
     { text: kubeconfig },
-    { timeoutMs: 30_000, concurrency: 8, userAgent: 'eyes', observe: () => {} },
+    { timeoutMs: 30_000, concurrency: 8, userAgent: 'observer', observe: () => {} },
   );
   const { signal } = new AbortController();
   return {
     get: (id) => cluster.get(id, signal),
     list: (apiVersion, kind) => cluster.list({ apiVersion, kind }, { namespace: '' }, signal),
-    async refusal(object) {
+    async dryRunError(object) {
       const resource = await cluster.discovery.find(object.apiVersion, object.kind, signal);
       assert.ok(resource, `the cluster serves no ${object.kind}`);
       return cluster.apply(object, resource, { dryRun: true, force: true }, signal).then(

@@ -1,17 +1,17 @@
 import type { KubeSource } from '../../agent/kube/client.ts';
 import { startTcpRelay, type TcpRelay } from '../tools/tcp-relay.ts';
-import type { Lab } from './test-agent.ts';
+import type { TestCluster } from './test-agent.ts';
 
-/** For tests: a line to a simulated cluster that can be cut. */
-export interface Cutter extends Pick<TcpRelay, 'cut' | 'close'> {
+/** A connection to a simulated cluster that tests can interrupt. */
+export interface InterruptibleCluster extends Pick<TcpRelay, 'cut' | 'close'> {
   readonly source: KubeSource;
-  /** Ends every connection, and lets none through until it is joined again. */
-  part(): void;
-  join(): void;
+  /** Closes every connection and refuses new ones until `reconnect`. */
+  disconnect(): void;
+  reconnect(): void;
 }
 
-export async function startCutter({ simulated }: Pick<Lab, 'simulated'>): Promise<Cutter> {
-  if (!simulated) throw new Error('only lines to a simulated cluster can be cut');
+export async function startInterruptible({ simulated }: Pick<TestCluster, 'simulated'>): Promise<InterruptibleCluster> {
+  if (!simulated) throw new Error('only connections to a simulated cluster can be interrupted');
   let isOpen = true;
   const { port, cut, close } = await startTcpRelay({ host: '127.0.0.1', port: simulated.port }, (client, upstream) => {
     if (isOpen) client.pipe(upstream).pipe(client);
@@ -21,11 +21,11 @@ export async function startCutter({ simulated }: Pick<Lab, 'simulated'>): Promis
     source: { text: simulated.kubeconfig.replaceAll(String(simulated.port), String(port)) },
     cut,
     close,
-    part() {
+    disconnect() {
       isOpen = false;
       cut();
     },
-    join() {
+    reconnect() {
       isOpen = true;
     },
   };

@@ -5,53 +5,61 @@ import { connectNodeAdapter, createGrpcTransport } from '@connectrpc/connect-nod
 import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { type PullTargetStateResponse, PullTargetStateResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
 
-export type Change = 'empty message' | 'no entries' | 'one entry less' | 'last page only' | 'older digest';
+export type Tampering = 'empty message' | 'no entries' | 'one entry less' | 'last page only' | 'older digest';
 
-export interface AnswerChanger {
+export interface TamperingProxy {
   readonly url: string;
-  change(change: Change | undefined): void;
-  /** How many answers were changed. */
-  readonly changed: number;
+  tamper(tampering: Tampering | undefined): void;
+  /** How many responses were changed. */
+  readonly tamperedCount: number;
   close(): Promise<void>;
 }
 
-/** Stands between an agent and its broker, hands every call on, and changes what a pull is answered: well-formed, and wrong. */
-export async function startAnswerChanger(brokerUrl: string): Promise<AnswerChanger> {
+/** Starts a proxy between an agent and its broker that forwards every call and makes pull responses well-formed, but wrong. */
+export async function startTamperingProxy(brokerUrl: string): Promise<TamperingProxy> {
   const broker = createClient(AgentService, createGrpcTransport({ baseUrl: brokerUrl, acceptCompression: [] }));
-  let change: Change | undefined;
-  let changed = 0;
+  let tampering: Tampering | undefined;
+  let tamperedCount = 0;
   let older: PullTargetStateResponse | undefined;
-  const pass = (context: { requestHeader: Headers; signal: AbortSignal }) => ({
+  const forwarded = (context: { requestHeader: Headers; signal: AbortSignal }) => ({
     headers: { authorization: context.requestHeader.get('authorization') ?? '' },
     signal: context.signal,
   });
-  const spoil = (answer: PullTargetStateResponse): PullTargetStateResponse => {
-    if (change === undefined) {
+  const tampered = (answer: PullTargetStateResponse): PullTargetStateResponse => {
+    if (tampering === undefined) {
       older = answer.entries.length > 0 ? answer : older;
       return answer;
     }
-    changed += 1;
-    switch (change) {
+    tamperedCount += 1;
+    switch (tampering) {
       case 'empty message':
         return create(PullTargetStateResponseSchema, {});
       case 'no entries':
         return { ...answer, entries: [], manifests: [] };
       case 'one entry less':
       case 'last page only':
-        return { ...answer, entries: change === 'one entry less' ? answer.entries.slice(1) : answer.entries.slice(-1) };
+        return {
+          ...answer,
+          entries: tampering === 'one entry less' ? answer.entries.slice(1) : answer.entries.slice(-1),
+        };
       case 'older digest':
         return { ...answer, digest: older?.digest ?? answer.digest };
     }
   };
   const routes = (router: ConnectRouter) =>
     router.service(AgentService, {
-      startAgent: (request, context) => broker.startAgent(request, pass(context)),
+      startAgent: (request, context) => broker.startAgent(request, forwarded(context)),
       pullTargetState: async (request, context) =>
-        // Asked for everything each time, so that there is something to spoil.
-        spoil(await broker.pullTargetState(change ? { ...request, digest: new Uint8Array() } : request, pass(context))),
-      getManifests: (request, context) => broker.getManifests(request, pass(context)),
-      reportEvents: (request, context) => broker.reportEvents(request, pass(context)),
-      heartbeat: (request, context) => broker.heartbeat(request, pass(context)),
+        // Without a digest the broker sends everything each time, so that there is something to tamper with.
+        tampered(
+          await broker.pullTargetState(
+            tampering ? { ...request, digest: new Uint8Array() } : request,
+            forwarded(context),
+          ),
+        ),
+      getManifests: (request, context) => broker.getManifests(request, forwarded(context)),
+      reportEvents: (request, context) => broker.reportEvents(request, forwarded(context)),
+      heartbeat: (request, context) => broker.heartbeat(request, forwarded(context)),
     });
   const server = createServer(connectNodeAdapter({ routes }));
   const sessions = new Set<{ destroy(): void }>();
@@ -63,11 +71,11 @@ export async function startAnswerChanger(brokerUrl: string): Promise<AnswerChang
   const address = server.address();
   return {
     url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
-    change(next) {
-      change = next;
+    tamper(next) {
+      tampering = next;
     },
-    get changed() {
-      return changed;
+    get tamperedCount() {
+      return tamperedCount;
     },
     async close() {
       for (const session of sessions) session.destroy();
