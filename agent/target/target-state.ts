@@ -1,4 +1,4 @@
-import type { GeneratorLimits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../client/generator-limits.ts';
 
 /** What the agent is told about one stack. */
 export interface Entry {

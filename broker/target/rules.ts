@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { GeneratorLimits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../client/generator-limits.ts';
 import type { Conflict, Drift, IgnoredFields } from '../stack/rules.ts';
 
 /** One stack of an agent's target state. */
