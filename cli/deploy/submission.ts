@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type SubmitDeploymentResponse, SubmitDeploymentResponseSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { deploymentName } from '../format/deployment.ts';
-import { actionLabels, labelOf, objectText, pluralize } from '../format/enum-labels.ts';
+import { objectText, pluralize, styledActions, styledLabelOf } from '../format/enum-labels.ts';
 import { omittedText } from '../format/health.ts';
 import { objectRefOf, objectsOf } from '../manifest/differences.ts';
 import { type Output, printOne, sanitize } from '../output/output.ts';
@@ -31,7 +31,7 @@ export function changesText({ changes, deployment }: SubmitDeploymentResponse): 
 export function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
   const shown = out.wide ? changes : changes.slice(0, maxListedChanges);
   for (const { object, action, fields } of shown) {
-    const { symbol = '?', tone } = labelOf(actionLabels, action);
+    const { symbol = '?', tone } = styledLabelOf(styledActions, action);
     const line = `  ${symbol} ${sanitize(objectText(object))}`;
     const about = fields.length === 0 ? '' : `  ${out.paint('dim', sanitize(fields.join(' ')))}`;
     out.line(`${out.paint(tone, line)}${about}`);

@@ -10,14 +10,14 @@ import type { Tone } from '../output/output.ts';
 import { shortDuration } from './duration.ts';
 
 /** How a value of the contract is said; `wordOf` reads these tables, which a newer broker's values are not in. */
-export interface EnumLabel {
+export interface StyledLabel {
   readonly text: string;
   readonly tone?: Tone;
   /** One character for it, in lists of changes. */
   readonly symbol?: string;
 }
 
-export const phaseLabels: Readonly<Record<PlacementPhase, EnumLabel>> = {
+export const styledPhases: Readonly<Record<PlacementPhase, StyledLabel>> = {
   [PlacementPhase.UNSPECIFIED]: { text: 'unknown' },
   [PlacementPhase.PENDING]: { text: 'pending', tone: 'warn' },
   [PlacementPhase.APPLIED]: { text: 'applied', tone: 'good' },
@@ -27,7 +27,7 @@ export const phaseLabels: Readonly<Record<PlacementPhase, EnumLabel>> = {
   [PlacementPhase.AHEAD]: { text: 'ahead', tone: 'bad' },
 };
 
-export const outcomeLabels: Readonly<Record<Outcome, EnumLabel>> = {
+export const styledOutcomes: Readonly<Record<Outcome, StyledLabel>> = {
   [Outcome.UNSPECIFIED]: { text: 'unknown' },
   [Outcome.APPLIED]: { text: 'applied', tone: 'good' },
   [Outcome.FAILED]: { text: 'failed', tone: 'bad' },
@@ -41,7 +41,7 @@ export const outcomeLabels: Readonly<Record<Outcome, EnumLabel>> = {
   [Outcome.WAITING]: { text: 'waiting', tone: 'warn' },
 };
 
-export const actionLabels: Readonly<Record<ObjectAction, EnumLabel>> = {
+export const styledActions: Readonly<Record<ObjectAction, StyledLabel>> = {
   [ObjectAction.UNSPECIFIED]: { text: 'unknown', symbol: '?' },
   [ObjectAction.CREATED]: { text: 'created', symbol: '+', tone: 'good' },
   [ObjectAction.CONFIGURED]: { text: 'configured', symbol: '~', tone: 'warn' },
@@ -51,7 +51,7 @@ export const actionLabels: Readonly<Record<ObjectAction, EnumLabel>> = {
   [ObjectAction.HELD]: { text: 'held', symbol: '!', tone: 'bad' },
 };
 
-export const roleLabels: Readonly<Record<Role, EnumLabel>> = {
+export const roleLabels: Readonly<Record<Role, StyledLabel>> = {
   [Role.UNSPECIFIED]: { text: 'unknown' },
   [Role.ADMIN]: { text: 'admin' },
   [Role.READ_ONLY]: { text: 'read-only admin' },
@@ -65,7 +65,7 @@ export const registrationPolicies = {
   approve: RegistrationPolicy.APPROVE,
 } as const;
 
-export const onDeletePolicies = {
+export const onDeletes = {
   prune: OnDelete.PRUNE,
   orphan: OnDelete.ORPHAN,
 } as const;
@@ -81,7 +81,7 @@ export const conflictPolicies = {
   refuse: ConflictPolicy.REFUSE,
 } as const;
 
-export const agentStateLabels: Readonly<Record<AgentState, EnumLabel>> = {
+export const styledAgentStates: Readonly<Record<AgentState, StyledLabel>> = {
   [AgentState.UNSPECIFIED]: { text: 'unknown' },
   [AgentState.ONLINE]: { text: 'online', tone: 'good' },
   [AgentState.OFFLINE]: { text: 'offline', tone: 'bad' },
@@ -96,27 +96,27 @@ export function keyOfValue<V>(table: Readonly<Record<string, V>>, value: V): str
 }
 
 /** The word for a value; a number for one that this version does not know. */
-export function labelOf(table: Readonly<Record<number, EnumLabel>>, value: number): EnumLabel {
+export function styledLabelOf(table: Readonly<Record<number, StyledLabel>>, value: number): StyledLabel {
   return table[value] ?? { text: String(value) };
 }
 
 /** The value of a table's text, as an option of `choices` gave it. */
 export function valueOfLabel<V extends number>(
-  table: Readonly<Record<V, EnumLabel>>,
+  table: Readonly<Record<V, StyledLabel>>,
   text: string | undefined,
 ): V | undefined {
-  const found = Object.entries<EnumLabel>(table).find(([, candidate]) => candidate.text === text);
+  const found = Object.entries<StyledLabel>(table).find(([, candidate]) => candidate.text === text);
   return found === undefined ? undefined : (Number(found[0]) as V);
 }
 
 /** The words that `valueFor` knows, without the one for "unset". */
-export function choicesOf(table: Readonly<Record<number, EnumLabel>>): string[] {
+export function choicesOf(table: Readonly<Record<number, StyledLabel>>): string[] {
   return Object.values(table)
     .map(({ text }) => text)
     .filter((text) => text !== 'unknown');
 }
 
-export const registrationStateLabels: Readonly<Record<RegistrationState, EnumLabel>> = {
+export const styledRegistrationStates: Readonly<Record<RegistrationState, StyledLabel>> = {
   [RegistrationState.UNSPECIFIED]: { text: 'unknown' },
   [RegistrationState.REGISTERED]: { text: 'registered', tone: 'good' },
   [RegistrationState.REQUESTED]: { text: 'requested', tone: 'warn' },

@@ -1,7 +1,7 @@
 import { EventSchema } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
 import type { View } from '../output/output.ts';
-import { actionLabels, ageText, labelOf, objectText, outcomeLabels } from './enum-labels.ts';
+import { ageText, objectText, styledActions, styledLabelOf, styledOutcomes } from './enum-labels.ts';
 
 export const eventView: View<typeof EventSchema> = {
   schema: EventSchema,
@@ -14,8 +14,8 @@ export const eventView: View<typeof EventSchema> = {
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
     {
       title: 'OUTCOME',
-      text: ({ outcome }) => labelOf(outcomeLabels, outcome).text,
-      tone: ({ outcome }) => labelOf(outcomeLabels, outcome).tone,
+      text: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).text,
+      tone: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).tone,
     },
     { title: 'MESSAGE', text: ({ message }) => message },
     { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true },
@@ -25,6 +25,6 @@ export const eventView: View<typeof EventSchema> = {
 /** "configured ConfigMap shop/a .data.open (changed by kubectl)". */
 function changeText({ object, action, fields, message }: ObjectChange): string {
   const about = message === '' ? '' : `(${message})`;
-  const parts = [labelOf(actionLabels, action).text, objectText(object), ...fields, about];
+  const parts = [styledLabelOf(styledActions, action).text, objectText(object), ...fields, about];
   return parts.filter((part) => part !== '').join(' ');
 }

@@ -6,12 +6,12 @@ import { type Output, renderTable, type View } from '../output/output.ts';
 import { clockTime } from '../output/stream-output.ts';
 import { fieldLines } from './describe.ts';
 import {
-  agentStateLabels,
   ageText,
   joinCounts,
-  labelOf,
   placementCountsText,
   placementCountsTone,
+  styledAgentStates,
+  styledLabelOf,
 } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone, healthText, healthTone } from './health.ts';
 
@@ -22,7 +22,7 @@ export const fleetView: View<typeof FleetMemberSchema> = {
   name: ({ agent }) => agent!.name,
   columns: [
     { title: 'AGENT', text: ({ agent }) => agent!.name },
-    { title: 'STATE', text: stateText, tone: ({ state }) => labelOf(agentStateLabels, state).tone },
+    { title: 'STATE', text: stateText, tone: ({ state }) => styledLabelOf(styledAgentStates, state).tone },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     {
       title: 'STACKS',
@@ -111,7 +111,7 @@ export function fleetLine({ stacks, placements, health, ...fleet }: Fleet): stri
 
 /** One member in one line. */
 export function memberLine(out: Output, member: FleetMember): string {
-  const { text, tone } = labelOf(agentStateLabels, member.state);
+  const { text, tone } = styledLabelOf(styledAgentStates, member.state);
   const health = healthText(member);
   return [
     member.agent!.name,
@@ -133,7 +133,7 @@ function agentsText({
 }
 
 function stateText({ state }: FleetMember): string {
-  return labelOf(agentStateLabels, state).text;
+  return styledLabelOf(styledAgentStates, state).text;
 }
 
 function isClusterUnreachable({ agent }: FleetMember): boolean {

@@ -1,9 +1,9 @@
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
 import { type Output, sanitize, type Tone } from '../output/output.ts';
 import type { Session } from '../session/session.ts';
-import { type EnumLabel, joinCounts, labelOf, objectText } from './enum-labels.ts';
+import { joinCounts, objectText, type StyledLabel, styledLabelOf } from './enum-labels.ts';
 
-export const healthLabels: Readonly<Record<Health, EnumLabel>> = {
+export const styledHealths: Readonly<Record<Health, StyledLabel>> = {
   [Health.UNSPECIFIED]: { text: '' },
   [Health.HEALTHY]: { text: 'healthy', tone: 'good' },
   [Health.PROGRESSING]: { text: 'progressing', tone: 'warn' },
@@ -14,11 +14,11 @@ export const healthLabels: Readonly<Record<Health, EnumLabel>> = {
 
 /** A column or a part of a line; empty when nobody has reported it. */
 export function healthText({ health }: { readonly health: Health }): string {
-  return labelOf(healthLabels, health).text;
+  return styledLabelOf(styledHealths, health).text;
 }
 
 export function healthTone({ health }: { readonly health: Health }): Tone | undefined {
-  return labelOf(healthLabels, health).tone;
+  return styledLabelOf(styledHealths, health).tone;
 }
 
 /** "1 failed, 2 healthy": the worst first; empty when nobody has reported it. */
@@ -37,7 +37,7 @@ export function healthCountsTone(counts: HealthCounts | undefined): Tone | undef
 
 /** "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
 export function objectLine(out: Output, { object, health, message }: ObjectHealth): string {
-  const { text, tone } = labelOf(healthLabels, health);
+  const { text, tone } = styledLabelOf(styledHealths, health);
   return [sanitize(objectText(object)), out.paint(tone, text), sanitize(message)]
     .filter((part) => part !== '')
     .join(': ');

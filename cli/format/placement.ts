@@ -1,6 +1,6 @@
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { View } from '../output/output.ts';
-import { ageText, labelOf, matchReasonsText, phaseLabels } from './enum-labels.ts';
+import { ageText, matchReasonsText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 export const placementView: View<typeof PlacementSchema> = {
@@ -12,8 +12,8 @@ export const placementView: View<typeof PlacementSchema> = {
     { title: 'AGENT', text: ({ agent }) => agent },
     {
       title: 'PHASE',
-      text: ({ phase }) => labelOf(phaseLabels, phase).text,
-      tone: ({ phase }) => labelOf(phaseLabels, phase).tone,
+      text: ({ phase }) => styledLabelOf(styledPhases, phase).text,
+      tone: ({ phase }) => styledLabelOf(styledPhases, phase).tone,
     },
     { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },

@@ -1,6 +1,6 @@
 import { RegistrationSchema } from '../../gen/brokkr/v1/generator_pb.ts';
 import type { View } from '../output/output.ts';
-import { ageText, labelOf, registrationStateLabels } from './enum-labels.ts';
+import { ageText, styledLabelOf, styledRegistrationStates } from './enum-labels.ts';
 
 export const registrationView: View<typeof RegistrationSchema> = {
   schema: RegistrationSchema,
@@ -11,8 +11,8 @@ export const registrationView: View<typeof RegistrationSchema> = {
     { title: 'GENERATOR', text: ({ generator }) => generator },
     {
       title: 'STATE',
-      text: ({ state }) => labelOf(registrationStateLabels, state).text,
-      tone: ({ state }) => labelOf(registrationStateLabels, state).tone,
+      text: ({ state }) => styledLabelOf(styledRegistrationStates, state).text,
+      tone: ({ state }) => styledLabelOf(styledRegistrationStates, state).tone,
     },
     { title: 'ACCOUNT', text: ({ serviceAccount }) => serviceAccount },
     { title: 'AGE', text: ({ createTime }) => ageText(createTime) },

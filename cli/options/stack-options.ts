@@ -6,7 +6,7 @@ import {
   type LabelSelector,
   type Stack,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { conflictPolicies, driftPolicies, onDeletePolicies } from '../format/enum-labels.ts';
+import { conflictPolicies, driftPolicies, onDeletes } from '../format/enum-labels.ts';
 import { collect } from './collect.ts';
 import { parseAnnotations } from './edits.ts';
 import { collectIgnoredField, ignoredFieldHelp } from './ignored-fields.ts';
@@ -14,7 +14,7 @@ import { parseSelector, selectorHelp } from './selector.ts';
 
 /** What agents do with a stack's objects, as a request has it; what is undefined was not asked for. */
 export interface StackSettings {
-  readonly onDelete: (typeof onDeletePolicies)[keyof typeof onDeletePolicies] | undefined;
+  readonly onDelete: (typeof onDeletes)[keyof typeof onDeletes] | undefined;
   readonly drift: (typeof driftPolicies)[keyof typeof driftPolicies] | undefined;
   readonly conflict: (typeof conflictPolicies)[keyof typeof conflictPolicies] | undefined;
   readonly ignoredFields: IgnoredFields[] | undefined;
@@ -23,7 +23,7 @@ export interface StackSettings {
 
 /** The same as the options give it; `false` takes a list away. */
 export interface SettingOptions {
-  readonly onDelete?: keyof typeof onDeletePolicies;
+  readonly onDelete?: keyof typeof onDeletes;
   readonly drift?: keyof typeof driftPolicies;
   readonly conflict?: keyof typeof conflictPolicies;
   readonly ignoreField?: IgnoredFields[] | false;
@@ -48,7 +48,7 @@ export function settingOptions(command: Command): Command {
   const among = (flags: string, about: string, table: object) => new Option(flags, about).choices(Object.keys(table));
   return command
     .option('--selector <selector>', selectorHelp, parseSelector)
-    .addOption(among('--on-delete <what>', 'becomes of the objects when an agent loses the stack', onDeletePolicies))
+    .addOption(among('--on-delete <what>', 'becomes of the objects when an agent loses the stack', onDeletes))
     .addOption(among('--drift <what>', 'when somebody else changes or deletes its objects', driftPolicies))
     .addOption(
       among('--conflict <what>', 'when an object exists already, or a field is set by somebody else', conflictPolicies),
@@ -79,7 +79,7 @@ export function readSettingOptions({
   dependsOn,
 }: SettingOptions): StackSettings {
   return {
-    onDelete: onDelete && onDeletePolicies[onDelete],
+    onDelete: onDelete && onDeletes[onDelete],
     drift: drift && driftPolicies[drift],
     conflict: conflict && conflictPolicies[conflict],
     ignoredFields: ignoreField === false ? [] : ignoreField,

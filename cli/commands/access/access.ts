@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { labelOf, roleLabels, timestampText } from '../../format/enum-labels.ts';
+import { roleLabels, styledLabelOf, timestampText } from '../../format/enum-labels.ts';
 import { Failure } from '../../output/failure.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
@@ -76,5 +76,5 @@ function logout(_options: unknown, command: Command): void {
 
 function identityText(me: WhoAmIResponse, server: string): string {
   const expires = me.expireTime ? `, expires ${timestampText(me.expireTime)}` : '';
-  return `${labelOf(roleLabels, me.role).text} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
+  return `${styledLabelOf(roleLabels, me.role).text} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
 }

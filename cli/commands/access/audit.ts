@@ -10,7 +10,7 @@ import {
 } from '../../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
 import { printFields } from '../../format/describe.ts';
-import { labelOf, pluralize, roleLabels, timestampText } from '../../format/enum-labels.ts';
+import { pluralize, roleLabels, styledLabelOf, timestampText } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { Failure } from '../../output/failure.ts';
@@ -121,7 +121,7 @@ function filterOf({ actor, action, kind, object, denied, since, until }: Filter)
 /** "generator ci"; an operator at the database, and a caller without a valid key, have no role. */
 function actorText(actor: AuditActor | undefined): string {
   if (!actor) return '';
-  return actor.role === Role.UNSPECIFIED ? actor.name : `${labelOf(roleLabels, actor.role).text} ${actor.name}`;
+  return actor.role === Role.UNSPECIFIED ? actor.name : `${styledLabelOf(roleLabels, actor.role).text} ${actor.name}`;
 }
 
 function isDenied(outcome: AuditOutcome): boolean {

@@ -9,7 +9,7 @@ import {
   PakSchema,
   RotatePakResponseSchema,
 } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { ageText, labelOf, roleLabels, timestampText } from '../../format/enum-labels.ts';
+import { ageText, roleLabels, styledLabelOf, timestampText } from '../../format/enum-labels.ts';
 import { parseDuration, parseFuture } from '../../options/duration.ts';
 import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
@@ -26,7 +26,7 @@ const pakView: View<typeof PakSchema> = {
   name: ({ shortToken }) => shortToken,
   columns: [
     { title: 'KEY', text: ({ shortToken }) => shortToken },
-    { title: 'ROLE', text: ({ role }) => labelOf(roleLabels, role).text },
+    { title: 'ROLE', text: ({ role }) => styledLabelOf(roleLabels, role).text },
     { title: 'OWNER', text: ({ owner }) => owner },
     { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
     { title: 'USED', text: ({ lastUseTime }) => ageText(lastUseTime) },

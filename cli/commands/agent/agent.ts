@@ -5,12 +5,12 @@ import { type Agent, AgentSchema, CreateAgentResponseSchema } from '../../../gen
 import { AgentState } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { annotationsText, printFields, printSection } from '../../format/describe.ts';
 import {
-  agentStateLabels,
   ageText,
-  labelOf,
   placementCountsText,
   placementCountsTone,
   pluralize,
+  styledAgentStates,
+  styledLabelOf,
   timestampText,
 } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
@@ -255,7 +255,7 @@ function printAgent(out: Output, agent: Agent): void {
 function statusOf({ paused, online, incarnation, deleteTime }: Agent): string {
   const isNew = incarnation === 0n;
   const parts = [
-    online ? 'online' : labelOf(agentStateLabels, isNew ? AgentState.NEVER_STARTED : AgentState.OFFLINE).text,
+    online ? 'online' : styledLabelOf(styledAgentStates, isNew ? AgentState.NEVER_STARTED : AgentState.OFFLINE).text,
     ...(paused ? ['paused'] : []),
     ...(deleteTime ? ['being deleted'] : []),
   ];

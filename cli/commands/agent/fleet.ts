@@ -7,7 +7,7 @@ import {
   WatchFleetResponseSchema,
 } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { fieldLines, printSection } from '../../format/describe.ts';
-import { agentStateLabels, choicesOf, pluralize, valueOfLabel } from '../../format/enum-labels.ts';
+import { choicesOf, pluralize, styledAgentStates, valueOfLabel } from '../../format/enum-labels.ts';
 import { fleetFields, fleetLine, fleetScreen, fleetView, memberLine, sortBySeverity } from '../../format/fleet.ts';
 import { omittedText } from '../../format/health.ts';
 import { jsonOf, printJson, printList, renderTable } from '../../output/output.ts';
@@ -25,13 +25,13 @@ export const verbs: VerbDefinitions = {
     command
       .command('fleet')
       .description('agents with their state, health and cluster')
-      .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(agentStateLabels)))
+      .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(styledAgentStates)))
       .option('-l, --label <label>', 'only those with this label')
       .option('--search <text>', 'only those whose name contains this')
       .option('--troubled', 'only those with something pending, failed, held, ahead or not healthy')
       .action(
         withSession(async (session, { state, ...filter }: Filter) => {
-          const wanted = { ...filter, state: valueOfLabel<AgentState>(agentStateLabels, state) };
+          const wanted = { ...filter, state: valueOfLabel<AgentState>(styledAgentStates, state) };
           printList(session.out, fleetView, await listFleet(session, wanted));
         }),
       ),

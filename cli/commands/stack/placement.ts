@@ -7,7 +7,7 @@ import {
   StepVerdict,
 } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { printSection } from '../../format/describe.ts';
-import { choicesOf, phaseLabels, valueOfLabel } from '../../format/enum-labels.ts';
+import { choicesOf, styledPhases, valueOfLabel } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { healthOn, objectLine, omittedText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
@@ -26,13 +26,13 @@ export const verbs: VerbDefinitions = {
       .argument('[agent]')
       .option('--stack <stack>', 'only of this stack')
       .option('--agent <agent>', 'only on this agent')
-      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(phaseLabels)))
+      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(styledPhases)))
       .action(
         withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
           const filter = {
             stack: stack ?? options.stack,
             agent: agent ?? options.agent,
-            phase: valueOfLabel<PlacementPhase>(phaseLabels, options.phase),
+            phase: valueOfLabel<PlacementPhase>(styledPhases, options.phase),
           };
           const placements = await allPages(
             (page) => broker.listPlacements({ ...filter, ...page }),

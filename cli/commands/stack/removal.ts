@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { labelOf, phaseLabels } from '../../format/enum-labels.ts';
+import { styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
 import { placementView } from '../../format/placement.ts';
 import { Failure } from '../../output/failure.ts';
 import { printOne, sanitize } from '../../output/output.ts';
@@ -87,7 +87,9 @@ function isHeld({ phase }: Placement): boolean {
 
 function placementText({ stack, agent, phase, removalReason, message }: Placement): string {
   const why = [removalReason, message].filter((text) => text !== '').join('; ');
-  return sanitize(`Stack ${stack} on agent ${agent} is ${labelOf(phaseLabels, phase).text}${why ? ` (${why})` : ''}.`);
+  return sanitize(
+    `Stack ${stack} on agent ${agent} is ${styledLabelOf(styledPhases, phase).text}${why ? ` (${why})` : ''}.`,
+  );
 }
 
 function parseGeneration(text: string): bigint {

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
-import { choicesOf, outcomeLabels, valueOfLabel } from '../../format/enum-labels.ts';
+import { choicesOf, styledOutcomes, valueOfLabel } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { printList } from '../../output/output.ts';
@@ -18,12 +18,12 @@ export const verbs: VerbDefinitions = {
       .description('what agents reported, newest first')
       .option('--stack <stack>', 'only about this stack')
       .option('--agent <agent>', 'only from this agent')
-      .addOption(new Option('--outcome <outcome>', 'only of this outcome').choices(choicesOf(outcomeLabels)))
+      .addOption(new Option('--outcome <outcome>', 'only of this outcome').choices(choicesOf(styledOutcomes)))
       .option('--limit <count>', 'at most so many; 0 for all', parseLimit, defaultLimit)
       .action(
         withSession(async ({ broker, out }, options: Filter) => {
           const { limit, stack, agent } = options;
-          const outcome = valueOfLabel<Outcome>(outcomeLabels, options.outcome);
+          const outcome = valueOfLabel<Outcome>(styledOutcomes, options.outcome);
           const events = await allPages(
             (page) => broker.listEvents({ stack, agent, outcome, ...page }),
             (page) => page.events,

@@ -1,7 +1,7 @@
 import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { type Stack, type WatchStackResponse, WatchStackResponseSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { labelOf, phaseLabels, placementCountsText } from '../../format/enum-labels.ts';
-import { healthCountsText, healthLabels } from '../../format/health.ts';
+import { placementCountsText, styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
+import { healthCountsText, styledHealths } from '../../format/health.ts';
 import { placementMessage } from '../../format/placement.ts';
 import { stackName } from '../../format/stack.ts';
 import { type Output, sanitize } from '../../output/output.ts';
@@ -55,7 +55,7 @@ function stackLine(stack: Stack): string {
 
 function placementLine(out: Output, placement: Placement): string {
   const { agent, phase, health, desiredRevision, removalReason } = placement;
-  const said = [labelOf(phaseLabels, phase), labelOf(healthLabels, health)]
+  const said = [styledLabelOf(styledPhases, phase), styledLabelOf(styledHealths, health)]
     .filter(({ text }) => text !== '')
     .map(({ text, tone }) => out.paint(tone, text));
   const about = [
