@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { GeneratorLimits } from '../../client/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import {
   openRealTenantCluster,
   openSimulatedTenantCluster,

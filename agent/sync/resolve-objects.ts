@@ -1,4 +1,4 @@
-import { denialReason } from '../../client/generator-limits.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import { groupOf, idOf, keyOf } from '../object/kube-object.ts';

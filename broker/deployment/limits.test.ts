@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { denialReason, type GeneratorLimits } from '../../client/generator-limits.ts';
+import { denialReason, type GeneratorLimits } from '../../contract/generator-limits.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
 
 const test = await startTestBroker();

@@ -1,4 +1,4 @@
-import { denialReason } from '../../client/generator-limits.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';

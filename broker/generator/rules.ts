@@ -1,4 +1,4 @@
-import type { GeneratorLimits } from '../../client/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 

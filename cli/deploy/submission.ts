@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf';
+import { objectText } from '../../contract/object-key.ts';
 import { type SubmitDeploymentResponse, SubmitDeploymentResponseSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { deploymentName } from '../format/deployment.ts';
-import { objectText, pluralize, styledActions, styledLabelOf } from '../format/enum-labels.ts';
+import { pluralize, styledActions, styledLabelOf } from '../format/enum-labels.ts';
 import { omittedText } from '../format/health.ts';
-import { objectRefOf, objectsOf } from '../manifest/differences.ts';
+import { idOf, objectsOf } from '../manifest/differences.ts';
 import { type Output, printOne, sanitize } from '../output/output.ts';
 import type { SubmissionSpec } from './apply.ts';
 
@@ -46,7 +47,7 @@ const maxListedChanges = 50;
 /** Of a stack that is not there: everything would be new. */
 export function previewOfNew({ submission }: Pick<SubmissionSpec, 'submission'>): SubmitDeploymentResponse {
   const changes = objectsOf(submission.bytes).map((object) => ({
-    object: objectRefOf(object),
+    object: idOf(object),
     action: ObjectAction.CREATED,
   }));
   return create(SubmitDeploymentResponseSchema, { changes });

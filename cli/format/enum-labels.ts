@@ -1,15 +1,21 @@
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
+import {
+  actionLabels,
+  agentStateLabels,
+  type Labels,
+  outcomeLabels,
+  phaseLabels,
+  registrationStateLabels,
+} from '../../contract/enum-labels.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationPolicy, RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
-import { ObjectAction, type ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
-import { Role } from '../../gen/brokkr/v1/options_pb.ts';
-import { MatchKind, type MatchReason, type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import { type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { Tone } from '../output/output.ts';
 import { shortDuration } from './duration.ts';
 
-/** How a value of the contract is said; `wordOf` reads these tables, which a newer broker's values are not in. */
+/** The label of a value, and how a terminal shows it. */
 export interface StyledLabel {
   readonly text: string;
   readonly tone?: Tone;
@@ -17,137 +23,109 @@ export interface StyledLabel {
   readonly symbol?: string;
 }
 
-export const styledPhases: Readonly<Record<PlacementPhase, StyledLabel>> = {
-  [PlacementPhase.UNSPECIFIED]: { text: 'unknown' },
-  [PlacementPhase.PENDING]: { text: 'pending', tone: 'warn' },
-  [PlacementPhase.APPLIED]: { text: 'applied', tone: 'good' },
-  [PlacementPhase.FAILED]: { text: 'failed', tone: 'bad' },
-  [PlacementPhase.REMOVING]: { text: 'removing', tone: 'warn' },
-  [PlacementPhase.HELD]: { text: 'held', tone: 'bad' },
-  [PlacementPhase.AHEAD]: { text: 'ahead', tone: 'bad' },
-};
+type StyledLabels<Value extends number> = Readonly<Record<Value, StyledLabel>>;
 
-export const styledOutcomes: Readonly<Record<Outcome, StyledLabel>> = {
-  [Outcome.UNSPECIFIED]: { text: 'unknown' },
-  [Outcome.APPLIED]: { text: 'applied', tone: 'good' },
-  [Outcome.FAILED]: { text: 'failed', tone: 'bad' },
-  [Outcome.REMOVED]: { text: 'removed', tone: 'good' },
-  [Outcome.REMOVAL_FAILED]: { text: 'removal-failed', tone: 'bad' },
-  [Outcome.HELD]: { text: 'held', tone: 'bad' },
-  [Outcome.AHEAD]: { text: 'ahead', tone: 'bad' },
-  [Outcome.GAP]: { text: 'gap', tone: 'warn' },
-  [Outcome.DRIFTED]: { text: 'drifted', tone: 'warn' },
-  [Outcome.REPAIRED]: { text: 'repaired', tone: 'warn' },
-  [Outcome.WAITING]: { text: 'waiting', tone: 'warn' },
-};
+export const styledPhases = withStyle(phaseLabels, {
+  [PlacementPhase.PENDING]: { tone: 'warn' },
+  [PlacementPhase.APPLIED]: { tone: 'good' },
+  [PlacementPhase.FAILED]: { tone: 'bad' },
+  [PlacementPhase.REMOVING]: { tone: 'warn' },
+  [PlacementPhase.HELD]: { tone: 'bad' },
+  [PlacementPhase.AHEAD]: { tone: 'bad' },
+});
 
-export const styledActions: Readonly<Record<ObjectAction, StyledLabel>> = {
-  [ObjectAction.UNSPECIFIED]: { text: 'unknown', symbol: '?' },
-  [ObjectAction.CREATED]: { text: 'created', symbol: '+', tone: 'good' },
-  [ObjectAction.CONFIGURED]: { text: 'configured', symbol: '~', tone: 'warn' },
-  [ObjectAction.UNCHANGED]: { text: 'unchanged', symbol: '=' },
-  [ObjectAction.DELETED]: { text: 'deleted', symbol: '-', tone: 'bad' },
-  [ObjectAction.FAILED]: { text: 'failed', symbol: '!', tone: 'bad' },
-  [ObjectAction.HELD]: { text: 'held', symbol: '!', tone: 'bad' },
-};
+export const styledOutcomes = withStyle(outcomeLabels, {
+  [Outcome.APPLIED]: { tone: 'good' },
+  [Outcome.FAILED]: { tone: 'bad' },
+  [Outcome.REMOVED]: { tone: 'good' },
+  [Outcome.REMOVAL_FAILED]: { tone: 'bad' },
+  [Outcome.HELD]: { tone: 'bad' },
+  [Outcome.AHEAD]: { tone: 'bad' },
+  [Outcome.GAP]: { tone: 'warn' },
+  [Outcome.DRIFTED]: { tone: 'warn' },
+  [Outcome.REPAIRED]: { tone: 'warn' },
+  [Outcome.WAITING]: { tone: 'warn' },
+});
 
-export const roleLabels: Readonly<Record<Role, StyledLabel>> = {
-  [Role.UNSPECIFIED]: { text: 'unknown' },
-  [Role.ADMIN]: { text: 'admin' },
-  [Role.READ_ONLY]: { text: 'read-only admin' },
-  [Role.GENERATOR]: { text: 'generator' },
-  [Role.AGENT]: { text: 'agent' },
-  [Role.ENROLLMENT]: { text: 'enrollment' },
-};
+export const styledActions = withStyle(actionLabels, {
+  [ObjectAction.UNSPECIFIED]: { symbol: '?' },
+  [ObjectAction.CREATED]: { symbol: '+', tone: 'good' },
+  [ObjectAction.CONFIGURED]: { symbol: '~', tone: 'warn' },
+  [ObjectAction.UNCHANGED]: { symbol: '=' },
+  [ObjectAction.DELETED]: { symbol: '-', tone: 'bad' },
+  [ObjectAction.FAILED]: { symbol: '!', tone: 'bad' },
+  [ObjectAction.HELD]: { symbol: '!', tone: 'bad' },
+});
+
+export const styledAgentStates = withStyle(agentStateLabels, {
+  [AgentState.ONLINE]: { tone: 'good' },
+  [AgentState.OFFLINE]: { tone: 'bad' },
+  [AgentState.PAUSED]: { tone: 'warn' },
+  [AgentState.NEVER_STARTED]: { tone: 'warn' },
+  [AgentState.DRAINING]: { tone: 'warn' },
+});
+
+export const styledRegistrationStates = withStyle(registrationStateLabels, {
+  [RegistrationState.REGISTERED]: { tone: 'good' },
+  [RegistrationState.REQUESTED]: { tone: 'warn' },
+});
 
 export const registrationPolicies = {
   open: RegistrationPolicy.OPEN,
   approve: RegistrationPolicy.APPROVE,
 } as const;
 
-export const onDeletes = {
-  prune: OnDelete.PRUNE,
-  orphan: OnDelete.ORPHAN,
-} as const;
+/** Adds to labels how a terminal shows them; a value without a style is shown plainly. */
+export function withStyle<Value extends number>(
+  labels: Labels<Value>,
+  styles: Readonly<Partial<Record<Value, Omit<StyledLabel, 'text'>>>>,
+): StyledLabels<Value> {
+  const words = Object.entries<string>(labels).map(([value, text]) => [
+    value,
+    { text, ...styles[Number(value) as Value] },
+  ]);
+  return Object.fromEntries(words) as StyledLabels<Value>;
+}
 
-export const driftPolicies = {
-  repair: DriftPolicy.REPAIR,
-  report: DriftPolicy.REPORT,
-  ignore: DriftPolicy.IGNORE,
-} as const;
-
-export const conflictPolicies = {
-  adopt: ConflictPolicy.ADOPT,
-  refuse: ConflictPolicy.REFUSE,
-} as const;
-
-export const styledAgentStates: Readonly<Record<AgentState, StyledLabel>> = {
-  [AgentState.UNSPECIFIED]: { text: 'unknown' },
-  [AgentState.ONLINE]: { text: 'online', tone: 'good' },
-  [AgentState.OFFLINE]: { text: 'offline', tone: 'bad' },
-  [AgentState.PAUSED]: { text: 'paused', tone: 'warn' },
-  [AgentState.NEVER_STARTED]: { text: 'never-started', tone: 'warn' },
-  [AgentState.DRAINING]: { text: 'draining', tone: 'warn' },
-};
-
-/** The name of a value in such a table; "-" for none. */
+/** Returns the name of a value in a table of options; "-" for none. */
 export function keyOfValue<V>(table: Readonly<Record<string, V>>, value: V): string {
   return Object.entries(table).find(([, candidate]) => candidate === value)?.[0] ?? '-';
 }
 
-/** The word for a value; a number for one that this version does not know. */
+/** Returns the text for a value; the number itself for one that this version does not know. */
 export function styledLabelOf(table: Readonly<Record<number, StyledLabel>>, value: number): StyledLabel {
   return table[value] ?? { text: String(value) };
 }
 
-/** The value of a table's text, as an option of `choices` gave it. */
+/** Returns the value for a text that was given to an option with `choicesOf`. */
 export function valueOfLabel<V extends number>(
   table: Readonly<Record<V, StyledLabel>>,
   text: string | undefined,
 ): V | undefined {
-  const found = Object.entries<StyledLabel>(table).find(([, candidate]) => candidate.text === text);
-  return found === undefined ? undefined : (Number(found[0]) as V);
+  const entry = Object.entries<StyledLabel>(table).find(([, candidate]) => candidate.text === text);
+  return entry === undefined ? undefined : (Number(entry[0]) as V);
 }
 
-/** The words that `valueFor` knows, without the one for "unset". */
+/** Lists the words that `valueOfLabel` knows, without the one for unspecified. */
 export function choicesOf(table: Readonly<Record<number, StyledLabel>>): string[] {
   return Object.values(table)
     .map(({ text }) => text)
     .filter((text) => text !== 'unknown');
 }
 
-export const styledRegistrationStates: Readonly<Record<RegistrationState, StyledLabel>> = {
-  [RegistrationState.UNSPECIFIED]: { text: 'unknown' },
-  [RegistrationState.REGISTERED]: { text: 'registered', tone: 'good' },
-  [RegistrationState.REQUESTED]: { text: 'requested', tone: 'warn' },
-};
-
-const matchKindLabels: Readonly<Record<MatchKind, string>> = {
-  [MatchKind.UNSPECIFIED]: 'unknown',
-  [MatchKind.TARGET]: 'target',
-  [MatchKind.LABEL]: 'label',
-  [MatchKind.ANNOTATION]: 'annotation',
-  [MatchKind.SELECTOR]: 'selector',
-};
-
-/** Why an agent serves a stack: "label prod, annotation zone=eu". */
-export function matchReasonsText(reasons: readonly MatchReason[]): string {
-  return reasons.map(({ kind, detail }) => `${matchKindLabels[kind] ?? kind} ${detail}`.trim()).join(', ');
-}
-
-/** "2 applied, 1 failed"; "none" without placements. */
+/** Lists the phases of placements: "2 applied, 1 failed"; "none" without placements. */
 export function placementCountsText(counts: PlacementCounts | undefined): string {
   const { applied = 0, pending = 0, failed = 0, held = 0, ahead = 0, removing = 0 } = counts ?? {};
   return joinCounts({ applied, pending, failed, held, ahead, removing }) || 'none';
 }
 
-/** "2 applied, 1 failed": of what there is any; empty when there is nothing. */
+/** Lists the counts that are not zero: "2 applied, 1 failed"; empty when there is none. */
 export function joinCounts(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
   return parts.map(([text, count]) => `${count} ${text}`).join(', ');
 }
 
-/** What most needs a look. */
+/** Returns the tone of the phase that needs attention most. */
 export function placementCountsTone(counts: PlacementCounts | undefined): Tone | undefined {
   if (!counts) return undefined;
   if (counts.failed + counts.held + counts.ahead > 0) return 'bad';
@@ -155,25 +133,18 @@ export function placementCountsTone(counts: PlacementCounts | undefined): Tone |
   return counts.applied > 0 ? 'good' : undefined;
 }
 
-/** How long ago: "12m". Empty when it has not happened. */
+/** Says how long ago something happened: "12m". Empty for what has not happened. */
 export function ageText(time: Timestamp | undefined): string {
   return time === undefined ? '' : shortDuration(Date.now() - timestampMs(time));
 }
 
-/** "2026-01-31T12:00:00Z (5d ago)"; empty when it has not happened. */
+/** Says when something happened: "2026-01-31T12:00:00Z (5d ago)". Empty for what has not happened. */
 export function timestampText(time: Timestamp | undefined): string {
   if (time === undefined) return '';
   const ms = timestampMs(time);
   const past = Date.now() - ms;
   const words = past >= 0 ? `${shortDuration(past)} ago` : `in ${shortDuration(-past)}`;
   return `${new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')} (${words})`;
-}
-
-/** "Deployment.apps demo/web": kind and group, namespace and name. */
-export function objectText(ref: ObjectRef | undefined): string {
-  if (!ref) return '';
-  const group = ref.apiVersion.includes('/') ? `.${ref.apiVersion.split('/')[0]}` : '';
-  return `${ref.kind}${group} ${ref.namespace === '' ? '' : `${ref.namespace}/`}${ref.name}`;
 }
 
 /** "1 object", "3 objects". */

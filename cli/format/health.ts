@@ -1,16 +1,17 @@
+import { healthLabels } from '../../contract/enum-labels.ts';
+import { objectText } from '../../contract/object-key.ts';
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
 import { type Output, sanitize, type Tone } from '../output/output.ts';
 import type { Session } from '../session/session.ts';
-import { joinCounts, objectText, type StyledLabel, styledLabelOf } from './enum-labels.ts';
+import { joinCounts, styledLabelOf, withStyle } from './enum-labels.ts';
 
-export const styledHealths: Readonly<Record<Health, StyledLabel>> = {
-  [Health.UNSPECIFIED]: { text: '' },
-  [Health.HEALTHY]: { text: 'healthy', tone: 'good' },
-  [Health.PROGRESSING]: { text: 'progressing', tone: 'warn' },
-  [Health.DEGRADED]: { text: 'degraded', tone: 'warn' },
-  [Health.FAILED]: { text: 'failed', tone: 'bad' },
-  [Health.UNKNOWN]: { text: 'unknown', tone: 'bad' },
-};
+export const styledHealths = withStyle(healthLabels, {
+  [Health.HEALTHY]: { tone: 'good' },
+  [Health.PROGRESSING]: { tone: 'warn' },
+  [Health.DEGRADED]: { tone: 'warn' },
+  [Health.FAILED]: { tone: 'bad' },
+  [Health.UNKNOWN]: { tone: 'bad' },
+});
 
 /** A column or a part of a line; empty when nobody has reported it. */
 export function healthText({ health }: { readonly health: Health }): string {

@@ -1,6 +1,7 @@
+import { matchReasonsText } from '../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { View } from '../output/output.ts';
-import { ageText, matchReasonsText, styledLabelOf, styledPhases } from './enum-labels.ts';
+import { ageText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 export const placementView: View<typeof PlacementSchema> = {

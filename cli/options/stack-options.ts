@@ -1,12 +1,12 @@
 import { equals } from '@bufbuild/protobuf';
 import { type Command, Option } from 'commander';
+import { conflictPolicies, driftPolicies, onDeletes } from '../../contract/enum-names.ts';
 import {
   type IgnoredFields,
   IgnoredFieldsSchema,
   type LabelSelector,
   type Stack,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { conflictPolicies, driftPolicies, onDeletes } from '../format/enum-labels.ts';
 import { collect } from './collect.ts';
 import { parseAnnotations } from './edits.ts';
 import { collectIgnoredField, ignoredFieldHelp } from './ignored-fields.ts';

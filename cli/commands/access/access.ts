@@ -1,7 +1,8 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { roleLabels, styledLabelOf, timestampText } from '../../format/enum-labels.ts';
+import { timestampText } from '../../format/enum-labels.ts';
 import { Failure } from '../../output/failure.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
@@ -76,5 +77,5 @@ function logout(_options: unknown, command: Command): void {
 
 function identityText(me: WhoAmIResponse, server: string): string {
   const expires = me.expireTime ? `, expires ${timestampText(me.expireTime)}` : '';
-  return `${styledLabelOf(roleLabels, me.role).text} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
+  return `${labelOf(roleLabels, me.role)} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
 }

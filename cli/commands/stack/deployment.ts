@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
+import { objectText } from '../../../contract/object-key.ts';
 import { type GetDeploymentResponse, GetDeploymentResponseSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { type ApplyListener, applyStack, previewStack, type StackSpec, stackRef } from '../../deploy/apply.ts';
@@ -12,7 +13,7 @@ import {
 } from '../../deploy/submission.ts';
 import { deploymentName, deploymentView } from '../../format/deployment.ts';
 import { printFields, printSection } from '../../format/describe.ts';
-import { objectText, placementCountsText, timestampText } from '../../format/enum-labels.ts';
+import { placementCountsText, timestampText } from '../../format/enum-labels.ts';
 import { stackName } from '../../format/stack.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';

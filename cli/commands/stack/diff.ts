@@ -1,9 +1,9 @@
+import { manifestKeyOf, objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import type { ObjectChange } from '../../../gen/brokkr/v1/object_pb.ts';
 import { previewStack, stackRef } from '../../deploy/apply.ts';
 import { printSubmission, servingAgentsText } from '../../deploy/submission.ts';
-import { objectText, pluralize } from '../../format/enum-labels.ts';
-import { type ManifestObject, objectKey, objectsOf, unifiedDiff } from '../../manifest/differences.ts';
+import { pluralize } from '../../format/enum-labels.ts';
+import { idOf, type ManifestObject, objectsOf, unifiedDiff } from '../../manifest/differences.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { collect } from '../../options/collect.ts';
 import { splitStackName } from '../../options/stack-options.ts';
@@ -69,21 +69,16 @@ function printDifferences(
   after: readonly ManifestObject[],
 ): void {
   const [oldObjects, newObjects] = [before, after].map(
-    (objects) => new Map(objects.map((object) => [objectKey(object), object])),
+    (objects) => new Map(objects.map((object) => [manifestKeyOf(idOf(object)), object])),
   );
   for (const { object } of answer.changes) {
-    const key = changeKey(object);
+    const key = manifestKeyOf(object!);
     for (const line of unifiedDiff(oldObjects?.get(key), newObjects?.get(key), sanitize(objectText(object))).split(
       '\n',
     ))
       out.line(colourDiffLine(out, sanitizeLine(line)));
   }
   out.line(answer.changes.length === 0 ? 'nothing would change' : servingAgentsText(answer));
-}
-
-function changeKey(object: ObjectChange['object']): string {
-  const { apiVersion, kind, namespace, name } = object!;
-  return objectKey({ apiVersion, kind, metadata: { namespace, name } });
 }
 
 function colourDiffLine(out: Output, line: string): string {

@@ -1,17 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import { conflictPolicies, driftPolicies, onDeletes } from '../../../contract/enum-names.ts';
 import type { LabelSelector, Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { deploymentView } from '../../format/deployment.ts';
 import { annotationsText, printFields, printSection } from '../../format/describe.ts';
-import {
-  conflictPolicies,
-  driftPolicies,
-  keyOfValue,
-  onDeletes,
-  placementCountsText,
-  pluralize,
-  timestampText,
-} from '../../format/enum-labels.ts';
+import { keyOfValue, placementCountsText, pluralize, timestampText } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { healthCountsText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
