@@ -11,8 +11,6 @@ keys('identify an object in a cluster whatever the version', () => {
   assert.is(keyOf(web), 'apps/Deployment/demo/web');
   assert.is(keyOf({ ...web, apiVersion: 'apps/v1beta1' }), keyOf(web));
   assert.is(keyOf(space), '/Namespace//demo');
-  assert.is(manifestKeyOf(web), 'apps/v1 Deployment demo/web');
-  assert.is.not(manifestKeyOf({ ...web, apiVersion: 'apps/v1beta1' })(web));
 });
 
 keys('name kinds and objects for people', () => {
