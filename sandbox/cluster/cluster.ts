@@ -14,8 +14,9 @@ import { createRequests, type FaultRule, type RequestHandler, type RequestRecord
 import type { Rights } from './http/rights.ts';
 import { createApiServer } from './http/server.ts';
 import { mergePatch } from './write/patch.ts';
+import { toVersion } from './write/persist.ts';
 import { removeObject } from './write/remove.ts';
-import { createObject, patchObject, toVersion } from './write/write.ts';
+import { createObject, patchObject } from './write/write.ts';
 
 export interface ClusterOptions {
   /** Default: any free port. */

@@ -47,16 +47,19 @@ if (needs('landed')) {
     await removeStack(installation);
   });
 
-  compatibility('a landed installation keeps working while first its broker and then its agent is upgraded', async () => {
-    const installation = await install('upgraded', { brokerRoot: landedTree, agentRoot: landedTree });
-    const uid = await applyFirstRevision(installation);
-    await installation.upgradeBroker(thisTree);
-    assert.is(await applySecondRevision(installation), uid, 'the object that both revisions have was kept');
-    await installation.upgradeAgent(thisTree);
-    await removeStack(installation);
-    const { agent } = await installation.admin.admin.getAgent({ agent: installation.agent });
-    assert.is(agent?.incarnation, 2n);
-  });
+  compatibility(
+    'a landed installation keeps working while first its broker and then its agent is upgraded',
+    async () => {
+      const installation = await install('upgraded', { brokerRoot: landedTree, agentRoot: landedTree });
+      const uid = await applyFirstRevision(installation);
+      await installation.upgradeBroker(thisTree);
+      assert.is(await applySecondRevision(installation), uid, 'the object that both revisions have was kept');
+      await installation.upgradeAgent(thisTree);
+      await removeStack(installation);
+      const { agent } = await installation.admin.admin.getAgent({ agent: installation.agent });
+      assert.is(agent?.incarnation, 2n);
+    },
+  );
 }
 
 compatibility.run();

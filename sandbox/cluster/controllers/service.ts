@@ -9,8 +9,9 @@ import {
   textAt,
   valueAt,
 } from '../core/object.ts';
+import { applyObject } from '../write/apply.ts';
 import { removeObject } from '../write/remove.ts';
-import { applyObject, writeStatus } from '../write/write.ts';
+import { writeStatus } from '../write/write.ts';
 import { isNamespaceTerminating } from './namespace.ts';
 
 /** Publishes the endpoints of Services, with the Service's own labels as the real controllers do. */

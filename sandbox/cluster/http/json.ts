@@ -1,6 +1,6 @@
 import type { Kind } from '../core/kinds.ts';
 import type { JsonObject, KubeObject } from '../core/object.ts';
-import { toVersion } from '../write/write.ts';
+import { toVersion } from '../write/persist.ts';
 
 const texts = new WeakMap<JsonObject, string>();
 

@@ -4,10 +4,12 @@ import { isObject, type Json, type JsonObject, type KubeObject } from '../core/o
 import { type ObjectFilter, parseFieldSelector, parseLabelSelector } from '../core/selector.ts';
 import type { Shape } from '../core/shape.ts';
 import { badRequest, notFound, StatusError, unknownResource } from '../core/status.ts';
+import { applyObject } from '../write/apply.ts';
 import { jsonPatch, mergePatch, strategicPatch } from '../write/patch.ts';
+import { toVersion, type WriteOptions } from '../write/persist.ts';
 import { removeObject } from '../write/remove.ts';
 import { hasScale, readScale, writeScale } from '../write/scale.ts';
-import { applyObject, createObject, patchObject, toVersion, updateObject, type WriteOptions } from '../write/write.ts';
+import { createObject, patchObject, updateObject } from '../write/write.ts';
 import { serializeItem, serializeObject } from './json.ts';
 import type { Target } from './target.ts';
 

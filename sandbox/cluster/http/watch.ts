@@ -5,7 +5,7 @@ import type { JsonObject, KubeObject } from '../core/object.ts';
 import type { ObjectFilter } from '../core/selector.ts';
 import { StatusError } from '../core/status.ts';
 import type { StoreEvent } from '../core/store.ts';
-import { toVersion } from '../write/write.ts';
+import { toVersion } from '../write/persist.ts';
 import { serializeObject } from './json.ts';
 
 const BOOKMARK_MS = 60_000;

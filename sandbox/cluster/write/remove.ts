@@ -2,7 +2,8 @@ import { type Core, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 import { type JsonObject, type KubeObject, textAt } from '../core/object.ts';
 import { notFound, StatusError } from '../core/status.ts';
-import { hasFinalizers, writeStatus } from './write.ts';
+import { hasFinalizers } from './persist.ts';
+import { writeStatus } from './write.ts';
 
 const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
 

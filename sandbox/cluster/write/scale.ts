@@ -2,7 +2,8 @@ import type { Core } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 import { type JsonObject, type KubeObject, numberAt, objectAt } from '../core/object.ts';
 import { badRequest, notFound } from '../core/status.ts';
-import { patchObject, type WriteOptions } from './write.ts';
+import type { WriteOptions } from './persist.ts';
+import { patchObject } from './write.ts';
 
 const scalable: ReadonlySet<string> = new Set(['apps/deployments', 'apps/statefulsets', 'apps/replicasets']);
 
