@@ -20,7 +20,14 @@ const buildRoot = join(root, '.cache');
 const stampName = 'stamp.txt';
 const packagesName = 'packages.txt';
 /** The inputs of the build. */
-const sources = ['console/src', 'console/index.html', 'console/build.ts', 'gen/brokkr', 'package-lock.json'];
+const sources = [
+  'console/src',
+  'contract',
+  'console/index.html',
+  'console/build.ts',
+  'gen/brokkr',
+  'package-lock.json',
+];
 
 /** Vite's configuration, kept here instead of in a file so that Vite cannot pick up the one of another directory. */
 export const viteConfig = {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Limits } from '../../client/allowed.ts';
+import type { Limits } from '../../contract/generator-limits.ts';
 import {
   openRealTenantCluster,
   openSimulatedTenantCluster,

@@ -1,6 +1,6 @@
+import type { IgnoredFields } from '../../contract/target-state.ts';
 import { isOwnApply, isRecord, type KubeObject, kindName, type ObjectId } from '../object/kube-object.ts';
 import { fieldOf, fieldsOfItem } from '../object/managed-fields.ts';
-import type { IgnoredFields } from '../target/target-state.ts';
 import type { Desired } from './plan.ts';
 
 /**

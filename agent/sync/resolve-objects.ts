@@ -1,4 +1,4 @@
-import { whyNotAllowed } from '../../client/allowed.ts';
+import { whyNotAllowed } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import { groupOf, idOf, keyOf } from '../object/kube-object.ts';

@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Limits, whyNotAllowed } from '../../client/allowed.ts';
+import { type Limits, whyNotAllowed } from '../../contract/generator-limits.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
 
 const test = await startTestBroker();

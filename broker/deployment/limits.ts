@@ -1,4 +1,4 @@
-import { whyNotAllowed } from '../../client/allowed.ts';
+import { whyNotAllowed } from '../../contract/generator-limits.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';

@@ -1,3 +1,5 @@
+import { groupOf } from '../../contract/object-key.ts';
+
 /** A Kubernetes object as it is submitted. */
 export interface ManifestObject {
   apiVersion: string;
@@ -92,7 +94,7 @@ function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown
 
 /** Groups of Kubernetes itself, whose kinds all keep status apart. */
 function isBuiltIn(apiVersion: string): boolean {
-  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+  const group = groupOf(apiVersion);
   return !group.includes('.') || group.endsWith('.k8s.io');
 }
 

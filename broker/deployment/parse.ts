@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
+import { keyOf } from '../../contract/object-key.ts';
 import { canonical, Unfit } from './canonical.ts';
 import { checkObject, identity, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { composeYaml, findSlips, offsetOf, plainValue, sayWhy } from './yaml.ts';
@@ -132,15 +133,14 @@ function findTwins(objects: readonly Found[]): Violation[] {
   const first = new Map<string, Found['at']>();
   const twins: Violation[] = [];
   for (const { object, at } of objects) {
-    const { apiVersion, kind, namespace, name } = identity(object);
-    // The same object may be written in two versions of its group.
-    const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
-    const key = JSON.stringify([group, kind, namespace, name]);
+    const id = identity(object);
+    // The key has no version: the same object may be written in two versions of its group.
+    const key = keyOf(id);
     const earlier = first.get(key);
     if (earlier)
       twins.push({
         ...at,
-        message: `${kind} "${name}" stands in document ${earlier.document} (line ${earlier.line}) too`,
+        message: `${id.kind} "${id.name}" stands in document ${earlier.document} (line ${earlier.line}) too`,
       });
     else first.set(key, at);
   }

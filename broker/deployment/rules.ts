@@ -1,3 +1,4 @@
+import { manifestKeyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { takeTurns } from './turns.ts';
 
@@ -43,14 +44,14 @@ export async function compareManifests(before: Uint8Array, after: Uint8Array): P
   for (const line of oldLines) {
     if (newLines.has(line)) continue;
     const object = JSON.parse(line) as ManifestObject;
-    old.set(keyOf(object), object);
+    old.set(manifestKeyOf(identity(object)), object);
     await turn();
   }
   const differences: Difference[] = [];
   for (const line of newLines) {
     if (oldLines.has(line)) continue;
     const object = JSON.parse(line) as ManifestObject;
-    const key = keyOf(object);
+    const key = manifestKeyOf(identity(object));
     const earlier = old.get(key);
     old.delete(key);
     const difference = differenceOf(earlier, object);
@@ -107,8 +108,4 @@ export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity
 export function linesOf({ buffer, byteOffset, byteLength }: Uint8Array): string[] {
   const text = Buffer.from(buffer, byteOffset, byteLength).toString();
   return text.split('\n').filter((line) => line !== '');
-}
-
-function keyOf(object: ManifestObject): string {
-  return JSON.stringify([object.apiVersion, object.kind, object.metadata.namespace ?? '', object.metadata.name]);
 }

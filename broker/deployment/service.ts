@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { traceIdOf } from '../../client/trace.ts';
+import { objectActions } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
   type Deployment,
@@ -10,7 +11,7 @@ import {
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
-import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { ownerOf, type Principal } from '../access/principal.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
@@ -251,14 +252,9 @@ function authorOf(principal: Principal): string {
 }
 
 function changeMessage(change: Difference): ObjectChange {
-  const actions = {
-    created: ObjectAction.CREATED,
-    configured: ObjectAction.CONFIGURED,
-    deleted: ObjectAction.DELETED,
-  } as const;
   return create(ObjectChangeSchema, {
     object: change.object,
-    action: actions[change.action],
+    action: objectActions[change.action],
     fields: [...change.fields],
   });
 }

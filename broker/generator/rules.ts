@@ -1,4 +1,4 @@
-import type { Limits } from '../../client/allowed.ts';
+import type { Limits } from '../../contract/generator-limits.ts';
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { Limits } from '../../client/allowed.ts';
+import type { Limits } from '../../contract/generator-limits.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import {
   CreateGeneratorResponseSchema,

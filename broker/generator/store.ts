@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
-import type { Limits } from '../../client/allowed.ts';
+import type { Limits } from '../../contract/generator-limits.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { GeneratorRow, Policy, Quota } from './rules.ts';

@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf';
+import { objectText } from '../../contract/object-key.ts';
 import { type SubmitDeploymentResponse, SubmitDeploymentResponseSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { deploymentName } from '../format/deployment.ts';
-import { actions, count, objectText, wordOf } from '../format/enum-labels.ts';
+import { actions, count, wordOf } from '../format/enum-labels.ts';
 import { moreText } from '../format/health.ts';
-import { objectsOf, refOfObject } from '../manifest/differences.ts';
+import { idOf, objectsOf } from '../manifest/differences.ts';
 import { type Output, printable, printOne } from '../output/output.ts';
 import type { Objects } from './apply.ts';
 
@@ -46,7 +47,7 @@ const listedChanges = 50;
 /** Of a stack that is not there: everything would be new. */
 export function previewOfNew({ submission }: Pick<Objects, 'submission'>): SubmitDeploymentResponse {
   const changes = objectsOf(submission.bytes).map((object) => ({
-    object: refOfObject(object),
+    object: idOf(object),
     action: ObjectAction.CREATED,
   }));
   return create(SubmitDeploymentResponseSchema, { changes });

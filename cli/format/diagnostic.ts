@@ -1,3 +1,4 @@
+import { objectText } from '../../contract/object-key.ts';
 import type {
   ContainerReport,
   Diagnostic,
@@ -8,7 +9,7 @@ import type {
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { type Column, type Output, printable, printableLine, tableOf } from '../output/output.ts';
 import { printSection } from './describe.ts';
-import { age, moment, objectText } from './enum-labels.ts';
+import { age, moment } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 /** Prints what an agent found, for people; with `yaml`, the live objects too. */

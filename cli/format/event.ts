@@ -1,7 +1,8 @@
+import { objectText } from '../../contract/object-key.ts';
 import { EventSchema } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
 import type { View } from '../output/output.ts';
-import { actions, age, objectText, outcomes, wordOf } from './enum-labels.ts';
+import { actions, age, outcomes, wordOf } from './enum-labels.ts';
 
 export const eventView: View<typeof EventSchema> = {
   schema: EventSchema,

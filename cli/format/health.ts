@@ -1,16 +1,17 @@
+import { healthLabels } from '../../contract/enum-labels.ts';
+import { objectText } from '../../contract/object-key.ts';
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
 import { type Output, printable, type Tone } from '../output/output.ts';
 import type { Session } from '../session/session.ts';
-import { objectText, tally, type Word, wordOf } from './enum-labels.ts';
+import { tally, withStyle, wordOf } from './enum-labels.ts';
 
-export const healths: Readonly<Record<Health, Word>> = {
-  [Health.UNSPECIFIED]: { word: '' },
-  [Health.HEALTHY]: { word: 'healthy', tone: 'good' },
-  [Health.PROGRESSING]: { word: 'progressing', tone: 'warn' },
-  [Health.DEGRADED]: { word: 'degraded', tone: 'warn' },
-  [Health.FAILED]: { word: 'failed', tone: 'bad' },
-  [Health.UNKNOWN]: { word: 'unknown', tone: 'bad' },
-};
+export const healths = withStyle(healthLabels, {
+  [Health.HEALTHY]: { tone: 'good' },
+  [Health.PROGRESSING]: { tone: 'warn' },
+  [Health.DEGRADED]: { tone: 'warn' },
+  [Health.FAILED]: { tone: 'bad' },
+  [Health.UNKNOWN]: { tone: 'bad' },
+});
 
 /** A column or a part of a line; empty when nobody has reported it. */
 export function healthText({ health }: { readonly health: Health }): string {

@@ -1,6 +1,7 @@
+import { matchReasonsText } from '../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { View } from '../output/output.ts';
-import { age, phases, reasonsText, wordOf } from './enum-labels.ts';
+import { age, phases, wordOf } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 export const placementView: View<typeof PlacementSchema> = {
@@ -19,7 +20,7 @@ export const placementView: View<typeof PlacementSchema> = {
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
-    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
+    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
     { title: 'MESSAGE', text: messageOf },
   ],
 };

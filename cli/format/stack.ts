@@ -1,6 +1,7 @@
+import { driftPolicies } from '../../contract/enum-names.ts';
 import { type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import type { View } from '../output/output.ts';
-import { age, countsText, countsTone, drifts, nameFor } from './enum-labels.ts';
+import { age, countsText, countsTone, nameFor } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone } from './health.ts';
 
 /** "generator/name": what names a stack for everybody. */
@@ -26,7 +27,7 @@ export const stackView: View<typeof StackSchema> = {
       tone: ({ health }) => healthCountsTone(health),
     },
     { title: 'LABELS', text: ({ labels }) => labels.join(',') },
-    { title: 'DRIFT', text: ({ drift }) => nameFor(drifts, drift), wide: true },
+    { title: 'DRIFT', text: ({ drift }) => nameFor(driftPolicies, drift), wide: true },
     { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
     { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },

@@ -1,4 +1,6 @@
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { gapReasonLabels } from '../../contract/enum-labels.ts';
+import { objectText } from '../../contract/object-key.ts';
 import type { KubernetesEvent } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import {
   GapReason,
@@ -9,18 +11,7 @@ import {
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { jsonOf, type Output, printable, printableLine, printJson } from '../output/output.ts';
-import { count, objectText } from './enum-labels.ts';
-
-const gapReasons: Readonly<Record<GapReason, string>> = {
-  [GapReason.UNSPECIFIED]: 'it is not known why',
-  [GapReason.RATE_LIMIT]: 'more came than the agent may send',
-  [GapReason.BUFFER_FULL]: 'the broker could not be reached for too long',
-  [GapReason.STREAM_LIMIT]: 'the agent follows as many containers as it may',
-  [GapReason.HISTORY_LOST]: 'the cluster could not be watched for too long',
-  [GapReason.NOT_FOLLOWED]: 'it was written before the agent began to follow',
-  [GapReason.QUOTA]: 'more came than the broker takes of one agent',
-  [GapReason.SLOW_READER]: 'it came faster than it was read here',
-};
+import { count } from './enum-labels.ts';
 
 /** Prints one record: for people a line, otherwise as JSON a line, as YAML a document. */
 export function printRecord(out: Output, record: TelemetryRecord, more: { timestamps: boolean }): void {
@@ -85,14 +76,14 @@ function eventParts(out: Output, agent: string, event: KubernetesEvent): string[
   ];
 }
 
-/** "12 lines are missing: more came than the agent may send". */
+/** "12 lines are missing: the agent exceeded its rate limit". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
   const what =
     missing === 0n
       ? `${noun}s may be missing`
       : `${count(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
-  return `(${what}: ${gapReasons[reason] ?? gapReasons[GapReason.UNSPECIFIED]})`;
+  return `(${what}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]})`;
 }
 
 function gapSource({ pod, container }: TelemetryGap): string {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createTwoFilesPatch } from 'diff';
 import { parseAllDocuments } from 'yaml';
+import type { ObjectId } from '../../contract/object-key.ts';
 import { kubernetesYaml } from './yaml.ts';
 
 /** A Kubernetes object of a manifest. */
@@ -21,14 +22,8 @@ function flat(value: unknown): Content[] {
     : [value as Content];
 }
 
-/** What tells objects apart: as the broker compares them. */
-export function keyOf(object: Content): string {
-  const { apiVersion, kind, namespace, name } = refOfObject(object);
-  return [apiVersion, kind, namespace, name].join(' ');
-}
-
-/** What the contract calls an object by. */
-export function refOfObject({ apiVersion, kind, metadata }: Content) {
+/** Reads the names of an object; those that are missing, or no text, are empty. */
+export function idOf({ apiVersion, kind, metadata }: Content): ObjectId {
   const { name, namespace } = (metadata ?? {}) as Content;
   const text = (value: unknown) => (typeof value === 'string' ? value : '');
   return { apiVersion: text(apiVersion), kind: text(kind), namespace: text(namespace), name: text(name) };

@@ -1,81 +1,80 @@
+import * as contract from '../../contract/enum-labels.ts';
 import { AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
-import { ObjectAction, type ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
-import {
-  MatchKind,
-  type MatchReason,
-  type PlacementCounts,
-  PlacementPhase,
-  StepVerdict,
-} from '../../gen/brokkr/v1/placement_pb.ts';
+import { type PlacementCounts, PlacementPhase, StepVerdict } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { IconName } from './components/icon.tsx';
 
 export type Tone = 'good' | 'busy' | 'warn' | 'bad' | 'idle';
 
 /** How the console shows an enum value: by text and icon, so that nothing depends on colour alone. */
-export interface EnumLabel {
+export interface EnumLabel extends Style {
   readonly text: string;
+}
+
+interface Style {
   readonly tone: Tone;
   readonly icon: IconName;
 }
 
-const unknownLabel: EnumLabel = { text: 'unknown', tone: 'idle', icon: 'question' };
+const unknownStyle: Style = { tone: 'idle', icon: 'question' };
+const unknownLabel: EnumLabel = { text: 'unknown', ...unknownStyle };
 
-export const agentStateLabels: Readonly<Record<AgentState, EnumLabel>> = {
-  [AgentState.UNSPECIFIED]: unknownLabel,
-  [AgentState.ONLINE]: { text: 'online', tone: 'good', icon: 'dot' },
-  [AgentState.OFFLINE]: { text: 'offline', tone: 'bad', icon: 'cross' },
-  [AgentState.PAUSED]: { text: 'paused', tone: 'warn', icon: 'pause' },
-  [AgentState.NEVER_STARTED]: { text: 'never started', tone: 'idle', icon: 'ring' },
-  [AgentState.DRAINING]: { text: 'draining', tone: 'warn', icon: 'down' },
-};
+export const agentStateLabels = withStyle(contract.agentStateLabels, {
+  [AgentState.UNSPECIFIED]: unknownStyle,
+  [AgentState.ONLINE]: { tone: 'good', icon: 'dot' },
+  [AgentState.OFFLINE]: { tone: 'bad', icon: 'cross' },
+  [AgentState.PAUSED]: { tone: 'warn', icon: 'pause' },
+  [AgentState.NEVER_STARTED]: { tone: 'idle', icon: 'ring' },
+  [AgentState.DRAINING]: { tone: 'warn', icon: 'down' },
+});
 
-export const healthLabels: Readonly<Record<Health, EnumLabel>> = {
+export const healthLabels = withStyle(contract.healthLabels, {
   [Health.UNSPECIFIED]: { text: 'not reported', tone: 'idle', icon: 'ring' },
-  [Health.HEALTHY]: { text: 'healthy', tone: 'good', icon: 'check' },
-  [Health.PROGRESSING]: { text: 'progressing', tone: 'busy', icon: 'clock' },
-  [Health.DEGRADED]: { text: 'degraded', tone: 'warn', icon: 'warning' },
-  [Health.FAILED]: { text: 'failed', tone: 'bad', icon: 'cross' },
-  [Health.UNKNOWN]: unknownLabel,
-};
+  [Health.HEALTHY]: { tone: 'good', icon: 'check' },
+  [Health.PROGRESSING]: { tone: 'busy', icon: 'clock' },
+  [Health.DEGRADED]: { tone: 'warn', icon: 'warning' },
+  [Health.FAILED]: { tone: 'bad', icon: 'cross' },
+  [Health.UNKNOWN]: unknownStyle,
+});
 
-export const phaseLabels: Readonly<Record<PlacementPhase, EnumLabel>> = {
-  [PlacementPhase.UNSPECIFIED]: unknownLabel,
-  [PlacementPhase.PENDING]: { text: 'pending', tone: 'busy', icon: 'clock' },
-  [PlacementPhase.APPLIED]: { text: 'applied', tone: 'good', icon: 'check' },
-  [PlacementPhase.FAILED]: { text: 'failed', tone: 'bad', icon: 'cross' },
-  [PlacementPhase.REMOVING]: { text: 'removing', tone: 'warn', icon: 'trash' },
-  [PlacementPhase.HELD]: { text: 'held', tone: 'bad', icon: 'pause' },
-  [PlacementPhase.AHEAD]: { text: 'ahead', tone: 'warn', icon: 'up' },
-};
+export const phaseLabels = withStyle(contract.phaseLabels, {
+  [PlacementPhase.UNSPECIFIED]: unknownStyle,
+  [PlacementPhase.PENDING]: { tone: 'busy', icon: 'clock' },
+  [PlacementPhase.APPLIED]: { tone: 'good', icon: 'check' },
+  [PlacementPhase.FAILED]: { tone: 'bad', icon: 'cross' },
+  [PlacementPhase.REMOVING]: { tone: 'warn', icon: 'trash' },
+  [PlacementPhase.HELD]: { tone: 'bad', icon: 'pause' },
+  [PlacementPhase.AHEAD]: { tone: 'warn', icon: 'up' },
+});
 
-export const outcomeLabels: Readonly<Record<Outcome, EnumLabel>> = {
-  [Outcome.UNSPECIFIED]: unknownLabel,
-  [Outcome.APPLIED]: { text: 'applied', tone: 'good', icon: 'check' },
-  [Outcome.FAILED]: { text: 'failed', tone: 'bad', icon: 'cross' },
-  [Outcome.REMOVED]: { text: 'removed', tone: 'good', icon: 'trash' },
-  [Outcome.REMOVAL_FAILED]: { text: 'removal failed', tone: 'bad', icon: 'cross' },
-  [Outcome.HELD]: { text: 'held', tone: 'bad', icon: 'pause' },
-  [Outcome.AHEAD]: { text: 'ahead', tone: 'warn', icon: 'up' },
-  [Outcome.GAP]: { text: 'gap', tone: 'warn', icon: 'warning' },
-  [Outcome.DRIFTED]: { text: 'drifted', tone: 'warn', icon: 'warning' },
-  [Outcome.REPAIRED]: { text: 'repaired', tone: 'warn', icon: 'wrench' },
-  [Outcome.WAITING]: { text: 'waiting', tone: 'busy', icon: 'clock' },
-};
+export const outcomeLabels = withStyle(contract.outcomeLabels, {
+  [Outcome.UNSPECIFIED]: unknownStyle,
+  [Outcome.APPLIED]: { tone: 'good', icon: 'check' },
+  [Outcome.FAILED]: { tone: 'bad', icon: 'cross' },
+  [Outcome.REMOVED]: { tone: 'good', icon: 'trash' },
+  [Outcome.REMOVAL_FAILED]: { tone: 'bad', icon: 'cross' },
+  [Outcome.HELD]: { tone: 'bad', icon: 'pause' },
+  [Outcome.AHEAD]: { tone: 'warn', icon: 'up' },
+  [Outcome.GAP]: { tone: 'warn', icon: 'warning' },
+  [Outcome.DRIFTED]: { tone: 'warn', icon: 'warning' },
+  [Outcome.REPAIRED]: { tone: 'warn', icon: 'wrench' },
+  [Outcome.WAITING]: { tone: 'busy', icon: 'clock' },
+});
 
-export const actionLabels: Readonly<Record<ObjectAction, EnumLabel>> = {
-  [ObjectAction.UNSPECIFIED]: unknownLabel,
-  [ObjectAction.CREATED]: { text: 'created', tone: 'good', icon: 'plus' },
+export const actionLabels = withStyle(contract.actionLabels, {
+  [ObjectAction.UNSPECIFIED]: unknownStyle,
+  [ObjectAction.CREATED]: { tone: 'good', icon: 'plus' },
   [ObjectAction.CONFIGURED]: { text: 'changed', tone: 'warn', icon: 'pencil' },
-  [ObjectAction.UNCHANGED]: { text: 'unchanged', tone: 'idle', icon: 'dot' },
-  [ObjectAction.DELETED]: { text: 'deleted', tone: 'bad', icon: 'trash' },
-  [ObjectAction.FAILED]: { text: 'failed', tone: 'bad', icon: 'cross' },
-  [ObjectAction.HELD]: { text: 'held', tone: 'bad', icon: 'pause' },
-};
+  [ObjectAction.UNCHANGED]: { tone: 'idle', icon: 'dot' },
+  [ObjectAction.DELETED]: { tone: 'bad', icon: 'trash' },
+  [ObjectAction.FAILED]: { tone: 'bad', icon: 'cross' },
+  [ObjectAction.HELD]: { tone: 'bad', icon: 'pause' },
+});
 
 export const verdictLabels: Readonly<Record<StepVerdict, EnumLabel>> = {
   [StepVerdict.UNSPECIFIED]: unknownLabel,
@@ -84,11 +83,11 @@ export const verdictLabels: Readonly<Record<StepVerdict, EnumLabel>> = {
   [StepVerdict.INFO]: { text: 'note', tone: 'idle', icon: 'info' },
 };
 
-export const registrationStateLabels: Readonly<Record<RegistrationState, EnumLabel>> = {
-  [RegistrationState.UNSPECIFIED]: unknownLabel,
-  [RegistrationState.REGISTERED]: { text: 'registered', tone: 'good', icon: 'check' },
-  [RegistrationState.REQUESTED]: { text: 'requested', tone: 'warn', icon: 'clock' },
-};
+export const registrationStateLabels = withStyle(contract.registrationStateLabels, {
+  [RegistrationState.UNSPECIFIED]: unknownStyle,
+  [RegistrationState.REGISTERED]: { tone: 'good', icon: 'check' },
+  [RegistrationState.REQUESTED]: { tone: 'warn', icon: 'clock' },
+});
 
 export const auditOutcomeLabels: Readonly<Record<AuditOutcome, EnumLabel>> = {
   [AuditOutcome.UNSPECIFIED]: unknownLabel,
@@ -96,31 +95,23 @@ export const auditOutcomeLabels: Readonly<Record<AuditOutcome, EnumLabel>> = {
   [AuditOutcome.DENIED]: { text: 'denied', tone: 'bad', icon: 'lock' },
 };
 
-export const roleNames: Readonly<Record<Role, string>> = {
-  [Role.UNSPECIFIED]: 'nobody',
-  [Role.ADMIN]: 'admin',
-  [Role.READ_ONLY]: 'read-only admin',
-  [Role.GENERATOR]: 'generator',
-  [Role.AGENT]: 'agent',
-  [Role.ENROLLMENT]: 'enrollment',
-};
+export const roleNames: contract.Labels<Role> = { ...contract.roleLabels, [Role.UNSPECIFIED]: 'nobody' };
+
+/** Adds to the words of the contract how the console shows them, with spaces for hyphens. A style with a `text` replaces the word. */
+function withStyle<Value extends number>(
+  words: contract.Labels<Value>,
+  styles: Readonly<Record<Value, Style & { readonly text?: string }>>,
+): Readonly<Record<Value, EnumLabel>> {
+  const labels = Object.entries<string>(words).map(([value, word]) => [
+    value,
+    { text: word.replaceAll('-', ' '), ...styles[Number(value) as Value] },
+  ]);
+  return Object.fromEntries(labels) as Record<Value, EnumLabel>;
+}
 
 /** Returns the label of an enum value. Values of a newer broker that are unknown here are shown as numbers. */
 export function labelOf(table: Readonly<Record<number, EnumLabel>>, value: number): EnumLabel {
   return table[value] ?? { ...unknownLabel, text: String(value) };
-}
-
-const matchKindNames: Readonly<Record<MatchKind, string>> = {
-  [MatchKind.UNSPECIFIED]: 'unknown',
-  [MatchKind.TARGET]: 'target',
-  [MatchKind.LABEL]: 'label',
-  [MatchKind.ANNOTATION]: 'annotation',
-  [MatchKind.SELECTOR]: 'selector',
-};
-
-/** Describes why an agent serves a stack: "label prod, target". */
-export function reasonsText(reasons: readonly MatchReason[]): string {
-  return reasons.map(({ kind, detail }) => `${matchKindNames[kind] ?? kind} ${detail}`.trim()).join(', ');
 }
 
 /** Returns the phases that have placements, the worst first. */
@@ -136,13 +127,6 @@ export function phaseCounts(counts: PlacementCounts | undefined): { phase: Place
     { phase: APPLIED, count: counts.applied },
   ];
   return all.filter(({ count }) => count > 0);
-}
-
-/** Formats an object reference: "Deployment.apps demo/web". */
-export function objectText(ref: ObjectRef | undefined): string {
-  if (!ref) return '';
-  const group = ref.apiVersion.includes('/') ? `.${ref.apiVersion.split('/')[0]}` : '';
-  return `${ref.kind}${group} ${ref.namespace === '' ? '' : `${ref.namespace}/`}${ref.name}`;
 }
 
 /** Formats a count with its noun: "1 object", "2,000 objects". */

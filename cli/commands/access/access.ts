@@ -1,7 +1,8 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { moment } from '../../format/enum-labels.ts';
 import { Failure } from '../../output/failure.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
@@ -76,5 +77,5 @@ function logout(_options: unknown, command: Command): void {
 
 function introduction(me: WhoAmIResponse, server: string): string {
   const expires = me.expireTime ? `, expires ${moment(me.expireTime)}` : '';
-  return `${wordOf(roles, me.role).word} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
+  return `${labelOf(roleLabels, me.role)} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import {
   type AuditActor,
   type AuditEntry,
@@ -10,7 +11,7 @@ import {
 } from '../../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
 import { printFacts } from '../../format/describe.ts';
-import { count, moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { count, moment } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { Failure } from '../../output/failure.ts';
@@ -121,7 +122,7 @@ function filterOf({ actor, action, kind, object, denied, since, until }: Filter)
 /** "generator ci"; an operator at the database, and a caller without a valid key, have no role. */
 function actorText(actor: AuditActor | undefined): string {
   if (!actor) return '';
-  return actor.role === Role.UNSPECIFIED ? actor.name : `${wordOf(roles, actor.role).word} ${actor.name}`;
+  return actor.role === Role.UNSPECIFIED ? actor.name : `${labelOf(roleLabels, actor.role)} ${actor.name}`;
 }
 
 function isDenied(outcome: AuditOutcome): boolean {

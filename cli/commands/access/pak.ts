@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
+import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
 import {
@@ -9,7 +10,7 @@ import {
   PakSchema,
   RotatePakResponseSchema,
 } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { age, moment, roles, wordOf } from '../../format/enum-labels.ts';
+import { age, moment } from '../../format/enum-labels.ts';
 import { parseDuration, parseFuture } from '../../options/duration.ts';
 import { usage } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
@@ -26,7 +27,7 @@ const pakView: View<typeof PakSchema> = {
   name: ({ shortToken }) => shortToken,
   columns: [
     { title: 'KEY', text: ({ shortToken }) => shortToken },
-    { title: 'ROLE', text: ({ role }) => wordOf(roles, role).word },
+    { title: 'ROLE', text: ({ role }) => labelOf(roleLabels, role) },
     { title: 'OWNER', text: ({ owner }) => owner },
     { title: 'AGE', text: ({ createTime }) => age(createTime) },
     { title: 'USED', text: ({ lastUseTime }) => age(lastUseTime) },

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, Option } from 'commander';
+import { objectText } from '../../../contract/object-key.ts';
 import { type GetDeploymentResponse, GetDeploymentResponseSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { applyStack, previewStack, refOf, type StackSpec, type Steps } from '../../deploy/apply.ts';
 import { changesText, previewOfNew, printChanges, printSubmission, servedText } from '../../deploy/submission.ts';
 import { deploymentName, deploymentView } from '../../format/deployment.ts';
 import { printFacts, printSection } from '../../format/describe.ts';
-import { countsText, moment, objectText } from '../../format/enum-labels.ts';
+import { countsText, moment } from '../../format/enum-labels.ts';
 import { stackName } from '../../format/stack.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';

@@ -1,9 +1,9 @@
+import { manifestKeyOf, objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import type { ObjectChange } from '../../../gen/brokkr/v1/object_pb.ts';
 import { previewStack, refOf } from '../../deploy/apply.ts';
 import { printSubmission, servedText } from '../../deploy/submission.ts';
-import { count, objectText } from '../../format/enum-labels.ts';
-import { type Content, keyOf, objectsOf, patchOf } from '../../manifest/differences.ts';
+import { count } from '../../format/enum-labels.ts';
+import { type Content, idOf, objectsOf, patchOf } from '../../manifest/differences.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { collect } from '../../options/collect.ts';
 import { splitName } from '../../options/stack-options.ts';
@@ -68,18 +68,15 @@ function printDifferences(
   before: readonly Content[],
   after: readonly Content[],
 ): void {
-  const [old, next] = [before, after].map((objects) => new Map(objects.map((object) => [keyOf(object), object])));
+  const [old, next] = [before, after].map(
+    (objects) => new Map(objects.map((object) => [manifestKeyOf(idOf(object)), object])),
+  );
   for (const { object } of answer.changes) {
-    const key = keyOfChange(object);
+    const key = manifestKeyOf(object!);
     for (const line of patchOf(old?.get(key), next?.get(key), printable(objectText(object))).split('\n'))
       out.line(coloured(out, printableLine(line)));
   }
   out.line(answer.changes.length === 0 ? 'nothing would change' : servedText(answer));
-}
-
-function keyOfChange(object: ObjectChange['object']): string {
-  const { apiVersion, kind, namespace, name } = object!;
-  return keyOf({ apiVersion, kind, metadata: { namespace, name } });
 }
 
 function coloured(out: Output, line: string): string {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import { conflictPolicies, driftPolicies, onDeletes } from '../../../contract/enum-names.ts';
 import type { LabelSelector, Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { deploymentView } from '../../format/deployment.ts';
 import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
-import { conflicts, count, countsText, drifts, moment, nameFor, onDeletes } from '../../format/enum-labels.ts';
+import { count, countsText, moment, nameFor } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { healthCountsText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
@@ -219,9 +220,9 @@ function printStack(out: Output, stack: Stack): void {
     ['Selector', stack.selector ? selectorText(stack.selector) : ''],
     ['Targets', stack.targets.join(', ')],
     ['On delete', nameFor(onDeletes, stack.onDelete)],
-    ['Drift', nameFor(drifts, stack.drift)],
+    ['Drift', nameFor(driftPolicies, stack.drift)],
     ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
-    ['Conflict', nameFor(conflicts, stack.conflict)],
+    ['Conflict', nameFor(conflictPolicies, stack.conflict)],
     ['Depends on', stack.dependsOn.join(', ')],
     ['Placements', countsText(stack.placements)],
     ['Health', healthCountsText(stack.health)],

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Option } from 'commander';
+import { kindName } from '../../../contract/object-key.ts';
 import { type Diagnostic, DiagnosticSchema, DiagnosticState } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import { printReport } from '../../format/diagnostic.ts';
@@ -96,8 +97,7 @@ const listedObjects = 10;
 
 /** "Deployment/web", with its group "apps/Deployment/web", and each with the namespace before the name. */
 function isNamed({ apiVersion, kind, namespace, name }: ObjectRef, text: string): boolean {
-  const group = apiVersion.includes('/') ? `${apiVersion.split('/')[0]}/` : '';
-  const kinds = [kind, `${group}${kind}`];
+  const kinds = [kind, kindName({ apiVersion, kind })];
   const names = [name, `${namespace}/${name}`];
   return kinds.some((of) => names.some((what) => `${of}/${what}`.toLowerCase() === text.toLowerCase()));
 }

@@ -1,9 +1,10 @@
 import { useState } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import type { Event } from '../../../gen/brokkr/v1/event_pb.ts';
 import { EmptyState, ErrorMessage } from '../components/problem.tsx';
 import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
-import { actionLabels, countText, labelOf, objectText, outcomeLabels } from '../enum-labels.ts';
+import { actionLabels, countText, labelOf, outcomeLabels } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';

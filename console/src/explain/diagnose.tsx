@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   type Diagnostic,
   type DiagnosticReport,
@@ -8,7 +9,7 @@ import {
 import { ErrorMessage, Problem } from '../components/problem.tsx';
 import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
-import { healthLabels, labelOf, objectText } from '../enum-labels.ts';
+import { healthLabels, labelOf } from '../enum-labels.ts';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';
 

@@ -1,7 +1,8 @@
 import { useMemo } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import { EmptyState } from '../components/problem.tsx';
 import { Status } from '../components/status.tsx';
-import { actionLabels, type EnumLabel, objectText } from '../enum-labels.ts';
+import { actionLabels, type EnumLabel } from '../enum-labels.ts';
 import { type DiffRow, diffLines } from './line-diff.ts';
 import type { DisplayedObject } from './manifest.ts';
 
@@ -23,7 +24,7 @@ export function Diff({ before, after, names }: DiffProps) {
       {changes.map(({ word, object, rows, hidden }) => (
         <details key={object.key} open={changes.length <= 20}>
           <summary>
-            <Status label={word} /> <code>{objectText({ $typeName: 'brokkr.v1.ObjectRef', ...object.ref })}</code>
+            <Status label={word} /> <code>{objectText(object.ref)}</code>
             {hidden && <span className="faint"> secret values differ</span>}
           </summary>
           <Lines rows={rows} names={names} label={object.key} />

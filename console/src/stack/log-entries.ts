@@ -1,11 +1,13 @@
 import { type Timestamp, timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { gapReasonLabels } from '../../../contract/enum-labels.ts';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   GapReason,
   type TelemetryGap,
   TelemetryKind,
   type TelemetryRecord,
 } from '../../../gen/brokkr/v1/telemetry_pb.ts';
-import { countText, objectText } from '../enum-labels.ts';
+import { countText } from '../enum-labels.ts';
 
 /** A log line, Kubernetes event or gap, as it is shown. */
 export interface LogEntry {
@@ -87,20 +89,9 @@ function sanitize(text: string): string {
   return text.replace(terminalSequence, '').replace(/(?!\t)[\p{Cc}\p{Bidi_Control}]/gu, '\ufffd');
 }
 
-const gapReasons: Readonly<Record<GapReason, string>> = {
-  [GapReason.UNSPECIFIED]: 'the reason is unknown',
-  [GapReason.RATE_LIMIT]: 'the agent exceeded its rate limit',
-  [GapReason.BUFFER_FULL]: 'the agent could not reach the broker and its buffer was full',
-  [GapReason.STREAM_LIMIT]: 'the agent follows its maximum number of containers',
-  [GapReason.HISTORY_LOST]: 'the agent was away for longer than the cluster keeps its history',
-  [GapReason.NOT_FOLLOWED]: 'written before the agent followed the container',
-  [GapReason.QUOTA]: 'the agent exceeded the broker’s quota',
-  [GapReason.SLOW_READER]: 'this page could not keep up',
-};
-
 /** Describes a gap: "12 lines are missing: the agent exceeded its rate limit". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
   const known = `${countText(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
-  return `${missing === 0n ? `Some ${noun}s may be missing` : known}: ${gapReasons[reason] ?? gapReasons[GapReason.UNSPECIFIED]}`;
+  return `${missing === 0n ? `Some ${noun}s may be missing` : known}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]}`;
 }

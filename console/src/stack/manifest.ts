@@ -1,11 +1,11 @@
 import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
-import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
+import { manifestKeyOf, type ObjectId } from '../../../contract/object-key.ts';
 
 /** A Kubernetes object as it is displayed. */
 export interface DisplayedObject {
   /** Identifies the object across revisions: "apps/v1 Deployment demo/web". */
   readonly key: string;
-  readonly ref: Omit<ObjectRef, '$typeName'>;
+  readonly ref: ObjectId;
   /** YAML with the values of a Secret hidden. */
   readonly text: string;
   /** The hidden values of a Secret, compared to detect changes; '' for other kinds. */
@@ -82,9 +82,10 @@ export function toDisplayed(object: Json): DisplayedObject {
   const secret = kind === 'Secret' && apiVersion === 'v1';
   const text = objectToYaml(secret ? withoutValues(object) : object);
   const secretValues = secret ? JSON.stringify([object.data, object.stringData]) : '';
+  const ref = { apiVersion, kind, namespace, name };
   return {
-    key: `${apiVersion} ${kind} ${namespace}/${name}`,
-    ref: { apiVersion, kind, namespace, name },
+    key: manifestKeyOf(ref),
+    ref,
     text,
     secretValues,
   };

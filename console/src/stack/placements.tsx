@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { matchReasonsText } from '../../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { AgentLink, StackLink } from '../components/links.tsx';
@@ -6,7 +7,7 @@ import { EmptyState } from '../components/problem.tsx';
 import { RelativeTime } from '../components/relative-time.tsx';
 import { Clipped, Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { healthLabels, labelOf, phaseLabels, reasonsText } from '../enum-labels.ts';
+import { healthLabels, labelOf, phaseLabels } from '../enum-labels.ts';
 import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
@@ -95,7 +96,7 @@ const columns: readonly Column<Placement>[] = [
     head: 'Why',
     width: '3fr',
     wide: true,
-    cell: ({ reasons, removalReason }) => <Clipped text={removalReason || reasonsText(reasons)} />,
+    cell: ({ reasons, removalReason }) => <Clipped text={removalReason || matchReasonsText(reasons)} />,
   },
   {
     head: 'Message',

@@ -1,6 +1,7 @@
+import { objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { Status } from '../components/status.tsx';
-import { actionLabels, countText, labelOf, objectText } from '../enum-labels.ts';
+import { actionLabels, countText, labelOf } from '../enum-labels.ts';
 
 /** Shows what a submission would change, and on which agents. */
 export function Preview({ answer }: { answer: SubmitDeploymentResponse }) {
