@@ -1,4 +1,4 @@
-import { whyNotAllowed } from '../../contract/generator-limits.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import { groupOf, idOf, keyOf } from '../object/kube-object.ts';
@@ -38,7 +38,7 @@ export async function resolveObjects(
     seen.add(keyOf(id));
     const violation = inventories.isInventory(placed.object)
       ? 'it is one of the agent’s inventories'
-      : entry.limits && whyNotAllowed(entry.limits, id, namespaced);
+      : entry.limits && denialReason(entry.limits, id, namespaced);
     if (violation !== undefined) {
       const message = `generator ${entry.generator} may not deploy it: ${violation}`;
       faults.push({ object: id, action: 'failed', message });
