@@ -22,7 +22,9 @@ function problemOf(from: string, link: string): string | undefined {
 links('lead to files and headings that are there', () => {
   const texts = [
     ...[...pages.values()].map(({ path, text }) => [posix.join('docs/content', path), text] as const),
-    ['README.md', readFileSync(join(root, 'README.md'), 'utf8')] as const,
+    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'].map(
+      (name) => [name, readFileSync(join(root, name), 'utf8')] as const,
+    ),
   ];
   const broken = texts.flatMap(([path, text]) =>
     parsePage(path, text).links.flatMap((link) => {

@@ -51,8 +51,8 @@ const connections: readonly (readonly [source: string, destination: string, port
 
 /** The files of the programs that open a connection or a port, with the connections of the table that they are about. */
 const openers: Readonly<Record<string, string>> = {
-  'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
   'agent/kube/http.ts': 'Agent -> Kubernetes API',
+  'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
   'broker/metrics.ts': 'Prometheus -> Broker',
   'broker/rpc/http/port.ts': 'everything -> Broker 3000',
   'broker/store/orm.ts': 'Broker -> PostgreSQL',
