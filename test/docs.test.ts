@@ -55,7 +55,8 @@ function quoted(text: string): string[] {
 
 /** Returns the default that a variable's description states, or that it is required; '' for neither. */
 function defaultIn(description: string): string {
-  return /\((?:default:? )?([^()]*)\)$/.exec(description)?.[1] ?? '';
+  const [, fallback, required] = /\((?:default:? ([^()]*)|(required[^()]*))\)$/.exec(description) ?? [];
+  return fallback ?? required ?? '';
 }
 
 /** Asserts that a table of the configuration page lists exactly these variables, with their defaults. */
