@@ -63,6 +63,7 @@ export async function applyStack(session: Session, wanted: StackSpec, steps: App
     throw error;
   }
   if (!found) steps.created(before);
+  noteWarnings(session, answer);
   steps.submitted(answer);
   const edited = await updatePlacementRules(session, before, wanted);
   if (found && (edited || before !== found)) steps.edited(before);
@@ -79,7 +80,15 @@ export async function previewStack(
   wanted: SubmissionSpec,
 ): Promise<SubmitDeploymentResponse | undefined> {
   const found = await findStack(session, stackRef(wanted));
-  return found && submit(session, found.id, wanted, true);
+  if (!found) return undefined;
+  const answer = await submit(session, found.id, wanted, true);
+  noteWarnings(session, answer);
+  return answer;
+}
+
+/** Prints what the broker left out of the manifest, as kubectl prints the warnings of an API server: beside the answer. */
+function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
+  for (const warning of warnings) out.note(`warning: ${warning}`);
 }
 
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {

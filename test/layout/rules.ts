@@ -226,7 +226,7 @@ const folders = [
   /^cli\/commands(\/(access|agent|settings|stack|status))?$/,
   /^sandbox(\/(apiserver|kube|postgres|start))?$/,
   /^sandbox\/cluster(\/(controllers|core|http|write))?$/,
-  /^test(\/(agent|layout|runner|stories|tools))?$/,
+  /^test(\/(agent|compatibility|layout|runner|stories|tools(\/kubectl-yaml)?))?$/,
   /^(console|docs|charts|examples)(\/.+)?$/,
 ];
 
