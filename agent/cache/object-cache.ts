@@ -2,9 +2,9 @@ import { healthOf } from '../health/evaluate.ts';
 import type { Verdict } from '../health/status.ts';
 import type { WatchTold } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
-import type { Desired, Live } from '../sync/plan.ts';
 import type { Entry } from '../target/target-state.ts';
 
 /** What is kept of an object that a stack desires: no content, so that thousands cost little. */
@@ -38,8 +38,8 @@ export interface ObjectCache extends WatchTold {
    */
   read(
     entry: Entry,
-    desired: readonly Desired[],
-    live: Live,
+    desired: readonly DesiredObject[],
+    live: LiveObjects,
     readAt: number,
     ownerOf: (key: string) => string | undefined,
   ): void;

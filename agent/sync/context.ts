@@ -64,6 +64,8 @@ export interface Pass {
   /** How far earlier passes brought this deployment; distinguishes drift from changes of the deployment itself. */
   readonly history: History;
   readonly signal: AbortSignal;
+  /** Notes which stage runs, for the log. */
+  enterStage(name: string): void;
   /** Throws Superseded when the pass has become pointless: the entry changed, or the agent was paused or fenced. */
   checkpoint(): void;
 }

@@ -87,7 +87,7 @@ const plan = (
   live: KubeObject[],
   inventory: KubeObject[] = live,
   mayPrune = true,
-  elsewhere: ReadonlySet<string> = new Set(),
+  uidsInUse: ReadonlySet<string> = new Set(),
 ) =>
   planStack({
     stackId: stack,
@@ -98,7 +98,7 @@ const plan = (
     mayPrune,
     live: new Map(live.map((object) => [keyOf(idOf(object)), object])),
     ownerOf: () => undefined,
-    wantedElsewhere: () => false,
+    isDesiredElsewhere: () => false,
     elsewhere,
   });
 
