@@ -99,7 +99,7 @@ const plan = (
     live: new Map(live.map((object) => [keyOf(idOf(object)), object])),
     ownerOf: () => undefined,
     isDesiredElsewhere: () => false,
-    elsewhere,
+    uidsInUse,
   });
 
 plans('sorts objects by what has to be done', () => {

@@ -5,11 +5,11 @@ import { keyOf } from '../../object/kube-object.ts';
 import type { Change } from '../../target/stack-event.ts';
 import { withoutIgnored } from '../ignored-fields.ts';
 import { type Plan, planStack } from '../plan.ts';
-import { failed, waiting } from '../results.ts';
 import { loadSiblings } from '../siblings.ts';
 import { uidsOfOtherStacks } from '../stack-context.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { DependencyChecked, InventoryLoaded, Resolved } from './prepare.ts';
+import { failed, waiting } from './results.ts';
 
 export interface Planned {
   readonly plan: Plan;

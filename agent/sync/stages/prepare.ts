@@ -6,8 +6,8 @@ import type { Change } from '../../target/stack-event.ts';
 import { dependencyBlocker } from '../dependencies.ts';
 import { newerThan, restoreInventory } from '../rebuild-inventory.ts';
 import { resolveObjects } from '../resolve-objects.ts';
-import { failed, unsettled, waiting } from '../results.ts';
 import type { PassState, StageResult } from '../stage.ts';
+import { failed, unsettled, waiting } from './results.ts';
 
 export interface ManifestRead {
   readonly objects: readonly ManifestObject[];

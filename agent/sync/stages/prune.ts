@@ -4,9 +4,9 @@ import type { PassResult } from '../context.ts';
 import { findHeldDeletions, type HeldDeletions } from '../deletion-protection.ts';
 import { describeHandOver, describeReleased, describeTerminating, type PruneOutcome, pruneObjects } from '../prune.ts';
 import { headerFor } from '../rebuild-inventory.ts';
-import { failed, holdBack, manifestsMissing, summary, unsettled } from '../results.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
+import { failed, holdBack, manifestsMissing, summary, unsettled } from './results.ts';
 import { type Applied, type Classified, type DryRun, type Recorded, withUids } from './write.ts';
 
 export interface DeletionsHeld {

@@ -19,11 +19,11 @@ import {
   releaseObject,
 } from '../prune.ts';
 import { headerFor, restoreInventory } from '../rebuild-inventory.ts';
-import { holdBack, manifestsMissing, summary, unsettled } from '../results.ts';
 import { loadSiblings } from '../siblings.ts';
 import { uidsOfOtherStacks } from '../stack-context.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { InventoryLoaded, InventoryStored } from './prepare.ts';
+import { holdBack, manifestsMissing, summary, unsettled } from './results.ts';
 
 /**
  * Restores an incomplete inventory from the marks of the kinds that the entry names. The pass that does so ends; it also ends when

@@ -8,11 +8,11 @@ import { dependsOn, dryRun, findDrifted, isPrerequisite } from '../apply.ts';
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
 import { headerFor } from '../rebuild-inventory.ts';
-import { failed, waiting } from '../results.ts';
 import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
+import { failed, waiting } from './results.ts';
 
 export interface Classified {
   readonly drift: DriftDecision;
