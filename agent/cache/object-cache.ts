@@ -1,6 +1,6 @@
 import { healthOf } from '../health/evaluate.ts';
 import type { Verdict } from '../health/status.ts';
-import type { WatchTold } from '../kube/informer.ts';
+import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
@@ -31,7 +31,7 @@ export interface StackSightings {
 }
 
 /** What passes and watches saw last of the objects of each stack. */
-export interface ObjectCache extends WatchTold {
+export interface ObjectCache extends WatchHandler {
   /**
    * A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. What is another stack's is told to
    * that one, until this one has written it.
@@ -208,9 +208,9 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
         for (const { id } of objects.values()) if (!kinds.has(groupKindOf(id))) kinds.set(groupKindOf(id), id);
       return [...kinds.values()];
     },
-    changed: (object) => tell(keyOf(idOf(object)), object),
-    gone: (object) => tell(keyOf(idOf(object)), undefined),
-    listed(kind, keys) {
+    onChange: (object) => tell(keyOf(idOf(object)), object),
+    onDelete: (object) => tell(keyOf(idOf(object)), undefined),
+    onList(kind, keys) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
         for (const [key, { id, latest }] of objects)

@@ -3,7 +3,7 @@ import { healthOf } from '../health/evaluate.ts';
 import { type Health, healths } from '../health/status.ts';
 import type { Inventories } from '../inventory/inventory.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { readLive } from '../kube/read-objects.ts';
 import type { KubeEvent } from '../object/event.ts';
 import { groupOf, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';

@@ -1,4 +1,4 @@
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { type KubeEvent, newestFirst, toEvent } from '../object/event.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 import type { Notes } from './collect.ts';
@@ -22,7 +22,7 @@ export async function eventsAbout(
     const uids = new Set(members.map(({ metadata }) => metadata.uid));
     await notes.attempt(`events in ${namespace}`, async () => {
       let looked = 0;
-      for await (const page of cluster.pages(kind, { namespace }, signal)) {
+      for await (const page of cluster.listPages(kind, { namespace }, signal)) {
         for (const event of page) if (uids.has(textAt(event, 'involvedObject', 'uid'))) events.push(toEvent(event));
         looked += page.length;
         if (looked < maxLooked) continue;

@@ -1,7 +1,7 @@
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
 import { healths } from '../health/status.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import {
   at,
   idOf,
@@ -75,7 +75,7 @@ export async function findParts(
     };
     const mine: KubeObject[] = [];
     await notes.attempt(`${kind.kind}s of ${nameOf(idOf(owner))}`, async () => {
-      for await (const page of cluster.pages(kind, selection, signal))
+      for await (const page of cluster.listPages(kind, selection, signal))
         for (const object of page)
           if (object.metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid)) mine.push(object);
     });
@@ -138,7 +138,7 @@ export async function reportPods(
     const allowed = Math.min(left, logBytes);
     left -= allowed;
     const text = await notes.attempt(`log of ${pod.metadata.name}/${container}`, () =>
-      cluster.log(idOf(pod), { container, lines: logLines, bytes: allowed }, signal),
+      cluster.readLog(idOf(pod), { container, lines: logLines, bytes: allowed }, signal),
     );
     left += allowed - Buffer.byteLength(text ?? '');
     return lastLines(text ?? '', allowed);

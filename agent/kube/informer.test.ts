@@ -7,7 +7,7 @@ import { configMap, connect, idOfMap, type Lab, openReal, openSimulated, until }
 import { type Cutter, startCutter } from '../../test/agent/watch-cutter.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject, stackLabel } from '../object/kube-object.ts';
-import { createWatches, type Watches } from './informer.ts';
+import { createInformers, type Informers } from './informer.ts';
 
 const simulated = suite('watches, simulated cluster');
 const real = suite('watches, real API server');
@@ -21,24 +21,24 @@ function describe(test: typeof simulated, lab: Lab, line?: Cutter): void {
   const { hand } = lab;
   const foreignWriter = createMeddler(lab);
   const closing: (() => Promise<void>)[] = [];
-  const open = ({ namespace = '', roundMs = 270_000, source = lab.source } = {}) => {
+  const open = ({ namespace = '', maxWatchMs = 270_000, source = lab.source } = {}) => {
     const cluster = connect(source);
     const told: string[] = [];
     const objects: KubeObject[] = [];
-    const watches = createWatches({
+    const watches = createInformers({
       cluster,
       namespace,
       log: pino({ level: 'silent' }),
-      roundMs,
+      maxWatchMs,
       pollMs: 200,
       retry: { baseMs: 20, maxMs: 100 },
-      tell: {
-        changed: (object) => {
+      handler: {
+        onChange: (object) => {
           objects.push(object);
           told.push(`changed ${idOf(object).name}`);
         },
-        gone: (object) => told.push(`gone ${idOf(object).name}`),
-        listed: ({ kind }, keys) => told.push(`listed ${keys.size} ${kind}`),
+        onDelete: (object) => told.push(`gone ${idOf(object).name}`),
+        onList: ({ kind }, keys) => told.push(`listed ${keys.size} ${kind}`),
       },
     });
     closing.push(async () => {
@@ -47,7 +47,7 @@ function describe(test: typeof simulated, lab: Lab, line?: Cutter): void {
     });
     return { watches, told, objects };
   };
-  const isUp = ({ counts }: Watches) => counts.up > 0 && counts.down === 0;
+  const isUp = ({ counts }: Informers) => counts.up > 0 && counts.down === 0;
   const maps = { apiVersion: 'v1', kind: 'ConfigMap' };
   const labelled = (name: string, namespace = 'default') => {
     const object = configMap(name, { k: '1' }, namespace);
@@ -93,7 +93,7 @@ function describe(test: typeof simulated, lab: Lab, line?: Cutter): void {
   });
 
   test('goes on where it was when the server ends a watch', async () => {
-    const { watches, told } = open({ roundMs: 1_500 });
+    const { watches, told } = open({ maxWatchMs: 1_500 });
     watches.follow([maps]);
     await until(() => isUp(watches), 'the watch');
     for (let number = 0; number < 12; number++) {

@@ -1,7 +1,7 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
-import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unserved } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unservedKind } from '../kube/api-error.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { type Definition, servedVersions } from '../manifest/parse.ts';
 import { isSameObject } from '../object/compare.ts';
@@ -207,7 +207,7 @@ async function applyObject(
   signal: AbortSignal,
 ) {
   const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
-  if (!resource) throw unserved(id, id);
+  if (!resource) throw unservedKind(id, id);
   return cluster.apply(object, resource, { dryRun: isDryRun, force: true }, signal);
 }
 

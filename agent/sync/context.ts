@@ -3,7 +3,7 @@ import type { Inventories } from '../inventory/inventory.ts';
 import type { Ownership, StackView } from '../inventory/object-owners.ts';
 import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
 import type { Header } from '../inventory/shards.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { Scope } from '../manifest/parse.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Item } from '../inventory/shards.ts';
 import { ClusterError, hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { servedVersions } from '../manifest/parse.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
@@ -122,7 +122,7 @@ async function otherInstances(
   if (!kind) return 'it cannot be seen what would go with it: none of its versions is served';
   // The cached discovery may still describe an earlier definition of the kind.
   cluster.discovery.forget(kind.apiVersion);
-  for await (const { objects } of cluster.versioned(kind, { namespace: '', partial: true }, signal)) {
+  for await (const { objects } of cluster.listVersioned(kind, { namespace: '', metadataOnly: true }, signal)) {
     const other = objects.find((object) => !deletedKeys.has(keyAs(kind, object)));
     if (other) return `there are ${kind.kind} objects that would go with it, such as ${namespacedName(other)}`;
   }
@@ -136,11 +136,11 @@ async function otherContent(
   deletedKeys: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const all = await cluster.discovery.contentKinds(signal);
+  const all = await cluster.discovery.namespacedKinds(signal);
   const kinds = all.filter((kind) => !derivedKinds.has(groupKindOf(kind)));
   const ownerKinds = new Set(all.map(groupKindOf));
   const reasons = await mapConcurrent(kinds, passConcurrency, async (kind) => {
-    for await (const { objects } of cluster.versioned(kind, { namespace, partial: true }, signal)) {
+    for await (const { objects } of cluster.listVersioned(kind, { namespace, metadataOnly: true }, signal)) {
       const other = objects.find(
         (object) => !deletedKeys.has(keyAs(kind, object)) && !isExpendable(groupKindOf(kind), object, ownerKinds),
       );

@@ -3,7 +3,7 @@ import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Item } from '../inventory/shards.ts';
 import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import type { LiveObjects } from '../object/desired-object.ts';

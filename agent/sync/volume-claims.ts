@@ -1,6 +1,6 @@
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { ClusterError, hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { groupOf, type KubeObject, type ObjectId } from '../object/kube-object.ts';
 
@@ -77,14 +77,14 @@ async function findOwned(cluster: Cluster, namespace: string, signal: AbortSigna
       newOwners,
       passConcurrency,
       async ({ owner, claim, namespace: ownNamespace }) => {
-        const object = await readIfPermitted(() => cluster.metadata(idOfOwner(owner, ownNamespace), signal));
+        const object = await readIfPermitted(() => cluster.getMetadata(idOfOwner(owner, ownNamespace), signal));
         return object && object.metadata.uid === owner.uid ? [{ object, claim, namespace: ownNamespace }] : [];
       },
     );
     if (newOwners.length > 0) await recordOwners(owners.flat());
   };
   await readIfPermitted(async () => {
-    for await (const { objects } of cluster.versioned(claimKind, { namespace, partial: true }, signal)) {
+    for await (const { objects } of cluster.listVersioned(claimKind, { namespace, metadataOnly: true }, signal)) {
       const persistent = objects.filter(
         (claim) => claim.metadata.deletionTimestamp === undefined && !isEphemeralVolumeClaim(claim),
       );
