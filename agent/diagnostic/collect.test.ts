@@ -185,9 +185,9 @@ function describe(test: typeof simulated, lab: Lab): void {
     await core.close();
     lab.simulated.clearRequests();
     const inventories = createInventories(eyes, 'brokkr');
-    const question = { id: 'q', stackId: picky, object: undefined };
+    const request = { id: 'q', stackId: picky, object: undefined };
     await until(
-      async () => (await diagnose({ cluster: eyes, inventories }, question, signal)).pods.length > 0,
+      async () => (await diagnose({ cluster: eyes, inventories }, request, signal)).pods.length > 0,
       'its pods',
     );
     const asked = lab.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
@@ -199,8 +199,8 @@ function describe(test: typeof simulated, lab: Lab): void {
     if (!lab.simulated) return;
     const forget = lab.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
     const inventories = createInventories(eyes, 'brokkr');
-    const question = { id: 'q', stackId: stack, object: undefined };
-    const findings = await diagnose({ cluster: eyes, inventories }, question, signal, 500);
+    const request = { id: 'q', stackId: stack, object: undefined };
+    const findings = await diagnose({ cluster: eyes, inventories }, request, signal, 500);
     forget();
     assert.is(findings.objects.length, 3);
     assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));
