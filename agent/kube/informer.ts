@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import { errorMessage, hasStatus } from './api-error.ts';
-import type { Cluster } from './cluster.ts';
+import type { Cluster, WatchOptions } from './cluster.ts';
 
 export interface InformerOptions {
   readonly cluster: Pick<Cluster, 'listVersioned' | 'watch' | 'discovery'>;
@@ -171,6 +171,9 @@ async function watchOnce(
   }
 }
 
-function selectionOf({ namespace, labelSelector = stackLabel, metadataOnly }: InformerOptions, kind: KindId) {
-  return { namespace, labelSelector, partial: metadataOnly ?? metadataOnlyKinds.has(groupKindOf(kind)) };
+function selectionOf(
+  { namespace, labelSelector = stackLabel, metadataOnly }: InformerOptions,
+  kind: KindId,
+): Pick<WatchOptions, 'namespace' | 'labelSelector' | 'metadataOnly'> {
+  return { namespace, labelSelector, metadataOnly: metadataOnly ?? metadataOnlyKinds.has(groupKindOf(kind)) };
 }
