@@ -1,6 +1,6 @@
 import type { Inventory } from '../../inventory/inventory.ts';
 import { type ManifestObject, parseManifest } from '../../manifest/parse.ts';
-import { faultsInOrder } from '../../manifest/waves.ts';
+import { orderFaults } from '../../manifest/waves.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
 import type { Change } from '../../target/stack-event.ts';
 import { dependencyBlocker } from '../dependencies.ts';
@@ -76,7 +76,8 @@ export async function resolve({
   dependency,
 }: PassState & ManifestRead & DependencyChecked): Promise<StageResult<Resolved>> {
   const { desired, failures, unserved } = await resolveObjects(context, objects, pass);
-  const faults = failures.length > 0 ? failures : faultsInOrder(desired);
+  const faults =
+    failures.length > 0 ? failures : orderFaults(desired).map((fault): Change => ({ ...fault, action: 'failed' }));
   if (faults.length > 0) {
     // The stack that this one waits for may bring the kind that is not served.
     return { stop: dependency === undefined ? failed(pass, 'nothing was applied', faults) : waiting(pass, dependency) };
