@@ -3,14 +3,14 @@ import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../test/agent/agent-stage.ts';
 import { configMap } from '../test/agent/test-agent.ts';
+import { openEnvironment, until } from '../test/agent/test-environment.ts';
 import type { AgentOptions, RunningAgent } from './agent.ts';
 import type { Config } from './config.ts';
 import { textAt } from './object/kube-object.ts';
 
-const stage = await openStage();
-const { admin } = stage;
+const environment = await openEnvironment();
+const { admin } = environment;
 const { APPLIED, FAILED, PENDING } = PlacementPhase;
 const endings: (() => Promise<void>)[] = [];
 
@@ -18,7 +18,7 @@ const agents = suite('agent');
 agents.after.each(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
-agents.after(() => stage.close());
+agents.after(() => environment.close());
 
 /** A cluster that ends with the test. */
 async function openCluster(options: Parameters<typeof startSimulatedCluster>[0] = {}) {
@@ -32,7 +32,7 @@ async function startOn(
   kubeconfig: string,
   options: Partial<AgentOptions> & { config?: Partial<Config> } = {},
 ): Promise<RunningAgent> {
-  const agent = await stage.agent(pak, kubeconfig, options);
+  const agent = await environment.startAgent(pak, kubeconfig, options);
   endings.push(agent.close);
   return agent;
 }
@@ -43,9 +43,9 @@ const isReady = async ({ healthUrl }: RunningAgent) => (await fetch(`${healthUrl
 
 agents('applies what is submitted, tells it once, and stays quiet while nothing changes', async () => {
   const cluster = await openCluster();
-  await startOn(await stage.enlist('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
-  await stage.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
-  await stage.reaches('quiet', 'quiet', APPLIED);
+  await startOn(await environment.createAgent('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
+  await environment.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
+  await environment.untilPhase('quiet', 'quiet', APPLIED);
   const isWatched = (kind: string) =>
     cluster.requests.some(
       ({ path, query, status }) => path.endsWith(`/${kind}`) && query.includes('watch=true') && status === 200,
@@ -66,14 +66,16 @@ agents('applies what is submitted, tells it once, and stays quiet while nothing 
 
 agents('is woken by a submit, long before its interval is over', async () => {
   const cluster = await openCluster();
-  const agent = await startOn(await stage.enlist('woken'), cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
+  const agent = await startOn(await environment.createAgent('woken'), cluster.kubeconfig, {
+    config: { pullIntervalMs: 600_000 },
+  });
   await until(
     () => isReady(agent),
     () => 'the agent to be ready',
   );
-  await stage.submit('woken', [configMap('woken', { k: '1' })], ['woken']);
-  await stage.reaches('woken', 'woken', APPLIED);
-  await stage.submit('woken', [configMap('woken', { k: '2' })]);
+  await environment.submit('woken', [configMap('woken', { k: '1' })], ['woken']);
+  await environment.untilPhase('woken', 'woken', APPLIED);
+  await environment.submit('woken', [configMap('woken', { k: '2' })]);
   await until(
     () => textAt(cluster.get('v1', 'ConfigMap', 'default', 'woken'), 'data', 'k') === '2',
     () => 'the second revision',
@@ -82,16 +84,19 @@ agents('is woken by a submit, long before its interval is over', async () => {
 
 agents('removes what was deleted while it was down, and only that', async () => {
   const cluster = await openCluster();
-  const pak = await stage.enlist('down');
+  const pak = await environment.createAgent('down');
   const first = await startOn(pak, cluster.kubeconfig);
-  await stage.submit('doomed', [configMap('doomed', { k: '1' })], ['down']);
-  await stage.submit('spared', [configMap('spared', { k: '1' })], ['down']);
-  await Promise.all([stage.reaches('doomed', 'down', APPLIED), stage.reaches('spared', 'down', APPLIED)]);
+  await environment.submit('doomed', [configMap('doomed', { k: '1' })], ['down']);
+  await environment.submit('spared', [configMap('spared', { k: '1' })], ['down']);
+  await Promise.all([
+    environment.untilPhase('doomed', 'down', APPLIED),
+    environment.untilPhase('spared', 'down', APPLIED),
+  ]);
   cluster.put(configMap('strange', { k: '1' }, 'default') as never);
   await first.close();
   await admin.broker.deleteStack({ stack: 'doomed' });
   await startOn(pak, cluster.kubeconfig);
-  await stage.leaves('doomed', 'down');
+  await environment.untilRemoved('doomed', 'down');
   assert.is(cluster.get('v1', 'ConfigMap', 'default', 'doomed'), undefined);
   assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'spared'));
   assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'strange'));
@@ -99,50 +104,50 @@ agents('removes what was deleted while it was down, and only that', async () => 
 
 agents('tells a failure once, retries, and tells when it is over', async () => {
   const cluster = await openCluster();
-  await startOn(await stage.enlist('failing'), cluster.kubeconfig);
+  await startOn(await environment.createAgent('failing'), cluster.kubeconfig);
   const heal = cluster.faults.add({ method: 'PATCH', pathIncludes: '/configmaps/failing', status: 500 });
-  await stage.submit('failing', [configMap('failing', { k: '1' })], ['failing']);
-  const { message } = await stage.reaches('failing', 'failing', FAILED);
+  await environment.submit('failing', [configMap('failing', { k: '1' })], ['failing']);
+  const { message } = await environment.untilPhase('failing', 'failing', FAILED);
   assert.match(message, 'ConfigMap default/failing: simulated failure 500');
   await new Promise((resolve) => setTimeout(resolve, 500));
   heal();
-  await stage.reaches('failing', 'failing', APPLIED);
+  await environment.untilPhase('failing', 'failing', APPLIED);
   assert.equal(await outcomesOf('failing'), [Outcome.FAILED, Outcome.APPLIED]);
 });
 
 agents('lets no stack wait for a slow one', async () => {
   const cluster = await openCluster();
-  await startOn(await stage.enlist('slow'), cluster.kubeconfig);
+  await startOn(await environment.createAgent('slow'), cluster.kubeconfig);
   const speed = cluster.faults.add({ pathIncludes: '/configmaps/slow', delayMs: 20_000 });
-  await stage.submit(
+  await environment.submit(
     'slow',
     Array.from({ length: 30 }, (_, index) => configMap(`slow-${index}`, {})),
     ['slow'],
   );
-  await stage.submit('fast', [configMap('fast', { k: '1' })], ['slow']);
-  await stage.reaches('fast', 'slow', APPLIED);
-  assert.is((await stage.placement('slow', 'slow'))?.phase, PENDING);
+  await environment.submit('fast', [configMap('fast', { k: '1' })], ['slow']);
+  await environment.untilPhase('fast', 'slow', APPLIED);
+  assert.is((await environment.placement('slow', 'slow'))?.phase, PENDING);
   speed();
 });
 
 agents('freezes while it is paused, and catches up when it is resumed', async () => {
   const cluster = await openCluster();
-  await startOn(await stage.enlist('paused'), cluster.kubeconfig);
-  await stage.submit('paused', [configMap('paused', { k: '1' })], ['paused']);
-  await stage.reaches('paused', 'paused', APPLIED);
+  await startOn(await environment.createAgent('paused'), cluster.kubeconfig);
+  await environment.submit('paused', [configMap('paused', { k: '1' })], ['paused']);
+  await environment.untilPhase('paused', 'paused', APPLIED);
   await admin.admin.pauseAgent({ agent: 'paused' });
   await new Promise((resolve) => setTimeout(resolve, 300));
-  await stage.submit('paused', [configMap('paused', { k: '2' })]);
+  await environment.submit('paused', [configMap('paused', { k: '2' })]);
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert.equal(cluster.get('v1', 'ConfigMap', 'default', 'paused')?.data, { k: '1' });
   await admin.admin.resumeAgent({ agent: 'paused' });
-  await stage.reaches('paused', 'paused', APPLIED);
+  await environment.untilPhase('paused', 'paused', APPLIED);
   assert.equal(cluster.get('v1', 'ConfigMap', 'default', 'paused')?.data, { k: '2' });
 });
 
 agents('stops when another one starts with its key', async () => {
   const cluster = await openCluster();
-  const pak = await stage.enlist('twin');
+  const pak = await environment.createAgent('twin');
   const first = await startOn(pak, cluster.kubeconfig);
   await until(
     () => isReady(first),
@@ -153,11 +158,11 @@ agents('stops when another one starts with its key', async () => {
 });
 
 agents('does nothing for another cluster than the first, and says so', async () => {
-  const pak = await stage.enlist('bound');
+  const pak = await environment.createAgent('bound');
   const mine = await openCluster();
   const first = await startOn(pak, mine.kubeconfig);
-  await stage.submit('bound', [configMap('bound', {})], ['bound']);
-  await stage.reaches('bound', 'bound', APPLIED);
+  await environment.submit('bound', [configMap('bound', {})], ['bound']);
+  await environment.untilPhase('bound', 'bound', APPLIED);
   await first.close();
   const other = await openCluster();
   const second = await startOn(pak, other.kubeconfig);
@@ -175,16 +180,16 @@ agents('does nothing for another cluster than the first, and says so', async () 
 
 agents('tells a lost cluster from a lost broker', async () => {
   const cluster = await openCluster();
-  const agent = await startOn(await stage.enlist('lost'), cluster.kubeconfig);
+  const agent = await startOn(await environment.createAgent('lost'), cluster.kubeconfig);
   await until(
     () => isReady(agent),
     () => 'the agent to be ready',
   );
-  await stage.submit('lost', [configMap('lost', { k: '1' })], ['lost']);
-  await stage.reaches('lost', 'lost', APPLIED);
+  await environment.submit('lost', [configMap('lost', { k: '1' })], ['lost']);
+  await environment.untilPhase('lost', 'lost', APPLIED);
   cluster.crash();
-  await stage.submit('lost', [configMap('lost', { k: '2' })]);
-  const { message } = await stage.reaches('lost', 'lost', FAILED);
+  await environment.submit('lost', [configMap('lost', { k: '2' })]);
+  const { message } = await environment.untilPhase('lost', 'lost', FAILED);
   assert.match(message, 'no answer from the Kubernetes API');
   assert.match(
     await (await fetch(`${agent.healthUrl}/readyz`)).text(),
@@ -197,23 +202,26 @@ agents('works within one namespace, and says what it cannot do there', async () 
   const cluster = await openCluster({ rights: { namespaces: ['team'] } });
   cluster.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
   const config = { watchNamespace: 'team', namespace: 'team' };
-  await startOn(await stage.enlist('limited'), cluster.kubeconfig, { config });
-  await stage.submit('inside', [configMap('inside', { k: '1' })], ['limited']);
-  await stage.reaches('inside', 'limited', APPLIED);
+  await startOn(await environment.createAgent('limited'), cluster.kubeconfig, { config });
+  await environment.submit('inside', [configMap('inside', { k: '1' })], ['limited']);
+  await environment.untilPhase('inside', 'limited', APPLIED);
   assert.ok(cluster.get('v1', 'ConfigMap', 'team', 'inside'));
-  await stage.submit('outside', [configMap('outside', { k: '1' }, 'default')], ['limited']);
-  assert.match((await stage.reaches('outside', 'limited', FAILED)).message, 'limited to the namespace team');
+  await environment.submit('outside', [configMap('outside', { k: '1' }, 'default')], ['limited']);
+  assert.match((await environment.untilPhase('outside', 'limited', FAILED)).message, 'limited to the namespace team');
   const role = {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'ClusterRole',
     metadata: { name: 'wide' },
     rules: [],
   };
-  await stage.submit('wide', [role], ['limited']);
-  assert.match((await stage.reaches('wide', 'limited', FAILED)).message, 'ClusterRole wide: is cluster-scoped');
+  await environment.submit('wide', [role], ['limited']);
+  assert.match(
+    (await environment.untilPhase('wide', 'limited', FAILED)).message,
+    'ClusterRole wide: is cluster-scoped',
+  );
   for (const stack of ['inside', 'outside', 'wide']) {
     await admin.broker.deleteStack({ stack });
-    await stage.leaves(stack, 'limited');
+    await environment.untilRemoved(stack, 'limited');
   }
   assert.is(cluster.get('v1', 'ConfigMap', 'team', 'inside'), undefined);
 });
@@ -221,7 +229,7 @@ agents('works within one namespace, and says what it cannot do there', async () 
 agents('registers with the generators that it is told of', async () => {
   const cluster = await openCluster();
   await admin.admin.createGenerator({ name: 'ci' });
-  await startOn(await stage.enlist('member'), cluster.kubeconfig, { config: { generators: ['ci'] } });
+  await startOn(await environment.createAgent('member'), cluster.kubeconfig, { config: { generators: ['ci'] } });
   await until(
     async () => (await admin.admin.getAgent({ agent: 'member' })).agent?.generators.includes('ci') ?? false,
     () => 'the registration',
@@ -230,7 +238,7 @@ agents('registers with the generators that it is told of', async () => {
 
 agents('shows its figures', async () => {
   const cluster = await openCluster();
-  const agent = await startOn(await stage.enlist('figures'), cluster.kubeconfig);
+  const agent = await startOn(await environment.createAgent('figures'), cluster.kubeconfig);
   let text = '';
   await until(
     async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
-import { readAgain } from '../client/reload.ts';
+import { reloadConfig } from '../client/reload.ts';
 import type { Tracing } from '../client/trace.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createWire } from './broker/client.ts';
@@ -366,7 +366,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     void close();
   });
   const reload = (read: () => Config) => {
-    const next = readAgain(live, read, fixed, log);
+    const next = reloadConfig(live, read, fixed, log);
     if (!next) return;
     if (next.logLevel !== live.logLevel) log.level = next.logLevel;
     live = next;

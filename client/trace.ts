@@ -3,7 +3,7 @@ export interface Span {
   /** Hands the trace on: the W3C header `traceparent` of what this step makes others do. */
   readonly traceParent: string;
   /** Notes more about it; never anything secret, nor what objects contain. */
-  note(attributes: Attributes): void;
+  setAttributes(attributes: Attributes): void;
   /** With the kind of what went wrong, such as "NotFound": never a message, which may quote what must stay here. */
   end(failure?: string): void;
 }
@@ -32,7 +32,7 @@ export interface TracingOptions {
   readonly service: string;
   readonly version: string;
   /** Is told why steps cannot be sent: once, until some can be again. */
-  readonly failed?: (reason: string) => void;
+  readonly onFailure?: (reason: string) => void;
 }
 
 /** The standard variables of OpenTelemetry that turn traces on and shape them, for help texts and documents. */
@@ -48,23 +48,7 @@ export const traceVariables = {
   OTEL_TRACES_SAMPLER_ARG: 'the share that traceidratio keeps, from 0 to 1 (default 1)',
   OTEL_SDK_DISABLED: 'true turns traces off (default false)',
 } as const;
-
-/**
- * Opens what the standard OTEL_ variables ask for; undefined, and nothing loaded, when they ask for no traces. Throws one clear line
- * when they cannot be followed.
- */
-export async function openTracing(
-  env: Readonly<Record<string, string | undefined>>,
-  options: TracingOptions,
-): Promise<Tracing | undefined> {
-  const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT;
-  if (!endpoint || env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
-  // Heavy, and mostly not wanted.
-  const { openOtlp } = await import('./otlp.ts');
-  return openOtlp(env, options);
-}
-
-const shape = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const traceParentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
 export interface TraceContext {
   readonly traceId: string;
@@ -74,7 +58,7 @@ export interface TraceContext {
 
 /** Reads a `traceparent` (W3C Trace Context, version 00); undefined for anything else. */
 export function readTraceParent(text: string | null | undefined): TraceContext | undefined {
-  const [, traceId = '', spanId = '', flags = ''] = shape.exec(text ?? '') ?? [];
+  const [, traceId = '', spanId = '', flags = ''] = traceParentPattern.exec(text ?? '') ?? [];
   if (traceId === '' || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
   return { traceId, spanId, flags: Number.parseInt(flags, 16) };
 }

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../agent/object/kube-object.ts';
-import { connect, openReal } from '../test/agent/test-agent.ts';
+import { connect, openRealCluster } from '../test/agent/test-agent.ts';
 import { needs } from '../test/runner/needs.ts';
 import { parsePage, readPages } from './pages.ts';
 
@@ -30,7 +30,7 @@ function objects(): { where: string; object: KubeObject }[] {
 }
 
 async function describe(): Promise<void> {
-  const real = await openReal();
+  const real = await openRealCluster();
   const cluster = connect(real.source);
   /** Applies it server-side, which unlike a creation refuses fields that the schema does not have. */
   const apply = async (object: KubeObject, signal: AbortSignal) => {

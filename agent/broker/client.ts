@@ -1,11 +1,11 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { BrokkrClient } from '../../client/client.ts';
+import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import type { StackHealth } from '../health/status.ts';
 import type { StackEvent } from '../target/stack-event.ts';
-import type { Entry, TargetGenerator } from '../target/target-state.ts';
 import { toQuestion, toReport } from './diagnostic.ts';
 import { BrokerError, toBrokerError } from './error.ts';
 import { plain, receiptOf, toMessage } from './events.ts';
@@ -68,7 +68,7 @@ export interface PullAnswer {
   readonly kind: 'unchanged' | 'paused' | 'index';
   readonly epoch: bigint;
   readonly digest: Uint8Array;
-  readonly entries: readonly Entry[];
+  readonly entries: readonly TargetEntry[];
   /** On the first page, all of them. */
   readonly generators: readonly TargetGenerator[];
   readonly manifests: readonly { checksum: string; data: Uint8Array }[];

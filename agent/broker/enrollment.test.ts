@@ -3,8 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage } from '../../test/agent/agent-stage.ts';
 import { configMap, connect } from '../../test/agent/test-agent.ts';
+import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { eventually } from '../../test/broker.ts';
 import { assertNoKeys } from '../../test/no-keys.ts';
 import type { Enrollment } from '../config.ts';
@@ -12,17 +12,17 @@ import { type KubeObject, textAt } from '../object/kube-object.ts';
 import { enroll } from './enroll.ts';
 import { obtainKey } from './enrollment.ts';
 
-const stage = await openStage();
-const { admin } = stage.admin;
+const environment = await openEnvironment();
+const { admin } = environment.admin;
 const { signal } = new AbortController();
 const secret = 'brokkr-agent-key';
 const tls = { caFile: undefined, certFile: undefined, keyFile: undefined, caFingerprints: undefined };
-const broker = { brokerUrl: stage.broker.url, tls };
+const broker = { brokerUrl: environment.broker.url, tls };
 
 const closings: (() => Promise<void>)[] = [];
 const enrolling = suite('an agent that enrolls');
 enrolling.after(async () => {
-  await stage.close();
+  await environment.close();
   for (const close of closings) await close();
 });
 
@@ -62,7 +62,7 @@ async function openCluster() {
 }
 
 const works = (pak: string | undefined) =>
-  stage.broker
+  environment.broker
     .client(pak)
     .broker.whoAmI({})
     .then(
@@ -74,14 +74,14 @@ enrolling('gets its key, applies a stack, and starts again from its Secret witho
   const { simulated } = await openCluster();
   const { name, enrollment } = await invite();
   const start = (how: Enrollment) =>
-    stage.agent(placeholder, simulated.kubeconfig, { config: { pak: undefined, enrollment: how } });
+    environment.startAgent(placeholder, simulated.kubeconfig, { config: { pak: undefined, enrollment: how } });
   const first = await start(enrollment);
-  await stage.submit(name, [configMap(name, { k: '1' })], [name]);
-  await stage.reaches(name, name, PlacementPhase.APPLIED);
+  await environment.submit(name, [configMap(name, { k: '1' })], [name]);
+  await environment.untilPhase(name, name, PlacementPhase.APPLIED);
   await first.close();
   const second = await start(withToken(undefined));
-  await stage.submit(name, [configMap(name, { k: '2' })]);
-  await stage.reaches(name, name, PlacementPhase.APPLIED);
+  await environment.submit(name, [configMap(name, { k: '2' })]);
+  await environment.untilPhase(name, name, PlacementPhase.APPLIED);
   await second.close();
   assert.is((await admin.getAgent({ agent: name })).agent?.incarnation, 2n);
 });
@@ -90,7 +90,9 @@ enrolling('waits, and says why, when its token is not valid', async () => {
   const { simulated } = await openCluster();
   const { enrollment } = await invite();
   await admin.revokePak({ pak: enrollment.token?.split('_')[1] });
-  const agent = await stage.agent(placeholder, simulated.kubeconfig, { config: { pak: undefined, enrollment } });
+  const agent = await environment.startAgent(placeholder, simulated.kubeconfig, {
+    config: { pak: undefined, enrollment },
+  });
   await eventually(async () => {
     const answer = await fetch(`${agent.healthUrl}/readyz`);
     return (
@@ -196,8 +198,8 @@ enrolling('says what is missing when there is neither a key nor a token', async 
 });
 
 enrolling('logs no key and no token', () => {
-  assertNoKeys(stage.logged);
-  assertNoKeys(stage.broker.logged);
+  assertNoKeys(environment.logLines);
+  assertNoKeys(environment.broker.logged);
 });
 
 enrolling.run();

@@ -8,8 +8,8 @@ import * as assert from 'uvu/assert';
 import { connectBroker } from '../../client/client.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { openStage, until } from '../../test/agent/agent-stage.ts';
-import { configMap, idOfMap } from '../../test/agent/test-agent.ts';
+import { configMap, configMapId } from '../../test/agent/test-agent.ts';
+import { openEnvironment, until } from '../../test/agent/test-environment.ts';
 import { eventOf, type StackEvent, sameNews } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createWire } from './client.ts';
@@ -17,15 +17,15 @@ import { BrokerError } from './error.ts';
 import { createReporter } from './event-reporter.ts';
 import { fitting } from './events.ts';
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const log = pino({ level: 'silent' });
 const reporter = suite('reporter');
-reporter.after(() => stage.close());
+reporter.after(() => environment.close());
 
 /** An agent that only reports, about one stack that is placed on it. */
 async function begin(name: string, options: { capacity?: number } = {}) {
-  const client = stage.broker.client(await stage.enlist(name));
-  await stage.submit(name, [configMap(name, {})], [name]);
+  const client = environment.broker.client(await environment.createAgent(name));
+  await environment.submit(name, [configMap(name, {})], [name]);
   const wire = createWire(client);
   const ending = new AbortController();
   const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
@@ -45,7 +45,7 @@ async function begin(name: string, options: { capacity?: number } = {}) {
     ...options,
   });
   const outcomes = async () =>
-    (await stage.admin.broker.listEvents({ stack: name, pageSize: 100 })).events
+    (await environment.admin.broker.listEvents({ stack: name, pageSize: 100 })).events
       .map(({ outcome }) => outcome)
       .reverse();
   const run = () => void made.run(ending.signal);
@@ -97,7 +97,7 @@ reporter('drops what tells of drift before what tells how the stack is', async (
     () => 'the events to be sent',
   );
   assert.equal(await outcomes(), [Outcome.APPLIED, Outcome.GAP, Outcome.DRIFTED]);
-  const { placements } = await stage.admin.broker.listPlacements({ stack: 'drifting' });
+  const { placements } = await environment.admin.broker.listPlacements({ stack: 'drifting' });
   assert.is(placements[0]?.phase, PlacementPhase.APPLIED);
   assert.equal(lost, []);
   end();
@@ -123,7 +123,7 @@ reporter('goes on after an event that the broker refuses or does not understand'
   made.report(event(entry, 'no id at all', { stackId: 'poison' }));
   made.report(event(entry, 'with \u0000 and \ud800 in it'));
   const changes = Array.from({ length: 300 }, (_, index) => ({
-    object: idOfMap(`o-${index}`),
+    object: configMapId(`o-${index}`),
     action: 'failed' as const,
     message: 'x'.repeat(5_000),
   }));
@@ -134,9 +134,9 @@ reporter('goes on after an event that the broker refuses or does not understand'
     () => made.pending === 0,
     () => 'the events to be sent',
   );
-  const told = await outcomes();
-  assert.is(told.filter((outcome) => outcome === Outcome.FAILED).length, 11);
-  assert.is(told.at(-1), Outcome.APPLIED);
+  const reported = await outcomes();
+  assert.is(reported.filter((outcome) => outcome === Outcome.FAILED).length, 11);
+  assert.is(reported.at(-1), Outcome.APPLIED);
   assert.equal(counts, { refused: 2, accepted: 12 });
   end();
 });
@@ -144,7 +144,7 @@ reporter('goes on after an event that the broker refuses or does not understand'
 reporter('sends events with many fields in requests that the broker takes', async () => {
   const { entry, made, run, counts, end } = await begin('wide');
   const changes = Array.from({ length: 100 }, (_, index) => ({
-    object: idOfMap(`o-${index}`),
+    object: configMapId(`o-${index}`),
     action: 'configured' as const,
     fields: Array.from({ length: 60 }, (_, field) => `.data.${String(field).padEnd(300, '€')}`),
     message: '',
@@ -161,7 +161,7 @@ reporter('sends events with many fields in requests that the broker takes', asyn
 
 reporter('says when an event is about more objects than are listed', () => {
   const changes = Array.from({ length: 250 }, (_, index) => ({
-    object: idOfMap(`many-${index}`),
+    object: configMapId(`many-${index}`),
     action: 'configured' as const,
     message: '',
   }));

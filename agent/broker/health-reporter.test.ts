@@ -6,27 +6,27 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../../test/agent/agent-stage.ts';
-import { startProxy } from '../../test/agent/broker-proxy.ts';
+import { startFaultyProxy } from '../../test/agent/faulty-proxy.ts';
 import { configMap } from '../../test/agent/test-agent.ts';
+import { openEnvironment, until } from '../../test/agent/test-environment.ts';
 import type { StackHealth } from '../health/status.ts';
 import { BrokerError } from './error.ts';
 import { createHealthReporter } from './health-reporter.ts';
 
-const stage = await openStage();
-const { admin } = stage;
+const environment = await openEnvironment();
+const { admin } = environment;
 const endings: (() => Promise<void>)[] = [];
 
 const agents = suite('health at the broker');
 agents.after.each(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
-agents.after(() => stage.close());
+agents.after(() => environment.close());
 
 async function begin(name: string, config = {}) {
   const cluster = await startSimulatedCluster({ readyDelayMs: 10 });
   endings.push(() => cluster.stop());
-  const agent = await stage.agent(await stage.enlist(name), cluster.kubeconfig, { config });
+  const agent = await environment.startAgent(await environment.createAgent(name), cluster.kubeconfig, { config });
   endings.push(agent.close);
   return { cluster, agent };
 }
@@ -46,7 +46,7 @@ const becomes = (stack: string, health: Health) => {
 
 agents('is told on every change, with the reason and the object', async () => {
   await begin('told');
-  await stage.submit('told', [web('told', 'web:does-not-exist'), configMap('told', {})], ['told']);
+  await environment.submit('told', [web('told', 'web:does-not-exist'), configMap('told', {})], ['told']);
   await becomes('told', Health.FAILED);
   const found = await healthOf('told');
   assert.match(found?.message ?? '', /^Deployment default\/told: 0 of 2 replicas ready; pod told-.*: ImagePullBackOff/);
@@ -55,15 +55,15 @@ agents('is told on every change, with the reason and the object', async () => {
     ['told'],
   );
   assert.is(found?.objectCount, 2);
-  await stage.submit('told', [web('told', 'web:2'), configMap('told', {})], ['told']);
+  await environment.submit('told', [web('told', 'web:2'), configMap('told', {})], ['told']);
   await becomes('told', Health.HEALTHY);
   assert.is((await healthOf('told'))?.message, '');
 });
 
 agents('shows in the metrics, with drift, watches and who answers', async () => {
   const { agent, cluster } = await begin('measured');
-  await stage.submit('measured', [configMap('measured', { k: '1' })], ['measured']);
-  await stage.reaches('measured', 'measured', PlacementPhase.APPLIED);
+  await environment.submit('measured', [configMap('measured', { k: '1' })], ['measured']);
+  await environment.untilPhase('measured', 'measured', PlacementPhase.APPLIED);
   const metrics = async () => (await fetch(`${agent.healthUrl}/metrics`)).text();
   await until(
     async () => (await metrics()).includes('brokkr_agent_watches{state="up"} 1'),
@@ -96,15 +96,15 @@ agents('learns from heartbeats how the agent reaches its cluster', async () => {
 });
 
 agents('repairs from memory while the broker is away, and tells it in order when it is back', async () => {
-  const url = new URL(stage.broker.url);
-  const proxy = await startProxy({ host: url.hostname, port: Number(url.port) }, Math.random);
+  const url = new URL(environment.broker.url);
+  const proxy = await startFaultyProxy({ host: url.hostname, port: Number(url.port) }, Math.random);
   endings.push(() => proxy.close());
   const { cluster } = await begin('apart', { brokerUrl: `http://127.0.0.1:${proxy.port}`, pullIntervalMs: 200 });
   const data = () => cluster.get('v1', 'ConfigMap', 'default', 'apart')?.data;
-  await stage.submit('apart', [configMap('apart', { k: '1' })], ['apart']);
-  await stage.reaches('apart', 'apart', PlacementPhase.APPLIED);
+  await environment.submit('apart', [configMap('apart', { k: '1' })], ['apart']);
+  await environment.untilPhase('apart', 'apart', PlacementPhase.APPLIED);
   await delay(300);
-  proxy.misbehave('reset');
+  proxy.inject('reset');
   cluster.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'apart' }, data: { k: 'x' } });
   await until(
     () => JSON.stringify(data()) === '{"k":"1"}',
@@ -117,13 +117,13 @@ agents('repairs from memory while the broker is away, and tells it in order when
   );
   const outcomes = async () =>
     (await admin.broker.listEvents({ stack: 'apart' })).events.map(({ outcome }) => outcome).reverse();
-  proxy.misbehave('none', 0);
+  proxy.inject('none', 0);
   await until(
     async () => (await outcomes()).length === 3,
     () => 'the events',
   );
   assert.equal(await outcomes(), [Outcome.APPLIED, Outcome.REPAIRED, Outcome.REPAIRED]);
-  assert.is((await stage.placement('apart', 'apart'))?.phase, PlacementPhase.APPLIED);
+  assert.is((await environment.placement('apart', 'apart'))?.phase, PlacementPhase.APPLIED);
 });
 
 const reporter = suite('health reporter');
@@ -131,12 +131,12 @@ const log = pino({ level: 'silent' });
 
 reporter('tells only what changed, the last of several, in calls that are apart', async () => {
   const now = new Map<string, StackHealth>();
-  const calls: { at: number; told: string[] }[] = [];
+  const calls: { at: number; reported: string[] }[] = [];
   const ending = new AbortController();
   const made = createHealthReporter({
     wire: {
       reportHealth: async (stacks) =>
-        void calls.push({ at: Date.now(), told: stacks.map(({ stackId, message }) => `${stackId} ${message}`) }),
+        void calls.push({ at: Date.now(), reported: stacks.map(({ stackId, message }) => `${stackId} ${message}`) }),
     },
     log,
     healthOf: (stackId) => now.get(stackId),
@@ -170,7 +170,7 @@ reporter('tells only what changed, the last of several, in calls that are apart'
   );
   await delay(700);
   assert.equal(
-    calls.map(({ told }) => told),
+    calls.map(({ reported }) => reported),
     [['a 20 of 20'], ['b 20 of 20']],
   );
   assert.ok(calls[1]!.at - calls[0]!.at >= 290);
@@ -179,7 +179,7 @@ reporter('tells only what changed, the last of several, in calls that are apart'
     () => calls.length === 3,
     () => 'everything again',
   );
-  assert.equal(calls[2]?.told.sort(), ['a 20 of 20', 'b 20 of 20']);
+  assert.equal(calls[2]?.reported.sort(), ['a 20 of 20', 'b 20 of 20']);
   ending.abort();
   await running;
 });

@@ -4,25 +4,25 @@ import * as assert from 'uvu/assert';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../../test/agent/agent-stage.ts';
 import { configMap } from '../../test/agent/test-agent.ts';
+import { openEnvironment, until } from '../../test/agent/test-environment.ts';
 import { textAt } from '../object/kube-object.ts';
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const clusters: Awaited<ReturnType<typeof startSimulatedCluster>>[] = [];
 const offline = suite('an agent without its broker');
 offline.after(async () => {
-  await stage.close();
+  await environment.close();
   await Promise.all(clusters.map((cluster) => cluster.stop()));
 });
 
 async function begin(name: string) {
   const cluster = await startSimulatedCluster({ pods: false });
   clusters.push(cluster);
-  const pak = await stage.enlist(name);
-  const agent = await stage.agent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 200 } });
-  await stage.submit(name, [configMap(name, { k: '1' })], [name]);
-  await stage.reaches(name, name, PlacementPhase.APPLIED);
+  const pak = await environment.createAgent(name);
+  const agent = await environment.startAgent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 200 } });
+  await environment.submit(name, [configMap(name, { k: '1' })], [name]);
+  await environment.untilPhase(name, name, PlacementPhase.APPLIED);
   const value = () => textAt(cluster.get('v1', 'ConfigMap', 'default', name), 'data', 'k');
   return { cluster, pak, agent, value };
 }
@@ -31,7 +31,7 @@ offline(
   'keeps serving what it was told last, deletes nothing, and tells afterwards what it did, in order',
   async () => {
     const { cluster, value } = await begin('alone');
-    await stage.broker.restart(0, async () => {
+    await environment.broker.restart(0, async () => {
       for (let round = 0; round < 3; round++) {
         cluster.put(configMap('alone', { k: `changed ${round}` }, 'default') as never);
         await until(
@@ -47,21 +47,21 @@ offline(
       await delay(500);
     });
     const repairs = async () => {
-      const { events } = await stage.admin.broker.listEvents({ stack: 'alone', pageSize: 100 });
+      const { events } = await environment.admin.broker.listEvents({ stack: 'alone', pageSize: 100 });
       return events.filter(({ outcome }) => outcome === Outcome.REPAIRED);
     };
     await until(
       async () => (await repairs()).length >= 4,
       () => 'the repairs to be told',
     );
-    const told = (await repairs()).reverse();
-    const sequences = told.map(({ sequence }) => sequence);
+    const reported = (await repairs()).reverse();
+    const sequences = reported.map(({ sequence }) => sequence);
     assert.equal(
       sequences,
       sequences.toSorted((left, right) => (left < right ? -1 : 1)),
     );
-    assert.match(told.at(-1)?.message ?? '', 'deleted');
-    const { events } = await stage.admin.broker.listEvents({ stack: 'alone', pageSize: 100 });
+    assert.match(reported.at(-1)?.message ?? '', 'deleted');
+    const { events } = await environment.admin.broker.listEvents({ stack: 'alone', pageSize: 100 });
     assert.not(events.some(({ outcome }) => outcome === Outcome.GAP));
   },
 );
@@ -70,10 +70,10 @@ offline('changes nothing after a restart, until it has pulled', async () => {
   const { cluster, pak, agent, value } = await begin('restarted');
   await agent.close();
   cluster.put(configMap('restarted', { k: 'changed meanwhile' }, 'default') as never);
-  let again: Awaited<ReturnType<typeof stage.agent>> | undefined;
-  await stage.broker.restart(0, async () => {
+  let again: Awaited<ReturnType<typeof environment.startAgent>> | undefined;
+  await environment.broker.restart(0, async () => {
     cluster.clearRequests();
-    again = await stage.agent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 200 } });
+    again = await environment.startAgent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 200 } });
     await until(
       () => cluster.requests.some(({ path }) => path.includes('/configmaps')),
       () => 'the inventory to be read',

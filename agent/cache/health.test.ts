@@ -3,19 +3,19 @@ import { inspect } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BEHAVIOUR } from '../../sandbox/cluster/controllers/pod-status.ts';
-import { createMeddler } from '../../test/agent/foreign-writer.ts';
+import { createForeignWriter } from '../../test/agent/foreign-writer.ts';
 import {
-  type Core,
-  type CoreOptions,
   configMap,
+  configMapId,
   connect,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
+  openRealCluster,
+  openSimulatedCluster,
   stackId,
+  type TargetStack,
+  type TestAgent,
+  type TestAgentOptions,
+  type TestCluster,
   until,
-  type Wish,
 } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
@@ -25,43 +25,43 @@ import { idOf, type KubeObject } from '../object/kube-object.ts';
 
 const simulated = suite('health of a stack, simulated cluster');
 const real = suite('health of a stack, real API server with a simulated node');
-describe(simulated, await openSimulated({ pods: true }));
-if (needs('go')) describe(real, await openReal({ node: true }));
+describe(simulated, await openSimulatedCluster({ pods: true }));
+if (needs('go')) describe(real, await openRealCluster({ node: true }));
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const { hand } = lab;
-  const foreignWriter = createMeddler(lab);
-  const agents = agentsOn(test, lab);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const { admin } = testCluster;
+  const foreignWriter = createForeignWriter(testCluster);
+  const agents = agentsOn(test, testCluster);
   const { start } = agents;
   let stack = '';
-  const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
-    const core = await start(options);
-    core.tell([{ stackId: stack, deploymentId: 'first', ...wish }]);
-    return core;
+  const startWith = async (target: Omit<TargetStack, 'stackId'>, options: TestAgentOptions = {}) => {
+    const testAgent = await start(options);
+    testAgent.setTarget([{ stackId: stack, deploymentId: 'first', ...target }]);
+    return testAgent;
   };
-  const healthOf = (core: Core) => core.awareness.keeper.healthOf(stack);
-  const becomes = async (core: Core, health: Health, message = /.*/): Promise<StackHealth> => {
+  const healthOf = (testAgent: TestAgent) => testAgent.clusterState.keeper.healthOf(stack);
+  const becomes = async (testAgent: TestAgent, health: Health, message = /.*/): Promise<StackHealth> => {
     const isSo = () => {
-      const now = healthOf(core);
+      const now = healthOf(testAgent);
       return now?.health === health && message.test(now.message);
     };
     await until(isSo, `${health} ${message}`).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${inspect(healthOf(core), { depth: 4 })}`);
+      throw new Error(`${String(error)}: ${inspect(healthOf(testAgent), { depth: 4 })}`);
     });
-    return healthOf(core)!;
+    return healthOf(testAgent)!;
   };
   const podsOf = async (app: string) =>
-    (await hand.list({ apiVersion: 'v1', kind: 'Pod' }, 'default')).filter(
+    (await admin.list({ apiVersion: 'v1', kind: 'Pod' }, 'default')).filter(
       ({ metadata }) => metadata.labels?.app === app,
     );
   test.before.each(() => {
     stack = stackId(`health ${agents.namespace}`);
   });
   test('is healthy when everything is there, and says how much was looked at', async () => {
-    const core = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
-    const { objects, objectCount, deploymentId, generation } = await becomes(core, 'healthy');
+    const testAgent = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
+    const { objects, objectCount, deploymentId, generation } = await becomes(testAgent, 'healthy');
     assert.equal(
       { objects, objectCount, deploymentId, generation },
       { objects: [], objectCount: 2, deploymentId: 'first', generation: 1n },
@@ -69,12 +69,12 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('follows a workload by watching, and names the pod that keeps it from being ready', async () => {
-    const core = await startWith({
+    const testAgent = await startWith({
       objects: [configMap('beside', {}), web('ill', 3, { image: 'web:does-not-exist' })],
     });
     const message =
       /^Deployment default\/ill: 0 of 3 replicas ready; pod ill-[^ ]+: ImagePullBackOff: Back-off pulling image/;
-    const { objects } = await becomes(core, 'failed', message);
+    const { objects } = await becomes(testAgent, 'failed', message);
     assert.equal(
       objects.map(({ object, health }) => [object.kind, object.name, health]),
       [['Deployment', 'ill', 'failed']],
@@ -82,53 +82,58 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('tells a container that ends again and again from one that is not ready yet', async () => {
-    const core = await startWith({ objects: [web('ends', 1, { behaviour: 'crashing' })] });
-    await becomes(core, 'failed', /0 of 1 replicas ready; pod ends-[^ ]+: CrashLoopBackOff: back-off restarting/);
-    core.tell([
+    const testAgent = await startWith({ objects: [web('ends', 1, { behaviour: 'crashing' })] });
+    await becomes(testAgent, 'failed', /0 of 1 replicas ready; pod ends-[^ ]+: CrashLoopBackOff: back-off restarting/);
+    testAgent.setTarget([
       { stackId: stack, deploymentId: 'second', order: 2n, objects: [web('starts', 1, { behaviour: 'not-ready' })] },
     ]);
-    await becomes(core, 'progressing', /pod starts-[^ ]+: its containers are not ready yet/);
+    await becomes(testAgent, 'progressing', /pod starts-[^ ]+: its containers are not ready yet/);
   });
 
   test('becomes healthy by itself when its workload does, and says when it no longer is', async () => {
-    const core = await startWith({ objects: [web('fine', 2), job('once')] });
-    await becomes(core, 'healthy');
-    assert.is(core.events.length, 1, 'status is no drift');
-    if (lab.simulated) return;
+    const testAgent = await startWith({ objects: [web('fine', 2), job('once')] });
+    await becomes(testAgent, 'healthy');
+    await testAgent.settled();
+    assert.is(testAgent.events.length, 1, 'status is no drift');
+    if (testCluster.simulated) return;
     // The simulated cluster's workloads do not follow what becomes of their pods.
     const [pod] = (await podsOf('fine')) as [KubeObject];
     await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
-    await becomes(core, 'degraded', /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/);
-    assert.is(core.events.length, 1, 'a pod is not the stack’s');
+    await becomes(
+      testAgent,
+      'degraded',
+      /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/,
+    );
+    assert.is(testAgent.events.length, 1, 'a pod is not the stack’s');
     await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
-    await becomes(core, 'healthy');
+    await becomes(testAgent, 'healthy');
   });
 
   test('is healthy when a job has completed, and says why one has failed', async () => {
-    const core = await startWith({ objects: [job('done')] });
-    await becomes(core, 'healthy');
+    const testAgent = await startWith({ objects: [job('done')] });
+    await becomes(testAgent, 'healthy');
     // The simulated cluster's jobs do not fail.
-    if (lab.simulated) return;
-    core.tell([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [job('bad', 'crashing')] }]);
+    if (testCluster.simulated) return;
+    testAgent.setTarget([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [job('bad', 'crashing')] }]);
     await becomes(
-      core,
+      testAgent,
       'failed',
       /^Job default\/bad: it failed: .*backoff limit; pod bad-[^ ]+: it failed: it ended with Error, exit code 1/,
     );
   });
 
   test('judges custom resources by their conditions', async () => {
-    const core = await startWith({
+    const testAgent = await startWith({
       objects: [definition(), { apiVersion: 'example.org/v1', kind: 'Gizmo', metadata: { name: 'one' } }],
     });
-    await becomes(core, 'healthy');
+    await becomes(testAgent, 'healthy');
     const id = { apiVersion: 'example.org/v1', kind: 'Gizmo', namespace: 'default', name: 'one' };
     await foreignWriter.patchStatus(id, {
       conditions: [{ type: 'Ready', status: 'False', reason: 'Waits', message: 'for its database' }],
     });
-    await becomes(core, 'progressing', /^Gizmo default\/one: it is not ready: for its database$/);
+    await becomes(testAgent, 'progressing', /^Gizmo default\/one: it is not ready: for its database$/);
     await foreignWriter.patchStatus(id, { conditions: [{ type: 'Stalled', status: 'True', reason: 'NoSuchChart' }] });
-    await becomes(core, 'failed', /NoSuchChart/);
+    await becomes(testAgent, 'failed', /NoSuchChart/);
   });
 
   test('says what went wrong last, also when it was said of a series of times', async () => {
@@ -138,7 +143,7 @@ function describe(test: typeof simulated, lab: Lab): void {
       metadata: { name: 'unbound', namespace: 'default', annotations: { [BEHAVIOUR]: 'not-ready' } },
       spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
     };
-    const { uid = '' } = (await hand.create(claim)).metadata;
+    const { uid = '' } = (await admin.create(claim)).metadata;
     const event = (reason: string, times: object): KubeObject => ({
       apiVersion: 'v1',
       kind: 'Event',
@@ -151,56 +156,58 @@ function describe(test: typeof simulated, lab: Lab): void {
     });
     const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
     const micro = (time: string) => time.replace('Z', '000Z');
-    await hand.create(event('Before', { firstTimestamp: ago(60), lastTimestamp: ago(30), count: 2 }));
+    await admin.create(event('Before', { firstTimestamp: ago(60), lastTimestamp: ago(30), count: 2 }));
     const reporter = { action: 'Provision', reportingComponent: 'example.org/disks', reportingInstance: 'one' };
     const series = { count: 9, lastObservedTime: micro(ago(1)) };
-    await hand.create(event('Lately', { ...reporter, eventTime: micro(ago(90)), series }));
-    const eyes = connect(lab.source);
-    const verdict = await explainHealth(eyes, idOf(claim), new AbortController().signal);
-    eyes.close();
+    await admin.create(event('Lately', { ...reporter, eventTime: micro(ago(90)), series }));
+    const observer = connect(testCluster.source);
+    const verdict = await explainHealth(observer, idOf(claim), new AbortController().signal);
+    observer.close();
     assert.match(verdict?.message ?? '', /; Lately: no room$/);
   });
 
   test('says that an object is gone where drift is only reported', async () => {
-    const core = await startWith({ drift: 'report', objects: [configMap('lost', {})] });
-    await becomes(core, 'healthy');
-    await hand.remove(idOfMap('lost'));
-    await becomes(core, 'failed', /^ConfigMap default\/lost: it is gone$/);
+    const testAgent = await startWith({ drift: 'report', objects: [configMap('lost', {})] });
+    await becomes(testAgent, 'healthy');
+    await admin.remove(configMapId('lost'));
+    await becomes(testAgent, 'failed', /^ConfigMap default\/lost: it is gone$/);
   });
 
   test('is about the deployment that is to be, not the one that was', async () => {
-    const core = await startWith({ objects: [configMap('next', { k: '1' })] });
-    await becomes(core, 'healthy');
+    const testAgent = await startWith({ objects: [configMap('next', { k: '1' })] });
+    await becomes(testAgent, 'healthy');
     const bad: KubeObject = {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'refused', namespace: 'no-such' },
     };
-    core.tell([{ stackId: stack, deploymentId: 'second', order: 2n, objects: [configMap('next', { k: '2' }), bad] }]);
-    const { objects, deploymentId } = await becomes(core, 'progressing', /not applied yet/);
+    testAgent.setTarget([
+      { stackId: stack, deploymentId: 'second', order: 2n, objects: [configMap('next', { k: '2' }), bad] },
+    ]);
+    const { objects, deploymentId } = await becomes(testAgent, 'progressing', /not applied yet/);
     assert.is(deploymentId, 'second');
     assert.is(objects.length, 2);
   });
 
   test('is unknown while the cluster cannot be asked, and known again after', async () => {
     let outage: string | undefined;
-    const core = await startWith({ objects: [configMap('dark', {})] }, { outage: () => outage });
-    await becomes(core, 'healthy');
+    const testAgent = await startWith({ objects: [configMap('dark', {})] }, { outage: () => outage });
+    await becomes(testAgent, 'healthy');
     outage = 'the Kubernetes API does not answer';
-    await becomes(core, 'unknown', /^the Kubernetes API does not answer$/);
+    await becomes(testAgent, 'unknown', /^the Kubernetes API does not answer$/);
     outage = undefined;
-    await becomes(core, 'healthy');
+    await becomes(testAgent, 'healthy');
   });
 
   test('ends with the stack', async () => {
-    const core = await startWith({ objects: [configMap('over', {})] });
-    await becomes(core, 'healthy');
-    const told = core.next(stack, 'removed');
-    core.tell([{ stackId: stack, state: 'removing', generation: 2n, order: 2n }]);
-    await told;
-    assert.is(healthOf(core), undefined);
+    const testAgent = await startWith({ objects: [configMap('over', {})] });
+    await becomes(testAgent, 'healthy');
+    const reported = testAgent.nextEvent(stack, 'removed');
+    testAgent.setTarget([{ stackId: stack, state: 'removing', generation: 2n, order: 2n }]);
+    await reported;
+    assert.is(healthOf(testAgent), undefined);
     await delay(150);
-    assert.equal(core.awareness.watches.counts, { up: 0, down: 0 });
+    assert.equal(testAgent.clusterState.watches.counts, { up: 0, down: 0 });
   });
 }
 

@@ -3,17 +3,17 @@ import * as assert from 'uvu/assert';
 import { DiagnosticState } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage } from '../../test/agent/agent-stage.ts';
 import {
   configMap,
   connect,
-  type Lab,
-  openReal,
-  openSimulated,
+  openRealCluster,
+  openSimulatedCluster,
   stackId,
-  startCore,
+  startTestAgent,
+  type TestCluster,
   until,
 } from '../../test/agent/test-agent.ts';
+import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { createInventories } from '../inventory/inventory.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
@@ -41,19 +41,19 @@ masks('leave nothing of a Secret but its keys', () => {
 });
 
 const asked = suite('diagnostics, asked through the broker');
-const stage = await openStage();
+const environment = await openEnvironment();
 const cluster = await startSimulatedCluster({ readyDelayMs: 20 });
 asked.after(async () => {
-  await stage.close();
+  await environment.close();
   await cluster.stop();
 });
 
 asked('are answered at once, with everything that belongs to the stack and nothing that does not', async () => {
-  const pak = await stage.enlist('asked');
-  await stage.agent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
+  const pak = await environment.createAgent('asked');
+  await environment.startAgent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
   cluster.put(configMap('stranger', { k: 'not-ours' }, 'default') as never);
-  await stage.submit('asked', [secret, web('web', 'web:1'), web('broken', 'web:does-not-exist')], ['asked']);
-  await stage.reaches('asked', 'asked', PlacementPhase.APPLIED);
+  await environment.submit('asked', [secret, web('web', 'web:1'), web('broken', 'web:does-not-exist')], ['asked']);
+  await environment.untilPhase('asked', 'asked', PlacementPhase.APPLIED);
   const podsOf = (name: string) =>
     cluster.objects().filter(({ kind, metadata }) => kind === 'Pod' && metadata.name.startsWith(`${name}-`));
   const isPhase = (name: string, phase: string) =>
@@ -77,7 +77,7 @@ asked('are answered at once, with everything that belongs to the stack and nothi
     count: 3,
     lastTimestamp: new Date().toISOString(),
   });
-  const { broker } = stage.admin;
+  const { broker } = environment.admin;
   const { diagnostic } = await broker.requestDiagnostic({ stack: 'asked', agent: 'asked' });
   const answer = await broker.getDiagnostic({ id: diagnostic?.id ?? '', wait: { seconds: 40n, nanos: 0 } });
   assert.is(answer.diagnostic?.state, DiagnosticState.DONE, answer.diagnostic?.message);
@@ -98,7 +98,7 @@ asked('are answered at once, with everything that belongs to the stack and nothi
 });
 
 asked('can be about one object, and say so when there is none of that name', async () => {
-  const { broker } = stage.admin;
+  const { broker } = environment.admin;
   const ask = async (name: string) => {
     const object = { apiVersion: 'v1', kind: 'Secret', namespace: '', name };
     const { diagnostic } = await broker.requestDiagnostic({ stack: 'asked', agent: 'asked', object });
@@ -115,30 +115,30 @@ asked('can be about one object, and say so when there is none of that name', asy
 
 const simulated = suite('diagnosis, simulated cluster');
 const real = suite('diagnosis, real API server with a simulated node');
-describe(simulated, await openSimulated({ pods: true }));
-if (needs('go')) describe(real, await openReal({ node: true }));
+describe(simulated, await openSimulatedCluster({ pods: true }));
+if (needs('go')) describe(real, await openRealCluster({ node: true }));
 masks.run();
 asked.run();
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const eyes = connect(lab.source);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const observer = connect(testCluster.source);
   const { signal } = new AbortController();
   const stack = stackId('diagnosed');
   test.after(async () => {
-    eyes.close();
-    await lab.close();
+    observer.close();
+    await testCluster.close();
   });
 
   test('finds objects, revisions, events, pods and their logs, and notes what it cannot see', async () => {
-    const core = await startCore(lab.source);
-    const applied = core.next(stack, 'applied');
-    core.tell([{ stackId: stack, objects: [secret, web('seen', 'web:1'), configMap('plain', { k: '1' })] }]);
+    const testAgent = await startTestAgent(testCluster.source);
+    const applied = testAgent.nextEvent(stack, 'applied');
+    testAgent.setTarget([{ stackId: stack, objects: [secret, web('seen', 'web:1'), configMap('plain', { k: '1' })] }]);
     await applied;
-    await core.close();
-    const live = await lab.hand.get(idOf(web('seen', 'web:1')));
-    await lab.hand.create({
+    await testAgent.close();
+    const live = await testCluster.admin.get(idOf(web('seen', 'web:1')));
+    await testCluster.admin.create({
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: 'said', namespace: 'default' },
@@ -147,8 +147,9 @@ function describe(test: typeof simulated, lab: Lab): void {
       reason: 'Said',
       message: 'something',
     });
-    const inventories = createInventories(eyes, 'brokkr');
-    const look = () => diagnose({ cluster: eyes, inventories }, { id: 'q', stackId: stack, object: undefined }, signal);
+    const inventories = createInventories(observer, 'brokkr');
+    const look = () =>
+      diagnose({ cluster: observer, inventories }, { id: 'q', stackId: stack, object: undefined }, signal);
     await until(
       async () => (await look()).pods.some(({ containers }) => containers.some(({ state }) => state === 'running')),
       'a running pod',
@@ -160,8 +161,8 @@ function describe(test: typeof simulated, lab: Lab): void {
     assert.equal(findings.objects.map(({ object }) => object.name).sort(), ['credentials', 'plain', 'seen']);
     assert.not.match(JSON.stringify(findings), canary);
     assert.ok(findings.events.some(({ reason }) => reason === 'Said'));
-    if (!lab.simulated) return;
-    const forget = lab.simulated.faults.add({
+    if (!testCluster.simulated) return;
+    const forget = testCluster.simulated.faults.add({
       pathIncludes: '/events',
       status: 403,
       message: 'events are not for you',
@@ -173,34 +174,34 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('asks for no more than what the expressions of a selector select as well', async () => {
-    if (!lab.simulated) return;
+    if (!testCluster.simulated) return;
     const picky = stackId('picky');
     const { spec, ...rest } = web('picky', 'web:1');
     const matchExpressions = [{ key: 'app', operator: 'NotIn', values: ['seen'] }];
     const selector = { matchLabels: { app: 'picky' }, matchExpressions };
-    const core = await startCore(lab.source);
-    const applied = core.next(picky, 'applied');
-    core.tell([{ stackId: picky, objects: [{ ...rest, spec: { ...(spec as object), selector } }] }]);
+    const testAgent = await startTestAgent(testCluster.source);
+    const applied = testAgent.nextEvent(picky, 'applied');
+    testAgent.setTarget([{ stackId: picky, objects: [{ ...rest, spec: { ...(spec as object), selector } }] }]);
     await applied;
-    await core.close();
-    lab.simulated.clearRequests();
-    const inventories = createInventories(eyes, 'brokkr');
+    await testAgent.close();
+    testCluster.simulated.clearRequests();
+    const inventories = createInventories(observer, 'brokkr');
     const request = { id: 'q', stackId: picky, object: undefined };
     await until(
-      async () => (await diagnose({ cluster: eyes, inventories }, request, signal)).pods.length > 0,
+      async () => (await diagnose({ cluster: observer, inventories }, request, signal)).pods.length > 0,
       'its pods',
     );
-    const asked = lab.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
+    const asked = testCluster.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
     const selectors = new Set(asked.map(({ query }) => new URLSearchParams(query).get('labelSelector')));
     assert.equal([...selectors], ['app=picky,app notin (seen)']);
   });
 
   test('ends in time, with what was found until then', async () => {
-    if (!lab.simulated) return;
-    const forget = lab.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
-    const inventories = createInventories(eyes, 'brokkr');
+    if (!testCluster.simulated) return;
+    const forget = testCluster.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
+    const inventories = createInventories(observer, 'brokkr');
     const request = { id: 'q', stackId: stack, object: undefined };
-    const findings = await diagnose({ cluster: eyes, inventories }, request, signal, 500);
+    const findings = await diagnose({ cluster: observer, inventories }, request, signal, 500);
     forget();
     assert.is(findings.objects.length, 3);
     assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));

@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connect, idOfMap, openSimulated, stackId } from '../../test/agent/test-agent.ts';
+import { configMapId, connect, openSimulatedCluster, stackId } from '../../test/agent/test-agent.ts';
 import { ensureNamespace } from '../kube/cluster-identity.ts';
 import { createInventories, InventoryConflict, type Item } from './inventory.ts';
 
-const lab = await openSimulated();
-const cluster = connect(lab.source);
+const testCluster = await openSimulatedCluster();
+const cluster = connect(testCluster.source);
 const { signal } = new AbortController();
 const namespace = 'brokkr';
 await ensureNamespace(cluster, namespace, signal);
@@ -23,7 +23,7 @@ const header = {
 const inventory = suite('inventory');
 inventory.after(async () => {
   cluster.close();
-  await lab.close();
+  await testCluster.close();
 });
 
 inventory('keeps thousands of objects in shards, each well below what an object may hold', async () => {
@@ -35,26 +35,26 @@ inventory('keeps thousands of objects in shards, each well below what an object 
   assert.ok(loaded.whole);
   assert.is(loaded.items.size, 4_000);
   assert.equal(loaded.header, { ...header, shards: loaded.shards.length });
-  for (const { data } of await lab.hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace))
+  for (const { data } of await testCluster.admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, namespace))
     assert.ok(JSON.stringify(data ?? '').length <= 512 << 10);
 });
 
 inventory('writes only the shards that change', async () => {
   const stack = stackId('large');
   const loaded = await inventories.load(stack, signal);
-  lab.simulated?.clearRequests();
+  testCluster.simulated?.clearRequests();
   await inventories.save(loaded, header, loaded.items.values(), signal);
-  assert.is(lab.simulated?.requests.length, 0);
+  assert.is(testCluster.simulated?.requests.length, 0);
   const [first] = loaded.items.values();
   await inventories.save(loaded, header, [...loaded.items.values()].with(0, { ...first!, uid: 'another' }), signal);
-  assert.is(lab.simulated?.requests.length, 1);
+  assert.is(testCluster.simulated?.requests.length, 1);
 });
 
 inventory('is not whole without its header or one of its shards', async () => {
   for (const index of [0, 1]) {
     const stack = stackId(`damaged ${index}`);
     await inventories.save(await inventories.load(stack, signal), header, many(4_000), signal);
-    await lab.hand.remove(idOfMap(`brokkr-inv-${stack}-${index}`, namespace));
+    await testCluster.admin.remove(configMapId(`brokkr-inv-${stack}-${index}`, namespace));
     const loaded = await inventories.load(stack, signal);
     assert.not.ok(loaded.whole);
     assert.ok(loaded.items.size > 0);
@@ -76,7 +76,7 @@ inventory('refuses to write over what somebody else wrote', async () => {
 inventory('is never taken for missing because of the page of something on the way', async () => {
   const stack = stackId('hidden');
   await inventories.save(await inventories.load(stack, signal), header, many(1), signal);
-  const heal = lab.simulated!.faults.add({ pathIncludes: '/configmaps', status: 404 });
+  const heal = testCluster.simulated!.faults.add({ pathIncludes: '/configmaps', status: 404 });
   for (const read of [() => inventories.load(stack, signal), () => inventories.loadAll(signal)]) {
     const outcome = await read().then(
       () => 'read',
@@ -100,7 +100,7 @@ inventory.run();
 function many(count: number): Item[] {
   const uid = '01234567-0123-0123-0123-0123456789ab';
   return Array.from({ length: count }, (_, index) => ({
-    id: idOfMap(`many-${String(index).padStart(150, '0')}`),
+    id: configMapId(`many-${String(index).padStart(150, '0')}`),
     uid,
   }));
 }

@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap, connect, idOfMap, openSimulated, stackId, until } from '../../test/agent/test-agent.ts';
+import { configMap, configMapId, connect, openSimulatedCluster, stackId, until } from '../../test/agent/test-agent.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
 import { ClusterError, errorFromResponse } from './api-error.ts';
 import { readLive } from './read-objects.ts';
 
-const lab = await openSimulated();
-const cluster = connect(lab.source);
-const narrow = await openSimulated({ rights: { namespaces: ['default', 'team'] } });
+const testCluster = await openSimulatedCluster();
+const cluster = connect(testCluster.source);
+const narrow = await openSimulatedCluster({ rights: { namespaces: ['default', 'team'] } });
 const tenant = connect(narrow.source);
 const { signal } = new AbortController();
 
@@ -24,7 +24,7 @@ const access = suite('cluster access');
 access.after(async () => {
   cluster.close();
   tenant.close();
-  await Promise.all([lab.close(), narrow.close()]);
+  await Promise.all([testCluster.close(), narrow.close()]);
 });
 
 access('finds an object in another version once its own is no longer served', async () => {
@@ -35,8 +35,8 @@ access('finds an object in another version once its own is no longer served', as
     signal,
   );
   assert.ok(await cluster.get(lamp, signal));
-  await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps({ v1: false, v2: true }).spec }));
-  await until(async () => (await lab.hand.get(lampIn('v2'))) !== undefined, 'the other version');
+  await testCluster.admin.edit(definition, (live) => ({ ...live, spec: lamps({ v1: false, v2: true }).spec }));
+  await until(async () => (await testCluster.admin.get(lampIn('v2'))) !== undefined, 'the other version');
   assert.is((await cluster.get(lamp, signal))?.apiVersion, 'light.example.org/v2');
   assert.is((await cluster.list(lamp, { namespace: 'default' }, signal)).length, 1);
   assert.is(await cluster.get({ ...lamp, name: 'another' }, signal), undefined);
@@ -61,7 +61,7 @@ access('knows of every kind that a namespace may hold, whatever version has it',
     { v1: false, v2: true },
   ]) {
     const version = served.v1 ? 'v1' : 'v2';
-    await lab.hand.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
+    await testCluster.admin.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
     await until(async () => {
       const found = await cluster.discovery.namespacedKinds(signal);
       return found.some(({ apiVersion, kind }) => kind === 'Lamp' && apiVersion === lampIn(version).apiVersion);
@@ -71,15 +71,15 @@ access('knows of every kind that a namespace may hold, whatever version has it',
 
 access('does not take a page of something on the way for a missing object', async () => {
   await cluster.create(configMap('there', {}, 'default'), signal);
-  const heal = lab.simulated!.faults.add({ pathIncludes: '/configmaps/there', status: 404 });
+  const heal = testCluster.simulated!.faults.add({ pathIncludes: '/configmaps/there', status: 404 });
   try {
-    await cluster.get(idOfMap('there'), signal);
+    await cluster.get(configMapId('there'), signal);
     assert.unreachable();
   } catch (error) {
     assert.instance(error, ClusterError);
   }
   heal();
-  assert.ok(await cluster.get(idOfMap('there'), signal));
+  assert.ok(await cluster.get(configMapId('there'), signal));
 });
 
 access('waits for a program that makes credentials as long as for an answer, and heeds its signal', async () => {
@@ -96,10 +96,10 @@ access('waits for a program that makes credentials as long as for an answer, and
   });
   const waiting = connect({ text }, { timeoutMs: 400 });
   const began = performance.now();
-  const late = await waiting.get(idOfMap('any'), signal).catch((reason: unknown) => reason);
+  const late = await waiting.get(configMapId('any'), signal).catch((reason: unknown) => reason);
   assert.match(String(late), 'timed out after 0.4 s');
   const stop = new AbortController();
-  const stopped = waiting.get(idOfMap('any'), stop.signal).catch((reason: unknown) => reason);
+  const stopped = waiting.get(configMapId('any'), stop.signal).catch((reason: unknown) => reason);
   stop.abort(new Error('stopped'));
   assert.match(String(await stopped), 'stopped');
   assert.ok(performance.now() - began < 5_500, 'the program still runs');
@@ -114,25 +114,25 @@ access('reads what a namespaced account has in several namespaces', async () => 
   narrow.simulated!.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
   for (const object of objects)
     await tenant.create({ ...object, metadata: { ...object.metadata, labels: { [stackLabel]: stack } } }, signal);
-  const ids = objects.map(({ metadata }) => idOfMap(metadata.name, metadata.namespace));
+  const ids = objects.map(({ metadata }) => configMapId(metadata.name, metadata.namespace));
   const known = new Set(ids.map(keyOf));
   assert.is((await readLive(tenant, ids, { stackId: stack, known }, signal)).size, ids.length);
 });
 
 const words = suite('words of the API server');
 const secret: ObjectId = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 's' };
-const told = (status: number, message: string) =>
+const reported = (status: number, message: string) =>
   errorFromResponse(status, JSON.stringify({ kind: 'Status', reason: 'Why', message }), secret).message;
 
 words('about a Secret are passed on only when they cannot quote it', () => {
   for (const status of [400, 403, 406, 409, 422, 500])
-    assert.not.match(told(status, 'admission webhook "w" denied the request: hunter2 is weak'), 'hunter2');
-  assert.not.match(told(403, 'secrets "s" is forbidden: ValidatingAdmissionPolicy p denied: hunter2'), 'hunter2');
+    assert.not.match(reported(status, 'admission webhook "w" denied the request: hunter2 is weak'), 'hunter2');
+  assert.not.match(reported(403, 'secrets "s" is forbidden: ValidatingAdmissionPolicy p denied: hunter2'), 'hunter2');
   const rights =
     'secrets "s" is forbidden: User "u" cannot patch resource "secrets" in API group "" in the namespace "default"';
-  assert.is(told(403, rights), rights);
+  assert.is(reported(403, rights), rights);
   const dryRun = 'admission webhook "w" does not support dry run';
-  assert.is(told(400, dryRun), dryRun);
+  assert.is(reported(400, dryRun), dryRun);
 });
 
 access.run();

@@ -3,8 +3,15 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage } from '../../test/agent/agent-stage.ts';
-import { configMap, connect, type Lab, openReal, openSimulated, until } from '../../test/agent/test-agent.ts';
+import {
+  configMap,
+  connect,
+  openRealCluster,
+  openSimulatedCluster,
+  type TestCluster,
+  until,
+} from '../../test/agent/test-agent.ts';
+import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { at, textAt } from '../object/kube-object.ts';
 import { createLeaderElection, type LeaderElection } from './leader-election.ts';
@@ -20,14 +27,14 @@ const lease = (namespace: string) => ({
 const simulated = suite('election, simulated cluster');
 const real = suite('election, real API server');
 const agents = suite('agents that stand by for each other');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
-const stage = await openStage();
+describe(simulated, await openSimulatedCluster());
+if (needs('go')) describe(real, await openRealCluster());
+const environment = await openEnvironment();
 
 agents('let one act, and another take over when it ends', async () => {
   const cluster = await startSimulatedCluster({ pods: false });
-  const pak = await stage.enlist('elected');
-  const begin = () => stage.agent(pak, cluster.kubeconfig, { config: { election: true }, election: times });
+  const pak = await environment.createAgent('elected');
+  const begin = () => environment.startAgent(pak, cluster.kubeconfig, { config: { election: true }, election: times });
   const readiness = async ({ healthUrl }: Awaited<ReturnType<typeof begin>>) => {
     const answer = await fetch(`${healthUrl}/readyz`);
     return { status: answer.status, text: await answer.text() };
@@ -37,8 +44,8 @@ agents('let one act, and another take over when it ends', async () => {
   const second = await begin();
   await until(async () => /^standby: .* leads/.test((await readiness(second)).text), 'the second to stand by');
   assert.is((await readiness(second)).status, 200);
-  await stage.submit('elected', [configMap('elected', { k: '1' })], ['elected']);
-  await stage.reaches('elected', 'elected', PlacementPhase.APPLIED);
+  await environment.submit('elected', [configMap('elected', { k: '1' })], ['elected']);
+  await environment.untilPhase('elected', 'elected', PlacementPhase.APPLIED);
   const holder = () =>
     textAt(cluster.get('coordination.k8s.io/v1', 'Lease', 'brokkr', 'brokkr-agent'), 'spec', 'holderIdentity');
   const before = holder();
@@ -46,8 +53,8 @@ agents('let one act, and another take over when it ends', async () => {
   assert.is(await first.ended, 'closed');
   await until(async () => /broker: ok/.test((await readiness(second)).text), 'the second to lead');
   assert.is.not(holder(), before);
-  await stage.submit('elected', [configMap('elected', { k: '2' })]);
-  await stage.reaches('elected', 'elected', PlacementPhase.APPLIED);
+  await environment.submit('elected', [configMap('elected', { k: '2' })]);
+  await environment.untilPhase('elected', 'elected', PlacementPhase.APPLIED);
 
   // Its lease can no longer be renewed: it stops before another may lead.
   const forget = cluster.faults.add({ method: 'PUT', pathIncludes: '/leases/', status: 500 });
@@ -56,12 +63,12 @@ agents('let one act, and another take over when it ends', async () => {
   await cluster.stop();
 });
 
-agents.after(() => stage.close());
+agents.after(() => environment.close());
 simulated.run();
 real.run();
 agents.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
+function describe(test: typeof simulated, testCluster: TestCluster): void {
   let count = 0;
   let namespace = '';
   const clusters: ReturnType<typeof connect>[] = [];
@@ -69,15 +76,15 @@ function describe(test: typeof simulated, lab: Lab): void {
   test.before.each(async () => {
     ending = new AbortController();
     namespace = `election-${++count}`;
-    await lab.hand.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    await testCluster.admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
   });
   test.after.each(() => {
     ending.abort();
     for (const cluster of clusters.splice(0)) cluster.close();
   });
-  test.after(() => lab.close());
+  test.after(() => testCluster.close());
   const candidate = (holder: string): LeaderElection => {
-    const cluster = connect(lab.source);
+    const cluster = connect(testCluster.source);
     clusters.push(cluster);
     return createLeaderElection({ cluster, namespace, holder, times });
   };
@@ -98,7 +105,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     };
     await Promise.all(candidates.map(lead));
     assert.is(new Set(order).size, 4);
-    assert.is(at(await lab.hand.get(lease(namespace)), 'spec', 'leaseTransitions'), 3);
+    assert.is(at(await testCluster.admin.get(lease(namespace)), 'spec', 'leaseTransitions'), 3);
   });
 
   test('is taken over from a leader that is gone, not before its lease is over', async () => {
@@ -116,7 +123,7 @@ function describe(test: typeof simulated, lab: Lab): void {
     const leader = candidate('leader');
     await leader.acquire(ending.signal);
     const keeping = leader.holdLease(ending.signal);
-    await lab.hand.edit(lease(namespace), (live) => ({
+    await testCluster.admin.edit(lease(namespace), (live) => ({
       ...live,
       spec: {
         ...(live.spec as object),

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { map, marked, workload } from '../../test/agent/wave-objects.ts';
+import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
 import { orderFaults, wavesOf } from './waves.ts';
 
@@ -16,12 +16,12 @@ const faults = (objects: readonly KubeObject[]) => orderFaults(objects.map(place
 
 rules('sorts by number, then by what comes after what, then by kind', () => {
   const objects = [
-    marked(workload('web'), {}),
-    marked(map('late'), { wave: '2' }),
-    marked(map('settings'), {}),
-    marked(map('after-web'), { after: 'Deployment/web' }),
-    marked(map('last'), { after: '/ConfigMap/default/after-web' }),
-    marked(map('early'), { wave: '-1' }),
+    withOrder(deployment('web'), {}),
+    withOrder(testConfigMap('late'), { wave: '2' }),
+    withOrder(testConfigMap('settings'), {}),
+    withOrder(testConfigMap('after-web'), { after: 'Deployment/web' }),
+    withOrder(testConfigMap('last'), { after: '/ConfigMap/default/after-web' }),
+    withOrder(testConfigMap('early'), { wave: '-1' }),
   ];
   assert.equal(faults(objects), []);
   assert.equal(order(objects), [
@@ -32,23 +32,28 @@ rules('sorts by number, then by what comes after what, then by kind', () => {
 });
 
 rules('names what is unknown, ambiguous, no number, later or a cycle', () => {
-  assert.equal(faults([marked(map('a'), { after: 'ConfigMap/b' })]), [
+  assert.equal(faults([withOrder(testConfigMap('a'), { after: 'ConfigMap/b' })]), [
     'is to be applied after ConfigMap/b, which this stack does not have',
   ]);
-  assert.equal(faults([marked(map('a'), { after: 'apps/Deployment/web' })]), [
+  assert.equal(faults([withOrder(testConfigMap('a'), { after: 'apps/Deployment/web' })]), [
     'is to be applied after apps/Deployment/web, which this stack does not have',
   ]);
-  assert.equal(faults([marked(map('a'), { wave: 'first' })]), ['its k8s.brokkr.io/wave is not a whole number']);
+  assert.equal(faults([withOrder(testConfigMap('a'), { wave: 'first' })]), [
+    'its k8s.brokkr.io/wave is not a whole number',
+  ]);
   assert.match(
-    faults([marked(map('a'), { after: 'ConfigMap/b' }), marked(map('b'), { wave: '3' })]).join(),
+    faults([
+      withOrder(testConfigMap('a'), { after: 'ConfigMap/b' }),
+      withOrder(testConfigMap('b'), { wave: '3' }),
+    ]).join(),
     'later wave 3',
   );
   const cycle = [
-    map('free'),
-    marked(map('entry'), { after: 'ConfigMap/a' }),
-    marked(map('a'), { after: 'ConfigMap/b' }),
-    marked(map('b'), { after: 'ConfigMap/c,ConfigMap/free' }),
-    marked(map('c'), { after: 'ConfigMap/a' }),
+    testConfigMap('free'),
+    withOrder(testConfigMap('entry'), { after: 'ConfigMap/a' }),
+    withOrder(testConfigMap('a'), { after: 'ConfigMap/b' }),
+    withOrder(testConfigMap('b'), { after: 'ConfigMap/c,ConfigMap/free' }),
+    withOrder(testConfigMap('c'), { after: 'ConfigMap/a' }),
   ];
   const [first, ...more] = faults(cycle);
   assert.equal(more, []);
@@ -59,8 +64,12 @@ rules('names what is unknown, ambiguous, no number, later or a cycle', () => {
 
 rules('sorts a chain as long as a manifest can be, and finds the cycle that it may end in', () => {
   const count = 5_000;
-  const link = (index: number, after: number) => marked(map(`m${index}`), { after: `ConfigMap/m${after}` });
-  const chain = [map('m0'), ...Array.from({ length: count - 1 }, (_, index) => link(index + 1, index))].reverse();
+  const link = (index: number, after: number) =>
+    withOrder(testConfigMap(`m${index}`), { after: `ConfigMap/m${after}` });
+  const chain = [
+    testConfigMap('m0'),
+    ...Array.from({ length: count - 1 }, (_, index) => link(index + 1, index)),
+  ].reverse();
   assert.equal(faults(chain), []);
   assert.equal(order(chain), [[0, Array.from({ length: count }, (_, index) => `m${index}`)]]);
   const closed = [...chain.slice(0, -1), link(0, count - 1)];
@@ -70,14 +79,14 @@ rules('sorts a chain as long as a manifest can be, and finds the cycle that it m
 });
 
 rules('counts an object that is named twice once', () => {
-  const twice = marked(map('b'), { after: 'ConfigMap/a,/ConfigMap/default/a' });
-  assert.equal(order([twice, map('a')]), [[0, ['a', 'b']]]);
+  const twice = withOrder(testConfigMap('b'), { after: 'ConfigMap/a,/ConfigMap/default/a' });
+  assert.equal(order([twice, testConfigMap('a')]), [[0, ['a', 'b']]]);
 });
 
 rules('refuses an object that comes after too many', () => {
-  const others = Array.from({ length: 101 }, (_, index) => map(`m${index}`));
+  const others = Array.from({ length: 101 }, (_, index) => testConfigMap(`m${index}`));
   const after = (count: number) =>
-    marked(map('last'), {
+    withOrder(testConfigMap('last'), {
       after: others
         .slice(0, count)
         .map(({ metadata }) => `ConfigMap/${metadata.name}`)

@@ -1,14 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  type Core,
   configMap,
-  type Lab,
-  openSimulated,
+  openSimulatedCluster,
   stackId,
-  startCore,
+  startTestAgent,
+  type TargetStack,
+  type TestAgent,
+  type TestCluster,
   until,
-  type Wish,
 } from '../../test/agent/test-agent.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 
@@ -17,11 +17,11 @@ const b = stackId('b');
 const c = stackId('c');
 
 /** A rollout that does everything at once: changes, prunes, hands over, removes, defines, in waves, one stack after another. */
-const before: readonly Wish[] = [
+const before: readonly TargetStack[] = [
   { stackId: a, order: 1n, deploymentId: 'a1', objects: [map('a-kept', '1'), map('a-moves', '1'), map('a-goes', '1')] },
   { stackId: c, order: 2n, deploymentId: 'c1', objects: [map('c-goes', '1'), map('c-inherited', '1')] },
 ];
-const after: readonly Wish[] = [
+const after: readonly TargetStack[] = [
   { stackId: a, order: 3n, deploymentId: 'a2', objects: [later('a-kept', 2), map('a-new', '2')] },
   {
     stackId: b,
@@ -50,16 +50,16 @@ crashes('converges after it ended at each single request of a rollout', async ()
 
 crashes('converges when answers of the cluster are lost, whichever they are', async () => {
   for (let lost = 0; lost < 12; lost++) {
-    const lab = await openSimulated();
-    const core = await begin(lab);
-    const uids = uidsOf(lab);
+    const testCluster = await openSimulatedCluster();
+    const testAgent = await begin(testCluster);
+    const uids = uidsOf(testCluster);
     for (const method of ['PATCH', 'PUT', 'POST', 'DELETE'])
-      lab.simulated?.faults.add({ method, drop: lost % 2 === 0 ? 'answer' : true, times: 1 + (lost % 5) });
-    core.tell(after);
-    await converged(lab, core);
-    check(lab, uids);
-    await core.close();
-    await lab.close();
+      testCluster.simulated?.faults.add({ method, drop: lost % 2 === 0 ? 'answer' : true, times: 1 + (lost % 5) });
+    testAgent.setTarget(after);
+    await converged(testCluster, testAgent);
+    check(testCluster, uids);
+    await testAgent.close();
+    await testCluster.close();
   }
 });
 
@@ -67,13 +67,13 @@ crashes.run();
 
 /** One rollout, ended at a request and gone on with by the next process; answers how many requests the rollout took. */
 async function rollout(crash: { at: number; answered: boolean } | undefined): Promise<number> {
-  const lab = await openSimulated();
-  const first = await begin(lab);
-  const uids = uidsOf(lab);
-  lab.simulated?.clearRequests();
+  const testCluster = await openSimulatedCluster();
+  const first = await begin(testCluster);
+  const uids = uidsOf(testCluster);
+  testCluster.simulated?.clearRequests();
   let seen = 0;
   let isEnded = false;
-  const forget = lab.simulated?.onRequest(async () => {
+  const forget = testCluster.simulated?.onRequest(async () => {
     seen += 1;
     if (crash?.at !== seen) return;
     const closing = first.close();
@@ -81,63 +81,68 @@ async function rollout(crash: { at: number; answered: boolean } | undefined): Pr
     if (!crash.answered) await closing;
     isEnded = true;
   });
-  first.tell(after);
+  first.setTarget(after);
   if (crash) {
-    await until(() => isEnded || isConverged(lab, first), `request ${crash.at}`);
+    await until(() => isEnded || isConverged(testCluster, first), `request ${crash.at}`);
     forget?.();
     await first.close();
-    const second = await startCore(lab.source, {});
-    second.tell(after);
-    await converged(lab, second, `crash at ${crash.at}`);
+    const second = await startTestAgent(testCluster.source, {});
+    second.setTarget(after);
+    await converged(testCluster, second, `crash at ${crash.at}`);
     await second.close();
   } else {
-    await converged(lab, first);
+    await converged(testCluster, first);
     await first.close();
   }
-  check(lab, uids, crash?.at);
-  await lab.close();
+  check(testCluster, uids, crash?.at);
+  await testCluster.close();
   return seen;
 }
 
-async function begin(lab: Lab): Promise<Core> {
-  lab.simulated?.put(map('stranger', '1') as never);
-  const core = await startCore(lab.source, {});
-  core.tell(before);
-  await core.settled();
-  return core;
+async function begin(testCluster: TestCluster): Promise<TestAgent> {
+  testCluster.simulated?.put(map('stranger', '1') as never);
+  const testAgent = await startTestAgent(testCluster.source, {});
+  testAgent.setTarget(before);
+  await testAgent.settled();
+  return testAgent;
 }
 
-async function converged(lab: Lab, core: Core, when = 'no crash'): Promise<void> {
-  await until(() => isConverged(lab, core), `the rollout (${when}): ${namesOf(lab)}; ${core.events.at(-1)?.message}`);
-}
-
-function isConverged(lab: Lab, core: Core): boolean {
-  const outcomes = new Map(core.events.map((event) => [event.stackId, event.outcome]));
-  return (
-    namesOf(lab).join() === wanted.join() && core.reconciler.counts.unsettled === 0 && outcomes.get(c) === 'removed'
+async function converged(testCluster: TestCluster, testAgent: TestAgent, when = 'no crash'): Promise<void> {
+  await until(
+    () => isConverged(testCluster, testAgent),
+    `the rollout (${when}): ${namesOf(testCluster)}; ${testAgent.events.at(-1)?.message}`,
   );
 }
 
-function check(lab: Lab, uids: ReadonlyMap<string, string>, at?: number): void {
-  const now = uidsOf(lab);
+function isConverged(testCluster: TestCluster, testAgent: TestAgent): boolean {
+  const outcomes = new Map(testAgent.events.map((event) => [event.stackId, event.outcome]));
+  return (
+    namesOf(testCluster).join() === wanted.join() &&
+    testAgent.reconciler.counts.unsettled === 0 &&
+    outcomes.get(c) === 'removed'
+  );
+}
+
+function check(testCluster: TestCluster, uids: ReadonlyMap<string, string>, at?: number): void {
+  const now = uidsOf(testCluster);
   for (const name of survivors) assert.is(now.get(name), uids.get(name), `${name} was made anew (crash at ${at})`);
 }
 
-function mapsOf({ simulated }: Lab) {
+function mapsOf({ simulated }: TestCluster) {
   return (simulated?.objects() ?? []).filter(
     ({ kind, metadata: { name } }) =>
       kind === 'ConfigMap' && name !== 'kube-root-ca.crt' && !name.startsWith('brokkr-inv-'),
   );
 }
 
-function namesOf(lab: Lab): string[] {
-  return mapsOf(lab)
+function namesOf(testCluster: TestCluster): string[] {
+  return mapsOf(testCluster)
     .map(({ metadata }) => metadata.name)
     .sort();
 }
 
-function uidsOf(lab: Lab): Map<string, string> {
-  return new Map(mapsOf(lab).map(({ metadata }) => [metadata.name, metadata.uid ?? '']));
+function uidsOf(testCluster: TestCluster): Map<string, string> {
+  return new Map(mapsOf(testCluster).map(({ metadata }) => [metadata.name, metadata.uid ?? '']));
 }
 
 function map(name: string, value: string): KubeObject {

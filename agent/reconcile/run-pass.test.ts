@@ -1,35 +1,35 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configMap, idOfMap, openSimulated, stackId, until } from '../../test/agent/test-agent.ts';
+import { configMap, configMapId, openSimulatedCluster, stackId, until } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { textAt } from '../object/kube-object.ts';
 
-const lab = await openSimulated();
+const testCluster = await openSimulatedCluster();
 const giveUp = suite('giving up a pass');
-const agents = agentsOn(giveUp, lab);
+const agents = agentsOn(giveUp, testCluster);
 const stack = stackId('given-up');
 
 /** Told 60 objects, and `then` with the first write. Answers how many were written by the end of that pass. */
 async function begin(name: string, then: 'pause' | 'change') {
-  const core = await agents.start();
+  const testAgent = await agents.start();
   const objects = Array.from({ length: 60 }, (_, index) => configMap(`${name}-${index}`, { k: '1' }));
   let isTold = false;
-  lab.simulated?.onRequest(({ method, path, query }) => {
+  testCluster.simulated?.onRequest(({ method, path, query }) => {
     if (isTold || method !== 'PATCH' || query.includes('dryRun') || !path.includes(`/${name}-`)) return;
     isTold = true;
-    if (then === 'pause') core.tell([], { paused: true });
-    else core.tell([{ stackId: stack, order: 2n, objects: objects.slice(0, 1) }]);
+    if (then === 'pause') testAgent.setTarget([], { paused: true });
+    else testAgent.setTarget([{ stackId: stack, order: 2n, objects: objects.slice(0, 1) }]);
   });
-  core.tell([{ stackId: stack, order: 1n, objects }]);
-  const written = () => core.writes.filter((write) => write.startsWith(`apply ConfigMap default/${name}-`)).length;
-  return { core, written };
+  testAgent.setTarget([{ stackId: stack, order: 1n, objects }]);
+  const written = () => testAgent.writes.filter((write) => write.startsWith(`apply ConfigMap default/${name}-`)).length;
+  return { testAgent, written };
 }
 
 giveUp('stops in the middle of a group when it is paused, and notes what it has written', async () => {
   const { written } = await begin('paused', 'pause');
   const uids = async () => {
-    const shard = await lab.hand.get(idOfMap(`brokkr-inv-${stack}-0`, agents.namespace));
+    const shard = await testCluster.admin.get(configMapId(`brokkr-inv-${stack}-0`, agents.namespace));
     const lines = (textAt(shard, 'data', 'items') ?? '').split('\n');
     return lines.filter((line) => line !== '' && !line.endsWith(',""]')).length;
   };
@@ -41,10 +41,13 @@ giveUp('stops in the middle of a group when it is paused, and notes what it has 
 giveUp(
   'stops in the middle of a group when it is told something newer, and prunes what that does not list',
   async () => {
-    const { core, written } = await begin('changed', 'change');
-    await until(() => core.events.some(({ outcome, order }) => outcome === 'applied' && order === 2n), 'the change');
+    const { testAgent, written } = await begin('changed', 'change');
+    await until(
+      () => testAgent.events.some(({ outcome, order }) => outcome === 'applied' && order === 2n),
+      'the change',
+    );
     assert.ok(written() <= passConcurrency, `${written()} were written`);
-    const left = await lab.hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
+    const left = await testCluster.admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
     assert.equal(
       left.flatMap(({ metadata: { name } }) => (name.startsWith('changed-') ? [name] : [])),
       ['changed-0'],

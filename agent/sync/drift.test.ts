@@ -2,182 +2,193 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createMeddler } from '../../test/agent/foreign-writer.ts';
+import { createForeignWriter } from '../../test/agent/foreign-writer.ts';
 import {
-  type Core,
-  type CoreOptions,
   configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
+  configMapId,
+  openRealCluster,
+  openSimulatedCluster,
   stackId,
+  type TargetStack,
+  type TestAgent,
+  type TestAgentOptions,
+  type TestCluster,
   until,
-  type Wish,
 } from '../../test/agent/test-agent.ts';
-import { agentsOn, applied } from '../../test/agent/test-agents.ts';
+import { agentsOn, applyStack } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { at, type KubeObject, type ObjectId } from '../object/kube-object.ts';
 
 const simulated = suite('drift, simulated cluster');
 const real = suite('drift, real API server');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
+describe(simulated, await openSimulatedCluster());
+if (needs('go')) describe(real, await openRealCluster());
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const { hand } = lab;
-  const foreignWriter = createMeddler(lab);
-  const agents = agentsOn(test, lab);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const { admin } = testCluster;
+  const foreignWriter = createForeignWriter(testCluster);
+  const agents = agentsOn(test, testCluster);
   /** An agent looks by itself only every 10 minutes: what it notices before, a watch has told. */
   const { start } = agents;
   let stack = '';
   /** The same, with a stack applied and watched. */
-  const startWith = async (wish: Omit<Wish, 'stackId'>, options: CoreOptions = {}) => {
-    const core = await start(options);
-    await applied(core, { stackId: stack, ...wish });
-    await watched(core);
-    core.writes.length = 0;
-    return core;
+  const startWith = async (target: Omit<TargetStack, 'stackId'>, options: TestAgentOptions = {}) => {
+    const testAgent = await start(options);
+    await applyStack(testAgent, { stackId: stack, ...target });
+    await watched(testAgent);
+    testAgent.writes.length = 0;
+    return testAgent;
   };
-  const watched = (core: Core) => {
-    const { counts } = core.awareness.watches;
+  const watched = (testAgent: TestAgent) => {
+    const { counts } = testAgent.clusterState.watches;
     return until(
-      () => core.awareness.watches.counts.up > 0 && core.awareness.watches.counts.down === 0,
+      () => testAgent.clusterState.watches.counts.up > 0 && testAgent.clusterState.watches.counts.down === 0,
       `${counts.up} watches`,
     );
   };
-  const dataOf = async (name: string) => (await hand.get(idOfMap(name)))?.data;
+  const dataOf = async (name: string) => (await admin.get(configMapId(name)))?.data;
   test.before.each(() => {
     stack = stackId(`drifting ${agents.namespace}`);
   });
   test('puts right what somebody changed, and tells which fields and who', async () => {
-    const core = await startWith({ objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})] });
-    const told = core.next(stack, 'repaired');
-    await foreignWriter.patch(idOfMap('changed'), { data: { k: 'meddled' } });
-    const { changes, message } = await told;
+    const testAgent = await startWith({
+      objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})],
+    });
+    const reported = testAgent.nextEvent(stack, 'repaired');
+    await foreignWriter.patch(configMapId('changed'), { data: { k: 'meddled' } });
+    const { changes, message } = await reported;
     assert.equal(changes, [
-      { object: idOfMap('changed'), action: 'configured', fields: ['.data.k'], message: 'changed by kubectl-edit' },
+      { object: configMapId('changed'), action: 'configured', fields: ['.data.k'], message: 'changed by kubectl-edit' },
     ]);
     assert.match(message, /applied again: ConfigMap default\/changed \(\.data\.k\): changed by kubectl-edit/);
     assert.equal(await dataOf('changed'), { k: '1', other: 'x' });
-    assert.equal(core.objectWrites(), ['apply ConfigMap default/changed']);
+    assert.equal(testAgent.objectWrites(), ['apply ConfigMap default/changed']);
     await delay(500);
     assert.equal(
-      core.events.map(({ outcome }) => outcome),
+      testAgent.events.map(({ outcome }) => outcome),
       ['applied', 'repaired'],
     );
   });
 
   test('makes anew what somebody deleted', async () => {
-    const core = await startWith({ objects: [configMap('deleted', { k: '1' })] });
-    const told = core.next(stack, 'repaired');
-    await hand.remove(idOfMap('deleted'));
-    assert.equal((await told).changes, [
-      { object: idOfMap('deleted'), action: 'created', fields: [], message: 'somebody deleted it' },
+    const testAgent = await startWith({ objects: [configMap('deleted', { k: '1' })] });
+    const reported = testAgent.nextEvent(stack, 'repaired');
+    await admin.remove(configMapId('deleted'));
+    assert.equal((await reported).changes, [
+      { object: configMapId('deleted'), action: 'created', fields: [], message: 'somebody deleted it' },
     ]);
     assert.equal(await dataOf('deleted'), { k: '1' });
   });
 
   test('notices that its label or its annotation was taken off', async () => {
-    const core = await startWith({ objects: [configMap('marked', { k: '1' })] });
-    let told = core.next(stack, 'repaired');
-    await foreignWriter.patch(idOfMap('marked'), { metadata: { labels: { 'k8s.brokkr.io/stack-id': null } } });
-    assert.equal((await told).changes[0]?.fields, ['.metadata.labels."k8s.brokkr.io/stack-id"']);
-    told = core.next(stack, 'repaired');
-    await foreignWriter.patch(idOfMap('marked'), { metadata: { annotations: { 'k8s.brokkr.io/checksum': 'x' } } });
-    await told;
-    assert.is((await hand.get(idOfMap('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
+    const testAgent = await startWith({ objects: [configMap('marked', { k: '1' })] });
+    let reported = testAgent.nextEvent(stack, 'repaired');
+    await foreignWriter.patch(configMapId('marked'), { metadata: { labels: { 'k8s.brokkr.io/stack-id': null } } });
+    assert.equal((await reported).changes[0]?.fields, ['.metadata.labels."k8s.brokkr.io/stack-id"']);
+    reported = testAgent.nextEvent(stack, 'repaired');
+    await foreignWriter.patch(configMapId('marked'), { metadata: { annotations: { 'k8s.brokkr.io/checksum': 'x' } } });
+    await reported;
+    assert.is((await admin.get(configMapId('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
   });
 
   test('puts right a storm over 500 objects, each of them once', async () => {
     const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
-    const core = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
-    lab.simulated?.clearRequests();
+    const testAgent = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
+    testCluster.simulated?.clearRequests();
     const meddled = names.values();
     const meddle = async () => {
-      for (const name of meddled) await foreignWriter.patch(idOfMap(name), { data: { k: 'meddled' } });
+      for (const name of meddled) await foreignWriter.patch(configMapId(name), { data: { k: 'meddled' } });
     };
     await Promise.all(Array.from({ length: 8 }, meddle));
     const repaired = () =>
-      core.events.filter(({ outcome }) => outcome === 'repaired').flatMap(({ changes }) => changes);
+      testAgent.events.filter(({ outcome }) => outcome === 'repaired').flatMap(({ changes }) => changes);
     await until(() => repaired().length >= names.length, 'the repairs');
     assert.is(new Set(repaired().map(({ object }) => object.name)).size, names.length);
-    const maps = await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
+    const maps = await admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default');
     const storm = maps.filter(({ metadata }) => metadata.name.startsWith('storm-'));
     assert.equal([...new Set(storm.map(({ data }) => JSON.stringify(data)))], ['{"k":"1"}']);
-    assert.is(core.objectWrites().length, names.length);
-    assert.not.ok(core.events.some(({ message }) => /over and over/.test(message)));
+    assert.is(testAgent.objectWrites().length, names.length);
+    assert.not.ok(testAgent.events.some(({ message }) => /over and over/.test(message)));
     // Besides the meddling and one write each: a dry run of what differs, and a read of everything by each of a few passes.
-    const asked = lab.simulated?.requests.filter(({ userAgent }) => userAgent.startsWith('brokkr-agent')).length ?? 0;
+    const asked =
+      testCluster.simulated?.requests.filter(({ userAgent }) => userAgent.startsWith('brokkr-agent')).length ?? 0;
     assert.ok(asked < names.length * 6, `${asked} requests`);
   });
 
   test('leaves alone what others add, and what controllers write', async () => {
-    const core = await startWith({ objects: [configMap('added', { k: '1' }), web('added', 1)] });
-    await foreignWriter.patch(idOfMap('added'), { data: { theirs: 'y' }, metadata: { annotations: { note: 'mine' } } });
+    const testAgent = await startWith({ objects: [configMap('added', { k: '1' }), web('added', 1)] });
+    await foreignWriter.patch(configMapId('added'), {
+      data: { theirs: 'y' },
+      metadata: { annotations: { note: 'mine' } },
+    });
     await foreignWriter.patch(idOfWeb('added'), { metadata: { labels: { team: 'a' } } });
     await foreignWriter.patchStatus(idOfWeb('added'), { observedGeneration: 1, replicas: 1 });
     await delay(700);
-    assert.equal(core.objectWrites(), []);
-    assert.is(core.events.length, 1);
+    assert.equal(testAgent.objectWrites(), []);
+    assert.is(testAgent.events.length, 1);
     assert.equal(await dataOf('added'), { k: '1', theirs: 'y' });
   });
 
   test('only reports, once for each distinct drift, under the policy "report"', async () => {
-    const core = await startWith(
+    const testAgent = await startWith(
       { drift: 'report', objects: [configMap('told', { k: '1' }), configMap('gone', {})] },
       { resyncMs: 100 },
     );
-    let told = core.next(stack, 'drifted');
-    await foreignWriter.patch(idOfMap('told'), { data: { k: 'meddled' } });
-    assert.match((await told).message, /left as found: ConfigMap default\/told \(\.data\.k\): changed by kubectl-edit/);
+    let reported = testAgent.nextEvent(stack, 'drifted');
+    await foreignWriter.patch(configMapId('told'), { data: { k: 'meddled' } });
+    assert.match(
+      (await reported).message,
+      /left as found: ConfigMap default\/told \(\.data\.k\): changed by kubectl-edit/,
+    );
     await delay(500);
-    assert.is(core.events.length, 2, 'nothing new to tell at later looks');
-    told = core.next(stack, 'drifted');
-    await hand.remove(idOfMap('gone'));
-    assert.is((await told).changes.length, 2);
-    assert.equal(core.objectWrites(), []);
+    assert.is(testAgent.events.length, 2, 'nothing new to tell at later looks');
+    reported = testAgent.nextEvent(stack, 'drifted');
+    await admin.remove(configMapId('gone'));
+    assert.is((await reported).changes.length, 2);
+    assert.equal(testAgent.objectWrites(), []);
     assert.equal(await dataOf('told'), { k: 'meddled' });
-    assert.is(core.awareness.keeper.healthOf(stack)?.health, 'failed');
-    await core.close();
+    assert.is(testAgent.clusterState.keeper.healthOf(stack)?.health, 'failed');
+    await testAgent.close();
     const again = await start({ namespace: agents.namespace });
-    const first = again.next(stack, 'drifted');
-    again.tell([{ stackId: stack, drift: 'report', objects: [configMap('told', { k: '1' }), configMap('gone', {})] }]);
+    const first = again.nextEvent(stack, 'drifted');
+    again.setTarget([
+      { stackId: stack, drift: 'report', objects: [configMap('told', { k: '1' }), configMap('gone', {})] },
+    ]);
     assert.is((await first).changes.length, 2, 'after a restart too');
     assert.equal(again.objectWrites(), []);
   });
 
   test('leaves it until the next deployment under the policy "ignore"', async () => {
-    const core = await startWith({ drift: 'ignore', objects: [configMap('free', { k: '1' })] }, { resyncMs: 50 });
-    await foreignWriter.patch(idOfMap('free'), { data: { k: 'meddled' } });
+    const testAgent = await startWith({ drift: 'ignore', objects: [configMap('free', { k: '1' })] }, { resyncMs: 50 });
+    await foreignWriter.patch(configMapId('free'), { data: { k: 'meddled' } });
     await delay(400);
-    assert.is(core.events.length, 1);
+    assert.is(testAgent.events.length, 1);
     assert.equal(await dataOf('free'), { k: 'meddled' });
-    const told = core.next(stack, 'applied');
-    core.tell([
+    const reported = testAgent.nextEvent(stack, 'applied');
+    testAgent.setTarget([
       { stackId: stack, order: 2n, deploymentId: 'next', drift: 'ignore', objects: [configMap('free', { k: '1' })] },
     ]);
-    await told;
+    await reported;
     assert.equal(await dataOf('free'), { k: '1' });
   });
 
   test('does not touch ignored fields that somebody else has set, in later deployments neither', async () => {
     const ignoredFields = [{ kind: 'apps/Deployment', name: '', paths: ['.spec.replicas'] }];
-    const core = await startWith({ ignoredFields, objects: [web('scaled', 2)] }, { resyncMs: 100 });
-    const replicas = async () => at(await hand.get(idOfWeb('scaled')), 'spec', 'replicas');
+    const testAgent = await startWith({ ignoredFields, objects: [web('scaled', 2)] }, { resyncMs: 100 });
+    const replicas = async () => at(await admin.get(idOfWeb('scaled')), 'spec', 'replicas');
     assert.is(await replicas(), 2, 'what nobody else has set is applied');
     await foreignWriter.patch(idOfWeb('scaled'), { spec: { replicas: 7 } }, 'horizontal-autoscaler');
     await delay(500);
-    assert.equal(core.objectWrites(), []);
-    const told = core.next(stack, 'applied');
-    core.tell([
+    assert.equal(testAgent.objectWrites(), []);
+    const reported = testAgent.nextEvent(stack, 'applied');
+    testAgent.setTarget([
       { stackId: stack, order: 2n, deploymentId: 'next', ignoredFields, objects: [web('scaled', 3, 'web:2')] },
     ]);
-    await told;
+    await reported;
     assert.is(await replicas(), 7);
-    const repaired = core.next(stack, 'repaired');
+    const repaired = testAgent.nextEvent(stack, 'repaired');
     await foreignWriter.patch(idOfWeb('scaled'), { spec: { replicas: 8, minReadySeconds: 9, paused: true } });
     await delay(300);
     await foreignWriter.patch(idOfWeb('scaled'), { spec: { revisionHistoryLimit: 1 } });
@@ -190,69 +201,69 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('backs off from a fight, and says so', async () => {
-    const core = await startWith({ objects: [configMap('fought', { k: '1' })] });
+    const testAgent = await startWith({ objects: [configMap('fought', { k: '1' })] });
     for (let round = 1; round <= 5; round++) {
-      const told = core.next(stack, 'repaired');
-      await foreignWriter.patch(idOfMap('fought'), { data: { k: `round ${round}` } }, 'rival');
-      const { message } = await told;
+      const reported = testAgent.nextEvent(stack, 'repaired');
+      await foreignWriter.patch(configMapId('fought'), { data: { k: `round ${round}` } }, 'rival');
+      const { message } = await reported;
       assert.is(/changed back over and over: it is left for 10 s now/.test(message), round === 5, message);
     }
-    await foreignWriter.patch(idOfMap('fought'), { data: { k: 'won' } }, 'rival');
+    await foreignWriter.patch(configMapId('fought'), { data: { k: 'won' } }, 'rival');
     await delay(1_500);
     assert.equal(await dataOf('fought'), { k: 'won' });
   });
 
   test('puts its own fields right where others may not be taken over', async () => {
-    const core = await startWith({ conflict: 'refuse', objects: [configMap('own', { k: '1' })] });
-    const told = core.next(stack, 'repaired');
-    await foreignWriter.patch(idOfMap('own'), { data: { k: 'meddled', theirs: '1' } });
-    await told;
+    const testAgent = await startWith({ conflict: 'refuse', objects: [configMap('own', { k: '1' })] });
+    const reported = testAgent.nextEvent(stack, 'repaired');
+    await foreignWriter.patch(configMapId('own'), { data: { k: 'meddled', theirs: '1' } });
+    await reported;
     assert.equal(await dataOf('own'), { k: '1', theirs: '1' });
-    const refused = core.next(stack, 'failed');
+    const refused = testAgent.nextEvent(stack, 'failed');
     const objects = [configMap('own', { k: '1', theirs: '2' })];
-    core.tell([{ stackId: stack, order: 2n, deploymentId: 'next', conflict: 'refuse', objects }]);
+    testAgent.setTarget([{ stackId: stack, order: 2n, deploymentId: 'next', conflict: 'refuse', objects }]);
     assert.match((await refused).message, /kubectl-edit/);
   });
 
   test('freezes while paused, and repairs when resumed', async () => {
-    const wish = { stackId: stack, objects: [configMap('frozen', { k: '1' })] };
-    const core = await startWith(wish);
-    core.tell([], { paused: true });
-    await foreignWriter.patch(idOfMap('frozen'), { data: { k: 'meddled' } });
+    const target = { stackId: stack, objects: [configMap('frozen', { k: '1' })] };
+    const testAgent = await startWith(target);
+    testAgent.setTarget([], { paused: true });
+    await foreignWriter.patch(configMapId('frozen'), { data: { k: 'meddled' } });
     await delay(500);
     assert.equal(await dataOf('frozen'), { k: 'meddled' });
-    const told = core.next(stack, 'repaired');
-    core.tell([wish]);
-    await told;
+    const reported = testAgent.nextEvent(stack, 'repaired');
+    testAgent.setTarget([target]);
+    await reported;
     assert.equal(await dataOf('frozen'), { k: '1' });
   });
 
   test('puts 500 objects right after a storm, in few events', async () => {
     const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
-    const core = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
+    const testAgent = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
     for (let from = 0; from < names.length; from += 20)
       await Promise.all(
-        names.slice(from, from + 20).map((name) => foreignWriter.patch(idOfMap(name), { data: { k: 'x' } })),
+        names.slice(from, from + 20).map((name) => foreignWriter.patch(configMapId(name), { data: { k: 'x' } })),
       );
     const wrong = async () =>
-      (await hand.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default')).filter(
+      (await admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default')).filter(
         ({ metadata, data }) => metadata.name.startsWith('storm-') && at(data, 'k') !== '1',
       ).length;
     await until(async () => (await wrong()) === 0, 'all to be right again');
-    await core.settled();
-    assert.ok(core.events.length < 30, `${core.events.length} events`);
-    assert.ok(core.events.every(({ outcome }) => outcome !== 'failed'));
+    await testAgent.settled();
+    assert.ok(testAgent.events.length < 30, `${testAgent.events.length} events`);
+    assert.ok(testAgent.events.every(({ outcome }) => outcome !== 'failed'));
   });
 
   test('finds drift by its own looks when no watch tells', async () => {
-    if (!lab.simulated) return;
-    const remove = lab.simulated.faults.add({ pathIncludes: 'watch=true', status: 403 });
-    const core = await start({ resyncMs: 100 });
-    const told = core.next(stack);
-    core.tell([{ stackId: stack, objects: [configMap('blind', { k: '1' })] }]);
-    await told;
-    const repaired = core.next(stack, 'repaired');
-    await foreignWriter.patch(idOfMap('blind'), { data: { k: 'meddled' } });
+    if (!testCluster.simulated) return;
+    const remove = testCluster.simulated.faults.add({ pathIncludes: 'watch=true', status: 403 });
+    const testAgent = await start({ resyncMs: 100 });
+    const reported = testAgent.nextEvent(stack);
+    testAgent.setTarget([{ stackId: stack, objects: [configMap('blind', { k: '1' })] }]);
+    await reported;
+    const repaired = testAgent.nextEvent(stack, 'repaired');
+    await foreignWriter.patch(configMapId('blind'), { data: { k: 'meddled' } });
     await repaired;
     remove();
   });

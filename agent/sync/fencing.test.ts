@@ -3,13 +3,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
+  configMapId,
+  openRealCluster,
+  openSimulatedCluster,
   stackId,
+  type TargetStack,
+  type TestCluster,
   until,
-  type Wish,
 } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
@@ -17,17 +17,17 @@ import { textAt } from '../object/kube-object.ts';
 
 const simulated = suite('a process that another one has overtaken, simulated cluster');
 const real = suite('a process that another one has overtaken, real API server');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
+describe(simulated, await openSimulatedCluster());
+if (needs('go')) describe(real, await openRealCluster());
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const { hand } = lab;
-  const agents = agentsOn(test, lab);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const { admin } = testCluster;
+  const agents = agentsOn(test, testCluster);
   const { start } = agents;
   const orderOf = async (stack: string) => {
-    const header = await hand.get(idOfMap(`brokkr-inv-${stack}-0`, agents.namespace));
+    const header = await admin.get(configMapId(`brokkr-inv-${stack}-0`, agents.namespace));
     return (JSON.parse(textAt(header, 'data', 'header') ?? '{}') as { order?: string }).order;
   };
   /** Two processes on one inventory, of which the second does not know that the first goes on. */
@@ -38,26 +38,31 @@ function describe(test: typeof simulated, lab: Lab): void {
   test('neither prunes nor overwrites what the other applied, and says nothing of it', async () => {
     const stack = stackId('pruned');
     const [newer, stale] = await startTwo();
-    const first: Wish = { stackId: stack, order: 7n, deploymentId: 'a', objects: [configMap('both', { k: '1' })] };
-    const applied = stale.next(stack, 'applied');
-    stale.tell([first]);
+    const first: TargetStack = {
+      stackId: stack,
+      order: 7n,
+      deploymentId: 'a',
+      objects: [configMap('both', { k: '1' })],
+    };
+    const applied = stale.nextEvent(stack, 'applied');
+    stale.setTarget([first]);
     await applied;
-    const told = newer.next(stack, 'applied');
+    const reported = newer.nextEvent(stack, 'applied');
     const objects = [configMap('both', { k: '2' }), configMap('added', { k: '1' })];
-    newer.tell([{ ...first, order: 8n, deploymentId: 'b', objects }]);
-    await told;
+    newer.setTarget([{ ...first, order: 8n, deploymentId: 'b', objects }]);
+    await reported;
     const { length } = stale.events;
     await someLooks();
-    assert.ok(await hand.get(idOfMap('added')));
-    assert.equal((await hand.get(idOfMap('both')))?.data, { k: '2' });
+    assert.ok(await admin.get(configMapId('added')));
+    assert.equal((await admin.get(configMapId('both')))?.data, { k: '2' });
     assert.is(await orderOf(stack), '8');
     assert.is(stale.events.length, length);
     assert.equal(stale.reconciler.held(), [{ stackId: stack, deploymentId: 'b', order: 8n }]);
 
-    const next = stale.next(stack, 'applied');
-    stale.tell([{ ...first, order: 9n, deploymentId: 'c' }]);
+    const next = stale.nextEvent(stack, 'applied');
+    stale.setTarget([{ ...first, order: 9n, deploymentId: 'c' }]);
     await next;
-    assert.is(await hand.get(idOfMap('added')), undefined, 'it goes on when it is told something newer');
+    assert.is(await admin.get(configMapId('added')), undefined, 'it goes on when it is told something newer');
   });
 
   for (const onDelete of ['prune', 'orphan'] as const) {
@@ -65,14 +70,19 @@ function describe(test: typeof simulated, lab: Lab): void {
       const stack = stackId(`removed-${onDelete}`);
       const name = `again-${onDelete}`;
       const [newer, stale] = await startTwo();
-      const active: Wish = { stackId: stack, order: 8n, deploymentId: 'a', objects: [configMap(name, { k: '1' })] };
-      const applied = newer.next(stack, 'applied');
-      newer.tell([{ ...active, order: 10n, generation: 10n }]);
+      const active: TargetStack = {
+        stackId: stack,
+        order: 8n,
+        deploymentId: 'a',
+        objects: [configMap(name, { k: '1' })],
+      };
+      const applied = newer.nextEvent(stack, 'applied');
+      newer.setTarget([{ ...active, order: 10n, generation: 10n }]);
       await applied;
-      const removal: Wish = { stackId: stack, order: 9n, generation: 9n, state: 'removing', onDelete };
-      stale.tell([{ ...removal, deploymentId: 'a', kinds: ['v1/ConfigMap'] }]);
+      const removal: TargetStack = { stackId: stack, order: 9n, generation: 9n, state: 'removing', onDelete };
+      stale.setTarget([{ ...removal, deploymentId: 'a', kinds: ['v1/ConfigMap'] }]);
       await someLooks();
-      const live = await hand.get(idOfMap(name));
+      const live = await admin.get(configMapId(name));
       assert.is(live?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
       assert.is(stale.events.length, 0);
     });
@@ -81,28 +91,28 @@ function describe(test: typeof simulated, lab: Lab): void {
   for (const isRemoval of [false, true]) {
     const how = isRemoval ? 'removal' : 'prune';
     test(`stops in the middle of a ${how} when the other begins`, async () => {
-      if (!lab.simulated) return;
+      if (!testCluster.simulated) return;
       const stack = stackId(`midway-${how}`);
       const [kept, dropped] = [`stays-${how}`, `dropped-${how}`];
       const [newer, stale] = await startTwo();
       const both = [configMap(kept, { k: '1' }), configMap(dropped, { k: '1' })];
-      const first: Wish = { stackId: stack, order: 1n, deploymentId: 'a', objects: both };
-      for (const core of [stale, newer]) {
-        const applied = core.next(stack, 'applied');
-        core.tell([first]);
+      const first: TargetStack = { stackId: stack, order: 1n, deploymentId: 'a', objects: both };
+      for (const testAgent of [stale, newer]) {
+        const applied = testAgent.nextEvent(stack, 'applied');
+        testAgent.setTarget([first]);
         await applied;
       }
-      const uid = (await hand.get(idOfMap(dropped)))?.metadata.uid;
+      const uid = (await admin.get(configMapId(dropped)))?.metadata.uid;
       let isTold = false;
       // By then the plan is made, and the inventory saved: the other is told, and ends, before it goes on.
-      const forget = lab.simulated.onRequest(async ({ method, path }) => {
+      const forget = testCluster.simulated.onRequest(async ({ method, path }) => {
         if (isTold || method !== 'GET' || !path.endsWith(`/brokkr-inv-${stack}-0`)) return;
         isTold = true;
-        const done = newer.next(stack, 'applied');
-        newer.tell([{ ...first, order: 3n, generation: 3n, deploymentId: 'c' }]);
+        const done = newer.nextEvent(stack, 'applied');
+        newer.setTarget([{ ...first, order: 3n, generation: 3n, deploymentId: 'c' }]);
         await done;
       });
-      stale.tell([
+      stale.setTarget([
         isRemoval
           ? { stackId: stack, order: 2n, generation: 2n, deploymentId: 'a', state: 'removing', kinds: ['v1/ConfigMap'] }
           : { ...first, order: 2n, deploymentId: 'b', objects: [configMap(kept, { k: '1' })] },
@@ -110,7 +120,7 @@ function describe(test: typeof simulated, lab: Lab): void {
       await until(() => stale.reconciler.order === 3n, 'the stale process to find out');
       forget();
       assert.ok(isTold);
-      assert.is((await hand.get(idOfMap(dropped)))?.metadata.uid, uid);
+      assert.is((await admin.get(configMapId(dropped)))?.metadata.uid, uid);
     });
   }
 }

@@ -1,7 +1,7 @@
+import type { IgnoredFields } from '../../contract/target-state.ts';
 import type { DesiredObject } from '../object/desired-object.ts';
 import { isOwnApply, isRecord, type KubeObject, kindName, type ObjectId } from '../object/kube-object.ts';
 import { fieldOf, fieldsOfItem } from '../object/managed-fields.ts';
-import type { IgnoredFields } from '../target/target-state.ts';
 
 /**
  * Returns the desired object without the ignored fields that somebody else has set, so that the apply leaves them to their owner. A

@@ -1,16 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  type Core,
   configMap,
-  idOfMap,
-  type Lab,
-  openReal,
-  openSimulated,
+  configMapId,
+  openRealCluster,
+  openSimulatedCluster,
   stackId,
+  type TestAgent,
+  type TestCluster,
   until,
 } from '../../test/agent/test-agent.ts';
-import { agentsOn, applied } from '../../test/agent/test-agents.ts';
+import { agentsOn, applyStack } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { waveAnnotation } from '../manifest/waves.ts';
@@ -18,70 +18,70 @@ import { type KubeObject, stackLabel, textAt } from '../object/kube-object.ts';
 
 const simulated = suite('pruning, simulated cluster');
 const real = suite('pruning, real API server');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
+describe(simulated, await openSimulatedCluster());
+if (needs('go')) describe(real, await openRealCluster());
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const { hand } = lab;
-  const agents = agentsOn(test, lab);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const { admin } = testCluster;
+  const agents = agentsOn(test, testCluster);
   const { start } = agents;
   const a = stackId('a');
   const b = stackId('b');
-  const inventoryOf = (stack: string) => idOfMap(`brokkr-inv-${stack}-0`, agents.namespace);
-  const uidOf = async (name: string) => (await hand.get(idOfMap(name)))?.metadata.uid;
-  const apply = (core: Core, order: bigint, objects: readonly KubeObject[]) =>
-    applied(core, { stackId: a, order, objects });
+  const inventoryOf = (stack: string) => configMapId(`brokkr-inv-${stack}-0`, agents.namespace);
+  const uidOf = async (name: string) => (await admin.get(configMapId(name)))?.metadata.uid;
+  const apply = (testAgent: TestAgent, order: bigint, objects: readonly KubeObject[]) =>
+    applyStack(testAgent, { stackId: a, order, objects });
 
   test('deletes what a new revision no longer lists', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('kept', { k: '1' }), configMap('dropped', { k: '1' })]);
-    const { changes } = await apply(core, 2n, [configMap('kept', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('kept', { k: '1' }), configMap('dropped', { k: '1' })]);
+    const { changes } = await apply(testAgent, 2n, [configMap('kept', { k: '1' })]);
     assert.equal(
       changes.map(({ object, action }) => `${action} ${object.name}`),
       ['deleted dropped'],
     );
-    assert.is(await hand.get(idOfMap('dropped')), undefined);
-    assert.ok(await hand.get(idOfMap('kept')));
+    assert.is(await admin.get(configMapId('dropped')), undefined);
+    assert.ok(await admin.get(configMapId('kept')));
   });
 
   test('never deletes what an owner reference claims', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('claimed', { k: '1' }), configMap('claimant', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('claimed', { k: '1' }), configMap('claimant', { k: '1' })]);
     const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'claimant', uid: (await uidOf('claimant')) ?? '' };
-    await hand.edit(idOfMap('claimed'), (live) => ({
+    await admin.edit(configMapId('claimed'), (live) => ({
       ...live,
       metadata: { ...live.metadata, ownerReferences: [owner] },
     }));
-    await apply(core, 2n, [configMap('claimant', { k: '1' })]);
-    assert.ok(await hand.get(idOfMap('claimed')));
+    await apply(testAgent, 2n, [configMap('claimant', { k: '1' })]);
+    assert.ok(await admin.get(configMapId('claimed')));
   });
 
   test('never deletes what another stack has labelled', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('relabelled', { k: '1' })]);
-    await hand.edit(idOfMap('relabelled'), (live) => ({
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('relabelled', { k: '1' })]);
+    await admin.edit(configMapId('relabelled'), (live) => ({
       ...live,
       metadata: { ...live.metadata, labels: { [stackLabel]: stackId('elsewhere') } },
     }));
-    await apply(core, 2n, [configMap('other', { k: '1' })]);
-    assert.ok(await hand.get(idOfMap('relabelled')));
+    await apply(testAgent, 2n, [configMap('other', { k: '1' })]);
+    assert.ok(await admin.get(configMapId('relabelled')));
   });
 
   test('never deletes what the inventory does not list, even with the label', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('listed', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('listed', { k: '1' })]);
     const copy = configMap('copied-label', { k: '1' }, 'default');
-    await hand.create({ ...copy, metadata: { ...copy.metadata, labels: { [stackLabel]: a } } });
-    await apply(core, 2n, [configMap('listed', { k: '2' })]);
-    assert.ok(await hand.get(idOfMap('copied-label')));
+    await admin.create({ ...copy, metadata: { ...copy.metadata, labels: { [stackLabel]: a } } });
+    await apply(testAgent, 2n, [configMap('listed', { k: '2' })]);
+    assert.ok(await admin.get(configMapId('copied-label')));
   });
 
   test('never deletes what a new revision lists in another group', async () => {
     // An Event is one object in two groups.
-    if (lab.simulated) return;
-    const core = await start();
+    if (testCluster.simulated) return;
+    const testAgent = await start();
     const metadata = { name: 'two-names', namespace: 'default' };
     const common = {
       metadata,
@@ -100,44 +100,44 @@ function describe(test: typeof simulated, lab: Lab): void {
       regarding: about,
       reportingController: 'a.org/b',
     };
-    await apply(core, 1n, [first]);
+    await apply(testAgent, 1n, [first]);
     const id = { apiVersion: 'v1', kind: 'Event', ...metadata };
-    const uid = (await hand.get(id))?.metadata.uid;
+    const uid = (await admin.get(id))?.metadata.uid;
     assert.ok(uid);
-    await apply(core, 2n, [second]);
-    assert.is((await hand.get(id))?.metadata.uid, uid);
+    await apply(testAgent, 2n, [second]);
+    assert.is((await admin.get(id))?.metadata.uid, uid);
   });
 
   test('never deletes what somebody has made anew', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('renewed', { k: '1' }), configMap('rest', { k: '1' })]);
-    await hand.remove(idOfMap('renewed'));
-    await hand.create(configMap('renewed', { k: 'mine' }, 'default'));
-    await apply(core, 2n, [configMap('rest', { k: '1' })]);
-    assert.is(textAt(await hand.get(idOfMap('renewed')), 'data', 'k'), 'mine');
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('renewed', { k: '1' }), configMap('rest', { k: '1' })]);
+    await admin.remove(configMapId('renewed'));
+    await admin.create(configMap('renewed', { k: 'mine' }, 'default'));
+    await apply(testAgent, 2n, [configMap('rest', { k: '1' })]);
+    assert.is(textAt(await admin.get(configMapId('renewed')), 'data', 'k'), 'mine');
   });
 
   test('hands an object over that moved to another stack of the generator', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('moving', { k: '1' }), configMap('staying', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('moving', { k: '1' }), configMap('staying', { k: '1' })]);
     const uid = await uidOf('moving');
-    const told = Promise.all([core.next(a), core.next(b)]);
-    core.tell([
+    const reported = Promise.all([testAgent.nextEvent(a), testAgent.nextEvent(b)]);
+    testAgent.setTarget([
       { stackId: a, order: 2n, objects: [configMap('staying', { k: '1' })] },
       { stackId: b, order: 3n, objects: [configMap('moving', { k: '1' })] },
     ]);
     assert.equal(
-      (await told).map(({ outcome }) => outcome),
+      (await reported).map(({ outcome }) => outcome),
       ['applied', 'applied'],
     );
     assert.is(await uidOf('moving'), uid);
-    assert.is((await hand.get(idOfMap('moving')))?.metadata.labels?.[stackLabel], b);
+    assert.is((await admin.get(configMapId('moving')))?.metadata.labels?.[stackLabel], b);
     await until(
-      async () => !textAt(await hand.get(inventoryOf(a)), 'data', 'items')?.includes('moving'),
+      async () => !textAt(await admin.get(inventoryOf(a)), 'data', 'items')?.includes('moving'),
       'the entry to go',
     );
-    const removed = core.next(a, 'removed');
-    core.tell([
+    const removed = testAgent.nextEvent(a, 'removed');
+    testAgent.setTarget([
       { stackId: a, order: 4n, generation: 4n, state: 'removing', kinds: ['v1/ConfigMap'] },
       { stackId: b, order: 3n, objects: [configMap('moving', { k: '1' })] },
     ]);
@@ -146,68 +146,68 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('hands objects over from a stack that is removed to one that takes its place', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('inherited', { k: '1' }), configMap('ended', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('inherited', { k: '1' }), configMap('ended', { k: '1' })]);
     const uid = await uidOf('inherited');
-    const told = Promise.all([core.next(a, 'removed'), core.next(b, 'applied')]);
-    core.tell([
+    const reported = Promise.all([testAgent.nextEvent(a, 'removed'), testAgent.nextEvent(b, 'applied')]);
+    testAgent.setTarget([
       { stackId: a, order: 2n, generation: 2n, state: 'removing', kinds: ['v1/ConfigMap'] },
       { stackId: b, order: 3n, objects: [configMap('inherited', { k: '1' })] },
     ]);
-    await told;
+    await reported;
     assert.is(await uidOf('inherited'), uid);
-    assert.is(await hand.get(idOfMap('ended')), undefined);
+    assert.is(await admin.get(configMapId('ended')), undefined);
   });
 
   for (const isRemoval of [false, true]) {
     const how = isRemoval ? 'a removal' : 'a prune';
     test(`spares what another stack takes over between the plan of ${how} and its deletion`, async () => {
-      if (!lab.simulated) return;
-      const core = await start();
+      if (!testCluster.simulated) return;
+      const testAgent = await start();
       const [kept, taken] = [`stays-${isRemoval}`, `taken-${isRemoval}`];
-      await apply(core, 1n, [late(kept, '1'), configMap(taken, { k: '1' })]);
+      await apply(testAgent, 1n, [late(kept, '1'), configMap(taken, { k: '1' })]);
       const uid = await uidOf(taken);
       const next = isRemoval
         ? { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] }
         : { stackId: a, order: 2n, objects: [late(kept, '2')] };
       let isTold = false;
       // By then the plan is made: the other stack is told, and ends, before it goes on.
-      const forget = lab.simulated.onRequest(async ({ method, path, query }) => {
+      const forget = testCluster.simulated.onRequest(async ({ method, path, query }) => {
         const isBegun = isRemoval ? method === 'DELETE' : method === 'PATCH' && !query.includes('dryRun');
         if (!isBegun || isTold || !path.includes(`/configmaps/${kept}`)) return;
         isTold = true;
-        const done = core.next(b, 'applied');
-        core.tell([next, { stackId: b, order: 3n, objects: [configMap(taken, { k: '1' })] }]);
+        const done = testAgent.nextEvent(b, 'applied');
+        testAgent.setTarget([next, { stackId: b, order: 3n, objects: [configMap(taken, { k: '1' })] }]);
         await done;
       });
-      const ended = core.next(a, isRemoval ? 'removed' : 'applied');
-      core.tell([next]);
+      const ended = testAgent.nextEvent(a, isRemoval ? 'removed' : 'applied');
+      testAgent.setTarget([next]);
       await ended;
       forget();
       assert.ok(isTold);
       assert.is(await uidOf(taken), uid);
-      assert.is((await hand.get(idOfMap(taken)))?.metadata.labels?.[stackLabel], b);
+      assert.is((await admin.get(configMapId(taken)))?.metadata.labels?.[stackLabel], b);
     });
   }
 
   test('spares what a stack desires that is told while the objects are deleted', async () => {
-    if (!lab.simulated) return;
-    const core = await start();
+    if (!testCluster.simulated) return;
+    const testAgent = await start();
     const objects = Array.from({ length: 20 }, (_, index) => configMap(`group-${index}`, { k: '1' }));
-    await apply(core, 1n, objects);
+    await apply(testAgent, 1n, objects);
     const uids = new Set(await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name))));
     const removal = { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
-    const ended = Promise.all([core.next(a, 'removed'), core.next(b, 'applied')]);
+    const ended = Promise.all([testAgent.nextEvent(a, 'removed'), testAgent.nextEvent(b, 'applied')]);
     let isTold = false;
-    const forget = lab.simulated.onRequest(({ method, path }) => {
+    const forget = testCluster.simulated.onRequest(({ method, path }) => {
       if (isTold || method !== 'DELETE' || !path.includes('/configmaps/group-')) return;
       isTold = true;
-      core.tell([removal, { stackId: b, order: 3n, objects }]);
+      testAgent.setTarget([removal, { stackId: b, order: 3n, objects }]);
     });
-    core.tell([removal]);
+    testAgent.setTarget([removal]);
     await ended;
     forget();
-    const deleted = core.writes.filter((write) => write.startsWith('remove ConfigMap default/group-'));
+    const deleted = testAgent.writes.filter((write) => write.startsWith('remove ConfigMap default/group-'));
     assert.ok(isTold);
     assert.ok(deleted.length <= passConcurrency, `${deleted.length} were deleted`);
     const kept = await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name)));
@@ -215,14 +215,14 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('refuses an object that another stack has, and names that stack', async () => {
-    const core = await start();
+    const testAgent = await start();
     const objects = [configMap('disputed', { k: 'first' })];
-    const first = core.next(a, 'applied');
+    const first = testAgent.nextEvent(a, 'applied');
     const ours = { stackId: a, stack: 'first', generator: 'ci', order: 1n, objects };
-    core.tell([ours]);
+    testAgent.setTarget([ours]);
     await first;
     for (const generator of ['ci', 'rival']) {
-      const refused = core.next(b, 'failed');
+      const refused = testAgent.nextEvent(b, 'failed');
       const theirs = {
         stackId: b,
         stack: 'second',
@@ -230,14 +230,14 @@ function describe(test: typeof simulated, lab: Lab): void {
         order: generator === 'ci' ? 2n : 3n,
         objects: [configMap('disputed', { k: 'second' })],
       };
-      core.tell([ours, theirs]);
+      testAgent.setTarget([ours, theirs]);
       assert.match((await refused).message, 'belongs to stack ci/first');
-      assert.is(textAt(await hand.get(idOfMap('disputed')), 'data', 'k'), 'first');
+      assert.is(textAt(await admin.get(configMapId('disputed')), 'data', 'k'), 'first');
     }
     // Another generator's object is never handed over: it is let go by one, then made by the other.
     const uid = await uidOf('disputed');
-    const taken = core.next(b, 'applied');
-    core.tell([
+    const taken = testAgent.nextEvent(b, 'applied');
+    testAgent.setTarget([
       { ...ours, order: 4n, objects: [] },
       { stackId: b, stack: 'second', generator: 'rival', order: 3n, objects: [configMap('disputed', { k: 'second' })] },
     ]);
@@ -246,30 +246,30 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('deletes nothing in a pass that finds the inventory gone, and finds again what was its own', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('found', { k: '1' }), configMap('left-over', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('found', { k: '1' }), configMap('left-over', { k: '1' })]);
     const foreign = configMap('only-labelled', { k: '1' }, 'default');
-    await hand.create({ ...foreign, metadata: { ...foreign.metadata, labels: { [stackLabel]: a } } });
-    await core.close();
-    await hand.remove(inventoryOf(a));
+    await admin.create({ ...foreign, metadata: { ...foreign.metadata, labels: { [stackLabel]: a } } });
+    await testAgent.close();
+    await admin.remove(inventoryOf(a));
     const again = await start({ namespace: agents.namespace });
     await apply(again, 2n, [configMap('found', { k: '1' })]);
-    assert.is(await hand.get(idOfMap('left-over')), undefined);
-    assert.ok(await hand.get(idOfMap('only-labelled')), 'a label alone does not make it ours');
+    assert.is(await admin.get(configMapId('left-over')), undefined);
+    assert.ok(await admin.get(configMapId('only-labelled')), 'a label alone does not make it ours');
     assert.ok(again.writes[0]?.startsWith('create ConfigMap'), 'the inventory is written before anything else');
   });
 
   test('reads again and plans again when somebody writes the inventory at the same time', async () => {
-    const core = await start();
-    await apply(core, 1n, [configMap('raced', { k: '1' })]);
+    const testAgent = await start();
+    await apply(testAgent, 1n, [configMap('raced', { k: '1' })]);
     const touch = () =>
-      hand.edit(inventoryOf(a), (live) => ({
+      admin.edit(inventoryOf(a), (live) => ({
         ...live,
         metadata: { ...live.metadata, annotations: { at: String(Math.random()) } },
       }));
     for (let order = 2n; order < 6n; order++)
-      await Promise.all([touch(), apply(core, order, [configMap('raced', { k: String(order) })])]);
-    assert.is(textAt(await hand.get(idOfMap('raced')), 'data', 'k'), '5');
+      await Promise.all([touch(), apply(testAgent, order, [configMap('raced', { k: String(order) })])]);
+    assert.is(textAt(await admin.get(configMapId('raced')), 'data', 'k'), '5');
   });
 }
 

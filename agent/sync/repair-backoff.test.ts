@@ -112,8 +112,8 @@ const fighting = suite('repairBackoff');
 
 fighting('lets an object be put right four times a minute, then waits longer each time', () => {
   const repairBackoff = createRepairBackoff();
-  const told = Array.from({ length: 5 }, (_, index) => repairBackoff.repaired('a', index * 1_000));
-  assert.equal(told, [undefined, undefined, undefined, undefined, 10_000]);
+  const reported = Array.from({ length: 5 }, (_, index) => repairBackoff.repaired('a', index * 1_000));
+  assert.equal(reported, [undefined, undefined, undefined, undefined, 10_000]);
   assert.is(repairBackoff.waitMs('a', 4_000), 10_000);
   assert.is(repairBackoff.waitMs('b', 4_000), 0);
   assert.is(repairBackoff.waitMs('a', 14_000), 0);

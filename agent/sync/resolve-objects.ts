@@ -1,4 +1,4 @@
-import { whyNotAllowed } from '../../client/allowed.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import type { DesiredObject } from '../object/desired-object.ts';
@@ -49,7 +49,7 @@ export async function resolveObjects(
     keys.add(keyOf(id));
     const violation = inventories.isInventory(placed.object)
       ? 'it is one of the agent’s inventories'
-      : entry.limits && whyNotAllowed(entry.limits, id, namespaced);
+      : entry.limits && denialReason(entry.limits, id, namespaced);
     if (violation !== undefined) {
       fail(`generator ${entry.generator} may not deploy it: ${violation}`, id);
       continue;

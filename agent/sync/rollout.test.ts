@@ -1,21 +1,28 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { idOfMap, type Lab, openReal, openSimulated, stackId, until } from '../../test/agent/test-agent.ts';
+import {
+  configMapId,
+  openRealCluster,
+  openSimulatedCluster,
+  stackId,
+  type TestCluster,
+  until,
+} from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
-import { map, marked, workload } from '../../test/agent/wave-objects.ts';
+import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');
-describe(simulated, await openSimulated());
-if (needs('go')) describe(real, await openReal());
+describe(simulated, await openSimulatedCluster());
+if (needs('go')) describe(real, await openRealCluster());
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, lab: Lab): void {
-  const { hand } = lab;
-  const agents = agentsOn(test, lab);
+function describe(test: typeof simulated, testCluster: TestCluster): void {
+  const { admin } = testCluster;
+  const agents = agentsOn(test, testCluster);
   const { start } = agents;
   let stack = '';
   let other = '';
@@ -24,13 +31,13 @@ function describe(test: typeof simulated, lab: Lab): void {
     stack = stackId(`waves ${agents.namespace}`);
     other = stackId(`other ${agents.namespace}`);
   });
-  const has = async (name: string) => (await hand.get(idOfMap(name))) !== undefined;
+  const has = async (name: string) => (await admin.get(configMapId(name))) !== undefined;
   /** A machine that somebody else made, and that is not ready. */
   const prepare = async (name: string) => {
-    if (!(await hand.get(idOf(definition)))) await hand.create(definition);
+    if (!(await admin.get(idOf(definition)))) await admin.create(definition);
     const made = async () => {
       try {
-        return await hand.create({ ...machine(name), status: readiness('False') });
+        return await admin.create({ ...machine(name), status: readiness('False') });
       } catch {
         return undefined;
       }
@@ -38,49 +45,53 @@ function describe(test: typeof simulated, lab: Lab): void {
     await until(async () => (await made()) !== undefined, 'the kind to be served');
   };
   const makeReady = (name: string) =>
-    hand.edit(idOf(machine(name)), (live) => ({ ...live, status: readiness('True') }));
+    admin.edit(idOf(machine(name)), (live) => ({ ...live, status: readiness('True') }));
 
   test('starts a wave when the one before is healthy, and prunes after the last', async () => {
-    const core = await start();
-    let told = core.next(stack);
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd1', objects: [map('w-old')] }]);
-    await told;
+    const testAgent = await start();
+    let reported = testAgent.nextEvent(stack);
+    testAgent.setTarget([{ stackId: stack, order: 1n, deploymentId: 'd1', objects: [testConfigMap('w-old')] }]);
+    await reported;
     await prepare('w-data');
-    const objects = [machine('w-data'), marked(map('w-first'), {}), marked(map('w-second'), { wave: '1' })];
-    told = core.next(stack, 'waiting');
-    core.tell([{ stackId: stack, order: 2n, deploymentId: 'd2', objects }]);
-    const waiting = await told;
+    const objects = [
+      machine('w-data'),
+      withOrder(testConfigMap('w-first'), {}),
+      withOrder(testConfigMap('w-second'), { wave: '1' }),
+    ];
+    reported = testAgent.nextEvent(stack, 'waiting');
+    testAgent.setTarget([{ stackId: stack, order: 2n, deploymentId: 'd2', objects }]);
+    const waiting = await reported;
     assert.match(waiting.message, /wave 1 waits for wave 0: Machine default\/w-data is progressing/);
     assert.equal(waiting.changes.map(({ object }) => object.name).sort(), ['w-data', 'w-first']);
     assert.not(await has('w-second'));
     assert.ok(await has('w-old'), 'nothing is pruned before the last wave');
-    const applied = core.next(stack, 'applied');
+    const applied = testAgent.nextEvent(stack, 'applied');
     await makeReady('w-data');
     assert.equal(
       (await applied).changes.map(({ object, action }) => `${action} ${object.name}`),
       ['created w-second', 'deleted w-old'],
     );
 
-    core.writes.length = 0;
-    const changed = core.next(stack);
-    core.tell([
+    testAgent.writes.length = 0;
+    const changed = testAgent.nextEvent(stack);
+    testAgent.setTarget([
       {
         stackId: stack,
         order: 3n,
         deploymentId: 'd3',
-        objects: objects.with(2, marked(map('w-second', '2'), { wave: '1' })),
+        objects: objects.with(2, withOrder(testConfigMap('w-second', '2'), { wave: '1' })),
       },
     ]);
     await changed;
-    assert.equal(core.objectWrites(), ['apply ConfigMap default/w-second'], 'one change is one write');
+    assert.equal(testAgent.objectWrites(), ['apply ConfigMap default/w-second'], 'one change is one write');
   });
 
   test('stops at a wave of which something has failed, and tells', async () => {
-    const core = await start();
+    const testAgent = await start();
     await prepare('f-other');
-    const failed = core.next(stack, 'failed');
-    const objects = [stalled('f-stuck'), marked(map('f-after'), { wave: '1' })];
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd1', objects }]);
+    const failed = testAgent.nextEvent(stack, 'failed');
+    const objects = [stalled('f-stuck'), withOrder(testConfigMap('f-after'), { wave: '1' })];
+    testAgent.setTarget([{ stackId: stack, order: 1n, deploymentId: 'd1', objects }]);
     const { message, changes } = await failed;
     assert.match(message, /wave 1 waits for wave 0, of which some objects have failed: .*f-stuck: .*out of luck/);
     assert.ok(changes.some(({ object, action }) => object.name === 'f-stuck' && action === 'failed'));
@@ -88,87 +99,108 @@ function describe(test: typeof simulated, lab: Lab): void {
   });
 
   test('refuses what cannot be put into an order, before anything is changed', async () => {
-    const core = await start();
-    core.writes.length = 0;
-    const failed = core.next(stack, 'failed');
-    core.tell([
+    const testAgent = await start();
+    testAgent.writes.length = 0;
+    const failed = testAgent.nextEvent(stack, 'failed');
+    testAgent.setTarget([
       {
         stackId: stack,
         objects: [
-          map('o-fine'),
-          marked(map('o-left'), { after: 'ConfigMap/o-right' }),
-          marked(map('o-right'), { after: 'ConfigMap/o-left' }),
+          testConfigMap('o-fine'),
+          withOrder(testConfigMap('o-left'), { after: 'ConfigMap/o-right' }),
+          withOrder(testConfigMap('o-right'), { after: 'ConfigMap/o-left' }),
         ],
       },
     ]);
     assert.match((await failed).message, /nothing was applied: .*each is to be applied after the next/);
-    assert.equal(core.objectWrites(), []);
+    assert.equal(testAgent.objectWrites(), []);
   });
 
   test('removes in the reverse order', async () => {
-    const core = await start();
+    const testAgent = await start();
     const objects = [
-      map('r-0'),
-      marked(map('r-1'), { after: 'ConfigMap/r-0' }),
-      marked(map('r-2'), { wave: '1' }),
-      marked(workload('r-3'), { wave: '2' }),
+      testConfigMap('r-0'),
+      withOrder(testConfigMap('r-1'), { after: 'ConfigMap/r-0' }),
+      withOrder(testConfigMap('r-2'), { wave: '1' }),
+      withOrder(deployment('r-3'), { wave: '2' }),
     ];
-    let told = core.next(stack, 'applied');
-    core.tell([{ stackId: stack, order: 1n, deploymentId: 'd1', objects }]);
-    await told;
-    core.writes.length = 0;
-    told = core.next(stack, 'removed');
-    core.tell([{ stackId: stack, order: 2n, deploymentId: 'd2', generation: 2n, state: 'removing' }]);
-    await told;
+    let reported = testAgent.nextEvent(stack, 'applied');
+    testAgent.setTarget([{ stackId: stack, order: 1n, deploymentId: 'd1', objects }]);
+    await reported;
+    testAgent.writes.length = 0;
+    reported = testAgent.nextEvent(stack, 'removed');
+    testAgent.setTarget([{ stackId: stack, order: 2n, deploymentId: 'd2', generation: 2n, state: 'removing' }]);
+    await reported;
     assert.equal(
-      core.objectWrites().map((write) => write.split('/')[1]),
+      testAgent.objectWrites().map((write) => write.split('/')[1]),
       ['r-3', 'r-2', 'r-1', 'r-0'],
     );
   });
 
   test('waits for a stack that it depends on, and goes on when that is healthy', async () => {
-    const core = await start();
+    const testAgent = await start();
     await prepare('d-data');
     const dependency = { stackId: stack, stack: 'base', order: 1n, deploymentId: 'd1', objects: [machine('d-data')] };
-    const dependent = { stackId: other, order: 2n, deploymentId: 'd2', dependsOnIds: [stack], objects: [map('d-app')] };
-    const unserved = core.next(other, 'waiting');
-    core.tell([dependent]);
+    const dependent = {
+      stackId: other,
+      order: 2n,
+      deploymentId: 'd2',
+      dependsOnIds: [stack],
+      objects: [testConfigMap('d-app')],
+    };
+    const unserved = testAgent.nextEvent(other, 'waiting');
+    testAgent.setTarget([dependent]);
     assert.is(
       (await unserved).message,
       `waits for stack ${stack}, which this agent does not serve, or of which nothing was submitted yet`,
     );
     const free = stackId('free');
-    const [waiting, applied] = [core.next(other, 'waiting'), core.next(free, 'applied')];
-    core.tell([dependency, dependent, { stackId: free, objects: [map('d-free')] }]);
+    const [waiting, applied] = [testAgent.nextEvent(other, 'waiting'), testAgent.nextEvent(free, 'applied')];
+    testAgent.setTarget([dependency, dependent, { stackId: free, objects: [testConfigMap('d-free')] }]);
     await applied;
     await until(
-      () => core.events.some(({ message }) => /waits for stack ci\/base, which is progressing: .*d-data/.test(message)),
+      () =>
+        testAgent.events.some(({ message }) =>
+          /waits for stack ci\/base, which is progressing: .*d-data/.test(message),
+        ),
       'the health of what it waits for',
     );
     assert.match((await waiting).message, 'waits for stack ci/base, which is');
     assert.not(await has('d-app'));
-    const done = core.next(other, 'applied');
+    const done = testAgent.nextEvent(other, 'applied');
     await makeReady('d-data');
     await done;
   });
 
   test('keeps an applied stack applied, and repairs it, while what it depends on is not healthy', async () => {
-    const core = await start();
+    const testAgent = await start();
     await prepare('k-data');
-    const dependency = { stackId: stack, stack: 'base', order: 1n, deploymentId: 'd1', objects: [map('k-base')] };
-    const dependent = { stackId: other, order: 2n, deploymentId: 'd2', dependsOnIds: [stack], objects: [map('k-app')] };
-    const applied = core.next(other, 'applied');
-    core.tell([dependency, dependent]);
+    const dependency = {
+      stackId: stack,
+      stack: 'base',
+      order: 1n,
+      deploymentId: 'd1',
+      objects: [testConfigMap('k-base')],
+    };
+    const dependent = {
+      stackId: other,
+      order: 2n,
+      deploymentId: 'd2',
+      dependsOnIds: [stack],
+      objects: [testConfigMap('k-app')],
+    };
+    const applied = testAgent.nextEvent(other, 'applied');
+    testAgent.setTarget([dependency, dependent]);
     await applied;
-    core.tell([
-      { ...dependency, order: 3n, deploymentId: 'd3', objects: [map('k-base'), machine('k-data')] },
+    testAgent.setTarget([
+      { ...dependency, order: 3n, deploymentId: 'd3', objects: [testConfigMap('k-base'), machine('k-data')] },
       dependent,
     ]);
-    await core.settled();
-    await core.close();
+    await testAgent.settled();
+    await testAgent.close();
     const again = await start({ namespace: agents.namespace, resyncMs: 50 });
-    again.tell([
-      { ...dependency, order: 3n, deploymentId: 'd3', objects: [map('k-base'), machine('k-data')] },
+    again.setTarget([
+      { ...dependency, order: 3n, deploymentId: 'd3', objects: [testConfigMap('k-base'), machine('k-data')] },
       dependent,
     ]);
     await again.settled();
@@ -176,12 +208,12 @@ function describe(test: typeof simulated, lab: Lab): void {
       again.events.filter(({ stackId: id }) => id === other).map(({ outcome }) => outcome),
       ['applied'],
     );
-    await hand.remove(idOfMap('k-app'));
+    await admin.remove(configMapId('k-app'));
     await until(() => has('k-app'), 'the repair');
-    const held = again.next(other, 'waiting');
-    again.tell([
-      { ...dependency, order: 3n, deploymentId: 'd3', objects: [map('k-base'), machine('k-data')] },
-      { ...dependent, order: 4n, deploymentId: 'd4', objects: [map('k-app', '2')] },
+    const held = again.nextEvent(other, 'waiting');
+    again.setTarget([
+      { ...dependency, order: 3n, deploymentId: 'd3', objects: [testConfigMap('k-base'), machine('k-data')] },
+      { ...dependent, order: 4n, deploymentId: 'd4', objects: [testConfigMap('k-app', '2')] },
     ]);
     assert.match((await held).message, 'k-data');
   });

@@ -1,9 +1,15 @@
 // time limit: 5 min
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Opened, openTelemetry, words } from '../../test/agent/collected-telemetry.ts';
-import { configMap, type Lab, openReal, openSimulated, until } from '../../test/agent/test-agent.ts';
-import { type Cutter, startCutter } from '../../test/agent/watch-cutter.ts';
+import { type CollectedTelemetry, collectTelemetry, describeItem } from '../../test/agent/collected-telemetry.ts';
+import { type InterruptibleCluster, startInterruptible } from '../../test/agent/interruptible-cluster.ts';
+import {
+  configMap,
+  openRealCluster,
+  openSimulatedCluster,
+  type TestCluster,
+  until,
+} from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
 
@@ -11,17 +17,17 @@ let made = 0;
 const simulated = suite('Kubernetes events, simulated cluster');
 const real = suite('Kubernetes events, real API server');
 // It forgets soon what has happened.
-const shortLived = await openSimulated({ historySize: 30 });
-describe(simulated, shortLived, await startCutter(shortLived));
-if (needs('go')) describe(real, await openReal());
+const shortLived = await openSimulatedCluster({ historySize: 30 });
+describe(simulated, shortLived, await startInterruptible(shortLived));
+if (needs('go')) describe(real, await openRealCluster());
 simulated.run();
 real.run();
 
 /** An event as a controller writes it. */
-async function tellEvent({ hand }: Lab, about: KubeObject, reason: string): Promise<void> {
+async function tellEvent({ admin }: TestCluster, about: KubeObject, reason: string): Promise<void> {
   const { namespace = 'default', name, uid } = about.metadata;
   const { apiVersion, kind } = about;
-  await hand.create({
+  await admin.create({
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { name: `${name}.${++made}`, namespace },
@@ -36,11 +42,11 @@ async function tellEvent({ hand }: Lab, about: KubeObject, reason: string): Prom
   });
 }
 
-function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
-  const { hand } = place;
-  const closing: Opened[] = [];
-  const start = (...args: Parameters<typeof openTelemetry>) => {
-    const opened = openTelemetry(...args);
+function describe(test: typeof simulated, place: TestCluster, interruptible?: InterruptibleCluster): void {
+  const { admin } = place;
+  const closing: CollectedTelemetry[] = [];
+  const start = (...args: Parameters<typeof collectTelemetry>) => {
+    const opened = collectTelemetry(...args);
     closing.push(opened);
     return opened;
   };
@@ -50,10 +56,10 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
     const ownerReferences = owner && [
       { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid: owner.metadata.uid! },
     ];
-    return hand.create({ ...map, metadata: { ...map.metadata, ...(ownerReferences && { ownerReferences }) } });
+    return admin.create({ ...map, metadata: { ...map.metadata, ...(ownerReferences && { ownerReferences }) } });
   };
   /** Tells of it until that is heard: a watch that begins asks for nothing that was before. */
-  const heard = async (opened: Opened, about: KubeObject, reason: string) => {
+  const heard = async (opened: CollectedTelemetry, about: KubeObject, reason: string) => {
     await until(async () => {
       await tellEvent(place, about, reason);
       return opened.texts().some((text) => text.endsWith(reason));
@@ -63,7 +69,7 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
     await Promise.all(closing.splice(0).map((opened) => opened.close()));
   });
   test.after(async () => {
-    await cutter?.close();
+    await interruptible?.close();
     await place.close();
   });
 
@@ -72,17 +78,17 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
     const leaf = await make('leaf', await make('middle', root));
     const stranger = await make('stranger');
     const opened = start(place);
-    opened.owns(idOf(root));
+    opened.own(idOf(root));
     await heard(opened, root, 'First');
     await tellEvent(place, stranger, 'Foreign');
     await tellEvent(place, leaf, 'OfAPart');
     await tellEvent(place, root, 'Last');
     await until(() => opened.texts().includes('ConfigMap Last'), 'the last event');
     assert.equal([...new Set(opened.texts())], ['ConfigMap First', 'ConfigMap OfAPart', 'ConfigMap Last']);
-    const told = opened.told().find((item) => words(item) === 'ConfigMap OfAPart');
-    assert.ok(told?.what === 'event');
+    const reported = opened.items().find((item) => describeItem(item) === 'ConfigMap OfAPart');
+    assert.ok(reported?.what === 'event');
     assert.equal(
-      { ...told.event, at: told.event.at?.toISOString(), firstAt: told.event.firstAt?.toISOString() },
+      { ...reported.event, at: reported.event.at?.toISOString(), firstAt: reported.event.firstAt?.toISOString() },
       {
         object: idOf(leaf),
         type: 'Normal',
@@ -99,7 +105,7 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
   test('tells nothing when it is switched off', async () => {
     const root = await make('root');
     const [off, on] = [start(place, { level: 'off' }), start(place, { level: 'events' })];
-    for (const opened of [off, on]) opened.owns(idOf(root));
+    for (const opened of [off, on]) opened.own(idOf(root));
     await heard(on, root, 'Told');
     assert.equal(off.texts(), []);
   });
@@ -109,30 +115,30 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
 
     test('goes on where it was when the line was cut, and marks what the cluster has forgotten', async () => {
       const root = await make('root');
-      const opened = start({ source: cutter!.source });
-      opened.owns(idOf(root));
+      const opened = start({ source: interruptible!.source });
+      opened.own(idOf(root));
       await heard(opened, root, 'First');
-      cutter!.part();
+      interruptible!.disconnect();
       await tellEvent(place, root, 'Meanwhile');
-      cutter!.join();
+      interruptible!.reconnect();
       await until(() => opened.texts().includes('ConfigMap Meanwhile'), 'what came meanwhile');
       assert.not.ok(opened.texts().some((text) => text.startsWith('gap')));
-      cutter!.part();
+      interruptible!.disconnect();
       for (let times = 0; times < 150; times += 1) await tellEvent(place, root, 'Forgotten');
-      cutter!.join();
+      interruptible!.reconnect();
       await until(() => opened.texts().includes('gap of 0: history_lost'), 'the mark');
       await heard(opened, root, 'Again');
     });
 
     test('asks for no more than it needs', async () => {
-      await hand.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'elsewhere' } }).catch(() => {});
+      await admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'elsewhere' } }).catch(() => {});
       const root = await make('root');
       const leaf = await make('leaf', root);
       const foreign = configMap('foreign', {}, 'elsewhere');
-      const stranger = await hand.create(foreign);
+      const stranger = await admin.create(foreign);
       cluster.clearRequests();
       const opened = start(place, { level: 'events' });
-      opened.owns(idOf(root));
+      opened.own(idOf(root));
       await heard(opened, leaf, 'First');
       await tellEvent(place, leaf, 'Second');
       await tellEvent(place, stranger, 'Foreign');
@@ -163,9 +169,9 @@ function describe(test: typeof simulated, place: Lab, cutter?: Cutter): void {
       };
       const probe = await make('probe');
       const opened = start(place);
-      opened.owns(idOf(deployment), idOf(probe));
+      opened.own(idOf(deployment), idOf(probe));
       await heard(opened, probe, 'Probe');
-      await hand.create(deployment);
+      await admin.create(deployment);
       await until(() => opened.texts().includes('Deployment ScalingReplicaSet'), 'the event of the Deployment');
       await until(() => opened.texts().some((text) => text.startsWith('ReplicaSet ')), 'an event of its ReplicaSet');
     });

@@ -1,19 +1,19 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { mine, type Opened, openTelemetry } from '../../test/agent/collected-telemetry.ts';
-import { openSimulated, until } from '../../test/agent/test-agent.ts';
-import { startCutter } from '../../test/agent/watch-cutter.ts';
+import { type CollectedTelemetry, collectTelemetry, ownStack } from '../../test/agent/collected-telemetry.ts';
+import { startInterruptible } from '../../test/agent/interruptible-cluster.ts';
+import { openSimulatedCluster, until } from '../../test/agent/test-agent.ts';
 import type { ObjectId } from '../object/kube-object.ts';
 import { sizeOf } from './item.ts';
 
 const forLogs = suite('logs of pods');
-const lab = await openSimulated({ pods: true, lineEveryMs: 0 });
-const line = await startCutter(lab);
+const testCluster = await openSimulatedCluster({ pods: true, lineEveryMs: 0 });
+const line = await startInterruptible(testCluster);
 
-const cluster = lab.simulated!;
-const closing: Opened[] = [];
-const start = (...args: Parameters<typeof openTelemetry>) => {
-  const opened = openTelemetry(...args);
+const cluster = testCluster.simulated!;
+const closing: CollectedTelemetry[] = [];
+const start = (...args: Parameters<typeof collectTelemetry>) => {
+  const opened = collectTelemetry(...args);
   closing.push(opened);
   return opened;
 };
@@ -44,8 +44,10 @@ const idOfWorkload = (name: string): ObjectId => ({
   namespace: 'default',
   name,
 });
-const linesOf = (opened: Opened) => opened.told().flatMap((item) => (item.what === 'line' ? [item.text] : []));
-const upTo = (opened: Opened, text: string) => until(() => linesOf(opened).includes(text), `the line ${text}`);
+const linesOf = (opened: CollectedTelemetry) =>
+  opened.items().flatMap((item) => (item.what === 'line' ? [item.text] : []));
+const upTo = (opened: CollectedTelemetry, text: string) =>
+  until(() => linesOf(opened).includes(text), `the line ${text}`);
 forLogs.after.each(async () => {
   await Promise.all(closing.splice(0).map((opened) => opened.close()));
   for (const { kind, metadata } of cluster.objects())
@@ -53,12 +55,12 @@ forLogs.after.each(async () => {
 });
 forLogs.after(async () => {
   await line.close();
-  await lab.close();
+  await testCluster.close();
 });
 
 forLogs('are told from the beginning, of pods that ask for it and belong to a stack', async () => {
-  const opened = start(lab);
-  opened.owns(idOfWorkload('asks'), idOfWorkload('silent'), idOfWorkload('other'));
+  const opened = start(testCluster);
+  opened.own(idOfWorkload('asks'), idOfWorkload('silent'), idOfWorkload('other'));
   const asks = await run('asks');
   const others = [
     await run('silent', {}),
@@ -69,11 +71,11 @@ forLogs('are told from the beginning, of pods that ask for it and belong to a st
   asks.write('one', 'two');
   await upTo(opened, 'two');
   assert.equal(opened.texts(), ['one', 'two']);
-  assert.equal(opened.told()[0], {
+  assert.equal(opened.items()[0], {
     what: 'line',
-    stackId: mine,
+    stackId: ownStack,
     source: { namespace: 'default', pod: asks.name, container: 'main' },
-    at: opened.told()[0]!.what === 'line' ? (opened.told()[0] as { at: Date }).at : undefined,
+    at: opened.items()[0]!.what === 'line' ? (opened.items()[0] as { at: Date }).at : undefined,
     text: 'one',
     isCut: false,
   });
@@ -87,7 +89,7 @@ forLogs('are told from the beginning, of pods that ask for it and belong to a st
 
 forLogs('are told once each over broken connections', async () => {
   const opened = start({ source: line.source });
-  opened.owns(idOfWorkload('broken'));
+  opened.own(idOfWorkload('broken'));
   const pod = await run('broken');
   for (let round = 0; round < 5; round += 1) {
     pod.write(...Array.from({ length: 5 }, (_, at) => `${round}.${at}`));
@@ -101,25 +103,25 @@ forLogs('are told once each over broken connections', async () => {
 
 forLogs('that are too many are left out with a mark, and long lines are cut', async () => {
   const limits = { logs: { rate: { items: 20, bytes: 64 << 10 } } };
-  const opened = start(lab, { limits });
-  opened.owns(idOfWorkload('noisy'));
+  const opened = start(testCluster, { limits });
+  opened.own(idOfWorkload('noisy'));
   const pod = await run('noisy');
   pod.write(...Array.from({ length: 100 }, (_, at) => `line ${at}`));
   await until(() => opened.texts().some((text) => /^gap of \d+: rate_limit$/.test(text)), 'the mark');
   await until(async () => {
     pod.write('x'.repeat(20_000));
-    return opened.told().some((item) => item.what === 'line' && item.isCut);
+    return opened.items().some((item) => item.what === 'line' && item.isCut);
   }, 'the long line');
-  const long = opened.told().find((item) => item.what === 'line' && item.isCut)!;
+  const long = opened.items().find((item) => item.what === 'line' && item.isCut)!;
   assert.ok(sizeOf(long) < 9_000);
-  const lines = opened.told().filter(({ what }) => what === 'line').length;
-  const missing = opened.told().reduce((sum, item) => sum + (item.what === 'gap' ? item.count : 0), 0);
+  const lines = opened.items().filter(({ what }) => what === 'line').length;
+  const missing = opened.items().reduce((sum, item) => sum + (item.what === 'gap' ? item.count : 0), 0);
   assert.ok(missing >= 60 && lines >= 20, `${lines} lines and ${missing} missing`);
 });
 
 forLogs('of what writes without an end are skipped', async () => {
-  const opened = start(lab, { limits: { logs: { rate: { items: 1_000, bytes: 10_000 } } } });
-  opened.owns(idOfWorkload('endless'));
+  const opened = start(testCluster, { limits: { logs: { rate: { items: 1_000, bytes: 10_000 } } } });
+  opened.own(idOfWorkload('endless'));
   const pod = await run('endless');
   pod.write(...Array.from({ length: 2_000 }, (_, at) => `line ${at} ${'x'.repeat(100)}`));
   await until(() => opened.texts().some((text) => /^gap of \d+: rate_limit$/.test(text)), 'the mark');
@@ -131,8 +133,8 @@ forLogs('of what writes without an end are skipped', async () => {
 });
 
 forLogs('are followed no more at once than allowed, with a mark for those that wait', async () => {
-  const opened = start(lab, { limits: { logs: { streams: 1 } } });
-  opened.owns(idOfWorkload('first'), idOfWorkload('second'));
+  const opened = start(testCluster, { limits: { logs: { streams: 1 } } });
+  opened.own(idOfWorkload('first'), idOfWorkload('second'));
   const first = await run('first');
   first.write('of the first');
   await upTo(opened, 'of the first');
@@ -148,8 +150,8 @@ forLogs('of before the agent began are not told, and a mark says so', async () =
   const pod = await run('older');
   pod.write('before');
   await new Promise((resolve) => setTimeout(resolve, 2_500));
-  const opened = start(lab);
-  opened.owns(idOfWorkload('older'));
+  const opened = start(testCluster);
+  opened.own(idOfWorkload('older'));
   await until(() => opened.texts().includes('gap of 0: not_followed') && opened.streams() === 1, 'the mark');
   await until(() => {
     pod.write('now');
@@ -159,8 +161,8 @@ forLogs('of before the agent began are not told, and a mark says so', async () =
 });
 
 forLogs('are read with the rights of the stack’s own account', async () => {
-  const opened = start(lab, { account: 'default/deployer' });
-  opened.owns(idOfWorkload('limited'));
+  const opened = start(testCluster, { account: 'default/deployer' });
+  opened.own(idOfWorkload('limited'));
   cluster.clearRequests();
   (await run('limited')).write('seen');
   await upTo(opened, 'seen');
@@ -170,8 +172,8 @@ forLogs('are read with the rights of the stack’s own account', async () => {
 });
 
 forLogs('are not asked for where only events are told', async () => {
-  const opened = start(lab, { level: 'events' });
-  opened.owns(idOfWorkload('quiet'));
+  const opened = start(testCluster, { level: 'events' });
+  opened.own(idOfWorkload('quiet'));
   cluster.clearRequests();
   (await run('quiet')).write('unheard');
   await new Promise((resolve) => setTimeout(resolve, 500));

@@ -5,17 +5,13 @@ import pg from 'pg';
 import { HOST } from '../host.ts';
 import { placeBinaries } from './binaries.ts';
 import { openFolder, type PostgresFolder } from './data-folder.ts';
-import { endOrphan, endProcess, initialise, run, urlOf } from './process.ts';
+import { endOrphan, endProcess, initialise, type PostmasterOptions, startPostmaster, urlOf } from './process.ts';
 
-export interface PostgresOptions {
+export interface PostgresOptions extends PostmasterOptions {
   /** Made when missing. Another folder is used, and said, when root's choice cannot be entered by `nobody`. */
   readonly dataDir: string;
   /** Default: the port of the last start while it is free, else any free one. */
   readonly port?: number;
-  /** Default true. False is for tests: quicker, and a power cut may cost the data. */
-  readonly fsync?: boolean;
-  /** Stops the database when aborted, during the start as well. */
-  readonly signal?: AbortSignal;
   /** Gets one line for each thing worth telling; silent by default. */
   readonly log?: (line: string) => void;
 }
@@ -58,7 +54,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     if (!existsSync(folder.data)) await initialise(binaries, folder, options.fsync ?? true);
     const port = await choosePort(options.port, folder);
     const start = async () => {
-      const started = await run(binaries, folder, port, options);
+      const started = await startPostmaster(binaries, folder, port, options);
       started.once('exit', (code, name) => {
         if (child === started) log(`PostgreSQL ended by itself (${name ?? code}): see ${folder.logFile}`);
       });

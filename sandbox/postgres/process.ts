@@ -5,7 +5,6 @@ import pg from 'pg';
 import { HOST } from '../host.ts';
 import { type PostgresBinaries, spawnIdentity } from './binaries.ts';
 import { findOrphan, type PostgresFolder, runsOn } from './data-folder.ts';
-import type { PostgresOptions } from './postgres.ts';
 
 const FAST_STOP_MS = 4_000;
 const QUIT_STOP_MS = 2_000;
@@ -23,8 +22,20 @@ export async function initialise(binaries: PostgresBinaries, folder: PostgresFol
   renameSync(unfinished, folder.data);
 }
 
-/** Starts the postmaster and waits until it answers. */
-export async function run(binaries: PostgresBinaries, folder: PostgresFolder, port: number, options: PostgresOptions) {
+export interface PostmasterOptions {
+  /** Default true. False is for tests: quicker, and a power cut may cost the data. */
+  readonly fsync?: boolean;
+  /** Stops the database when aborted, during the start as well. */
+  readonly signal?: AbortSignal;
+}
+
+/** Starts the postmaster and waits until it accepts connections. */
+export async function startPostmaster(
+  binaries: PostgresBinaries,
+  folder: PostgresFolder,
+  port: number,
+  options: PostmasterOptions,
+): Promise<ChildProcess> {
   const args = ['-D', folder.data, ...settings(port, options.fsync ?? true).flatMap((setting) => ['-c', setting])];
   const deadline = Date.now() + READY_MS;
   while (true) {

@@ -3,30 +3,30 @@ import { createOwnership } from '../../agent/inventory/object-owners.ts';
 import type { ObjectId } from '../../agent/object/kube-object.ts';
 import type { TelemetryItem } from '../../agent/telemetry/item.ts';
 import { createTelemetry, type TelemetryLimits } from '../../agent/telemetry/telemetry.ts';
-import { connect, type Lab, stackId } from './test-agent.ts';
+import { connect, stackId, type TestCluster } from './test-agent.ts';
 
-/** The stack that everything is told of. */
-export const mine = stackId('mine');
+/** The stack that owns every object of these tests. */
+export const ownStack = stackId('mine');
 
-/** One item in short. */
-export const words = (item: TelemetryItem) => {
+/** Summarizes one item. */
+export const describeItem = (item: TelemetryItem) => {
   if (item.what === 'gap') return `gap of ${item.count}: ${item.reason}`;
   return item.what === 'line' ? item.text : `${item.event.object.kind} ${item.event.reason}`;
 };
 
-export interface Opened {
-  readonly told: () => readonly TelemetryItem[];
+export interface CollectedTelemetry {
+  readonly items: () => readonly TelemetryItem[];
   readonly texts: () => string[];
-  readonly owns: (...ids: ObjectId[]) => void;
+  readonly own: (...ids: ObjectId[]) => void;
   readonly streams: () => number;
   close(): Promise<void>;
 }
 
-/** For tests: telemetry of a stack that has some objects; what it tells is taken at once. */
-export function openTelemetry(
-  { source }: Pick<Lab, 'source'>,
+/** Runs telemetry for a stack that owns some objects, and acknowledges every batch at once. */
+export function collectTelemetry(
+  { source }: Pick<TestCluster, 'source'>,
   more: { level?: 'off' | 'events' | 'all'; limits?: TelemetryLimits; account?: string } = {},
-): Opened {
+): CollectedTelemetry {
   const cluster = connect(source);
   const ownership = createOwnership();
   const telemetry = createTelemetry({
@@ -35,27 +35,27 @@ export function openTelemetry(
     namespace: '',
     ownership,
     accountOf: () => more.account ?? '',
-    stackIds: () => [mine],
+    stackIds: () => [ownStack],
     log: pino({ level: 'silent' }),
     retry: { baseMs: 20, maxMs: 100 },
     ...(more.limits && { limits: more.limits }),
   });
   const ending = new AbortController();
   const running = telemetry.run(ending.signal);
-  const told: TelemetryItem[] = [];
+  const items: TelemetryItem[] = [];
   const take = () => {
     for (let batch = telemetry.outbox.take(); batch; batch = telemetry.outbox.take()) {
-      told.push(...batch.items);
+      items.push(...batch.items);
       telemetry.outbox.received(batch.sequence);
     }
-    return told;
+    return items;
   };
   return {
-    told: take,
-    texts: () => take().map(words),
-    owns: (...ids) =>
+    items: take,
+    texts: () => take().map(describeItem),
+    own: (...ids) =>
       ownership.note(
-        mine,
+        ownStack,
         ids.map((id) => ({ id, uid: '' })),
       ),
     streams: () => telemetry.streams,

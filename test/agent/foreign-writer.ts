@@ -1,12 +1,12 @@
 import { groupOf, type ObjectId } from '../../agent/object/kube-object.ts';
 import { askKube, MERGE_PATCH } from '../../sandbox/apiserver/client.ts';
-import type { Lab } from './test-agent.ts';
+import type { TestCluster } from './test-agent.ts';
 
-/** For tests: somebody else, who changes objects under a field manager's name. */
+/** Changes objects under another field manager's name, as another client of the cluster would. */
 export interface ForeignWriter {
-  /** Merges into an object; null removes a field. */
+  /** Merges `patch` into an object; null removes a field. */
   patch(id: ObjectId, patch: unknown, manager?: string): Promise<void>;
-  /** The same for its status, as a controller would. */
+  /** Merges into the status, as a controller would. */
   patchStatus(id: ObjectId, status: unknown): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ const plurals: Readonly<Record<string, string>> = {
   Gizmo: 'gizmos',
 };
 
-export function createMeddler({ address }: Pick<Lab, 'address'>): ForeignWriter {
+export function createForeignWriter({ address }: Pick<TestCluster, 'address'>): ForeignWriter {
   const send = async (path: string, body: unknown) => {
     const ask = { method: 'PATCH', path, body, contentType: MERGE_PATCH } as const;
     const answer = await askKube<unknown>(address, ask);

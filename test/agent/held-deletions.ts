@@ -1,10 +1,10 @@
 import type { KubeObject, ObjectId } from '../../agent/object/kube-object.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
-import { type Core, stackId, type Wish } from './test-agent.ts';
-import { applied } from './test-agents.ts';
+import { stackId, type TargetStack, type TestAgent } from './test-agent.ts';
+import { applyStack } from './test-agents.ts';
 
 const stack = stackId('gone');
-const removal: Wish = {
+const removal: TargetStack = {
   stackId: stack,
   deploymentId: 'd',
   order: 2n,
@@ -13,26 +13,26 @@ const removal: Wish = {
   kinds: ['v1/ConfigMap'],
 };
 
-/** For tests: a stack that is applied, and then removed. */
-export const goneStack = {
+/** A stack that a test applies and then removes. */
+export const removedStack = {
   stack,
   removal,
-  apply: (core: Core, objects: readonly KubeObject[]) =>
-    applied(core, { stackId: stack, order: 1n, deploymentId: 'd', objects }),
-  /** Answers what is reported next. */
-  tellRemoval(core: Core, more: Partial<Wish> = {}): Promise<StackEvent> {
-    const told = core.next(stack);
-    core.tell([{ ...removal, ...more }]);
-    return told;
+  apply: (testAgent: TestAgent, objects: readonly KubeObject[]) =>
+    applyStack(testAgent, { stackId: stack, order: 1n, deploymentId: 'd', objects }),
+  /** Requests the removal, and resolves to the next event. */
+  requestRemoval(testAgent: TestAgent, more: Partial<TargetStack> = {}): Promise<StackEvent> {
+    const event = testAgent.nextEvent(stack);
+    testAgent.setTarget([{ ...removal, ...more }]);
+    return event;
   },
 };
 
-export function idOfSet(name: string): ObjectId {
+export function statefulSetId(name: string): ObjectId {
   return { apiVersion: 'apps/v1', kind: 'StatefulSet', namespace: 'default', name };
 }
 
-/** A StatefulSet without replicas, with these volume claims in its template. */
-export function setOf(name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject {
+/** Builds a StatefulSet without replicas, with these volume claim templates. */
+export function statefulSet(name: string, whenDeleted: 'Delete' | 'Retain', claims: readonly string[]): KubeObject {
   const labels = { app: name };
   const template = { metadata: { labels }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
   const volumeClaimTemplates = claims.map((claim) => ({
@@ -50,8 +50,8 @@ export function setOf(name: string, whenDeleted: 'Delete' | 'Retain', claims: re
   };
 }
 
-/** Of a kind in a namespace, whose fields are free. */
-export function definitionOf(group: string, kind: string, served: boolean): KubeObject {
+/** Builds the definition of a namespaced kind without a schema. */
+export function customResourceDefinition(group: string, kind: string, served: boolean): KubeObject {
   const singular = kind.toLowerCase();
   const plural = `${singular}s`;
   const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };

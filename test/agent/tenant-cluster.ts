@@ -8,19 +8,19 @@ import { tokenOf } from '../../sandbox/apiserver/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { connect, until } from './test-agent.ts';
 
-/** A cluster where the agent may write its inventory in namespace `brokkr` and act as team/deployer, who may write ConfigMaps there. */
+/** A cluster where the agent may only write its inventory in namespace `brokkr` and impersonate team/deployer, who may write ConfigMaps in `team`. */
 export interface TenantCluster {
   readonly source: KubeSource;
-  /** As an admin of the cluster. */
+  /** Creates or replaces an object with the rights of a cluster admin. */
   put(object: KubeObject): Promise<unknown>;
   get(id: ObjectId): Promise<KubeObject | undefined>;
   remove(id: ObjectId): Promise<void>;
-  /** The requests since the last call; undefined for a cluster that keeps no log of them. */
+  /** Returns the requests since the last call; undefined for a cluster that does not log them. */
   requests(): { path: string; impersonated: string }[] | undefined;
   close(): Promise<void>;
 }
 
-export async function openSimulatedHouse(): Promise<TenantCluster> {
+export async function openSimulatedTenantCluster(): Promise<TenantCluster> {
   const cluster: SimulatedCluster = await startSimulatedCluster({
     pods: false,
     rights: {
@@ -44,8 +44,8 @@ export async function openSimulatedHouse(): Promise<TenantCluster> {
   };
 }
 
-/** The same by a real kube-apiserver; only where `needs('go')` is true. */
-export async function openRealHouse(): Promise<TenantCluster> {
+/** Opens the same on a real kube-apiserver; only where `needs('go')` is true. */
+export async function openRealTenantCluster(): Promise<TenantCluster> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-tenant-kube-'));
   const kube = await startKube({ dataDir });
   const admin = connect({ file: kube.kubeconfig });
@@ -65,11 +65,11 @@ export async function openRealHouse(): Promise<TenantCluster> {
       rmSync(dataDir, { recursive: true, force: true });
     },
   });
-  for (const object of furniture) await admin.create(object, signal);
+  for (const object of fixtures) await admin.create(object, signal);
   const token = await tokenOf(kube, 'brokkr', 'agent');
-  // The authorizer learns of roles a moment after they were written.
+  // The authorizer sees new roles only after a moment.
   const agent = connect({ text: kube.kubeconfigFor(token) });
-  await until(() => mayAct(agent.impersonate('team/deployer')), 'the roles to count');
+  await until(() => mayAct(agent.impersonate('team/deployer')), 'the roles to take effect');
   agent.close();
   return tenantCluster(token);
 }
@@ -96,15 +96,15 @@ const bind = (role: string, namespace: string, subject: object): KubeObject => (
 });
 const agentAccount = { kind: 'ServiceAccount', namespace: 'brokkr', name: 'agent' };
 
-const furniture: readonly KubeObject[] = [
+const fixtures: readonly KubeObject[] = [
   { apiVersion: 'v1', kind: 'Namespace', ...named('brokkr') },
   { apiVersion: 'v1', kind: 'Namespace', ...named('team') },
   { apiVersion: 'v1', kind: 'ServiceAccount', ...named('agent', 'brokkr') },
   { apiVersion: 'v1', kind: 'ServiceAccount', ...named('deployer', 'team') },
-  // What the agent needs for itself: its inventory.
+  // The agent's own rights: its inventory.
   { ...rbac, kind: 'Role', ...named('inventory', 'brokkr'), rules: [{ ...configMaps, verbs }] },
   bind('inventory', 'brokkr', agentAccount),
-  // And to act as one account: nothing else in the tenant's namespace.
+  // The right to impersonate one account; nothing else in the tenant's namespace.
   {
     ...rbac,
     kind: 'Role',
@@ -113,6 +113,6 @@ const furniture: readonly KubeObject[] = [
   },
   bind('act-as', 'team', agentAccount),
   { ...rbac, kind: 'Role', ...named('deploy', 'team'), rules: [{ ...configMaps, verbs }] },
-  // Given to the account's group, which the API server adds by itself.
+  // Bound to the account's group, which the API server adds itself.
   bind('deploy', 'team', { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:serviceaccounts:team' }),
 ];

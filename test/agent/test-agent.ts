@@ -16,56 +16,57 @@ import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
 import { createReconciler, type Reconciler } from '../../agent/reconcile/reconciler.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
-import type { Entry, TargetState } from '../../agent/target/target-state.ts';
+import type { Entry } from '../../agent/target/target-state.ts';
+import type { TargetState } from '../../contract/target-state.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
 import type { KubeAccess } from '../../sandbox/apiserver/client.ts';
 import { startSimulatedNode } from '../../sandbox/apiserver/node.ts';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 
-/** For tests: the agent without a broker, told target states as plain values. */
-export interface Core {
+/** An agent without a broker, which takes target states as plain values. */
+export interface TestAgent {
   readonly reconciler: Reconciler;
-  readonly awareness: ClusterState;
-  /** All reports so far, oldest first. */
+  readonly clusterState: ClusterState;
+  /** All events so far, oldest first. */
   readonly events: StackEvent[];
-  /** Makes these the whole target state, and their manifests available. */
-  tell(wishes: readonly Wish[], more?: Partial<Omit<TargetState, 'entries'>>): void;
+  /** Makes these stacks the whole target state, and their manifests available. */
+  setTarget(wishes: readonly TargetStack[], more?: Partial<Omit<TargetState, 'entries'>>): void;
   /** Every write to the cluster so far, dry runs left out: "apply ConfigMap default/a". */
   readonly writes: string[];
   /** Writes to anything but the inventory. */
   objectWrites(): string[];
-  /** The next report about a stack, after those that were there at the call. */
-  next(stackId: string, outcome?: StackEvent['outcome']): Promise<StackEvent>;
-  /** Waits until no pass is due. */
+  /** Resolves to the next event about a stack after the call. */
+  nextEvent(stackId: string, outcome?: StackEvent['outcome']): Promise<StackEvent>;
+  /** Waits until every stack is as desired. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
 
-export type Wish = Partial<Omit<Entry, 'stackId'>> & {
+export type TargetStack = Partial<Omit<Entry, 'stackId'>> & {
   readonly stackId: string;
   readonly objects?: readonly KubeObject[];
 };
 
-export interface CoreOptions {
+export interface TestAgentOptions {
   readonly maxDeletions?: number;
   readonly watchNamespace?: string;
   readonly namespace?: string;
   readonly retry?: { baseMs: number; maxMs: number };
   readonly resyncMs?: number;
-  /** Why the cluster is taken not to answer. */
+  /** Why the cluster counts as unreachable; undefined while it answers. */
   readonly outage?: () => string | undefined;
 }
 
-/** Long enough for the slowest machine; nothing waits for it when all is well. */
+/** Long enough for the slowest machine; a passing test never waits for it. */
 const deadlineMs = 60_000;
 
-/** An id like the broker's, the same for the same name. */
+/** Returns an id like the broker's, always the same for the same name. */
 export function stackId(name: string): string {
   const hex = createHash('sha256').update(name).digest('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** A manifest as the broker stores it. */
+/** Serializes a manifest as the broker stores it. */
 function manifestOf(objects: readonly KubeObject[]): { data: Buffer; checksum: string } {
   const data = Buffer.from(objects.map((object) => `${JSON.stringify(object)}\n`).join(''));
   return { data, checksum: createHash('sha256').update(data).digest('hex') };
@@ -75,17 +76,17 @@ export function configMap(name: string, data: Record<string, string>, namespace?
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...(namespace && { namespace }) }, data };
 }
 
-export async function startCore(source: KubeSource, options: CoreOptions = {}): Promise<Core> {
+export async function startTestAgent(source: KubeSource, options: TestAgentOptions = {}): Promise<TestAgent> {
   const { namespace = 'brokkr', watchNamespace, maxDeletions = 50 } = options;
   const ending = new AbortController();
   const log = pino({ level: 'fatal' });
   const writes: string[] = [];
-  const cluster = noting(writes, connect(source));
+  const cluster = recordWrites(writes, connect(source));
   await ensureNamespace(cluster, namespace, ending.signal);
   const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
   const events: StackEvent[] = [];
-  const awareness = createClusterState({
+  const clusterState = createClusterState({
     cluster,
     watchNamespace,
     log,
@@ -94,10 +95,10 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
     healthChanged: (stack) => reconciler.healthChanged(stack),
     retry: { baseMs: 20, maxMs: 100 },
   });
-  const watching = awareness.run(ending.signal);
+  const watching = clusterState.run(ending.signal);
   const reconciler = createReconciler({
     context: {
-      objectCache: awareness.objectCache,
+      objectCache: clusterState.objectCache,
       cluster,
       inventories,
       ownership: createOwnership(),
@@ -116,28 +117,28 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   });
   return {
     reconciler,
-    awareness,
+    clusterState,
     events,
     writes,
     objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
-    tell(wishes, { epoch = 1n, paused = false, generators = [] } = {}) {
-      const entries = wishes.map(({ objects, ...wish }) => {
+    setTarget(wishes, { epoch = 1n, paused = false, generators = [] } = {}) {
+      const entries = wishes.map(({ objects, ...target }) => {
         const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
         if (objects) manifests.set(checksum, data);
-        return { ...blank, stack: wish.stackId.slice(0, 8), ...wish, checksum, size: data.length };
+        return { ...defaultEntry, stack: target.stackId.slice(0, 8), ...target, checksum, size: data.length };
       });
       reconciler.accept({ epoch, paused, entries, generators });
     },
-    async next(stack, outcome) {
+    async nextEvent(stack, outcome) {
       const from = events.length;
       const found = () =>
         events
           .slice(from)
           .find((event) => event.stackId === stack && (outcome === undefined || event.outcome === outcome));
-      await until(() => found() !== undefined, `a report ${outcome ?? ''} about ${stack}`);
+      await until(() => found() !== undefined, `an event ${outcome ?? ''} about ${stack}`);
       return found()!;
     },
-    settled: () => until(() => reconciler.counts.unsettled === 0, 'all stacks to be settled'),
+    settled: () => until(() => reconciler.counts.unsettled === 0, 'every stack to be as desired'),
     async close() {
       await reconciler.close(0);
       ending.abort();
@@ -147,45 +148,45 @@ export async function startCore(source: KubeSource, options: CoreOptions = {}): 
   };
 }
 
-/** A cluster to test on, and a hand that changes it as somebody else would. */
-export interface Lab {
+/** A cluster to test on, with a client that changes it as another user would. */
+export interface TestCluster {
   readonly source: KubeSource;
-  readonly hand: Hand;
-  /** For asking the API without the agent. */
+  readonly admin: ClusterAdmin;
+  /** Address and token for direct requests to the API. */
   readonly address: KubeAccess;
-  /** With faults and a log of requests; undefined for the real one. */
+  /** Injects faults and logs requests; undefined for the real API server. */
   readonly simulated: SimulatedCluster | undefined;
   close(): Promise<void>;
 }
 
-export interface Hand {
+export interface ClusterAdmin {
   get(id: ObjectId): Promise<KubeObject | undefined>;
   create(object: KubeObject): Promise<KubeObject>;
-  /** Replaces what is there by what `change` makes of it; again when somebody else was faster, as `kubectl` has one do. */
+  /** Replaces the live object by what `change` makes of it; retries on a conflict. */
   edit(id: ObjectId, change: (live: KubeObject) => KubeObject): Promise<KubeObject>;
   remove(id: ObjectId): Promise<void>;
   list(kind: KindId, namespace: string): Promise<KubeObject[]>;
 }
 
-export async function openSimulated(options: ClusterOptions = {}): Promise<Lab> {
+export async function openSimulatedCluster(options: ClusterOptions = {}): Promise<TestCluster> {
   const simulated = await startSimulatedCluster({ readyDelayMs: 5, pods: false, ...options });
   const source = { text: simulated.kubeconfig };
-  const { hand, release } = openHand(source);
+  const { admin, release } = connectAdmin(source);
   const close = async () => {
     release();
     await simulated.stop();
   };
   const address = { url: simulated.url, token: 'simulated', ca: undefined };
-  return { source, hand, address, simulated, close };
+  return { source, admin, address, simulated, close };
 }
 
-/** A real kube-apiserver; only where `needs('go')` is true. `node` runs its pods, on a simulated node. */
-export async function openReal({ node = false } = {}): Promise<Lab> {
+/** Opens a real kube-apiserver; only where `needs('go')` is true. With `node`, a simulated node runs its pods. */
+export async function openRealCluster({ node = false } = {}): Promise<TestCluster> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-agent-kube-'));
   const kube = await startKube({ dataDir });
   const running = node ? await startSimulatedNode(kube) : undefined;
   const source = { file: kube.kubeconfig };
-  const { hand, release } = openHand(source);
+  const { admin, release } = connectAdmin(source);
   const close = async () => {
     release();
     await running?.close();
@@ -193,13 +194,13 @@ export async function openReal({ node = false } = {}): Promise<Lab> {
     rmSync(dataDir, { recursive: true, force: true });
   };
   const { url, token, ca } = kube;
-  return { source, hand, address: { url, token, ca }, simulated: undefined, close };
+  return { source, admin, address: { url, token, ca }, simulated: undefined, close };
 }
 
-function openHand(source: KubeSource): { hand: Hand; release: () => void } {
+function connectAdmin(source: KubeSource): { admin: ClusterAdmin; release: () => void } {
   const cluster = connect(source);
   const { signal } = new AbortController();
-  const hand: Hand = {
+  const admin: ClusterAdmin = {
     get: (id) => cluster.get(id, signal),
     create: (object) => cluster.create(object, signal),
     async edit(id, change) {
@@ -219,7 +220,7 @@ function openHand(source: KubeSource): { hand: Hand; release: () => void } {
     },
     list: (kind, namespace) => cluster.list(kind, { namespace }, signal),
   };
-  return { hand, release: cluster.close };
+  return { admin, release: cluster.close };
 }
 
 export function connect(source: KubeSource, { timeoutMs = 10_000 } = {}): Cluster {
@@ -231,12 +232,12 @@ export function connect(source: KubeSource, { timeoutMs = 10_000 } = {}): Cluste
   });
 }
 
-/** The same cluster; what is written to it is noted. */
-function noting(writes: string[], cluster: Cluster): Cluster {
+/** Returns the same cluster, and records every write in `writes`. */
+function recordWrites(writes: string[], cluster: Cluster): Cluster {
   const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
   return {
     ...cluster,
-    impersonate: (serviceAccount) => noting(writes, cluster.impersonate(serviceAccount)),
+    impersonate: (serviceAccount) => recordWrites(writes, cluster.impersonate(serviceAccount)),
     apply(object, resource, options, signal) {
       if (!options.dryRun) note('apply', idOf(object));
       return cluster.apply(object, resource, options, signal);
@@ -256,11 +257,11 @@ function noting(writes: string[], cluster: Cluster): Cluster {
   };
 }
 
-export function idOfMap(name: string, namespace = 'default'): ObjectId {
+export function configMapId(name: string, namespace = 'default'): ObjectId {
   return { apiVersion: 'v1', kind: 'ConfigMap', namespace, name };
 }
 
-/** Waits for something; rejects, naming it, when it does not come. */
+/** Waits until `isDone` is true; rejects with `what` in the message after `waitMs`. */
 export async function until(
   isDone: () => boolean | Promise<boolean>,
   what: string,
@@ -273,7 +274,7 @@ export async function until(
   }
 }
 
-const blank: Omit<Entry, 'stackId'> = {
+const defaultEntry: Omit<Entry, 'stackId'> = {
   stack: '',
   generator: 'ci',
   deploymentId: '',

@@ -1,35 +1,41 @@
 import * as assert from 'uvu/assert';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
-import { type Core, type CoreOptions, type Lab, startCore, type Wish } from './test-agent.ts';
+import {
+  startTestAgent,
+  type TargetStack,
+  type TestAgent,
+  type TestAgentOptions,
+  type TestCluster,
+} from './test-agent.ts';
 
-/** Of a suite: told what to do after each of its tests, and after the last. */
+/** The hooks of a suite that run after each test and after the last one. */
 interface Suite {
   readonly after: { (hook: () => Promise<void>): void; each(hook: () => Promise<void>): void };
 }
 
-/** For tests: the agents of one suite on one cluster. */
+/** The agents that the tests of one suite start on one cluster. */
 export interface Agents {
-  /** Starts one with an inventory of its own, as a second cluster's would be, unless a namespace is given. It ends with its test. */
-  start(options?: CoreOptions): Promise<Core>;
-  /** Where the inventory of the last one is; empty before the first. */
+  /** Starts an agent that is closed after its test. Unless a namespace is given, it has its own inventory, as on another cluster. */
+  start(options?: TestAgentOptions): Promise<TestAgent>;
+  /** Inventory namespace of the agent started last; empty before the first. */
   readonly namespace: string;
 }
 
-/** Closes agents after each test, and the cluster after the last. */
-export function agentsOn(test: Suite, lab: Pick<Lab, 'source' | 'close'>): Agents {
-  const cores: Core[] = [];
+/** Closes agents after each test, and the cluster after the last one. */
+export function agentsOn(test: Suite, testCluster: Pick<TestCluster, 'source' | 'close'>): Agents {
+  const cores: TestAgent[] = [];
   let count = 0;
   let namespace = '';
   test.after.each(async () => {
-    await Promise.all(cores.splice(0).map((core) => core.close()));
+    await Promise.all(cores.splice(0).map((testAgent) => testAgent.close()));
   });
-  test.after(() => lab.close());
+  test.after(() => testCluster.close());
   return {
     async start(options = {}) {
       namespace = options.namespace ?? `brokkr-${++count}`;
-      const core = await startCore(lab.source, { ...options, namespace });
-      cores.push(core);
-      return core;
+      const testAgent = await startTestAgent(testCluster.source, { ...options, namespace });
+      cores.push(testAgent);
+      return testAgent;
     },
     get namespace() {
       return namespace;
@@ -37,11 +43,11 @@ export function agentsOn(test: Suite, lab: Pick<Lab, 'source' | 'close'>): Agent
   };
 }
 
-/** Makes this the whole target state, and waits until the agent says that it is applied. */
-export async function applied(core: Core, wish: Wish): Promise<StackEvent> {
-  const told = core.next(wish.stackId);
-  core.tell([wish]);
-  const event = await told;
+/** Makes this stack the whole target state, and waits until the agent reports it applied. */
+export async function applyStack(testAgent: TestAgent, target: TargetStack): Promise<StackEvent> {
+  const reported = testAgent.nextEvent(target.stackId);
+  testAgent.setTarget([target]);
+  const event = await reported;
   assert.is(event.outcome, 'applied', event.message);
   return event;
 }

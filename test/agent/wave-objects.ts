@@ -1,13 +1,13 @@
 import type { KubeObject } from '../../agent/object/kube-object.ts';
 import { configMap } from './test-agent.ts';
 
-/** For tests: what waves are made of. */
-export function map(name: string, value = '1'): KubeObject {
+/** Builds a ConfigMap in namespace `default`. */
+export function testConfigMap(name: string, value = '1'): KubeObject {
   return configMap(name, { k: value }, 'default');
 }
 
-/** The same object, in a wave or after others. */
-export function marked(object: KubeObject, { wave, after }: { wave?: string; after?: string }): KubeObject {
+/** Adds the annotations that put an object into a wave or after others. */
+export function withOrder(object: KubeObject, { wave, after }: { wave?: string; after?: string }): KubeObject {
   const annotations = {
     ...(wave !== undefined && { 'k8s.brokkr.io/wave': wave }),
     ...(after !== undefined && { 'k8s.brokkr.io/apply-after': after }),
@@ -15,8 +15,8 @@ export function marked(object: KubeObject, { wave, after }: { wave?: string; aft
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
-/** A Deployment without replicas. */
-export function workload(name: string): KubeObject {
+/** Builds a Deployment without replicas. */
+export function deployment(name: string): KubeObject {
   const labels = { app: name };
   const spec = { containers: [{ name: 'web', image: 'web:1' }] };
   return {

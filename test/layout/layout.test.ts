@@ -8,6 +8,7 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { roles } from '../../gen/brokkr/v1/options_pb.ts';
 import { importRules, isKnownFolder, sourceRules, testRules } from './rules.ts';
 import { foldersBelow, readSources, toSource } from './sources.ts';
+import { treeRules } from './tree-rules.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const sources = readSources(root);
@@ -18,6 +19,14 @@ for (const { name, reason, find, example } of [...importRules, ...sourceRules, .
     const found = sources.flatMap((source) => find(source).map((where) => `${source.path}: ${where}`));
     assert.equal(found, [], `${found.join('\n')}\n(${reason})`);
     assert.is.not(find(toSource(example.path, example.text)).length, 0, 'the rule does not find its own example');
+  });
+}
+
+for (const { name, reason, find, example } of treeRules) {
+  layout(name, () => {
+    const found = find(sources);
+    assert.equal(found, [], `${found.join('\n')}\n(${reason})`);
+    assert.is.not(find(example).length, 0, 'the rule does not find its own example');
   });
 }
 

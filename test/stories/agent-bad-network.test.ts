@@ -3,47 +3,47 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../agent/agent-stage.ts';
-import { startAnswerChanger } from '../agent/broker-answers.ts';
-import { type Mischief, startProxy } from '../agent/broker-proxy.ts';
+import { type NetworkFault, startFaultyProxy } from '../agent/faulty-proxy.ts';
+import { startTamperingProxy } from '../agent/tampering-proxy.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment, until } from '../agent/test-environment.ts';
 
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 process.stdout.write(`bad network: BROKKR_TEST_SEED=${seed}\n`);
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const random = mulberry(seed);
 const names = ['one', 'two', 'three'];
 /** An answer that was swallowed is missed at the call's deadline, a minute at most, and the next try waits for up to half a minute. */
 const patienceMs = 10 * 60_000;
 const network = suite('a bad network between agent and broker');
-network.after(() => stage.close());
+network.after(() => environment.close());
 
-for (const mischief of ['truncate', 'reset', 'delay', 'empty'] as const satisfies readonly Mischief[]) {
-  network(`${mischief}: nothing is deleted, and everything arrives in the end`, async () => {
+for (const fault of ['truncate', 'reset', 'delay', 'empty'] as const satisfies readonly NetworkFault[]) {
+  network(`${fault}: nothing is deleted, and everything arrives in the end`, async () => {
     const cluster = await startSimulatedCluster({ pods: false });
-    const { hostname, port } = new URL(stage.broker.url);
-    const proxy = await startProxy({ host: hostname, port: Number(port) }, random);
-    const pak = await stage.enlist(mischief);
+    const { hostname, port } = new URL(environment.broker.url);
+    const proxy = await startFaultyProxy({ host: hostname, port: Number(port) }, random);
+    const pak = await environment.createAgent(fault);
     const config = { brokerUrl: `http://127.0.0.1:${proxy.port}`, pullIntervalMs: 200 };
-    const agent = await stage.agent(pak, cluster.kubeconfig, { config });
+    const agent = await environment.startAgent(pak, cluster.kubeconfig, { config });
     try {
       for (const name of names)
-        await stage.submit(`${mischief}-${name}`, [configMap(`${mischief}-${name}`, { k: '0' })], [mischief]);
-      for (const name of names) await stage.reaches(`${mischief}-${name}`, mischief, PlacementPhase.APPLIED);
+        await environment.submit(`${fault}-${name}`, [configMap(`${fault}-${name}`, { k: '0' })], [fault]);
+      for (const name of names) await environment.untilPhase(`${fault}-${name}`, fault, PlacementPhase.APPLIED);
       cluster.clearRequests();
       for (let round = 1; round <= 5; round++) {
-        proxy.misbehave(mischief, mischief === 'delay' ? 0.9 : 0.3);
+        proxy.inject(fault, fault === 'delay' ? 0.9 : 0.3);
         for (const name of names)
-          await stage.submit(`${mischief}-${name}`, [configMap(`${mischief}-${name}`, { k: String(round) })]);
+          await environment.submit(`${fault}-${name}`, [configMap(`${fault}-${name}`, { k: String(round) })]);
         await new Promise((resolve) => setTimeout(resolve, 400));
       }
-      assert.ok(proxy.done[mischief] > 0, 'the proxy did something');
-      proxy.misbehave('none', 0);
+      assert.ok(proxy.injected[fault] > 0, 'the proxy did something');
+      proxy.inject('none', 0);
       for (const name of names)
-        await stage.reaches(`${mischief}-${name}`, mischief, PlacementPhase.APPLIED, patienceMs);
+        await environment.untilPhase(`${fault}-${name}`, fault, PlacementPhase.APPLIED, patienceMs);
       for (const name of names)
-        assert.equal(cluster.get('v1', 'ConfigMap', 'default', `${mischief}-${name}`)?.data, { k: '5' });
+        assert.equal(cluster.get('v1', 'ConfigMap', 'default', `${fault}-${name}`)?.data, { k: '5' });
       assert.equal(
         cluster.requests.filter(({ method }) => method === 'DELETE'),
         [],
@@ -58,16 +58,19 @@ for (const mischief of ['truncate', 'reset', 'delay', 'empty'] as const satisfie
 
 network('a slow link: what is too much for one answer arrives all the same', async () => {
   const cluster = await startSimulatedCluster({ pods: false });
-  const { hostname, port } = new URL(stage.broker.url);
-  const proxy = await startProxy({ host: hostname, port: Number(port) }, random);
-  const pak = await stage.enlist('far-away');
-  const agent = await stage.agent(pak, cluster.kubeconfig, { config: { brokerUrl: `http://127.0.0.1:${proxy.port}` } });
+  const { hostname, port } = new URL(environment.broker.url);
+  const proxy = await startFaultyProxy({ host: hostname, port: Number(port) }, random);
+  const pak = await environment.createAgent('far-away');
+  const agent = await environment.startAgent(pak, cluster.kubeconfig, {
+    config: { brokerUrl: `http://127.0.0.1:${proxy.port}` },
+  });
   try {
-    proxy.misbehave('trickle');
+    proxy.inject('trickle');
     // More than a pull may bring in its time, but less than it may carry.
     const k = 'x'.repeat(300 << 10);
-    for (const name of names) await stage.submit(`far-${name}`, [configMap(`far-${name}`, { k })], ['far-away']);
-    for (const name of names) await stage.reaches(`far-${name}`, 'far-away', PlacementPhase.APPLIED, patienceMs);
+    for (const name of names) await environment.submit(`far-${name}`, [configMap(`far-${name}`, { k })], ['far-away']);
+    for (const name of names)
+      await environment.untilPhase(`far-${name}`, 'far-away', PlacementPhase.APPLIED, patienceMs);
   } finally {
     await agent.close();
     await proxy.close();
@@ -78,29 +81,29 @@ network('a slow link: what is too much for one answer arrives all the same', asy
 for (const change of ['empty message', 'no entries', 'one entry less', 'last page only', 'older digest'] as const) {
   network(`an answer with ${change}: nothing is deleted, and nothing is believed`, async () => {
     const cluster = await startSimulatedCluster({ pods: false });
-    const changer = await startAnswerChanger(stage.broker.url);
+    const changer = await startTamperingProxy(environment.broker.url);
     const name = change.replaceAll(' ', '-');
-    const pak = await stage.enlist(name);
-    const agent = await stage.agent(pak, cluster.kubeconfig, {
+    const pak = await environment.createAgent(name);
+    const agent = await environment.startAgent(pak, cluster.kubeconfig, {
       config: { brokerUrl: changer.url, pullIntervalMs: 100 },
     });
     try {
       for (const stack of names)
-        await stage.submit(`${name}-${stack}`, [configMap(`${name}-${stack}`, { k: '0' })], [name]);
-      for (const stack of names) await stage.reaches(`${name}-${stack}`, name, PlacementPhase.APPLIED);
+        await environment.submit(`${name}-${stack}`, [configMap(`${name}-${stack}`, { k: '0' })], [name]);
+      for (const stack of names) await environment.untilPhase(`${name}-${stack}`, name, PlacementPhase.APPLIED);
       cluster.clearRequests();
-      changer.change(change);
-      await stage.submit(`${name}-one`, [configMap(`${name}-one`, { k: '1' })]);
+      changer.tamper(change);
+      await environment.submit(`${name}-one`, [configMap(`${name}-one`, { k: '1' })]);
       await until(
-        () => changer.changed >= 3,
+        () => changer.tamperedCount >= 3,
         () => 'some changed answers',
       );
       assert.equal(
         cluster.requests.filter(({ method }) => method !== 'GET'),
         [],
       );
-      changer.change(undefined);
-      await stage.reaches(`${name}-one`, name, PlacementPhase.APPLIED, patienceMs);
+      changer.tamper(undefined);
+      await environment.untilPhase(`${name}-one`, name, PlacementPhase.APPLIED, patienceMs);
       await until(
         () => cluster.get('v1', 'ConfigMap', 'default', `${name}-one`)?.data !== undefined,
         () => 'the object',

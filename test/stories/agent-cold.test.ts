@@ -7,43 +7,43 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, type Stage, until } from '../agent/agent-stage.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment, type TestEnvironment, until } from '../agent/test-environment.ts';
 
 /** As `npm run agent` starts it: young objects get little room, which keeps an agent with 1,000 objects below 150 MiB. */
 const asNpmDoes = ['--max-semi-space-size=2'];
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-cold-'));
-const stage = await openStage();
+const environment = await openEnvironment();
 const cold = suite('a cold agent');
 cold.after(async () => {
-  await stage.close();
+  await environment.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
 cold('applies 200 stacks with 60 MiB of manifests', async () => {
   const part = 'x'.repeat(100 << 10);
-  await submitMany(stage, 'large', 200, (index) =>
+  await submitMany(environment, 'large', 200, (index) =>
     [0, 1, 2].map((n) => configMap(`large-${index}-${n}`, { part, index: String(index) })),
   );
   await applyAll('large', 200, 600);
 });
 
 cold('applies 1,000 stacks', async () => {
-  await submitMany(stage, 'small', 1_000, (index) => [configMap(`small-${index}`, { index: String(index) })]);
+  await submitMany(environment, 'small', 1_000, (index) => [configMap(`small-${index}`, { index: String(index) })]);
   await applyAll('small', 1_000, 1_000);
 });
 
 cold('applies 1,000 objects', async () => {
   const objects = (index: number) =>
     Array.from({ length: 100 }, (_, n) => configMap(`many-${index}-${n}`, { text: 'x'.repeat(2_000) }));
-  await submitMany(stage, 'many', 10, objects);
+  await submitMany(environment, 'many', 10, objects);
   await applyAll('many', 10, 1_000);
 });
 
 cold.run();
 
 async function submitMany(
-  { admin }: Stage,
+  { admin }: TestEnvironment,
   prefix: string,
   count: number,
   objects: (index: number) => object[],
@@ -65,12 +65,12 @@ async function applyAll(name: string, stacks: number, objects: number): Promise<
   const cluster = await startSimulatedCluster({ pods: false });
   const kubeconfig = join(folder, `${name}.kubeconfig`);
   writeFileSync(kubeconfig, cluster.kubeconfig, { mode: 0o600 });
-  const pak = await stage.enlist(name);
+  const pak = await environment.createAgent(name);
   const startedAt = Date.now();
   const agent = spawn(process.execPath, [...asNpmDoes, resolve(import.meta.dirname, '../../agent/main.ts')], {
     env: {
       PATH: process.env.PATH,
-      BROKKR_BROKER_URL: stage.broker.url,
+      BROKKR_BROKER_URL: environment.broker.url,
       BROKKR_PAK: pak,
       KUBECONFIG: kubeconfig,
       BROKKR_HEALTH_LISTEN: '127.0.0.1:0',
@@ -79,7 +79,8 @@ async function applyAll(name: string, stacks: number, objects: number): Promise<
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   try {
-    const applied = async () => (await stage.admin.admin.getAgent({ agent: name })).agent?.placements?.applied ?? 0;
+    const applied = async () =>
+      (await environment.admin.admin.getAgent({ agent: name })).agent?.placements?.applied ?? 0;
     await until(
       async () => (await applied()) === stacks,
       () => 'all stacks to be applied',
@@ -91,7 +92,7 @@ async function applyAll(name: string, stacks: number, objects: number): Promise<
       .objects()
       .filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith(`${name}-`));
     assert.is(found.length, objects);
-    const { placements } = await stage.admin.broker.listPlacements({ agent: name, phase: PlacementPhase.FAILED });
+    const { placements } = await environment.admin.broker.listPlacements({ agent: name, phase: PlacementPhase.FAILED });
     assert.equal(placements, []);
   } finally {
     agent.kill('SIGTERM');

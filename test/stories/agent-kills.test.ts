@@ -8,50 +8,50 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { StatusError } from '../../sandbox/cluster/core/status.ts';
-import { openRealSite, openSimulatedSite, type Site } from '../agent/agent-site.ts';
-import { openStage, until } from '../agent/agent-stage.ts';
+import { type FaultyCluster, openRealFaultyCluster, openSimulatedFaultyCluster } from '../agent/faulty-cluster.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment, until } from '../agent/test-environment.ts';
 import { needs } from '../runner/needs.ts';
 
 /** So many objects are changed by each revision, and the agent is killed at each of them once. */
 const objectCount = 5;
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-agent-kills-'));
-const sites = [await openSimulatedSite(), ...(needs('go') ? [await openRealSite()] : [])];
+const sites = [await openSimulatedFaultyCluster(), ...(needs('go') ? [await openRealFaultyCluster()] : [])];
 const story = suite('an agent that is killed while it applies');
 story.after(async () => {
-  await stage.close();
-  for (const site of sites) await site.close();
+  await environment.close();
+  for (const faultyCluster of sites) await faultyCluster.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
-for (const site of sites)
+for (const faultyCluster of sites)
   story(
-    `converges after SIGKILL at each object of an apply, and deletes only what is to go: ${site.name}`,
+    `converges after SIGKILL at each object of an apply, and deletes only what is to go: ${faultyCluster.name}`,
     async () => {
-      const { name, proxy } = site;
-      const environment = {
+      const { name, proxy } = faultyCluster;
+      const variables = {
         PATH: process.env.PATH,
-        BROKKR_BROKER_URL: stage.broker.url,
-        BROKKR_PAK: await stage.enlist(name),
+        BROKKR_BROKER_URL: environment.broker.url,
+        BROKKR_PAK: await environment.createAgent(name),
         KUBECONFIG: join(folder, `${name}.kubeconfig`),
         BROKKR_HEALTH_LISTEN: '127.0.0.1:0',
         BROKKR_LOG_LEVEL: 'warn',
       };
-      writeFileSync(environment.KUBECONFIG, proxy.kubeconfig, { mode: 0o600 });
-      let agent = startAgent(environment);
+      writeFileSync(variables.KUBECONFIG, proxy.kubeconfig, { mode: 0o600 });
+      let agent = startAgent(variables);
       try {
-        await stage.submit(name, revision(name, 0), [name]);
-        await stage.reaches(name, name, PlacementPhase.APPLIED);
-        const uids = await uidsOf(site);
+        await environment.submit(name, revision(name, 0), [name]);
+        await environment.untilPhase(name, name, PlacementPhase.APPLIED);
+        const uids = await uidsOf(faultyCluster);
         for (let at = 1; at <= objectCount; at++) {
-          const killed = killAt(site, agent, at);
-          await stage.submit(name, revision(name, at));
+          const killed = killAt(faultyCluster, agent, at);
+          await environment.submit(name, revision(name, at));
           await killed;
-          agent = startAgent(environment);
-          await stage.reaches(name, name, PlacementPhase.APPLIED);
-          await check(site, at, uids);
+          agent = startAgent(variables);
+          await environment.untilPhase(name, name, PlacementPhase.APPLIED);
+          await check(faultyCluster, at, uids);
         }
       } finally {
         await end(agent, 'SIGTERM');
@@ -74,7 +74,7 @@ function startAgent(environment: NodeJS.ProcessEnv): ChildProcess {
 }
 
 /** Settles when the agent is dead: it is killed at the nth object that it applies, which every other time is not applied any more. */
-async function killAt({ name, proxy }: Site, agent: ChildProcess, nth: number): Promise<void> {
+async function killAt({ name, proxy }: FaultyCluster, agent: ChildProcess, nth: number): Promise<void> {
   let count = 0;
   const { promise, resolve: killed } = Promise.withResolvers<void>();
   const forget = proxy.onRequest(async ({ method, path, query }) => {
@@ -95,24 +95,24 @@ async function end(agent: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await gone;
 }
 
-async function check(site: Site, number: number, uids: ReadonlyMap<string, string>): Promise<void> {
+async function check(faultyCluster: FaultyCluster, number: number, uids: ReadonlyMap<string, string>): Promise<void> {
   // What is pruned may still be on its way out when the stack is applied.
-  const wanted = revision(site.name, number).map(({ metadata }) => metadata.name);
+  const wanted = revision(faultyCluster.name, number).map(({ metadata }) => metadata.name);
   await until(
-    async () => [...(await uidsOf(site)).keys()].sort().join() === wanted.sort().join(),
+    async () => [...(await uidsOf(faultyCluster)).keys()].sort().join() === wanted.sort().join(),
     () => `the objects of revision ${number}`,
   );
-  const now = await uidsOf(site);
+  const now = await uidsOf(faultyCluster);
   for (const [name, uid] of uids) if (!name.includes('-only-')) assert.is(now.get(name), uid, `${name} was made anew`);
-  for (const object of await mapsOf(site))
+  for (const object of await mapsOf(faultyCluster))
     if (!object.metadata.name.includes('-only-')) assert.equal(object.data, { revision: String(number) });
 }
 
-async function mapsOf({ name, eyes }: Site) {
-  const maps = await eyes.list('v1', 'ConfigMap');
+async function mapsOf({ name, observer }: FaultyCluster) {
+  const maps = await observer.list('v1', 'ConfigMap');
   return maps.filter(({ metadata }) => metadata.namespace === 'default' && metadata.name.startsWith(`${name}-`));
 }
 
-async function uidsOf(site: Site): Promise<Map<string, string>> {
-  return new Map((await mapsOf(site)).map(({ metadata }) => [metadata.name, metadata.uid ?? '']));
+async function uidsOf(faultyCluster: FaultyCluster): Promise<Map<string, string>> {
+  return new Map((await mapsOf(faultyCluster)).map(({ metadata }) => [metadata.name, metadata.uid ?? '']));
 }

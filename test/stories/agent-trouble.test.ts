@@ -4,40 +4,42 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KubeObject, textAt } from '../../agent/object/kube-object.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { openRealSite, openSimulatedSite, type Site } from '../agent/agent-site.ts';
-import { openStage, until } from '../agent/agent-stage.ts';
-import { configMap, idOfMap } from '../agent/test-agent.ts';
+import { type FaultyCluster, openRealFaultyCluster, openSimulatedFaultyCluster } from '../agent/faulty-cluster.ts';
+import { configMap, configMapId } from '../agent/test-agent.ts';
+import { openEnvironment, until } from '../agent/test-environment.ts';
 import { needs } from '../runner/needs.ts';
 
 const { APPLIED, FAILED } = PlacementPhase;
 const downMs = 60_000;
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const story = suite('a cluster in trouble, with its agent and its broker');
-const sites = [await openSimulatedSite(), ...(needs('go') ? [await openRealSite()] : [])];
+const sites = [await openSimulatedFaultyCluster(), ...(needs('go') ? [await openRealFaultyCluster()] : [])];
 // Side by side: what they cost is mostly waiting.
-const told = sites.map((site) => ({ site, ending: Promise.allSettled([tell(site)]) }));
+const reported = sites.map((faultyCluster) => ({ faultyCluster, ending: Promise.allSettled([tell(faultyCluster)]) }));
 story.after(async () => {
-  await stage.close();
-  for (const site of sites) await site.close();
+  await environment.close();
+  for (const faultyCluster of sites) await faultyCluster.close();
 });
-for (const { site, ending } of told)
-  story(`refuses one kind, is slow, and is away for ${downMs / 1000} s: ${site.name}`, async () => {
+for (const { faultyCluster, ending } of reported)
+  story(`refuses one kind, is slow, and is away for ${downMs / 1000} s: ${faultyCluster.name}`, async () => {
     const [outcome] = await ending;
     if (outcome.status === 'rejected') throw outcome.reason;
   });
 story.run();
 
-async function tell(site: Site): Promise<void> {
-  const { name, proxy } = site;
-  const agent = await stage.agent(await stage.enlist(name), proxy.kubeconfig, { config: { pullIntervalMs: 1_000 } });
-  await refusesOneKind(site);
-  await isSlow(site);
-  await isAway(site, agent.healthUrl);
+async function tell(faultyCluster: FaultyCluster): Promise<void> {
+  const { name, proxy } = faultyCluster;
+  const agent = await environment.startAgent(await environment.createAgent(name), proxy.kubeconfig, {
+    config: { pullIntervalMs: 1_000 },
+  });
+  await refusesOneKind(faultyCluster);
+  await isSlow(faultyCluster);
+  await isAway(faultyCluster, agent.healthUrl);
 }
 
 /** Stacks with such an object wait, and others go on; it heals by itself. */
-async function refusesOneKind({ name, proxy, eyes }: Site): Promise<void> {
+async function refusesOneKind({ name, proxy, observer }: FaultyCluster): Promise<void> {
   const troubles = [
     { status: 429, kind: 'Secret', plural: 'secrets' },
     { status: 500, kind: 'LimitRange', plural: 'limitranges' },
@@ -50,54 +52,60 @@ async function refusesOneKind({ name, proxy, eyes }: Site): Promise<void> {
   for (const trouble of troubles) {
     const stack = stackOf(trouble);
     const ill: KubeObject = { apiVersion: 'v1', kind: trouble.kind, metadata: { name: stack } };
-    await stage.submit(stack, [ill, configMap(stack, { k: '1' })], [name]);
+    await environment.submit(stack, [ill, configMap(stack, { k: '1' })], [name]);
   }
-  await stage.submit(`${name}-well`, [configMap(`${name}-well`, { k: '1' })], [name]);
-  await stage.reaches(`${name}-well`, name, APPLIED);
+  await environment.submit(`${name}-well`, [configMap(`${name}-well`, { k: '1' })], [name]);
+  await environment.untilPhase(`${name}-well`, name, APPLIED);
   for (const trouble of troubles) {
-    const { message } = await stage.reaches(stackOf(trouble), name, FAILED);
+    const { message } = await environment.untilPhase(stackOf(trouble), name, FAILED);
     assert.match(message, `trouble ${trouble.status}`);
-    assert.is(await eyes.get(idOfMap(stackOf(trouble))), undefined, 'nothing of what would fail in part is applied');
+    assert.is(
+      await observer.get(configMapId(stackOf(trouble))),
+      undefined,
+      'nothing of what would fail in part is applied',
+    );
   }
-  await stage.submit(`${name}-well`, [configMap(`${name}-well`, { k: '2' })]);
-  await stage.reaches(`${name}-well`, name, APPLIED);
+  await environment.submit(`${name}-well`, [configMap(`${name}-well`, { k: '2' })]);
+  await environment.untilPhase(`${name}-well`, name, APPLIED);
   for (const end of heal) end();
-  for (const trouble of troubles) await stage.reaches(stackOf(trouble), name, APPLIED);
+  for (const trouble of troubles) await environment.untilPhase(stackOf(trouble), name, APPLIED);
 }
 
-async function isSlow({ name, proxy }: Site): Promise<void> {
+async function isSlow({ name, proxy }: FaultyCluster): Promise<void> {
   const quick = proxy.faults.add({ delayMs: 2_000 });
   const objects = Array.from({ length: 20 }, (_, index) => configMap(`${name}-slow-${index}`, { k: '1' }));
-  await stage.submit(`${name}-slow`, objects, [name]);
-  await stage.reaches(`${name}-slow`, name, APPLIED);
+  await environment.submit(`${name}-slow`, objects, [name]);
+  await environment.untilPhase(`${name}-slow`, name, APPLIED);
   quick();
 }
 
 /** What is there stays, what is told meanwhile is done after, and nothing is deleted but what is to go. */
-async function isAway({ name, proxy, eyes, without }: Site, healthUrl: string): Promise<void> {
+async function isAway({ name, proxy, observer, whileDown }: FaultyCluster, healthUrl: string): Promise<void> {
   const [one, two] = [`${name}-down`, `${name}-meanwhile`];
-  await stage.submit(one, [configMap(`${one}-kept`, { k: '1' }), configMap(`${one}-goes`, { k: '1' })], [name]);
-  await stage.reaches(one, name, APPLIED);
-  const uid = (await eyes.get(idOfMap(`${one}-kept`)))?.metadata.uid;
+  await environment.submit(one, [configMap(`${one}-kept`, { k: '1' }), configMap(`${one}-goes`, { k: '1' })], [name]);
+  await environment.untilPhase(one, name, APPLIED);
+  const uid = (await observer.get(configMapId(`${one}-kept`)))?.metadata.uid;
   const names = async () =>
-    (await eyes.list('v1', 'ConfigMap')).map(({ metadata }) => metadata.name).filter((each) => each.startsWith(name));
+    (await observer.list('v1', 'ConfigMap'))
+      .map(({ metadata }) => metadata.name)
+      .filter((each) => each.startsWith(name));
   const before = await names();
   proxy.clearRequests();
-  await without(async () => {
+  await whileDown(async () => {
     const backAt = Date.now() + downMs;
     const readiness = async () => (await fetch(`${healthUrl}/readyz`)).text();
     await until(
       async () => /broker: ok\ncluster: (?!ok)/.test(await readiness()),
       () => 'the agent to say that its cluster is away',
     );
-    await stage.submit(one, [configMap(`${one}-kept`, { k: '2' })]);
-    await stage.submit(two, [configMap(two, { k: '1' })], [name]);
-    const { message } = await stage.reaches(one, name, FAILED);
+    await environment.submit(one, [configMap(`${one}-kept`, { k: '2' })]);
+    await environment.submit(two, [configMap(two, { k: '1' })], [name]);
+    const { message } = await environment.untilPhase(one, name, FAILED);
     assert.match(message, /no answer from the Kubernetes API/);
     await delay(Math.max(0, backAt - Date.now()));
   });
-  for (const stack of [one, two]) await stage.reaches(stack, name, APPLIED);
-  const kept = await eyes.get(idOfMap(`${one}-kept`));
+  for (const stack of [one, two]) await environment.untilPhase(stack, name, APPLIED);
+  const kept = await observer.get(configMapId(`${one}-kept`));
   assert.is(kept?.metadata.uid, uid);
   assert.is(textAt(kept, 'data', 'k'), '2');
   const wanted = [...before.filter((each) => each !== `${one}-goes`), two];

@@ -7,7 +7,7 @@ import { connectCluster } from '../../agent/kube/client.ts';
 import { type KubeObject, textAt } from '../../agent/object/kube-object.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
 import { tokenOf } from '../../sandbox/apiserver/client.ts';
-import { openEyes } from '../agent/agent-stage.ts';
+import { connectObserver } from '../agent/test-environment.ts';
 import { startTestBroker } from '../broker.ts';
 import { testCli } from '../cli.ts';
 import { type Pod, runPod } from '../kube-pod.ts';
@@ -27,11 +27,11 @@ async function tell(): Promise<void> {
   const kube = await startKube({ dataDir: join(folder, 'kube') });
   const cli = testCli(test);
   const brokkr = (args: string) => cli.done(`${args} --ca-file ${caFile}`);
-  const eyes = openEyes(kube.kubeconfigFor(kube.token));
+  const observer = connectObserver(kube.kubeconfigFor(kube.token));
   const pods: Pod[] = [];
   story.after(async () => {
     await Promise.all(pods.map((pod) => pod.end()));
-    eyes.close();
+    observer.close();
     cli.close();
     await kube.stop();
     await test.close();
@@ -87,7 +87,11 @@ async function tell(): Promise<void> {
     return brokkr(`apply -f ${manifest} --stack shop --label north --wait --timeout 60s`);
   };
   const liveValue = async () =>
-    textAt(await eyes.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace: 'shop', name: 'shop' }), 'data', 'value');
+    textAt(
+      await observer.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace: 'shop', name: 'shop' }),
+      'data',
+      'value',
+    );
 
   story('enrolls, is green, and applies a stack with its own rights', async () => {
     const deployment = await install('north');
@@ -102,8 +106,8 @@ async function tell(): Promise<void> {
 
   story('starts again from its Secret when the token is gone', async () => {
     const token = secret('brokkr', 'brokkr-agent-enrollment');
-    await admin.remove(token, (await eyes.get(token))?.metadata.uid ?? '', signal);
-    const deployment = await eyes.get({
+    await admin.remove(token, (await observer.get(token))?.metadata.uid ?? '', signal);
+    const deployment = await observer.get({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       namespace: 'brokkr',
@@ -118,7 +122,7 @@ async function tell(): Promise<void> {
   });
 
   story('has no rights but those that it was given', async () => {
-    const mine = openEyes(kube.kubeconfigFor(await tokenOf(kube, 'brokkr', 'brokkr-agent')));
+    const mine = connectObserver(kube.kubeconfigFor(await tokenOf(kube, 'brokkr', 'brokkr-agent')));
     assert.ok(await mine.get(secret('brokkr', 'brokkr-agent-key')));
     for (const other of [secret('brokkr', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])
       await mine.get(other).then(
@@ -131,16 +135,16 @@ async function tell(): Promise<void> {
       metadata: { name: 'more' },
       rules: [],
     };
-    assert.match(await mine.refusal(role), 'forbidden');
+    assert.match(await mine.dryRunError(role), 'forbidden');
     mine.close();
   });
 
   story('keeps its key when the manifest is applied again', async () => {
     const id = secret('brokkr', 'brokkr-agent-key');
-    const kept = textAt(await eyes.get(id), 'data', 'pak');
+    const kept = textAt(await observer.get(id), 'data', 'pak');
     assert.ok(kept);
     const { namespace, name } = id;
     await apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: 'Opaque' });
-    assert.is(textAt(await eyes.get(id), 'data', 'pak'), kept);
+    assert.is(textAt(await observer.get(id), 'data', 'pak'), kept);
   });
 }

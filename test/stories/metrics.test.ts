@@ -5,29 +5,29 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makePak } from '../../broker/access/pak.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage } from '../agent/agent-stage.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment } from '../agent/test-environment.ts';
 import { eventually, refused } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { type Family, readExposition } from '../tools/exposition.ts';
 import { ofAgent, ofBroker } from './metrics.table.ts';
 
-const stage = await openStage();
+const environment = await openEnvironment();
 const cluster = await startSimulatedCluster();
-const pak = await stage.enlist('one');
-const agent = await stage.agent(pak, cluster.kubeconfig, { processMetrics: true });
-await stage.enlist('never-came');
-await stage.submit('web', [configMap('web', { a: 'b' })], ['one']);
-await stage.reaches('web', 'one', 2);
+const pak = await environment.createAgent('one');
+const agent = await environment.startAgent(pak, cluster.kubeconfig, { processMetrics: true });
+await environment.createAgent('never-came');
+await environment.submit('web', [configMap('web', { a: 'b' })], ['one']);
+await environment.untilPhase('web', 'one', 2);
 
 const metrics = suite('metrics');
 metrics.after(async () => {
-  await stage.close();
+  await environment.close();
   await cluster.stop();
 });
 
 const textOf = async (url: string) => (await fetch(url)).text();
-const brokerText = () => textOf(stage.broker.brokers[0]?.metricsUrl ?? '');
+const brokerText = () => textOf(environment.broker.brokers[0]?.metricsUrl ?? '');
 const agentText = () => textOf(`${agent.healthUrl}/metrics`);
 
 function sampleOf(families: ReadonlyMap<string, Family>, name: string, labels: Record<string, string> = {}): number {
@@ -44,8 +44,8 @@ for (const [program, read, known] of [
   ['agent', agentText, ofAgent],
 ] as const) {
   metrics(`of the ${program} are the known ones, with their kinds, and labels that are bounded`, async () => {
-    await refused(stage.broker.client(makePak('ge').text).broker.whoAmI({}), Code.Unauthenticated);
-    await refused(stage.admin.broker.getStack({ stack: 'a-name-that-a-caller-chose' }), Code.NotFound);
+    await refused(environment.broker.client(makePak('ge').text).broker.whoAmI({}), Code.Unauthenticated);
+    await refused(environment.admin.broker.getStack({ stack: 'a-name-that-a-caller-chose' }), Code.NotFound);
     const text = await read();
     const families = readExposition(text);
     const own = [...families.keys()].filter((name) => !/^(process|nodejs)_/.test(name));
@@ -71,8 +71,8 @@ for (const [program, read, known] of [
 }
 
 metrics('of the broker count calls, refused keys and the fleet', async () => {
-  await refused(stage.broker.client(makePak('ge').text).broker.whoAmI({}), Code.Unauthenticated);
-  const foreign = stage.broker.client(pak);
+  await refused(environment.broker.client(makePak('ge').text).broker.whoAmI({}), Code.Unauthenticated);
+  const foreign = environment.broker.client(pak);
   await refused(foreign.admin.listAgents({}), Code.PermissionDenied);
   await eventually(async () => {
     const families = readExposition(await brokerText());
@@ -94,9 +94,9 @@ metrics('of the broker count calls, refused keys and the fleet', async () => {
 });
 
 metrics('of the broker tell how long something has not been applied', async () => {
-  await stage.admin.broker.createStack({ name: 'waits', labels: ['never-came'] });
+  await environment.admin.broker.createStack({ name: 'waits', labels: ['never-came'] });
   const manifest = Buffer.from(JSON.stringify(configMap('a', { a: 'b' })));
-  await stage.admin.broker.submitDeployment({ stack: 'waits', manifest });
+  await environment.admin.broker.submitDeployment({ stack: 'waits', manifest });
   await eventually(async () => {
     const families = readExposition(await brokerText());
     assert.is(sampleOf(families, 'brokkr_placements', { phase: 'pending' }), 1);
@@ -108,7 +108,7 @@ metrics('of the broker tell how long something has not been applied', async () =
 metrics('of the fleet are read again after a while', async () => {
   const stacks = async () => sampleOf(readExposition(await brokerText()), 'brokkr_stacks');
   const before = await stacks();
-  await stage.admin.broker.createStack({ name: 'just-made' });
+  await environment.admin.broker.createStack({ name: 'just-made' });
   await eventually(async () => assert.is(await stacks(), before + 1) ?? true, 120_000);
 });
 

@@ -8,16 +8,16 @@ import type { BrokkrClient } from '../../client/client.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '../../gen/brokkr/v1/telemetry_pb.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../agent/agent-stage.ts';
+import { openEnvironment, until } from '../agent/test-environment.ts';
 import { refused } from '../broker.ts';
 import { podOf, tellEvent, workload } from '../pods.ts';
 
-const stage = await openStage({ brokers: 2 });
-const { broker, admin } = stage;
+const environment = await openEnvironment({ brokers: 2 });
+const { broker, admin } = environment;
 const open: { stop(): Promise<void> }[] = [];
 const story = suite('telemetry');
 story.after(async () => {
-  await stage.close();
+  await environment.close();
   for (const cluster of open) await cluster.stop();
 });
 
@@ -28,14 +28,14 @@ async function startCluster(): Promise<SimulatedCluster> {
 }
 
 function textOf({ agent, item }: TelemetryRecord): string {
-  const told = item?.item;
-  switch (told?.case) {
+  const reported = item?.item;
+  switch (reported?.case) {
     case 'line':
-      return `${agent}: ${told.value.line}`;
+      return `${agent}: ${reported.value.line}`;
     case 'event':
-      return `${agent}: ${told.value.reason} ${told.value.message}`;
+      return `${agent}: ${reported.value.reason} ${reported.value.message}`;
     case 'gap':
-      return `${agent}: gap of ${told.value.count}: ${told.value.reason}`;
+      return `${agent}: gap of ${reported.value.count}: ${reported.value.reason}`;
     default:
       return 'nothing';
   }
@@ -74,18 +74,22 @@ function tail(client: BrokkrClient, request: MessageInitShape<typeof TailStackRe
 }
 
 /** Agents, each with a cluster, that serve a stack of one workload. */
-async function serve(names: readonly string[], stack: string, agentOptions: Parameters<typeof stage.agent>[2] = {}) {
+async function serve(
+  names: readonly string[],
+  stack: string,
+  agentOptions: Parameters<typeof environment.startAgent>[2] = {},
+) {
   const clusters: SimulatedCluster[] = [];
   const agents = [];
   for (const [at, name] of names.entries()) {
     const cluster = await startCluster();
     clusters.push(cluster);
-    const pak = await stage.enlist(name, [stack]);
+    const pak = await environment.createAgent(name, [stack]);
     const config = { brokerUrl: broker.urls[at % broker.urls.length]!, ...agentOptions.config };
-    agents.push(await stage.agent(pak, cluster.kubeconfig, { ...agentOptions, config }));
+    agents.push(await environment.startAgent(pak, cluster.kubeconfig, { ...agentOptions, config }));
   }
-  await stage.submit(stack, [workload(stack), workload(`${stack}-silent`, false)], [stack]);
-  for (const name of names) await stage.reaches(stack, name, PlacementPhase.APPLIED);
+  await environment.submit(stack, [workload(stack), workload(`${stack}-silent`, false)], [stack]);
+  for (const name of names) await environment.untilPhase(stack, name, PlacementPhase.APPLIED);
   return { clusters, agents };
 }
 
@@ -156,10 +160,10 @@ story('what an agent cannot keep while its session is cut is marked with how muc
     () => 'the last line',
   );
   const records = await kept();
-  const told = records.filter(({ item }) => item?.item.case === 'line').length - 1;
+  const reported = records.filter(({ item }) => item?.item.case === 'line').length - 1;
   const gaps = records.flatMap(({ item }) => (item?.item.case === 'gap' ? [item.item.value] : []));
   assert.ok(gaps.length > 0 && gaps.every(({ reason, pod: of }) => reason === GapReason.BUFFER_FULL && of === pod));
-  assert.is(told + gaps.reduce((sum, { count: missing }) => sum + Number(missing), 0), 100);
+  assert.is(reported + gaps.reduce((sum, { count: missing }) => sum + Number(missing), 0), 100);
 });
 
 story('a tenant sees what its own stacks tell, from a cluster that others use too', async () => {
@@ -168,13 +172,13 @@ story('a tenant sees what its own stacks tell, from a cluster that others use to
     ['red', 'blue'].map(async (name) => ({ name, pak: (await admin.admin.createGenerator({ name })).pak })),
   );
   const { pak } = await admin.admin.createAgent({ name: 'common', labels: ['common'], generators: ['red', 'blue'] });
-  await stage.agent(pak, cluster.kubeconfig);
+  await environment.startAgent(pak, cluster.kubeconfig);
   for (const tenant of tenants) {
     const own = broker.client(tenant.pak).broker;
     await own.createStack({ name: 'app', labels: ['common'] });
     const manifest = Buffer.from(JSON.stringify(workload(`app-${tenant.name}`)));
     await own.submitDeployment({ stack: 'app', manifest });
-    await stage.reaches(`${tenant.name}/app`, 'common', PlacementPhase.APPLIED);
+    await environment.untilPhase(`${tenant.name}/app`, 'common', PlacementPhase.APPLIED);
   }
   const tails = tenants.map((tenant) => tail(broker.client(tenant.pak), { stack: 'app' }));
   for (const each of tails) await each.up();
@@ -220,12 +224,16 @@ story('the operator of a cluster switches off what is told of it', async () => {
 });
 
 story('where nothing is to be kept, those who follow still see it', async () => {
-  const fleeting = await openStage({ postgres: broker.postgres, brokers: 2, config: { telemetryRetentionMs: 0 } });
+  const fleeting = await openEnvironment({
+    postgres: broker.postgres,
+    brokers: 2,
+    config: { telemetryRetentionMs: 0 },
+  });
   try {
     const cluster = await startCluster();
-    await fleeting.agent(await fleeting.enlist('live'), cluster.kubeconfig);
+    await fleeting.startAgent(await fleeting.createAgent('live'), cluster.kubeconfig);
     await fleeting.submit('live', [workload('live')], ['live']);
-    await fleeting.reaches('live', 'live', PlacementPhase.APPLIED);
+    await fleeting.untilPhase('live', 'live', PlacementPhase.APPLIED);
     const pod = await podOf(cluster, 'live');
     const there = fleeting.broker.client(undefined, { url: fleeting.broker.urls[1]! });
     const watching = tail(there, { stack: 'live', startTime: timestampFromMs(0) });

@@ -2,18 +2,18 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage, until } from '../agent/agent-stage.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment, until } from '../agent/test-environment.ts';
 
 const { APPLIED, FAILED } = PlacementPhase;
-const stage = await openStage();
-const { admin } = stage;
+const environment = await openEnvironment();
+const { admin } = environment;
 const tenants = suite('tenants, from the broker to the cluster');
 const endings: (() => Promise<void>)[] = [];
 tenants.after.each(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
-tenants.after(() => stage.close());
+tenants.after(() => environment.close());
 
 /** An agent that may do nothing in its cluster but keep inventories and act as two accounts of namespace `team`. */
 async function enrol(name: string) {
@@ -25,8 +25,8 @@ async function enrol(name: string) {
   endings.push(() => cluster.stop());
   for (const room of ['team', 'brokkr']) cluster.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: room } });
   const { pak } = await admin.admin.createGenerator({ name, rules: { allowNamespaces: ['team'] } });
-  const own = stage.broker.client(pak);
-  const agent = await stage.agent(await stage.enlist(`${name}-agent`), cluster.kubeconfig);
+  const own = environment.broker.client(pak);
+  const agent = await environment.startAgent(await environment.createAgent(`${name}-agent`), cluster.kubeconfig);
   endings.push(agent.close);
   const actors = () =>
     new Set(cluster.requests.filter(({ path }) => path.includes('/namespaces/team/')).map((one) => one.impersonated));
@@ -43,7 +43,7 @@ tenants('an agent acts as the account of its registration, as its next one, and 
   await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
   await submit(configMap('open', { k: '1' }, 'team'));
-  await stage.reaches(stack, agent, APPLIED);
+  await environment.untilPhase(stack, agent, APPLIED);
   assert.equal([...actors()], ['system:serviceaccount:team:first']);
 
   cluster.clearRequests();
@@ -61,7 +61,7 @@ tenants('an agent acts as the account of its registration, as its next one, and 
 
   cluster.clearRequests();
   await admin.admin.removeRegistration({ agent, generator: 'shops' });
-  await stage.leaves('shop', agent);
+  await environment.untilRemoved('shop', agent);
   assert.is(cluster.get('v1', 'ConfigMap', 'team', 'open'), undefined);
   assert.equal([...actors()], ['system:serviceaccount:team:second']);
 });
@@ -71,7 +71,7 @@ tenants('what the account may not do is told in the API server’s words', async
   await admin.admin.addRegistration({ agent, generator: 'secrets', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
   await submit({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' } });
-  const { message } = await stage.reaches(stack, agent, FAILED);
+  const { message } = await environment.untilPhase(stack, agent, FAILED);
   assert.match(message, 'User "system:serviceaccount:team:first" cannot get resource "secrets"');
 });
 
@@ -80,15 +80,15 @@ tenants('rules that are tightened stop what is there from changing, and delete n
   await admin.admin.addRegistration({ agent, generator: 'ruled', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
   await submit(configMap('kept', { k: '1' }, 'team'));
-  await stage.reaches(stack, agent, APPLIED);
+  await environment.untilPhase(stack, agent, APPLIED);
   const limit = (rules: object) =>
     admin.admin.updateGenerator({ generator: 'ruled', rules, updateMask: { paths: ['rules'] } });
   await limit({ denyKinds: ['ConfigMap'] });
-  const { message } = await stage.reaches(stack, agent, FAILED);
+  const { message } = await environment.untilPhase(stack, agent, FAILED);
   assert.match(message, 'ConfigMap team/kept: generator ruled may not deploy it: kind ConfigMap is denied');
   assert.ok(cluster.get('v1', 'ConfigMap', 'team', 'kept'));
   await limit({});
-  await stage.reaches(stack, agent, APPLIED);
+  await environment.untilPhase(stack, agent, APPLIED);
 });
 
 tenants.run();

@@ -1,9 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openTracing, traceIdOf } from '../../client/trace.ts';
+import { openTracing } from '../../client/open-tracing.ts';
+import { traceIdOf } from '../../client/trace.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
-import { openStage } from '../agent/agent-stage.ts';
 import { configMap } from '../agent/test-agent.ts';
+import { openEnvironment } from '../agent/test-environment.ts';
 import { eventually } from '../broker.ts';
 import { testCli } from '../cli.ts';
 import { assertNoKeys } from '../no-keys.ts';
@@ -15,16 +16,16 @@ process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url;
 process.env.OTEL_BSP_SCHEDULE_DELAY = '100';
 const open = (service: string) => openTracing(process.env, { service, version: 'test' });
 const [ofBroker, ofAgent] = [await open('brokkr-broker'), await open('brokkr-agent')];
-const stage = await openStage({ tracing: ofBroker });
+const environment = await openEnvironment({ tracing: ofBroker });
 const cluster = await startSimulatedCluster();
-const cli = testCli(stage.broker);
-const pak = await stage.enlist('one');
-await stage.agent(pak, cluster.kubeconfig, { tracing: ofAgent });
+const cli = testCli(environment.broker);
+const pak = await environment.createAgent('one');
+await environment.startAgent(pak, cluster.kubeconfig, { tracing: ofAgent });
 
 const traces = suite('traces');
 traces.after(async () => {
   cli.close();
-  await stage.close();
+  await environment.close();
   await cluster.stop();
   await ofBroker?.close();
   await ofAgent?.close();
@@ -47,8 +48,8 @@ for (const [protocol, endpoint] of [
     const stack = `by-${protocol.slice(0, 4)}`;
     traced = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: protocol };
     await apply(stack);
-    await stage.reaches(stack, 'one', 2);
-    const { deployment } = await stage.admin.broker.getDeployment({ stack });
+    await environment.untilPhase(stack, 'one', 2);
+    const { deployment } = await environment.admin.broker.getDeployment({ stack });
     assert.match(deployment?.traceId ?? '', /^[0-9a-f]{32}$/);
     const found = (service: string, name: string) =>
       eventually(
@@ -76,14 +77,14 @@ traces('carry neither keys nor what objects contain', () => {
   const text = receiver.text();
   assert.ok(text.length > 1_000);
   assertNoKeys(text.split('\n'));
-  for (const word of [pak, stage.broker.adminPak, secret]) assert.not.ok(text.includes(word));
+  for (const word of [pak, environment.broker.adminPak, secret]) assert.not.ok(text.includes(word));
 });
 
 traces('are kept on a deployment whose caller is in one, also when the broker sends none', async () => {
   const traceParent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const manifest = Buffer.from(JSON.stringify(configMap('a', { a: 'b' })));
-  await stage.admin.broker.createStack({ name: 'kept' });
-  const { deployment } = await stage.admin.broker.submitDeployment(
+  await environment.admin.broker.createStack({ name: 'kept' });
+  const { deployment } = await environment.admin.broker.submitDeployment(
     { stack: 'kept', manifest },
     { headers: { traceparent: traceParent } },
   );

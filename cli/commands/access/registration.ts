@@ -1,28 +1,10 @@
-import { RegistrationSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
-import { age, registrationStates, wordOf } from '../../format/enum-labels.ts';
-import { printList, printOne, type View } from '../../output/output.ts';
+import { registrationView } from '../../format/registration.ts';
+import { printList, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const registrationView: View<typeof RegistrationSchema> = {
-  schema: RegistrationSchema,
-  plural: 'registrations',
-  name: ({ agent, generator }) => `${agent} ${generator}`,
-  columns: [
-    { title: 'AGENT', text: ({ agent }) => agent },
-    { title: 'GENERATOR', text: ({ generator }) => generator },
-    {
-      title: 'STATE',
-      text: ({ state }) => wordOf(registrationStates, state).word,
-      tone: ({ state }) => wordOf(registrationStates, state).tone,
-    },
-    { title: 'ACCOUNT', text: ({ serviceAccount }) => serviceAccount },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
-  ],
-};
-
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('registrations')

@@ -3,41 +3,20 @@ import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
 import {
   ExplainPlacementResponseSchema,
   type Placement,
-  PlacementPhase,
-  PlacementSchema,
+  type PlacementPhase,
   StepVerdict,
 } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { printSection } from '../../format/describe.ts';
-import { age, choicesOf, phases, reasonsText, valueFor, wordOf } from '../../format/enum-labels.ts';
-import { healthOn, healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
-import { partTable, printable, printList, printOne, type Tone, type View } from '../../output/output.ts';
+import { choicesOf, styledPhases, valueOfLabel } from '../../format/enum-labels.ts';
+import { eventView } from '../../format/event.ts';
+import { healthOn, objectLine, omittedText } from '../../format/health.ts';
+import { placementView } from '../../format/placement.ts';
+import { printList, printOne, renderSubtable, sanitize, type Tone } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { eventView } from '../status/event.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const placementView: View<typeof PlacementSchema> = {
-  schema: PlacementSchema,
-  plural: 'placements',
-  name: ({ stack, agent }) => `${stack} ${agent}`,
-  columns: [
-    { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'AGENT', text: ({ agent }) => agent },
-    {
-      title: 'PHASE',
-      text: ({ phase }) => wordOf(phases, phase).word,
-      tone: ({ phase }) => wordOf(phases, phase).tone,
-    },
-    { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
-    { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
-    { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
-    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || reasonsText(reasons) },
-    { title: 'MESSAGE', text: messageOf },
-  ],
-};
-
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('placements')
@@ -47,13 +26,13 @@ export const verbs: Verbs = {
       .argument('[agent]')
       .option('--stack <stack>', 'only of this stack')
       .option('--agent <agent>', 'only on this agent')
-      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(phases)))
+      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(styledPhases)))
       .action(
         withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
           const filter = {
             stack: stack ?? options.stack,
             agent: agent ?? options.agent,
-            phase: valueFor<PlacementPhase>(phases, options.phase),
+            phase: valueOfLabel<PlacementPhase>(styledPhases, options.phase),
           };
           const placements = await allPages(
             (page) => broker.listPlacements({ ...filter, ...page }),
@@ -71,18 +50,18 @@ export const verbs: Verbs = {
         withSession(async (session, stack: string, agent: string) => {
           const { broker, out } = session;
           const answer = await broker.explainPlacement({ stack, agent });
-          const unhealthy = out.form === 'table' ? await unhealthyLines(session, answer.placement) : '';
+          const unhealthy = out.format === 'table' ? await unhealthyLines(session, answer.placement) : '';
           printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
-            out.line(printable(answer.summary));
+            out.line(sanitize(answer.summary));
             const steps = answer.steps.map(({ name, verdict, detail }) => {
-              const isNeeded = answer.placement === undefined || !ways.has(name);
+              const isNeeded = answer.placement === undefined || !matchSteps.has(name);
               const { sign, tone } =
-                verdict === StepVerdict.NO && !isNeeded ? otherWay : (verdicts[verdict] ?? unknownVerdict);
-              return `${out.paint(tone, sign)} ${name}: ${printable(detail)}`;
+                verdict === StepVerdict.NO && !isNeeded ? optionalStep : (verdicts[verdict] ?? unknownVerdict);
+              return `${out.paint(tone, sign)} ${name}: ${sanitize(detail)}`;
             });
             printSection(out, 'Step by step', steps.join('\n'));
             printSection(out, 'Not healthy', unhealthy);
-            printSection(out, 'Last events', partTable(out, eventView, answer.events, 'STACK', 'AGENT'));
+            printSection(out, 'Last events', renderSubtable(out, eventView, answer.events, 'STACK', 'AGENT'));
           });
         }),
       ),
@@ -94,28 +73,23 @@ interface Filter {
   readonly phase?: string;
 }
 
-/** What the agent said of the phase and, of what it has applied, of the health. */
-export function messageOf({ phase, message, healthMessage }: Placement): string {
-  return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
-}
-
 /** Which objects are not healthy, a line each; the steps tell why as a whole. */
 async function unhealthyLines(session: Session, placement: Placement | undefined): Promise<string> {
   if (!placement || placement.health === Health.HEALTHY || placement.health === Health.UNSPECIFIED) return '';
   const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
-  const shown = objects.slice(0, listedObjects).map((object) => objectLine(session.out, object));
-  const more = moreText(shown.length, objects.length);
+  const shown = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
+  const more = omittedText(shown.length, objects.length);
   return [...shown, ...(more === '' ? [] : [more])].join('\n');
 }
 
-const listedObjects = 10;
+const maxListedObjects = 10;
 
 /** How a stack can be meant for an agent: one of them is enough, and then the others' "no" is no trouble. */
-const ways: ReadonlySet<string> = new Set(['target', 'label', 'annotation', 'selector']);
+const matchSteps: ReadonlySet<string> = new Set(['target', 'label', 'annotation', 'selector']);
 
 const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };
 
-const otherWay: typeof unknownVerdict = { sign: '○', tone: 'dim' };
+const optionalStep: typeof unknownVerdict = { sign: '○', tone: 'dim' };
 
 const verdicts: Readonly<Record<StepVerdict, typeof unknownVerdict>> = {
   [StepVerdict.UNSPECIFIED]: unknownVerdict,

@@ -3,43 +3,30 @@ import {
   AgentHealthSchema,
   type GetStackHealthResponse,
   GetStackHealthResponseSchema,
-  HealthChangeSchema,
 } from '../../../gen/brokkr/v1/health_pb.ts';
-import { type Verbs, withSession } from '../../command.ts';
 import { printSection } from '../../format/describe.ts';
-import { age } from '../../format/enum-labels.ts';
-import { healthText, healthTone, moreText, objectLine } from '../../format/health.ts';
-import { jsonOf, type Output, printJson, printList, type View } from '../../output/output.ts';
+import { ageText } from '../../format/enum-labels.ts';
+import { healthText, healthTone } from '../../format/health.ts';
+import { healthChangeView, unhealthyObjectsText } from '../../format/stack-health.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const agentHealthView: View<typeof AgentHealthSchema> = {
   schema: AgentHealthSchema,
-  plural: 'agents',
+  listField: 'agents',
   name: ({ agent }) => agent,
   columns: [
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'HEALTHY', text: healthyObjects },
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
-    { title: 'SINCE', text: ({ changeTime }) => age(changeTime) },
+    { title: 'SINCE', text: ({ changeTime }) => ageText(changeTime) },
     { title: 'MESSAGE', text: ({ message }) => message },
   ],
 };
-
-export const healthChangeView: View<typeof HealthChangeSchema> = {
-  schema: HealthChangeSchema,
-  plural: 'history',
-  name: ({ agent }) => agent,
-  columns: [
-    { title: 'AGE', text: ({ time }) => age(time) },
-    { title: 'AGENT', text: ({ agent }) => agent },
-    { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'MESSAGE', text: ({ message }) => message },
-  ],
-};
-
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('health')
@@ -77,30 +64,14 @@ async function getHealth(
     },
     (page) => page.agents,
   );
-  if (out.form === 'json' || out.form === 'yaml') {
+  if (out.format === 'json' || out.format === 'yaml') {
     const answer = { ...whole!, agents, nextPageToken: '' };
     printJson(out, jsonOf(GetStackHealthResponseSchema, answer));
     return;
   }
   printList(out, agentHealthView, agents);
-  if (out.wide) printSection(out, 'Not healthy', unhealthyText(out, agents));
+  if (out.wide) printSection(out, 'Not healthy', unhealthyObjectsText(out, agents));
 }
-
-/** The objects that are not healthy, below the name of their agent. */
-export function unhealthyText(out: Output, agents: readonly AgentHealth[]): string {
-  return agents.flatMap((agent) => agentLines(out, agent)).join('\n');
-}
-
-function agentLines(out: Output, { agent, objects }: AgentHealth): string[] {
-  if (objects.length === 0) return [];
-  const shown = out.wide ? objects : objects.slice(0, usualObjects);
-  const more = moreText(shown.length, objects.length);
-  const lines = [...shown.map((object) => objectLine(out, object)), ...(more === '' ? [] : [more])];
-  return [agent, ...lines.map((line) => `  ${line}`)];
-}
-
-/** How many objects of an agent are named unless more is asked for. */
-const usualObjects = 5;
 
 /** "2 of 3"; the broker keeps the names of at most 100 that are not healthy. */
 function healthyObjects({ objects, objectCount }: AgentHealth): string {

@@ -63,3 +63,9 @@ function empty(core: Core, namespace: string): void {
   const ended = store.put('/namespaces', { ...current, spec: { finalizers: [] } });
   if (!ended.metadata.finalizers?.length) store.remove('/namespaces', ended);
 }
+
+/** Reports whether a namespace is gone or terminating, so that controllers add nothing to it. */
+export function isTerminating(core: Core, namespace: string): boolean {
+  const found = core.store.get('/namespaces', undefined, namespace);
+  return !found || found.metadata.deletionTimestamp !== undefined;
+}

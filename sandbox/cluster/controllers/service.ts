@@ -2,15 +2,7 @@ import type { Core } from '../core/core.ts';
 import { at, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
 import { removeObject } from '../write/remove.ts';
 import { applyObject, writeStatus } from '../write/write.ts';
-
-/** Gives a new Service its address, and keeps it when a client's update leaves it out. */
-export function assignServiceAddress(core: Core, object: KubeObject, live: KubeObject | undefined): KubeObject {
-  const spec = objectAt(object, 'spec');
-  if (spec.type === 'ExternalName' || spec.clusterIP) return object;
-  const clusterIP = textAt(live, 'spec.clusterIP') ?? nextAddress(core);
-  const single = { clusterIP, clusterIPs: [clusterIP], ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' };
-  return { ...object, spec: { ...spec, ...single } };
-}
+import { isTerminating } from './namespace.ts';
 
 /** Publishes the endpoints of Services, with the Service's own labels as the real controllers do. */
 export function runServiceController(core: Core): void {
@@ -42,19 +34,6 @@ export function runServiceController(core: Core): void {
       for (const service of core.store.list(services.resource, namespace))
         if (selects(service, object)) core.later(5, () => publish(namespace, service.metadata.name));
   });
-}
-
-export function isTerminating(core: Core, namespace: string): boolean {
-  const found = core.store.get('/namespaces', undefined, namespace);
-  return !found || found.metadata.deletionTimestamp !== undefined;
-}
-
-function nextAddress(core: Core): string {
-  const taken = new Set(core.store.list('/services').map((service) => textAt(service, 'spec.clusterIP')));
-  for (let n = 10; ; n++) {
-    const address = `10.96.${(n >> 8) & 255}.${n & 255}`;
-    if (!taken.has(address)) return address;
-  }
 }
 
 function selects(service: KubeObject, pod: KubeObject): boolean {

@@ -4,9 +4,9 @@ import type { Kind } from '../core/kinds.ts';
 import { at, type JsonObject, type KubeObject, numberAt, objectAt, textAt } from '../core/object.ts';
 import { removeObject } from '../write/remove.ts';
 import { createObject, patchObject, writeStatus } from '../write/write.ts';
+import { isTerminating } from './namespace.ts';
 import { behaviourOf, condition, podStatus } from './pod-status.ts';
 import { setPods } from './pods.ts';
-import { isTerminating } from './service.ts';
 
 export interface WorkloadOptions {
   readonly readyDelayMs: number;

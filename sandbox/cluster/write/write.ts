@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { assignServiceAddress } from '../controllers/service.ts';
 import { type Core, newUid, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 import {
@@ -13,6 +12,7 @@ import {
   withoutNulls,
 } from '../core/object.ts';
 import { alreadyExists, badRequest, conflict, invalid, notFound, StatusError } from '../core/status.ts';
+import { assignClusterIp } from './cluster-ip.ts';
 import { withDefaults } from './defaults.ts';
 import { fieldsOf } from './fields.ts';
 import { mergeApplied, pruneApplied } from './merge.ts';
@@ -197,7 +197,7 @@ function finish(
   let object: KubeObject = { ...wanted, metadata };
   if (!live) object = initialStatus(kind, stripStatus(kind, object, options));
   object = withDefaults(kind, withoutNulls(object) as KubeObject);
-  if (kind.resource === '/services') object = assignServiceAddress(core, object, live);
+  if (kind.resource === '/services') object = assignClusterIp(core, object, live);
   if (!live) checkNamespace(core, kind, object);
   validate(kind, object, live);
   const schema = core.schemas.get(`${kind.apiVersion}/${kind.plural}`);

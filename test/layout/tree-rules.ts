@@ -1,0 +1,29 @@
+import { folderSizes } from './graph.ts';
+import { isTestFile } from './rooms.ts';
+import { type Source, toSource } from './sources.ts';
+
+/** One rule about the sources as a whole. */
+export interface TreeRule {
+  readonly name: string;
+  readonly reason: string;
+  /** Lists the places that break it, one text each. */
+  readonly find: (sources: readonly Source[]) => readonly string[];
+  /** Sources that break it, so that a rule which finds nothing any more is noticed. */
+  readonly example: readonly Source[];
+}
+
+const MAX_FOLDER_SOURCES = 20;
+
+export const treeRules: readonly TreeRule[] = [
+  {
+    name: `no folder has more than ${MAX_FOLDER_SOURCES} sources`,
+    reason: 'a reader takes in a folder at a glance or not at all: more concepts need a room each',
+    find: (sources) =>
+      [...folderSizes(sources.filter(({ path }) => !isTestFile(path)))]
+        .filter(([, size]) => size > MAX_FOLDER_SOURCES)
+        .map(([folder, size]) => `${folder} has ${size}`),
+    example: Array.from({ length: MAX_FOLDER_SOURCES + 1 }, (_, number) =>
+      toSource(`agent/sync/part-${number}.ts`, ''),
+    ),
+  },
+];
