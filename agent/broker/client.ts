@@ -3,7 +3,7 @@ import { toDuration } from '../../contract/duration.ts';
 import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
-import type { Findings, Question } from '../diagnostic/collect.ts';
+import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import type { StackHealth } from '../health/status.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import { toQuestion, toReport } from './diagnostic.ts';
@@ -32,7 +32,7 @@ export interface Wire {
   /** At most 100 at once. */
   reportHealth(stacks: readonly StackHealth[], signal: AbortSignal): Promise<void>;
   /** What is asked of this agent; undefined for nothing. */
-  claimDiagnostic(signal: AbortSignal): Promise<Question | undefined>;
+  claimDiagnostic(signal: AbortSignal): Promise<DiagnosisRequest | undefined>;
   /** Without findings it failed, and the message says why. */
   completeDiagnostic(id: string, findings: Findings | undefined, message: string, signal: AbortSignal): Promise<void>;
   heartbeat(cluster: ClusterState, signal: AbortSignal): Promise<void>;
