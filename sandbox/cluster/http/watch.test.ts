@@ -92,7 +92,7 @@ watching('refuses a resource version that is too old', async () => {
   assert.is(event?.object.code, 410);
 });
 
-watching('ends after its timeoutout', async () => {
+watching('ends after its timeoutoutout', async () => {
   const cluster = await start();
   assert.equal(
     await watch(
