@@ -1,7 +1,7 @@
 import { circlesOf, type Graph, graphOf } from './graph.ts';
 import type { Source } from './sources.ts';
 
-/** The parts of the project that are divided into rooms: each folder directly below one of them is a room. */
+/** Parts of the project that are divided into rooms: each folder directly below one of them is a room. */
 const areas = ['agent', 'broker', 'broker/rpc', 'cli', 'sandbox', 'sandbox/cluster', 'console/src'] as const;
 
 type Area = (typeof areas)[number];

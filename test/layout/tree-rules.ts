@@ -2,13 +2,13 @@ import { folderSizes } from './graph.ts';
 import { isTestFile } from './rooms.ts';
 import { type Source, toSource } from './sources.ts';
 
-/** One rule about the sources as a whole. */
+/** A rule about the sources as a whole. */
 export interface TreeRule {
   readonly name: string;
   readonly reason: string;
-  /** Lists the places that break it, one text each. */
+  /** Lists the violations, one text each. */
   readonly find: (sources: readonly Source[]) => readonly string[];
-  /** Sources that break it, so that a rule which finds nothing any more is noticed. */
+  /** Sources that violate the rule, which prove that the rule still finds something. */
   readonly example: readonly Source[];
 }
 
