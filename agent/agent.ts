@@ -26,7 +26,7 @@ import { createOrphanDiscovery } from './inventory/orphan-discovery.ts';
 import { connectCluster } from './kube/client.ts';
 import type { KubeSource } from './kube/kubeconfig.ts';
 import { createLeaderElection, type ElectionTimes } from './kube/leader-election.ts';
-import { type ManifestStore, openManifestStore } from './manifest/cache.ts';
+import { type ManifestCache, openManifestCache } from './manifest/cache.ts';
 import { measure, type Parts } from './observability/collect-metrics.ts';
 import { createConnectivity } from './observability/connectivity.ts';
 import { type HealthServer, startHealthServer } from './observability/http-server.ts';
@@ -117,10 +117,10 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       })
     : undefined;
   let parts: Parts | undefined;
-  let manifests: ManifestStore | undefined;
+  let manifests: ManifestCache | undefined;
   let health: HealthServer | undefined;
   try {
-    manifests = await openManifestStore(config.stateDir);
+    manifests = await openManifestCache(config.stateDir);
     health = await startHealthServer({
       listen: config.healthListen,
       readiness: () => {

@@ -3,14 +3,14 @@ import type { Logger } from 'pino';
 import { hashTargetState } from '../../contract/target-digest.ts';
 import type { TargetState } from '../../contract/target-state.ts';
 import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
-import type { ManifestStore } from '../manifest/cache.ts';
+import type { ManifestCache } from '../manifest/cache.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { PullAnswer, Wire } from './client.ts';
 import { BrokerError } from './error.ts';
 
 export interface PullerOptions {
   readonly wire: Pick<Wire, 'pull' | 'manifests'>;
-  readonly manifests: ManifestStore;
+  readonly manifests: ManifestCache;
   readonly log: Logger;
   /** Longest time between two pulls; looked up for each. */
   readonly intervalMs: () => number;
@@ -94,7 +94,7 @@ export function createPuller(options: PullerOptions): Puller {
   };
 
   const page = async (waitMs: number, pageToken: string, signal: AbortSignal): Promise<PullAnswer> => {
-    const have = [...manifests.held].slice(0, maxHave);
+    const have = [...manifests.checksums].slice(0, maxHave);
     // An answer that did not come in time may have been too large for the link; manifests that come one by one are kept.
     const isSlow = failures > 0;
     const answer = await wire.pull({ digest, have, pageToken, waitMs, isSlow, ...options.seen() }, signal);
@@ -120,7 +120,7 @@ export function createPuller(options: PullerOptions): Puller {
 
   /** Fetches what the accepted state refers to and did not come with it. */
   const fetchMissing = async (signal: AbortSignal) => {
-    const missing = () => [...wanted].filter((checksum) => !manifests.held.has(checksum));
+    const missing = () => [...wanted].filter((checksum) => !manifests.checksums.has(checksum));
     for (let left = missing(); left.length > 0; left = missing()) {
       await fetchSome(left.slice(0, maxHave), signal);
     }
