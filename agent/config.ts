@@ -15,6 +15,7 @@ import {
   parseOneOf,
   withConfigFile,
 } from '../client/settings.ts';
+import { type TelemetryLevel, telemetryLevels } from './telemetry/level.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
@@ -63,9 +64,6 @@ export interface Enrollment {
   /** Name of the Secret, in the agent's namespace, in which the key is kept. */
   readonly secret: string;
 }
-
-const telemetryLevels = ['off', 'events', 'all'] as const;
-export type TelemetryLevel = (typeof telemetryLevels)[number];
 
 /** The variables, for help texts and documents. */
 export const variables = {

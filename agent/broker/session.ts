@@ -18,7 +18,7 @@ export interface SessionOptions {
   /** Called when the session has come up, and at each hint that the target state has changed. */
   readonly wake: () => void;
   /** What goes up besides. */
-  readonly telemetry: Pick<Outbox, 'take' | 'news' | 'received' | 'rewind' | 'refused'>;
+  readonly telemetry: Pick<Outbox, 'take' | 'available' | 'acknowledge' | 'rewind' | 'dropFirst'>;
   /** The session has come up: what was told before may be lost. */
   readonly cameUp: () => void;
   /** A diagnostic is asked for. */
@@ -70,7 +70,7 @@ export function createSession(options: SessionOptions): Session {
             options.asked();
             break;
           case SessionHint.TELEMETRY_RECEIVED:
-            telemetry.received(telemetrySequence);
+            telemetry.acknowledge(telemetrySequence);
             break;
           case SessionHint.FENCED:
             return 'fenced';
@@ -99,7 +99,7 @@ export function createSession(options: SessionOptions): Session {
         const { kind, message } = toBrokerError(error);
         if (kind === 'fenced') return options.fenced(message);
         // It would be so again with the next session.
-        if (kind === 'invalid') telemetry.refused();
+        if (kind === 'invalid') telemetry.dropFirst();
         log.debug({ reason: message }, 'the session ended');
       }
       // What has changed meanwhile was perhaps not heard.
@@ -135,7 +135,7 @@ async function* requests(
   incarnation: bigint,
   cluster: () => ClusterState,
   heartbeatMs: number,
-  telemetry: Pick<Outbox, 'take' | 'news'>,
+  telemetry: Pick<Outbox, 'take' | 'available'>,
   signal: AbortSignal,
 ): AsyncIterable<SessionRequest> {
   yield create(SessionRequestSchema, { message: { case: 'hello', value: { incarnation } } });
@@ -147,7 +147,7 @@ async function* requests(
     if (batch) {
       yield create(SessionRequestSchema, { message: { case: 'telemetry', value: toTelemetryMessage(batch) } });
     } else if (waitMs > 0) {
-      await pause(waitMs, signal, telemetry.news());
+      await pause(waitMs, signal, telemetry.available());
       await pause(Math.min(gatherMs, Math.max(0, beatAt - Date.now())), signal);
     } else {
       const value = { cluster: toClusterMessage(cluster()) };
