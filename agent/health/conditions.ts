@@ -27,19 +27,19 @@ export function conditionOf(object: KubeObject, type: string): Condition | undef
   };
 }
 
-/** Whether the condition exists and its status is True. */
+/** Returns whether the condition exists and its status is True. */
 export function isTrue(condition: Condition | undefined): boolean {
   return condition?.status === 'True';
 }
 
-/** Whether the condition exists and its status is False. */
+/** Returns whether the condition exists and its status is False. */
 export function isFalse(condition: Condition | undefined): boolean {
   return condition?.status === 'False';
 }
 
 /**
- * Returns `progressing` until the controller has observed the object's last change, and undefined then. An object without an observed
- * generation counts as observed, unless its kind's controllers always write one (`isRequired`).
+ * Returns `progressing` until the controller has observed the object's last change, and undefined then. An object without an
+ * observed generation counts as observed, unless its kind's controllers always write one (`isRequired`).
  */
 export function unobserved(object: KubeObject, { isRequired = false } = {}): Verdict | undefined {
   const generation = Number(object.metadata.generation ?? 0);

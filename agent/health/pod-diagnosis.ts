@@ -18,7 +18,7 @@ const explainedKinds: ReadonlySet<string> = new Set([
 /** Maximum number of pods that are read of one workload: enough to find a reason. */
 const maxPods = 200;
 
-/** Whether `explainHealth` may find more than the object's own status says. */
+/** Returns whether `explainHealth` may find more than the object's own status says. */
 export function hasDetail({ apiVersion, kind }: ObjectId): boolean {
   return explainedKinds.has(`${apiVersion}/${kind}`);
 }

@@ -23,7 +23,7 @@ export interface StackHealth extends Verdict {
   readonly generation: bigint;
   /** The objects that are not healthy, worst first. */
   readonly objects: readonly ObjectHealth[];
-  /** How many objects were evaluated. */
+  /** Number of objects that were evaluated. */
   readonly objectCount: number;
 }
 

@@ -39,8 +39,8 @@ export interface Inventories {
   /** Loads one inventory; without shards when the stack has none. */
   load(stackId: string, signal: AbortSignal): Promise<Inventory>;
   /**
-   * Stores a new content: writes the shards that change, and returns the inventory as it is then stored. Rejects with InventoryConflict
-   * when the stored one has changed since `inventory` was loaded.
+   * Stores a new content: writes the shards that change, and returns the inventory as it is then stored. Rejects with
+   * InventoryConflict when the stored one has changed since `inventory` was loaded.
    */
   save(
     inventory: Inventory,
@@ -48,11 +48,17 @@ export interface Inventories {
     items: Iterable<Item>,
     signal: AbortSignal,
   ): Promise<Inventory>;
-  /** Rejects with InventoryConflict when the header has changed since the inventory was loaded, as it does when a newer order begins. */
+  /**
+   * Rejects with InventoryConflict when the header has changed since the inventory was loaded, as it does when a newer order
+   * begins.
+   */
   confirm(inventory: Inventory, signal: AbortSignal): Promise<void>;
   /** Deletes all shards. */
   remove(inventory: Inventory, signal: AbortSignal): Promise<void>;
-  /** Whether the agent would read the object as an inventory. No stack may contain one, because it could make the agent delete anything. */
+  /**
+   * Returns whether the agent would read the object as an inventory. No stack may contain one, because it could make the agent
+   * delete anything.
+   */
   isInventory(object: KubeObject): boolean;
 }
 

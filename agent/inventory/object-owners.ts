@@ -1,7 +1,7 @@
 import { keyOf, namespaceOfKey } from '../object/kube-object.ts';
 import type { Item } from './shards.ts';
 
-/** What other stacks know of a stack when they want one of its objects. */
+/** The part of a stack that matters to other stacks that want one of its objects. */
 export interface StackView {
   readonly stackId: string;
   /** Name of the stack, for messages. */
@@ -34,8 +34,8 @@ export interface Ownership {
   /** Forgets objects that the stack no longer has. */
   drop(stackId: string, keys: Iterable<string>): void;
   /**
-   * Claims objects for a stack, all or none. An object is handed over when its owner is of the same generator and no longer desires it;
-   * any other object that another stack owns or claims is a conflict. Synchronous, so that two claims cannot interleave.
+   * Claims objects for a stack, all or none. An object is handed over when its owner is of the same generator and no longer desires
+   * it; any other object that another stack owns or claims is a conflict. Synchronous, so that two claims cannot interleave.
    */
   claim(
     stack: Pick<StackView, 'stackId' | 'generator'>,

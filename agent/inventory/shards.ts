@@ -7,7 +7,7 @@ export interface Item {
   readonly uid: string;
 }
 
-/** What shard 0 records about the stack itself. */
+/** The record about the stack itself, in shard 0. */
 export interface Header {
   /** Name of the stack, for messages. */
   readonly stack: string;
@@ -16,9 +16,9 @@ export interface Header {
   readonly order: bigint;
   readonly generation: bigint;
   readonly deploymentId: string;
-  /** Whether the stack was removed. The header stays until the broker no longer lists the stack, to reject outdated entries. */
+  /** True once the stack was removed. The header stays until the broker no longer lists the stack, to reject outdated entries. */
   readonly removed: boolean;
-  /** How many shards the inventory has. */
+  /** Number of shards of the inventory. */
   readonly shards: number;
 }
 
@@ -43,8 +43,8 @@ const shardBytes = 512 << 10;
 const headerBytes = 2 << 10;
 
 /**
- * Distributes items over shards: known items stay where they are, and new ones go where there is room. Returns the shards that differ
- * from the stored ones, the header's first. The number of shards never falls, so that no write depends on a deletion.
+ * Distributes items over shards: known items stay where they are, and new ones go where there is room. Returns the shards that
+ * differ from the stored ones, the header's first. The number of shards never falls, so that no write depends on a deletion.
  */
 export function planShards(
   stored: readonly StoredShard[],

@@ -2,7 +2,7 @@ import { groupKindOf, groupOf, isRecord, listAt, textAt } from '../object/kube-o
 import { hasStatus } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
-/** How the cluster serves a kind. */
+/** A kind as the cluster serves it. */
 export interface Resource {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,15 +14,17 @@ export interface Resource {
 
 /** Finds out which kinds the cluster serves, and remembers it for each group version. */
 export interface Discovery {
-  /** Finds a kind in exactly this version; undefined when it is not served. Reads a known group version again for a kind it lacks. */
+  /**
+   * Finds a kind in exactly this version; undefined when it is not served. Reads a known group version again for a kind it lacks.
+   */
   find(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Finds a kind in this or another version of its group: objects outlive the version in which they were created. */
   findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Makes the next lookup read the group version again: after a definition was established, or a kind turned out to be gone. */
   forget(apiVersion: string): void;
   /**
-   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads all
-   * group versions again each time, and rejects when one of them cannot be read.
+   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads
+   * all group versions again each time, and rejects when one of them cannot be read.
    */
   namespacedKinds(signal: AbortSignal): Promise<Resource[]>;
 }

@@ -27,8 +27,8 @@ export interface LeaderElection {
   /** Waits until this process leads. Resolves to false when the signal aborts before that. */
   acquire(signal: AbortSignal): Promise<boolean>;
   /**
-   * Renews the lease. Resolves to `lost` when it cannot be renewed, while no other process can lead yet, and to `ended` when the signal
-   * aborts.
+   * Renews the lease. Resolves to `lost` when it cannot be renewed, while no other process can lead yet, and to `ended` when the
+   * signal aborts.
    */
   holdLease(signal: AbortSignal): Promise<'lost' | 'ended'>;
   /** Releases the lease if this process holds it. A lease that cannot be written expires by itself. */

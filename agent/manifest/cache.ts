@@ -20,7 +20,10 @@ export interface ManifestCache {
 
 const checksumPattern = /^[0-9a-f]{64}$/;
 
-/** Opens the folder and creates it when missing; without `stateDir`, a temporary one. Rejects with a one-line Error when it is unusable. */
+/**
+ * Opens the folder and creates it when missing; without `stateDir`, a temporary one. Rejects with a one-line Error when it is
+ * unusable.
+ */
 export async function openManifestCache(stateDir: string | undefined): Promise<ManifestCache> {
   const folder = openFolder(stateDir);
   const cached = new Set((await readdir(folder)).filter((name) => checksumPattern.test(name)));

@@ -34,8 +34,8 @@ export class ManifestError extends Error {
 }
 
 /**
- * Parses a manifest: one Kubernetes object as JSON in each line. Throws ManifestError unless its SHA-256 is `checksum` (hex), and for
- * lines that are no object or repeat one.
+ * Parses a manifest: one Kubernetes object as JSON in each line. Throws ManifestError unless its SHA-256 is `checksum` (hex), and
+ * for lines that are no object or repeat one.
  */
 export function parseManifest(data: Uint8Array, checksum: string): ManifestObject[] {
   const actual = createHash('sha256').update(data).digest('hex');
@@ -55,8 +55,8 @@ export function parseManifest(data: Uint8Array, checksum: string): ManifestObjec
 }
 
 /**
- * Returns the keys that these objects may have in the cluster. Each object gets two, as a cluster-scoped and as a namespaced one, because
- * only the cluster knows which kinds are namespaced; at most one of the two can exist.
+ * Returns the keys that these objects may have in the cluster. Each object gets two, as a cluster-scoped and as a namespaced one,
+ * because only the cluster knows which kinds are namespaced; at most one of the two can exist.
  */
 export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespace }: Scope): Set<string> {
   const keys = new Set<string>();

@@ -4,14 +4,14 @@ import { checksumAnnotation, isRecord, type KubeObject } from './kube-object.ts'
 const bookkeeping: ReadonlySet<string> = new Set(['managedFields', 'resourceVersion', 'generation']);
 
 /**
- * Whether the live object already has everything that the desired one has. True is certain. False may also mean that the API server
- * normalised a value, such as "1000m" to "1": only a dry run can tell the two apart.
+ * Returns whether the live object already has everything that the desired one has. True is certain. False may also mean that the
+ * API server normalised a value, such as "1000m" to "1": only a dry run can tell the two apart.
  */
 export function matchesDesired(desired: KubeObject, live: KubeObject): boolean {
   return isWithin(desired, live);
 }
 
-/** Whether an apply with this result, as a dry run returned it, would leave the live object as it is. */
+/** Returns whether an apply with this result, as a dry run returned it, would leave the live object as it is. */
 export function isSameObject(live: KubeObject, applied: KubeObject): boolean {
   const content = ({ metadata, ...rest }: KubeObject) => ({
     ...rest,
@@ -25,7 +25,7 @@ export function checksumOf(live: KubeObject): string | undefined {
   return live.metadata.annotations?.[checksumAnnotation];
 }
 
-/** Whether every field of `part` has the same value in `whole`. */
+/** Returns whether every field of `part` has the same value in `whole`. */
 function isWithin(part: unknown, whole: unknown): boolean {
   if (Array.isArray(part)) {
     return (

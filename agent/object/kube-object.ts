@@ -49,7 +49,7 @@ export const checksumAnnotation = 'k8s.brokkr.io/checksum';
 /** Annotation that, as `disabled`, keeps an object when its stack no longer lists it or is removed. */
 const pruneAnnotation = 'k8s.brokkr.io/prune';
 
-/** Whether the object must stay when its stack no longer lists it or is removed. */
+/** Returns whether the object must stay when its stack no longer lists it or is removed. */
 export function isPruneDisabled({ metadata }: KubeObject): boolean {
   return metadata.annotations?.[pruneAnnotation] === 'disabled';
 }
@@ -74,19 +74,21 @@ export function andMore(list: readonly unknown[]): string {
   return list.length > 1 ? ` (and ${list.length - 1} more)` : '';
 }
 
-/** Whether the agent has applied the object for this stack. The label alone does not prove it, because labels are copied. */
+/**
+ * Returns whether the agent has applied the object for this stack. The label alone does not prove it, because labels are copied.
+ */
 export function isAppliedFor(object: KubeObject, stackId: string): boolean {
   const { labels, managedFields = [] } = object.metadata;
   if (labels?.[stackLabel] !== stackId) return false;
   return managedFields.some(isOwnApply);
 }
 
-/** Whether these are the fields that the agent has applied, rather than updated. */
+/** Returns whether these are the fields that the agent has applied, rather than updated. */
 export function isOwnApply({ manager, operation }: ManagedFields): boolean {
   return manager === fieldManager && operation === 'Apply';
 }
 
-/** Whether the value is an object with named fields. */
+/** Returns whether the value is an object with named fields. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

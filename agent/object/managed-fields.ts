@@ -16,8 +16,8 @@ const bookkeeping: ReadonlySet<string> = new Set([
 const maxPaths = 50;
 
 /**
- * Returns the paths, at most 50, of the fields in which the live object differs from `other`: the result of an apply, or, with `part`,
- * the object to apply, which lacks the fields that others set.
+ * Returns the paths, at most 50, of the fields in which the live object differs from `other`: the result of an apply, or, with
+ * `part`, the object to apply, which lacks the fields that others set.
  */
 export function differences(live: KubeObject, other: KubeObject, { part = false } = {}): FieldPath[] {
   const found: FieldPath[] = [];
@@ -30,7 +30,9 @@ export function pathText(path: FieldPath): string {
   return path.map((step) => (typeof step === 'string' ? `.${quoted(step)}` : `[${step.label}]`)).join('');
 }
 
-/** Returns the managers other than the agent that own one of the fields; if none does, because they were removed, the last writer. */
+/**
+ * Returns the managers other than the agent that own one of the fields; if none does, because they were removed, the last writer.
+ */
 export function managersOf(live: KubeObject, paths: readonly FieldPath[]): string[] {
   const entries = (live.metadata.managedFields ?? []).filter(
     (entry) => !isOwnApply(entry) && entry.subresource !== 'status',
@@ -58,7 +60,7 @@ export function fieldsOfItem(fields: unknown, item: unknown): unknown {
   return undefined;
 }
 
-/** Whether a field set contains the path, or the whole of a value on the way to it. */
+/** Returns whether a field set contains the path, or the whole of a value on the way to it. */
 function owns(fieldsV1: unknown, path: FieldPath): boolean {
   let fields = fieldsV1;
   for (const step of path) {

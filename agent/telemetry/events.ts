@@ -28,8 +28,8 @@ const defaultRate: Rate = { items: 100, bytes: 256 << 10 };
 /** Milliseconds between two attempts without the right to watch events. */
 const forbiddenMs = 5 * 60_000;
 /**
- * Servers send no bookmarks for events and remember them for only 5 minutes. Watches that are short in comparison keep the version to
- * continue from recent enough, even where nothing happens.
+ * Servers send no bookmarks for events and remember them for only 5 minutes. Watches that are short in comparison keep the version
+ * to continue from recent enough, even where nothing happens.
  */
 const defaultMaxWatchMs = 90_000;
 

@@ -13,13 +13,13 @@ export interface FollowedContainer {
   readonly uid: string;
   readonly container: string;
   readonly membership: StackMembership;
-  /** Whether to skip what the container wrote before. */
+  /** True to skip what the container wrote before. */
   readonly skipsHistory: boolean;
   /** Returns a promise that settles when the pod has changed. */
   readonly podChanged: () => Promise<void>;
 }
 
-/** What the followers of all containers share. */
+/** The parts that the followers of all containers share. */
 export interface FollowContext {
   /** Returns the cluster with the rights that apply to a stack's pods. */
   readonly clusterFor: (stackId: string) => Pick<Cluster, 'get' | 'followLog'>;

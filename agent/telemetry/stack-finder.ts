@@ -30,8 +30,8 @@ interface Remembered {
 }
 
 /**
- * Creates a finder that reads the metadata of an object's owners and remembers the result. It reads nothing about objects in namespaces
- * in which no stack has anything, which is most of a cluster.
+ * Creates a finder that reads the metadata of an object's owners and remembers the result. It reads nothing about objects in
+ * namespaces in which no stack has anything, which is most of a cluster.
  */
 export function createStackFinder(
   cluster: Pick<Cluster, 'getMetadata'>,
