@@ -1,19 +1,9 @@
-import { hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
-import { ensureNamespace } from '../kube/cluster-identity.ts';
-import { type KubeObject, keyOf, type ObjectId, textAt } from '../object/kube-object.ts';
-import {
-  type Header,
-  headerOf,
-  headerText,
-  type Item,
-  itemOf,
-  itemText,
-  planShards,
-  type ShardPlan,
-  type StoredShard,
-} from './shards.ts';
+import { type KubeObject, keyOf } from '../object/kube-object.ts';
+import { conflictOf, createShardStore } from './shard-store.ts';
+import { type Header, type Item, planShards, type StoredShard } from './shards.ts';
 
+export { InventoryConflict } from './shard-store.ts';
 export type { Header, Item } from './shards.ts';
 
 /** The objects that a stack has in the cluster, as recorded by the agent. The agent deletes only objects of an inventory. */
@@ -25,11 +15,6 @@ export interface Inventory {
   /** False when a shard or the header is missing: then nothing may be pruned, because objects may be missing from the items. */
   readonly whole: boolean;
   readonly shards: readonly StoredShard[];
-}
-
-/** Another process has written the inventory since it was loaded: the pass has to load it and plan again. */
-export class InventoryConflict extends Error {
-  override readonly name = 'InventoryConflict';
 }
 
 /** Inventories of all stacks, stored in ConfigMaps of the agent's namespace. */
@@ -62,104 +47,35 @@ export interface Inventories {
   isInventory(object: KubeObject): boolean;
 }
 
-const inventoryLabel = 'k8s.brokkr.io/inventory-of';
-const configMaps = { apiVersion: 'v1', kind: 'ConfigMap' } as const;
-
 /** Creates the access to the inventories in this namespace. */
 export function createInventories(cluster: Cluster, namespace: string): Inventories {
-  const idOfShard = (stackId: string, index: number): ObjectId => ({
-    ...configMaps,
-    namespace,
-    name: `brokkr-inv-${stackId}-${index}`,
-  });
-
-  /** Rejects on a 404: the API server returns a list even for a missing namespace, so such a response comes from something else. */
-  const read = async (labelSelector: string, signal: AbortSignal): Promise<KubeObject[]> => {
-    const shards: KubeObject[] = [];
-    for await (const { objects } of cluster.listVersioned(configMaps, { namespace, labelSelector }, signal))
-      shards.push(...objects);
-    return shards;
-  };
-  const write = async (
-    stackId: string,
-    { index, header, items, resourceVersion }: ShardPlan,
-    signal: AbortSignal,
-  ): Promise<StoredShard> => {
-    const object: KubeObject = {
-      ...configMaps,
-      metadata: {
-        name: idOfShard(stackId, index).name,
-        namespace,
-        labels: { 'app.kubernetes.io/managed-by': 'brokkr', [inventoryLabel]: stackId },
-        ...(resourceVersion !== undefined && { resourceVersion }),
-      },
-      data: {
-        ...(header && { header: headerText(header) }),
-        items: items.map(itemText).join('\n'),
-      },
-    };
-    try {
-      const stored = await (resourceVersion === undefined
-        ? cluster.create(object, signal)
-        : cluster.replace(object, signal));
-      return { index, resourceVersion: stored.metadata.resourceVersion ?? '', header, items };
-    } catch (error) {
-      const isGone = hasStatus(error, 404);
-      // The namespace itself is gone, and the inventory with it: the next attempt starts a new one.
-      if (isGone && resourceVersion === undefined) await ensureNamespace(cluster, namespace, signal);
-      if (isGone || hasStatus(error, 409)) throw conflictOf(stackId, error);
-      throw error;
-    }
-  };
-
+  const store = createShardStore(cluster, namespace);
   return {
     async loadAll(signal) {
-      const shards = await read(inventoryLabel, signal);
-      const byStack = Map.groupBy(shards, ({ metadata }) => metadata.labels?.[inventoryLabel] ?? '');
-      return new Map([...byStack].map(([stackId, objects]) => [stackId, assemble(stackId, objects)]));
+      const byStack = await store.loadAll(signal);
+      return new Map([...byStack].map(([stackId, shards]) => [stackId, combineShards(stackId, shards)]));
     },
     async load(stackId, signal) {
-      return assemble(stackId, await read(`${inventoryLabel}=${stackId}`, signal));
+      return combineShards(stackId, await store.load(stackId, signal));
     },
     async save(inventory, header, items, signal) {
       const { stackId, shards } = inventory;
       const plans = planShards(shards, header, items);
       const saved = new Map(shards.map((shard) => [shard.index, shard]));
       // The header goes last: until it counts a new shard, the old shards are a complete inventory.
-      for (const plan of plans.toReversed()) saved.set(plan.index, await write(stackId, plan, signal));
+      for (const plan of plans.toReversed()) saved.set(plan.index, await store.write(stackId, plan, signal));
       return plans.length === 0 ? inventory : combineShards(stackId, [...saved.values()]);
     },
     async confirm({ stackId, shards }, signal) {
-      const live = await cluster.getMetadata(idOfShard(stackId, 0), signal);
       const loaded = shards.find(({ index }) => index === 0)?.resourceVersion;
-      if (live?.metadata.resourceVersion !== loaded) throw conflictOf(stackId);
+      if ((await store.versionOf(stackId, 0, signal)) !== loaded) throw conflictOf(stackId);
     },
     async remove({ stackId, shards }, signal) {
-      for (const { index } of shards.toSorted((left, right) => right.index - left.index)) {
-        const live = await cluster.get(idOfShard(stackId, index), signal);
-        if (live?.metadata.uid) await cluster.remove(idOfShard(stackId, index), live.metadata.uid, signal);
-      }
+      for (const { index } of shards.toSorted((left, right) => right.index - left.index))
+        await store.remove(stackId, index, signal);
     },
-    isInventory({ kind, metadata }) {
-      if (kind !== 'ConfigMap' || metadata.namespace !== namespace) return false;
-      return metadata.name.startsWith('brokkr-inv-') || metadata.labels?.[inventoryLabel] !== undefined;
-    },
+    isInventory: store.isShard,
   };
-}
-
-function conflictOf(stackId: string, cause?: unknown): InventoryConflict {
-  return new InventoryConflict(`the inventory of stack ${stackId} was written by somebody else`, { cause });
-}
-
-/** Reads an inventory from its ConfigMaps. */
-function assemble(stackId: string, objects: readonly KubeObject[]): Inventory {
-  const prefix = `brokkr-inv-${stackId}-`;
-  const shards = objects.flatMap((object) => {
-    const index = Number(object.metadata.name.slice(prefix.length));
-    if (!object.metadata.name.startsWith(prefix) || !Number.isInteger(index)) return [];
-    return [{ index, resourceVersion: object.metadata.resourceVersion ?? '', ...readShard(object) }];
-  });
-  return combineShards(stackId, shards);
 }
 
 /** Combines shards to an inventory. */
@@ -170,12 +86,4 @@ function combineShards(stackId: string, shards: readonly StoredShard[]): Invento
   const present = new Set(sorted.map(({ index }) => index));
   const whole = header !== undefined && Array.from({ length: header.shards }).every((_, index) => present.has(index));
   return { stackId, header, items, whole, shards: sorted };
-}
-
-function readShard(object: KubeObject): Pick<StoredShard, 'header' | 'items'> {
-  const lines = (textAt(object, 'data', 'items') ?? '').split('\n');
-  return {
-    header: headerOf(textAt(object, 'data', 'header') ?? ''),
-    items: lines.flatMap((line) => itemOf(line) ?? []),
-  };
 }

@@ -48,20 +48,21 @@ export interface Ownership {
 export function createOwnership(): Ownership {
   const owners = new Map<string, string>();
   const claims = new Map<string, string>();
+  const ownersOf = (keys: Iterable<string>, stackId: string) => {
+    const others = new Set<string>();
+    for (const key of keys) {
+      const owner = owners.get(key);
+      if (owner !== undefined && owner !== stackId) others.add(owner);
+    }
+    return others;
+  };
   return {
     note(stackId, items) {
       for (const { id } of items) if (!owners.has(keyOf(id))) owners.set(keyOf(id), stackId);
     },
     ownerOf: (key) => owners.get(key),
     namespaces: () => new Set([...owners.keys()].map(namespaceOfKey)),
-    ownersOf(keys, stackId) {
-      const others = new Set<string>();
-      for (const key of keys) {
-        const owner = owners.get(key);
-        if (owner !== undefined && owner !== stackId) others.add(owner);
-      }
-      return others;
-    },
+    ownersOf,
     drop(stackId, keys) {
       for (const key of keys) if (owners.get(key) === stackId) owners.delete(key);
     },
@@ -83,12 +84,8 @@ export function createOwnership(): Ownership {
       return {
         conflicts,
         keep() {
-          const previousOwners = new Set<string>();
-          for (const key of claimedKeys) {
-            const owner = owners.get(key);
-            if (owner !== undefined && owner !== stackId) previousOwners.add(owner);
-            owners.set(key, stackId);
-          }
+          const previousOwners = ownersOf(claimedKeys, stackId);
+          for (const key of claimedKeys) owners.set(key, stackId);
           release();
           return previousOwners;
         },

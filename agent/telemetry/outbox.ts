@@ -1,4 +1,5 @@
-import { type Gap, type GapReason, type LogSource, originOf, sizeOf, type TelemetryItem } from './item.ts';
+import type { GapReason, LogSource, TelemetryItem } from './item.ts';
+import { createItemQueue, type QueueLimits } from './item-queue.ts';
 
 /** Items that the broker acknowledges together, by their sequence. */
 export interface TelemetryBatch {
@@ -28,87 +29,32 @@ export interface Outbox {
   readonly dropped: number;
 }
 
-export interface OutboxLimits {
-  readonly items: number;
-  readonly bytes: number;
-}
-
-const usualLimits: OutboxLimits = { items: 5_000, bytes: 4 << 20 };
+const defaultLimits: QueueLimits = { items: 5_000, bytes: 4 << 20 };
 /** Maximum of one request. */
-const batchItems = 500;
-const batchBytes = 256 << 10;
+const batchLimits: QueueLimits = { items: 500, bytes: 256 << 10 };
 const maxBatchesInFlight = 8;
 
 /** Creates an empty outbox. */
-export function createOutbox({ items: maxItems, bytes: maxBytes }: OutboxLimits = usualLimits): Outbox {
-  /** Gaps before the first item of the queue, by origin. */
-  const leadingGaps = new Map<string, Gap>();
-  /** Gaps after the last item of their origin in the queue: what is missing next is added to them. */
-  const openGaps = new Map<string, Gap>();
-  const queue: TelemetryItem[] = [];
-  let bytes = 0;
+export function createOutbox(limits: QueueLimits = defaultLimits): Outbox {
+  const queue = createItemQueue(limits, batchLimits);
   const inFlight: TelemetryBatch[] = [];
   /** Number of batches in flight that were taken since the last rewind. */
   let takenCount = 0;
   let sequence = 0n;
-  let dropped = 0;
   let availability = Promise.withResolvers<void>();
-
-  const push = (item: TelemetryItem) => {
-    queue.push(item);
-    bytes += sizeOf(item);
-    while (queue.length > maxItems || bytes > maxBytes) drop(shift(), 'buffer_full');
-    availability.resolve();
-  };
-  const shift = (): TelemetryItem => {
-    const item = queue.shift()!;
-    bytes -= sizeOf(item);
-    if (item.type === 'gap' && openGaps.get(originOf(item)) === item) openGaps.delete(originOf(item));
-    return item;
-  };
-  const drop = (item: TelemetryItem, reason: GapReason) => {
-    const isGap = item.type === 'gap';
-    const count = isGap ? item.count : 1;
-    if (!isGap) dropped += 1;
-    const gap = leadingGaps.get(originOf(item));
-    if (gap) gap.count += count;
-    else leadingGaps.set(originOf(item), gapFor(item, reason, count));
-  };
-  const canTake = () =>
-    takenCount < inFlight.length || (inFlight.length < maxBatchesInFlight && queue.length + leadingGaps.size > 0);
-  const fillBatch = (): TelemetryItem[] => {
-    const items: TelemetryItem[] = [];
-    for (const [origin, gap] of leadingGaps) {
-      if (items.length === batchItems) return items;
-      items.push(gap);
-      leadingGaps.delete(origin);
-    }
-    for (let size = 0; queue.length > 0 && items.length < batchItems; ) {
-      size += sizeOf(queue[0]!);
-      if (items.length > 0 && size > batchBytes) break;
-      items.push(shift());
-    }
-    return items;
-  };
+  const canTake = () => takenCount < inFlight.length || (inFlight.length < maxBatchesInFlight && queue.size > 0);
   return {
     add(item) {
-      openGaps.delete(originOf(item));
-      push(item);
+      queue.push(item);
+      availability.resolve();
     },
     addGap(stackId, source, reason, count) {
-      const gap: Gap = { type: 'gap', stackId, source, reason, count, at: new Date() };
-      const openGap = openGaps.get(originOf(gap));
-      if (openGap?.reason === reason) {
-        openGap.count += count;
-        openGap.at = gap.at;
-        return;
-      }
-      openGaps.set(originOf(gap), gap);
-      push(gap);
+      queue.addGap(stackId, source, reason, count);
+      availability.resolve();
     },
     take() {
       if (!canTake()) return undefined;
-      if (takenCount === inFlight.length) inFlight.push({ sequence: ++sequence, items: fillBatch() });
+      if (takenCount === inFlight.length) inFlight.push({ sequence: ++sequence, items: queue.shiftBatch() });
       return inFlight[takenCount++];
     },
     available() {
@@ -128,21 +74,15 @@ export function createOutbox({ items: maxItems, bytes: maxBytes }: OutboxLimits 
       availability.resolve();
     },
     dropFirst() {
-      for (const item of inFlight.shift()?.items ?? []) drop(item, 'buffer_full');
+      for (const item of inFlight.shift()?.items ?? []) queue.drop(item, 'buffer_full');
       takenCount = 0;
       availability.resolve();
     },
     get pending() {
-      return queue.length + leadingGaps.size + inFlight.reduce((sum, { items }) => sum + items.length, 0);
+      return queue.size + inFlight.reduce((sum, { items }) => sum + items.length, 0);
     },
     get dropped() {
-      return dropped;
+      return queue.dropped;
     },
   };
-}
-
-function gapFor(item: TelemetryItem, reason: GapReason, count: number): Gap {
-  const source = item.type === 'event' ? undefined : item.source;
-  const at = (item.type === 'event' ? item.event.at : item.at) ?? new Date();
-  return { type: 'gap', stackId: item.stackId, source, reason, count, at };
 }

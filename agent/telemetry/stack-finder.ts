@@ -54,12 +54,7 @@ export function createStackFinder(
   const rootOf = async (id: ObjectId, uid: string, depth: number, signal: AbortSignal): Promise<string | undefined> => {
     if (ownership.ownerOf(keyOf(id)) !== undefined) return keyOf(id);
     if (depth === 0) return undefined;
-    const object = await cluster.getMetadata(id, signal).catch((error: unknown) => {
-      // Nothing is known of the owners of an object that may not be read or does not exist.
-      if (error instanceof ClusterError && error.status >= 400 && error.status < 500 && error.status !== 429)
-        return undefined;
-      throw error;
-    });
+    const object = await cluster.getMetadata(id, signal).catch(ignoreUnreadable);
     if (!object || (uid !== '' && object.metadata.uid !== uid)) return undefined;
     for (const { apiVersion, kind, name, uid: owner } of object.metadata.ownerReferences ?? []) {
       const parent = { apiVersion, kind, name, namespace: id.namespace };
@@ -83,4 +78,10 @@ export function createStackFinder(
       return { stackId, isCurrent: () => ownership.ownerOf(root) === stackId };
     },
   };
+}
+
+/** Lets an object without readable metadata count as one without owners; rethrows errors that may pass. */
+function ignoreUnreadable(error: unknown): undefined {
+  if (error instanceof ClusterError && error.status >= 400 && error.status < 500 && error.status !== 429) return;
+  throw error;
 }

@@ -3,8 +3,9 @@ import type { Backoff } from '../concurrency/backoff.ts';
 import type { Ownership } from '../inventory/object-owners.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { watchEvents } from './events.ts';
+import type { QueueLimits } from './item-queue.ts';
 import type { TelemetryLevel } from './level.ts';
-import { createOutbox, type Outbox, type OutboxLimits } from './outbox.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
 import { createPodLogs, type PodLogLimits } from './pod-logs.ts';
 import { createStackFinder } from './stack-finder.ts';
 
@@ -24,7 +25,7 @@ export interface TelemetryOptions {
 }
 
 export interface TelemetryLimits {
-  readonly outbox?: OutboxLimits;
+  readonly outbox?: QueueLimits;
   readonly logs?: Partial<PodLogLimits>;
 }
 
