@@ -15,6 +15,8 @@ import {
   settingsReader,
   withConfigFile,
 } from '../client/settings.ts';
+import { type Enrollment, isEnrollmentToken } from './broker/enrollment-token.ts';
+import { type TelemetryLevel, telemetryLevels } from './telemetry/level.ts';
 
 /** Everything the agent reads from its environment, read once. */
 export interface Config {
@@ -54,18 +56,6 @@ export interface Config {
   readonly maxDeletions: number;
   readonly logLevel: LogLevel;
 }
-
-export interface Enrollment {
-  /** The token of an enrollment. A secret: never logged. */
-  readonly token: string | undefined;
-  /** The file that it is in. */
-  readonly tokenFile: string | undefined;
-  /** Name of the Secret, in the agent's namespace, in which the key is kept. */
-  readonly secret: string;
-}
-
-const telemetryLevels = ['off', 'events', 'all'] as const;
-export type TelemetryLevel = (typeof telemetryLevels)[number];
 
 /** The variables, for help texts and documents. */
 export const variables = {
@@ -173,11 +163,6 @@ function checked(problems: string[], name: Name): (value: string) => string {
       problems.push(`${name}: "${value}" is not a name of Kubernetes`);
     return value;
   };
-}
-
-/** Whether a text looks like the token of an enrollment. */
-export function isEnrollmentToken(text: string): boolean {
-  return /^brokkr_en[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(text);
 }
 
 /** From the variables that every pod has. */

@@ -7,17 +7,17 @@ import { configMap, connect } from '../../test/agent/test-agent.ts';
 import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { eventually } from '../../test/broker.ts';
 import { assertNoKeys } from '../../test/no-keys.ts';
-import type { Enrollment } from '../config.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 import { enroll } from './enroll.ts';
 import { obtainKey } from './enrollment.ts';
+import type { Enrollment } from './enrollment-token.ts';
 
 const environment = await openEnvironment();
 const { admin } = environment.admin;
 const { signal } = new AbortController();
 const secret = 'brokkr-agent-key';
 const tls = { caFile: undefined, certFile: undefined, keyFile: undefined, caFingerprints: undefined };
-const broker = { brokerUrl: environment.broker.url, tls };
+const broker = { url: environment.broker.url, ...tls };
 
 const closings: (() => Promise<void>)[] = [];
 const enrolling = suite('an agent that enrolls');

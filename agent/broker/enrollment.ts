@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type Enrollment, isEnrollmentToken } from '../config.ts';
 import { hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/client.ts';
 import { type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
+import { type Enrollment, isEnrollmentToken } from './enrollment-token.ts';
 
 export interface EnrollmentDeps {
   readonly cluster: Cluster;

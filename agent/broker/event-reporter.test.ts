@@ -10,11 +10,11 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap, configMapId } from '../../test/agent/test-agent.ts';
 import { openEnvironment, until } from '../../test/agent/test-environment.ts';
-import { eventOf, type StackEvent, sameNews } from '../target/stack-event.ts';
+import { eventOf, eventSignature, type StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
-import { createWire } from './client.ts';
+import { createBrokerClient } from './client.ts';
 import { BrokerError } from './error.ts';
-import { createReporter } from './event-reporter.ts';
+import { createEventReporter } from './event-reporter.ts';
 import { fitting } from './events.ts';
 
 const environment = await openEnvironment();
@@ -26,22 +26,21 @@ reporter.after(() => environment.close());
 async function begin(name: string, options: { capacity?: number } = {}) {
   const client = environment.broker.client(await environment.createAgent(name));
   await environment.submit(name, [configMap(name, {})], [name]);
-  const wire = createWire(client);
+  const broker = createBrokerClient(client, () => {});
   const ending = new AbortController();
   const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
-  await wire.start(identity, { stacks: [], epoch: 0n }, ending.signal);
+  await broker.start(identity, { stacks: [], epoch: 0n }, ending.signal);
   const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n, isSlow: false };
-  const [entry] = (await wire.pull(pulled, ending.signal)).entries;
+  const [entry] = (await broker.pull(pulled, ending.signal)).entries;
   const lost: string[] = [];
   const counts: Record<string, number> = {};
-  const made = createReporter({
-    wire,
+  const made = createEventReporter({
+    broker,
     log,
     lost: (stackId) => lost.push(stackId),
     count: (receipt) => {
       counts[receipt] = (counts[receipt] ?? 0) + 1;
     },
-    fenced: () => {},
     ...options,
   });
   const outcomes = async () =>
@@ -173,13 +172,27 @@ reporter('says when an event is about more objects than are listed', () => {
   assert.is(fit(100, '').message, '');
 });
 
+reporter('is told by any call that another agent has started with its key', async () => {
+  const pak = await environment.createAgent('fenced');
+  const fences: string[] = [];
+  const first = createBrokerClient(environment.broker.client(pak), (reason) => fences.push(reason));
+  const second = createBrokerClient(environment.broker.client(pak), () => {});
+  const { signal } = new AbortController();
+  const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
+  for (const client of [first, second]) await client.start(identity, { stacks: [], epoch: 0n }, signal);
+  assert.equal(fences, []);
+  const error = await first.reportHealth([], signal).catch((reason: unknown) => reason);
+  assert.is((error as BrokerError).kind, 'fenced');
+  assert.equal(fences, [(error as BrokerError).message]);
+});
+
 reporter('takes the 404 of something on the way for an outage, not for an answer', async () => {
   const proxy = createServer((_request, response) => response.writeHead(404).end('no such page'));
   proxy.listen(0, '127.0.0.1');
   await once(proxy, 'listening');
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   const client = connectBroker({ url, pak: 'none' });
-  const error = await createWire(client)
+  const error = await createBrokerClient(client, () => {})
     .report([], AbortSignal.timeout(10_000))
     .catch((reason: unknown) => reason);
   client.close();
@@ -191,9 +204,12 @@ reporter('takes the 404 of something on the way for an outage, not for an answer
 reporter('knows news from what was told before', () => {
   const entry = { stackId: 's', deploymentId: 'd', checksum: 'c', generation: 1n, order: 1n } as Entry;
   const first = event(entry, 'conflict at resourceVersion 123');
-  assert.is(sameNews(first), sameNews(event(entry, 'conflict at resourceVersion 456')));
-  assert.is.not(sameNews(first), sameNews(event(entry, 'forbidden')));
-  assert.is.not(sameNews(first), sameNews(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')));
+  assert.is(eventSignature(first), eventSignature(event(entry, 'conflict at resourceVersion 456')));
+  assert.is.not(eventSignature(first), eventSignature(event(entry, 'forbidden')));
+  assert.is.not(
+    eventSignature(first),
+    eventSignature(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')),
+  );
 });
 
 reporter.run();

@@ -9,6 +9,7 @@ import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { startFaultyProxy } from '../../test/agent/faulty-proxy.ts';
 import { configMap } from '../../test/agent/test-agent.ts';
 import { openEnvironment, until } from '../../test/agent/test-environment.ts';
+import { createChangeSet } from '../concurrency/change-set.ts';
 import type { StackHealth } from '../health/status.ts';
 import { BrokerError } from './error.ts';
 import { createHealthReporter } from './health-reporter.ts';
@@ -133,14 +134,15 @@ reporter('tells only what changed, the last of several, in calls that are apart'
   const now = new Map<string, StackHealth>();
   const calls: { at: number; reported: string[] }[] = [];
   const ending = new AbortController();
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: {
+    broker: {
       reportHealth: async (stacks) =>
         void calls.push({ at: Date.now(), reported: stacks.map(({ stackId, message }) => `${stackId} ${message}`) }),
     },
     log,
+    changes,
     healthOf: (stackId) => now.get(stackId),
-    fenced: () => {},
     everyMs: 300,
   });
   const running = made.run(ending.signal);
@@ -154,7 +156,7 @@ reporter('tells only what changed, the last of several, in calls that are apart'
       objects: [],
       objectCount: 1,
     });
-    made.changed(stackId);
+    changes.add(stackId);
   };
   for (let number = 1; number <= 20; number++) set('a', `${number} of 20`);
   await until(
@@ -162,8 +164,8 @@ reporter('tells only what changed, the last of several, in calls that are apart'
     () => 'the first call',
   );
   for (let number = 1; number <= 20; number++) set('b', `${number} of 20`);
-  made.changed('a');
-  made.changed('unknown');
+  changes.add('a');
+  changes.add('unknown');
   await until(
     () => calls.length === 2,
     () => 'the second call',
@@ -188,29 +190,22 @@ reporter('tries again what could not be told, as it is then, at most 100 stacks 
   const sizes: number[] = [];
   let refusals = 2;
   const ending = new AbortController();
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: {
+    broker: {
       async reportHealth(stacks) {
         if (refusals-- > 0) throw new BrokerError('unavailable', 'away', undefined);
         sizes.push(stacks.length);
       },
     },
     log,
-    healthOf: (stackId) => ({
-      stackId,
-      deploymentId: 'd',
-      generation: 1n,
-      health: 'healthy',
-      message: '',
-      objects: [],
-      objectCount: 1,
-    }),
-    fenced: () => {},
+    changes,
+    healthOf: healthyOf,
     everyMs: 10,
     retry: { baseMs: 5, maxMs: 20 },
   });
   const running = made.run(ending.signal);
-  for (let number = 0; number < 250; number++) made.changed(`stack-${number}`);
+  for (let number = 0; number < 250; number++) changes.add(`stack-${number}`);
   await until(
     () => made.pending === 0,
     () => 'all to be told',
@@ -221,30 +216,30 @@ reporter('tries again what could not be told, as it is then, at most 100 stacks 
 });
 
 reporter('ends when the agent is fenced', async () => {
-  let fence = '';
+  let calls = 0;
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: { reportHealth: () => Promise.reject(new BrokerError('fenced', 'another one', undefined)) },
-    log,
-    healthOf: (stackId) => ({
-      stackId,
-      deploymentId: 'd',
-      generation: 1n,
-      health: 'healthy',
-      message: '',
-      objects: [],
-      objectCount: 1,
-    }),
-    fenced: (reason) => {
-      fence = reason;
+    broker: {
+      reportHealth: () => {
+        calls += 1;
+        return Promise.reject(new BrokerError('fenced', 'another one', undefined));
+      },
     },
+    log,
+    changes,
+    healthOf: healthyOf,
   });
-  made.changed('a');
+  changes.add('a');
   await made.run(new AbortController().signal);
-  assert.is(fence, 'another one');
+  assert.is(calls, 1);
 });
 
 agents.run();
 reporter.run();
+
+function healthyOf(stackId: string): StackHealth {
+  return { stackId, deploymentId: 'd', generation: 1n, health: 'healthy', message: '', objects: [], objectCount: 1 };
+}
 
 function web(name: string, image: string) {
   const labels = { app: name };

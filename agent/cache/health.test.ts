@@ -41,7 +41,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     testAgent.setTarget([{ stackId: stack, deploymentId: 'first', ...target }]);
     return testAgent;
   };
-  const healthOf = (testAgent: TestAgent) => testAgent.clusterState.keeper.healthOf(stack);
+  const healthOf = (testAgent: TestAgent) => testAgent.clusterState.healthMonitor.healthOf(stack);
   const becomes = async (testAgent: TestAgent, health: Health, message = /.*/): Promise<StackHealth> => {
     const isSo = () => {
       const now = healthOf(testAgent);

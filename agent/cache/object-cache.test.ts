@@ -15,11 +15,11 @@ const desired = [{ id, object: live(1), checksum: 'c' }];
 function open(drift: Entry['drift'] = 'repair') {
   const alarms: string[] = [];
   const objectCache = createObjectCache({
-    enqueue: (stackId) => alarms.push(stackId),
-    seen: () => {},
+    objectsChanged: (stackId) => alarms.push(stackId),
+    objectSeen: () => {},
     kindsChanged: () => {},
     gatherMs: 10,
-    alarmMs: 50,
+    intervalMs: 50,
   });
   const entry = { stackId: stack, deploymentId: 'd', generation: 1n, drift } as Entry;
   const read = (object: KubeObject | undefined, readAt = performance.now()) =>

@@ -118,7 +118,7 @@ function isConverged(testCluster: TestCluster, testAgent: TestAgent): boolean {
   const outcomes = new Map(testAgent.events.map((event) => [event.stackId, event.outcome]));
   return (
     namesOf(testCluster).join() === wanted.join() &&
-    testAgent.reconciler.counts.unsettled === 0 &&
+    testAgent.stacks.counts.unsettled === 0 &&
     outcomes.get(c) === 'removed'
   );
 }

@@ -48,16 +48,16 @@ export function eventOf(
   return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at: new Date() };
 }
 
-/** Equal for events of which the second tells nothing new: the same outcome, of the same, for the same reasons. */
-export function sameNews(event: StackEvent): string {
+/** Returns the same text for two events that say the same: same deployment, outcome and reasons. Numbers in messages are ignored. */
+export function eventSignature(event: StackEvent): string {
   const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys } = event;
   const reasons = changes.flatMap(({ object, message: why }) => (why === '' ? [] : [`${nameOf(object)}: ${why}`]));
   const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
   return [stackId, deploymentId, checksum, generation, order, outcome, text, ...heldKeys].join('|');
 }
 
-/** Equal for two finds of the same drift. */
-export function sameDrift({ stackId, deploymentId, changes }: StackEvent): string {
+/** Returns the same text for two events about the same drift. */
+export function driftSignature({ stackId, deploymentId, changes }: StackEvent): string {
   const finds = changes.map(({ object, fields, message }) => `${nameOf(object)}: ${fields?.join(', ')}: ${message}`);
   return [stackId, deploymentId, ...finds.sort()].join('|');
 }

@@ -12,7 +12,9 @@ import { hasStatus } from '../../agent/kube/api-error.ts';
 import { type Cluster, connectCluster, type KubeSource } from '../../agent/kube/client.ts';
 import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
 import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
-import { createReconciler, type Reconciler } from '../../agent/reconcile/reconciler.ts';
+import { createReconciler } from '../../agent/reconcile/reconciler.ts';
+import { createStackStore, type StackStore } from '../../agent/reconcile/stack-store.ts';
+import { createStackQueue, createTriggers } from '../../agent/reconcile/triggers.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
 import type { Entry, TargetState } from '../../agent/target/target-state.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
@@ -22,7 +24,7 @@ import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } fro
 
 /** An agent without a broker, which takes target states as plain values. */
 export interface TestAgent {
-  readonly reconciler: Reconciler;
+  readonly stacks: StackStore;
   readonly clusterState: ClusterState;
   /** All events so far, oldest first. */
   readonly events: StackEvent[];
@@ -74,7 +76,7 @@ export function configMap(name: string, data: Record<string, string>, namespace?
 }
 
 export async function startTestAgent(source: KubeSource, options: TestAgentOptions = {}): Promise<TestAgent> {
-  const { namespace = 'brokkr', watchNamespace, maxDeletions = 50 } = options;
+  const { namespace = 'brokkr', watchNamespace, maxDeletions = 50, retry = { baseMs: 20, maxMs: 100 } } = options;
   const ending = new AbortController();
   const log = pino({ level: 'fatal' });
   const writes: string[] = [];
@@ -83,13 +85,17 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
   const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
   const events: StackEvent[] = [];
+  const ownership = createOwnership();
+  const stacks = createStackStore(await inventories.loadAll(ending.signal), ownership);
+  const queue = createStackQueue(stacks, { retry, log });
+  const triggers = createTriggers(stacks, queue, retry);
   const clusterState = createClusterState({
     cluster,
     watchNamespace,
     log,
     outage: options.outage ?? (() => undefined),
-    enqueue: (stack) => reconciler.enqueue(stack),
-    healthChanged: (stack) => reconciler.healthChanged(stack),
+    objectsChanged: triggers.objectsChanged,
+    healthChanged: triggers.healthChanged,
     retry: { baseMs: 20, maxMs: 100 },
   });
   const watching = clusterState.run(ending.signal);
@@ -98,22 +104,24 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
       objectCache: clusterState.objectCache,
       cluster,
       inventories,
-      ownership: createOwnership(),
+      ownership,
       orphanDiscovery: createOrphanDiscovery(cluster, watchNamespace, ending.signal),
       scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
-      maxDeletions,
       readManifest: async (checksum) => manifests.get(checksum),
     },
-    inventories: await inventories.loadAll(ending.signal),
+    maxDeletions: () => maxDeletions,
+    stacks,
+    queue,
+    triggers,
     report: (event) => events.push(event),
     observePass: () => {},
-    overtaken: () => {},
+    superseded: () => {},
     log,
-    retry: options.retry ?? { baseMs: 20, maxMs: 100 },
+    retry,
     resyncMs: options.resyncMs ?? 600_000,
   });
   return {
-    reconciler,
+    stacks,
     clusterState,
     events,
     writes,
@@ -124,7 +132,7 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
         if (objects) manifests.set(checksum, data);
         return { ...defaultEntry, stack: target.stackId.slice(0, 8), ...target, checksum, size: data.length };
       });
-      reconciler.accept({ epoch, paused, entries, generators });
+      triggers.targetReceived({ epoch, paused, entries, generators });
     },
     async nextEvent(stack, outcome) {
       const from = events.length;
@@ -135,7 +143,7 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
       await until(() => found() !== undefined, `an event ${outcome ?? ''} about ${stack}`);
       return found()!;
     },
-    settled: () => until(() => reconciler.counts.unsettled === 0, 'every stack to be as desired'),
+    settled: () => until(() => stacks.counts.unsettled === 0, 'every stack to be as desired'),
     async close() {
       await reconciler.close(0);
       ending.abort();
