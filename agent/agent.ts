@@ -14,9 +14,9 @@ import { createElection, type Election } from './kube/leader-election.ts';
 import { createLifecycle, type Ending, type Lifecycle } from './lifecycle.ts';
 import { openManifestStore } from './manifest/cache.ts';
 import { collectMetrics } from './observability/collect-metrics.ts';
-import { createConnectivity } from './observability/connectivity.ts';
-import { startHealthServer } from './observability/http-server.ts';
-import { createMetrics } from './observability/metrics.ts';
+import { type Connectivity, createConnectivity } from './observability/connectivity.ts';
+import { type HealthServer, startHealthServer } from './observability/http-server.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { agentTraces } from './observability/tracing.ts';
 import type { AgentOptions } from './options.ts';
 import type { StackStore } from './reconcile/stack-store.ts';
@@ -104,19 +104,8 @@ async function openContext(
   const election = connections.leases && joinElection(connections.leases, config, options);
   const manifests = await openManifestStore(config.stateDir);
   resources.defer(() => manifests.close());
-  const health = await startHealthServer({
-    listen: config.healthListen,
-    readiness: () => ({
-      broker: connectivity.broker,
-      cluster: connectivity.cluster,
-      standby: election && !election.leading && election.leader !== '' ? election.leader : undefined,
-    }),
-    metrics: async () => {
-      collectMetrics(metrics, connectivity, running.parts);
-      metrics.leads.set(Number(election?.leading ?? true));
-      return { text: await metrics.text(), contentType: metrics.contentType };
-    },
-  });
+  const observed = { metrics, connectivity, election, running };
+  const health = await serveHealth(config, observed);
   resources.defer(() => health.close());
   if (election) resources.defer(() => election.release());
   const context: AgentContext = {
@@ -134,6 +123,32 @@ async function openContext(
     traces: agentTraces(options.tracing),
   };
   return { context, health, stop: () => stopping.abort(new Error('the agent stops')) };
+}
+
+interface Observed {
+  readonly metrics: Metrics;
+  readonly connectivity: Connectivity;
+  readonly election: Election | undefined;
+  readonly running: { readonly parts?: Parts };
+}
+
+function serveHealth(
+  { healthListen }: Config,
+  { metrics, connectivity, election, running }: Observed,
+): Promise<HealthServer> {
+  return startHealthServer({
+    listen: healthListen,
+    readiness: () => ({
+      broker: connectivity.broker,
+      cluster: connectivity.cluster,
+      standby: election && !election.leading && election.leader !== '' ? election.leader : undefined,
+    }),
+    metrics: async () => {
+      collectMetrics(metrics, connectivity, running.parts);
+      metrics.leads.set(Number(election?.leading ?? true));
+      return { text: await metrics.text(), contentType: metrics.contentType };
+    },
+  });
 }
 
 function joinElection(cluster: Cluster, { namespace }: Config, { election: times, log }: AgentOptions): Election {

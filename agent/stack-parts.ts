@@ -9,10 +9,9 @@ import type { AgentContext } from './context.ts';
 import type { Inventories, Inventory } from './inventory/inventory.ts';
 import { createOwnership, type Ownership } from './inventory/object-owners.ts';
 import { createOrphanDiscovery } from './inventory/orphan-discovery.ts';
-import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
+import { createReconciler, type Reconciler, type ReconcilerOptions } from './reconcile/reconciler.ts';
 import { createStackStore, type StackStore } from './reconcile/stack-store.ts';
 import { createStackQueue, createTriggers, type Triggers } from './reconcile/triggers.ts';
-import type { StackEvent } from './target/stack-event.ts';
 
 /** The parts that keep stacks as desired, and report how they are. */
 export interface StackParts {
@@ -62,37 +61,19 @@ export function createStackParts(
   const { healthOf } = clusterState.healthMonitor;
   const healthReporter = createHealthReporter({ broker, log, changes: healthChanges, healthOf });
   const reconciler = createReconciler({
-    context: {
-      ...clusterContext(context),
-      objectCache: clusterState.objectCache,
-      inventories,
-      ownership,
-    },
+    context: { ...clusterContext(context), objectCache: clusterState.objectCache, inventories, ownership },
     maxDeletions: () => context.settings().maxDeletions,
     stacks,
     queue,
     triggers,
-    report: (event) => report(context, eventReporter, event),
-    observePass: (outcome, seconds, fresh) => {
-      metrics.passes.observe({ outcome }, seconds);
-      if (fresh) context.traces.passed(fresh, outcome, seconds);
-    },
+    ...passObservers(context, eventReporter),
     superseded: pullRequests.pullFull,
     log,
     retry,
     resyncMs,
   });
-  return {
-    inventories,
-    ownership,
-    stacks,
-    triggers,
-    clusterState,
-    reconciler,
-    eventReporter,
-    healthReporter,
-    pullRequests,
-  };
+  const reporters = { eventReporter, healthReporter };
+  return { inventories, ownership, stacks, triggers, clusterState, reconciler, ...reporters, pullRequests };
 }
 
 /** Builds the caches and watches; what they see makes stacks due, and their health is reported. */
@@ -125,8 +106,20 @@ function clusterContext({ connections: { cluster }, config: { watchNamespace }, 
   };
 }
 
-function report({ metrics }: AgentContext, eventReporter: EventReporter, event: StackEvent): void {
-  const { outcome, changes } = event;
-  if (outcome === 'repaired' || outcome === 'drifted') metrics.drift.inc({ outcome }, changes.length);
-  eventReporter.report(event);
+/** Reports what passes do, and counts and traces it. */
+function passObservers(
+  { metrics, traces }: AgentContext,
+  eventReporter: EventReporter,
+): Pick<ReconcilerOptions, 'report' | 'observePass'> {
+  return {
+    report(event) {
+      const { outcome, changes } = event;
+      if (outcome === 'repaired' || outcome === 'drifted') metrics.drift.inc({ outcome }, changes.length);
+      eventReporter.report(event);
+    },
+    observePass(outcome, seconds, fresh) {
+      metrics.passes.observe({ outcome }, seconds);
+      if (fresh) traces.passed(fresh, outcome, seconds);
+    },
+  };
 }

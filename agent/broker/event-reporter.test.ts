@@ -181,7 +181,9 @@ reporter('is told by any call that another agent has started with its key', asyn
   const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
   for (const client of [first, second]) await client.start(identity, { stacks: [], epoch: 0n }, signal);
   assert.equal(fences, []);
-  const error = await first.reportHealth([], signal).catch((reason: unknown) => reason);
+  const error = await first
+    .heartbeat({ reachable: true, latencyMs: undefined }, signal)
+    .catch((reason: unknown) => reason);
   assert.is((error as BrokerError).kind, 'fenced');
   assert.equal(fences, [(error as BrokerError).message]);
 });

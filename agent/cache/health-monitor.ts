@@ -76,7 +76,7 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
-        inspector.close();
+        await inspector.close();
       }
     },
   };

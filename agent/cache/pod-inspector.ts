@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Backoff, jittered } from '../concurrency/backoff.ts';
-import { createSemaphore } from '../concurrency/semaphore.ts';
+import { createWorkQueue } from '../concurrency/work-queue.ts';
 import { explainHealth } from '../health/pod-diagnosis.ts';
 import type { Verdict } from '../health/status.ts';
 import { errorMessage } from '../kube/api-error.ts';
@@ -26,80 +26,62 @@ export interface PodInspector {
   end(key: string): void;
   /** What was found out last, by object key. */
   readonly details: ReadonlyMap<string, Verdict>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 interface Inspection {
   readonly stackId: string;
-  timer: NodeJS.Timeout | undefined;
-  attempt: number;
-  isRunning: boolean;
-  /** The object was seen again while its pods were being asked for. */
-  isOutdated: boolean;
+  /** Number of inspections since the object was last seen. */
+  attempts: number;
 }
 
 const concurrency = 4;
 /** With many unhealthy objects, each is inspected less often. */
 const shareMs = 250;
+/** Milliseconds in which changes of an object gather before it is inspected. */
 const gatherMs = 200;
 
-export function createPodInspector(options: PodInspectorOptions): PodInspector {
-  const { cluster, log, backoff, find, changed } = options;
+export function createPodInspector({ cluster, log, backoff, find, changed }: PodInspectorOptions): PodInspector {
   const details = new Map<string, Verdict>();
   const inspections = new Map<string, Inspection>();
-  const limit = createSemaphore(concurrency);
   const ending = new AbortController();
-
+  const queue = createWorkQueue({
+    capacity: concurrency,
+    backoff,
+    failed: (_key, error) => log.debug({ reason: errorMessage(error) }, 'the pods of an object could not be asked for'),
+  });
   const end = (key: string) => {
-    clearTimeout(inspections.get(key)?.timer);
     inspections.delete(key);
     details.delete(key);
+    queue.forget(key);
   };
-  const schedule = (key: string, inspection: Inspection, waitMs: number) => {
-    if (ending.signal.aborted || inspection.timer) return;
-    inspection.timer = setTimeout(() => {
-      inspection.timer = undefined;
-      void run(key, inspection);
-    }, waitMs);
-    inspection.timer.unref();
-  };
-  const run = async (key: string, inspection: Inspection) => {
+  queue.start(async (key) => {
+    const inspection = inspections.get(key);
+    if (!inspection) return;
     const object = find(inspection.stackId, key);
     if (!object) return end(key);
-    inspection.isRunning = true;
-    inspection.isOutdated = false;
-    try {
-      const verdict = await limit.run(() => explainHealth(cluster, object, ending.signal), ending.signal);
-      if (inspections.get(key) === inspection && store(details, key, verdict)) changed(inspection.stackId);
-    } catch (error) {
-      if (ending.signal.aborted) return;
-      log.debug({ reason: errorMessage(error) }, 'the pods of an object could not be asked for');
-    } finally {
-      inspection.isRunning = false;
-    }
+    const verdict = await explainHealth(cluster, object, ending.signal);
     if (inspections.get(key) !== inspection) return;
-    const waitMs = Math.max(backoff.baseMs / 2 + jittered(backoff, inspection.attempt++), inspections.size * shareMs);
-    schedule(key, inspection, inspection.isOutdated ? gatherMs : waitMs);
-  };
+    if (store(details, key, verdict)) changed(inspection.stackId);
+    queue.forget(key);
+    const waitMs = backoff.baseMs / 2 + jittered(backoff, inspection.attempts++);
+    queue.addAfter(key, Math.max(waitMs, inspections.size * shareMs));
+  });
 
   return {
     inspect(stackId, key) {
-      const inspection = inspections.get(key) ?? newInspection(stackId);
+      const inspection = inspections.get(key) ?? { stackId, attempts: 0 };
       inspections.set(key, inspection);
-      inspection.attempt = 0;
-      if (inspection.isRunning) {
-        inspection.isOutdated = true;
-        return;
-      }
-      clearTimeout(inspection.timer);
-      inspection.timer = undefined;
-      schedule(key, inspection, gatherMs);
+      inspection.attempts = 0;
+      queue.addAfter(key, gatherMs);
     },
     end,
     details,
-    close() {
+    async close() {
       ending.abort(new Error('the agent stops'));
-      for (const key of [...inspections.keys()]) end(key);
+      await queue.close();
+      inspections.clear();
+      details.clear();
     },
   };
 }
@@ -110,8 +92,4 @@ function store(details: Map<string, Verdict>, key: string, verdict: Verdict | un
   if (verdict) details.set(key, verdict);
   else details.delete(key);
   return before?.health !== verdict?.health || before?.message !== verdict?.message;
-}
-
-function newInspection(stackId: string): Inspection {
-  return { stackId, timer: undefined, attempt: 0, isRunning: false, isOutdated: false };
 }

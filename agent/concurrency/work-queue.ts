@@ -35,65 +35,83 @@ export interface WorkQueueOptions {
   readonly failed: (key: string, error: unknown) => void;
 }
 
-export function createWorkQueue({ capacity, costOf = () => 1, backoff, failed }: WorkQueueOptions): WorkQueue {
-  const limit = createSemaphore(capacity);
+export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const closing = new AbortController();
   const due = new Set<string>();
-  /** Keys that wait for capacity or are being processed. */
-  const active = new Map<string, Promise<void>>();
-  const failures = new Map<string, number>();
+  const rates = createRateLimiter(options.backoff);
   let worker: Work | undefined;
 
   const add = (key: string) => {
     delays.cancel(key);
     if (closing.signal.aborted || due.has(key)) return;
     due.add(key);
-    if (worker && !active.has(key)) activate(key, worker);
+    if (worker) pool.process(key, worker);
   };
   const addAfter = (key: string, delayMs: number) => {
     if (!closing.signal.aborted && !due.has(key)) delays.schedule(key, delayMs);
   };
-  const addRateLimited = (key: string) => {
-    const count = (failures.get(key) ?? 0) + 1;
-    failures.set(key, count);
-    addAfter(key, retryMs(backoff, count));
-  };
-  const activate = (key: string, work: Work) => {
-    const begin = () => {
-      due.delete(key);
-      return work(key);
-    };
-    const done = limit
-      .run(begin, closing.signal, Math.min(capacity, costOf(key)))
-      .catch((error: unknown) => {
-        if (closing.signal.aborted) return;
-        failed(key, error);
-        addRateLimited(key);
-      })
-      .finally(() => {
-        active.delete(key);
-        if (due.has(key)) activate(key, work);
-      });
-    active.set(key, done);
+  const addRateLimited = (key: string) => addAfter(key, rates.next(key));
+  const failed = (key: string, error: unknown) => {
+    options.failed(key, error);
+    addRateLimited(key);
   };
   const delays = createDelays(add);
+  const pool = createPool({ ...options, failed }, due, closing.signal);
 
   return {
     add,
     addAfter,
     addRateLimited,
-    forget: (key) => void failures.delete(key),
+    forget: rates.forget,
     isDue: (key) => due.has(key),
     start(work) {
       worker = work;
-      for (const key of due) activate(key, work);
+      for (const key of due) pool.process(key, work);
     },
     async close() {
       closing.abort(new Error('the queue is closed'));
       delays.clear();
       due.clear();
-      await Promise.all(active.values());
+      await pool.idle();
     },
+  };
+}
+
+/** Processes due keys within the capacity, each by one worker at a time. The signal rejects those that wait for capacity. */
+function createPool({ capacity, costOf = () => 1, failed }: WorkQueueOptions, due: Set<string>, signal: AbortSignal) {
+  const limit = createSemaphore(capacity);
+  /** Keys that wait for capacity or are being processed. */
+  const active = new Map<string, Promise<void>>();
+  const process = (key: string, work: Work) => {
+    if (active.has(key)) return;
+    const begin = () => {
+      due.delete(key);
+      return work(key);
+    };
+    const done = limit
+      .run(begin, signal, Math.min(capacity, costOf(key)))
+      .catch((error: unknown) => {
+        if (!signal.aborted) failed(key, error);
+      })
+      .finally(() => {
+        active.delete(key);
+        if (due.has(key)) process(key, work);
+      });
+    active.set(key, done);
+  };
+  return { process, idle: () => Promise.all(active.values()) };
+}
+
+/** Counts the failures of each key, and answers how long to wait after the next one in milliseconds. */
+function createRateLimiter(backoff: Backoff) {
+  const failures = new Map<string, number>();
+  return {
+    next(key: string): number {
+      const count = (failures.get(key) ?? 0) + 1;
+      failures.set(key, count);
+      return retryMs(backoff, count);
+    },
+    forget: (key: string) => void failures.delete(key),
   };
 }
 
