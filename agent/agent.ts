@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { readAgain } from '../client/reload.ts';
+import { reloadConfig } from '../client/reload.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { type BrokerClient, createBrokerClient, type Identity } from './broker/client.ts';
 import { createReannouncer, type Start, startWithRetry } from './broker/handshake.ts';
@@ -9,8 +9,8 @@ import { type BrokerParts, createBrokerParts } from './broker-parts.ts';
 import { type Config, fixed } from './config.ts';
 import { openConnections } from './connections.ts';
 import type { AgentContext } from './context.ts';
-import type { Cluster } from './kube/client.ts';
-import { createElection, type Election } from './kube/leader-election.ts';
+import type { Cluster } from './kube/cluster.ts';
+import { createLeaderElection, type LeaderElection } from './kube/leader-election.ts';
 import { createLifecycle, type Ending, type Lifecycle } from './lifecycle.ts';
 import { openManifestStore } from './manifest/cache.ts';
 import { collectMetrics } from './observability/collect-metrics.ts';
@@ -128,7 +128,7 @@ async function openContext(
 interface Observed {
   readonly metrics: Metrics;
   readonly connectivity: Connectivity;
-  readonly election: Election | undefined;
+  readonly election: LeaderElection | undefined;
   readonly running: { readonly parts?: Parts };
 }
 
@@ -141,23 +141,23 @@ function serveHealth(
     readiness: () => ({
       broker: connectivity.broker,
       cluster: connectivity.cluster,
-      standby: election && !election.leading && election.leader !== '' ? election.leader : undefined,
+      standby: election && !election.isLeading && election.leader !== '' ? election.leader : undefined,
     }),
     metrics: async () => {
       collectMetrics(metrics, connectivity, running.parts);
-      metrics.leads.set(Number(election?.leading ?? true));
+      metrics.leads.set(Number(election?.isLeading ?? true));
       return { text: await metrics.text(), contentType: metrics.contentType };
     },
   });
 }
 
-function joinElection(cluster: Cluster, { namespace }: Config, { election: times, log }: AgentOptions): Election {
-  return createElection({
+function joinElection(cluster: Cluster, { namespace }: Config, { election: times, log }: AgentOptions): LeaderElection {
+  return createLeaderElection({
     cluster,
     namespace,
     holder: `${hostname()}_${process.pid}_${randomUUID().slice(0, 8)}`,
     ...(times && { times }),
-    failed: (reason) => log.warn({ reason }, 'the lease cannot be asked for'),
+    onError: (reason) => log.warn({ reason }, 'the lease cannot be asked for'),
   });
 }
 
@@ -219,7 +219,7 @@ function holdConfig(config: Config, log: Logger): { current: () => Config; reloa
   return {
     current: () => current,
     reload(read) {
-      const next = readAgain(current, read, fixed, log);
+      const next = reloadConfig(current, read, fixed, log);
       if (!next) return;
       if (next.logLevel !== current.logLevel) log.level = next.logLevel;
       current = next;

@@ -1,3 +1,4 @@
+import type { TargetState } from '../contract/target-state.ts';
 import type { BrokerClient } from './broker/client.ts';
 import { createDiagnosticWorker, type DiagnosticWorker } from './broker/diagnostic-worker.ts';
 import { BrokerError } from './broker/error.ts';
@@ -6,7 +7,6 @@ import { createSession, type Session } from './broker/session.ts';
 import type { AgentContext } from './context.ts';
 import { DiagnosisError, diagnose } from './diagnostic/collect.ts';
 import type { StackParts } from './stack-parts.ts';
-import type { TargetState } from './target/target-state.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
 /** The parts that keep in touch with the broker. */
@@ -57,7 +57,7 @@ function answerDiagnostics(
       if (!entry) throw new DiagnosisError('this agent does not serve the stack');
       // A tenant is shown only what its own account may see.
       const { serviceAccount } = entry;
-      const tenantCluster = serviceAccount === '' ? cluster : cluster.as(serviceAccount);
+      const tenantCluster = serviceAccount === '' ? cluster : cluster.impersonate(serviceAccount);
       return diagnose({ cluster: tenantCluster, inventories }, question, signal);
     },
   });

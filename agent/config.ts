@@ -1,18 +1,18 @@
 import { isCleartext } from '../client/client.ts';
 import { parseFingerprints } from '../client/pin.ts';
-import type { Fixed } from '../client/reload.ts';
+import type { RestartSettings } from '../client/reload.ts';
 import {
   type Address,
-  bracketed,
+  bracketIpv6,
   ConfigError,
-  countOf,
+  createSettingsReader,
   type Environment,
+  integerBetween,
   type LogLevel,
   logLevels,
-  oneOf,
   parseAddress,
   parseList,
-  settingsReader,
+  parseOneOf,
   withConfigFile,
 } from '../client/settings.ts';
 import { type Enrollment, isEnrollmentToken } from './broker/enrollment-token.ts';
@@ -90,14 +90,14 @@ export const variables = {
 
 type Name = keyof typeof variables;
 
-const parseCount = countOf(0, 1_000_000);
+const parseCount = integerBetween(0, 1_000_000);
 
-type Settings = ReturnType<typeof settingsReader<Name>>;
+type Settings = ReturnType<typeof createSettingsReader<Name>>;
 
 /** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable, and quotes no key. */
 export function readConfig(environment: Environment): Config {
   const env = withConfigFile(environment, variables);
-  const settings = settingsReader<Name>(env);
+  const settings = createSettingsReader<Name>(env);
   const { text, read, problems } = settings;
   for (const name of Object.keys(env)) {
     if (/^BROKKR_(TLS|PULL|WATCH|KUBE|STATE|HEALTH)/.test(name) && !(name in variables))
@@ -126,8 +126,8 @@ export function readConfig(environment: Environment): Config {
     tls,
     election: read('BROKKR_REPLICAS', '1', parseCount) > 1 || read('BROKKR_LEADER_ELECTION', 'false', parseBoolean),
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
-    telemetry: read('BROKKR_TELEMETRY', 'all', oneOf(telemetryLevels)),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
+    telemetry: read('BROKKR_TELEMETRY', 'all', parseOneOf(telemetryLevels)),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseOneOf(logLevels)),
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
@@ -186,7 +186,7 @@ function objectName(problems: string[], name: Name): (value: string) => string {
 function podService(env: Environment): string | undefined {
   const host = env.KUBERNETES_SERVICE_HOST;
   if (!host) return undefined;
-  return `https://${bracketed(host)}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
+  return `https://${bracketIpv6(host)}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
 }
 
 function urlProblems(url: string, cleartextAllowed: boolean): string[] {
@@ -214,7 +214,7 @@ function parseBoolean(value: string): boolean {
 }
 
 /** The settings that need a restart. All others are read again whenever they are used. */
-export const fixed: Fixed<Config> = {
+export const fixed: RestartSettings<Config> = {
   BROKKR_BROKER_URL: ({ brokerUrl }) => brokerUrl,
   BROKKR_PAK: ({ pak }) => pak,
   BROKKR_NAMESPACE: ({ namespace }) => namespace,

@@ -1,6 +1,8 @@
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import type { Config } from './config.ts';
-import { type Cluster, connectCluster, type KubeSource } from './kube/client.ts';
+import { connectCluster } from './kube/client.ts';
+import type { Cluster } from './kube/cluster.ts';
+import type { KubeSource } from './kube/kubeconfig.ts';
 
 /** An agent's connections to its cluster and its broker. */
 export interface Connections {

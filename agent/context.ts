@@ -1,6 +1,6 @@
 import type { Config } from './config.ts';
 import type { Connections } from './connections.ts';
-import type { Election } from './kube/leader-election.ts';
+import type { LeaderElection } from './kube/leader-election.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { ManifestStore } from './manifest/cache.ts';
 import type { Connectivity } from './observability/connectivity.ts';
@@ -19,7 +19,7 @@ export interface AgentContext {
   /** Aborts when the parts are to end; by then passes have been given up. */
   readonly signal: AbortSignal;
   readonly connections: Connections;
-  readonly election: Election | undefined;
+  readonly election: LeaderElection | undefined;
   readonly manifests: ManifestStore;
   readonly connectivity: Connectivity;
   readonly metrics: Metrics;

@@ -6,7 +6,7 @@ import { jittered, pause, retryMs, usualRetry } from './concurrency/backoff.ts';
 import type { AgentContext } from './context.ts';
 import { createInventories } from './inventory/inventory.ts';
 import { errorMessage } from './kube/api-error.ts';
-import { clusterId, ensureNamespace } from './kube/cluster-identity.ts';
+import { ensureNamespace, readClusterId } from './kube/cluster-identity.ts';
 import type { LoadedInventories } from './stack-parts.ts';
 
 export interface Prepared extends LoadedInventories {
@@ -44,7 +44,7 @@ function identify(context: AgentContext): Promise<Identity | undefined> {
     const { cluster } = connections;
     await ensureNamespace(cluster, config.namespace, signal);
     const kubernetesVersion = await timedVersion(context);
-    return { clusterId: await clusterId(cluster, config.namespace, signal), version, kubernetesVersion };
+    return { clusterId: await readClusterId(cluster, config.namespace, signal), version, kubernetesVersion };
   });
 }
 
@@ -52,9 +52,9 @@ function identify(context: AgentContext): Promise<Identity | undefined> {
 async function lead({ election, lifecycle, options: { log }, signal }: AgentContext): Promise<boolean> {
   if (!election) return true;
   log.info({}, 'waiting for the lease');
-  if (!(await election.win(signal))) return false;
+  if (!(await election.acquire(signal))) return false;
   log.info({ holder: election.leader }, 'this agent leads');
-  void election.keep(signal).then((how) => how === 'lost' && lifecycle.deposed());
+  void election.holdLease(signal).then((how) => how === 'lost' && lifecycle.deposed());
   return true;
 }
 

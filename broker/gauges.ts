@@ -6,7 +6,7 @@ import { healths } from './health/rules.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { phases } from './placement/rules.ts';
 import type { Live } from './reload.ts';
-import type { Crowd } from './rpc/admission/concurrency-limiter.ts';
+import type { ConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
 import type { Feed } from './store/feed.ts';
 import type { Database } from './store/orm.ts';
 
@@ -16,7 +16,7 @@ export interface Watched {
   readonly feed: Feed;
   readonly jobs: Jobs;
   readonly parser: Parser;
-  readonly crowd: Crowd;
+  readonly limiter: ConcurrencyLimiter;
   readonly live: Live;
   readonly figures: () => Promise<Figures | undefined>;
   /** When the broker's certificate ends, in milliseconds since 1970; undefined without TLS. */
@@ -31,7 +31,7 @@ export function registerGauges(register: Registry, watched: Watched): void {
   registerFleet(register, watched.figures);
 }
 
-function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live, ...watched }: Watched): void {
+function registerParts(register: Registry, { db, feed, jobs, parser, limiter, live, ...watched }: Watched): void {
   const registers = [register];
   new Gauge({ registers, name: 'brokkr_build_info', help: 'Always 1.', labelNames: ['version'] }).set(
     { version: watched.version },
@@ -68,7 +68,7 @@ function registerParts(register: Registry, { db, feed, jobs, parser, crowd, live
     registers,
     name: 'brokkr_submissions_waiting',
     help: 'Submissions that wait to be read.',
-    collect: value(crowd.waiting),
+    collect: value(limiter.waitingSubmissions),
   });
   new Gauge({
     registers,

@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { LogLevel } from '../client/settings.ts';
 import { traceIdOf } from '../client/trace.ts';
-import { currentCall } from './rpc/interceptors/call.ts';
+import { currentCall } from './rpc/call.ts';
 
 /** The broker's log: JSON lines. What is logged while a call is answered carries its request id, and its trace id if it has one. */
 export function createLog(level: LogLevel, destination?: DestinationStream): Logger {

@@ -2,7 +2,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
-import { hostOf } from '../client/settings.ts';
+import { reachableHost } from '../client/settings.ts';
 import type { Tracing } from '../client/trace.ts';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
@@ -37,26 +37,28 @@ import { openStore } from './open-store.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
 import { closingRefusal } from './refusal.ts';
 import { holdConfig } from './reload.ts';
-import { createCrowd } from './rpc/admission/concurrency-limiter.ts';
-import { shareDatabase } from './rpc/admission/fair-database.ts';
+import { createConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
+import { createFairDatabase } from './rpc/admission/fair-database.ts';
 import { fairnessInterceptor } from './rpc/admission/fairness.ts';
+import { callContextHandler } from './rpc/http/call-context.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
 import { handleClientAbort } from './rpc/http/client-abort.ts';
 import { builtConsole, consoleHandler, readConsole } from './rpc/http/console.ts';
-import { corsHandler, probeHandler, withoutJsonInGrpc } from './rpc/http/pages.ts';
+import { corsHandler } from './rpc/http/cors.ts';
+import { rejectGrpcJson } from './rpc/http/grpc-json.ts';
 import { openPort } from './rpc/http/port.ts';
-import { noteSource } from './rpc/http/source.ts';
-import { createGate, denialInterceptor } from './rpc/interceptors/authenticate.ts';
-import { callHandler } from './rpc/interceptors/call.ts';
+import { probeHandler } from './rpc/http/probes.ts';
+import { createAuthenticator, denialInterceptor } from './rpc/interceptors/authenticate.ts';
 import { callLogInterceptor } from './rpc/interceptors/call-log.ts';
 import { deadlineInterceptor } from './rpc/interceptors/deadline.ts';
 import { errorInterceptor } from './rpc/interceptors/errors.ts';
-import { keyEndInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
-import { refuseUnreadable } from './rpc/interceptors/malformed-request.ts';
+import { keyRevocationInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
+import { refuseMalformedRequests } from './rpc/interceptors/malformed-request.ts';
 import { callMetrics } from './rpc/interceptors/metrics.ts';
 import { traceInterceptor } from './rpc/interceptors/traces.ts';
 import { validationInterceptor } from './rpc/interceptors/validation.ts';
-import { addOpenServices, addService, answerBytes, requestStreams } from './rpc/services.ts';
+import { addService, addStandardServices, clientStreamingPaths, maxResponseBytes } from './rpc/services.ts';
+import { createSourceResolver } from './rpc/source.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
 import { createTargetStates } from './target/cache.ts';
@@ -109,7 +111,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const calls = callMetrics(metrics);
     const live = holdConfig(config, log);
     const limits = () => live.config.limits;
-    const crowd = createCrowd(limits);
+    const limiter = createConcurrencyLimiter(limits);
     const keys = createKeys(db, feed, log, now, calls.authFailed);
     stack.defer(() => within('keys', keys.close(), log));
     const heartbeats = createHeartbeats(db, log);
@@ -131,7 +133,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
     stack.defer(() => within('jobs', jobs.close(), log));
     const deps = {
-      db: shareDatabase(db),
+      db: createFairDatabase(db),
       feed,
       log,
       keys,
@@ -182,13 +184,13 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...fleetWatchMethods(deps),
       } satisfies ServiceImpl<typeof AdminService>,
     };
-    const sourceOf = noteSource(() => live.config.trustedProxies);
+    const sourceOf = createSourceResolver(() => live.config.trustedProxies);
     const handler = connectNodeAdapter({
       // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
       acceptCompression: [],
-      writeMaxBytes: answerBytes,
+      writeMaxBytes: maxResponseBytes,
       contextValues: (request) => registerCancel(request, sourceOf(request)),
-      requestGate: createGate({ keys, crowd, denials, log, metrics: calls }),
+      requestGate: createAuthenticator({ keys, limiter, denials, log, metrics: calls }),
       // The order counts: what is inner is measured, timed and has its errors told by what is outer.
       interceptors: [
         calls.interceptor,
@@ -199,38 +201,38 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         denialInterceptor(denials),
         validationInterceptor(),
         fairnessInterceptor(metrics, limits),
-        keyEndInterceptor(),
+        keyRevocationInterceptor(),
       ],
       routes: (router) => {
         addService(router, BrokerService, implementations.broker);
         addService(router, AgentService, implementations.agent);
         addService(router, AdminService, implementations.admin);
-        addOpenServices(router, feed.available, closing.signal);
-        refuseUnreadable(router);
+        addStandardServices(router, feed.available, closing.signal);
+        refuseMalformedRequests(router);
       },
       fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
     });
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
-      handler: callHandler(
-        corsHandler(withoutJsonInGrpc(handleClientAbort(handler, log)), () => live.config.corsOrigins),
+      handler: callContextHandler(
+        corsHandler(rejectGrpcJson(handleClientAbort(handler, log)), () => live.config.corsOrigins),
       ),
       tls: tls && readCertificates(tls),
-      streamsRequests: (path) => requestStreams.has(path),
+      isClientStreaming: (path) => clientStreamingPaths.has(path),
     });
     stack.defer(() => port.close(0));
     const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
     stack.defer(() => certificates?.stop());
     registerGauges(metrics, {
-      ...{ db, feed, jobs, parser, crowd, live },
+      ...{ db, feed, jobs, parser, limiter, live },
       figures: createFigures(db),
-      certificateEndsAt: () => certificates?.endsAt(),
+      certificateEndsAt: () => certificates?.expiresAt(),
       version: config.version,
     });
     const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
-    const url = `${tls ? 'https' : 'http'}://${hostOf(config.listen.host)}:${port.port}`;
+    const url = `${tls ? 'https' : 'http'}://${reachableHost(config.listen.host)}:${port.port}`;
     log.info({ url, metricsUrl: metricsPort.url }, 'the broker is ready');
     const rest = stack.move();
     let ended: Promise<void> | undefined;
@@ -239,7 +241,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       port: port.port,
       metricsUrl: metricsPort.url,
       reload: (read) => {
-        if (live.reload(read)) certificates?.look();
+        if (live.reload(read)) certificates?.check();
       },
       close: (graceMs = 3_000) =>
         (ended ??= (async () => {

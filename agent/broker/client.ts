@@ -1,11 +1,11 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { BrokkrClient } from '../../client/client.ts';
+import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
-import type { Findings, Question } from '../diagnostic/collect.ts';
+import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import type { StackHealth } from '../health/status.ts';
 import type { StackEvent } from '../target/stack-event.ts';
-import type { Entry, TargetGenerator } from '../target/target-state.ts';
 import { toQuestion, toReport } from './diagnostic.ts';
 import { BrokerError, toBrokerError } from './error.ts';
 import { plain, receiptOf, toMessage } from './events.ts';
@@ -23,7 +23,7 @@ export interface BrokerClient {
   /** Reports at most 100 stacks at once. */
   reportHealth(stacks: readonly StackHealth[], signal: AbortSignal): Promise<void>;
   /** Takes the next diagnostic request for this agent; undefined when there is none. */
-  claimDiagnostic(signal: AbortSignal): Promise<Question | undefined>;
+  claimDiagnostic(signal: AbortSignal): Promise<DiagnosisRequest | undefined>;
   /** Answers a diagnostic request; without findings it failed, and the message says why. */
   completeDiagnostic(id: string, findings: Findings | undefined, message: string, signal: AbortSignal): Promise<void>;
   heartbeat(cluster: ClusterState, signal: AbortSignal): Promise<void>;
@@ -66,7 +66,7 @@ export interface PullAnswer {
   readonly kind: 'unchanged' | 'paused' | 'index';
   readonly epoch: bigint;
   readonly digest: Uint8Array;
-  readonly entries: readonly Entry[];
+  readonly entries: readonly TargetEntry[];
   /** All of them are on the first page. */
   readonly generators: readonly TargetGenerator[];
   readonly manifests: readonly { checksum: string; data: Uint8Array }[];

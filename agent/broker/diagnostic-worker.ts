@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { createWakeup } from '../concurrency/wakeup.ts';
-import { DiagnosisError, type Findings, type Question } from '../diagnostic/collect.ts';
+import { DiagnosisError, type DiagnosisRequest, type Findings } from '../diagnostic/collect.ts';
 import { errorMessage } from '../kube/api-error.ts';
 import type { BrokerClient } from './client.ts';
 import { BrokerError } from './error.ts';
@@ -9,7 +9,7 @@ import { BrokerError } from './error.ts';
 export interface DiagnosticWorkerOptions {
   readonly broker: Pick<BrokerClient, 'claimDiagnostic' | 'completeDiagnostic'>;
   readonly log: Logger;
-  readonly diagnose: (question: Question, signal: AbortSignal) => Promise<Findings>;
+  readonly diagnose: (question: DiagnosisRequest, signal: AbortSignal) => Promise<Findings>;
   /** Longest time between two claims in milliseconds. */
   readonly intervalMs: number;
   readonly retry?: Backoff;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
 import { type Enrollment, isEnrollmentToken } from './enrollment-token.ts';
 

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
+import type { TargetState } from '../../contract/target-state.ts';
 import { type Backoff, retryMs, usualRetry } from '../concurrency/backoff.ts';
 import type { ManifestStore } from '../manifest/cache.ts';
-import type { Entry, TargetState } from '../target/target-state.ts';
+import type { Entry } from '../target/target-state.ts';
 import type { BrokerClient, PullRequest } from './client.ts';
 import { BrokerError } from './error.ts';
 import type { PullRequests } from './pull-requests.ts';

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
+import { hashTargetState } from '../../contract/target-digest.ts';
+import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
 import type { ManifestStore } from '../manifest/cache.ts';
-import { digestOf } from '../target/digest.ts';
-import type { Entry, TargetState } from '../target/target-state.ts';
 import type { BrokerClient, PullAnswer, PullRequest } from './client.ts';
 import { BrokerError } from './error.ts';
 
@@ -27,12 +28,12 @@ export async function fetchTarget(fetchPage: FetchPage, digest: Uint8Array, wait
   const entries = first.kind === 'index' ? await entriesOf(fetchPage, first) : [];
   const { epoch, generators } = first;
   const state: TargetState = { epoch, paused: first.kind === 'paused', entries, generators };
-  if (!sameBytes(digestOf(state), first.digest))
+  if (!sameBytes(hashTargetState(state, createHash('sha256')).digest(), first.digest))
     throw unavailable('the target state does not have the announced digest');
   return { kind: first.kind, state, digest: first.digest };
 }
 
-async function entriesOf(fetchPage: FetchPage, first: PullAnswer): Promise<Entry[]> {
+async function entriesOf(fetchPage: FetchPage, first: PullAnswer): Promise<TargetEntry[]> {
   const entries = [...first.entries];
   let pageToken = first.nextPageToken;
   for (let pages = 1; pageToken !== ''; pages++) {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { Backoff } from '../concurrency/backoff.ts';
 import { createBatch } from '../concurrency/batch.ts';
-import type { Cluster } from '../kube/client.ts';
-import { createWatches, type Watches } from '../kube/informer.ts';
+import type { Cluster } from '../kube/cluster.ts';
+import { createInformers, type Informers } from '../kube/informer.ts';
 import { createHealthMonitor, type HealthMonitor } from './health-monitor.ts';
 import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
@@ -25,7 +25,7 @@ export interface ClusterStateOptions {
 export interface ClusterState {
   readonly objectCache: ObjectCache;
   readonly healthMonitor: HealthMonitor;
-  readonly watches: Pick<Watches, 'counts'>;
+  readonly watches: Pick<Informers, 'counts'>;
   /** Runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -47,11 +47,11 @@ export function createClusterState(options: ClusterStateOptions): ClusterState {
     }),
     options.applied,
   );
-  const watches = createWatches({
+  const watches = createInformers({
     cluster,
     namespace: options.watchNamespace ?? '',
     log,
-    tell: objectCache,
+    handler: objectCache,
     ...(retry && { retry }),
   });
   const healthMonitor = createHealthMonitor({

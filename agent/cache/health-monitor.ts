@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Backoff, sleep } from '../concurrency/backoff.ts';
 import { hasDetail } from '../health/pod-diagnosis.ts';
 import type { Health, StackHealth } from '../health/status.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 import { stackHealthOf } from './aggregate.ts';
 import type { ObjectCache } from './object-cache.ts';

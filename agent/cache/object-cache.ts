@@ -1,10 +1,10 @@
 import { healthOf } from '../health/evaluate.ts';
 import type { Verdict } from '../health/status.ts';
-import type { WatchTold } from '../kube/informer.ts';
+import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
-import type { Desired, Live } from '../sync/plan.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
 
@@ -33,15 +33,15 @@ export interface CachedStack {
 }
 
 /** The desired objects of all stacks, as passes and watches saw them last. */
-export interface ObjectCache extends WatchTold {
+export interface ObjectCache extends WatchHandler {
   /**
    * Stores what a pass desires and what it has read, beginning at `readAt`. Changes of an object that another stack owns are announced
    * for that stack, until this one has written the object.
    */
   read(
     entry: Entry,
-    desired: readonly Desired[],
-    live: Live,
+    desired: readonly DesiredObject[],
+    live: LiveObjects,
     readAt: number,
     ownerOf: (key: string) => string | undefined,
   ): void;
@@ -169,12 +169,12 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
   };
 }
 
-function watchMethods(state: State): WatchTold {
+function watchMethods(state: State): WatchHandler {
   const { stacks } = state;
   return {
-    changed: (object) => observe(state, keyOf(idOf(object)), object),
-    gone: (object) => observe(state, keyOf(idOf(object)), undefined),
-    listed(kind, keys) {
+    onChange: (object) => observe(state, keyOf(idOf(object)), object),
+    onDelete: (object) => observe(state, keyOf(idOf(object)), undefined),
+    onList(kind, keys) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
         for (const [key, { id, observed }] of objects)

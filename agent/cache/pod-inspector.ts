@@ -4,7 +4,7 @@ import { createWorkQueue } from '../concurrency/work-queue.ts';
 import { explainHealth } from '../health/pod-diagnosis.ts';
 import type { Verdict } from '../health/status.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { ObjectId } from '../object/kube-object.ts';
 
 export interface PodInspectorOptions {

@@ -1,8 +1,9 @@
+import type { TargetState } from '../../contract/target-state.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { Ownership } from '../inventory/object-owners.ts';
 import { fullName } from '../sync/context.ts';
 import { admitEntry } from '../target/admission.ts';
-import { type Entry, hasSameSpec, isSameDeployment, limitedEntries, type TargetState } from '../target/target-state.ts';
+import { type Entry, hasSameSpec, isSameDeployment, limitedEntries } from '../target/target-state.ts';
 import { createStack, isUnsettled, latestSeen, resetPhase, restingPhase, type Stack } from './stack.ts';
 
 /** The stacks that the agent knows, and what the broker asks for of each. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
+import type { TargetState } from '../../contract/target-state.ts';
 import type { Backoff } from '../concurrency/backoff.ts';
 import { createWorkQueue, type WorkQueue } from '../concurrency/work-queue.ts';
-import type { TargetState } from '../target/target-state.ts';
 import { isUnsettled, restingPhase } from './stack.ts';
 import type { Acceptance, StackStore } from './stack-store.ts';
 

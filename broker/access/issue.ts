@@ -5,8 +5,7 @@ import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
-import { ownerOfKey } from './roles.ts';
-import { endOthers, type KeyOwner, notePak, type PakRow } from './rules.ts';
+import { endOthers, type KeyOwner, notePak, ownerOfKey, type PakRow } from './rules.ts';
 import { endKeys, hasAdmins, insertKey, keyById, liveKeysOf, lockKeysOf } from './store.ts';
 
 const firstAdmin = 'admin';

@@ -1,14 +1,14 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
-import { networkOf } from '../rpc/http/source.ts';
-import type { Principal } from '../rpc/principal.ts';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
 import { createShorts } from './key-lookup-batcher.ts';
 import { createUses } from './last-used.ts';
+import { networkOf } from './network.ts';
 import { parsePak } from './pak.ts';
+import type { Principal } from './principal.ts';
 import { invalidKey } from './rules.ts';
 import { createSessions, type Session } from './sessions.ts';
 import { keyByShort } from './store.ts';

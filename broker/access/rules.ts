@@ -26,6 +26,25 @@ export interface PakRow {
   readonly live: boolean;
 }
 
+/** Returns the owner of a key: a rotation replaces all keys of this owner. */
+export function ownerOfKey(row: PakRow): KeyOwner {
+  switch (row.role) {
+    case 'ad':
+    case 'ro':
+    case 'en':
+      return { role: row.role, name: row.owner };
+    case 'ge':
+      return { role: 'ge', generatorId: row.owner_id };
+    case 'ag':
+      return { role: 'ag', agentId: row.owner_id };
+  }
+}
+
+/** Returns the public part of a key's text. */
+export function shortToken(row: PakRow): string {
+  return `${row.role}${row.short}`;
+}
+
 /** How long the old key goes on working after a rotation, if nothing else is asked for. */
 export const usualOverlapMs = 24 * 60 * 60_000;
 

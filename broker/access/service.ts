@@ -16,8 +16,8 @@ import { principalOf } from '../rpc/principal.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { mintAdminPak, rotateOwnPak } from './issue.ts';
 import { revokePak } from './revoke.ts';
-import { roleOf, shortToken } from './roles.ts';
-import { checkExpiry, notePak, type PakRow, usualOverlapMs } from './rules.ts';
+import { roleOf } from './roles.ts';
+import { checkExpiry, notePak, type PakRow, shortToken, usualOverlapMs } from './rules.ts';
 import { keyById, listKeys } from './store.ts';
 
 /** What everybody may do with their own key. `version` is the broker's. */
@@ -30,7 +30,7 @@ export function ownKeyMethods({
       const principal = principalOf(context);
       const key = await keyById(db, principal.keyId);
       return {
-        role: principal.role,
+        role: roleOf[principal.role],
         name: principal.ownerName,
         id: principal.ownerId,
         shortToken: principal.shortToken,

@@ -1,10 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import { silentDatabase } from '../refusal.ts';
-import type { Principal } from '../rpc/principal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import { toPrincipal } from './roles.ts';
+import { type Principal, toPrincipal } from './principal.ts';
 import { invalidKey, type PakRow } from './rules.ts';
 import { readKeys } from './store.ts';
 

@@ -20,7 +20,7 @@ const key = (source: string, short: string, digest = short) => ({ source, short,
 async function flood(made: Attempts, source: string, short = 'bad', times = 10): Promise<void> {
   for (let at = 0; at < times; at += 1) await made.run(key(source, short, `${at}`), bad);
 }
-const crowd = (made: Attempts, source: string, short?: string) =>
+const limiter = (made: Attempts, source: string, short?: string) =>
   Array.from({ length: 50 }, (_, at) => made.run(key(source, short ?? `b${at}`, `crowd ${at}`), bad));
 const refusedLate = async (attempt: Promise<unknown>) => {
   const began = performance.now();
@@ -66,7 +66,7 @@ attempts('let a good key from the same address in, ahead of all that wait', asyn
 attempts('beyond fifty at a time are refused, but for a good key', async () => {
   const made = createAttempts(() => 0);
   await flood(made, 'here');
-  const waiting = crowd(made, 'here');
+  const waiting = limiter(made, 'here');
   let out = 0;
   for (const one of waiting) void one.then(() => (out += 1));
   assert.is(await made.run(key('here', 'good'), good), 'in');
@@ -78,7 +78,7 @@ attempts('beyond fifty at a time are refused, but for a good key', async () => {
 attempts('are refused alike, whether their short token exists or not', async () => {
   const made = createAttempts(() => 0);
   await flood(made, 'here');
-  const waiting = crowd(made, 'here');
+  const waiting = limiter(made, 'here');
   const slow = { verify: bad.verify, verifyIfKnown: () => sleep(100) };
   await Promise.all([bad, slow].map((one, at) => refusedLate(made.run<unknown>(key('here', `${at}`), one))));
   await Promise.all(waiting);
@@ -88,7 +88,7 @@ attempts('under a short token from its own address do not keep out a key that wa
   const made = createAttempts(() => 0);
   await made.run(key('here', 'victim'), good);
   await flood(made, 'here', 'victim', 12);
-  const waiting = crowd(made, 'here', 'victim');
+  const waiting = limiter(made, 'here', 'victim');
   let out = 0;
   for (const one of waiting) void one.then(() => (out += 1));
   assert.is(await made.run(key('here', 'victim'), good), 'in');

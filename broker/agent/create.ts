@@ -1,9 +1,10 @@
 import { type MintedPak, mintPak } from '../access/issue.ts';
 import { generatorIds, registerNewAgent } from '../generator/registration-store.ts';
 import { missingGenerator } from '../generator/store.ts';
-import { lockGenerators, place } from '../placement/match-store.ts';
+import { lockGenerators } from '../placement/lock-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
-import { checkName } from '../stack/rules.ts';
+import { checkName } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
 import type { Tx } from '../store/orm.ts';
@@ -33,7 +34,7 @@ export async function createAgent(tx: Tx, agent: NewAgent): Promise<MintedPak & 
       reason: 'DELETED',
     });
   }
-  await place(tx, { agents: [id], stacks: null }, '');
+  await updatePlacements(tx, { agents: [id], stacks: null }, '');
   await announce(tx, 'agent', [id]);
   return { id, ...(await mintPak(tx, { role: 'ag', agentId: id })) };
 }

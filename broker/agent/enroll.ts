@@ -1,7 +1,7 @@
 import { type MintedPak, mintPak } from '../access/issue.ts';
-import { lockAgents } from '../placement/match-store.ts';
+import { lockAgents } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
-import { checkName } from '../stack/rules.ts';
+import { checkName } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { createAgent, type NewAgent, requireGenerators } from './create.ts';

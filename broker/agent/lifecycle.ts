@@ -1,8 +1,9 @@
+import type { Principal } from '../access/principal.ts';
 import { agentKeys } from '../access/store.ts';
-import { lockAgentSide, place } from '../placement/match-store.ts';
+import { lockAgentSide } from '../placement/lock-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
-import type { Principal } from '../rpc/principal.ts';
-import { checkEtag } from '../stack/rules.ts';
+import { checkEtag } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import { beginEpoch } from '../store/installation.ts';
 import type { Tx } from '../store/orm.ts';
@@ -37,7 +38,8 @@ export async function deleteAgent(tx: Tx, agent: AgentRow, orphan: boolean): Pro
   if (agent.deleted_at === null) await life.markAgentDeleted(tx, agent.id);
   const deleted = await agentById(tx, agent.id);
   if (!orphan && agent.incarnation !== '0') {
-    if (agent.deleted_at === null) await place(tx, { agents: [agent.id], stacks: null }, 'the agent was deleted');
+    if (agent.deleted_at === null)
+      await updatePlacements(tx, { agents: [agent.id], stacks: null }, 'the agent was deleted');
     await announce(tx, 'agent', [agent.id]);
     if (await life.hasPlacements(tx, agent.id)) return deleted;
   }

@@ -1,6 +1,6 @@
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
-import { isId } from '../stack/rules.ts';
+import { isId } from '../resource.ts';
 
 export interface AgentRow {
   readonly id: string;

@@ -4,7 +4,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { StartAgentResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { Deps } from '../deps.ts';
-import { lockAgents } from '../placement/match-store.ts';
+import { lockAgents } from '../placement/lock-store.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { endEnrollment } from './enroll.ts';

@@ -17,15 +17,16 @@ import {
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { ClusterState as ClusterStateMessage } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { mintPak } from '../access/issue.ts';
+import { ownerOf } from '../access/principal.ts';
 import { notePak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { checkMask } from '../generator/rules.ts';
-import { place } from '../placement/match-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
@@ -86,7 +87,7 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
         await store.updateAgent(tx, row.id, {
           description: mask.includes('description') ? request.description : undefined,
         });
-        await place(tx, { agents: [row.id], stacks: null }, 'the agent no longer matches the stack');
+        await updatePlacements(tx, { agents: [row.id], stacks: null }, 'the agent no longer matches the stack');
         await announce(tx, 'agent', [row.id]);
         await tell(tx, note, row.id, row.name, row);
         return create(UpdateAgentResponseSchema, { agent: await reread(tx, row.id) });

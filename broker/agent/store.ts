@@ -1,9 +1,9 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import { isOffered } from '../diagnostic/store.ts';
 import { Refusal } from '../refusal.ts';
-import { ownerOf, type Principal } from '../rpc/principal.ts';
-import { isId } from '../stack/rules.ts';
+import { isId } from '../resource.ts';
 import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import { type AgentRow, type ClusterState, onlineForMs, type Presence } from './rules.ts';
 

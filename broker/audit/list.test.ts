@@ -5,8 +5,8 @@ import * as assert from 'uvu/assert';
 import { type AuditEntry, AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
+import { networkOf } from '../access/network.ts';
 import { openMigrated } from '../open-store.ts';
-import { networkOf } from '../rpc/http/source.ts';
 import { recordOperator } from './operator.ts';
 
 const direct = await startTestBroker();

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { traceIdOf } from '../../client/trace.ts';
+import { objectActions } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
   type Deployment,
@@ -10,17 +11,19 @@ import {
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
-import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
 import { generatorById, keptBytes, lockGeneratorRow } from '../generator/store.ts';
-import { lockStacks } from '../placement/match-store.ts';
+import { lockStacks } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
-import { currentCall } from '../rpc/interceptors/call.ts';
+import { isId } from '../resource.ts';
+import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, type Principal, principalOf } from '../rpc/principal.ts';
-import { isId, requireLiveStack, type StackRow } from '../stack/rules.ts';
+import { principalOf } from '../rpc/principal.ts';
+import { requireLiveStack, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
@@ -50,7 +53,11 @@ export function deploymentMethods({
       // Before the slow part: a caller without the stack learns nothing about its manifest, and costs nothing.
       const found = await findStack(db, ownerOf(principal), request.stack);
       const before = await store.currentManifest(db, found.id);
-      const parsed = await parser.parse(request.manifest, before?.data);
+      const parsed = await parser.parse(request.manifest, {
+        before: before?.data,
+        caller: principal.ownerId,
+        signal: context.signal,
+      });
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
           'invalid_argument',
@@ -145,7 +152,7 @@ async function submit(
   const before = await store.currentDeployment(tx, stack);
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
-  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
+  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true, parsed.warnings);
   const changes = await changesSince(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
@@ -161,7 +168,7 @@ async function submit(
   });
   await keepWithinQuota(tx, generator, stack.id);
   await announce(tx, 'stack', [stack.id]);
-  return answer(row, agents, changes, false);
+  return answer(row, agents, changes, false, parsed.warnings);
 }
 
 /** Forgets the stack's oldest deployments; refuses the new one when what is left is too much for its generator. */
@@ -177,7 +184,7 @@ async function preview(db: Sql, stack: StackRow, parsed: ComparedManifest): Prom
   const agents = await store.servingAgents(db, stack.id, namedAgents);
   const before = await store.currentDeployment(db, stack);
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
-  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged);
+  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged, parsed.warnings);
 }
 
 /** The differences were found before the lock was taken: somebody may have been quicker. */
@@ -195,6 +202,7 @@ function answer(
   agents: { names: string[]; count: number },
   changes: readonly Difference[],
   unchanged: boolean,
+  warnings: readonly string[],
 ): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: row && toMessage(row),
@@ -202,6 +210,7 @@ function answer(
     changes: withinAnswer(changes).map(changeMessage),
     agents: agents.names,
     agentCount: agents.count,
+    warnings: [...warnings],
   });
 }
 
@@ -249,14 +258,9 @@ function authorOf(principal: Principal): string {
 }
 
 function changeMessage(change: Difference): ObjectChange {
-  const actions = {
-    created: ObjectAction.CREATED,
-    configured: ObjectAction.CONFIGURED,
-    deleted: ObjectAction.DELETED,
-  } as const;
   return create(ObjectChangeSchema, {
     object: change.object,
-    action: actions[change.action],
+    action: objectActions[change.action],
     fields: [...change.fields],
   });
 }

@@ -1,5 +1,5 @@
+import type { ObjectName } from '../object-name.ts';
 import { Refusal } from '../refusal.ts';
-import type { ObjectName } from '../stack/rules.ts';
 
 export type DiagnosticState = 'pending' | 'claimed' | 'done' | 'failed';
 

@@ -13,13 +13,14 @@ import {
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live-store.ts';
+import { ownerOf } from '../access/principal.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { fromRef } from '../health/service.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database, Tx } from '../store/orm.ts';

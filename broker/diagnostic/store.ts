@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid';
-import type { ObjectName } from '../stack/rules.ts';
+import type { ObjectName } from '../object-name.ts';
 import type { Database, Sql, Tx } from '../store/orm.ts';
 import type { DiagnosticState } from './rules.ts';
 

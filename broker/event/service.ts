@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { enumName, outcomes } from '../../contract/enum-names.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -14,13 +15,14 @@ import {
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { requireLiveKey } from '../access/live-store.ts';
+import { ownerOf } from '../access/principal.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { lockAgentSide } from '../placement/match-store.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
-import { isId } from '../stack/rules.ts';
+import { lockAgentSide } from '../placement/lock-store.ts';
+import { isId } from '../resource.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
@@ -117,23 +119,10 @@ function toReceipt(item: Sorted) {
   });
 }
 
-const outcomes = {
-  applied: Outcome.APPLIED,
-  failed: Outcome.FAILED,
-  removed: Outcome.REMOVED,
-  removal_failed: Outcome.REMOVAL_FAILED,
-  held: Outcome.HELD,
-  ahead: Outcome.AHEAD,
-  gap: Outcome.GAP,
-  drifted: Outcome.DRIFTED,
-  repaired: Outcome.REPAIRED,
-  waiting: Outcome.WAITING,
-} as const satisfies Record<OutcomeName, Outcome>;
-
 function outcomeName(outcome: Outcome): OutcomeName {
-  const found = (Object.keys(outcomes) as OutcomeName[]).find((name) => outcomes[name] === outcome);
-  if (!found) throw new Error(`outcome ${outcome} has no name`);
-  return found;
+  const name = enumName(outcomes, outcome);
+  if (!name) throw new Error(`outcome ${outcome} has no name`);
+  return name;
 }
 
 function fromMessage(event: ReportedEvent): Reported {

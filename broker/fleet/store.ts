@@ -1,5 +1,6 @@
 import { agentColumns, agentJoins, onlineForSql } from '../agent/store.ts';
-import { healthJoin, phaseJoins, phaseSql } from '../placement/store.ts';
+import { healthJoin } from '../health/store.ts';
+import { phaseJoins, phaseSql } from '../placement/store.ts';
 import type { Sql } from '../store/orm.ts';
 import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 

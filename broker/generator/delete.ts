@@ -1,6 +1,7 @@
 import { revokeGeneratorKeys } from '../access/store.ts';
-import { lockGenerators, lockStacks, place } from '../placement/match-store.ts';
-import { checkEtag } from '../stack/rules.ts';
+import { lockGenerators, lockStacks } from '../placement/lock-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
+import { checkEtag } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { type GeneratorRow, requireDeletable } from './rules.ts';
@@ -22,7 +23,7 @@ export async function deleteGenerator(
   requireDeletable(row, request.cascade);
   checkEtag(request.etag, row.version);
   const stacks = await markGeneratorDeleted(tx, row.id);
-  await place(tx, { agents: null, stacks }, `generator "${row.name}" was deleted`);
+  await updatePlacements(tx, { agents: null, stacks }, `generator "${row.name}" was deleted`);
   await announce(tx, 'stack', stacks);
   await announce(tx, 'key', await revokeGeneratorKeys(tx, row.id));
   return generatorById(tx, row.id);

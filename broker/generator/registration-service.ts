@@ -12,12 +12,13 @@ import {
   RegistrationState,
   RemoveRegistrationResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
+import type { Principal } from '../access/principal.ts';
 import { requireIncarnation, requireNotDraining } from '../agent/rules.ts';
 import { agentById, findAgent } from '../agent/store.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { type Principal, principalOf } from '../rpc/principal.ts';
+import { principalOf } from '../rpc/principal.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deregister, lockPair, register, registerAs } from './registration.ts';

@@ -1,4 +1,5 @@
-import { followAccounts, lockAgentSide, place } from '../placement/match-store.ts';
+import { lockAgentSide } from '../placement/lock-store.ts';
+import { updatePlacements, updateServiceAccounts } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
@@ -39,7 +40,7 @@ export async function register(
   if (before?.state === 'registered' || before?.state === state) return before;
   await upsertRegistration(tx, agentId, generator.id, state);
   if (state === 'registered') {
-    await place(tx, { agents: [agentId], stacks: null }, '');
+    await updatePlacements(tx, { agents: [agentId], stacks: null }, '');
     await announce(tx, 'agent', [agentId]);
   }
   const row = await findRegistration(tx, agentId, generator.id);
@@ -57,7 +58,7 @@ export async function registerAs(
   const row = await register(tx, agentId, generator, 'registered');
   if (row.service_account === account) return row;
   await writeServiceAccount(tx, agentId, generator.id, account);
-  await followAccounts(tx, [agentId]);
+  await updateServiceAccounts(tx, [agentId]);
   await announce(tx, 'agent', [agentId]);
   return { ...row, service_account: account };
 }
@@ -75,7 +76,7 @@ export async function deregister(tx: Tx, { agent }: Pair, generator: GeneratorRo
       field: 'generator',
     });
   }
-  await place(
+  await updatePlacements(
     tx,
     { agents: [agent.id], stacks: null },
     `the registration with generator "${generator.name}" was removed by ${by}`,

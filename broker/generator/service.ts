@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import {
   CreateGeneratorResponseSchema,
@@ -20,9 +20,9 @@ import { notePak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
 import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
+import { checkEtag, checkName } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { checkEtag, checkName } from '../stack/rules.ts';
 import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deleteGenerator } from './delete.ts';
@@ -137,7 +137,7 @@ function toPolicy(policy: RegistrationPolicy): Policy {
   return policy === RegistrationPolicy.APPROVE ? 'approve' : 'open';
 }
 
-function toLimits(rules: GeneratorRules | undefined): Limits {
+function toLimits(rules: GeneratorRules | undefined): GeneratorLimits {
   return {
     allowNamespaces: rules?.allowNamespaces ?? [],
     denyNamespaces: rules?.denyNamespaces ?? [],
@@ -148,7 +148,7 @@ function toLimits(rules: GeneratorRules | undefined): Limits {
 }
 
 /** What a generator may deploy, as a message. */
-export function toRules(limits: Limits): GeneratorRules {
+export function toRules(limits: GeneratorLimits): GeneratorRules {
   return create(GeneratorRulesSchema, {
     allowNamespaces: [...limits.allowNamespaces],
     denyNamespaces: [...limits.denyNamespaces],

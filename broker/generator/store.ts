@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { GeneratorRow, Policy, Quota } from './rules.ts';
@@ -56,6 +56,13 @@ export async function generatorById(db: Sql, id: string): Promise<GeneratorRow> 
   return row;
 }
 
+/** Returns the id of the live generator with a name. NOT_FOUND otherwise. */
+export async function generatorIdByName(db: Sql, name: string): Promise<string> {
+  const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
+  if (!row) throw missingGenerator(name);
+  return row.id;
+}
+
 export function missingGenerator(ref: string): Refusal {
   return new Refusal('not_found', `generator "${ref}" not found`, { field: 'generator' });
 }
@@ -109,7 +116,7 @@ export async function updateGenerator(
 }
 
 /** Replaces what a generator may deploy. */
-export async function writeLimits(tx: Tx, id: string, limits: Limits): Promise<void> {
+export async function writeLimits(tx: Tx, id: string, limits: GeneratorLimits): Promise<void> {
   await tx.sql(
     `update generator set allow_namespaces = $2, deny_namespaces = $3, allow_kinds = $4, deny_kinds = $5, cluster_scoped = $6
      where id = $1`,

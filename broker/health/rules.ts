@@ -1,5 +1,5 @@
 import { halfOfBigint } from '../numbers.ts';
-import type { ObjectName } from '../stack/rules.ts';
+import type { ObjectName } from '../object-name.ts';
 
 /** In the database's order: of several, the last one counts. */
 export const healths = ['healthy', 'progressing', 'degraded', 'failed', 'unknown'] as const;

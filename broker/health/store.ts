@@ -1,6 +1,9 @@
-import { healthJoin } from '../placement/store.ts';
 import type { Sql } from '../store/orm.ts';
 import type { HealthCounts, HealthName, Reported, StoredObject } from './rules.ts';
+
+/** Joins the health of what is desired now (alias h) to a placement p and its deployment d; no row for what was not reported yet. */
+export const healthJoin = `left join placement_health h on h.agent_id = p.agent_id and h.stack_id = p.stack_id
+    and p.state = 'active' and h.generation = p.generation and h.deployment_id = d.id`;
 
 /** The number that an agent's calls have to carry; 0 for an agent that is gone. */
 export async function readIncarnation(tx: Sql, agentId: string): Promise<bigint> {

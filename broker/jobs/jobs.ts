@@ -5,11 +5,13 @@ import { dropExpired } from '../diagnostic/store.ts';
 import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partition-store.ts';
 import { purgeGenerators } from '../generator/store.ts';
 import { dropOldHealth } from '../health/store.ts';
-import { lockAgentSide, place } from '../placement/match-store.ts';
-import { agentSets, misplacedAgents } from '../placement/repair-store.ts';
+import { lockAgentSide } from '../placement/lock-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
+import { agentBatches, misplacedAgents } from '../placement/repair-store.ts';
 import { purgeStacks } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
+import { deleteOldChanges, deleteOldRequests } from '../store/retention.ts';
 import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/partition-store.ts';
 
 /** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
@@ -46,16 +48,8 @@ export const jobs: readonly Job[] = [
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
-  {
-    name: 'change_retention',
-    everyMs: 10 * minuteMs,
-    run: (db) => deleteOlder(db, `delete from change where at < now() - interval '1 hour' returning 1`),
-  },
-  {
-    name: 'request_retention',
-    everyMs: 10 * minuteMs,
-    run: (db) => deleteOlder(db, `delete from request where created_at < now() - interval '24 hours' returning 1`),
-  },
+  { name: 'change_retention', everyMs: 10 * minuteMs, run: deleteOldChanges },
+  { name: 'request_retention', everyMs: 10 * minuteMs, run: deleteOldRequests },
   { name: 'placement_repair', everyMs: 10 * minuteMs, run: repairPlacements },
 ];
 
@@ -104,18 +98,14 @@ async function purgeAllManifests(db: Database): Promise<number> {
   }
 }
 
-async function deleteOlder(db: Database, statement: string): Promise<number> {
-  return (await db.sql(statement)).length;
-}
-
 /** Compares placements with the rules and makes them so. Must find nothing: what it finds is a defect, and is counted. */
 async function repairPlacements(db: Database): Promise<number> {
   let changed = 0;
-  for await (const agentIds of agentSets(db)) {
+  for await (const agentIds of agentBatches(db)) {
     for (const agentId of await misplacedAgents(db, agentIds)) {
       changed += await db.transact(async (tx) => {
         await lockAgentSide(tx, agentId);
-        const count = await place(tx, { agents: [agentId], stacks: null }, 'repaired');
+        const count = await updatePlacements(tx, { agents: [agentId], stacks: null }, 'repaired');
         if (count > 0) await announce(tx, 'agent', [agentId]);
         return count;
       });

@@ -5,10 +5,10 @@ const agentInScope = (column: string) => `($1::uuid[] is null or ${column} = any
 const stackInScope = (column: string) => `($2::uuid[] is null or ${column} = any($2))`;
 
 /**
- * Who serves what: one row (agent_id, stack_id, reasons) for each pair that matches by target, label, annotation or selector and is
- * registered. $1 and $2 limit it to some agents and stacks; null means all. It starts from what two sides share, never from all
- * pairs, so its cost follows the matches; what is asked of each match is a look-up by key, because a join may become a loop over a
- * whole table while the planner's statistics are young.
+ * The matching rules: selects (agent_id, stack_id, reasons) for each registered pair that shares a target, label or annotation, or
+ * whose stack selects the agent. $1 and $2 limit it to some agents and stacks; null means all. It starts from what two sides share,
+ * never from all pairs, so its cost follows the matches. Each match is then looked up by key: a join may become a loop over a whole
+ * table while the planner's statistics are young.
  */
 export const matchSql = `
   with why as materialized (
@@ -45,35 +45,36 @@ export const matchSql = `
     and (select r.state from registration r where r.agent_id = why.agent_id and r.generator_id = s.generator_id) = 'registered'
   group by why.agent_id, why.stack_id`;
 
-/** What a change of placements concerns: null means all agents, or all stacks. */
+/** The agents and stacks that a change concerns; null means all of them. */
 export interface Scope {
   readonly agents: readonly string[] | null;
   readonly stacks: readonly string[] | null;
 }
 
-/** What an agent may serve, and what one pull has to tell it. */
-const placementsOfAgent = 10_000;
+/** Limit of stacks that one agent serves: a pull without a digest returns all of them. */
+const maxPlacementsOfAgent = 10_000;
 
 /**
- * Makes the placements in scope what the rules say, in set-based statements: new matches become active, lost ones become
- * explicit removals, each with a new generation. Call it only after the locks of this module, taken in statements of their own.
- * Returns how many placements changed. RESOURCE_EXHAUSTED when an agent would serve more than 10,000 stacks.
+ * Makes the placements in scope follow the matching rules: new matches become active placements, lost ones become removals, each with
+ * a new generation. Call it after every change of labels, annotations, selectors, targets or registrations, under the locks of
+ * `lock-store.ts`, which must have been taken in statements of their own. Returns how many placements changed. RESOURCE_EXHAUSTED
+ * when an agent would serve more than 10,000 stacks.
  */
-export async function place(tx: Tx, scope: Scope, removalReason: string): Promise<number> {
-  const [row] = await tx.sql<{ gained: string[]; changed: number }>(placeSql, [
+export async function updatePlacements(tx: Tx, scope: Scope, removalReason: string): Promise<number> {
+  const [row] = await tx.sql<{ gained: string[]; changed: number }>(updateSql, [
     scope.agents,
     scope.stacks,
     removalReason,
   ]);
-  const gaining = row?.gained ?? [];
-  await refuseFull(tx, gaining);
-  await followAccounts(tx, gaining);
+  const agentIds = row?.gained ?? [];
+  await requireCapacity(tx, agentIds);
+  await updateServiceAccounts(tx, agentIds);
   return row?.changed ?? 0;
 }
 
-// Rows that stay as they are are left out by the join: the conflict clause alone would lock, and so write, each of them. What is not
-// in `m` is asked of a hash table; an anti-join may become a loop in a loop.
-const placeSql = `
+// The join leaves out rows that do not change: the conflict clause alone would lock, and so write, each of them. `not in` uses a hash
+// table for the lost rows; an anti-join may become a nested loop.
+const updateSql = `
   with m as materialized (${matchSql}),
   gained as (
     insert into placement as p (agent_id, stack_id, state, generation, reasons)
@@ -94,8 +95,11 @@ const placeSql = `
   select array(select distinct agent_id from gained) as gained,
     ((select count(*) from gained) + (select count(*) from lost))::int as changed`;
 
-/** Active placements take on the account that the registration names; a removal keeps the last one, as it outlives the registration. */
-export async function followAccounts(tx: Tx, agentIds: readonly string[]): Promise<void> {
+/**
+ * Copies the service accounts of registrations to the active placements of these agents. A removal keeps the account that it had,
+ * because it outlives the registration.
+ */
+export async function updateServiceAccounts(tx: Tx, agentIds: readonly string[]): Promise<void> {
   if (agentIds.length === 0) return;
   await tx.sql(
     `update placement p set service_account = r.service_account, updated_at = now()
@@ -106,57 +110,15 @@ export async function followAccounts(tx: Tx, agentIds: readonly string[]): Promi
   );
 }
 
-async function refuseFull(tx: Tx, agentIds: readonly string[]): Promise<void> {
+async function requireCapacity(tx: Tx, agentIds: readonly string[]): Promise<void> {
   if (agentIds.length === 0) return;
   const [full] = await tx.sql<{ name: string }>(
     `select a.name from agent a
      where a.id = any($1) and exists (select from placement p where p.agent_id = a.id and p.state = 'active' offset $2) limit 1`,
-    [agentIds, placementsOfAgent],
+    [agentIds, maxPlacementsOfAgent],
   );
   if (!full) return;
-  throw new Refusal('resource_exhausted', `agent "${full.name}" would serve more than ${placementsOfAgent} stacks`, {
+  throw new Refusal('resource_exhausted', `agent "${full.name}" would serve more than ${maxPlacementsOfAgent} stacks`, {
     reason: 'TOO_MANY_PLACEMENTS',
   });
-}
-
-const stripes = 128;
-
-/** First lock of the agent side (labels, annotations, registrations, targets, deletion, acknowledgements). By id, ascending. */
-export async function lockAgents(tx: Tx, agentIds: readonly string[]): Promise<void> {
-  await tx.sql('select from agent where id = any($1) order by id for no key update', [agentIds]);
-}
-
-/**
- * Second lock: the generators concerned. The agent side takes it shared, the stack side exclusive. Reduced to 128 advisory locks,
- * so that an agent with a thousand registrations does not fill the lock table; ascending, so that two sides cannot wait in a ring.
- */
-export async function lockGenerators(
-  tx: Tx,
-  generatorIds: readonly string[],
-  mode: 'shared' | 'exclusive',
-): Promise<void> {
-  const keys = [...new Set(generatorIds.map((id) => Number.parseInt(id.slice(-4), 16) % stripes))].sort(
-    (a, b) => a - b,
-  );
-  const lock = mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
-  await tx.sql(`select ${lock}(hashtext(current_schema() || ' placement'), stripe) from unnest($1::int[]) as stripe`, [
-    keys,
-  ]);
-}
-
-/** Third lock of the stack side. By id, ascending. */
-export async function lockStacks(tx: Tx, stackIds: readonly string[]): Promise<void> {
-  await tx.sql('select from stack where id = any($1) order by id for no key update', [stackIds]);
-}
-
-/** The agent side's locks for everything that an agent serves: the agent, then its generators. */
-export async function lockAgentSide(tx: Tx, agentId: string, alsoGenerators: readonly string[] = []): Promise<void> {
-  await lockAgents(tx, [agentId]);
-  // Registrations change only under the agent's row lock, so this list stays true.
-  const rows = await tx.sql<{ generator_id: string }>(
-    `select generator_id from registration where agent_id = $1
-     union select s.generator_id from placement p join stack s on s.id = p.stack_id where p.agent_id = $1`,
-    [agentId],
-  );
-  await lockGenerators(tx, [...rows.map((row) => row.generator_id), ...alsoGenerators], 'shared');
 }

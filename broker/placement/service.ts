@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { placementStates } from '../../contract/enum-names.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -10,10 +11,11 @@ import {
   type Placement,
   PlacementPhase,
   PlacementSchema,
-  PlacementState,
   StepVerdict,
 } from '../../gen/brokkr/v1/placement_pb.ts';
+import { ownerOf } from '../access/principal.ts';
 import { acknowledged } from '../agent/lifecycle.ts';
+import { onlineForMs } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { toMessage as eventMessage } from '../event/service.ts';
@@ -21,15 +23,17 @@ import { listEvents } from '../event/store.ts';
 import { healthNumber } from '../health/service.ts';
 import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { confirmPlacement, forgetPlacement } from './confirm.ts';
-import { lockAgentSide } from './match-store.ts';
-import { explain, type Phase, type PlacementRow } from './rules.ts';
-import { listPlacements, matchFacts } from './store.ts';
+import { explain } from './explanation.ts';
+import { readMatchFacts } from './explanation-store.ts';
+import { lockAgentSide } from './lock-store.ts';
+import type { Phase, PlacementRow } from './rules.ts';
+import { listPlacements } from './store.ts';
 
 const eventsInExplanation = 5;
 
@@ -54,7 +58,7 @@ export function placementMethods({
         after: page.after,
         limit: page.size + 1,
       });
-      const cut = cutPage(rows, page, scope, (row) => [row.agent_id, row.stack_id]);
+      const cut = cutPage(rows, page, scope, (row) => [row.agentId, row.stackId]);
       return { placements: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
 
@@ -64,7 +68,7 @@ export function placementMethods({
       const stack = await findStack(db, owner, request.stack);
       const agent = await findAgent(db, principal, request.agent);
       const [facts, [placement], events] = await Promise.all([
-        matchFacts(db, agent.id, stack.id),
+        readMatchFacts(db, agent.id, stack.id),
         listPlacements(db, { owner, stackId: stack.id, agentId: agent.id, limit: 1 }),
         listEvents(db, {
           owner,
@@ -76,7 +80,7 @@ export function placementMethods({
         }),
       ]);
       if (!facts) throw new Refusal('not_found', `stack "${request.stack}" not found`);
-      const explanation = explain(facts, placement, events, { agent: agent.name, stack: stack.name }, now());
+      const explanation = explain({ agent: agent.name, facts, placement, events, now: now(), onlineForMs });
       const verdicts = { yes: StepVerdict.YES, no: StepVerdict.NO, info: StepVerdict.INFO } as const;
       return {
         summary: explanation.summary,
@@ -149,26 +153,26 @@ const kinds = {
 
 export function toMessage(row: PlacementRow): Placement {
   return create(PlacementSchema, {
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent,
-    stackId: row.stack_id,
+    stackId: row.stackId,
     stack: row.stack,
-    state: row.state === 'active' ? PlacementState.ACTIVE : PlacementState.REMOVING,
+    state: placementStates[row.state],
     generation: BigInt(row.generation),
     reasons: row.reasons.map(({ kind, detail }) => ({ kind: kinds[kind], detail })),
-    desiredDeploymentId: row.desired_id ?? '',
-    desiredRevision: row.desired_revision ?? 0,
+    desiredDeploymentId: row.desiredId ?? '',
+    desiredRevision: row.desiredRevision ?? 0,
     phase: phases[row.phase],
-    reportedDeploymentId: row.reported_id ?? '',
-    reportedRevision: row.reported_revision ?? 0,
+    reportedDeploymentId: row.reportedId ?? '',
+    reportedRevision: row.reportedRevision ?? 0,
     message: row.message ?? '',
-    reportTime: row.reported_at ? timestampFromDate(row.reported_at) : undefined,
-    removalReason: row.removal_reason,
+    reportTime: row.reportedAt ? timestampFromDate(row.reportedAt) : undefined,
+    removalReason: row.removalReason,
     held: row.held,
-    updateTime: timestampFromDate(row.updated_at),
+    updateTime: timestampFromDate(row.updatedAt),
     health: healthNumber(row.health),
-    healthMessage: row.health_message ?? '',
-    heldKeys: row.held_keys,
-    order: BigInt(row.ord),
+    healthMessage: row.healthMessage ?? '',
+    heldKeys: [...row.heldKeys],
+    order: BigInt(row.order),
   });
 }

@@ -28,7 +28,7 @@ repeats.after(async () => {
   await test.close();
 });
 
-repeats('are answered the same, at any broker, and happen once', async () => {
+repeats('get the same answer from any broker, and run once', async () => {
   const request = { requestId: newId(), name: 'web', labels: ['a'], annotations: { x: '1', y: '2' } };
   const first = await broker.createStack(request);
   assert.is(first.replayed, false);
@@ -51,7 +51,7 @@ repeats('are answered the same, at any broker, and happen once', async () => {
   assert.is((await broker.getStack({ stack: 'web' })).stack?.revision, 3);
 });
 
-repeats('are never answered with a secret again', async () => {
+repeats('never return a secret again', async () => {
   const mine = test.client((await admin.createGenerator({ name: 'mine' })).pak);
   const calls: readonly ((requestId: string) => Promise<{ pak: string; replayed: boolean }>)[] = [
     (requestId) => admin.createAgent({ requestId, name: 'edge' }),
@@ -83,11 +83,11 @@ repeats('that differ are refused, and change nothing', async () => {
     assert.equal([reasonOf(error), fieldOf(error)], ['REQUEST_ID_REUSED', 'request_id']);
   }
   assert.is((await one.broker.listStacks({})).stacks.length, 1);
-  // A name that is taken is told apart from an id that is.
+  // The error for a taken name differs from the one for a reused id.
   assert.is(reasonOf(await refused(one.broker.createStack({ name: 'a' }), Code.AlreadyExists)), 'NAME_TAKEN');
 });
 
-repeats('of another principal or another method are something else', async () => {
+repeats('of another principal or another method are separate requests', async () => {
   const requestId = newId();
   const first = await one.broker.createStack({ requestId, name: 'same' });
   const second = await two.broker.createStack({ requestId, name: 'same' });
@@ -108,7 +108,7 @@ repeats('at the same time wait for each other', async () => {
   }
 });
 
-repeats('of one that failed are tried anew', async () => {
+repeats('of a failed request run again', async () => {
   const requestId = newId();
   const request = { requestId, stack: 'later', manifest: configMap('a') };
   await refused(broker.submitDeployment(request), Code.NotFound);
@@ -124,7 +124,7 @@ repeats('of a dry run leave nothing behind', async () => {
   assert.equal([stored.replayed, stored.unchanged], [false, false]);
 });
 
-repeats('by an etag that has passed are refused', async () => {
+repeats('with a stale etag are refused', async () => {
   const { stack } = await broker.createStack({ name: 'tagged' });
   const { stack: next } = await broker.updateStack({ stack: 'tagged', etag: stack?.etag, addLabels: ['a'] });
   assert.is.not(next?.etag, stack?.etag);
@@ -146,7 +146,7 @@ repeats('by an etag that has passed are refused', async () => {
   await broker.deleteStack({ stack: 'tagged', etag: next?.etag });
 });
 
-repeats('by a page token of another list, filter or caller are refused', async () => {
+repeats('with a page token of another list, filter or caller are refused', async () => {
   for (const name of ['p1', 'p2', 'p3']) {
     await one.broker.createStack({ name });
     await two.broker.createStack({ name });

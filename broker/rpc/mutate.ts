@@ -3,18 +3,18 @@ import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJso
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { requireLiveKey } from '../access/live-store.ts';
-import { actorOf } from '../access/roles.ts';
+import { actorOf, type Principal } from '../access/principal.ts';
 import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import { runIdempotent } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
-import { sourceOf } from './http/source.ts';
-import { type Principal, principalOf } from './principal.ts';
+import { principalOf } from './principal.ts';
+import { sourceOf } from './source.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated
- * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The change is recorded in the
- * same transaction; `work` says in its note what it is about.
+ * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The same transaction writes the
+ * audit entry, whose object `work` names in its note.
  */
 export async function mutate<O extends DescMessage>(
   db: Database,
@@ -25,21 +25,21 @@ export async function mutate<O extends DescMessage>(
 ): Promise<MessageShape<O>> {
   const principal = principalOf(context);
   const requestId = (request as { requestId?: string }).requestId ?? '';
-  const hash = requestId === '' ? new Uint8Array() : hashOf(context.method.input, request);
+  const hash = requestId === '' ? new Uint8Array() : hashRequest(context.method.input, request);
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
   return db.transact(async (tx) => {
     await requireLiveKey(tx, principal.keyId);
     const result = await runIdempotent(tx, key, async () => {
       const note = takeNote();
       const answer = await work(tx, principal, note);
-      await insertEntries(tx, [entryOf(context, principal, requestId, note.read())]);
+      await insertEntries(tx, [toAuditEntry(context, principal, requestId, note.read())]);
       return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
     });
     return 'answer' in result ? result.answer : markReplayed(output, fromBinary(output, result.remembered));
   });
 }
 
-function entryOf(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
+function toAuditEntry(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
   return {
     actor: actorOf(principal),
     action: context.method.name,
@@ -56,8 +56,8 @@ function entryOf(context: HandlerContext, principal: Principal, requestId: strin
   };
 }
 
-/** Over the request as JSON with sorted keys, so that the order of a map's entries does not count; request_id left out. */
-function hashOf(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
+/** Hashes the request without its request_id, as JSON with sorted keys: the order of a map's entries does not count. */
+function hashRequest(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
   const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
   plain.requestId = '';
   return createHash('sha256')

@@ -1,20 +1,5 @@
 import { createContextKey, type HandlerContext } from '@connectrpc/connect';
-import { NIL } from 'uuid';
-import { Role } from '../../gen/brokkr/v1/options_pb.ts';
-
-/** Who is calling. The same object for as long as the key lives. */
-export interface Principal {
-  readonly keyId: string;
-  readonly role: Role;
-  /** Id of the agent or generator; of an admin, of the key. */
-  readonly ownerId: string;
-  /** Name of the agent or generator; of an admin, of the key. */
-  readonly ownerName: string;
-  /** The key's public part: role and short token. */
-  readonly shortToken: string;
-  /** Aborts, with the refusal that the next call would get, when the key ends: streams and long polls end with it. */
-  readonly signal: AbortSignal | undefined;
-}
+import type { Principal } from '../access/principal.ts';
 
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: 'who is calling' });
 
@@ -35,18 +20,4 @@ export function endOf(context: Pick<HandlerContext, 'signal' | 'values'>, closin
 export function refuseEnded(context: Pick<HandlerContext, 'values'>, closing: AbortSignal): void {
   principalOf(context).signal?.throwIfAborted();
   closing.throwIfAborted();
-}
-
-/** Whose rows the caller may see: its own id for a generator, null (all) for admins. Nobody's for an agent. */
-export function ownerOf(principal: Principal): string | null {
-  switch (principal.role) {
-    case Role.ADMIN:
-    case Role.READ_ONLY:
-      return null;
-    case Role.GENERATOR:
-      return principal.ownerId;
-    default:
-      // No row has it.
-      return NIL;
-  }
 }

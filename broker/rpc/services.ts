@@ -15,17 +15,17 @@ import { healthMethods } from './standard/health.ts';
 import { reflectionMethods } from './standard/reflection.ts';
 
 const services = [BrokerService, AgentService, AdminService] as const;
-const requestBytes = 1 << 20;
-/** 8 MiB of manifest, and its envelope. */
-const submissionBytes = (8 << 20) + (64 << 10);
-/** What any other call answers at most. */
-export const answerBytes = 4 << 20;
-/** A manifest of 8 MiB with the names of its objects, or the changes of as many objects, must be readable. */
-const manifestAnswerBytes = 16 << 20;
+const maxRequestBytes = 1 << 20;
+/** A manifest of 8 MiB and the fields around it. */
+const maxSubmissionBytes = (8 << 20) + (64 << 10);
+/** Maximum size of a response message, except where a method has its own. */
+export const maxResponseBytes = 4 << 20;
+/** A response may hold a manifest of 8 MiB with the names of its objects, or the changes of as many objects. */
+const maxManifestResponseBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
-/** Paths of the calls whose requests come for as long as the call lasts. */
-export const requestStreams: ReadonlySet<string> = new Set(
+/** Paths of the methods whose requests are streams. */
+export const clientStreamingPaths: ReadonlySet<string> = new Set(
   [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
     methods
       .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
@@ -33,7 +33,7 @@ export const requestStreams: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Adds a service's methods, each with its own limit of what it reads and answers. */
+/** Registers a service's methods, each with its size limits for requests and responses. */
 export function addService<S extends DescService>(
   router: ConnectRouter,
   service: S,
@@ -42,14 +42,14 @@ export function addService<S extends DescService>(
   for (const method of service.methods as readonly DescMethod[]) {
     const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
     router.rpc(method, implemented, {
-      readMaxBytes: method.name === 'SubmitDeployment' ? submissionBytes : requestBytes,
-      ...(manifestMethods.has(method.name) && { writeMaxBytes: manifestAnswerBytes }),
+      readMaxBytes: method.name === 'SubmitDeployment' ? maxSubmissionBytes : maxRequestBytes,
+      ...(manifestMethods.has(method.name) && { writeMaxBytes: maxManifestResponseBytes }),
     });
   }
 }
 
-/** The protocol's own services: health and reflection. */
-export function addOpenServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
+/** Registers the standard gRPC services: health and reflection. */
+export function addStandardServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
   const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
   const files = [
     file_brokkr_v1_broker,

@@ -1,4 +1,5 @@
 import { Refusal } from '../refusal.ts';
+import { isId } from '../resource.ts';
 
 export interface StackRow {
   readonly id: string;
@@ -30,14 +31,6 @@ export type Drift = 'repair' | 'report' | 'ignore';
 /** What an agent does with an object that is not the stack's. */
 export type Conflict = 'adopt' | 'refuse';
 
-/** A Kubernetes object, as it is stored. */
-export interface ObjectName {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** Fields that somebody else may change. Empty kind or name: of every one. */
 export interface IgnoredFields {
   readonly kind: string;
@@ -60,17 +53,6 @@ export interface Selector {
 }
 
 const maxTerms = 32;
-const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-/** Whether a text is an id of a row, in the one way in which ids are written. */
-export function isId(text: string): boolean {
-  return uuidShape.test(text);
-}
-
-/** Names and ids share a request field, so a name must not look like an id. */
-export function checkName(name: string): void {
-  if (isId(name)) throw new Refusal('invalid_argument', 'name must not look like an id', { field: 'name' });
-}
 
 /** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
 export function requireLiveStack(row: StackRow, ref: string): void {
@@ -101,15 +83,6 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
     if (!needsValues && term.vals.length > 0) throw bad(`${term.key} ${term.op} takes no values`);
   }
   return { matchAll, terms };
-}
-
-/** Refuses an update or delete whose etag is not the row's. An empty etag does not ask. */
-export function checkEtag(etag: string, version: string): void {
-  if (etag === '' || etag === version) return;
-  throw new Refusal('aborted', 'the object has changed since it was read (etag mismatch)', {
-    field: 'etag',
-    reason: 'ETAG_MISMATCH',
-  });
 }
 
 const ignoredBytes = 16 << 10;

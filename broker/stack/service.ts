@@ -16,31 +16,26 @@ import {
   StackSchema,
   UpdateStackResponseSchema,
 } from '../../gen/brokkr/v1/stack_pb.ts';
+import { ownerOf } from '../access/principal.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { checkMask, requireLive, requireRoomForStack } from '../generator/rules.ts';
-import { generatorById, missingGenerator } from '../generator/store.ts';
+import { generatorById, generatorIdByName, missingGenerator } from '../generator/store.ts';
 import type { HealthCounts } from '../health/rules.ts';
 import { healthCounts } from '../health/store.ts';
-import { lockAgentSide, lockGenerators, lockStacks, place } from '../placement/match-store.ts';
+import { lockAgentSide, lockGenerators, lockStacks } from '../placement/lock-store.ts';
+import { updatePlacements } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
+import { checkEtag, checkName } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
-import { ownerOf, principalOf } from '../rpc/principal.ts';
+import { principalOf } from '../rpc/principal.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { requireNoDependants, setDependencies } from './dependencies.ts';
-import {
-  checkEtag,
-  checkName,
-  checkSelector,
-  type Operator,
-  requireLiveStack,
-  type Selector,
-  type StackRow,
-} from './rules.ts';
+import { checkSelector, type Operator, requireLiveStack, type Selector, type StackRow } from './rules.ts';
 import { allSettings, maskedSettings, maskPaths, settingsMessage } from './settings-service.ts';
 import * as store from './store.ts';
 
@@ -52,7 +47,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       mutate(db, context, request, CreateStackResponseSchema, async (tx, principal, note) => {
         checkName(request.name);
         const owner = ownerOf(principal);
-        const generatorId = owner ?? (await store.generatorByName(tx, request.generator || systemGenerator));
+        const generatorId = owner ?? (await generatorIdByName(tx, request.generator || systemGenerator));
         if (owner !== null && request.generator !== '' && request.generator !== principal.ownerName)
           throw missingGenerator(request.generator);
         await lockGenerators(tx, [generatorId], 'exclusive');
@@ -68,7 +63,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
           selector: request.selector && toSelector(request.selector),
         });
         await setDependencies(tx, { id, generatorId, generator: generator.name }, request.dependsOn);
-        await place(tx, { agents: null, stacks: [id] }, '');
+        await updatePlacements(tx, { agents: null, stacks: [id] }, '');
         await announce(tx, 'stack', [id]);
         const row = await reread(tx, id);
         note.about('stack', id, nameOf(row));
@@ -115,7 +110,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
             request.dependsOn,
           );
         await store.touchStack(tx, row.id);
-        await place(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
+        await updatePlacements(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
         await announce(tx, 'stack', [row.id]);
         const after = await reread(tx, row.id);
         note.about('stack', row.id, nameOf(row));
@@ -130,7 +125,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
         await requireNoDependants(tx, row.id, nameOf(row));
         await store.markStackDeleted(tx, row.id);
         await store.touchStack(tx, row.id);
-        await place(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
+        await updatePlacements(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
         await announce(tx, 'stack', [row.id]);
         note.about('stack', row.id, nameOf(row));
         note.before(row);
@@ -174,7 +169,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
 }
 
 async function placeAgain(tx: Tx, agentId: string, removalReason: string): Promise<void> {
-  await place(tx, { agents: [agentId], stacks: null }, removalReason);
+  await updatePlacements(tx, { agents: [agentId], stacks: null }, removalReason);
   await announce(tx, 'agent', [agentId]);
 }
 

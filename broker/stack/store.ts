@@ -1,6 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
-import { missingGenerator } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
@@ -227,13 +226,6 @@ export async function addTarget(tx: Tx, stackId: string, agentId: string): Promi
 export async function removeTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
   const rows = await tx.sql('delete from target where stack_id = $1 and agent_id = $2 returning 1', [stackId, agentId]);
   return rows.length > 0;
-}
-
-/** Id of a live generator by name; NOT_FOUND otherwise. */
-export async function generatorByName(db: Sql, name: string): Promise<string> {
-  const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
-  if (!row) throw missingGenerator(name);
-  return row.id;
 }
 
 /** How many stacks a generator has, with those that are being removed. */

@@ -3,11 +3,12 @@ import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { type WatchStackResponse, WatchStackResponseSchema } from '../../gen/brokkr/v1/stack_pb.ts';
+import { ownerOf } from '../access/principal.ts';
 import type { Deps } from '../deps.ts';
 import type { PlacementRow } from '../placement/rules.ts';
 import { toMessage } from '../placement/service.ts';
 import { listPlacements } from '../placement/store.ts';
-import { endOf, ownerOf, principalOf, refuseEnded } from '../rpc/principal.ts';
+import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import type { Database } from '../store/orm.ts';
 import { type Pace, readAgain } from '../store/poll.ts';
 import type { StackRow } from './rules.ts';
@@ -76,8 +77,8 @@ async function readChanges(db: Database, sent: Sent): Promise<WatchStackResponse
   }
   sent.last = row;
   const placements = await allPlacements(db, row.id);
-  const prints = new Map(placements.map((placement) => [placement.agent_id, fingerprint(placement)]));
-  const changed = placements.filter(({ agent_id: id }) => sent.placements.get(id) !== prints.get(id));
+  const prints = new Map(placements.map((placement) => [placement.agentId, fingerprint(placement)]));
+  const changed = placements.filter(({ agentId: id }) => sent.placements.get(id) !== prints.get(id));
   const gone = [...sent.placements.keys()].filter((agentId) => !prints.has(agentId));
   const text = JSON.stringify(row);
   const isNew = text !== sent.stack;
@@ -108,7 +109,7 @@ async function allPlacements(db: Database, stackId: string): Promise<PlacementRo
     all.push(...rows);
     const last = rows.at(-1);
     if (!last || rows.length < placementsInMessage) return all;
-    after = [last.agent_id, last.stack_id];
+    after = [last.agentId, last.stackId];
   }
 }
 

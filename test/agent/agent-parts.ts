@@ -3,7 +3,7 @@ import { createClusterState } from '../../agent/cache/cluster-state.ts';
 import { createInventories } from '../../agent/inventory/inventory.ts';
 import { createOwnership } from '../../agent/inventory/object-owners.ts';
 import { createOrphanDiscovery } from '../../agent/inventory/orphan-discovery.ts';
-import type { Cluster } from '../../agent/kube/client.ts';
+import type { Cluster } from '../../agent/kube/cluster.ts';
 import { createReconciler } from '../../agent/reconcile/reconciler.ts';
 import { createStackStore } from '../../agent/reconcile/stack-store.ts';
 import { createStackQueue, createTriggers } from '../../agent/reconcile/triggers.ts';

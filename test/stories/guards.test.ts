@@ -53,12 +53,12 @@ const guards: readonly Guard[] = [
   ...ownerPredicates(),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    '!rolesOf(context.method).includes(principal.role)',
+    '!rolesOf(context.method).includes(roleOf[principal.role])',
     'false',
     table,
     '/GetAgent$',
   ),
-  guard('broker/rpc/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
+  guard('broker/access/principal.ts', 'return principal.ownerId;', 'return null;', table, readers),
   guard(
     'broker/target/store.ts',
     'where p.agent_id = $1 and p.state',
@@ -80,7 +80,7 @@ const guards: readonly Guard[] = [
   guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    'endWithKey(principal.signal, context);',
+    'cancelOnRevocation(principal.signal, context);',
     '',
     'broker/rpc/interceptors/key-revocation.test.ts',
   ),

@@ -4,16 +4,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { eventually, refused, startTestBroker } from '../../../test/broker.ts';
-import { createCrowd } from './concurrency-limiter.ts';
+import { createConcurrencyLimiter } from './concurrency-limiter.ts';
 
-const crowds = suite('what one key may have open');
+const limits = suite('the concurrency limits of a caller');
 const test = await startTestBroker();
-crowds.after(() => test.close());
+limits.after(() => test.close());
 
 const configMap = (value: number) =>
   Buffer.from(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"value":"${value}"}}`);
 
-crowds('submissions beyond the first few wait for their turn, and all are done', async () => {
+limits('submissions beyond the limit wait for their turn, and all succeed', async () => {
   const { broker } = test.client();
   await broker.createStack({ name: 'busy' });
   const submit = (value: number) => broker.submitDeployment({ stack: 'busy', manifest: configMap(value) });
@@ -25,11 +25,11 @@ crowds('submissions beyond the first few wait for their turn, and all are done',
   );
 });
 
-crowds('a hundred streams may be open, the next is refused, and one that ended makes room', async () => {
+limits('a hundred streams may be open, the next is refused, and a stream that ends makes room', async () => {
   const { broker } = test.client();
   await broker.createStack({ name: 'watched' });
   const controllers = Array.from({ length: 100 }, () => new AbortController());
-  // A connection carries a hundred streams: the hundred-and-first call needs another one.
+  // A connection carries a hundred streams, so the next call needs another connection.
   const open = async ({ signal }: AbortController, client = broker) => {
     const [first] = await Array.fromAsync(take(client.watchStack({ stack: 'watched' }, { signal })));
     assert.ok(first?.stack);
@@ -46,10 +46,10 @@ crowds('a hundred streams may be open, the next is refused, and one that ended m
   await Promise.all(held.map(({ ended }) => ended));
 });
 
-crowds('streams whose client left while its key was read take no place', async () => {
+limits('streams whose client disconnected while its key was read take no place', async () => {
   const { admin, broker } = test.client();
   await broker.createStack({ name: 'left' });
-  // A key that this broker has not seen has to be read, which takes longer than the client stays.
+  // The broker has to read a key that it has not seen, which takes longer than the client stays.
   const { pak } = await admin.createAdminPak({ name: 'hasty' });
   const hasty = test.client(pak).broker;
   await Promise.all(
@@ -67,7 +67,7 @@ crowds('streams whose client left while its key was read take no place', async (
   await ended;
 });
 
-crowds('streams without a key are bounded by the address that they come from', async () => {
+limits('streams without a key are limited per address', async () => {
   const watch = { path: '/grpc.health.v1.Health/Watch', frame: Buffer.alloc(5) };
   const session = http2.connect(test.url);
   const other = http2.connect(test.url);
@@ -75,7 +75,7 @@ crowds('streams without a key are bounded by the address that they come from', a
     const held = Array.from({ length: 100 }, () => callOpen(session, watch));
     await Promise.all(held.map(({ answered }) => answered));
     assert.is(await callOpen(other, watch).status, '8');
-    // Those with a key are others.
+    // Streams with a key are counted separately.
     const staying = new AbortController();
     const { first, ended } = hold(test.client().broker.watchStack({ stack: 'watched' }, { signal: staying.signal }));
     await first;
@@ -92,22 +92,22 @@ crowds('streams without a key are bounded by the address that they come from', a
   }
 });
 
-crowds('streams without a key are bounded in all, wherever they come from', () => {
-  const crowd = createCrowd(() => test.config.limits);
+limits('streams without a key are limited in total, from all addresses together', () => {
+  const limiter = createConcurrencyLimiter(() => test.config.limits);
   const method = Health.method.watch;
   const open = Array.from({ length: 1_000 }, () => new AbortController());
-  for (const [at, { signal }] of open.entries()) crowd.enterOpen(`10.0.${at % 200}.1`, { method, signal });
-  const more = () => crowd.enterOpen('10.1.0.1', { method, signal: new AbortController().signal });
+  for (const [at, { signal }] of open.entries()) limiter.admitWithoutKey(`10.0.${at % 200}.1`, { method, signal });
+  const more = () => limiter.admitWithoutKey('10.1.0.1', { method, signal: new AbortController().signal });
   assert.throws(more, /1000 streams without a key are open/);
-  crowd.enterOpen('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
+  limiter.admitWithoutKey('10.1.0.1', { method: Health.method.check, signal: new AbortController().signal });
   open[0]?.abort();
   more();
   assert.throws(more);
 });
 
-crowds.run();
+limits.run();
 
-/** A call without a key, in the bare protocol: its streams take no place in another's client. */
+/** Starts a call without a key on a session of its own, so that its streams take no place of another client's connection. */
 function callOpen(session: http2.ClientHttp2Session, { path, frame }: { path: string; frame: Buffer }) {
   const stream = session.request({
     ':method': 'POST',
@@ -139,7 +139,7 @@ async function* take<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
   }
 }
 
-/** Reads a stream until it ends, however it does. */
+/** Reads a stream until it ends, with or without an error. */
 function hold<T>(messages: AsyncIterable<T>): { first: Promise<void>; ended: Promise<void> } {
   const first = Promise.withResolvers<void>();
   const read = async () => {

@@ -1,21 +1,22 @@
 import type { Database } from '../../store/orm.ts';
-import { currentCall } from '../interceptors/call.ts';
+import { currentCall } from '../call.ts';
 import { createFairQueue } from './queue.ts';
 
-/** Of each pool of connections, so much is one caller's at most: what is left answers others without a wait. */
-const shareOfOne = 0.75;
-/** Calls and streams are bounded before they come to the database. */
-const depth = 10_000;
+/** Maximum share of each connection pool per caller: the rest serves others without a wait. */
+const maxCallerShare = 0.75;
+/** High enough never to be reached: calls and streams are bounded before they reach the database. */
+const maxWaitingPerCaller = 10_000;
 
 /**
- * The same database for what is done for callers: whatever a caller's calls, streams and pulls ask for, it holds no more than its
- * share of each pool, and waits for its own statements first. What the broker does by itself, or for all, needs the database as it is.
+ * Wraps the database for work done in calls: all calls and streams of one caller together use at most its share of each pool, and
+ * further statements of that caller queue. Work outside calls runs unlimited, so the broker's own jobs take the database as it is.
  */
-export function shareDatabase(db: Database): Database {
-  const smallest = Math.min(...db.pools().map(({ most }) => most));
-  const callerWidth = Math.max(1, Math.floor(smallest * shareOfOne));
-  // How many run in all is for the pools to say.
-  const makeQueue = () => createFairQueue({ width: Number.POSITIVE_INFINITY, callerWidth, depth });
+export function createFairDatabase(db: Database): Database {
+  const smallestPool = Math.min(...db.pools().map(({ most }) => most));
+  const maxRunningPerCaller = Math.max(1, Math.floor(smallestPool * maxCallerShare));
+  // The pools themselves bound the total.
+  const makeQueue = () =>
+    createFairQueue({ maxRunning: Number.POSITIVE_INFINITY, maxRunningPerCaller, maxWaitingPerCaller });
   const queues = { statements: makeQueue(), entities: makeQueue() };
   const share = <T>(pool: keyof typeof queues, work: () => Promise<T>): Promise<T> => {
     const caller = currentCall()?.caller;

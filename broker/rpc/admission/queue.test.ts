@@ -5,9 +5,14 @@ import { type CallClass, createFairQueue, type FairQueue, type QueueOptions } fr
 
 const calm = new AbortController().signal;
 
-/** A queue whose calls end when the test says so; `started` names them in the order of their turns. */
-function stage(options: Partial<QueueOptions> = {}) {
-  const queue: FairQueue = createFairQueue({ width: 1, callerWidth: 1, depth: 100, ...options });
+/** Creates a queue whose calls end when the test says so; `started` lists them in the order of their turns. */
+function createTestbed(options: Partial<QueueOptions> = {}) {
+  const queue: FairQueue = createFairQueue({
+    maxRunning: 1,
+    maxRunningPerCaller: 1,
+    maxWaitingPerCaller: 100,
+    ...options,
+  });
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const run = (caller: string, name: string, kind: CallClass = 'single', signal: AbortSignal = calm) => {
@@ -18,7 +23,7 @@ function stage(options: Partial<QueueOptions> = {}) {
       return end.promise;
     });
   };
-  /** Lets the next one end that has started, until all have. */
+  /** Ends started calls one after the other until all have ended. */
   const drain = async () => {
     await settle();
     for (let at = 0; at < started.length; at += 1) {
@@ -32,16 +37,16 @@ const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const turns = suite('turns');
 
-turns('are not needed while there is room', async () => {
-  const { run, started, queue } = stage({ width: 3, callerWidth: 3 });
+turns('start at once while there is room', async () => {
+  const { run, started, queue } = createTestbed({ maxRunning: 3, maxRunningPerCaller: 3 });
   for (const name of ['a1', 'a2', 'b1']) void run(name[0] as string, name);
   await settle();
   assert.equal(started, ['a1', 'a2', 'b1']);
   assert.is(queue.waiting(), 0);
 });
 
-turns('alternate between callers, however much each of them has waiting', async () => {
-  const { run, started, drain } = stage();
+turns('alternate between callers, however many calls each has waiting', async () => {
+  const { run, started, drain } = createTestbed();
   void run('x', 'first');
   for (let at = 1; at <= 50; at += 1) void run('a', `a${at}`);
   for (let at = 1; at <= 3; at += 1) void run('b', `b${at}`);
@@ -52,15 +57,15 @@ turns('alternate between callers, however much each of them has waiting', async 
 });
 
 turns('of one caller keep their order', async () => {
-  const { run, started, drain } = stage();
+  const { run, started, drain } = createTestbed();
   const names = Array.from({ length: 20 }, (_, at) => `a${at}`);
   for (const name of names) void run('a', name);
   await drain();
   assert.equal(started, names);
 });
 
-turns('of agents come before others, those of lists last, and none waits for ever', async () => {
-  const { run, started, drain } = stage();
+turns('of agents come first, those of lists last, and no class starves', async () => {
+  const { run, started, drain } = createTestbed();
   void run('x', 'first');
   for (let at = 0; at < 40; at += 1) void run(`l${at}`, `list${at}`, 'list');
   for (let at = 0; at < 40; at += 1) void run(`s${at}`, `single${at}`, 'single');
@@ -73,15 +78,15 @@ turns('of agents come before others, those of lists last, and none waits for eve
   assert.is(started.length, 121);
 });
 
-turns('that are kept for a class go to the others when it has nothing', async () => {
-  const { run, started, drain } = stage();
+turns('reserved for a class go to the others when it has no calls', async () => {
+  const { run, started, drain } = createTestbed();
   for (let at = 0; at < 30; at += 1) void run(`l${at}`, `list${at}`, 'list');
   await drain();
   assert.is(started.length, 30);
 });
 
 turns('leave room beside a caller that fills its share', async () => {
-  const { run, started, queue, end, drain } = stage({ width: 4, callerWidth: 3 });
+  const { run, started, queue, end, drain } = createTestbed({ maxRunning: 4, maxRunningPerCaller: 3 });
   for (let at = 1; at <= 10; at += 1) void run('a', `a${at}`);
   await settle();
   assert.equal(started, ['a1', 'a2', 'a3']);
@@ -99,15 +104,15 @@ turns('leave room beside a caller that fills its share', async () => {
   assert.is(queue.waiting(), 0);
 });
 
-turns('are refused to a caller with too much waiting, not to another', async () => {
-  const { run, queue, drain } = stage({ depth: 2 });
+turns('are refused to a caller with too many calls waiting, and not to another', async () => {
+  const { run, queue, drain } = createTestbed({ maxWaitingPerCaller: 2 });
   void run('x', 'first');
   for (const name of ['a1', 'a2']) void run('a', name);
   await run('a', 'a3').then(
     () => assert.unreachable(),
     (error: unknown) => assert.is((error as Refusal).reason, 'TOO_MANY_CALLS'),
   );
-  // Another class has a queue of its own.
+  // Each class has a queue of its own.
   const list = run('a', 'a4', 'list');
   const other = run('b', 'b1');
   assert.is(queue.waiting(), 4);
@@ -115,8 +120,8 @@ turns('are refused to a caller with too much waiting, not to another', async () 
   assert.equal(await Promise.all([list, other]), ['a4', 'b1']);
 });
 
-turns('are not for those who have gone', async () => {
-  const { run, started, queue, drain } = stage();
+turns('skip calls whose client has gone', async () => {
+  const { run, started, queue, drain } = createTestbed();
   void run('x', 'first');
   const gone = new AbortController();
   const left = run('a', 'a1', 'single', gone.signal);
@@ -136,7 +141,7 @@ turns('are not for those who have gone', async () => {
   );
   await drain();
   assert.equal(started, ['first', 'a2', 'b1']);
-  // Going while it runs takes no other's place.
+  // A client that goes while its call runs frees exactly one place.
   const late = new AbortController();
   void run('a', 'a5', 'single', late.signal);
   late.abort();
@@ -148,7 +153,7 @@ turns('are not for those who have gone', async () => {
 });
 
 turns('go on after a call that fails', async () => {
-  const { queue } = stage();
+  const { queue } = createTestbed();
   const fail = queue.run('a', 'single', calm, () => Promise.reject(new Error('no')));
   const next = queue.run('b', 'single', calm, async () => 'next');
   await fail.then(
@@ -158,8 +163,8 @@ turns('go on after a call that fails', async () => {
   assert.is(await next, 'next');
 });
 
-turns('never exceed the width, over random loads', async () => {
-  const queue = createFairQueue({ width: 5, callerWidth: 3, depth: 1_000 });
+turns('never exceed the limits under random load', async () => {
+  const queue = createFairQueue({ maxRunning: 5, maxRunningPerCaller: 3, maxWaitingPerCaller: 1_000 });
   const running = new Map<string, number>();
   let most = 0;
   let done = 0;

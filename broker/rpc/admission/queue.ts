@@ -1,52 +1,56 @@
 import { Refusal } from '../../refusal.ts';
 
-/** Calls of an earlier class go before those of a later one, but for the turns that are kept for the later ones. */
-const classes = ['agent', 'single', 'list'] as const;
-export type CallClass = (typeof classes)[number];
+/** Classes by priority: a call of an earlier class goes first, except in the turns reserved for later classes. */
+const callClasses = ['agent', 'single', 'list'] as const;
+export type CallClass = (typeof callClasses)[number];
 
-/** Which class goes first in each turn of a round: under a flood of the first, the others get their share too. */
-const round: readonly CallClass[] = ['agent', 'agent', 'single', 'agent', 'agent', 'single', 'agent', 'list'];
+/** The class that has priority in each turn of a round. Later classes have turns reserved, so none starves. */
+const turnOrder: readonly CallClass[] = ['agent', 'agent', 'single', 'agent', 'agent', 'single', 'agent', 'list'];
 
 export interface FairQueue {
-  /** Runs `work` when it is its turn. Refuses when the caller has too much waiting, and when `signal` aborts while it waits. */
+  /**
+   * Runs `work` when its turn comes and settles as it does. Rejects with `resource_exhausted` when the caller has too many calls
+   * waiting, and with `unavailable` when `signal` aborts during the wait.
+   */
   run<T>(caller: string, kind: CallClass, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-  /** How many calls wait. */
+  /** Returns the number of calls that wait. */
   waiting(): number;
 }
 
-/** Read at each use: what they are may change while the queue is used. */
+/** Limits of a queue. They are read at each use, so a getter can change them at run time. */
 export interface QueueOptions {
-  /** Calls that run at once. */
-  readonly width: number;
-  /** Calls of one caller that run at once: what is left serves others without a wait. */
-  readonly callerWidth: number;
-  /** Calls that may wait for one caller and class. */
-  readonly depth: number;
+  /** Maximum number of running calls. */
+  readonly maxRunning: number;
+  /** Maximum number of running calls per caller: the rest serves others without a wait. */
+  readonly maxRunningPerCaller: number;
+  /** Maximum number of waiting calls per caller and class. */
+  readonly maxWaitingPerCaller: number;
 }
 
 type Start = () => void;
 
 /**
- * Shares a bounded number of running calls fairly: within a class, callers take turns, one call each, however many calls each of them
- * has waiting, and none fills all places. So a caller with fifty times the load of another waits for itself, not the other for it.
+ * Creates a queue that shares a bounded number of running calls fairly: within a class, callers take turns, one call each, however
+ * many calls each has waiting, and no caller occupies all places. A caller with fifty times the load of another delays only itself.
  */
 export function createFairQueue(options: QueueOptions): FairQueue {
-  // The order of a map's keys is the order of turns: whoever had a turn goes to the end.
-  const queues = new Map<CallClass, Map<string, Start[]>>(classes.map((kind) => [kind, new Map()]));
-  const runningOf = new Map<string, number>();
+  // Callers take turns in the order of the map's keys; a caller that had its turn moves to the end.
+  const waitingByClass = new Map<CallClass, Map<string, Start[]>>(callClasses.map((kind) => [kind, new Map()]));
+  const runningByCaller = new Map<string, number>();
   let running = 0;
   let waiting = 0;
-  let turn = 0;
+  let nextTurn = 0;
 
-  const mayRun = (caller: string) => running < options.width && (runningOf.get(caller) ?? 0) < options.callerWidth;
-  const count = (caller: string, by: 1 | -1) => {
+  const mayRun = (caller: string) =>
+    running < options.maxRunning && (runningByCaller.get(caller) ?? 0) < options.maxRunningPerCaller;
+  const changeRunning = (caller: string, by: 1 | -1) => {
     running += by;
-    const now = (runningOf.get(caller) ?? 0) + by;
-    if (now > 0) runningOf.set(caller, now);
-    else runningOf.delete(caller);
+    const now = (runningByCaller.get(caller) ?? 0) + by;
+    if (now > 0) runningByCaller.set(caller, now);
+    else runningByCaller.delete(caller);
   };
   const startFrom = (kind: CallClass): boolean => {
-    const callers = queues.get(kind) as Map<string, Start[]>;
+    const callers = waitingByClass.get(kind) as Map<string, Start[]>;
     for (const [caller, starts] of callers) {
       if (!mayRun(caller)) continue;
       const start = starts.shift();
@@ -59,32 +63,36 @@ export function createFairQueue(options: QueueOptions): FairQueue {
   };
   const startNext = () => {
     if (waiting === 0) return;
-    const first = round[turn % round.length] as CallClass;
-    turn += 1;
-    if (!startFrom(first)) classes.some((kind) => kind !== first && startFrom(kind));
+    const first = turnOrder[nextTurn % turnOrder.length] as CallClass;
+    nextTurn += 1;
+    if (!startFrom(first)) callClasses.some((kind) => kind !== first && startFrom(kind));
   };
   const leave = (caller: string) => {
-    count(caller, -1);
+    changeRunning(caller, -1);
     startNext();
   };
   const enter = (caller: string, kind: CallClass, signal: AbortSignal): Promise<void> => {
     if (mayRun(caller)) {
-      count(caller, 1);
+      changeRunning(caller, 1);
       return Promise.resolve();
     }
-    const callers = queues.get(kind) as Map<string, Start[]>;
+    const callers = waitingByClass.get(kind) as Map<string, Start[]>;
     const starts = callers.get(caller) ?? [];
-    if (starts.length >= options.depth) {
-      throw new Refusal('resource_exhausted', `${options.depth} calls of this key are waiting: slow down`, {
-        reason: 'TOO_MANY_CALLS',
-      });
+    if (starts.length >= options.maxWaitingPerCaller) {
+      throw new Refusal(
+        'resource_exhausted',
+        `${options.maxWaitingPerCaller} calls of this key are waiting: slow down`,
+        {
+          reason: 'TOO_MANY_CALLS',
+        },
+      );
     }
     callers.set(caller, starts);
     return new Promise((resolve, reject) => {
       const start = () => {
         signal.removeEventListener('abort', abort);
         waiting -= 1;
-        count(caller, 1);
+        changeRunning(caller, 1);
         resolve();
       };
       const abort = () => {

@@ -5,9 +5,9 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../../../client/settings.ts';
 import type { Config } from '../../config.ts';
 
-const lookEveryMs = 5_000;
+const checkIntervalMs = 5_000;
 
-/** Reads certificate, key and client authority. Throws, naming the file, when one cannot be read or they do not fit together. */
+/** Reads certificate, key and client CA. Throws ConfigError with the file's name when one cannot be read or they do not match. */
 export function readCertificates(tls: NonNullable<Config['tls']>): SecureContextOptions {
   const context = {
     cert: readFileSync(tls.certFile),
@@ -25,7 +25,7 @@ export function readCertificates(tls: NonNullable<Config['tls']>): SecureContext
   return context;
 }
 
-/** Node takes anything for an authority, and then trusts nobody. */
+/** Throws when the CA is no certificate: Node accepts any text as a CA, and then rejects every client. */
 function checkAuthority(pem: Buffer, file: string): void {
   try {
     new X509Certificate(pem);
@@ -35,16 +35,16 @@ function checkAuthority(pem: Buffer, file: string): void {
 }
 
 export interface Certificates {
-  /** When the certificate in use ends, in milliseconds since 1970. */
-  endsAt(): number;
-  /** Looks at the files now. */
-  look(): void;
+  /** Returns the expiry of the certificate in use, in milliseconds since 1970. */
+  expiresAt(): number;
+  /** Checks the files now. */
+  check(): void;
   stop(): void;
 }
 
 /**
- * Looks at the files every 5 s and hands on what changed. Contents are compared, not times: a mounted Secret is swapped by a
- * symbolic link. Files that do not fit together (yet) are told once and the old ones stay in use.
+ * Checks the files every 5 s and calls `renew` when they changed. It compares contents, not times: a mounted Secret is swapped by a
+ * symbolic link. While the files do not match each other, the old ones stay in use and the error is logged once.
  */
 export function watchCertificates(
   files: () => NonNullable<Config['tls']>,
@@ -52,32 +52,32 @@ export function watchCertificates(
   renew: (context: SecureContextOptions) => void,
 ): Certificates {
   const first = readCertificates(files());
-  let last = fingerprint(first);
-  let endsAt = endOf(first);
-  let told = '';
-  const look = () => {
+  let currentFingerprint = fingerprint(first);
+  let expiresAt = expiryOf(first);
+  let reportedError = '';
+  const check = () => {
     try {
       const context = readCertificates(files());
       const now = fingerprint(context);
-      told = '';
-      if (now === last) return;
+      reportedError = '';
+      if (now === currentFingerprint) return;
       renew(context);
-      last = now;
-      endsAt = endOf(context);
+      currentFingerprint = now;
+      expiresAt = expiryOf(context);
       log.info('new TLS certificates are in use');
     } catch (error) {
       const message = String(error);
-      if (message !== told)
+      if (message !== reportedError)
         log.error({ err: message }, 'TLS certificates could not be read again; the old ones stay in use');
-      told = message;
+      reportedError = message;
     }
   };
-  const timer = setInterval(look, lookEveryMs);
+  const timer = setInterval(check, checkIntervalMs);
   timer.unref();
-  return { endsAt: () => endsAt, look, stop: () => clearInterval(timer) };
+  return { expiresAt: () => expiresAt, check, stop: () => clearInterval(timer) };
 }
 
-function endOf({ cert }: SecureContextOptions): number {
+function expiryOf({ cert }: SecureContextOptions): number {
   return cert instanceof Buffer ? new X509Certificate(cert).validToDate.getTime() : Number.NaN;
 }
 

@@ -3,12 +3,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../../test/broker.ts';
 
-const leavers = suite('callers that leave');
+const clients = suite('clients that disconnect');
 const test = await startTestBroker();
-leavers.after(() => test.close());
+clients.after(() => test.close());
 
-/** A frame that asks the reflection service for the file with the most in it. */
-function question(): Buffer {
+/** Frames a request to the reflection service for the largest file. */
+function reflectionRequest(): Buffer {
   const file = Buffer.from('brokkr/v1/broker.proto');
   const message = Buffer.concat([Buffer.from([0x1a, file.length]), file]);
   const head = Buffer.alloc(5);
@@ -16,12 +16,12 @@ function question(): Buffer {
   return Buffer.concat([head, message]);
 }
 
-leavers('in the middle of an answer are told to the log, at debug, and to nobody else', async () => {
+clients('during a response are logged at debug level, and not printed to stderr', async () => {
   const printed: unknown[][] = [];
   const print = console.error;
   console.error = (...words: unknown[]) => void printed.push(words);
   try {
-    const questions = Buffer.concat(Array.from({ length: 200 }, question));
+    const requests = Buffer.concat(Array.from({ length: 200 }, reflectionRequest));
     await eventually(async () => {
       const session = http2.connect(test.url);
       session.on('error', () => {});
@@ -33,24 +33,27 @@ leavers('in the middle of an answer are told to the log, at debug, and to nobody
           te: 'trailers',
         }),
       );
-      // Nothing is read of the answers: what is left of them waits to be written.
+      // The responses are not read, so most of their bytes wait to be written.
       const answered = streams.map((stream) => {
         stream.on('error', () => {});
-        stream.write(questions);
+        stream.write(requests);
         return new Promise((resolve) => stream.once('readable', resolve));
       });
       await Promise.all(answered);
       for (const stream of streams) stream.destroy();
       session.destroy();
-      return test.logged.find((line) => line.includes('a caller left while it was answered'));
+      return test.logged.find((line) => line.includes('the client disconnected during the response'));
     }, 60_000);
   } finally {
     console.error = print;
   }
   assert.equal(printed, []);
-  const line = JSON.parse(test.logged.find((one) => one.includes('a caller left')) ?? '{}') as Record<string, unknown>;
+  const line = JSON.parse(test.logged.find((one) => one.includes('the client disconnected')) ?? '{}') as Record<
+    string,
+    unknown
+  >;
   assert.is(line.level, 20);
   assert.match(String(line.path), 'ServerReflection');
 });
 
-leavers.run();
+clients.run();

@@ -38,7 +38,7 @@ async function serve(from: string): Promise<{ ask: typeof ask; close: () => void
   const server = createServer(consoleHandler(readConsole(from)));
   await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
   const { port } = server.address() as AddressInfo;
-  /** As it is written: fetch would take dots out of the path. */
+  /** Sends the path as it is written; fetch would resolve its dots. */
   const ask = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
     new Promise<Answer>((settle, fail) => {
       request({ host: '127.0.0.1', port, path, method, headers }, async (response) => {
@@ -54,7 +54,7 @@ async function serve(from: string): Promise<{ ask: typeof ask; close: () => void
 
 const html = { accept: 'text/html,*/*' };
 
-pages('answers the page at / and at every view, never to be stored', async () => {
+pages('answers the page at / and at every view, with no-store', async () => {
   for (const path of ['/', '/?x=1', '/stacks/shop/web', '/agents/eu-1']) {
     const { status, headers, body } = await built.ask(path, html);
     assert.is(status, 200, path);
@@ -64,7 +64,7 @@ pages('answers the page at / and at every view, never to be stored', async () =>
   }
 });
 
-pages('forbids scripts and styles that are not its own, framing, and sniffing', async () => {
+pages('forbids foreign scripts and styles, framing, and sniffing', async () => {
   const { headers } = await built.ask('/');
   const policy = String(headers['content-security-policy']);
   for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"])
@@ -74,7 +74,7 @@ pages('forbids scripts and styles that are not its own, framing, and sniffing', 
   assert.is(headers['referrer-policy'], 'no-referrer');
 });
 
-pages('lets files whose name changes with their content be kept for ever, and compresses them', async () => {
+pages('lets files with a hash in their name be cached for a year, and compresses them', async () => {
   const { headers, body } = await built.ask('/assets/main-1a2b.js', { 'accept-encoding': 'gzip, br' });
   assert.is(headers['cache-control'], 'public, max-age=31536000, immutable');
   assert.is(headers['content-encoding'], 'gzip');
@@ -93,7 +93,7 @@ pages('answers HEAD without a body', async () => {
   assert.is(body.length, 0);
 });
 
-pages('serves nothing but what it was made of', async () => {
+pages('serves nothing but its own files', async () => {
   const outside = [
     '/../secret.js',
     '/assets/../../secret.js',
@@ -107,14 +107,14 @@ pages('serves nothing but what it was made of', async () => {
   assert.is((await built.ask('/', {}, 'POST')).status, 404);
 });
 
-pages('says how to build it where it is not built', async () => {
+pages('explains how to build it when it is not built', async () => {
   const { status, body } = await unbuilt.ask('/', html);
   assert.is(status, 200);
   assert.match(body.toString(), 'npm run console');
   assert.is((await unbuilt.ask('/assets/main-1a2b.js')).status, 404);
 });
 
-/** Of the page. */
+/** Gets the status of the page. */
 async function statusOverHttp2(url: string): Promise<unknown> {
   const session = connect(url);
   try {
@@ -127,7 +127,7 @@ async function statusOverHttp2(url: string): Promise<unknown> {
   }
 }
 
-pages('stands beside the RPCs and probes of a broker', async () => {
+pages('shares the port with the RPCs and probes of a broker', async () => {
   const test = await startTestBroker();
   try {
     const page = await fetch(test.url, { headers: html });

@@ -24,7 +24,7 @@ port.after(async () => {
   authority.remove();
 });
 
-/** A grace that no test waits for: a close that uses it is too slow. */
+/** Longer than the limit of any test, so a close that waits for it fails the test. */
 const graceMs = 60_000;
 
 for (const [kind, config] of [
@@ -41,7 +41,7 @@ for (const [kind, config] of [
         ...(kind === 'TLS' && { rejectUnauthorized: false }),
       });
       await get(`${test.url}/healthz`, agent);
-      // One that never said a word.
+      // A connection that sends nothing.
       const silent = net.connect(new URL(test.url).port as unknown as number, '127.0.0.1');
       await once(silent, 'connect');
       if (kind === 'TLS') silent.destroy();
@@ -54,7 +54,7 @@ for (const [kind, config] of [
   });
 }
 
-port('lets a call finish, sends streams and long polls elsewhere, then closes', async () => {
+port('lets calls finish and ends streams and long polls as unavailable, then closes', async () => {
   await withBroker({}, async (test) => {
     const { admin, broker } = test.client();
     const { pak } = await admin.createAgent({ name: 'edge' });
@@ -85,7 +85,7 @@ port('lets a call finish, sends streams and long polls elsewhere, then closes', 
       'the broker is closing',
     );
     await first.promise;
-    // A call that is under way: its answer must arrive.
+    // This call is running, so its response must arrive.
     const manifest = Buffer.from(
       JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: bulk() }),
     );
@@ -97,13 +97,13 @@ port('lets a call finish, sends streams and long polls elsewhere, then closes', 
     await Promise.all([poll, session, watch]);
     assert.equal(hints, [SessionHint.READY, SessionHint.GOING_AWAY]);
     const answer = await submit;
-    // On a slow machine it may come too late to be taken.
+    // On a slow machine the call may arrive after the port closed.
     if (answer instanceof ConnectError) assert.is(Code[answer.code], 'Unavailable', answer.message);
     else assert.is(answer.deployment?.revision, 1);
   });
 });
 
-port('cuts a client that does not end, after the grace and not before', async () => {
+port('disconnects a client that does not end, after the grace period and not before', async () => {
   await withBroker({}, async (test) => {
     const stubborn = http2.connect(test.url);
     stubborn.on('error', () => {});
@@ -114,7 +114,7 @@ port('cuts a client that does not end, after the grace and not before', async ()
       authorization: `Bearer ${test.adminPak}`,
     });
     stream.on('error', () => {});
-    // Half of a message: the call waits for the rest.
+    // Only half of a message is sent, so the call waits for the rest.
     stream.write(Buffer.from([0, 0, 0, 0, 9, 1]));
     await delay(100);
     const closed = once(stubborn, 'close');
@@ -125,13 +125,13 @@ port('cuts a client that does not end, after the grace and not before', async ()
   });
 });
 
-port('ends a call whose request does not come to its end, but not one that streams', async () => {
+port('ends a call whose request stays incomplete, but not one that streams', async () => {
   const limited = await openPort({
     host: '127.0.0.1',
     port: 0,
     handler: (request) => void request.resume(),
-    streamsRequests: (path) => path === '/endless',
-    bodyMs: 200,
+    isClientStreaming: (path) => path === '/endless',
+    requestTimeoutMs: 200,
   });
   const session = http2.connect(`http://127.0.0.1:${limited.port}`);
   const send = (path: string) => {
@@ -151,7 +151,7 @@ port('ends a call whose request does not come to its end, but not one that strea
   }
 });
 
-port('that is taken is told in the message, and leaves nothing open', async () => {
+port('that is taken is named in the error, and nothing stays open', async () => {
   const log = pino({ level: 'silent' });
   const taken = { host: '127.0.0.1', port: Number(new URL(shared.url).port) };
   const options = { log, deliverAdminPak: async () => {} };
@@ -168,14 +168,14 @@ port('that is taken is told in the message, and leaves nothing open', async () =
   }
 });
 
-port('answers probes, and nothing else, to strangers', async () => {
+port('answers only probes without a key', async () => {
   assert.equal(await status('/healthz'), [200, 'ok\n']);
   assert.equal(await status('/readyz'), [200, 'ok\n']);
   assert.equal(await status('/nothing'), [404, 'not found\n']);
   assert.is((await status('/brokkr.v1.BrokerService/Nothing'))[0], 404);
 });
 
-port('lets pages of the named origins call, and no others', async () => {
+port('lets pages of the configured origins call, and no others', async () => {
   const preflight = (origin: string) =>
     fetch(`${shared.url}/brokkr.v1.BrokerService/WhoAmI`, {
       method: 'OPTIONS',
@@ -215,7 +215,7 @@ port('lets pages of the named origins call, and no others', async () => {
   await call.text();
 });
 
-port('drops what is no HTTP, and headers without end', async () => {
+port('drops connections that speak no HTTP, and endless headers', async () => {
   for (const bytes of [
     '\x16\x03\x01\x02\x00\x01\x00',
     'nonsense\r\n\r\n',
@@ -263,7 +263,7 @@ async function status(path: string): Promise<[number, string]> {
   return [response.status, await response.text()];
 }
 
-/** What a raw connection gets for these bytes, until it is closed. */
+/** Sends bytes over a raw connection and returns the reply up to its close. */
 async function talk(bytes: string): Promise<string> {
   const socket = net.connect(Number(new URL(shared.url).port), '127.0.0.1');
   let answer = '';

@@ -3,45 +3,45 @@ import * as http2 from 'node:http2';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
-import { pingSessions } from './keepalive.ts';
-import { limitBodies } from './request-timeout.ts';
+import { startKeepalive } from './keepalive.ts';
+import { createRequestTimeouts } from './request-timeout.ts';
 
-/** What serves requests of both protocol versions. */
+/** Serves requests of HTTP/1.1 and, through Node's compatibility API, HTTP/2. */
 export type Handler = ReturnType<typeof connectNodeAdapter>;
 
-/** One port for HTTP/1.1 and HTTP/2: cleartext, or TLS when it has a certificate. */
+/** One port for HTTP/1.1 and HTTP/2, in cleartext or over TLS. */
 export interface Port {
   readonly port: number;
-  /** Takes new certificates for connections to come. */
+  /** Uses new certificates for future connections. */
   renew(context: tls.SecureContextOptions): void;
-  /** Refuses new connections, lets calls finish for `graceMs`, then cuts what is left. */
+  /** Refuses new connections, lets calls finish for `graceMs`, then destroys the remaining connections. */
   close(graceMs: number): Promise<void>;
 }
 
 export interface PortOptions {
   readonly host: string;
-  /** 0 means a free one. */
+  /** 0 chooses a free port. */
   readonly port: number;
   readonly handler: Handler;
-  /** With `ca`, clients must have a certificate of it. */
+  /** With `ca`, clients must present a certificate that it issued. */
   readonly tls?: tls.SecureContextOptions | undefined;
-  /** Whether calls of this path stream their requests, so that those may come for as long as they like. */
-  readonly streamsRequests: (path: string) => boolean;
-  /** By then any other request must have arrived in whole; default two minutes. */
-  readonly bodyMs?: number;
+  /** Returns true for paths whose requests are streams, which `requestTimeoutMs` does not limit. */
+  readonly isClientStreaming: (path: string) => boolean;
+  /** Time within which any other request must have arrived completely; default two minutes. */
+  readonly requestTimeoutMs?: number;
 }
 
 const preface = Buffer.from('PRI * HTTP/2.0');
-/** A connection that has not said which protocol it speaks by then is closed. */
-const undecidedMs = 10_000;
+/** Time within which a connection must show which protocol it speaks. */
+const protocolTimeoutMs = 10_000;
 const maxConnections = 20_000;
 
-const usualBodyMs = 120_000;
+const defaultRequestTimeoutMs = 120_000;
 
 const http1Options = {
   maxHeaderSize: 16 << 10,
   headersTimeout: 15_000,
-  requestTimeout: usualBodyMs,
+  requestTimeout: defaultRequestTimeoutMs,
   keepAliveTimeout: 75_000,
 } as const satisfies http.ServerOptions;
 
@@ -51,8 +51,8 @@ const http2Options = {
   maxSessionInvalidFrames: 100,
   maxSessionRejectedStreams: 100,
   maxSessionMemory: 64,
-  unknownProtocolTimeout: undecidedMs,
-  // Against HTTP/2 rapid reset (CVE-2023-44487).
+  unknownProtocolTimeout: protocolTimeoutMs,
+  // Limits HTTP/2 rapid reset (CVE-2023-44487).
   streamResetBurst: 1_000,
   streamResetRate: 100,
   settings: { maxConcurrentStreams: 100, initialWindowSize: 1 << 20, maxHeaderListSize: 16 << 10, enablePush: false },
@@ -60,58 +60,58 @@ const http2Options = {
 
 const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContextOptions;
 
-/** Listens. Rejects, with the system's error, when the address cannot be had. */
+/** Listens. Rejects with the system's error when the address cannot be bound. */
 export async function openPort(options: PortOptions): Promise<Port> {
-  const { handler, streamsRequests, bodyMs = usualBodyMs } = options;
+  const { handler, isClientStreaming, requestTimeoutMs = defaultRequestTimeoutMs } = options;
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   const streams = new Set<http2.ServerHttp2Stream>();
-  const bodies = limitBodies(bodyMs);
-  const front = options.tls ? secure(options.tls, handler) : cleartext(handler);
-  front.server.maxConnections = maxConnections;
-  front.server.on('connection', (socket: net.Socket) => {
+  const requestTimeouts = createRequestTimeouts(requestTimeoutMs);
+  const listener = options.tls ? listenTls(options.tls, handler) : listenCleartext(handler);
+  listener.server.maxConnections = maxConnections;
+  listener.server.on('connection', (socket: net.Socket) => {
     sockets.add(socket);
     socket.setNoDelay(true);
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
   });
-  front.h2.on('session', (session: http2.ServerHttp2Session) => {
+  listener.h2.on('session', (session: http2.ServerHttp2Session) => {
     sessions.add(session);
     session.on('error', () => {});
-    // The connection's window is as wide as several streams': one slow reader does not hold up the others.
+    // The connection's window is as wide as that of several streams: one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
     session.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       streams.add(stream);
-      if (!streamsRequests(headers[':path'] ?? '')) bodies.add(stream);
+      if (!isClientStreaming(headers[':path'] ?? '')) requestTimeouts.add(stream);
       stream.once('close', () => {
         streams.delete(stream);
-        bodies.delete(stream);
+        requestTimeouts.delete(stream);
       });
     });
   });
-  front.h2.on('sessionError', () => {});
-  const stopPings = pingSessions(sessions);
+  listener.h2.on('sessionError', () => {});
+  const stopPings = startKeepalive(sessions);
   await new Promise<void>((resolve, reject) => {
-    front.server.once('error', reject);
-    front.server.listen(options.port, options.host, () => resolve());
+    listener.server.once('error', reject);
+    listener.server.listen(options.port, options.host, () => resolve());
   });
-  front.server.on('error', () => {});
+  listener.server.on('error', () => {});
   return {
-    port: (front.server.address() as net.AddressInfo).port,
-    renew: front.renew,
+    port: (listener.server.address() as net.AddressInfo).port,
+    renew: listener.renew,
     async close(graceMs) {
-      front.server.close();
+      listener.server.close();
       stopPings();
-      bodies.close();
-      // GOAWAY: calls under way finish, and a session without any ends at once.
+      requestTimeouts.close();
+      // Sends GOAWAY: running calls finish, and a session without calls ends at once.
       for (const session of sessions) session.close();
-      front.endUndecided();
+      listener.closeUndetected();
       const end = Date.now() + graceMs;
-      front.http1.close();
-      for (const answered = endAnswered(streams); sockets.size > 0 && Date.now() < end; answered()) {
-        // Connections of HTTP/1.1 whose call has just ended.
-        front.http1.closeIdleConnections();
+      listener.http1.close();
+      for (const resetAnswered = createAnsweredReset(streams); sockets.size > 0 && Date.now() < end; resetAnswered()) {
+        // An HTTP/1.1 connection becomes idle when its call ends.
+        listener.http1.closeIdleConnections();
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       for (const session of sessions) session.destroy();
@@ -120,49 +120,49 @@ export async function openPort(options: PortOptions): Promise<Port> {
   };
 }
 
-/** After a whole answer, this long for it to leave. */
-const answerLeavesMs = 200;
+/** Time that a complete response gets to reach the client. */
+const flushMs = 200;
 
 /**
- * Ends calls that have had their whole answer and whose client goes on sending, which would keep the connection open. Call the
- * returned function again and again.
+ * Resets streams whose response is complete while the client still sends, which would keep the connection open. The returned function
+ * has to be called repeatedly.
  */
-function endAnswered(streams: ReadonlySet<http2.ServerHttp2Stream>): () => void {
+function createAnsweredReset(streams: ReadonlySet<http2.ServerHttp2Stream>): () => void {
   const since = new Map<http2.ServerHttp2Stream, number>();
   return () => {
     const now = Date.now();
     for (const stream of streams) {
       if (!stream.writableFinished) continue;
       if (!since.has(stream)) since.set(stream, now);
-      else if (now - (since.get(stream) ?? now) > answerLeavesMs) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+      else if (now - (since.get(stream) ?? now) > flushMs) stream.close(http2.constants.NGHTTP2_NO_ERROR);
     }
   };
 }
 
-interface Front {
+interface Listener {
   readonly server: net.Server;
   readonly http1: http.Server;
   readonly h2: http2.Http2Server;
-  /** Closes connections that have not said yet which protocol they speak. */
-  endUndecided(): void;
+  /** Closes connections whose protocol is not known yet. */
+  closeUndetected(): void;
   renew(context: tls.SecureContextOptions): void;
 }
 
-/** The servers of the two protocols. Neither listens: each is handed its connections. */
-function protocols(handler: Handler): { http1: http.Server; h2: http2.Http2Server } {
+/** Creates the servers of the two protocols. Neither listens: accepted connections are passed to one of them. */
+function createServers(handler: Handler): { http1: http.Server; h2: http2.Http2Server } {
   const http1 = http.createServer(http1Options, handler);
   http1.on('clientError', (_error, socket) => socket.destroy());
-  // Node begins to keep account of connections (for the time limits, and for which are idle) when a server listens.
+  // Node starts tracking connections (for timeouts, and to find idle ones) when a server emits this event.
   http1.emit('listening');
   return { http1, h2: http2.createServer(http2Options, handler) };
 }
 
-/** The protocol is agreed on in the TLS handshake (ALPN); a client that names none speaks HTTP/1.1. */
-function secure(context: tls.SecureContextOptions, handler: Handler): Front {
-  const { http1, h2 } = protocols(handler);
+/** Listens with TLS. ALPN decides the protocol; a client without ALPN speaks HTTP/1.1. */
+function listenTls(context: tls.SecureContextOptions, handler: Handler): Listener {
+  const { http1, h2 } = createServers(handler);
   const mutual = context.ca ? { requestCert: true, rejectUnauthorized: true } : {};
   const server = tls.createServer(
-    { ...context, ...mutual, ...tlsOptions, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: undecidedMs },
+    { ...context, ...mutual, ...tlsOptions, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: protocolTimeoutMs },
     (socket) => (socket.alpnProtocol === 'h2' ? h2 : http1).emit('connection', socket),
   );
   server.on('secureConnection', (socket) => socket.on('error', () => socket.destroy()));
@@ -171,45 +171,45 @@ function secure(context: tls.SecureContextOptions, handler: Handler): Front {
     server,
     http1,
     h2,
-    // One in the middle of its handshake ends with the grace.
-    endUndecided: () => {},
+    // A connection in its handshake is destroyed after the grace period.
+    closeUndetected: () => {},
     renew: (next) => server.setSecureContext({ ...next, ...tlsOptions }),
   };
 }
 
-/** Looks at a connection's first bytes and hands it to the server that speaks its protocol. */
-function cleartext(handler: Handler): Front {
-  const { http1, h2 } = protocols(handler);
-  const undecided = new Set<net.Socket>();
+/** Listens in cleartext: the first bytes of a connection decide which server gets it. */
+function listenCleartext(handler: Handler): Listener {
+  const { http1, h2 } = createServers(handler);
+  const undetected = new Set<net.Socket>();
   const server = net.createServer((socket) => {
-    undecided.add(socket);
-    let got: Buffer = Buffer.alloc(0);
-    const timer = setTimeout(() => socket.destroy(), undecidedMs);
+    undetected.add(socket);
+    let received: Buffer = Buffer.alloc(0);
+    const timer = setTimeout(() => socket.destroy(), protocolTimeoutMs);
     socket.once('close', () => {
       clearTimeout(timer);
-      undecided.delete(socket);
+      undetected.delete(socket);
     });
-    const look = () => {
+    const detect = () => {
       const chunk = socket.read() as Buffer | null;
       if (chunk === null) return;
-      got = got.length > 0 ? Buffer.concat([got, chunk]) : chunk;
-      const length = Math.min(got.length, preface.length);
-      const isHttp2 = got.compare(preface, 0, length, 0, length) === 0;
+      received = received.length > 0 ? Buffer.concat([received, chunk]) : chunk;
+      const length = Math.min(received.length, preface.length);
+      const isHttp2 = received.compare(preface, 0, length, 0, length) === 0;
       if (isHttp2 && length < preface.length) return;
       clearTimeout(timer);
-      undecided.delete(socket);
-      socket.removeListener('readable', look);
-      socket.unshift(got);
+      undetected.delete(socket);
+      socket.removeListener('readable', detect);
+      socket.unshift(received);
       (isHttp2 ? h2 : http1).emit('connection', socket);
     };
-    socket.on('readable', look);
+    socket.on('readable', detect);
   });
   return {
     server,
     http1,
     h2,
-    endUndecided() {
-      for (const socket of undecided) socket.destroy();
+    closeUndetected() {
+      for (const socket of undetected) socket.destroy();
     },
     renew: () => {},
   };

@@ -1,29 +1,30 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
-export interface Bodies {
+/** Streams whose requests have to arrive in time. */
+export interface RequestTimeouts {
   add(stream: ServerHttp2Stream): void;
   delete(stream: ServerHttp2Stream): void;
   close(): void;
 }
 
 /**
- * Ends calls over HTTP/2 whose request has not come to its end within `bodyMs` (Node limits this for HTTP/1.1 only): a client that
- * sends half a message would otherwise keep its place for good. Not for calls that stream their requests.
+ * Resets HTTP/2 streams whose request is not complete within `requestTimeoutMs`; Node has such a limit for HTTP/1.1 only. Without it,
+ * a client that sends half a message keeps its place forever. Calls that stream their requests must not be added.
  */
-export function limitBodies(bodyMs: number): Bodies {
-  const since = new Map<ServerHttp2Stream, number>();
-  const look = () => {
+export function createRequestTimeouts(requestTimeoutMs: number): RequestTimeouts {
+  const startedAt = new Map<ServerHttp2Stream, number>();
+  const checkAll = () => {
     const now = Date.now();
-    for (const [stream, began] of since) {
-      if (stream.readableEnded) since.delete(stream);
-      else if (now - began > bodyMs) stream.close(constants.NGHTTP2_CANCEL);
+    for (const [stream, began] of startedAt) {
+      if (stream.readableEnded) startedAt.delete(stream);
+      else if (now - began > requestTimeoutMs) stream.close(constants.NGHTTP2_CANCEL);
     }
   };
-  const timer = setInterval(look, bodyMs / 8);
+  const timer = setInterval(checkAll, requestTimeoutMs / 8);
   timer.unref();
   return {
-    add: (stream) => void since.set(stream, Date.now()),
-    delete: (stream) => void since.delete(stream),
+    add: (stream) => void startedAt.set(stream, Date.now()),
+    delete: (stream) => void startedAt.delete(stream),
     close: () => clearInterval(timer),
   };
 }

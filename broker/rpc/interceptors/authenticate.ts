@@ -3,64 +3,65 @@ import { Code, ConnectError, type HandlerContext, type Interceptor } from '@conn
 import type { Logger } from 'pino';
 import { Role, roles } from '../../../gen/brokkr/v1/options_pb.ts';
 import type { AuthFailure, Keys } from '../../access/keys.ts';
-import { actorOf } from '../../access/roles.ts';
+import { actorOf, type Principal } from '../../access/principal.ts';
+import { roleOf } from '../../access/roles.ts';
 import { isThrottled } from '../../access/throttle.ts';
 import type { Denials } from '../../audit/denials.ts';
 import { nobody } from '../../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../../refusal.ts';
-import type { Crowd } from '../admission/concurrency-limiter.ts';
-import { sourceOf } from '../http/source.ts';
-import { type Principal, principalKey } from '../principal.ts';
+import type { ConcurrencyLimiter } from '../admission/concurrency-limiter.ts';
+import { principalKey } from '../principal.ts';
+import { sourceOf } from '../source.ts';
 import { codeOf, toConnectError } from './errors.ts';
-import { endWithKey } from './key-revocation.ts';
+import { cancelOnRevocation } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
 
-/** Services of the protocol itself: they tell nothing that is not public, and need no key. */
-const open = new Set([
+/** The standard gRPC services expose only public information, so they need no key. */
+const servicesWithoutKey = new Set([
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
 ]);
 
-/** What the gate counts: calls that end here are seen by no interceptor. */
-export interface GateMetrics {
+/** Counters for calls that are refused before any interceptor runs. */
+export interface AuthenticationMetrics {
   authFailed(kind: AuthFailure): void;
   ended(method: DescMethod, code: string): void;
 }
 
 /**
- * Decides, before anything of a request's body is read, whether the caller may make this call: a valid key, and a role that the
- * method's `roles` option names. A method without the option is refused for everybody. Denied calls are recorded, and a call ends
- * with its key.
+ * Creates the check that runs before any of a request's body is read: the caller needs a valid key whose role is listed in the
+ * method's `roles` option. A method without the option is refused for everybody. The check records denied calls in the audit log and
+ * cancels calls whose key is revoked. It rejects with ConnectErrors only.
  */
-export function createGate({
+export function createAuthenticator({
   keys,
-  crowd,
+  limiter,
   denials,
   log,
   metrics,
 }: {
   readonly keys: Keys;
-  readonly crowd: Crowd;
+  readonly limiter: ConcurrencyLimiter;
   readonly denials: Denials;
   readonly log: Logger;
-  readonly metrics: GateMetrics;
+  readonly metrics: AuthenticationMetrics;
 }): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     let principal: Principal | undefined;
     try {
-      if (open.has(context.service.typeName)) return crowd.enterOpen(sourceOf(context), context);
-      principal = await keys.authenticate(bearer(context.requestHeader.get('authorization')), sourceOf(context));
-      if (!rolesOf(context.method).includes(principal.role)) {
+      if (servicesWithoutKey.has(context.service.typeName)) return limiter.admitWithoutKey(sourceOf(context), context);
+      principal = await keys.authenticate(bearerToken(context.requestHeader.get('authorization')), sourceOf(context));
+      if (!rolesOf(context.method).includes(roleOf[principal.role])) {
         metrics.authFailed('role');
         throw new ConnectError(
-          `a key of role ${roleName(principal.role)} may not call ${context.method.name}`,
+          `a key of role ${roleName(roleOf[principal.role])} may not call ${context.method.name}`,
           Code.PermissionDenied,
         );
       }
       context.values.set(principalKey, principal);
-      endWithKey(principal.signal, context);
-      await crowd.enter(principal.ownerId, context);
+      cancelOnRevocation(principal.signal, context);
+      await limiter.admit(principal.ownerId, context);
     } catch (error) {
       const refusal = toConnectError(error, log, context.method.name);
       metrics.ended(context.method, Code[refusal.code]);
@@ -74,8 +75,8 @@ export function createGate({
 }
 
 /**
- * Records unary calls that handlers deny: what a generator's rules forbid, and changes by a key that has just ended. A long poll
- * that ends with its key was not denied.
+ * Records unary calls that handlers deny: those that a generator's rules forbid, and changes by a key that has just been revoked. A
+ * long poll that ends because its key was revoked is not a denial.
  */
 export function denialInterceptor(denials: Denials): Interceptor {
   return (next) => async (request) => {
@@ -96,12 +97,12 @@ export function denialInterceptor(denials: Denials): Interceptor {
 
 const deniedKinds: ReadonlySet<RefusalKind> = new Set(['permission_denied', 'unauthenticated']);
 
-/** The roles that may call a method. */
+/** Returns the roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {
   return getOption(method, roles);
 }
 
-function bearer(header: string | null): string | undefined {
+function bearerToken(header: string | null): string | undefined {
   return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 

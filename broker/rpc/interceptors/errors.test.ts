@@ -13,12 +13,12 @@ import { errorInterceptor, toConnectError } from './errors.ts';
 const test = await startTestBroker();
 const { broker } = test.client();
 const log = pino({ level: 'silent' });
-const told = (error: unknown) => toConnectError(error, log, 'Method');
+const translate = (error: unknown) => toConnectError(error, log, 'Method');
 
 const errors = suite('errors');
 errors.after(() => test.close());
 
-errors('fit into trailers, whatever a caller put into the request', async () => {
+errors('fit into trailers, whatever the request contains', async () => {
   const long = 'x'.repeat(64 << 10);
   for (const call of [
     () => broker.createStack({ name: 'a', annotations: { [long]: 'v' } }),
@@ -36,18 +36,18 @@ errors('fit into trailers, whatever a caller put into the request', async () => 
   }
 });
 
-errors('say first what is wrong first, and leave out what does not fit', () => {
+errors('list the first violations, and omit those that do not fit', () => {
   const violations = Array.from({ length: 20 }, (_, at) => ({ field: `f${at}`, description: 'ä'.repeat(900) }));
-  const error = told(new Refusal('invalid_argument', 'bad', { violations }));
+  const error = translate(new Refusal('invalid_argument', 'bad', { violations }));
   const kept = error.findDetails(BadRequestSchema)[0]?.fieldViolations ?? [];
   assert.ok(kept.length >= 1 && kept.length < 20);
   assert.is(kept[0]?.field, 'f0');
-  const message = told(new Refusal('invalid_argument', '\u{1f600}'.repeat(1_000))).rawMessage;
+  const message = translate(new Refusal('invalid_argument', '\u{1f600}'.repeat(1_000))).rawMessage;
   assert.ok(encodeURIComponent(message).length <= 1_010);
   assert.ok(message.isWellFormed());
 });
 
-errors('of a stream are not those of writing to a caller that has left', async () => {
+errors('of a stream do not include failed writes to a client that disconnected', async () => {
   const logged: string[] = [];
   const intercept = errorInterceptor(pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }));
   let ended = false;
@@ -90,7 +90,7 @@ errors('have a code for each refusal, and its reason', () => {
     unavailable: Code.Unavailable,
   } as const satisfies Record<RefusalKind, Code>;
   for (const [kind, code] of Object.entries(codes)) {
-    const error = told(new Refusal(kind as keyof typeof codes, 'why', { reason: 'WHY' }));
+    const error = translate(new Refusal(kind as keyof typeof codes, 'why', { reason: 'WHY' }));
     assert.equal([error.code, error.rawMessage], [code, 'why']);
     assert.equal(
       [error.findDetails(ErrorInfoSchema)[0]?.reason, error.findDetails(ErrorInfoSchema)[0]?.domain],
@@ -99,13 +99,13 @@ errors('have a code for each refusal, and its reason', () => {
   }
 });
 
-errors('of a database that is away are UNAVAILABLE, and of a defect tell nothing', () => {
+errors('of an unreachable database are UNAVAILABLE, and those of a defect reveal nothing', () => {
   const failure = (code: string) => Object.assign(new Error('secret detail'), { code });
   for (const code of ['ECONNREFUSED', 'EPIPE', 'ECONNRESET', '57P01', '53300', '57014', '08006', '40001'])
-    assert.is(told(failure(code)).code, Code.Unavailable, code);
-  assert.is(told(new Error('wrapped', { cause: failure('EPIPE') })).code, Code.Unavailable);
+    assert.is(translate(failure(code)).code, Code.Unavailable, code);
+  assert.is(translate(new Error('wrapped', { cause: failure('EPIPE') })).code, Code.Unavailable);
   for (const error of [failure('42P01'), failure('22P02'), new Error('secret detail'), 'secret detail', undefined]) {
-    const answer = told(error);
+    const answer = translate(error);
     assert.equal([answer.code, answer.rawMessage, answer.details], [Code.Internal, 'internal error', []]);
   }
 });
@@ -130,7 +130,7 @@ errors('never repeat a key', async () => {
   assertNoKeys(test.logged);
 });
 
-errors('of a failing statement log neither keys nor what is in a manifest', async () => {
+errors('of a failing statement log neither keys nor manifest contents', async () => {
   const sql = new pg.Client({
     connectionString: test.postgres.url,
     options: `-c search_path=${test.config.databaseSchema}`,

@@ -6,7 +6,7 @@ import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error
 import { withoutKeys } from '../../access/pak.ts';
 import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../../refusal.ts';
 import { sqlState } from '../../store/orm.ts';
-import { readableError } from './malformed-request.ts';
+import { mapMalformedRequest } from './malformed-request.ts';
 
 type PascalCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
   ? `${Capitalize<Head>}${PascalCase<Tail>}`
@@ -18,8 +18,8 @@ export function codeOf(kind: RefusalKind): Code {
   return Code[name as PascalCase<RefusalKind>];
 }
 
-/** SQLSTATEs of a database that is gone, full or restarting (PostgreSQL, appendix A), and of statements that it gave up. */
-const passing = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
+/** SQLSTATEs (PostgreSQL, appendix A) of a database that is gone, full or restarting, and of statements that it cancelled. */
+const transientStates = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
 const socketErrors = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -29,76 +29,77 @@ const socketErrors = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
 ]);
-/** What the database driver says, without a code, when a connection ends or cannot be had in time. */
-const driverWords =
+/** Messages of the database driver, which have no code, for connections that end or cannot be opened in time. */
+const driverMessages =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after)/;
 
 /**
- * The only place that knows both refusals and gRPC codes. A refusal keeps its words and gets google.rpc details (ErrorInfo,
- * BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, its cause only in the log.
+ * Translates what a call throws; no other code knows both refusals and gRPC codes. A refusal keeps its message and gets google.rpc
+ * details (ErrorInfo, BadRequest); a database that does not answer is UNAVAILABLE; anything else is a defect: INTERNAL, with its
+ * cause only in the log.
  */
 export function toConnectError(error: unknown, log: Logger, method: string): ConnectError {
-  if (error instanceof ConnectError) return readableError(error);
+  if (error instanceof ConnectError) return mapMalformedRequest(error);
   if (error instanceof Refusal) return fromRefusal(error);
   if (isAbort(error)) return new ConnectError('the call has ended', Code.Canceled);
   if (isUnavailable(error)) {
     log.warn({ method, err: String(error) }, 'the database did not answer');
     return fromRefusal(silentDatabase());
   }
-  const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.error({ method, err: withoutKeys(told) }, 'a call failed');
+  const description = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error({ method, err: withoutKeys(description) }, 'a call failed');
   return new ConnectError('internal error', Code.Internal);
 }
 
 /**
- * An error travels in HTTP/2 trailers, and clients and proxies drop calls whose trailers are above 8 KiB: callers choose names, map
- * keys and masks that a refusal repeats, so what does not fit is cut or left out.
+ * Limits of an error's size. Errors travel in HTTP/2 trailers, and clients and proxies drop calls whose trailers exceed 8 KiB; a
+ * refusal repeats names, map keys and masks that callers choose, so it is truncated.
  */
-const messageLength = 1_000;
-const fieldLength = 200;
-const detailsLength = 3_000;
+const maxMessageLength = 1_000;
+const maxFieldLength = 200;
+const maxDetailsLength = 3_000;
 
 function fromRefusal(refusal: Refusal): ConnectError {
-  const error = new ConnectError(cut(withoutKeys(refusal.message), messageLength), codeOf(refusal.kind));
+  const error = new ConnectError(truncate(withoutKeys(refusal.message), maxMessageLength), codeOf(refusal.kind));
   if (refusal.reason !== undefined) {
     error.details.push({ desc: ErrorInfoSchema, value: { reason: refusal.reason, domain: 'brokkr' } });
   }
   if (refusal.violations.length > 0) {
-    const fieldViolations = fitting(refusal.violations);
+    const fieldViolations = violationsThatFit(refusal.violations);
     error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   return error;
 }
 
-/** The first violations, as many as fit. */
-function fitting(violations: readonly Violation[]): Violation[] {
+/** Returns the first violations, as many as fit. */
+function violationsThatFit(violations: readonly Violation[]): Violation[] {
   const fit: Violation[] = [];
-  let room = detailsLength;
+  let remaining = maxDetailsLength;
   for (const violation of violations) {
-    const field = cut(withoutKeys(violation.field), fieldLength);
-    const description = cut(withoutKeys(violation.description), messageLength);
-    room -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
-    if (room < 0 && fit.length > 0) break;
+    const field = truncate(withoutKeys(violation.field), maxFieldLength);
+    const description = truncate(withoutKeys(violation.description), maxMessageLength);
+    remaining -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
+    if (remaining < 0 && fit.length > 0) break;
     fit.push({ field, description });
   }
   return fit;
 }
 
-/** At most `length` bytes, which count thrice when they are not plain: gRPC percent-encodes its message. */
-function cut(told: string, length: number): string {
-  // Half a surrogate pair cannot be written into a trailer.
-  const text = told.toWellFormed();
-  let room = length;
+/** Truncates to `length` bytes as gRPC writes its message: percent-encoded, so bytes outside plain ASCII count three times. */
+function truncate(description: string, length: number): string {
+  // An unpaired surrogate cannot be written into a trailer.
+  const text = description.toWellFormed();
+  let remaining = length;
   let end = 0;
   for (const character of text) {
-    room -= /[\x20-\x7e]/.test(character) && character !== '%' ? 1 : 3 * Buffer.byteLength(character);
-    if (room < 0) return `${text.slice(0, end)}…`;
+    remaining -= /[\x20-\x7e]/.test(character) && character !== '%' ? 1 : 3 * Buffer.byteLength(character);
+    if (remaining < 0) return `${text.slice(0, end)}…`;
     end += character.length;
   }
   return text;
 }
 
-/** Outermost of the interceptors that see errors: turns what handlers throw, at once or while they stream, into ConnectErrors. */
+/** Turns what handlers throw, at once or while they stream, into ConnectErrors. */
 export function errorInterceptor(log: Logger): Interceptor {
   return mapErrors((error, { method }) => toConnectError(error, log, method.name));
 }
@@ -109,10 +110,10 @@ function isAbort(error: unknown): boolean {
 
 function isUnavailable(error: unknown): boolean {
   const state = sqlState(error);
-  if (state !== undefined) return passing.test(state);
+  if (state !== undefined) return transientStates.test(state);
   for (let current = error; current instanceof Error; current = current.cause as unknown) {
     const code = (current as NodeJS.ErrnoException).code;
-    if ((code !== undefined && socketErrors.has(code)) || driverWords.test(current.message)) return true;
+    if ((code !== undefined && socketErrors.has(code)) || driverMessages.test(current.message)) return true;
   }
   return false;
 }

@@ -15,13 +15,13 @@ const test = await startTestBroker();
 const { admin, broker } = test.client();
 const connections = new Set<http2.ClientHttp2Session>();
 
-const ends = suite('a call whose key ends');
+const ends = suite('a call whose key is revoked');
 ends.after(async () => {
   for (const connection of connections) connection.destroy();
   await test.close();
 });
 
-/** A call of which a test says every byte, and when anything of its answer is taken; `window` is how much may come untaken. */
+/** Starts a call on raw HTTP/2, so that a test controls every byte and when it reads; `window` is the initial flow-control window. */
 function call(path: string, pak: string, window?: number): http2.ClientHttp2Stream {
   const settings = window === undefined ? {} : { settings: { initialWindowSize: window } };
   const connection = http2.connect(test.url, settings);
@@ -38,14 +38,14 @@ function framed<S extends DescMessage>(schema: S, init: MessageInitShape<S>): Bu
   return Buffer.concat([head, message]);
 }
 
-/** Ends an agent's key; when this has answered, the broker knows. */
+/** Revokes an agent's key; resolves once the broker refuses it. */
 async function revoke(agent: TestAgent): Promise<void> {
   const { paks } = await admin.listPaks({ owner: agent.name });
   await admin.revokePak({ pak: paks[0]?.id ?? '' });
   await eventually(() => refused(agent.client.broker.whoAmI({}), Code.Unauthenticated));
 }
 
-ends('is cut off though it takes nothing, and what it goes on telling is not kept', async () => {
+ends('is cancelled though it reads nothing, and what it sends afterwards is not stored', async () => {
   const agent = await startTestAgent(test, { name: 'mute' });
   const { stack } = await broker.createStack({ name: 'mute' });
   await broker.addTarget({ stack: 'mute', agent: 'mute' });
@@ -73,7 +73,7 @@ ends('is cut off though it takes nothing, and what it goes on telling is not kep
     clearInterval(telling);
   }
   assert.is(session.rstCode, http2.constants.NGHTTP2_CANCEL);
-  // What another tells later is kept later.
+  // A line of another agent, sent later, is stored after those.
   const next = await startTestAgent(test, { name: 'next' });
   await broker.addTarget({ stack: 'mute', agent: 'next' });
   const other = call('AgentService/Session', next.pak);
@@ -83,13 +83,13 @@ ends('is cut off though it takes nothing, and what it goes on telling is not kep
   assert.not((await kept()).includes('after'));
 });
 
-ends('gets nothing more of what it was reading', async () => {
+ends('gets no more of the response that it was reading', async () => {
   const agent = await startTestAgent(test, { name: 'slow' });
   const checksums: Buffer[] = [];
   for (const stack of ['big-1', 'big-2', 'big-3']) {
     await broker.createStack({ name: stack });
     await broker.addTarget({ stack, agent: 'slow' });
-    // Nothing that a compression could make small.
+    // Random data, which compression cannot shrink.
     const objects = [1, 2, 3].map((at) => configMap(`${stack}-${at}`, randomBytes(700_000).toString('hex')));
     const manifest = Buffer.from(objects.map(String).join('\n---\n'));
     const { deployment } = await broker.submitDeployment({ stack, manifest });
@@ -113,12 +113,12 @@ ends('gets nothing more of what it was reading', async () => {
   assert.ok(bytes < 2 << 20, `${bytes} bytes`);
 });
 
-ends('is refused when its request comes only then', async () => {
+ends('is refused when its request arrives afterwards', async () => {
   const agent = await startTestAgent(test, { name: 'late' });
   const late = call('BrokerService/WhoAmI', agent.pak);
   const trailers = once(late, 'trailers');
   const headers = once(late, 'response');
-  // It is let in by its headers; a call of the same connection that is answered was let in after it.
+  // Its headers were admitted before those of the next call on the broker, which is answered.
   await eventually(() => connections.size > 0 && !late.pending);
   await agent.client.broker.whoAmI({});
   await revoke(agent);
@@ -127,7 +127,7 @@ ends('is refused when its request comes only then', async () => {
   assert.is(Number((got as http2.IncomingHttpHeaders)['grpc-status']), Code.Unauthenticated);
 });
 
-ends('is cut off when its request does not come, over either version of the protocol', async () => {
+ends('is cancelled when its request does not arrive, over HTTP/2 and HTTP/1.1', async () => {
   const agent = await startTestAgent(test, { name: 'never' });
   const never = call('BrokerService/WhoAmI', agent.pak);
   const old = http.request(`${test.url}/brokkr.v1.BrokerService/WhoAmI`, {

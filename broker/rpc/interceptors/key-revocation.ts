@@ -5,39 +5,39 @@ import type { Handler } from '../http/port.ts';
 import { principalKey } from '../principal.ts';
 
 /**
- * How long a call has to end by itself after its key. A stream has a last word to say. A unary call may have ended its own key,
- * and its answer, with the new one, must still get out.
+ * Time that a call has to end by itself after its key was revoked. A stream sends its final error. A unary call may have revoked its
+ * own key, and its response, which contains the new one, must still be sent.
  */
 const streamGraceMs = 500;
 const unaryGraceMs = 5_000;
 
-const cutKey = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
+const cancelCall = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
 
-/** Notes how a call can be cut off, whatever its handler is doing: over HTTP/2 its stream, over HTTP/1.1 its connection. */
+/** Registers how to cancel a call whatever its handler is doing: HTTP/2 resets the stream, HTTP/1.1 closes the connection. */
 export function registerCancel(request: Parameters<Handler>[0], values: ContextValues): ContextValues {
-  return values.set(cutKey, (hasEnded) => {
-    // Also when the handler has ended: a reader who takes nothing has not got the answer, and goes on sending.
+  return values.set(cancelCall, (hasEnded) => {
+    // Reset it even when the handler has ended: a client that reads nothing has not got the response, and may go on sending.
     if ('stream' in request) request.stream.close(constants.NGHTTP2_CANCEL);
-    // By then the connection may have been given to another caller.
+    // After the call, the connection may serve another caller.
     else if (!hasEnded) request.socket.destroy();
   });
 }
 
 /**
- * Cuts a call off soon after its key has ended, if it has not ended by itself. Handlers see the key's signal where they wait and
- * between two messages; one that is held up by a reader who takes nothing, or by a body that does not come, sees nothing.
+ * Cancels a call that has not ended by itself soon after its key was revoked. Handlers check the key's signal where they wait and
+ * between messages; a handler that is blocked by a client that does not read, or by a body that does not arrive, cannot.
  */
-export function endWithKey(
+export function cancelOnRevocation(
   keyEnded: AbortSignal | undefined,
   { method, signal, values }: Pick<HandlerContext, 'method' | 'signal' | 'values'>,
 ): void {
   const graceMs = method.methodKind === 'unary' ? unaryGraceMs : streamGraceMs;
-  const cutLater = () => setTimeout(() => values.get(cutKey)(signal.aborted), graceMs).unref();
-  keyEnded?.addEventListener('abort', cutLater, { once: true, signal });
+  const cancelLater = () => setTimeout(() => values.get(cancelCall)(signal.aborted), graceMs).unref();
+  keyEnded?.addEventListener('abort', cancelLater, { once: true, signal });
 }
 
-/** Refuses calls whose key has ended while their request was on its way, or while they waited for their turn. */
-export function keyEndInterceptor(): Interceptor {
+/** Refuses calls whose key was revoked while their request arrived or while they waited in a queue. */
+export function keyRevocationInterceptor(): Interceptor {
   return (next) => async (request) => {
     if (request.contextValues.get(principalKey)?.signal?.aborted) throw invalidKey();
     return next(request);

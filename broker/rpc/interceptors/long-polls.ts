@@ -1,6 +1,6 @@
 /**
- * Calls that may wait for a change, and for how long by their contract. Their time says nothing about how fast the broker is, and one
- * that ends with its key was not denied.
+ * Methods that may wait for a change, with the longest wait of their contract in milliseconds. Their duration says nothing about the
+ * broker's speed, and one that ends because its key was revoked was not denied.
  */
 export const longPolls: ReadonlyMap<string, number> = new Map([
   ['PullTargetState', 300_000],

@@ -1,18 +1,18 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { codeName, observed } from '../../../client/traced-calls.ts';
+import { codeName, observeStream } from '../../../client/traced-calls.ts';
 import { type AuthFailure, authFailures } from '../../access/keys.ts';
-import type { GateMetrics } from './authenticate.ts';
+import type { AuthenticationMetrics } from './authenticate.ts';
 import { longPolls } from './long-polls.ts';
 
-/** What is counted of calls. */
-export interface CallMetrics extends GateMetrics {
-  /** Counts and times the calls that the gate has let in. */
+/** Metrics of calls. */
+export interface CallMetrics extends AuthenticationMetrics {
+  /** Counts and times the calls that passed authentication. */
   readonly interceptor: Interceptor;
 }
 
-/** Rate, errors and duration of every RPC, under the names that gRPC dashboards know. Labels come from the contract alone. */
+/** Registers rate, errors and duration of every RPC, under the names that gRPC dashboards use. No label comes from a caller. */
 export function callMetrics(register: Registry): CallMetrics {
   const handled = new Counter({
     name: 'grpc_server_handled_total',
@@ -22,24 +22,24 @@ export function callMetrics(register: Registry): CallMetrics {
   });
   const seconds = new Histogram({
     name: 'grpc_server_handling_seconds',
-    help: 'How long unary calls took; long polls are left out.',
+    help: 'Duration of unary calls, without long polls.',
     labelNames: ['grpc_service', 'grpc_method'],
     buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10],
     registers: [register],
   });
   const streams = new Gauge({
     name: 'grpc_server_streams',
-    help: 'Streams that are open.',
+    help: 'Open streams.',
     labelNames: ['grpc_service', 'grpc_method'],
     registers: [register],
   });
   const failures = new Counter({
     name: 'brokkr_auth_failures_total',
-    help: 'Calls that were not let in, by why.',
+    help: 'Calls that were refused by authentication, by reason.',
     labelNames: ['kind'],
     registers: [register],
   });
-  // What never happened is 0, not missing: a rate needs a first value.
+  // Every kind starts at 0: a rate needs a first value.
   for (const kind of authFailures) failures.inc({ kind }, 0);
   const labelsOf = (method: DescMethod) => ({ grpc_service: method.parent.typeName, grpc_method: method.name });
   const ended = (method: DescMethod, code: string) => handled.inc({ ...labelsOf(method), grpc_code: code });
@@ -60,7 +60,7 @@ export function callMetrics(register: Registry): CallMetrics {
         streams.inc(labels);
         return {
           ...response,
-          message: observed(response.message, (failure) => {
+          message: observeStream(response.message, (failure) => {
             streams.dec(labels);
             ended(method, failure ?? 'OK');
           }),

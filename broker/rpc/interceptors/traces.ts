@@ -1,11 +1,11 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Tracing } from '../../../client/trace.ts';
-import { stepped } from '../../../client/traced-calls.ts';
-import { currentCall } from './call.ts';
+import { traceCall } from '../../../client/traced-calls.ts';
+import { currentCall } from '../call.ts';
 
 /**
- * Makes a call a step of its caller's trace, or of a new one. What agents and streams do all the time begins no trace: it is a step
- * only where a trace came with it.
+ * Makes a call a span of its caller's trace, or of a new one. Routine calls (streams, agents, standard services) start no trace: they
+ * get a span only when the caller sent a `traceparent`.
  */
 export function traceInterceptor(tracing: Tracing): Interceptor {
   return (next) => (request) => {
@@ -25,6 +25,6 @@ export function traceInterceptor(tracing: Tracing): Interceptor {
       },
     });
     call.traceParent = span.traceParent;
-    return stepped(span, next, request);
+    return traceCall(span, next, request);
   };
 }

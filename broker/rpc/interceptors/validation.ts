@@ -7,28 +7,29 @@ import { hasKey, withoutKeys } from '../../access/pak.ts';
 import { andMore, Refusal, type Violation } from '../../refusal.ts';
 
 /**
- * Checks every request message by the rules of the contract (buf.validate), and refuses what no rule speaks of and nothing behind
- * it could keep: NUL characters, halves of surrogate pairs, times beyond the years 1 to 9999, and keys, which people paste into the
- * wrong place. INVALID_ARGUMENT names each bad field. What agents tell they have from elsewhere: it goes on, without the keys.
+ * Checks every request message by the rules of the contract (buf.validate), and refuses values that no rule covers and the database
+ * could not store: NUL characters, unpaired surrogates, times outside the years 1 to 9999. Keys are refused too, since people paste
+ * them into the wrong place. INVALID_ARGUMENT names each bad field. Agents report texts that they did not write: there, keys are
+ * redacted instead.
  */
 export function validationInterceptor(): Interceptor {
   const validator = createValidator();
-  /** The message as it may be kept. */
+  /** Returns the message, with keys redacted where they are not refused. */
   const check = <T>({ input, parent }: DescMethod, message: T): T => {
-    const isOfAgent = parent.name === 'AgentService';
+    const isAgentService = parent.name === 'AgentService';
     let hasKeys = false;
-    const whyNotAgentText: ReasonAgainst = (text) => {
+    const checkAgentText: TextCheck = (text) => {
       hasKeys ||= hasKey(text);
-      return whyNotText(text);
+      return checkText(text);
     };
     const result = validator.validate(input, message as never);
     if (result.kind === 'error') throw result.error;
     const violations =
       result.kind === 'invalid'
         ? result.violations.map((violation) => toViolation(pathToString(violation.field), violation.message))
-        : findUnclean(reflect(input, message as never), '', isOfAgent ? whyNotAgentText : whyNotPublicText);
+        : findInvalidValues(reflect(input, message as never), '', isAgentService ? checkAgentText : checkPublicText);
     const [first] = violations;
-    if (!first) return hasKeys ? (withoutKeysIn(input, message as Message) as T) : message;
+    if (!first) return hasKeys ? (redactKeys(input, message as Message) as T) : message;
     throw new Refusal('invalid_argument', `${first.field}: ${first.description}${andMore(violations)}`, {
       reason: 'BAD_FIELD',
       violations,
@@ -36,16 +37,16 @@ export function validationInterceptor(): Interceptor {
   };
   return (next) => async (request) => {
     if (!request.stream) return next({ ...request, message: check(request.method, request.message) });
-    return next({ ...request, message: each(request.message, (message) => check(request.method, message)) });
+    return next({ ...request, message: mapMessages(request.message, (message) => check(request.method, message)) });
   };
 }
 
-async function* each<T>(messages: AsyncIterable<T>, check: (message: T) => T): AsyncIterable<T> {
+async function* mapMessages<T>(messages: AsyncIterable<T>, check: (message: T) => T): AsyncIterable<T> {
   for await (const message of messages) yield check(message);
 }
 
-/** The same message, but that none of its texts, wherever they are, has a key. */
-function withoutKeysIn(schema: DescMessage, message: Message): Message {
+/** Returns the message with the keys in all of its texts redacted. */
+function redactKeys(schema: DescMessage, message: Message): Message {
   return fromJsonString(schema, withoutKeys(toJsonString(schema, message)));
 }
 
@@ -53,48 +54,50 @@ function toViolation(field: string, description: string): Violation {
   return { field, description };
 }
 
-/** Fields of a message, and of those in it, with a text or a time that cannot be kept. */
-function findUnclean(message: ReflectMessage, prefix: string, reasonAgainst: ReasonAgainst): Violation[] {
-  const uncleanText = (value: unknown, field: string): Violation[] => {
-    const reason = typeof value === 'string' ? reasonAgainst(value) : undefined;
+/** Finds the fields of a message, at any depth, whose text or time cannot be stored. */
+function findInvalidValues(message: ReflectMessage, prefix: string, checkString: TextCheck): Violation[] {
+  const checkScalar = (value: unknown, field: string): Violation[] => {
+    const reason = typeof value === 'string' ? checkString(value) : undefined;
     return reason === undefined ? [] : [toViolation(field, reason)];
   };
-  if (isReflectMessage(message, TimestampSchema) && !isTime(message.message as Timestamp))
+  if (isReflectMessage(message, TimestampSchema) && !isValidTimestamp(message.message as Timestamp))
     return [toViolation(prefix.replace(/\.$/, ''), 'is not a time from the year 1 to 9999')];
-  const found: Violation[] = [];
+  const violations: Violation[] = [];
   for (const field of message.sortedFields) {
     if (!message.isSet(field)) continue;
     const name = prefix + field.name;
-    if (field.fieldKind === 'message') found.push(...findUnclean(message.get(field), `${name}.`, reasonAgainst));
-    else if (field.fieldKind === 'scalar') found.push(...uncleanText(message.get(field), name));
+    if (field.fieldKind === 'message')
+      violations.push(...findInvalidValues(message.get(field), `${name}.`, checkString));
+    else if (field.fieldKind === 'scalar') violations.push(...checkScalar(message.get(field), name));
     else if (field.fieldKind === 'list') {
       for (const [at, item] of [...message.get(field)].entries()) {
         const place = `${name}[${at}]`;
-        found.push(
+        violations.push(
           ...(field.listKind === 'message'
-            ? findUnclean(item as ReflectMessage, `${place}.`, reasonAgainst)
-            : uncleanText(item, place)),
+            ? findInvalidValues(item as ReflectMessage, `${place}.`, checkString)
+            : checkScalar(item, place)),
         );
       }
     } else if (field.fieldKind === 'map') {
-      for (const [key, value] of message.get(field)) found.push(...uncleanText(key, name), ...uncleanText(value, name));
+      for (const [key, value] of message.get(field))
+        violations.push(...checkScalar(key, name), ...checkScalar(value, name));
     }
   }
-  return found;
+  return violations;
 }
 
-type ReasonAgainst = (text: string) => string | undefined;
+type TextCheck = (text: string) => string | undefined;
 
-function whyNotText(text: string): string | undefined {
+function checkText(text: string): string | undefined {
   if (text.includes('\0')) return 'has a NUL character';
   return text.isWellFormed() ? undefined : 'has half of a surrogate pair';
 }
 
-function whyNotPublicText(text: string): string | undefined {
-  return hasKey(text) ? 'has a key in it: whoever may read this would have it too' : whyNotText(text);
+function checkPublicText(text: string): string | undefined {
+  return hasKey(text) ? 'has a key in it: whoever may read this would have it too' : checkText(text);
 }
 
-/** By the definition of google.protobuf.Timestamp. */
-function isTime({ seconds, nanos }: Timestamp): boolean {
+/** The range is that of google.protobuf.Timestamp. */
+function isValidTimestamp({ seconds, nanos }: Timestamp): boolean {
   return seconds >= -62_135_596_800n && seconds <= 253_402_300_799n && nanos >= 0 && nanos < 1e9;
 }

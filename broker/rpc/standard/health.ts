@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { type Health, HealthCheckResponse_ServingStatus as Status } from '../../../gen/grpc/health/v1/health_pb.ts';
 
-const lookEveryMs = 500;
+const checkIntervalMs = 500;
 
 /**
- * grpc.health.v1 (github.com/grpc/grpc/blob/master/doc/health-checking.md): the empty name is the broker as a whole; each of its
- * services is served or not together with it.
+ * Implements grpc.health.v1 (github.com/grpc/grpc/blob/master/doc/health-checking.md). The empty name stands for the broker as a
+ * whole; all of its services have the same status.
  */
 export function healthMethods(
   names: readonly string[],
@@ -27,7 +27,7 @@ export function healthMethods(
         if (now !== last) yield { status: now };
         last = now;
         if (ended.aborted) return;
-        await sleep(lookEveryMs, undefined, { signal: ended }).catch(() => {});
+        await sleep(checkIntervalMs, undefined, { signal: ended }).catch(() => {});
       }
     },
     list: () => ({ statuses: Object.fromEntries(['', ...names].map((name) => [name, { status: status() }])) }),

@@ -9,8 +9,9 @@ type Request =
     : never;
 
 /**
- * grpc.reflection (github.com/grpc/grpc/blob/master/doc/server-reflection.md), v1; v1alpha has the same messages. Answers files with
- * all that they import, so one question is enough for a client to understand a service. `roots` are the files to begin with.
+ * Implements grpc.reflection v1 (github.com/grpc/grpc/blob/master/doc/server-reflection.md); v1alpha has the same messages. Answers
+ * each file together with all of its imports, so that a client needs one request per service. `roots` are the files that are served,
+ * with their imports.
  */
 export function reflectionMethods(
   roots: readonly DescFile[],
@@ -22,7 +23,7 @@ export function reflectionMethods(
   const answer = ({ messageRequest: { case: kind, value } }: Request) => {
     switch (kind) {
       case 'listServices':
-        return found('listServicesResponse', { service: services.map(({ typeName }) => ({ name: typeName })) });
+        return success('listServicesResponse', { service: services.map(({ typeName }) => ({ name: typeName })) });
       case 'fileByFilename':
         return withImports(files.get(value.replace(/\.proto$/, '')), value);
       case 'fileContainingSymbol':
@@ -33,14 +34,14 @@ export function reflectionMethods(
         return withImports(extension?.file, `extension ${value.extensionNumber} of ${value.containingType}`);
       }
       case 'allExtensionNumbersOfType': {
-        if (!registry.getMessage(value)) return failed(Code.NotFound, `${value} is not known`);
+        if (!registry.getMessage(value)) return failure(Code.NotFound, `${value} is not known`);
         const numbers = [...registry].flatMap((type) =>
           type.kind === 'extension' && type.extendee.typeName === value ? [type.number] : [],
         );
-        return found('allExtensionNumbersResponse', { baseTypeName: value, extensionNumber: numbers });
+        return success('allExtensionNumbersResponse', { baseTypeName: value, extensionNumber: numbers });
       }
       case undefined:
-        return failed(Code.InvalidArgument, 'the request asks for nothing');
+        return failure(Code.InvalidArgument, 'the request asks for nothing');
     }
   };
   return {
@@ -52,31 +53,31 @@ export function reflectionMethods(
   };
 }
 
-function found<const Case extends string, Value>(kind: Case, value: Value): { case: Case; value: Value } {
+function success<const Case extends string, Value>(kind: Case, value: Value): { case: Case; value: Value } {
   return { case: kind, value };
 }
 
-function failed(code: Code, message: string) {
-  return found('errorResponse', { errorCode: code, errorMessage: message });
+function failure(code: Code, message: string) {
+  return success('errorResponse', { errorCode: code, errorMessage: message });
 }
 
 function withImports(file: DescFile | undefined, asked: string) {
-  if (!file) return failed(Code.NotFound, `${asked} is not known`);
+  if (!file) return failure(Code.NotFound, `${asked} is not known`);
   const needed = new Map<string, DescFile>();
   addFile(needed, file);
-  return found('fileDescriptorResponse', {
+  return success('fileDescriptorResponse', {
     fileDescriptorProto: [...needed.values()].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)),
   });
 }
 
-/** Adds a file, and before it is looked at again what it imports, under their names without ".proto". */
+/** Adds a file and its imports, under their names without ".proto". */
 function addFile(files: Map<string, DescFile>, file: DescFile): void {
   if (files.has(file.name)) return;
   files.set(file.name, file);
   for (const dependency of file.dependencies) addFile(files, dependency);
 }
 
-/** The file of a service, message, enum or extension, or of the thing that a method, field or value belongs to. */
+/** Finds the file of a service, message, enum or extension, or of the parent of a method, field or enum value. */
 function fileOf(registry: Registry, symbol: string): DescFile | undefined {
   const type = registry.get(symbol) ?? registry.get(symbol.slice(0, symbol.lastIndexOf('.')));
   return type?.file;

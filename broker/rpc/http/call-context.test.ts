@@ -13,8 +13,8 @@ const traceId = '0af7651916cd43dd8448eb211c80319c';
 const calls = suite('calls');
 calls.after(() => test.close());
 
-/** The log's line about the end of the call with this id. */
-const lineOf = (id: string) =>
+/** Waits for the log line about the end of the call with this id. */
+const logLineOf = (id: string) =>
   eventually(
     () =>
       test.logged
@@ -29,21 +29,21 @@ async function idOf(headers: Record<string, string>): Promise<string> {
   return id;
 }
 
-calls('have an id, which their answer and the log name', async () => {
+calls('have an id, which their response and the log contain', async () => {
   const id = await idOf({});
   assert.match(id, idShape);
-  const { method, code, caller, level } = await lineOf(id);
+  const { method, code, caller, level } = await logLineOf(id);
   assert.equal({ method, code, caller, level }, { method: 'WhoAmI', code: 'OK', caller: 'admin', level: 20 });
   assert.is.not(await idOf({}), id);
 });
 
-calls('keep the id that the caller gave, when it is one', async () => {
+calls('keep the id that the caller sent, when it is valid', async () => {
   assert.is(await idOf({ 'x-request-id': 'ci-job.42' }), 'ci-job.42');
   for (const wrong of ['a b', 'x'.repeat(65), '"}', makePak('ad').text.padEnd(70, '_')])
     assert.is.not(await idOf({ 'x-request-id': wrong }), wrong);
 });
 
-calls('that fail have one too, whether a handler or the gate refuses them', async () => {
+calls('that fail have one too, whether a handler or the authentication refuses them', async () => {
   for (const [client, code] of [
     [test.client(), 'NotFound'],
     [test.client(makePak('ge').text), 'Unauthenticated'],
@@ -58,10 +58,10 @@ calls('that fail have one too, whether a handler or the gate refuses them', asyn
     assert.is(Code[error.code], code);
     assert.is(error.metadata.get('x-request-id') ?? answered, id);
   }
-  assert.is((await lineOf('refused-NotFound')).code, 'NotFound');
+  assert.is((await logLineOf('refused-NotFound')).code, 'NotFound');
 });
 
-calls('tell the id over HTTP, for whoever has no client', async () => {
+calls('return the id in a header over plain HTTP', async () => {
   const answer = await fetch(`${test.url}/brokkr.v1.BrokerService/WhoAmI`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${test.adminPak}` },
@@ -72,19 +72,19 @@ calls('tell the id over HTTP, for whoever has no client', async () => {
 
 calls('that are part of a trace are logged with it, and others are not', async () => {
   await idOf({ 'x-request-id': 'in-a-trace', traceparent: `00-${traceId}-b7ad6b7169203331-01` });
-  assert.is((await lineOf('in-a-trace')).traceId, traceId);
+  assert.is((await logLineOf('in-a-trace')).traceId, traceId);
   await idOf({ 'x-request-id': 'in-none', traceparent: `00-${'0'.repeat(32)}-b7ad6b7169203331-01` });
-  assert.is((await lineOf('in-none')).traceId, undefined);
+  assert.is((await logLineOf('in-none')).traceId, undefined);
 });
 
-calls('of streams are told when they end', async () => {
+calls('that are streams are logged when they end', async () => {
   await broker.createStack({ name: 'watched' });
   const end = new AbortController();
   const headers = { 'x-request-id': 'a-stream' };
   const stream = broker.watchStack({ stack: 'watched' }, { signal: end.signal, headers });
   await stream[Symbol.asyncIterator]().next();
   end.abort();
-  assert.is((await lineOf('a-stream')).method, 'WatchStack');
+  assert.is((await logLineOf('a-stream')).method, 'WatchStack');
 });
 
 calls('leave no keys in the log', () => assertNoKeys(test.logged));
