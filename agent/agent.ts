@@ -26,7 +26,7 @@ import { prepare, probe, registerGenerators } from './startup.ts';
 export type { AgentOptions } from './options.ts';
 
 export interface RunningAgent {
-  /** Where /healthz, /readyz and /metrics are. */
+  /** Base URL of /healthz, /readyz and /metrics. */
   readonly healthUrl: string;
   /** Settles when the agent has ended; never rejects. */
   readonly ended: Promise<Ending>;

@@ -23,7 +23,7 @@ export interface Config {
   readonly brokerUrl: string;
   /** The agent's key; undefined for an agent that enrolls. A secret: never logged. */
   readonly pak: string | undefined;
-  /** How an agent without a key gets one. */
+  /** Used by an agent without a key to obtain one. */
   readonly enrollment: Enrollment;
   /** Longest time between two pulls in milliseconds; each wait is jittered below it. */
   readonly pullIntervalMs: number;
@@ -48,9 +48,9 @@ export interface Config {
     /** SHA-256 fingerprints of certificates; the broker has to present one of them. */
     readonly caFingerprints: readonly string[] | undefined;
   };
-  /** Whether several agents run, of which an elected one acts. */
+  /** True when several agents run, of which an elected one acts. */
   readonly election: boolean;
-  /** What the broker gets of Kubernetes events and logs. */
+  /** Kubernetes events and logs that the broker gets. */
   readonly telemetry: TelemetryLevel;
   /** A pass that would delete more objects than this waits for a confirmation. */
   readonly maxDeletions: number;

@@ -8,7 +8,7 @@ import type { Metrics } from './observability/metrics.ts';
 import type { AgentTraces } from './observability/tracing.ts';
 import type { AgentOptions } from './options.ts';
 
-/** What an agent has from the beginning, and what its parts are built from. */
+/** Everything that an agent opens at once, and that its parts are built from. */
 export interface AgentContext {
   readonly config: Config;
   /** Returns the configuration as it was last reloaded. */

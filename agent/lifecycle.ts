@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Connectivity } from './observability/connectivity.ts';
 
-/** How an agent ended: `fenced` when another one has started with its key, `deposed` when it could not go on leading. */
+/** The way an agent ended: `fenced` when another one has started with its key, `deposed` when it could not go on leading. */
 export type Ending = 'closed' | 'fenced' | 'deposed';
 
 /** Decides when an agent ends. The only place that knows whether another agent may act in its stead. */
@@ -12,7 +12,7 @@ export interface Lifecycle {
   deposed(): void;
   /** Ends the agent; may be called again. */
   close(): Promise<void>;
-  /** Whether passes and reports may still be finished: not when another agent may act. */
+  /** False once another agent may act: passes and reports are then not finished. */
   readonly mayFinish: boolean;
   /** Settles when the agent has ended; never rejects. */
   readonly ended: Promise<Ending>;

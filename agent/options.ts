@@ -15,7 +15,7 @@ export interface AgentOptions {
   readonly telemetry?: TelemetryLimits;
   /** Times of the election among several agents. */
   readonly election?: Partial<ElectionTimes>;
-  /** Whether /metrics also has the process's own figures; for a process that runs one agent. */
+  /** Adds the metrics of the process itself; for a process that runs one agent. */
   readonly processMetrics?: boolean;
   /** Takes the spans of traces; the caller closes it. */
   readonly tracing?: Tracing | undefined;

@@ -28,7 +28,7 @@ export interface StackParts {
 
 export interface LoadedInventories {
   readonly inventories: Inventories;
-  /** What they held at the start, by stack. */
+  /** Their content at the start, by stack. */
   readonly loaded: ReadonlyMap<string, Inventory>;
 }
 

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { BrokerClient, Identity } from './broker/client.ts';
 import { enroll } from './broker/enroll.ts';
 import { obtainKey } from './broker/enrollment.ts';
-import { jittered, pause, retryMs, usualRetry } from './concurrency/backoff.ts';
+import { defaultBackoff, jittered, pause, retryMs } from './concurrency/backoff.ts';
 import type { AgentContext } from './context.ts';
 import { createInventories } from './inventory/inventory.ts';
 import { errorMessage } from './kube/api-error.ts';
@@ -82,7 +82,7 @@ export async function registerGenerators(
       } catch (error) {
         if (signal.aborted) return;
         log.warn({ generator, reason: errorMessage(error) }, 'cannot register with a generator');
-        await pause(usualRetry.baseMs + jittered(usualRetry, failures), signal);
+        await pause(defaultBackoff.baseMs + jittered(defaultBackoff, failures), signal);
       }
     }
   }
@@ -110,7 +110,7 @@ async function retrying<Result>(
       const reason = errorMessage(error);
       failed(reason);
       log.warn({ reason }, problem);
-      await pause(retryMs(usualRetry, failures), signal);
+      await pause(retryMs(defaultBackoff, failures), signal);
     }
   }
   return undefined;

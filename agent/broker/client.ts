@@ -58,7 +58,7 @@ export interface PullRequest {
   readonly waitMs: number;
   readonly epoch: bigint;
   readonly order: bigint;
-  /** Whether the link seems slow: the answer gets more time, and carries no manifests. */
+  /** True when the link seems slow: the answer then gets more time and carries no manifests. */
   readonly isSlow: boolean;
 }
 
@@ -97,7 +97,7 @@ const stallMs = 15_000;
 /** The contract takes no more at the start. */
 const maxHeld = 10_000;
 
-/** What each group of calls works with. */
+/** Shared by all groups of calls. */
 interface Calls {
   readonly client: BrokkrClient;
   readonly agent: BrokkrClient['agent'];

@@ -48,7 +48,7 @@ export function createDiagnosticWorker(options: DiagnosticWorkerOptions): Diagno
   };
 }
 
-/** Answers whether there was a request. */
+/** Returns whether there was a request. */
 async function answerNext({ broker, diagnose, log }: DiagnosticWorkerOptions, signal: AbortSignal): Promise<boolean> {
   const question = await broker.claimDiagnostic(signal);
   if (!question) return false;

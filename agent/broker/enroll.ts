@@ -1,7 +1,7 @@
 import { type ClientOptions, connectBroker } from '../../client/client.ts';
 import { BrokerError, toBrokerError } from './error.ts';
 
-/** How to reach the broker. */
+/** Address of the broker, and the files and fingerprints of its TLS. */
 export type BrokerAddress = Pick<ClientOptions, 'url' | 'caFile' | 'caFingerprints' | 'certFile' | 'keyFile'>;
 
 /** Enrolls the agent that a token describes, and returns its key. Throws a BrokerError. */

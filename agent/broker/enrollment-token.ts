@@ -1,4 +1,4 @@
-/** How an agent without a key gets one. */
+/** Settings of an agent that obtains its key itself. */
 export interface Enrollment {
   /** The token of an enrollment. A secret: never logged. */
   readonly token: string | undefined;
@@ -8,7 +8,7 @@ export interface Enrollment {
   readonly secret: string;
 }
 
-/** Tells whether a text has the form of an enrollment token. */
+/** Returns whether a text has the form of an enrollment token. */
 export function isEnrollmentToken(text: string): boolean {
   return /^brokkr_en[0-9A-Za-z]+_[0-9A-Za-z]+$/.test(text);
 }

@@ -4,7 +4,7 @@ import { fitting, sizeOfEvent } from './events.ts';
 
 /** Events that the broker has not answered yet, oldest first, in bounded memory. */
 export interface EventQueue {
-  /** Adds an event under the next number. Answers whether another one was dropped to make room. */
+  /** Adds an event under the next number. Returns whether another one was dropped to make room. */
   push(event: StackEvent): boolean;
   /** Returns the oldest events, as many as one request takes and at most `most`. */
   batch(most: number): Numbered[];
@@ -62,7 +62,7 @@ function findSpare(queue: readonly Numbered[]): number {
   return queue.findIndex(({ sequence, event }) => !isStanding(event) || latest.get(event.stackId) !== sequence);
 }
 
-/** Tells whether the event sets the state of its stack at the broker; drift is only recorded there. */
+/** Returns whether the event sets the state of its stack at the broker; drift is only recorded there. */
 function isStanding({ outcome }: StackEvent): boolean {
   return outcome !== 'drifted' && outcome !== 'repaired';
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, jittered, pause } from '../concurrency/backoff.ts';
 import { createWakeup } from '../concurrency/wakeup.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { BrokerClient, EventReceipt, Numbered } from './client.ts';
@@ -35,7 +35,7 @@ const batchEvents = 100;
  * restart: every stack is reported again then.
  */
 export function createEventReporter(options: EventReporterOptions): EventReporter {
-  const { log, retry = usualRetry, capacity = 1_000 } = options;
+  const { log, retry = defaultBackoff, capacity = 1_000 } = options;
   const queue = createEventQueue(capacity);
   const added = createWakeup();
   const sender = createSender(options, queue);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage } from '../kube/api-error.ts';
 import type { Identity, Started } from './client.ts';
 import { BrokerError, type BrokerErrorKind } from './error.ts';
@@ -41,7 +41,7 @@ export async function startWithRetry(
       const isRefused = error instanceof BrokerError && refusals.has(error.kind);
       if (isRefused) log.error({ reason }, 'the broker refuses this agent');
       else log.warn({ reason }, 'the broker does not answer');
-      await pause(isRefused ? longestMs : retryMs(usualRetry, failures), signal);
+      await pause(isRefused ? longestMs : retryMs(defaultBackoff, failures), signal);
     }
   }
   return false;

@@ -45,23 +45,30 @@ const becomes = (stack: string, health: Health) => {
   );
 };
 
-agents('is told on every change, with the reason and the object', async () => {
-  await begin('told');
-  await environment.submit('told', [web('told', 'web:does-not-exist'), configMap('told', {})], ['told']);
-  await becomes('told', Health.FAILED);
-  const found = await healthOf('told');
-  assert.match(found?.message ?? '', /^Deployment default\/told: 0 of 2 replicas ready; pod told-.*: ImagePullBackOff/);
+agents('is reported on every change, with the reason and the object', async () => {
+  await begin('changing');
+  await environment.submit(
+    'changing',
+    [web('changing', 'web:does-not-exist'), configMap('changing', {})],
+    ['changing'],
+  );
+  await becomes('changing', Health.FAILED);
+  const found = await healthOf('changing');
+  assert.match(
+    found?.message ?? '',
+    /^Deployment default\/changing: 0 of 2 replicas ready; pod changing-.*: ImagePullBackOff/,
+  );
   assert.equal(
     found?.objects.map(({ object }) => object?.name),
-    ['told'],
+    ['changing'],
   );
   assert.is(found?.objectCount, 2);
-  await environment.submit('told', [web('told', 'web:2'), configMap('told', {})], ['told']);
-  await becomes('told', Health.HEALTHY);
-  assert.is((await healthOf('told'))?.message, '');
+  await environment.submit('changing', [web('changing', 'web:2'), configMap('changing', {})], ['changing']);
+  await becomes('changing', Health.HEALTHY);
+  assert.is((await healthOf('changing'))?.message, '');
 });
 
-agents('shows in the metrics, with drift, watches and who answers', async () => {
+agents('is part of the metrics, with drift, watches and connectivity', async () => {
   const { agent, cluster } = await begin('measured');
   await environment.submit('measured', [configMap('measured', { k: '1' })], ['measured']);
   await environment.untilPhase('measured', 'measured', PlacementPhase.APPLIED);
@@ -86,7 +93,7 @@ agents('shows in the metrics, with drift, watches and who answers', async () => 
     assert.ok(text.includes(line), line);
 });
 
-agents('learns from heartbeats how the agent reaches its cluster', async () => {
+agents('comes with heartbeats that say how the agent reaches its cluster', async () => {
   await begin('beating');
   const found = async () => (await admin.admin.getAgent({ agent: 'beating' })).agent;
   await until(
@@ -96,7 +103,7 @@ agents('learns from heartbeats how the agent reaches its cluster', async () => {
   assert.ok((await found())?.clusterLatency);
 });
 
-agents('repairs from memory while the broker is away, and tells it in order when it is back', async () => {
+agents('repairs drift while the broker is away, and reports it in order afterwards', async () => {
   const url = new URL(environment.broker.url);
   const proxy = await startFaultyProxy({ host: url.hostname, port: Number(url.port) }, Math.random);
   endings.push(() => proxy.close());
@@ -130,7 +137,7 @@ agents('repairs from memory while the broker is away, and tells it in order when
 const reporter = suite('health reporter');
 const log = pino({ level: 'silent' });
 
-reporter('tells only what changed, the last of several, in calls that are apart', async () => {
+reporter('reports only changes, the last of several, with a pause between calls', async () => {
   const now = new Map<string, StackHealth>();
   const calls: { at: number; reported: string[] }[] = [];
   const ending = new AbortController();
@@ -186,7 +193,7 @@ reporter('tells only what changed, the last of several, in calls that are apart'
   await running;
 });
 
-reporter('tries again what could not be told, as it is then, at most 100 stacks at once', async () => {
+reporter('retries a failed report with the present health, at most 100 stacks at once', async () => {
   const sizes: number[] = [];
   let refusals = 2;
   const ending = new AbortController();
@@ -208,7 +215,7 @@ reporter('tries again what could not be told, as it is then, at most 100 stacks 
   for (let number = 0; number < 250; number++) changes.add(`stack-${number}`);
   await until(
     () => made.pending === 0,
-    () => 'all to be told',
+    () => 'everything to be reported',
   );
   assert.equal(sizes, [100, 100, 50]);
   ending.abort();

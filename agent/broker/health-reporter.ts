@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type Backoff, jittered, pause, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, jittered, pause } from '../concurrency/backoff.ts';
 import type { ChangeSet } from '../concurrency/change-set.ts';
 import type { StackHealth } from '../health/status.ts';
 import type { BrokerClient } from './client.ts';
@@ -34,7 +34,7 @@ const batchBytes = 512 << 10;
 const gatherMs = 150;
 
 export function createHealthReporter(options: HealthReporterOptions): HealthReporter {
-  const { log, changes, everyMs = 1_000, retry = usualRetry } = options;
+  const { log, changes, everyMs = 1_000, retry = defaultBackoff } = options;
   /** Hash of what was reported last, by stack. */
   const reported = new Map<string, string>();
   return {
@@ -68,7 +68,7 @@ export function createHealthReporter(options: HealthReporterOptions): HealthRepo
   };
 }
 
-/** Answers whether there was anything to send. */
+/** Returns whether there was anything to send. */
 async function sendBatch(
   { broker, changes, healthOf }: HealthReporterOptions,
   reported: Map<string, string>,

@@ -6,7 +6,7 @@ export interface PullRequests {
   pull(): void;
   /** Asks for a pull of the whole state, even when it is the one that is known. */
   pullFull(): void;
-  /** Answers whether a full pull was asked for since the last call. */
+  /** Returns whether a full pull was asked for since the last call. */
   takeFull(): boolean;
   /** Waits until a pull is asked for, at most `ms`, and until the signal aborts; never rejects. */
   wait(ms: number, signal: AbortSignal): Promise<void>;

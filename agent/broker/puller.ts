@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { TargetState } from '../../contract/target-state.ts';
-import { type Backoff, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, retryMs } from '../concurrency/backoff.ts';
 import type { ManifestStore } from '../manifest/cache.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { BrokerClient, PullRequest } from './client.ts';
@@ -23,7 +23,7 @@ export interface PullerOptions {
   readonly arrived: (checksum: string) => void;
   /** The highest epoch and order that were seen. */
   readonly seen: () => { epoch: bigint; order: bigint };
-  /** Tells whether the session announces changes, so that a poll need not wait for them. */
+  /** Returns whether the session announces changes, so that a poll need not wait for them. */
   readonly isHinted: () => boolean;
   /** Called after each pull, with the reason when it failed. */
   readonly observe: (result: 'unchanged' | 'paused' | 'index' | 'failed', reason?: string) => void;
@@ -42,7 +42,7 @@ const maxWaitMs = 290_000;
 const maxHave = 1_000;
 
 interface PullState {
-  /** Of the accepted state; empty to be sent all of it. */
+  /** Digest of the accepted state; empty to have all of it sent. */
   digest: Uint8Array;
   /** Checksums of the manifests that the accepted state refers to. */
   wanted: ReadonlySet<string>;
@@ -77,7 +77,7 @@ export function createPuller(options: PullerOptions): Puller {
   };
 }
 
-/** Pulls once, and waits until the next pull is due. Answers whether it was the last one. */
+/** Pulls once, and waits until the next pull is due. Returns whether it was the last one. */
 async function pullAndRest(options: PullerOptions, state: PullState, signal: AbortSignal): Promise<boolean> {
   const { requests } = options;
   const beganAt = Date.now();
@@ -148,7 +148,7 @@ async function fetchMissing(options: PullerOptions, state: PullState, signal: Ab
 }
 
 /** Reports a failed pull, and returns how long to wait before the next one, in milliseconds. */
-function delayAfter({ observe, log, retry = usualRetry }: PullerOptions, state: PullState, error: unknown): number {
+function delayAfter({ observe, log, retry = defaultBackoff }: PullerOptions, state: PullState, error: unknown): number {
   const kind = error instanceof BrokerError ? error.kind : undefined;
   if (kind === undefined) log.error({ err: error }, 'a pull failed in an unexpected way');
   const reason = error instanceof Error ? error.message : String(error);

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import type { BrokkrClient } from '../../client/client.ts';
 import { SessionHint, type SessionRequest, SessionRequestSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import type { Outbox } from '../telemetry/outbox.ts';
 import type { BrokerClient } from './client.ts';
 import { BrokerError, toBrokerError } from './error.ts';
@@ -44,7 +44,7 @@ const gatherMs = 100;
 
 /** A stream to the broker: hints down, heartbeats and telemetry up. It only makes things faster; everything works without it. */
 export function createSession(options: SessionOptions): Session {
-  const { retry = usualRetry, heartbeatMs = 30_000, silentMs = 70_000 } = options;
+  const { retry = defaultBackoff, heartbeatMs = 30_000, silentMs = 70_000 } = options;
   const parts: Parts = { ...options, retry, heartbeatMs, silentMs };
   let isUp = false;
   const setUp = (up: boolean) => {

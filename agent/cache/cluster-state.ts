@@ -21,7 +21,7 @@ export interface ClusterStateOptions {
   readonly retry?: Backoff;
 }
 
-/** What the agent knows of the cluster between passes: fed by passes, and by watches on the kinds that they applied. */
+/** The agent's knowledge of the cluster between passes, fed by passes and by watches on the kinds that they applied. */
 export interface ClusterState {
   readonly objectCache: ObjectCache;
   readonly healthMonitor: HealthMonitor;

@@ -11,7 +11,7 @@ export interface DriftNotifierOptions {
   readonly gatherMs: number;
   /** Shortest time between two announcements of a stack, so that a storm of changes makes few passes and few events. */
   readonly intervalMs: number;
-  /** Tells whether the object still differs from what the last pass left. */
+  /** Returns whether the object still differs from what the last pass left. */
   readonly hasDrifted: (stackId: string, key: string) => boolean;
   readonly notify: (stackId: string) => void;
 }

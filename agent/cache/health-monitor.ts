@@ -91,7 +91,7 @@ function createOutage(current: () => string | undefined, outageMs: number) {
     get reason() {
       return reason;
     },
-    /** Answers whether an outage has begun or ended. */
+    /** Returns whether an outage has begun or ended. */
     check(): boolean {
       const failure = current();
       failingSince = failure === undefined ? undefined : (failingSince ?? Date.now());

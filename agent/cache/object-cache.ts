@@ -28,7 +28,7 @@ export interface CachedObject {
 export interface CachedStack {
   readonly entry: Entry;
   readonly objects: ReadonlyMap<string, CachedObject>;
-  /** Whether the last pass left the stack as desired. */
+  /** True when the last pass left the stack as desired. */
   readonly isSettled: boolean;
 }
 
@@ -84,7 +84,7 @@ interface MutableStack {
 interface State {
   readonly options: ObjectCacheOptions;
   readonly stacks: Map<string, MutableStack>;
-  /** Which stack an object's changes are announced for, by key. */
+  /** The stack that an object's changes are announced for, by object key. */
   readonly owners: Map<string, string>;
   readonly drift: DriftNotifier;
 }
@@ -216,7 +216,7 @@ function noteHealth({ options }: State, stack: MutableStack, cached: CachedObjec
 }
 
 function suspect({ drift }: State, { entry }: MutableStack, { id }: CachedObject): void {
-  // Where drift is ignored, a pass would change nothing.
+  // A pass changes nothing where drift is ignored.
   if (entry.drift !== 'ignore') drift.suspect(entry.stackId, keyOf(id));
 }
 

@@ -24,7 +24,7 @@ export interface PodInspector {
   inspect(stackId: string, key: string): void;
   /** Stops inspecting an object. */
   end(key: string): void;
-  /** What was found out last, by object key. */
+  /** Results of the last inspections, by object key. */
   readonly details: ReadonlyMap<string, Verdict>;
   close(): Promise<void>;
 }
@@ -36,7 +36,7 @@ interface Inspection {
 }
 
 const concurrency = 4;
-/** With many unhealthy objects, each is inspected less often. */
+/** Milliseconds between two inspections of an object for each unhealthy object, so that many are inspected less often. */
 const shareMs = 250;
 /** Milliseconds in which changes of an object gather before it is inspected. */
 const gatherMs = 200;
@@ -86,7 +86,7 @@ export function createPodInspector({ cluster, log, backoff, find, changed }: Pod
   };
 }
 
-/** Answers whether the verdict is another than before. */
+/** Returns whether the verdict is another than before. */
 function store(details: Map<string, Verdict>, key: string, verdict: Verdict | undefined): boolean {
   const before = details.get(key);
   if (verdict) details.set(key, verdict);

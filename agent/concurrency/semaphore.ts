@@ -9,12 +9,12 @@ export interface Semaphore {
 
 interface Waiting {
   readonly weight: number;
-  /** How many that came later were started while it was the first to wait. */
+  /** Number of later calls that were started while this one was the first to wait. */
   overtaken: number;
   start(): void;
 }
 
-/** How often heavy work is overtaken before all others wait for it. */
+/** Number of times that heavy work is overtaken before all others wait for it. */
 const maxOvertaken = 16;
 
 export interface LendOptions {
@@ -24,7 +24,7 @@ export interface LendOptions {
   readonly most: number;
 }
 
-/** With `lend`, a few slow calls do not keep all others waiting. */
+/** Creates a semaphore. `lend` keeps a few slow calls from blocking all others. */
 export function createSemaphore(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Semaphore {
   const room = createRoom(size);
   let lent = 0;
@@ -96,7 +96,7 @@ function createRoom(size: number) {
       startNext();
     });
   return {
-    /** Takes room for the weight; undefined when there was room at once. */
+    /** Takes room for the weight. Returns undefined when there is room at once. */
     enter(weight: number, signal?: AbortSignal): Promise<void> | undefined {
       signal?.throwIfAborted();
       if (waiting.size > 0 || used + weight > size) return wait(weight, signal);

@@ -14,7 +14,7 @@ export interface WorkQueue {
   addRateLimited(key: string): void;
   /** Resets the key's backoff. */
   forget(key: string): void;
-  /** Tells whether the key is due now: for a key that is being processed, whether it will be processed once more at once. */
+  /** Returns whether the key is due now: for a key that is being processed, whether it will be processed once more at once. */
   isDue(key: string): boolean;
   /** Starts processing; keys that were added before have waited for this. */
   start(work: Work): void;

@@ -15,7 +15,7 @@ export type Metrics = ReturnType<typeof brokerMetrics> &
 const passBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 const requestBuckets = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
-/** With `process`, the metrics of the process itself (memory, CPU, event loop) are included. */
+/** Creates the metrics; `process` adds those of the process itself (memory, CPU, event loop). */
 export function createMetrics(options: { process: boolean; version: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];

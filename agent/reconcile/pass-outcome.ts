@@ -7,7 +7,7 @@ import type { EventDeduplicator } from './event-deduplicator.ts';
 import { restingPhase, type Stack } from './stack.ts';
 import type { Triggers } from './triggers.ts';
 
-/** What the result of a pass is reported to. */
+/** The parts that learn of the result of a pass. */
 export interface OutcomeParts {
   readonly context: Pick<SyncContext, 'objectCache'>;
   readonly queue: WorkQueue;

@@ -24,7 +24,7 @@ export interface ReconcilerOptions {
   readonly queue: WorkQueue;
   readonly triggers: Triggers;
   readonly report: (event: StackEvent) => void;
-  /** Called after each pass; with the entry of a deployment that this pass tried to apply for the first time, or again after a failure. */
+  /** Called after each pass. `fresh` is the entry when its deployment had not been applied in full before. */
   readonly observePass: (outcome: string, seconds: number, fresh: Entry | undefined) => void;
   /** Called when another process has begun something newer: the broker has to be asked for it. */
   readonly superseded: () => void;
@@ -40,7 +40,7 @@ export interface Reconciler {
   close(graceMs: number): Promise<void>;
 }
 
-/** What processing a stack works with. */
+/** The parts that processing a stack works with. */
 interface Parts extends OutcomeParts, Pick<ReconcilerOptions, 'stacks' | 'observePass' | 'maxDeletions'> {
   readonly context: Omit<SyncContext, 'maxDeletions'>;
   /** False once the agent is paused or closing: then running passes are given up. */
@@ -103,7 +103,7 @@ async function processStack(parts: Parts, stackId: string): Promise<void> {
 async function syncOnce(parts: Parts, stack: Stack, entry: Entry): Promise<void> {
   const { progress } = stack;
   const startedAt = performance.now();
-  // After a restart it is not known how far the agent before had come: what that one began does not count as new.
+  // A deployment that an earlier process began does not count as new, since nobody knows how far that one came.
   const isFresh =
     entry.state === 'active' && (progress.kind === 'new' || (progress.kind === 'begun' && stack.isTouched));
   const result = await attempt(parts, stack, entry);

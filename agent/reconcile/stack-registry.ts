@@ -10,14 +10,14 @@ interface LoadedKeys {
   readonly keys: ReadonlySet<string>;
 }
 
-/** Shows a pass what the agent's other stacks desire and how far they are. `objectsTakenOver` is called with the stacks that lost objects to another. */
+/** Lets a pass see the agent's other stacks. `objectsTakenOver` is called with the stacks that lost objects to another one. */
 export function createStackRegistry(
   stacks: StackStore,
   { readManifest, scope }: Pick<SyncContext, 'readManifest' | 'scope'>,
   objectsTakenOver: (stackIds: Iterable<string>) => void,
 ): StackRegistry {
   const loaded = new Map<string, LoadedKeys>();
-  // Each holds a whole manifest for a moment.
+  // One manifest at a time, since each is in memory as a whole.
   const oneByOne = createSemaphore(1);
   const isLoaded = (stackId: string) => {
     const entry = stacks.entryOf(stackId);
@@ -71,7 +71,7 @@ async function keysOf(
 }
 
 function desiredBy(stack: Stack | undefined, loaded: LoadedKeys | undefined): Pick<ReadonlySet<string>, 'has'> {
-  // What a newer deployment desires is not known here: it may be everything that the stack has.
+  // A newer deployment is unknown here, and may desire everything that the stack has.
   if (stack && (stack.ahead || restingPhase(stack).kind === 'superseded')) return { has: () => true };
   return stack?.entry?.state === 'active' ? (loaded?.keys ?? new Set()) : new Set();
 }

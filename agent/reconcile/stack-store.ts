@@ -6,7 +6,7 @@ import { admitEntry } from '../target/admission.ts';
 import { type Entry, hasSameSpec, isSameDeployment, limitedEntries } from '../target/target-state.ts';
 import { createStack, isUnsettled, latestSeen, resetPhase, restingPhase, type Stack } from './stack.ts';
 
-/** The stacks that the agent knows, and what the broker asks for of each. */
+/** Holds the stacks that the agent knows, and what the broker asks for of each. */
 export interface StackStore {
   get(stackId: string): Stack | undefined;
   all(): Iterable<Stack>;
@@ -111,7 +111,7 @@ function takeEntries(stacks: Map<string, Stack>, state: TargetState) {
   return { verdict, due };
 }
 
-/** Answers whether the entry asks for something else than the one before. */
+/** Stores an entry. Returns whether it asks for something else than the one before. */
 function takeEntry(stack: Stack, entry: Entry, epoch: bigint): boolean {
   const isChanged = !stack.entry || !hasSameSpec(stack.entry, entry) || stack.seen?.epoch !== epoch;
   const before = stack.entry ?? stack.header;
@@ -124,7 +124,7 @@ function takeEntry(stack: Stack, entry: Entry, epoch: bigint): boolean {
   return isChanged;
 }
 
-/** Empty for a stack that was removed before this process began, and of which nothing was seen since. */
+/** Returns the last accepted entry, or nothing for a stack that an earlier process removed and that was not listed since. */
 function heldOf(stack: Stack) {
   const seen = latestSeen(stack);
   if (!seen) return [];

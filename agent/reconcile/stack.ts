@@ -6,7 +6,7 @@ import type { Entry } from '../target/target-state.ts';
 /** Everything that the agent remembers of one stack between passes. */
 export interface Stack {
   readonly stackId: string;
-  /** What the broker asks for now; undefined while it does not list the stack. */
+  /** The broker's present entry; undefined while it does not list the stack. */
   entry?: Entry | undefined;
   /** The broker's entry while the cluster holds something newer, which stays as it is; `entry` is undefined then. */
   ahead?: Entry | undefined;
@@ -16,16 +16,16 @@ export interface Stack {
   readonly header: Header | undefined;
   /** Name and generator, as of the last entry. */
   label?: Pick<StackView, 'stack' | 'generator'>;
-  /** An earlier process removed the stack, and its inventory may still be there to say so. */
+  /** True while the inventory of a stack may be left that an earlier process removed. */
   mayHaveRemnant: boolean;
-  /** Whether this process has begun a pass over it. */
+  /** True once this process has begun a pass over the stack. */
   isTouched: boolean;
   progress: Progress;
   phase: Phase;
   reported: Reported;
 }
 
-/** How far the stack's present deployment has come. */
+/** Progress of the stack's present deployment. */
 export type Progress =
   | { readonly kind: 'new' }
   /** An earlier process began it. */
@@ -39,16 +39,16 @@ export type Phase = RestingPhase | { readonly kind: 'running'; readonly before: 
 export type RestingPhase =
   /** No pass has ended since its entry changed. */
   | { readonly kind: 'pending' }
-  /** Passes have failed since then, in milliseconds since 1970; the queue's backoff delays the next one. */
+  /** Passes have failed `since` a time in milliseconds since 1970; the queue's backoff delays the next one. */
   | { readonly kind: 'backoff'; readonly since: number }
-  /** Waits for other objects to become healthy, and has checked them so often. */
+  /** Waits for other objects to become healthy; `checks` counts the passes since it last changed something. */
   | { readonly kind: 'waiting'; readonly checks: number }
   /** Is as desired. */
   | { readonly kind: 'synced' }
   /** Another process has begun something newer: nothing is done until the broker lists as much here. */
   | { readonly kind: 'superseded'; readonly by: Header };
 
-/** What was reported last, so that nothing is reported twice. */
+/** The last reports about a stack, so that nothing is reported twice. */
 export interface Reported {
   /** Signature of the last event; undefined when the next one is to be reported in any case. */
   event?: string | undefined;
@@ -82,13 +82,13 @@ export function resetPhase(stack: Stack): void {
   stack.phase = stack.phase.kind === 'running' ? { kind: 'running', before: pending } : pending;
 }
 
-/** Returns the newest that is known of a stack, whichever process accepted it. */
+/** Returns the newest entry that any process has accepted. */
 export function latestSeen(stack: Stack): Seen | undefined {
   const phase = restingPhase(stack);
   return phase.kind === 'superseded' ? phase.by : stack.seen;
 }
 
-/** Tells whether the broker asks for the stack and the last pass did not leave it as desired. */
+/** Returns whether the broker asks for the stack and the last pass did not leave it as desired. */
 export function isUnsettled(stack: Stack): boolean {
   return stack.entry !== undefined && restingPhase(stack).kind !== 'synced';
 }

@@ -10,7 +10,7 @@ export type Tampering = 'empty message' | 'no entries' | 'one entry less' | 'las
 export interface TamperingProxy {
   readonly url: string;
   tamper(tampering: Tampering | undefined): void;
-  /** How many responses were changed. */
+  /** Number of changed responses. */
   readonly tamperedCount: number;
   close(): Promise<void>;
 }
