@@ -1,5 +1,5 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { BrokkrClient } from '../../client/client.ts';
+import { toDuration } from '../../contract/duration.ts';
 import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
@@ -154,7 +154,7 @@ function targetCalls({ agent, incarnation, call }: Calls): Pick<BrokerClient, 'p
       call(async () => {
         const { digest, pageToken, epoch, order, waitMs, isSlow } = request;
         const have = request.have.map(fromHex);
-        const wait = waitMs > 0 ? durationFromMs(Math.round(waitMs)) : undefined;
+        const wait = waitMs > 0 ? toDuration(Math.round(waitMs)) : undefined;
         const answer = await agent.pullTargetState(
           { incarnation: incarnation(), digest, have, pageToken, wait, epoch, order, withoutManifests: isSlow },
           { signal, timeoutMs: Math.round(waitMs) + (isSlow ? slowAnswerMs : answerMs) },
