@@ -10,7 +10,8 @@ import { createStackQueue, createTriggers } from '../../agent/reconcile/triggers
 import type { StackEvent } from '../../agent/target/stack-event.ts';
 
 export interface TestAgentOptions {
-  readonly maxDeletions?: number;
+  /** A function is asked for each pass; default 50. */
+  readonly maxDeletions?: number | (() => number);
   readonly watchNamespace?: string;
   readonly namespace?: string;
   readonly retry?: { baseMs: number; maxMs: number };
@@ -59,7 +60,7 @@ export async function createParts(
   };
   const reconciler = createReconciler({
     context,
-    maxDeletions: () => maxDeletions,
+    maxDeletions: () => (typeof maxDeletions === 'number' ? maxDeletions : maxDeletions()),
     stacks,
     queue,
     triggers,

@@ -11,6 +11,7 @@ import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
 import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
 import type { StackStore } from '../../agent/reconcile/stack-store.ts';
+import type { Triggers } from '../../agent/reconcile/triggers.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
 import type { Entry } from '../../agent/target/target-state.ts';
 import type { TargetState } from '../../contract/target-state.ts';
@@ -25,6 +26,7 @@ export type { TestAgentOptions } from './agent-parts.ts';
 /** An agent without a broker, which takes target states as plain values. */
 export interface TestAgent {
   readonly stacks: StackStore;
+  readonly triggers: Triggers;
   readonly clusterState: ClusterState;
   /** All events so far, oldest first. */
   readonly events: StackEvent[];
@@ -78,6 +80,7 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
   const watching = clusterState.run(ending.signal);
   return {
     stacks,
+    triggers,
     clusterState,
     events,
     writes,
