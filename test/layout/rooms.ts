@@ -11,10 +11,8 @@ export const services = /^broker\/\w+\/((\w+-)?service|session|watch)\.ts$/;
 
 /** Builds the graph of an area's rooms. Tests, the broker's services and the files at the area's root belong to no room. */
 export function roomGraph(area: Area, sources: readonly Source[]): Graph {
-  const inRoom = new RegExp(`^${area}/([^/]+)/`);
-  return graphOf(sources, (path) =>
-    services.test(path) || isTestFile(path) ? undefined : inRoom.exec(path)?.[1] && `${area}/${inRoom.exec(path)?.[1]}`,
-  );
+  const inRoom = new RegExp(`^${area}/[^/]+(?=/)`);
+  return graphOf(sources, (path) => (services.test(path) || isTestFile(path) ? undefined : inRoom.exec(path)?.[0]));
 }
 
 /** Finds the rooms of every area that import each other in a circle. */

@@ -75,6 +75,16 @@ export const importRules: readonly Rule[] = [
     example: { path: 'broker/stack/create.ts', text: "import { defineEntity } from '@mikro-orm/postgresql';" },
   },
   {
+    name: 'SQL stays in stores and migrations',
+    reason: 'a rule or a job that wants data asks its noun’s store, which names the query',
+    // A forwarded call, `sql(...call)`, writes no SQL.
+    find: (source) =>
+      /^broker\//.test(source.path) && !isTest(source.path) && !stores.test(source.path)
+        ? lines(source, /\.sql\((?!\.\.\.)/)
+        : [],
+    example: { path: 'broker/jobs/jobs.ts', text: "await db.sql('select 1');" },
+  },
+  {
     name: 'generated code stays at the wire',
     reason: 'a changed message must not change a rule',
     find: onlyIn([...wire, agentWire, /^broker\/access\/roles\.ts$/, within('sandbox', 'proto')], /^gen\//),
