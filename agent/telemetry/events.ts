@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { toEvent } from '../object/event.ts';
@@ -35,7 +35,7 @@ const defaultMaxWatchMs = 90_000;
 
 /** Watches the events about objects of stacks until the signal aborts. Events from before the start are left out. Never rejects. */
 export async function watchEvents(options: EventWatchOptions, signal: AbortSignal): Promise<void> {
-  const { outbox, stackIds, log, retry = usualRetry } = options;
+  const { outbox, stackIds, log, retry = defaultBackoff } = options;
   const limiter = createRateLimiter(options.rate ?? defaultRate);
   let version: string | undefined;
   for (let failures = 0; !signal.aborted; ) {

@@ -1,3 +1,3 @@
-/** Levels of telemetry: none, Kubernetes events only, or events and the logs of pods that ask for it. */
+/** Telemetry that the broker gets: none, the Kubernetes events of stacks, or these and the logs of annotated pods. */
 export const telemetryLevels = ['off', 'events', 'all'] as const;
 export type TelemetryLevel = (typeof telemetryLevels)[number];
