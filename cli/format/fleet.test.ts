@@ -118,9 +118,9 @@ fleet('is followed line by line where nobody sits at a terminal', async () => {
 
 fleet('is followed by programs as messages of the contract', async () => {
   const watching = new AbortController();
-  const { heard, onOutput } = waitForOutput('"members":[{');
+  const { found, onOutput } = waitForOutput('"members":[{');
   const programs = cli.run('watch fleet -o json', { onOutput, signal: watching.signal });
-  await Promise.race([heard, programs]);
+  await Promise.race([found, programs]);
   watching.abort();
   const [first] = (await programs).stdout.split('\n');
   assert.ok(JSON.parse(first!).fleet);

@@ -103,11 +103,11 @@ health('is part of what a watch of a stack shows', async () => {
 health('is waited for by an apply, which tells what it waits for', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
-  const { onOutput, heard } = waitForOutput('progressing');
+  const { onOutput, found } = waitForOutput('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   await agent.told(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
-  await Promise.race([heard, waiting]);
+  await Promise.race([found, waiting]);
   await agent.told(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);

@@ -80,7 +80,7 @@ retry('says at once that nobody is there to be followed', async () => {
 });
 
 retry('says that it connects again, and follows on', async () => {
-  const { onOutput, heard } = waitForOutput('early');
+  const { onOutput, found } = waitForOutput('early');
   const again = waitForOutput('reconnecting…\n');
   const enough = new AbortController();
   const watching = cli.run('watch fleet', {
@@ -92,7 +92,7 @@ retry('says that it connects again, and follows on', async () => {
     },
   });
   await client.admin.createAgent({ name: 'early' });
-  await Promise.race([heard, watching]);
+  await Promise.race([found, watching]);
   await broker.restart(0, async () => void (await Promise.race([again.found, watching])));
   await client.admin.createAgent({ name: 'late' });
   const { stderr } = await watching;
