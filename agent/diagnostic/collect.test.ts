@@ -189,7 +189,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     const findings = await diagnose({ cluster: observer, inventories }, request, signal, 500);
     forget();
     assert.is(findings.objects.length, 3);
-    assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));
+    assert.ok(findings.notes.some((note) => /events in default: not read in time/.test(note)));
   });
 }
 

@@ -88,7 +88,7 @@ export async function diagnose(
   const pods = await describePods(cluster, owned.pods, notes, during);
   if (during.aborted) {
     signal.throwIfAborted();
-    notes.add(`the ${timeoutMs / 1000} s for looking were over`);
+    notes.add(`the diagnosis ended after ${timeoutMs / 1000} s`);
   }
   return { objects, pods, events, notes: notes.texts.slice(0, maxNotes) };
 }

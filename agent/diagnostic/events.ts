@@ -28,7 +28,7 @@ export async function eventsAbout(
         for (const event of page) if (uids.has(textAt(event, 'involvedObject', 'uid'))) events.push(toEvent(event));
         readCount += page.length;
         if (readCount < maxRead) continue;
-        notes.add(`events in ${namespace}: only ${maxRead} were looked at`);
+        notes.add(`events in ${namespace}: only ${maxRead} were read`);
         break;
       }
     });

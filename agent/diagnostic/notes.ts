@@ -23,7 +23,7 @@ export function createNotes(signal: AbortSignal): Notes {
         signal.throwIfAborted();
         return await work();
       } catch (error) {
-        add(signal.aborted ? `${subject}: not looked at in time` : `${subject}: ${errorMessage(error)}`);
+        add(signal.aborted ? `${subject}: not read in time` : `${subject}: ${errorMessage(error)}`);
         return undefined;
       }
     },

@@ -73,7 +73,7 @@ inventory('refuses to write over what somebody else wrote', async () => {
   }
 });
 
-inventory('is never taken for missing because of the page of something on the way', async () => {
+inventory('is never taken for missing because of a proxy’s error page', async () => {
   const stack = stackId('hidden');
   await inventories.save(await inventories.load(stack, signal), header, many(1), signal);
   const heal = testCluster.simulated!.faults.add({ pathIncludes: '/configmaps', status: 404 });

@@ -12,7 +12,7 @@ const stackView =
     desired: new Set(desiredKeys),
   });
 
-ownership('lets one of two claims through, and gives back what is not kept', () => {
+ownership('grants one of two claims, and releases what is not kept', () => {
   const owners = createOwnership();
   const first = owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], stackView([]));
   assert.is(first.conflicts.size, 0);

@@ -42,7 +42,7 @@ access('finds an object in another version once its own is no longer served', as
   assert.is(await cluster.get({ ...lamp, name: 'another' }, signal), undefined);
 });
 
-access('knows of every kind that a namespace may hold, whatever version has it', async () => {
+access('finds every kind that a namespace may contain, whatever version has it', async () => {
   const kinds = (await cluster.discovery.namespacedKinds(signal)).map(
     ({ kind, apiVersion }) => `${apiVersion} ${kind}`,
   );
@@ -69,7 +69,7 @@ access('knows of every kind that a namespace may hold, whatever version has it',
   }
 });
 
-access('does not take a page of something on the way for a missing object', async () => {
+access('does not take a proxy’s error page for a missing object', async () => {
   await cluster.create(configMap('there', {}, 'default'), signal);
   const heal = testCluster.simulated!.faults.add({ pathIncludes: '/configmaps/there', status: 404 });
   try {
@@ -82,7 +82,7 @@ access('does not take a page of something on the way for a missing object', asyn
   assert.ok(await cluster.get(configMapId('there'), signal));
 });
 
-access('waits for a program that makes credentials as long as for an answer, and heeds its signal', async () => {
+access('waits for a credential program as long as for a response, and ends with its signal', async () => {
   const exec = {
     apiVersion: 'client.authentication.k8s.io/v1',
     command: process.execPath,
@@ -119,7 +119,7 @@ access('reads what a namespaced account has in several namespaces', async () => 
   assert.is((await readLive(tenant, ids, { stackId: stack, known }, signal)).size, ids.length);
 });
 
-const words = suite('words of the API server');
+const words = suite('messages of the API server');
 const secret: ObjectId = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 's' };
 const reported = (status: number, message: string) =>
   errorFromResponse(status, JSON.stringify({ kind: 'Status', reason: 'Why', message }), secret).message;

@@ -27,7 +27,7 @@ export async function readClusterId(cluster: Cluster, namespace: string, signal:
     }
   }
   throw new Error(
-    `the cluster cannot be told from others: the agent may read neither namespace kube-system nor ${namespace}`,
+    `the cluster cannot be identified: the agent may read neither namespace kube-system nor ${namespace}`,
   );
 }
 

@@ -33,7 +33,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
     stringData: { password: 'hidden' },
   };
 
-  test('applies, changes, prunes and removes as the account that it is told', async () => {
+  test('applies, changes, prunes and removes as the stack’s account', async () => {
     const testAgent = await start();
     const stack = newStack();
     tenantCluster.requests();
@@ -89,7 +89,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
   });
 
   for (const what of ['of a stack that it has never seen', 'whose inventory is lost']) {
-    test(`holds a removal ${what}, and when that is confirmed ends it where the account may look`, async () => {
+    test(`holds a removal ${what}, and when that is confirmed completes it where the account may list`, async () => {
       const stack = newStack();
       const target = { stackId: stack, deploymentId: 'a', ...account };
       if (what === 'whose inventory is lost') {
@@ -106,7 +106,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
       testAgent.setTarget([removal]);
       const { outcome, message, heldKeys } = await held;
       assert.is(outcome, 'held', message);
-      assert.match(message, 'its objects may not be looked for everywhere');
+      assert.match(message, 'its objects may not be listed everywhere');
       const removed = testAgent.nextEvent(stack, 'removed');
       testAgent.setTarget([{ ...removal, confirmed: true, confirmedKeys: heldKeys }]);
       await removed;
@@ -114,7 +114,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
     });
   }
 
-  test('may act as no other account, and says which', async () => {
+  test('may impersonate no other account, and names the one that was refused', async () => {
     const testAgent = await start();
     const stack = newStack();
     const reported = testAgent.nextEvent(stack);
@@ -128,10 +128,10 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
     const applied = testAgent.nextEvent(stack, 'applied');
     testAgent.setTarget([{ ...target, ...account }]);
     await applied;
-    assert.ok(await tenantCluster.get(configMapId('other', 'team')), 'another account is a reason to try anew');
+    assert.ok(await tenantCluster.get(configMapId('other', 'team')), 'another account is a reason to try again');
   });
 
-  test('works anew when the account is taken away, and keeps what is there', async () => {
+  test('starts over when the account is taken away, and keeps what exists', async () => {
     const testAgent = await start();
     const stack = newStack();
     const target = { stackId: stack, deploymentId: 'a', objects: [configMap('own', { k: '1' }, 'team')] };
@@ -146,7 +146,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
     assert.ok(await tenantCluster.get(configMapId('own', 'team')));
   });
 
-  test('applies nothing of a stack that breaks its generator’s rules, deletes nothing, and does when they allow it', async () => {
+  test('applies nothing of a stack that breaks its generator’s rules, deletes nothing, and applies it when they allow it', async () => {
     const testAgent = await start();
     const stack = newStack();
     const target = { stackId: stack, ...account };

@@ -71,7 +71,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     await testCluster.close();
   });
 
-  test('tells what is there, then what happens, of labelled objects alone', async () => {
+  test('reports what exists, then what happens, of labelled objects only', async () => {
     await admin.create(labelled('here'));
     await admin.create(configMap('stranger', { k: '1' }, 'default'));
     const { watches, reported } = open();
@@ -88,7 +88,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     await admin.remove(configMapId('stranger'));
   });
 
-  test('asks for nothing but the metadata of what may be secret', async () => {
+  test('reads only the metadata of kinds that may be secret', async () => {
     const { watches, objects } = open();
     await admin.create({ ...labelled('hidden'), kind: 'Secret', data: { k: 'MQ==' } });
     watches.follow([{ apiVersion: 'v1', kind: 'Secret' }]);
@@ -100,7 +100,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     await admin.remove({ ...configMapId('hidden'), kind: 'Secret' });
   });
 
-  test('goes on where it was when the server ends a watch', async () => {
+  test('continues where it was when the server ends a watch', async () => {
     const { watches, reported } = open({ maxWatchMs: 1_500 });
     watches.follow([maps]);
     await until(() => isUp(watches), 'the watch');
@@ -110,10 +110,10 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     }
     await until(() => reported.length >= 13, 'all changes');
     assert.is(reported.filter((line) => line.startsWith('listed')).length, 1);
-    assert.is(new Set(reported).size, reported.length, 'nothing is told twice');
+    assert.is(new Set(reported).size, reported.length, 'nothing is reported twice');
   });
 
-  test('watches only what it was told last, and forgets the rest', async () => {
+  test('watches only the kinds that it was given last, and forgets the rest', async () => {
     const { watches, reported } = open();
     watches.follow([maps, { apiVersion: 'apps/v1', kind: 'Deployment' }]);
     await until(() => watches.counts.up === 2, 'two watches');
@@ -149,7 +149,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
   if (!testCluster.simulated || !line) return;
   const { faults, put } = testCluster.simulated;
 
-  test('lists again when its version is too old, and tells what is gone', async () => {
+  test('lists again when its version is too old, and reports what is gone', async () => {
     await admin.create(labelled('kept'));
     await admin.create(labelled('lost'));
     const { watches, reported } = open({ source: line.source });
@@ -166,7 +166,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     await until(() => reported.includes('changed fresh'), 'the watch to go on');
   });
 
-  test('goes on after lost connections, without a new list', async () => {
+  test('continues after lost connections, without a new list', async () => {
     const { watches, reported } = open({ source: line.source });
     watches.follow([maps]);
     await until(() => isUp(watches), 'the watch');

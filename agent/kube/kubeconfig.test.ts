@@ -35,7 +35,7 @@ kubeconfig('gives the token and the certificates of the current context', async 
   assert.is(tls.rejectUnauthorized, true);
 });
 
-kubeconfig('reads files beside it, anew each time, and takes another context', async () => {
+kubeconfig('reads files beside it again each time, and takes another context', async () => {
   const file = join(folder, 'config');
   writeFileSync(file, text({ tokenFile: 'token', 'client-certificate': 'cert.pem', 'client-key-data': base64('key') }));
   writeFileSync(join(folder, 'token'), 'first\n');
@@ -50,7 +50,7 @@ kubeconfig('reads files beside it, anew each time, and takes another context', a
   assert.is(String(tls.key), 'key');
 });
 
-kubeconfig('asks a program for credentials, when it is told to', async () => {
+kubeconfig('asks a program for credentials if it names one', async () => {
   const credential = {
     apiVersion: 'client.authentication.k8s.io/v1',
     kind: 'ExecCredential',

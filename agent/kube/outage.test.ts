@@ -16,8 +16,8 @@ import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject, textAt } from '../object/kube-object.ts';
 
 const troubles = suite('a cluster in trouble');
-const simulated = suite('what changes below an agent, simulated cluster');
-const real = suite('what changes below an agent, real API server');
+const simulated = suite('changes below an agent, simulated cluster');
+const real = suite('changes below an agent, real API server');
 const testCluster = await openSimulatedCluster();
 const { start } = agentsOn(troubles, testCluster);
 const fault = (rule: FaultRule) => testCluster.simulated?.faults.add(rule) ?? (() => false);
@@ -47,7 +47,7 @@ troubles(
     for (const { message } of await failed) assert.match(message, /no answer from the Kubernetes API/);
     const reported = testAgent.events.length;
     await delay(1_000);
-    assert.is(testAgent.events.length, reported, 'an outage is told once');
+    assert.is(testAgent.events.length, reported, 'an outage is reported once');
     const applied = Promise.all([testAgent.nextEvent(one, 'applied'), testAgent.nextEvent(two, 'applied')]);
     forget();
     await applied;
@@ -57,7 +57,7 @@ troubles(
   },
 );
 
-troubles('is served as well when each of its answers takes long', async () => {
+troubles('is served as well when each of its responses takes long', async () => {
   const stack = stackId('slow');
   const testAgent = await start();
   const forget = fault({ delayMs: 300 });

@@ -6,7 +6,7 @@ import { isAppliedFor, type KubeObject, stackLabel } from './kube-object.ts';
 const stack = 'stack';
 const agreement = suite('agreement of live and desired');
 
-agreement('takes what the server added for no difference, and any other value for one', () => {
+agreement('ignores what the server added, but no other value', () => {
   const wanted: KubeObject = {
     apiVersion: 'v1',
     kind: 'X',
@@ -26,7 +26,7 @@ agreement('takes what the server added for no difference, and any other value fo
   assert.not.ok(isSameObject(live, { ...live, spec: { a: 1 } }));
 });
 
-agreement('knows a copied label from an apply', () => {
+agreement('distinguishes a copied label from an apply', () => {
   const copy: KubeObject = {
     apiVersion: 'v1',
     kind: 'Endpoints',

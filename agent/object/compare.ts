@@ -5,7 +5,7 @@ const bookkeeping: ReadonlySet<string> = new Set(['managedFields', 'resourceVers
 
 /**
  * Returns whether the live object already has everything that the desired one has. True is certain. False may also mean that the
- * API server normalised a value, such as "1000m" to "1": only a dry run can tell the two apart.
+ * API server normalised a value, such as "1000m" to "1": only a dry run can distinguish the two.
  */
 export function matchesDesired(desired: KubeObject, live: KubeObject): boolean {
   return isWithin(desired, live);

@@ -25,7 +25,7 @@ fields('leaves out what only the live object says, when compared with what is ap
   assert.equal(paths(live, webDeployment({ image: 'b' }), true), ['.spec.template.spec.containers[name=web].image']);
 });
 
-fields('tells who owns them now, items of lists included; and who wrote last, when they are gone', () => {
+fields('names who owns them now, items of lists included, or who wrote last when they are gone', () => {
   const item = { 'k:{"name":"web"}': { 'f:image': {} } };
   const entries = [
     { manager: 'brokkr', operation: 'Apply', time: '2030-01-03', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
@@ -43,7 +43,7 @@ fields('tells who owns them now, items of lists included; and who wrote last, wh
   assert.equal(managersOf(live, [['spec', 'minReadySeconds']]), ['scaler']);
 });
 
-fields('sees the fingerprint change with what was applied, and with nothing else', () => {
+fields('change the hash only when they were applied', () => {
   const mine = (set: object) => [{ manager: 'brokkr', operation: 'Apply', fieldsV1: set }];
   const before = withManagers(webDeployment({ image: 'a' }), mine({ 'f:spec': { 'f:replicas': {} } }));
   const status = { ...before, status: { replicas: 3 }, metadata: { ...before.metadata, resourceVersion: '9' } };

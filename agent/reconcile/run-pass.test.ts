@@ -14,10 +14,10 @@ const stack = stackId('given-up');
 async function begin(name: string, then: 'pause' | 'change') {
   const testAgent = await agents.start();
   const objects = Array.from({ length: 60 }, (_, index) => configMap(`${name}-${index}`, { k: '1' }));
-  let isTold = false;
+  let isSent = false;
   testCluster.simulated?.onRequest(({ method, path, query }) => {
-    if (isTold || method !== 'PATCH' || query.includes('dryRun') || !path.includes(`/${name}-`)) return;
-    isTold = true;
+    if (isSent || method !== 'PATCH' || query.includes('dryRun') || !path.includes(`/${name}-`)) return;
+    isSent = true;
     if (then === 'pause') testAgent.setTarget([], { paused: true });
     else testAgent.setTarget([{ stackId: stack, order: 2n, objects: objects.slice(0, 1) }]);
   });

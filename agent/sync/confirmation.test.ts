@@ -51,7 +51,7 @@ function describe(test: typeof simulated, { admin, start }: ClusterContext): voi
     assert.is(await admin.get(configMapId('pair-a')), undefined);
   });
 
-  test('goes on only with what was confirmed, and holds everything when there is more by now', async () => {
+  test('deletes only what was confirmed, and holds everything when there is more by now', async () => {
     const testAgent = await start();
     const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'filling-room' } };
     await apply(testAgent, [statefulSet('shown', 'Delete', ['data']), room]);
@@ -72,7 +72,7 @@ function describe(test: typeof simulated, { admin, start }: ClusterContext): voi
     await removed;
   });
 
-  test('tells what a removal that the broker holds would delete, and deletes nothing', async () => {
+  test('reports what a removal that the broker holds would delete, and deletes nothing', async () => {
     const testAgent = await start();
     await apply(testAgent, [
       configMap('unconfirmed', { k: '1' }),

@@ -91,7 +91,7 @@ function describe(test: typeof simulated, { testCluster, admin, start }: Cluster
     );
   });
 
-  test('takes no kind for one that passes because of its name alone', async () => {
+  test('ignores a derived kind only in its own group', async () => {
     const testAgent = await start();
     const room: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'event-room' } };
     await apply(testAgent, [room]);

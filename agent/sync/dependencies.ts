@@ -28,7 +28,7 @@ async function unreadyReason(context: SyncContext, stackId: string, signal: Abor
   const progress = context.registry.progressOf(stackId);
   switch (progress.kind) {
     case 'absent':
-      // A target state omits stacks without a deployment, so the agent cannot tell the two cases apart.
+      // A target state omits stacks without a deployment, so the agent cannot distinguish the two cases.
       return 'which this agent does not serve, or of which nothing was submitted yet';
     case 'removing':
       return 'which is being removed here';

@@ -45,7 +45,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   test.before.each(() => {
     stack = stackId(`drifting ${agents.namespace}`);
   });
-  test('puts right what somebody changed, and tells which fields and who', async () => {
+  test('repairs what somebody changed, and reports which fields and who', async () => {
     const testAgent = await startWith({
       objects: [configMap('changed', { k: '1', other: 'x' }), configMap('calm', {})],
     });
@@ -65,7 +65,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     );
   });
 
-  test('makes anew what somebody deleted', async () => {
+  test('recreates what somebody deleted', async () => {
     const testAgent = await startWith({ objects: [configMap('deleted', { k: '1' })] });
     const reported = testAgent.nextEvent(stack, 'repaired');
     await admin.remove(configMapId('deleted'));
@@ -86,7 +86,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is((await admin.get(configMapId('marked')))?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
   });
 
-  test('puts right a storm over 500 objects, each of them once', async () => {
+  test('repairs 500 objects that change at once, each of them once', async () => {
     const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
     const testAgent = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
     testCluster.simulated?.clearRequests();
@@ -136,7 +136,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       /left as found: ConfigMap default\/told \(\.data\.k\): changed by kubectl-edit/,
     );
     await delay(500);
-    assert.is(testAgent.events.length, 2, 'nothing new to tell at later looks');
+    assert.is(testAgent.events.length, 2, 'nothing new to report in later passes');
     reported = testAgent.nextEvent(stack, 'drifted');
     await admin.remove(configMapId('gone'));
     assert.is((await reported).changes.length, 2);
@@ -167,7 +167,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.equal(await dataOf('free'), { k: '1' });
   });
 
-  test('does not touch ignored fields that somebody else has set, in later deployments neither', async () => {
+  test('does not touch ignored fields that somebody else has set, not in later deployments either', async () => {
     const ignoredFields = [{ kind: 'apps/Deployment', name: '', paths: ['.spec.replicas'] }];
     const testAgent = await startWith({ ignoredFields, objects: [web('scaled', 2)] }, { resyncMs: 100 });
     const replicas = async () => at(await admin.get(idOfWeb('scaled')), 'spec', 'replicas');
@@ -193,7 +193,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is(await replicas(), 8);
   });
 
-  test('backs off from a fight, and says so', async () => {
+  test('backs off from an object that somebody keeps reverting, and reports it', async () => {
     const testAgent = await startWith({ objects: [configMap('fought', { k: '1' })] });
     for (let round = 1; round <= 5; round++) {
       const reported = testAgent.nextEvent(stack, 'repaired');
@@ -206,7 +206,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.equal(await dataOf('fought'), { k: 'won' });
   });
 
-  test('puts its own fields right where others may not be taken over', async () => {
+  test('repairs its own fields where others’ may not be taken over', async () => {
     const testAgent = await startWith({ conflict: 'refuse', objects: [configMap('own', { k: '1' })] });
     const reported = testAgent.nextEvent(stack, 'repaired');
     await foreignWriter.patch(configMapId('own'), { data: { k: 'meddled', theirs: '1' } });
@@ -231,7 +231,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.equal(await dataOf('frozen'), { k: '1' });
   });
 
-  test('puts 500 objects right after a storm, in few events', async () => {
+  test('repairs 500 objects that change at once, in few events', async () => {
     const names = Array.from({ length: 500 }, (_, index) => `storm-${index}`);
     const testAgent = await startWith({ objects: names.map((name) => configMap(name, { k: '1' })) });
     for (let from = 0; from < names.length; from += 20)
@@ -248,7 +248,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.ok(testAgent.events.every(({ outcome }) => outcome !== 'failed'));
   });
 
-  test('finds drift by its own looks when no watch tells', async () => {
+  test('finds drift by periodic passes when no watch reports it', async () => {
     if (!testCluster.simulated) return;
     const remove = testCluster.simulated.faults.add({ pathIncludes: 'watch=true', status: 403 });
     const testAgent = await start({ resyncMs: 100 });

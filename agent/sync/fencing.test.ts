@@ -19,10 +19,10 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   };
   /** Two processes on one inventory, of which the second does not know that the first goes on. */
   const startTwo = async () => [await start(), await start({ namespace: agents.namespace, resyncMs: 30 })] as const;
-  /** Some looks of its resync. */
-  const someLooks = () => delay(500);
+  /** Waits for some passes of its resync. */
+  const somePasses = () => delay(500);
 
-  test('neither prunes nor overwrites what the other applied, and says nothing of it', async () => {
+  test('neither prunes nor overwrites what the other process applied, and does not report it', async () => {
     const stack = stackId('pruned');
     const [newer, stale] = await startTwo();
     const first: TargetStack = {
@@ -39,7 +39,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     newer.setTarget([{ ...first, order: 8n, deploymentId: 'b', objects }]);
     await reported;
     const { length } = stale.events;
-    await someLooks();
+    await somePasses();
     assert.ok(await admin.get(configMapId('added')));
     assert.equal((await admin.get(configMapId('both')))?.data, { k: '2' });
     assert.is(await orderOf(stack), '8');
@@ -49,11 +49,11 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     const next = stale.nextEvent(stack, 'applied');
     stale.setTarget([{ ...first, order: 9n, deploymentId: 'c' }]);
     await next;
-    assert.is(await admin.get(configMapId('added')), undefined, 'it goes on when it is told something newer');
+    assert.is(await admin.get(configMapId('added')), undefined, 'it continues when something newer arrives');
   });
 
   for (const onDelete of ['prune', 'orphan'] as const) {
-    test(`ends no removal (${onDelete}) of what the other has applied again`, async () => {
+    test(`completes no removal (${onDelete}) of what the other process has applied again`, async () => {
       const stack = stackId(`removed-${onDelete}`);
       const name = `again-${onDelete}`;
       const [newer, stale] = await startTwo();
@@ -68,7 +68,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       await applied;
       const removal: TargetStack = { stackId: stack, order: 9n, generation: 9n, state: 'removing', onDelete };
       stale.setTarget([{ ...removal, deploymentId: 'a', kinds: ['v1/ConfigMap'] }]);
-      await someLooks();
+      await somePasses();
       const live = await admin.get(configMapId(name));
       assert.is(live?.metadata.labels?.['k8s.brokkr.io/stack-id'], stack);
       assert.is(stale.events.length, 0);
@@ -77,7 +77,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
 
   for (const isRemoval of [false, true]) {
     const how = isRemoval ? 'removal' : 'prune';
-    test(`stops in the middle of a ${how} when the other begins`, async () => {
+    test(`stops in the middle of a ${how} when the other process begins`, async () => {
       if (!testCluster.simulated) return;
       const stack = stackId(`midway-${how}`);
       const [kept, dropped] = [`stays-${how}`, `dropped-${how}`];
@@ -90,11 +90,11 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
         await applied;
       }
       const uid = (await admin.get(configMapId(dropped)))?.metadata.uid;
-      let isTold = false;
-      // By then the plan is made, and the inventory saved: the other is told, and ends, before it goes on.
+      let isSent = false;
+      // By then the plan is made, and the inventory saved: the other process receives it, and ends, before it continues.
       const forget = testCluster.simulated.onRequest(async ({ method, path }) => {
-        if (isTold || method !== 'GET' || !path.endsWith(`/brokkr-inv-${stack}-0`)) return;
-        isTold = true;
+        if (isSent || method !== 'GET' || !path.endsWith(`/brokkr-inv-${stack}-0`)) return;
+        isSent = true;
         const done = newer.nextEvent(stack, 'applied');
         newer.setTarget([{ ...first, order: 3n, generation: 3n, deploymentId: 'c' }]);
         await done;
@@ -106,7 +106,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       ]);
       await until(() => stale.stacks.order === 3n, 'the stale process to find out');
       forget();
-      assert.ok(isTold);
+      assert.ok(isSent);
       assert.is((await admin.get(configMapId(dropped)))?.metadata.uid, uid);
     });
   }

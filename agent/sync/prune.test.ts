@@ -96,7 +96,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is((await admin.get(id))?.metadata.uid, uid);
   });
 
-  test('never deletes what somebody has made anew', async () => {
+  test('never deletes what somebody has recreated', async () => {
     const testAgent = await start();
     await apply(testAgent, 1n, [configMap('renewed', { k: '1' }), configMap('rest', { k: '1' })]);
     await admin.remove(configMapId('renewed'));
@@ -149,7 +149,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
 
   for (const isRemoval of [false, true]) {
     const how = isRemoval ? 'a removal' : 'a prune';
-    test(`spares what another stack takes over between the plan of ${how} and its deletion`, async () => {
+    test(`does not delete what another stack takes over between the plan of ${how} and its deletion`, async () => {
       if (!testCluster.simulated) return;
       const testAgent = await start();
       const [kept, taken] = [`stays-${isRemoval}`, `taken-${isRemoval}`];
@@ -158,12 +158,12 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       const next = isRemoval
         ? { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] }
         : { stackId: a, order: 2n, objects: [late(kept, '2')] };
-      let isTold = false;
-      // By then the plan is made: the other stack is told, and ends, before it goes on.
+      let isSent = false;
+      // By then the plan is made: the other stack is received, and ends, before it continues.
       const forget = testCluster.simulated.onRequest(async ({ method, path, query }) => {
         const isBegun = isRemoval ? method === 'DELETE' : method === 'PATCH' && !query.includes('dryRun');
-        if (!isBegun || isTold || !path.includes(`/configmaps/${kept}`)) return;
-        isTold = true;
+        if (!isBegun || isSent || !path.includes(`/configmaps/${kept}`)) return;
+        isSent = true;
         const done = testAgent.nextEvent(b, 'applied');
         testAgent.setTarget([next, { stackId: b, order: 3n, objects: [configMap(taken, { k: '1' })] }]);
         await done;
@@ -172,13 +172,13 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       testAgent.setTarget([next]);
       await ended;
       forget();
-      assert.ok(isTold);
+      assert.ok(isSent);
       assert.is(await uidOf(taken), uid);
       assert.is((await admin.get(configMapId(taken)))?.metadata.labels?.[stackLabel], b);
     });
   }
 
-  test('spares what a stack desires that is told while the objects are deleted', async () => {
+  test('does not delete what another stack desires that arrives during the deletion', async () => {
     if (!testCluster.simulated) return;
     const testAgent = await start();
     const objects = Array.from({ length: 20 }, (_, index) => configMap(`group-${index}`, { k: '1' }));
@@ -186,17 +186,17 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     const uids = new Set(await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name))));
     const removal = { stackId: a, order: 2n, generation: 2n, state: 'removing' as const, kinds: ['v1/ConfigMap'] };
     const ended = Promise.all([testAgent.nextEvent(a, 'removed'), testAgent.nextEvent(b, 'applied')]);
-    let isTold = false;
+    let isSent = false;
     const forget = testCluster.simulated.onRequest(({ method, path }) => {
-      if (isTold || method !== 'DELETE' || !path.includes('/configmaps/group-')) return;
-      isTold = true;
+      if (isSent || method !== 'DELETE' || !path.includes('/configmaps/group-')) return;
+      isSent = true;
       testAgent.setTarget([removal, { stackId: b, order: 3n, objects }]);
     });
     testAgent.setTarget([removal]);
     await ended;
     forget();
     const deleted = testAgent.writes.filter((write) => write.startsWith('remove ConfigMap default/group-'));
-    assert.ok(isTold);
+    assert.ok(isSent);
     assert.ok(deleted.length <= passConcurrency, `${deleted.length} were deleted`);
     const kept = await Promise.all(objects.map(({ metadata }) => uidOf(metadata.name)));
     assert.is(kept.filter((uid) => uids.has(uid)).length, objects.length - deleted.length);
@@ -233,7 +233,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is.not(await uidOf('disputed'), uid);
   });
 
-  test('deletes nothing in a pass that finds the inventory gone, and finds again what was its own', async () => {
+  test('deletes nothing in a pass that finds the inventory gone, and restores it', async () => {
     const testAgent = await start();
     await apply(testAgent, 1n, [configMap('found', { k: '1' }), configMap('left-over', { k: '1' })]);
     const foreign = configMap('only-labelled', { k: '1' }, 'default');

@@ -42,7 +42,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     await until(async () => !(await has('brokkr-inv-')), 'the inventory to go');
   });
 
-  test('is not fooled by an older answer after a removal', async () => {
+  test('ignores an outdated target state after a removal', async () => {
     const testAgent = await start();
     await apply(testAgent, [configMap('once', { k: '1' })]);
     await requestRemoval(testAgent);
@@ -74,7 +74,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     assert.is(await admin.get(configMapId('before')), undefined);
   });
 
-  test('removes by the kinds it is told when its inventory is lost', async () => {
+  test('removes by the kinds of the entry when its inventory is lost', async () => {
     const testAgent = await start();
     await apply(testAgent, [configMap('lost', { k: '1' })]);
     await testAgent.close();
@@ -106,7 +106,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     await removed;
   });
 
-  test('goes on after its inventory’s whole namespace was deleted', async () => {
+  test('continues after the namespace of its inventory was deleted', async () => {
     const testAgent = await start();
     await apply(testAgent, [configMap('homeless', { k: '1' })]);
     await admin.remove({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name: agents.namespace });
@@ -122,7 +122,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     assert.ok(await has('brokkr-inv-'));
   });
 
-  test('keeps what it has when a restored broker knows less, until it is told something newer', async () => {
+  test('keeps what it has when a restored broker knows less, until something newer arrives', async () => {
     const testAgent = await start();
     const reported = testAgent.nextEvent(stack);
     testAgent.setTarget([

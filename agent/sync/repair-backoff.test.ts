@@ -4,7 +4,7 @@ import { createRepairBackoff } from './repair-backoff.ts';
 
 const backoff = suite('backoff of repairs');
 
-backoff('lets an object be put right four times a minute, then waits longer each time', () => {
+backoff('allows four repairs of an object a minute, then waits longer each time', () => {
   const repairBackoff = createRepairBackoff();
   const reported = Array.from({ length: 5 }, (_, index) => repairBackoff.repaired('a', index * 1_000));
   assert.equal(reported, [undefined, undefined, undefined, undefined, 10_000]);
@@ -15,12 +15,12 @@ backoff('lets an object be put right four times a minute, then waits longer each
   assert.is(repairBackoff.repaired('a', 36_000), 40_000);
 });
 
-backoff('is over when nobody changes the object any more', () => {
+backoff('ends when nobody reverts the object any more', () => {
   const repairBackoff = createRepairBackoff();
   for (let time = 0; time < 5; time++) repairBackoff.repaired('a', time);
   assert.is(repairBackoff.repaired('a', 200_000), undefined);
   for (let time = 0; time < 10; time++)
-    assert.is(repairBackoff.repaired('slow', time * 20_000), undefined, 'now and then is no fight');
+    assert.is(repairBackoff.repaired('slow', time * 20_000), undefined, 'an occasional repair is not contested');
 });
 
 backoff.run();

@@ -75,7 +75,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     assert.equal(testAgent.objectWrites(), ['apply ConfigMap default/w-second'], 'one change is one write');
   });
 
-  test('stops at a wave of which something has failed, and tells', async () => {
+  test('stops at a wave in which an object has failed, and reports it', async () => {
     const testAgent = await start();
     await prepare('f-other');
     const failed = testAgent.nextEvent(stack, 'failed');

@@ -5,8 +5,8 @@ import { configMap, configMapId, stackId } from '../../test/agent/test-agent.ts'
 import { needs } from '../../test/runner/needs.ts';
 import { checksumAnnotation, type KubeObject, stackLabel, textAt } from '../object/kube-object.ts';
 
-const simulated = suite('what is not to be touched, simulated cluster');
-const real = suite('what is not to be touched, real API server');
+const simulated = suite('objects that must not be touched, simulated cluster');
+const real = suite('objects that must not be touched, real API server');
 await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();

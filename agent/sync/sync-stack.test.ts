@@ -6,8 +6,8 @@ import { configMap, configMapId, stackId, until } from '../../test/agent/test-ag
 import { needs } from '../../test/runner/needs.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 
-const simulated = suite('serving a stack, simulated cluster');
-const real = suite('serving a stack, real API server');
+const simulated = suite('syncing a stack, simulated cluster');
+const real = suite('syncing a stack, real API server');
 await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
@@ -15,7 +15,7 @@ real.run();
 function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const stack = stackId('one');
 
-  test('applies what is told, and tells what was created', async () => {
+  test('applies the desired objects, and reports what was created', async () => {
     const testAgent = await start();
     const reported = testAgent.nextEvent(stack);
     testAgent.setTarget([
@@ -32,7 +32,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is(live?.metadata.managedFields?.[0]?.manager, 'brokkr');
   });
 
-  test('leaves an applied stack alone, however often it is told or looked at', async () => {
+  test('leaves an applied stack alone, however often it is received or checked', async () => {
     const testAgent = await start({ resyncMs: 30 });
     const target = { stackId: stack, objects: [configMap('alone', { k: '1' }), workload('alone', 1)] };
     const reported = testAgent.nextEvent(stack);
@@ -40,7 +40,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     await reported;
     const written = testAgent.writes.length;
     for (let times = 0; times < 3; times++) testAgent.setTarget([target]);
-    // Some looks of the resync.
+    // Long enough for some passes of the resync.
     await delay(300);
     await testAgent.settled();
     assert.is(testAgent.writes.length, written);
@@ -61,7 +61,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.equal((await admin.get(configMapId('field-3')))?.data, { k: '2' });
   });
 
-  test('does not take another spelling for another value', async () => {
+  test('does not take a normalised value for a change', async () => {
     const testAgent = await start({ resyncMs: 30 });
     const container = { name: 'web', image: 'web:1', resources: { requests: { cpu: '1000m', memory: '1024Mi' } } };
     const secret: KubeObject = {
@@ -73,7 +73,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     const reported = testAgent.nextEvent(stack);
     testAgent.setTarget([{ stackId: stack, objects: [workload('spelled', 1, container), secret] }]);
     await reported;
-    // A status that is written between two looks may make one of them apply once more; a value that is misread does it each time.
+    // A status that is written between two passes may cause one more apply; a misread value causes one each time.
     await until(async () => {
       testAgent.writes.length = 0;
       await delay(300);
@@ -81,7 +81,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     }, 'a while without a write');
   });
 
-  test('retries what failed until its cause is gone, and tells each outcome once', async () => {
+  test('retries what failed until its cause is gone, and reports each outcome once', async () => {
     const testAgent = await start();
     const failed = testAgent.nextEvent(stack, 'failed');
     testAgent.setTarget([
@@ -209,7 +209,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     await until(async () => textAt(await admin.get(configMapId('frozen')), 'data', 'k') === '2', 'the change');
   });
 
-  test('applies a deployment in full that is told while the one before it ends', async () => {
+  test('applies a deployment in full that arrives while the previous one ends', async () => {
     const testAgent = await start();
     const target = (value: string, order: bigint) => [
       {
@@ -228,7 +228,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     forget?.();
   });
 
-  test('tells a restored broker again what came of a stack', async () => {
+  test('reports a stack’s outcome again to a restored broker', async () => {
     const testAgent = await start();
     const target = { stackId: stack, objects: [configMap('restored', { k: '1' })] };
     for (const epoch of [1n, 2n]) {

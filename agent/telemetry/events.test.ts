@@ -73,7 +73,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     await place.close();
   });
 
-  test('tells events about what a stack lists, and what that owns, and no others', async () => {
+  test('reports events about what a stack lists, and what that owns, and no others', async () => {
     const root = await make('root');
     const leaf = await make('leaf', await make('middle', root));
     const stranger = await make('stranger');
@@ -102,7 +102,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     );
   });
 
-  test('tells nothing when it is switched off', async () => {
+  test('reports nothing when it is switched off', async () => {
     const root = await make('root');
     const [off, on] = [start(place, { level: 'off' }), start(place, { level: 'events' })];
     for (const opened of [off, on]) opened.own(idOf(root));
@@ -113,7 +113,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
   if (place.simulated) {
     const cluster = place.simulated;
 
-    test('goes on where it was when the line was cut, and marks what the cluster has forgotten', async () => {
+    test('continues after a lost connection, and marks what the cluster has forgotten', async () => {
       const root = await make('root');
       const opened = start({ source: interruptible!.source });
       opened.own(idOf(root));
@@ -157,7 +157,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
       );
     });
   } else {
-    test('tells what the controllers of a cluster say about a workload', async () => {
+    test('reports what the controllers of a cluster say about a workload', async () => {
       const labels = { app: 'web' };
       const containers = [{ name: 'main', image: 'main:1' }];
       const spec = { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers } } };

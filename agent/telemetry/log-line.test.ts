@@ -12,7 +12,7 @@ lines('has its time before it, to the nanosecond, in any zone', () => {
   assert.equal(parseLine('no time'), { at: undefined, text: 'no time' });
 });
 
-lines('is told once, when a stream begins again with the second of the last one', () => {
+lines('is sent once when a stream starts again at the second of the last one', () => {
   const position = createLogPosition();
   const reported = (...times: string[]) =>
     times.filter((time) => position.isNew(parseLine(`2027-01-31T12:00:${time}Z x`)));

@@ -21,7 +21,7 @@ const textsOf = (batch: TelemetryBatch | undefined) =>
 
 const outboxes = suite('an outbox');
 
-outboxes('gives out what came, in order, and again after a break, until it is acknowledged', () => {
+outboxes('returns items in order, and again after a rewind, until they are acknowledged', () => {
   const outbox = createOutbox();
   outbox.add(line('a'));
   outbox.add(line('b'));
@@ -39,7 +39,7 @@ outboxes('gives out what came, in order, and again after a break, until it is ac
   assert.is(outbox.pending, 0);
 });
 
-outboxes('holds no more than it may, and says what it left out, where it was', () => {
+outboxes('holds no more than its limit, and marks gaps where they are', () => {
   const outbox = createOutbox({ items: 3, bytes: 1 << 20 });
   const other = { ...source, container: 'other' };
   for (const text of ['a', 'b', 'c', 'd']) outbox.add(line(text));
@@ -79,7 +79,7 @@ outboxes('sends no more than a few batches that nobody has acknowledged', async 
   assert.equal(textsOf(outbox.take())?.length, 500);
 });
 
-outboxes('goes on without a batch that the broker does not take', () => {
+outboxes('continues without a batch that the broker refuses', () => {
   const outbox = createOutbox();
   outbox.add(line('bad'));
   outbox.take();

@@ -4,9 +4,9 @@ import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
 import { containersOf, type FollowContext, followContainer } from './follow-container.ts';
 import type { StackFinder } from './stack-finder.ts';
 
-/** Follows the logs of pods, each until it is told otherwise. */
+/** Follows the logs of pods. */
 export interface PodFollowers {
-  /** Starts to follow a pod, or tells its follower that it has changed. */
+  /** Starts to follow a pod, or notifies its follower of a change. */
   follow(pod: KubeObject): void;
   /** Ends the follower of the pod with this key, after `graceMs`. */
   unfollow(key: string, graceMs?: number): void;

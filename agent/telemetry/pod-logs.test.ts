@@ -58,7 +58,7 @@ forLogs.after(async () => {
   await testCluster.close();
 });
 
-forLogs('are told from the beginning, of pods that ask for it and belong to a stack', async () => {
+forLogs('are sent from the beginning, of pods that ask for it and belong to a stack', async () => {
   const opened = start(testCluster);
   opened.own(idOfWorkload('asks'), idOfWorkload('silent'), idOfWorkload('other'));
   const asks = await run('asks');
@@ -87,7 +87,7 @@ forLogs('are told from the beginning, of pods that ask for it and belong to a st
   await until(() => opened.streams() === 0, 'the stream to end');
 });
 
-forLogs('are told once each over broken connections', async () => {
+forLogs('are sent once each over broken connections', async () => {
   const opened = start({ source: line.source });
   opened.own(idOfWorkload('broken'));
   const pod = await run('broken');
@@ -101,7 +101,7 @@ forLogs('are told once each over broken connections', async () => {
   assert.equal(linesOf(opened), wanted);
 });
 
-forLogs('that are too many are left out with a mark, and long lines are cut', async () => {
+forLogs('beyond the rate are left out with a gap, and long lines are truncated', async () => {
   const limits = { logs: { rate: { items: 20, bytes: 64 << 10 } } };
   const opened = start(testCluster, { limits });
   opened.own(idOfWorkload('noisy'));
@@ -119,7 +119,7 @@ forLogs('that are too many are left out with a mark, and long lines are cut', as
   assert.ok(missing >= 60 && lines >= 20, `${lines} lines and ${missing} missing`);
 });
 
-forLogs('of what writes without an end are skipped', async () => {
+forLogs('of containers that write without an end are skipped', async () => {
   const opened = start(testCluster, { limits: { logs: { rate: { items: 1_000, bytes: 10_000 } } } });
   opened.own(idOfWorkload('endless'));
   const pod = await run('endless');
@@ -132,7 +132,7 @@ forLogs('of what writes without an end are skipped', async () => {
   assert.not.ok(linesOf(opened).some((text) => text.startsWith('line 1999')));
 });
 
-forLogs('are followed no more at once than allowed, with a mark for those that wait', async () => {
+forLogs('are followed no more at once than allowed, with a gap for those that wait', async () => {
   const opened = start(testCluster, { limits: { logs: { streams: 1 } } });
   opened.own(idOfWorkload('first'), idOfWorkload('second'));
   const first = await run('first');
@@ -146,7 +146,7 @@ forLogs('are followed no more at once than allowed, with a mark for those that w
   await upTo(opened, 'of the second');
 });
 
-forLogs('of before the agent began are not told, and a mark says so', async () => {
+forLogs('from before the agent began are not sent, and a gap says so', async () => {
   const pod = await run('older');
   pod.write('before');
   await new Promise((resolve) => setTimeout(resolve, 2_500));
@@ -171,7 +171,7 @@ forLogs('are read with the rights of the stack’s own account', async () => {
   assert.ok(asked.every(({ impersonated }) => impersonated === 'system:serviceaccount:default:deployer'));
 });
 
-forLogs('are not asked for where only events are told', async () => {
+forLogs('are not read where only events are reported', async () => {
   const opened = start(testCluster, { level: 'events' });
   opened.own(idOfWorkload('quiet'));
   cluster.clearRequests();

@@ -4,7 +4,7 @@ import { createRateLimiter } from './rate-limiter.ts';
 
 const limits = suite('a rate');
 
-limits('lets so many pass each second, and leaves out the rest of it', () => {
+limits('admits a number each second, and leaves out the rest of it', () => {
   let now = 0;
   const limiter = createRateLimiter({ items: 3, bytes: 100 }, () => now);
   assert.equal([1, 1, 1, 1].map(limiter.admit), [true, true, true, false]);

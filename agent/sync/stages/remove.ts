@@ -65,8 +65,8 @@ async function restoreWherePermitted(
     return await restoreInventory(context, pass, stored, entry.kinds.flatMap(toKind), namespaces);
   } catch (error) {
     if (entry.serviceAccount === '' || !hasStatus(error, 403)) throw error;
-    const unseen = `its inventory is missing, and its objects may not be looked for everywhere: ${errorMessage(error)}`;
-    const message = `${unseen}; once confirmed, what is found where account ${entry.serviceAccount} may look is deleted, and the rest stays`;
+    const unseen = `its inventory is missing, and its objects may not be listed everywhere: ${errorMessage(error)}`;
+    const message = `${unseen}; once confirmed, what is found where account ${entry.serviceAccount} may list is deleted, and the rest stays`;
     const held: HeldDeletions = { changes: [], keys: [key] };
     return entry.held ? holdRemoval(entry, message, held) : holdBack(entry, message, held);
   }
@@ -208,5 +208,9 @@ function toKind(text: string): { apiVersion: string; kind: string }[] {
 
 /** Ends the pass of a removal that the broker holds, and says what a confirmation would do. */
 function holdRemoval(entry: Entry, message: string, held: HeldDeletions = { changes: [], keys: [] }): PassResult {
-  return holdBack(entry, `the removal was told before a new epoch, and waits for a confirmation: ${message}`, held);
+  return holdBack(
+    entry,
+    `the removal was requested before a new epoch, and waits for a confirmation: ${message}`,
+    held,
+  );
 }
