@@ -6,6 +6,7 @@ export interface ManifestObject {
   [field: string]: unknown;
 }
 
+/** Identifies an object within its cluster. */
 export interface ObjectIdentity {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,13 +15,14 @@ export interface ObjectIdentity {
   readonly name: string;
 }
 
+/** A problem with one field of an object. */
 export interface Problem {
-  /** Of the field, in the object. */
+  /** The field's path in the object. */
   readonly path: readonly string[];
   readonly message: string;
 }
 
-/** Fields that belong to a live object; server-side apply refuses them or would make them wrong. */
+/** Metadata that the API server sets. Server-side apply refuses these fields or would overwrite them. */
 const liveFields = [
   'uid',
   'resourceVersion',
@@ -30,7 +32,7 @@ const liveFields = [
   'deletionTimestamp',
 ] as const;
 
-/** Keys that agents write themselves. */
+/** Keys that only the agents write. */
 const reserved = { labels: 'k8s.brokkr.io/stack-id', annotations: 'k8s.brokkr.io/checksum' } as const;
 
 const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?v[a-z0-9]{1,20}$/;
@@ -38,8 +40,8 @@ const kindShape = /^[A-Z][A-Za-z0-9]{0,62}$/;
 const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /**
- * Checks what every Kubernetes object must have, and what a submission must not have; the rest is the API server's to judge.
- * Returns the object to keep (without status and empty creationTimestamp, which a manifest does not decide), or what is wrong.
+ * Checks the fields that every Kubernetes object must have and those that a submission must not have; the API server checks the rest.
+ * Returns the problems, or the object to keep: without its status and empty metadata, which a manifest does not decide.
  */
 export function checkObject(value: unknown): ManifestObject | Problem[] {
   const problems: Problem[] = [];
@@ -90,7 +92,7 @@ function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown
   return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null && value !== ''));
 }
 
-/** Groups of Kubernetes itself, whose kinds all keep status apart. */
+/** Answers whether an API group is one of Kubernetes itself: all kinds of these have status as a subresource. */
 function isBuiltIn(apiVersion: string): boolean {
   const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
   return !group.includes('.') || group.endsWith('.k8s.io');
@@ -113,7 +115,7 @@ function checkStrings(
   if (reservedKey in value) bad([...path, reservedKey], 'is written by the agents: leave it out');
 }
 
-/** A path segment by the API server's rule (ValidatePathSegmentName); each kind may be stricter. */
+/** Checks a name by the API server's rule for path segments (ValidatePathSegmentName); single kinds may be stricter. */
 function isName(name: unknown): boolean {
   return (
     typeof name === 'string' &&
@@ -129,7 +131,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What tells an object from all others of its cluster. */
+/** Returns what identifies an object within its cluster. */
 export function identity(object: ManifestObject): ObjectIdentity {
   return {
     apiVersion: object.apiVersion,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
-import { canonical, Unfit } from './canonical.ts';
+import { toCanonical, UnsupportedValue } from './canonical.ts';
 import { checkObject, identity, type ManifestObject, type ObjectIdentity } from './object.ts';
-import { composeYaml, findSlips, offsetOf, plainValue, sayWhy } from './yaml.ts';
+import { composeYaml, conversionMessage, findProblems, offsetOf, plainValue } from './yaml.ts';
 
-/** The limits of a submission; each is an answer, never a crash. */
+/** The limits of a submission; beyond each, it is refused. */
 export const limits = {
   submissionBytes: 8 << 20,
   objectBytes: 2 << 20,
@@ -12,7 +12,7 @@ export const limits = {
   violations: 20,
 } as const;
 
-/** What is wrong, and where: documents and lines count from 1. */
+/** A problem of a submission and its place; documents and lines count from 1. */
 export interface Violation {
   readonly document: number;
   readonly line: number;
@@ -20,26 +20,26 @@ export interface Violation {
 }
 
 export interface ParsedManifest {
-  /** One object as JSON a line, keys sorted: what is stored, hashed and sent. */
+  /** The canonical form that is stored, hashed and sent: one object per line, as JSON with sorted keys. */
   readonly data: Uint8Array;
   readonly checksum: Uint8Array;
   readonly objects: readonly ObjectIdentity[];
-  /** "apiVersion/Kind", each once, sorted. */
+  /** "apiVersion/Kind", sorted, without duplicates. */
   readonly kinds: readonly string[];
 }
 
 export type ParseResult = ParsedManifest | { readonly violations: readonly Violation[] };
 
-/** An object, and where it stands. */
-interface Found {
+/** An object and its place in the submission. */
+interface LocatedObject {
   readonly object: ManifestObject;
-  readonly at: { readonly document: number; readonly line: number };
+  readonly place: { readonly document: number; readonly line: number };
   readonly json: string;
 }
 
 /**
- * Reads a submission as kubectl reads it, checks every document, and makes the canonical form. All documents are looked at, so that
- * one answer names everything wrong (at most 20). Pure and slow: call it off the event loop.
+ * Parses a submission as kubectl does, checks every document and returns the canonical form. It reads all documents, so that one answer
+ * names all problems (at most 20). Pure but slow: call it in a worker thread.
  */
 export function parseManifest(bytes: Uint8Array): ParseResult {
   const text = decode(bytes);
@@ -48,7 +48,7 @@ export function parseManifest(bytes: Uint8Array): ParseResult {
   const documents = composeYaml(text, lines);
   if (!Array.isArray(documents)) return { violations: [{ document: 1, line: 1, message: documents.message }] };
   const violations: Violation[] = [];
-  const objects: Found[] = [];
+  const objects: LocatedObject[] = [];
   let total = 0;
   for (const [index, document] of documents.entries()) {
     const lineAt = (offset: number) => lines.linePos(offset).line;
@@ -60,29 +60,29 @@ export function parseManifest(bytes: Uint8Array): ParseResult {
       if (length > limits.objectBytes)
         bad(`the object has ${length} bytes; at most ${limits.objectBytes} are allowed`, found.offset);
       else if (total <= limits.submissionBytes && objects.length <= limits.objects)
-        objects.push({ ...found, at: { document: index + 1, line: lineAt(found.offset) } });
+        objects.push({ ...found, place: { document: index + 1, line: lineAt(found.offset) } });
     }
-    const tooMuch = total > limits.submissionBytes || objects.length > limits.objects;
+    const isOverLimit = total > limits.submissionBytes || objects.length > limits.objects;
     if (total > limits.submissionBytes)
       bad(`the objects have more than ${limits.submissionBytes} bytes`, offsetOf(document, []));
     if (objects.length > limits.objects) bad(`there are more than ${limits.objects} objects`, offsetOf(document, []));
-    if (tooMuch || violations.length >= limits.violations) break;
+    if (isOverLimit || violations.length >= limits.violations) break;
   }
-  violations.push(...findTwins(objects));
+  violations.push(...findDuplicates(objects));
   if (violations.length > 0) return { violations: violations.slice(0, limits.violations) };
-  return seal(objects);
+  return toParsedManifest(objects);
 }
 
-/** The objects of one document; none of a document that is empty or has something wrong, which `bad` is told. */
+/** Reads the objects of one document: none of an empty one, or of one with problems, which are reported to `bad`. */
 function readDocument(
   document: Document.Parsed,
   bad: (message: string, offset: number) => void,
 ): { object: ManifestObject; json: string; offset: number }[] {
-  const slips = findSlips(document);
-  for (const { message, offset } of slips) bad(message, offset);
-  if (slips.length > 0) return [];
+  const problems = findProblems(document);
+  for (const { message, offset } of problems) bad(message, offset);
+  if (problems.length > 0) return [];
   try {
-    const value = canonical(plainValue(document));
+    const value = toCanonical(plainValue(document));
     if (value === null) return [];
     return flatten(value).flatMap(({ item, path }) => {
       const checked = checkObject(item);
@@ -92,12 +92,12 @@ function readDocument(
       return [];
     });
   } catch (error) {
-    bad(sayWhy(error), offsetOf(document, error instanceof Unfit ? error.path : []));
+    bad(conversionMessage(error), offsetOf(document, error instanceof UnsupportedValue ? error.path : []));
     return [];
   }
 }
 
-function seal(objects: readonly { object: ManifestObject; json: string }[]): ParsedManifest {
+function toParsedManifest(objects: readonly { object: ManifestObject; json: string }[]): ParsedManifest {
   const data = Buffer.from(objects.map(({ json }) => `${json}\n`).join(''));
   return {
     data,
@@ -120,29 +120,29 @@ function decode(bytes: Uint8Array): string | Violation {
   }
 }
 
-/** `kind: List` and its likes stand for their items, as with kubectl. */
+/** Replaces `kind: List`, and other kinds of lists, by their items, as kubectl does. */
 function flatten(value: unknown): { item: unknown; path: (string | number)[] }[] {
   const list = value as { kind?: unknown; items?: unknown };
   return typeof list.kind === 'string' && list.kind.endsWith('List') && Array.isArray(list.items)
-    ? list.items.map((item: unknown, at) => ({ item, path: ['items', at] }))
+    ? list.items.map((item: unknown, index) => ({ item, path: ['items', index] }))
     : [{ item: value, path: [] }];
 }
 
-function findTwins(objects: readonly Found[]): Violation[] {
-  const first = new Map<string, Found['at']>();
-  const twins: Violation[] = [];
-  for (const { object, at } of objects) {
+function findDuplicates(objects: readonly LocatedObject[]): Violation[] {
+  const first = new Map<string, LocatedObject['place']>();
+  const duplicates: Violation[] = [];
+  for (const { object, place } of objects) {
     const { apiVersion, kind, namespace, name } = identity(object);
-    // The same object may be written in two versions of its group.
+    // Two versions of a group name the same object.
     const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
     const key = JSON.stringify([group, kind, namespace, name]);
     const earlier = first.get(key);
     if (earlier)
-      twins.push({
-        ...at,
-        message: `${kind} "${name}" stands in document ${earlier.document} (line ${earlier.line}) too`,
+      duplicates.push({
+        ...place,
+        message: `${kind} "${name}" is also in document ${earlier.document} (line ${earlier.line})`,
       });
-    else first.set(key, at);
+    else first.set(key, place);
   }
-  return twins;
+  return duplicates;
 }

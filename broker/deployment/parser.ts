@@ -3,14 +3,14 @@ import { andMore, closingRefusal, Refusal } from '../refusal.ts';
 import type { ParsedManifest, ParseResult } from './parse.ts';
 import type { Difference } from './rules.ts';
 
-/** Parses submissions in worker threads, so that a large or hostile one never stalls the calls of others. */
+/** Parses submissions in worker threads, so that a large or hostile one never delays other calls. */
 export interface Parser {
   /**
-   * The parsed manifest with its differences from `before`, another in canonical form (by default an empty one), or INVALID_ARGUMENT
-   * naming each bad document and line.
+   * Parses a manifest and compares it with `before`, a manifest in canonical form (by default an empty one). INVALID_ARGUMENT names the
+   * document and line of each problem; RESOURCE_EXHAUSTED when too many submissions are waiting.
    */
   parse(bytes: Uint8Array, before?: Uint8Array): Promise<ComparedManifest>;
-  /** How many manifests wait for a thread. */
+  /** Returns the number of manifests that wait for a thread. */
   waiting(): number;
   close(): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface ComparedManifest extends ParsedManifest {
   readonly changes: readonly Difference[];
 }
 
-/** What a thread is asked. */
+/** The message to a thread. */
 export interface ParseJob {
   readonly bytes: Uint8Array;
   readonly before: Uint8Array;
@@ -31,8 +31,8 @@ interface Job extends ParseJob {
   readonly answer: PromiseWithResolvers<ParseJobResult>;
 }
 
-/** A thread, and what it is at. */
-interface Place {
+/** A thread and its current job. */
+interface ParserThread {
   readonly worker: Worker;
   job: Job | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -43,57 +43,57 @@ const queueLength = 256;
 const heapMb = 512;
 
 /**
- * Starts up to `count` threads on demand. A job that takes longer than the deadline, or too much memory, is refused and its thread
- * replaced.
+ * Creates a parser with up to `count` threads, started on demand. A job that exceeds the deadline, or the memory limit, is refused and
+ * its thread replaced.
  */
 export function createParser(count: number, deadlineMs = defaultDeadlineMs): Parser {
   const queue: Job[] = [];
-  const places = new Set<Place>();
+  const threads = new Set<ParserThread>();
   let closed = false;
 
-  const next = () => {
+  const startJobs = () => {
     while (!closed && queue.length > 0) {
-      const place = [...places].find(({ job }) => job === undefined) ?? (places.size < count ? start() : undefined);
-      if (!place) return;
+      const thread = [...threads].find(({ job }) => job === undefined) ?? (threads.size < count ? start() : undefined);
+      if (!thread) return;
       const job = queue.shift() as Job;
-      place.job = job;
-      place.timer = setTimeout(() => lose(place, tooSlow(deadlineMs)), deadlineMs);
-      place.worker.postMessage({ bytes: job.bytes, before: job.before } satisfies ParseJob);
+      thread.job = job;
+      thread.timer = setTimeout(() => discard(thread, tooSlow(deadlineMs)), deadlineMs);
+      thread.worker.postMessage({ bytes: job.bytes, before: job.before } satisfies ParseJob);
     }
   };
 
-  /** Takes the job from a thread, which is then free. */
-  const take = (place: Place): Job | undefined => {
-    const { job } = place;
-    clearTimeout(place.timer);
-    place.job = undefined;
+  /** Takes the job from a thread, which is then idle. */
+  const release = (thread: ParserThread): Job | undefined => {
+    const { job } = thread;
+    clearTimeout(thread.timer);
+    thread.job = undefined;
     return job;
   };
 
-  /** Gives up a thread, whether it works or idles. */
-  const lose = (place: Place, why: unknown) => {
-    places.delete(place);
-    take(place)?.answer.reject(why);
-    void place.worker.terminate();
-    next();
+  /** Discards a thread, busy or idle. */
+  const discard = (thread: ParserThread, reason: unknown) => {
+    threads.delete(thread);
+    release(thread)?.answer.reject(reason);
+    void thread.worker.terminate();
+    startJobs();
   };
 
-  const start = (): Place => {
+  const start = (): ParserThread => {
     const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
     });
     worker.unref();
-    const place: Place = { worker, job: undefined, timer: undefined };
+    const thread: ParserThread = { worker, job: undefined, timer: undefined };
     worker.on('message', (result: ParseJobResult) => {
-      take(place)?.answer.resolve(result);
-      next();
+      release(thread)?.answer.resolve(result);
+      startJobs();
     });
     worker.on('error', (error: NodeJS.ErrnoException) =>
-      lose(place, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooHeavy(error) : error),
+      discard(thread, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(error) : error),
     );
-    worker.on('exit', () => lose(place, closingRefusal()));
-    places.add(place);
-    return place;
+    worker.on('exit', () => discard(thread, closingRefusal()));
+    threads.add(thread);
+    return thread;
   };
 
   return {
@@ -103,7 +103,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
         throw new Refusal('resource_exhausted', 'too many submissions are waiting: try again later');
       const answer = Promise.withResolvers<ParseJobResult>();
       queue.push({ bytes, before, answer });
-      next();
+      startJobs();
       const result = await answer.promise;
       if (!('violations' in result)) return result;
       const violations = result.violations.map(({ document, line, message }) => ({
@@ -119,7 +119,7 @@ export function createParser(count: number, deadlineMs = defaultDeadlineMs): Par
     async close() {
       closed = true;
       for (const { answer } of queue.splice(0)) answer.reject(closingRefusal());
-      await Promise.all([...places].map(({ worker }) => worker.terminate()));
+      await Promise.all([...threads].map(({ worker }) => worker.terminate()));
     },
   };
 }
@@ -131,7 +131,7 @@ function tooSlow(deadlineMs: number): Refusal {
   });
 }
 
-function tooHeavy(cause: Error): Refusal {
+function outOfMemory(cause: Error): Refusal {
   return new Refusal('invalid_argument', 'manifest: takes too much memory to read', {
     field: 'manifest',
     reason: 'BAD_MANIFEST',

@@ -5,7 +5,7 @@ import vm from 'node:vm';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rotateAdmin } from '../../broker/access/issue.ts';
+import { rotateAdminPak } from '../../broker/access/issue.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startTestBroker } from '../broker.ts';
@@ -49,7 +49,7 @@ interface Answer {
 /** The keys of a moment: mutated calls may well end them. */
 async function freshKeys(round: number): Promise<Record<Call['caller'], string>> {
   const name = `fuzz-${round}`;
-  const admin = await rotateAdmin(db, name);
+  const admin = await rotateAdminPak(db, name);
   const generator = await asking(admin, ({ admin }) => admin.createGenerator({ name }));
   const agent = await asking(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
   await asking(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
@@ -190,7 +190,7 @@ story('of every RPC are answered, never by a defect, and leave the broker servin
   assert.equal(defects, []);
   const reached = [...counts].filter(([key]) => /^200 (0|3|5|9|-)$|^400|^404/.test(key));
   assert.ok(reached.length > 0, JSON.stringify([...counts]));
-  const admin = await rotateAdmin(db, 'after');
+  const admin = await rotateAdminPak(db, 'after');
   let audit = await asking(admin, (client) => client.admin.verifyAudit({}));
   for (let token = audit.nextPageToken; audit.intact && token !== ''; token = audit.nextPageToken)
     audit = await asking(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
@@ -220,7 +220,7 @@ story('of HTTP/2 itself end their connection, and no other', async () => {
     frame(6, 0, 0, Buffer.alloc(8)),
     frame(3, 0, 1, Buffer.alloc(4)),
   ]);
-  const steady = test.client(await rotateAdmin(db, 'steady'));
+  const steady = test.client(await rotateAdminPak(db, 'steady'));
   await steady.broker.whoAmI({});
   const attempts = Math.max(50, Math.min(2_000, Math.floor(frames / 20)));
   for (let at = 0; at < attempts; at += 1) {
