@@ -15,19 +15,26 @@ import type { build, InlineConfig } from 'vite';
 
 const root = resolve(import.meta.dirname, '..');
 const dist = join(import.meta.dirname, 'dist');
-/** On the same disk as `dist`, so that a whole build takes its place at once. */
-const workshop = join(root, '.cache');
+/** On the same disk as `dist`, so that a finished build replaces it by one rename. */
+const buildRoot = join(root, '.cache');
 const stampName = 'stamp.txt';
 const packagesName = 'packages.txt';
-/** What the built files follow from. */
-const sources = ['console/src', 'console/index.html', 'console/build.ts', 'gen/brokkr', 'package-lock.json'];
+/** The inputs of the build. */
+const sources = [
+  'console/src',
+  'contract',
+  'console/index.html',
+  'console/build.ts',
+  'gen/brokkr',
+  'package-lock.json',
+];
 
-/** How Vite makes the console, without a file of its own that another directory's could be taken for. */
+/** Vite's configuration, kept here instead of in a file so that Vite cannot pick up the one of another directory. */
 export const viteConfig = {
   configFile: false,
   root: import.meta.dirname,
   logLevel: 'warn',
-  // Links to views work at every depth, and all files lie below /assets/.
+  // Absolute paths, so that assets load at every depth of view paths.
   base: '/',
   build: {
     target: 'es2024',
@@ -39,30 +46,33 @@ export const viteConfig = {
 } satisfies InlineConfig;
 
 /**
- * Builds the console into `console/dist`, unless it is there and was made from what the sources are now. Several processes may do so
- * at the same time: each makes a folder of its own, and the last one's stays.
+ * Builds the console into `console/dist`, unless a build of the current sources is there. Several processes may build at the same
+ * time: each uses its own folder, and the last one wins.
  *
  * @returns whether it had to be built. Rejects when the sources cannot be built, or Vite is not installed.
  */
 export async function buildConsole(): Promise<boolean> {
   const stamp = stampOf(sources.map((path) => join(root, path)));
-  if (builtFrom() === stamp) return false;
+  if (currentStamp() === stamp) return false;
   const { build } = await import('vite');
-  mkdirSync(workshop, { recursive: true });
-  const made = mkdtempSync(join(workshop, 'console-'));
+  mkdirSync(buildRoot, { recursive: true });
+  const buildDir = mkdtempSync(join(buildRoot, 'console-'));
   try {
-    const fresh = join(made, 'dist');
-    const result = await build({ ...viteConfig, build: { ...viteConfig.build, outDir: fresh, emptyOutDir: false } });
-    writeFileSync(join(fresh, packagesName), packagesIn(result).join('\n'));
-    writeFileSync(join(fresh, stampName), stamp);
-    replaceWith(fresh);
+    const freshDist = join(buildDir, 'dist');
+    const result = await build({
+      ...viteConfig,
+      build: { ...viteConfig.build, outDir: freshDist, emptyOutDir: false },
+    });
+    writeFileSync(join(freshDist, packagesName), packagesIn(result).join('\n'));
+    writeFileSync(join(freshDist, stampName), stamp);
+    replaceWith(freshDist);
   } finally {
-    rmSync(made, { recursive: true, force: true });
+    rmSync(buildDir, { recursive: true, force: true });
   }
   return true;
 }
 
-/** The folders of the packages that are in the built console, for their licenses. */
+/** Returns the folders of the packages that the built console contains, for their licenses. */
 export function packagesOfConsole(): string[] {
   const names = readFileSync(join(dist, packagesName), 'utf8').split('\n');
   return names.map((name) => join(root, 'node_modules', name));
@@ -75,12 +85,12 @@ function packagesIn(result: Awaited<ReturnType<typeof build>>): string[] {
   return [...new Set(names)].sort();
 }
 
-function builtFrom(): string | undefined {
+function currentStamp(): string | undefined {
   const path = join(dist, stampName);
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
-/** Over names and contents, since a checkout says nothing by its times. */
+/** Hashes names and contents; modification times mean nothing after a checkout. */
 function stampOf(paths: readonly string[]): string {
   const hash = createHash('sha256');
   const add = (path: string): void => {
@@ -91,13 +101,13 @@ function stampOf(paths: readonly string[]): string {
   return hash.digest('hex');
 }
 
-function replaceWith(fresh: string): void {
+function replaceWith(freshDist: string): void {
   try {
-    // What was there goes with the folder that the fresh one was made in.
-    if (existsSync(dist)) renameSync(dist, `${fresh}-old`);
-    renameSync(fresh, dist);
+    // The old build is removed together with the build folder.
+    if (existsSync(dist)) renameSync(dist, `${freshDist}-old`);
+    renameSync(freshDist, dist);
   } catch (error) {
-    // Somebody else was faster with the same.
+    // Another process has put the same build there.
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error;
   }

@@ -4,22 +4,22 @@ import * as assert from 'uvu/assert';
 import { Outcome } from '../gen/brokkr/v1/event_pb.ts';
 import { startTestAgent } from '../test/agents.ts';
 import { eventually } from '../test/broker.ts';
-import { goTo, openConsoleStage } from '../test/console-stage.ts';
+import { goTo, openConsoleTestbed } from '../test/console-testbed.ts';
 import { needs } from '../test/runner/needs.ts';
 
-const deploying = suite('deploying by the console');
+const deploying = suite('deploying in the console');
 if (needs('chromium')) await describe();
 deploying.run();
 
 async function describe(): Promise<void> {
-  const stage = await openConsoleStage();
-  const { broker, admin } = stage.test.client();
-  const fleet = await stage.agents(2, 'eu', ['demo']);
+  const testbed = await openConsoleTestbed();
+  const { broker, admin } = testbed.test.client();
+  const fleet = await testbed.agents(2, 'eu', ['demo']);
   deploying.after.each(async () => {
-    await Promise.all(stage.browser.contexts().map((context) => context.close()));
-    assert.equal(stage.problems, []);
+    await Promise.all(testbed.browser.contexts().map((context) => context.close()));
+    assert.equal(testbed.problems, []);
   });
-  deploying.after(() => stage.close());
+  deploying.after(() => testbed.close());
 
   const yaml = (name: string, value: string) => `apiVersion: v1
 kind: ConfigMap
@@ -41,8 +41,8 @@ data: { greeting: ${value} }
         .waitFor();
   };
 
-  deploying('from a new stack over a preview to applied, seen live', async () => {
-    const page = await stage.open({ path: '/stacks' });
+  deploying('a new stack is previewed, deployed and shown live until it is applied', async () => {
+    const page = await testbed.open({ path: '/stacks' });
     await page.getByRole('button', { name: 'New stack' }).click();
     await page.getByRole('dialog').getByLabel('Name').fill('hello');
     await page.getByRole('dialog').getByLabel('Labels').fill('demo');
@@ -50,10 +50,10 @@ data: { greeting: ${value} }
     await page.getByRole('heading', { level: 1, name: 'Deploy system/hello' }).waitFor();
     assert.ok(
       await page.getByRole('button', { name: 'Deploy…' }).isDisabled(),
-      'nothing is deployed that was not previewed',
+      'nothing can be deployed without a preview',
     );
     await page.getByLabel('Kubernetes objects').fill(yaml('hello', 'hello'));
-    await page.getByLabel('Why').fill('a first one');
+    await page.getByLabel('Message').fill('a first one');
     await page.getByRole('button', { name: 'Preview' }).click();
     const preview = page.getByRole('region', { name: 'Preview' });
     await preview.getByText('1 change').waitFor();
@@ -66,14 +66,14 @@ data: { greeting: ${value} }
     await applied(page, 1);
     const [member] = fleet.members;
     assert.equal(member?.cluster?.get('v1', 'ConfigMap', 'default', 'hello')?.data, { greeting: 'hello' });
-    // What somebody else submits comes by the stream, too.
+    // The stream also shows what somebody else submits.
     await broker.submitDeployment({ stack: 'hello', manifest: Buffer.from(yaml('hello', 'again')) });
     await applied(page, 2);
   });
 
-  deploying('what is not YAML, or not Kubernetes, is told and not sent on', async () => {
+  deploying('invalid YAML and invalid Kubernetes objects are refused with an error', async () => {
     await makeStack('broken');
-    const page = await stage.open({ path: '/stacks/system/broken/deploy' });
+    const page = await testbed.open({ path: '/stacks/system/broken/deploy' });
     await page.getByLabel('Kubernetes objects').fill('a: [1');
     await page.getByRole('button', { name: 'Preview' }).click();
     await page.getByRole('alert').waitFor();
@@ -83,9 +83,9 @@ data: { greeting: ${value} }
     assert.ok(await page.getByRole('button', { name: 'Deploy…' }).isDisabled());
   });
 
-  deploying('revisions side by side, and back to one after a preview', async () => {
+  deploying('compares revisions side by side and rolls back after a preview', async () => {
     await makeStack('tour', 'old', 'new');
-    const page = await stage.open({ path: '/stacks/system/tour/revisions' });
+    const page = await testbed.open({ path: '/stacks/system/tour/revisions' });
     const lines = page.getByRole('region', { name: 'Lines of' });
     await lines.waitFor();
     assert.match(await textOf(lines), /-\s*greeting: old/);
@@ -100,7 +100,7 @@ data: { greeting: ${value} }
     assert.is(deployment?.rollbackOf, 1);
   });
 
-  deploying('values of Secrets are not shown side by side', async () => {
+  deploying('values of Secrets are not shown in a comparison', async () => {
     await broker.createStack({ name: 'secrets' });
     for (const password of ['hunter2', 'hunter3']) {
       const secret = {
@@ -111,15 +111,15 @@ data: { greeting: ${value} }
       };
       await broker.submitDeployment({ stack: 'secrets', manifest: Buffer.from(JSON.stringify(secret)) });
     }
-    const page = await stage.open({ path: '/stacks/system/secrets/revisions' });
-    await page.getByText('hidden values differ').waitFor();
+    const page = await testbed.open({ path: '/stacks/system/secrets/revisions' });
+    await page.getByText('secret values differ').waitFor();
     assert.not.match(await textOf(page.locator('main')), 'hunter');
   });
 
-  deploying('why a stack is not applied is told, and the agent looks closely', async () => {
+  deploying('explains why a stack is not applied, and runs a diagnostic', async () => {
     await makeStack('apart', 'x');
     await admin.createAgent({ name: 'never', labels: ['demo'] });
-    const page = await stage.open({ path: '/explain' });
+    const page = await testbed.open({ path: '/explain' });
     await page.getByLabel('Stack').fill('system/apart');
     await page.getByLabel('on agent').fill('never');
     await page.getByRole('button', { name: 'Explain' }).click();
@@ -127,15 +127,15 @@ data: { greeting: ${value} }
     await goTo(page, '/stacks/system/apart', 'system/apart');
     await rows(page).filter({ hasText: 'eu-1' }).getByRole('link', { name: 'Explain' }).click();
     await page.getByText('the agent is not paused').waitFor();
-    await page.getByRole('button', { name: 'Look closely' }).click();
+    await page.getByRole('button', { name: 'Diagnose' }).click();
     await page.getByRole('heading', { name: 'Objects' }).waitFor();
-    await page.getByRole('region', { name: 'A close look' }).getByText('ConfigMap default/apart').waitFor();
+    await page.getByRole('region', { name: 'Diagnosis' }).getByText('ConfigMap default/apart').waitFor();
     await admin.deleteAgent({ agent: 'never', orphan: true });
   });
 
-  deploying('a stack is deleted only when its name is typed', async () => {
+  deploying('a stack is deleted only after its name was typed', async () => {
     await makeStack('goner', 'x');
-    const page = await stage.open({ path: '/stacks/system/goner' });
+    const page = await testbed.open({ path: '/stacks/system/goner' });
     await page.getByRole('button', { name: 'Delete' }).click();
     const dialog = page.getByRole('dialog');
     const button = dialog.getByRole('button', { name: 'Delete' });
@@ -147,12 +147,12 @@ data: { greeting: ${value} }
     await eventually(async () => (await broker.listStacks({})).stacks.every(({ name }) => name !== 'goner'), 60_000);
   });
 
-  deploying('what an agent holds back is confirmed only by its name', async () => {
+  deploying('a held deletion is confirmed only after the agent’s name was typed', async () => {
     await broker.createStack({ name: 'careful', labels: ['careful'] });
     await broker.submitDeployment({ stack: 'careful', manifest: Buffer.from(yaml('careful', 'x')) });
-    const agent = await startTestAgent(stage.test, { name: 'holder', labels: ['careful'] });
+    const agent = await startTestAgent(testbed.test, { name: 'holder', labels: ['careful'] });
     await agent.report(await agent.entry('careful'), Outcome.HELD, 'it would delete a namespace');
-    const page = await stage.open({ path: '/stacks/system/careful' });
+    const page = await testbed.open({ path: '/stacks/system/careful' });
     const row = rows(page).filter({ hasText: 'holder' });
     await row.filter({ hasText: 'it would delete a namespace' }).getByRole('button', { name: 'Confirm' }).click();
     await page.getByLabel('Type holder to confirm').fill('holder');
@@ -162,7 +162,7 @@ data: { greeting: ${value} }
   });
 
   deploying('an agent is paused and resumed', async () => {
-    const page = await stage.open({ path: '/agents/eu-2' });
+    const page = await testbed.open({ path: '/agents/eu-2' });
     await page.getByRole('button', { name: 'Pause' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
     await page.getByRole('button', { name: 'Resume' }).click();
@@ -171,15 +171,15 @@ data: { greeting: ${value} }
     await page.getByRole('button', { name: 'Pause' }).waitFor();
   });
 
-  deploying('keys are made, shown once, and revoked', async () => {
-    const page = await stage.open({ path: '/keys' });
+  deploying('keys are created, shown once, and revoked', async () => {
+    const page = await testbed.open({ path: '/keys' });
     await page.getByRole('button', { name: 'New admin key' }).click();
     await page.getByLabel('Name').fill('visitor');
-    await page.getByLabel('May only look').check();
+    await page.getByLabel('Read-only').check();
     await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
     const pak = (await textOf(page.getByRole('region', { name: 'The new key' }))).trim();
-    assert.is((await stage.test.client(pak).broker.whoAmI({})).name, 'visitor');
-    await page.getByRole('button', { name: 'I have kept it' }).click();
+    assert.is((await testbed.test.client(pak).broker.whoAmI({})).name, 'visitor');
+    await page.getByRole('button', { name: 'I have stored it' }).click();
     assert.not.match(await page.content(), pak);
     await page.getByRole('button', { name: /^Revoke ro/ }).click();
     await page.getByLabel('Type visitor to confirm').fill('visitor');
@@ -190,7 +190,7 @@ data: { greeting: ${value} }
 
   deploying('an agent’s registration is approved', async () => {
     await admin.createGenerator({ name: 'tenant', registration: 2 });
-    const page = await stage.open({ path: '/generators/tenant' });
+    const page = await testbed.open({ path: '/generators/tenant' });
     const [member] = fleet.members;
     assert.ok(member);
     await page.getByRole('button', { name: 'Register an agent' }).click();

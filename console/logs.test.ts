@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type { SimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import type { Member } from '../sandbox/fleet.ts';
 import { eventually } from '../test/broker.ts';
-import { barriers, fits, openConsoleStage, patienceMs } from '../test/console-stage.ts';
+import { accessibilityProblems, assertFitsScreen, longTimeoutMs, openConsoleTestbed } from '../test/console-testbed.ts';
 import { podOf, tellEvent, workload } from '../test/pods.ts';
 import { needs } from '../test/runner/needs.ts';
 
@@ -14,38 +14,38 @@ if (needs('chromium')) await describe();
 logs.run();
 
 async function describe(): Promise<void> {
-  const stage = await openConsoleStage();
-  const { broker } = stage.test.client();
-  const { members } = await stage.agents(2, 'eu', ['demo'], { pods: true, lineEveryMs: 0 });
+  const testbed = await openConsoleTestbed();
+  const { broker } = testbed.test.client();
+  const { members } = await testbed.agents(2, 'eu', ['demo'], { pods: true, lineEveryMs: 0 });
   const [first, second] = members as [Member, Member];
   await broker.createStack({ name: 'web', labels: ['demo'] });
   await broker.submitDeployment({ stack: 'web', manifest: Buffer.from(JSON.stringify(workload('web'))) });
-  await Promise.all(members.map(beFollowed));
+  await Promise.all(members.map(waitUntilFollowed));
 
   logs.after.each(async () => {
-    await Promise.all(stage.browser.contexts().map((context) => context.close()));
-    assert.equal(stage.problems, []);
+    await Promise.all(testbed.browser.contexts().map((context) => context.close()));
+    assert.equal(testbed.problems, []);
   });
-  logs.after(() => stage.close());
+  logs.after(() => testbed.close());
 
-  /** Writes again and again until the broker has it: nothing else says that the agent follows the log. */
-  async function beFollowed(member: Member): Promise<void> {
+  /** Writes repeatedly until the broker has a line: nothing else shows that the agent follows the log. */
+  async function waitUntilFollowed(member: Member): Promise<void> {
     await eventually(async () => {
       await write(member, 'ready');
       const { records } = await broker.listPodLogs({ stack: 'web', agent: member.name });
       return records.length > 0;
-    }, patienceMs);
+    }, longTimeoutMs);
   }
 
   const path = '/stacks/system/web/logs';
   const area = (page: Page) => page.getByRole('log');
   const line = (page: Page, text: string) => area(page).getByText(text);
 
-  logs('what pods write on all clusters and Kubernetes tells comes as it happens', async () => {
-    const page = await stage.open({ path });
+  logs('shows pod logs and Kubernetes events of all clusters live', async () => {
+    const page = await testbed.open({ path });
     await line(page, 'ready').first().waitFor();
     for (const member of members) await write(member, `hello from ${member.name}`);
-    await tell(first, 'restarting failed container');
+    await emitEvent(first, 'restarting failed container');
     for (const { name } of members)
       await area(page)
         .getByRole('paragraph')
@@ -59,10 +59,10 @@ async function describe(): Promise<void> {
       .waitFor();
   });
 
-  logs('it is narrowed by agent, kind, source and text, and the address says so', async () => {
+  logs('filters by agent, kind, source and text, and keeps the filter in the URL', async () => {
     for (const member of members) await write(member, `Apples of ${member.name}`, `pears of ${member.name}`);
-    await tell(second, 'about apples');
-    const page = await stage.open({ path });
+    await emitEvent(second, 'about apples');
+    const page = await testbed.open({ path });
     await line(page, 'about apples').waitFor();
     await page.getByRole('searchbox').fill('apples');
     await line(page, 'pears').first().waitFor({ state: 'detached' });
@@ -79,11 +79,11 @@ async function describe(): Promise<void> {
     await line(page, 'Apples of eu-2').waitFor({ state: 'detached' });
     await line(page, 'about apples').waitFor();
     await page.getByRole('searchbox').fill('nowhere');
-    await page.getByText('None of it is like that').waitFor();
+    await page.getByText('No entry matches').waitFor();
   });
 
-  logs('while it is paused nothing moves, and what came since is there afterwards', async () => {
-    const page = await stage.open({ path });
+  logs('while paused nothing moves, and new entries are shown afterwards', async () => {
+    const page = await testbed.open({ path });
     await line(page, 'ready').first().waitFor();
     await page.getByRole('button', { name: 'Pause' }).click();
     await write(first, 'while you read');
@@ -93,11 +93,11 @@ async function describe(): Promise<void> {
     await line(page, 'while you read').waitFor();
   });
 
-  logs('who scrolls up stays there, and who goes to the end follows again', async () => {
-    const page = await stage.open({ path });
+  logs('scrolling up pauses the view, and scrolling to the end follows again', async () => {
+    const page = await testbed.open({ path });
     await write(first, ...Array.from({ length: 120 }, (_, at) => `scroll ${at + 1}.`));
     await line(page, 'scroll 120.').waitFor();
-    assert.is(await line(page, 'scroll 1.').count(), 0, 'only what is in sight is there');
+    assert.is(await line(page, 'scroll 1.').count(), 0, 'only visible lines are rendered');
     await area(page).focus();
     await page.keyboard.press('Home');
     await page.getByText('paused').waitFor();
@@ -107,24 +107,24 @@ async function describe(): Promise<void> {
     await eventually(async () => {
       await page.keyboard.press('End');
       return (await page.getByText('paused').count()) === 0;
-    }, patienceMs);
+    }, longTimeoutMs);
     await line(page, 'the very last').waitFor();
   });
 
-  logs('what is missing is marked', async () => {
-    const page = await stage.open({ path });
+  logs('missing lines are marked', async () => {
+    const page = await testbed.open({ path });
     await line(page, 'ready').or(line(page, 'scroll')).first().waitFor();
     await write(first, ...Array.from({ length: 3_000 }, (_, at) => `flood ${at}`));
     await page.getByRole('searchbox').fill('missing');
     const mark = area(page).getByRole('paragraph').filter({ hasText: 'Gap' });
     await mark
-      .filter({ hasText: /[\d,]+ lines are missing: more came than the agent may send/ })
+      .filter({ hasText: /[\d,]+ lines are missing: the agent exceeded its rate limit/ })
       .first()
       .waitFor();
   });
 
-  logs('nothing that a pod writes does anything to the page', async () => {
-    const page = await stage.open({ path });
+  logs('log lines cannot inject anything into the page', async () => {
+    const page = await testbed.open({ path });
     await page.getByRole('searchbox').fill('tricks');
     await write(first, '\u001b[31mtricks\u001b[0m \u202e<img src=x onerror=alert(1)>\u0007\u001b]0;title\u0007.');
     const shown = line(page, 'tricks');
@@ -133,12 +133,12 @@ async function describe(): Promise<void> {
     assert.is(await area(page).locator('img').count(), 0);
   });
 
-  logs('after the broker was away nothing is missing, and nothing is told twice', async () => {
-    const page = await stage.open({ path });
+  logs('after a restart of the broker nothing is missing and nothing is shown twice', async () => {
+    const page = await testbed.open({ path });
     await page.getByRole('searchbox').fill('away');
     await write(first, 'away: before');
     await line(page, 'away: before').waitFor();
-    await stage.test.restart(0, () => write(first, 'away: meanwhile'));
+    await testbed.test.restart(0, () => write(first, 'away: meanwhile'));
     await write(first, 'away: after');
     await line(page, 'away: after').waitFor();
     assert.equal(
@@ -147,27 +147,27 @@ async function describe(): Promise<void> {
     );
   });
 
-  logs('where nothing is told, it says why', async () => {
+  logs('an empty view explains why it is empty', async () => {
     await broker.createStack({ name: 'quiet', labels: ['demo'] });
     await broker.createStack({ name: 'alone', labels: ['nobody'] });
-    const page = await stage.open({ path: '/stacks/system/quiet/logs' });
+    const page = await testbed.open({ path: '/stacks/system/quiet/logs' });
     await page.getByText('annotation brokkr.io/stream-logs: "true"').waitFor();
     await page.getByText('BROKKR_TELEMETRY=off').waitFor();
-    const alone = await stage.open({ path: '/stacks/system/alone/logs' });
+    const alone = await testbed.open({ path: '/stacks/system/alone/logs' });
     await alone.getByText('No agent serves this stack').waitFor();
   });
 
   for (const colours of ['light', 'dark'] as const)
-    logs(`lines are for everybody, on a telephone too, in ${colours} colours`, async () => {
-      await tell(first, 'for everybody');
-      const page = await stage.open({ path, colours, width: 390 });
+    logs(`logs are accessible and fit a phone, in ${colours} colours`, async () => {
+      await emitEvent(first, 'for everybody');
+      const page = await testbed.open({ path, colours, width: 390 });
       await line(page, 'for everybody').first().waitFor();
-      assert.equal(await barriers(page), []);
-      await fits(page);
+      assert.equal(await accessibilityProblems(page), []);
+      await assertFitsScreen(page);
     });
 }
 
-/** The cluster of an agent, and what its stack's pod is called. */
+/** Returns the cluster of an agent and the name of its stack's pod. */
 async function podIn({ cluster }: Member): Promise<{ cluster: SimulatedCluster; pod: string }> {
   assert.ok(cluster);
   return { cluster, pod: await podOf(cluster, 'web') };
@@ -178,7 +178,7 @@ async function write(member: Member, ...lines: string[]): Promise<void> {
   cluster.write('default', pod, 'main', lines);
 }
 
-async function tell(member: Member, message: string): Promise<void> {
+async function emitEvent(member: Member, message: string): Promise<void> {
   const { cluster, pod } = await podIn(member);
   tellEvent(cluster, pod, message);
 }

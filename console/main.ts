@@ -1,4 +1,4 @@
-/** `npm run console`: builds the console. With `--dev [BROKER_URL]`: serves its sources, and passes calls on to a broker. */
+/** `npm run console` builds the console. With `--dev [BROKER_URL]` it serves the sources and proxies calls to a broker. */
 import { resolve } from 'node:path';
 import { buildConsole, viteConfig } from './build.ts';
 
@@ -19,7 +19,7 @@ if (option === '--dev') {
   const seconds = ((performance.now() - began) / 1_000).toFixed(1);
   process.stdout.write(
     built
-      ? `The console is built, in ${seconds} s; a broker that starts now serves it.\n`
-      : 'The console is built already.\n',
+      ? `The console was built in ${seconds} s. A broker that starts now serves it.\n`
+      : 'The console is up to date.\n',
   );
 }

@@ -3,13 +3,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseManifest } from '../broker/deployment/parse.ts';
 import { diffLines } from './src/stack/line-diff.ts';
-import { objectsIn, objectsOf, shown, toYaml } from './src/stack/manifest.ts';
+import { decodeObjects, manifestToYaml, parseObjects, toDisplayed } from './src/stack/manifest.ts';
 
 const revisions = suite('revisions side by side');
 
 const text = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 });
 
-revisions('have every line of both texts, in order, and as many equal ones as there can be', () => {
+revisions('contain every line of both texts in order, with the most equal lines possible', () => {
   fc.assert(
     fc.property(text, text, (before, after) => {
       const rows = diffLines(before.join('\n'), after.join('\n'));
@@ -37,7 +37,7 @@ revisions('number the lines of each side', () => {
   ]);
 });
 
-revisions('compare texts that have next to nothing in common line by line', () => {
+revisions('compare very different texts line by line', () => {
   const lines = (sign: string) => `first\n${Array.from({ length: 20_000 }, (_, at) => `${sign}${at}`).join('\n')}`;
   const [first, ...rest] = diffLines(lines('a'), lines('b'));
   assert.is(first?.kind, 'same');
@@ -45,21 +45,21 @@ revisions('compare texts that have next to nothing in common line by line', () =
   assert.ok(rest.every(({ kind }) => kind === 'changed'));
 });
 
-revisions('hide the values of a Secret, and still know that they differ', () => {
+revisions('hide the values of a Secret, and still detect that they differ', () => {
   const secret = (password: string) =>
-    shown({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { password } });
+    toDisplayed({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { password } });
   assert.not.match(secret('aHVudGVyMg==').text, 'aHVudGVyMg');
   assert.match(secret('aHVudGVyMg==').text, 'password: (hidden)');
-  assert.is.not(secret('aHVudGVyMg==').hidden, secret('aHVudGVyMw==').hidden);
+  assert.is.not(secret('aHVudGVyMg==').secretValues, secret('aHVudGVyMw==').secretValues);
 });
 
-revisions('read what somebody wrote as the broker does: documents, lists, comments', () => {
+revisions('parse documents, lists and comments as the broker does', () => {
   const yaml = '# nothing\n---\nkind: A\n---\nkind: List\nitems: [{ kind: B }, { kind: C }]\n---\n';
-  assert.equal(objectsIn(yaml), [{ kind: 'A' }, { kind: 'B' }, { kind: 'C' }]);
-  assert.throws(() => objectsIn('a: [1'), 'line 1');
+  assert.equal(parseObjects(yaml), [{ kind: 'A' }, { kind: 'B' }, { kind: 'C' }]);
+  assert.throws(() => parseObjects('a: [1'), 'line 1');
 });
 
-revisions('are the same to the broker after they were written as YAML to be edited', () => {
+revisions('are the same to the broker after conversion to YAML for editing', () => {
   const words = [
     'yes',
     'on',
@@ -99,7 +99,7 @@ revisions('are the same to the broker after they were written as YAML to be edit
         list: [item],
       };
       const line = manifestOf(JSON.stringify(object));
-      assert.is(manifestOf(toYaml(objectsOf(Buffer.from(line)))), line);
+      assert.is(manifestOf(manifestToYaml(decodeObjects(Buffer.from(line)))), line);
     }),
   );
 });
@@ -117,7 +117,7 @@ function longestCommon(a: readonly string[], b: readonly string[]): number {
   return row[b.length] ?? 0;
 }
 
-/** As the broker keeps it. */
+/** Parses a manifest to the form that the broker stores. */
 function manifestOf(text: string): string {
   const parsed = parseManifest(Buffer.from(text));
   assert.ok('data' in parsed, JSON.stringify(parsed));

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually } from '../test/broker.ts';
-import { goTo, openConsoleStage, patienceMs, signIn } from '../test/console-stage.ts';
+import { goTo, longTimeoutMs, openConsoleTestbed, signIn } from '../test/console-testbed.ts';
 import { needs } from '../test/runner/needs.ts';
 
 const session = suite('signing in');
@@ -10,20 +10,20 @@ if (needs('chromium')) await describe();
 session.run();
 
 async function describe(): Promise<void> {
-  const stage = await openConsoleStage();
-  const { test } = stage;
+  const testbed = await openConsoleTestbed();
+  const { test } = testbed;
   const { admin } = test.client();
   session.after.each(async () => {
-    await Promise.all(stage.browser.contexts().map((context) => context.close()));
-    assert.equal(stage.problems, []);
+    await Promise.all(testbed.browser.contexts().map((context) => context.close()));
+    assert.equal(testbed.problems, []);
   });
-  session.after(() => stage.close());
+  session.after(() => testbed.close());
 
   const title = (page: Page, name: string) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
   const makeAdmin = (name: string, more = {}) => admin.createAdminPak({ name, ...more });
 
   session('an admin sees the fleet, and the key is stored nowhere', async () => {
-    const page = await stage.open();
+    const page = await testbed.open();
     await title(page, 'Fleet');
     const kept = await page.evaluate(
       `JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state, document.documentElement.outerHTML])`,
@@ -34,7 +34,7 @@ async function describe(): Promise<void> {
   });
 
   session('a reload forgets the key and comes back to the same view', async () => {
-    const page = await stage.open();
+    const page = await testbed.open();
     await goTo(page, '/audit?since=24h', 'Audit');
     await page.reload();
     await signIn(page, test.adminPak);
@@ -43,65 +43,65 @@ async function describe(): Promise<void> {
   });
 
   session('wrong keys are refused, and another try works', async () => {
-    const page = await stage.open({ pak: 'brokkr_adAAAAAAAA_wrong' });
+    const page = await testbed.open({ pak: 'brokkr_adAAAAAAAA_wrong' });
     await page.getByRole('alert').filter({ hasText: 'mistyped, revoked or expired' }).waitFor();
     await signIn(page, test.adminPak);
     await title(page, 'Fleet');
   });
 
-  session('an agent’s key is refused kindly', async () => {
+  session('an agent’s key is refused with an explanation', async () => {
     const { pak } = await admin.createAgent({ name: 'signs-in' });
-    const page = await stage.open({ pak });
-    await page.getByRole('alert').filter({ hasText: 'This is an agent’s key' }).waitFor();
+    const page = await testbed.open({ pak });
+    await page.getByRole('alert').filter({ hasText: 'This key belongs to an agent' }).waitFor();
   });
 
-  session('a view whose script does not come says so, and what is around it stays', async () => {
-    const page = await stage.open({ pak: '' });
+  session('a view whose script cannot be loaded shows an error and keeps the frame around it', async () => {
+    const page = await testbed.open({ pak: '' });
     let away = true;
     await page.route(/assets\/audit-.*\.js/, (route) => (away ? route.abort() : route.continue()));
     await signIn(page, test.adminPak);
     await title(page, 'Fleet');
     const menu = (name: string) => page.getByRole('navigation').getByRole('link', { name }).click();
     await menu('Audit');
-    await page.getByRole('alert').filter({ hasText: 'could not be shown' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'could not be loaded' }).waitFor();
     await menu('Stacks');
     await title(page, 'Stacks');
     away = false;
     await menu('Audit');
-    await page.getByRole('button', { name: 'Load anew' }).click();
+    await page.getByRole('button', { name: 'Reload' }).click();
     await signIn(page, test.adminPak);
     await title(page, 'Audit');
-    // React tells of what failed.
+    // React logs the failure.
     assert.ok(
-      stage.problems.splice(0).every((problem) => problem.includes('Failed to fetch dynamically imported module')),
+      testbed.problems.splice(0).every((problem) => problem.includes('Failed to fetch dynamically imported module')),
     );
   });
 
-  session('what was not looked at yet is loaded after a moment, and there while the broker is away', async () => {
-    const page = await stage.open();
-    // Its name in the list of what was loaded is there once it has come as a whole.
+  session('other views are preloaded, and can be opened while the broker is unavailable', async () => {
+    const page = await testbed.open();
+    // The browser lists a resource once it is loaded completely.
     const come = `performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/audit-'))`;
-    await eventually(() => page.evaluate(come), patienceMs);
+    await eventually(() => page.evaluate(come), longTimeoutMs);
     await page.route(/assets\//, (route) => route.abort());
     await page.getByRole('navigation').getByRole('link', { name: 'Audit' }).click();
     await title(page, 'Audit');
   });
 
-  session('a generator sees its own, and not what is the admins’', async () => {
+  session('a generator sees its own stacks but no admin views', async () => {
     const { pak } = await admin.createGenerator({ name: 'shop' });
-    const page = await stage.open({ pak });
+    const page = await testbed.open({ pak });
     await title(page, 'Stacks');
     const links = await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents();
     assert.equal(links, ['Agents', 'Stacks', 'Explain', 'Keys']);
-    await goTo(page, '/audit', 'Not for you');
+    await goTo(page, '/audit', 'No access');
     await goTo(page, '/keys', 'Keys');
     assert.is(await page.getByRole('table').count(), 0);
   });
 
-  session('a read-only admin sees everything and can change nothing', async () => {
+  session('a read-only admin sees everything and cannot change anything', async () => {
     await test.client().broker.createStack({ name: 'looked-at' });
     const { pak } = await makeAdmin('looker', { readOnly: true });
-    const page = await stage.open({ pak });
+    const page = await testbed.open({ pak });
     await title(page, 'Fleet');
     for (const [path, name] of [
       ['/fleet', 'Fleet'],
@@ -116,19 +116,19 @@ async function describe(): Promise<void> {
     }
   });
 
-  session('a key that is revoked ends the session, and says so', async () => {
+  session('revoking a key ends the session with a message', async () => {
     const { pak, info } = await makeAdmin('leaver');
-    const page = await stage.open({ pak });
+    const page = await testbed.open({ pak });
     await title(page, 'Fleet');
     await admin.revokePak({ pak: info?.shortToken ?? '' });
-    await page.getByText('Your key is not accepted any more').waitFor({ timeout: patienceMs });
+    await page.getByText('Your key is no longer accepted').waitFor({ timeout: longTimeoutMs });
     assert.is(await page.getByLabel('Key').inputValue(), '');
   });
 
-  session('a key that expires ends the session, and says so', async () => {
+  session('an expired key ends the session with a message', async () => {
     const seconds = BigInt(Math.floor(Date.now() / 1_000) + 3_600);
     const { pak } = await makeAdmin('short-lived', { expireTime: { seconds } });
-    const page = await stage.open({ pak: '' });
+    const page = await testbed.open({ pak: '' });
     await page.clock.install();
     await signIn(page, pak);
     await title(page, 'Fleet');
@@ -136,8 +136,8 @@ async function describe(): Promise<void> {
     await page.getByText('Your key has expired').waitFor();
   });
 
-  session('signing out leaves nothing behind', async () => {
-    const page = await stage.open();
+  session('signing out shows the sign-in form only', async () => {
+    const page = await testbed.open();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByText('You are signed out.').waitFor();
     assert.is(await page.getByRole('navigation').count(), 0);

@@ -5,7 +5,13 @@ import * as assert from 'uvu/assert';
 import { openMigrated } from '../broker/open-store.ts';
 import { configMap } from '../test/agents.ts';
 import { eventually } from '../test/broker.ts';
-import { barriers, fits, goTo, openConsoleStage, patienceMs } from '../test/console-stage.ts';
+import {
+  accessibilityProblems,
+  assertFitsScreen,
+  goTo,
+  longTimeoutMs,
+  openConsoleTestbed,
+} from '../test/console-testbed.ts';
 import { makeManyAgents } from '../test/many-agents.ts';
 import { needs } from '../test/runner/needs.ts';
 
@@ -14,9 +20,9 @@ if (needs('chromium')) await describe();
 views.run();
 
 async function describe(): Promise<void> {
-  const stage = await openConsoleStage();
-  const { broker, admin } = stage.test.client();
-  await stage.agents(1, 'eu', ['demo', 'prod']);
+  const testbed = await openConsoleTestbed();
+  const { broker, admin } = testbed.test.client();
+  await testbed.agents(1, 'eu', ['demo', 'prod']);
   await broker.createStack({ name: 'web', labels: ['demo'] });
   for (const value of ['one', 'two'])
     await broker.submitDeployment({ stack: 'web', manifest: configMap('web', value), message: value });
@@ -24,12 +30,12 @@ async function describe(): Promise<void> {
   await admin.createAgent({ name: 'idle', labels: ['demo'], generators: ['shop'] });
 
   views.after.each(async () => {
-    await Promise.all(stage.browser.contexts().map((context) => context.close()));
-    assert.equal(stage.problems, []);
+    await Promise.all(testbed.browser.contexts().map((context) => context.close()));
+    assert.equal(testbed.problems, []);
   });
-  views.after(() => stage.close());
+  views.after(() => testbed.close());
 
-  /** Every view, with something that is there when it has all it shows. */
+  /** Every view, with a text that is shown once it has loaded completely. */
   const all: readonly (readonly [path: string, title: string, text: string])[] = [
     ['/fleet', 'Fleet', 'never started'],
     ['/fleet?group=label', 'Fleet', 'prod'],
@@ -40,15 +46,15 @@ async function describe(): Promise<void> {
     ['/stacks/system/web/revisions', 'system/web', 'Side by side'],
     ['/stacks/system/web/events', 'system/web', 'revision 2 on'],
     ['/stacks/system/web/logs', 'system/web', 'brokkr.io/stream-logs'],
-    ['/stacks/system/web/settings', 'system/web', 'applied again'],
+    ['/stacks/system/web/settings', 'system/web', 'repaired'],
     ['/stacks/system/web/deploy', 'Deploy system/web', 'Start from revision 2'],
-    ['/explain', 'Why is this not applied?', 'Name a stack and an agent'],
+    ['/explain', 'Why is this not applied?', 'Enter a stack and an agent'],
     ['/explain?stack=system/web&agent=idle', 'Why is this not applied?', 'never started'],
     ['/generators', 'Generators', 'a tenant'],
     ['/generators/shop', 'shop', 'shop-*'],
     ['/audit', 'Audit', 'CreateStack'],
-    ['/keys', 'Keys', 'You are'],
-    ['/nowhere', 'Not found', 'There is no such view'],
+    ['/keys', 'Keys', 'Signed in as'],
+    ['/nowhere', 'Not found', 'This page does not exist'],
   ];
   const look = async (page: Page, [path, title, text]: (typeof all)[number]) => {
     await goTo(page, path, title);
@@ -56,37 +62,37 @@ async function describe(): Promise<void> {
   };
 
   for (const colours of ['light', 'dark'] as const)
-    views(`nothing in a view is out of reach for anybody, in ${colours} colours`, async () => {
-      const page = await stage.open({ colours, pak: '' });
-      assert.equal(await barriers(page), [], 'signing in');
-      await page.getByLabel('Key').fill(stage.test.adminPak);
+    views(`every view is accessible, in ${colours} colours`, async () => {
+      const page = await testbed.open({ colours, pak: '' });
+      assert.equal(await accessibilityProblems(page), [], 'signing in');
+      await page.getByLabel('Key').fill(testbed.test.adminPak);
       await page.getByRole('button', { name: 'Sign in' }).click();
       for (const view of all) {
         await look(page, view);
-        assert.equal(await barriers(page), [], view[0]);
+        assert.equal(await accessibilityProblems(page), [], view[0]);
       }
       await goTo(page, '/fleet', 'Fleet');
       await page.getByRole('button', { name: 'New agent' }).click();
-      assert.equal(await barriers(page), [], 'a dialog');
+      assert.equal(await accessibilityProblems(page), [], 'a dialog');
     });
 
-  views('every view fits a screen of 390 px, and its links are there', async () => {
-    const page = await stage.open({ width: 390 });
+  views('every view fits a screen of 390 px, with working links', async () => {
+    const page = await testbed.open({ width: 390 });
     for (const view of all) {
       await look(page, view);
-      await fits(page);
+      await assertFitsScreen(page);
     }
     await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Stacks' }).click();
     await page.getByRole('table', { name: 'Stacks' }).getByRole('link', { name: 'system/web' }).click();
     await page.getByRole('heading', { level: 1, name: 'system/web' }).waitFor();
     await page.getByRole('button', { name: 'Labels' }).click();
-    await fits(page);
+    await assertFitsScreen(page);
   });
 
-  views('the keyboard alone is enough', async () => {
-    const page = await stage.open({ pak: '' });
+  views('everything can be done by keyboard', async () => {
+    const page = await testbed.open({ pak: '' });
     await page.locator('input:focus').waitFor();
-    await page.keyboard.type(stage.test.adminPak);
+    await page.keyboard.type(testbed.test.adminPak);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'idle' }).waitFor();
     await page.keyboard.press('Tab');
@@ -100,27 +106,27 @@ async function describe(): Promise<void> {
       await page.keyboard.press('Tab');
     assert.is(await focused(page), 'idle');
     const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle');
-    assert.is(outline, 'solid', 'the focus is seen');
+    assert.is(outline, 'solid', 'the focus is visible');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'idle' }).waitFor();
-    assert.is(await page.evaluate('document.activeElement.id'), 'main', 'the focus goes to the new view');
+    assert.is(await page.evaluate('document.activeElement.id'), 'main', 'the focus moves to the new view');
     const pause = page.getByRole('button', { name: 'Pause' });
     await pause.focus();
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    assert.is(await focused(page), 'Pause', 'the focus is back where it was');
+    assert.is(await focused(page), 'Pause', 'the focus returns to where it was');
   });
 
-  views('a stack or an agent is a few letters away', async () => {
-    const page = await stage.open();
+  views('the command palette opens a stack or an agent by a few letters', async () => {
+    const page = await testbed.open();
     await page.getByRole('link', { name: 'eu-1' }).waitFor();
     await page.keyboard.press('Control+k');
     await page.locator('input:focus').waitFor();
     await page.keyboard.type('we');
     await page.getByRole('option', { name: 'system/web' }).and(page.locator('[aria-selected=true]')).waitFor();
-    assert.equal(await barriers(page), []);
+    assert.equal(await accessibilityProblems(page), []);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { level: 1, name: 'system/web' }).waitFor();
     await page.keyboard.press('Control+k');
@@ -128,8 +134,8 @@ async function describe(): Promise<void> {
     await page.getByRole('heading', { level: 1, name: 'idle' }).waitFor();
   });
 
-  views('the address says what is looked at, and Back goes back', async () => {
-    const page = await stage.open();
+  views('the URL holds the filter, and Back returns to it', async () => {
+    const page = await testbed.open();
     await page.getByRole('button', { name: 'never started' }).click();
     await page.getByText('1 agent of 2').waitFor();
     assert.match(page.url(), 'state=never+started');
@@ -139,8 +145,8 @@ async function describe(): Promise<void> {
     await page.getByText('1 agent of 2').waitFor();
   });
 
-  views('the fleet shows at once what happens to it', async () => {
-    const page = await stage.open();
+  views('the fleet shows changes live', async () => {
+    const page = await testbed.open();
     const row = page.getByRole('row').filter({ hasText: 'eu-1' });
     await row.filter({ hasText: 'online' }).waitFor();
     await admin.pauseAgent({ agent: 'eu-1' });
@@ -149,40 +155,40 @@ async function describe(): Promise<void> {
     await row.filter({ hasText: 'online' }).waitFor();
   });
 
-  views('the stream is taken up again after the broker was away', async () => {
-    const page = await stage.open();
+  views('the stream resumes after a restart of the broker', async () => {
+    const page = await testbed.open();
     const status = page.getByRole('status').filter({ hasText: /^(live|reconnecting|connecting)$/ });
     await status.filter({ hasText: 'live' }).waitFor();
-    await stage.test.restart();
+    await testbed.test.restart();
     await admin.createAgent({ name: 'late' });
     await page.getByRole('link', { name: 'late' }).waitFor();
     await status.filter({ hasText: 'live' }).waitFor();
     await admin.deleteAgent({ agent: 'late', orphan: true });
   });
 
-  views('the record is filtered and verified', async () => {
-    const page = await stage.open({ path: '/audit' });
+  views('the audit log is filtered and verified', async () => {
+    const page = await testbed.open({ path: '/audit' });
     await page.getByRole('textbox', { name: 'Action' }).fill('CreateGenerator');
     const rows = page.getByRole('table', { name: 'Audit entries' }).getByRole('row');
-    await eventually(async () => (await rows.count()) === 2, patienceMs);
-    await page.getByRole('button', { name: 'Verify the record' }).click();
+    await eventually(async () => (await rows.count()) === 2, longTimeoutMs);
+    await page.getByRole('button', { name: 'Verify the audit log' }).click();
     await page.getByText(/^intact/).waitFor();
   });
 
   views('5,000 agents are listed, scrolled, searched and grouped', async () => {
-    const db = await openMigrated(stage.test.config);
+    const db = await openMigrated(testbed.test.config);
     await makeManyAgents(db, 5_000).finally(() => db.close());
-    const page = await stage.open();
+    const page = await testbed.open();
     await page.getByText('5,002 agents').waitFor();
-    assert.ok((await page.getByRole('row').count()) < 100, 'only the rows in sight are there');
+    assert.ok((await page.getByRole('row').count()) < 100, 'only the visible rows are rendered');
     await page.evaluate('scrollTo(0, document.body.scrollHeight)');
     await page.getByRole('link', { name: 'many-5000' }).waitFor();
     await page.evaluate('scrollTo(0, 0)');
     await page.getByRole('link', { name: 'eu-1' }).focus();
     await page.keyboard.press('End');
-    await eventually(async () => (await focused(page)) === 'many-5000', patienceMs);
+    await eventually(async () => (await focused(page)) === 'many-5000', longTimeoutMs);
     await page.keyboard.press('Home');
-    await eventually(async () => (await focused(page)) === 'eu-1', patienceMs);
+    await eventually(async () => (await focused(page)) === 'eu-1', longTimeoutMs);
     await page.getByRole('searchbox').fill('many-0123');
     await page.getByText('1 agent of 5,002').waitFor();
     await page.getByRole('searchbox').fill('');

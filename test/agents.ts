@@ -1,9 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import * as assert from 'uvu/assert';
+import { toEntry, toGenerator } from '../agent/broker/target.ts';
 import type { BrokkrClient } from '../client/client.ts';
+import { hashTargetState } from '../contract/target-digest.ts';
 import { Outcome, type ReportEventsResponse } from '../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
-import { type TargetEntry, type TargetGenerator, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
+import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import type { TestBroker } from './broker.ts';
 
 export interface AgentWish {
@@ -149,52 +151,12 @@ async function pullAll(
   }
   const { kind, epoch, digest } = answer;
   if (kind !== TargetStateKind.UNCHANGED) {
-    const text = digestText(epoch, kind === TargetStateKind.PAUSED, entries, generators);
-    const own = createHash('sha256').update(text).digest('hex');
-    assert.is(Buffer.from(digest).toString('hex'), own, 'the digest is that of what was sent');
+    const paused = kind === TargetStateKind.PAUSED;
+    const state = { epoch, paused, entries: entries.map(toEntry), generators: generators.map(toGenerator) };
+    const expected = hashTargetState(state, createHash('sha256')).digest('hex');
+    assert.is(Buffer.from(digest).toString('hex'), expected, 'the digest is that of what was sent');
   }
   return { kind, epoch, digest, entries, inline, pages };
-}
-
-/** What a digest is over, from what came by the wire: written here a third time, so that broker and agent cannot be wrong together. */
-function digestText(
-  epoch: bigint,
-  paused: boolean,
-  entries: readonly TargetEntry[],
-  generators: readonly TargetGenerator[],
-): string {
-  const flag = (value: boolean) => (value ? 1 : 0);
-  const head = `epoch=${epoch};paused=${flag(paused)}`;
-  const stacks = entries.map((entry) =>
-    [
-      entry.stackId,
-      entry.stack,
-      entry.generator,
-      entry.deploymentId,
-      entry.revision,
-      entry.order,
-      entry.state,
-      entry.generation,
-      Buffer.from(entry.checksum).toString('hex'),
-      entry.size,
-      entry.onDelete,
-      flag(entry.held),
-      entry.confirmed ? ['1', ...entry.confirmedKeys].join(',') : 0,
-      entry.kinds.join(','),
-      entry.reason,
-      entry.serviceAccount,
-      entry.drift,
-      entry.conflict,
-      entry.dependsOnIds.join(','),
-      entry.ignoredFields.map(({ kind, name, paths }) => `${kind}/${name}:${paths.join(',')}`).join(';'),
-    ].join('|'),
-  );
-  const rules = generators.map(({ generator, rules: limits }) => {
-    assert.ok(limits);
-    const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
-    return [generator, ...lists.map((list) => list.join(',')), flag(limits.clusterScoped)].join('|');
-  });
-  return [head, ...stacks, ...rules, ''].join('\n');
 }
 
 /** A manifest with one ConfigMap; `filler` makes it as large as wanted. */

@@ -1,4 +1,4 @@
-/** `npm run screenshots`: makes the pictures of the docs, in docs/content/images/, from a fleet as somebody might have it. */
+/** `npm run screenshots` takes the screenshots for the docs, in docs/content/images/, of a realistic fleet. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import type { Database } from '../broker/store/orm.ts';
 import type { BrokkrClient } from '../client/client.ts';
 import type { Fleet } from '../sandbox/fleet.ts';
 import { eventually } from './broker.ts';
-import { goTo, openConsoleStage, patienceMs } from './console-stage.ts';
+import { goTo, longTimeoutMs, openConsoleTestbed } from './console-testbed.ts';
 import { makeManyAgents } from './many-agents.ts';
 import { podOf, tellEvent, workload } from './pods.ts';
 
@@ -16,28 +16,28 @@ const root = resolve(import.meta.dirname, '..');
 const folder = join(root, 'docs/content/images');
 const size = { width: 1200, height: 760 } as const;
 
-const stage = await openConsoleStage();
+const testbed = await openConsoleTestbed();
 try {
   mkdirSync(folder, { recursive: true });
-  const client = stage.test.client();
-  const db = await openMigrated(stage.test.config);
+  const client = testbed.test.client();
+  const db = await openMigrated(testbed.test.config);
   try {
     await makeManyAgents(db, 480, 'store');
     await deploySome(client);
-    const hubs = await stage.agents(2, 'hub', ['prod', 'hub'], { pods: true, lineEveryMs: 0 });
+    const hubs = await testbed.agents(2, 'hub', ['prod', 'hub'], { pods: true, lineEveryMs: 0 });
     await reportFor(db);
-    await tellOfTills(client, hubs);
-    const page = await stage.open({ ...size, colours: 'light' });
+    await deployTills(client, hubs);
+    const page = await testbed.open({ ...size, colours: 'light' });
     await takeAll(page);
-    const dark = await stage.open({ ...size, colours: 'dark' });
+    const dark = await testbed.open({ ...size, colours: 'dark' });
     await take(dark, '/fleet', 'Fleet', '482 agents', 'console-fleet-dark');
-    const phone = await stage.open({ width: 390, height: 760, colours: 'light' });
+    const phone = await testbed.open({ width: 390, height: 760, colours: 'light' });
     await take(phone, '/fleet', 'Fleet', '482 agents', 'console-phone');
   } finally {
     await db.close();
   }
 } finally {
-  await stage.close();
+  await testbed.close();
 }
 
 async function takeAll(page: Page): Promise<void> {
@@ -57,7 +57,7 @@ async function takeAll(page: Page): Promise<void> {
 async function take(page: Page, path: string, title: string, text: string, name: string): Promise<void> {
   await goTo(page, path, title);
   await page.locator('main').getByText(text).first().waitFor();
-  // The mouse lies on nothing, and what follows a first drawing has come.
+  // Move the mouse off every element, and wait until late content has loaded.
   await page.mouse.move(0, 0);
   await page.waitForLoadState('networkidle', { timeout: 1_500 }).catch(() => {});
   await page.screenshot({ path: join(folder, `${name}.png`) });
@@ -89,8 +89,8 @@ async function deploySome({ broker, admin }: BrokkrClient): Promise<void> {
   await admin.createGenerator({ name: 'checkout', description: 'The pipeline of the checkout team' });
 }
 
-/** Pods that write, and one that does not start. */
-async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promise<void> {
+/** Deploys a stack whose pods write log lines, and one pod that does not start. */
+async function deployTills({ broker }: BrokkrClient, { members }: Fleet): Promise<void> {
   const stack = 'till';
   await broker.createStack({ name: stack, labels: ['hub'] });
   await broker.submitDeployment({ stack, manifest: Buffer.from(JSON.stringify(workload(stack))) });
@@ -99,7 +99,7 @@ async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promis
     const pod = await podOf(cluster, stack);
     const write = (...lines: string[]) => cluster.write('default', pod, 'main', lines);
     write('till 4.2.0 starts');
-    await eventually(async () => (await broker.listPodLogs({ stack, agent })).records.length > 0, patienceMs);
+    await eventually(async () => (await broker.listPodLogs({ stack, agent })).records.length > 0, longTimeoutMs);
     for (let sale = 1; sale <= 9; sale += 1) {
       write(`{"level":"info","msg":"sold","till":${sale},"items":${(sale * 7) % 11},"ms":${12 + ((sale * 31) % 40)}}`);
       await delay(60);
@@ -109,7 +109,7 @@ async function tellOfTills({ broker }: BrokkrClient, { members }: Fleet): Promis
   if (cluster) tellEvent(cluster, await podOf(cluster, stack), 'Back-off restarting failed container main');
 }
 
-/** As if the agents that were made by SQL had reported: most are well, some are not, a few are still at it. */
+/** Inserts reports for the agents that were created by SQL: most are healthy, some failed, a few are progressing. */
 async function reportFor(db: Database): Promise<void> {
   const stores = `from placement
     join stack on stack.id = placement.stack_id

@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { healths } from '../../contract/enum-names.ts';
 import { type Diagnostic, type DiagnosticReport, DiagnosticReportSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
-import type { Findings, Question } from '../diagnostic/collect.ts';
+import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import { plain } from './events.ts';
-import { healthNumbers } from './health.ts';
 
 /** What is asked, in the agent's own words. */
-export function toQuestion({ id, stackId, object }: Diagnostic): Question {
+export function toQuestion({ id, stackId, object }: Diagnostic): DiagnosisRequest {
   if (!object) return { id, stackId, object: undefined };
   const { apiVersion, kind, namespace, name } = object;
   return { id, stackId, object: { apiVersion, kind, namespace, name } };
@@ -17,7 +17,7 @@ export function toReport({ objects, pods, events, notes }: Findings): Diagnostic
   return create(DiagnosticReportSchema, {
     objects: objects.map(({ object, health, message, yaml, rollout }) => ({
       object,
-      health: healthNumbers[health],
+      health: healths[health],
       message: plain(message, 4_096),
       yaml: plain(yaml, 65_536),
       rollout: rollout.slice(0, 20).map((line) => plain(line, 512)),

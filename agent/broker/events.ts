@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { Outcome, Receipt, type ReportedEvent, ReportedEventSchema } from '../../gen/brokkr/v1/event_pb.ts';
-import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
-import type { Change, Outcome as OutcomeName, StackEvent } from '../target/stack-event.ts';
+import { objectActions, outcomes } from '../../contract/enum-names.ts';
+import { Receipt, type ReportedEvent, ReportedEventSchema } from '../../gen/brokkr/v1/event_pb.ts';
+import type { StackEvent } from '../target/stack-event.ts';
 
 const maxMessage = 4_096;
 const maxObjects = 100;
@@ -10,26 +10,6 @@ const maxFields = 50;
 const maxObjectMessage = 1_000;
 /** Of all fields of one event together, so that any event fits into a request. */
 const maxFieldBytes = 64 << 10;
-
-const outcomes = {
-  applied: Outcome.APPLIED,
-  failed: Outcome.FAILED,
-  removed: Outcome.REMOVED,
-  removal_failed: Outcome.REMOVAL_FAILED,
-  held: Outcome.HELD,
-  ahead: Outcome.AHEAD,
-  drifted: Outcome.DRIFTED,
-  repaired: Outcome.REPAIRED,
-  waiting: Outcome.WAITING,
-} as const satisfies Record<OutcomeName, Outcome>;
-
-const actions = {
-  created: ObjectAction.CREATED,
-  configured: ObjectAction.CONFIGURED,
-  deleted: ObjectAction.DELETED,
-  failed: ObjectAction.FAILED,
-  held: ObjectAction.HELD,
-} as const satisfies Record<Change['action'], ObjectAction>;
 
 /** What can be told of an event: the first changes, with as many of their fields as have room, and that there are more. */
 export function fitting(event: StackEvent): StackEvent {
@@ -77,7 +57,7 @@ export function toMessage({ sequence, event }: { sequence: bigint; event: StackE
     message: plain(message, maxMessage),
     objects: changes.slice(0, maxObjects).map((change) => ({
       object: change.object,
-      action: actions[change.action],
+      action: objectActions[change.action],
       fields: (change.fields ?? []).slice(0, maxFields).map((path) => plain(path, maxObjectMessage)),
       message: plain(change.message, maxObjectMessage),
     })),

@@ -1,6 +1,6 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
-import { Health } from '../../gen/brokkr/v1/health_pb.ts';
-import type { Health as HealthName, StackHealth } from '../health/status.ts';
+import { toDuration } from '../../contract/duration.ts';
+import { healths } from '../../contract/enum-names.ts';
+import type { StackHealth } from '../health/status.ts';
 import { plain } from './events.ts';
 
 /** How the agent reaches its cluster. */
@@ -9,14 +9,6 @@ export interface ClusterState {
   /** Of its last small request to the cluster's API; undefined before the first. */
   readonly latencyMs: number | undefined;
 }
-
-export const healthNumbers = {
-  healthy: Health.HEALTHY,
-  progressing: Health.PROGRESSING,
-  degraded: Health.DEGRADED,
-  failed: Health.FAILED,
-  unknown: Health.UNKNOWN,
-} as const satisfies Record<HealthName, Health>;
 
 const maxMessage = 2_048;
 const maxObjects = 100;
@@ -28,11 +20,11 @@ export function toHealthMessage(stack: StackHealth) {
     stackId,
     deploymentId,
     generation,
-    health: healthNumbers[stack.health],
+    health: healths[stack.health],
     message: plain(stack.message, maxMessage),
     objects: stack.objects.slice(0, maxObjects).map(({ object, health, message }) => ({
       object,
-      health: healthNumbers[health],
+      health: healths[health],
       message: plain(message, maxMessage),
     })),
     objectCount,
@@ -42,6 +34,6 @@ export function toHealthMessage(stack: StackHealth) {
 export function toClusterMessage({ reachable, latencyMs }: ClusterState) {
   return {
     reachable,
-    latency: latencyMs === undefined ? undefined : durationFromMs(Math.round(latencyMs * 1000) / 1000),
+    latency: latencyMs === undefined ? undefined : toDuration(latencyMs),
   };
 }

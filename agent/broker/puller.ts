@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import { hashTargetState } from '../../contract/target-digest.ts';
+import type { TargetState } from '../../contract/target-state.ts';
 import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
 import type { ManifestStore } from '../manifest/cache.ts';
-import { digestOf } from '../target/digest.ts';
-import type { Entry, TargetState } from '../target/target-state.ts';
+import type { Entry } from '../target/target-state.ts';
 import type { PullAnswer, Wire } from './client.ts';
 import { BrokerError } from './error.ts';
 
@@ -75,7 +77,7 @@ export function createPuller(options: PullerOptions): Puller {
     const entries = first.kind === 'index' ? await restOf(first, signal) : [];
     const { epoch, generators } = first;
     const state: TargetState = { epoch, paused: first.kind === 'paused', entries, generators };
-    if (!sameBytes(digestOf(state), first.digest))
+    if (!sameBytes(hashTargetState(state, createHash('sha256')).digest(), first.digest))
       throw new BrokerError('unavailable', 'the target state does not have the announced digest', undefined);
     options.accept(state);
     digest = first.digest;

@@ -1,54 +1,44 @@
-import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
-import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
-import type { TargetGenerator as GeneratorMessage, TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
-import type { Entry, TargetGenerator } from '../target/target-state.ts';
+import { conflictPolicies, driftPolicies, enumName, onDeletes, placementStates } from '../../contract/enum-names.ts';
+import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
+import type {
+  TargetEntry as EntryMessage,
+  TargetGenerator as GeneratorMessage,
+} from '../../gen/brokkr/v1/target_state_pb.ts';
 import { BrokerError } from './error.ts';
 
-/** Without one, the default. */
-const drifts: Partial<Record<number, Entry['drift']>> = {
-  [DriftPolicy.REPAIR]: 'repair',
-  [DriftPolicy.REPORT]: 'report',
-  [DriftPolicy.IGNORE]: 'ignore',
-};
-const conflicts: Partial<Record<number, Entry['conflict']>> = {
-  [ConflictPolicy.ADOPT]: 'adopt',
-  [ConflictPolicy.REFUSE]: 'refuse',
-};
-
-export function toEntry(entry: TargetEntry): Entry {
-  const state = ({ [PlacementState.ACTIVE]: 'active', [PlacementState.REMOVING]: 'removing' } as const)[
-    entry.state as 1 | 2
-  ];
-  const onDelete = ({ [OnDelete.PRUNE]: 'prune', [OnDelete.ORPHAN]: 'orphan' } as const)[entry.onDelete as 1 | 2];
-  const drift = drifts[entry.drift] ?? 'repair';
-  const conflict = conflicts[entry.conflict] ?? 'adopt';
-  if (!state || !onDelete) throw new BrokerError('unavailable', 'an entry of the target state is not whole', undefined);
+/** Reads an entry of the target state. Settings that this version does not know count as the default; without a state it throws. */
+export function toEntry(message: EntryMessage): TargetEntry {
+  const state = enumName(placementStates, message.state);
+  const onDelete = enumName(onDeletes, message.onDelete);
+  if (!state || !onDelete)
+    throw new BrokerError('unavailable', 'an entry of the target state is incomplete', undefined);
   return {
-    stackId: entry.stackId,
-    stack: entry.stack,
-    generator: entry.generator,
-    deploymentId: entry.deploymentId,
-    revision: entry.revision,
-    order: entry.order,
+    stackId: message.stackId,
+    stack: message.stack,
+    generator: message.generator,
+    deploymentId: message.deploymentId,
+    revision: message.revision,
+    order: message.order,
     state,
-    generation: entry.generation,
-    checksum: toHex(entry.checksum),
-    size: Number(entry.size),
+    generation: message.generation,
+    checksum: toHex(message.checksum),
+    size: Number(message.size),
     onDelete,
-    held: entry.held,
-    confirmed: entry.confirmed,
-    confirmedKeys: entry.confirmedKeys,
-    kinds: entry.kinds,
-    reason: entry.reason,
-    serviceAccount: entry.serviceAccount,
-    drift,
-    ignoredFields: entry.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
-    conflict,
-    dependsOnIds: entry.dependsOnIds,
-    traceParent: entry.traceParent,
+    held: message.held,
+    confirmed: message.confirmed,
+    confirmedKeys: message.confirmedKeys,
+    kinds: message.kinds,
+    reason: message.reason,
+    serviceAccount: message.serviceAccount,
+    drift: enumName(driftPolicies, message.drift) ?? 'repair',
+    ignoredFields: message.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
+    conflict: enumName(conflictPolicies, message.conflict) ?? 'adopt',
+    dependsOnIds: message.dependsOnIds,
+    traceParent: message.traceParent,
   };
 }
 
+/** Reads a generator of the target state; without rules it throws, because nothing may then be applied for it. */
 export function toGenerator({ generator, rules }: GeneratorMessage): TargetGenerator {
   if (!rules) throw new BrokerError('unavailable', 'a generator of the target state has no rules', undefined);
   const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules;

@@ -1,17 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { GapReason, type SessionTelemetrySchema, TelemetryKind } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import type { GapReason as GapName, LogSource, TelemetryItem } from '../telemetry/item.ts';
+import { gapReasons } from '../../contract/enum-names.ts';
+import { type SessionTelemetrySchema, TelemetryKind } from '../../gen/brokkr/v1/telemetry_pb.ts';
+import type { LogSource, TelemetryItem } from '../telemetry/item.ts';
 import type { TelemetryBatch } from '../telemetry/outbox.ts';
 import { plain } from './events.ts';
-
-const reasons = {
-  rate_limit: GapReason.RATE_LIMIT,
-  buffer_full: GapReason.BUFFER_FULL,
-  stream_limit: GapReason.STREAM_LIMIT,
-  history_lost: GapReason.HISTORY_LOST,
-  not_followed: GapReason.NOT_FOLLOWED,
-} as const satisfies Record<GapName, GapReason>;
 
 const maxLineBytes = 8_192;
 /** Of one character, as JavaScript counts them. */
@@ -57,7 +50,7 @@ function toItem(item: TelemetryItem) {
       const value = {
         ...source,
         kind,
-        reason: reasons[item.reason],
+        reason: gapReasons[item.reason],
         count: BigInt(item.count),
         timestamp: timestampFromDate(item.at),
       };

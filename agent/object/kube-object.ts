@@ -1,3 +1,7 @@
+import { groupOf, type KindId, type ObjectId } from '../../contract/object-key.ts';
+
+export { groupKindOf, groupOf, type KindId, keyOf, kindName, type ObjectId } from '../../contract/object-key.ts';
+
 /** A Kubernetes object as the API server answers it, or as a manifest holds it. */
 export interface KubeObject {
   readonly apiVersion: string;
@@ -35,17 +39,6 @@ export interface ManagedFields {
   readonly fieldsV1?: unknown;
 }
 
-/** Names an object; `namespace` is empty for a cluster-scoped one. */
-export interface ObjectId {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-}
-
-/** Names a kind, in one of the versions in which it is served. */
-export type KindId = Pick<ObjectId, 'apiVersion' | 'kind'>;
-
 /** The field manager of everything that the agent applies. */
 export const fieldManager = 'brokkr';
 /** Label of an applied object: the stack it belongs to. */
@@ -64,30 +57,9 @@ export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };
 }
 
-/** Identity within a cluster. The version is no part of it: one object is served in several. */
-export function keyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
-  return `${groupKindOf({ apiVersion, kind })}/${namespace}/${name}`;
-}
-
-/** Identity of a kind, without the version: "group/Kind", with no group for the core's. */
-export function groupKindOf({ apiVersion, kind }: KindId): string {
-  return `${groupOf(apiVersion)}/${kind}`;
-}
-
-/** As people name a kind: "Kind" of the core group, "group/Kind" of the others. */
-export function kindName({ apiVersion, kind }: KindId): string {
-  const group = groupOf(apiVersion);
-  return group === '' ? kind : `${group}/${kind}`;
-}
-
 /** Of the object that the key stands for. */
 export function namespaceOfKey(key: string): string {
   return key.split('/')[2] ?? '';
-}
-
-/** `apps` of `apps/v1`; empty for the core group. */
-export function groupOf(apiVersion: string): string {
-  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
 }
 
 /** As people name it: `Deployment default/web`. */

@@ -1,5 +1,6 @@
 // Over 300 lines: when a stack is worked on, told of and waited for is one state a stack, which parts of would only pass around.
 import type { Logger } from 'pino';
+import type { TargetState } from '../../contract/target-state.ts';
 import { type Backoff, jittered, retryMs } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { Header, Inventory } from '../inventory/inventory.ts';
@@ -9,7 +10,7 @@ import { createRepairBackoff } from '../sync/repair-backoff.ts';
 import { contextForStack } from '../sync/stack-context.ts';
 import { admitEntry, type Seen } from '../target/admission.ts';
 import { eventOf, type StackEvent } from '../target/stack-event.ts';
-import { type Entry, hasSameSpec, isSameDeployment, limitedEntries, type TargetState } from '../target/target-state.ts';
+import { type Entry, hasSameSpec, isSameDeployment, limitedEntries } from '../target/target-state.ts';
 import { createEventDeduplicator, forgetNews } from './event-deduplicator.ts';
 import { runPass } from './run-pass.ts';
 import { createStackRegistry, type StackState } from './stack-registry.ts';

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { toDuration } from '../../contract/duration.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -213,7 +214,7 @@ export function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
     deleteTime: row.deletedAt ? timestampFromDate(row.deletedAt) : undefined,
     etag: row.version,
     clusterReachable: row.clusterReachable ?? false,
-    clusterLatency: row.clusterLatencyMs === null ? undefined : durationFromMs(row.clusterLatencyMs),
+    clusterLatency: row.clusterLatencyMs === null ? undefined : toDuration(row.clusterLatencyMs),
     connectTime: row.connectedAt ? timestampFromDate(row.connectedAt) : undefined,
   });
 }

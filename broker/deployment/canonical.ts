@@ -1,3 +1,5 @@
+import { exactInteger } from '../../contract/exact-json.ts';
+
 const maxDepth = 64;
 
 /** Thrown for a value that JSON cannot hold unchanged, with its place. */
@@ -20,9 +22,7 @@ function convert(value: unknown, path: (string | number)[]): unknown {
   if (path.length > maxDepth) throw new UnsupportedValue(`is nested more than ${maxDepth} deep`, path);
   switch (typeof value) {
     case 'bigint':
-      if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
-        throw new UnsupportedValue(`the number ${value} is too large to be kept exactly: quote it`, path);
-      return Number(value);
+      return exactInteger(value);
     case 'number':
       if (!Number.isFinite(value)) throw new UnsupportedValue(`${value} is not a JSON number`, path);
       return value;

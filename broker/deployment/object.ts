@@ -22,26 +22,18 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Metadata that the API server sets. Server-side apply refuses these fields or would overwrite them. */
-const liveFields = [
-  'uid',
-  'resourceVersion',
-  'managedFields',
-  'generateName',
-  'selfLink',
-  'deletionTimestamp',
-] as const;
-
 /** Keys that only the agents write. */
 const reserved = { labels: 'k8s.brokkr.io/stack-id', annotations: 'k8s.brokkr.io/checksum' } as const;
 
-const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?v[a-z0-9]{1,20}$/;
-const kindShape = /^[A-Z][A-Za-z0-9]{0,62}$/;
+/** A group is a DNS name and a version a DNS label (RFC 1035), as the API server requires of a definition. */
+const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/;
+/** A kind may also be a DNS label in lower case: the API server accepts `postgresql`. */
+const kindShape = /^[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?$/;
 const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /**
  * Checks the fields that every Kubernetes object must have and those that a submission must not have; the API server checks the rest.
- * Returns the problems, or the object to keep: without its status and empty metadata, which a manifest does not decide.
+ * The object must have passed `withoutLiveFields`. Returns the object to keep, or its problems.
  */
 export function checkObject(value: unknown): ManifestObject | Problem[] {
   const problems: Problem[] = [];
@@ -59,16 +51,16 @@ export function checkObject(value: unknown): ManifestObject | Problem[] {
     bad(['metadata'], 'must be a map with a name');
     return problems;
   }
-  for (const field of liveFields) {
-    if (metadata[field] !== undefined && metadata[field] !== null)
-      bad(['metadata', field], 'belongs to a live object: leave it out');
-  }
   if (!isName(metadata.name))
-    bad(['metadata', 'name'], 'must be a name of 1 to 253 characters without "/", "%" and white space');
+    bad(
+      ['metadata', 'name'],
+      `must be a name of 1 to 253 characters without "/", "%" and white space${hintOf(metadata.name)}`,
+    );
   const namespace = metadata.namespace;
   if (
     namespace !== undefined &&
     namespace !== null &&
+    namespace !== '' &&
     !(typeof namespace === 'string' && labelNameShape.test(namespace))
   ) {
     bad(['metadata', 'namespace'], 'must be a lower-case name of 1 to 63 characters');
@@ -81,21 +73,22 @@ export function checkObject(value: unknown): ManifestObject | Problem[] {
   return problems.length > 0 ? problems : keep(value as ManifestObject);
 }
 
+/** Drops empty metadata as kubectl does: an empty namespace, null labels and annotations. */
 function keep(object: ManifestObject): ManifestObject {
-  const metadata = withoutNulls(object.metadata as unknown as Record<string, unknown>);
-  const kept = { ...object, metadata } as unknown as ManifestObject;
-  if (isBuiltIn(kept.apiVersion)) delete kept.status;
-  return kept;
+  const metadata = withoutEmpty(object.metadata as unknown as Record<string, unknown>);
+  for (const field of ['labels', 'annotations'] as const) {
+    const strings = metadata[field];
+    if (isRecord(strings)) metadata[field] = withoutNulls(strings);
+  }
+  return { ...object, metadata } as unknown as ManifestObject;
 }
 
-function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null && value !== ''));
+function withoutEmpty(map: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null && value !== ''));
 }
 
-/** Answers whether an API group is one of Kubernetes itself: all kinds of these have status as a subresource. */
-function isBuiltIn(apiVersion: string): boolean {
-  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
-  return !group.includes('.') || group.endsWith('.k8s.io');
+function withoutNulls(map: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null));
 }
 
 function checkStrings(
@@ -110,9 +103,15 @@ function checkStrings(
     return;
   }
   for (const [key, item] of Object.entries(value)) {
-    if (typeof item !== 'string') bad([...path, key], 'must be a string: quote it');
+    if (typeof item !== 'string' && item !== null) bad([...path, key], 'must be a string: quote it');
   }
   if (reservedKey in value) bad([...path, reservedKey], 'is written by the agents: leave it out');
+}
+
+/** Explains why a name that looks like text is not: YAML reads n, no and on as booleans, and 12 as a number. */
+function hintOf(name: unknown): string {
+  if (typeof name === 'boolean') return `, but YAML reads it as the boolean ${name}: quote it`;
+  return typeof name === 'number' ? `, but YAML reads it as the number ${name}: quote it` : '';
 }
 
 /** Checks a name by the API server's rule for path segments (ValidatePathSegmentName); single kinds may be stricter. */
@@ -127,6 +126,7 @@ function isName(name: unknown): boolean {
   );
 }
 
+/** Answers whether a value is a map, not an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
+import { keyOf } from '../../contract/object-key.ts';
 import { toCanonical, UnsupportedValue } from './canonical.ts';
-import { checkObject, identity, type ManifestObject, type ObjectIdentity } from './object.ts';
+import { withoutLiveFields } from './exported.ts';
+import { splitJson } from './json-stream.ts';
+import { checkObject, identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { composeYaml, conversionMessage, findProblems, offsetOf, plainValue } from './yaml.ts';
 
 /** The limits of a submission; beyond each, it is refused. */
@@ -10,6 +13,7 @@ export const limits = {
   objectBytes: 2 << 20,
   objects: 5_000,
   violations: 20,
+  warnings: 19,
 } as const;
 
 /** A problem of a submission and its place; documents and lines count from 1. */
@@ -26,6 +30,8 @@ export interface ParsedManifest {
   readonly objects: readonly ObjectIdentity[];
   /** "apiVersion/Kind", sorted, without duplicates. */
   readonly kinds: readonly string[];
+  /** Sentences about what was left out of the objects, at most 20. */
+  readonly warnings: readonly string[];
 }
 
 export type ParseResult = ParsedManifest | { readonly violations: readonly Violation[] };
@@ -35,6 +41,8 @@ interface LocatedObject {
   readonly object: ManifestObject;
   readonly place: { readonly document: number; readonly line: number };
   readonly json: string;
+  /** Paths of fields that were left out because only a live object has them. */
+  readonly dropped: readonly string[];
 }
 
 /**
@@ -44,40 +52,59 @@ interface LocatedObject {
 export function parseManifest(bytes: Uint8Array): ParseResult {
   const text = decode(bytes);
   if (typeof text !== 'string') return { violations: [text] };
-  const lines = new LineCounter();
-  const documents = composeYaml(text, lines);
-  if (!Array.isArray(documents)) return { violations: [{ document: 1, line: 1, message: documents.message }] };
   const violations: Violation[] = [];
   const objects: LocatedObject[] = [];
-  let total = 0;
-  for (const [index, document] of documents.entries()) {
-    const lineAt = (offset: number) => lines.linePos(offset).line;
-    const bad = (message: string, offset: number) =>
-      violations.push({ document: index + 1, line: lineAt(offset), message });
-    for (const found of readDocument(document, bad)) {
-      const { length } = Buffer.from(found.json);
-      total += length;
-      if (length > limits.objectBytes)
-        bad(`the object has ${length} bytes; at most ${limits.objectBytes} are allowed`, found.offset);
-      else if (total <= limits.submissionBytes && objects.length <= limits.objects)
-        objects.push({ ...found, place: { document: index + 1, line: lineAt(found.offset) } });
-    }
-    const isOverLimit = total > limits.submissionBytes || objects.length > limits.objects;
-    if (total > limits.submissionBytes)
-      bad(`the objects have more than ${limits.submissionBytes} bytes`, offsetOf(document, []));
-    if (objects.length > limits.objects) bad(`there are more than ${limits.objects} objects`, offsetOf(document, []));
-    if (isOverLimit || violations.length >= limits.violations) break;
+  const size = { bytes: 0, documents: 0 };
+  for (const { text: part, firstLine } of splitJson(text) ?? [{ text, firstLine: 1 }]) {
+    if (!readPart(part, firstLine, { objects, violations, size })) break;
   }
   violations.push(...findDuplicates(objects));
   if (violations.length > 0) return { violations: violations.slice(0, limits.violations) };
   return toParsedManifest(objects);
 }
 
+/** Collects the objects and problems of a submission. */
+interface Reading {
+  readonly objects: LocatedObject[];
+  readonly violations: Violation[];
+  readonly size: { bytes: number; documents: number };
+}
+
+/** Reads all documents of one part of a submission. False when reading on is pointless. */
+function readPart(text: string, firstLine: number, { objects, violations, size }: Reading): boolean {
+  const lines = new LineCounter();
+  const lineAt = (offset: number) => firstLine - 1 + (lines.linePos(offset).line || 1);
+  const documents = composeYaml(text, lines);
+  if (!Array.isArray(documents)) {
+    violations.push({ document: size.documents + 1, line: firstLine, message: documents.message });
+    return false;
+  }
+  for (const document of documents) {
+    size.documents += 1;
+    const bad = (message: string, offset: number) =>
+      violations.push({ document: size.documents, line: lineAt(offset), message });
+    for (const found of readDocument(document, bad)) {
+      const { length } = Buffer.from(found.json);
+      size.bytes += length;
+      if (length > limits.objectBytes)
+        bad(`the object has ${length} bytes; at most ${limits.objectBytes} are allowed`, found.offset);
+      else if (size.bytes <= limits.submissionBytes && objects.length <= limits.objects)
+        objects.push({ ...found, place: { document: size.documents, line: lineAt(found.offset) } });
+    }
+    const isOverLimit = size.bytes > limits.submissionBytes || objects.length > limits.objects;
+    if (size.bytes > limits.submissionBytes)
+      bad(`the objects have more than ${limits.submissionBytes} bytes`, offsetOf(document, []));
+    if (objects.length > limits.objects) bad(`there are more than ${limits.objects} objects`, offsetOf(document, []));
+    if (isOverLimit || violations.length >= limits.violations) return false;
+  }
+  return true;
+}
+
 /** Reads the objects of one document: none of an empty one, or of one with problems, which are reported to `bad`. */
 function readDocument(
   document: Document.Parsed,
   bad: (message: string, offset: number) => void,
-): { object: ManifestObject; json: string; offset: number }[] {
+): Omit<LocatedObject & { offset: number }, 'place'>[] {
   const problems = findProblems(document);
   for (const { message, offset } of problems) bad(message, offset);
   if (problems.length > 0) return [];
@@ -85,9 +112,10 @@ function readDocument(
     const value = toCanonical(plainValue(document));
     if (value === null) return [];
     return flatten(value).flatMap(({ item, path }) => {
-      const checked = checkObject(item);
+      const { object, dropped } = isRecord(item) ? withoutLiveFields(item) : { object: item, dropped: [] };
+      const checked = checkObject(object);
       if (!Array.isArray(checked))
-        return [{ object: checked, json: JSON.stringify(checked), offset: offsetOf(document, path) }];
+        return [{ object: checked, dropped, json: JSON.stringify(checked), offset: offsetOf(document, path) }];
       for (const problem of checked) bad(problem.message, offsetOf(document, [...path, ...problem.path]));
       return [];
     });
@@ -97,14 +125,25 @@ function readDocument(
   }
 }
 
-function toParsedManifest(objects: readonly { object: ManifestObject; json: string }[]): ParsedManifest {
+function toParsedManifest(objects: readonly LocatedObject[]): ParsedManifest {
   const data = Buffer.from(objects.map(({ json }) => `${json}\n`).join(''));
   return {
     data,
     checksum: createHash('sha256').update(data).digest(),
     objects: objects.map(({ object }) => identity(object)),
     kinds: [...new Set(objects.map(({ object }) => `${object.apiVersion}/${object.kind}`))].sort(),
+    warnings: warningsOf(objects),
   };
+}
+
+function warningsOf(objects: readonly LocatedObject[]): string[] {
+  const cleaned = objects.filter(({ dropped }) => dropped.length > 0);
+  const warnings = cleaned.slice(0, limits.warnings).map(({ object, dropped }) => {
+    const more = dropped.length > 10 ? ` and ${dropped.length - 10} more` : '';
+    return `${object.kind} "${object.metadata.name}": ${dropped.slice(0, 10).join(', ')}${more} left out: only a live object has that`;
+  });
+  const rest = cleaned.length - warnings.length;
+  return rest > 0 ? [...warnings, `and ${rest} more objects with fields that only a live object has`] : warnings;
 }
 
 function decode(bytes: Uint8Array): string | Violation {
@@ -113,34 +152,45 @@ function decode(bytes: Uint8Array): string | Violation {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const nul = text.indexOf('\0');
-    if (nul < 0) return text;
+    // Concatenated files have a byte order mark at the head of a document; the decoder only removes the first one.
+    if (nul < 0) return text.replace(/^(---[^\n]*\n)\uFEFF/gm, '$1');
     return { document: 1, line: text.slice(0, nul).split('\n').length, message: 'has a NUL character' };
   } catch {
     return { document: 1, line: 1, message: 'is not UTF-8' };
   }
 }
 
-/** Replaces `kind: List`, and other kinds of lists, by their items, as kubectl does. */
+/**
+ * Replaces a list by its items, as kubectl does: `kind: List`, a list of one kind (such as ConfigMapList, whose items may omit kind and
+ * apiVersion), or an array of objects.
+ */
 function flatten(value: unknown): { item: unknown; path: (string | number)[] }[] {
-  const list = value as { kind?: unknown; items?: unknown };
-  return typeof list.kind === 'string' && list.kind.endsWith('List') && Array.isArray(list.items)
-    ? list.items.map((item: unknown, index) => ({ item, path: ['items', index] }))
-    : [{ item: value, path: [] }];
+  if (Array.isArray(value)) return value.map((item: unknown, index) => ({ item, path: [index] }));
+  const list = value as { apiVersion?: unknown; kind?: unknown; items?: unknown };
+  if (typeof list.kind !== 'string' || !list.kind.endsWith('List') || !('items' in list))
+    return [{ item: value, path: [] }];
+  if (list.items === null) return [];
+  if (!Array.isArray(list.items)) return [{ item: value, path: [] }];
+  const kind = list.kind.slice(0, -'List'.length);
+  const defaults = kind === '' ? {} : { apiVersion: list.apiVersion, kind };
+  return list.items.map((item: unknown, index) => ({
+    item: isRecord(item) ? { ...defaults, ...item } : item,
+    path: ['items', index],
+  }));
 }
 
 function findDuplicates(objects: readonly LocatedObject[]): Violation[] {
   const first = new Map<string, LocatedObject['place']>();
   const duplicates: Violation[] = [];
   for (const { object, place } of objects) {
-    const { apiVersion, kind, namespace, name } = identity(object);
-    // Two versions of a group name the same object.
-    const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
-    const key = JSON.stringify([group, kind, namespace, name]);
+    const id = identity(object);
+    // The key has no version, because two versions of a group name the same object.
+    const key = keyOf(id);
     const earlier = first.get(key);
     if (earlier)
       duplicates.push({
         ...place,
-        message: `${kind} "${name}" is also in document ${earlier.document} (line ${earlier.line})`,
+        message: `${id.kind} "${id.name}" is also in document ${earlier.document} (line ${earlier.line})`,
       });
     else first.set(key, place);
   }

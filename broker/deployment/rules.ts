@@ -1,3 +1,5 @@
+import { isRawInteger, parseExact } from '../../contract/exact-json.ts';
+import { keyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { createYield } from './yield.ts';
 
@@ -43,15 +45,15 @@ export async function compareManifests(before: Uint8Array, after: Uint8Array): P
   const oldObjects = new Map<string, ManifestObject>();
   for (const line of oldLines) {
     if (newLines.has(line)) continue;
-    const object = JSON.parse(line) as ManifestObject;
-    oldObjects.set(keyOf(object), object);
+    const object = parseExact(line) as ManifestObject;
+    oldObjects.set(keyOf(identity(object)), object);
     await yieldIfDue();
   }
   const differences: Difference[] = [];
   for (const line of newLines) {
     if (oldLines.has(line)) continue;
-    const object = JSON.parse(line) as ManifestObject;
-    const key = keyOf(object);
+    const object = parseExact(line) as ManifestObject;
+    const key = keyOf(identity(object));
     const earlier = oldObjects.get(key);
     oldObjects.delete(key);
     const difference = differenceOf(earlier, object);
@@ -74,12 +76,13 @@ function differenceOf(before: ManifestObject | undefined, after: ManifestObject)
 /** Adds the paths of differing values to `fields`, until there are enough. */
 function findDifferences(before: unknown, after: unknown, path: string, fields: string[]): void {
   if (Object.is(before, after)) return;
+  if (isRawInteger(before) && isRawInteger(after) && before.rawJSON === after.rawJSON) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     for (const [index, item] of before.entries()) {
       if (fields.length >= maxFields) return;
       findDifferences(item, after[index], `${path}[${index}]`, fields);
     }
-  } else if (isRecord(before) && isRecord(after)) {
+  } else if (isRecord(before) && isRecord(after) && !isRawInteger(before) && !isRawInteger(after)) {
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort())) {
       if (fields.length >= maxFields) return;
       findDifferences(ownValue(before, key), ownValue(after, key), `${path}.${key}`, fields);
@@ -99,7 +102,7 @@ export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity
   const yieldIfDue = createYield();
   const identities: ObjectIdentity[] = [];
   for (const line of linesOf(manifest)) {
-    identities.push(identity(JSON.parse(line) as ManifestObject));
+    identities.push(identity(parseExact(line) as ManifestObject));
     await yieldIfDue();
   }
   return identities;
@@ -109,8 +112,4 @@ export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity
 export function linesOf({ buffer, byteOffset, byteLength }: Uint8Array): string[] {
   const text = Buffer.from(buffer, byteOffset, byteLength).toString();
   return text.split('\n').filter((line) => line !== '');
-}
-
-function keyOf(object: ManifestObject): string {
-  return JSON.stringify([object.apiVersion, object.kind, object.metadata.namespace ?? '', object.metadata.name]);
 }

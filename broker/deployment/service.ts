@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { traceIdOf } from '../../client/trace.ts';
+import { objectActions } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
   type Deployment,
@@ -10,7 +11,7 @@ import {
   type SubmitDeploymentResponse,
   SubmitDeploymentResponseSchema,
 } from '../../gen/brokkr/v1/deployment_pb.ts';
-import { ObjectAction, type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
+import { type ObjectChange, ObjectChangeSchema } from '../../gen/brokkr/v1/object_pb.ts';
 import { ownerOf } from '../access/principal.ts';
 import type { Note } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
@@ -39,7 +40,7 @@ export function deploymentMethods({
   return {
     async submitDeployment(request, context) {
       const { stack, message, dryRun } = request;
-      const submission = await parseSubmission(db, parser, ownerOf(principalOf(context)), request);
+      const submission = await parseSubmission(db, parser, principalOf(context), request, context.signal);
       if (dryRun) return submitResponse(await preview(db, submission));
       return mutate(db, context, request, SubmitDeploymentResponseSchema, async (tx, principal, note) => {
         const result = await submit(tx, principal, { stack, message, traceParent: traceParent() }, submission);
@@ -105,13 +106,20 @@ async function refOf(
   return { stackId: (await findStack(db, owner, request.stack)).id, revision: request.revision };
 }
 
-function submitResponse({ deployment, isUnchanged, changes, agents }: SubmitResult): SubmitDeploymentResponse {
+function submitResponse({
+  deployment,
+  isUnchanged,
+  changes,
+  agents,
+  warnings,
+}: SubmitResult): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: deployment && toMessage(deployment),
     unchanged: isUnchanged,
     changes: boundFields(changes).map(changeMessage),
     agents: [...agents.names],
     agentCount: agents.count,
+    warnings: [...warnings],
   });
 }
 
@@ -127,14 +135,9 @@ function boundFields(changes: readonly Difference[]): Difference[] {
 }
 
 function changeMessage(change: Difference): ObjectChange {
-  const actions = {
-    created: ObjectAction.CREATED,
-    configured: ObjectAction.CONFIGURED,
-    deleted: ObjectAction.DELETED,
-  } as const;
   return create(ObjectChangeSchema, {
     object: change.object,
-    action: actions[change.action],
+    action: objectActions[change.action],
     fields: [...change.fields],
   });
 }

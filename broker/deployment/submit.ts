@@ -1,4 +1,4 @@
-import type { Principal } from '../access/principal.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import { generatorById } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
 import type { StackRow } from '../stack/rules.ts';
@@ -28,6 +28,8 @@ export interface SubmitResult {
   readonly isUnchanged: boolean;
   readonly changes: readonly Difference[];
   readonly agents: store.ServingAgents;
+  /** Sentences about what was left out of the submitted objects. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -37,12 +39,13 @@ export interface SubmitResult {
 export async function parseSubmission(
   db: Database,
   parser: Parser,
-  owner: string | null,
+  principal: Principal,
   request: { readonly stack: string; readonly manifest: Uint8Array; readonly allowEmpty: boolean },
+  signal: AbortSignal,
 ): Promise<Submission> {
-  const stack = await findStack(db, owner, request.stack);
+  const stack = await findStack(db, ownerOf(principal), request.stack);
   const before = await store.currentManifest(db, stack.id);
-  const manifest = await parser.parse(request.manifest, before?.data);
+  const manifest = await parser.parse(request.manifest, { before: before?.data, caller: principal.ownerId, signal });
   if (manifest.objects.length === 0 && !request.allowEmpty) {
     throw new Refusal(
       'invalid_argument',
@@ -68,8 +71,9 @@ export async function submit(
   const before = await store.currentDeployment(tx, stack);
   const generator = await generatorById(tx, stack.generatorId);
   requireAllowed(generator, manifest.objects);
+  const { warnings } = manifest;
   if (before?.checksum.equals(Buffer.from(manifest.checksum)))
-    return { deployment: before, isUnchanged: true, changes: [], agents };
+    return { deployment: before, isUnchanged: true, changes: [], agents, warnings };
   // Somebody may have submitted another manifest before the lock was taken.
   const changes =
     before?.checksum.toString('hex') === comparedWith?.toString('hex')
@@ -90,5 +94,5 @@ export async function submit(
     rollbackOf: null,
     traceParent: request.traceParent,
   });
-  return { deployment, isUnchanged: false, changes, agents };
+  return { deployment, isUnchanged: false, changes, agents, warnings };
 }

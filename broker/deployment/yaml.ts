@@ -12,6 +12,7 @@ import {
   type Tags,
   type YAMLMap,
 } from 'yaml';
+import { floatKey, maxInt64, numberTags } from './yaml-scalars.ts';
 
 /** A problem at one place of the text. */
 export interface YamlProblem {
@@ -23,20 +24,8 @@ const maxDepth = 64;
 const tooDeep = `is nested more than ${maxDepth} deep`;
 const aliasesInDocument = 100;
 
-/** Tags of YAML 1.1 that kubectl's reader does not know: timestamps and collection types; base-60 numbers are excluded by format. */
-const unknownToKubectl = /:(timestamp|omap|pairs|set)$/;
-
-/** The octal notation `0o17` of YAML 1.2, which kubectl reads too. */
-const octal: ScalarTag = {
-  tag: 'tag:yaml.org,2002:int',
-  default: true,
-  format: 'OCT',
-  test: /^[-+]?0o[0-7_]+$/,
-  resolve: (text) => {
-    const digits = text.replace(/[-+_]/g, '');
-    return text.startsWith('-') ? -BigInt(digits) : BigInt(digits);
-  },
-};
+/** Tags of YAML 1.1 that kubectl does not know, or whose values it reads by rules of its own. */
+const replacedTags = /:(timestamp|omap|pairs|set|binary|int|float)$/;
 
 /** Text encoded in base 64, which kubectl decodes. */
 const binary: ScalarTag = {
@@ -75,12 +64,8 @@ export function composeYaml(text: string, lineCounter: LineCounter): Document.Pa
 }
 
 function asKubectl(tags: Tags): Tags {
-  const known = tags.filter(
-    (tag) =>
-      typeof tag === 'string' ||
-      !(unknownToKubectl.test(tag.tag) || tag.tag === binary.tag || ('format' in tag && tag.format === 'TIME')),
-  );
-  return [octal, binary, ...known];
+  const known = tags.filter((tag) => typeof tag === 'string' || !replacedTags.test(tag.tag));
+  return [...numberTags, binary, ...known];
 }
 
 /**
@@ -153,8 +138,10 @@ function walkMap(node: YAMLMap, depth: number, problems: YamlProblem[], anchors:
     if (key === undefined) bad(pair.key, 'a key must be a text, a number or a boolean');
     else if (keys.has(key)) bad(pair.key, `key "${key.slice(0, 100)}" occurs twice in one map`);
     else keys.add(key);
-    const named = (pair.key as { anchor?: string } | null)?.anchor;
-    if (named !== undefined) anchors.add(named);
+    // The library would format the number differently.
+    if (isScalar(pair.key) && typeof pair.key.value === 'number') pair.key.value = key;
+    const keyAnchor = (pair.key as { anchor?: string } | null)?.anchor;
+    if (keyAnchor !== undefined) anchors.add(keyAnchor);
     walk(pair.value, depth + 1, problems, anchors);
   }
 }
@@ -163,12 +150,14 @@ function offsetOfNode(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;
 }
 
-/** Returns a key as JSON has it, as text. Undefined for a key that JSON cannot have. */
+/** Returns a key as JSON has it, as text. Undefined for a key that JSON cannot have, or an integer that kubectl refuses as a key. */
 function keyText(pair: Pair): string | undefined {
   if (!isScalar(pair.key)) return undefined;
   const { value } = pair.key;
   if (typeof value === 'symbol') return value.description;
-  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value) ? String(value) : undefined;
+  if (typeof value === 'number') return floatKey(value);
+  if (typeof value === 'bigint') return value <= maxInt64 ? String(value) : undefined;
+  return typeof value === 'string' || typeof value === 'boolean' ? String(value) : undefined;
 }
 
 function isNodePair(value: unknown): value is Pair {

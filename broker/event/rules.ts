@@ -1,16 +1,7 @@
+import type { outcomes } from '../../contract/enum-names.ts';
 import { halfOfBigint } from '../numbers.ts';
 
-export type OutcomeName =
-  | 'applied'
-  | 'failed'
-  | 'removed'
-  | 'removal_failed'
-  | 'held'
-  | 'ahead'
-  | 'gap'
-  | 'drifted'
-  | 'repaired'
-  | 'waiting';
+export type OutcomeName = keyof typeof outcomes;
 
 /** An event as an agent sent it, in the database's words. */
 export interface Reported {

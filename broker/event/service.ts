@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { enumName, outcomes } from '../../contract/enum-names.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -118,23 +119,10 @@ function toReceipt(item: Sorted) {
   });
 }
 
-const outcomes = {
-  applied: Outcome.APPLIED,
-  failed: Outcome.FAILED,
-  removed: Outcome.REMOVED,
-  removal_failed: Outcome.REMOVAL_FAILED,
-  held: Outcome.HELD,
-  ahead: Outcome.AHEAD,
-  gap: Outcome.GAP,
-  drifted: Outcome.DRIFTED,
-  repaired: Outcome.REPAIRED,
-  waiting: Outcome.WAITING,
-} as const satisfies Record<OutcomeName, Outcome>;
-
 function outcomeName(outcome: Outcome): OutcomeName {
-  const found = (Object.keys(outcomes) as OutcomeName[]).find((name) => outcomes[name] === outcome);
-  if (!found) throw new Error(`outcome ${outcome} has no name`);
-  return found;
+  const name = enumName(outcomes, outcome);
+  if (!name) throw new Error(`outcome ${outcome} has no name`);
+  return name;
 }
 
 function fromMessage(event: ReportedEvent): Reported {

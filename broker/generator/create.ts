@@ -1,4 +1,4 @@
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { type IssuedPak, issuePak } from '../access/issue.ts';
 import { checkName } from '../resource.ts';
 import type { Tx } from '../store/orm.ts';
@@ -9,7 +9,7 @@ export interface NewGenerator {
   readonly name: string;
   readonly description: string;
   readonly registration: Policy;
-  readonly limits: Limits;
+  readonly limits: GeneratorLimits;
   readonly quota: Quota;
 }
 

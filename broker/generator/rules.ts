@@ -1,4 +1,4 @@
-import type { Limits } from '../../client/allowed.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -37,7 +37,7 @@ export interface Quota {
 const defaults: Quota = { stacks: 1_000, deploymentsPerStack: 100, manifestBytes: 1n << 30n };
 
 /** Returns the limits on what a generator may deploy. */
-export function limitsOf(row: GeneratorRow): Limits {
+export function limitsOf(row: GeneratorRow): GeneratorLimits {
   return {
     allowNamespaces: row.allowNamespaces,
     denyNamespaces: row.denyNamespaces,

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { enumName, healths } from '../../contract/enum-names.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -74,21 +75,13 @@ export function healthMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServi
   };
 }
 
-const numbers = {
-  healthy: Health.HEALTHY,
-  progressing: Health.PROGRESSING,
-  degraded: Health.DEGRADED,
-  failed: Health.FAILED,
-  unknown: Health.UNKNOWN,
-} as const satisfies Record<HealthName, Health>;
-
 /** A health on the wire; unspecified for one that nobody has reported. */
 export function healthNumber(health: HealthName | '' | null | undefined): Health {
-  return health ? numbers[health] : Health.UNSPECIFIED;
+  return health ? healths[health] : Health.UNSPECIFIED;
 }
 
 function healthName(health: Health): HealthName | '' {
-  return (Object.keys(numbers) as HealthName[]).find((name) => numbers[name] === health) ?? '';
+  return enumName(healths, health) ?? '';
 }
 
 function fromMessage(report: ReportedHealth): Reported {

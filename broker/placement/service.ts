@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { placementStates } from '../../contract/enum-names.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -10,7 +11,6 @@ import {
   type Placement,
   PlacementPhase,
   PlacementSchema,
-  PlacementState,
   StepVerdict,
 } from '../../gen/brokkr/v1/placement_pb.ts';
 import { ownerOf } from '../access/principal.ts';
@@ -157,7 +157,7 @@ export function toMessage(row: PlacementRow): Placement {
     agent: row.agent,
     stackId: row.stackId,
     stack: row.stack,
-    state: row.state === 'active' ? PlacementState.ACTIVE : PlacementState.REMOVING,
+    state: placementStates[row.state],
     generation: BigInt(row.generation),
     reasons: row.reasons.map(({ kind, detail }) => ({ kind: kinds[kind], detail })),
     desiredDeploymentId: row.desiredId ?? '',

@@ -1,14 +1,15 @@
 import { create } from '@bufbuild/protobuf';
+import { conflictPolicies, driftPolicies, enumName, onDeletes } from '../../contract/enum-names.ts';
 import {
-  ConflictPolicy,
+  type ConflictPolicy,
   type CreateStackRequest,
-  DriftPolicy,
+  type DriftPolicy,
   type IgnoredFields as IgnoredFieldsMessage,
   IgnoredFieldsSchema,
-  OnDelete,
+  type OnDelete,
   type UpdateStackRequest,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { type Conflict, checkIgnoredFields, type Drift, type Settings } from './rules.ts';
+import { checkIgnoredFields, type Settings } from './rules.ts';
 
 /** The fields that an update mask of a stack may name. */
 export const maskPaths = ['selector', 'on_delete', 'drift', 'ignored_fields', 'conflict', 'depends_on'] as const;
@@ -16,9 +17,9 @@ export const maskPaths = ['selector', 'on_delete', 'drift', 'ignored_fields', 'c
 /** Reads the settings of a new stack; unspecified means the default. */
 export function allSettings(request: CreateStackRequest | UpdateStackRequest): Settings {
   return {
-    onDelete: request.onDelete === OnDelete.ORPHAN ? 'orphan' : 'prune',
-    drift: nameOf(drifts, request.drift) ?? 'repair',
-    conflict: nameOf(conflicts, request.conflict) ?? 'adopt',
+    onDelete: enumName(onDeletes, request.onDelete) ?? 'prune',
+    drift: enumName(driftPolicies, request.drift) ?? 'repair',
+    conflict: enumName(conflictPolicies, request.conflict) ?? 'adopt',
     ignoredFields: checkIgnoredFields(request.ignoredFields),
   };
 }
@@ -42,26 +43,11 @@ export function settingsMessage(settings: Settings): {
   ignoredFields: IgnoredFieldsMessage[];
 } {
   return {
-    onDelete: settings.onDelete === 'orphan' ? OnDelete.ORPHAN : OnDelete.PRUNE,
-    drift: drifts[settings.drift],
-    conflict: conflicts[settings.conflict],
+    onDelete: onDeletes[settings.onDelete],
+    drift: driftPolicies[settings.drift],
+    conflict: conflictPolicies[settings.conflict],
     ignoredFields: settings.ignoredFields.map(({ kind, name, paths }) =>
       create(IgnoredFieldsSchema, { kind, name, paths: [...paths] }),
     ),
   };
-}
-
-const drifts = {
-  repair: DriftPolicy.REPAIR,
-  report: DriftPolicy.REPORT,
-  ignore: DriftPolicy.IGNORE,
-} as const satisfies Record<Drift, DriftPolicy>;
-
-const conflicts = {
-  adopt: ConflictPolicy.ADOPT,
-  refuse: ConflictPolicy.REFUSE,
-} as const satisfies Record<Conflict, ConflictPolicy>;
-
-function nameOf<Name extends string>(numbers: Readonly<Record<Name, number>>, value: number): Name | undefined {
-  return (Object.keys(numbers) as Name[]).find((name) => numbers[name] === value);
 }

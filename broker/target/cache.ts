@@ -3,7 +3,7 @@ import { closingRefusal } from '../refusal.ts';
 import type { Change, Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
 import { createIndexes, nextBatch } from './lru-cache.ts';
-import type { Summary, TargetState } from './rules.ts';
+import type { AgentTargetState, Summary } from './rules.ts';
 import { agentsOfStacks, readTargetStates } from './store.ts';
 
 /** What agents are told, remembered until a change of it is seen. */
@@ -11,7 +11,7 @@ export interface TargetStates {
   /** The digest of what the agent is told, from memory while that is current. Undefined for an agent that does not exist. */
   current(agentId: string): Promise<Summary | undefined>;
   /** All that the agent is told; read again unless it was read a short while ago. */
-  index(agentId: string): Promise<TargetState | undefined>;
+  index(agentId: string): Promise<AgentTargetState | undefined>;
   /**
    * Waits until the state is another than the agent has seen, or a later start of it is known, at most `waitMs`, or until the signal
    * aborts; then answers as `current` does.
@@ -40,7 +40,7 @@ interface Read {
   everything: boolean;
 }
 
-type Waiting = PromiseWithResolvers<TargetState | undefined>;
+type Waiting = PromiseWithResolvers<AgentTargetState | undefined>;
 
 /** Even without a change, an entry is read again after 10 minutes, jittered. */
 const keepMs = 10 * 60_000;
@@ -66,9 +66,9 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     entry !== undefined && feed.healthy() && performance.now() < entry.staleAt;
 
   /** Joins the next read; all that ask in the same turn share one statement. */
-  const load = (agentId: string): Promise<TargetState | undefined> => {
+  const load = (agentId: string): Promise<AgentTargetState | undefined> => {
     if (closed) return Promise.reject(closingRefusal());
-    const waiting = wanted.get(agentId) ?? Promise.withResolvers<TargetState | undefined>();
+    const waiting = wanted.get(agentId) ?? Promise.withResolvers<AgentTargetState | undefined>();
     wanted.set(agentId, waiting);
     if (!draining) void drain();
     return waiting.promise;
@@ -124,7 +124,7 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     if (watchers.has(agentId)) load(agentId).catch(() => {});
   };
 
-  const keep = (agentId: string, state: TargetState | undefined) => {
+  const keep = (agentId: string, state: AgentTargetState | undefined) => {
     if (state === undefined) return forget(agentId);
     const { entries: _, ...summary } = state;
     kept.set(agentId, { summary, staleAt: performance.now() + keepMs * (0.8 + 0.4 * Math.random()) });
@@ -136,7 +136,7 @@ export function createTargetStates(db: Database, feed: Feed, log: Logger): Targe
     indexes.drop(agentId);
   };
 
-  const notify = (agentId: string, state: TargetState | undefined) => {
+  const notify = (agentId: string, state: AgentTargetState | undefined) => {
     for (const listener of watchers.get(agentId) ?? []) {
       try {
         listener(state);

@@ -1,11 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { TargetEntry } from '../../contract/target-state.ts';
 import { createIndexes, nextBatch } from './lru-cache.ts';
-import { type Entry, planPage, type TargetState } from './rules.ts';
+import { type AgentTargetState, planPage } from './rules.ts';
 
 const memory = suite('memory of target states');
 
-const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
+const entry = (at: number, more: Partial<TargetEntry> = {}): TargetEntry => ({
   stackId: `00000000-0000-7000-8000-${String(at).padStart(12, '0')}`,
   stack: 'stack',
   generator: 'system',
@@ -14,7 +15,7 @@ const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
   order: 1n,
   state: 'active',
   generation: 1n,
-  checksum: Buffer.alloc(32, at),
+  checksum: Buffer.alloc(32, at).toString('hex'),
   size: 10,
   onDelete: 'prune',
   held: false,
@@ -30,7 +31,7 @@ const entry = (at: number, more: Partial<Entry> = {}): Entry => ({
   traceParent: '',
   ...more,
 });
-const state = (agentId: string, count: number): TargetState => ({
+const state = (agentId: string, count: number): AgentTargetState => ({
   agentId,
   epoch: 1n,
   incarnation: 1n,

@@ -1,9 +1,9 @@
-import type { TargetState } from './rules.ts';
+import type { AgentTargetState } from './rules.ts';
 
 /** Whole target states, as many as fit into a bound: those read longest ago are forgotten first. */
 export interface Indexes {
-  get(agentId: string): TargetState | undefined;
-  keep(state: TargetState): void;
+  get(agentId: string): AgentTargetState | undefined;
+  keep(state: AgentTargetState): void;
   drop(agentId: string): void;
   clear(): void;
   /** How many entries the agent had when it was last read; undefined when that is not known. */
@@ -16,7 +16,7 @@ const maxEntries = 200_000;
 const maxSizes = 50_000;
 
 export function createIndexes(limit = maxEntries): Indexes {
-  const states = new Map<string, TargetState>();
+  const states = new Map<string, AgentTargetState>();
   const sizes = new Map<string, number>();
   let entries = 0;
   const drop = (agentId: string) => {

@@ -1,103 +1,17 @@
-import { createHash } from 'node:crypto';
-import type { Limits } from '../../client/allowed.ts';
-import type { Conflict, Drift, IgnoredFields } from '../stack/rules.ts';
+import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
 
-/** One stack of an agent's target state. */
-export interface Entry {
-  readonly stackId: string;
-  readonly stack: string;
-  readonly generator: string;
-  readonly deploymentId: string;
-  readonly revision: number;
-  readonly order: bigint;
-  readonly state: 'active' | 'removing';
-  readonly generation: bigint;
-  readonly checksum: Buffer;
-  readonly size: number;
-  readonly onDelete: 'prune' | 'orphan';
-  readonly held: boolean;
-  readonly confirmed: boolean;
-  /** Of the objects whose deletion is confirmed, sorted; as the agent told them. */
-  readonly confirmedKeys: readonly string[];
-  readonly kinds: readonly string[];
-  readonly reason: string;
-  /** "namespace/name" to impersonate; empty for the agent's own rights. */
-  readonly serviceAccount: string;
-  readonly drift: Drift;
-  readonly conflict: Conflict;
-  readonly ignoredFields: readonly IgnoredFields[];
-  /** Ascending; empty for a removal. */
-  readonly dependsOnIds: readonly string[];
-  /** Of the deployment's submission; empty for none. It goes with the deployment, so the digest needs it not. */
-  readonly traceParent: string;
-}
-
-/** What the agent may apply for a generator. */
-export interface TargetGenerator {
-  readonly generator: string;
-  readonly limits: Limits;
-}
-
-/** What an agent is told, in short. */
+/** What identifies the current target state of an agent, without its entries. */
 export interface Summary {
   readonly agentId: string;
   readonly epoch: bigint;
   readonly incarnation: bigint;
   readonly paused: boolean;
+  /** Equal digests mean equal target states; see `hashTargetState`. */
   readonly digest: Buffer;
 }
 
-/** Everything an agent is told, as one read of the database saw it. */
-export interface TargetState extends Summary {
-  /** In order of stack id; empty while the agent is paused. */
-  readonly entries: readonly Entry[];
-  /** Generators of those entries, in order of their name. */
-  readonly generators: readonly TargetGenerator[];
-}
-
-const stateNumbers = { active: 1, removing: 2 } as const;
-const onDeleteNumbers = { prune: 1, orphan: 2 } as const;
-const driftNumbers = { repair: 1, report: 2, ignore: 3 } as const;
-const conflictNumbers = { adopt: 1, refuse: 2 } as const;
-
-/**
- * SHA-256 over the epoch, the paused flag and every entry: equal digests mean that the agent is told the same. The agent computes
- * it from what it received and acts on nothing while the two differ, so the text is part of the contract.
- */
-export function digestOf(state: Pick<TargetState, 'epoch' | 'paused' | 'entries' | 'generators'>): Buffer {
-  const hash = createHash('sha256');
-  hash.update(`epoch=${state.epoch};paused=${state.paused ? 1 : 0}\n`);
-  for (const entry of state.entries) {
-    const fields = [
-      entry.stackId,
-      entry.stack,
-      entry.generator,
-      entry.deploymentId,
-      entry.revision,
-      entry.order,
-      stateNumbers[entry.state],
-      entry.generation,
-      entry.checksum.toString('hex'),
-      entry.size,
-      onDeleteNumbers[entry.onDelete],
-      entry.held ? 1 : 0,
-      entry.confirmed ? ['1', ...entry.confirmedKeys].join(',') : 0,
-      entry.kinds.join(','),
-      entry.reason,
-      entry.serviceAccount,
-      driftNumbers[entry.drift],
-      conflictNumbers[entry.conflict],
-      entry.dependsOnIds.join(','),
-      entry.ignoredFields.map(({ kind, name, paths }) => `${kind}/${name}:${paths.join(',')}`).join(';'),
-    ];
-    hash.update(`${fields.join('|')}\n`);
-  }
-  for (const { generator, limits } of state.generators) {
-    const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
-    hash.update(`${[generator, ...lists.map((list) => list.join(',')), limits.clusterScoped ? 1 : 0].join('|')}\n`);
-  }
-  return hash.digest();
-}
+/** The whole target state of an agent, as one read of the database saw it. */
+export interface AgentTargetState extends Summary, TargetState {}
 
 /** What a page may hold: entries, and manifests while they fit. */
 const pageBytes = 1 << 20;
@@ -105,7 +19,7 @@ const pageBytes = 1 << 20;
 const plainEntryBytes = 220;
 
 export interface PagePlan {
-  readonly entries: readonly Entry[];
+  readonly entries: readonly TargetEntry[];
   /** Checksums, in hex, of manifests to send with this page. */
   readonly inline: readonly string[];
   /** Index of the next page's first entry; undefined on the last page. */
@@ -113,11 +27,11 @@ export interface PagePlan {
 }
 
 /** Plans the page that begins at an entry: at most 1 MiB, with the manifests that the agent does not hold while there is room. */
-export function planPage(entries: readonly Entry[], start: number, have: ReadonlySet<string>): PagePlan {
-  const page: Entry[] = [];
+export function planPage(entries: readonly TargetEntry[], start: number, have: ReadonlySet<string>): PagePlan {
+  const page: TargetEntry[] = [];
   let room = pageBytes;
   for (let at = start; at < entries.length; at += 1) {
-    const entry = entries[at] as Entry;
+    const entry = entries[at] as TargetEntry;
     const bytes = bytesOf(entry);
     if (bytes > room && page.length > 0) break;
     page.push(entry);
@@ -125,7 +39,7 @@ export function planPage(entries: readonly Entry[], start: number, have: Readonl
   }
   const inline = new Set<string>();
   for (const entry of page) {
-    const checksum = entry.checksum.toString('hex');
+    const { checksum } = entry;
     if (entry.state !== 'active' || inline.has(checksum) || have.has(checksum) || entry.size > room) continue;
     inline.add(checksum);
     room -= entry.size;
@@ -135,7 +49,7 @@ export function planPage(entries: readonly Entry[], start: number, have: Readonl
 }
 
 /** About what an entry takes on the wire; three bytes for a character is the most that UTF-8 makes of one. */
-function bytesOf(entry: Entry): number {
+function bytesOf(entry: TargetEntry): number {
   const ignored = entry.ignoredFields.flatMap(({ kind, name, paths }) => [kind, name, ...paths]);
   const words = [entry.stack, entry.generator, entry.traceParent, ...entry.kinds, ...entry.dependsOnIds, ...ignored];
   return words.reduce((sum, word) => sum + word.length + 4, plainEntryBytes + 3 * entry.reason.length);

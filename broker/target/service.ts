@@ -1,14 +1,15 @@
 import { create } from '@bufbuild/protobuf';
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { placementStates } from '../../contract/enum-names.ts';
+import type { TargetEntry } from '../../contract/target-state.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
-import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import {
+  type TargetEntry as EntryMessage,
   ManifestSchema,
   type PullTargetStateRequest,
   type PullTargetStateResponse,
   PullTargetStateResponseSchema,
-  type TargetEntry,
   TargetEntrySchema,
   TargetStateKind,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
@@ -25,7 +26,7 @@ import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
 import type { TargetStates } from './cache.ts';
-import { type Entry, makePageToken, planPage, readPageToken, type Summary, type TargetState } from './rules.ts';
+import { type AgentTargetState, makePageToken, planPage, readPageToken, type Summary } from './rules.ts';
 import { ownManifests, readManifests } from './store.ts';
 
 type Methods = 'pullTargetState' | 'getManifests';
@@ -164,7 +165,7 @@ function newerNotice(
 
 async function page(
   db: Database,
-  state: TargetState,
+  state: AgentTargetState,
   start: number,
   { have, withoutManifests }: PullTargetStateRequest,
 ): Promise<PullTargetStateResponse> {
@@ -206,10 +207,11 @@ function* portions(checksums: readonly Buffer[], sizes: ReadonlyMap<string, numb
   if (portion.length > 0) yield portion;
 }
 
-function toMessage(entry: Entry): TargetEntry {
+function toMessage(entry: TargetEntry): EntryMessage {
   return create(TargetEntrySchema, {
     ...entry,
-    state: entry.state === 'active' ? PlacementState.ACTIVE : PlacementState.REMOVING,
+    state: placementStates[entry.state],
+    checksum: Buffer.from(entry.checksum, 'hex'),
     size: BigInt(entry.size),
     ...settingsMessage(entry),
     kinds: [...entry.kinds],

@@ -1,15 +1,9 @@
+import type { gapReasons } from '../../contract/enum-names.ts';
 import { halfOfBigint } from '../numbers.ts';
 
 export type Stream = 'event' | 'log';
 
-export type GapName =
-  | 'rate_limit'
-  | 'buffer_full'
-  | 'stream_limit'
-  | 'history_lost'
-  | 'not_followed'
-  | 'quota'
-  | 'slow_reader';
+export type GapName = keyof typeof gapReasons;
 
 /** One thing that a cluster told, in the database's words; what a kind of thing does not have is empty. */
 export interface Told {

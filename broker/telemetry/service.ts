@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { enumName, gapReasons } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
@@ -23,7 +24,7 @@ import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { blank, bytesOf, type Filter, type GapName, gapOf, type Stream, type Told } from './rules.ts';
+import { blank, bytesOf, type Filter, gapOf, type Stream, type Told } from './rules.ts';
 import * as store from './store.ts';
 
 /** What a request says about which telemetry it wants. */
@@ -104,16 +105,6 @@ function streamOf(kind: TelemetryKind): Stream {
   return kind === TelemetryKind.POD_LOGS ? 'log' : 'event';
 }
 
-const gaps = {
-  rate_limit: GapReason.RATE_LIMIT,
-  buffer_full: GapReason.BUFFER_FULL,
-  stream_limit: GapReason.STREAM_LIMIT,
-  history_lost: GapReason.HISTORY_LOST,
-  not_followed: GapReason.NOT_FOLLOWED,
-  quota: GapReason.QUOTA,
-  slow_reader: GapReason.SLOW_READER,
-} as const satisfies Record<GapName, GapReason>;
-
 /** What an agent tells, in the database's words; a reason that this version does not know counts as the widest one. */
 export function toldBy({ items }: SessionTelemetry): Told[] {
   return items.flatMap(toTold);
@@ -166,7 +157,7 @@ function toTold({ stackId, item }: TelemetryItem): Told[] {
     }
     case 'gap': {
       const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
-      const gap = (Object.keys(gaps) as GapName[]).find((name) => gaps[name] === reason) ?? 'history_lost';
+      const gap = enumName(gapReasons, reason) ?? 'history_lost';
       const mark = gapOf(stackId, streamOf(kind), gap, count < halfOfBigint ? count : halfOfBigint);
       return [{ ...mark, namespace, name: pod, container, at: dateOf(timestamp) }];
     }
@@ -201,7 +192,7 @@ function toItem(row: store.TelemetryRow): TelemetryItem {
   if (row.gap !== null) {
     const value = create(TelemetryGapSchema, {
       kind: kindOf(row.stream),
-      reason: gaps[row.gap],
+      reason: gapReasons[row.gap],
       count: BigInt(row.count),
       namespace,
       pod: name,

@@ -1,164 +1,145 @@
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
+import {
+  actionLabels,
+  agentStateLabels,
+  type Labels,
+  outcomeLabels,
+  phaseLabels,
+  registrationStateLabels,
+} from '../../contract/enum-labels.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationPolicy, RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
-import { ObjectAction, type ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
-import { Role } from '../../gen/brokkr/v1/options_pb.ts';
-import { MatchKind, type MatchReason, type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
-import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
+import { type PlacementCounts, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { Tone } from '../output/output.ts';
 import { shortDuration } from './duration.ts';
 
-/** How a value of the contract is said; `wordOf` reads these tables, which a newer broker's values are not in. */
-export interface Word {
-  readonly word: string;
+/** The label of a value, and how a terminal shows it. */
+export interface StyledLabel {
+  readonly text: string;
   readonly tone?: Tone;
   /** One character for it, in lists of changes. */
-  readonly sign?: string;
+  readonly symbol?: string;
 }
 
-export const phases: Readonly<Record<PlacementPhase, Word>> = {
-  [PlacementPhase.UNSPECIFIED]: { word: 'unknown' },
-  [PlacementPhase.PENDING]: { word: 'pending', tone: 'warn' },
-  [PlacementPhase.APPLIED]: { word: 'applied', tone: 'good' },
-  [PlacementPhase.FAILED]: { word: 'failed', tone: 'bad' },
-  [PlacementPhase.REMOVING]: { word: 'removing', tone: 'warn' },
-  [PlacementPhase.HELD]: { word: 'held', tone: 'bad' },
-  [PlacementPhase.AHEAD]: { word: 'ahead', tone: 'bad' },
-};
+type StyledLabels<Value extends number> = Readonly<Record<Value, StyledLabel>>;
 
-export const outcomes: Readonly<Record<Outcome, Word>> = {
-  [Outcome.UNSPECIFIED]: { word: 'unknown' },
-  [Outcome.APPLIED]: { word: 'applied', tone: 'good' },
-  [Outcome.FAILED]: { word: 'failed', tone: 'bad' },
-  [Outcome.REMOVED]: { word: 'removed', tone: 'good' },
-  [Outcome.REMOVAL_FAILED]: { word: 'removal-failed', tone: 'bad' },
-  [Outcome.HELD]: { word: 'held', tone: 'bad' },
-  [Outcome.AHEAD]: { word: 'ahead', tone: 'bad' },
-  [Outcome.GAP]: { word: 'gap', tone: 'warn' },
-  [Outcome.DRIFTED]: { word: 'drifted', tone: 'warn' },
-  [Outcome.REPAIRED]: { word: 'repaired', tone: 'warn' },
-  [Outcome.WAITING]: { word: 'waiting', tone: 'warn' },
-};
+export const styledPhases = withStyle(phaseLabels, {
+  [PlacementPhase.PENDING]: { tone: 'warn' },
+  [PlacementPhase.APPLIED]: { tone: 'good' },
+  [PlacementPhase.FAILED]: { tone: 'bad' },
+  [PlacementPhase.REMOVING]: { tone: 'warn' },
+  [PlacementPhase.HELD]: { tone: 'bad' },
+  [PlacementPhase.AHEAD]: { tone: 'bad' },
+});
 
-export const actions: Readonly<Record<ObjectAction, Word>> = {
-  [ObjectAction.UNSPECIFIED]: { word: 'unknown', sign: '?' },
-  [ObjectAction.CREATED]: { word: 'created', sign: '+', tone: 'good' },
-  [ObjectAction.CONFIGURED]: { word: 'configured', sign: '~', tone: 'warn' },
-  [ObjectAction.UNCHANGED]: { word: 'unchanged', sign: '=' },
-  [ObjectAction.DELETED]: { word: 'deleted', sign: '-', tone: 'bad' },
-  [ObjectAction.FAILED]: { word: 'failed', sign: '!', tone: 'bad' },
-  [ObjectAction.HELD]: { word: 'held', sign: '!', tone: 'bad' },
-};
+export const styledOutcomes = withStyle(outcomeLabels, {
+  [Outcome.APPLIED]: { tone: 'good' },
+  [Outcome.FAILED]: { tone: 'bad' },
+  [Outcome.REMOVED]: { tone: 'good' },
+  [Outcome.REMOVAL_FAILED]: { tone: 'bad' },
+  [Outcome.HELD]: { tone: 'bad' },
+  [Outcome.AHEAD]: { tone: 'bad' },
+  [Outcome.GAP]: { tone: 'warn' },
+  [Outcome.DRIFTED]: { tone: 'warn' },
+  [Outcome.REPAIRED]: { tone: 'warn' },
+  [Outcome.WAITING]: { tone: 'warn' },
+});
 
-export const roles: Readonly<Record<Role, Word>> = {
-  [Role.UNSPECIFIED]: { word: 'unknown' },
-  [Role.ADMIN]: { word: 'admin' },
-  [Role.READ_ONLY]: { word: 'read-only admin' },
-  [Role.GENERATOR]: { word: 'generator' },
-  [Role.AGENT]: { word: 'agent' },
-  [Role.ENROLLMENT]: { word: 'enrollment' },
-};
+export const styledActions = withStyle(actionLabels, {
+  [ObjectAction.UNSPECIFIED]: { symbol: '?' },
+  [ObjectAction.CREATED]: { symbol: '+', tone: 'good' },
+  [ObjectAction.CONFIGURED]: { symbol: '~', tone: 'warn' },
+  [ObjectAction.UNCHANGED]: { symbol: '=' },
+  [ObjectAction.DELETED]: { symbol: '-', tone: 'bad' },
+  [ObjectAction.FAILED]: { symbol: '!', tone: 'bad' },
+  [ObjectAction.HELD]: { symbol: '!', tone: 'bad' },
+});
 
-export const policies = {
+export const styledAgentStates = withStyle(agentStateLabels, {
+  [AgentState.ONLINE]: { tone: 'good' },
+  [AgentState.OFFLINE]: { tone: 'bad' },
+  [AgentState.PAUSED]: { tone: 'warn' },
+  [AgentState.NEVER_STARTED]: { tone: 'warn' },
+  [AgentState.DRAINING]: { tone: 'warn' },
+});
+
+export const styledRegistrationStates = withStyle(registrationStateLabels, {
+  [RegistrationState.REGISTERED]: { tone: 'good' },
+  [RegistrationState.REQUESTED]: { tone: 'warn' },
+});
+
+export const registrationPolicies = {
   open: RegistrationPolicy.OPEN,
   approve: RegistrationPolicy.APPROVE,
 } as const;
 
-export const onDeletes = {
-  prune: OnDelete.PRUNE,
-  orphan: OnDelete.ORPHAN,
-} as const;
+/** Adds to labels how a terminal shows them; a value without a style is shown plainly. */
+export function withStyle<Value extends number>(
+  labels: Labels<Value>,
+  styles: Readonly<Partial<Record<Value, Omit<StyledLabel, 'text'>>>>,
+): StyledLabels<Value> {
+  const words = Object.entries<string>(labels).map(([value, text]) => [
+    value,
+    { text, ...styles[Number(value) as Value] },
+  ]);
+  return Object.fromEntries(words) as StyledLabels<Value>;
+}
 
-export const drifts = {
-  repair: DriftPolicy.REPAIR,
-  report: DriftPolicy.REPORT,
-  ignore: DriftPolicy.IGNORE,
-} as const;
-
-export const conflicts = {
-  adopt: ConflictPolicy.ADOPT,
-  refuse: ConflictPolicy.REFUSE,
-} as const;
-
-export const agentStates: Readonly<Record<AgentState, Word>> = {
-  [AgentState.UNSPECIFIED]: { word: 'unknown' },
-  [AgentState.ONLINE]: { word: 'online', tone: 'good' },
-  [AgentState.OFFLINE]: { word: 'offline', tone: 'bad' },
-  [AgentState.PAUSED]: { word: 'paused', tone: 'warn' },
-  [AgentState.NEVER_STARTED]: { word: 'never-started', tone: 'warn' },
-  [AgentState.DRAINING]: { word: 'draining', tone: 'warn' },
-};
-
-/** The name of a value in such a table; "-" for none. */
-export function nameFor<V>(table: Readonly<Record<string, V>>, value: V): string {
+/** Returns the name of a value in a table of options; "-" for none. */
+export function keyOfValue<V>(table: Readonly<Record<string, V>>, value: V): string {
   return Object.entries(table).find(([, candidate]) => candidate === value)?.[0] ?? '-';
 }
 
-/** The word for a value; a number for one that this version does not know. */
-export function wordOf(table: Readonly<Record<number, Word>>, value: number): Word {
-  return table[value] ?? { word: String(value) };
+/** Returns the text for a value; the number itself for one that this version does not know. */
+export function styledLabelOf(table: Readonly<Record<number, StyledLabel>>, value: number): StyledLabel {
+  return table[value] ?? { text: String(value) };
 }
 
-/** The value of a table's word, as an option of `choices` gave it. */
-export function valueFor<V extends number>(table: Readonly<Record<V, Word>>, word: string | undefined): V | undefined {
-  const found = Object.entries<Word>(table).find(([, candidate]) => candidate.word === word);
-  return found === undefined ? undefined : (Number(found[0]) as V);
+/** Returns the value for a text that was given to an option with `choicesOf`. */
+export function valueOfLabel<V extends number>(
+  table: Readonly<Record<V, StyledLabel>>,
+  text: string | undefined,
+): V | undefined {
+  const entry = Object.entries<StyledLabel>(table).find(([, candidate]) => candidate.text === text);
+  return entry === undefined ? undefined : (Number(entry[0]) as V);
 }
 
-/** The words that `valueFor` knows, without the one for "unset". */
-export function choicesOf(table: Readonly<Record<number, Word>>): string[] {
+/** Lists the words that `valueOfLabel` knows, without the one for unspecified. */
+export function choicesOf(table: Readonly<Record<number, StyledLabel>>): string[] {
   return Object.values(table)
-    .map(({ word }) => word)
-    .filter((word) => word !== 'unknown');
+    .map(({ text }) => text)
+    .filter((text) => text !== 'unknown');
 }
 
-export const registrationStates: Readonly<Record<RegistrationState, Word>> = {
-  [RegistrationState.UNSPECIFIED]: { word: 'unknown' },
-  [RegistrationState.REGISTERED]: { word: 'registered', tone: 'good' },
-  [RegistrationState.REQUESTED]: { word: 'requested', tone: 'warn' },
-};
-
-const matchKinds: Readonly<Record<MatchKind, string>> = {
-  [MatchKind.UNSPECIFIED]: 'unknown',
-  [MatchKind.TARGET]: 'target',
-  [MatchKind.LABEL]: 'label',
-  [MatchKind.ANNOTATION]: 'annotation',
-  [MatchKind.SELECTOR]: 'selector',
-};
-
-/** Why an agent serves a stack: "label prod, annotation zone=eu". */
-export function reasonsText(reasons: readonly MatchReason[]): string {
-  return reasons.map(({ kind, detail }) => `${matchKinds[kind] ?? kind} ${detail}`.trim()).join(', ');
-}
-
-/** "2 applied, 1 failed"; "none" without placements. */
-export function countsText(counts: PlacementCounts | undefined): string {
+/** Lists the phases of placements: "2 applied, 1 failed"; "none" without placements. */
+export function placementCountsText(counts: PlacementCounts | undefined): string {
   const { applied = 0, pending = 0, failed = 0, held = 0, ahead = 0, removing = 0 } = counts ?? {};
-  return tally({ applied, pending, failed, held, ahead, removing }) || 'none';
+  return joinCounts({ applied, pending, failed, held, ahead, removing }) || 'none';
 }
 
-/** "2 applied, 1 failed": of what there is any; empty when there is nothing. */
-export function tally(counts: Readonly<Record<string, number>>): string {
+/** Lists the counts that are not zero: "2 applied, 1 failed"; empty when there is none. */
+export function joinCounts(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
-  return parts.map(([word, count]) => `${count} ${word}`).join(', ');
+  return parts.map(([text, count]) => `${count} ${text}`).join(', ');
 }
 
-/** What most needs a look. */
-export function countsTone(counts: PlacementCounts | undefined): Tone | undefined {
+/** Returns the tone of the phase that needs attention most. */
+export function placementCountsTone(counts: PlacementCounts | undefined): Tone | undefined {
   if (!counts) return undefined;
   if (counts.failed + counts.held + counts.ahead > 0) return 'bad';
   if (counts.pending + counts.removing > 0) return 'warn';
   return counts.applied > 0 ? 'good' : undefined;
 }
 
-/** How long ago: "12m". Empty when it has not happened. */
-export function age(time: Timestamp | undefined): string {
+/** Says how long ago something happened: "12m". Empty for what has not happened. */
+export function ageText(time: Timestamp | undefined): string {
   return time === undefined ? '' : shortDuration(Date.now() - timestampMs(time));
 }
 
-/** "2026-01-31T12:00:00Z (5d ago)"; empty when it has not happened. */
-export function moment(time: Timestamp | undefined): string {
+/** Says when something happened: "2026-01-31T12:00:00Z (5d ago)". Empty for what has not happened. */
+export function timestampText(time: Timestamp | undefined): string {
   if (time === undefined) return '';
   const ms = timestampMs(time);
   const past = Date.now() - ms;
@@ -166,14 +147,7 @@ export function moment(time: Timestamp | undefined): string {
   return `${new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')} (${words})`;
 }
 
-/** "Deployment.apps demo/web": kind and group, namespace and name. */
-export function objectText(ref: ObjectRef | undefined): string {
-  if (!ref) return '';
-  const group = ref.apiVersion.includes('/') ? `.${ref.apiVersion.split('/')[0]}` : '';
-  return `${ref.kind}${group} ${ref.namespace === '' ? '' : `${ref.namespace}/`}${ref.name}`;
-}
-
 /** "1 object", "3 objects". */
-export function count(number: number, noun: string): string {
+export function pluralize(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,6 @@
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
+import { gapReasonLabels } from '../../contract/enum-labels.ts';
+import { objectText } from '../../contract/object-key.ts';
 import type { KubernetesEvent } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import {
   GapReason,
@@ -8,23 +10,12 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { jsonOf, type Output, printable, printableLine, printJson } from '../output/output.ts';
-import { count, objectText } from './enum-labels.ts';
-
-const gapReasons: Readonly<Record<GapReason, string>> = {
-  [GapReason.UNSPECIFIED]: 'it is not known why',
-  [GapReason.RATE_LIMIT]: 'more came than the agent may send',
-  [GapReason.BUFFER_FULL]: 'the broker could not be reached for too long',
-  [GapReason.STREAM_LIMIT]: 'the agent follows as many containers as it may',
-  [GapReason.HISTORY_LOST]: 'the cluster could not be watched for too long',
-  [GapReason.NOT_FOLLOWED]: 'it was written before the agent began to follow',
-  [GapReason.QUOTA]: 'more came than the broker takes of one agent',
-  [GapReason.SLOW_READER]: 'it came faster than it was read here',
-};
+import { jsonOf, type Output, printJson, sanitize, sanitizeLine } from '../output/output.ts';
+import { pluralize } from './enum-labels.ts';
 
 /** Prints one record: for people a line, otherwise as JSON a line, as YAML a document. */
 export function printRecord(out: Output, record: TelemetryRecord, more: { timestamps: boolean }): void {
-  switch (out.form) {
+  switch (out.format) {
     case 'json':
       out.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
       break;
@@ -33,7 +24,7 @@ export function printRecord(out: Output, record: TelemetryRecord, more: { timest
       printJson(out, jsonOf(TelemetryRecordSchema, record));
       break;
     case 'name':
-      out.line(printable(nameOf(record)));
+      out.line(sanitize(nameOf(record)));
       break;
     case 'table':
       out.line(lineOf(out, record, more.timestamps));
@@ -51,7 +42,7 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
   const told = item?.item;
   switch (told?.case) {
     case 'line': {
-      const from = printable(`${agent} ${told.value.pod}/${told.value.container}`);
+      const from = sanitize(`${agent} ${told.value.pod}/${told.value.container}`);
       const time = timestamps ? [out.paint('dim', timeText(told.value.timestamp ?? receiveTime))] : [];
       return [out.tint(from, from), ...time, textOf(out, told.value)].join('  ');
     }
@@ -61,7 +52,7 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
         ...eventParts(out, agent, told.value),
       ].join('  ');
     case 'gap': {
-      const from = printable([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
+      const from = sanitize([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
       return [...(from === '' ? [] : [out.tint(from, from)]), out.paint('warn', gapText(told.value))].join('  ');
     }
     default:
@@ -70,29 +61,29 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
 }
 
 function textOf(out: Output, { line, truncated }: PodLogLine): string {
-  return printableLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
+  return sanitizeLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
 }
 
 function eventParts(out: Output, agent: string, event: KubernetesEvent): string[] {
   const { object, type, reason, message, count: times } = event;
-  const said = printable(type);
+  const said = sanitize(type);
   return [
-    out.tint(agent, printable(agent)),
+    out.tint(agent, sanitize(agent)),
     type === 'Warning' ? out.paint('warn', said) : said,
-    printable(reason),
-    printable(objectText(object)),
-    `${printable(message)}${times > 1 ? ` (x${times})` : ''}`,
+    sanitize(reason),
+    sanitize(objectText(object)),
+    `${sanitize(message)}${times > 1 ? ` (x${times})` : ''}`,
   ];
 }
 
-/** "12 lines are missing: more came than the agent may send". */
+/** "12 lines are missing: the agent exceeded its rate limit". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
   const what =
     missing === 0n
       ? `${noun}s may be missing`
-      : `${count(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
-  return `(${what}: ${gapReasons[reason] ?? gapReasons[GapReason.UNSPECIFIED]})`;
+      : `${pluralize(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
+  return `(${what}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]})`;
 }
 
 function gapSource({ pod, container }: TelemetryGap): string {

@@ -1,12 +1,12 @@
 import { equals } from '@bufbuild/protobuf';
 import { type Command, Option } from 'commander';
+import { conflictPolicies, driftPolicies, onDeletes } from '../../contract/enum-names.ts';
 import {
   type IgnoredFields,
   IgnoredFieldsSchema,
   type LabelSelector,
   type Stack,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { conflicts, drifts, onDeletes } from '../format/enum-labels.ts';
 import { collect } from './collect.ts';
 import { parseAnnotations } from './edits.ts';
 import { collectIgnoredField, ignoredFieldHelp } from './ignored-fields.ts';
@@ -15,8 +15,8 @@ import { parseSelector, selectorHelp } from './selector.ts';
 /** What agents do with a stack's objects, as a request has it; what is undefined was not asked for. */
 export interface StackSettings {
   readonly onDelete: (typeof onDeletes)[keyof typeof onDeletes] | undefined;
-  readonly drift: (typeof drifts)[keyof typeof drifts] | undefined;
-  readonly conflict: (typeof conflicts)[keyof typeof conflicts] | undefined;
+  readonly drift: (typeof driftPolicies)[keyof typeof driftPolicies] | undefined;
+  readonly conflict: (typeof conflictPolicies)[keyof typeof conflictPolicies] | undefined;
   readonly ignoredFields: IgnoredFields[] | undefined;
   readonly dependsOn: string[] | undefined;
 }
@@ -24,8 +24,8 @@ export interface StackSettings {
 /** The same as the options give it; `false` takes a list away. */
 export interface SettingOptions {
   readonly onDelete?: keyof typeof onDeletes;
-  readonly drift?: keyof typeof drifts;
-  readonly conflict?: keyof typeof conflicts;
+  readonly drift?: keyof typeof driftPolicies;
+  readonly conflict?: keyof typeof conflictPolicies;
   readonly ignoreField?: IgnoredFields[] | false;
   readonly dependsOn?: readonly string[] | false;
 }
@@ -49,14 +49,14 @@ export function settingOptions(command: Command): Command {
   return command
     .option('--selector <selector>', selectorHelp, parseSelector)
     .addOption(among('--on-delete <what>', 'becomes of the objects when an agent loses the stack', onDeletes))
-    .addOption(among('--drift <what>', 'when somebody else changes or deletes its objects', drifts))
+    .addOption(among('--drift <what>', 'when somebody else changes or deletes its objects', driftPolicies))
     .addOption(
-      among('--conflict <what>', 'when an object exists already, or a field is set by somebody else', conflicts),
+      among('--conflict <what>', 'when an object exists already, or a field is set by somebody else', conflictPolicies),
     )
     .option(
       '--depends-on <stack>',
       'must be healthy on an agent before this one begins there; may be repeated',
-      collectNames,
+      collectDependencies,
     )
     .option('--ignore-field <path>', `${ignoredFieldHelp}; may be repeated`, collectIgnoredField);
 }
@@ -80,8 +80,8 @@ export function readSettingOptions({
 }: SettingOptions): StackSettings {
   return {
     onDelete: onDelete && onDeletes[onDelete],
-    drift: drift && drifts[drift],
-    conflict: conflict && conflicts[conflict],
+    drift: drift && driftPolicies[drift],
+    conflict: conflict && conflictPolicies[conflict],
     ignoredFields: ignoreField === false ? [] : ignoreField,
     dependsOn: dependsOn === false ? [] : dependsOn && [...new Set(dependsOn)],
   };
@@ -99,11 +99,11 @@ const maskPaths = {
 export function settingPaths(settings: StackSettings, stack?: Stack): string[] {
   return Object.entries(maskPaths).flatMap(([setting, path]) => {
     const name = setting as keyof StackSettings;
-    return settings[name] === undefined || (stack && isSet[name](settings, stack)) ? [] : [path];
+    return settings[name] === undefined || (stack && hasSetting[name](settings, stack)) ? [] : [path];
   });
 }
 
-const isSet: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack: Stack) => boolean>> = {
+const hasSetting: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack: Stack) => boolean>> = {
   onDelete: ({ onDelete }, stack) => onDelete === stack.onDelete,
   drift: ({ drift }, stack) => drift === stack.drift,
   conflict: ({ conflict }, stack) => conflict === stack.conflict,
@@ -118,13 +118,13 @@ const isSet: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack:
 };
 
 /** "generator/name" in its parts; `generator` may also have been given apart. */
-export function splitName(name: string, generator?: string): { name: string; generator: string | undefined } {
+export function splitStackName(name: string, generator?: string): { name: string; generator: string | undefined } {
   const at = name.indexOf('/');
   if (at < 0) return { name, generator };
   return { name: name.slice(at + 1), generator: name.slice(0, at) };
 }
 
 /** As `collect`; a `--no-…` before it counts for nothing. */
-function collectNames(value: string, before: readonly string[] | false | undefined): string[] {
+function collectDependencies(value: string, before: readonly string[] | false | undefined): string[] {
   return collect(value, before || undefined);
 }

@@ -1,66 +1,66 @@
 import { type KeyboardEvent, useEffect, useId, useState } from 'react';
 import { Dialog } from './components/dialog.tsx';
 import { Icon, type IconName } from './components/icon.tsx';
-import { LoadProblem } from './components/problem.tsx';
+import { ErrorMessage } from './components/problem.tsx';
 import { useLoad } from './load.ts';
-import { go, pathOf } from './router.tsx';
+import { navigate, pathOf } from './router.tsx';
 import { type Session, useSession } from './session/session.ts';
 
-interface Goal {
+interface PaletteItem {
   readonly name: string;
   readonly kind: string;
   readonly icon: IconName;
   readonly href: string;
 }
 
-const mostGoals = 12;
+const maxItems = 12;
 
-/** Goes to a stack or an agent by a part of its name: Ctrl+K, from anywhere. */
-export function Jump() {
+/** Opens a stack or an agent by part of its name. Ctrl+K opens the palette from any view. */
+export function CommandPalette() {
   const [open, setOpen] = useState(false);
   useEffect(() => {
-    const come = (event: globalThis.KeyboardEvent) => {
+    const openOnShortcut = (event: globalThis.KeyboardEvent) => {
       if (event.key !== 'k' || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      // Not over another dialog, which would be left half done.
+      // Do not open over another dialog, which may hold unsaved input.
       setOpen((before) => before || !document.querySelector('dialog[open]'));
     };
-    document.addEventListener('keydown', come);
-    return () => document.removeEventListener('keydown', come);
+    document.addEventListener('keydown', openOnShortcut);
+    return () => document.removeEventListener('keydown', openOnShortcut);
   }, []);
   return (
     <>
-      <button type="button" className="jump" aria-keyshortcuts="Control+K" onClick={() => setOpen(true)}>
+      <button type="button" className="palette-button" aria-keyshortcuts="Control+K" onClick={() => setOpen(true)}>
         <Icon name="search" />
         Jump to…
         <span className="keycap" aria-hidden="true">
           Ctrl K
         </span>
       </button>
-      {open && <Goals onClose={() => setOpen(false)} />}
+      {open && <PaletteDialog onClose={() => setOpen(false)} />}
     </>
   );
 }
 
-function Goals({ onClose }: { onClose: () => void }) {
+function PaletteDialog({ onClose }: { onClose: () => void }) {
   const session = useSession();
   const id = useId();
   const [search, setSearch] = useState('');
-  const [at, setAt] = useState(0);
+  const [selected, setSelected] = useState(0);
   const wanted = search.trim().toLowerCase();
-  const { data, error } = useLoad(`jump ${wanted}`, (signal) => findGoals(session, wanted, signal), { once: true });
-  const goals = data ?? [];
-  const chosen = Math.min(at, goals.length - 1);
-  const leave = (goal: Goal | undefined) => {
-    if (!goal) return;
+  const { data, error } = useLoad(`jump ${wanted}`, (signal) => findItems(session, wanted, signal), { once: true });
+  const items = data ?? [];
+  const chosen = Math.min(selected, items.length - 1);
+  const openItem = (item: PaletteItem | undefined) => {
+    if (!item) return;
     onClose();
-    go(goal.href);
+    navigate(item.href);
   };
-  const press = (event: KeyboardEvent) => {
+  const handleKey = (event: KeyboardEvent) => {
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     const step = steps[event.key as keyof typeof steps];
-    if (event.key === 'Enter') leave(goals[chosen]);
-    else if (step !== undefined && goals.length > 0) setAt((chosen + step + goals.length) % goals.length);
+    if (event.key === 'Enter') openItem(items[chosen]);
+    else if (step !== undefined && items.length > 0) setSelected((chosen + step + items.length) % items.length);
     else return;
     event.preventDefault();
   };
@@ -73,49 +73,53 @@ function Goals({ onClose }: { onClose: () => void }) {
         aria-expanded="true"
         aria-controls={id}
         aria-autocomplete="list"
-        aria-activedescendant={goals.length > 0 ? `${id}-${chosen}` : undefined}
+        aria-activedescendant={items.length > 0 ? `${id}-${chosen}` : undefined}
         value={search}
         autoComplete="off"
         spellCheck={false}
-        placeholder="A part of its name"
-        onKeyDown={press}
+        placeholder="Part of the name"
+        onKeyDown={handleKey}
         onChange={(event) => {
           setSearch(event.target.value);
-          setAt(0);
+          setSelected(0);
         }}
       />
-      <LoadProblem error={error} />
-      <div id={id} className="goals" role="listbox" aria-label="Stacks and agents">
-        {goals.map((goal, index) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard chooses from the field
+      <ErrorMessage error={error} />
+      <div id={id} className="palette-items" role="listbox" aria-label="Stacks and agents">
+        {items.map((item, index) => (
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard selects from the text field
           <div
-            key={goal.href}
+            key={item.href}
             id={`${id}-${index}`}
             role="option"
             aria-selected={index === chosen}
-            onClick={() => leave(goal)}
+            onClick={() => openItem(item)}
           >
-            <Icon name={goal.icon} />
-            {goal.name}
-            <span className="faint">{goal.kind}</span>
+            <Icon name={item.icon} />
+            {item.name}
+            <span className="faint">{item.kind}</span>
           </div>
         ))}
       </div>
       <p className="faint" role="status">
-        {data && goals.length === 0 ? 'Nothing has a name like that.' : ''}
+        {data && items.length === 0 ? 'No stack or agent matches.' : ''}
       </p>
     </Dialog>
   );
 }
 
-async function findGoals({ broker, admin, sees }: Session, wanted: string, signal: AbortSignal): Promise<Goal[]> {
+async function findItems(
+  { broker, admin, seesAll }: Session,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<PaletteItem[]> {
   const agentNames = async () => {
-    if (!sees) return (await broker.listAgents({ pageSize: 500 }, { signal })).agents.map(({ name }) => name);
-    const { members } = await admin.listFleet({ search: wanted, pageSize: mostGoals }, { signal });
+    if (!seesAll) return (await broker.listAgents({ pageSize: 500 }, { signal })).agents.map(({ name }) => name);
+    const { members } = await admin.listFleet({ search: wanted, pageSize: maxItems }, { signal });
     return members.flatMap(({ agent }) => agent?.name ?? []);
   };
   const [{ stacks }, agents] = await Promise.all([broker.listStacks({ pageSize: 500 }, { signal }), agentNames()]);
-  const all: Goal[] = [
+  const all: PaletteItem[] = [
     ...stacks.map(({ generator, name }) => ({
       name: `${generator}/${name}`,
       kind: 'stack',
@@ -124,5 +128,5 @@ async function findGoals({ broker, admin, sees }: Session, wanted: string, signa
     })),
     ...agents.map((name) => ({ name, kind: 'agent', icon: 'fleet' as const, href: pathOf('agents', name) })),
   ];
-  return all.filter(({ name }) => name.includes(wanted)).slice(0, mostGoals);
+  return all.filter(({ name }) => name.includes(wanted)).slice(0, maxItems);
 }

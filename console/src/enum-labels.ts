@@ -1,129 +1,120 @@
+import * as contract from '../../contract/enum-labels.ts';
 import { AuditOutcome } from '../../gen/brokkr/v1/audit_pb.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
-import { ObjectAction, type ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
+import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { Role } from '../../gen/brokkr/v1/options_pb.ts';
-import {
-  MatchKind,
-  type MatchReason,
-  type PlacementCounts,
-  PlacementPhase,
-  StepVerdict,
-} from '../../gen/brokkr/v1/placement_pb.ts';
+import { type PlacementCounts, PlacementPhase, StepVerdict } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { IconName } from './components/icon.tsx';
 
 export type Tone = 'good' | 'busy' | 'warn' | 'bad' | 'idle';
 
-/** How a value of the contract is shown: by a word and a sign, so that nothing is told by a colour alone. */
-export interface Word {
-  readonly word: string;
+/** How the console shows an enum value: by text and icon, so that nothing depends on colour alone. */
+export interface EnumLabel extends Style {
+  readonly text: string;
+}
+
+interface Style {
   readonly tone: Tone;
   readonly icon: IconName;
 }
 
-const unknown: Word = { word: 'unknown', tone: 'idle', icon: 'question' };
+const unknownStyle: Style = { tone: 'idle', icon: 'question' };
+const unknownLabel: EnumLabel = { text: 'unknown', ...unknownStyle };
 
-export const agentStates: Readonly<Record<AgentState, Word>> = {
-  [AgentState.UNSPECIFIED]: unknown,
-  [AgentState.ONLINE]: { word: 'online', tone: 'good', icon: 'dot' },
-  [AgentState.OFFLINE]: { word: 'offline', tone: 'bad', icon: 'cross' },
-  [AgentState.PAUSED]: { word: 'paused', tone: 'warn', icon: 'pause' },
-  [AgentState.NEVER_STARTED]: { word: 'never started', tone: 'idle', icon: 'ring' },
-  [AgentState.DRAINING]: { word: 'draining', tone: 'warn', icon: 'down' },
+export const agentStateLabels = withStyle(contract.agentStateLabels, {
+  [AgentState.UNSPECIFIED]: unknownStyle,
+  [AgentState.ONLINE]: { tone: 'good', icon: 'dot' },
+  [AgentState.OFFLINE]: { tone: 'bad', icon: 'cross' },
+  [AgentState.PAUSED]: { tone: 'warn', icon: 'pause' },
+  [AgentState.NEVER_STARTED]: { tone: 'idle', icon: 'ring' },
+  [AgentState.DRAINING]: { tone: 'warn', icon: 'down' },
+});
+
+export const healthLabels = withStyle(contract.healthLabels, {
+  [Health.UNSPECIFIED]: { text: 'not reported', tone: 'idle', icon: 'ring' },
+  [Health.HEALTHY]: { tone: 'good', icon: 'check' },
+  [Health.PROGRESSING]: { tone: 'busy', icon: 'clock' },
+  [Health.DEGRADED]: { tone: 'warn', icon: 'warning' },
+  [Health.FAILED]: { tone: 'bad', icon: 'cross' },
+  [Health.UNKNOWN]: unknownStyle,
+});
+
+export const phaseLabels = withStyle(contract.phaseLabels, {
+  [PlacementPhase.UNSPECIFIED]: unknownStyle,
+  [PlacementPhase.PENDING]: { tone: 'busy', icon: 'clock' },
+  [PlacementPhase.APPLIED]: { tone: 'good', icon: 'check' },
+  [PlacementPhase.FAILED]: { tone: 'bad', icon: 'cross' },
+  [PlacementPhase.REMOVING]: { tone: 'warn', icon: 'trash' },
+  [PlacementPhase.HELD]: { tone: 'bad', icon: 'pause' },
+  [PlacementPhase.AHEAD]: { tone: 'warn', icon: 'up' },
+});
+
+export const outcomeLabels = withStyle(contract.outcomeLabels, {
+  [Outcome.UNSPECIFIED]: unknownStyle,
+  [Outcome.APPLIED]: { tone: 'good', icon: 'check' },
+  [Outcome.FAILED]: { tone: 'bad', icon: 'cross' },
+  [Outcome.REMOVED]: { tone: 'good', icon: 'trash' },
+  [Outcome.REMOVAL_FAILED]: { tone: 'bad', icon: 'cross' },
+  [Outcome.HELD]: { tone: 'bad', icon: 'pause' },
+  [Outcome.AHEAD]: { tone: 'warn', icon: 'up' },
+  [Outcome.GAP]: { tone: 'warn', icon: 'warning' },
+  [Outcome.DRIFTED]: { tone: 'warn', icon: 'warning' },
+  [Outcome.REPAIRED]: { tone: 'warn', icon: 'wrench' },
+  [Outcome.WAITING]: { tone: 'busy', icon: 'clock' },
+});
+
+export const actionLabels = withStyle(contract.actionLabels, {
+  [ObjectAction.UNSPECIFIED]: unknownStyle,
+  [ObjectAction.CREATED]: { tone: 'good', icon: 'plus' },
+  [ObjectAction.CONFIGURED]: { text: 'changed', tone: 'warn', icon: 'pencil' },
+  [ObjectAction.UNCHANGED]: { tone: 'idle', icon: 'dot' },
+  [ObjectAction.DELETED]: { tone: 'bad', icon: 'trash' },
+  [ObjectAction.FAILED]: { tone: 'bad', icon: 'cross' },
+  [ObjectAction.HELD]: { tone: 'bad', icon: 'pause' },
+});
+
+export const verdictLabels: Readonly<Record<StepVerdict, EnumLabel>> = {
+  [StepVerdict.UNSPECIFIED]: unknownLabel,
+  [StepVerdict.YES]: { text: 'yes', tone: 'good', icon: 'check' },
+  [StepVerdict.NO]: { text: 'no', tone: 'bad', icon: 'cross' },
+  [StepVerdict.INFO]: { text: 'note', tone: 'idle', icon: 'info' },
 };
 
-export const healths: Readonly<Record<Health, Word>> = {
-  [Health.UNSPECIFIED]: { word: 'not reported', tone: 'idle', icon: 'ring' },
-  [Health.HEALTHY]: { word: 'healthy', tone: 'good', icon: 'check' },
-  [Health.PROGRESSING]: { word: 'progressing', tone: 'busy', icon: 'clock' },
-  [Health.DEGRADED]: { word: 'degraded', tone: 'warn', icon: 'warning' },
-  [Health.FAILED]: { word: 'failed', tone: 'bad', icon: 'cross' },
-  [Health.UNKNOWN]: unknown,
+export const registrationStateLabels = withStyle(contract.registrationStateLabels, {
+  [RegistrationState.UNSPECIFIED]: unknownStyle,
+  [RegistrationState.REGISTERED]: { tone: 'good', icon: 'check' },
+  [RegistrationState.REQUESTED]: { tone: 'warn', icon: 'clock' },
+});
+
+export const auditOutcomeLabels: Readonly<Record<AuditOutcome, EnumLabel>> = {
+  [AuditOutcome.UNSPECIFIED]: unknownLabel,
+  [AuditOutcome.DONE]: { text: 'done', tone: 'good', icon: 'check' },
+  [AuditOutcome.DENIED]: { text: 'denied', tone: 'bad', icon: 'lock' },
 };
 
-export const phases: Readonly<Record<PlacementPhase, Word>> = {
-  [PlacementPhase.UNSPECIFIED]: unknown,
-  [PlacementPhase.PENDING]: { word: 'pending', tone: 'busy', icon: 'clock' },
-  [PlacementPhase.APPLIED]: { word: 'applied', tone: 'good', icon: 'check' },
-  [PlacementPhase.FAILED]: { word: 'failed', tone: 'bad', icon: 'cross' },
-  [PlacementPhase.REMOVING]: { word: 'removing', tone: 'warn', icon: 'trash' },
-  [PlacementPhase.HELD]: { word: 'held', tone: 'bad', icon: 'pause' },
-  [PlacementPhase.AHEAD]: { word: 'ahead', tone: 'warn', icon: 'up' },
-};
+export const roleNames: contract.Labels<Role> = { ...contract.roleLabels, [Role.UNSPECIFIED]: 'nobody' };
 
-export const outcomes: Readonly<Record<Outcome, Word>> = {
-  [Outcome.UNSPECIFIED]: unknown,
-  [Outcome.APPLIED]: { word: 'applied', tone: 'good', icon: 'check' },
-  [Outcome.FAILED]: { word: 'failed', tone: 'bad', icon: 'cross' },
-  [Outcome.REMOVED]: { word: 'removed', tone: 'good', icon: 'trash' },
-  [Outcome.REMOVAL_FAILED]: { word: 'removal failed', tone: 'bad', icon: 'cross' },
-  [Outcome.HELD]: { word: 'held', tone: 'bad', icon: 'pause' },
-  [Outcome.AHEAD]: { word: 'ahead', tone: 'warn', icon: 'up' },
-  [Outcome.GAP]: { word: 'gap', tone: 'warn', icon: 'warning' },
-  [Outcome.DRIFTED]: { word: 'drifted', tone: 'warn', icon: 'warning' },
-  [Outcome.REPAIRED]: { word: 'repaired', tone: 'warn', icon: 'wrench' },
-  [Outcome.WAITING]: { word: 'waiting', tone: 'busy', icon: 'clock' },
-};
-
-export const actions: Readonly<Record<ObjectAction, Word>> = {
-  [ObjectAction.UNSPECIFIED]: unknown,
-  [ObjectAction.CREATED]: { word: 'created', tone: 'good', icon: 'plus' },
-  [ObjectAction.CONFIGURED]: { word: 'changed', tone: 'warn', icon: 'pencil' },
-  [ObjectAction.UNCHANGED]: { word: 'unchanged', tone: 'idle', icon: 'dot' },
-  [ObjectAction.DELETED]: { word: 'deleted', tone: 'bad', icon: 'trash' },
-  [ObjectAction.FAILED]: { word: 'failed', tone: 'bad', icon: 'cross' },
-  [ObjectAction.HELD]: { word: 'held', tone: 'bad', icon: 'pause' },
-};
-
-export const verdicts: Readonly<Record<StepVerdict, Word>> = {
-  [StepVerdict.UNSPECIFIED]: unknown,
-  [StepVerdict.YES]: { word: 'yes', tone: 'good', icon: 'check' },
-  [StepVerdict.NO]: { word: 'no', tone: 'bad', icon: 'cross' },
-  [StepVerdict.INFO]: { word: 'note', tone: 'idle', icon: 'info' },
-};
-
-export const registrationStates: Readonly<Record<RegistrationState, Word>> = {
-  [RegistrationState.UNSPECIFIED]: unknown,
-  [RegistrationState.REGISTERED]: { word: 'registered', tone: 'good', icon: 'check' },
-  [RegistrationState.REQUESTED]: { word: 'requested', tone: 'warn', icon: 'clock' },
-};
-
-export const auditOutcomes: Readonly<Record<AuditOutcome, Word>> = {
-  [AuditOutcome.UNSPECIFIED]: unknown,
-  [AuditOutcome.DONE]: { word: 'done', tone: 'good', icon: 'check' },
-  [AuditOutcome.DENIED]: { word: 'denied', tone: 'bad', icon: 'lock' },
-};
-
-export const roles: Readonly<Record<Role, string>> = {
-  [Role.UNSPECIFIED]: 'nobody',
-  [Role.ADMIN]: 'admin',
-  [Role.READ_ONLY]: 'read-only admin',
-  [Role.GENERATOR]: 'generator',
-  [Role.AGENT]: 'agent',
-  [Role.ENROLLMENT]: 'enrollment',
-};
-
-/** The word for a value; a newer broker's is none of ours. */
-export function wordOf(table: Readonly<Record<number, Word>>, value: number): Word {
-  return table[value] ?? { ...unknown, word: String(value) };
+/** Adds to the words of the contract how the console shows them, with spaces for hyphens. A style with a `text` replaces the word. */
+function withStyle<Value extends number>(
+  words: contract.Labels<Value>,
+  styles: Readonly<Record<Value, Style & { readonly text?: string }>>,
+): Readonly<Record<Value, EnumLabel>> {
+  const labels = Object.entries<string>(words).map(([value, word]) => [
+    value,
+    { text: word.replaceAll('-', ' '), ...styles[Number(value) as Value] },
+  ]);
+  return Object.fromEntries(labels) as Record<Value, EnumLabel>;
 }
 
-const matchKinds: Readonly<Record<MatchKind, string>> = {
-  [MatchKind.UNSPECIFIED]: 'unknown',
-  [MatchKind.TARGET]: 'target',
-  [MatchKind.LABEL]: 'label',
-  [MatchKind.ANNOTATION]: 'annotation',
-  [MatchKind.SELECTOR]: 'selector',
-};
-
-/** Why an agent serves a stack: "label prod, target". */
-export function reasonsText(reasons: readonly MatchReason[]): string {
-  return reasons.map(({ kind, detail }) => `${matchKinds[kind] ?? kind} ${detail}`.trim()).join(', ');
+/** Returns the label of an enum value. Values of a newer broker that are unknown here are shown as numbers. */
+export function labelOf(table: Readonly<Record<number, EnumLabel>>, value: number): EnumLabel {
+  return table[value] ?? { ...unknownLabel, text: String(value) };
 }
 
-/** The phases that there are any placements in, the worst first. */
+/** Returns the phases that have placements, the worst first. */
 export function phaseCounts(counts: PlacementCounts | undefined): { phase: PlacementPhase; count: number }[] {
   if (!counts) return [];
   const { FAILED, HELD, AHEAD, REMOVING, PENDING, APPLIED } = PlacementPhase;
@@ -138,20 +129,13 @@ export function phaseCounts(counts: PlacementCounts | undefined): { phase: Place
   return all.filter(({ count }) => count > 0);
 }
 
-/** "Deployment.apps demo/web". */
-export function objectText(ref: ObjectRef | undefined): string {
-  if (!ref) return '';
-  const group = ref.apiVersion.includes('/') ? `.${ref.apiVersion.split('/')[0]}` : '';
-  return `${ref.kind}${group} ${ref.namespace === '' ? '' : `${ref.namespace}/`}${ref.name}`;
-}
-
-/** "1 object", "3 objects", "2,000 objects". */
-export function count(number: number, noun: string, many = `${noun}s`): string {
+/** Formats a count with its noun: "1 object", "2,000 objects". */
+export function countText(number: number, noun: string, many = `${noun}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? noun : many}`;
 }
 
-/** "1.2 MiB". */
-export function size(bytes: bigint | number): string {
+/** Formats a number of bytes: "1.2 MiB". */
+export function sizeText(bytes: bigint | number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];
   let value = Number(bytes);
   let unit = 0;

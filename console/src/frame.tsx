@@ -1,40 +1,40 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import { Jump } from './command-palette.tsx';
+import { CommandPalette } from './command-palette.tsx';
 import { Icon, type IconName } from './components/icon.tsx';
-import { Ago } from './components/time.tsx';
-import { roles } from './enum-labels.ts';
-import { Link, usePlace } from './router.tsx';
+import { RelativeTime } from './components/relative-time.tsx';
+import { roleNames } from './enum-labels.ts';
+import { Link, useLocation } from './router.tsx';
 import { useSession } from './session/session.ts';
 
-interface Area {
+interface NavigationItem {
   readonly path: string;
   readonly name: string;
   readonly icon: IconName;
-  /** Only for those who see everything. */
-  readonly admins?: boolean;
+  /** Shown only to admins, read-only or not. */
+  readonly adminsOnly?: boolean;
 }
 
-const areas: readonly Area[] = [
-  { path: 'fleet', name: 'Fleet', icon: 'fleet', admins: true },
+const navigation: readonly NavigationItem[] = [
+  { path: 'fleet', name: 'Fleet', icon: 'fleet', adminsOnly: true },
   { path: 'agents', name: 'Agents', icon: 'fleet' },
   { path: 'stacks', name: 'Stacks', icon: 'stack' },
   { path: 'explain', name: 'Explain', icon: 'question' },
-  { path: 'generators', name: 'Generators', icon: 'people', admins: true },
-  { path: 'audit', name: 'Audit', icon: 'record', admins: true },
+  { path: 'generators', name: 'Generators', icon: 'people', adminsOnly: true },
+  { path: 'audit', name: 'Audit', icon: 'record', adminsOnly: true },
   { path: 'keys', name: 'Keys', icon: 'key' },
 ];
 
-/** What is around every view: where one can go, and who one is. */
+/** The frame around every view: navigation and the signed-in caller. */
 export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () => void }) {
-  const { who, sees } = useSession();
-  const { parts } = usePlace();
-  // Whoever sees the fleet finds the agents there.
-  const mine = areas.filter(({ path, admins }) => (sees ? path !== 'agents' : !admins));
-  const here = parts[0] === 'agents' && sees ? 'fleet' : parts[0];
+  const { caller, seesAll } = useSession();
+  const { segments } = useLocation();
+  // Admins find the agents in the fleet view.
+  const visible = navigation.filter(({ path, adminsOnly }) => (seesAll ? path !== 'agents' : !adminsOnly));
+  const current = segments[0] === 'agents' && seesAll ? 'fleet' : segments[0];
   const main = useRef<HTMLElement>(null);
-  const view = parts.slice(0, 3).join('/');
+  const view = segments.slice(0, 3).join('/');
   const lastView = useRef(view);
-  // The link that was followed is gone with its view: the keyboard goes on from the new one.
+  // The focused link disappeared with its view: move the keyboard focus to the new view.
   useEffect(() => {
     if (lastView.current !== '' && lastView.current !== view) main.current?.focus({ preventScroll: true });
     lastView.current = view;
@@ -49,12 +49,12 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
           <Icon name="anvil" />
           <span>Brokkr</span>
         </Link>
-        <Jump />
+        <CommandPalette />
         <nav aria-label="Main">
           <ul>
-            {mine.map(({ path, name, icon }) => (
+            {visible.map(({ path, name, icon }) => (
               <li key={path}>
-                <Link href={`/${path}`} aria-current={here === path ? 'page' : undefined}>
+                <Link href={`/${path}`} aria-current={current === path ? 'page' : undefined}>
                   <Icon name={icon} />
                   {name}
                 </Link>
@@ -64,11 +64,11 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
         </nav>
         <div className="who">
           <div className="me">
-            <strong>{who.name}</strong>
-            <span className="faint">{roles[who.role]}</span>
-            {who.expireTime && (
+            <strong>{caller.name}</strong>
+            <span className="faint">{roleNames[caller.role]}</span>
+            {caller.expireTime && (
               <span className="faint">
-                key ends <Ago time={who.expireTime} />
+                key expires <RelativeTime time={caller.expireTime} />
               </span>
             )}
           </div>
@@ -85,7 +85,7 @@ export function Frame({ children, onLeave }: { children: ReactNode; onLeave: () 
   );
 }
 
-/** Light or dark: as the system has it, until one says otherwise. */
+/** Switches between light and dark; follows the system until the user chooses. */
 function Theme() {
   const [dark, setDark] = useState(
     () =>
@@ -96,7 +96,7 @@ function Theme() {
     document.documentElement.dataset.theme = dark ? 'light' : 'dark';
     setDark(!dark);
   };
-  const name = dark ? 'Light colours' : 'Dark colours';
+  const name = dark ? 'Light theme' : 'Dark theme';
   return (
     <button type="button" className="quiet" onClick={change} aria-label={name} title={name}>
       <Icon name={dark ? 'sun' : 'moon'} />

@@ -1,19 +1,21 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { useCallback, useEffect, useEffectEvent, useState } from 'react';
 
-/** What was asked for, as far as it is there. Older data stays while it is asked for again, and when that fails. */
+/** The state of a repeated request. Older data is kept while it is requested again, and when that fails. */
 export interface Loaded<T> {
   readonly data: T | undefined;
   readonly error: unknown;
   readonly reload: () => void;
 }
 
-/** How often views without a stream ask again; the answers to a long question never take more than a tenth of the time. */
-const everyMs = 5_000;
-const pausePerAnswer = 9;
+/** Milliseconds between two requests of a view without a stream. */
+const reloadEveryMs = 5_000;
+/** Pause after a request as a multiple of its duration, so that slow requests take at most a tenth of the time. */
+const pausePerRequest = 9;
 
 /**
- * Asks, and again when `key` changes, about every 5 s while the page is looked at (`once`: not), and on `reload`. A `key` of undefined asks nothing.
+ * Loads data, and loads it again when `key` changes, about every 5 seconds while the page is visible, and on `reload`. With `once` it
+ * does not repeat. With an undefined `key` it loads nothing.
  */
 export function useLoad<T>(
   key: string | undefined,
@@ -21,42 +23,45 @@ export function useLoad<T>(
   { once = false } = {},
 ): Loaded<T> {
   const [state, setState] = useState<{ key: string | undefined; data?: T; error?: unknown }>({ key });
-  const [turn, setTurn] = useState(0);
-  const ask = useEffectEvent(load);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a turn is what `reload` asks for
+  const [reloadCount, setReloadCount] = useState(0);
+  const loadLatest = useEffectEvent(load);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `reload` increments the count to load again
   useEffect(() => {
     if (key === undefined) return;
-    const ended = new AbortController();
+    const controller = new AbortController();
     let timer: number | undefined;
     const run = async () => {
-      const began = performance.now();
+      const startMs = performance.now();
       try {
-        const data = await ask(ended.signal);
-        if (!ended.signal.aborted) setState({ key, data });
+        const data = await loadLatest(controller.signal);
+        if (!controller.signal.aborted) setState({ key, data });
       } catch (error) {
-        if (ended.signal.aborted) return;
+        if (controller.signal.aborted) return;
         setState((before) => ({ key, ...(before.key === key && { data: before.data as T }), error }));
       }
-      if (!once && !ended.signal.aborted)
-        timer = window.setTimeout(again, Math.max(everyMs, (performance.now() - began) * pausePerAnswer));
+      if (!once && !controller.signal.aborted)
+        timer = window.setTimeout(
+          runIfVisible,
+          Math.max(reloadEveryMs, (performance.now() - startMs) * pausePerRequest),
+        );
     };
-    const again = () => {
+    const runIfVisible = () => {
       if (!document.hidden) void run();
     };
-    const shown = () => {
+    const handleVisibility = () => {
       if (document.hidden || once) return;
       window.clearTimeout(timer);
       void run();
     };
-    document.addEventListener('visibilitychange', shown);
+    document.addEventListener('visibilitychange', handleVisibility);
     void run();
     return () => {
-      ended.abort();
+      controller.abort();
       window.clearTimeout(timer);
-      document.removeEventListener('visibilitychange', shown);
+      document.removeEventListener('visibilitychange', handleVisibility);
     };
-  }, [key, once, turn]);
-  const reload = useCallback(() => setTurn((before) => before + 1), []);
+  }, [key, once, reloadCount]);
+  const reload = useCallback(() => setReloadCount((before) => before + 1), []);
   return {
     data: state.key === key ? state.data : undefined,
     error: state.key === key ? state.error : undefined,
@@ -64,19 +69,19 @@ export function useLoad<T>(
   };
 }
 
-/** How a stream does. */
-export type Link = 'connecting' | 'live' | 'lost';
+/** The state of a stream. */
+export type Connection = 'connecting' | 'live' | 'lost';
 
-export interface Watched {
-  readonly link: Link;
-  /** Why it ended for good, such as NOT_FOUND. */
+export interface StreamState {
+  readonly connection: Connection;
+  /** Why the stream ended permanently, such as NOT_FOUND. */
   readonly error: unknown;
 }
 
 const firstRetryMs = 500;
-const lastRetryMs = 10_000;
-/** What trying again does not mend. */
-const final = new Set([
+const maxRetryMs = 10_000;
+/** Errors for which a retry does not help. */
+const permanentCodes = new Set([
   Code.NotFound,
   Code.PermissionDenied,
   Code.Unauthenticated,
@@ -85,56 +90,56 @@ const final = new Set([
 ]);
 
 /**
- * Reads a stream while the page is looked at, and opens it again when it breaks. `take` gets every message, with `first` for the
- * first one after each opening: everything comes anew then. A browser has 6 connections for a broker without TLS, in all its tabs:
- * so a hidden page gives its own back.
+ * Reads a stream while the page is visible and reopens it when it breaks. `take` receives every message; `isFirst` marks the first one
+ * after each opening, which carries the complete state. A hidden page closes its stream, because without TLS a browser shares six
+ * connections to the broker among all its tabs.
  */
-export function useWatch<M>(
+export function useStream<M>(
   key: string,
   open: (signal: AbortSignal) => AsyncIterable<M>,
-  take: (message: M, first: boolean) => void,
-): Watched {
-  const [state, setState] = useState<Watched>({ link: 'connecting', error: undefined });
-  const start = useEffectEvent(open);
-  const given = useEffectEvent(take);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another key is another stream
+  take: (message: M, isFirst: boolean) => void,
+): StreamState {
+  const [state, setState] = useState<StreamState>({ connection: 'connecting', error: undefined });
+  const openLatest = useEffectEvent(open);
+  const takeLatest = useEffectEvent(take);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another key means another stream
   useEffect(() => {
-    let ended = new AbortController();
+    let controller = new AbortController();
     const run = async ({ signal }: AbortController) => {
-      setState({ link: 'connecting', error: undefined });
-      for (let waitMs = firstRetryMs; !signal.aborted; waitMs = Math.min(waitMs * 2, lastRetryMs)) {
-        let first = true;
+      setState({ connection: 'connecting', error: undefined });
+      for (let waitMs = firstRetryMs; !signal.aborted; waitMs = Math.min(waitMs * 2, maxRetryMs)) {
+        let isFirst = true;
         try {
-          for await (const message of start(signal)) {
+          for await (const message of openLatest(signal)) {
             if (signal.aborted) return;
-            if (first) setState({ link: 'live', error: undefined });
-            given(message, first);
-            first = false;
+            if (isFirst) setState({ connection: 'live', error: undefined });
+            takeLatest(message, isFirst);
+            isFirst = false;
             waitMs = firstRetryMs;
           }
         } catch (error) {
           if (signal.aborted) return;
-          if (final.has(ConnectError.from(error).code)) {
-            setState({ link: 'lost', error });
+          if (permanentCodes.has(ConnectError.from(error).code)) {
+            setState({ connection: 'lost', error });
             return;
           }
         }
         if (signal.aborted) return;
-        setState({ link: 'lost', error: undefined });
+        setState({ connection: 'lost', error: undefined });
         await new Promise((settle) => setTimeout(settle, waitMs));
       }
     };
-    const shown = () => {
-      ended.abort();
+    const handleVisibility = () => {
+      controller.abort();
       if (document.hidden) return;
-      ended = new AbortController();
-      void run(ended);
+      controller = new AbortController();
+      void run(controller);
     };
-    document.addEventListener('visibilitychange', shown);
-    shown();
+    document.addEventListener('visibilitychange', handleVisibility);
+    handleVisibility();
     return () => {
-      ended.abort();
-      document.removeEventListener('visibilitychange', shown);
+      controller.abort();
+      document.removeEventListener('visibilitychange', handleVisibility);
     };
   }, [key]);
   return state;

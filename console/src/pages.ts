@@ -1,7 +1,7 @@
 import { type Loaded, useLoad } from './load.ts';
 
-/** Enough for what people read; streams, not lists, tell of fleets. */
-const mostItems = 5_000;
+/** Maximum number of items of a list that people read. Fleets are read through streams instead. */
+const maxItems = 5_000;
 const pageSize = 500;
 
 export interface Page<I> {
@@ -9,22 +9,22 @@ export interface Page<I> {
   readonly nextPageToken: string;
 }
 
-/** Answers one page: what is asked for in it, and with what. */
-export type AskPage<I> = (
+/** Fetches one page of a list. */
+export type FetchPage<I> = (
   request: { readonly pageSize: number; readonly pageToken: string },
   options: { readonly signal: AbortSignal },
 ) => Promise<Page<I>>;
 
-/** All items of a paged list, up to 5,000, as `useLoad` has them. */
-export function useAll<I>(key: string, ask: AskPage<I>): Loaded<I[]> {
-  return useLoad(key, (signal) => allOf(ask, signal));
+/** Loads all items of a paged list, up to 5,000, as `useLoad` does. */
+export function useAllPages<I>(key: string, fetchPage: FetchPage<I>): Loaded<I[]> {
+  return useLoad(key, (signal) => fetchAllPages(fetchPage, signal));
 }
 
-/** Asks for page after page, up to 5,000 items. */
-export async function allOf<I>(ask: AskPage<I>, signal: AbortSignal): Promise<I[]> {
+/** Fetches page after page, up to 5,000 items. */
+export async function fetchAllPages<I>(fetchPage: FetchPage<I>, signal: AbortSignal): Promise<I[]> {
   const all: I[] = [];
-  for (let pageToken = ''; all.length < mostItems; ) {
-    const { items, nextPageToken } = await ask({ pageSize, pageToken }, { signal });
+  for (let pageToken = ''; all.length < maxItems; ) {
+    const { items, nextPageToken } = await fetchPage({ pageSize, pageToken }, { signal });
     all.push(...items);
     if (nextPageToken === '') break;
     pageToken = nextPageToken;

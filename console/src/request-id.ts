@@ -1,4 +1,4 @@
-/** An id for a call that must be done once, however often it is sent. Without TLS a browser has no `randomUUID`. */
+/** Creates a request id, which makes a retried call idempotent. Browsers have no `randomUUID` without TLS. */
 export function newRequestId(): string {
   return `console-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

@@ -1,26 +1,26 @@
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from 'react';
 
-/** Where we are: the path's parts, decoded, and the query. */
-export interface Place {
-  readonly parts: readonly string[];
+/** The decoded segments of the path, and the query. */
+export interface Location {
+  readonly segments: readonly string[];
   readonly query: URLSearchParams;
 }
 
 const listeners = new Set<() => void>();
-const tellAll = () => {
+const notifyListeners = () => {
   for (const listener of listeners) listener();
 };
-window.addEventListener('popstate', tellAll);
+window.addEventListener('popstate', notifyListeners);
 
-/** Goes to a view. With `replace`, Back does not come here again. */
-export function go(href: string, { replace = false } = {}): void {
+/** Navigates to a view. With `replace`, the current history entry is replaced. */
+export function navigate(href: string, { replace = false } = {}): void {
   history[replace ? 'replaceState' : 'pushState'](null, '', href);
   if (!replace) window.scrollTo(0, 0);
-  tellAll();
+  notifyListeners();
 }
 
-/** The current place; the component is drawn again when it changes. */
-export function usePlace(): Place {
+/** Returns the current location and renders the component again when it changes. */
+export function useLocation(): Location {
   const href = useSyncExternalStore(
     (listener) => {
       listeners.add(listener);
@@ -29,7 +29,7 @@ export function usePlace(): Place {
     () => location.pathname + location.search,
   );
   const url = new URL(href, location.origin);
-  return { parts: url.pathname.split('/').filter(Boolean).map(decode), query: url.searchParams };
+  return { segments: url.pathname.split('/').filter(Boolean).map(decode), query: url.searchParams };
 }
 
 function decode(part: string): string {
@@ -40,7 +40,7 @@ function decode(part: string): string {
   }
 }
 
-/** Sets or removes ('') parameters of the query, so that what is looked at can be sent to somebody. */
+/** Sets query parameters, or removes those set to ''. Filters are kept in the URL, so that a view can be shared. */
 export function setQuery(changes: Readonly<Record<string, string>>): void {
   const query = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) {
@@ -48,21 +48,21 @@ export function setQuery(changes: Readonly<Record<string, string>>): void {
     else query.set(name, value);
   }
   const text = query.toString();
-  go(location.pathname + (text && `?${text}`), { replace: true });
+  navigate(location.pathname + (text && `?${text}`), { replace: true });
 }
 
-/** A path of encoded parts. */
+/** Joins segments to an encoded path. */
 export function pathOf(...parts: readonly string[]): string {
   return `/${parts.map(encodeURIComponent).join('/')}`;
 }
 
-/** The path of a stack's view, by "generator/name". */
+/** Returns the path of a stack's view; `stack` is "generator/name". */
 export function stackPath(stack: string, ...more: readonly string[]): string {
   const slash = stack.indexOf('/');
   return pathOf('stacks', stack.slice(0, slash), stack.slice(slash + 1), ...more);
 }
 
-/** A link to a view: a real one, so that it can be opened in another tab. */
+/** Links to a view with a real anchor, so that it can be opened in another tab. */
 export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }) {
   const follow = (event: MouseEvent<HTMLAnchorElement>) => {
     onClick?.(event);
@@ -76,7 +76,7 @@ export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchor
     )
       return;
     event.preventDefault();
-    go(href);
+    navigate(href);
   };
   return <a href={href} onClick={follow} {...rest} />;
 }

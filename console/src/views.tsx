@@ -1,37 +1,38 @@
 import { type ReactNode, Suspense, useEffect } from 'react';
 import { AgentView } from './agent/agent.tsx';
 import { AgentsView } from './agent/agents.tsx';
-import { Head } from './components/head.tsx';
-import { ErrorBoundary, loadParts, part } from './components/part.tsx';
-import { Nothing } from './components/problem.tsx';
+import { ErrorBoundary } from './components/error-boundary.tsx';
+import { lazyView, preloadViews } from './components/lazy-view.tsx';
+import { EmptyState } from './components/problem.tsx';
+import { ViewHeader } from './components/view-header.tsx';
 import { Fleet } from './fleet/fleet.tsx';
-import { go, usePlace } from './router.tsx';
+import { navigate, useLocation } from './router.tsx';
 import { useSession } from './session/session.ts';
 import { StackView } from './stack/stack.tsx';
 import { Stacks } from './stack/stacks.tsx';
 
-/** What is looked at first is loaded first. */
-const restMs = 2_000;
+/** Milliseconds until the other views are preloaded, so that the first view loads first. */
+const preloadDelayMs = 2_000;
 
-// What is not needed to see how things are comes when it is looked at.
-const Deploy = part(async () => (await import('./stack/deploy.tsx')).Deploy);
-const Explain = part(async () => (await import('./explain/explain.tsx')).Explain);
-const Generators = part(async () => (await import('./generator/generators.tsx')).Generators);
-const GeneratorView = part(async () => (await import('./generator/generator.tsx')).GeneratorView);
-const Audit = part(async () => (await import('./audit/audit.tsx')).Audit);
-const Keys = part(async () => (await import('./key/keys.tsx')).Keys);
+// Views that are not needed to see the current state are loaded when they are first shown.
+const Deploy = lazyView(async () => (await import('./stack/deploy.tsx')).Deploy);
+const Explain = lazyView(async () => (await import('./explain/explain.tsx')).Explain);
+const Generators = lazyView(async () => (await import('./generator/generators.tsx')).Generators);
+const GeneratorView = lazyView(async () => (await import('./generator/generator.tsx')).GeneratorView);
+const Audit = lazyView(async () => (await import('./audit/audit.tsx')).Audit);
+const Keys = lazyView(async () => (await import('./key/keys.tsx')).Keys);
 
-/** The view for where we are. */
+/** Shows the view of the current location. */
 export function Views() {
-  const { parts } = usePlace();
-  const { sees } = useSession();
+  const { segments } = useLocation();
+  const { seesAll } = useSession();
   useEffect(() => {
-    const timer = setTimeout(() => void loadParts(), restMs);
+    const timer = setTimeout(() => void preloadViews(), preloadDelayMs);
     return () => clearTimeout(timer);
   }, []);
   return (
-    <ErrorBoundary key={parts[0]}>
-      <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(parts, sees)}</Suspense>
+    <ErrorBoundary key={segments[0]}>
+      <Suspense fallback={<p className="nothing">Loading…</p>}>{viewOf(segments, seesAll)}</Suspense>
     </ErrorBoundary>
   );
 }
@@ -42,7 +43,7 @@ function viewOf(parts: readonly string[], sees: boolean): ReactNode {
     case undefined:
       return <Redirect to={sees ? '/fleet' : '/stacks'} />;
     case 'fleet':
-      return sees ? <Fleet /> : <NotForYou />;
+      return sees ? <Fleet /> : <NoAccess />;
     case 'agents':
       if (first !== undefined) return <AgentView key={first} name={first} />;
       return sees ? <Redirect to="/fleet" /> : <AgentsView />;
@@ -58,32 +59,32 @@ function viewOf(parts: readonly string[], sees: boolean): ReactNode {
     case 'explain':
       return <Explain />;
     case 'generators':
-      if (!sees) return <NotForYou />;
+      if (!sees) return <NoAccess />;
       return first === undefined ? <Generators /> : <GeneratorView key={first} name={first} />;
     case 'audit':
-      return sees ? <Audit /> : <NotForYou />;
+      return sees ? <Audit /> : <NoAccess />;
     case 'keys':
       return <Keys />;
     default:
       return (
         <>
-          <Head title="Not found" />
-          <Nothing>There is no such view.</Nothing>
+          <ViewHeader title="Not found" />
+          <EmptyState>This page does not exist.</EmptyState>
         </>
       );
   }
 }
 
-function NotForYou() {
+function NoAccess() {
   return (
     <>
-      <Head title="Not for you" />
-      <Nothing>Only admins see this. Your key is a generator’s.</Nothing>
+      <ViewHeader title="No access" />
+      <EmptyState>Only admins can see this page. You are signed in as a generator.</EmptyState>
     </>
   );
 }
 
 function Redirect({ to }: { to: string }) {
-  useEffect(() => go(to, { replace: true }), [to]);
+  useEffect(() => navigate(to, { replace: true }), [to]);
   return null;
 }

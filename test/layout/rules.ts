@@ -16,7 +16,7 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examp
 const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Where a message of the wire may be made or read. */
-const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'cli', 'console')];
+const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'contract', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Where the agent speaks with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
@@ -109,6 +109,12 @@ export const importRules: readonly Rule[] = [
     reason: 'the broker never reaches into a cluster; the CLI only speaks with the broker',
     find: never(within('broker', 'cli', 'client'), /^(agent|sandbox|test)\//),
     example: { path: 'broker/server.ts', text: "import { plan } from '../agent/sync/plan.ts';" },
+  },
+  {
+    name: 'the contract folder imports only generated code',
+    reason: 'it is what both ends compute alike: broker, agent, CLI and console, which runs in browsers, all load it',
+    find: never(within('contract'), /^(?!(contract|gen|@bufbuild\/protobuf)(\/|$))/),
+    example: { path: 'contract/target-digest.ts', text: "import { createHash } from 'node:crypto';" },
   },
   {
     name: 'programs never import tests',
@@ -212,15 +218,15 @@ export const testRules: readonly Rule[] = [
 ];
 
 const folders = [
-  /^(\.ci|bench|client|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
-  /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|target|telemetry))?$/,
+  /^(\.ci|bench|client|contract|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
+  /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|sync\/stages|target|telemetry))?$/,
   /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
   /^broker\/(rpc(\/(admission|http|interceptors|standard))?|store(\/migrations)?)$/,
   /^cli(\/(completion|deploy|format|install|manifest|options|output|session|stream))?$/,
   /^cli\/commands(\/(access|agent|settings|stack|status))?$/,
   /^sandbox(\/(apiserver|kube|postgres|start))?$/,
   /^sandbox\/cluster(\/(controllers|core|http|write))?$/,
-  /^test(\/(agent|layout|runner|stories|tools))?$/,
+  /^test(\/(agent|compatibility|layout|runner|stories|tools(\/kubectl-yaml)?))?$/,
   /^(console|docs|charts|examples)(\/.+)?$/,
 ];
 

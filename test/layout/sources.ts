@@ -46,7 +46,7 @@ export function toSource(path: string, text: string): Source {
 
 function importsOf(path: string, text: string): Import[] {
   const statements = text.matchAll(
-    /^(?:import|export)\b([^;'"]*?)\s*(?:from\s+)?['"]([^'"]+)['"]|\bimport\('([^']+)'\)/gm,
+    /^(?:import|export)\b(?:([^;'"=]*?)\sfrom)?\s+['"]([^'"]+)['"]|\bimport\('([^']+)'\)/gm,
   );
   return [...statements].map(({ 0: whole, 1: clause = '', 2: fixed, 3: dynamic, index }) => {
     const target = fixed ?? dynamic ?? '';

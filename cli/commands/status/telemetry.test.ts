@@ -58,7 +58,7 @@ telemetry(
     assert.equal((await cli.done('logs web')).split('\n'), [
       'east web-1/main  red alert',
       'east web-1/main  a long one … (cut)',
-      'west web-1/main  (12 lines are missing: more came than the agent may send)',
+      'west web-1/main  (12 lines are missing: the agent exceeded its rate limit)',
       'west web-1/main  west  is    quiet',
       '',
     ]);

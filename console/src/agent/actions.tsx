@@ -7,75 +7,75 @@ import { Icon } from '../components/icon.tsx';
 import { Rotate } from '../components/rotate.tsx';
 import { useSession } from '../session/session.ts';
 
-type Doing = 'pause' | 'labels' | 'rotate' | 'rebind' | 'delete';
+type Action = 'pause' | 'labels' | 'rotate' | 'rebind' | 'delete';
 
-/** What an admin can do with an agent. */
-export function AgentDoings({ agent, onDone }: { agent: Agent; onDone: () => void }) {
-  const [doing, setDoing] = useState<Doing>();
+/** The actions of an admin on an agent. */
+export function AgentActions({ agent, onDone }: { agent: Agent; onDone: () => void }) {
+  const [action, setAction] = useState<Action>();
   const [pak, setPak] = useState<string>();
   return (
     <>
-      <button type="button" onClick={() => setDoing('pause')}>
+      <button type="button" onClick={() => setAction('pause')}>
         <Icon name="pause" />
         {agent.paused ? 'Resume' : 'Pause'}
       </button>
-      <button type="button" onClick={() => setDoing('labels')}>
+      <button type="button" onClick={() => setAction('labels')}>
         Labels
       </button>
-      <button type="button" onClick={() => setDoing('rotate')}>
+      <button type="button" onClick={() => setAction('rotate')}>
         New key
       </button>
-      <button type="button" onClick={() => setDoing('rebind')}>
+      <button type="button" onClick={() => setAction('rebind')}>
         Rebind
       </button>
-      <button type="button" className="danger" onClick={() => setDoing('delete')}>
+      <button type="button" className="danger" onClick={() => setAction('delete')}>
         Delete
       </button>
-      {doing && (
-        <Dialogue
-          doing={doing}
+      {action && (
+        <ActionDialog
+          action={action}
           agent={agent}
           onKey={setPak}
           onClose={() => {
-            setDoing(undefined);
+            setAction(undefined);
             onDone();
           }}
         />
       )}
-      {pak !== undefined && <NewKey what={`the agent ${agent.name}`} pak={pak} onClose={() => setPak(undefined)} />}
+      {pak !== undefined && <NewKey owner={`the agent ${agent.name}`} pak={pak} onClose={() => setPak(undefined)} />}
     </>
   );
 }
 
-interface DialogueProps {
-  readonly doing: Doing;
+interface ActionDialogProps {
+  readonly action: Action;
   readonly agent: Agent;
   readonly onKey: (pak: string) => void;
   readonly onClose: () => void;
 }
 
-function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
+function ActionDialog({ action, agent, onKey, onClose }: ActionDialogProps) {
   const { admin } = useSession();
   const { name, paused, labels, etag } = agent;
-  switch (doing) {
+  switch (action) {
     case 'pause':
       return paused ? (
         <ConfirmDialog
           title={`Resume ${name}`}
           action="Resume"
           onClose={onClose}
-          onDo={() => admin.resumeAgent({ agent: name })}
+          onConfirm={() => admin.resumeAgent({ agent: name })}
         >
-          <p>It goes on where it was: everything that changed meanwhile is applied.</p>
+          <p>The agent resumes and applies everything that changed in the meantime.</p>
         </ConfirmDialog>
       ) : (
         <ConfirmDialog
           title={`Pause ${name}`}
           action="Pause"
           onClose={onClose}
-          onDo={() => admin.pauseAgent({ agent: name })}
+          onConfirm={() => admin.pauseAgent({ agent: name })}
         >
-          <p>A paused agent freezes: it applies, prunes and repairs nothing until it is resumed.</p>
+          <p>A paused agent changes nothing: it does not apply, prune or repair until it is resumed.</p>
         </ConfirmDialog>
       );
     case 'labels':
@@ -83,7 +83,7 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
         <EditLabels
           name={name}
           labels={labels}
-          consequence="Stacks that share a label are placed on it. Those that do not match any more are removed from it."
+          consequence="Stacks that share a label with the agent are placed on it. Stacks that no longer match are removed from it."
           save={(change) => admin.updateAgent({ agent: name, etag, ...change })}
           onClose={onClose}
         />
@@ -103,13 +103,13 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
           title={`Rebind ${name}`}
           action="Rebind"
           danger
-          name={name}
+          confirmText={name}
           onClose={onClose}
-          onDo={() => admin.rebindAgent({ agent: name })}
+          onConfirm={() => admin.rebindAgent({ agent: name })}
         >
           <p>
-            Lets its key be used by another cluster. What it serves becomes pending; removals in the old cluster are
-            given up.
+            Allows another cluster to use this agent’s key. Its placements become pending, and removals in the old
+            cluster are abandoned.
           </p>
         </ConfirmDialog>
       );
@@ -119,14 +119,14 @@ function Dialogue({ doing, agent, onKey, onClose }: DialogueProps) {
           title={`Delete ${name}`}
           action="Delete"
           danger
-          name={name}
+          confirmText={name}
           onClose={onClose}
-          onDo={(form) => admin.deleteAgent({ agent: name, etag, orphan: textIn(form, 'orphan') !== '' })}
+          onConfirm={(form) => admin.deleteAgent({ agent: name, etag, orphan: textIn(form, 'orphan') !== '' })}
         >
-          <p>It first removes everything that it has applied, then it is gone.</p>
+          <p>The agent first removes everything that it has applied. Then it is deleted.</p>
           <label className="check">
             <input type="checkbox" name="orphan" value="yes" />
-            At once, and leave its objects in the cluster
+            Delete it now and leave its objects in the cluster
           </label>
         </ConfirmDialog>
       );

@@ -1,15 +1,14 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { useState } from 'react';
 import { type AuditEntry, AuditOutcome, type VerifyAuditResponse } from '../../../gen/brokkr/v1/audit_pb.ts';
-import { Head } from '../components/head.tsx';
-import { LoadProblem, Nothing, Problem } from '../components/problem.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { auditOutcomes, count, roles, wordOf } from '../enum-labels.ts';
-import { tell } from '../errors.ts';
+import { ViewHeader } from '../components/view-header.tsx';
+import { auditOutcomeLabels, countText, labelOf, roleNames } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
-import { setQuery, usePlace } from '../router.tsx';
+import { setQuery, useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
 const kinds = [
@@ -27,22 +26,27 @@ const kinds = [
 const spans: Readonly<Record<string, number>> = { '1h': 3_600_000, '24h': 86_400_000, '7d': 604_800_000 };
 const step = 100;
 
-/** Who did what, newest first. */
+/** Lists audit entries, newest first. */
 export function Audit() {
   const { admin } = useSession();
-  const { query } = usePlace();
-  const [most, setMost] = useState(step);
-  const of = (name: string) => query.get(name) ?? '';
-  const filters = { actor: of('actor'), action: of('action'), objectKind: of('kind'), object: of('object') };
-  const since = spans[of('since')];
+  const { query } = useLocation();
+  const [limit, setLimit] = useState(step);
+  const parameter = (name: string) => query.get(name) ?? '';
+  const filters = {
+    actor: parameter('actor'),
+    action: parameter('action'),
+    objectKind: parameter('kind'),
+    object: parameter('object'),
+  };
+  const since = spans[parameter('since')];
   const outcome = query.has('denied') ? AuditOutcome.DENIED : AuditOutcome.UNSPECIFIED;
-  const { data, error } = useLoad(`audit ${query} ${most}`, (signal) =>
+  const { data, error } = useLoad(`audit ${query} ${limit}`, (signal) =>
     admin.listAuditEntries(
       {
         ...filters,
         outcome,
         ...(since !== undefined && { startTime: timestampFromDate(new Date(Date.now() - since)) }),
-        pageSize: most,
+        pageSize: limit,
       },
       { signal },
     ),
@@ -51,7 +55,7 @@ export function Audit() {
     <input
       aria-label={label}
       placeholder={label}
-      value={of(name)}
+      value={parameter(name)}
       maxLength={63}
       autoComplete="off"
       spellCheck={false}
@@ -60,28 +64,32 @@ export function Audit() {
   );
   return (
     <>
-      <Head title="Audit">
+      <ViewHeader title="Audit">
         <Verify />
-      </Head>
+      </ViewHeader>
       <search className="filters">
-        {text('actor', 'Who')}
+        {text('actor', 'Actor')}
         {text('action', 'Action')}
         <select
-          aria-label="Kind of thing"
-          value={of('kind')}
+          aria-label="Object kind"
+          value={parameter('kind')}
           onChange={(event) => setQuery({ kind: event.target.value })}
         >
-          <option value="">Anything</option>
+          <option value="">Any kind</option>
           {kinds.map((kind) => (
             <option key={kind}>{kind}</option>
           ))}
         </select>
-        {text('object', 'On what')}
-        <select aria-label="Since" value={of('since')} onChange={(event) => setQuery({ since: event.target.value })}>
+        {text('object', 'Object')}
+        <select
+          aria-label="Since"
+          value={parameter('since')}
+          onChange={(event) => setQuery({ since: event.target.value })}
+        >
           <option value="">Any time</option>
-          <option value="1h">The last hour</option>
-          <option value="24h">The last day</option>
-          <option value="7d">The last week</option>
+          <option value="1h">Last hour</option>
+          <option value="24h">Last day</option>
+          <option value="7d">Last week</option>
         </select>
         <label className="check">
           <input
@@ -89,17 +97,17 @@ export function Audit() {
             checked={query.has('denied')}
             onChange={(event) => setQuery({ denied: event.target.checked ? 'yes' : '' })}
           />
-          Only denied
+          Denied only
         </label>
       </search>
-      <LoadProblem error={error} />
+      <ErrorMessage error={error} />
       {data?.entries.length === 0 ? (
-        <Nothing>Nothing of that kind is recorded.</Nothing>
+        <EmptyState>No entry matches.</EmptyState>
       ) : (
         <Table label="Audit entries" columns={columns} rows={data?.entries ?? []} keyOf={({ id }) => String(id)} />
       )}
-      {data?.nextPageToken && most < 500 && (
-        <button type="button" onClick={() => setMost(Math.min(500, most * 2))}>
+      {data?.nextPageToken && limit < 500 && (
+        <button type="button" onClick={() => setLimit(Math.min(500, limit * 2))}>
           Show more
         </button>
       )}
@@ -108,14 +116,13 @@ export function Audit() {
 }
 
 const columns: readonly Column<AuditEntry>[] = [
-  { head: 'When', width: '8rem', cell: ({ time }) => <Ago time={time} /> },
+  { head: 'Time', width: '8rem', cell: ({ time }) => <RelativeTime time={time} /> },
   {
-    head: 'Who',
+    head: 'Actor',
     width: '1.5fr',
     cell: ({ actor }) => (
       <span className="clip" title={actor?.shortToken}>
-        {actor?.name || 'nobody known'}{' '}
-        {actor && actor.role !== 0 && <span className="faint">{roles[actor.role]}</span>}
+        {actor?.name || 'unknown'} {actor && actor.role !== 0 && <span className="faint">{roleNames[actor.role]}</span>}
       </span>
     ),
   },
@@ -125,7 +132,7 @@ const columns: readonly Column<AuditEntry>[] = [
     cell: ({ action, count: times }) => (times > 1 ? `${action} (${times} times)` : action),
   },
   {
-    head: 'On',
+    head: 'Object',
     width: '2fr',
     cell: ({ objectKind, object }) => (
       <span className="clip" title={object}>
@@ -136,40 +143,40 @@ const columns: readonly Column<AuditEntry>[] = [
   {
     head: 'Outcome',
     width: '7rem',
-    cell: ({ outcome, code }) => <Status word={wordOf(auditOutcomes, outcome)} title={code} />,
+    cell: ({ outcome, code }) => <Status label={labelOf(auditOutcomeLabels, outcome)} title={code} />,
   },
-  { head: 'From', width: '9rem', wide: true, cell: ({ sourceAddress }) => <code>{sourceAddress}</code> },
+  { head: 'Source address', width: '9rem', wide: true, cell: ({ sourceAddress }) => <code>{sourceAddress}</code> },
 ];
 
-/** Computes the chain of seals again. */
+/** Verifies the chain of seals of the audit log. */
 function Verify() {
   const { admin } = useSession();
-  const [found, setFound] = useState<VerifyAuditResponse>();
+  const [verification, setVerification] = useState<VerifyAuditResponse>();
   const [failure, setFailure] = useState<unknown>();
   const verify = async () => {
     setFailure(undefined);
-    await admin.verifyAudit({}, { timeoutMs: 60_000 }).then(setFound, setFailure);
+    await admin.verifyAudit({}, { timeoutMs: 60_000 }).then(setVerification, setFailure);
   };
   return (
     <>
-      {found && (
+      {verification && (
         <span role="status">
           <Status
-            word={
-              found.intact
+            label={
+              verification.intact
                 ? {
-                    word: `intact: ${count(Number(found.entries), 'entry', 'entries')}`,
+                    text: `intact: ${countText(Number(verification.entries), 'entry', 'entries')}`,
                     tone: 'good',
                     icon: 'check',
                   }
-                : { word: found.problem, tone: 'bad', icon: 'warning' }
+                : { text: verification.problem, tone: 'bad', icon: 'warning' }
             }
           />
         </span>
       )}
-      {failure !== undefined && <Problem told={tell(failure)} />}
+      <ErrorMessage error={failure} />
       <button type="button" onClick={verify}>
-        Verify the record
+        Verify the audit log
       </button>
     </>
   );

@@ -1,6 +1,5 @@
 import { type FormEvent, type ReactNode, useId, useLayoutEffect, useRef, useState } from 'react';
-import { tell } from '../errors.ts';
-import { Problem } from './problem.tsx';
+import { ErrorMessage } from './problem.tsx';
 
 interface DialogProps {
   readonly title: string;
@@ -9,11 +8,11 @@ interface DialogProps {
   readonly wide?: boolean;
 }
 
-/** A window over the page. It has the focus while it is there; Escape closes it. */
+/** A modal dialog. It holds the focus; Escape closes it. */
 export function Dialog({ title, onClose, children, wide = false }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Closed before it is taken away: then the focus goes back to where it was.
+  // Close before the element is removed, so that the browser restores the focus.
   useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
@@ -32,37 +31,37 @@ export function Dialog({ title, onClose, children, wide = false }: DialogProps) 
   );
 }
 
-interface AskProps {
+interface ConfirmDialogProps {
   readonly title: string;
   readonly children: ReactNode;
-  /** What the button says. */
+  /** Label of the button. */
   readonly action: string;
   readonly danger?: boolean;
-  /** Must be typed before the button works. */
-  readonly name?: string;
+  /** Text to type before the button is enabled. */
+  readonly confirmText?: string;
   readonly wide?: boolean;
-  readonly ready?: boolean;
-  /** What was done is shown in its place. */
-  readonly stays?: boolean;
+  readonly isReady?: boolean;
+  /** Keeps the dialog open after success; the caller replaces it. */
+  readonly staysOpen?: boolean;
   readonly onClose: () => void;
-  /** Does it. The dialog closes when it succeeds, and tells why when it fails. */
-  readonly onDo: (form: FormData) => Promise<unknown>;
+  /** Runs the action. The dialog closes when it succeeds and shows the error when it fails. */
+  readonly onConfirm: (form: FormData) => Promise<unknown>;
 }
 
-/** Asks before something is done, with a form or for a confirmation. */
+/** Asks for input or for a confirmation before an action. */
 export function ConfirmDialog({
   title,
   children,
   action,
   danger = false,
-  name,
+  confirmText,
   wide,
-  ready = true,
-  stays = false,
+  isReady = true,
+  staysOpen = false,
   onClose,
-  onDo,
-}: AskProps) {
-  const [typed, setTyped] = useState('');
+  onConfirm,
+}: ConfirmDialogProps) {
+  const [typedText, setTypedText] = useState('');
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>();
   const submit = async (event: FormEvent<HTMLFormElement>) => {
@@ -70,8 +69,8 @@ export function ConfirmDialog({
     setBusy(true);
     setFailure(undefined);
     try {
-      await onDo(new FormData(event.currentTarget));
-      if (!stays) onClose();
+      await onConfirm(new FormData(event.currentTarget));
+      if (!staysOpen) onClose();
     } catch (error) {
       setFailure(error);
     } finally {
@@ -82,20 +81,20 @@ export function ConfirmDialog({
     <Dialog title={title} onClose={onClose} {...(wide !== undefined && { wide })}>
       <form onSubmit={submit}>
         {children}
-        {name !== undefined && (
+        {confirmText !== undefined && (
           <label className="field">
             <span>
-              Type <strong>{name}</strong> to confirm
+              Type <strong>{confirmText}</strong> to confirm
             </span>
             <input
-              value={typed}
-              onChange={(event) => setTyped(event.target.value)}
+              value={typedText}
+              onChange={(event) => setTypedText(event.target.value)}
               autoComplete="off"
               spellCheck={false}
             />
           </label>
         )}
-        {failure !== undefined && <Problem told={tell(failure)} />}
+        <ErrorMessage error={failure} />
         <div className="buttons">
           <button type="button" onClick={onClose}>
             Cancel
@@ -103,7 +102,7 @@ export function ConfirmDialog({
           <button
             type="submit"
             className={danger ? 'danger' : 'primary'}
-            disabled={busy || !ready || (name !== undefined && typed !== name)}
+            disabled={busy || !isReady || (confirmText !== undefined && typedText !== confirmText)}
           >
             {action}
           </button>
@@ -113,29 +112,29 @@ export function ConfirmDialog({
   );
 }
 
-/** Shows a new key, this once. */
-export function NewKey({ what, pak, onClose }: { what: string; pak: string; onClose: () => void }) {
+/** Shows a new key once. */
+export function NewKey({ owner, pak, onClose }: { owner: string; pak: string; onClose: () => void }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(pak);
     setCopied(true);
   };
   return (
-    <Dialog title="A new key" onClose={onClose}>
-      <p>The key of {what}, shown this once. Keep it where secrets are kept.</p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+    <Dialog title="New key" onClose={onClose}>
+      <p>The key of {owner}. It is shown only once: store it where you keep secrets.</p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard */}
       <pre className="secret" tabIndex={0} role="region" aria-label="The new key">
         {pak}
       </pre>
       <div className="buttons">
-        {/* There is no clipboard without TLS, but on this machine. */}
+        {/* Browsers have no clipboard without TLS, except on localhost. */}
         {isSecureContext && (
           <button type="button" onClick={copy}>
             {copied ? 'Copied' : 'Copy'}
           </button>
         )}
         <button type="button" className="primary" onClick={onClose}>
-          I have kept it
+          I have stored it
         </button>
       </div>
     </Dialog>

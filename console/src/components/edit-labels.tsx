@@ -4,20 +4,20 @@ import { Field, wordsIn } from './fields.tsx';
 interface EditLabelsProps {
   readonly name: string;
   readonly labels: readonly string[];
-  /** What follows from a change. */
+  /** Explains what a change leads to. */
   readonly consequence: string;
   readonly save: (change: { addLabels: string[]; removeLabels: string[] }) => Promise<unknown>;
   readonly onClose: () => void;
 }
 
-/** Changes labels by adding and removing single ones, so that two people do not overwrite each other. */
+/** Edits labels by adding and removing single ones, so that two people do not overwrite each other's changes. */
 export function EditLabels({ name, labels, consequence, save, onClose }: EditLabelsProps) {
   return (
     <ConfirmDialog
       title={`Labels of ${name}`}
       action="Save"
       onClose={onClose}
-      onDo={(form) => {
+      onConfirm={(form) => {
         const wanted = wordsIn(form, 'labels');
         return save({
           addLabels: wanted.filter((label) => !labels.includes(label)),

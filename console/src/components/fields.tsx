@@ -5,7 +5,7 @@ interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
   readonly hint?: ReactNode;
 }
 
-/** A field of a form with its name, and what it is for. */
+/** A labelled text field with an optional hint. */
 export function Field({ label, hint, ...input }: FieldProps) {
   const id = useId();
   return (
@@ -28,7 +28,7 @@ interface TextAreaProps extends TextareaHTMLAttributes<HTMLTextAreaElement> {
   readonly hint: string;
 }
 
-/** A field of several lines. */
+/** A labelled multi-line field with a hint. */
 export function TextArea({ label, hint, ...area }: TextAreaProps) {
   const id = useId();
   return (
@@ -43,18 +43,18 @@ export function TextArea({ label, hint, ...area }: TextAreaProps) {
 interface SelectProps {
   readonly label: string;
   readonly name: string;
-  /** The values of an enumeration, each with its words; the unspecified one is not for choosing. */
-  readonly of: Readonly<Record<number, string>>;
+  /** The values of an enum with their labels; the unspecified value is not offered. */
+  readonly options: Readonly<Record<number, string>>;
   readonly value: number;
 }
 
-/** A choice of one value. */
-export function Select({ label, name, of, value }: SelectProps) {
+/** A labelled select of one enum value. */
+export function Select({ label, name, options, value }: SelectProps) {
   return (
     <label className="field">
       <span>{label}</span>
       <select name={name} defaultValue={value}>
-        {Object.entries(of)
+        {Object.entries(options)
           .filter(([each]) => each !== '0')
           .map(([each, words]) => (
             <option key={each} value={each}>
@@ -66,12 +66,12 @@ export function Select({ label, name, of, value }: SelectProps) {
   );
 }
 
-/** What was chosen of an enumeration. */
-export function choiceIn<E extends number>(form: FormData, name: string): E {
+/** Reads the selected enum value. */
+export function selectedIn<E extends number>(form: FormData, name: string): E {
   return Number(textIn(form, name)) as E;
 }
 
-/** Lines of a field that are not empty. */
+/** Reads the non-empty lines of a field. */
 export function linesIn(form: FormData, name: string): string[] {
   return textIn(form, name)
     .split('\n')
@@ -79,18 +79,18 @@ export function linesIn(form: FormData, name: string): string[] {
     .filter(Boolean);
 }
 
-/** Words of a field, separated by spaces or commas. */
+/** Reads the words of a field, separated by spaces or commas. */
 export function wordsIn(form: FormData, name: string): string[] {
   return textIn(form, name)
     .split(/[\s,]+/)
     .filter(Boolean);
 }
 
-/** A field's text. */
+/** Reads the trimmed text of a field. */
 export function textIn(form: FormData, name: string): string {
   const value = form.get(name);
   return typeof value === 'string' ? value.trim() : '';
 }
 
-/** What the names of agents, generators and stacks are like. */
+/** Constraints on the names of agents, generators and stacks. */
 export const namePattern = { pattern: '[a-z0-9]([\\-a-z0-9]*[a-z0-9])?', maxLength: 63, required: true } as const;

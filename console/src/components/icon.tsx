@@ -1,4 +1,4 @@
-/** Paths on a grid of 16; drawn with the colour of the text. */
+/** SVG paths on a 16-pixel grid, drawn in the text colour. */
 const paths = {
   anvil: 'M2 5h3v1h9a3.5 3.5 0 0 1-3.5 3.5H9.5V11H11v2H5v-2h1.5V9.5H6A4 4 0 0 1 2 5.5zM7 2h2v2H7z',
   check:
@@ -45,7 +45,7 @@ const paths = {
 
 export type IconName = keyof typeof paths;
 
-/** A sign beside words that say the same: hidden from those who listen. */
+/** An icon beside text with the same meaning; hidden from screen readers. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">

@@ -1,6 +1,6 @@
 import { Link, pathOf, stackPath } from '../router.tsx';
 
-/** An agent by its name, as the first cell of a row. */
+/** Links to an agent by name, in the first cell of a row. */
 export function AgentLink({ name }: { name: string }) {
   return (
     <Link className="name" href={pathOf('agents', name)}>
@@ -9,7 +9,7 @@ export function AgentLink({ name }: { name: string }) {
   );
 }
 
-/** A stack by "generator/name", as the first cell of a row. */
+/** Links to a stack by "generator/name", in the first cell of a row. */
 export function StackLink({ name }: { name: string }) {
   const slash = name.indexOf('/') + 1;
   return (

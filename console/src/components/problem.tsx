@@ -1,8 +1,8 @@
-import { type Told, tell } from '../errors.ts';
+import { type ErrorSummary, summarizeError } from '../errors.ts';
 import { Icon } from './icon.tsx';
 
-/** What went wrong, in words. */
-export function Problem({ told: { message, violations } }: { told: Told }) {
+/** Shows an error message, with the invalid fields when there are several. */
+export function Problem({ summary: { message, violations } }: { summary: ErrorSummary }) {
   return (
     <div className="problem" role="alert">
       <Icon name="warning" />
@@ -20,12 +20,12 @@ export function Problem({ told: { message, violations } }: { told: Told }) {
   );
 }
 
-/** The error of a question, when there was one. */
-export function LoadProblem({ error }: { error: unknown }) {
-  return error === undefined ? null : <Problem told={tell(error)} />;
+/** Shows the error of a call; nothing when `error` is undefined. */
+export function ErrorMessage({ error }: { error: unknown }) {
+  return error === undefined ? null : <Problem summary={summarizeError(error)} />;
 }
 
-/** In the place of a list without items. */
-export function Nothing({ children }: { children: React.ReactNode }) {
+/** Replaces a list that has no items. */
+export function EmptyState({ children }: { children: React.ReactNode }) {
   return <p className="nothing">{children}</p>;
 }

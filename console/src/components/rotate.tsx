@@ -12,23 +12,23 @@ interface RotateProps {
   readonly onClose: () => void;
 }
 
-/** Makes a new key of somebody else, the old one going on for a while, or not. */
+/** Rotates the key of an agent or a generator. The old key keeps working for 24 hours unless it is revoked immediately. */
 export function Rotate({ name, rotate, onKey, onClose }: RotateProps) {
   const requestId = useRef(newRequestId());
   return (
     <ConfirmDialog
-      title={`A new key for ${name}`}
-      action="Make a key"
+      title={`New key for ${name}`}
+      action="Create key"
       onClose={onClose}
-      onDo={async (form) => {
+      onConfirm={async (form) => {
         const overlap = { seconds: textIn(form, 'now') === '' ? overlapSeconds : 0n };
         onKey((await rotate({ requestId: requestId.current, overlap })).pak);
       }}
     >
-      <p>The old key goes on working for 24 hours, so that the new one can be brought to where it is used.</p>
+      <p>The old key keeps working for 24 hours, which leaves time to deploy the new one.</p>
       <label className="check">
         <input type="checkbox" name="now" value="yes" />
-        End the old key now: it has leaked
+        Revoke the old key now, because it has leaked
       </label>
     </ConfirmDialog>
   );

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { Icon } from './icon.tsx';
 
-/** A field to search with; "/" goes there from anywhere that takes no text. */
+/** A search field. The key "/" focuses it unless a text field has the focus. */
 export function SearchField({
   label,
   value,
@@ -13,7 +13,7 @@ export function SearchField({
 }) {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
-    const come = (event: KeyboardEvent) => {
+    const focusOnSlash = (event: KeyboardEvent) => {
       const { target } = event;
       if (
         event.key !== '/' ||
@@ -25,8 +25,8 @@ export function SearchField({
       event.preventDefault();
       field.current?.focus();
     };
-    document.addEventListener('keydown', come);
-    return () => document.removeEventListener('keydown', come);
+    document.addEventListener('keydown', focusOnSlash);
+    return () => document.removeEventListener('keydown', focusOnSlash);
   }, []);
   return (
     <span className="search">

@@ -1,78 +1,78 @@
 import type { HealthCounts } from '../../../gen/brokkr/v1/health_pb.ts';
 import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
 import type { PlacementCounts } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { healths, phaseCounts, phases, type Word, wordOf } from '../enum-labels.ts';
-import type { Link } from '../load.ts';
+import { type EnumLabel, healthLabels, labelOf, phaseCounts, phaseLabels } from '../enum-labels.ts';
+import type { Connection } from '../load.ts';
 import { Icon } from './icon.tsx';
 
-/** A value by its sign and word. */
-export function Status({ word: { word, tone, icon }, title }: { word: Word; title?: string | undefined }) {
+/** Shows a value by its icon and text. */
+export function Status({ label: { text, tone, icon }, title }: { label: EnumLabel; title?: string | undefined }) {
   return (
     <span className={`status tone-${tone}`} title={title || undefined}>
       <Icon name={icon} />
-      {word}
+      {text}
     </span>
   );
 }
 
-/** "✓ 12 · ✗ 1": how many placements are in which phase. */
-export function Phases({ counts }: { counts: PlacementCounts | undefined }) {
-  const some = phaseCounts(counts);
-  if (some.length === 0) return <span className="faint">none</span>;
+/** Counts placements by phase: "✓ 12 · ✗ 1". */
+export function PhaseTally({ counts }: { counts: PlacementCounts | undefined }) {
+  const present = phaseCounts(counts);
+  if (present.length === 0) return <span className="faint">none</span>;
   return (
     <span className="tally">
-      {some.map(({ phase, count }) => (
-        <Count key={phase} word={wordOf(phases, phase)} count={count} />
+      {present.map(({ phase, count }) => (
+        <TallyItem key={phase} label={labelOf(phaseLabels, phase)} count={count} />
       ))}
     </span>
   );
 }
 
-/** How many agents are in which health. */
-export function Healths({ counts }: { counts: HealthCounts | undefined }) {
+/** Counts agents by health. */
+export function HealthTally({ counts }: { counts: HealthCounts | undefined }) {
   const { FAILED, DEGRADED, UNKNOWN, PROGRESSING, HEALTHY } = Health;
-  const some = [
+  const present = [
     { health: FAILED, count: counts?.failed ?? 0 },
     { health: DEGRADED, count: counts?.degraded ?? 0 },
     { health: UNKNOWN, count: counts?.unknown ?? 0 },
     { health: PROGRESSING, count: counts?.progressing ?? 0 },
     { health: HEALTHY, count: counts?.healthy ?? 0 },
   ].filter(({ count }) => count > 0);
-  if (some.length === 0) return <span className="faint">not reported</span>;
+  if (present.length === 0) return <span className="faint">not reported</span>;
   return (
     <span className="tally">
-      {some.map(({ health, count }) => (
-        <Count key={health} word={wordOf(healths, health)} count={count} />
+      {present.map(({ health, count }) => (
+        <TallyItem key={health} label={labelOf(healthLabels, health)} count={count} />
       ))}
     </span>
   );
 }
 
-function Count({ word, count }: { word: Word; count: number }) {
-  return <Status word={{ ...word, word: `${count.toLocaleString('en')} ${word.word}` }} />;
+function TallyItem({ label, count }: { label: EnumLabel; count: number }) {
+  return <Status label={{ ...label, text: `${count.toLocaleString('en')} ${label.text}` }} />;
 }
 
-const links: Readonly<Record<Link, Word>> = {
-  connecting: { word: 'connecting', tone: 'idle', icon: 'clock' },
-  live: { word: 'live', tone: 'good', icon: 'dot' },
-  lost: { word: 'reconnecting', tone: 'warn', icon: 'warning' },
+const connectionLabels: Readonly<Record<Connection, EnumLabel>> = {
+  connecting: { text: 'connecting', tone: 'idle', icon: 'clock' },
+  live: { text: 'live', tone: 'good', icon: 'dot' },
+  lost: { text: 'reconnecting', tone: 'warn', icon: 'warning' },
 };
 
-/** Whether what is shown is as it is now. */
-export function LinkStatus({ link }: { link: Link }) {
+/** Shows whether the view is live. */
+export function ConnectionStatus({ connection }: { connection: Connection }) {
   return (
     <span role="status" className="link">
-      <Status word={links[link]} />
+      <Status label={connectionLabels[connection]} />
     </span>
   );
 }
 
-/** Labels, as many as fit. */
-export function Labels({ labels, most = 4 }: { labels: readonly string[]; most?: number }) {
-  const more = labels.length - most;
+/** Shows the first `most` labels and counts the others. */
+export function Labels({ labels, limit = 4 }: { labels: readonly string[]; limit?: number }) {
+  const more = labels.length - limit;
   return (
     <span className="labels" title={more > 0 ? labels.join(', ') : undefined}>
-      {labels.slice(0, most).map((label) => (
+      {labels.slice(0, limit).map((label) => (
         <span key={label} className="label">
           {label}
         </span>
@@ -82,7 +82,7 @@ export function Labels({ labels, most = 4 }: { labels: readonly string[]; most?:
   );
 }
 
-/** A text of one line, whole on pointing. */
+/** Shows text on one line, with the whole text as a tooltip. */
 export function Clipped({ text }: { text: string }) {
   return (
     <span className="clip" title={text}>

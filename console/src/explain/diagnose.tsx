@@ -1,36 +1,37 @@
 import { useState } from 'react';
+import { objectText } from '../../../contract/object-key.ts';
 import {
   type Diagnostic,
   type DiagnosticReport,
   DiagnosticState,
   type PodReport,
 } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
-import { Problem } from '../components/problem.tsx';
+import { ErrorMessage, Problem } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
-import { Ago } from '../components/time.tsx';
-import { healths, objectText, wordOf } from '../enum-labels.ts';
-import { tell } from '../errors.ts';
+import { healthLabels, labelOf } from '../enum-labels.ts';
 import { newRequestId } from '../request-id.ts';
 import { useSession } from '../session/session.ts';
 
-/** How long the agent is waited for at a time, and in all. */
+/** Seconds to wait per call, and milliseconds in total. */
 const waitSeconds = 20n;
-const longestMs = 90_000;
+const maxWaitMs = 90_000;
 
-/** Has the agent look closely: objects, pods, their last log lines, and Kubernetes' own events. */
+/** Requests a diagnostic from the agent: objects, pods, their last log lines, and Kubernetes events. */
 export function Diagnose({ stack, agent }: { stack: string; agent: string }) {
   const { broker } = useSession();
   const [diagnostic, setDiagnostic] = useState<Diagnostic>();
   const [failure, setFailure] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const ask = async () => {
+  const runDiagnostic = async () => {
     setBusy(true);
     setFailure(undefined);
     try {
-      const end = Date.now() + longestMs;
+      const end = Date.now() + maxWaitMs;
       let answer = (await broker.requestDiagnostic({ requestId: newRequestId(), stack, agent })).diagnostic;
       while (answer && isOpen(answer)) {
-        if (Date.now() > end) throw new Error('The agent has not answered in 90 seconds. It does when it is back.');
+        if (Date.now() > end)
+          throw new Error('The agent has not answered within 90 seconds. It answers once it is back online.');
         answer = (await broker.getDiagnostic({ id: answer.id, wait: { seconds: waitSeconds } })).diagnostic;
       }
       setDiagnostic(answer);
@@ -41,17 +42,17 @@ export function Diagnose({ stack, agent }: { stack: string; agent: string }) {
     }
   };
   return (
-    <section aria-labelledby="closely">
-      <h2 id="closely">A close look</h2>
+    <section aria-labelledby="diagnosis">
+      <h2 id="diagnosis">Diagnosis</h2>
       <p className="faint">
-        The agent looks at the objects as they are now, their pods and last log lines. Values of Secrets are masked.
+        The agent collects the current state of the objects, their pods and last log lines. Secret values are masked.
       </p>
-      <button type="button" disabled={busy} onClick={ask}>
-        {busy ? 'The agent is looking…' : 'Look closely'}
+      <button type="button" disabled={busy} onClick={runDiagnostic}>
+        {busy ? 'Collecting…' : 'Diagnose'}
       </button>
-      {failure !== undefined && <Problem told={tell(failure)} />}
+      <ErrorMessage error={failure} />
       {diagnostic?.state === DiagnosticState.FAILED && (
-        <Problem told={{ message: diagnostic.message, violations: [] }} />
+        <Problem summary={{ message: diagnostic.message, violations: [] }} />
       )}
       {diagnostic?.report && <Report report={diagnostic.report} />}
     </section>
@@ -78,7 +79,7 @@ function Report({ report: { objects, pods, events, notes } }: { report: Diagnost
           <li key={objectText(object)}>
             <details>
               <summary>
-                <Status word={wordOf(healths, health)} /> <code>{objectText(object)}</code>{' '}
+                <Status label={labelOf(healthLabels, health)} /> <code>{objectText(object)}</code>{' '}
                 <span className="message">{message}</span>
               </summary>
               <Text text={yaml} label={objectText(object)} />
@@ -90,14 +91,14 @@ function Report({ report: { objects, pods, events, notes } }: { report: Diagnost
       {pods.map((pod) => (
         <Pod key={`${pod.namespace}/${pod.name}`} pod={pod} />
       ))}
-      {events.length > 0 && <h3>Kubernetes’ events</h3>}
+      {events.length > 0 && <h3>Kubernetes events</h3>}
       <ul className="plain">
         {events.map(({ object, type, reason, message, count, lastTime }, at) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: they have no identity of their own
+          // biome-ignore lint/suspicious/noArrayIndexKey: events have no identity of their own
           <li key={at}>
             <Status
-              word={{
-                word: type,
+              label={{
+                text: type,
                 tone: type === 'Warning' ? 'warn' : 'idle',
                 icon: type === 'Warning' ? 'warning' : 'info',
               }}
@@ -105,7 +106,7 @@ function Report({ report: { objects, pods, events, notes } }: { report: Diagnost
             <strong>{reason}</strong> {message} <code>{objectText(object)}</code>{' '}
             <span className="faint">
               {count > 1 && `${count} times, `}
-              <Ago time={lastTime} />
+              <RelativeTime time={lastTime} />
             </span>
           </li>
         ))}
@@ -138,7 +139,7 @@ function Pod({ pod: { namespace, name, phase, node, message, containers } }: { p
 
 function Text({ text, label }: { text: string; label: string }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard
     <pre tabIndex={0} role="region" aria-label={label}>
       {text}
     </pre>

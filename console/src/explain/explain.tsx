@@ -1,49 +1,45 @@
 import type { FormEvent } from 'react';
 import { StepVerdict } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { EventList } from '../components/events.tsx';
 import { textIn } from '../components/fields.tsx';
-import { Head } from '../components/head.tsx';
-import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
 import { Status } from '../components/status.tsx';
-import { verdicts, type Word, wordOf } from '../enum-labels.ts';
+import { ViewHeader } from '../components/view-header.tsx';
+import { type EnumLabel, labelOf, verdictLabels } from '../enum-labels.ts';
+import { EventList } from '../event/events.tsx';
 import { useLoad } from '../load.ts';
-import { Link, pathOf, setQuery, stackPath, usePlace } from '../router.tsx';
+import { Link, pathOf, setQuery, stackPath, useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Diagnose } from './diagnose.tsx';
 
-const ways = new Set(['target', 'label', 'annotation', 'selector']);
+const matchSteps = new Set(['target', 'label', 'annotation', 'selector']);
 
-/** One way to match is enough: then the others' "no" is no trouble. */
-function wordFor(step: string, verdict: StepVerdict, placed: boolean): Word {
-  const word = wordOf(verdicts, verdict);
-  return verdict === StepVerdict.NO && placed && ways.has(step) ? { ...word, tone: 'idle', icon: 'ring' } : word;
+/** One match is enough to place a stack: the "no" of the other steps is then not a problem. */
+function labelFor(step: string, verdict: StepVerdict, placed: boolean): EnumLabel {
+  const word = labelOf(verdictLabels, verdict);
+  return verdict === StepVerdict.NO && placed && matchSteps.has(step) ? { ...word, tone: 'idle', icon: 'ring' } : word;
 }
 
-/** Why a stack is, or is not, applied by an agent: asked again while one looks. */
+/** Explains why an agent applies a stack, or does not. The answer is refreshed while the page is visible. */
 export function Explain() {
-  const { broker, writes } = useSession();
-  const { query } = usePlace();
+  const { broker, canWrite } = useSession();
+  const { query } = useLocation();
   const stack = query.get('stack') ?? '';
   const agent = query.get('agent') ?? '';
-  const asked = stack !== '' && agent !== '';
-  const { data, error } = useLoad(asked ? `explain ${stack} ${agent}` : undefined, (signal) =>
+  const isComplete = stack !== '' && agent !== '';
+  const { data, error } = useLoad(isComplete ? `explain ${stack} ${agent}` : undefined, (signal) =>
     broker.explainPlacement({ stack, agent }, { signal }),
   );
-  const ask = (event: FormEvent<HTMLFormElement>) => {
+  const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     setQuery({ stack: textIn(form, 'stack'), agent: textIn(form, 'agent') });
   };
   return (
     <>
-      <Head title="Why is this not applied?" />
-      <Question key={`${stack} ${agent}`} stack={stack} agent={agent} onAsk={ask} />
-      <LoadProblem error={error} />
-      {!asked && (
-        <Nothing>
-          Name a stack and an agent, and every step from “is it meant for it” to “did it arrive” is told.
-        </Nothing>
-      )}
+      <ViewHeader title="Why is this not applied?" />
+      <ExplainForm key={`${stack} ${agent}`} stack={stack} agent={agent} onSubmit={submit} />
+      <ErrorMessage error={error} />
+      {!isComplete && <EmptyState>Enter a stack and an agent to see every step from matching to applying.</EmptyState>}
       {data && (
         <>
           <p className="summary" role="status">
@@ -52,41 +48,41 @@ export function Explain() {
           <ol className="steps">
             {data.steps.map(({ name, verdict, detail }) => (
               <li key={name}>
-                <Status word={wordFor(name, verdict, data.placement !== undefined)} />
+                <Status label={labelFor(name, verdict, data.placement !== undefined)} />
                 <strong>{name}</strong>
                 <span>{detail}</span>
               </li>
             ))}
           </ol>
           <p>
-            Look at{' '}
+            See also{' '}
             <Link href={data.placement ? stackPath(data.placement.stack) : '/stacks'}>
               {data.placement?.stack ?? 'the stacks'}
             </Link>
-            , or at the agent{' '}
+            {' and the agent '}
             <Link href={pathOf('agents', data.placement?.agent ?? agent)}>{data.placement?.agent ?? agent}</Link>
           </p>
           {data.events.length > 0 && (
             <section aria-labelledby="latest">
-              <h2 id="latest">What the agent said last</h2>
-              <EventList events={data.events} shows="stack" />
+              <h2 id="latest">Latest events</h2>
+              <EventList events={data.events} linkTo="stack" />
             </section>
           )}
-          {writes && data.placement && <Diagnose key={`${stack} ${agent}`} stack={stack} agent={agent} />}
+          {canWrite && data.placement && <Diagnose key={`${stack} ${agent}`} stack={stack} agent={agent} />}
         </>
       )}
     </>
   );
 }
 
-function Question({
+function ExplainForm({
   stack,
   agent,
-  onAsk,
+  onSubmit,
 }: {
   stack: string;
   agent: string;
-  onAsk: (event: FormEvent<HTMLFormElement>) => void;
+  onSubmit: (event: FormEvent<HTMLFormElement>) => void;
 }) {
   const { broker } = useSession();
   const { data } = useLoad(
@@ -104,7 +100,7 @@ function Question({
     { once: true },
   );
   return (
-    <form className="filters" onSubmit={onAsk}>
+    <form className="filters" onSubmit={onSubmit}>
       <label className="field inline">
         <span>Stack</span>
         <input name="stack" list="stacks" defaultValue={stack} required autoComplete="off" spellCheck={false} />

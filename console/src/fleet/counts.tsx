@@ -1,15 +1,15 @@
 import type { Fleet } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { Healths, Phases, Status } from '../components/status.tsx';
-import { Ago } from '../components/time.tsx';
-import { agentStates, type Word } from '../enum-labels.ts';
-import { setQuery, usePlace } from '../router.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
+import { HealthTally, PhaseTally, Status } from '../components/status.tsx';
+import { agentStateLabels, type EnumLabel } from '../enum-labels.ts';
+import { setQuery, useLocation } from '../router.tsx';
 
-/** The fleet in one look. Each state is a filter for the list below. */
+/** Summarizes the fleet. Each state filters the list below. */
 export function Counts({ fleet }: { fleet: Fleet | undefined }) {
-  const { query } = usePlace();
+  const { query } = useLocation();
   const chosen = query.get('state') ?? '';
-  const { 1: online, 2: offline, 3: paused, 4: never, 5: draining } = agentStates;
-  const states: readonly (readonly [Word, number])[] = [
+  const { 1: online, 2: offline, 3: paused, 4: never, 5: draining } = agentStateLabels;
+  const states: readonly (readonly [EnumLabel, number])[] = [
     [online, fleet?.online ?? 0],
     [offline, fleet?.offline ?? 0],
     [paused, fleet?.paused ?? 0],
@@ -17,18 +17,18 @@ export function Counts({ fleet }: { fleet: Fleet | undefined }) {
     [draining, fleet?.draining ?? 0],
   ];
   return (
-    <section className="counts" aria-label="The fleet in one look">
+    <section className="counts" aria-label="Fleet summary">
       <div className="states">
         {states.map(([word, number]) => (
           <button
-            key={word.word}
+            key={word.text}
             type="button"
             className="count"
-            aria-pressed={chosen === word.word}
-            onClick={() => setQuery({ state: chosen === word.word ? '' : word.word })}
+            aria-pressed={chosen === word.text}
+            onClick={() => setQuery({ state: chosen === word.text ? '' : word.text })}
           >
             <strong>{fleet ? number.toLocaleString('en') : '–'}</strong>
-            <Status word={number === 0 ? { ...word, tone: 'idle' } : word} />
+            <Status label={number === 0 ? { ...word, tone: 'idle' } : word} />
           </button>
         ))}
       </div>
@@ -36,28 +36,28 @@ export function Counts({ fleet }: { fleet: Fleet | undefined }) {
         <div>
           <dt>Placements</dt>
           <dd>
-            <Phases counts={fleet?.placements} />
+            <PhaseTally counts={fleet?.placements} />
           </dd>
         </div>
         <div>
           <dt>Health</dt>
           <dd>
-            <Healths counts={fleet?.health} />
+            <HealthTally counts={fleet?.health} />
           </dd>
         </div>
         {fleet && fleet.clusterUnreachable > 0 && (
           <div>
-            <dt>Cluster does not answer</dt>
+            <dt>Cluster unreachable</dt>
             <dd>
-              <Status word={{ word: `${fleet.clusterUnreachable} online`, tone: 'bad', icon: 'warning' }} />
+              <Status label={{ text: `${fleet.clusterUnreachable} online`, tone: 'bad', icon: 'warning' }} />
             </dd>
           </div>
         )}
         {fleet?.oldestPendingTime && (
           <div>
-            <dt>Longest not as desired</dt>
+            <dt>Oldest pending change</dt>
             <dd>
-              since <Ago time={fleet.oldestPendingTime} />
+              since <RelativeTime time={fleet.oldestPendingTime} />
             </dd>
           </div>
         )}

@@ -1,10 +1,10 @@
 import { SearchField } from '../components/search-field.tsx';
-import { agentStates } from '../enum-labels.ts';
+import { agentStateLabels } from '../enum-labels.ts';
 import { setQuery } from '../router.tsx';
-import { type Grouping, groupings, type Wish } from './members.ts';
+import { type FleetFilter, type Grouping, groupings } from './members.ts';
 
-/** What the query asks for. */
-export function wishOf(query: URLSearchParams): Wish {
+/** Reads the filter from the query. */
+export function filterFrom(query: URLSearchParams): FleetFilter {
   const group = query.get('group') ?? '';
   return {
     search: query.get('search') ?? '',
@@ -28,21 +28,21 @@ const groupNames: Readonly<Record<Grouping, string>> = {
   version: 'By Kubernetes version',
 };
 
-/** Narrows the list; all of it is in the address, so that it can be sent to somebody. */
-export function Filters({ wish, labels }: { wish: Wish; labels: readonly string[] }) {
-  const states = Object.values(agentStates)
-    .map(({ word }) => word)
+/** Filters the list. The filter is kept in the URL, so that a view can be shared. */
+export function Filters({ filter, labels }: { filter: FleetFilter; labels: readonly string[] }) {
+  const states = Object.values(agentStateLabels)
+    .map(({ text }) => text)
     .filter((word) => word !== 'unknown');
   return (
     <search className="filters">
-      <SearchField label="Search agents" value={wish.search} onChange={(search) => setQuery({ search })} />
-      <select aria-label="State" value={wish.state} onChange={(event) => setQuery({ state: event.target.value })}>
+      <SearchField label="Search agents" value={filter.search} onChange={(search) => setQuery({ search })} />
+      <select aria-label="State" value={filter.state} onChange={(event) => setQuery({ state: event.target.value })}>
         <option value="">Any state</option>
         {states.map((state) => (
           <option key={state}>{state}</option>
         ))}
       </select>
-      <select aria-label="Label" value={wish.label} onChange={(event) => setQuery({ label: event.target.value })}>
+      <select aria-label="Label" value={filter.label} onChange={(event) => setQuery({ label: event.target.value })}>
         <option value="">Any label</option>
         {labels.map((label) => (
           <option key={label}>{label}</option>
@@ -50,7 +50,7 @@ export function Filters({ wish, labels }: { wish: Wish; labels: readonly string[
       </select>
       <select
         aria-label="Group"
-        value={wish.group}
+        value={filter.group}
         onChange={(event) => setQuery({ group: event.target.value === 'none' ? '' : event.target.value })}
       >
         {groupings.map((group) => (
@@ -62,10 +62,10 @@ export function Filters({ wish, labels }: { wish: Wish; labels: readonly string[
       <label className="check">
         <input
           type="checkbox"
-          checked={wish.troubled}
+          checked={filter.troubled}
           onChange={(event) => setQuery({ troubled: event.target.checked ? 'yes' : '' })}
         />
-        Needs a look
+        Needs attention
       </label>
     </search>
   );

@@ -1,32 +1,35 @@
 import { useDeferredValue, useMemo, useRef, useState } from 'react';
 import type { WatchFleetResponse } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { NewAgent } from '../agent/new-agent.tsx';
-import { Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
 import { AgentLink } from '../components/links.tsx';
-import { LoadProblem, Nothing } from '../components/problem.tsx';
-import { Labels, LinkStatus, Phases, Status } from '../components/status.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
+import { ConnectionStatus, Labels, PhaseTally, Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { agentStates, count, healths, wordOf } from '../enum-labels.ts';
-import { useWatch } from '../load.ts';
-import { usePlace } from '../router.tsx';
+import { ViewHeader } from '../components/view-header.tsx';
+import { agentStateLabels, countText, healthLabels, labelOf } from '../enum-labels.ts';
+import { useStream } from '../load.ts';
+import { useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Counts } from './counts.tsx';
-import { Filters, wishOf } from './filters.tsx';
-import { labelsOf, type Members, noMembers, type Row, rowsOf, withMessages } from './members.ts';
+import { Filters, filterFrom } from './filters.tsx';
+import { emptyMembers, labelsOf, type Members, type Row, rowsOf, withMessages } from './members.ts';
 
-/** Every agent, as it is now. */
+/** Lists every agent, live. */
 export function Fleet() {
-  const { rules } = useSession();
-  const { query } = usePlace();
-  const { members, link, error } = useFleet();
+  const { isAdmin } = useSession();
+  const { query } = useLocation();
+  const { members, connection, error } = useFleet();
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
   const [adding, setAdding] = useState(false);
-  const wish = wishOf(query);
-  // Typing goes on while thousands of rows are chosen anew.
-  const calm = useDeferredValue(JSON.stringify(wish));
-  const rows = useMemo(() => rowsOf(members, JSON.parse(calm) as typeof wish, closed), [members, calm, closed]);
+  const filter = filterFrom(query);
+  // Deferred, so that typing stays responsive while thousands of rows are filtered.
+  const deferredFilter = useDeferredValue(JSON.stringify(filter));
+  const rows = useMemo(
+    () => rowsOf(members, JSON.parse(deferredFilter) as typeof filter, closed),
+    [members, deferredFilter, closed],
+  );
   const labels = useMemo(() => labelsOf(members), [members]);
   const shown = useMemo(
     () => new Set(rows.flatMap((row) => (row.kind === 'member' ? row.member.agent?.id : []))).size,
@@ -40,24 +43,24 @@ export function Fleet() {
     });
   return (
     <>
-      <Head title="Fleet" aside={<LinkStatus link={link} />}>
-        {rules && (
+      <ViewHeader title="Fleet" aside={<ConnectionStatus connection={connection} />}>
+        {isAdmin && (
           <button type="button" onClick={() => setAdding(true)}>
             <Icon name="plus" />
             New agent
           </button>
         )}
-      </Head>
-      <LoadProblem error={error} />
+      </ViewHeader>
+      <ErrorMessage error={error} />
       <Counts fleet={members.fleet} />
-      <Filters wish={wish} labels={labels} />
+      <Filters filter={filter} labels={labels} />
       <p className="sum" role="status">
-        {link === 'connecting' && members.byId.size === 0
+        {connection === 'connecting' && members.byId.size === 0
           ? 'Loading…'
-          : `${count(shown, 'agent')}${isNarrowed(wish) ? ` of ${members.byId.size.toLocaleString('en')}` : ''}`}
+          : `${countText(shown, 'agent')}${isNarrowed(filter) ? ` of ${members.byId.size.toLocaleString('en')}` : ''}`}
       </p>
-      {rows.length === 0 && link === 'live' ? (
-        <Nothing>{members.byId.size === 0 ? 'There is no agent yet.' : 'No agent is like that.'}</Nothing>
+      {rows.length === 0 && connection === 'live' ? (
+        <EmptyState>{members.byId.size === 0 ? 'There are no agents yet.' : 'No agent matches.'}</EmptyState>
       ) : (
         <Table
           label="Agents"
@@ -76,7 +79,7 @@ export function Fleet() {
   );
 }
 
-function isNarrowed({ search, state, label, troubled }: ReturnType<typeof wishOf>): boolean {
+function isNarrowed({ search, state, label, troubled }: ReturnType<typeof filterFrom>): boolean {
   return search !== '' || state !== '' || label !== '' || troubled;
 }
 
@@ -90,19 +93,19 @@ function Group({ row, open, onToggle }: { row: Row & { kind: 'group' }; open: bo
   );
 }
 
-/** The stream's state; what comes together is drawn together. */
+/** Watches the fleet. Messages that arrive within one frame are rendered together. */
 function useFleet() {
   const { admin } = useSession();
-  const [members, setMembers] = useState<Members>(noMembers);
-  const waiting = useRef<{ message: WatchFleetResponse; first: boolean }[]>([]);
-  const watched = useWatch(
+  const [members, setMembers] = useState<Members>(emptyMembers);
+  const pending = useRef<{ message: WatchFleetResponse; first: boolean }[]>([]);
+  const watched = useStream(
     'fleet',
     (signal) => admin.watchFleet({}, { signal }),
     (message, first) => {
-      if (waiting.current.push({ message, first }) > 1) return;
+      if (pending.current.push({ message, first }) > 1) return;
       requestAnimationFrame(() => {
-        const messages = waiting.current;
-        waiting.current = [];
+        const messages = pending.current;
+        pending.current = [];
         setMembers((before) => withMessages(before, messages));
       });
     },
@@ -124,21 +127,22 @@ const columns: readonly Column<Row>[] = [
   {
     head: 'State',
     width: '8.5rem',
-    cell: (row) => row.kind === 'member' && <Status word={wordOf(agentStates, row.member.state)} />,
+    cell: (row) => row.kind === 'member' && <Status label={labelOf(agentStateLabels, row.member.state)} />,
   },
   {
     head: 'Health',
     width: '8.5rem',
-    cell: (row) => row.kind === 'member' && <Status word={wordOf(healths, row.member.health)} />,
+    cell: (row) => row.kind === 'member' && <Status label={labelOf(healthLabels, row.member.health)} />,
   },
-  { head: 'Placements', width: '3fr', cell: (row) => <Phases counts={agentOf(row)?.placements} /> },
+  { head: 'Placements', width: '3fr', cell: (row) => <PhaseTally counts={agentOf(row)?.placements} /> },
   { head: 'Labels', width: '4fr', wide: true, cell: (row) => <Labels labels={agentOf(row)?.labels ?? []} /> },
   { head: 'Kubernetes', width: '6.5rem', wide: true, cell: (row) => agentOf(row)?.kubernetesVersion },
   {
     head: 'Last seen',
     width: '8rem',
     wide: true,
-    // The stream does not tell every heartbeat, only that there are some.
-    cell: (row) => (agentOf(row)?.online ? 'now' : <Ago time={agentOf(row)?.lastHeartbeatTime} none="never" />),
+    // The stream does not send every heartbeat, only whether the agent is online.
+    cell: (row) =>
+      agentOf(row)?.online ? 'now' : <RelativeTime time={agentOf(row)?.lastHeartbeatTime} none="never" />,
   },
 ];

@@ -1,15 +1,15 @@
 import type { Fleet, FleetMember, WatchFleetResponse } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { agentStates, healths, wordOf } from '../enum-labels.ts';
+import { agentStateLabels, healthLabels, labelOf } from '../enum-labels.ts';
 
-/** The fleet as the stream told it so far. */
+/** The fleet as received from the stream so far. */
 export interface Members {
   readonly fleet: Fleet | undefined;
   readonly byId: ReadonlyMap<string, FleetMember>;
 }
 
-export const noMembers: Members = { fleet: undefined, byId: new Map() };
+export const emptyMembers: Members = { fleet: undefined, byId: new Map() };
 
-/** What is known after more messages; the first of a stream begins anew. */
+/** Applies messages to the fleet; the first message of a stream replaces it. */
 export function withMessages(
   before: Members,
   messages: readonly { message: WatchFleetResponse; first: boolean }[],
@@ -28,31 +28,31 @@ export function withMessages(
 export const groupings = ['none', 'state', 'health', 'label', 'cluster', 'version'] as const;
 export type Grouping = (typeof groupings)[number];
 
-export interface Wish {
+export interface FleetFilter {
   readonly search: string;
-  /** A word of `agentStates`; '' for all. */
+  /** A label text of `agentStates`; '' for all. */
   readonly state: string;
   readonly label: string;
   readonly troubled: boolean;
   readonly group: Grouping;
 }
 
-/** A member, or the heading of a group of them. */
+/** A row of the list: a member, or the heading of a group. */
 export type Row =
   | { readonly kind: 'group'; readonly name: string; readonly count: number }
   | { readonly kind: 'member'; readonly group: string; readonly member: FleetMember };
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-/** The rows to show: those that are wished for, by name, in groups. A member with several labels is in several groups. */
-export function rowsOf({ byId }: Members, wish: Wish, closed: ReadonlySet<string>): Row[] {
+/** Returns the rows that match the filter, in groups and by name. Grouped by label, a member with several labels appears in several groups. */
+export function rowsOf({ byId }: Members, filter: FleetFilter, closed: ReadonlySet<string>): Row[] {
   const chosen = [...byId.values()]
-    .filter((member) => matches(member, wish))
+    .filter((member) => matches(member, filter))
     .sort((a, b) => collator.compare(a.agent?.name ?? '', b.agent?.name ?? ''));
-  if (wish.group === 'none') return chosen.map((member) => ({ kind: 'member', group: '', member }));
+  if (filter.group === 'none') return chosen.map((member) => ({ kind: 'member', group: '', member }));
   const groups = new Map<string, FleetMember[]>();
   for (const member of chosen)
-    for (const name of groupsOf(member, wish.group)) {
+    for (const name of groupsOf(member, filter.group)) {
       const group = groups.get(name);
       if (group) group.push(member);
       else groups.set(name, [member]);
@@ -65,36 +65,36 @@ export function rowsOf({ byId }: Members, wish: Wish, closed: ReadonlySet<string
     ]);
 }
 
-function matches(member: FleetMember, { search, state, label, troubled }: Wish): boolean {
+function matches(member: FleetMember, { search, state, label, troubled }: FleetFilter): boolean {
   const { agent } = member;
   if (!agent) return false;
-  if (state !== '' && wordOf(agentStates, member.state).word !== state) return false;
+  if (state !== '' && labelOf(agentStateLabels, member.state).text !== state) return false;
   if (label !== '' && !agent.labels.includes(label)) return false;
-  if (troubled && !isTroubled(member)) return false;
+  if (troubled && !needsAttention(member)) return false;
   const wanted = search.toLowerCase();
   return (
     wanted === '' || agent.name.includes(wanted) || agent.labels.some((each) => each.toLowerCase().includes(wanted))
   );
 }
 
-/** Whether it needs a look: out of reach, or something of it is not as it should be. */
-function isTroubled({ agent, state, health }: FleetMember): boolean {
+/** Returns whether an agent needs attention: it is offline, its cluster is unreachable, or a placement or its health is not as desired. */
+function needsAttention({ agent, state, health }: FleetMember): boolean {
   const { pending = 0, failed = 0, held = 0, ahead = 0 } = agent?.placements ?? {};
-  const { word } = wordOf(agentStates, state);
+  const { text } = labelOf(agentStateLabels, state);
   return (
     pending + failed + held + ahead > 0 ||
-    word === 'offline' ||
+    text === 'offline' ||
     health > 1 ||
-    (word === 'online' && agent?.clusterReachable === false)
+    (text === 'online' && agent?.clusterReachable === false)
   );
 }
 
 function groupsOf({ agent, state, health }: FleetMember, grouping: Exclude<Grouping, 'none'>): readonly string[] {
   switch (grouping) {
     case 'state':
-      return [wordOf(agentStates, state).word];
+      return [labelOf(agentStateLabels, state).text];
     case 'health':
-      return [wordOf(healths, health).word];
+      return [labelOf(healthLabels, health).text];
     case 'label':
       return agent?.labels.length ? agent.labels : ['no label'];
     case 'cluster':
@@ -104,7 +104,7 @@ function groupsOf({ agent, state, health }: FleetMember, grouping: Exclude<Group
   }
 }
 
-/** Every label there is, by name. */
+/** Returns all labels of the fleet, sorted. */
 export function labelsOf({ byId }: Members): string[] {
   return [...new Set([...byId.values()].flatMap(({ agent }) => agent?.labels ?? []))].sort(collator.compare);
 }

@@ -3,7 +3,7 @@ import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, textIn, wordsIn } from '../components/fields.tsx';
 import { useSession } from '../session/session.ts';
 
-/** Changes what a generator may deploy and keep, as it was when it was opened: refused when somebody else was faster. */
+/** Edits the rules and quotas of a generator. Saving is refused when somebody else changed the generator meanwhile. */
 export function ChangeLimits({ generator, onClose }: { generator: Generator; onClose: () => void }) {
   const { admin } = useSession();
   const { name, etag, rules, quota } = generator;
@@ -32,18 +32,23 @@ export function ChangeLimits({ generator, onClose }: { generator: Generator; onC
     <Field label={label} name={field} type="number" min={0} defaultValue={value ? String(value) : ''} hint={hint} />
   );
   return (
-    <ConfirmDialog title={`Limits of ${name}`} action="Save" onClose={onClose} onDo={save}>
-      {list('Allowed namespaces', 'allow-namespaces', rules?.allowNamespaces, 'Names, or prefixes with *; empty: any.')}
-      {list('Denied namespaces', 'deny-namespaces', rules?.denyNamespaces, 'Whatever is allowed.')}
-      {list('Allowed kinds', 'allow-kinds', rules?.allowKinds, 'ConfigMap, apps/Deployment, apps/*; empty: any.')}
-      {list('Denied kinds', 'deny-kinds', rules?.denyKinds, 'Whatever is allowed.')}
+    <ConfirmDialog title={`Limits of ${name}`} action="Save" onClose={onClose} onConfirm={save}>
+      {list(
+        'Allowed namespaces',
+        'allow-namespaces',
+        rules?.allowNamespaces,
+        'Names, or prefixes such as shop-*. Empty: any.',
+      )}
+      {list('Denied namespaces', 'deny-namespaces', rules?.denyNamespaces, 'Denied even when allowed above.')}
+      {list('Allowed kinds', 'allow-kinds', rules?.allowKinds, 'ConfigMap, apps/Deployment, apps/*. Empty: any.')}
+      {list('Denied kinds', 'deny-kinds', rules?.denyKinds, 'Denied even when allowed above.')}
       <label className="check">
         <input type="checkbox" name="cluster-scoped" value="yes" defaultChecked={rules?.clusterScoped} />
-        Cluster-scoped objects too
+        Allow cluster-scoped objects
       </label>
-      {number('Stacks', 'stacks', quota?.stacks, 'At most; empty: 1,000.')}
-      {number('Revisions kept of a stack', 'deployments', quota?.deploymentsPerStack, 'At most; empty: 100.')}
-      {number('Bytes of manifests', 'bytes', quota?.manifestBytes, 'At most; empty: 1 GiB.')}
+      {number('Stacks', 'stacks', quota?.stacks, 'Maximum. Empty: 1,000.')}
+      {number('Revisions kept per stack', 'deployments', quota?.deploymentsPerStack, 'Maximum. Empty: 100.')}
+      {number('Manifest bytes', 'bytes', quota?.manifestBytes, 'Maximum. Empty: 1 GiB.')}
     </ConfirmDialog>
   );
 }

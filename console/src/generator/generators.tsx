@@ -2,37 +2,37 @@ import { useRef, useState } from 'react';
 import { type Generator, RegistrationPolicy } from '../../../gen/brokkr/v1/generator_pb.ts';
 import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { Field, namePattern, textIn, wordsIn } from '../components/fields.tsx';
-import { Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
-import { LoadProblem } from '../components/problem.tsx';
+import { ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Clipped } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { useAll } from '../pages.ts';
+import { ViewHeader } from '../components/view-header.tsx';
+import { useAllPages } from '../pages.ts';
 import { newRequestId } from '../request-id.ts';
 import { Link, pathOf } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Registrations } from './registrations.tsx';
 
-/** The tenants, and which agents serve them. */
+/** Lists the generators and all registrations. */
 export function Generators() {
-  const { admin, rules } = useSession();
+  const { admin, isAdmin } = useSession();
   const [adding, setAdding] = useState(false);
-  const { data, error, reload } = useAll('generators', async (page, options) => {
+  const { data, error, reload } = useAllPages('generators', async (page, options) => {
     const { generators: items, nextPageToken } = await admin.listGenerators({ ...page, showDeleted: true }, options);
     return { items, nextPageToken };
   });
   return (
     <>
-      <Head title="Generators">
-        {rules && (
+      <ViewHeader title="Generators">
+        {isAdmin && (
           <button type="button" className="primary" onClick={() => setAdding(true)}>
             <Icon name="plus" />
             New generator
           </button>
         )}
-      </Head>
-      <LoadProblem error={error} />
+      </ViewHeader>
+      <ErrorMessage error={error} />
       <Table label="Generators" columns={columns} rows={data ?? []} keyOf={({ id }) => id} />
       <section aria-labelledby="registrations">
         <h2 id="registrations">Registrations</h2>
@@ -50,11 +50,11 @@ export function Generators() {
   );
 }
 
-/** How agents come to serve a generator. */
-export const policies: Readonly<Record<RegistrationPolicy, string>> = {
-  [RegistrationPolicy.UNSPECIFIED]: 'at once',
-  [RegistrationPolicy.OPEN]: 'at once',
-  [RegistrationPolicy.APPROVE]: 'when an admin approves',
+/** How agents register with a generator. */
+export const registrationPolicyNames: Readonly<Record<RegistrationPolicy, string>> = {
+  [RegistrationPolicy.UNSPECIFIED]: 'immediately',
+  [RegistrationPolicy.OPEN]: 'immediately',
+  [RegistrationPolicy.APPROVE]: 'after approval by an admin',
 };
 
 const columns: readonly Column<Generator>[] = [
@@ -72,28 +72,33 @@ const columns: readonly Column<Generator>[] = [
   },
   { head: 'Stacks', width: '5rem', cell: ({ stackCount }) => stackCount },
   { head: 'Agents', width: '5rem', cell: ({ agentCount }) => agentCount },
-  { head: 'Agents register', width: '1.5fr', wide: true, cell: ({ registration }) => policies[registration] },
+  {
+    head: 'Agents register',
+    width: '1.5fr',
+    wide: true,
+    cell: ({ registration }) => registrationPolicyNames[registration],
+  },
   {
     head: 'Description',
     width: '2fr',
     wide: true,
     cell: ({ description }) => <Clipped text={description} />,
   },
-  { head: 'Created', width: '8rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
+  { head: 'Created', width: '8rem', wide: true, cell: ({ createTime }) => <RelativeTime time={createTime} /> },
 ];
 
 function NewGenerator({ onClose }: { onClose: () => void }) {
   const { admin } = useSession();
   const requestId = useRef(newRequestId());
-  const [made, setMade] = useState<{ name: string; pak: string }>();
-  if (made) return <NewKey what={`the generator ${made.name}`} pak={made.pak} onClose={onClose} />;
+  const [created, setCreated] = useState<{ name: string; pak: string }>();
+  if (created) return <NewKey owner={`the generator ${created.name}`} pak={created.pak} onClose={onClose} />;
   return (
     <ConfirmDialog
       title="New generator"
       action="Create"
       onClose={onClose}
-      stays
-      onDo={async (form) => {
+      staysOpen
+      onConfirm={async (form) => {
         const name = textIn(form, 'name');
         const { pak } = await admin.createGenerator({
           requestId: requestId.current,
@@ -106,20 +111,20 @@ function NewGenerator({ onClose }: { onClose: () => void }) {
             clusterScoped: textIn(form, 'cluster') !== '',
           },
         });
-        setMade({ name, pak });
+        setCreated({ name, pak });
       }}
     >
-      <Field label="Name" name="name" hint="Small letters, digits and hyphens." {...namePattern} />
+      <Field label="Name" name="name" hint="Lowercase letters, digits and hyphens." {...namePattern} />
       <Field label="Description" name="description" maxLength={1024} />
-      <Field label="Allowed namespaces" name="namespaces" hint="Such as shop or shop-*; empty: any." />
-      <Field label="Allowed kinds" name="kinds" hint="Such as ConfigMap or apps/Deployment; empty: any." />
+      <Field label="Allowed namespaces" name="namespaces" hint="For example shop or shop-*. Empty: any." />
+      <Field label="Allowed kinds" name="kinds" hint="For example ConfigMap or apps/Deployment. Empty: any." />
       <label className="check">
         <input type="checkbox" name="cluster" value="yes" />
         May deploy cluster-scoped objects
       </label>
       <label className="check">
         <input type="checkbox" name="approve" value="yes" />
-        An admin approves each agent that wants to serve it
+        Agents need approval by an admin to register
       </label>
     </ConfirmDialog>
   );

@@ -3,40 +3,40 @@ import { type Registration, RegistrationState } from '../../../gen/brokkr/v1/gen
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { Field, textIn } from '../components/fields.tsx';
 import { AgentLink } from '../components/links.tsx';
-import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { registrationStates, wordOf } from '../enum-labels.ts';
-import { useAll } from '../pages.ts';
+import { labelOf, registrationStateLabels } from '../enum-labels.ts';
+import { useAllPages } from '../pages.ts';
 import { Link, pathOf } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
-type Doing = { readonly what: 'add' } | { readonly what: 'approve' | 'remove'; readonly registration: Registration };
+type Action = { readonly kind: 'add' } | { readonly kind: 'approve' | 'remove'; readonly registration: Registration };
 
-/** Which agents serve which generator (or one generator), and who waits for an approval. */
+/** Lists the registrations of agents with all generators or with one, including requests for approval. */
 export function Registrations({ generator = '' }: { generator?: string }) {
-  const { admin, rules } = useSession();
-  const [doing, setDoing] = useState<Doing>();
-  const { data, error, reload } = useAll(`registrations ${generator}`, async (page, options) => {
+  const { admin, isAdmin } = useSession();
+  const [action, setAction] = useState<Action>();
+  const { data, error, reload } = useAllPages(`registrations ${generator}`, async (page, options) => {
     const { registrations: items, nextPageToken } = await admin.listRegistrations({ generator, ...page }, options);
     return { items, nextPageToken };
   });
-  // Every agent is registered with the admins' own, for good.
+  // Every agent is always registered with the system generator.
   const rows = (data ?? [])
     .filter(({ generator: of }) => of !== 'system')
     .sort((a, b) => b.state - a.state || a.agent.localeCompare(b.agent, 'en', { numeric: true }));
-  const doings: Column<Registration> = {
-    head: 'More',
+  const actionsColumn: Column<Registration> = {
+    head: 'Actions',
     width: '11rem',
     cell: (registration) => (
-      <span className="cell-doings">
+      <span className="cell-actions">
         {registration.state === RegistrationState.REQUESTED && (
-          <button type="button" className="small" onClick={() => setDoing({ what: 'approve', registration })}>
+          <button type="button" className="small" onClick={() => setAction({ kind: 'approve', registration })}>
             Approve<span className="hidden"> {registration.agent}</span>
           </button>
         )}
-        <button type="button" className="small" onClick={() => setDoing({ what: 'remove', registration })}>
+        <button type="button" className="small" onClick={() => setAction({ kind: 'remove', registration })}>
           Remove<span className="hidden"> {registration.agent}</span>
         </button>
       </span>
@@ -44,34 +44,32 @@ export function Registrations({ generator = '' }: { generator?: string }) {
   };
   return (
     <>
-      <LoadProblem error={error} />
-      {rules && generator !== 'system' && (
+      <ErrorMessage error={error} />
+      {isAdmin && generator !== 'system' && (
         <div className="filters">
-          <button type="button" onClick={() => setDoing({ what: 'add' })}>
+          <button type="button" onClick={() => setAction({ kind: 'add' })}>
             Register an agent
           </button>
         </div>
       )}
       {data && rows.length === 0 ? (
-        <Nothing>
-          {generator === 'system'
-            ? 'Every agent is registered with it, for good.'
-            : 'No agent is registered with a generator.'}
-        </Nothing>
+        <EmptyState>
+          {generator === 'system' ? 'Every agent is always registered with it.' : 'No agent is registered.'}
+        </EmptyState>
       ) : (
         <Table
           label="Registrations"
-          columns={rules ? [...columns, doings] : columns}
+          columns={isAdmin ? [...columns, actionsColumn] : columns}
           rows={rows}
           keyOf={({ agentId, generatorId }) => `${agentId} ${generatorId}`}
         />
       )}
-      {doing && (
-        <Dialogue
-          doing={doing}
+      {action && (
+        <ActionDialog
+          action={action}
           generator={generator}
           onClose={() => {
-            setDoing(undefined);
+            setAction(undefined);
             reload();
           }}
         />
@@ -91,25 +89,25 @@ const columns: readonly Column<Registration>[] = [
     width: '1.5fr',
     cell: ({ generator }) => <Link href={pathOf('generators', generator)}>{generator}</Link>,
   },
-  { head: 'State', width: '8.5rem', cell: ({ state }) => <Status word={wordOf(registrationStates, state)} /> },
+  { head: 'State', width: '8.5rem', cell: ({ state }) => <Status label={labelOf(registrationStateLabels, state)} /> },
   {
     head: 'Acts as',
     width: '1.5fr',
     wide: true,
     cell: ({ serviceAccount }) => serviceAccount || <span className="faint">the agent itself</span>,
   },
-  { head: 'Since', width: '8rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
+  { head: 'Since', width: '8rem', wide: true, cell: ({ createTime }) => <RelativeTime time={createTime} /> },
 ];
 
-function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: string; onClose: () => void }) {
+function ActionDialog({ action, generator, onClose }: { action: Action; generator: string; onClose: () => void }) {
   const { admin } = useSession();
-  if (doing.what === 'add')
+  if (action.kind === 'add')
     return (
       <ConfirmDialog
         title="Register an agent"
         action="Register"
         onClose={onClose}
-        onDo={(form) =>
+        onConfirm={(form) =>
           admin.addRegistration({
             agent: textIn(form, 'agent'),
             generator: textIn(form, 'generator'),
@@ -122,35 +120,35 @@ function Dialogue({ doing, generator, onClose }: { doing: Doing; generator: stri
         <Field
           label="Service account"
           name="account"
-          hint="namespace/name that the agent acts as; empty: its own rights."
+          hint="namespace/name of the account that the agent acts as. Empty: its own."
         />
       </ConfirmDialog>
     );
-  const { agent, generator: of, serviceAccount } = doing.registration;
-  if (doing.what === 'approve')
+  const { agent, generator: of, serviceAccount } = action.registration;
+  if (action.kind === 'approve')
     return (
       <ConfirmDialog
         title={`Approve ${agent}`}
         action="Approve"
         onClose={onClose}
-        onDo={() => admin.addRegistration({ agent, generator: of, serviceAccount })}
+        onConfirm={() => admin.addRegistration({ agent, generator: of, serviceAccount })}
       >
         <p>
-          {agent} serves {of}’s stacks from now on.
+          {agent} starts to serve the stacks of {of}.
         </p>
       </ConfirmDialog>
     );
   return (
     <ConfirmDialog
-      title={`End the registration of ${agent}`}
+      title={`Remove the registration of ${agent}`}
       action="Remove"
       danger
-      name={agent}
+      confirmText={agent}
       onClose={onClose}
-      onDo={() => admin.removeRegistration({ agent, generator: of })}
+      onConfirm={() => admin.removeRegistration({ agent, generator: of })}
     >
       <p>
-        What {of} placed on {agent} is removed there.
+        The stacks of {of} are removed from {agent}.
       </p>
     </ConfirmDialog>
   );

@@ -3,77 +3,77 @@ import { useRef, useState } from 'react';
 import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { ConfirmDialog, NewKey } from '../components/dialog.tsx';
 import { Field, namePattern, textIn } from '../components/fields.tsx';
-import { Facts, Head } from '../components/head.tsx';
 import { Icon } from '../components/icon.tsx';
-import { LoadProblem } from '../components/problem.tsx';
+import { ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { roles, type Word } from '../enum-labels.ts';
-import { useAll } from '../pages.ts';
+import { Facts, ViewHeader } from '../components/view-header.tsx';
+import { type EnumLabel, roleNames } from '../enum-labels.ts';
+import { useAllPages } from '../pages.ts';
 import { newRequestId } from '../request-id.ts';
-import { setQuery, usePlace } from '../router.tsx';
+import { setQuery, useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
-type Doing = { readonly what: 'add' | 'rotate' } | { readonly what: 'revoke'; readonly pak: Pak };
+type Action = { readonly kind: 'add' | 'rotate' } | { readonly kind: 'revoke'; readonly pak: Pak };
 
-/** The keys, without their secrets; for a generator, its own. */
+/** Shows the caller's key and, for admins, all keys without their secrets. */
 export function Keys() {
-  const { sees, rules, who } = useSession();
-  const [doing, setDoing] = useState<Doing>();
-  const [made, setMade] = useState<{ what: string; pak: string }>();
-  const [turn, setTurn] = useState(0);
+  const { seesAll, isAdmin, caller } = useSession();
+  const [action, setAction] = useState<Action>();
+  const [newKey, setNewKey] = useState<{ owner: string; pak: string }>();
+  const [reloadCount, setReloadCount] = useState(0);
   return (
     <>
-      <Head title="Keys">
-        <button type="button" onClick={() => setDoing({ what: 'rotate' })}>
-          Replace my key
+      <ViewHeader title="Keys">
+        <button type="button" onClick={() => setAction({ kind: 'rotate' })}>
+          Rotate my key
         </button>
-        {rules && (
-          <button type="button" className="primary" onClick={() => setDoing({ what: 'add' })}>
+        {isAdmin && (
+          <button type="button" className="primary" onClick={() => setAction({ kind: 'add' })}>
             <Icon name="plus" />
             New admin key
           </button>
         )}
-      </Head>
+      </ViewHeader>
       <Facts
         facts={[
-          ['You are', `${who.name}, ${roles[who.role]}`],
-          ['Your key', <code key="key">{who.shortToken}</code>],
-          ['It ends', <Ago key="end" time={who.expireTime} none="never" />],
-          ['Broker', who.brokerVersion],
+          ['Signed in as', `${caller.name}, ${roleNames[caller.role]}`],
+          ['Your key', <code key="key">{caller.shortToken}</code>],
+          ['Expires', <RelativeTime key="end" time={caller.expireTime} none="never" />],
+          ['Broker', caller.brokerVersion],
         ]}
       />
-      {sees && <List key={turn} onRevoke={(pak) => setDoing({ what: 'revoke', pak })} />}
-      {doing && (
-        <Dialogue
-          doing={doing}
-          onKey={(what, pak) => setMade({ what, pak })}
+      {seesAll && <KeyList key={reloadCount} onRevoke={(pak) => setAction({ kind: 'revoke', pak })} />}
+      {action && (
+        <ActionDialog
+          action={action}
+          onKey={(owner, pak) => setNewKey({ owner, pak })}
           onClose={() => {
-            setDoing(undefined);
-            setTurn(turn + 1);
+            setAction(undefined);
+            setReloadCount(reloadCount + 1);
           }}
         />
       )}
-      {made && <NewKey {...made} onClose={() => setMade(undefined)} />}
+      {newKey && <NewKey {...newKey} onClose={() => setNewKey(undefined)} />}
     </>
   );
 }
 
-function List({ onRevoke }: { onRevoke: (pak: Pak) => void }) {
-  const { admin, rules } = useSession();
-  const { query } = usePlace();
+function KeyList({ onRevoke }: { onRevoke: (pak: Pak) => void }) {
+  const { admin, isAdmin } = useSession();
+  const { query } = useLocation();
   const owner = query.get('owner') ?? '';
   const showEnded = query.has('ended');
-  const { data, error } = useAll(`paks ${owner} ${showEnded}`, async (page, options) => {
+  const { data, error } = useAllPages(`paks ${owner} ${showEnded}`, async (page, options) => {
     const { paks: items, nextPageToken } = await admin.listPaks({ owner, showEnded, ...page }, options);
     return { items, nextPageToken };
   });
-  const doings: Column<Pak> = {
-    head: 'More',
+  const actionsColumn: Column<Pak> = {
+    head: 'Actions',
     width: '7rem',
     cell: (pak) =>
-      stateOf(pak).tone === 'good' && (
+      keyStateLabel(pak).tone === 'good' && (
         <button type="button" className="small" onClick={() => onRevoke(pak)}>
           Revoke<span className="hidden"> {pak.shortToken}</span>
         </button>
@@ -96,48 +96,63 @@ function List({ onRevoke }: { onRevoke: (pak: Pak) => void }) {
             checked={showEnded}
             onChange={(event) => setQuery({ ended: event.target.checked ? 'yes' : '' })}
           />
-          Also ended ones
+          Show revoked and expired
         </label>
       </search>
-      <LoadProblem error={error} />
-      <Table label="Keys" columns={rules ? [...columns, doings] : columns} rows={data ?? []} keyOf={({ id }) => id} />
+      <ErrorMessage error={error} />
+      <Table
+        label="Keys"
+        columns={isAdmin ? [...columns, actionsColumn] : columns}
+        rows={data ?? []}
+        keyOf={({ id }) => id}
+      />
     </>
   );
 }
 
-function stateOf({ revokeTime, expireTime }: Pak): Word {
-  if (revokeTime && timestampMs(revokeTime) <= Date.now()) return { word: 'revoked', tone: 'bad', icon: 'cross' };
-  if (expireTime && timestampMs(expireTime) <= Date.now()) return { word: 'expired', tone: 'idle', icon: 'clock' };
-  return { word: 'live', tone: 'good', icon: 'check' };
+function keyStateLabel({ revokeTime, expireTime }: Pak): EnumLabel {
+  if (revokeTime && timestampMs(revokeTime) <= Date.now()) return { text: 'revoked', tone: 'bad', icon: 'cross' };
+  if (expireTime && timestampMs(expireTime) <= Date.now()) return { text: 'expired', tone: 'idle', icon: 'clock' };
+  return { text: 'live', tone: 'good', icon: 'check' };
 }
 
 const columns: readonly Column<Pak>[] = [
   { head: 'Key', width: '1.5fr', cell: ({ shortToken }) => <code>{shortToken}…</code> },
   { head: 'Owner', width: '1.5fr', cell: ({ owner }) => owner },
-  { head: 'Role', width: '1fr', cell: ({ role }) => roles[role] },
-  { head: 'State', width: '7rem', cell: (pak) => <Status word={stateOf(pak)} /> },
-  { head: 'Last used', width: '8rem', wide: true, cell: ({ lastUseTime }) => <Ago time={lastUseTime} none="never" /> },
-  { head: 'Ends', width: '8rem', wide: true, cell: ({ expireTime }) => <Ago time={expireTime} none="never" /> },
-  { head: 'Created', width: '8rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
+  { head: 'Role', width: '1fr', cell: ({ role }) => roleNames[role] },
+  { head: 'State', width: '7rem', cell: (pak) => <Status label={keyStateLabel(pak)} /> },
+  {
+    head: 'Last used',
+    width: '8rem',
+    wide: true,
+    cell: ({ lastUseTime }) => <RelativeTime time={lastUseTime} none="never" />,
+  },
+  {
+    head: 'Expires',
+    width: '8rem',
+    wide: true,
+    cell: ({ expireTime }) => <RelativeTime time={expireTime} none="never" />,
+  },
+  { head: 'Created', width: '8rem', wide: true, cell: ({ createTime }) => <RelativeTime time={createTime} /> },
 ];
 
-interface DialogueProps {
-  readonly doing: Doing;
-  readonly onKey: (what: string, pak: string) => void;
+interface ActionDialogProps {
+  readonly action: Action;
+  readonly onKey: (owner: string, pak: string) => void;
   readonly onClose: () => void;
 }
 
-function Dialogue({ doing, onKey, onClose }: DialogueProps) {
-  const { admin, broker, who } = useSession();
+function ActionDialog({ action, onKey, onClose }: ActionDialogProps) {
+  const { admin, broker, caller } = useSession();
   const requestId = useRef(newRequestId());
-  switch (doing.what) {
+  switch (action.kind) {
     case 'add':
       return (
         <ConfirmDialog
           title="New admin key"
           action="Create"
           onClose={onClose}
-          onDo={async (form) => {
+          onConfirm={async (form) => {
             const name = textIn(form, 'name');
             const days = Number(textIn(form, 'days'));
             const { pak } = await admin.createAdminPak({
@@ -149,43 +164,48 @@ function Dialogue({ doing, onKey, onClose }: DialogueProps) {
             onKey(`the admin ${name}`, pak);
           }}
         >
-          <Field label="Name" name="name" hint="Whose it is: small letters, digits and hyphens." {...namePattern} />
-          <Field label="Ends after days" name="days" type="number" min={1} max={3650} hint="Empty: never." />
+          <Field
+            label="Name"
+            name="name"
+            hint="Name of the admin: lowercase letters, digits and hyphens."
+            {...namePattern}
+          />
+          <Field label="Expires after (days)" name="days" type="number" min={1} max={3650} hint="Empty: never." />
           <label className="check">
             <input type="checkbox" name="readOnly" value="yes" />
-            May only look
+            Read-only
           </label>
         </ConfirmDialog>
       );
     case 'rotate':
       return (
         <ConfirmDialog
-          title="Replace my key"
-          action="Make a key"
+          title="Rotate my key"
+          action="Create key"
           onClose={onClose}
-          onDo={async () =>
+          onConfirm={async () =>
             onKey(
-              who.name,
+              caller.name,
               (await broker.rotatePak({ requestId: requestId.current, overlap: { seconds: 86_400n } })).pak,
             )
           }
         >
-          <p>The one that you are signed in with goes on working for 24 hours.</p>
+          <p>Your current key keeps working for 24 hours.</p>
         </ConfirmDialog>
       );
     case 'revoke':
       return (
         <ConfirmDialog
-          title={`Revoke ${doing.pak.shortToken}`}
+          title={`Revoke ${action.pak.shortToken}`}
           action="Revoke"
           danger
-          name={doing.pak.owner}
+          confirmText={action.pak.owner}
           onClose={onClose}
-          onDo={() => admin.revokePak({ pak: doing.pak.shortToken })}
+          onConfirm={() => admin.revokePak({ pak: action.pak.shortToken })}
         >
           <p>
-            The key of {doing.pak.owner} ends at once.{' '}
-            {doing.pak.shortToken === who.shortToken && <strong>It is the one that you are signed in with.</strong>}
+            The key of {action.pak.owner} stops working immediately.{' '}
+            {action.pak.shortToken === caller.shortToken && <strong>You are signed in with this key.</strong>}
           </p>
         </ConfirmDialog>
       );

@@ -3,36 +3,44 @@ import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
 import type { WhoAmIResponse } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { type Clients, connect } from './transport.ts';
 
-/** Somebody who is signed in: gone with the page, since nothing of it is stored. */
+/** A signed-in caller and its clients. Nothing of it is stored: it ends with the page. */
 export interface Session extends Clients {
-  readonly who: WhoAmIResponse;
-  /** May change things: not a read-only admin. */
-  readonly writes: boolean;
-  /** Sees everything: an admin, read-only or not. */
-  readonly sees: boolean;
-  /** May change everything. */
-  readonly rules: boolean;
+  readonly caller: WhoAmIResponse;
+  /** True except for a read-only admin. */
+  readonly canWrite: boolean;
+  /** True for an admin, read-only or not. */
+  readonly seesAll: boolean;
+  /** True for an admin who may change everything. */
+  readonly isAdmin: boolean;
 }
 
-/** Asks whose key it is. Rejects when the broker refuses it or cannot be reached, and for an agent's. */
+/**
+ * Signs in with a key. Rejects when the broker refuses it or cannot be reached, and when the key belongs to an agent.
+ *
+ * @param onEnded called when the broker later stops accepting the key.
+ */
 export async function signIn(pak: string, onEnded: () => void): Promise<Session> {
   let signedIn = false;
   const clients = connect(pak, () => signedIn && onEnded());
-  const who = await clients.broker.whoAmI({});
-  if (who.role === Role.AGENT)
-    throw new Error(
-      'This is an agent’s key: its agent uses it, people do not. Sign in with an admin’s or a generator’s.',
-    );
+  const caller = await clients.broker.whoAmI({});
+  if (caller.role === Role.AGENT)
+    throw new Error('This key belongs to an agent. Sign in with the key of an admin or a generator.');
   signedIn = true;
-  const rules = who.role === Role.ADMIN;
-  return { ...clients, who, rules, writes: who.role !== Role.READ_ONLY, sees: rules || who.role === Role.READ_ONLY };
+  const isAdmin = caller.role === Role.ADMIN;
+  return {
+    ...clients,
+    caller,
+    isAdmin,
+    canWrite: caller.role !== Role.READ_ONLY,
+    seesAll: isAdmin || caller.role === Role.READ_ONLY,
+  };
 }
 
 export const SessionContext = createContext<Session | undefined>(undefined);
 
-/** The session of the views, which are only there while there is one. */
+/** Returns the session. Throws outside a session: views are shown only while there is one. */
 export function useSession(): Session {
   const session = useContext(SessionContext);
-  if (!session) throw new Error('a view is shown without a session');
+  if (!session) throw new Error('a view was rendered without a session');
   return session;
 }

@@ -8,20 +8,21 @@ export interface Clients {
   readonly admin: Client<typeof AdminService>;
 }
 
-const unaryMs = 30_000;
+const unaryTimeoutMs = 30_000;
 
 /**
- * The generated clients, for the broker that this page came from. The key is kept in this closure and nowhere else; `onEnded` is
- * called when the broker does not accept it any more.
+ * Creates the generated clients for the broker that served this page. The key is kept in this closure and nowhere else.
+ *
+ * @param onEnded called when the broker no longer accepts the key.
  */
 export function connect(pak: string, onEnded: (error: ConnectError) => void): Clients {
   const withKey: Interceptor = (next) => async (request) => {
     request.header.set('authorization', `Bearer ${pak}`);
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: watched(response.message, onEnded) } : response;
+      return response.stream ? { ...response, message: withEndDetection(response.message, onEnded) } : response;
     } catch (error) {
-      tellEnd(error, onEnded);
+      reportEnd(error, onEnded);
       throw error;
     }
   };
@@ -31,25 +32,29 @@ export function connect(pak: string, onEnded: (error: ConnectError) => void): Cl
   return { broker: createClient(BrokerService, transport), admin: createClient(AdminService, transport) };
 }
 
-/** A stream's error comes while it is read. */
-async function* watched<T>(messages: AsyncIterable<T>, onEnded: (error: ConnectError) => void): AsyncIterable<T> {
+/** Reports the end of the session when reading a stream fails: interceptors do not see errors after the first response. */
+async function* withEndDetection<T>(
+  messages: AsyncIterable<T>,
+  onEnded: (error: ConnectError) => void,
+): AsyncIterable<T> {
   try {
     yield* messages;
   } catch (error) {
-    tellEnd(error, onEnded);
+    reportEnd(error, onEnded);
     throw error;
   }
 }
 
-function tellEnd(error: unknown, onEnded: (error: ConnectError) => void): void {
+function reportEnd(error: unknown, onEnded: (error: ConnectError) => void): void {
   const refusal = ConnectError.from(error);
   if (refusal.code === Code.Unauthenticated) onEnded(refusal);
 }
 
-/** The transport's own default would end streams too. */
+/** Sets a deadline on unary calls only. The transport's default timeout would end streams as well. */
 function withDeadline(transport: Transport): Transport {
   return {
-    unary: (method, signal, timeoutMs, ...rest) => transport.unary(method, signal, timeoutMs ?? unaryMs, ...rest),
+    unary: (method, signal, timeoutMs, ...rest) =>
+      transport.unary(method, signal, timeoutMs ?? unaryTimeoutMs, ...rest),
     stream: (...call) => transport.stream(...call),
   };
 }

@@ -3,17 +3,17 @@ import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { EditLabels } from '../components/edit-labels.tsx';
 import { Field, textIn } from '../components/fields.tsx';
-import { go, Link, pathOf, stackPath } from '../router.tsx';
+import { Link, navigate, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
-type Doing = 'labels' | 'target' | 'delete';
+type Action = 'labels' | 'target' | 'delete';
 
-/** What its owner or an admin can do with a stack. */
-export function StackDoings({ stack }: { stack: Stack }) {
+/** The actions of the owner or an admin on a stack. */
+export function StackActions({ stack }: { stack: Stack }) {
   const { broker } = useSession();
-  const [doing, setDoing] = useState<Doing>();
+  const [action, setAction] = useState<Action>();
   const name = `${stack.generator}/${stack.name}`;
-  const close = () => setDoing(undefined);
+  const close = () => setAction(undefined);
   return (
     <>
       <Link className="button primary" href={stackPath(name, 'deploy')}>
@@ -24,50 +24,50 @@ export function StackDoings({ stack }: { stack: Stack }) {
           Roll back
         </Link>
       )}
-      <button type="button" onClick={() => setDoing('labels')}>
+      <button type="button" onClick={() => setAction('labels')}>
         Labels
       </button>
-      <button type="button" onClick={() => setDoing('target')}>
+      <button type="button" onClick={() => setAction('target')}>
         Target
       </button>
-      <button type="button" className="danger" onClick={() => setDoing('delete')}>
+      <button type="button" className="danger" onClick={() => setAction('delete')}>
         Delete
       </button>
-      {doing === 'labels' && (
+      {action === 'labels' && (
         <EditLabels
           name={name}
           labels={stack.labels}
-          consequence="Agents with any one of them serve it. It is removed from those that do not match any more."
+          consequence="Agents that share any of these labels serve the stack. It is removed from agents that no longer match."
           save={(change) => broker.updateStack({ stack: name, etag: stack.etag, ...change })}
           onClose={close}
         />
       )}
-      {doing === 'target' && (
+      {action === 'target' && (
         <ConfirmDialog
           title={`Target ${name}`}
-          action="Place it there"
+          action="Add target"
           onClose={close}
-          onDo={(form) => broker.addTarget({ stack: name, agent: textIn(form, 'agent') })}
+          onConfirm={(form) => broker.addTarget({ stack: name, agent: textIn(form, 'agent') })}
         >
-          <p>Places it on one agent, whatever their labels. Settings lists the targets.</p>
+          <p>Places the stack on one agent regardless of labels. Targets are listed in Settings.</p>
           <Field label="Agent" name="agent" required maxLength={63} />
         </ConfirmDialog>
       )}
-      {doing === 'delete' && (
+      {action === 'delete' && (
         <ConfirmDialog
           title={`Delete ${name}`}
           action="Delete"
           danger
-          name={stack.name}
+          confirmText={stack.name}
           onClose={close}
-          onDo={async () => {
+          onConfirm={async () => {
             await broker.deleteStack({ stack: name, etag: stack.etag });
-            go(pathOf('stacks'));
+            navigate(pathOf('stacks'));
           }}
         >
           <p>
-            It is removed from every agent that serves it, with its objects. It is gone when the last one has
-            acknowledged.
+            The stack and its objects are removed from every agent that serves it. It is deleted once the last agent has
+            acknowledged the removal.
           </p>
         </ConfirmDialog>
       )}

@@ -1,10 +1,10 @@
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
-import { LoadProblem } from '../components/problem.tsx';
+import { ErrorMessage } from '../components/problem.tsx';
 import { useLoad } from '../load.ts';
 import { setQuery } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Diff } from './diff.tsx';
-import { objectsOf, type Shown, shown } from './manifest.ts';
+import { type DisplayedObject, decodeObjects, toDisplayed } from './manifest.ts';
 
 interface CompareProps {
   readonly name: string;
@@ -13,7 +13,7 @@ interface CompareProps {
   readonly right: number;
 }
 
-/** Two revisions side by side. */
+/** Compares two revisions side by side. */
 export function Compare({ name, deployments, left, right }: CompareProps) {
   const before = useObjects(name, left);
   const after = useObjects(name, right);
@@ -36,7 +36,7 @@ export function Compare({ name, deployments, left, right }: CompareProps) {
         {choose('From', 'from', left)}
         {choose('to', 'to', right)}
       </div>
-      <LoadProblem error={before.error ?? after.error} />
+      <ErrorMessage error={before.error ?? after.error} />
       {before.data && after.data && (
         <Diff before={before.data} after={after.data} names={[`revision ${left}`, `revision ${right}`]} />
       )}
@@ -44,13 +44,13 @@ export function Compare({ name, deployments, left, right }: CompareProps) {
   );
 }
 
-/** The objects of a revision: it never changes. */
+/** Loads the objects of a revision once, because revisions never change. */
 function useObjects(name: string, revision: number) {
   const { broker } = useSession();
-  return useLoad<Shown[]>(
+  return useLoad<DisplayedObject[]>(
     `objects ${name} ${revision}`,
     async (signal) =>
-      objectsOf((await broker.getDeployment({ stack: name, revision }, { signal })).manifest).map(shown),
+      decodeObjects((await broker.getDeployment({ stack: name, revision }, { signal })).manifest).map(toDisplayed),
     { once: true },
   );
 }

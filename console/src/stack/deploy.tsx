@@ -1,22 +1,21 @@
 import { type ChangeEvent, useRef, useState } from 'react';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
-import { Head } from '../components/head.tsx';
-import { Problem } from '../components/problem.tsx';
-import { count } from '../enum-labels.ts';
-import { tell } from '../errors.ts';
+import { ErrorMessage } from '../components/problem.tsx';
+import { ViewHeader } from '../components/view-header.tsx';
+import { countText } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
 import { newRequestId } from '../request-id.ts';
-import { go, Link, stackPath } from '../router.tsx';
+import { Link, navigate, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Diff } from './diff.tsx';
-import { objectsIn, objectsOf, type Shown, shown, toYaml } from './manifest.ts';
+import { type DisplayedObject, decodeObjects, manifestToYaml, parseObjects, toDisplayed } from './manifest.ts';
 import { Preview } from './preview.tsx';
 
 interface Previewed {
   readonly yaml: string;
   readonly answer: SubmitDeploymentResponse;
-  readonly after: readonly Shown[];
+  readonly after: readonly DisplayedObject[];
 }
 
 const example = `apiVersion: v1
@@ -26,7 +25,7 @@ metadata:
 data:
   greeting: Hello`;
 
-/** Writes a revision, shows what it would do, and submits it. */
+/** Edits a new revision, previews what it would change, and submits it. */
 export function Deploy({ name }: { name: string }) {
   const { broker } = useSession();
   const [yaml, setYaml] = useState('');
@@ -34,7 +33,7 @@ export function Deploy({ name }: { name: string }) {
   const [previewed, setPreviewed] = useState<Previewed>();
   const [failure, setFailure] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const [asking, setAsking] = useState(false);
+  const [confirming, setConfirming] = useState(false);
   const requestId = useRef('');
   const { data: current } = useLoad(
     `current ${name}`,
@@ -42,12 +41,12 @@ export function Deploy({ name }: { name: string }) {
       const { stack } = await broker.getStack({ stack: name }, { signal });
       if (!stack || stack.revision === 0) return { revision: 0, objects: [], before: [] };
       const { manifest } = await broker.getDeployment({ stack: name }, { signal });
-      const objects = objectsOf(manifest);
-      return { revision: stack.revision, objects, before: objects.map(shown) };
+      const objects = decodeObjects(manifest);
+      return { revision: stack.revision, objects, before: objects.map(toDisplayed) };
     },
     { once: true },
   );
-  const change = (text: string) => {
+  const changeYaml = (text: string) => {
     setYaml(text);
     setPreviewed(undefined);
   };
@@ -55,7 +54,7 @@ export function Deploy({ name }: { name: string }) {
     setBusy(true);
     setFailure(undefined);
     try {
-      const after = objectsIn(yaml).map(shown);
+      const after = parseObjects(yaml).map(toDisplayed);
       const answer = await broker.submitDeployment({
         stack: name,
         manifest: new TextEncoder().encode(yaml),
@@ -72,12 +71,12 @@ export function Deploy({ name }: { name: string }) {
   };
   const readFile = async (event: ChangeEvent<HTMLInputElement>) => {
     const texts = await Promise.all([...(event.target.files ?? [])].map((file) => file.text()));
-    if (texts.length > 0) change(texts.join('\n---\n'));
+    if (texts.length > 0) changeYaml(texts.join('\n---\n'));
   };
-  const fresh = previewed?.yaml === yaml ? previewed : undefined;
+  const currentPreview = previewed?.yaml === yaml ? previewed : undefined;
   return (
     <>
-      <Head
+      <ViewHeader
         title={`Deploy ${name}`}
         above={
           <>
@@ -90,7 +89,7 @@ export function Deploy({ name }: { name: string }) {
           <button
             type="button"
             disabled={!current || current.revision === 0}
-            onClick={() => current && change(toYaml(current.objects))}
+            onClick={() => current && changeYaml(manifestToYaml(current.objects))}
           >
             Start from revision {current?.revision || '–'}
           </button>
@@ -103,7 +102,7 @@ export function Deploy({ name }: { name: string }) {
           <span>Kubernetes objects, as YAML or JSON</span>
           <textarea
             value={yaml}
-            onChange={(event) => change(event.target.value)}
+            onChange={(event) => changeYaml(event.target.value)}
             onKeyDown={(event) => {
               if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void preview();
             }}
@@ -115,7 +114,7 @@ export function Deploy({ name }: { name: string }) {
           />
         </label>
         <label className="field">
-          <span>Why (for people)</span>
+          <span>Message (optional)</span>
           <input
             value={message}
             maxLength={1024}
@@ -123,7 +122,7 @@ export function Deploy({ name }: { name: string }) {
             autoComplete="off"
           />
         </label>
-        {failure !== undefined && <Problem told={tell(failure)} />}
+        <ErrorMessage error={failure} />
         <div className="buttons">
           <button type="button" disabled={busy || yaml.trim() === ''} onClick={preview}>
             Preview
@@ -131,42 +130,43 @@ export function Deploy({ name }: { name: string }) {
           <button
             type="button"
             className="primary"
-            disabled={!fresh || fresh.answer.unchanged}
-            onClick={() => setAsking(true)}
+            disabled={!currentPreview || currentPreview.answer.unchanged}
+            onClick={() => setConfirming(true)}
           >
             Deploy…
           </button>
         </div>
       </div>
-      {fresh && (
+      {currentPreview && (
         <>
-          <Preview answer={fresh.answer} />
-          {!fresh.answer.unchanged && (
+          <Preview answer={currentPreview.answer} />
+          {!currentPreview.answer.unchanged && (
             <Diff
               before={current?.before ?? []}
-              after={fresh.after}
+              after={currentPreview.after}
               names={[current?.revision ? `revision ${current.revision}` : 'nothing', 'new']}
             />
           )}
         </>
       )}
-      {asking && fresh && (
+      {confirming && currentPreview && (
         <ConfirmDialog
           title={`Deploy ${name}`}
           action="Deploy"
-          onClose={() => setAsking(false)}
-          onDo={async () => {
+          onClose={() => setConfirming(false)}
+          onConfirm={async () => {
             await broker.submitDeployment({
               requestId: requestId.current,
               stack: name,
-              manifest: new TextEncoder().encode(fresh.yaml),
+              manifest: new TextEncoder().encode(currentPreview.yaml),
               message,
             });
-            go(stackPath(name));
+            navigate(stackPath(name));
           }}
         >
           <p>
-            {count(fresh.answer.changes.length, 'change')} on {count(fresh.answer.agentCount, 'agent')}, at once.
+            {countText(currentPreview.answer.changes.length, 'change')} on{' '}
+            {countText(currentPreview.answer.agentCount, 'agent')}, applied immediately.
           </p>
         </ConfirmDialog>
       )}

@@ -1,30 +1,31 @@
 import { useMemo } from 'react';
-import { Nothing } from '../components/problem.tsx';
+import { objectText } from '../../../contract/object-key.ts';
+import { EmptyState } from '../components/problem.tsx';
 import { Status } from '../components/status.tsx';
-import { actions, objectText, type Word } from '../enum-labels.ts';
+import { actionLabels, type EnumLabel } from '../enum-labels.ts';
 import { type DiffRow, diffLines } from './line-diff.ts';
-import type { Shown } from './manifest.ts';
+import type { DisplayedObject } from './manifest.ts';
 
 interface DiffProps {
-  readonly before: readonly Shown[];
-  readonly after: readonly Shown[];
-  /** What the two sides are. */
+  readonly before: readonly DisplayedObject[];
+  readonly after: readonly DisplayedObject[];
+  /** Headings of the two sides. */
   readonly names: readonly [before: string, after: string];
 }
 
-const { 1: created, 2: configured, 4: deleted } = actions;
+const { 1: created, 2: configured, 4: deleted } = actionLabels;
 
-/** Two revisions side by side: the objects that differ, each with its lines. */
+/** Shows two revisions side by side: the objects that differ, each with its changed lines. */
 export function Diff({ before, after, names }: DiffProps) {
   const changes = useMemo(() => changesOf(before, after), [before, after]);
-  if (changes.length === 0) return <Nothing>Both are the same.</Nothing>;
+  if (changes.length === 0) return <EmptyState>No differences.</EmptyState>;
   return (
     <div className="diff">
       {changes.map(({ word, object, rows, hidden }) => (
         <details key={object.key} open={changes.length <= 20}>
           <summary>
-            <Status word={word} /> <code>{objectText({ $typeName: 'brokkr.v1.ObjectRef', ...object.ref })}</code>
-            {hidden && <span className="faint"> hidden values differ</span>}
+            <Status label={word} /> <code>{objectText(object.ref)}</code>
+            {hidden && <span className="faint"> secret values differ</span>}
           </summary>
           <Lines rows={rows} names={names} label={object.key} />
         </details>
@@ -34,38 +35,43 @@ export function Diff({ before, after, names }: DiffProps) {
 }
 
 interface Change {
-  readonly word: Word;
-  readonly object: Shown;
+  readonly word: EnumLabel;
+  readonly object: DisplayedObject;
   readonly rows: readonly DiffRow[];
   readonly hidden: boolean;
 }
 
-function changesOf(before: readonly Shown[], after: readonly Shown[]): Change[] {
-  const old = new Map(before.map((object) => [object.key, object]));
-  const now = new Set(after.map(({ key }) => key));
-  const gone = before.filter(({ key }) => !now.has(key));
+function changesOf(before: readonly DisplayedObject[], after: readonly DisplayedObject[]): Change[] {
+  const beforeByKey = new Map(before.map((object) => [object.key, object]));
+  const afterKeys = new Set(after.map(({ key }) => key));
+  const removed = before.filter(({ key }) => !afterKeys.has(key));
   return [
     ...after.flatMap((object) => {
-      const was = old.get(object.key);
-      if (!was) return [{ word: created, object, rows: diffLines('', object.text), hidden: false }];
-      if (was.text === object.text && was.hidden === object.hidden) return [];
+      const previous = beforeByKey.get(object.key);
+      if (!previous) return [{ word: created, object, rows: diffLines('', object.text), hidden: false }];
+      if (previous.text === object.text && previous.secretValues === object.secretValues) return [];
       return [
-        { word: configured, object, rows: diffLines(was.text, object.text), hidden: was.hidden !== object.hidden },
+        {
+          word: configured,
+          object,
+          rows: diffLines(previous.text, object.text),
+          hidden: previous.secretValues !== object.secretValues,
+        },
       ];
     }),
-    ...gone.map((object) => ({ word: deleted, object, rows: diffLines(object.text, ''), hidden: false })),
+    ...removed.map((object) => ({ word: deleted, object, rows: diffLines(object.text, ''), hidden: false })),
   ];
 }
 
-const around = 3;
+const contextLines = 3;
 
-/** Lines that are the same are left out, but for some around those that differ. */
+/** Shows changed lines with a few lines of context; other unchanged lines are left out. */
 function Lines({ rows, names, label }: { rows: readonly DiffRow[]; names: DiffProps['names']; label: string }) {
-  const near = rows.map((_, at) =>
-    rows.slice(Math.max(0, at - around), at + around + 1).some(({ kind }) => kind !== 'same'),
+  const isNearChange = rows.map((_, index) =>
+    rows.slice(Math.max(0, index - contextLines), index + contextLines + 1).some(({ kind }) => kind !== 'same'),
   );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard
     <div className="lines" tabIndex={0} role="region" aria-label={`Lines of ${label}`}>
       <table>
         <colgroup>
@@ -85,17 +91,17 @@ function Lines({ rows, names, label }: { rows: readonly DiffRow[]; names: DiffPr
           </tr>
         </thead>
         <tbody>
-          {rows.map((row, at) => {
-            // biome-ignore-start lint/suspicious/noArrayIndexKey: a line has no other identity than its place
-            if (near[at])
+          {rows.map((row, index) => {
+            // biome-ignore-start lint/suspicious/noArrayIndexKey: a line has no identity other than its position
+            if (isNearChange[index])
               return (
-                <tr key={at} className={row.kind}>
+                <tr key={index} className={row.kind}>
                   <Side side={row.left} sign={row.kind === 'same' ? ' ' : '-'} />
                   <Side side={row.right} sign={row.kind === 'same' ? ' ' : '+'} />
                 </tr>
               );
-            return near[at - 1] || at === 0 ? (
-              <tr key={at} className="left-out">
+            return isNearChange[index - 1] || index === 0 ? (
+              <tr key={index} className="left-out">
                 <td colSpan={4}>⋯</td>
               </tr>
             ) : null;

@@ -1,108 +1,113 @@
 import { useState } from 'react';
 import { TelemetryKind } from '../../../gen/brokkr/v1/telemetry_pb.ts';
-import { LoadProblem, Nothing } from '../components/problem.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
 import { SearchField } from '../components/search-field.tsx';
-import { LinkStatus } from '../components/status.tsx';
-import { count } from '../enum-labels.ts';
-import { useWatch } from '../load.ts';
-import { setQuery, usePlace } from '../router.tsx';
+import { ConnectionStatus } from '../components/status.tsx';
+import { countText } from '../enum-labels.ts';
+import { useStream } from '../load.ts';
+import { setQuery, useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { type Entry, entriesOf, mostEntries, resumeTime, withNews } from './entries.ts';
-import { Scroll } from './scroll.tsx';
+import { type LogEntry, maxEntries, mergeEntries, resumeTime, toEntries } from './log-entries.ts';
+import { LogView } from './log-view.tsx';
 
 const kinds: Readonly<Record<string, readonly TelemetryKind[]>> = {
   lines: [TelemetryKind.POD_LOGS],
   events: [TelemetryKind.KUBERNETES_EVENTS],
 };
 
-interface Wish {
+interface LogFilter {
   readonly agent: string;
   readonly show: string;
   readonly source: string;
   readonly search: string;
 }
 
-/** What a stack's pods write and Kubernetes tells of it, on all clusters, as it comes. */
+/** Follows the pod logs and Kubernetes events of a stack on all clusters. */
 export function Logs({ name, agents }: { name: string; agents: readonly string[] }) {
-  const { query } = usePlace();
+  const { query } = useLocation();
   const read = (parameter: string) => query.get(parameter) ?? '';
-  const wish = { agent: read('agent'), show: read('show'), source: read('source'), search: read('search') };
-  const { entries, link, error } = useTail(name, wish);
-  // What is read stays as it is while more comes.
-  const [held, setHeld] = useState<readonly Entry[]>();
-  const seen = held ?? entries;
-  const shown = matching(seen, wish);
-  const waiting = held ? matching(after(held, entries), wish).length : 0;
+  const filter = { agent: read('agent'), show: read('show'), source: read('source'), search: read('search') };
+  const { entries, connection, error } = useTail(name, filter);
+  // While paused, the view keeps the entries from the moment of the pause.
+  const [pausedAt, setPausedAt] = useState<readonly LogEntry[]>();
+  const visible = pausedAt ?? entries;
+  const shown = matching(visible, filter);
+  const newCount = pausedAt ? matching(entriesAfter(pausedAt, entries), filter).length : 0;
   const choose = (change: Readonly<Record<string, string>>) => {
-    setHeld(undefined);
+    setPausedAt(undefined);
     setQuery(change);
   };
   return (
     <>
-      <LoadProblem error={error} />
+      <ErrorMessage error={error} />
       <search className="filters">
-        <SearchField label="Search lines" value={wish.search} onChange={(search) => setQuery({ search })} />
-        <select aria-label="Show" value={wish.show} onChange={({ target }) => choose({ show: target.value })}>
+        <SearchField label="Search lines" value={filter.search} onChange={(search) => setQuery({ search })} />
+        <select aria-label="Show" value={filter.show} onChange={({ target }) => choose({ show: target.value })}>
           <option value="">Lines and events</option>
           <option value="lines">Lines</option>
           <option value="events">Events</option>
         </select>
-        <Choice label="Agent" of={agents} value={wish.agent} onChoose={(agent) => choose({ agent })} />
+        <Choice label="Agent" options={agents} value={filter.agent} onChoose={(agent) => choose({ agent })} />
         <Choice
           label="Source"
-          of={seen.map(({ source }) => source)}
-          value={wish.source}
+          options={visible.map(({ source }) => source)}
+          value={filter.source}
           onChoose={(source) => setQuery({ source })}
         />
-        <button type="button" onClick={() => setHeld(held ? undefined : entries)}>
-          {held ? 'Follow' : 'Pause'}
+        <button type="button" onClick={() => setPausedAt(pausedAt ? undefined : entries)}>
+          {pausedAt ? 'Follow' : 'Pause'}
         </button>
       </search>
       <p className="sum tail">
-        {link !== 'live' && <LinkStatus link={link} />}
-        <span>{sumText(shown.length, seen.length)}</span>
-        {held && <span>paused{waiting > 0 && `, ${waiting.toLocaleString('en')} more since`}</span>}
+        {connection !== 'live' && <ConnectionStatus connection={connection} />}
+        <span>{summaryText(shown.length, visible.length)}</span>
+        {pausedAt && <span>paused{newCount > 0 && `, ${newCount.toLocaleString('en')} more since`}</span>}
       </p>
       {shown.length > 0 ? (
-        <Scroll
+        <LogView
           entries={shown}
-          follows={!held}
-          onFollow={(follows) => setHeld((before) => (follows ? undefined : (before ?? entries)))}
+          follows={!pausedAt}
+          onFollow={(follows) => setPausedAt((before) => (follows ? undefined : (before ?? entries)))}
         />
       ) : (
-        <Nothing>{seen.length > 0 ? 'None of it is like that.' : whyNothing(agents, link === 'live', wish)}</Nothing>
+        <EmptyState>
+          {visible.length > 0 ? 'No entry matches.' : emptyReason(agents, connection === 'live', filter)}
+        </EmptyState>
       )}
     </>
   );
 }
 
-/** The last of it, over breaks; the broker looks for the agent and the kind, so that others do not push them out. */
-function useTail(stack: string, { agent, show }: Wish) {
+/**
+ * Follows the newest entries across disconnects. The broker filters by agent and kind, so that entries of others do not push them
+ * out of the maximum.
+ */
+function useTail(stack: string, { agent, show }: LogFilter) {
   const { broker } = useSession();
   const key = `tail ${stack} ${agent} ${show}`;
-  const [kept, setKept] = useState<{ key: string; entries: readonly Entry[] }>({ key, entries: [] });
-  const entries = kept.key === key ? kept.entries : none;
-  const watched = useWatch(
+  const [tail, setTail] = useState<{ key: string; entries: readonly LogEntry[] }>({ key, entries: [] });
+  const entries = tail.key === key ? tail.entries : noEntries;
+  const watched = useStream(
     key,
     (signal) => {
       const request = { stack, agent, kinds: [...(kinds[show] ?? [])], startTime: resumeTime(entries) };
-      return broker.tailStack({ ...request, historySize: mostEntries }, { signal });
+      return broker.tailStack({ ...request, historySize: maxEntries }, { signal });
     },
     ({ records }) => {
-      const news = records.flatMap(entriesOf);
-      setKept((before) => ({ key, entries: withNews(before.key === key ? before.entries : none, news) }));
+      const incoming = records.flatMap(toEntries);
+      setTail((before) => ({ key, entries: mergeEntries(before.key === key ? before.entries : noEntries, incoming) }));
     },
   );
   return { ...watched, entries };
 }
 
-const none: readonly Entry[] = [];
+const noEntries: readonly LogEntry[] = [];
 
-function matching(entries: readonly Entry[], { source, search }: Wish): readonly Entry[] {
+function matching(entries: readonly LogEntry[], { source, search }: LogFilter): readonly LogEntry[] {
   if (source === '' && search === '') return entries;
   const wanted = search.toLowerCase();
   const has = (text: string) => text.toLowerCase().includes(wanted);
-  // What is missing of a source that is not known may be of this one.
+  // A gap without a source may concern the selected source.
   return entries.filter(
     (entry) =>
       (source === '' || entry.source === source || (entry.kind === 'gap' && entry.source === '')) &&
@@ -110,20 +115,20 @@ function matching(entries: readonly Entry[], { source, search }: Wish): readonly
   );
 }
 
-function after(held: readonly Entry[], entries: readonly Entry[]): readonly Entry[] {
-  const last = held.at(-1)?.key;
+function entriesAfter(pausedAt: readonly LogEntry[], entries: readonly LogEntry[]): readonly LogEntry[] {
+  const last = pausedAt.at(-1)?.key;
   return entries.slice(entries.findLastIndex(({ key }) => key === last) + 1);
 }
 
 interface ChoiceProps {
   readonly label: string;
-  readonly of: readonly string[];
+  readonly options: readonly string[];
   readonly value: string;
   readonly onChoose: (value: string) => void;
 }
 
-function Choice({ label, of, value, onChoose }: ChoiceProps) {
-  const names = [...new Set([...of, value])].filter((name) => name !== '');
+function Choice({ label, options, value, onChoose }: ChoiceProps) {
+  const names = [...new Set([...options, value])].filter((name) => name !== '');
   names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   return (
     <select aria-label={label} value={value} onChange={(event) => onChoose(event.target.value)}>
@@ -135,28 +140,28 @@ function Choice({ label, of, value, onChoose }: ChoiceProps) {
   );
 }
 
-function sumText(shown: number, all: number): string {
-  const most = all < mostEntries ? '' : ', the last ones';
+function summaryText(shown: number, all: number): string {
+  const most = all < maxEntries ? '' : ', newest only';
   return (
     (shown === all
-      ? count(all, 'entry', 'entries')
-      : `${shown.toLocaleString('en')} of ${count(all, 'entry', 'entries')}`) + most
+      ? countText(all, 'entry', 'entries')
+      : `${shown.toLocaleString('en')} of ${countText(all, 'entry', 'entries')}`) + most
   );
 }
 
-function whyNothing(agents: readonly string[], isLive: boolean, { show }: Wish) {
+function emptyReason(agents: readonly string[], isLive: boolean, { show }: LogFilter) {
   if (!isLive) return 'Loading…';
-  if (agents.length === 0) return 'No agent serves this stack, so nothing is told of it.';
+  if (agents.length === 0) return 'No agent serves this stack, so there are no logs or events.';
   return (
     <>
-      Nothing was told yet, or it is no longer kept.{' '}
+      There are no entries yet, or they are no longer kept.{' '}
       {show !== 'events' && (
         <>
           Lines come from pods with the annotation <code>brokkr.io/stream-logs: "true"</code>.{' '}
         </>
       )}
-      Whoever runs a cluster may have switched it off there: an agent with <code>BROKKR_TELEMETRY=off</code> tells
-      nothing, with <code>events</code> no lines.
+      The operator of a cluster can turn this off: an agent with <code>BROKKR_TELEMETRY=off</code> sends nothing, and
+      with <code>events</code> no lines.
     </>
   );
 }

@@ -1,21 +1,21 @@
 import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
-import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
+import { keyOf, type ObjectId } from '../../../contract/object-key.ts';
 
-/** A Kubernetes object as text, for people. */
-export interface Shown {
-  /** "apps/v1 Deployment demo/web": the same in two revisions for the same object. */
+/** A Kubernetes object as it is displayed. */
+export interface DisplayedObject {
+  /** Identifies the object across revisions: "apps/v1 Deployment demo/web". */
   readonly key: string;
-  readonly ref: Omit<ObjectRef, '$typeName'>;
-  /** YAML, with the values of a Secret hidden. */
+  readonly ref: ObjectId;
+  /** YAML with the values of a Secret hidden. */
   readonly text: string;
-  /** What the hidden values are, so that a change of them is seen. */
-  readonly hidden: string;
+  /** The hidden values of a Secret, compared to detect changes; '' for other kinds. */
+  readonly secretValues: string;
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The objects of a manifest as the broker keeps it: one as JSON a line. */
-export function objectsOf(manifest: Uint8Array): Json[] {
+/** Decodes a manifest as the broker stores it: one JSON object per line. */
+export function decodeObjects(manifest: Uint8Array): Json[] {
   return new TextDecoder()
     .decode(manifest)
     .split('\n')
@@ -23,8 +23,11 @@ export function objectsOf(manifest: Uint8Array): Json[] {
     .map((line) => JSON.parse(line) as Json);
 }
 
-/** YAML 1.1, as the broker and kubectl read it: `yes` is true, 0644 is octal. Without its times and collections, which they do not know. */
-const asKubectl = {
+/**
+ * YAML 1.1 as the broker and kubectl read it: `yes` is true and 0644 is octal, but timestamps and the special collections are not
+ * supported.
+ */
+const yamlOptions = {
   version: '1.1',
   schema: 'yaml-1.1',
   merge: true,
@@ -35,41 +38,41 @@ const asKubectl = {
         !(/:(timestamp|omap|pairs|set)$/.test(tag.tag) || ('format' in tag && tag.format === 'TIME')),
     ),
 } as const;
-/** Octal to them, but text to what writes YAML 1.1. */
-const otherOctal = /^[-+]?0o[0-7_]+$/;
-const aliases = 100;
+/** The broker reads this as an octal number, but the YAML 1.1 writer leaves it unquoted. */
+const octalText = /^[-+]?0o[0-7_]+$/;
+const maxAliases = 100;
 
-/** The objects that somebody wrote; those in a List one by one. Throws, with the place, when it is not YAML. */
-export function objectsIn(yaml: string): Json[] {
-  return [...parseAllDocuments(yaml, asKubectl)]
+/** Parses the objects of a YAML or JSON text and unpacks Lists. Throws an error with line and column when it is invalid. */
+export function parseObjects(yaml: string): Json[] {
+  return [...parseAllDocuments(yaml, yamlOptions)]
     .flatMap((document) => {
       const [problem] = document.errors;
       if (problem) throw problem;
-      const value: unknown = document.toJS({ maxAliasCount: aliases });
+      const value: unknown = document.toJS({ maxAliasCount: maxAliases });
       const { kind, items } = (value ?? {}) as { kind?: unknown; items?: unknown };
       return kind === 'List' && Array.isArray(items) ? (items as unknown[]) : [value];
     })
     .filter((value): value is Json => typeof value === 'object' && value !== null);
 }
 
-/** A whole manifest as YAML, to be edited. */
-export function toYaml(objects: readonly Json[]): string {
-  return objects.map(yamlOf).join('---\n');
+/** Formats a whole manifest as YAML for editing. */
+export function manifestToYaml(objects: readonly Json[]): string {
+  return objects.map(objectToYaml).join('---\n');
 }
 
-/** Text that could be read as something else is in quotes. */
-function yamlOf(object: Json): string {
-  const document = new Document(object, { ...asKubectl, sortMapEntries: true });
+/** Formats an object as YAML; strings that would be read as another type are quoted. */
+function objectToYaml(object: Json): string {
+  const document = new Document(object, { ...yamlOptions, sortMapEntries: true });
   visit(document, {
     Scalar: (_, node) => {
-      if (typeof node.value === 'string' && otherOctal.test(node.value)) node.type = 'QUOTE_DOUBLE';
+      if (typeof node.value === 'string' && octalText.test(node.value)) node.type = 'QUOTE_DOUBLE';
     },
   });
   return document.toString({ lineWidth: 0 });
 }
 
-/** How an object is shown. */
-export function shown(object: Json): Shown {
+/** Converts an object to its displayed form. */
+export function toDisplayed(object: Json): DisplayedObject {
   const {
     apiVersion = '',
     kind = '',
@@ -77,13 +80,14 @@ export function shown(object: Json): Shown {
   } = object as { apiVersion?: string; kind?: string; metadata?: { name?: string; namespace?: string } };
   const { name = '', namespace = '' } = metadata ?? {};
   const secret = kind === 'Secret' && apiVersion === 'v1';
-  const text = yamlOf(secret ? withoutValues(object) : object);
-  const hidden = secret ? JSON.stringify([object.data, object.stringData]) : '';
+  const text = objectToYaml(secret ? withoutValues(object) : object);
+  const secretValues = secret ? JSON.stringify([object.data, object.stringData]) : '';
+  const ref = { apiVersion, kind, namespace, name };
   return {
-    key: `${apiVersion} ${kind} ${namespace}/${name}`,
-    ref: { apiVersion, kind, namespace, name },
+    key: keyOf(ref),
+    ref,
     text,
-    hidden,
+    secretValues,
   };
 }
 

@@ -1,30 +1,31 @@
 import { useState } from 'react';
+import { matchReasonsText } from '../../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { AgentLink, StackLink } from '../components/links.tsx';
-import { Nothing } from '../components/problem.tsx';
+import { EmptyState } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Clipped, Status } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { healths, phases, reasonsText, wordOf } from '../enum-labels.ts';
+import { healthLabels, labelOf, phaseLabels } from '../enum-labels.ts';
 import { Link } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 
 interface PlacementsProps {
-  /** Whose they are: each shows the other end. */
-  readonly of: 'stack' | 'agent';
+  /** The end that all placements share; the table shows the other one. */
+  readonly owner: 'stack' | 'agent';
   readonly placements: readonly Placement[];
   readonly onChange?: () => void;
 }
 
-/** Placements, each with why, how it goes, and the way to "why is this not applied". */
-export function Placements({ of, placements, onChange }: PlacementsProps) {
-  const { rules } = useSession();
-  const [asked, setAsked] = useState<Placement>();
+/** Lists placements with their reasons and status, and links to the explanation. */
+export function Placements({ owner, placements, onChange }: PlacementsProps) {
+  const { isAdmin } = useSession();
+  const [deciding, setDeciding] = useState<Placement>();
   if (placements.length === 0)
-    return <Nothing>{of === 'stack' ? 'No agent serves it.' : 'It serves nothing.'}</Nothing>;
-  const other: Column<Placement> =
-    of === 'stack'
+    return <EmptyState>{owner === 'stack' ? 'No agent serves this stack.' : 'This agent serves no stack.'}</EmptyState>;
+  const linkColumn: Column<Placement> =
+    owner === 'stack'
       ? {
           head: 'Agent',
           width: '3fr',
@@ -35,14 +36,14 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
           width: '3fr',
           cell: ({ stack }) => <StackLink name={stack} />,
         };
-  const doings: Column<Placement> = {
-    head: 'More',
+  const actionsColumn: Column<Placement> = {
+    head: 'Actions',
     width: '5.5rem',
     cell: (placement) => (
-      <span className="cell-doings">
+      <span className="cell-actions">
         <Link href={explainPath(placement)}>Explain</Link>
-        {rules && needsAnswer(placement) && (
-          <button type="button" className="small" onClick={() => setAsked(placement)}>
+        {isAdmin && needsDecision(placement) && (
+          <button type="button" className="small" onClick={() => setDeciding(placement)}>
             {placement.held || placement.phase === PlacementPhase.HELD ? 'Confirm' : 'Forget'}
           </button>
         )}
@@ -53,15 +54,15 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
     <>
       <Table
         label="Placements"
-        columns={[other, ...columns, doings]}
+        columns={[linkColumn, ...columns, actionsColumn]}
         rows={placements}
         keyOf={({ agentId, stackId }) => `${agentId} ${stackId}`}
       />
-      {asked && (
-        <Answer
-          placement={asked}
+      {deciding && (
+        <DecisionDialog
+          placement={deciding}
           onClose={() => {
-            setAsked(undefined);
+            setDeciding(undefined);
             onChange?.();
           }}
         />
@@ -70,12 +71,12 @@ export function Placements({ of, placements, onChange }: PlacementsProps) {
   );
 }
 
-/** Where a placement is explained. */
+/** Returns the path of the view that explains a placement. */
 export function explainPath({ stack, agent }: { stack: string; agent: string }): string {
   return `/explain?${new URLSearchParams({ stack, agent })}`;
 }
 
-function needsAnswer({ held, phase, state }: Placement): boolean {
+function needsDecision({ held, phase, state }: Placement): boolean {
   return held || phase === PlacementPhase.HELD || state === PlacementState.REMOVING;
 }
 
@@ -83,29 +84,34 @@ const columns: readonly Column<Placement>[] = [
   {
     head: 'Phase',
     width: '6.5rem',
-    cell: ({ phase, message }) => <Status word={wordOf(phases, phase)} title={message} />,
+    cell: ({ phase, message }) => <Status label={labelOf(phaseLabels, phase)} title={message} />,
   },
   {
     head: 'Health',
     width: '8rem',
-    cell: ({ health, healthMessage }) => <Status word={wordOf(healths, health)} title={healthMessage} />,
+    cell: ({ health, healthMessage }) => <Status label={labelOf(healthLabels, health)} title={healthMessage} />,
   },
   { head: 'Revision', width: '4.5rem', cell: revisionText },
   {
     head: 'Why',
     width: '3fr',
     wide: true,
-    cell: ({ reasons, removalReason }) => <Clipped text={removalReason || reasonsText(reasons)} />,
+    cell: ({ reasons, removalReason }) => <Clipped text={removalReason || matchReasonsText(reasons)} />,
   },
   {
     head: 'Message',
     width: '5fr',
     cell: ({ message, healthMessage }) => <Clipped text={message || healthMessage} />,
   },
-  { head: 'Reported', width: '6rem', wide: true, cell: ({ reportTime }) => <Ago time={reportTime} none="never" /> },
+  {
+    head: 'Reported',
+    width: '6rem',
+    wide: true,
+    cell: ({ reportTime }) => <RelativeTime time={reportTime} none="never" />,
+  },
 ];
 
-/** "3", or "2 → 3" while the newer one is not there yet. */
+/** Formats the revision: "3", or "2 → 3" while the agent has not reported the desired one. */
 function revisionText({ reportedRevision, desiredRevision, state }: Placement): string {
   if (state === PlacementState.REMOVING) return reportedRevision > 0 ? String(reportedRevision) : '–';
   if (desiredRevision === 0) return '–';
@@ -114,21 +120,21 @@ function revisionText({ reportedRevision, desiredRevision, state }: Placement): 
     : `${reportedRevision} → ${desiredRevision}`;
 }
 
-function Answer({ placement, onClose }: { placement: Placement; onClose: () => void }) {
+function DecisionDialog({ placement, onClose }: { placement: Placement; onClose: () => void }) {
   const { admin } = useSession();
   const { agent, stack, generation, heldKeys, order, message, removalReason } = placement;
   if (placement.held || placement.phase === PlacementPhase.HELD)
     return (
       <ConfirmDialog
-        title={`Let ${agent} delete`}
+        title={`Confirm deletion on ${agent}`}
         action="Confirm"
         danger
-        name={agent}
+        confirmText={agent}
         onClose={onClose}
-        onDo={() => admin.confirmRemoval({ agent, stack, generation, heldKeys, order })}
+        onConfirm={() => admin.confirmRemoval({ agent, stack, generation, heldKeys, order })}
       >
         <p>
-          Objects of {stack} on {agent} are held back from deletion. {message || removalReason}
+          {agent} holds back the deletion of objects of {stack}. {message || removalReason}
         </p>
       </ConfirmDialog>
     );
@@ -137,13 +143,13 @@ function Answer({ placement, onClose }: { placement: Placement; onClose: () => v
       title={`Forget the removal of ${stack}`}
       action="Forget"
       danger
-      name={agent}
+      confirmText={agent}
       onClose={onClose}
-      onDo={() => admin.forgetRemoval({ agent, stack, generation })}
+      onConfirm={() => admin.forgetRemoval({ agent, stack, generation })}
     >
       <p>
-        For a cluster that is lost: the broker no longer waits until {agent} has removed {stack}. What is there stays
-        there.
+        Use this for a lost cluster: the broker stops waiting for {agent} to remove {stack}. Objects that are still in
+        the cluster stay there.
       </p>
     </ConfirmDialog>
   );

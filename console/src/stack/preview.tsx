@@ -1,24 +1,25 @@
+import { objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { Status } from '../components/status.tsx';
-import { actions, count, objectText, wordOf } from '../enum-labels.ts';
+import { actionLabels, countText, labelOf } from '../enum-labels.ts';
 
-/** What the broker says a submission would do: where, and to what. */
+/** Shows what a submission would change, and on which agents. */
 export function Preview({ answer }: { answer: SubmitDeploymentResponse }) {
   const { agents, agentCount, changes, unchanged } = answer;
   const more = agentCount - Math.min(agents.length, 12);
   return (
     <section className="preview" aria-label="Preview">
       <p>
-        {unchanged ? <strong>Nothing changes.</strong> : <strong>{count(changes.length, 'change')}</strong>}{' '}
+        {unchanged ? <strong>Nothing changes.</strong> : <strong>{countText(changes.length, 'change')}</strong>}{' '}
         {agentCount === 0
-          ? 'No agent serves it yet.'
-          : `On ${count(agentCount, 'agent')}: ${agents.slice(0, 12).join(', ')}${more > 0 ? ` and ${more} more` : ''}.`}
+          ? 'No agent serves this stack yet.'
+          : `On ${countText(agentCount, 'agent')}: ${agents.slice(0, 12).join(', ')}${more > 0 ? ` and ${more} more` : ''}.`}
       </p>
       {changes.length > 0 && (
         <ul className="changes">
           {changes.slice(0, 200).map(({ object, action, fields }) => (
             <li key={objectText(object)}>
-              <Status word={wordOf(actions, action)} /> <code>{objectText(object)}</code>
+              <Status label={labelOf(actionLabels, action)} /> <code>{objectText(object)}</code>
               {fields.length > 0 && <span className="faint">{fields.join(', ')}</span>}
             </li>
           ))}

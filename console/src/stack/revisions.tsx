@@ -1,22 +1,22 @@
 import { useState } from 'react';
 import type { Deployment } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { LoadProblem } from '../components/problem.tsx';
+import { ErrorMessage } from '../components/problem.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Clipped } from '../components/status.tsx';
 import { type Column, Table } from '../components/table.tsx';
-import { Ago } from '../components/time.tsx';
-import { count, size } from '../enum-labels.ts';
+import { countText, sizeText } from '../enum-labels.ts';
 import { useLoad } from '../load.ts';
-import { setQuery, usePlace } from '../router.tsx';
+import { setQuery, useLocation } from '../router.tsx';
 import { useSession } from '../session/session.ts';
 import { Compare } from './compare.tsx';
 import { RollBack } from './roll-back.tsx';
 
-/** The revisions of a stack, two of them side by side, and the way back to one. */
+/** Lists the revisions of a stack, compares two of them, and rolls back to one. */
 export function Revisions({ stack }: { stack: Stack }) {
-  const { broker, writes } = useSession();
-  const { query } = usePlace();
-  const [back, setBack] = useState<Deployment>();
+  const { broker, canWrite } = useSession();
+  const { query } = useLocation();
+  const [rollbackTarget, setRollbackTarget] = useState<Deployment>();
   const name = `${stack.generator}/${stack.name}`;
   const { data, error } = useLoad(`revisions ${name} ${stack.revision}`, (signal) =>
     broker.listDeployments({ stack: name, pageSize: 100 }, { signal }),
@@ -38,22 +38,22 @@ export function Revisions({ stack }: { stack: Stack }) {
       head: 'Message',
       width: '2fr',
       cell: ({ message, rollbackOf }) => (
-        <Clipped text={message || (rollbackOf > 0 ? `back to revision ${rollbackOf}` : '')} />
+        <Clipped text={message || (rollbackOf > 0 ? `rollback to revision ${rollbackOf}` : '')} />
       ),
     },
     { head: 'By', width: '1.5fr', wide: true, cell: ({ createdBy }) => createdBy },
-    { head: 'When', width: '7rem', wide: true, cell: ({ createTime }) => <Ago time={createTime} /> },
+    { head: 'Created', width: '7rem', wide: true, cell: ({ createTime }) => <RelativeTime time={createTime} /> },
     {
       head: 'Size',
       width: '11rem',
       wide: true,
-      cell: ({ objectCount, size: bytes }) => `${count(objectCount, 'object')}, ${size(bytes)}`,
+      cell: ({ objectCount, size: bytes }) => `${countText(objectCount, 'object')}, ${sizeText(bytes)}`,
     },
     {
-      head: 'More',
+      head: 'Actions',
       width: '13rem',
       cell: (deployment) => (
-        <span className="cell-doings">
+        <span className="cell-actions">
           <button
             type="button"
             className="small"
@@ -62,8 +62,8 @@ export function Revisions({ stack }: { stack: Stack }) {
           >
             Compare<span className="hidden"> revision {deployment.revision} with the current one</span>
           </button>
-          {writes && !deployment.current && !stack.deleteTime && (
-            <button type="button" className="small" onClick={() => setBack(deployment)}>
+          {canWrite && !deployment.current && !stack.deleteTime && (
+            <button type="button" className="small" onClick={() => setRollbackTarget(deployment)}>
               Roll back<span className="hidden"> to revision {deployment.revision}</span>
             </button>
           )}
@@ -73,12 +73,12 @@ export function Revisions({ stack }: { stack: Stack }) {
   ];
   return (
     <>
-      <LoadProblem error={error} />
+      <ErrorMessage error={error} />
       <Table label="Revisions" columns={columns} rows={data?.deployments ?? []} keyOf={({ id }) => id} />
       {data && data.deployments.length > 1 && (
         <Compare name={name} deployments={data.deployments} left={left} right={right} />
       )}
-      {back && <RollBack name={name} to={back} onClose={() => setBack(undefined)} />}
+      {rollbackTarget && <RollBack name={name} to={rollbackTarget} onClose={() => setRollbackTarget(undefined)} />}
     </>
   );
 }

@@ -1,12 +1,12 @@
 import { useState } from 'react';
 import { type LabelSelector, SelectorOperator, type Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
-import { Facts } from '../components/head.tsx';
+import { RelativeTime } from '../components/relative-time.tsx';
 import { Labels } from '../components/status.tsx';
-import { Ago } from '../components/time.tsx';
+import { Facts } from '../components/view-header.tsx';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { ChangeSettings, conflicts, drifts, onDeletes } from './change-settings.tsx';
+import { ChangeSettings, conflictNames, driftNames, onDeleteNames } from './change-settings.tsx';
 
 const operators: Readonly<Record<SelectorOperator, string>> = {
   [SelectorOperator.UNSPECIFIED]: '?',
@@ -16,30 +16,30 @@ const operators: Readonly<Record<SelectorOperator, string>> = {
   [SelectorOperator.DOES_NOT_EXIST]: 'does not exist',
 };
 
-/** Who serves a stack, and what agents do with it. */
+/** Shows which agents serve a stack, and its settings. */
 export function Settings({ stack }: { stack: Stack }) {
-  const { broker, writes } = useSession();
-  const [leaving, setLeaving] = useState<string>();
+  const { broker, canWrite } = useSession();
+  const [removedTarget, setRemovedTarget] = useState<string>();
   const [changing, setChanging] = useState<Stack>();
   const name = `${stack.generator}/${stack.name}`;
   return (
     <>
       <Facts
         facts={[
-          ['Labels', stack.labels.length === 0 ? 'none' : <Labels key="labels" labels={stack.labels} most={20} />],
+          ['Labels', stack.labels.length === 0 ? 'none' : <Labels key="labels" labels={stack.labels} limit={20} />],
           ...Object.entries(stack.annotations).map(([key, value]) => [`Annotation ${key}`, value] as const),
           ['Selector', selectorText(stack.selector)],
-          ['What others changed', drifts[stack.drift]],
-          ['What is there already', conflicts[stack.conflict]],
-          ['Objects, when an agent loses the stack', onDeletes[stack.onDelete]],
+          ['Drift', driftNames[stack.drift]],
+          ['Existing objects of others', conflictNames[stack.conflict]],
+          ['Objects when the stack is removed', onDeleteNames[stack.onDelete]],
           [
-            'Fields that may differ',
+            'Ignored fields',
             stack.ignoredFields
               .flatMap(({ kind, name: of, paths }) => paths.map((path) => [kind, of].filter(Boolean).join('/') + path))
               .join(', ') || 'none',
           ],
           [
-            'Needs first',
+            'Depends on',
             stack.dependsOn.length === 0
               ? 'nothing'
               : stack.dependsOn.map((other) => (
@@ -48,10 +48,10 @@ export function Settings({ stack }: { stack: Stack }) {
                   </Link>
                 )),
           ],
-          ['Created', <Ago key="created" time={stack.createTime} />],
+          ['Created', <RelativeTime key="created" time={stack.createTime} />],
         ]}
       />
-      {writes && !stack.deleteTime && (
+      {canWrite && !stack.deleteTime && (
         <button type="button" onClick={() => setChanging(stack)}>
           Change
         </button>
@@ -59,14 +59,14 @@ export function Settings({ stack }: { stack: Stack }) {
       {changing && <ChangeSettings stack={changing} onClose={() => setChanging(undefined)} />}
       <h2>Targets</h2>
       {stack.targets.length === 0 ? (
-        <p className="faint">None: it is placed by labels, annotations and its selector alone.</p>
+        <p className="faint">None. The stack is placed by labels, annotations and its selector.</p>
       ) : (
         <ul className="plain">
           {stack.targets.map((agent) => (
             <li key={agent}>
               <Link href={pathOf('agents', agent)}>{agent}</Link>
-              {writes && (
-                <button type="button" className="small" onClick={() => setLeaving(agent)}>
+              {canWrite && (
+                <button type="button" className="small" onClick={() => setRemovedTarget(agent)}>
                   Remove<span className="hidden"> the target {agent}</span>
                 </button>
               )}
@@ -74,15 +74,15 @@ export function Settings({ stack }: { stack: Stack }) {
           ))}
         </ul>
       )}
-      {leaving !== undefined && (
+      {removedTarget !== undefined && (
         <ConfirmDialog
-          title={`Remove the target ${leaving}`}
+          title={`Remove the target ${removedTarget}`}
           action="Remove"
           danger
-          onClose={() => setLeaving(undefined)}
-          onDo={() => broker.removeTarget({ stack: name, agent: leaving })}
+          onClose={() => setRemovedTarget(undefined)}
+          onConfirm={() => broker.removeTarget({ stack: name, agent: removedTarget })}
         >
-          <p>Without another reason to serve it, {leaving} removes the stack’s objects.</p>
+          <p>Unless the stack matches {removedTarget} in another way, its objects are removed there.</p>
         </ConfirmDialog>
       )}
     </>

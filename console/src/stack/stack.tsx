@@ -1,40 +1,40 @@
 import { useState } from 'react';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { Events } from '../components/events.tsx';
-import { Head } from '../components/head.tsx';
-import { part } from '../components/part.tsx';
-import { LoadProblem, Nothing } from '../components/problem.tsx';
-import { Healths, LinkStatus, Phases } from '../components/status.tsx';
-import { useWatch } from '../load.ts';
+import { lazyView } from '../components/lazy-view.tsx';
+import { EmptyState, ErrorMessage } from '../components/problem.tsx';
+import { ConnectionStatus, HealthTally, PhaseTally } from '../components/status.tsx';
+import { ViewHeader } from '../components/view-header.tsx';
+import { Events } from '../event/events.tsx';
+import { useStream } from '../load.ts';
 import { Link, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { StackDoings } from './actions.tsx';
+import { StackActions } from './actions.tsx';
 import { Objects } from './objects.tsx';
 import { Placements } from './placements.tsx';
 import { Settings } from './settings.tsx';
 
-// With it comes what reads and writes YAML.
-const Revisions = part(async () => (await import('./revisions.tsx')).Revisions);
-const Logs = part(async () => (await import('./logs.tsx')).Logs);
+// These views bring the YAML library and are loaded only when they are shown.
+const Revisions = lazyView(async () => (await import('./revisions.tsx')).Revisions);
+const Logs = lazyView(async () => (await import('./logs.tsx')).Logs);
 
 const tabs = ['placements', 'objects', 'revisions', 'events', 'logs', 'settings'] as const;
 type Tab = (typeof tabs)[number];
 
-interface Seen {
+interface StackSnapshot {
   readonly stack: Stack | undefined;
   readonly placements: ReadonlyMap<string, Placement>;
 }
 
-/** One stack, as it is now: where it is, what it is made of, and how it came to be. */
+/** One stack, live: its placements, objects, revisions, events, logs and settings. */
 export function StackView({ name, tab }: { name: string; tab: string | undefined }) {
-  const { broker, writes } = useSession();
-  const [{ stack, placements }, setSeen] = useState<Seen>({ stack: undefined, placements: new Map() });
-  const { link, error } = useWatch(
+  const { broker, canWrite } = useSession();
+  const [{ stack, placements }, setSnapshot] = useState<StackSnapshot>({ stack: undefined, placements: new Map() });
+  const { connection, error } = useStream(
     `stack ${name}`,
     (signal) => broker.watchStack({ stack: name }, { signal }),
     (message, first) =>
-      setSeen((before) => {
+      setSnapshot((before) => {
         const after = new Map(first ? [] : before.placements);
         for (const placement of message.placements) after.set(placement.agentId, placement);
         for (const id of message.goneAgentIds) after.delete(id);
@@ -44,19 +44,19 @@ export function StackView({ name, tab }: { name: string; tab: string | undefined
   const chosen = tabs.find((each) => each === tab) ?? 'placements';
   return (
     <>
-      <Head
+      <ViewHeader
         title={name}
         above={<Link href="/stacks">Stacks</Link>}
         aside={
           <>
-            <LinkStatus link={link} />
+            <ConnectionStatus connection={connection} />
             {stack?.deleteTime && <span className="faint">being deleted</span>}
           </>
         }
       >
-        {writes && stack && !stack.deleteTime && <StackDoings stack={stack} />}
-      </Head>
-      <LoadProblem error={error} />
+        {canWrite && stack && !stack.deleteTime && <StackActions stack={stack} />}
+      </ViewHeader>
+      <ErrorMessage error={error} />
       {stack && (
         <>
           <dl className="strip">
@@ -67,17 +67,17 @@ export function StackView({ name, tab }: { name: string; tab: string | undefined
             <div>
               <dt>Placements</dt>
               <dd>
-                <Phases counts={stack.placements} />
+                <PhaseTally counts={stack.placements} />
               </dd>
             </div>
             <div>
               <dt>Health</dt>
               <dd>
-                <Healths counts={stack.health} />
+                <HealthTally counts={stack.health} />
               </dd>
             </div>
           </dl>
-          <nav className="tabs" aria-label="Of this stack">
+          <nav className="tabs" aria-label="Stack">
             {tabs.map((each) => (
               <Link
                 key={each}
@@ -98,8 +98,8 @@ export function StackView({ name, tab }: { name: string; tab: string | undefined
 const { FAILED, HELD, AHEAD, REMOVING, PENDING } = PlacementPhase;
 const worst: readonly PlacementPhase[] = [FAILED, HELD, AHEAD, REMOVING, PENDING];
 
-/** What needs a look first, then by name. */
-function byNeed({ phase: a, agent: x }: Placement, { phase: b, agent: y }: Placement): number {
+/** Sorts placements that need attention first, then by agent name. */
+function bySeverity({ phase: a, agent: x }: Placement, { phase: b, agent: y }: Placement): number {
   const rank = (phase: PlacementPhase) => (worst.includes(phase) ? worst.indexOf(phase) : worst.length);
   return rank(a) - rank(b) || x.localeCompare(y, 'en', { numeric: true });
 }
@@ -117,13 +117,17 @@ function TabView({
 }) {
   switch (tab) {
     case 'placements':
-      return <Placements of="stack" placements={[...placements.values()].sort(byNeed)} />;
+      return <Placements owner="stack" placements={[...placements.values()].sort(bySeverity)} />;
     case 'objects':
-      return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Objects stack={stack} />;
+      return stack.revision === 0 ? <EmptyState>Nothing has been deployed yet.</EmptyState> : <Objects stack={stack} />;
     case 'revisions':
-      return stack.revision === 0 ? <Nothing>Nothing was deployed yet.</Nothing> : <Revisions stack={stack} />;
+      return stack.revision === 0 ? (
+        <EmptyState>Nothing has been deployed yet.</EmptyState>
+      ) : (
+        <Revisions stack={stack} />
+      );
     case 'events':
-      return <Events of={{ stack: name }} shows="agent" />;
+      return <Events filter={{ stack: name }} linkTo="agent" />;
     case 'logs':
       return <Logs name={name} agents={[...placements.values()].map(({ agent }) => agent)} />;
     case 'settings':

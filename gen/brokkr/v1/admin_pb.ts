@@ -27,13 +27,14 @@ export const file_brokkr_v1_admin: GenFile = /*@__PURE__*/
   fileDesc("ChVicm9ra3IvdjEvYWRtaW4ucHJvdG8SCWJyb2trci52MTLkFAoMQWRtaW5TZXJ2aWNlElMKC0NyZWF0ZUFnZW50Eh0uYnJva2tyLnYxLkNyZWF0ZUFnZW50UmVxdWVzdBoeLmJyb2trci52MS5DcmVhdGVBZ2VudFJlc3BvbnNlIgWS2xgBARJiChBDcmVhdGVFbnJvbGxtZW50EiIuYnJva2tyLnYxLkNyZWF0ZUVucm9sbG1lbnRSZXF1ZXN0GiMuYnJva2tyLnYxLkNyZWF0ZUVucm9sbG1lbnRSZXNwb25zZSIFktsYAQESTgoIR2V0QWdlbnQSGi5icm9ra3IudjEuR2V0QWdlbnRSZXF1ZXN0GhsuYnJva2tyLnYxLkdldEFnZW50UmVzcG9uc2UiCZACAZLbGAIBAhJUCgpMaXN0QWdlbnRzEhwuYnJva2tyLnYxLkxpc3RBZ2VudHNSZXF1ZXN0Gh0uYnJva2tyLnYxLkxpc3RBZ2VudHNSZXNwb25zZSIJkAIBktsYAgECElMKC1VwZGF0ZUFnZW50Eh0uYnJva2tyLnYxLlVwZGF0ZUFnZW50UmVxdWVzdBoeLmJyb2trci52MS5VcGRhdGVBZ2VudFJlc3BvbnNlIgWS2xgBARJQCgpQYXVzZUFnZW50EhwuYnJva2tyLnYxLlBhdXNlQWdlbnRSZXF1ZXN0Gh0uYnJva2tyLnYxLlBhdXNlQWdlbnRSZXNwb25zZSIFktsYAQESUwoLUmVzdW1lQWdlbnQSHS5icm9ra3IudjEuUmVzdW1lQWdlbnRSZXF1ZXN0Gh4uYnJva2tyLnYxLlJlc3VtZUFnZW50UmVzcG9uc2UiBZLbGAEBElMKC1JlYmluZEFnZW50Eh0uYnJva2tyLnYxLlJlYmluZEFnZW50UmVxdWVzdBoeLmJyb2trci52MS5SZWJpbmRBZ2VudFJlc3BvbnNlIgWS2xgBARJTCgtEZWxldGVBZ2VudBIdLmJyb2trci52MS5EZWxldGVBZ2VudFJlcXVlc3QaHi5icm9ra3IudjEuRGVsZXRlQWdlbnRSZXNwb25zZSIFktsYAQESXAoOUm90YXRlQWdlbnRQYWsSIC5icm9ra3IudjEuUm90YXRlQWdlbnRQYWtSZXF1ZXN0GiEuYnJva2tyLnYxLlJvdGF0ZUFnZW50UGFrUmVzcG9uc2UiBZLbGAEBElwKDkNvbmZpcm1SZW1vdmFsEiAuYnJva2tyLnYxLkNvbmZpcm1SZW1vdmFsUmVxdWVzdBohLmJyb2trci52MS5Db25maXJtUmVtb3ZhbFJlc3BvbnNlIgWS2xgBARJZCg1Gb3JnZXRSZW1vdmFsEh8uYnJva2tyLnYxLkZvcmdldFJlbW92YWxSZXF1ZXN0GiAuYnJva2tyLnYxLkZvcmdldFJlbW92YWxSZXNwb25zZSIFktsYAQESXwoPQ3JlYXRlR2VuZXJhdG9yEiEuYnJva2tyLnYxLkNyZWF0ZUdlbmVyYXRvclJlcXVlc3QaIi5icm9ra3IudjEuQ3JlYXRlR2VuZXJhdG9yUmVzcG9uc2UiBZLbGAEBEloKDEdldEdlbmVyYXRvchIeLmJyb2trci52MS5HZXRHZW5lcmF0b3JSZXF1ZXN0Gh8uYnJva2tyLnYxLkdldEdlbmVyYXRvclJlc3BvbnNlIgmQAgGS2xgCAQISYAoOTGlzdEdlbmVyYXRvcnMSIC5icm9ra3IudjEuTGlzdEdlbmVyYXRvcnNSZXF1ZXN0GiEuYnJva2tyLnYxLkxpc3RHZW5lcmF0b3JzUmVzcG9uc2UiCZACAZLbGAIBAhJfCg9VcGRhdGVHZW5lcmF0b3ISIS5icm9ra3IudjEuVXBkYXRlR2VuZXJhdG9yUmVxdWVzdBoiLmJyb2trci52MS5VcGRhdGVHZW5lcmF0b3JSZXNwb25zZSIFktsYAQESXwoPRGVsZXRlR2VuZXJhdG9yEiEuYnJva2tyLnYxLkRlbGV0ZUdlbmVyYXRvclJlcXVlc3QaIi5icm9ra3IudjEuRGVsZXRlR2VuZXJhdG9yUmVzcG9uc2UiBZLbGAEBEmgKElJvdGF0ZUdlbmVyYXRvclBhaxIkLmJyb2trci52MS5Sb3RhdGVHZW5lcmF0b3JQYWtSZXF1ZXN0GiUuYnJva2tyLnYxLlJvdGF0ZUdlbmVyYXRvclBha1Jlc3BvbnNlIgWS2xgBARJpChFMaXN0UmVnaXN0cmF0aW9ucxIjLmJyb2trci52MS5MaXN0UmVnaXN0cmF0aW9uc1JlcXVlc3QaJC5icm9ra3IudjEuTGlzdFJlZ2lzdHJhdGlvbnNSZXNwb25zZSIJkAIBktsYAgECEl8KD0FkZFJlZ2lzdHJhdGlvbhIhLmJyb2trci52MS5BZGRSZWdpc3RyYXRpb25SZXF1ZXN0GiIuYnJva2tyLnYxLkFkZFJlZ2lzdHJhdGlvblJlc3BvbnNlIgWS2xgBARJoChJSZW1vdmVSZWdpc3RyYXRpb24SJC5icm9ra3IudjEuUmVtb3ZlUmVnaXN0cmF0aW9uUmVxdWVzdBolLmJyb2trci52MS5SZW1vdmVSZWdpc3RyYXRpb25SZXNwb25zZSIFktsYAQESXAoOQ3JlYXRlQWRtaW5QYWsSIC5icm9ra3IudjEuQ3JlYXRlQWRtaW5QYWtSZXF1ZXN0GiEuYnJva2tyLnYxLkNyZWF0ZUFkbWluUGFrUmVzcG9uc2UiBZLbGAEBEk4KCExpc3RQYWtzEhouYnJva2tyLnYxLkxpc3RQYWtzUmVxdWVzdBobLmJyb2trci52MS5MaXN0UGFrc1Jlc3BvbnNlIgmQAgGS2xgCAQISTQoJUmV2b2tlUGFrEhsuYnJva2tyLnYxLlJldm9rZVBha1JlcXVlc3QaHC5icm9ra3IudjEuUmV2b2tlUGFrUmVzcG9uc2UiBZLbGAEBEk4KCEdldEZsZWV0EhouYnJva2tyLnYxLkdldEZsZWV0UmVxdWVzdBobLmJyb2trci52MS5HZXRGbGVldFJlc3BvbnNlIgmQAgGS2xgCAQISUQoJTGlzdEZsZWV0EhsuYnJva2tyLnYxLkxpc3RGbGVldFJlcXVlc3QaHC5icm9ra3IudjEuTGlzdEZsZWV0UmVzcG9uc2UiCZACAZLbGAIBAhJWCgpXYXRjaEZsZWV0EhwuYnJva2tyLnYxLldhdGNoRmxlZXRSZXF1ZXN0Gh0uYnJva2tyLnYxLldhdGNoRmxlZXRSZXNwb25zZSIJkAIBktsYAgECMAESZgoQTGlzdEF1ZGl0RW50cmllcxIiLmJyb2trci52MS5MaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBojLmJyb2trci52MS5MaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2UiCZACAZLbGAIBAhJXCgtWZXJpZnlBdWRpdBIdLmJyb2trci52MS5WZXJpZnlBdWRpdFJlcXVlc3QaHi5icm9ra3IudjEuVmVyaWZ5QXVkaXRSZXNwb25zZSIJkAIBktsYAgECYgZwcm90bzM", [file_brokkr_v1_audit, file_brokkr_v1_cluster_agent, file_brokkr_v1_enrollment, file_brokkr_v1_fleet, file_brokkr_v1_generator, file_brokkr_v1_options, file_brokkr_v1_pak, file_brokkr_v1_placement]);
 
 /**
- * AdminService is for admins; a read-only admin may call what only reads.
+ * AdminService manages agents, generators, keys and the fleet. Admins may call everything; read-only admins may call
+ * the RPCs that only read.
  *
  * @generated from service brokkr.v1.AdminService
  */
 export const AdminService: GenService<{
   /**
-   * Makes an agent and its key.
+   * Creates an agent and its key. ALREADY_EXISTS when the name is taken.
    *
    * @generated from rpc brokkr.v1.AdminService.CreateAgent
    */
@@ -43,7 +44,8 @@ export const AdminService: GenService<{
     output: typeof CreateAgentResponseSchema;
   },
   /**
-   * Makes a token with which one agent enrolls itself: see Enroll. ListPaks shows it, RevokePak ends it.
+   * Creates a token with which one agent enrolls itself; see Enroll. ListPaks lists the token and RevokePak revokes
+   * it.
    *
    * @generated from rpc brokkr.v1.AdminService.CreateEnrollment
    */
@@ -53,7 +55,7 @@ export const AdminService: GenService<{
     output: typeof CreateEnrollmentResponseSchema;
   },
   /**
-   * One agent, with how many of its placements are in each phase.
+   * Returns one agent with the number of its placements in each phase.
    *
    * @generated from rpc brokkr.v1.AdminService.GetAgent
    */
@@ -63,7 +65,7 @@ export const AdminService: GenService<{
     output: typeof GetAgentResponseSchema;
   },
   /**
-   * All agents, in order of name.
+   * Lists all agents, ordered by name.
    *
    * @generated from rpc brokkr.v1.AdminService.ListAgents
    */
@@ -73,7 +75,8 @@ export const AdminService: GenService<{
     output: typeof ListAgentsResponseSchema;
   },
   /**
-   * Changes labels and annotations, and with them what the agent serves.
+   * Changes labels and annotations, which changes the stacks that are placed on the agent, and the description.
+   * ABORTED when `etag` does not match.
    *
    * @generated from rpc brokkr.v1.AdminService.UpdateAgent
    */
@@ -83,7 +86,7 @@ export const AdminService: GenService<{
     output: typeof UpdateAgentResponseSchema;
   },
   /**
-   * Freezes an agent: it applies, prunes and repairs nothing until it is resumed.
+   * Pauses an agent: it does not apply, prune or repair anything until it is resumed.
    *
    * @generated from rpc brokkr.v1.AdminService.PauseAgent
    */
@@ -93,7 +96,7 @@ export const AdminService: GenService<{
     output: typeof PauseAgentResponseSchema;
   },
   /**
-   * Ends a pause: the agent acts again, by what is desired now.
+   * Resumes a paused agent: it applies what is desired now.
    *
    * @generated from rpc brokkr.v1.AdminService.ResumeAgent
    */
@@ -103,7 +106,8 @@ export const AdminService: GenService<{
     output: typeof ResumeAgentResponseSchema;
   },
   /**
-   * Lets the agent's key be used by another cluster. Placements become pending; removals are closed as abandoned.
+   * Allows another cluster to use the agent's key. Its placements become pending, and removals in the old cluster are
+   * closed as abandoned.
    *
    * @generated from rpc brokkr.v1.AdminService.RebindAgent
    */
@@ -113,7 +117,8 @@ export const AdminService: GenService<{
     output: typeof RebindAgentResponseSchema;
   },
   /**
-   * Drains the agent: it removes everything, then is gone.
+   * Deletes an agent. It is drained first: it removes everything that it has applied, and is gone once it has
+   * acknowledged the last removal.
    *
    * @generated from rpc brokkr.v1.AdminService.DeleteAgent
    */
@@ -123,7 +128,7 @@ export const AdminService: GenService<{
     output: typeof DeleteAgentResponseSchema;
   },
   /**
-   * Gives an agent a new key; the old one works until the overlap's end.
+   * Creates a new key for an agent. The old key keeps working until the overlap ends.
    *
    * @generated from rpc brokkr.v1.AdminService.RotateAgentPak
    */
@@ -133,7 +138,8 @@ export const AdminService: GenService<{
     output: typeof RotateAgentPakResponseSchema;
   },
   /**
-   * Lets a held removal, or a held prune, go on.
+   * Confirms deletions that an agent holds back, of a removal or of a prune; an agent that is ahead moves to what is
+   * desired. ABORTED when the placement has changed since it was read.
    *
    * @generated from rpc brokkr.v1.AdminService.ConfirmRemoval
    */
@@ -143,7 +149,8 @@ export const AdminService: GenService<{
     output: typeof ConfirmRemovalResponseSchema;
   },
   /**
-   * Ends a removal without its agent, for a cluster that is lost.
+   * Ends a removal without an acknowledgement of its agent, for a cluster that is lost. Objects that are still in the
+   * cluster stay there.
    *
    * @generated from rpc brokkr.v1.AdminService.ForgetRemoval
    */
@@ -153,7 +160,7 @@ export const AdminService: GenService<{
     output: typeof ForgetRemovalResponseSchema;
   },
   /**
-   * Makes a generator and its key.
+   * Creates a generator and its key. ALREADY_EXISTS when the name is taken.
    *
    * @generated from rpc brokkr.v1.AdminService.CreateGenerator
    */
@@ -163,7 +170,7 @@ export const AdminService: GenService<{
     output: typeof CreateGeneratorResponseSchema;
   },
   /**
-   * One generator, with its rules, quotas and what it uses of them.
+   * Returns one generator with its rules, its quotas and the numbers of its stacks and agents.
    *
    * @generated from rpc brokkr.v1.AdminService.GetGenerator
    */
@@ -173,7 +180,7 @@ export const AdminService: GenService<{
     output: typeof GetGeneratorResponseSchema;
   },
   /**
-   * All generators, in order of name.
+   * Lists all generators, ordered by name.
    *
    * @generated from rpc brokkr.v1.AdminService.ListGenerators
    */
@@ -183,7 +190,8 @@ export const AdminService: GenService<{
     output: typeof ListGeneratorsResponseSchema;
   },
   /**
-   * Changes what the mask names; rules count from the next submission, and for agents from the next pull.
+   * Changes the fields that the mask names. New rules apply to the next submission, and on agents from their next
+   * pull.
    *
    * @generated from rpc brokkr.v1.AdminService.UpdateGenerator
    */
@@ -193,7 +201,7 @@ export const AdminService: GenService<{
     output: typeof UpdateGeneratorResponseSchema;
   },
   /**
-   * Refused while it has stacks, unless they go with it.
+   * Deletes a generator. FAILED_PRECONDITION, reason HAS_STACKS, while it has stacks and `cascade` is not set.
    *
    * @generated from rpc brokkr.v1.AdminService.DeleteGenerator
    */
@@ -203,7 +211,7 @@ export const AdminService: GenService<{
     output: typeof DeleteGeneratorResponseSchema;
   },
   /**
-   * Gives a generator a new key; the old one works until the overlap's end.
+   * Creates a new key for a generator. The old key keeps working until the overlap ends.
    *
    * @generated from rpc brokkr.v1.AdminService.RotateGeneratorPak
    */
@@ -213,7 +221,7 @@ export const AdminService: GenService<{
     output: typeof RotateGeneratorPakResponseSchema;
   },
   /**
-   * Which agents serve which generators, and who asks to be served.
+   * Lists the registrations of agents with generators, including those that wait for approval.
    *
    * @generated from rpc brokkr.v1.AdminService.ListRegistrations
    */
@@ -223,7 +231,7 @@ export const AdminService: GenService<{
     output: typeof ListRegistrationsResponseSchema;
   },
   /**
-   * Registers an agent with a generator, or approves its request.
+   * Registers an agent with a generator, or approves the agent's request.
    *
    * @generated from rpc brokkr.v1.AdminService.AddRegistration
    */
@@ -233,7 +241,7 @@ export const AdminService: GenService<{
     output: typeof AddRegistrationResponseSchema;
   },
   /**
-   * Ends a registration; what the generator placed there is removed.
+   * Ends a registration. The generator's stacks are removed from the agent.
    *
    * @generated from rpc brokkr.v1.AdminService.RemoveRegistration
    */
@@ -243,7 +251,7 @@ export const AdminService: GenService<{
     output: typeof RemoveRegistrationResponseSchema;
   },
   /**
-   * Makes another admin's key, with a name of its own; read-only when asked for.
+   * Creates a key for another admin, with its own name, optionally read-only.
    *
    * @generated from rpc brokkr.v1.AdminService.CreateAdminPak
    */
@@ -253,7 +261,7 @@ export const AdminService: GenService<{
     output: typeof CreateAdminPakResponseSchema;
   },
   /**
-   * All keys, without their secrets: whose, since when, until when, last used.
+   * Lists all keys without their secrets: owner, role, creation, expiry and last use.
    *
    * @generated from rpc brokkr.v1.AdminService.ListPaks
    */
@@ -263,7 +271,8 @@ export const AdminService: GenService<{
     output: typeof ListPaksResponseSchema;
   },
   /**
-   * Ends a key at once, with its open streams and long polls.
+   * Revokes a key immediately and ends its open streams and long polls. FAILED_PRECONDITION, reason LAST_ADMIN_KEY,
+   * for the last key that may administer.
    *
    * @generated from rpc brokkr.v1.AdminService.RevokePak
    */
@@ -273,7 +282,7 @@ export const AdminService: GenService<{
     output: typeof RevokePakResponseSchema;
   },
   /**
-   * Counts everything, for one look.
+   * Returns the numbers of agents, stacks and placements by state and health.
    *
    * @generated from rpc brokkr.v1.AdminService.GetFleet
    */
@@ -283,7 +292,7 @@ export const AdminService: GenService<{
     output: typeof GetFleetResponseSchema;
   },
   /**
-   * All agents as an operator sees them: state, versions, what is pending, worst health.
+   * Lists all agents with their state, versions, placements by phase and worst health.
    *
    * @generated from rpc brokkr.v1.AdminService.ListFleet
    */
@@ -293,7 +302,7 @@ export const AdminService: GenService<{
     output: typeof ListFleetResponseSchema;
   },
   /**
-   * Streams the fleet, first as it is, then as it changes.
+   * Streams the fleet: first its current state, then the changes.
    *
    * @generated from rpc brokkr.v1.AdminService.WatchFleet
    */
@@ -303,7 +312,7 @@ export const AdminService: GenService<{
     output: typeof WatchFleetResponseSchema;
   },
   /**
-   * Lists who did what.
+   * Lists audit entries: who changed what, and which calls were denied.
    *
    * @generated from rpc brokkr.v1.AdminService.ListAuditEntries
    */
@@ -313,7 +322,7 @@ export const AdminService: GenService<{
     output: typeof ListAuditEntriesResponseSchema;
   },
   /**
-   * Computes the chain of seals again and compares.
+   * Recomputes the chain of seals over the audit log and compares it with the stored one.
    *
    * @generated from rpc brokkr.v1.AdminService.VerifyAudit
    */

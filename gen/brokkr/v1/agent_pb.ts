@@ -25,14 +25,14 @@ export const file_brokkr_v1_agent: GenFile = /*@__PURE__*/
   fileDesc("ChVicm9ra3IvdjEvYWdlbnQucHJvdG8SCWJyb2trci52MTKYCQoMQWdlbnRTZXJ2aWNlEkQKBkVucm9sbBIYLmJyb2trci52MS5FbnJvbGxSZXF1ZXN0GhkuYnJva2tyLnYxLkVucm9sbFJlc3BvbnNlIgWS2xgBBRJQCgpTdGFydEFnZW50EhwuYnJva2tyLnYxLlN0YXJ0QWdlbnRSZXF1ZXN0Gh0uYnJva2tyLnYxLlN0YXJ0QWdlbnRSZXNwb25zZSIFktsYAQQSSgoHR2V0U2VsZhIZLmJyb2trci52MS5HZXRTZWxmUmVxdWVzdBoaLmJyb2trci52MS5HZXRTZWxmUmVzcG9uc2UiCJACAZLbGAEEEl8KD1B1bGxUYXJnZXRTdGF0ZRIhLmJyb2trci52MS5QdWxsVGFyZ2V0U3RhdGVSZXF1ZXN0GiIuYnJva2tyLnYxLlB1bGxUYXJnZXRTdGF0ZVJlc3BvbnNlIgWS2xgBBBJYCgxHZXRNYW5pZmVzdHMSHi5icm9ra3IudjEuR2V0TWFuaWZlc3RzUmVxdWVzdBofLmJyb2trci52MS5HZXRNYW5pZmVzdHNSZXNwb25zZSIFktsYAQQwARJWCgxSZXBvcnRFdmVudHMSHi5icm9ra3IudjEuUmVwb3J0RXZlbnRzUmVxdWVzdBofLmJyb2trci52MS5SZXBvcnRFdmVudHNSZXNwb25zZSIFktsYAQQSVgoMUmVwb3J0SGVhbHRoEh4uYnJva2tyLnYxLlJlcG9ydEhlYWx0aFJlcXVlc3QaHy5icm9ra3IudjEuUmVwb3J0SGVhbHRoUmVzcG9uc2UiBZLbGAEEEl8KD0NsYWltRGlhZ25vc3RpYxIhLmJyb2trci52MS5DbGFpbURpYWdub3N0aWNSZXF1ZXN0GiIuYnJva2tyLnYxLkNsYWltRGlhZ25vc3RpY1Jlc3BvbnNlIgWS2xgBBBJoChJDb21wbGV0ZURpYWdub3N0aWMSJC5icm9ra3IudjEuQ29tcGxldGVEaWFnbm9zdGljUmVxdWVzdBolLmJyb2trci52MS5Db21wbGV0ZURpYWdub3N0aWNSZXNwb25zZSIFktsYAQQSTQoJSGVhcnRiZWF0EhsuYnJva2tyLnYxLkhlYXJ0YmVhdFJlcXVlc3QaHC5icm9ra3IudjEuSGVhcnRiZWF0UmVzcG9uc2UiBZLbGAEEEmUKEVJlZ2lzdGVyR2VuZXJhdG9yEiMuYnJva2tyLnYxLlJlZ2lzdGVyR2VuZXJhdG9yUmVxdWVzdBokLmJyb2trci52MS5SZWdpc3RlckdlbmVyYXRvclJlc3BvbnNlIgWS2xgBBBJrChNEZXJlZ2lzdGVyR2VuZXJhdG9yEiUuYnJva2tyLnYxLkRlcmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0GiYuYnJva2tyLnYxLkRlcmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZSIFktsYAQQSSwoHU2Vzc2lvbhIZLmJyb2trci52MS5TZXNzaW9uUmVxdWVzdBoaLmJyb2trci52MS5TZXNzaW9uUmVzcG9uc2UiBZLbGAEEKAEwAWIGcHJvdG8z", [file_brokkr_v1_diagnostic, file_brokkr_v1_enrollment, file_brokkr_v1_event, file_brokkr_v1_generator, file_brokkr_v1_health, file_brokkr_v1_options, file_brokkr_v1_target_state]);
 
 /**
- * AgentService is for agents, each about itself. Every call but Enroll, StartAgent, GetSelf carries the incarnation that StartAgent gave;
- * an older one is FAILED_PRECONDITION, reason STALE_INCARNATION.
+ * AgentService is called by agents, each about itself. Every call except Enroll, StartAgent and GetSelf carries the
+ * incarnation that StartAgent returned; an older one is refused with FAILED_PRECONDITION, reason STALE_INCARNATION.
  *
  * @generated from service brokkr.v1.AgentService
  */
 export const AgentService: GenService<{
   /**
-   * Makes the agent that the caller's enrollment describes, and its key.
+   * Creates the agent that the caller's enrollment describes, and its key.
    *
    * @generated from rpc brokkr.v1.AgentService.Enroll
    */
@@ -42,7 +42,8 @@ export const AgentService: GenService<{
     output: typeof EnrollResponseSchema;
   },
   /**
-   * Presents the agent's cluster and gets an incarnation.
+   * Announces the agent's cluster and returns a new incarnation, which fences earlier processes with the same key.
+   * FAILED_PRECONDITION, reason CLUSTER_MISMATCH, for another cluster than before.
    *
    * @generated from rpc brokkr.v1.AgentService.StartAgent
    */
@@ -52,7 +53,7 @@ export const AgentService: GenService<{
     output: typeof StartAgentResponseSchema;
   },
   /**
-   * The agent that the key belongs to.
+   * Returns the agent that the key belongs to.
    *
    * @generated from rpc brokkr.v1.AgentService.GetSelf
    */
@@ -62,7 +63,8 @@ export const AgentService: GenService<{
     output: typeof GetSelfResponseSchema;
   },
   /**
-   * Answers an index of everything that the agent serves; with `wait`, when it changes.
+   * Returns an index of everything that the agent serves or has to remove. With `wait`, the call waits until the
+   * index changes.
    *
    * @generated from rpc brokkr.v1.AgentService.PullTargetState
    */
@@ -72,7 +74,7 @@ export const AgentService: GenService<{
     output: typeof PullTargetStateResponseSchema;
   },
   /**
-   * Streams manifests that the caller's placements refer to; another checksum is NOT_FOUND.
+   * Streams manifests to which the caller's placements refer. NOT_FOUND for any other checksum.
    *
    * @generated from rpc brokkr.v1.AgentService.GetManifests
    */
@@ -82,7 +84,7 @@ export const AgentService: GenService<{
     output: typeof GetManifestsResponseSchema;
   },
   /**
-   * Tells what came of passes over stacks; each is stored once, however often it is sent.
+   * Reports the results of passes over stacks. Each event is stored once, however often it is sent.
    *
    * @generated from rpc brokkr.v1.AgentService.ReportEvents
    */
@@ -92,7 +94,7 @@ export const AgentService: GenService<{
     output: typeof ReportEventsResponseSchema;
   },
   /**
-   * Says how stacks do, when that has changed.
+   * Reports the health of stacks when it has changed.
    *
    * @generated from rpc brokkr.v1.AgentService.ReportHealth
    */
@@ -102,7 +104,7 @@ export const AgentService: GenService<{
     output: typeof ReportHealthResponseSchema;
   },
   /**
-   * Takes a question that waits, if there is one.
+   * Claims a diagnostic that waits for this agent, if there is one.
    *
    * @generated from rpc brokkr.v1.AgentService.ClaimDiagnostic
    */
@@ -112,7 +114,7 @@ export const AgentService: GenService<{
     output: typeof ClaimDiagnosticResponseSchema;
   },
   /**
-   * Answers a diagnostic that was claimed.
+   * Completes a diagnostic that this incarnation has claimed.
    *
    * @generated from rpc brokkr.v1.AgentService.CompleteDiagnostic
    */
@@ -122,7 +124,7 @@ export const AgentService: GenService<{
     output: typeof CompleteDiagnosticResponseSchema;
   },
   /**
-   * Says that the agent lives, and how it reaches its cluster.
+   * Reports that the agent is alive and whether it reaches its cluster.
    *
    * @generated from rpc brokkr.v1.AgentService.Heartbeat
    */
@@ -132,7 +134,7 @@ export const AgentService: GenService<{
     output: typeof HeartbeatResponseSchema;
   },
   /**
-   * Consents to serve a generator's stacks.
+   * Registers the agent with a generator, or requests the registration where an admin has to approve it.
    *
    * @generated from rpc brokkr.v1.AgentService.RegisterGenerator
    */
@@ -142,7 +144,7 @@ export const AgentService: GenService<{
     output: typeof RegisterGeneratorResponseSchema;
   },
   /**
-   * Withdraws that consent; what the generator placed here is removed.
+   * Ends the registration with a generator. The generator's stacks are removed from the agent.
    *
    * @generated from rpc brokkr.v1.AgentService.DeregisterGenerator
    */
@@ -152,7 +154,8 @@ export const AgentService: GenService<{
     output: typeof DeregisterGeneratorResponseSchema;
   },
   /**
-   * Carries hints down and heartbeats up.
+   * Carries hints to the agent, and heartbeats and telemetry to the broker. Sessions only speed things up: pulling
+   * alone converges.
    *
    * @generated from rpc brokkr.v1.AgentService.Session
    */

@@ -18,103 +18,113 @@ export const file_brokkr_v1_audit: GenFile = /*@__PURE__*/
   fileDesc("ChVicm9ra3IvdjEvYXVkaXQucHJvdG8SCWJyb2trci52MSLeAgoKQXVkaXRFbnRyeRIKCgJpZBgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVhY3RvchgDIAEoCzIVLmJyb2trci52MS5BdWRpdEFjdG9yEg4KBmFjdGlvbhgEIAEoCRITCgtvYmplY3Rfa2luZBgFIAEoCRIRCglvYmplY3RfaWQYBiABKAkSDgoGb2JqZWN0GAcgASgJEhUKDWJlZm9yZV9kaWdlc3QYCCABKAwSFAoMYWZ0ZXJfZGlnZXN0GAkgASgMEhYKDnNvdXJjZV9hZGRyZXNzGAogASgJEhIKCnJlcXVlc3RfaWQYCyABKAkSKAoHb3V0Y29tZRgMIAEoDjIXLmJyb2trci52MS5BdWRpdE91dGNvbWUSDAoEY29kZRgNIAEoCRINCgVjb3VudBgOIAEoDRIMCgRzZWFsGA8gASgEIloKCkF1ZGl0QWN0b3ISHQoEcm9sZRgBIAEoDjIPLmJyb2trci52MS5Sb2xlEgwKBG5hbWUYAiABKAkSCgoCaWQYAyABKAkSEwoLc2hvcnRfdG9rZW4YBCABKAki5gIKF0xpc3RBdWRpdEVudHJpZXNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVhY3RvchgDIAEoCUIHukgEcgIYPxIXCgZhY3Rpb24YBCABKAlCB7pIBHICGD8SHAoLb2JqZWN0X2tpbmQYBSABKAlCB7pIBHICGD8SFwoGb2JqZWN0GAYgASgJQge6SARyAhh/EjIKB291dGNvbWUYByABKA4yFy5icm9ra3IudjEuQXVkaXRPdXRjb21lQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAogASgIIlsKGExpc3RBdWRpdEVudHJpZXNSZXNwb25zZRImCgdlbnRyaWVzGAEgAygLMhUuYnJva2tyLnYxLkF1ZGl0RW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjIKElZlcmlmeUF1ZGl0UmVxdWVzdBIcCgpwYWdlX3Rva2VuGAEgASgJQgi6SAVyAxiACCKIAgoTVmVyaWZ5QXVkaXRSZXNwb25zZRIOCgZpbnRhY3QYASABKAgSDwoHcHJvYmxlbRgCIAEoCRIaChJmaXJzdF9icm9rZW5fZW50cnkYAyABKAQSGQoRZmlyc3RfYnJva2VuX3NlYWwYBCABKAQSDwoHZW50cmllcxgFIAEoBBINCgVzZWFscxgGIAEoBBIYChB1bnNlYWxlZF9lbnRyaWVzGAcgASgEEjgKFG9sZGVzdF91bnNlYWxlZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoZWFkGAkgASgMEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCSpfCgxBdWRpdE91dGNvbWUSHQoZQVVESVRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhYKEkFVRElUX09VVENPTUVfRE9ORRABEhgKFEFVRElUX09VVENPTUVfREVOSUVEEAJiBnByb3RvMw", [file_brokkr_v1_options, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * AuditEntry records one change, or calls that were denied. It is written in the transaction of the change, and never
- * changed: a chain of seals, each a hash over the seal before and the entries it closes, shows when somebody did.
+ * AuditEntry records one change, or calls that were denied. It is written in the transaction of the change and never
+ * modified: a chain of seals, each a hash over the previous seal and the entries that it closes, reveals tampering.
  *
  * @generated from message brokkr.v1.AuditEntry
  */
 export type AuditEntry = Message<"brokkr.v1.AuditEntry"> & {
   /**
+   * Grows with each entry; gaps are allowed.
+   *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * By the database's clock.
+   * When the entry was written, by the database's clock.
    *
    * @generated from field: google.protobuf.Timestamp time = 2;
    */
   time?: Timestamp | undefined;
 
   /**
+   * Who made the change or the denied calls.
+   *
    * @generated from field: brokkr.v1.AuditActor actor = 3;
    */
   actor?: AuditActor | undefined;
 
   /**
-   * The RPC, such as "CreateStack", or what an operator did at the database, such as "rotate-admin".
+   * The RPC, such as "CreateStack", or the operator's command at the database, such as "rotate-admin".
    *
    * @generated from field: string action = 4;
    */
   action: string;
 
   /**
-   * What kind of thing it was done to: "stack", "deployment", "target", "placement", "agent", "generator", "registration",
-   * "pak", "diagnostic", or "installation" for what an operator did to all of it; empty for denied calls.
+   * Kind of the changed object: "stack", "deployment", "target", "placement", "agent", "generator", "registration",
+   * "pak", "diagnostic", or "installation" for an operator's command on all of it. Empty for denied calls.
    *
    * @generated from field: string object_kind = 5;
    */
   objectKind: string;
 
   /**
+   * Id of the changed object; empty for denied calls.
+   *
    * @generated from field: string object_id = 6;
    */
   objectId: string;
 
   /**
-   * As people name it.
+   * Name of the changed object, such as "generator/stack".
    *
    * @generated from field: string object = 7;
    */
   object: string;
 
   /**
-   * SHA-256 of the object before and after, without secrets; empty when there was none.
+   * SHA-256 of the object before the change, without secrets; empty when it did not exist.
    *
    * @generated from field: bytes before_digest = 8;
    */
   beforeDigest: Uint8Array;
 
   /**
+   * SHA-256 of the object after the change, without secrets; empty when it does not exist any more.
+   *
    * @generated from field: bytes after_digest = 9;
    */
   afterDigest: Uint8Array;
 
   /**
-   * Where the call came from; behind proxies, only as far as their headers are trusted.
+   * Address that the call came from. Behind proxies it is taken from headers only as far as the proxies are trusted.
    *
    * @generated from field: string source_address = 10;
    */
   sourceAddress: string;
 
   /**
-   * As the caller gave it.
+   * The `request_id` that the caller sent; empty for none.
    *
    * @generated from field: string request_id = 11;
    */
   requestId: string;
 
   /**
+   * Whether the change was made or the calls were denied.
+   *
    * @generated from field: brokkr.v1.AuditOutcome outcome = 12;
    */
   outcome: AuditOutcome;
 
   /**
-   * Why calls were denied: a gRPC status code's name.
+   * Name of the gRPC status code with which the calls were denied; empty otherwise.
    *
    * @generated from field: string code = 13;
    */
   code: string;
 
   /**
-   * How many denied calls this entry stands for; 1 otherwise.
+   * Number of denied calls that this entry stands for; 1 otherwise.
    *
    * @generated from field: uint32 count = 14;
    */
   count: number;
 
   /**
-   * The seal that closes it; 0 while it has none, which is for about a second.
+   * The seal that closes this entry; 0 until it is sealed, which takes about a second.
    *
    * @generated from field: uint64 seal = 15;
    */
@@ -129,11 +139,13 @@ export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_audit, 0);
 
 /**
+ * AuditActor is the identity behind an audit entry.
+ *
  * @generated from message brokkr.v1.AuditActor
  */
 export type AuditActor = Message<"brokkr.v1.AuditActor"> & {
   /**
-   * ROLE_UNSPECIFIED for an operator at the database, and for a caller without a valid key.
+   * Role of the key. ROLE_UNSPECIFIED for an operator at the database, and for a caller without a valid key.
    *
    * @generated from field: brokkr.v1.Role role = 1;
    */
@@ -147,6 +159,8 @@ export type AuditActor = Message<"brokkr.v1.AuditActor"> & {
   name: string;
 
   /**
+   * Id of the agent, generator or admin key.
+   *
    * @generated from field: string id = 3;
    */
   id: string;
@@ -171,64 +185,70 @@ export const AuditActorSchema: GenMessage<AuditActor> = /*@__PURE__*/
  */
 export type ListAuditEntriesRequest = Message<"brokkr.v1.ListAuditEntriesRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only what this agent, generator or admin key did: its name or id.
+   * Lists only entries of this agent, generator or admin key, by name or id.
    *
    * @generated from field: string actor = 3;
    */
   actor: string;
 
   /**
-   * Only this action.
+   * Lists only entries with this action.
    *
    * @generated from field: string action = 4;
    */
   action: string;
 
   /**
-   * Only what was done to things of this kind.
+   * Lists only entries about objects of this kind.
    *
    * @generated from field: string object_kind = 5;
    */
   objectKind: string;
 
   /**
-   * Only what was done to this thing: its name or id.
+   * Lists only entries about this object, by name or id.
    *
    * @generated from field: string object = 6;
    */
   object: string;
 
   /**
+   * Lists only entries with this outcome.
+   *
    * @generated from field: brokkr.v1.AuditOutcome outcome = 7;
    */
   outcome: AuditOutcome;
 
   /**
-   * At this time or later.
+   * Lists only entries written at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 8;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Before this time.
+   * Lists only entries written before this time.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 9;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Oldest first, for an export; otherwise newest first.
+   * Orders the entries oldest first, for an export; by default they are newest first.
    *
    * @generated from field: bool oldest_first = 10;
    */
@@ -247,11 +267,15 @@ export const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesRequest> 
  */
 export type ListAuditEntriesResponse = Message<"brokkr.v1.ListAuditEntriesResponse"> & {
   /**
+   * The entries, newest first unless `oldest_first`.
+   *
    * @generated from field: repeated brokkr.v1.AuditEntry entries = 1;
    */
   entries: AuditEntry[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -269,7 +293,7 @@ export const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntriesResponse
  */
 export type VerifyAuditRequest = Message<"brokkr.v1.VerifyAuditRequest"> & {
   /**
-   * From the answer before: goes on where that one ended.
+   * `next_page_token` of the previous answer: continues where it ended. Empty to begin.
    *
    * @generated from field: string page_token = 1;
    */
@@ -288,68 +312,71 @@ export const VerifyAuditRequestSchema: GenMessage<VerifyAuditRequest> = /*@__PUR
  */
 export type VerifyAuditResponse = Message<"brokkr.v1.VerifyAuditResponse"> & {
   /**
-   * Whether every sealed entry that was looked at is as it was when it was sealed, and none is missing.
+   * Whether every checked entry is unchanged since it was sealed and none is missing.
    *
    * @generated from field: bool intact = 1;
    */
   intact: boolean;
 
   /**
-   * What is wrong, in one sentence; empty when intact.
+   * The problem in one sentence; empty when intact.
    *
    * @generated from field: string problem = 2;
    */
   problem: string;
 
   /**
-   * The first entry that was changed or removed; 0 when intact, or when a seal itself is what is wrong.
+   * The first entry that was changed or removed; 0 when intact, or when the problem is in a seal itself.
    *
    * @generated from field: uint64 first_broken_entry = 3;
    */
   firstBrokenEntry: bigint;
 
   /**
-   * The first seal that does not fit; 0 when intact.
+   * The first seal that does not match; 0 when intact.
    *
    * @generated from field: uint64 first_broken_seal = 4;
    */
   firstBrokenSeal: bigint;
 
   /**
-   * How many entries and seals were looked at, by the calls before too.
+   * Number of entries checked so far, including the previous calls.
    *
    * @generated from field: uint64 entries = 5;
    */
   entries: bigint;
 
   /**
+   * Number of seals checked so far, including the previous calls.
+   *
    * @generated from field: uint64 seals = 6;
    */
   seals: bigint;
 
   /**
-   * Entries that no seal closes yet.
+   * Number of entries that no seal closes yet.
    *
    * @generated from field: uint64 unsealed_entries = 7;
    */
   unsealedEntries: bigint;
 
   /**
-   * When the oldest of those was written.
+   * When the oldest unsealed entry was written; unset when there is none.
    *
    * @generated from field: google.protobuf.Timestamp oldest_unsealed_time = 8;
    */
   oldestUnsealedTime?: Timestamp | undefined;
 
   /**
-   * The latest seal's hash: keep it elsewhere, and compare.
+   * Hash of the latest seal. Store it elsewhere and compare it later to detect a truncated log.
    *
    * @generated from field: bytes head = 9;
    */
   head: Uint8Array;
 
   /**
-   * Set when the record is longer than one call checks: call again with it. Entries without a seal are looked at in the last call.
+   * Set when the log is longer than one call checks: call again with it. Unsealed entries are checked in the last
+   * call.
    *
    * @generated from field: string next_page_token = 10;
    */
@@ -364,26 +391,36 @@ export const VerifyAuditResponseSchema: GenMessage<VerifyAuditResponse> = /*@__P
   messageDesc(file_brokkr_v1_audit, 5);
 
 /**
+ * AuditOutcome is the result of an audited call.
+ *
  * @generated from enum brokkr.v1.AuditOutcome
  */
 export const AuditOutcome = {
   /**
+   * Not set; as a filter, any outcome.
+   *
    * @generated from enum value: AUDIT_OUTCOME_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The change was made.
+   *
    * @generated from enum value: AUDIT_OUTCOME_DONE = 1;
    */
   DONE: 1,
 
   /**
+   * The calls were denied.
+   *
    * @generated from enum value: AUDIT_OUTCOME_DENIED = 2;
    */
   DENIED: 2,
 } as const;
 
 /**
+ * AuditOutcome is the result of an audited call.
+ *
  * @generated from enum brokkr.v1.AuditOutcome
  */
 export type AuditOutcome = (typeof AuditOutcome)[keyof typeof AuditOutcome] | UnknownEnum;

@@ -31,13 +31,14 @@ export const file_brokkr_v1_broker: GenFile = /*@__PURE__*/
   fileDesc("ChZicm9ra3IvdjEvYnJva2VyLnByb3RvEglicm9ra3IudjEyxBEKDUJyb2tlclNlcnZpY2USSgoGV2hvQW1JEhguYnJva2tyLnYxLldob0FtSVJlcXVlc3QaGS5icm9ra3IudjEuV2hvQW1JUmVzcG9uc2UiC5ACAZLbGAQBAgMEElAKCVJvdGF0ZVBhaxIbLmJyb2trci52MS5Sb3RhdGVQYWtSZXF1ZXN0GhwuYnJva2tyLnYxLlJvdGF0ZVBha1Jlc3BvbnNlIgiS2xgEAQIDBBJUCgtDcmVhdGVTdGFjaxIdLmJyb2trci52MS5DcmVhdGVTdGFja1JlcXVlc3QaHi5icm9ra3IudjEuQ3JlYXRlU3RhY2tSZXNwb25zZSIGktsYAgEDEk8KCEdldFN0YWNrEhouYnJva2tyLnYxLkdldFN0YWNrUmVxdWVzdBobLmJyb2trci52MS5HZXRTdGFja1Jlc3BvbnNlIgqQAgGS2xgDAQIDElUKCkxpc3RTdGFja3MSHC5icm9ra3IudjEuTGlzdFN0YWNrc1JlcXVlc3QaHS5icm9ra3IudjEuTGlzdFN0YWNrc1Jlc3BvbnNlIgqQAgGS2xgDAQIDElQKC1VwZGF0ZVN0YWNrEh0uYnJva2tyLnYxLlVwZGF0ZVN0YWNrUmVxdWVzdBoeLmJyb2trci52MS5VcGRhdGVTdGFja1Jlc3BvbnNlIgaS2xgCAQMSVAoLRGVsZXRlU3RhY2sSHS5icm9ra3IudjEuRGVsZXRlU3RhY2tSZXF1ZXN0Gh4uYnJva2tyLnYxLkRlbGV0ZVN0YWNrUmVzcG9uc2UiBpLbGAIBAxJjChBTdWJtaXREZXBsb3ltZW50EiIuYnJva2tyLnYxLlN1Ym1pdERlcGxveW1lbnRSZXF1ZXN0GiMuYnJva2tyLnYxLlN1Ym1pdERlcGxveW1lbnRSZXNwb25zZSIGktsYAgEDEl4KDUdldERlcGxveW1lbnQSHy5icm9ra3IudjEuR2V0RGVwbG95bWVudFJlcXVlc3QaIC5icm9ra3IudjEuR2V0RGVwbG95bWVudFJlc3BvbnNlIgqQAgGS2xgDAQIDEmQKD0xpc3REZXBsb3ltZW50cxIhLmJyb2trci52MS5MaXN0RGVwbG95bWVudHNSZXF1ZXN0GiIuYnJva2tyLnYxLkxpc3REZXBsb3ltZW50c1Jlc3BvbnNlIgqQAgGS2xgDAQIDEloKDVJvbGxiYWNrU3RhY2sSHy5icm9ra3IudjEuUm9sbGJhY2tTdGFja1JlcXVlc3QaIC5icm9ra3IudjEuUm9sbGJhY2tTdGFja1Jlc3BvbnNlIgaS2xgCAQMSTgoJQWRkVGFyZ2V0EhsuYnJva2tyLnYxLkFkZFRhcmdldFJlcXVlc3QaHC5icm9ra3IudjEuQWRkVGFyZ2V0UmVzcG9uc2UiBpLbGAIBAxJXCgxSZW1vdmVUYXJnZXQSHi5icm9ra3IudjEuUmVtb3ZlVGFyZ2V0UmVxdWVzdBofLmJyb2trci52MS5SZW1vdmVUYXJnZXRSZXNwb25zZSIGktsYAgEDEm8KCkxpc3RBZ2VudHMSKS5icm9ra3IudjEuQnJva2VyU2VydmljZUxpc3RBZ2VudHNSZXF1ZXN0GiouYnJva2tyLnYxLkJyb2tlclNlcnZpY2VMaXN0QWdlbnRzUmVzcG9uc2UiCpACAZLbGAMBAgMSYQoOTGlzdFBsYWNlbWVudHMSIC5icm9ra3IudjEuTGlzdFBsYWNlbWVudHNSZXF1ZXN0GiEuYnJva2tyLnYxLkxpc3RQbGFjZW1lbnRzUmVzcG9uc2UiCpACAZLbGAMBAgMSZwoQRXhwbGFpblBsYWNlbWVudBIiLmJyb2trci52MS5FeHBsYWluUGxhY2VtZW50UmVxdWVzdBojLmJyb2trci52MS5FeHBsYWluUGxhY2VtZW50UmVzcG9uc2UiCpACAZLbGAMBAgMSVwoKV2F0Y2hTdGFjaxIcLmJyb2trci52MS5XYXRjaFN0YWNrUmVxdWVzdBodLmJyb2trci52MS5XYXRjaFN0YWNrUmVzcG9uc2UiCpACAZLbGAMBAgMwARJhCg5HZXRTdGFja0hlYWx0aBIgLmJyb2trci52MS5HZXRTdGFja0hlYWx0aFJlcXVlc3QaIS5icm9ra3IudjEuR2V0U3RhY2tIZWFsdGhSZXNwb25zZSIKkAIBktsYAwECAxJmChFSZXF1ZXN0RGlhZ25vc3RpYxIjLmJyb2trci52MS5SZXF1ZXN0RGlhZ25vc3RpY1JlcXVlc3QaJC5icm9ra3IudjEuUmVxdWVzdERpYWdub3N0aWNSZXNwb25zZSIGktsYAgEDEl4KDUdldERpYWdub3N0aWMSHy5icm9ra3IudjEuR2V0RGlhZ25vc3RpY1JlcXVlc3QaIC5icm9ra3IudjEuR2V0RGlhZ25vc3RpY1Jlc3BvbnNlIgqQAgGS2xgDAQIDElUKCkxpc3RFdmVudHMSHC5icm9ra3IudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5icm9ra3IudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgqQAgGS2xgDAQIDEnMKFExpc3RLdWJlcm5ldGVzRXZlbnRzEiYuYnJva2tyLnYxLkxpc3RLdWJlcm5ldGVzRXZlbnRzUmVxdWVzdBonLmJyb2trci52MS5MaXN0S3ViZXJuZXRlc0V2ZW50c1Jlc3BvbnNlIgqQAgGS2xgDAQIDElgKC0xpc3RQb2RMb2dzEh0uYnJva2tyLnYxLkxpc3RQb2RMb2dzUmVxdWVzdBoeLmJyb2trci52MS5MaXN0UG9kTG9nc1Jlc3BvbnNlIgqQAgGS2xgDAQIDElQKCVRhaWxTdGFjaxIbLmJyb2trci52MS5UYWlsU3RhY2tSZXF1ZXN0GhwuYnJva2tyLnYxLlRhaWxTdGFja1Jlc3BvbnNlIgqQAgGS2xgDAQIDMAFiBnByb3RvMw", [file_brokkr_v1_cluster_agent, file_brokkr_v1_deployment, file_brokkr_v1_diagnostic, file_brokkr_v1_event, file_brokkr_v1_health, file_brokkr_v1_options, file_brokkr_v1_pak, file_brokkr_v1_placement, file_brokkr_v1_stack, file_brokkr_v1_telemetry]);
 
 /**
- * BrokerService is for generators, about their own, and for admins, about everything.
+ * BrokerService manages stacks, deployments and placements. Generators may call it about their own stacks, admins
+ * about all of them.
  *
  * @generated from service brokkr.v1.BrokerService
  */
 export const BrokerService: GenService<{
   /**
-   * Says who the key belongs to.
+   * Returns the identity that the caller's key belongs to.
    *
    * @generated from rpc brokkr.v1.BrokerService.WhoAmI
    */
@@ -47,7 +48,8 @@ export const BrokerService: GenService<{
     output: typeof WhoAmIResponseSchema;
   },
   /**
-   * Replaces the caller's own key. FAILED_PRECONDITION in the overlap, for a key that has been replaced already.
+   * Replaces the caller's own key. FAILED_PRECONDITION, reason KEY_REPLACED, for a key that has already been replaced
+   * and only works during the overlap.
    *
    * @generated from rpc brokkr.v1.BrokerService.RotatePak
    */
@@ -57,7 +59,8 @@ export const BrokerService: GenService<{
     output: typeof RotatePakResponseSchema;
   },
   /**
-   * Makes a stack without a deployment, and places it where it matches.
+   * Creates a stack without a deployment and places it on the agents that match. ALREADY_EXISTS when the generator
+   * has a stack of this name.
    *
    * @generated from rpc brokkr.v1.BrokerService.CreateStack
    */
@@ -67,7 +70,7 @@ export const BrokerService: GenService<{
     output: typeof CreateStackResponseSchema;
   },
   /**
-   * One stack, with how many of its placements are in each phase.
+   * Returns one stack with the number of its placements in each phase.
    *
    * @generated from rpc brokkr.v1.BrokerService.GetStack
    */
@@ -77,7 +80,7 @@ export const BrokerService: GenService<{
     output: typeof GetStackResponseSchema;
   },
   /**
-   * The caller's stacks, or everybody's for an admin, in order of generator and name.
+   * Lists the caller's stacks, or all stacks for an admin, ordered by generator and name.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListStacks
    */
@@ -87,7 +90,8 @@ export const BrokerService: GenService<{
     output: typeof ListStacksResponseSchema;
   },
   /**
-   * Changes what the mask names; labels, annotations and the selector change where the stack is placed.
+   * Changes the fields that the mask names, labels and annotations. Labels, annotations and the selector change where
+   * the stack is placed. ABORTED when `etag` does not match.
    *
    * @generated from rpc brokkr.v1.BrokerService.UpdateStack
    */
@@ -97,7 +101,8 @@ export const BrokerService: GenService<{
     output: typeof UpdateStackResponseSchema;
   },
   /**
-   * Removes the stack from every agent. It is gone when the last one has acknowledged.
+   * Removes the stack from every agent that serves it. It is deleted once the last agent has acknowledged its
+   * removal. FAILED_PRECONDITION, reason HAS_DEPENDANTS, while other stacks depend on it.
    *
    * @generated from rpc brokkr.v1.BrokerService.DeleteStack
    */
@@ -107,7 +112,7 @@ export const BrokerService: GenService<{
     output: typeof DeleteStackResponseSchema;
   },
   /**
-   * Makes a revision of the given objects the current one.
+   * Creates a revision with the given objects and makes it the current one.
    *
    * @generated from rpc brokkr.v1.BrokerService.SubmitDeployment
    */
@@ -117,7 +122,7 @@ export const BrokerService: GenService<{
     output: typeof SubmitDeploymentResponseSchema;
   },
   /**
-   * One revision of a stack, the current one by default, with its manifest.
+   * Returns one revision of a stack with its manifest, by default the current one.
    *
    * @generated from rpc brokkr.v1.BrokerService.GetDeployment
    */
@@ -127,7 +132,7 @@ export const BrokerService: GenService<{
     output: typeof GetDeploymentResponseSchema;
   },
   /**
-   * The revisions of a stack, newest first, without their manifests.
+   * Lists the revisions of a stack without their manifests, newest first.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListDeployments
    */
@@ -137,7 +142,7 @@ export const BrokerService: GenService<{
     output: typeof ListDeploymentsResponseSchema;
   },
   /**
-   * Makes a new revision with the content of an earlier one.
+   * Creates a new revision with the content of an earlier one.
    *
    * @generated from rpc brokkr.v1.BrokerService.RollbackStack
    */
@@ -147,7 +152,8 @@ export const BrokerService: GenService<{
     output: typeof RollbackStackResponseSchema;
   },
   /**
-   * Places the stack on an agent, whatever their labels.
+   * Places the stack on an agent regardless of labels. FAILED_PRECONDITION, reason NOT_REGISTERED, when the agent is
+   * not registered with the stack's generator.
    *
    * @generated from rpc brokkr.v1.BrokerService.AddTarget
    */
@@ -157,7 +163,7 @@ export const BrokerService: GenService<{
     output: typeof AddTargetResponseSchema;
   },
   /**
-   * Ends a direct placement; the agent removes the stack unless it matches in another way.
+   * Ends an explicit target. The agent removes the stack unless it matches in another way.
    *
    * @generated from rpc brokkr.v1.BrokerService.RemoveTarget
    */
@@ -177,7 +183,7 @@ export const BrokerService: GenService<{
     output: typeof BrokerServiceListAgentsResponseSchema;
   },
   /**
-   * Which agents serve which stacks, and how far they are.
+   * Lists placements with their phase and health.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListPlacements
    */
@@ -187,7 +193,7 @@ export const BrokerService: GenService<{
     output: typeof ListPlacementsResponseSchema;
   },
   /**
-   * Says why a stack is, or is not, applied by an agent.
+   * Explains step by step why an agent applies a stack, or does not.
    *
    * @generated from rpc brokkr.v1.BrokerService.ExplainPlacement
    */
@@ -197,7 +203,7 @@ export const BrokerService: GenService<{
     output: typeof ExplainPlacementResponseSchema;
   },
   /**
-   * Streams the stack and its placements, first as they are, then as they change.
+   * Streams a stack and its placements: first their current state, then the changes.
    *
    * @generated from rpc brokkr.v1.BrokerService.WatchStack
    */
@@ -207,7 +213,7 @@ export const BrokerService: GenService<{
     output: typeof WatchStackResponseSchema;
   },
   /**
-   * Says how a stack does on each of its agents, and how that changed.
+   * Returns the health of a stack on each of its agents, and its latest changes.
    *
    * @generated from rpc brokkr.v1.BrokerService.GetStackHealth
    */
@@ -217,7 +223,8 @@ export const BrokerService: GenService<{
     output: typeof GetStackHealthResponseSchema;
   },
   /**
-   * Asks an agent to look closely at a stack, or one object of it.
+   * Requests a diagnostic of a stack, or of one of its objects, from an agent. FAILED_PRECONDITION, reason
+   * NOT_PLACED, when the agent does not serve the stack.
    *
    * @generated from rpc brokkr.v1.BrokerService.RequestDiagnostic
    */
@@ -227,7 +234,7 @@ export const BrokerService: GenService<{
     output: typeof RequestDiagnosticResponseSchema;
   },
   /**
-   * Answers what the agent found; with `wait`, when it is there.
+   * Returns a diagnostic. With `wait`, the call waits until the agent has completed it.
    *
    * @generated from rpc brokkr.v1.BrokerService.GetDiagnostic
    */
@@ -237,7 +244,7 @@ export const BrokerService: GenService<{
     output: typeof GetDiagnosticResponseSchema;
   },
   /**
-   * What agents have reported, newest first.
+   * Lists the events that agents have reported, newest first.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListEvents
    */
@@ -247,7 +254,8 @@ export const BrokerService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
-   * What Kubernetes itself told, on all clusters, about a stack's objects and what belongs to them; kept for some hours.
+   * Lists Kubernetes events of all clusters about a stack's objects and the objects that they own. They are kept for
+   * some hours.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListKubernetesEvents
    */
@@ -257,7 +265,8 @@ export const BrokerService: GenService<{
     output: typeof ListKubernetesEventsResponseSchema;
   },
   /**
-   * What containers wrote in a stack's pods that are annotated `brokkr.io/stream-logs: "true"`; kept for some hours.
+   * Lists the log lines of a stack's pods that have the annotation `brokkr.io/stream-logs: "true"`. They are kept for
+   * some hours.
    *
    * @generated from rpc brokkr.v1.BrokerService.ListPodLogs
    */
@@ -267,7 +276,8 @@ export const BrokerService: GenService<{
     output: typeof ListPodLogsResponseSchema;
   },
   /**
-   * Streams both as they come, from all clusters; at first, if asked for, what came before.
+   * Streams Kubernetes events and pod log lines of all clusters as they arrive, optionally beginning with earlier
+   * ones.
    *
    * @generated from rpc brokkr.v1.BrokerService.TailStack
    */

@@ -18,38 +18,48 @@ export const file_brokkr_v1_cluster_agent: GenFile = /*@__PURE__*/
   fileDesc("Ch1icm9ra3IvdjEvY2x1c3Rlcl9hZ2VudC5wcm90bxIJYnJva2tyLnYxIpYFCgVBZ2VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg4KBmxhYmVscxgEIAMoCRI2Cgthbm5vdGF0aW9ucxgFIAMoCzIhLmJyb2trci52MS5BZ2VudC5Bbm5vdGF0aW9uc0VudHJ5Eg4KBnBhdXNlZBgGIAEoCBISCgpjbHVzdGVyX2lkGAcgASgJEhMKC2luY2FybmF0aW9uGAggASgEEjcKE2xhc3RfaGVhcnRiZWF0X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm9ubGluZRgKIAEoCBIPCgd2ZXJzaW9uGAsgASgJEhoKEmt1YmVybmV0ZXNfdmVyc2lvbhgMIAEoCRISCgpnZW5lcmF0b3JzGA0gAygJEi4KCnBsYWNlbWVudHMYDiABKAsyGi5icm9ra3IudjEuUGxhY2VtZW50Q291bnRzEi8KC2NyZWF0ZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgRIAEoCRIZChFjbHVzdGVyX3JlYWNoYWJsZRgSIAEoCBIyCg9jbHVzdGVyX2xhdGVuY3kYEyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoMY29ubmVjdF90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi3QMKEkNyZWF0ZUFnZW50UmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI2CgRuYW1lGAIgASgJQii6SCVyIxg/Mh9eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8kEh0KC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxiACBJMCgZsYWJlbHMYBCADKAlCPLpIOZIBNhBAGAEiMHIuGD8yKl5bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JBKpAQoLYW5ub3RhdGlvbnMYBSADKAsyLi5icm9ra3IudjEuQ3JlYXRlQWdlbnRSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCZLpIYZoBXhBAIlNyURi9AjJMXihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT9bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JCoFcgMYgAISJAoKZ2VuZXJhdG9ycxgGIAMoCUIQukgNkgEKEEAYASIEcgIYPxoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoTQ3JlYXRlQWdlbnRSZXNwb25zZRIfCgVhZ2VudBgBIAEoCzIQLmJyb2trci52MS5BZ2VudBIQCgNwYWsYAiABKAlCA4ABARIQCghyZXBsYXllZBgDIAEoCCIrCg9HZXRBZ2VudFJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPyIzChBHZXRBZ2VudFJlc3BvbnNlEh8KBWFnZW50GAEgASgLMhAuYnJva2tyLnYxLkFnZW50In4KEUxpc3RBZ2VudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVsYWJlbBgDIAEoCUIHukgEcgIYPxIUCgxzaG93X2RlbGV0ZWQYBCABKAgiTwoSTGlzdEFnZW50c1Jlc3BvbnNlEiAKBmFnZW50cxgBIAMoCzIQLmJyb2trci52MS5BZ2VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiowQKElVwZGF0ZUFnZW50UmVxdWVzdBIYCgVhZ2VudBgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEASTgoKYWRkX2xhYmVscxgDIAMoCUI6ukg3kgE0EEAiMHIuGD8yKl5bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JBIlCg1yZW1vdmVfbGFiZWxzGAQgAygJQg66SAuSAQgQQCIEcgIYPxKwAQoPc2V0X2Fubm90YXRpb25zGAUgAygLMjEuYnJva2tyLnYxLlVwZGF0ZUFnZW50UmVxdWVzdC5TZXRBbm5vdGF0aW9uc0VudHJ5QmS6SGGaAV4QQCJTclEYvQIyTF4oW2EtejAtOV0oWy1hLXowLTkuXSpbYS16MC05XSk/Lyk/W0EtWmEtejAtOV0oWy1BLVphLXowLTlfLl0qW0EtWmEtejAtOV0pPyQqBXIDGIACEisKEnJlbW92ZV9hbm5vdGF0aW9ucxgGIAMoCUIPukgMkgEJEEAiBXIDGL0CEh0KC2Rlc2NyaXB0aW9uGAcgASgJQgi6SAVyAxiACBIvCgt1cGRhdGVfbWFzaxgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2saNQoTU2V0QW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjYKE1VwZGF0ZUFnZW50UmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQiLQoRUGF1c2VBZ2VudFJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPyI1ChJQYXVzZUFnZW50UmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQiLgoSUmVzdW1lQWdlbnRSZXF1ZXN0EhgKBWFnZW50GAEgASgJQgm6SAZyBBABGD8iNgoTUmVzdW1lQWdlbnRSZXNwb25zZRIfCgVhZ2VudBgBIAEoCzIQLmJyb2trci52MS5BZ2VudCIuChJSZWJpbmRBZ2VudFJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPyI2ChNSZWJpbmRBZ2VudFJlc3BvbnNlEh8KBWFnZW50GAEgASgLMhAuYnJva2tyLnYxLkFnZW50IlUKEkRlbGV0ZUFnZW50UmVxdWVzdBIYCgVhZ2VudBgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEASDgoGb3JwaGFuGAMgASgIIjYKE0RlbGV0ZUFnZW50UmVzcG9uc2USHwoFYWdlbnQYASABKAsyEC5icm9ra3IudjEuQWdlbnQijAEKFVJvdGF0ZUFnZW50UGFrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARIYCgVhZ2VudBgCIAEoCUIJukgGcgQQARg/EjsKB292ZXJsYXAYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCICangEyACI8ChZSb3RhdGVBZ2VudFBha1Jlc3BvbnNlEhAKA3BhaxgBIAEoCUIDgAEBEhAKCHJlcGxheWVkGAIgASgIInUKHkJyb2tlclNlcnZpY2VMaXN0QWdlbnRzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgSFgoFbGFiZWwYAyABKAlCB7pIBHICGD8iXAofQnJva2VyU2VydmljZUxpc3RBZ2VudHNSZXNwb25zZRIgCgZhZ2VudHMYASADKAsyEC5icm9ra3IudjEuQWdlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJYgZwcm90bzM", [file_brokkr_v1_placement, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Agent is one cluster's agent, as the broker knows it.
+ * Agent is the agent of one cluster.
  *
  * @generated from message brokkr.v1.Agent
  */
 export type Agent = Message<"brokkr.v1.Agent"> & {
   /**
+   * Identifies the agent.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Unique among agents.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * A text for people.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * Labels; stacks that have any one of them match.
+   *
    * @generated from field: repeated string labels = 4;
    */
   labels: string[];
 
   /**
+   * Annotations; stacks that have any one of them, key and value equal, match.
+   *
    * @generated from field: map<string, string> annotations = 5;
    */
   annotations: { [key: string]: string };
 
   /**
-   * A paused agent freezes: it applies, prunes and repairs nothing.
+   * Whether the agent is paused: it then does not apply, prune or repair anything.
    *
    * @generated from field: bool paused = 6;
    */
@@ -70,68 +80,84 @@ export type Agent = Message<"brokkr.v1.Agent"> & {
   incarnation: bigint;
 
   /**
+   * When the last heartbeat arrived; unset before the first.
+   *
    * @generated from field: google.protobuf.Timestamp last_heartbeat_time = 9;
    */
   lastHeartbeatTime?: Timestamp | undefined;
 
   /**
+   * Whether heartbeats are arriving: the last one is less than three intervals old.
+   *
    * @generated from field: bool online = 10;
    */
   online: boolean;
 
   /**
+   * Version of the agent, as of its last start.
+   *
    * @generated from field: string version = 11;
    */
   version: string;
 
   /**
+   * Version of the cluster's API server, as of the agent's last start.
+   *
    * @generated from field: string kubernetes_version = 12;
    */
   kubernetesVersion: string;
 
   /**
-   * Names of the generators it is registered with; a generator sees only itself.
+   * Names of the generators that the agent is registered with; a generator sees only its own.
    *
    * @generated from field: repeated string generators = 13;
    */
   generators: string[];
 
   /**
+   * Number of the agent's placements in each phase; for admins only.
+   *
    * @generated from field: brokkr.v1.PlacementCounts placements = 14;
    */
   placements?: PlacementCounts | undefined;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 15;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Set while it still has removals to do.
+   * When deletion began; set while the agent still has to remove stacks.
    *
    * @generated from field: google.protobuf.Timestamp delete_time = 16;
    */
   deleteTime?: Timestamp | undefined;
 
   /**
+   * Changes with each change of the agent; see `etag` of the update and delete requests.
+   *
    * @generated from field: string etag = 17;
    */
   etag: string;
 
   /**
-   * Whether the agent reaches its cluster, as its last heartbeat said.
+   * Whether the agent reached its cluster at the last heartbeat.
    *
    * @generated from field: bool cluster_reachable = 18;
    */
   clusterReachable: boolean;
 
   /**
+   * Duration of the agent's last small request to the cluster's API server.
+   *
    * @generated from field: google.protobuf.Duration cluster_latency = 19;
    */
   clusterLatency?: Duration | undefined;
 
   /**
-   * Since when its session has been up; unset while there is none.
+   * When the current session was opened; unset while there is none.
    *
    * @generated from field: google.protobuf.Timestamp connect_time = 20;
    */
@@ -150,32 +176,42 @@ export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
  */
 export type CreateAgentRequest = Message<"brokkr.v1.CreateAgentRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name of the agent, unique among agents.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * A text for people.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * Labels; stacks that have any one of them match.
+   *
    * @generated from field: repeated string labels = 4;
    */
   labels: string[];
 
   /**
+   * Annotations; stacks that have any one of them, key and value equal, match.
+   *
    * @generated from field: map<string, string> annotations = 5;
    */
   annotations: { [key: string]: string };
 
   /**
-   * Names of generators to register it with, besides the system generator.
+   * Names of the generators to register the agent with, in addition to the system generator.
    *
    * @generated from field: repeated string generators = 6;
    */
@@ -194,18 +230,22 @@ export const CreateAgentRequestSchema: GenMessage<CreateAgentRequest> = /*@__PUR
  */
 export type CreateAgentResponse = Message<"brokkr.v1.CreateAgentResponse"> & {
   /**
+   * The new agent.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
 
   /**
-   * Its key; shown this once.
+   * The agent's key. It is returned only once.
    *
    * @generated from field: string pak = 2;
    */
   pak: string;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
@@ -242,6 +282,8 @@ export const GetAgentRequestSchema: GenMessage<GetAgentRequest> = /*@__PURE__*/
  */
 export type GetAgentResponse = Message<"brokkr.v1.GetAgentResponse"> & {
   /**
+   * The agent.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -259,23 +301,29 @@ export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*
  */
 export type ListAgentsRequest = Message<"brokkr.v1.ListAgentsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only those with this label.
+   * Lists only agents with this label.
    *
    * @generated from field: string label = 3;
    */
   label: string;
 
   /**
+   * Lists also agents that are being deleted.
+   *
    * @generated from field: bool show_deleted = 4;
    */
   showDeleted: boolean;
@@ -293,11 +341,15 @@ export const ListAgentsRequestSchema: GenMessage<ListAgentsRequest> = /*@__PURE_
  */
 export type ListAgentsResponse = Message<"brokkr.v1.ListAgentsResponse"> & {
   /**
+   * The agents, ordered by name.
+   *
    * @generated from field: repeated brokkr.v1.Agent agents = 1;
    */
   agents: Agent[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -315,36 +367,50 @@ export const ListAgentsResponseSchema: GenMessage<ListAgentsResponse> = /*@__PUR
  */
 export type UpdateAgentRequest = Message<"brokkr.v1.UpdateAgentRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Refused with ABORTED when it is set and the agent has changed since.
+   *
    * @generated from field: string etag = 2;
    */
   etag: string;
 
   /**
+   * Labels to add.
+   *
    * @generated from field: repeated string add_labels = 3;
    */
   addLabels: string[];
 
   /**
+   * Labels to remove.
+   *
    * @generated from field: repeated string remove_labels = 4;
    */
   removeLabels: string[];
 
   /**
+   * Annotations to add or to change.
+   *
    * @generated from field: map<string, string> set_annotations = 5;
    */
   setAnnotations: { [key: string]: string };
 
   /**
+   * Keys of annotations to remove.
+   *
    * @generated from field: repeated string remove_annotations = 6;
    */
   removeAnnotations: string[];
 
   /**
+   * The new description, when the mask names it.
+   *
    * @generated from field: string description = 7;
    */
   description: string;
@@ -369,6 +435,8 @@ export const UpdateAgentRequestSchema: GenMessage<UpdateAgentRequest> = /*@__PUR
  */
 export type UpdateAgentResponse = Message<"brokkr.v1.UpdateAgentResponse"> & {
   /**
+   * The agent after the change.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -386,6 +454,8 @@ export const UpdateAgentResponseSchema: GenMessage<UpdateAgentResponse> = /*@__P
  */
 export type PauseAgentRequest = Message<"brokkr.v1.PauseAgentRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
@@ -403,6 +473,8 @@ export const PauseAgentRequestSchema: GenMessage<PauseAgentRequest> = /*@__PURE_
  */
 export type PauseAgentResponse = Message<"brokkr.v1.PauseAgentResponse"> & {
   /**
+   * The agent after the change.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -420,6 +492,8 @@ export const PauseAgentResponseSchema: GenMessage<PauseAgentResponse> = /*@__PUR
  */
 export type ResumeAgentRequest = Message<"brokkr.v1.ResumeAgentRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
@@ -437,6 +511,8 @@ export const ResumeAgentRequestSchema: GenMessage<ResumeAgentRequest> = /*@__PUR
  */
 export type ResumeAgentResponse = Message<"brokkr.v1.ResumeAgentResponse"> & {
   /**
+   * The agent after the change.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -454,6 +530,8 @@ export const ResumeAgentResponseSchema: GenMessage<ResumeAgentResponse> = /*@__P
  */
 export type RebindAgentRequest = Message<"brokkr.v1.RebindAgentRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
@@ -471,6 +549,8 @@ export const RebindAgentRequestSchema: GenMessage<RebindAgentRequest> = /*@__PUR
  */
 export type RebindAgentResponse = Message<"brokkr.v1.RebindAgentResponse"> & {
   /**
+   * The agent after the change.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -488,17 +568,22 @@ export const RebindAgentResponseSchema: GenMessage<RebindAgentResponse> = /*@__P
  */
 export type DeleteAgentRequest = Message<"brokkr.v1.DeleteAgentRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Refused with ABORTED when it is set and the agent has changed since.
+   *
    * @generated from field: string etag = 2;
    */
   etag: string;
 
   /**
-   * End it at once and leave its objects in the cluster. Without it, the agent first removes everything.
+   * Deletes the agent immediately and leaves its objects in the cluster. Without it, the agent first removes
+   * everything.
    *
    * @generated from field: bool orphan = 3;
    */
@@ -517,6 +602,8 @@ export const DeleteAgentRequestSchema: GenMessage<DeleteAgentRequest> = /*@__PUR
  */
 export type DeleteAgentResponse = Message<"brokkr.v1.DeleteAgentResponse"> & {
   /**
+   * The agent as it is now; `delete_time` is set until it has removed everything.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -534,17 +621,21 @@ export const DeleteAgentResponseSchema: GenMessage<DeleteAgentResponse> = /*@__P
  */
 export type RotateAgentPakRequest = Message<"brokkr.v1.RotateAgentPakRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
-   * How long the old key goes on working; unset means 24 h, zero ends it now. At most 30 days.
+   * How long the old key keeps working, at most 30 days; unset means 24 hours, zero revokes it immediately.
    *
    * @generated from field: google.protobuf.Duration overlap = 3;
    */
@@ -563,11 +654,15 @@ export const RotateAgentPakRequestSchema: GenMessage<RotateAgentPakRequest> = /*
  */
 export type RotateAgentPakResponse = Message<"brokkr.v1.RotateAgentPakResponse"> & {
   /**
+   * The new key. It is returned only once.
+   *
    * @generated from field: string pak = 1;
    */
   pak: string;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
@@ -585,17 +680,21 @@ export const RotateAgentPakResponseSchema: GenMessage<RotateAgentPakResponse> = 
  */
 export type BrokerServiceListAgentsRequest = Message<"brokkr.v1.BrokerServiceListAgentsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only those with this label.
+   * Lists only agents with this label.
    *
    * @generated from field: string label = 3;
    */
@@ -614,11 +713,15 @@ export const BrokerServiceListAgentsRequestSchema: GenMessage<BrokerServiceListA
  */
 export type BrokerServiceListAgentsResponse = Message<"brokkr.v1.BrokerServiceListAgentsResponse"> & {
   /**
+   * The agents, ordered by name.
+   *
    * @generated from field: repeated brokkr.v1.Agent agents = 1;
    */
   agents: Agent[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;

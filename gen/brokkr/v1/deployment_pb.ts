@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/deployment.proto.
  */
 export const file_brokkr_v1_deployment: GenFile = /*@__PURE__*/
-  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIo8CCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCSKwAQoXU3VibWl0RGVwbG95bWVudFJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESGAoFc3RhY2sYAiABKAlCCbpIBnIEEAEYfxIcCghtYW5pZmVzdBgDIAEoDEIKukgHegUYgICABBIPCgdkcnlfcnVuGAQgASgIEhkKB21lc3NhZ2UYBSABKAlCCLpIBXIDGIAIEhMKC2FsbG93X2VtcHR5GAYgASgIIrkBChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0iVQoUR2V0RGVwbG95bWVudFJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICGCQSFgoFc3RhY2sYAiABKAlCB7pIBHICGH8SEAoIcmV2aXNpb24YAyABKA0iewoVR2V0RGVwbG95bWVudFJlc3BvbnNlEikKCmRlcGxveW1lbnQYASABKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIQCghtYW5pZmVzdBgCIAEoDBIlCgdvYmplY3RzGAMgAygLMhQuYnJva2tyLnYxLk9iamVjdFJlZiJtChZMaXN0RGVwbG95bWVudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVzdGFjaxgDIAEoCUIHukgEcgIYfyJeChdMaXN0RGVwbG95bWVudHNSZXNwb25zZRIqCgtkZXBsb3ltZW50cxgBIAMoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ7ChRSb2xsYmFja1N0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhAKCHJldmlzaW9uGAMgASgNEhkKB21lc3NhZ2UYBCABKAlCCLpIBXIDGIAIImcKFVJvbGxiYWNrU3RhY2tSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIcmVwbGF5ZWQYAiABKAgSEQoJdW5jaGFuZ2VkGAMgASgIYgZwcm90bzM", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIo8CCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCSKwAQoXU3VibWl0RGVwbG95bWVudFJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESGAoFc3RhY2sYAiABKAlCCbpIBnIEEAEYfxIcCghtYW5pZmVzdBgDIAEoDEIKukgHegUYgICABBIPCgdkcnlfcnVuGAQgASgIEhkKB21lc3NhZ2UYBSABKAlCCLpIBXIDGIAIEhMKC2FsbG93X2VtcHR5GAYgASgIIssBChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0SEAoId2FybmluZ3MYByADKAkiVQoUR2V0RGVwbG95bWVudFJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICGCQSFgoFc3RhY2sYAiABKAlCB7pIBHICGH8SEAoIcmV2aXNpb24YAyABKA0iewoVR2V0RGVwbG95bWVudFJlc3BvbnNlEikKCmRlcGxveW1lbnQYASABKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIQCghtYW5pZmVzdBgCIAEoDBIlCgdvYmplY3RzGAMgAygLMhQuYnJva2tyLnYxLk9iamVjdFJlZiJtChZMaXN0RGVwbG95bWVudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVzdGFjaxgDIAEoCUIHukgEcgIYfyJeChdMaXN0RGVwbG95bWVudHNSZXNwb25zZRIqCgtkZXBsb3ltZW50cxgBIAMoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ7ChRSb2xsYmFja1N0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhAKCHJldmlzaW9uGAMgASgNEhkKB21lc3NhZ2UYBCABKAlCCLpIBXIDGIAIImcKFVJvbGxiYWNrU3RhY2tSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIcmVwbGF5ZWQYAiABKAgSEQoJdW5jaGFuZ2VkGAMgASgIYgZwcm90bzM", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Deployment is one immutable revision of a stack's objects.
@@ -24,81 +24,91 @@ export const file_brokkr_v1_deployment: GenFile = /*@__PURE__*/
  */
 export type Deployment = Message<"brokkr.v1.Deployment"> & {
   /**
+   * Identifies the deployment.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 2;
    */
   stackId: string;
 
   /**
-   * "generator/name".
+   * Name of the stack: "generator/name".
    *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
-   * Counts from 1 in each stack. For people; the id is the identity.
+   * Number of the revision, counted from 1 in each stack. It is for people; the id is the identity.
    *
    * @generated from field: uint32 revision = 4;
    */
   revision: number;
 
   /**
-   * SHA-256 of the manifest, in hex.
+   * SHA-256 of the manifest, in hexadecimal.
    *
    * @generated from field: string checksum = 5;
    */
   checksum: string;
 
   /**
-   * Bytes of the manifest.
+   * Size of the manifest in bytes.
    *
    * @generated from field: uint64 size = 6;
    */
   size: bigint;
 
   /**
+   * Number of objects in the manifest.
+   *
    * @generated from field: uint32 object_count = 7;
    */
   objectCount: number;
 
   /**
+   * The submitter's message.
+   *
    * @generated from field: string message = 8;
    */
   message: string;
 
   /**
-   * Who submitted it: the key's owner and short token, for example "generator/ci (geQm3…)".
+   * The submitter: owner and short token of the key, for example "generator/ci (geQm3…)".
    *
    * @generated from field: string created_by = 9;
    */
   createdBy: string;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 10;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * The revision whose content a rollback brought back; 0 otherwise.
+   * The revision whose content a rollback restored; 0 otherwise.
    *
    * @generated from field: uint32 rollback_of = 11;
    */
   rollbackOf: number;
 
   /**
-   * Whether this is what agents are told to run.
+   * Whether this is the revision that agents are to run.
    *
    * @generated from field: bool current = 12;
    */
   current: boolean;
 
   /**
-   * The OpenTelemetry trace in which it was submitted, in hex; empty for none.
+   * The OpenTelemetry trace of the submission, in hexadecimal; empty for none.
    *
    * @generated from field: string trace_id = 13;
    */
@@ -117,31 +127,35 @@ export const DeploymentSchema: GenMessage<Deployment> = /*@__PURE__*/
  */
 export type SubmitDeploymentRequest = Message<"brokkr.v1.SubmitDeploymentRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * Kubernetes objects as YAML documents or JSON, UTF-8, at most 8 MiB, read as kubectl reads them.
+   * Kubernetes objects as YAML documents or JSON in UTF-8, at most 8 MiB, parsed as kubectl parses them.
    *
    * @generated from field: bytes manifest = 3;
    */
   manifest: Uint8Array;
 
   /**
-   * Answers the agents and the changes; stores nothing.
+   * Returns the agents and the changes without storing anything.
    *
    * @generated from field: bool dry_run = 4;
    */
   dryRun: boolean;
 
   /**
-   * Why, for people.
+   * A message for people, such as the reason.
    *
    * @generated from field: string message = 5;
    */
@@ -167,42 +181,53 @@ export const SubmitDeploymentRequestSchema: GenMessage<SubmitDeploymentRequest> 
  */
 export type SubmitDeploymentResponse = Message<"brokkr.v1.SubmitDeploymentResponse"> & {
   /**
+   * The new deployment, or the current one when `unchanged`.
+   *
    * @generated from field: brokkr.v1.Deployment deployment = 1;
    */
   deployment?: Deployment | undefined;
 
   /**
-   * The content equals the current deployment's: no new revision was made.
+   * True when the content equals that of the current deployment: no new revision was created.
    *
    * @generated from field: bool unchanged = 2;
    */
   unchanged: boolean;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
 
   /**
-   * Against the current deployment; unchanged objects are left out.
+   * Changes against the current deployment; unchanged objects are left out.
    *
    * @generated from field: repeated brokkr.v1.ObjectChange changes = 4;
    */
   changes: ObjectChange[];
 
   /**
-   * Names of the agents that serve the stack, at most 1,000.
+   * Names of agents that serve the stack, at most 1,000.
    *
    * @generated from field: repeated string agents = 5;
    */
   agents: string[];
 
   /**
-   * How many agents serve it.
+   * Number of agents that serve the stack.
    *
    * @generated from field: uint32 agent_count = 6;
    */
   agentCount: number;
+
+  /**
+   * Sentences about what was left out of the manifest because only a live object has it, such as metadata.uid; at most 20.
+   *
+   * @generated from field: repeated string warnings = 7;
+   */
+  warnings: string[];
 };
 
 /**
@@ -217,19 +242,21 @@ export const SubmitDeploymentResponseSchema: GenMessage<SubmitDeploymentResponse
  */
 export type GetDeploymentRequest = Message<"brokkr.v1.GetDeploymentRequest"> & {
   /**
-   * An id; or leave it out and name stack and revision.
+   * Id of the deployment; empty to select it by `stack` and `revision`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Name, "generator/name" or id of the stack.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * 0 means the current one.
+   * Number of the revision; 0 means the current one.
    *
    * @generated from field: uint32 revision = 3;
    */
@@ -248,18 +275,22 @@ export const GetDeploymentRequestSchema: GenMessage<GetDeploymentRequest> = /*@_
  */
 export type GetDeploymentResponse = Message<"brokkr.v1.GetDeploymentResponse"> & {
   /**
+   * The deployment.
+   *
    * @generated from field: brokkr.v1.Deployment deployment = 1;
    */
   deployment?: Deployment | undefined;
 
   /**
-   * One Kubernetes object as JSON a line, keys sorted: the bytes whose SHA-256 is the checksum.
+   * One JSON object per line, with sorted keys: the bytes whose SHA-256 is the checksum.
    *
    * @generated from field: bytes manifest = 2;
    */
   manifest: Uint8Array;
 
   /**
+   * The objects in the manifest.
+   *
    * @generated from field: repeated brokkr.v1.ObjectRef objects = 3;
    */
   objects: ObjectRef[];
@@ -277,16 +308,22 @@ export const GetDeploymentResponseSchema: GenMessage<GetDeploymentResponse> = /*
  */
 export type ListDeploymentsRequest = Message<"brokkr.v1.ListDeploymentsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Name, "generator/name" or id of the stack.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
@@ -304,13 +341,15 @@ export const ListDeploymentsRequestSchema: GenMessage<ListDeploymentsRequest> = 
  */
 export type ListDeploymentsResponse = Message<"brokkr.v1.ListDeploymentsResponse"> & {
   /**
-   * Newest first.
+   * The deployments, newest first.
    *
    * @generated from field: repeated brokkr.v1.Deployment deployments = 1;
    */
   deployments: Deployment[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -328,23 +367,29 @@ export const ListDeploymentsResponseSchema: GenMessage<ListDeploymentsResponse> 
  */
 export type RollbackStackRequest = Message<"brokkr.v1.RollbackStackRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * 0 means the revision before the current one.
+   * The revision to restore; 0 means the one before the current one.
    *
    * @generated from field: uint32 revision = 3;
    */
   revision: number;
 
   /**
+   * A message for people, such as the reason.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
@@ -369,12 +414,14 @@ export type RollbackStackResponse = Message<"brokkr.v1.RollbackStackResponse"> &
   deployment?: Deployment | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
 
   /**
-   * The current content is that of the asked revision already: no new revision was made.
+   * True when the current content equals that of the requested revision: no new revision was created.
    *
    * @generated from field: bool unchanged = 3;
    */

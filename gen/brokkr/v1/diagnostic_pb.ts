@@ -20,75 +20,91 @@ export const file_brokkr_v1_diagnostic: GenFile = /*@__PURE__*/
   fileDesc("Chpicm9ra3IvdjEvZGlhZ25vc3RpYy5wcm90bxIJYnJva2tyLnYxIv4CCgpEaWFnbm9zdGljEgoKAmlkGAEgASgJEhAKCGFnZW50X2lkGAIgASgJEg0KBWFnZW50GAMgASgJEhAKCHN0YWNrX2lkGAQgASgJEg0KBXN0YWNrGAUgASgJEiQKBm9iamVjdBgGIAEoCzIULmJyb2trci52MS5PYmplY3RSZWYSKQoFc3RhdGUYByABKA4yGi5icm9ra3IudjEuRGlhZ25vc3RpY1N0YXRlEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1jb21wbGV0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHbWVzc2FnZRgLIAEoCRIrCgZyZXBvcnQYDCABKAsyGy5icm9ra3IudjEuRGlhZ25vc3RpY1JlcG9ydCLMAQoQRGlhZ25vc3RpY1JlcG9ydBIzCgdvYmplY3RzGAEgAygLMhcuYnJva2tyLnYxLk9iamVjdFJlcG9ydEIJukgGkgEDEMgBEiwKBHBvZHMYAiADKAsyFC5icm9ra3IudjEuUG9kUmVwb3J0Qgi6SAWSAQIQZBI1CgZldmVudHMYAyADKAsyGi5icm9ra3IudjEuS3ViZXJuZXRlc0V2ZW50Qgm6SAaSAQMQ9AMSHgoFbm90ZXMYBCADKAlCD7pIDJIBCRAyIgVyAxiACCKtAQoMT2JqZWN0UmVwb3J0EiQKBm9iamVjdBgBIAEoCzIULmJyb2trci52MS5PYmplY3RSZWYSIQoGaGVhbHRoGAIgASgOMhEuYnJva2tyLnYxLkhlYWx0aBIZCgdtZXNzYWdlGAMgASgJQgi6SAVyAxiAIBIXCgR5YW1sGAQgASgJQgm6SAZyBBiAgAQSIAoHcm9sbG91dBgFIAMoCUIPukgMkgEJEBQiBXIDGIAEIsQBCglQb2RSZXBvcnQSGgoJbmFtZXNwYWNlGAEgASgJQge6SARyAhg/EhYKBG5hbWUYAiABKAlCCLpIBXIDGP0BEhYKBXBoYXNlGAMgASgJQge6SARyAhg/EhYKBG5vZGUYBCABKAlCCLpIBXIDGP0BEhkKB21lc3NhZ2UYBSABKAlCCLpIBXIDGIAQEjgKCmNvbnRhaW5lcnMYBiADKAsyGi5icm9ra3IudjEuQ29udGFpbmVyUmVwb3J0Qgi6SAWSAQIQMiKHAQoPQ29udGFpbmVyUmVwb3J0EhYKBG5hbWUYASABKAlCCLpIBXIDGP0BEhcKBXN0YXRlGAIgASgJQgi6SAVyAxiAEBIQCghyZXN0YXJ0cxgDIAEoDRINCgVyZWFkeRgEIAEoCBIiCglsb2dfbGluZXMYBSADKAlCD7pIDJIBCRBkIgVyAxiAICKLAgoPS3ViZXJuZXRlc0V2ZW50EiQKBm9iamVjdBgBIAEoCzIULmJyb2trci52MS5PYmplY3RSZWYSFQoEdHlwZRgCIAEoCUIHukgEcgIYPxIYCgZyZWFzb24YAyABKAlCCLpIBXIDGP0BEhkKB21lc3NhZ2UYBCABKAlCCLpIBXIDGIAQEg0KBWNvdW50GAUgASgNEi0KCWxhc3RfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZmlyc3RfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoGc291cmNlGAggASgJQgi6SAVyAxj9ASKSAQoYUmVxdWVzdERpYWdub3N0aWNSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhgKBXN0YWNrGAIgASgJQgm6SAZyBBABGH8SGAoFYWdlbnQYAyABKAlCCbpIBnIEEAEYPxIkCgZvYmplY3QYBCABKAsyFC5icm9ra3IudjEuT2JqZWN0UmVmIlgKGVJlcXVlc3REaWFnbm9zdGljUmVzcG9uc2USKQoKZGlhZ25vc3RpYxgBIAEoCzIVLmJyb2trci52MS5EaWFnbm9zdGljEhAKCHJlcGxheWVkGAIgASgIImMKFEdldERpYWdub3N0aWNSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARI1CgR3YWl0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggyMgAiQgoVR2V0RGlhZ25vc3RpY1Jlc3BvbnNlEikKCmRpYWdub3N0aWMYASABKAsyFS5icm9ra3IudjEuRGlhZ25vc3RpYyItChZDbGFpbURpYWdub3N0aWNSZXF1ZXN0EhMKC2luY2FybmF0aW9uGAEgASgEIkQKF0NsYWltRGlhZ25vc3RpY1Jlc3BvbnNlEikKCmRpYWdub3N0aWMYASABKAsyFS5icm9ra3IudjEuRGlhZ25vc3RpYyKOAQoZQ29tcGxldGVEaWFnbm9zdGljUmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBBIUCgJpZBgCIAEoCUIIukgFcgOwAQESKwoGcmVwb3J0GAMgASgLMhsuYnJva2tyLnYxLkRpYWdub3N0aWNSZXBvcnQSGQoHbWVzc2FnZRgEIAEoCUIIukgFcgMYgBAiHAoaQ29tcGxldGVEaWFnbm9zdGljUmVzcG9uc2UqpwEKD0RpYWdub3N0aWNTdGF0ZRIgChxESUFHTk9TVElDX1NUQVRFX1VOU1BFQ0lGSUVEEAASHAoYRElBR05PU1RJQ19TVEFURV9QRU5ESU5HEAESHAoYRElBR05PU1RJQ19TVEFURV9DTEFJTUVEEAISGQoVRElBR05PU1RJQ19TVEFURV9ET05FEAMSGwoXRElBR05PU1RJQ19TVEFURV9GQUlMRUQQBGIGcHJvdG8z", [file_brokkr_v1_health, file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Diagnostic is a question to an agent about a stack, or one object of it, and the answer.
+ * Diagnostic is a request to an agent to examine a stack, or one of its objects, and the report.
  *
  * @generated from message brokkr.v1.Diagnostic
  */
 export type Diagnostic = Message<"brokkr.v1.Diagnostic"> & {
   /**
+   * Identifies the diagnostic.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 2;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 3;
    */
   agent: string;
 
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 4;
    */
   stackId: string;
 
   /**
-   * "generator/name".
+   * Name of the stack: "generator/name".
    *
    * @generated from field: string stack = 5;
    */
   stack: string;
 
   /**
-   * Unset for the whole stack.
+   * The object to examine; unset for the whole stack.
    *
    * @generated from field: brokkr.v1.ObjectRef object = 6;
    */
   object?: ObjectRef | undefined;
 
   /**
+   * How far it is.
+   *
    * @generated from field: brokkr.v1.DiagnosticState state = 7;
    */
   state: DiagnosticState;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When the agent completed it; unset before.
+   *
    * @generated from field: google.protobuf.Timestamp complete_time = 9;
    */
   completeTime?: Timestamp | undefined;
 
   /**
-   * After it, question and answer are forgotten.
+   * When the diagnostic and its report are deleted.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 10;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * Why it failed.
+   * Why it failed; empty otherwise.
    *
    * @generated from field: string message = 11;
    */
   message: string;
 
   /**
+   * The agent's report; set when it is done.
+   *
    * @generated from field: brokkr.v1.DiagnosticReport report = 12;
    */
   report?: DiagnosticReport | undefined;
@@ -102,30 +118,34 @@ export const DiagnosticSchema: GenMessage<Diagnostic> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_diagnostic, 0);
 
 /**
- * DiagnosticReport is what the agent found. Values of Secrets are masked.
+ * DiagnosticReport is what an agent has collected. Values of Secrets are masked.
  *
  * @generated from message brokkr.v1.DiagnosticReport
  */
 export type DiagnosticReport = Message<"brokkr.v1.DiagnosticReport"> & {
   /**
+   * The examined objects.
+   *
    * @generated from field: repeated brokkr.v1.ObjectReport objects = 1;
    */
   objects: ObjectReport[];
 
   /**
+   * The pods that belong to them.
+   *
    * @generated from field: repeated brokkr.v1.PodReport pods = 2;
    */
   pods: PodReport[];
 
   /**
-   * Kubernetes' own events about those objects and pods, newest first.
+   * Kubernetes events about the objects and pods, newest first.
    *
    * @generated from field: repeated brokkr.v1.KubernetesEvent events = 3;
    */
   events: KubernetesEvent[];
 
   /**
-   * What could not be looked at, or was left out.
+   * Sentences about what could not be read or was left out.
    *
    * @generated from field: repeated string notes = 4;
    */
@@ -140,33 +160,41 @@ export const DiagnosticReportSchema: GenMessage<DiagnosticReport> = /*@__PURE__*
   messageDesc(file_brokkr_v1_diagnostic, 1);
 
 /**
+ * ObjectReport is the state of one object.
+ *
  * @generated from message brokkr.v1.ObjectReport
  */
 export type ObjectReport = Message<"brokkr.v1.ObjectReport"> & {
   /**
+   * The object.
+   *
    * @generated from field: brokkr.v1.ObjectRef object = 1;
    */
   object?: ObjectRef | undefined;
 
   /**
+   * Its health.
+   *
    * @generated from field: brokkr.v1.Health health = 2;
    */
   health: Health;
 
   /**
+   * The reason for its health.
+   *
    * @generated from field: string message = 3;
    */
   message: string;
 
   /**
-   * The live object; empty when it is not there.
+   * The live object as YAML; empty when it does not exist.
    *
    * @generated from field: string yaml = 4;
    */
   yaml: string;
 
   /**
-   * Of a Deployment, StatefulSet or DaemonSet: its revisions, newest first, such as "3: web-7d9c (3 of 3 ready)".
+   * Revisions of a Deployment, StatefulSet or DaemonSet, newest first, such as "3: web-7d9c (3 of 3 ready)".
    *
    * @generated from field: repeated string rollout = 5;
    */
@@ -181,35 +209,49 @@ export const ObjectReportSchema: GenMessage<ObjectReport> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_diagnostic, 2);
 
 /**
+ * PodReport is the state of one pod.
+ *
  * @generated from message brokkr.v1.PodReport
  */
 export type PodReport = Message<"brokkr.v1.PodReport"> & {
   /**
+   * Namespace of the pod.
+   *
    * @generated from field: string namespace = 1;
    */
   namespace: string;
 
   /**
+   * Name of the pod.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * The pod's phase, such as "Running".
+   *
    * @generated from field: string phase = 3;
    */
   phase: string;
 
   /**
+   * Name of the node; empty while it is not scheduled.
+   *
    * @generated from field: string node = 4;
    */
   node: string;
 
   /**
+   * Why it is not running or not scheduled; empty otherwise.
+   *
    * @generated from field: string message = 5;
    */
   message: string;
 
   /**
+   * Its containers.
+   *
    * @generated from field: repeated brokkr.v1.ContainerReport containers = 6;
    */
   containers: ContainerReport[];
@@ -223,33 +265,41 @@ export const PodReportSchema: GenMessage<PodReport> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_diagnostic, 3);
 
 /**
+ * ContainerReport is the state of one container.
+ *
  * @generated from message brokkr.v1.ContainerReport
  */
 export type ContainerReport = Message<"brokkr.v1.ContainerReport"> & {
   /**
+   * Name of the container.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * "running", "waiting: ImagePullBackOff: …", "terminated: exit code 1: …".
+   * Its state: "running", "waiting: ImagePullBackOff: …" or "terminated: exit code 1: …".
    *
    * @generated from field: string state = 2;
    */
   state: string;
 
   /**
+   * Number of restarts.
+   *
    * @generated from field: uint32 restarts = 3;
    */
   restarts: number;
 
   /**
+   * Whether it is ready.
+   *
    * @generated from field: bool ready = 4;
    */
   ready: boolean;
 
   /**
-   * The last lines, oldest first.
+   * Its last log lines, oldest first.
    *
    * @generated from field: repeated string log_lines = 5;
    */
@@ -264,12 +314,14 @@ export const ContainerReportSchema: GenMessage<ContainerReport> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_diagnostic, 4);
 
 /**
- * KubernetesEvent is an Event of the cluster's API, about an object: its involvedObject, or regarding in events.k8s.io.
+ * KubernetesEvent is an Event of the cluster's API about an object.
  *
  * @generated from message brokkr.v1.KubernetesEvent
  */
 export type KubernetesEvent = Message<"brokkr.v1.KubernetesEvent"> & {
   /**
+   * The object: `involvedObject`, or `regarding` in events.k8s.io.
+   *
    * @generated from field: brokkr.v1.ObjectRef object = 1;
    */
   object?: ObjectRef | undefined;
@@ -282,32 +334,42 @@ export type KubernetesEvent = Message<"brokkr.v1.KubernetesEvent"> & {
   type: string;
 
   /**
+   * The reason in one word, such as "BackOff".
+   *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
+   * The message.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
 
   /**
+   * How often it occurred.
+   *
    * @generated from field: uint32 count = 5;
    */
   count: number;
 
   /**
+   * When it last occurred, by the cluster's clock.
+   *
    * @generated from field: google.protobuf.Timestamp last_time = 6;
    */
   lastTime?: Timestamp | undefined;
 
   /**
+   * When it first occurred, by the cluster's clock.
+   *
    * @generated from field: google.protobuf.Timestamp first_time = 7;
    */
   firstTime?: Timestamp | undefined;
 
   /**
-   * What told it, such as "kubelet".
+   * The component that reported it, such as "kubelet".
    *
    * @generated from field: string source = 8;
    */
@@ -326,24 +388,28 @@ export const KubernetesEventSchema: GenMessage<KubernetesEvent> = /*@__PURE__*/
  */
 export type RequestDiagnosticRequest = Message<"brokkr.v1.RequestDiagnosticRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * Name or id; it must serve the stack.
+   * Name or id of an agent that serves the stack.
    *
    * @generated from field: string agent = 3;
    */
   agent: string;
 
   /**
-   * Only this object of the stack.
+   * Examines only this object of the stack.
    *
    * @generated from field: brokkr.v1.ObjectRef object = 4;
    */
@@ -362,11 +428,15 @@ export const RequestDiagnosticRequestSchema: GenMessage<RequestDiagnosticRequest
  */
 export type RequestDiagnosticResponse = Message<"brokkr.v1.RequestDiagnosticResponse"> & {
   /**
+   * The new diagnostic.
+   *
    * @generated from field: brokkr.v1.Diagnostic diagnostic = 1;
    */
   diagnostic?: Diagnostic | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
@@ -384,12 +454,14 @@ export const RequestDiagnosticResponseSchema: GenMessage<RequestDiagnosticRespon
  */
 export type GetDiagnosticRequest = Message<"brokkr.v1.GetDiagnosticRequest"> & {
   /**
+   * Id of the diagnostic.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * How long to wait for the answer. At most 50 s.
+   * How long to wait until it is completed, at most 50 seconds.
    *
    * @generated from field: google.protobuf.Duration wait = 2;
    */
@@ -408,6 +480,8 @@ export const GetDiagnosticRequestSchema: GenMessage<GetDiagnosticRequest> = /*@_
  */
 export type GetDiagnosticResponse = Message<"brokkr.v1.GetDiagnosticResponse"> & {
   /**
+   * The diagnostic.
+   *
    * @generated from field: brokkr.v1.Diagnostic diagnostic = 1;
    */
   diagnostic?: Diagnostic | undefined;
@@ -425,6 +499,8 @@ export const GetDiagnosticResponseSchema: GenMessage<GetDiagnosticResponse> = /*
  */
 export type ClaimDiagnosticRequest = Message<"brokkr.v1.ClaimDiagnosticRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
@@ -442,7 +518,7 @@ export const ClaimDiagnosticRequestSchema: GenMessage<ClaimDiagnosticRequest> = 
  */
 export type ClaimDiagnosticResponse = Message<"brokkr.v1.ClaimDiagnosticResponse"> & {
   /**
-   * Unset when nothing is asked.
+   * The claimed diagnostic; unset when none waits.
    *
    * @generated from field: brokkr.v1.Diagnostic diagnostic = 1;
    */
@@ -461,23 +537,29 @@ export const ClaimDiagnosticResponseSchema: GenMessage<ClaimDiagnosticResponse> 
  */
 export type CompleteDiagnosticRequest = Message<"brokkr.v1.CompleteDiagnosticRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
+   * Id of the diagnostic.
+   *
    * @generated from field: string id = 2;
    */
   id: string;
 
   /**
-   * Unset when it failed.
+   * The report; unset when it failed.
    *
    * @generated from field: brokkr.v1.DiagnosticReport report = 3;
    */
   report?: DiagnosticReport | undefined;
 
   /**
+   * Why it failed; empty otherwise.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
@@ -504,40 +586,50 @@ export const CompleteDiagnosticResponseSchema: GenMessage<CompleteDiagnosticResp
   messageDesc(file_brokkr_v1_diagnostic, 13);
 
 /**
+ * DiagnosticState is the state of a diagnostic.
+ *
  * @generated from enum brokkr.v1.DiagnosticState
  */
 export const DiagnosticState = {
   /**
+   * Not set.
+   *
    * @generated from enum value: DIAGNOSTIC_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The agent has not seen it yet.
+   * The agent has not claimed it yet.
    *
    * @generated from enum value: DIAGNOSTIC_STATE_PENDING = 1;
    */
   PENDING: 1,
 
   /**
-   * The agent works on it.
+   * The agent is working on it.
    *
    * @generated from enum value: DIAGNOSTIC_STATE_CLAIMED = 2;
    */
   CLAIMED: 2,
 
   /**
+   * The report is there.
+   *
    * @generated from enum value: DIAGNOSTIC_STATE_DONE = 3;
    */
   DONE: 3,
 
   /**
+   * The agent could not complete it; `message` gives the reason.
+   *
    * @generated from enum value: DIAGNOSTIC_STATE_FAILED = 4;
    */
   FAILED: 4,
 } as const;
 
 /**
+ * DiagnosticState is the state of a diagnostic.
+ *
  * @generated from enum brokkr.v1.DiagnosticState
  */
 export type DiagnosticState = (typeof DiagnosticState)[keyof typeof DiagnosticState] | UnknownEnum;

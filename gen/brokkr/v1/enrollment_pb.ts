@@ -24,41 +24,49 @@ export const file_brokkr_v1_enrollment: GenFile = /*@__PURE__*/
  */
 export type CreateEnrollmentRequest = Message<"brokkr.v1.CreateEnrollmentRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * Of the agent that enrolling makes. A new enrollment under a name ends an unused one before it.
+   * Name of the agent that enrolls. A new enrollment replaces an unused one under the same name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * A text for people about the agent.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * Labels of the agent.
+   *
    * @generated from field: repeated string labels = 4;
    */
   labels: string[];
 
   /**
+   * Annotations of the agent.
+   *
    * @generated from field: map<string, string> annotations = 5;
    */
   annotations: { [key: string]: string };
 
   /**
-   * Names of generators to register it with, besides the system generator.
+   * Names of the generators to register the agent with, in addition to the system generator.
    *
    * @generated from field: repeated string generators = 6;
    */
   generators: string[];
 
   /**
-   * How long the token is good for; unset means 1 h. From 1 minute to 24 h.
+   * How long the token is valid, from 1 minute to 24 hours; unset means 1 hour.
    *
    * @generated from field: google.protobuf.Duration ttl = 7;
    */
@@ -77,18 +85,22 @@ export const CreateEnrollmentRequestSchema: GenMessage<CreateEnrollmentRequest> 
  */
 export type CreateEnrollmentResponse = Message<"brokkr.v1.CreateEnrollmentResponse"> & {
   /**
-   * The token: a key of role enrollment, good for Enroll alone; shown this once.
+   * The token: a key of role enrollment, valid only for Enroll. It is returned only once.
    *
    * @generated from field: string pak = 1;
    */
   pak: string;
 
   /**
+   * The token without its secret.
+   *
    * @generated from field: brokkr.v1.Pak info = 2;
    */
   info?: Pak | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
@@ -102,14 +114,15 @@ export const CreateEnrollmentResponseSchema: GenMessage<CreateEnrollmentResponse
   messageDesc(file_brokkr_v1_enrollment, 1);
 
 /**
- * EnrollRequest makes the agent that the enrollment describes, once.
+ * EnrollRequest creates the agent that the enrollment describes, once.
  *
  * @generated from message brokkr.v1.EnrollRequest
  */
 export type EnrollRequest = Message<"brokkr.v1.EnrollRequest"> & {
   /**
-   * Random bytes that only this agent knows, kept by it before it asks. When the answer was lost, the same nonce gets another key,
-   * and the former ends; another nonce is FAILED_PRECONDITION, reason ENROLLMENT_USED. That ends with the agent's first start.
+   * Random bytes that only this agent knows and that it stores before the call. If the answer was lost, the same
+   * nonce gets another key and the previous one is revoked; another nonce is refused with FAILED_PRECONDITION, reason
+   * ENROLLMENT_USED. The nonce stops working at the agent's first start.
    *
    * @generated from field: bytes nonce = 1;
    */
@@ -128,12 +141,14 @@ export const EnrollRequestSchema: GenMessage<EnrollRequest> = /*@__PURE__*/
  */
 export type EnrollResponse = Message<"brokkr.v1.EnrollResponse"> & {
   /**
+   * The new agent.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
 
   /**
-   * The agent's own key; shown this once.
+   * The agent's own key. It is returned only once.
    *
    * @generated from field: string pak = 2;
    */

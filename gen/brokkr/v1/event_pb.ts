@@ -24,53 +24,71 @@ export const file_brokkr_v1_event: GenFile = /*@__PURE__*/
  */
 export type Event = Message<"brokkr.v1.Event"> & {
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 1;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
+   * The incarnation of the agent that reported it.
+   *
    * @generated from field: uint64 incarnation = 3;
    */
   incarnation: bigint;
 
   /**
+   * Number of the event, counted from 1 in each incarnation.
+   *
    * @generated from field: uint64 sequence = 4;
    */
   sequence: bigint;
 
   /**
+   * Id of the stack; empty for a gap.
+   *
    * @generated from field: string stack_id = 5;
    */
   stackId: string;
 
   /**
-   * "generator/name"; empty when the stack is gone.
+   * Name of the stack, "generator/name"; empty when it has been deleted.
    *
    * @generated from field: string stack = 6;
    */
   stack: string;
 
   /**
+   * Id of the deployment that the pass was about.
+   *
    * @generated from field: string deployment_id = 7;
    */
   deploymentId: string;
 
   /**
+   * Revision of the deployment; 0 for none.
+   *
    * @generated from field: uint32 revision = 8;
    */
   revision: number;
 
   /**
+   * The result of the pass.
+   *
    * @generated from field: brokkr.v1.Outcome outcome = 9;
    */
   outcome: Outcome;
 
   /**
+   * The reason, or a summary.
+   *
    * @generated from field: string message = 10;
    */
   message: string;
@@ -83,14 +101,14 @@ export type Event = Message<"brokkr.v1.Event"> & {
   objects: ObjectChange[];
 
   /**
-   * When the broker stored it.
+   * When the broker stored the event.
    *
    * @generated from field: google.protobuf.Timestamp receive_time = 12;
    */
   receiveTime?: Timestamp | undefined;
 
   /**
-   * The agent's clock: a label only.
+   * When it happened by the agent's clock, for information only.
    *
    * @generated from field: google.protobuf.Timestamp agent_time = 13;
    */
@@ -109,26 +127,36 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
  */
 export type ListEventsRequest = Message<"brokkr.v1.ListEventsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Lists only events about this stack: name, "generator/name" or id.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
+   * Lists only events of this agent, by name or id.
+   *
    * @generated from field: string agent = 4;
    */
   agent: string;
 
   /**
+   * Lists only events with this outcome.
+   *
    * @generated from field: brokkr.v1.Outcome outcome = 5;
    */
   outcome: Outcome;
@@ -146,13 +174,15 @@ export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE_
  */
 export type ListEventsResponse = Message<"brokkr.v1.ListEventsResponse"> & {
   /**
-   * Newest first.
+   * The events, newest first.
    *
    * @generated from field: repeated brokkr.v1.Event events = 1;
    */
   events: Event[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -166,72 +196,84 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_brokkr_v1_event, 2);
 
 /**
- * ReportedEvent is an event on its way from the agent.
+ * ReportedEvent is an event as an agent reports it.
  *
  * @generated from message brokkr.v1.ReportedEvent
  */
 export type ReportedEvent = Message<"brokkr.v1.ReportedEvent"> & {
   /**
-   * Counts from 1 in each incarnation.
+   * Number of the event, counted from 1 in each incarnation.
    *
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
 
   /**
-   * Empty only for a gap.
+   * Id of the stack; empty only for a gap.
    *
    * @generated from field: string stack_id = 2;
    */
   stackId: string;
 
   /**
+   * Id of the deployment that the pass was about.
+   *
    * @generated from field: string deployment_id = 3;
    */
   deploymentId: string;
 
   /**
-   * Hex SHA-256 of the manifest that was acted on.
+   * SHA-256 of the manifest that the pass was about, in hexadecimal.
    *
    * @generated from field: string checksum = 4;
    */
   checksum: string;
 
   /**
-   * Of the placement; a removal is acknowledged by it.
+   * Generation of the placement; it acknowledges a removal.
    *
    * @generated from field: uint64 generation = 5;
    */
   generation: bigint;
 
   /**
+   * Order of the target state entry that the pass was about.
+   *
    * @generated from field: uint64 order = 6;
    */
   order: bigint;
 
   /**
+   * The result of the pass.
+   *
    * @generated from field: brokkr.v1.Outcome outcome = 7;
    */
   outcome: Outcome;
 
   /**
+   * The reason, or a summary.
+   *
    * @generated from field: string message = 8;
    */
   message: string;
 
   /**
+   * Changed, failed and held objects.
+   *
    * @generated from field: repeated brokkr.v1.ObjectChange objects = 9;
    */
   objects: ObjectChange[];
 
   /**
+   * When it happened by the agent's clock, for information only.
+   *
    * @generated from field: google.protobuf.Timestamp agent_time = 10;
    */
   agentTime?: Timestamp | undefined;
 
   /**
-   * Of HELD: the objects whose deletion is held back. Each is the start of a SHA-256, 16 hex digits, over what the agent tells it from others
-   * by; "many" stands for all.
+   * For OUTCOME_HELD: the objects whose deletion is held back. Each key is the first 16 hexadecimal digits of a
+   * SHA-256 over the object's identity; "many" stands for all objects.
    *
    * @generated from field: repeated string held_keys = 11;
    */
@@ -250,12 +292,14 @@ export const ReportedEventSchema: GenMessage<ReportedEvent> = /*@__PURE__*/
  */
 export type ReportEventsRequest = Message<"brokkr.v1.ReportEventsRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
-   * In order of their sequence.
+   * The events, ordered by sequence.
    *
    * @generated from field: repeated brokkr.v1.ReportedEvent events = 2;
    */
@@ -274,7 +318,7 @@ export const ReportEventsRequestSchema: GenMessage<ReportEventsRequest> = /*@__P
  */
 export type ReportEventsResponse = Message<"brokkr.v1.ReportEventsResponse"> & {
   /**
-   * One for each event, in the same order.
+   * One receipt per event, in the same order.
    *
    * @generated from field: repeated brokkr.v1.EventReceipt receipts = 1;
    */
@@ -289,21 +333,27 @@ export const ReportEventsResponseSchema: GenMessage<ReportEventsResponse> = /*@_
   messageDesc(file_brokkr_v1_event, 5);
 
 /**
+ * EventReceipt is the broker's answer to one event.
+ *
  * @generated from message brokkr.v1.EventReceipt
  */
 export type EventReceipt = Message<"brokkr.v1.EventReceipt"> & {
   /**
+   * Sequence of the event.
+   *
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
 
   /**
+   * What became of the event.
+   *
    * @generated from field: brokkr.v1.Receipt receipt = 2;
    */
   receipt: Receipt;
 
   /**
-   * Why it was refused.
+   * Why it was refused; empty otherwise.
    *
    * @generated from field: string reason = 3;
    */
@@ -318,81 +368,83 @@ export const EventReceiptSchema: GenMessage<EventReceipt> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_event, 6);
 
 /**
- * Outcome is what came of one pass over a stack.
+ * Outcome is the result of one pass over a stack.
  *
  * @generated from enum brokkr.v1.Outcome
  */
 export const Outcome = {
   /**
+   * Not set; as a filter, any outcome.
+   *
    * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Everything of the deployment is in the cluster, and what it dropped is gone.
+   * All objects of the deployment are in the cluster, and dropped ones are deleted.
    *
    * @generated from enum value: OUTCOME_APPLIED = 1;
    */
   APPLIED: 1,
 
   /**
-   * Something is not; the agent tries again.
+   * Some objects could not be applied; the agent retries.
    *
    * @generated from enum value: OUTCOME_FAILED = 2;
    */
   FAILED: 2,
 
   /**
-   * A removal is done.
+   * The stack has been removed.
    *
    * @generated from enum value: OUTCOME_REMOVED = 3;
    */
   REMOVED: 3,
 
   /**
-   * A removal failed; the agent tries again.
+   * The removal failed; the agent retries.
    *
    * @generated from enum value: OUTCOME_REMOVAL_FAILED = 4;
    */
   REMOVAL_FAILED: 4,
 
   /**
-   * A removal or prune waits for ConfirmRemoval.
+   * Deletions wait for ConfirmRemoval.
    *
    * @generated from enum value: OUTCOME_HELD = 5;
    */
   HELD: 5,
 
   /**
-   * The agent holds something newer than the broker knows, and keeps it.
+   * The agent has a newer deployment than the broker knows and keeps it.
    *
    * @generated from enum value: OUTCOME_AHEAD = 6;
    */
   AHEAD: 6,
 
   /**
-   * Events before this one were lost; the message says how many.
+   * Earlier events were lost; the message gives their number.
    *
    * @generated from enum value: OUTCOME_GAP = 7;
    */
   GAP: 7,
 
   /**
-   * Somebody else changed or deleted objects; by the stack's policy, they were left so.
+   * Somebody else changed or deleted objects, and the stack's policy leaves them so.
    *
    * @generated from enum value: OUTCOME_DRIFTED = 8;
    */
   DRIFTED: 8,
 
   /**
-   * Somebody else changed or deleted objects, and they were applied again.
+   * Somebody else changed or deleted objects, and the agent applied them again.
    *
    * @generated from enum value: OUTCOME_REPAIRED = 9;
    */
   REPAIRED: 9,
 
   /**
-   * Waits for a stack that it depends on, or for an earlier wave to be healthy.
+   * The pass waits for a stack that this one depends on, or for an earlier wave to become healthy.
    *
    * @generated from enum value: OUTCOME_WAITING = 10;
    */
@@ -400,7 +452,7 @@ export const Outcome = {
 } as const;
 
 /**
- * Outcome is what came of one pass over a stack.
+ * Outcome is the result of one pass over a stack.
  *
  * @generated from enum brokkr.v1.Outcome
  */
@@ -413,30 +465,34 @@ export const OutcomeSchema: GenEnum<Outcome> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_event, 0);
 
 /**
+ * Receipt is what became of a reported event.
+ *
  * @generated from enum brokkr.v1.Receipt
  */
 export const Receipt = {
   /**
+   * Not set.
+   *
    * @generated from enum value: RECEIPT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Committed.
+   * The event is committed.
    *
    * @generated from enum value: RECEIPT_ACCEPTED = 1;
    */
   ACCEPTED: 1,
 
   /**
-   * The broker had it before.
+   * The broker already had the event.
    *
    * @generated from enum value: RECEIPT_DUPLICATE = 2;
    */
   DUPLICATE: 2,
 
   /**
-   * Never to be sent again.
+   * The event is invalid and must not be sent again.
    *
    * @generated from enum value: RECEIPT_REFUSED = 3;
    */
@@ -444,6 +500,8 @@ export const Receipt = {
 } as const;
 
 /**
+ * Receipt is what became of a reported event.
+ *
  * @generated from enum brokkr.v1.Receipt
  */
 export type Receipt = (typeof Receipt)[keyof typeof Receipt] | UnknownEnum;

@@ -22,54 +22,70 @@ export const file_brokkr_v1_fleet: GenFile = /*@__PURE__*/
   fileDesc("ChVicm9ra3IvdjEvZmxlZXQucHJvdG8SCWJyb2trci52MSKgAgoFRmxlZXQSDgoGb25saW5lGAEgASgNEg8KB29mZmxpbmUYAiABKA0SDgoGcGF1c2VkGAMgASgNEhUKDW5ldmVyX3N0YXJ0ZWQYBCABKA0SEAoIZHJhaW5pbmcYBSABKA0SGwoTY2x1c3Rlcl91bnJlYWNoYWJsZRgGIAEoDRIOCgZzdGFja3MYByABKA0SLgoKcGxhY2VtZW50cxgIIAEoCzIaLmJyb2trci52MS5QbGFjZW1lbnRDb3VudHMSJwoGaGVhbHRoGAkgASgLMhcuYnJva2tyLnYxLkhlYWx0aENvdW50cxI3ChNvbGRlc3RfcGVuZGluZ190aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ3CgtGbGVldE1lbWJlchIfCgVhZ2VudBgBIAEoCzIQLmJyb2trci52MS5BZ2VudBIkCgVzdGF0ZRgCIAEoDjIVLmJyb2trci52MS5BZ2VudFN0YXRlEiEKBmhlYWx0aBgDIAEoDjIRLmJyb2trci52MS5IZWFsdGgiEQoPR2V0RmxlZXRSZXF1ZXN0IjMKEEdldEZsZWV0UmVzcG9uc2USHwoFZmxlZXQYASABKAsyEC5icm9ra3IudjEuRmxlZXQiwgEKEExpc3RGbGVldFJlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIEhYKBWxhYmVsGAMgASgJQge6SARyAhg/Ei4KBXN0YXRlGAQgASgOMhUuYnJva2tyLnYxLkFnZW50U3RhdGVCCLpIBYIBAhABEhcKBnNlYXJjaBgFIAEoCUIHukgEcgIYPxIQCgh0cm91YmxlZBgGIAEoCCJVChFMaXN0RmxlZXRSZXNwb25zZRInCgdtZW1iZXJzGAEgAygLMhYuYnJva2tyLnYxLkZsZWV0TWVtYmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSITChFXYXRjaEZsZWV0UmVxdWVzdCJ2ChJXYXRjaEZsZWV0UmVzcG9uc2USHwoFZmxlZXQYASABKAsyEC5icm9ra3IudjEuRmxlZXQSJwoHbWVtYmVycxgCIAMoCzIWLmJyb2trci52MS5GbGVldE1lbWJlchIWCg5nb25lX2FnZW50X2lkcxgDIAMoCSqrAQoKQWdlbnRTdGF0ZRIbChdBR0VOVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkFHRU5UX1NUQVRFX09OTElORRABEhcKE0FHRU5UX1NUQVRFX09GRkxJTkUQAhIWChJBR0VOVF9TVEFURV9QQVVTRUQQAxIdChlBR0VOVF9TVEFURV9ORVZFUl9TVEFSVEVEEAQSGAoUQUdFTlRfU1RBVEVfRFJBSU5JTkcQBWIGcHJvdG8z", [file_brokkr_v1_cluster_agent, file_brokkr_v1_health, file_brokkr_v1_placement, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * Fleet is everything in one look; counted by the database.
+ * Fleet counts agents, stacks and placements by state. The database computes the counts.
  *
  * @generated from message brokkr.v1.Fleet
  */
 export type Fleet = Message<"brokkr.v1.Fleet"> & {
   /**
+   * Number of agents that are online.
+   *
    * @generated from field: uint32 online = 1;
    */
   online: number;
 
   /**
+   * Number of agents that are offline.
+   *
    * @generated from field: uint32 offline = 2;
    */
   offline: number;
 
   /**
+   * Number of agents that are paused.
+   *
    * @generated from field: uint32 paused = 3;
    */
   paused: number;
 
   /**
+   * Number of agents that have never started.
+   *
    * @generated from field: uint32 never_started = 4;
    */
   neverStarted: number;
 
   /**
+   * Number of agents that are being deleted.
+   *
    * @generated from field: uint32 draining = 5;
    */
   draining: number;
 
   /**
-   * Of the online ones, those whose cluster does not answer.
+   * Number of online agents that do not reach their cluster.
    *
    * @generated from field: uint32 cluster_unreachable = 6;
    */
   clusterUnreachable: number;
 
   /**
+   * Number of stacks.
+   *
    * @generated from field: uint32 stacks = 7;
    */
   stacks: number;
 
   /**
+   * Number of placements in each phase.
+   *
    * @generated from field: brokkr.v1.PlacementCounts placements = 8;
    */
   placements?: PlacementCounts | undefined;
 
   /**
+   * Number of placements in each health.
+   *
    * @generated from field: brokkr.v1.HealthCounts health = 9;
    */
   health?: HealthCounts | undefined;
@@ -90,21 +106,27 @@ export const FleetSchema: GenMessage<Fleet> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_fleet, 0);
 
 /**
+ * FleetMember is an agent with its derived state.
+ *
  * @generated from message brokkr.v1.FleetMember
  */
 export type FleetMember = Message<"brokkr.v1.FleetMember"> & {
   /**
+   * The agent.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
 
   /**
+   * Its state.
+   *
    * @generated from field: brokkr.v1.AgentState state = 2;
    */
   state: AgentState;
 
   /**
-   * The worst of the stacks that it serves.
+   * The worst health of the stacks that it serves.
    *
    * @generated from field: brokkr.v1.Health health = 3;
    */
@@ -136,6 +158,8 @@ export const GetFleetRequestSchema: GenMessage<GetFleetRequest> = /*@__PURE__*/
  */
 export type GetFleetResponse = Message<"brokkr.v1.GetFleetResponse"> & {
   /**
+   * The counts.
+   *
    * @generated from field: brokkr.v1.Fleet fleet = 1;
    */
   fleet?: Fleet | undefined;
@@ -153,36 +177,42 @@ export const GetFleetResponseSchema: GenMessage<GetFleetResponse> = /*@__PURE__*
  */
 export type ListFleetRequest = Message<"brokkr.v1.ListFleetRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only those with this label.
+   * Lists only agents with this label.
    *
    * @generated from field: string label = 3;
    */
   label: string;
 
   /**
+   * Lists only agents in this state.
+   *
    * @generated from field: brokkr.v1.AgentState state = 4;
    */
   state: AgentState;
 
   /**
-   * Only names that contain this.
+   * Lists only agents whose name contains this text.
    *
    * @generated from field: string search = 5;
    */
   search: string;
 
   /**
-   * Only those that have something pending, failed, held or ahead, or are not healthy.
+   * Lists only agents with pending, failed, held or ahead placements, or with stacks that are not healthy.
    *
    * @generated from field: bool troubled = 6;
    */
@@ -201,11 +231,15 @@ export const ListFleetRequestSchema: GenMessage<ListFleetRequest> = /*@__PURE__*
  */
 export type ListFleetResponse = Message<"brokkr.v1.ListFleetResponse"> & {
   /**
+   * The agents, ordered by name.
+   *
    * @generated from field: repeated brokkr.v1.FleetMember members = 1;
    */
   members: FleetMember[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -232,14 +266,14 @@ export const WatchFleetRequestSchema: GenMessage<WatchFleetRequest> = /*@__PURE_
   messageDesc(file_brokkr_v1_fleet, 6);
 
 /**
- * WatchFleetResponse is first the whole fleet, in messages of at most 500 members, then what changed. An empty one every 30
- * seconds shows that the stream lives.
+ * WatchFleetResponse is first the whole fleet, in messages of at most 500 members, then the changes. An empty message
+ * every 30 seconds shows that the stream is alive.
  *
  * @generated from message brokkr.v1.WatchFleetResponse
  */
 export type WatchFleetResponse = Message<"brokkr.v1.WatchFleetResponse"> & {
   /**
-   * Set when it changed.
+   * The counts, when they have changed.
    *
    * @generated from field: brokkr.v1.Fleet fleet = 1;
    */
@@ -253,7 +287,7 @@ export type WatchFleetResponse = Message<"brokkr.v1.WatchFleetResponse"> & {
   members: FleetMember[];
 
   /**
-   * Ids of agents that are gone.
+   * Ids of agents that have been deleted.
    *
    * @generated from field: repeated string gone_agent_ids = 3;
    */
@@ -268,40 +302,48 @@ export const WatchFleetResponseSchema: GenMessage<WatchFleetResponse> = /*@__PUR
   messageDesc(file_brokkr_v1_fleet, 7);
 
 /**
- * AgentState is what an operator looks for first.
+ * AgentState is the state of an agent as an operator sees it.
  *
  * @generated from enum brokkr.v1.AgentState
  */
 export const AgentState = {
   /**
+   * Not set; as a filter, any state.
+   *
    * @generated from enum value: AGENT_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Heartbeats are arriving.
+   *
    * @generated from enum value: AGENT_STATE_ONLINE = 1;
    */
   ONLINE: 1,
 
   /**
-   * No heartbeat for three intervals.
+   * No heartbeat has arrived for three intervals.
    *
    * @generated from enum value: AGENT_STATE_OFFLINE = 2;
    */
   OFFLINE: 2,
 
   /**
+   * The agent is paused.
+   *
    * @generated from enum value: AGENT_STATE_PAUSED = 3;
    */
   PAUSED: 3,
 
   /**
+   * The agent has never started.
+   *
    * @generated from enum value: AGENT_STATE_NEVER_STARTED = 4;
    */
   NEVER_STARTED: 4,
 
   /**
-   * It is being deleted and still has removals to do.
+   * The agent is being deleted and still has stacks to remove.
    *
    * @generated from enum value: AGENT_STATE_DRAINING = 5;
    */
@@ -309,7 +351,7 @@ export const AgentState = {
 } as const;
 
 /**
- * AgentState is what an operator looks for first.
+ * AgentState is the state of an agent as an operator sees it.
  *
  * @generated from enum brokkr.v1.AgentState
  */

@@ -16,69 +16,91 @@ export const file_brokkr_v1_generator: GenFile = /*@__PURE__*/
   fileDesc("Chlicm9ra3IvdjEvZ2VuZXJhdG9yLnByb3RvEglicm9ra3IudjEi7QIKCUdlbmVyYXRvchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEjMKDHJlZ2lzdHJhdGlvbhgEIAEoDjIdLmJyb2trci52MS5SZWdpc3RyYXRpb25Qb2xpY3kSDgoGc3lzdGVtGAUgASgIEhMKC3N0YWNrX2NvdW50GAYgASgNEhMKC2FnZW50X2NvdW50GAcgASgNEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgKIAEoCRIoCgVydWxlcxgLIAEoCzIZLmJyb2trci52MS5HZW5lcmF0b3JSdWxlcxIoCgVxdW90YRgMIAEoCzIZLmJyb2trci52MS5HZW5lcmF0b3JRdW90YSK2AwoOR2VuZXJhdG9yUnVsZXMSYgoQYWxsb3dfbmFtZXNwYWNlcxgBIAMoCUJIukhFkgFCEEAYASI8cjoYPzI2XihbYS16MC05XShbLWEtejAtOV0qW2EtejAtOV0pP3xbYS16MC05XVstYS16MC05XSpcKikkEmEKD2RlbnlfbmFtZXNwYWNlcxgCIAMoCUJIukhFkgFCEEAYASI8cjoYPzI2XihbYS16MC05XShbLWEtejAtOV0qW2EtejAtOV0pP3xbYS16MC05XVstYS16MC05XSpcKikkEmIKC2FsbG93X2tpbmRzGAMgAygJQk26SEqSAUcQQBgBIkFyPxi9AjI6XihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT8oW0EtWl1bQS1aYS16MC05XSp8XCopJBJhCgpkZW55X2tpbmRzGAQgAygJQk26SEqSAUcQQBgBIkFyPxi9AjI6XihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT8oW0EtWl1bQS1aYS16MC05XSp8XCopJBIWCg5jbHVzdGVyX3Njb3BlZBgFIAEoCCJ6Cg5HZW5lcmF0b3JRdW90YRIZCgZzdGFja3MYASABKA1CCbpIBioEGKCNBhInChVkZXBsb3ltZW50c19wZXJfc3RhY2sYAiABKA1CCLpIBSoDGJBOEiQKDm1hbmlmZXN0X2J5dGVzGAMgASgEQgy6SAkyBxiAgICAgCAioAIKFkNyZWF0ZUdlbmVyYXRvclJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESNgoEbmFtZRgCIAEoCUIoukglciMYPzIfXlthLXowLTldKFstYS16MC05XSpbYS16MC05XSk/JBIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYgAgSPQoMcmVnaXN0cmF0aW9uGAQgASgOMh0uYnJva2tyLnYxLlJlZ2lzdHJhdGlvblBvbGljeUIIukgFggECEAESKAoFcnVsZXMYBSABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMSKAoFcXVvdGEYBiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUXVvdGEiZgoXQ3JlYXRlR2VuZXJhdG9yUmVzcG9uc2USJwoJZ2VuZXJhdG9yGAEgASgLMhQuYnJva2tyLnYxLkdlbmVyYXRvchIQCgNwYWsYAiABKAlCA4ABARIQCghyZXBsYXllZBgDIAEoCCIzChNHZXRHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/Ij8KFEdldEdlbmVyYXRvclJlc3BvbnNlEicKCWdlbmVyYXRvchgBIAEoCzIULmJyb2trci52MS5HZW5lcmF0b3IiagoVTGlzdEdlbmVyYXRvcnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIUCgxzaG93X2RlbGV0ZWQYAyABKAgiWwoWTGlzdEdlbmVyYXRvcnNSZXNwb25zZRIoCgpnZW5lcmF0b3JzGAEgAygLMhQuYnJva2tyLnYxLkdlbmVyYXRvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiuAIKFlVwZGF0ZUdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQBIdCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMYgAgSPQoMcmVnaXN0cmF0aW9uGAQgASgOMh0uYnJva2tyLnYxLlJlZ2lzdHJhdGlvblBvbGljeUIIukgFggECEAESNwoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQga6SAPIAQESKAoFcnVsZXMYBiABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUnVsZXMSKAoFcXVvdGEYByABKAsyGS5icm9ra3IudjEuR2VuZXJhdG9yUXVvdGEiQgoXVXBkYXRlR2VuZXJhdG9yUmVzcG9uc2USJwoJZ2VuZXJhdG9yGAEgASgLMhQuYnJva2tyLnYxLkdlbmVyYXRvciJeChZEZWxldGVHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEASDwoHY2FzY2FkZRgDIAEoCCJCChdEZWxldGVHZW5lcmF0b3JSZXNwb25zZRInCglnZW5lcmF0b3IYASABKAsyFC5icm9ra3IudjEuR2VuZXJhdG9yIpQBChlSb3RhdGVHZW5lcmF0b3JQYWtSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhwKCWdlbmVyYXRvchgCIAEoCUIJukgGcgQQARg/EjsKB292ZXJsYXAYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCICangEyACJAChpSb3RhdGVHZW5lcmF0b3JQYWtSZXNwb25zZRIQCgNwYWsYASABKAlCA4ABARIQCghyZXBsYXllZBgCIAEoCCLPAQoMUmVnaXN0cmF0aW9uEhAKCGFnZW50X2lkGAEgASgJEg0KBWFnZW50GAIgASgJEhQKDGdlbmVyYXRvcl9pZBgDIAEoCRIRCglnZW5lcmF0b3IYBCABKAkSKwoFc3RhdGUYBSABKA4yHC5icm9ra3IudjEuUmVnaXN0cmF0aW9uU3RhdGUSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD3NlcnZpY2VfYWNjb3VudBgHIAEoCSKLAQoYTGlzdFJlZ2lzdHJhdGlvbnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVhZ2VudBgDIAEoCUIHukgEcgIYPxIaCglnZW5lcmF0b3IYBCABKAlCB7pIBHICGD8iZAoZTGlzdFJlZ2lzdHJhdGlvbnNSZXNwb25zZRIuCg1yZWdpc3RyYXRpb25zGAEgAygLMhcuYnJva2tyLnYxLlJlZ2lzdHJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitgEKFkFkZFJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPxJkCg9zZXJ2aWNlX2FjY291bnQYAyABKAlCS7pISNgBAXJDGL0CMj5eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8vW2EtejAtOV0oWy1hLXowLTkuXSpbYS16MC05XSk/JCJIChdBZGRSZWdpc3RyYXRpb25SZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIlMKGVJlbW92ZVJlZ2lzdHJhdGlvblJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIcCglnZW5lcmF0b3IYAiABKAlCCbpIBnIEEAEYPyIcChpSZW1vdmVSZWdpc3RyYXRpb25SZXNwb25zZSJNChhSZWdpc3RlckdlbmVyYXRvclJlcXVlc3QSHAoJZ2VuZXJhdG9yGAEgASgJQgm6SAZyBBABGD8SEwoLaW5jYXJuYXRpb24YAiABKAQiSgoZUmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZRItCgxyZWdpc3RyYXRpb24YASABKAsyFy5icm9ra3IudjEuUmVnaXN0cmF0aW9uIk8KGkRlcmVnaXN0ZXJHZW5lcmF0b3JSZXF1ZXN0EhwKCWdlbmVyYXRvchgBIAEoCUIJukgGcgQQARg/EhMKC2luY2FybmF0aW9uGAIgASgEIh0KG0RlcmVnaXN0ZXJHZW5lcmF0b3JSZXNwb25zZSp4ChJSZWdpc3RyYXRpb25Qb2xpY3kSIwofUkVHSVNUUkFUSU9OX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGFJFR0lTVFJBVElPTl9QT0xJQ1lfT1BFThABEh8KG1JFR0lTVFJBVElPTl9QT0xJQ1lfQVBQUk9WRRACKnwKEVJlZ2lzdHJhdGlvblN0YXRlEiIKHlJFR0lTVFJBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJFR0lTVFJBVElPTl9TVEFURV9SRUdJU1RFUkVEEAESIAocUkVHSVNUUkFUSU9OX1NUQVRFX1JFUVVFU1RFRBACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Generator is an API identity (a CI job, a service) that owns stacks: a tenant.
+ * Generator is an API identity, such as a CI job or a service, that owns stacks: a tenant.
  *
  * @generated from message brokkr.v1.Generator
  */
 export type Generator = Message<"brokkr.v1.Generator"> & {
   /**
+   * Identifies the generator.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Unique among generators.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * A text for people.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * How agents register with it.
+   *
    * @generated from field: brokkr.v1.RegistrationPolicy registration = 4;
    */
   registration: RegistrationPolicy;
 
   /**
-   * The system generator owns the admins' stacks; every agent is registered with it.
+   * True for the system generator, which owns the admins' stacks and with which every agent is registered.
    *
    * @generated from field: bool system = 5;
    */
   system: boolean;
 
   /**
+   * Number of its stacks.
+   *
    * @generated from field: uint32 stack_count = 6;
    */
   stackCount: number;
 
   /**
+   * Number of agents registered with it.
+   *
    * @generated from field: uint32 agent_count = 7;
    */
   agentCount: number;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When deletion began; set while stacks are still being removed.
+   *
    * @generated from field: google.protobuf.Timestamp delete_time = 9;
    */
   deleteTime?: Timestamp | undefined;
 
   /**
+   * Changes with each change of the generator; see `etag` of the update and delete requests.
+   *
    * @generated from field: string etag = 10;
    */
   etag: string;
 
   /**
+   * What it may deploy.
+   *
    * @generated from field: brokkr.v1.GeneratorRules rules = 11;
    */
   rules?: GeneratorRules | undefined;
 
   /**
+   * How much it may keep.
+   *
    * @generated from field: brokkr.v1.GeneratorQuota quota = 12;
    */
   quota?: GeneratorQuota | undefined;
@@ -92,42 +114,44 @@ export const GeneratorSchema: GenMessage<Generator> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_generator, 0);
 
 /**
- * GeneratorRules limits what a generator may deploy. The broker checks them when something is submitted, and agents
- * check them again before they apply. The system generator, the admins' own, is not limited.
+ * GeneratorRules limits what a generator may deploy. The broker checks the rules at submission, and agents check them
+ * again before they apply. The system generator is not limited.
  *
  * @generated from message brokkr.v1.GeneratorRules
  */
 export type GeneratorRules = Message<"brokkr.v1.GeneratorRules"> & {
   /**
-   * Namespaces that its objects may be in: names, or prefixes that end in "*". None means any.
+   * Namespaces that its objects may be in: names, or prefixes that end in "*". Empty means any.
    *
    * @generated from field: repeated string allow_namespaces = 1;
    */
   allowNamespaces: string[];
 
   /**
-   * Namespaces that they may not be in, whatever is allowed.
+   * Namespaces that its objects may not be in, even when they are allowed.
    *
    * @generated from field: repeated string deny_namespaces = 2;
    */
   denyNamespaces: string[];
 
   /**
-   * Kinds that it may deploy: "ConfigMap" of the core group, "apps/Deployment", "apps/*" for a group, "*". None means any.
+   * Kinds that it may deploy: "ConfigMap" of the core group, "apps/Deployment", "apps/*" for a whole group, or "*".
+   * Empty means any.
    *
    * @generated from field: repeated string allow_kinds = 3;
    */
   allowKinds: string[];
 
   /**
-   * Kinds that it may not deploy, whatever is allowed.
+   * Kinds that it may not deploy, even when they are allowed.
    *
    * @generated from field: repeated string deny_kinds = 4;
    */
   denyKinds: string[];
 
   /**
-   * Whether it may deploy cluster-scoped objects: namespaces, cluster roles, custom resource definitions, … Off by default.
+   * Whether it may deploy cluster-scoped objects, such as namespaces, cluster roles and custom resource definitions.
+   * Off by default.
    *
    * @generated from field: bool cluster_scoped = 5;
    */
@@ -142,27 +166,28 @@ export const GeneratorRulesSchema: GenMessage<GeneratorRules> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_generator, 1);
 
 /**
- * GeneratorQuota limits how much a generator may keep. 0 means the default. The system generator has none.
+ * GeneratorQuota limits how much a generator may keep. 0 means the default. The system generator has no quota.
  *
  * @generated from message brokkr.v1.GeneratorQuota
  */
 export type GeneratorQuota = Message<"brokkr.v1.GeneratorQuota"> & {
   /**
-   * Live stacks; default 1,000.
+   * Maximum number of stacks; default 1,000.
    *
    * @generated from field: uint32 stacks = 1;
    */
   stacks: number;
 
   /**
-   * Deployments kept in each stack: beyond it the oldest are forgotten, never the current one. Default 100.
+   * Maximum number of deployments kept per stack; default 100. Older ones are deleted, but never the current one or
+   * one in use.
    *
    * @generated from field: uint32 deployments_per_stack = 2;
    */
   deploymentsPerStack: number;
 
   /**
-   * Bytes of the manifests of all deployments that are kept; default 1 GiB.
+   * Maximum total size of the manifests of all kept deployments, in bytes; default 1 GiB.
    *
    * @generated from field: uint64 manifest_bytes = 3;
    */
@@ -181,31 +206,43 @@ export const GeneratorQuotaSchema: GenMessage<GeneratorQuota> = /*@__PURE__*/
  */
 export type CreateGeneratorRequest = Message<"brokkr.v1.CreateGeneratorRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name of the generator, unique among generators.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * A text for people.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * How agents register with it.
+   *
    * @generated from field: brokkr.v1.RegistrationPolicy registration = 4;
    */
   registration: RegistrationPolicy;
 
   /**
+   * What it may deploy.
+   *
    * @generated from field: brokkr.v1.GeneratorRules rules = 5;
    */
   rules?: GeneratorRules | undefined;
 
   /**
+   * How much it may keep.
+   *
    * @generated from field: brokkr.v1.GeneratorQuota quota = 6;
    */
   quota?: GeneratorQuota | undefined;
@@ -223,18 +260,22 @@ export const CreateGeneratorRequestSchema: GenMessage<CreateGeneratorRequest> = 
  */
 export type CreateGeneratorResponse = Message<"brokkr.v1.CreateGeneratorResponse"> & {
   /**
+   * The new generator.
+   *
    * @generated from field: brokkr.v1.Generator generator = 1;
    */
   generator?: Generator | undefined;
 
   /**
-   * Its key; shown this once.
+   * The generator's key. It is returned only once.
    *
    * @generated from field: string pak = 2;
    */
   pak: string;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
@@ -271,6 +312,8 @@ export const GetGeneratorRequestSchema: GenMessage<GetGeneratorRequest> = /*@__P
  */
 export type GetGeneratorResponse = Message<"brokkr.v1.GetGeneratorResponse"> & {
   /**
+   * The generator.
+   *
    * @generated from field: brokkr.v1.Generator generator = 1;
    */
   generator?: Generator | undefined;
@@ -288,16 +331,22 @@ export const GetGeneratorResponseSchema: GenMessage<GetGeneratorResponse> = /*@_
  */
 export type ListGeneratorsRequest = Message<"brokkr.v1.ListGeneratorsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Lists also generators that are being deleted.
+   *
    * @generated from field: bool show_deleted = 3;
    */
   showDeleted: boolean;
@@ -315,11 +364,15 @@ export const ListGeneratorsRequestSchema: GenMessage<ListGeneratorsRequest> = /*
  */
 export type ListGeneratorsResponse = Message<"brokkr.v1.ListGeneratorsResponse"> & {
   /**
+   * The generators, ordered by name.
+   *
    * @generated from field: repeated brokkr.v1.Generator generators = 1;
    */
   generators: Generator[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -337,38 +390,50 @@ export const ListGeneratorsResponseSchema: GenMessage<ListGeneratorsResponse> = 
  */
 export type UpdateGeneratorRequest = Message<"brokkr.v1.UpdateGeneratorRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string generator = 1;
    */
   generator: string;
 
   /**
+   * Refused with ABORTED when it is set and the generator has changed since.
+   *
    * @generated from field: string etag = 2;
    */
   etag: string;
 
   /**
+   * The new description, when the mask names it.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * The new policy, when the mask names it.
+   *
    * @generated from field: brokkr.v1.RegistrationPolicy registration = 4;
    */
   registration: RegistrationPolicy;
 
   /**
-   * Names which of "description", "registration", "rules" and "quota" to write.
+   * Names the fields to write: "description", "registration", "rules" and "quota".
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
   updateMask?: FieldMask | undefined;
 
   /**
+   * The new rules, when the mask names them; they replace the old ones completely.
+   *
    * @generated from field: brokkr.v1.GeneratorRules rules = 6;
    */
   rules?: GeneratorRules | undefined;
 
   /**
+   * The new quota, when the mask names it; it replaces the old one completely.
+   *
    * @generated from field: brokkr.v1.GeneratorQuota quota = 7;
    */
   quota?: GeneratorQuota | undefined;
@@ -386,6 +451,8 @@ export const UpdateGeneratorRequestSchema: GenMessage<UpdateGeneratorRequest> = 
  */
 export type UpdateGeneratorResponse = Message<"brokkr.v1.UpdateGeneratorResponse"> & {
   /**
+   * The generator after the change.
+   *
    * @generated from field: brokkr.v1.Generator generator = 1;
    */
   generator?: Generator | undefined;
@@ -403,17 +470,22 @@ export const UpdateGeneratorResponseSchema: GenMessage<UpdateGeneratorResponse> 
  */
 export type DeleteGeneratorRequest = Message<"brokkr.v1.DeleteGeneratorRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string generator = 1;
    */
   generator: string;
 
   /**
+   * Refused with ABORTED when it is set and the generator has changed since.
+   *
    * @generated from field: string etag = 2;
    */
   etag: string;
 
   /**
-   * Also its stacks, removed from every agent. Without it, live stacks are FAILED_PRECONDITION.
+   * Deletes also its stacks, which removes them from every agent. Without it, a generator with stacks is refused with
+   * FAILED_PRECONDITION.
    *
    * @generated from field: bool cascade = 3;
    */
@@ -432,6 +504,8 @@ export const DeleteGeneratorRequestSchema: GenMessage<DeleteGeneratorRequest> = 
  */
 export type DeleteGeneratorResponse = Message<"brokkr.v1.DeleteGeneratorResponse"> & {
   /**
+   * The generator as it is now; `delete_time` is set until its stacks have been removed.
+   *
    * @generated from field: brokkr.v1.Generator generator = 1;
    */
   generator?: Generator | undefined;
@@ -449,17 +523,21 @@ export const DeleteGeneratorResponseSchema: GenMessage<DeleteGeneratorResponse> 
  */
 export type RotateGeneratorPakRequest = Message<"brokkr.v1.RotateGeneratorPakRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name or id.
+   *
    * @generated from field: string generator = 2;
    */
   generator: string;
 
   /**
-   * How long the old key goes on working; unset means 24 h, zero ends it now. At most 30 days.
+   * How long the old key keeps working, at most 30 days; unset means 24 hours, zero revokes it immediately.
    *
    * @generated from field: google.protobuf.Duration overlap = 3;
    */
@@ -478,11 +556,15 @@ export const RotateGeneratorPakRequestSchema: GenMessage<RotateGeneratorPakReque
  */
 export type RotateGeneratorPakResponse = Message<"brokkr.v1.RotateGeneratorPakResponse"> & {
   /**
+   * The new key. It is returned only once.
+   *
    * @generated from field: string pak = 1;
    */
   pak: string;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
@@ -502,38 +584,50 @@ export const RotateGeneratorPakResponseSchema: GenMessage<RotateGeneratorPakResp
  */
 export type Registration = Message<"brokkr.v1.Registration"> & {
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 1;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
+   * Id of the generator.
+   *
    * @generated from field: string generator_id = 3;
    */
   generatorId: string;
 
   /**
+   * Name of the generator.
+   *
    * @generated from field: string generator = 4;
    */
   generator: string;
 
   /**
+   * Whether it is in force.
+   *
    * @generated from field: brokkr.v1.RegistrationState state = 5;
    */
   state: RegistrationState;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * "namespace/name" of the ServiceAccount that the agent impersonates for this generator's stacks; empty for the agent's own
-   * rights.
+   * "namespace/name" of the ServiceAccount that the agent impersonates for this generator's stacks; empty when it
+   * uses its own account.
    *
    * @generated from field: string service_account = 7;
    */
@@ -552,21 +646,29 @@ export const RegistrationSchema: GenMessage<Registration> = /*@__PURE__*/
  */
 export type ListRegistrationsRequest = Message<"brokkr.v1.ListRegistrationsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Lists only registrations of this agent, by name or id.
+   *
    * @generated from field: string agent = 3;
    */
   agent: string;
 
   /**
+   * Lists only registrations with this generator, by name or id.
+   *
    * @generated from field: string generator = 4;
    */
   generator: string;
@@ -584,11 +686,15 @@ export const ListRegistrationsRequestSchema: GenMessage<ListRegistrationsRequest
  */
 export type ListRegistrationsResponse = Message<"brokkr.v1.ListRegistrationsResponse"> & {
   /**
+   * The registrations.
+   *
    * @generated from field: repeated brokkr.v1.Registration registrations = 1;
    */
   registrations: Registration[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -606,18 +712,22 @@ export const ListRegistrationsResponseSchema: GenMessage<ListRegistrationsRespon
  */
 export type AddRegistrationRequest = Message<"brokkr.v1.AddRegistrationRequest"> & {
   /**
+   * Name or id of the agent.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Name or id of the generator.
+   *
    * @generated from field: string generator = 2;
    */
   generator: string;
 
   /**
-   * "namespace/name" of the ServiceAccount that the agent is to impersonate for this generator's stacks; empty for none. Of a
-   * registration that exists, it is changed.
+   * "namespace/name" of the ServiceAccount that the agent impersonates for this generator's stacks; empty for the
+   * agent's own account. It replaces the one of an existing registration.
    *
    * @generated from field: string service_account = 3;
    */
@@ -636,6 +746,8 @@ export const AddRegistrationRequestSchema: GenMessage<AddRegistrationRequest> = 
  */
 export type AddRegistrationResponse = Message<"brokkr.v1.AddRegistrationResponse"> & {
   /**
+   * The registration.
+   *
    * @generated from field: brokkr.v1.Registration registration = 1;
    */
   registration?: Registration | undefined;
@@ -653,11 +765,15 @@ export const AddRegistrationResponseSchema: GenMessage<AddRegistrationResponse> 
  */
 export type RemoveRegistrationRequest = Message<"brokkr.v1.RemoveRegistrationRequest"> & {
   /**
+   * Name or id of the agent.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Name or id of the generator.
+   *
    * @generated from field: string generator = 2;
    */
   generator: string;
@@ -688,11 +804,15 @@ export const RemoveRegistrationResponseSchema: GenMessage<RemoveRegistrationResp
  */
 export type RegisterGeneratorRequest = Message<"brokkr.v1.RegisterGeneratorRequest"> & {
   /**
+   * Name or id of the generator.
+   *
    * @generated from field: string generator = 1;
    */
   generator: string;
 
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 2;
    */
   incarnation: bigint;
@@ -710,6 +830,8 @@ export const RegisterGeneratorRequestSchema: GenMessage<RegisterGeneratorRequest
  */
 export type RegisterGeneratorResponse = Message<"brokkr.v1.RegisterGeneratorResponse"> & {
   /**
+   * The registration; it may wait for approval.
+   *
    * @generated from field: brokkr.v1.Registration registration = 1;
    */
   registration?: Registration | undefined;
@@ -727,11 +849,15 @@ export const RegisterGeneratorResponseSchema: GenMessage<RegisterGeneratorRespon
  */
 export type DeregisterGeneratorRequest = Message<"brokkr.v1.DeregisterGeneratorRequest"> & {
   /**
+   * Name or id of the generator.
+   *
    * @generated from field: string generator = 1;
    */
   generator: string;
 
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 2;
    */
   incarnation: bigint;
@@ -758,25 +884,27 @@ export const DeregisterGeneratorResponseSchema: GenMessage<DeregisterGeneratorRe
   messageDesc(file_brokkr_v1_generator, 25);
 
 /**
- * RegistrationPolicy says what an agent's RegisterGenerator does.
+ * RegistrationPolicy says how RegisterGenerator registers an agent.
  *
  * @generated from enum brokkr.v1.RegistrationPolicy
  */
 export const RegistrationPolicy = {
   /**
+   * Not set; the same as open.
+   *
    * @generated from enum value: REGISTRATION_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The agent is registered at once. The default.
+   * The agent is registered immediately. The default.
    *
    * @generated from enum value: REGISTRATION_POLICY_OPEN = 1;
    */
   OPEN: 1,
 
   /**
-   * An admin approves it with AddRegistration.
+   * An admin has to approve the registration with AddRegistration.
    *
    * @generated from enum value: REGISTRATION_POLICY_APPROVE = 2;
    */
@@ -784,7 +912,7 @@ export const RegistrationPolicy = {
 } as const;
 
 /**
- * RegistrationPolicy says what an agent's RegisterGenerator does.
+ * RegistrationPolicy says how RegisterGenerator registers an agent.
  *
  * @generated from enum brokkr.v1.RegistrationPolicy
  */
@@ -797,21 +925,27 @@ export const RegistrationPolicySchema: GenEnum<RegistrationPolicy> = /*@__PURE__
   enumDesc(file_brokkr_v1_generator, 0);
 
 /**
+ * RegistrationState is the state of a registration.
+ *
  * @generated from enum brokkr.v1.RegistrationState
  */
 export const RegistrationState = {
   /**
+   * Not set.
+   *
    * @generated from enum value: REGISTRATION_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The agent is registered.
+   *
    * @generated from enum value: REGISTRATION_STATE_REGISTERED = 1;
    */
   REGISTERED: 1,
 
   /**
-   * The agent asked; an admin has to approve.
+   * The agent has requested it; an admin has to approve.
    *
    * @generated from enum value: REGISTRATION_STATE_REQUESTED = 2;
    */
@@ -819,6 +953,8 @@ export const RegistrationState = {
 } as const;
 
 /**
+ * RegistrationState is the state of a registration.
+ *
  * @generated from enum brokkr.v1.RegistrationState
  */
 export type RegistrationState = (typeof RegistrationState)[keyof typeof RegistrationState] | UnknownEnum;

@@ -18,21 +18,27 @@ export const file_brokkr_v1_health: GenFile = /*@__PURE__*/
   fileDesc("ChZicm9ra3IvdjEvaGVhbHRoLnByb3RvEglicm9ra3IudjEifAoMT2JqZWN0SGVhbHRoEiQKBm9iamVjdBgBIAEoCzIULmJyb2trci52MS5PYmplY3RSZWYSKwoGaGVhbHRoGAIgASgOMhEuYnJva2tyLnYxLkhlYWx0aEIIukgFggECEAESGQoHbWVzc2FnZRgDIAEoCUIIukgFcgMYgBAiZwoMSGVhbHRoQ291bnRzEg8KB2hlYWx0aHkYASABKA0SEwoLcHJvZ3Jlc3NpbmcYAiABKA0SEAoIZGVncmFkZWQYAyABKA0SDgoGZmFpbGVkGAQgASgNEg8KB3Vua25vd24YBSABKA0irQIKC0FnZW50SGVhbHRoEhAKCGFnZW50X2lkGAEgASgJEg0KBWFnZW50GAIgASgJEiEKBmhlYWx0aBgDIAEoDjIRLmJyb2trci52MS5IZWFsdGgSDwoHbWVzc2FnZRgEIAEoCRIoCgdvYmplY3RzGAUgAygLMhcuYnJva2tyLnYxLk9iamVjdEhlYWx0aBIUCgxvYmplY3RfY291bnQYBiABKA0SFQoNZGVwbG95bWVudF9pZBgHIAEoCRIQCghyZXZpc2lvbhgIIAEoDRIvCgtjaGFuZ2VfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVwb3J0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo0BCgxIZWFsdGhDaGFuZ2USEAoIYWdlbnRfaWQYASABKAkSDQoFYWdlbnQYAiABKAkSIQoGaGVhbHRoGAMgASgOMhEuYnJva2tyLnYxLkhlYWx0aBIPCgdtZXNzYWdlGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoYBChVHZXRTdGFja0hlYWx0aFJlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIWCgVhZ2VudBgCIAEoCUIHukgEcgIYPxIdCglwYWdlX3NpemUYAyABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAgizwEKFkdldFN0YWNrSGVhbHRoUmVzcG9uc2USIQoGaGVhbHRoGAEgASgOMhEuYnJva2tyLnYxLkhlYWx0aBInCgZjb3VudHMYAiABKAsyFy5icm9ra3IudjEuSGVhbHRoQ291bnRzEiYKBmFnZW50cxgDIAMoCzIWLmJyb2trci52MS5BZ2VudEhlYWx0aBIXCg9uZXh0X3BhZ2VfdG9rZW4YBCABKAkSKAoHaGlzdG9yeRgFIAMoCzIXLmJyb2trci52MS5IZWFsdGhDaGFuZ2UiYQoTUmVwb3J0SGVhbHRoUmVxdWVzdBITCgtpbmNhcm5hdGlvbhgBIAEoBBI1CgZzdGFja3MYAiADKAsyGS5icm9ra3IudjEuUmVwb3J0ZWRIZWFsdGhCCrpIB5IBBAgBEGQi9AEKDlJlcG9ydGVkSGVhbHRoEhoKCHN0YWNrX2lkGAEgASgJQgi6SAVyA7ABARIeCg1kZXBsb3ltZW50X2lkGAIgASgJQge6SARyAhgkEhIKCmdlbmVyYXRpb24YAyABKAQSLQoGaGVhbHRoGAQgASgOMhEuYnJva2tyLnYxLkhlYWx0aEIKukgHggEEEAEgABIZCgdtZXNzYWdlGAUgASgJQgi6SAVyAxiAEBIyCgdvYmplY3RzGAYgAygLMhcuYnJva2tyLnYxLk9iamVjdEhlYWx0aEIIukgFkgECEGQSFAoMb2JqZWN0X2NvdW50GAcgASgNIhYKFFJlcG9ydEhlYWx0aFJlc3BvbnNlKogBCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOSEVBTFRIX0hFQUxUSFkQARIWChJIRUFMVEhfUFJPR1JFU1NJTkcQAhITCg9IRUFMVEhfREVHUkFERUQQAxIRCg1IRUFMVEhfRkFJTEVEEAQSEgoOSEVBTFRIX1VOS05PV04QBWIGcHJvdG8z", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
+ * ObjectHealth is the health of one object.
+ *
  * @generated from message brokkr.v1.ObjectHealth
  */
 export type ObjectHealth = Message<"brokkr.v1.ObjectHealth"> & {
   /**
+   * The object.
+   *
    * @generated from field: brokkr.v1.ObjectRef object = 1;
    */
   object?: ObjectRef | undefined;
 
   /**
+   * Its health.
+   *
    * @generated from field: brokkr.v1.Health health = 2;
    */
   health: Health;
 
   /**
-   * Why, in words: "1 of 3 replicas ready; pod web-x: ImagePullBackOff: …".
+   * The reason, such as "1 of 3 replicas ready; pod web-x: ImagePullBackOff: …".
    *
    * @generated from field: string message = 3;
    */
@@ -47,30 +53,42 @@ export const ObjectHealthSchema: GenMessage<ObjectHealth> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_health, 0);
 
 /**
+ * HealthCounts counts placements by health.
+ *
  * @generated from message brokkr.v1.HealthCounts
  */
 export type HealthCounts = Message<"brokkr.v1.HealthCounts"> & {
   /**
+   * Number that is healthy.
+   *
    * @generated from field: uint32 healthy = 1;
    */
   healthy: number;
 
   /**
+   * Number that is progressing.
+   *
    * @generated from field: uint32 progressing = 2;
    */
   progressing: number;
 
   /**
+   * Number that is degraded.
+   *
    * @generated from field: uint32 degraded = 3;
    */
   degraded: number;
 
   /**
+   * Number that has failed.
+   *
    * @generated from field: uint32 failed = 4;
    */
   failed: number;
 
   /**
+   * Number whose cluster could not be asked.
+   *
    * @generated from field: uint32 unknown = 5;
    */
   unknown: number;
@@ -84,55 +102,63 @@ export const HealthCountsSchema: GenMessage<HealthCounts> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_health, 1);
 
 /**
- * AgentHealth is how a stack does on one agent.
+ * AgentHealth is the health of a stack on one agent.
  *
  * @generated from message brokkr.v1.AgentHealth
  */
 export type AgentHealth = Message<"brokkr.v1.AgentHealth"> & {
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 1;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
-   * The worst of its objects.
+   * The worst health of the stack's objects.
    *
    * @generated from field: brokkr.v1.Health health = 3;
    */
   health: Health;
 
   /**
+   * The reason.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
 
   /**
-   * Those that are not healthy, the worst first; at most 100.
+   * Objects that are not healthy, the worst first, at most 100.
    *
    * @generated from field: repeated brokkr.v1.ObjectHealth objects = 5;
    */
   objects: ObjectHealth[];
 
   /**
-   * How many objects were looked at.
+   * Number of objects that were checked.
    *
    * @generated from field: uint32 object_count = 6;
    */
   objectCount: number;
 
   /**
-   * The deployment that was looked at.
+   * Id of the deployment that was checked.
    *
    * @generated from field: string deployment_id = 7;
    */
   deploymentId: string;
 
   /**
+   * Revision of the deployment that was checked.
+   *
    * @generated from field: uint32 revision = 8;
    */
   revision: number;
@@ -145,6 +171,8 @@ export type AgentHealth = Message<"brokkr.v1.AgentHealth"> & {
   changeTime?: Timestamp | undefined;
 
   /**
+   * When it was last reported.
+   *
    * @generated from field: google.protobuf.Timestamp report_time = 10;
    */
   reportTime?: Timestamp | undefined;
@@ -158,30 +186,42 @@ export const AgentHealthSchema: GenMessage<AgentHealth> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_health, 2);
 
 /**
+ * HealthChange is a change of a stack's health on one agent.
+ *
  * @generated from message brokkr.v1.HealthChange
  */
 export type HealthChange = Message<"brokkr.v1.HealthChange"> & {
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 1;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
+   * The health from then on.
+   *
    * @generated from field: brokkr.v1.Health health = 3;
    */
   health: Health;
 
   /**
+   * The reason.
+   *
    * @generated from field: string message = 4;
    */
   message: string;
 
   /**
+   * When it changed.
+   *
    * @generated from field: google.protobuf.Timestamp time = 5;
    */
   time?: Timestamp | undefined;
@@ -199,25 +239,29 @@ export const HealthChangeSchema: GenMessage<HealthChange> = /*@__PURE__*/
  */
 export type GetStackHealthRequest = Message<"brokkr.v1.GetStackHealthRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
 
   /**
-   * Only this agent's; name or id.
+   * Returns only the health on this agent, by name or id.
    *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
-   * Of the agents.
+   * Maximum number of agents in the answer, up to 500; 0 means 100.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
@@ -235,33 +279,35 @@ export const GetStackHealthRequestSchema: GenMessage<GetStackHealthRequest> = /*
  */
 export type GetStackHealthResponse = Message<"brokkr.v1.GetStackHealthResponse"> & {
   /**
-   * The worst over all agents that serve the stack.
+   * The worst health over all agents that serve the stack.
    *
    * @generated from field: brokkr.v1.Health health = 1;
    */
   health: Health;
 
   /**
-   * How many agents are in which health.
+   * Number of agents in each health.
    *
    * @generated from field: brokkr.v1.HealthCounts counts = 2;
    */
   counts?: HealthCounts | undefined;
 
   /**
-   * The worst first.
+   * The agents, the worst health first.
    *
    * @generated from field: repeated brokkr.v1.AgentHealth agents = 3;
    */
   agents: AgentHealth[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 4;
    */
   nextPageToken: string;
 
   /**
-   * The latest changes, newest first; at most 100; on the first page.
+   * The latest changes, newest first, at most 100; only on the first page.
    *
    * @generated from field: repeated brokkr.v1.HealthChange history = 5;
    */
@@ -280,11 +326,15 @@ export const GetStackHealthResponseSchema: GenMessage<GetStackHealthResponse> = 
  */
 export type ReportHealthRequest = Message<"brokkr.v1.ReportHealthRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
+   * The stacks whose health has changed.
+   *
    * @generated from field: repeated brokkr.v1.ReportedHealth stacks = 2;
    */
   stacks: ReportedHealth[];
@@ -298,46 +348,57 @@ export const ReportHealthRequestSchema: GenMessage<ReportHealthRequest> = /*@__P
   messageDesc(file_brokkr_v1_health, 6);
 
 /**
- * ReportedHealth replaces what was reported about the stack before. One about another deployment than the desired one is ignored.
+ * ReportedHealth replaces the previous report about the stack. A report about another deployment than the desired one
+ * is ignored.
  *
  * @generated from message brokkr.v1.ReportedHealth
  */
 export type ReportedHealth = Message<"brokkr.v1.ReportedHealth"> & {
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 1;
    */
   stackId: string;
 
   /**
+   * Id of the deployment that was checked.
+   *
    * @generated from field: string deployment_id = 2;
    */
   deploymentId: string;
 
   /**
-   * Of the placement.
+   * Generation of the placement.
    *
    * @generated from field: uint64 generation = 3;
    */
   generation: bigint;
 
   /**
+   * The worst health of the stack's objects.
+   *
    * @generated from field: brokkr.v1.Health health = 4;
    */
   health: Health;
 
   /**
+   * The reason.
+   *
    * @generated from field: string message = 5;
    */
   message: string;
 
   /**
-   * Those that are not healthy, the worst first.
+   * Objects that are not healthy, the worst first.
    *
    * @generated from field: repeated brokkr.v1.ObjectHealth objects = 6;
    */
   objects: ObjectHealth[];
 
   /**
+   * Number of objects that were checked.
+   *
    * @generated from field: uint32 object_count = 7;
    */
   objectCount: number;
@@ -364,39 +425,42 @@ export const ReportHealthResponseSchema: GenMessage<ReportHealthResponse> = /*@_
   messageDesc(file_brokkr_v1_health, 8);
 
 /**
- * Health says how objects do, by the conventions of kstatus; of several, the worst counts. Later ones are worse.
+ * Health is the state of objects by the conventions of kstatus. Of several objects the worst counts; higher numbers
+ * are worse.
  *
  * @generated from enum brokkr.v1.Health
  */
 export const Health = {
   /**
-   * Nobody has reported it.
+   * Not reported yet.
    *
    * @generated from enum value: HEALTH_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Everything works as specified.
+   *
    * @generated from enum value: HEALTH_HEALTHY = 1;
    */
   HEALTHY: 1,
 
   /**
-   * On its way; not there yet.
+   * The object is on its way and not there yet.
    *
    * @generated from enum value: HEALTH_PROGRESSING = 2;
    */
   PROGRESSING: 2,
 
   /**
-   * It works in part.
+   * The object works in part.
    *
    * @generated from enum value: HEALTH_DEGRADED = 3;
    */
   DEGRADED: 3,
 
   /**
-   * It does not work and will not by itself.
+   * The object does not work and will not recover by itself.
    *
    * @generated from enum value: HEALTH_FAILED = 4;
    */
@@ -411,7 +475,8 @@ export const Health = {
 } as const;
 
 /**
- * Health says how objects do, by the conventions of kstatus; of several, the worst counts. Later ones are worse.
+ * Health is the state of objects by the conventions of kstatus. Of several objects the worst counts; higher numbers
+ * are worse.
  *
  * @generated from enum brokkr.v1.Health
  */

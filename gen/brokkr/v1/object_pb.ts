@@ -19,25 +19,29 @@ export const file_brokkr_v1_object: GenFile = /*@__PURE__*/
  */
 export type ObjectRef = Message<"brokkr.v1.ObjectRef"> & {
   /**
-   * "v1", "apps/v1", …
+   * API version, such as "v1" or "apps/v1".
    *
    * @generated from field: string api_version = 1;
    */
   apiVersion: string;
 
   /**
+   * Kind, such as "Deployment".
+   *
    * @generated from field: string kind = 2;
    */
   kind: string;
 
   /**
-   * Empty for cluster-scoped objects, and for those whose namespace the agent fills in.
+   * Namespace; empty for cluster-scoped objects, and for objects whose namespace the agent fills in.
    *
    * @generated from field: string namespace = 3;
    */
   namespace: string;
 
   /**
+   * Name.
+   *
    * @generated from field: string name = 4;
    */
   name: string;
@@ -51,23 +55,27 @@ export const ObjectRefSchema: GenMessage<ObjectRef> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_object, 0);
 
 /**
- * ObjectChange says what one object would go through, or went through.
+ * ObjectChange is a change of one object that was made or would be made.
  *
  * @generated from message brokkr.v1.ObjectChange
  */
 export type ObjectChange = Message<"brokkr.v1.ObjectChange"> & {
   /**
+   * The object.
+   *
    * @generated from field: brokkr.v1.ObjectRef object = 1;
    */
   object?: ObjectRef | undefined;
 
   /**
+   * What was done with it, or would be.
+   *
    * @generated from field: brokkr.v1.ObjectAction action = 2;
    */
   action: ObjectAction;
 
   /**
-   * Paths of the fields that differ, such as ".spec.replicas"; at most 50.
+   * Paths of the fields that differ, such as ".spec.replicas", at most 50.
    *
    * @generated from field: repeated string fields = 3;
    */
@@ -89,43 +97,55 @@ export const ObjectChangeSchema: GenMessage<ObjectChange> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_object, 1);
 
 /**
- * ObjectAction is what was, or would be, done with an object.
+ * ObjectAction is what was done, or would be done, with an object.
  *
  * @generated from enum brokkr.v1.ObjectAction
  */
 export const ObjectAction = {
   /**
+   * Not set.
+   *
    * @generated from enum value: OBJECT_ACTION_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The object was created.
+   *
    * @generated from enum value: OBJECT_ACTION_CREATED = 1;
    */
   CREATED: 1,
 
   /**
+   * The object was changed.
+   *
    * @generated from enum value: OBJECT_ACTION_CONFIGURED = 2;
    */
   CONFIGURED: 2,
 
   /**
+   * The object was as desired already.
+   *
    * @generated from enum value: OBJECT_ACTION_UNCHANGED = 3;
    */
   UNCHANGED: 3,
 
   /**
+   * The object was deleted.
+   *
    * @generated from enum value: OBJECT_ACTION_DELETED = 4;
    */
   DELETED: 4,
 
   /**
+   * The object could not be changed.
+   *
    * @generated from enum value: OBJECT_ACTION_FAILED = 5;
    */
   FAILED: 5,
 
   /**
-   * A deletion that waits for ConfirmRemoval.
+   * The deletion of the object waits for ConfirmRemoval.
    *
    * @generated from enum value: OBJECT_ACTION_HELD = 6;
    */
@@ -133,7 +153,7 @@ export const ObjectAction = {
 } as const;
 
 /**
- * ObjectAction is what was, or would be, done with an object.
+ * ObjectAction is what was done, or would be done, with an object.
  *
  * @generated from enum brokkr.v1.ObjectAction
  */

@@ -15,18 +15,20 @@ export const file_brokkr_v1_options: GenFile = /*@__PURE__*/
   fileDesc("Chdicm9ra3IvdjEvb3B0aW9ucy5wcm90bxIJYnJva2tyLnYxKnkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARISCg5ST0xFX1JFQURfT05MWRACEhIKDlJPTEVfR0VORVJBVE9SEAMSDgoKUk9MRV9BR0VOVBAEEhMKD1JPTEVfRU5ST0xMTUVOVBAFOkcKBXJvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAMoDjIPLmJyb2trci52MS5Sb2xlUgVyb2xlc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
- * Role says what kind of key (PAK) a caller holds.
+ * Role is the kind of a key (PAK).
  *
  * @generated from enum brokkr.v1.Role
  */
 export const Role = {
   /**
+   * Not set.
+   *
    * @generated from enum value: ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * An administrator: every generator's stacks, every agent, every key.
+   * An administrator: all stacks, agents, generators and keys.
    *
    * @generated from enum value: ROLE_ADMIN = 1;
    */
@@ -40,21 +42,21 @@ export const Role = {
   READ_ONLY: 2,
 
   /**
-   * A generator: its own stacks, and the agents registered with it.
+   * A generator: its own stacks and the agents registered with it.
    *
    * @generated from enum value: ROLE_GENERATOR = 3;
    */
   GENERATOR: 3,
 
   /**
-   * An agent: itself and what it serves.
+   * An agent: itself and the stacks that it serves.
    *
    * @generated from enum value: ROLE_AGENT = 4;
    */
   AGENT: 4,
 
   /**
-   * An enrollment: it makes one agent, and nothing else.
+   * An enrollment: it may create one agent and nothing else.
    *
    * @generated from enum value: ROLE_ENROLLMENT = 5;
    */
@@ -62,7 +64,7 @@ export const Role = {
 } as const;
 
 /**
- * Role says what kind of key (PAK) a caller holds.
+ * Role is the kind of a key (PAK).
  *
  * @generated from enum brokkr.v1.Role
  */
@@ -75,7 +77,7 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_options, 0);
 
 /**
- * The roles that may call this RPC. An RPC without roles is refused for everybody, and fails the tests.
+ * The roles that may call this RPC. An RPC without roles is refused for everybody.
  *
  * @generated from extension: repeated brokkr.v1.Role roles = 50610;
  */

@@ -18,52 +18,62 @@ export const file_brokkr_v1_pak: GenFile = /*@__PURE__*/
   fileDesc("ChNicm9ra3IvdjEvcGFrLnByb3RvEglicm9ra3IudjEimgIKA1BhaxIKCgJpZBgBIAEoCRITCgtzaG9ydF90b2tlbhgCIAEoCRIdCgRyb2xlGAMgASgOMg8uYnJva2tyLnYxLlJvbGUSDQoFb3duZXIYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbGFzdF91c2VfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiDwoNV2hvQW1JUmVxdWVzdCKnAQoOV2hvQW1JUmVzcG9uc2USHQoEcm9sZRgBIAEoDjIPLmJyb2trci52MS5Sb2xlEgwKBG5hbWUYAiABKAkSCgoCaWQYAyABKAkSEwoLc2hvcnRfdG9rZW4YBCABKAkSLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmJyb2tlcl92ZXJzaW9uGAYgASgJIm0KEFJvdGF0ZVBha1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESOwoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgJqeATIAIlUKEVJvdGF0ZVBha1Jlc3BvbnNlEhAKA3BhaxgBIAEoCUIDgAEBEhwKBGluZm8YAiABKAsyDi5icm9ra3IudjEuUGFrEhAKCHJlcGxheWVkGAMgASgIIrEBChVDcmVhdGVBZG1pblBha1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESNgoEbmFtZRgCIAEoCUIoukglciMYPzIfXlthLXowLTldKFstYS16MC05XSpbYS16MC05XSk/JBIRCglyZWFkX29ubHkYAyABKAgSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIloKFkNyZWF0ZUFkbWluUGFrUmVzcG9uc2USEAoDcGFrGAEgASgJQgOAAQESHAoEaW5mbxgCIAEoCzIOLmJyb2trci52MS5QYWsSEAoIcmVwbGF5ZWQYAyABKAgiegoPTGlzdFBha3NSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVvd25lchgDIAEoCUIHukgEcgIYPxISCgpzaG93X2VuZGVkGAQgASgIIkkKEExpc3RQYWtzUmVzcG9uc2USHAoEcGFrcxgBIAMoCzIOLmJyb2trci52MS5QYWsSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKEFJldm9rZVBha1JlcXVlc3QSFgoDcGFrGAEgASgJQgm6SAZyBBABGD8iMQoRUmV2b2tlUGFrUmVzcG9uc2USHAoEaW5mbxgBIAEoCzIOLmJyb2trci52MS5QYWtiBnByb3RvMw", [file_brokkr_v1_options, file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Pak is a prefixed API key, without its secret.
+ * Pak is a prefixed API key (PAK) without its secret.
  *
  * @generated from message brokkr.v1.Pak
  */
 export type Pak = Message<"brokkr.v1.Pak"> & {
   /**
+   * Identifies the key.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The public part, for example "ag7rVsDaQ2": role and short token.
+   * The public part of the key: role and short token, for example "ag7rVsDaQ2".
    *
    * @generated from field: string short_token = 2;
    */
   shortToken: string;
 
   /**
+   * Role of the key.
+   *
    * @generated from field: brokkr.v1.Role role = 3;
    */
   role: Role;
 
   /**
-   * Name of the agent or generator; of an admin key, its own name.
+   * Name of the agent or generator, or of the admin key itself.
    *
    * @generated from field: string owner = 4;
    */
   owner: string;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When it expires; unset for never.
+   *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
   expireTime?: Timestamp | undefined;
 
   /**
+   * When it was or will be revoked; unset while it is in force.
+   *
    * @generated from field: google.protobuf.Timestamp revoke_time = 7;
    */
   revokeTime?: Timestamp | undefined;
 
   /**
-   * Written at most once a minute.
+   * When it was last used, updated at most once a minute; unset for never.
    *
    * @generated from field: google.protobuf.Timestamp last_use_time = 8;
    */
@@ -95,35 +105,43 @@ export const WhoAmIRequestSchema: GenMessage<WhoAmIRequest> = /*@__PURE__*/
  */
 export type WhoAmIResponse = Message<"brokkr.v1.WhoAmIResponse"> & {
   /**
+   * Role of the caller's key.
+   *
    * @generated from field: brokkr.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * Name of the agent or generator; of an admin key, its own name.
+   * Name of the agent or generator, or of the admin key itself.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Id of the agent or generator; of an admin, of the key.
+   * Id of the agent or generator; for an admin, of the key.
    *
    * @generated from field: string id = 3;
    */
   id: string;
 
   /**
+   * The public part of the caller's key.
+   *
    * @generated from field: string short_token = 4;
    */
   shortToken: string;
 
   /**
+   * When the caller's key expires; unset for never.
+   *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
   expireTime?: Timestamp | undefined;
 
   /**
+   * Version of the broker.
+   *
    * @generated from field: string broker_version = 6;
    */
   brokerVersion: string;
@@ -141,12 +159,14 @@ export const WhoAmIResponseSchema: GenMessage<WhoAmIResponse> = /*@__PURE__*/
  */
 export type RotatePakRequest = Message<"brokkr.v1.RotatePakRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * How long the old key goes on working; unset means 24 h, zero ends it now. At most 30 days.
+   * How long the old key keeps working, at most 30 days; unset means 24 hours, zero revokes it immediately.
    *
    * @generated from field: google.protobuf.Duration overlap = 2;
    */
@@ -165,18 +185,22 @@ export const RotatePakRequestSchema: GenMessage<RotatePakRequest> = /*@__PURE__*
  */
 export type RotatePakResponse = Message<"brokkr.v1.RotatePakResponse"> & {
   /**
-   * The new key; shown this once.
+   * The new key. It is returned only once.
    *
    * @generated from field: string pak = 1;
    */
   pak: string;
 
   /**
+   * The new key without its secret.
+   *
    * @generated from field: brokkr.v1.Pak info = 2;
    */
   info?: Pak | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
@@ -194,21 +218,29 @@ export const RotatePakResponseSchema: GenMessage<RotatePakResponse> = /*@__PURE_
  */
 export type CreateAdminPakRequest = Message<"brokkr.v1.CreateAdminPakRequest"> & {
   /**
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
+   *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name of the admin key.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * Creates a read-only admin.
+   *
    * @generated from field: bool read_only = 3;
    */
   readOnly: boolean;
 
   /**
+   * When the key expires; unset for never.
+   *
    * @generated from field: google.protobuf.Timestamp expire_time = 4;
    */
   expireTime?: Timestamp | undefined;
@@ -226,16 +258,22 @@ export const CreateAdminPakRequestSchema: GenMessage<CreateAdminPakRequest> = /*
  */
 export type CreateAdminPakResponse = Message<"brokkr.v1.CreateAdminPakResponse"> & {
   /**
+   * The key. It is returned only once.
+   *
    * @generated from field: string pak = 1;
    */
   pak: string;
 
   /**
+   * The key without its secret.
+   *
    * @generated from field: brokkr.v1.Pak info = 2;
    */
   info?: Pak | undefined;
 
   /**
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
+   *
    * @generated from field: bool replayed = 3;
    */
   replayed: boolean;
@@ -253,24 +291,28 @@ export const CreateAdminPakResponseSchema: GenMessage<CreateAdminPakResponse> = 
  */
 export type ListPaksRequest = Message<"brokkr.v1.ListPaksRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only this agent's, generator's or admin's.
+   * Lists only keys of this agent, generator or admin, by name or id.
    *
    * @generated from field: string owner = 3;
    */
   owner: string;
 
   /**
-   * Also revoked and expired ones.
+   * Lists also revoked and expired keys.
    *
    * @generated from field: bool show_ended = 4;
    */
@@ -289,11 +331,15 @@ export const ListPaksRequestSchema: GenMessage<ListPaksRequest> = /*@__PURE__*/
  */
 export type ListPaksResponse = Message<"brokkr.v1.ListPaksResponse"> & {
   /**
+   * The keys.
+   *
    * @generated from field: repeated brokkr.v1.Pak paks = 1;
    */
   paks: Pak[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -311,7 +357,7 @@ export const ListPaksResponseSchema: GenMessage<ListPaksResponse> = /*@__PURE__*
  */
 export type RevokePakRequest = Message<"brokkr.v1.RevokePakRequest"> & {
   /**
-   * The short token, or the id.
+   * Short token or id of the key.
    *
    * @generated from field: string pak = 1;
    */
@@ -330,6 +376,8 @@ export const RevokePakRequestSchema: GenMessage<RevokePakRequest> = /*@__PURE__*
  */
 export type RevokePakResponse = Message<"brokkr.v1.RevokePakResponse"> & {
   /**
+   * The revoked key.
+   *
    * @generated from field: brokkr.v1.Pak info = 1;
    */
   info?: Pak | undefined;

@@ -20,133 +20,153 @@ export const file_brokkr_v1_placement: GenFile = /*@__PURE__*/
   fileDesc("Chlicm9ra3IvdjEvcGxhY2VtZW50LnByb3RvEglicm9ra3IudjEiyAQKCVBsYWNlbWVudBIQCghhZ2VudF9pZBgBIAEoCRINCgVhZ2VudBgCIAEoCRIQCghzdGFja19pZBgDIAEoCRINCgVzdGFjaxgEIAEoCRIoCgVzdGF0ZRgFIAEoDjIZLmJyb2trci52MS5QbGFjZW1lbnRTdGF0ZRISCgpnZW5lcmF0aW9uGAYgASgEEicKB3JlYXNvbnMYByADKAsyFi5icm9ra3IudjEuTWF0Y2hSZWFzb24SHQoVZGVzaXJlZF9kZXBsb3ltZW50X2lkGAggASgJEhgKEGRlc2lyZWRfcmV2aXNpb24YCSABKA0SKAoFcGhhc2UYCiABKA4yGS5icm9ra3IudjEuUGxhY2VtZW50UGhhc2USHgoWcmVwb3J0ZWRfZGVwbG95bWVudF9pZBgLIAEoCRIZChFyZXBvcnRlZF9yZXZpc2lvbhgMIAEoDRIPCgdtZXNzYWdlGA0gASgJEi8KC3JlcG9ydF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmFsX3JlYXNvbhgPIAEoCRIMCgRoZWxkGBAgASgIEi8KC3VwZGF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgZoZWFsdGgYEiABKA4yES5icm9ra3IudjEuSGVhbHRoEhYKDmhlYWx0aF9tZXNzYWdlGBMgASgJEhEKCWhlbGRfa2V5cxgUIAMoCRINCgVvcmRlchgVIAEoBCJyCg9QbGFjZW1lbnRDb3VudHMSDwoHcGVuZGluZxgBIAEoDRIPCgdhcHBsaWVkGAIgASgNEg4KBmZhaWxlZBgDIAEoDRIQCghyZW1vdmluZxgEIAEoDRIMCgRoZWxkGAUgASgNEg0KBWFoZWFkGAYgASgNIkEKC01hdGNoUmVhc29uEiIKBGtpbmQYASABKA4yFC5icm9ra3IudjEuTWF0Y2hLaW5kEg4KBmRldGFpbBgCIAEoCSK4AQoVTGlzdFBsYWNlbWVudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVzdGFjaxgDIAEoCUIHukgEcgIYfxIWCgVhZ2VudBgEIAEoCUIHukgEcgIYPxIyCgVwaGFzZRgFIAEoDjIZLmJyb2trci52MS5QbGFjZW1lbnRQaGFzZUIIukgFggECEAEiWwoWTGlzdFBsYWNlbWVudHNSZXNwb25zZRIoCgpwbGFjZW1lbnRzGAEgAygLMhQuYnJva2tyLnYxLlBsYWNlbWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTQoXRXhwbGFpblBsYWNlbWVudFJlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIYCgVhZ2VudBgCIAEoCUIJukgGcgQQARg/Ip0BChhFeHBsYWluUGxhY2VtZW50UmVzcG9uc2USDwoHc3VtbWFyeRgBIAEoCRIlCgVzdGVwcxgCIAMoCzIWLmJyb2trci52MS5FeHBsYWluU3RlcBInCglwbGFjZW1lbnQYAyABKAsyFC5icm9ra3IudjEuUGxhY2VtZW50EiAKBmV2ZW50cxgEIAMoCzIQLmJyb2trci52MS5FdmVudCJUCgtFeHBsYWluU3RlcBIMCgRuYW1lGAEgASgJEicKB3ZlcmRpY3QYAiABKA4yFi5icm9ra3IudjEuU3RlcFZlcmRpY3QSDgoGZGV0YWlsGAMgASgJIq8BChVDb25maXJtUmVtb3ZhbFJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhsKCmdlbmVyYXRpb24YAyABKARCB7pIBDICIAASNgoJaGVsZF9rZXlzGAQgAygJQiO6SCCSAR0QZCIZchcyFV4oWzAtOWEtZl17MTZ9fG1hbnkpJBINCgVvcmRlchgFIAEoBCJBChZDb25maXJtUmVtb3ZhbFJlc3BvbnNlEicKCXBsYWNlbWVudBgBIAEoCzIULmJyb2trci52MS5QbGFjZW1lbnQiZwoURm9yZ2V0UmVtb3ZhbFJlcXVlc3QSGAoFYWdlbnQYASABKAlCCbpIBnIEEAEYPxIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhsKCmdlbmVyYXRpb24YAyABKARCB7pIBDICIAAiFwoVRm9yZ2V0UmVtb3ZhbFJlc3BvbnNlKmsKDlBsYWNlbWVudFN0YXRlEh8KG1BMQUNFTUVOVF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlBMQUNFTUVOVF9TVEFURV9BQ1RJVkUQARIcChhQTEFDRU1FTlRfU1RBVEVfUkVNT1ZJTkcQAiraAQoOUGxhY2VtZW50UGhhc2USHwobUExBQ0VNRU5UX1BIQVNFX1VOU1BFQ0lGSUVEEAASGwoXUExBQ0VNRU5UX1BIQVNFX1BFTkRJTkcQARIbChdQTEFDRU1FTlRfUEhBU0VfQVBQTElFRBACEhoKFlBMQUNFTUVOVF9QSEFTRV9GQUlMRUQQAxIcChhQTEFDRU1FTlRfUEhBU0VfUkVNT1ZJTkcQBBIYChRQTEFDRU1FTlRfUEhBU0VfSEVMRBAFEhkKFVBMQUNFTUVOVF9QSEFTRV9BSEVBRBAGKogBCglNYXRjaEtpbmQSGgoWTUFUQ0hfS0lORF9VTlNQRUNJRklFRBAAEhUKEU1BVENIX0tJTkRfVEFSR0VUEAESFAoQTUFUQ0hfS0lORF9MQUJFTBACEhkKFU1BVENIX0tJTkRfQU5OT1RBVElPThADEhcKE01BVENIX0tJTkRfU0VMRUNUT1IQBCptCgtTdGVwVmVyZGljdBIcChhTVEVQX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIUChBTVEVQX1ZFUkRJQ1RfWUVTEAESEwoPU1RFUF9WRVJESUNUX05PEAISFQoRU1RFUF9WRVJESUNUX0lORk8QA2IGcHJvdG8z", [file_brokkr_v1_event, file_brokkr_v1_health, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * Placement says that an agent serves a stack, or still has to remove it.
+ * Placement states that an agent serves a stack, or still has to remove it.
  *
  * @generated from message brokkr.v1.Placement
  */
 export type Placement = Message<"brokkr.v1.Placement"> & {
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 1;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 3;
    */
   stackId: string;
 
   /**
-   * "generator/name".
+   * Name of the stack: "generator/name".
    *
    * @generated from field: string stack = 4;
    */
   stack: string;
 
   /**
+   * Whether the agent serves or removes the stack.
+   *
    * @generated from field: brokkr.v1.PlacementState state = 5;
    */
   state: PlacementState;
 
   /**
-   * Grows with each change of state; removals are acknowledged and confirmed by it.
+   * Grows with each change of the state; removals are acknowledged and confirmed by it.
    *
    * @generated from field: uint64 generation = 6;
    */
   generation: bigint;
 
   /**
-   * Why the agent serves it.
+   * Why the agent serves the stack.
    *
    * @generated from field: repeated brokkr.v1.MatchReason reasons = 7;
    */
   reasons: MatchReason[];
 
   /**
-   * What it should run; empty when the stack has no deployment.
+   * Id of the deployment that the agent should run; empty when the stack has none.
    *
    * @generated from field: string desired_deployment_id = 8;
    */
   desiredDeploymentId: string;
 
   /**
+   * Revision of the desired deployment; 0 for none.
+   *
    * @generated from field: uint32 desired_revision = 9;
    */
   desiredRevision: number;
 
   /**
+   * How far the agent is with what is desired now.
+   *
    * @generated from field: brokkr.v1.PlacementPhase phase = 10;
    */
   phase: PlacementPhase;
 
   /**
-   * What the agent last reported.
+   * Id of the deployment in the agent's last report; empty before the first.
    *
    * @generated from field: string reported_deployment_id = 11;
    */
   reportedDeploymentId: string;
 
   /**
+   * Revision in the agent's last report; 0 before the first.
+   *
    * @generated from field: uint32 reported_revision = 12;
    */
   reportedRevision: number;
 
   /**
-   * The agent's words for the phase.
+   * The agent's message about the phase.
    *
    * @generated from field: string message = 13;
    */
   message: string;
 
   /**
+   * When the agent last reported.
+   *
    * @generated from field: google.protobuf.Timestamp report_time = 14;
    */
   reportTime?: Timestamp | undefined;
 
   /**
-   * Why it is being removed; empty while it is active.
+   * Why the stack is being removed; empty while the placement is active.
    *
    * @generated from field: string removal_reason = 15;
    */
   removalReason: string;
 
   /**
-   * The removal waits for ConfirmRemoval.
+   * Whether the removal waits for ConfirmRemoval.
    *
    * @generated from field: bool held = 16;
    */
   held: boolean;
 
   /**
+   * When the placement last changed.
+   *
    * @generated from field: google.protobuf.Timestamp update_time = 17;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Of what is desired now; unspecified until the agent has reported it.
+   * Health of what is desired now; unspecified until the agent has reported it.
    *
    * @generated from field: brokkr.v1.Health health = 18;
    */
   health: Health;
 
   /**
+   * The reason for the health.
+   *
    * @generated from field: string health_message = 19;
    */
   healthMessage: string;
 
   /**
-   * Of the objects whose deletion the agent holds back, at most 100: short hashes, or "many" for all of them.
+   * Keys of the objects whose deletion the agent holds back, at most 100; see `held_keys` of ReportedEvent.
    *
    * @generated from field: repeated string held_keys = 20;
    */
   heldKeys: string[];
 
   /**
-   * What the agent is told by: grows with each change of state and with each deployment.
+   * Orders what the agent receives: grows with each change of the state and with each deployment.
    *
    * @generated from field: uint64 order = 21;
    */
@@ -161,35 +181,49 @@ export const PlacementSchema: GenMessage<Placement> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_placement, 0);
 
 /**
+ * PlacementCounts counts placements by phase.
+ *
  * @generated from message brokkr.v1.PlacementCounts
  */
 export type PlacementCounts = Message<"brokkr.v1.PlacementCounts"> & {
   /**
+   * Number that is pending.
+   *
    * @generated from field: uint32 pending = 1;
    */
   pending: number;
 
   /**
+   * Number that is applied.
+   *
    * @generated from field: uint32 applied = 2;
    */
   applied: number;
 
   /**
+   * Number that has failed.
+   *
    * @generated from field: uint32 failed = 3;
    */
   failed: number;
 
   /**
+   * Number that is being removed.
+   *
    * @generated from field: uint32 removing = 4;
    */
   removing: number;
 
   /**
+   * Number that is held.
+   *
    * @generated from field: uint32 held = 5;
    */
   held: number;
 
   /**
+   * Number that is ahead.
+   *
    * @generated from field: uint32 ahead = 6;
    */
   ahead: number;
@@ -209,12 +243,14 @@ export const PlacementCountsSchema: GenMessage<PlacementCounts> = /*@__PURE__*/
  */
 export type MatchReason = Message<"brokkr.v1.MatchReason"> & {
   /**
+   * The way in which it matches.
+   *
    * @generated from field: brokkr.v1.MatchKind kind = 1;
    */
   kind: MatchKind;
 
   /**
-   * The label, "key=value" of the annotation, or the selector in words.
+   * The label, the annotation as "key=value", or a description of the selector.
    *
    * @generated from field: string detail = 2;
    */
@@ -233,26 +269,36 @@ export const MatchReasonSchema: GenMessage<MatchReason> = /*@__PURE__*/
  */
 export type ListPlacementsRequest = Message<"brokkr.v1.ListPlacementsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Lists only placements of this stack: name, "generator/name" or id.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
+   * Lists only placements of this agent, by name or id.
+   *
    * @generated from field: string agent = 4;
    */
   agent: string;
 
   /**
+   * Lists only placements in this phase.
+   *
    * @generated from field: brokkr.v1.PlacementPhase phase = 5;
    */
   phase: PlacementPhase;
@@ -270,11 +316,15 @@ export const ListPlacementsRequestSchema: GenMessage<ListPlacementsRequest> = /*
  */
 export type ListPlacementsResponse = Message<"brokkr.v1.ListPlacementsResponse"> & {
   /**
+   * The placements.
+   *
    * @generated from field: repeated brokkr.v1.Placement placements = 1;
    */
   placements: Placement[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -292,11 +342,15 @@ export const ListPlacementsResponseSchema: GenMessage<ListPlacementsResponse> = 
  */
 export type ExplainPlacementRequest = Message<"brokkr.v1.ExplainPlacementRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
 
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
@@ -310,32 +364,34 @@ export const ExplainPlacementRequestSchema: GenMessage<ExplainPlacementRequest> 
   messageDesc(file_brokkr_v1_placement, 5);
 
 /**
- * ExplainPlacementResponse walks from "is it meant for this agent" to "did it arrive".
+ * ExplainPlacementResponse explains each step from matching to applying.
  *
  * @generated from message brokkr.v1.ExplainPlacementResponse
  */
 export type ExplainPlacementResponse = Message<"brokkr.v1.ExplainPlacementResponse"> & {
   /**
-   * One sentence: why it is, or is not, applied.
+   * One sentence that says why the stack is applied, or is not.
    *
    * @generated from field: string summary = 1;
    */
   summary: string;
 
   /**
+   * The steps in order.
+   *
    * @generated from field: repeated brokkr.v1.ExplainStep steps = 2;
    */
   steps: ExplainStep[];
 
   /**
-   * Unset when the agent neither serves nor removes the stack.
+   * The placement; unset when the agent neither serves nor removes the stack.
    *
    * @generated from field: brokkr.v1.Placement placement = 3;
    */
   placement?: Placement | undefined;
 
   /**
-   * The agent's latest about this stack, newest first, at most 5.
+   * The agent's latest events about this stack, newest first, at most 5.
    *
    * @generated from field: repeated brokkr.v1.Event events = 4;
    */
@@ -350,22 +406,29 @@ export const ExplainPlacementResponseSchema: GenMessage<ExplainPlacementResponse
   messageDesc(file_brokkr_v1_placement, 6);
 
 /**
+ * ExplainStep is one step of an explanation.
+ *
  * @generated from message brokkr.v1.ExplainStep
  */
 export type ExplainStep = Message<"brokkr.v1.ExplainStep"> & {
   /**
-   * "registered", "target", "label", "annotation", "selector", "deployment", "agent online", "agent paused", "applied", …
+   * Name of the step: "registered", "target", "label", "annotation", "selector", "deployment", "agent online", "agent
+   * paused", "applied" and others.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Whether the step allows the stack to be applied.
+   *
    * @generated from field: brokkr.v1.StepVerdict verdict = 2;
    */
   verdict: StepVerdict;
 
   /**
+   * The details in words.
+   *
    * @generated from field: string detail = 3;
    */
   detail: string;
@@ -383,32 +446,36 @@ export const ExplainStepSchema: GenMessage<ExplainStep> = /*@__PURE__*/
  */
 export type ConfirmRemovalRequest = Message<"brokkr.v1.ConfirmRemovalRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
-   * The placement's generation as it was shown; another one is refused with ABORTED.
+   * The placement's generation as it was read; another one is refused with ABORTED.
    *
    * @generated from field: uint64 generation = 3;
    */
   generation: bigint;
 
   /**
-   * The placement's held_keys as they were shown: whatever else the agent would hold back by now stays held. Empty for those that the
-   * agent has told about what is desired now. Needs order.
+   * The placement's `held_keys` as they were read: whatever else the agent holds back by now stays held. Needs
+   * `order`. Empty to confirm the deletions that the agent has reported about what is desired now.
    *
    * @generated from field: repeated string held_keys = 4;
    */
   heldKeys: string[];
 
   /**
-   * The placement's order as it was shown; another one is refused with ABORTED. 0 for any.
+   * The placement's order as it was read; another one is refused with ABORTED. 0 for any.
    *
    * @generated from field: uint64 order = 5;
    */
@@ -427,6 +494,8 @@ export const ConfirmRemovalRequestSchema: GenMessage<ConfirmRemovalRequest> = /*
  */
 export type ConfirmRemovalResponse = Message<"brokkr.v1.ConfirmRemovalResponse"> & {
   /**
+   * The placement after the confirmation.
+   *
    * @generated from field: brokkr.v1.Placement placement = 1;
    */
   placement?: Placement | undefined;
@@ -444,16 +513,22 @@ export const ConfirmRemovalResponseSchema: GenMessage<ConfirmRemovalResponse> = 
  */
 export type ForgetRemovalRequest = Message<"brokkr.v1.ForgetRemovalRequest"> & {
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 1;
    */
   agent: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
+   * The placement's generation as it was read; another one is refused with ABORTED.
+   *
    * @generated from field: uint64 generation = 3;
    */
   generation: bigint;
@@ -480,26 +555,36 @@ export const ForgetRemovalResponseSchema: GenMessage<ForgetRemovalResponse> = /*
   messageDesc(file_brokkr_v1_placement, 11);
 
 /**
+ * PlacementState says whether an agent serves or removes a stack.
+ *
  * @generated from enum brokkr.v1.PlacementState
  */
 export const PlacementState = {
   /**
+   * Not set.
+   *
    * @generated from enum value: PLACEMENT_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The agent serves the stack.
+   *
    * @generated from enum value: PLACEMENT_STATE_ACTIVE = 1;
    */
   ACTIVE: 1,
 
   /**
+   * The agent has to remove the stack.
+   *
    * @generated from enum value: PLACEMENT_STATE_REMOVING = 2;
    */
   REMOVING: 2,
 } as const;
 
 /**
+ * PlacementState says whether an agent serves or removes a stack.
+ *
  * @generated from enum brokkr.v1.PlacementState
  */
 export type PlacementState = (typeof PlacementState)[keyof typeof PlacementState] | UnknownEnum;
@@ -511,47 +596,55 @@ export const PlacementStateSchema: GenEnum<PlacementState> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_placement, 0);
 
 /**
- * PlacementPhase is derived from the state and the last report.
+ * PlacementPhase is derived from the placement's state and the agent's last report.
  *
  * @generated from enum brokkr.v1.PlacementPhase
  */
 export const PlacementPhase = {
   /**
+   * Not set; as a filter, any phase.
+   *
    * @generated from enum value: PLACEMENT_PHASE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Not reported yet for what is desired now.
+   * The agent has not reported about what is desired now.
    *
    * @generated from enum value: PLACEMENT_PHASE_PENDING = 1;
    */
   PENDING: 1,
 
   /**
+   * The agent has applied what is desired now.
+   *
    * @generated from enum value: PLACEMENT_PHASE_APPLIED = 2;
    */
   APPLIED: 2,
 
   /**
+   * The agent could not apply it; it retries.
+   *
    * @generated from enum value: PLACEMENT_PHASE_FAILED = 3;
    */
   FAILED: 3,
 
   /**
+   * The agent has to remove the stack and has not acknowledged it.
+   *
    * @generated from enum value: PLACEMENT_PHASE_REMOVING = 4;
    */
   REMOVING: 4,
 
   /**
-   * A removal or a prune that waits for ConfirmRemoval.
+   * Deletions of a removal or a prune wait for ConfirmRemoval.
    *
    * @generated from enum value: PLACEMENT_PHASE_HELD = 5;
    */
   HELD: 5,
 
   /**
-   * The agent holds something newer than the broker knows, and keeps it.
+   * The agent has a newer deployment than the broker knows and keeps it.
    *
    * @generated from enum value: PLACEMENT_PHASE_AHEAD = 6;
    */
@@ -559,7 +652,7 @@ export const PlacementPhase = {
 } as const;
 
 /**
- * PlacementPhase is derived from the state and the last report.
+ * PlacementPhase is derived from the placement's state and the agent's last report.
  *
  * @generated from enum brokkr.v1.PlacementPhase
  */
@@ -572,36 +665,50 @@ export const PlacementPhaseSchema: GenEnum<PlacementPhase> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_placement, 1);
 
 /**
+ * MatchKind is a way in which an agent matches a stack.
+ *
  * @generated from enum brokkr.v1.MatchKind
  */
 export const MatchKind = {
   /**
+   * Not set.
+   *
    * @generated from enum value: MATCH_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * An explicit target.
+   *
    * @generated from enum value: MATCH_KIND_TARGET = 1;
    */
   TARGET: 1,
 
   /**
+   * A common label.
+   *
    * @generated from enum value: MATCH_KIND_LABEL = 2;
    */
   LABEL: 2,
 
   /**
+   * A common annotation.
+   *
    * @generated from enum value: MATCH_KIND_ANNOTATION = 3;
    */
   ANNOTATION: 3,
 
   /**
+   * The stack's selector.
+   *
    * @generated from enum value: MATCH_KIND_SELECTOR = 4;
    */
   SELECTOR: 4,
 } as const;
 
 /**
+ * MatchKind is a way in which an agent matches a stack.
+ *
  * @generated from enum brokkr.v1.MatchKind
  */
 export type MatchKind = (typeof MatchKind)[keyof typeof MatchKind] | UnknownEnum;
@@ -613,26 +720,34 @@ export const MatchKindSchema: GenEnum<MatchKind> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_placement, 2);
 
 /**
+ * StepVerdict is the result of one step of an explanation.
+ *
  * @generated from enum brokkr.v1.StepVerdict
  */
 export const StepVerdict = {
   /**
+   * Not set.
+   *
    * @generated from enum value: STEP_VERDICT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * The step is passed.
+   *
    * @generated from enum value: STEP_VERDICT_YES = 1;
    */
   YES: 1,
 
   /**
+   * The step is not passed.
+   *
    * @generated from enum value: STEP_VERDICT_NO = 2;
    */
   NO: 2,
 
   /**
-   * Says something, decides nothing.
+   * The step is for information and decides nothing.
    *
    * @generated from enum value: STEP_VERDICT_INFO = 3;
    */
@@ -640,6 +755,8 @@ export const StepVerdict = {
 } as const;
 
 /**
+ * StepVerdict is the result of one step of an explanation.
+ *
  * @generated from enum brokkr.v1.StepVerdict
  */
 export type StepVerdict = (typeof StepVerdict)[keyof typeof StepVerdict] | UnknownEnum;

@@ -20,19 +20,21 @@ export const file_brokkr_v1_stack: GenFile = /*@__PURE__*/
   fileDesc("ChVicm9ra3IvdjEvc3RhY2sucHJvdG8SCWJyb2trci52MSLaBQoFU3RhY2sSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglnZW5lcmF0b3IYAyABKAkSDgoGbGFiZWxzGAQgAygJEjYKC2Fubm90YXRpb25zGAUgAygLMiEuYnJva2tyLnYxLlN0YWNrLkFubm90YXRpb25zRW50cnkSKgoIc2VsZWN0b3IYBiABKAsyGC5icm9ra3IudjEuTGFiZWxTZWxlY3RvchImCglvbl9kZWxldGUYByABKA4yEy5icm9ra3IudjEuT25EZWxldGUSEAoIcmV2aXNpb24YCCABKA0SHQoVY3VycmVudF9kZXBsb3ltZW50X2lkGAkgASgJEg8KB3RhcmdldHMYCiADKAkSLgoKcGxhY2VtZW50cxgLIAEoCzIaLmJyb2trci52MS5QbGFjZW1lbnRDb3VudHMSLwoLY3JlYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkZWxldGVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZXRhZxgPIAEoCRIlCgVkcmlmdBgQIAEoDjIWLmJyb2trci52MS5EcmlmdFBvbGljeRIwCg5pZ25vcmVkX2ZpZWxkcxgRIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzEisKCGNvbmZsaWN0GBIgASgOMhkuYnJva2tyLnYxLkNvbmZsaWN0UG9saWN5EhIKCmRlcGVuZHNfb24YEyADKAkSJwoGaGVhbHRoGBQgASgLMhcuYnJva2tyLnYxLkhlYWx0aENvdW50cxoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEisgEKDUlnbm9yZWRGaWVsZHMSUAoEa2luZBgBIAEoCUJCukg/cj0YvQIyOF4oKFthLXowLTldKFstYS16MC05Ll0qW2EtejAtOV0pPy8pP1tBLVpdW0EtWmEtejAtOV0qKT8kEhYKBG5hbWUYAiABKAlCCLpIBXIDGP0BEjcKBXBhdGhzGAMgAygJQii6SCWSASIIARAgIhxyGhiAAjIVXihcLltBLVphLXowLTlfLV0rKSskIvkBCg1MYWJlbFNlbGVjdG9yElcKDG1hdGNoX2xhYmVscxgBIAMoCzIpLmJyb2trci52MS5MYWJlbFNlbGVjdG9yLk1hdGNoTGFiZWxzRW50cnlCFrpIE5oBEBAgIgVyAxi9AioFcgMYgAISSAoRbWF0Y2hfZXhwcmVzc2lvbnMYAiADKAsyIy5icm9ra3IudjEuTGFiZWxTZWxlY3RvclJlcXVpcmVtZW50Qgi6SAWSAQIQIBIRCgltYXRjaF9hbGwYAyABKAgaMgoQTWF0Y2hMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIo8BChhMYWJlbFNlbGVjdG9yUmVxdWlyZW1lbnQSFwoDa2V5GAEgASgJQgq6SAdyBRABGL0CEjkKCG9wZXJhdG9yGAIgASgOMhsuYnJva2tyLnYxLlNlbGVjdG9yT3BlcmF0b3JCCrpIB4IBBBABIAASHwoGdmFsdWVzGAMgAygJQg+6SAySAQkQQCIFcgMYgAIi3gUKEkNyZWF0ZVN0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI2CgRuYW1lGAIgASgJQii6SCVyIxg/Mh9eW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8kEhoKCWdlbmVyYXRvchgDIAEoCUIHukgEcgIYPxJMCgZsYWJlbHMYBCADKAlCPLpIOZIBNhBAGAEiMHIuGD8yKl5bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JBKpAQoLYW5ub3RhdGlvbnMYBSADKAsyLi5icm9ra3IudjEuQ3JlYXRlU3RhY2tSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCZLpIYZoBXhBAIlNyURi9AjJMXihbYS16MC05XShbLWEtejAtOS5dKlthLXowLTldKT8vKT9bQS1aYS16MC05XShbLUEtWmEtejAtOV8uXSpbQS1aYS16MC05XSk/JCoFcgMYgAISKgoIc2VsZWN0b3IYBiABKAsyGC5icm9ra3IudjEuTGFiZWxTZWxlY3RvchIwCglvbl9kZWxldGUYByABKA4yEy5icm9ra3IudjEuT25EZWxldGVCCLpIBYIBAhABEi8KBWRyaWZ0GAggASgOMhYuYnJva2tyLnYxLkRyaWZ0UG9saWN5Qgi6SAWCAQIQARI6Cg5pZ25vcmVkX2ZpZWxkcxgJIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzQgi6SAWSAQIQIBI1Cghjb25mbGljdBgKIAEoDjIZLmJyb2trci52MS5Db25mbGljdFBvbGljeUIIukgFggECEAESJgoKZGVwZW5kc19vbhgLIAMoCUISukgPkgEMECAYASIGcgQQARh/GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJIChNDcmVhdGVTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrEhAKCHJlcGxheWVkGAIgASgIIisKD0dldFN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/IjMKEEdldFN0YWNrUmVzcG9uc2USHwoFc3RhY2sYASABKAsyEC5icm9ra3IudjEuU3RhY2simgEKEUxpc3RTdGFja3NSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIaCglnZW5lcmF0b3IYAyABKAlCB7pIBHICGD8SFgoFbGFiZWwYBCABKAlCB7pIBHICGD8SFAoMc2hvd19kZWxldGVkGAUgASgIIk8KEkxpc3RTdGFja3NSZXNwb25zZRIgCgZzdGFja3MYASADKAsyEC5icm9ra3IudjEuU3RhY2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIq4GChJVcGRhdGVTdGFja1JlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIVCgRldGFnGAIgASgJQge6SARyAhhAEk4KCmFkZF9sYWJlbHMYAyADKAlCOrpIN5IBNBBAIjByLhg/MipeW0EtWmEtejAtOV0oWy1BLVphLXowLTlfLl0qW0EtWmEtejAtOV0pPyQSJQoNcmVtb3ZlX2xhYmVscxgEIAMoCUIOukgLkgEIEEAiBHICGD8SsAEKD3NldF9hbm5vdGF0aW9ucxgFIAMoCzIxLmJyb2trci52MS5VcGRhdGVTdGFja1JlcXVlc3QuU2V0QW5ub3RhdGlvbnNFbnRyeUJkukhhmgFeEEAiU3JRGL0CMkxeKFthLXowLTldKFstYS16MC05Ll0qW2EtejAtOV0pPy8pP1tBLVphLXowLTldKFstQS1aYS16MC05Xy5dKltBLVphLXowLTldKT8kKgVyAxiAAhIrChJyZW1vdmVfYW5ub3RhdGlvbnMYBiADKAlCD7pIDJIBCRBAIgVyAxi9AhIqCghzZWxlY3RvchgHIAEoCzIYLmJyb2trci52MS5MYWJlbFNlbGVjdG9yEjAKCW9uX2RlbGV0ZRgIIAEoDjITLmJyb2trci52MS5PbkRlbGV0ZUIIukgFggECEAESLwoLdXBkYXRlX21hc2sYCSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEi8KBWRyaWZ0GAogASgOMhYuYnJva2tyLnYxLkRyaWZ0UG9saWN5Qgi6SAWCAQIQARI6Cg5pZ25vcmVkX2ZpZWxkcxgLIAMoCzIYLmJyb2trci52MS5JZ25vcmVkRmllbGRzQgi6SAWSAQIQIBI1Cghjb25mbGljdBgMIAEoDjIZLmJyb2trci52MS5Db25mbGljdFBvbGljeUIIukgFggECEAESJgoKZGVwZW5kc19vbhgNIAMoCUISukgPkgEMECAYASIGcgQQARh/GjUKE1NldEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2ChNVcGRhdGVTdGFja1Jlc3BvbnNlEh8KBXN0YWNrGAEgASgLMhAuYnJva2tyLnYxLlN0YWNrIkUKEkRlbGV0ZVN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/EhUKBGV0YWcYAiABKAlCB7pIBHICGEAiNgoTRGVsZXRlU3RhY2tSZXNwb25zZRIfCgVzdGFjaxgBIAEoCzIQLmJyb2trci52MS5TdGFjayJGChBBZGRUYXJnZXRSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8SGAoFYWdlbnQYAiABKAlCCbpIBnIEEAEYPyITChFBZGRUYXJnZXRSZXNwb25zZSJJChNSZW1vdmVUYXJnZXRSZXF1ZXN0EhgKBXN0YWNrGAEgASgJQgm6SAZyBBABGH8SGAoFYWdlbnQYAiABKAlCCbpIBnIEEAEYPyIWChRSZW1vdmVUYXJnZXRSZXNwb25zZSItChFXYXRjaFN0YWNrUmVxdWVzdBIYCgVzdGFjaxgBIAEoCUIJukgGcgQQARh/IncKEldhdGNoU3RhY2tSZXNwb25zZRIfCgVzdGFjaxgBIAEoCzIQLmJyb2trci52MS5TdGFjaxIoCgpwbGFjZW1lbnRzGAIgAygLMhQuYnJva2tyLnYxLlBsYWNlbWVudBIWCg5nb25lX2FnZW50X2lkcxgDIAMoCSp2CgtEcmlmdFBvbGljeRIcChhEUklGVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNEUklGVF9QT0xJQ1lfUkVQQUlSEAESFwoTRFJJRlRfUE9MSUNZX1JFUE9SVBACEhcKE0RSSUZUX1BPTElDWV9JR05PUkUQAypoCg5Db25mbGljdFBvbGljeRIfChtDT05GTElDVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIZChVDT05GTElDVF9QT0xJQ1lfQURPUFQQARIaChZDT05GTElDVF9QT0xJQ1lfUkVGVVNFEAIqUAoIT25EZWxldGUSGQoVT05fREVMRVRFX1VOU1BFQ0lGSUVEEAASEwoPT05fREVMRVRFX1BSVU5FEAESFAoQT05fREVMRVRFX09SUEhBThACKrEBChBTZWxlY3Rvck9wZXJhdG9yEiEKHVNFTEVDVE9SX09QRVJBVE9SX1VOU1BFQ0lGSUVEEAASGAoUU0VMRUNUT1JfT1BFUkFUT1JfSU4QARIcChhTRUxFQ1RPUl9PUEVSQVRPUl9OT1RfSU4QAhIcChhTRUxFQ1RPUl9PUEVSQVRPUl9FWElTVFMQAxIkCiBTRUxFQ1RPUl9PUEVSQVRPUl9ET0VTX05PVF9FWElTVBAEYgZwcm90bzM", [file_brokkr_v1_health, file_brokkr_v1_placement, file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Stack is a named set of Kubernetes objects that a generator owns. Its content is its current deployment; who serves
- * it follows from targets, labels, annotations and the selector.
+ * Stack is a named set of Kubernetes objects that a generator owns. Its content is its current deployment; its agents
+ * follow from targets, labels, annotations and the selector.
  *
  * @generated from message brokkr.v1.Stack
  */
 export type Stack = Message<"brokkr.v1.Stack"> & {
   /**
+   * Identifies the stack.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Unique among the generator's live stacks.
+   * Unique among the generator's stacks.
    *
    * @generated from field: string name = 2;
    */
@@ -46,101 +48,119 @@ export type Stack = Message<"brokkr.v1.Stack"> & {
   generator: string;
 
   /**
-   * Plain strings; an agent that has any one of them matches.
+   * Labels; an agent that has any one of them matches.
    *
    * @generated from field: repeated string labels = 4;
    */
   labels: string[];
 
   /**
-   * An agent that has any one of them, key and value equal, matches.
+   * Annotations; an agent that has any one of them, key and value equal, matches.
    *
    * @generated from field: map<string, string> annotations = 5;
    */
   annotations: { [key: string]: string };
 
   /**
+   * Selects agents; unset for no selector.
+   *
    * @generated from field: brokkr.v1.LabelSelector selector = 6;
    */
   selector?: LabelSelector | undefined;
 
   /**
+   * What happens to the objects when an agent loses the stack.
+   *
    * @generated from field: brokkr.v1.OnDelete on_delete = 7;
    */
   onDelete: OnDelete;
 
   /**
-   * Counts from 1; 0 before the first deployment.
+   * The current revision, counted from 1; 0 before the first deployment.
    *
    * @generated from field: uint32 revision = 8;
    */
   revision: number;
 
   /**
+   * Id of the current deployment; empty before the first.
+   *
    * @generated from field: string current_deployment_id = 9;
    */
   currentDeploymentId: string;
 
   /**
-   * Names of the agents it was explicitly targeted at.
+   * Names of the agents that it is explicitly targeted at.
    *
    * @generated from field: repeated string targets = 10;
    */
   targets: string[];
 
   /**
+   * Number of placements in each phase.
+   *
    * @generated from field: brokkr.v1.PlacementCounts placements = 11;
    */
   placements?: PlacementCounts | undefined;
 
   /**
+   * When it was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 12;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When it was last changed.
+   *
    * @generated from field: google.protobuf.Timestamp update_time = 13;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Set while the stack is being removed from its agents.
+   * When deletion began; set while the stack is being removed from its agents.
    *
    * @generated from field: google.protobuf.Timestamp delete_time = 14;
    */
   deleteTime?: Timestamp | undefined;
 
   /**
+   * Changes with each change of the stack; see `etag` of the update and delete requests.
+   *
    * @generated from field: string etag = 15;
    */
   etag: string;
 
   /**
+   * What agents do when somebody else changes or deletes objects.
+   *
    * @generated from field: brokkr.v1.DriftPolicy drift = 16;
    */
   drift: DriftPolicy;
 
   /**
-   * Fields that drift does not count for.
+   * Fields that do not count as drift.
    *
    * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 17;
    */
   ignoredFields: IgnoredFields[];
 
   /**
+   * What agents do with existing objects that are not the stack's.
+   *
    * @generated from field: brokkr.v1.ConflictPolicy conflict = 18;
    */
   conflict: ConflictPolicy;
 
   /**
-   * Stacks of the same generator that must be healthy on an agent before this one is applied there.
+   * Stacks of the same generator that must be healthy on an agent before this one is first applied there.
    *
    * @generated from field: repeated string depends_on = 19;
    */
   dependsOn: string[];
 
   /**
-   * How many agents are in which health.
+   * Number of agents in each health.
    *
    * @generated from field: brokkr.v1.HealthCounts health = 20;
    */
@@ -155,27 +175,27 @@ export const StackSchema: GenMessage<Stack> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_stack, 0);
 
 /**
- * IgnoredFields are fields that somebody else may change, such as the replicas that an autoscaler sets.
+ * IgnoredFields are fields that others may change, such as the replicas that an autoscaler sets.
  *
  * @generated from message brokkr.v1.IgnoredFields
  */
 export type IgnoredFields = Message<"brokkr.v1.IgnoredFields"> & {
   /**
-   * "ConfigMap" of the core group, "apps/Deployment"; empty for every kind.
+   * Kind of the objects: "ConfigMap" of the core group, or "apps/Deployment"; empty for every kind.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Of one object; empty for all.
+   * Name of one object; empty for all objects of the kind.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Such as ".spec.replicas"; everything below a path is ignored too.
+   * Paths such as ".spec.replicas"; everything below a path is ignored as well.
    *
    * @generated from field: repeated string paths = 3;
    */
@@ -190,26 +210,28 @@ export const IgnoredFieldsSchema: GenMessage<IgnoredFields> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_stack, 1);
 
 /**
- * LabelSelector selects agents as a Kubernetes label selector does. An agent's keys are those of its annotations, and its
- * labels (label "x" is key "x" with an empty value).
+ * LabelSelector selects agents as a Kubernetes label selector does. An agent's keys are those of its annotations, and
+ * its labels: label "x" is key "x" with an empty value.
  *
  * @generated from message brokkr.v1.LabelSelector
  */
 export type LabelSelector = Message<"brokkr.v1.LabelSelector"> & {
   /**
-   * Equal to an In requirement with one value each.
+   * Each pair is equivalent to an In requirement with one value.
    *
    * @generated from field: map<string, string> match_labels = 1;
    */
   matchLabels: { [key: string]: string };
 
   /**
+   * Requirements that all must be met.
+   *
    * @generated from field: repeated brokkr.v1.LabelSelectorRequirement match_expressions = 2;
    */
   matchExpressions: LabelSelectorRequirement[];
 
   /**
-   * Every agent registered with the generator. Must be set for a selector without terms.
+   * Selects every agent that is registered with the generator. Must be set for a selector without terms.
    *
    * @generated from field: bool match_all = 3;
    */
@@ -224,20 +246,28 @@ export const LabelSelectorSchema: GenMessage<LabelSelector> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_stack, 2);
 
 /**
+ * LabelSelectorRequirement is one term of a selector.
+ *
  * @generated from message brokkr.v1.LabelSelectorRequirement
  */
 export type LabelSelectorRequirement = Message<"brokkr.v1.LabelSelectorRequirement"> & {
   /**
+   * Key of an annotation, or a label.
+   *
    * @generated from field: string key = 1;
    */
   key: string;
 
   /**
+   * How the agent's values of the key are compared.
+   *
    * @generated from field: brokkr.v1.SelectorOperator operator = 2;
    */
   operator: SelectorOperator;
 
   /**
+   * Values for In and NotIn; empty for Exists and DoesNotExist.
+   *
    * @generated from field: repeated string values = 3;
    */
   values: string[];
@@ -255,60 +285,78 @@ export const LabelSelectorRequirementSchema: GenMessage<LabelSelectorRequirement
  */
 export type CreateStackRequest = Message<"brokkr.v1.CreateStackRequest"> & {
   /**
-   * The same id again answers the same; see the README. At most 128 characters.
+   * Makes retries safe: the same request under the same id within 24 hours returns the first answer. Empty for none.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
+   * Name of the stack, unique among the generator's stacks.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Admins only: the owner; empty means the system generator. A generator owns what it creates.
+   * For admins only: the owner; empty means the system generator. A generator owns what it creates.
    *
    * @generated from field: string generator = 3;
    */
   generator: string;
 
   /**
+   * Labels; an agent that has any one of them matches.
+   *
    * @generated from field: repeated string labels = 4;
    */
   labels: string[];
 
   /**
+   * Annotations; an agent that has any one of them, key and value equal, matches.
+   *
    * @generated from field: map<string, string> annotations = 5;
    */
   annotations: { [key: string]: string };
 
   /**
+   * Selects agents; unset for no selector.
+   *
    * @generated from field: brokkr.v1.LabelSelector selector = 6;
    */
   selector?: LabelSelector | undefined;
 
   /**
+   * What happens to the objects when an agent loses the stack.
+   *
    * @generated from field: brokkr.v1.OnDelete on_delete = 7;
    */
   onDelete: OnDelete;
 
   /**
+   * What agents do when somebody else changes or deletes objects.
+   *
    * @generated from field: brokkr.v1.DriftPolicy drift = 8;
    */
   drift: DriftPolicy;
 
   /**
+   * Fields that do not count as drift.
+   *
    * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 9;
    */
   ignoredFields: IgnoredFields[];
 
   /**
+   * What agents do with existing objects that are not the stack's.
+   *
    * @generated from field: brokkr.v1.ConflictPolicy conflict = 10;
    */
   conflict: ConflictPolicy;
 
   /**
+   * Stacks of the same generator that must be healthy on an agent before this one is first applied there.
+   *
    * @generated from field: repeated string depends_on = 11;
    */
   dependsOn: string[];
@@ -326,12 +374,14 @@ export const CreateStackRequestSchema: GenMessage<CreateStackRequest> = /*@__PUR
  */
 export type CreateStackResponse = Message<"brokkr.v1.CreateStackResponse"> & {
   /**
+   * The new stack.
+   *
    * @generated from field: brokkr.v1.Stack stack = 1;
    */
   stack?: Stack | undefined;
 
   /**
-   * True when this answers a request_id seen before.
+   * True when this repeats the answer to an earlier call with the same `request_id`; secrets are then left out.
    *
    * @generated from field: bool replayed = 2;
    */
@@ -350,7 +400,7 @@ export const CreateStackResponseSchema: GenMessage<CreateStackResponse> = /*@__P
  */
 export type GetStackRequest = Message<"brokkr.v1.GetStackRequest"> & {
   /**
-   * "name", "generator/name" or an id.
+   * Name, "generator/name" or id.
    *
    * @generated from field: string stack = 1;
    */
@@ -369,6 +419,8 @@ export const GetStackRequestSchema: GenMessage<GetStackRequest> = /*@__PURE__*/
  */
 export type GetStackResponse = Message<"brokkr.v1.GetStackResponse"> & {
   /**
+   * The stack.
+   *
    * @generated from field: brokkr.v1.Stack stack = 1;
    */
   stack?: Stack | undefined;
@@ -386,33 +438,35 @@ export const GetStackResponseSchema: GenMessage<GetStackResponse> = /*@__PURE__*
  */
 export type ListStacksRequest = Message<"brokkr.v1.ListStacksRequest"> & {
   /**
-   * 1 to 500; 0 means 100.
+   * Maximum number of items in the answer, up to 500; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only this generator's.
+   * Lists only stacks of this generator, by name.
    *
    * @generated from field: string generator = 3;
    */
   generator: string;
 
   /**
-   * Only those with this label.
+   * Lists only stacks with this label.
    *
    * @generated from field: string label = 4;
    */
   label: string;
 
   /**
-   * Also those being deleted.
+   * Lists also stacks that are being deleted.
    *
    * @generated from field: bool show_deleted = 5;
    */
@@ -431,11 +485,15 @@ export const ListStacksRequestSchema: GenMessage<ListStacksRequest> = /*@__PURE_
  */
 export type ListStacksResponse = Message<"brokkr.v1.ListStacksResponse"> & {
   /**
+   * The stacks, ordered by generator and name.
+   *
    * @generated from field: repeated brokkr.v1.Stack stacks = 1;
    */
   stacks: Stack[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -453,6 +511,8 @@ export const ListStacksResponseSchema: GenMessage<ListStacksResponse> = /*@__PUR
  */
 export type UpdateStackRequest = Message<"brokkr.v1.UpdateStackRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
@@ -465,59 +525,78 @@ export type UpdateStackRequest = Message<"brokkr.v1.UpdateStackRequest"> & {
   etag: string;
 
   /**
+   * Labels to add.
+   *
    * @generated from field: repeated string add_labels = 3;
    */
   addLabels: string[];
 
   /**
+   * Labels to remove.
+   *
    * @generated from field: repeated string remove_labels = 4;
    */
   removeLabels: string[];
 
   /**
+   * Annotations to add or to change.
+   *
    * @generated from field: map<string, string> set_annotations = 5;
    */
   setAnnotations: { [key: string]: string };
 
   /**
+   * Keys of annotations to remove.
+   *
    * @generated from field: repeated string remove_annotations = 6;
    */
   removeAnnotations: string[];
 
   /**
+   * The new selector, when the mask names it; unset removes the selector.
+   *
    * @generated from field: brokkr.v1.LabelSelector selector = 7;
    */
   selector?: LabelSelector | undefined;
 
   /**
+   * The new setting, when the mask names it.
+   *
    * @generated from field: brokkr.v1.OnDelete on_delete = 8;
    */
   onDelete: OnDelete;
 
   /**
-   * Names which of "selector", "on_delete", "drift", "ignored_fields", "conflict" and "depends_on" to write; an unset selector
-   * under the mask removes it.
+   * Names the fields to write: "selector", "on_delete", "drift", "ignored_fields", "conflict" and "depends_on".
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 9;
    */
   updateMask?: FieldMask | undefined;
 
   /**
+   * The new setting, when the mask names it.
+   *
    * @generated from field: brokkr.v1.DriftPolicy drift = 10;
    */
   drift: DriftPolicy;
 
   /**
+   * The new list, when the mask names it.
+   *
    * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 11;
    */
   ignoredFields: IgnoredFields[];
 
   /**
+   * The new setting, when the mask names it.
+   *
    * @generated from field: brokkr.v1.ConflictPolicy conflict = 12;
    */
   conflict: ConflictPolicy;
 
   /**
+   * The new list, when the mask names it.
+   *
    * @generated from field: repeated string depends_on = 13;
    */
   dependsOn: string[];
@@ -535,6 +614,8 @@ export const UpdateStackRequestSchema: GenMessage<UpdateStackRequest> = /*@__PUR
  */
 export type UpdateStackResponse = Message<"brokkr.v1.UpdateStackResponse"> & {
   /**
+   * The stack after the change.
+   *
    * @generated from field: brokkr.v1.Stack stack = 1;
    */
   stack?: Stack | undefined;
@@ -552,11 +633,15 @@ export const UpdateStackResponseSchema: GenMessage<UpdateStackResponse> = /*@__P
  */
 export type DeleteStackRequest = Message<"brokkr.v1.DeleteStackRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
 
   /**
+   * Refused with ABORTED when it is set and the stack has changed since.
+   *
    * @generated from field: string etag = 2;
    */
   etag: string;
@@ -574,7 +659,7 @@ export const DeleteStackRequestSchema: GenMessage<DeleteStackRequest> = /*@__PUR
  */
 export type DeleteStackResponse = Message<"brokkr.v1.DeleteStackResponse"> & {
   /**
-   * The stack as it is now; delete_time is set until every agent has removed it.
+   * The stack as it is now; `delete_time` is set until every agent has removed it.
    *
    * @generated from field: brokkr.v1.Stack stack = 1;
    */
@@ -593,6 +678,8 @@ export const DeleteStackResponseSchema: GenMessage<DeleteStackResponse> = /*@__P
  */
 export type AddTargetRequest = Message<"brokkr.v1.AddTargetRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
@@ -630,11 +717,15 @@ export const AddTargetResponseSchema: GenMessage<AddTargetResponse> = /*@__PURE_
  */
 export type RemoveTargetRequest = Message<"brokkr.v1.RemoveTargetRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
 
   /**
+   * Name or id.
+   *
    * @generated from field: string agent = 2;
    */
   agent: string;
@@ -665,6 +756,8 @@ export const RemoveTargetResponseSchema: GenMessage<RemoveTargetResponse> = /*@_
  */
 export type WatchStackRequest = Message<"brokkr.v1.WatchStackRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
@@ -678,13 +771,14 @@ export const WatchStackRequestSchema: GenMessage<WatchStackRequest> = /*@__PURE_
   messageDesc(file_brokkr_v1_stack, 18);
 
 /**
- * WatchStackResponse is first the whole state, then what changed. An empty one every 30 seconds shows that the stream lives.
+ * WatchStackResponse is first the whole state, then the changes. An empty message every 30 seconds shows that the
+ * stream is alive.
  *
  * @generated from message brokkr.v1.WatchStackResponse
  */
 export type WatchStackResponse = Message<"brokkr.v1.WatchStackResponse"> & {
   /**
-   * Set when the stack changed. With delete_time and no placements left, the stream ends.
+   * The stack, when it has changed. The stream ends once `delete_time` is set and no placements are left.
    *
    * @generated from field: brokkr.v1.Stack stack = 1;
    */
@@ -713,32 +807,34 @@ export const WatchStackResponseSchema: GenMessage<WatchStackResponse> = /*@__PUR
   messageDesc(file_brokkr_v1_stack, 19);
 
 /**
- * DriftPolicy says what an agent does when somebody else changed or deleted an object.
+ * DriftPolicy is what an agent does when somebody else changes or deletes an object.
  *
  * @generated from enum brokkr.v1.DriftPolicy
  */
 export const DriftPolicy = {
   /**
+   * Not set; the same as repair.
+   *
    * @generated from enum value: DRIFT_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It is applied again, and reported. The default.
+   * The agent applies the object again and reports it. The default.
    *
    * @generated from enum value: DRIFT_POLICY_REPAIR = 1;
    */
   REPAIR: 1,
 
   /**
-   * It is only reported.
+   * The agent only reports it.
    *
    * @generated from enum value: DRIFT_POLICY_REPORT = 2;
    */
   REPORT: 2,
 
   /**
-   * It is left alone, until the next deployment.
+   * The agent leaves the object alone until the next deployment.
    *
    * @generated from enum value: DRIFT_POLICY_IGNORE = 3;
    */
@@ -746,7 +842,7 @@ export const DriftPolicy = {
 } as const;
 
 /**
- * DriftPolicy says what an agent does when somebody else changed or deleted an object.
+ * DriftPolicy is what an agent does when somebody else changes or deletes an object.
  *
  * @generated from enum brokkr.v1.DriftPolicy
  */
@@ -759,25 +855,28 @@ export const DriftPolicySchema: GenEnum<DriftPolicy> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_stack, 0);
 
 /**
- * ConflictPolicy says what an agent does with an object that exists and is nobody's, or whose fields somebody else has set.
+ * ConflictPolicy is what an agent does with an object that exists and belongs to no stack, or whose fields somebody
+ * else has set.
  *
  * @generated from enum brokkr.v1.ConflictPolicy
  */
 export const ConflictPolicy = {
   /**
+   * Not set; the same as adopt.
+   *
    * @generated from enum value: CONFLICT_POLICY_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It becomes the stack's; fields of others are taken over. The default.
+   * The stack adopts the object and takes over fields of others. The default.
    *
    * @generated from enum value: CONFLICT_POLICY_ADOPT = 1;
    */
   ADOPT: 1,
 
   /**
-   * It fails.
+   * Applying the object fails.
    *
    * @generated from enum value: CONFLICT_POLICY_REFUSE = 2;
    */
@@ -785,7 +884,8 @@ export const ConflictPolicy = {
 } as const;
 
 /**
- * ConflictPolicy says what an agent does with an object that exists and is nobody's, or whose fields somebody else has set.
+ * ConflictPolicy is what an agent does with an object that exists and belongs to no stack, or whose fields somebody
+ * else has set.
  *
  * @generated from enum brokkr.v1.ConflictPolicy
  */
@@ -798,25 +898,27 @@ export const ConflictPolicySchema: GenEnum<ConflictPolicy> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_stack, 1);
 
 /**
- * OnDelete says what becomes of the objects when an agent loses the stack.
+ * OnDelete is what happens to the objects when an agent loses the stack.
  *
  * @generated from enum brokkr.v1.OnDelete
  */
 export const OnDelete = {
   /**
+   * Not set; the same as prune.
+   *
    * @generated from enum value: ON_DELETE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * They are deleted. The default.
+   * The agent deletes the objects. The default.
    *
    * @generated from enum value: ON_DELETE_PRUNE = 1;
    */
   PRUNE: 1,
 
   /**
-   * They stay in the cluster, no longer owned.
+   * The objects stay in the cluster and no longer belong to the stack.
    *
    * @generated from enum value: ON_DELETE_ORPHAN = 2;
    */
@@ -824,7 +926,7 @@ export const OnDelete = {
 } as const;
 
 /**
- * OnDelete says what becomes of the objects when an agent loses the stack.
+ * OnDelete is what happens to the objects when an agent loses the stack.
  *
  * @generated from enum brokkr.v1.OnDelete
  */
@@ -837,36 +939,50 @@ export const OnDeleteSchema: GenEnum<OnDelete> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_stack, 2);
 
 /**
+ * SelectorOperator compares an agent's values of a key.
+ *
  * @generated from enum brokkr.v1.SelectorOperator
  */
 export const SelectorOperator = {
   /**
+   * Not set.
+   *
    * @generated from enum value: SELECTOR_OPERATOR_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
+   * Any of the agent's values is listed.
+   *
    * @generated from enum value: SELECTOR_OPERATOR_IN = 1;
    */
   IN: 1,
 
   /**
+   * None of the agent's values is listed.
+   *
    * @generated from enum value: SELECTOR_OPERATOR_NOT_IN = 2;
    */
   NOT_IN: 2,
 
   /**
+   * The agent has the key.
+   *
    * @generated from enum value: SELECTOR_OPERATOR_EXISTS = 3;
    */
   EXISTS: 3,
 
   /**
+   * The agent does not have the key.
+   *
    * @generated from enum value: SELECTOR_OPERATOR_DOES_NOT_EXIST = 4;
    */
   DOES_NOT_EXIST: 4,
 } as const;
 
 /**
+ * SelectorOperator compares an agent's values of a key.
+ *
  * @generated from enum brokkr.v1.SelectorOperator
  */
 export type SelectorOperator = (typeof SelectorOperator)[keyof typeof SelectorOperator] | UnknownEnum;

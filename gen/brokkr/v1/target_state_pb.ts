@@ -37,17 +37,21 @@ export type StartAgentRequest = Message<"brokkr.v1.StartAgentRequest"> & {
   clusterId: string;
 
   /**
+   * Version of the agent.
+   *
    * @generated from field: string version = 2;
    */
   version: string;
 
   /**
+   * Version of the cluster's API server.
+   *
    * @generated from field: string kubernetes_version = 3;
    */
   kubernetesVersion: string;
 
   /**
-   * What its inventory holds, so that a broker restored from an older backup notices.
+   * The stacks in the agent's inventory, which let a broker that was restored from an older backup notice it.
    *
    * @generated from field: repeated brokkr.v1.HeldStack held = 4;
    */
@@ -76,20 +80,28 @@ export const StartAgentRequestSchema: GenMessage<StartAgentRequest> = /*@__PURE_
   messageDesc(file_brokkr_v1_target_state, 0);
 
 /**
+ * HeldStack is a stack in the agent's inventory.
+ *
  * @generated from message brokkr.v1.HeldStack
  */
 export type HeldStack = Message<"brokkr.v1.HeldStack"> & {
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 1;
    */
   stackId: string;
 
   /**
+   * Id of the deployment that was applied last.
+   *
    * @generated from field: string deployment_id = 2;
    */
   deploymentId: string;
 
   /**
+   * The last order that the agent has acted on.
+   *
    * @generated from field: uint64 order = 3;
    */
   order: bigint;
@@ -107,23 +119,29 @@ export const HeldStackSchema: GenMessage<HeldStack> = /*@__PURE__*/
  */
 export type StartAgentResponse = Message<"brokkr.v1.StartAgentResponse"> & {
   /**
-   * Carried by every later call; a newer one fences this agent.
+   * The new incarnation, sent with every later call. A newer one fences this agent.
    *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 2;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
+   * The broker's epoch.
+   *
    * @generated from field: uint64 epoch = 4;
    */
   epoch: bigint;
@@ -154,6 +172,8 @@ export const GetSelfRequestSchema: GenMessage<GetSelfRequest> = /*@__PURE__*/
  */
 export type GetSelfResponse = Message<"brokkr.v1.GetSelfResponse"> & {
   /**
+   * The agent.
+   *
    * @generated from field: brokkr.v1.Agent agent = 1;
    */
   agent?: Agent | undefined;
@@ -171,52 +191,57 @@ export const GetSelfResponseSchema: GenMessage<GetSelfResponse> = /*@__PURE__*/
  */
 export type PullTargetStateRequest = Message<"brokkr.v1.PullTargetStateRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
-   * Of the index that the agent has; empty for none.
+   * Digest of the index that the agent has; empty for none.
    *
    * @generated from field: bytes digest = 2;
    */
   digest: Uint8Array;
 
   /**
-   * SHA-256 of manifests that the agent holds; those are not sent inline.
+   * SHA-256 of manifests that the agent has; they are not sent inline.
    *
    * @generated from field: repeated bytes have = 3;
    */
   have: Uint8Array[];
 
   /**
-   * From the answer before; bound to its digest. ABORTED when the state has changed meanwhile: start again.
+   * `next_page_token` of the previous answer, bound to its digest. ABORTED, reason STATE_CHANGED, when the state has
+   * changed meanwhile: start again.
    *
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
 
   /**
-   * How long to wait for a change while the digest is current: a long poll. At most 300 s.
+   * How long to wait for a change while `digest` is current (a long poll), at most 300 seconds.
    *
    * @generated from field: google.protobuf.Duration wait = 5;
    */
   wait?: Duration | undefined;
 
   /**
-   * The highest epoch and order that the agent has seen.
+   * The highest epoch that the agent has seen.
    *
    * @generated from field: uint64 epoch = 6;
    */
   epoch: bigint;
 
   /**
+   * The highest order that the agent has seen.
+   *
    * @generated from field: uint64 order = 7;
    */
   order: bigint;
 
   /**
-   * Sends no manifests inline: an agent on a slow link gets them by GetManifests, in parts that it can keep.
+   * Sends no manifests inline: an agent on a slow link fetches them by GetManifests, in chunks that it can keep.
    *
    * @generated from field: bool without_manifests = 8;
    */
@@ -235,43 +260,49 @@ export const PullTargetStateRequestSchema: GenMessage<PullTargetStateRequest> = 
  */
 export type PullTargetStateResponse = Message<"brokkr.v1.PullTargetStateResponse"> & {
   /**
+   * What the answer contains.
+   *
    * @generated from field: brokkr.v1.TargetStateKind kind = 1;
    */
   kind: TargetStateKind;
 
   /**
+   * The broker's epoch.
+   *
    * @generated from field: uint64 epoch = 2;
    */
   epoch: bigint;
 
   /**
-   * SHA-256 over epoch, paused flag, all entries in order of stack id and the generators.
+   * SHA-256 over the epoch, the paused flag, all entries ordered by stack id, and the generators.
    *
    * @generated from field: bytes digest = 3;
    */
   digest: Uint8Array;
 
   /**
-   * This page's part of everything that the agent serves or has to remove, in order of stack id.
+   * This page's part of everything that the agent serves or has to remove, ordered by stack id.
    *
    * @generated from field: repeated brokkr.v1.TargetEntry entries = 4;
    */
   entries: TargetEntry[];
 
   /**
-   * Bytes of manifests that fit into this page; the rest by GetManifests.
+   * Manifests that fit into this page; the agent fetches the others by GetManifests.
    *
    * @generated from field: repeated brokkr.v1.Manifest manifests = 5;
    */
   manifests: Manifest[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 6;
    */
   nextPageToken: string;
 
   /**
-   * Of every generator in the index that has rules, in order of its name; on the first page.
+   * Every generator in the index that has rules, ordered by name; only on the first page.
    *
    * @generated from field: repeated brokkr.v1.TargetGenerator generators = 7;
    */
@@ -286,17 +317,21 @@ export const PullTargetStateResponseSchema: GenMessage<PullTargetStateResponse> 
   messageDesc(file_brokkr_v1_target_state, 6);
 
 /**
- * TargetGenerator says what the agent may apply for a generator.
+ * TargetGenerator is what an agent may apply for a generator.
  *
  * @generated from message brokkr.v1.TargetGenerator
  */
 export type TargetGenerator = Message<"brokkr.v1.TargetGenerator"> & {
   /**
+   * Name of the generator.
+   *
    * @generated from field: string generator = 1;
    */
   generator: string;
 
   /**
+   * Its rules.
+   *
    * @generated from field: brokkr.v1.GeneratorRules rules = 2;
    */
   rules?: GeneratorRules | undefined;
@@ -310,51 +345,63 @@ export const TargetGeneratorSchema: GenMessage<TargetGenerator> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 7);
 
 /**
- * TargetEntry says what to do about one stack.
+ * TargetEntry is what an agent has to do about one stack.
  *
  * @generated from message brokkr.v1.TargetEntry
  */
 export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 1;
    */
   stackId: string;
 
   /**
+   * Name of the stack.
+   *
    * @generated from field: string stack = 2;
    */
   stack: string;
 
   /**
+   * Name of the generator.
+   *
    * @generated from field: string generator = 3;
    */
   generator: string;
 
   /**
-   * Empty for a removal of a stack that has none.
+   * Id of the desired deployment; empty for a removal of a stack without one.
    *
    * @generated from field: string deployment_id = 4;
    */
   deploymentId: string;
 
   /**
+   * Revision of the desired deployment.
+   *
    * @generated from field: uint32 revision = 5;
    */
   revision: number;
 
   /**
-   * An agent ignores an entry whose order is lower than the last it saw for the stack.
+   * Orders the entries of a stack: an agent ignores an entry whose order is lower than the last one that it has seen.
    *
    * @generated from field: uint64 order = 6;
    */
   order: bigint;
 
   /**
+   * Whether to serve or to remove the stack.
+   *
    * @generated from field: brokkr.v1.PlacementState state = 7;
    */
   state: PlacementState;
 
   /**
+   * Generation of the placement; a removal is acknowledged by it.
+   *
    * @generated from field: uint64 generation = 8;
    */
   generation: bigint;
@@ -367,80 +414,92 @@ export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
   checksum: Uint8Array;
 
   /**
+   * Size of the manifest in bytes.
+   *
    * @generated from field: uint64 size = 10;
    */
   size: bigint;
 
   /**
+   * What to do with the objects of a removal.
+   *
    * @generated from field: brokkr.v1.OnDelete on_delete = 11;
    */
   onDelete: OnDelete;
 
   /**
-   * The removal waits for ConfirmRemoval: do nothing.
+   * The removal waits for ConfirmRemoval: the agent must not act on it.
    *
    * @generated from field: bool held = 12;
    */
   held: boolean;
 
   /**
-   * Deletions that were held at this order are confirmed: those of confirmed_keys.
+   * The deletions in `confirmed_keys`, held at this order, are confirmed.
    *
    * @generated from field: bool confirmed = 13;
    */
   confirmed: boolean;
 
   /**
-   * Of a removal: "apiVersion/Kind" of what the last deployment held, for an agent that lost its inventory.
+   * For a removal: "apiVersion/Kind" of the objects in the last deployment, for an agent that has lost its inventory.
    *
    * @generated from field: repeated string kinds = 14;
    */
   kinds: string[];
 
   /**
+   * Why the stack is being removed.
+   *
    * @generated from field: string reason = 15;
    */
   reason: string;
 
   /**
-   * "namespace/name" of the ServiceAccount to impersonate; empty for the agent's own rights.
+   * "namespace/name" of the ServiceAccount to impersonate; empty for the agent's own account.
    *
    * @generated from field: string service_account = 16;
    */
   serviceAccount: string;
 
   /**
+   * What to do when somebody else changes or deletes objects.
+   *
    * @generated from field: brokkr.v1.DriftPolicy drift = 17;
    */
   drift: DriftPolicy;
 
   /**
+   * Fields that do not count as drift.
+   *
    * @generated from field: repeated brokkr.v1.IgnoredFields ignored_fields = 18;
    */
   ignoredFields: IgnoredFields[];
 
   /**
+   * What to do with existing objects that are not the stack's.
+   *
    * @generated from field: brokkr.v1.ConflictPolicy conflict = 19;
    */
   conflict: ConflictPolicy;
 
   /**
-   * Ids of stacks that must be healthy here first.
+   * Ids of stacks that must be healthy on this agent first.
    *
    * @generated from field: repeated string depends_on_ids = 20;
    */
   dependsOnIds: string[];
 
   /**
-   * W3C traceparent of the submission, to which applying it for the first time belongs; empty for none. Not in the digest: it goes
-   * with the deployment.
+   * W3C traceparent of the submission, of which applying it for the first time is a part; empty for none. It is not
+   * in the digest, because it belongs to the deployment.
    *
    * @generated from field: string trace_parent = 21;
    */
   traceParent: string;
 
   /**
-   * As ReportedEvent.held_keys, sorted; what is held beyond them waits for another confirmation.
+   * Confirmed `held_keys` of ReportedEvent, sorted; any other held deletion needs another confirmation.
    *
    * @generated from field: repeated string confirmed_keys = 22;
    */
@@ -455,16 +514,20 @@ export const TargetEntrySchema: GenMessage<TargetEntry> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 8);
 
 /**
+ * Manifest is the content of a deployment.
+ *
  * @generated from message brokkr.v1.Manifest
  */
 export type Manifest = Message<"brokkr.v1.Manifest"> & {
   /**
+   * SHA-256 of `data`.
+   *
    * @generated from field: bytes checksum = 1;
    */
   checksum: Uint8Array;
 
   /**
-   * One Kubernetes object as JSON a line.
+   * One JSON object per line.
    *
    * @generated from field: bytes data = 2;
    */
@@ -483,11 +546,15 @@ export const ManifestSchema: GenMessage<Manifest> = /*@__PURE__*/
  */
 export type GetManifestsRequest = Message<"brokkr.v1.GetManifestsRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
+   * SHA-256 of the manifests to fetch.
+   *
    * @generated from field: repeated bytes checksums = 2;
    */
   checksums: Uint8Array[];
@@ -501,23 +568,27 @@ export const GetManifestsRequestSchema: GenMessage<GetManifestsRequest> = /*@__P
   messageDesc(file_brokkr_v1_target_state, 10);
 
 /**
- * GetManifestsResponse is a chunk of at most 256 KiB; a manifest's chunks come one after another.
+ * GetManifestsResponse is a chunk of at most 256 KiB. The chunks of a manifest follow one another.
  *
  * @generated from message brokkr.v1.GetManifestsResponse
  */
 export type GetManifestsResponse = Message<"brokkr.v1.GetManifestsResponse"> & {
   /**
+   * SHA-256 of the whole manifest.
+   *
    * @generated from field: bytes checksum = 1;
    */
   checksum: Uint8Array;
 
   /**
+   * The bytes of this chunk.
+   *
    * @generated from field: bytes data = 2;
    */
   data: Uint8Array;
 
   /**
-   * The manifest's last chunk.
+   * Whether this is the manifest's last chunk.
    *
    * @generated from field: bool last = 3;
    */
@@ -536,11 +607,15 @@ export const GetManifestsResponseSchema: GenMessage<GetManifestsResponse> = /*@_
  */
 export type HeartbeatRequest = Message<"brokkr.v1.HeartbeatRequest"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
 
   /**
+   * Whether the agent reaches its cluster.
+   *
    * @generated from field: brokkr.v1.ClusterState cluster = 2;
    */
   cluster?: ClusterState | undefined;
@@ -554,18 +629,20 @@ export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*
   messageDesc(file_brokkr_v1_target_state, 12);
 
 /**
- * ClusterState is how the agent reaches its cluster.
+ * ClusterState is the state of the agent's connection to its cluster.
  *
  * @generated from message brokkr.v1.ClusterState
  */
 export type ClusterState = Message<"brokkr.v1.ClusterState"> & {
   /**
+   * Whether the cluster's API server answers.
+   *
    * @generated from field: bool reachable = 1;
    */
   reachable: boolean;
 
   /**
-   * Of its last small request to the cluster's API.
+   * Duration of the last small request to the cluster's API server.
    *
    * @generated from field: google.protobuf.Duration latency = 2;
    */
@@ -584,6 +661,8 @@ export const ClusterStateSchema: GenMessage<ClusterState> = /*@__PURE__*/
  */
 export type HeartbeatResponse = Message<"brokkr.v1.HeartbeatResponse"> & {
   /**
+   * The broker's clock.
+   *
    * @generated from field: google.protobuf.Timestamp broker_time = 1;
    */
   brokerTime?: Timestamp | undefined;
@@ -597,28 +676,36 @@ export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE_
   messageDesc(file_brokkr_v1_target_state, 14);
 
 /**
- * SessionRequest goes up the stream; the first one must be a hello.
+ * SessionRequest is a message from the agent; the first one must be a hello.
  *
  * @generated from message brokkr.v1.SessionRequest
  */
 export type SessionRequest = Message<"brokkr.v1.SessionRequest"> & {
   /**
+   * The kind of message.
+   *
    * @generated from oneof brokkr.v1.SessionRequest.message
    */
   message: {
     /**
+     * Opens the session.
+     *
      * @generated from field: brokkr.v1.SessionHello hello = 1;
      */
     value: SessionHello;
     case: "hello";
   } | {
     /**
+     * Reports that the agent is alive.
+     *
      * @generated from field: brokkr.v1.SessionHeartbeat heartbeat = 2;
      */
     value: SessionHeartbeat;
     case: "heartbeat";
   } | {
     /**
+     * Carries Kubernetes events and pod log lines.
+     *
      * @generated from field: brokkr.v1.SessionTelemetry telemetry = 3;
      */
     value: SessionTelemetry;
@@ -634,10 +721,14 @@ export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 15);
 
 /**
+ * SessionHello opens a session.
+ *
  * @generated from message brokkr.v1.SessionHello
  */
 export type SessionHello = Message<"brokkr.v1.SessionHello"> & {
   /**
+   * The incarnation that StartAgent returned.
+   *
    * @generated from field: uint64 incarnation = 1;
    */
   incarnation: bigint;
@@ -651,10 +742,14 @@ export const SessionHelloSchema: GenMessage<SessionHello> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 16);
 
 /**
+ * SessionHeartbeat is a heartbeat within a session.
+ *
  * @generated from message brokkr.v1.SessionHeartbeat
  */
 export type SessionHeartbeat = Message<"brokkr.v1.SessionHeartbeat"> & {
   /**
+   * Whether the agent reaches its cluster.
+   *
    * @generated from field: brokkr.v1.ClusterState cluster = 1;
    */
   cluster?: ClusterState | undefined;
@@ -668,18 +763,20 @@ export const SessionHeartbeatSchema: GenMessage<SessionHeartbeat> = /*@__PURE__*
   messageDesc(file_brokkr_v1_target_state, 17);
 
 /**
- * SessionResponse is a hint. Sessions only make things faster; pulling alone converges.
+ * SessionResponse is a message from the broker.
  *
  * @generated from message brokkr.v1.SessionResponse
  */
 export type SessionResponse = Message<"brokkr.v1.SessionResponse"> & {
   /**
+   * What the agent should do.
+   *
    * @generated from field: brokkr.v1.SessionHint hint = 1;
    */
   hint: SessionHint;
 
   /**
-   * Telemetry up to this sequence is the broker's now, and not to be sent again.
+   * The broker has stored telemetry up to this sequence; the agent must not send it again.
    *
    * @generated from field: uint64 telemetry_sequence = 2;
    */
@@ -694,35 +791,43 @@ export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_target_state, 18);
 
 /**
+ * TargetStateKind is the kind of an answer to PullTargetState.
+ *
  * @generated from enum brokkr.v1.TargetStateKind
  */
 export const TargetStateKind = {
   /**
+   * Not set.
+   *
    * @generated from enum value: TARGET_STATE_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The digest that was sent is current.
+   * The digest in the request is current.
    *
    * @generated from enum value: TARGET_STATE_KIND_UNCHANGED = 1;
    */
   UNCHANGED: 1,
 
   /**
-   * The agent is paused and freezes; there is no index.
+   * The agent is paused and must not change anything; there is no index.
    *
    * @generated from enum value: TARGET_STATE_KIND_PAUSED = 2;
    */
   PAUSED: 2,
 
   /**
+   * The answer contains the index, or a page of it.
+   *
    * @generated from enum value: TARGET_STATE_KIND_INDEX = 3;
    */
   INDEX: 3,
 } as const;
 
 /**
+ * TargetStateKind is the kind of an answer to PullTargetState.
+ *
  * @generated from enum brokkr.v1.TargetStateKind
  */
 export type TargetStateKind = (typeof TargetStateKind)[keyof typeof TargetStateKind] | UnknownEnum;
@@ -734,22 +839,28 @@ export const TargetStateKindSchema: GenEnum<TargetStateKind> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_target_state, 0);
 
 /**
+ * SessionHint is what an agent should do next.
+ *
  * @generated from enum brokkr.v1.SessionHint
  */
 export const SessionHint = {
   /**
+   * Not set.
+   *
    * @generated from enum value: SESSION_HINT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The session is up.
+   * The session is open.
    *
    * @generated from enum value: SESSION_HINT_READY = 1;
    */
   READY: 1,
 
   /**
+   * The target state has changed: call PullTargetState.
+   *
    * @generated from enum value: SESSION_HINT_TARGET_STATE_CHANGED = 2;
    */
   TARGET_STATE_CHANGED: 2,
@@ -762,35 +873,35 @@ export const SessionHint = {
   KEY_REVOKED: 3,
 
   /**
-   * The broker shuts down; connect again, perhaps to another one.
+   * The broker is shutting down: reconnect, possibly to another broker.
    *
    * @generated from enum value: SESSION_HINT_GOING_AWAY = 4;
    */
   GOING_AWAY: 4,
 
   /**
-   * Another agent with the same key has started; stop acting.
+   * Another agent with the same key has started: stop acting.
    *
    * @generated from enum value: SESSION_HINT_FENCED = 5;
    */
   FENCED: 5,
 
   /**
-   * Nothing; shows that the stream lives.
+   * Nothing to do; shows that the stream is alive.
    *
    * @generated from enum value: SESSION_HINT_KEEPALIVE = 6;
    */
   KEEPALIVE: 6,
 
   /**
-   * A diagnostic is asked for: ClaimDiagnostic.
+   * A diagnostic is waiting: call ClaimDiagnostic.
    *
    * @generated from enum value: SESSION_HINT_DIAGNOSTIC_WAITING = 7;
    */
   DIAGNOSTIC_WAITING: 7,
 
   /**
-   * Look at `telemetry_sequence`.
+   * Telemetry was stored: read `telemetry_sequence`.
    *
    * @generated from enum value: SESSION_HINT_TELEMETRY_RECEIVED = 8;
    */
@@ -798,6 +909,8 @@ export const SessionHint = {
 } as const;
 
 /**
+ * SessionHint is what an agent should do next.
+ *
  * @generated from enum brokkr.v1.SessionHint
  */
 export type SessionHint = (typeof SessionHint)[keyof typeof SessionHint] | UnknownEnum;

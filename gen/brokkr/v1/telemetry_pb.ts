@@ -20,33 +20,43 @@ export const file_brokkr_v1_telemetry: GenFile = /*@__PURE__*/
   fileDesc("Chlicm9ra3IvdjEvdGVsZW1ldHJ5LnByb3RvEglicm9ra3IudjEitgEKDVRlbGVtZXRyeUl0ZW0SGgoIc3RhY2tfaWQYASABKAlCCLpIBXIDsAEBEisKBWV2ZW50GAIgASgLMhouYnJva2tyLnYxLkt1YmVybmV0ZXNFdmVudEgAEiUKBGxpbmUYAyABKAsyFS5icm9ra3IudjEuUG9kTG9nTGluZUgAEiYKA2dhcBgEIAEoCzIXLmJyb2trci52MS5UZWxlbWV0cnlHYXBIAEINCgRpdGVtEgW6SAIIASK1AQoKUG9kTG9nTGluZRIaCgluYW1lc3BhY2UYASABKAlCB7pIBHICGD8SFQoDcG9kGAIgASgJQgi6SAVyAxj9ARIaCgljb250YWluZXIYAyABKAlCB7pIBHICGD8SLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCgRsaW5lGAUgASgJQgi6SAVyAyiAQBIRCgl0cnVuY2F0ZWQYBiABKAgi/wEKDFRlbGVtZXRyeUdhcBIyCgRraW5kGAEgASgOMhguYnJva2tyLnYxLlRlbGVtZXRyeUtpbmRCCrpIB4IBBBABIAASLgoGcmVhc29uGAIgASgOMhQuYnJva2tyLnYxLkdhcFJlYXNvbkIIukgFggECEAESDQoFY291bnQYAyABKAQSGgoJbmFtZXNwYWNlGAQgASgJQge6SARyAhg/EhUKA3BvZBgFIAEoCUIIukgFcgMY/QESGgoJY29udGFpbmVyGAYgASgJQge6SARyAhg/Ei0KCXRpbWVzdGFtcBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAimAEKD1RlbGVtZXRyeVJlY29yZBIKCgJpZBgBIAEoBBIQCghhZ2VudF9pZBgCIAEoCRINCgVhZ2VudBgDIAEoCRIwCgxyZWNlaXZlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBGl0ZW0YBSABKAsyGC5icm9ra3IudjEuVGVsZW1ldHJ5SXRlbSJjChBTZXNzaW9uVGVsZW1ldHJ5EhkKCHNlcXVlbmNlGAEgASgEQge6SAQyAiAAEjQKBWl0ZW1zGAIgAygLMhguYnJva2tyLnYxLlRlbGVtZXRyeUl0ZW1CC7pICJIBBQgBEPQDIo8CChtMaXN0S3ViZXJuZXRlc0V2ZW50c1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIEhgKBXN0YWNrGAMgASgJQgm6SAZyBBABGH8SFgoFYWdlbnQYBCABKAlCB7pIBHICGD8SJAoGb2JqZWN0GAUgASgLMhQuYnJva2tyLnYxLk9iamVjdFJlZhIVCgR0eXBlGAYgASgJQge6SARyAhg/Ei4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDG9sZGVzdF9maXJzdBgIIAEoCCJkChxMaXN0S3ViZXJuZXRlc0V2ZW50c1Jlc3BvbnNlEisKB3JlY29yZHMYASADKAsyGi5icm9ra3IudjEuVGVsZW1ldHJ5UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKYAgoSTGlzdFBvZExvZ3NSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIYCgVzdGFjaxgDIAEoCUIJukgGcgQQARh/EhYKBWFnZW50GAQgASgJQge6SARyAhg/EhoKCW5hbWVzcGFjZRgFIAEoCUIHukgEcgIYPxIVCgNwb2QYBiABKAlCCLpIBXIDGP0BEhoKCWNvbnRhaW5lchgHIAEoCUIHukgEcgIYPxIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxvbGRlc3RfZmlyc3QYCSABKAgiWwoTTGlzdFBvZExvZ3NSZXNwb25zZRIrCgdyZWNvcmRzGAEgAygLMhouYnJva2tyLnYxLlRlbGVtZXRyeVJlY29yZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4AIKEFRhaWxTdGFja1JlcXVlc3QSGAoFc3RhY2sYASABKAlCCbpIBnIEEAEYfxIWCgVhZ2VudBgCIAEoCUIHukgEcgIYPxI8CgVraW5kcxgDIAMoDjIYLmJyb2trci52MS5UZWxlbWV0cnlLaW5kQhO6SBCSAQ0QAhgBIgeCAQQQASAAEiQKBm9iamVjdBgEIAEoCzIULmJyb2trci52MS5PYmplY3RSZWYSFQoEdHlwZRgFIAEoCUIHukgEcgIYPxIaCgluYW1lc3BhY2UYBiABKAlCB7pIBHICGD8SFQoDcG9kGAcgASgJQgi6SAVyAxj9ARIaCgljb250YWluZXIYCCABKAlCB7pIBHICGD8SLgoKc3RhcnRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoMaGlzdG9yeV9zaXplGAogASgFQgq6SAcaBRiIJygAIkAKEVRhaWxTdGFja1Jlc3BvbnNlEisKB3JlY29yZHMYASADKAsyGi5icm9ra3IudjEuVGVsZW1ldHJ5UmVjb3JkKnIKDVRlbGVtZXRyeUtpbmQSHgoaVEVMRU1FVFJZX0tJTkRfVU5TUEVDSUZJRUQQABIkCiBURUxFTUVUUllfS0lORF9LVUJFUk5FVEVTX0VWRU5UUxABEhsKF1RFTEVNRVRSWV9LSU5EX1BPRF9MT0dTEAIq5wEKCUdhcFJlYXNvbhIaChZHQVBfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVR0FQX1JFQVNPTl9SQVRFX0xJTUlUEAESGgoWR0FQX1JFQVNPTl9CVUZGRVJfRlVMTBACEhsKF0dBUF9SRUFTT05fU1RSRUFNX0xJTUlUEAMSGwoXR0FQX1JFQVNPTl9ISVNUT1JZX0xPU1QQBBIbChdHQVBfUkVBU09OX05PVF9GT0xMT1dFRBAFEhQKEEdBUF9SRUFTT05fUVVPVEEQBhIaChZHQVBfUkVBU09OX1NMT1dfUkVBREVSEAdiBnByb3RvMw", [file_brokkr_v1_diagnostic, file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * TelemetryItem is one thing that a cluster told about what belongs to a stack.
+ * TelemetryItem is one Kubernetes event, log line or gap of a stack.
  *
  * @generated from message brokkr.v1.TelemetryItem
  */
 export type TelemetryItem = Message<"brokkr.v1.TelemetryItem"> & {
   /**
+   * Id of the stack.
+   *
    * @generated from field: string stack_id = 1;
    */
   stackId: string;
 
   /**
+   * The content.
+   *
    * @generated from oneof brokkr.v1.TelemetryItem.item
    */
   item: {
     /**
+     * A Kubernetes event.
+     *
      * @generated from field: brokkr.v1.KubernetesEvent event = 2;
      */
     value: KubernetesEvent;
     case: "event";
   } | {
     /**
+     * A log line.
+     *
      * @generated from field: brokkr.v1.PodLogLine line = 3;
      */
     value: PodLogLine;
     case: "line";
   } | {
     /**
+     * Missing events or lines.
+     *
      * @generated from field: brokkr.v1.TelemetryGap gap = 4;
      */
     value: TelemetryGap;
@@ -62,22 +72,28 @@ export const TelemetryItemSchema: GenMessage<TelemetryItem> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_telemetry, 0);
 
 /**
- * PodLogLine is a line that a container wrote.
+ * PodLogLine is one log line of a container.
  *
  * @generated from message brokkr.v1.PodLogLine
  */
 export type PodLogLine = Message<"brokkr.v1.PodLogLine"> & {
   /**
+   * Namespace of the pod.
+   *
    * @generated from field: string namespace = 1;
    */
   namespace: string;
 
   /**
+   * Name of the pod.
+   *
    * @generated from field: string pod = 2;
    */
   pod: string;
 
   /**
+   * Name of the container.
+   *
    * @generated from field: string container = 3;
    */
   container: string;
@@ -90,12 +106,14 @@ export type PodLogLine = Message<"brokkr.v1.PodLogLine"> & {
   timestamp?: Timestamp | undefined;
 
   /**
+   * The text, at most 8 KiB.
+   *
    * @generated from field: string line = 5;
    */
   line: string;
 
   /**
-   * The line was longer.
+   * Whether the line was longer and has been cut.
    *
    * @generated from field: bool truncated = 6;
    */
@@ -110,46 +128,56 @@ export const PodLogLineSchema: GenMessage<PodLogLine> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_telemetry, 1);
 
 /**
- * TelemetryGap stands where something is missing.
+ * TelemetryGap marks a place where events or lines are missing.
  *
  * @generated from message brokkr.v1.TelemetryGap
  */
 export type TelemetryGap = Message<"brokkr.v1.TelemetryGap"> & {
   /**
+   * What is missing.
+   *
    * @generated from field: brokkr.v1.TelemetryKind kind = 1;
    */
   kind: TelemetryKind;
 
   /**
+   * Why it is missing.
+   *
    * @generated from field: brokkr.v1.GapReason reason = 2;
    */
   reason: GapReason;
 
   /**
-   * How many lines or events; 0 when that is not known.
+   * Number of missing lines or events; 0 when it is not known.
    *
    * @generated from field: uint64 count = 3;
    */
   count: bigint;
 
   /**
-   * Of log lines: which container's; empty when it is not about one.
+   * Namespace of the pod whose lines are missing; empty when the gap does not concern a single container.
    *
    * @generated from field: string namespace = 4;
    */
   namespace: string;
 
   /**
+   * Name of the pod; may be empty like `namespace`.
+   *
    * @generated from field: string pod = 5;
    */
   pod: string;
 
   /**
+   * Name of the container; may be empty like `namespace`.
+   *
    * @generated from field: string container = 6;
    */
   container: string;
 
   /**
+   * When it happened.
+   *
    * @generated from field: google.protobuf.Timestamp timestamp = 7;
    */
   timestamp?: Timestamp | undefined;
@@ -163,36 +191,42 @@ export const TelemetryGapSchema: GenMessage<TelemetryGap> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_telemetry, 2);
 
 /**
- * TelemetryRecord is a TelemetryItem as the broker keeps it.
+ * TelemetryRecord is a TelemetryItem as the broker stores it.
  *
  * @generated from message brokkr.v1.TelemetryRecord
  */
 export type TelemetryRecord = Message<"brokkr.v1.TelemetryRecord"> & {
   /**
-   * Unique; grows about as they came.
+   * Unique; grows roughly in order of arrival.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
+   * Id of the agent.
+   *
    * @generated from field: string agent_id = 2;
    */
   agentId: string;
 
   /**
+   * Name of the agent.
+   *
    * @generated from field: string agent = 3;
    */
   agent: string;
 
   /**
-   * When the broker got it.
+   * When the broker received it.
    *
    * @generated from field: google.protobuf.Timestamp receive_time = 4;
    */
   receiveTime?: Timestamp | undefined;
 
   /**
+   * The item.
+   *
    * @generated from field: brokkr.v1.TelemetryItem item = 5;
    */
   item?: TelemetryItem | undefined;
@@ -206,20 +240,21 @@ export const TelemetryRecordSchema: GenMessage<TelemetryRecord> = /*@__PURE__*/
   messageDesc(file_brokkr_v1_telemetry, 3);
 
 /**
- * SessionTelemetry goes up a session. It is sent again, with the same sequence, until an answer has acknowledged it.
+ * SessionTelemetry carries telemetry to the broker. The agent sends it again, with the same sequence, until an answer
+ * acknowledges it.
  *
  * @generated from message brokkr.v1.SessionTelemetry
  */
 export type SessionTelemetry = Message<"brokkr.v1.SessionTelemetry"> & {
   /**
-   * Counts from 1 in each incarnation.
+   * Number of the message, counted from 1 in each incarnation.
    *
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
 
   /**
-   * Of stacks that the agent serves; those of others are dropped.
+   * Items of stacks that the agent serves; others are dropped.
    *
    * @generated from field: repeated brokkr.v1.TelemetryItem items = 2;
    */
@@ -238,49 +273,58 @@ export const SessionTelemetrySchema: GenMessage<SessionTelemetry> = /*@__PURE__*
  */
 export type ListKubernetesEventsRequest = Message<"brokkr.v1.ListKubernetesEventsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
-   * Only of this agent's cluster.
+   * Lists only events of this agent's cluster, by name or id.
    *
    * @generated from field: string agent = 4;
    */
   agent: string;
 
   /**
-   * Only about objects with this kind, namespace and name (involvedObject); what is empty is any. The version does not count.
+   * Lists only events about objects with this kind, namespace and name. Empty fields match any value; the version is
+   * ignored.
    *
    * @generated from field: brokkr.v1.ObjectRef object = 5;
    */
   object?: ObjectRef | undefined;
 
   /**
-   * "Normal" or "Warning"; empty for any.
+   * Lists only "Normal" or "Warning" events; empty for both.
    *
    * @generated from field: string type = 6;
    */
   type: string;
 
   /**
-   * Only what the broker got then or later.
+   * Lists only events that the broker received at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 7;
    */
   startTime?: Timestamp | undefined;
 
   /**
+   * Orders the events oldest first; by default they are newest first.
+   *
    * @generated from field: bool oldest_first = 8;
    */
   oldestFirst: boolean;
@@ -305,6 +349,8 @@ export type ListKubernetesEventsResponse = Message<"brokkr.v1.ListKubernetesEven
   records: TelemetryRecord[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -322,50 +368,64 @@ export const ListKubernetesEventsResponseSchema: GenMessage<ListKubernetesEvents
  */
 export type ListPodLogsRequest = Message<"brokkr.v1.ListPodLogsRequest"> & {
   /**
+   * Maximum number of items in the answer, up to 500; 0 means 100.
+   *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * `next_page_token` of the previous answer; empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 3;
    */
   stack: string;
 
   /**
-   * Only of this agent's cluster.
+   * Lists only lines of this agent's cluster, by name or id.
    *
    * @generated from field: string agent = 4;
    */
   agent: string;
 
   /**
+   * Lists only lines of pods in this namespace.
+   *
    * @generated from field: string namespace = 5;
    */
   namespace: string;
 
   /**
+   * Lists only lines of this pod.
+   *
    * @generated from field: string pod = 6;
    */
   pod: string;
 
   /**
+   * Lists only lines of this container.
+   *
    * @generated from field: string container = 7;
    */
   container: string;
 
   /**
-   * Only what the broker got then or later.
+   * Lists only lines that the broker received at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 8;
    */
   startTime?: Timestamp | undefined;
 
   /**
+   * Orders the lines oldest first; by default they are newest first.
+   *
    * @generated from field: bool oldest_first = 9;
    */
   oldestFirst: boolean;
@@ -390,6 +450,8 @@ export type ListPodLogsResponse = Message<"brokkr.v1.ListPodLogsResponse"> & {
   records: TelemetryRecord[];
 
   /**
+   * Token of the next page; empty on the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -407,62 +469,70 @@ export const ListPodLogsResponseSchema: GenMessage<ListPodLogsResponse> = /*@__P
  */
 export type TailStackRequest = Message<"brokkr.v1.TailStackRequest"> & {
   /**
+   * Name, "generator/name" or id.
+   *
    * @generated from field: string stack = 1;
    */
   stack: string;
 
   /**
-   * Only of this agent's cluster.
+   * Streams only telemetry of this agent's cluster, by name or id.
    *
    * @generated from field: string agent = 2;
    */
   agent: string;
 
   /**
-   * Empty for all kinds.
+   * Streams only these kinds; empty for all.
    *
    * @generated from field: repeated brokkr.v1.TelemetryKind kinds = 3;
    */
   kinds: TelemetryKind[];
 
   /**
-   * As in ListKubernetesEvents.
+   * Filters events as in ListKubernetesEvents.
    *
    * @generated from field: brokkr.v1.ObjectRef object = 4;
    */
   object?: ObjectRef | undefined;
 
   /**
+   * Filters events as in ListKubernetesEvents.
+   *
    * @generated from field: string type = 5;
    */
   type: string;
 
   /**
-   * As in ListPodLogs.
+   * Filters lines as in ListPodLogs.
    *
    * @generated from field: string namespace = 6;
    */
   namespace: string;
 
   /**
+   * Filters lines as in ListPodLogs.
+   *
    * @generated from field: string pod = 7;
    */
   pod: string;
 
   /**
+   * Filters lines as in ListPodLogs.
+   *
    * @generated from field: string container = 8;
    */
   container: string;
 
   /**
-   * Begin with what the broker got then or later; unset for what comes from now on.
+   * Begins with what the broker received at this time or later; unset for new telemetry only.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 9;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * At most so many of those, the last ones; 0 for 1,000.
+   * Maximum number of earlier records, the newest ones; 0 means 1,000.
    *
    * @generated from field: int32 history_size = 10;
    */
@@ -477,12 +547,15 @@ export const TailStackRequestSchema: GenMessage<TailStackRequest> = /*@__PURE__*
   messageDesc(file_brokkr_v1_telemetry, 9);
 
 /**
- * TailStackResponse is first the history, oldest first, then what comes. An empty one every 30 seconds shows that the stream lives.
+ * TailStackResponse is first the history, oldest first, then new records. An empty message every 30 seconds shows
+ * that the stream is alive.
  *
  * @generated from message brokkr.v1.TailStackResponse
  */
 export type TailStackResponse = Message<"brokkr.v1.TailStackResponse"> & {
   /**
+   * Records in order of arrival.
+   *
    * @generated from field: repeated brokkr.v1.TelemetryRecord records = 1;
    */
   records: TelemetryRecord[];
@@ -496,31 +569,35 @@ export const TailStackResponseSchema: GenMessage<TailStackResponse> = /*@__PURE_
   messageDesc(file_brokkr_v1_telemetry, 10);
 
 /**
- * TelemetryKind says what is told about.
+ * TelemetryKind is a kind of telemetry.
  *
  * @generated from enum brokkr.v1.TelemetryKind
  */
 export const TelemetryKind = {
   /**
+   * Not set.
+   *
    * @generated from enum value: TELEMETRY_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * What Kubernetes itself tells about objects: not to be confused with what agents report (ListEvents).
+   * Events of the Kubernetes API about objects, not the events that agents report (ListEvents).
    *
    * @generated from enum value: TELEMETRY_KIND_KUBERNETES_EVENTS = 1;
    */
   KUBERNETES_EVENTS: 1,
 
   /**
+   * Log lines of pods.
+   *
    * @generated from enum value: TELEMETRY_KIND_POD_LOGS = 2;
    */
   POD_LOGS: 2,
 } as const;
 
 /**
- * TelemetryKind says what is told about.
+ * TelemetryKind is a kind of telemetry.
  *
  * @generated from enum brokkr.v1.TelemetryKind
  */
@@ -533,58 +610,62 @@ export const TelemetryKindSchema: GenEnum<TelemetryKind> = /*@__PURE__*/
   enumDesc(file_brokkr_v1_telemetry, 0);
 
 /**
+ * GapReason is why telemetry is missing.
+ *
  * @generated from enum brokkr.v1.GapReason
  */
 export const GapReason = {
   /**
+   * Not known.
+   *
    * @generated from enum value: GAP_REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * More came than the agent may send.
+   * The agent exceeded its rate limit.
    *
    * @generated from enum value: GAP_REASON_RATE_LIMIT = 1;
    */
   RATE_LIMIT: 1,
 
   /**
-   * The broker could not be reached for longer than the agent's memory lasts.
+   * The agent could not reach the broker, and its buffer was full.
    *
    * @generated from enum value: GAP_REASON_BUFFER_FULL = 2;
    */
   BUFFER_FULL: 2,
 
   /**
-   * More containers are to be followed than the agent may.
+   * More containers are annotated than the agent may follow.
    *
    * @generated from enum value: GAP_REASON_STREAM_LIMIT = 3;
    */
   STREAM_LIMIT: 3,
 
   /**
-   * The agent was away for longer than the cluster remembers.
+   * The agent was away for longer than the cluster keeps its history.
    *
    * @generated from enum value: GAP_REASON_HISTORY_LOST = 4;
    */
   HISTORY_LOST: 4,
 
   /**
-   * What was written before the agent began to look.
+   * The lines were written before the agent followed the container.
    *
    * @generated from enum value: GAP_REASON_NOT_FOLLOWED = 5;
    */
   NOT_FOLLOWED: 5,
 
   /**
-   * More came than the broker takes of one agent.
+   * The agent exceeded the broker's quota.
    *
    * @generated from enum value: GAP_REASON_QUOTA = 6;
    */
   QUOTA: 6,
 
   /**
-   * The reader of a tail did not keep up.
+   * The reader of TailStack did not keep up.
    *
    * @generated from enum value: GAP_REASON_SLOW_READER = 7;
    */
@@ -592,6 +673,8 @@ export const GapReason = {
 } as const;
 
 /**
+ * GapReason is why telemetry is missing.
+ *
  * @generated from enum brokkr.v1.GapReason
  */
 export type GapReason = (typeof GapReason)[keyof typeof GapReason] | UnknownEnum;

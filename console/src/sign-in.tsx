@@ -1,20 +1,20 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
-import { Icon } from '../components/icon.tsx';
-import { Problem } from '../components/problem.tsx';
-import { type Told, tell } from '../errors.ts';
-import { type Session, signIn } from './session.ts';
+import { Icon } from './components/icon.tsx';
+import { Problem } from './components/problem.tsx';
+import { type ErrorSummary, summarizeError } from './errors.ts';
+import { type Session, signIn } from './session/session.ts';
 
 interface SignInProps {
-  /** Why somebody who was signed in is here again. */
+  /** Why the previous session ended; '' when there was none. */
   readonly reason: string;
   readonly onSignedIn: (session: Session) => void;
   readonly onEnded: () => void;
 }
 
-/** Asks for a key. It is kept in memory: a reload of the page asks again. */
+/** The sign-in form. The key is kept in memory only: reloading the page asks for it again. */
 export function SignIn({ reason, onSignedIn, onEnded }: SignInProps) {
-  const [told, setTold] = useState<Told>();
+  const [failure, setFailure] = useState<ErrorSummary>();
   const [busy, setBusy] = useState(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
@@ -25,11 +25,11 @@ export function SignIn({ reason, onSignedIn, onEnded }: SignInProps) {
     event.preventDefault();
     const pak = field.current?.value.trim() ?? '';
     setBusy(true);
-    setTold(undefined);
+    setFailure(undefined);
     try {
       onSignedIn(await signIn(pak, onEnded));
     } catch (error) {
-      setTold(explain(error));
+      setFailure(explain(error));
       setBusy(false);
       field.current?.select();
     }
@@ -41,8 +41,8 @@ export function SignIn({ reason, onSignedIn, onEnded }: SignInProps) {
           <Icon name="anvil" />
           <h1>Brokkr</h1>
         </div>
-        <p className="faint">Sign in with a key (PAK) of an admin or a generator.</p>
-        {reason !== '' && !told && (
+        <p className="faint">Sign in with the key (PAK) of an admin or a generator.</p>
+        {reason !== '' && !failure && (
           <p className="reason" role="status">
             {reason}
           </p>
@@ -57,28 +57,28 @@ export function SignIn({ reason, onSignedIn, onEnded }: SignInProps) {
             autoComplete="current-password"
             spellCheck={false}
             placeholder="brokkr_…"
-            aria-invalid={told !== undefined}
+            aria-invalid={failure !== undefined}
           />
         </label>
-        {told && <Problem told={told} />}
+        {failure && <Problem summary={failure} />}
         {isCleartext() && (
           <p className="hint">
-            <Icon name="warning" /> This page is not encrypted: your key would cross the network readable.
+            <Icon name="warning" /> This connection is not encrypted: your key would cross the network in clear text.
           </p>
         )}
         <button type="submit" className="primary" disabled={busy}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
-        <p className="hint">The key stays in this page’s memory, and is gone when it is closed or reloaded.</p>
+        <p className="hint">The key is kept only in this page’s memory. Closing or reloading the page discards it.</p>
       </form>
     </main>
   );
 }
 
-function explain(error: unknown): Told {
+function explain(error: unknown): ErrorSummary {
   if (error instanceof ConnectError && error.code === Code.Unauthenticated)
-    return { message: 'The broker does not accept this key: it is mistyped, revoked or expired.', violations: [] };
-  return tell(error);
+    return { message: 'The broker does not accept this key. It is mistyped, revoked or expired.', violations: [] };
+  return summarizeError(error);
 }
 
 function isCleartext(): boolean {

@@ -5,7 +5,7 @@ let now = Date.now();
 const listeners = new Set<() => void>();
 let timer: number | undefined;
 
-/** One clock for all that is on the page. */
+/** Shares one timer between all times on the page. */
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= window.setInterval(() => {
@@ -20,10 +20,12 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** "3 min ago", with the exact time on pointing. */
-export function Ago({ time, none = '' }: { time: Timestamp | undefined; none?: string }) {
-  // As a text, so that only what reads differently is drawn again.
-  const words = useSyncExternalStore(subscribe, () => (time ? ago(timestampDate(time).getTime() - now) : none));
+/** Shows a relative time such as "3 min ago", with the exact time as a tooltip. */
+export function RelativeTime({ time, none = '' }: { time: Timestamp | undefined; none?: string }) {
+  // The snapshot is the text, so that only times whose text changed are rendered again.
+  const words = useSyncExternalStore(subscribe, () =>
+    time ? relativeText(timestampDate(time).getTime() - now) : none,
+  );
   if (!time) return <span className="faint">{none}</span>;
   const date = timestampDate(time);
   return (
@@ -41,8 +43,8 @@ const units = [
 ] as const;
 const format = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'short' });
 
-function ago(differenceMs: number): string {
+function relativeText(differenceMs: number): string {
   const [unit, ms] = units.find(([, each]) => Math.abs(differenceMs) >= each) ?? ['second', 1_000];
-  const many = Math.trunc(differenceMs / ms);
-  return unit === 'second' && Math.abs(many) < 5 ? 'just now' : format.format(many, unit);
+  const amount = Math.trunc(differenceMs / ms);
+  return unit === 'second' && Math.abs(amount) < 5 ? 'just now' : format.format(amount, unit);
 }

@@ -11,44 +11,44 @@ import type { ClusterOptions } from '../sandbox/cluster/cluster.ts';
 import { type Fleet, startFleet } from '../sandbox/fleet.ts';
 import { startTestBroker, type TestBroker } from './broker.ts';
 
-/** Longer than anything takes on a busy machine. */
-export const patienceMs = 60_000;
+/** Longer than any step takes on a busy machine. */
+export const longTimeoutMs = 60_000;
 
-export interface PageWish {
+export interface PageOptions {
   readonly width?: number;
   readonly height?: number;
   readonly colours?: 'light' | 'dark';
-  /** Who signs in; default the admin. '' leaves the form as it is. */
+  /** Key to sign in with; default the admin's. '' does not sign in. */
   readonly pak?: string;
-  /** Where to; default '/'. */
+  /** Path to open; default '/'. */
   readonly path?: string;
 }
 
-export interface ConsoleStage {
+export interface ConsoleTestbed {
   readonly test: TestBroker;
   readonly browser: Browser;
-  /** Opens a page in a profile of its own and signs in. */
-  open(wish?: PageWish): Promise<Page>;
-  /** What pages told that they should not have: errors of scripts, messages, and breaches of the content security policy. */
+  /** Opens a page in its own profile and signs in. */
+  open(options?: PageOptions): Promise<Page>;
+  /** Script errors, console messages and violations of the content security policy of all pages. */
   readonly problems: string[];
-  /** Agents, each with a simulated cluster: one that makes no pods, unless asked for. */
+  /** Starts agents, each with a simulated cluster, which creates no pods by default. */
   agents(count: number, prefix: string, labels: readonly string[], cluster?: ClusterOptions): Promise<Fleet>;
   close(): Promise<void>;
 }
 
-/** A broker that serves the console, and a real browser. */
-export async function openConsoleStage(): Promise<ConsoleStage> {
-  await using failing = new AsyncDisposableStack();
+/** Starts a broker that serves the console, and a real browser. */
+export async function openConsoleTestbed(): Promise<ConsoleTestbed> {
+  await using cleanup = new AsyncDisposableStack();
   await buildConsole();
   const test = await startTestBroker();
-  failing.defer(() => test.close());
+  cleanup.defer(() => test.close());
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-console-'));
-  failing.defer(() => rmSync(dataDir, { recursive: true, force: true }));
+  cleanup.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   const fleets: Fleet[] = [];
-  failing.defer(async () => void (await Promise.all(fleets.map((fleet) => fleet.close()))));
+  cleanup.defer(async () => void (await Promise.all(fleets.map((fleet) => fleet.close()))));
   const browser = await openChromium();
-  failing.defer(() => browser.close());
-  const owned = failing.move();
+  cleanup.defer(() => browser.close());
+  const owned = cleanup.move();
   const problems: string[] = [];
   return {
     test,
@@ -60,10 +60,10 @@ export async function openConsoleStage(): Promise<ConsoleStage> {
         colorScheme: colours,
         reducedMotion: 'reduce',
       });
-      page.setDefaultTimeout(patienceMs);
+      page.setDefaultTimeout(longTimeoutMs);
       page.on('pageerror', (error) => problems.push(`${error}`));
       page.on('console', (message) => {
-        // A refused call is no fault of the page's, but the browser tells it.
+        // The browser logs refused calls, which are not errors of the page.
         if (message.type() !== 'error' && message.type() !== 'warning') return;
         if (!message.text().startsWith('Failed to load resource')) problems.push(message.text());
       });
@@ -89,13 +89,13 @@ export async function openConsoleStage(): Promise<ConsoleStage> {
   };
 }
 
-/** Fills in the form. */
+/** Fills in the sign-in form. */
 export async function signIn(page: Page, pak: string): Promise<void> {
   await page.getByLabel('Key').fill(pak);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Goes to a view as a link would, since a reload forgets the key; waits for its title. */
+/** Navigates as a link would, because a reload would lose the key, and waits for the view's title. */
 export async function goTo(page: Page, path: string, title: string): Promise<void> {
   const target = JSON.stringify(path);
   await page.evaluate(`history.pushState(null, '', ${target}); dispatchEvent(new PopStateEvent('popstate'))`);
@@ -103,7 +103,7 @@ export async function goTo(page: Page, path: string, title: string): Promise<voi
 }
 
 /** Asserts that the page is not wider than the screen. */
-export async function fits(page: Page): Promise<void> {
+export async function assertFitsScreen(page: Page): Promise<void> {
   const [width, screen] = (await page.evaluate('[document.documentElement.scrollWidth, innerWidth]')) as [
     number,
     number,
@@ -111,8 +111,8 @@ export async function fits(page: Page): Promise<void> {
   assert.ok(width <= screen, `${page.url()} is ${width} px wide on a screen of ${screen} px`);
 }
 
-/** What axe finds against WCAG 2.2 AA and its own best practices, as one line for each. */
-export async function barriers(page: Page): Promise<string[]> {
+/** Returns what axe reports against WCAG 2.2 AA and its best practices, one line per problem. */
+export async function accessibilityProblems(page: Page): Promise<string[]> {
   const options = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] };
   await page.evaluate(axe.source);
   const { violations } = (await page.evaluate(`axe.run(document, ${JSON.stringify(options)})`)) as axe.AxeResults;

@@ -1,16 +1,16 @@
 import { type ReactNode, useEffect } from 'react';
 
-interface HeadProps {
+interface ViewHeaderProps {
   readonly title: string;
   readonly children?: ReactNode;
-  /** Beside the title. */
+  /** Shown beside the title. */
   readonly aside?: ReactNode;
-  /** Above it: where one comes from. */
+  /** Shown above the title: links to the parent views. */
   readonly above?: ReactNode;
 }
 
-/** The head of a view: its title, in the page and in the window's, and what can be done. */
-export function Head({ title, children, aside, above }: HeadProps) {
+/** The header of a view: its title, also set as the window's title, and its actions. */
+export function ViewHeader({ title, children, aside, above }: ViewHeaderProps) {
   useEffect(() => {
     document.title = `${title} · Brokkr`;
   }, [title]);
@@ -21,12 +21,12 @@ export function Head({ title, children, aside, above }: HeadProps) {
         <h1>{title}</h1>
         {aside}
       </div>
-      {children && <div className="doings">{children}</div>}
+      {children && <div className="actions">{children}</div>}
     </header>
   );
 }
 
-/** "name: value" pairs. */
+/** Shows name and value pairs. */
 export function Facts({ facts }: { facts: readonly (readonly [name: string, value: ReactNode])[] }) {
   return (
     <dl className="facts">

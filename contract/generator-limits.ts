@@ -1,5 +1,7 @@
+import { groupOf, type KindId, kindName } from './object-key.ts';
+
 /** What a generator may deploy; see GeneratorRules in the contract. */
-export interface Limits {
+export interface GeneratorLimits {
   readonly allowNamespaces: readonly string[];
   readonly denyNamespaces: readonly string[];
   readonly allowKinds: readonly string[];
@@ -7,21 +9,24 @@ export interface Limits {
   readonly clusterScoped: boolean;
 }
 
-export interface Subject {
-  readonly apiVersion: string;
-  readonly kind: string;
-  /** Empty when it names none. */
+/** The object that is to be deployed. */
+export interface LimitedObject extends KindId {
+  /** Empty when the object names none. */
   readonly namespace: string;
   readonly name: string;
 }
 
 /**
- * Why a generator may not deploy an object; undefined when it may. The broker asks when something is submitted, and agents ask again
- * before they apply, knowing from their cluster whether the kind is namespaced; without that knowledge (undefined), a kind of
- * Kubernetes itself is known by name, and for others the question is left to the agent.
+ * Says why a generator may not deploy an object; undefined when it may. The broker checks submissions, and agents check again before
+ * they apply, because only their cluster tells whether a kind is `namespaced`. While that is undefined, kinds of Kubernetes itself
+ * are known by name, and the check of other kinds is left to the agent.
  */
-export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boolean): string | undefined {
-  const kind = kindOf(subject);
+export function denialReason(
+  limits: GeneratorLimits,
+  subject: LimitedObject,
+  namespaced?: boolean,
+): string | undefined {
+  const kind = kindName(subject);
   if (limits.denyKinds.some((pattern) => kindMatches(pattern, kind))) return `kind ${kind} is denied`;
   if (limits.allowKinds.length > 0 && !limits.allowKinds.some((pattern) => kindMatches(pattern, kind))) {
     return `kind ${kind} is not among the allowed kinds`;
@@ -29,14 +34,14 @@ export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boo
   const inNamespace = namespaced ?? isNamespaced(kind);
   if (inNamespace === false) {
     if (!limits.clusterScoped) return `kind ${kind} is cluster-scoped`;
-    return kind === 'Namespace' ? whyNotNamespace(limits, subject.name) : undefined;
+    return kind === 'Namespace' ? namespaceDenialReason(limits, subject.name) : undefined;
   }
-  if (subject.namespace !== '') return whyNotNamespace(limits, subject.namespace);
+  if (subject.namespace !== '') return namespaceDenialReason(limits, subject.namespace);
   const limited = limits.allowNamespaces.length + limits.denyNamespaces.length > 0;
   return inNamespace && limited ? 'it must name its namespace' : undefined;
 }
 
-function whyNotNamespace(limits: Limits, namespace: string): string | undefined {
+function namespaceDenialReason(limits: GeneratorLimits, namespace: string): string | undefined {
   if (limits.denyNamespaces.some((pattern) => nameMatches(pattern, namespace)))
     return `namespace ${namespace} is denied`;
   if (limits.allowNamespaces.length === 0) return undefined;
@@ -44,13 +49,7 @@ function whyNotNamespace(limits: Limits, namespace: string): string | undefined 
   return `namespace ${namespace} is not among the allowed namespaces`;
 }
 
-/** "ConfigMap" of the core group, "apps/Deployment" of another. */
-function kindOf({ apiVersion, kind }: Subject): string {
-  const slash = apiVersion.indexOf('/');
-  return slash < 0 ? kind : `${apiVersion.slice(0, slash)}/${kind}`;
-}
-
-/** "*" is every kind, "group/*" every kind of a group. */
+/** Matches "*" with every kind, and "group/*" with every kind of a group. */
 function kindMatches(pattern: string, kind: string): boolean {
   if (pattern === '*' || pattern === kind) return true;
   return pattern.endsWith('/*') && kind.startsWith(pattern.slice(0, -1));
@@ -60,15 +59,14 @@ function nameMatches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
-/** Whether a kind of Kubernetes itself is namespaced; undefined for a group of somebody else. */
+/** Answers whether a kind of Kubernetes itself is namespaced; undefined for a kind of another group. */
 function isNamespaced(kind: string): boolean | undefined {
-  if (clusterScoped.has(kind)) return false;
-  const group = kind.includes('/') ? kind.slice(0, kind.indexOf('/')) : '';
-  return ownGroups.has(group) ? true : undefined;
+  if (clusterScopedKinds.has(kind)) return false;
+  return builtInGroups.has(groupOf(kind)) ? true : undefined;
 }
 
-/** Groups of Kubernetes 1.36 whose kinds are all in `clusterScoped` or else namespaced. */
-const ownGroups = new Set([
+/** Groups of Kubernetes 1.36 whose kinds are all in `clusterScopedKinds` or else namespaced. */
+const builtInGroups = new Set([
   '',
   'apps',
   'autoscaling',
@@ -81,7 +79,7 @@ const ownGroups = new Set([
   'rbac.authorization.k8s.io',
 ]);
 
-const clusterScoped = new Set([
+const clusterScopedKinds = new Set([
   'Namespace',
   'Node',
   'PersistentVolume',
