@@ -5,7 +5,7 @@ import vm from 'node:vm';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rotateAdmin } from '../../broker/access/issue.ts';
+import { rotateAdminPak } from '../../broker/access/issue.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startTestBroker } from '../broker.ts';
@@ -49,7 +49,7 @@ interface FrameAnswer {
 /** Creates fresh keys: mutated calls may well revoke them. */
 async function freshKeys(round: number): Promise<Record<Call['caller'], string>> {
   const name = `fuzz-${round}`;
-  const admin = await rotateAdmin(db, name);
+  const admin = await rotateAdminPak(db, name);
   const generator = await withClient(admin, ({ admin }) => admin.createGenerator({ name }));
   const agent = await withClient(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
   await withClient(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
@@ -193,7 +193,7 @@ story('of every RPC are answered without a defect, and leave the broker serving 
   assert.equal(defects, []);
   const reached = [...counts].filter(([key]) => /^200 (0|3|5|9|-)$|^400|^404/.test(key));
   assert.ok(reached.length > 0, JSON.stringify([...counts]));
-  const admin = await rotateAdmin(db, 'after');
+  const admin = await rotateAdminPak(db, 'after');
   let audit = await withClient(admin, (client) => client.admin.verifyAudit({}));
   for (let token = audit.nextPageToken; audit.intact && token !== ''; token = audit.nextPageToken)
     audit = await withClient(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
@@ -223,7 +223,7 @@ story('of HTTP/2 itself end only their connection', async () => {
     frame(6, 0, 0, Buffer.alloc(8)),
     frame(3, 0, 1, Buffer.alloc(4)),
   ]);
-  const steady = test.client(await rotateAdmin(db, 'steady'));
+  const steady = test.client(await rotateAdminPak(db, 'steady'));
   await steady.broker.whoAmI({});
   const attempts = Math.max(50, Math.min(2_000, Math.floor(frames / 20)));
   for (let at = 0; at < attempts; at += 1) {

@@ -3,7 +3,7 @@ import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createUses } from '../../broker/access/last-used.ts';
+import { createLastUsedWriter } from '../../broker/access/last-used.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
@@ -118,7 +118,7 @@ story('is not delayed by its use, which the brokers record together once a minut
   const seen = async (at: number) => {
     now = at;
     // Both brokers see the key in use, and each writes that as it closes.
-    for (const uses of [createUses(db, log, () => new Date(now)), createUses(db, log, () => new Date(now + 5))]) {
+    for (const uses of [createLastUsedWriter(db, log, () => new Date(now)), createLastUsedWriter(db, log, () => new Date(now + 5))]) {
       uses.note(keyId);
       uses.note(keyId);
       await uses.close();
