@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Keys } from './access/keys.ts';
+import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
-import type { Database } from './store/orm.ts';
 
 /** What every noun's methods are made from. */
 export interface Deps {

@@ -7,8 +7,8 @@ import type { Jobs } from './jobs/jobs.ts';
 import { phases } from './placement/rules.ts';
 import type { Live } from './reload.ts';
 import type { ConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
+import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
-import type { Database } from './store/orm.ts';
 
 /** What is looked at when somebody scrapes. */
 export interface Watched {
@@ -125,7 +125,7 @@ function registerParts(register: Registry, { db, feed, jobs, parser, limiter, li
     help: 'Connections to the database that there may be, by pool.',
     labelNames: ['pool'],
     collect() {
-      for (const { pool, most } of db.pools()) this.set({ pool }, most);
+      for (const { pool, max } of db.pools()) this.set({ pool }, max);
     },
   });
   new Gauge({

@@ -13,8 +13,8 @@ import { createLog } from './log.ts';
 import { openMigrated } from './open-store.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
+import type { Database } from './store/database.ts';
 import { beginEpoch } from './store/installation.ts';
-import type { Database } from './store/orm.ts';
 
 const commands = {
   serve: 'run the broker (migrates the database first)',

@@ -7,11 +7,13 @@ import type { Config } from './config.ts';
 import { entities as deploymentEntities, unknownKeys } from './deployment/store.ts';
 import { entities as generatorEntities } from './generator/store.ts';
 import { entities as stackEntities } from './stack/store.ts';
-import { guardDatabase } from './store/availability.ts';
+import { failWhileUnavailable } from './store/availability.ts';
 import { createCipher } from './store/cipher.ts';
+import type { Database } from './store/database.ts';
+import { sqlState } from './store/errors.ts';
 import { type Feed, startFeed } from './store/feed.ts';
 import { checkInstallation } from './store/installation.ts';
-import { type Database, openDatabase, sqlState } from './store/orm.ts';
+import { openDatabase } from './store/open-database.ts';
 
 const entities = [...accessEntities, ...agentEntities, ...deploymentEntities, ...generatorEntities, ...stackEntities];
 
@@ -53,7 +55,7 @@ export async function openStore(config: StoreConfig, log: Logger): Promise<{ db:
       await db.endLost(client);
       await checkInstallation(db);
     });
-    return { db: guardDatabase(db, feed), feed };
+    return { db: failWhileUnavailable(db, feed), feed };
   } catch (error) {
     await db.close();
     throw error;

@@ -1,4 +1,4 @@
-import type { Database } from '../broker/store/orm.ts';
+import type { Database } from '../broker/store/database.ts';
 
 /**
  * Makes agents by SQL, as if they had been made and started: `many-0001` (or another prefix) and so on, of 10 zones and 3 tiers, every 50th offline, every

@@ -1,8 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
+import type { Database } from '../store/database.ts';
 import type { Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
 import { createGate, createVerifier } from './argon.ts';
 import { createShorts } from './key-lookup-batcher.ts';
 import { createUses } from './last-used.ts';

@@ -1,4 +1,4 @@
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { invalidKey } from './rules.ts';
 
 /**

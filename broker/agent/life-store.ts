@@ -1,5 +1,5 @@
 import { forgetReports } from '../placement/store.ts';
-import type { Database, Tx } from '../store/orm.ts';
+import type { Database, Tx } from '../store/database.ts';
 import type { Held, Known } from './rules.ts';
 
 /** Binds an agent to its cluster, if it is bound to none. */

@@ -1,4 +1,4 @@
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
 
 /**
  * The last of the days that are past the retention and can be dropped, with the seal that closes it. What is dropped must be the

@@ -1,4 +1,5 @@
-import type { Change, Feed } from '../store/feed.ts';
+import type { Change } from '../store/change-reader.ts';
+import type { Feed } from '../store/feed.ts';
 
 export interface NewsListener {
   /** Something happened to what is followed. */

@@ -1,6 +1,6 @@
 import { v7 as uuid } from 'uuid';
 import type { ObjectName } from '../object-name.ts';
-import type { Database, Sql, Tx } from '../store/orm.ts';
+import type { Database, Sql, Tx } from '../store/database.ts';
 import type { DiagnosticState } from './rules.ts';
 
 /** How long a question waits for its answer, and how long the answer is kept. */

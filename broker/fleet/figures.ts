@@ -1,4 +1,4 @@
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import type { Backlog, FleetRow } from './rules.ts';
 import { readBacklog, readFleet } from './store.ts';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { NIL } from 'uuid';
+import type { Database } from '../store/database.ts';
 import type { Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
-import { type Pace, readAgain } from '../store/poll.ts';
+import { type PollInterval, poll } from '../store/poll.ts';
 import { pause } from '../store/wait.ts';
 import { changing, type FleetRow, type MemberRow } from './rules.ts';
 import { membersAfter, readFleet } from './store.ts';
@@ -44,7 +44,7 @@ interface Kept extends BoardMember {
 }
 
 /** Agents go offline in silence. */
-const pace: Pace = { rereadMs: 5_000, pauseMs: 50 };
+const pollInterval: PollInterval = { maxMs: 5_000, minMs: 50 };
 const agentsInOneRead = 500;
 
 export function createFleetBoard(db: Database, feed: Feed, log: Logger): FleetBoard {
@@ -114,7 +114,7 @@ function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): R
         reset: hint,
         reported: hint,
       });
-    for await (const _ of readAgain(subscribe, read, pace, stop.signal)) {
+    for await (const _ of poll(subscribe, read, pollInterval, stop.signal)) {
       news.resolve();
       news = newsToCome();
     }

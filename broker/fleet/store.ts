@@ -1,7 +1,7 @@
 import { agentColumns, agentJoins, onlineForSql } from '../agent/store.ts';
 import { healthJoin } from '../health/store.ts';
 import { phaseJoins, phaseSql } from '../placement/store.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 
 /** What is wrong comes before what is meant to be: a paused agent that is gone is offline. Aliases a, st. */

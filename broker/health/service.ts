@@ -42,7 +42,7 @@ export function healthReportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof
         requireIncarnation(await store.readIncarnation(tx, principal.ownerId), request.incarnation);
         return store.recordHealth(tx, principal.ownerId, request.incarnation, reports);
       });
-      for (const stackId of stackIds) feed.report(stackId);
+      for (const stackId of stackIds) feed.notifyReport(stackId);
       return {};
     },
   };

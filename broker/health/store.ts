@@ -1,4 +1,4 @@
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import type { HealthCounts, HealthName, Reported, StoredObject } from './rules.ts';
 
 /** Joins the health of what is desired now (alias h) to a placement p and its deployment d; no row for what was not reported yet. */

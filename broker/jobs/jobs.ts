@@ -9,8 +9,8 @@ import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { agentBatches, misplacedAgents } from '../placement/repair-store.ts';
 import { purgeStacks } from '../stack/store.ts';
+import type { Database } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
 import { deleteOldChanges, deleteOldRequests } from '../store/retention.ts';
 import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/partition-store.ts';
 

@@ -1,4 +1,4 @@
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import type { Dependency } from './rules.ts';
 
 /** Live stacks of a generator, by name or id. True for as long as the generator's exclusive lock is held. */

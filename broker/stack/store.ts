@@ -1,7 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
-import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
+import { refuseDuplicate } from '../store/errors.ts';
 import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
 import { parseStackRef } from './rules.ts';
 

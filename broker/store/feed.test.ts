@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
-import { announce, type Change, startFeed } from './feed.ts';
+import type { Change } from './change-reader.ts';
+import { announce, startFeed } from './feed.ts';
 
 const test = await startTestBroker();
 const db = await openMigrated(test.config);

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { closingRefusal } from '../refusal.ts';
-import type { Change, Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
+import type { Change } from '../store/change-reader.ts';
+import type { Database } from '../store/database.ts';
+import type { Feed } from '../store/feed.ts';
 import { createIndexes, nextBatch } from './lru-cache.ts';
 import type { AgentTargetState, Summary } from './rules.ts';
 import { agentsOfStacks, readTargetStates } from './store.ts';

@@ -24,7 +24,7 @@ import { Refusal } from '../refusal.ts';
 import { outsideCall } from '../rpc/call.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import type { TargetStates } from './cache.ts';
 import { type AgentTargetState, makePageToken, planPage, readPageToken, type Summary } from './rules.ts';
 import { ownManifests, readManifests } from './store.ts';

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { Counter, type Registry } from 'prom-client';
+import type { Database } from '../store/database.ts';
+import { sqlState } from '../store/errors.ts';
 import type { Feed } from '../store/feed.ts';
-import { type Database, sqlState } from '../store/orm.ts';
 import { pause } from '../store/wait.ts';
 import { bytesOf, createMeter, createTally, type Meter, type Quota, type Tally } from './rules.ts';
 import { type Batch, recordTelemetry } from './store.ts';
@@ -138,7 +139,7 @@ export function createIntake(
       items.inc({ result: 'kept' }, total);
       items.inc({ result: 'not_served' }, count - total);
       done();
-      for (const stackId of kept.keys()) feed.reportTelemetry(stackId);
+      for (const stackId of kept.keys()) feed.notifyTelemetry(stackId);
     } catch (error) {
       // Data that the database does not take is not going to be better; with anything else, it is to be tried again.
       if (!/^2[23]/.test(sqlState(error) ?? '')) throw error;

@@ -1,5 +1,5 @@
-import type { Database, Tx } from '../store/orm.ts';
-import { lockUpkeep } from '../store/partitions.ts';
+import type { Database, Tx } from '../store/database.ts';
+import { lockMaintenance } from '../store/partitions.ts';
 
 const hourMs = 3_600_000;
 const hoursAhead = 3;
@@ -10,7 +10,7 @@ const orphanRows = 5_000;
 /** Makes the partitions of the next hours. Returns how many were new. */
 export function makeTelemetrySlices(db: Database): Promise<number> {
   return db.transact(async (tx) => {
-    await lockUpkeep(tx, 'telemetry slices');
+    await lockMaintenance(tx, 'telemetry slices');
     const [row] = await tx.sql<{ now: Date }>('select now() as now');
     const hour = Math.floor(row!.now.getTime() / hourMs);
     let made = 0;
@@ -32,7 +32,7 @@ async function makeSlice(tx: Tx, fromMs: number): Promise<number> {
 export function dropOldTelemetry(db: Database, keepMs: number): Promise<number> {
   const seconds = Math.max(keepMs, relayMs) / 1_000;
   return db.transact(async (tx) => {
-    await lockUpkeep(tx, 'telemetry slices');
+    await lockMaintenance(tx, 'telemetry slices');
     const rows = await tx.sql<{ name: string }>(
       `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
        where i.inhparent = 'telemetry'::regclass and c.relname ~ '^telemetry_[0-9]{10}$'

@@ -22,7 +22,7 @@ import type { Deps } from '../deps.ts';
 import { halfOfBigint } from '../numbers.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { blank, bytesOf, type Filter, gapOf, type Stream, type Told } from './rules.ts';
 import * as store from './store.ts';

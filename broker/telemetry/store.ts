@@ -1,6 +1,6 @@
 import { there } from '../stack/store.ts';
 import type { Cipher } from '../store/cipher.ts';
-import type { Database, Sql } from '../store/orm.ts';
+import type { Database, Sql } from '../store/database.ts';
 import type { Filter, GapName, Stream, Told } from './rules.ts';
 
 /** What one agent told at once. */

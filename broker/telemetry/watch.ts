@@ -5,13 +5,13 @@ import { TailStackResponseSchema, type TelemetryRecord } from '../../gen/brokkr/
 import type { Deps } from '../deps.ts';
 import { portions } from '../fleet/rules.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
-import { type Pace, readAgain } from '../store/poll.ts';
+import { type PollInterval, poll } from '../store/poll.ts';
 import { bytesOf } from './rules.ts';
 import { filterOf, slowReader, streamsOf, toRecord } from './service.ts';
 import { listTelemetry, liveMs, readSnapshot, type TelemetryRow, telemetrySince } from './store.ts';
 
 const keepaliveMs = 30_000;
-const pace: Pace = { rereadMs: 2_000, pauseMs: 50 };
+const pollInterval: PollInterval = { maxMs: 2_000, minMs: 50 };
 /** A reader that is further behind misses what is older. */
 const rowsInRead = 2_000;
 /** Of one message; the bytes are well below what an answer may have. */
@@ -62,10 +62,10 @@ export function tailMethods({
         feed.subscribe({
           changed: (changes) => changes.some((change) => change.ref === stackId) && hint(),
           reset: hint,
-          telemetered: (ids) => (ids === '*' || ids.includes(stackId)) && hint(),
+          telemetryRecorded: (ids) => (ids === '*' || ids.includes(stackId)) && hint(),
         });
       let lastSentAt = lastReadAt;
-      for await (const { rows, left, over } of readAgain(subscribe, read, pace, endOf(context, closing))) {
+      for await (const { rows, left, over } of poll(subscribe, read, pollInterval, endOf(context, closing))) {
         for (const message of messages(rows, left)) {
           yield message;
           lastSentAt = performance.now();
