@@ -184,13 +184,13 @@ function registerFleet(register: Registry, figures: () => Promise<Figures | unde
     registers,
     name: 'brokkr_clusters_unreachable',
     help: 'Agents that are online and cannot reach their cluster.',
-    collect: one(({ fleet }) => fleet.cluster_unreachable),
+    collect: one(({ fleet }) => fleet.clustersUnreachable),
   });
   new Gauge({
     registers,
     name: 'brokkr_oldest_pending_seconds',
     help: 'How long the oldest placement that is not applied has been waited for; 0 for none.',
-    collect: one(({ fleet: { oldest_pending: since } }) =>
+    collect: one(({ fleet: { oldestPendingSince: since } }) =>
       since ? Math.max(0, (Date.now() - since.getTime()) / 1000) : 0,
     ),
   });

@@ -12,7 +12,7 @@ import { purgeStacks } from '../stack/store.ts';
 import type { Database } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { deleteOldChanges, deleteOldRequests } from '../store/retention.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/partition-store.ts';
+import { createTelemetryPartitions, dropOldTelemetry, dropOrphanedTelemetry } from '../telemetry/partition-store.ts';
 
 /** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
 interface Job {
@@ -41,7 +41,7 @@ export const jobs: readonly Job[] = [
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },
-  { name: 'telemetry_slices', everyMs: 60 * minuteMs, run: makeTelemetrySlices },
+  { name: 'telemetry_slices', everyMs: 60 * minuteMs, run: createTelemetryPartitions },
   { name: 'telemetry_retention', everyMs: minuteMs, run: (db, { telemetryMs }) => dropOldTelemetry(db, telemetryMs) },
   { name: 'telemetry_orphans', everyMs: minuteMs, run: dropOrphanedTelemetry },
   { name: 'diagnostic_expiry', everyMs: minuteMs, run: dropExpired },

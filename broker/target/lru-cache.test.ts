@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TargetEntry } from '../../contract/target-state.ts';
-import { createIndexes, nextBatch } from './lru-cache.ts';
+import { nextBatch } from './batch-reader.ts';
+import { createLruCache } from './lru-cache.ts';
 import { type AgentTargetState, planPage } from './rules.ts';
 
 const memory = suite('memory of target states');
@@ -42,24 +43,24 @@ const state = (agentId: string, count: number): AgentTargetState => ({
 });
 
 memory('keeps whole states up to a bound, and forgets those read longest ago', () => {
-  const indexes = createIndexes(10);
-  for (const id of ['a', 'b', 'c']) indexes.keep(state(id, 4));
+  const states = createLruCache(10);
+  for (const id of ['a', 'b', 'c']) states.set(state(id, 4));
   assert.equal(
-    ['a', 'b', 'c'].map((id) => indexes.get(id)?.entries.length),
+    ['a', 'b', 'c'].map((id) => states.get(id)?.entries.length),
     [undefined, 4, 4],
   );
-  indexes.keep(state('b', 1));
-  indexes.keep(state('d', 5));
+  states.set(state('b', 1));
+  states.set(state('d', 5));
   assert.equal(
-    ['b', 'c', 'd'].map((id) => indexes.get(id)?.entries.length),
+    ['b', 'c', 'd'].map((id) => states.get(id)?.entries.length),
     [1, 4, 5],
   );
-  indexes.keep(state('huge', 11));
-  assert.is(indexes.get('huge'), undefined);
-  assert.is(indexes.sizeOf('huge'), 11);
-  indexes.clear();
-  indexes.keep(state('e', 10));
-  assert.is(indexes.get('e')?.entries.length, 10);
+  states.set(state('huge', 11));
+  assert.is(states.get('huge'), undefined);
+  assert.is(states.sizeOf('huge'), 11);
+  states.clear();
+  states.set(state('e', 10));
+  assert.is(states.get('e')?.entries.length, 10);
 });
 
 memory('reads agents in sets of at most 500, and fewer when they have much', () => {

@@ -7,7 +7,7 @@ import { eventually, startTestBroker } from '../../test/broker.ts';
 import { createLog } from '../log.ts';
 import { openStore } from '../open-store.ts';
 import { createIntake, type IntakeOptions } from './intake.ts';
-import { gapOf, type Told } from './rules.ts';
+import { gapOf, type TelemetryItem } from './rules.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker();
@@ -46,7 +46,7 @@ function open(options: IntakeOptions) {
   const intake = createIntake(db, feed, log, new Registry(), options);
   const sequences = new Map<string, bigint>();
   let containers = 0;
-  const line = (): Told => ({
+  const line = (): TelemetryItem => ({
     ...gapOf(stackId, 'log', 'quota', 1n),
     gap: null,
     name: 'pod',

@@ -15,7 +15,7 @@ import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts'
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession, type TelemetryItemInit } from '../../test/sessions.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from './partition-store.ts';
+import { createTelemetryPartitions, dropOldTelemetry, dropOrphanedTelemetry } from './partition-store.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker({ brokers: 2 });
@@ -268,8 +268,8 @@ telemetry('of stacks and agents that are gone goes with them', async () => {
 
 telemetry('is forgotten by whole hours, and not shown any longer than it is to be kept', async () => {
   const { stackId, name, agent } = await setUp();
-  await makeTelemetrySlices(db);
-  assert.is(await makeTelemetrySlices(db), 0, 'once is enough');
+  await createTelemetryPartitions(db);
+  assert.is(await createTelemetryPartitions(db), 0, 'once is enough');
   await tell(agent, [line(stackId, 'old'), line(stackId, 'new')]);
   await db.sql(
     `create table telemetry_2020010100 partition of telemetry for values from ('2020-01-01 00:00:00+00') to ('2020-01-01 01:00:00+00')`,

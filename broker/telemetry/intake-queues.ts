@@ -1,0 +1,96 @@
+import { type AgentQueue, createAgentQueue, type WaitingBatch } from './agent-queue.ts';
+import type { Quota } from './quota.ts';
+import type { Batch } from './rules.ts';
+
+/** The batches of all agents that wait to be written. */
+export interface IntakeQueues {
+  /** Adds a batch; returns how many of its items were over the quota, and settles `room` when the agent may send more. */
+  add(batch: Batch, received: () => void): { readonly dropped: number; readonly room: Promise<void> };
+  /** Returns the batches to write together: the first of each agent, then the second of each, up to a limit. */
+  next(): readonly WaitingBatch[];
+  /** Removes batches that `next` returned, after they were written, and acknowledges them. */
+  remove(batches: readonly WaitingBatch[]): void;
+  readonly isEmpty: boolean;
+  /** Settles when a batch is added after the last call of `next`. */
+  added(): Promise<void>;
+  close(): void;
+}
+
+/** Share of the waiting bytes that one agent may take. */
+const maxAgentShare = 1 / 16;
+const maxWriteItems = 2_000;
+const maxWriteBytes = 4 << 20;
+
+export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues {
+  const queues = new Map<string, AgentQueue>();
+  /** The queues with waiting batches; the one that was written longest ago comes first. */
+  const ready = new Set<AgentQueue>();
+  let bytes = 0;
+  let isClosed = false;
+  let addition = Promise.withResolvers<void>();
+  let removal = Promise.withResolvers<void>();
+
+  const queueOf = (agentId: string): AgentQueue => {
+    const existing = queues.get(agentId);
+    if (existing) return existing;
+    const queue = createAgentQueue(quota, (added) => {
+      bytes += added;
+      ready.add(queue);
+      addition.resolve();
+    });
+    queues.set(agentId, queue);
+    return queue;
+  };
+  const isFull = (queue: AgentQueue) => queue.bytes > maxBytes * maxAgentShare || bytes > maxBytes;
+  const roomFor = async (queue: AgentQueue) => {
+    while (isFull(queue) && !isClosed) await removal.promise;
+  };
+
+  return {
+    add(batch, received) {
+      const queue = queueOf(batch.agentId);
+      return { dropped: queue.add(batch, received), room: roomFor(queue) };
+    },
+    next() {
+      addition = Promise.withResolvers();
+      return nextBatches([...ready]);
+    },
+    remove(batches) {
+      for (const batch of batches) {
+        const queue = queueOf(batch.agentId);
+        queue.shift();
+        bytes -= batch.bytes;
+        ready.delete(queue);
+        if (queue.waiting.length > 0) ready.add(queue);
+        batch.received();
+      }
+      removal.resolve();
+      removal = Promise.withResolvers();
+    },
+    get isEmpty() {
+      return ready.size === 0;
+    },
+    added: () => addition.promise,
+    close() {
+      isClosed = true;
+      removal.resolve();
+      for (const queue of queues.values()) queue.close();
+    },
+  };
+}
+
+function nextBatches(queues: readonly AgentQueue[]): WaitingBatch[] {
+  const batches: WaitingBatch[] = [];
+  let items = 0;
+  let bytes = 0;
+  for (let round = 0; ; round += 1) {
+    const candidates = queues.flatMap(({ waiting }) => waiting[round] ?? []);
+    if (candidates.length === 0) return batches;
+    for (const batch of candidates) {
+      items += batch.items.length;
+      bytes += batch.bytes;
+      if (batches.length > 0 && (items > maxWriteItems || bytes > maxWriteBytes)) return batches;
+      batches.push(batch);
+    }
+  }
+}
