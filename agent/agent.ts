@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { connectBroker } from '../client/client.ts';
-import { readAgain } from '../client/reload.ts';
+import { reloadConfig } from '../client/reload.ts';
 import type { Tracing } from '../client/trace.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createWire } from './broker/client.ts';
@@ -23,8 +23,9 @@ import { DiagnosisError, diagnose } from './diagnostic/collect.ts';
 import { createInventories } from './inventory/inventory.ts';
 import { createOwnership } from './inventory/object-owners.ts';
 import { createOrphanDiscovery } from './inventory/orphan-discovery.ts';
-import { connectCluster, type KubeSource } from './kube/client.ts';
-import { createElection, type ElectionTimes } from './kube/leader-election.ts';
+import { connectCluster } from './kube/client.ts';
+import type { KubeSource } from './kube/kubeconfig.ts';
+import { createLeaderElection, type ElectionTimes } from './kube/leader-election.ts';
 import { type ManifestStore, openManifestStore } from './manifest/cache.ts';
 import { measure, type Parts } from './observability/collect-metrics.ts';
 import { createConnectivity } from './observability/connectivity.ts';
@@ -107,12 +108,12 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
   const client = connectBroker({ url: config.brokerUrl, pak: () => pak, ...config.tls });
   const stopping = new AbortController();
   const election = leases
-    ? createElection({
+    ? createLeaderElection({
         cluster: leases,
         namespace: config.namespace,
         holder: `${hostname()}_${process.pid}_${randomUUID().slice(0, 8)}`,
         ...(options.election && { times: options.election }),
-        failed: (reason) => log.warn({ reason }, 'the lease cannot be asked for'),
+        onError: (reason) => log.warn({ reason }, 'the lease cannot be asked for'),
       })
     : undefined;
   let parts: Parts | undefined;
@@ -123,7 +124,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     health = await startHealthServer({
       listen: config.healthListen,
       readiness: () => {
-        const isStandby = election !== undefined && !election.leading && election.leader !== '';
+        const isStandby = election !== undefined && !election.isLeading && election.leader !== '';
         return {
           broker: connectivity.broker,
           cluster: connectivity.cluster,
@@ -132,7 +133,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
       },
       metrics: async () => {
         measure(metrics, connectivity, parts);
-        metrics.leads.set(Number(election?.leading ?? true));
+        metrics.leads.set(Number(election?.isLeading ?? true));
         return { text: await metrics.text(), contentType: metrics.contentType };
       },
     });
@@ -175,9 +176,9 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     if (!identity) return;
     if (election) {
       log.info({}, 'waiting for the lease');
-      if (!(await election.win(during))) return;
+      if (!(await election.acquire(during))) return;
       log.info({ holder: election.leader }, 'this agent leads');
-      void election.keep(during).then((how) => how === 'lost' && deposed());
+      void election.holdLease(during).then((how) => how === 'lost' && deposed());
     }
     pak ??= await untilDone(
       during,
@@ -292,7 +293,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
         const entry = reconciler.entryOf(question.stackId);
         if (!entry) throw new DiagnosisError('this agent does not serve the stack');
         // What is shown to a tenant is what its own account may see.
-        const as = entry.serviceAccount === '' ? cluster : cluster.as(entry.serviceAccount);
+        const as = entry.serviceAccount === '' ? cluster : cluster.impersonate(entry.serviceAccount);
         return diagnose({ cluster: as, inventories }, question, signal);
       },
       fenced,
@@ -365,7 +366,7 @@ export async function startAgent(config: Config, options: AgentOptions): Promise
     void close();
   });
   const reload = (read: () => Config) => {
-    const next = readAgain(live, read, fixed, log);
+    const next = reloadConfig(live, read, fixed, log);
     if (!next) return;
     if (next.logLevel !== live.logLevel) log.level = next.logLevel;
     live = next;

@@ -1,18 +1,18 @@
 import { isCleartext } from '../client/client.ts';
 import { parseFingerprints } from '../client/pin.ts';
-import type { Fixed } from '../client/reload.ts';
+import type { RestartSettings } from '../client/reload.ts';
 import {
   type Address,
-  bracketed,
+  bracketIpv6,
   ConfigError,
-  countOf,
+  createSettingsReader,
   type Environment,
+  integerBetween,
   type LogLevel,
   logLevels,
-  oneOf,
   parseAddress,
   parseList,
-  settingsReader,
+  parseOneOf,
   withConfigFile,
 } from '../client/settings.ts';
 
@@ -100,12 +100,12 @@ export const variables = {
 
 type Name = keyof typeof variables;
 
-const parseCount = countOf(0, 1_000_000);
+const parseCount = integerBetween(0, 1_000_000);
 
 /** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable, and quotes no key. */
 export function readConfig(environment: Environment): Config {
   const env = withConfigFile(environment, variables);
-  const { text, read, problems } = settingsReader<Name>(env);
+  const { text, read, problems } = createSettingsReader<Name>(env);
   const isKnown = (name: string) => name in variables;
   for (const name of Object.keys(env)) {
     if (/^BROKKR_(TLS|PULL|WATCH|KUBE|STATE|HEALTH)/.test(name) && !isKnown(name))
@@ -159,8 +159,8 @@ export function readConfig(environment: Environment): Config {
     tls: { caFile: text('BROKKR_TLS_CA'), certFile, keyFile, caFingerprints },
     election: read('BROKKR_REPLICAS', '1', parseCount) > 1 || read('BROKKR_LEADER_ELECTION', 'false', parseBoolean),
     maxDeletions: read('BROKKR_MAX_DELETIONS', '50', parseCount),
-    telemetry: read('BROKKR_TELEMETRY', 'all', oneOf(telemetryLevels)),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
+    telemetry: read('BROKKR_TELEMETRY', 'all', parseOneOf(telemetryLevels)),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseOneOf(logLevels)),
   };
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return config;
@@ -184,7 +184,7 @@ export function isEnrollmentToken(text: string): boolean {
 function podService(env: Environment): string | undefined {
   const host = env.KUBERNETES_SERVICE_HOST;
   if (!host) return undefined;
-  return `https://${bracketed(host)}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
+  return `https://${bracketIpv6(host)}:${env.KUBERNETES_SERVICE_PORT || '443'}`;
 }
 
 function urlProblems(url: string, cleartextAllowed: boolean): string[] {
@@ -212,7 +212,7 @@ function parseBoolean(value: string): boolean {
 }
 
 /** What an agent is given once. Everything else of its configuration it looks up when it needs it. */
-export const fixed: Fixed<Config> = {
+export const fixed: RestartSettings<Config> = {
   BROKKR_BROKER_URL: ({ brokerUrl }) => brokerUrl,
   BROKKR_PAK: ({ pak }) => pak,
   BROKKR_NAMESPACE: ({ namespace }) => namespace,

@@ -2,7 +2,7 @@
 import './v8-flags.ts';
 import pino from 'pino';
 import { openTracing } from '../client/open-tracing.ts';
-import { followConfig } from '../client/reload.ts';
+import { watchConfigFile } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
 import { startAgent, version } from './agent.ts';
@@ -42,10 +42,10 @@ async function main(): Promise<void> {
     const tracing = await openTracing(process.env, {
       service: 'brokkr-agent',
       version,
-      failed: (reason) => log.warn({ reason }, 'traces cannot be sent'),
+      onFailure: (reason) => log.warn({ reason }, 'traces cannot be sent'),
     });
     const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true, tracing });
-    const unfollow = followConfig(process.env.BROKKR_CONFIG_FILE, () => agent.reload(() => readConfig(process.env)));
+    const unfollow = watchConfigFile(process.env.BROKKR_CONFIG_FILE, () => agent.reload(() => readConfig(process.env)));
     log.info({ health: agent.healthUrl, broker: config.brokerUrl }, 'agent is up');
     const how = await agent.ended;
     unfollow();

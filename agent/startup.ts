@@ -3,8 +3,8 @@ import type { Identity, Wire } from './broker/client.ts';
 import { jittered, pause, retryMs, usualRetry } from './concurrency/backoff.ts';
 import type { Config } from './config.ts';
 import { errorMessage } from './kube/api-error.ts';
-import type { Cluster } from './kube/client.ts';
-import { clusterId, ensureNamespace } from './kube/cluster-identity.ts';
+import type { Cluster } from './kube/cluster.ts';
+import { ensureNamespace, readClusterId } from './kube/cluster-identity.ts';
 import type { Connectivity } from './observability/connectivity.ts';
 
 const probeMs = 15_000;
@@ -50,7 +50,7 @@ export async function identify(
 ): Promise<Identity> {
   await ensureNamespace(cluster, namespace, signal);
   const kubernetesVersion = await timed(cluster, connectivity, signal);
-  return { clusterId: await clusterId(cluster, namespace, signal), version, kubernetesVersion };
+  return { clusterId: await readClusterId(cluster, namespace, signal), version, kubernetesVersion };
 }
 
 async function timed(cluster: Cluster, connectivity: Connectivity, signal: AbortSignal): Promise<string> {

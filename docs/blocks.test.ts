@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import { makeWholeProgram } from '../cli/program.ts';
+import { createFullProgram } from '../cli/program.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { readOptions as readStartOptions } from '../sandbox/start/options.ts';
 import { type Block, parsePage, readPages } from './pages.ts';
@@ -135,7 +135,7 @@ async function checkCommand([name = '', ...args]: readonly string[]): Promise<vo
 
 /** Has the CLI read its arguments, without doing anything. */
 async function checkOwn(args: readonly string[]): Promise<void> {
-  const program = await makeWholeProgram();
+  const program = await createFullProgram();
   silence(program);
   await program.parseAsync(args, { from: 'user' });
 }

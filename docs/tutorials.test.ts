@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeWholeProgram } from '../cli/program.ts';
+import { createFullProgram } from '../cli/program.ts';
 import { keyIn, npmStarts } from '../test/tools/npm-start.ts';
 import { type Page, readPages } from './pages.ts';
 import { commandsOf, type Exchange, exchangesOf } from './shell.ts';
@@ -81,7 +81,7 @@ for (const page of told) {
 tutorials('have every command of the CLI typed that ends by itself', async () => {
   const commands = told.flatMap((page) => typedOn(page).flatMap(({ command }) => commandsOf(command)));
   const seen = commands.filter(({ words }) => words.includes('brokkr')).map(({ words }) => words.join(' '));
-  const missing = commandNames(await makeWholeProgram())
+  const missing = commandNames(await createFullProgram())
     .filter((name) => !name.startsWith('brokkr watch'))
     .filter((name) => !seen.some((text) => `${text} `.includes(`${name} `)));
   assert.equal(missing, []);

@@ -1,9 +1,9 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { BrokkrClient } from '../../client/client.ts';
+import { toDuration } from '../../contract/duration.ts';
 import type { TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { RegistrationState } from '../../gen/brokkr/v1/generator_pb.ts';
 import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
-import type { Findings, Question } from '../diagnostic/collect.ts';
+import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import type { StackHealth } from '../health/status.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import { toQuestion, toReport } from './diagnostic.ts';
@@ -32,7 +32,7 @@ export interface Wire {
   /** At most 100 at once. */
   reportHealth(stacks: readonly StackHealth[], signal: AbortSignal): Promise<void>;
   /** What is asked of this agent; undefined for nothing. */
-  claimDiagnostic(signal: AbortSignal): Promise<Question | undefined>;
+  claimDiagnostic(signal: AbortSignal): Promise<DiagnosisRequest | undefined>;
   /** Without findings it failed, and the message says why. */
   completeDiagnostic(id: string, findings: Findings | undefined, message: string, signal: AbortSignal): Promise<void>;
   heartbeat(cluster: ClusterState, signal: AbortSignal): Promise<void>;
@@ -105,7 +105,7 @@ export function createWire(client: BrokkrClient): Wire {
       told(async () => {
         const { digest, pageToken, epoch, order, waitMs, isSlow } = request;
         const have = request.have.map(fromHex);
-        const wait = waitMs > 0 ? durationFromMs(Math.round(waitMs)) : undefined;
+        const wait = waitMs > 0 ? toDuration(Math.round(waitMs)) : undefined;
         const answer = await agent.pullTargetState(
           { incarnation, digest, have, pageToken, wait, epoch, order, withoutManifests: isSlow },
           { signal, timeoutMs: Math.round(waitMs) + (isSlow ? slowAnswerMs : answerMs) },

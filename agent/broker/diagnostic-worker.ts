@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
-import { DiagnosisError, type Findings, type Question } from '../diagnostic/collect.ts';
+import { DiagnosisError, type DiagnosisRequest, type Findings } from '../diagnostic/collect.ts';
 import { errorMessage } from '../kube/api-error.ts';
 import type { Wire } from './client.ts';
 import { BrokerError } from './error.ts';
@@ -8,7 +8,7 @@ import { BrokerError } from './error.ts';
 export interface DiagnosticianOptions {
   readonly wire: Pick<Wire, 'claimDiagnostic' | 'completeDiagnostic'>;
   readonly log: Logger;
-  readonly diagnose: (question: Question, signal: AbortSignal) => Promise<Findings>;
+  readonly diagnose: (question: DiagnosisRequest, signal: AbortSignal) => Promise<Findings>;
   /** Longest time between two looks at whether something is asked. */
   readonly intervalMs: number;
   /** Another agent runs with this key. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Enrollment, isEnrollmentToken } from '../config.ts';
 import { hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
 
 export interface EnrollmentDeps {

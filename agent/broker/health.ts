@@ -1,4 +1,4 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { toDuration } from '../../contract/duration.ts';
 import { healths } from '../../contract/enum-names.ts';
 import type { StackHealth } from '../health/status.ts';
 import { plain } from './events.ts';
@@ -34,6 +34,6 @@ export function toHealthMessage(stack: StackHealth) {
 export function toClusterMessage({ reachable, latencyMs }: ClusterState) {
   return {
     reachable,
-    latency: latencyMs === undefined ? undefined : durationFromMs(Math.round(latencyMs * 1000) / 1000),
+    latency: latencyMs === undefined ? undefined : toDuration(latencyMs),
   };
 }

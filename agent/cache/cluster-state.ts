@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Backoff } from '../concurrency/backoff.ts';
-import type { Cluster } from '../kube/client.ts';
-import { createWatches, type Watches } from '../kube/informer.ts';
+import type { Cluster } from '../kube/cluster.ts';
+import { createInformers, type Informers } from '../kube/informer.ts';
 import { createHealthKeeper, type HealthKeeper } from './health-monitor.ts';
 import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
@@ -24,7 +24,7 @@ export interface ClusterStateOptions {
 export interface ClusterState {
   readonly objectCache: ObjectCache;
   readonly keeper: HealthKeeper;
-  readonly watches: Pick<Watches, 'counts'>;
+  readonly watches: Pick<Informers, 'counts'>;
   /** Until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -50,11 +50,11 @@ export function createClusterState(options: ClusterStateOptions): ClusterState {
       }, followMs);
     },
   });
-  const watches = createWatches({
+  const watches = createInformers({
     cluster,
     namespace: options.watchNamespace ?? '',
     log,
-    tell: objectCache,
+    handler: objectCache,
     ...(retry && { retry }),
   });
   const keeper = createHealthKeeper({

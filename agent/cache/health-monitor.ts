@@ -4,7 +4,7 @@ import { createSemaphore } from '../concurrency/semaphore.ts';
 import { explainHealth, hasDetail } from '../health/pod-diagnosis.ts';
 import type { Health, StackHealth, Verdict } from '../health/status.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 import { stackHealthOf } from './aggregate.ts';
 import type { ObjectCache } from './object-cache.ts';

@@ -31,7 +31,7 @@ test('takes a pass’s own write, told before it is answered, for no drift', asy
   const { objectCache, alarms, read } = open();
   read(undefined);
   const askedAt = performance.now();
-  objectCache.changed(live(1));
+  objectCache.onChange(live(1));
   objectCache.wrote(stack, live(1), askedAt);
   await delay(40);
   assert.equal(alarms, []);
@@ -41,7 +41,7 @@ test('does not lose a change that comes while a pass reads', async () => {
   const { objectCache, alarms, read } = open();
   read(live(1));
   const readAt = performance.now();
-  objectCache.changed(live(2));
+  objectCache.onChange(live(2));
   // The pass had read before.
   read(live(1), readAt);
   await delay(40);
@@ -51,7 +51,7 @@ test('does not lose a change that comes while a pass reads', async () => {
 test('is alarmed once by news that is older than what a pass reads next', async () => {
   const { objectCache, alarms, read } = open();
   read(live(2));
-  objectCache.changed(live(1));
+  objectCache.onChange(live(1));
   await delay(40);
   assert.equal(alarms, [stack]);
   read(live(2));
@@ -62,12 +62,12 @@ test('is alarmed once by news that is older than what a pass reads next', async 
 test('makes one alarm of many changes, and none of what others may do', async () => {
   const { objectCache, alarms, read } = open();
   read(live(1));
-  for (let number = 2; number < 50; number++) objectCache.changed(live(number));
-  objectCache.changed({ ...live(49), status: { phase: 'Bound' } });
+  for (let number = 2; number < 50; number++) objectCache.onChange(live(number));
+  objectCache.onChange({ ...live(49), status: { phase: 'Bound' } });
   await delay(40);
   assert.equal(alarms, [stack]);
   read(live(49));
-  objectCache.changed({ ...live(49), status: { phase: 'Lost' } });
+  objectCache.onChange({ ...live(49), status: { phase: 'Lost' } });
   await delay(80);
   assert.equal(alarms, [stack]);
 });
@@ -75,9 +75,9 @@ test('makes one alarm of many changes, and none of what others may do', async ()
 test('is not alarmed where drift is ignored, nor by what no stack desires', async () => {
   const { objectCache, alarms, read } = open('ignore');
   read(live(1));
-  objectCache.changed(live(2));
+  objectCache.onChange(live(2));
   const stranger = live(1);
-  objectCache.changed({ ...stranger, metadata: { ...stranger.metadata, name: 'copy' } });
+  objectCache.onChange({ ...stranger, metadata: { ...stranger.metadata, name: 'copy' } });
   await delay(40);
   assert.equal(alarms, []);
 });
@@ -85,10 +85,10 @@ test('is not alarmed where drift is ignored, nor by what no stack desires', asyn
 test('learns from a list what is gone', async () => {
   const { objectCache, alarms, read } = open();
   read(live(1));
-  objectCache.listed({ apiVersion: 'v1', kind: 'Secret' }, new Set());
+  objectCache.onList({ apiVersion: 'v1', kind: 'Secret' }, new Set());
   await delay(40);
   assert.equal(alarms, []);
-  objectCache.listed({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
+  objectCache.onList({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
   await delay(40);
   assert.equal(alarms, [stack]);
 });
@@ -100,14 +100,14 @@ test('tells the owner of an object, not another stack that lists it, until that 
   const readOther = () => objectCache.read(entry, desired, new Map([[key, live(1)]]), performance.now(), () => stack);
   read(live(1));
   readOther();
-  objectCache.changed(live(2));
+  objectCache.onChange(live(2));
   await delay(40);
   assert.equal(alarms, [stack]);
   objectCache.forget(other);
   assert.is(objectCache.size, 1, 'what the other one drops stays the owner’s');
   readOther();
   objectCache.wrote(other, live(3), performance.now());
-  objectCache.changed(live(4));
+  objectCache.onChange(live(4));
   await delay(40);
   assert.equal(alarms, [stack, other]);
 });

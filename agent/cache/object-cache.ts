@@ -1,10 +1,10 @@
 import { healthOf } from '../health/evaluate.ts';
 import type { Verdict } from '../health/status.ts';
-import type { WatchTold } from '../kube/informer.ts';
+import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
-import type { Desired, Live } from '../sync/plan.ts';
 import type { Entry } from '../target/target-state.ts';
 
 /** What is kept of an object that a stack desires: no content, so that thousands cost little. */
@@ -31,15 +31,15 @@ export interface StackSightings {
 }
 
 /** What passes and watches saw last of the objects of each stack. */
-export interface ObjectCache extends WatchTold {
+export interface ObjectCache extends WatchHandler {
   /**
    * A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. What is another stack's is told to
    * that one, until this one has written it.
    */
   read(
     entry: Entry,
-    desired: readonly Desired[],
-    live: Live,
+    desired: readonly DesiredObject[],
+    live: LiveObjects,
     readAt: number,
     ownerOf: (key: string) => string | undefined,
   ): void;
@@ -208,9 +208,9 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
         for (const { id } of objects.values()) if (!kinds.has(groupKindOf(id))) kinds.set(groupKindOf(id), id);
       return [...kinds.values()];
     },
-    changed: (object) => tell(keyOf(idOf(object)), object),
-    gone: (object) => tell(keyOf(idOf(object)), undefined),
-    listed(kind, keys) {
+    onChange: (object) => tell(keyOf(idOf(object)), object),
+    onDelete: (object) => tell(keyOf(idOf(object)), undefined),
+    onList(kind, keys) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
         for (const [key, { id, latest }] of objects)

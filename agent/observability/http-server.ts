@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Address, hostOf } from '../../client/settings.ts';
+import { type Address, reachableHost } from '../../client/settings.ts';
 
 /** Whether one of the agent's peers answers; if not, why. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
@@ -51,7 +51,7 @@ export async function startHealthServer({ listen, readiness, metrics }: HealthOp
   }
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${hostOf(listen.host)}:${port}`,
+    url: `http://${reachableHost(listen.host)}:${port}`,
     async close() {
       const closed = once(server, 'close');
       server.close();

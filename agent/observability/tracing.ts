@@ -34,7 +34,7 @@ export function agentTraces(tracing: Tracing | undefined): AgentTraces {
     passed(entry, outcome, seconds) {
       if (entry.traceParent === '') return;
       const span = step('apply', entry, Date.now() - seconds * 1000);
-      span?.note({ 'brokkr.outcome': outcome });
+      span?.setAttributes({ 'brokkr.outcome': outcome });
       span?.end(outcome === 'failed' ? outcome : undefined);
     },
   };

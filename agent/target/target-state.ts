@@ -1,11 +1,11 @@
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { confirmedText, limitsText, settingsText } from '../../contract/target-digest.ts';
 import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
 
 /** One stack of the target state. */
 export interface Entry extends TargetEntry {
   /** What its generator may deploy, set once the whole state is received; undefined for anything. */
-  readonly limits?: Limits | undefined;
+  readonly limits?: GeneratorLimits | undefined;
 }
 
 /** Returns the entries, each with what its generator may deploy. */

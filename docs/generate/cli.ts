@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { makeWholeProgram } from '../../cli/program.ts';
+import { createFullProgram } from '../../cli/program.ts';
 import { help as startHelp } from '../../sandbox/start/options.ts';
 import { fenced, generatedFrom, page } from './markdown.ts';
 
@@ -10,7 +10,7 @@ const helpWidth = 100;
 
 /** The page about commands: what each says of itself. */
 export async function cliPage(): Promise<string> {
-  const program = await makeWholeProgram();
+  const program = await createFullProgram();
   return page(
     '# Commands',
     generatedFrom('what the programs say of themselves'),

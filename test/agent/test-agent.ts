@@ -9,8 +9,10 @@ import { createInventories } from '../../agent/inventory/inventory.ts';
 import { createOwnership } from '../../agent/inventory/object-owners.ts';
 import { createOrphanDiscovery } from '../../agent/inventory/orphan-discovery.ts';
 import { hasStatus } from '../../agent/kube/api-error.ts';
-import { type Cluster, connectCluster, type KubeSource } from '../../agent/kube/client.ts';
+import { connectCluster } from '../../agent/kube/client.ts';
+import type { Cluster } from '../../agent/kube/cluster.ts';
 import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
+import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
 import { createReconciler, type Reconciler } from '../../agent/reconcile/reconciler.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
@@ -235,7 +237,7 @@ function recordWrites(writes: string[], cluster: Cluster): Cluster {
   const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
   return {
     ...cluster,
-    as: (serviceAccount) => recordWrites(writes, cluster.as(serviceAccount)),
+    impersonate: (serviceAccount) => recordWrites(writes, cluster.impersonate(serviceAccount)),
     apply(object, resource, options, signal) {
       if (!options.dryRun) note('apply', idOf(object));
       return cluster.apply(object, resource, options, signal);
