@@ -3,7 +3,7 @@ import type { Keys } from './access/keys.ts';
 import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
 
-/** What every noun's methods are made from. */
+/** The dependencies that the methods of every noun share. */
 export interface Deps {
   readonly db: Database;
   readonly feed: Feed;

@@ -5,7 +5,7 @@ import { agentStates } from './fleet/rules.ts';
 import { healths } from './health/rules.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { phases } from './placement/rules.ts';
-import type { Live } from './reload.ts';
+import type { LiveConfig } from './reload.ts';
 import type { ConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
 import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
@@ -17,7 +17,7 @@ export interface Watched {
   readonly jobs: Jobs;
   readonly parser: Parser;
   readonly limiter: ConcurrencyLimiter;
-  readonly live: Live;
+  readonly live: LiveConfig;
   readonly figures: () => Promise<Figures | undefined>;
   /** When the broker's certificate ends, in milliseconds since 1970; undefined without TLS. */
   readonly certificateEndsAt: () => number | undefined;

@@ -16,7 +16,7 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examp
 const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Where a message of the wire may be made or read. */
-const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'contract', 'cli', 'console')];
+const wire = [services, /^broker\/(rpc\/.+|methods|handler)\.ts$/, within('client', 'contract', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Where the agent speaks with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
@@ -44,9 +44,9 @@ function lines({ text }: Source, pattern: RegExp): string[] {
 
 export const importRules: readonly Rule[] = [
   {
-    name: 'a handler translates: only the server and other services reach a service',
+    name: 'a handler translates: only the list of methods and other services reach a service',
     reason: 'proto -> gen -> service -> rules -> store: an import the other way makes a circle of the layers',
-    find: onlyIn([/^broker\/server\.ts$/, services], services),
+    find: onlyIn([/^broker\/methods\.ts$/, services], services),
     example: { path: 'broker/stack/rules.ts', text: "import { stackMethods } from './service.ts';" },
   },
   {
