@@ -9,7 +9,7 @@ import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts'
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/sessions.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropExpired } from './store.ts';
+import { deleteExpiredDiagnostics } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2, config: { encryptionKeys: [randomBytes(32)] } });
 const db = await openMigrated(test.config);
@@ -210,7 +210,7 @@ diagnostics('are seen by the stack’s generator and admins only, and expire', a
   await refused(broker.getDiagnostic({ id }), Code.NotFound, 'not found');
   assert.is(await claim(agent), undefined);
   await refused(complete(agent, id, { report }), Code.NotFound, 'not found');
-  assert.ok((await dropExpired(db)) >= 1);
+  assert.ok((await deleteExpiredDiagnostics(db)) >= 1);
 });
 
 diagnostics('asked for twice under one request id are one', async () => {

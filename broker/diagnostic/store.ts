@@ -154,6 +154,6 @@ export function openReport(db: Sql, row: DiagnosticRow): Buffer | undefined {
 }
 
 /** Deletes expired diagnostics. Returns how many. */
-export async function dropExpired(db: Sql): Promise<number> {
+export async function deleteExpiredDiagnostics(db: Sql): Promise<number> {
   return (await db.sql('delete from diagnostic where expires_at < now() returning 1')).length;
 }

@@ -8,7 +8,7 @@ import { eventAbout, eventScene, reportEvents } from '../../test/event-scene.ts'
 import { openSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
 import { listPlacements } from '../placement/store.ts';
-import { dropOldEvents, eventDays, makeEventPartitions } from './partition-store.ts';
+import { createEventPartitions, dropOldEvents, eventDays } from './partition-store.ts';
 import { listEvents } from './store.ts';
 
 const test = await startTestBroker();
@@ -123,7 +123,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
     return rows.map(({ name }) => name);
   };
   await eventually(async () => (await partitions()).length === 4);
-  assert.is(await makeEventPartitions(db), 0, 'they are there');
+  assert.is(await createEventPartitions(db), 0, 'they are there');
   const old = new Date(Date.now() - (eventDays + 2) * 86_400_000);
   const from = old.toISOString().slice(0, 10);
   const to = new Date(old.getTime() + 86_400_000).toISOString().slice(0, 10);
@@ -154,7 +154,7 @@ events('wait for nobody who reads them when partitions change', async () => {
     await db.sql(`drop table ${tomorrow.name}`);
     await reader.query('begin');
     await reader.query('select count(*) from event');
-    const making = makeEventPartitions(db).then(
+    const making = createEventPartitions(db).then(
       () => 'made',
       (error: unknown) => String(error),
     );
@@ -163,7 +163,7 @@ events('wait for nobody who reads them when partitions change', async () => {
   } finally {
     await reader.end();
   }
-  assert.is(await makeEventPartitions(db), 1);
+  assert.is(await createEventPartitions(db), 1);
 });
 
 events.run();

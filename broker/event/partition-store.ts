@@ -5,7 +5,7 @@ import { createDayPartitions, lockMaintenance } from '../store/partitions.ts';
 export const eventDays = 30;
 
 /** Creates the partitions of the next days. Returns how many were missing. */
-export function makeEventPartitions(db: Database): Promise<number> {
+export function createEventPartitions(db: Database): Promise<number> {
   return db.transact(async (tx) => {
     await lockMaintenance(tx, 'event partitions');
     return createDayPartitions(tx, 1, (day, next) => createPartition(tx, day, next));

@@ -8,7 +8,7 @@ import type { TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropOldHealth } from './store.ts';
+import { deleteOldHealth } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const db = await openMigrated(test.config);
@@ -115,7 +115,7 @@ health('keeps a history of changes, bounded for each placement', async () => {
   const kept = await db.sql('select 1 from health_change where agent_id = $1', [agent.id]);
   assert.is(kept.length, 100);
   await db.sql(`update health_change set at = now() - interval '31 days' where agent_id = $1`, [agent.id]);
-  await dropOldHealth(db, 30);
+  await deleteOldHealth(db, 30);
   assert.equal((await broker.getStackHealth({ stack })).history, []);
   assert.is((await placement(stack))?.health, Health.FAILED);
 });

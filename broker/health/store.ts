@@ -168,7 +168,7 @@ export async function listHealthChanges(
 }
 
 /** Deletes changes that are older than `days`, and the health of stacks that an agent no longer serves. Returns how many rows. */
-export async function dropOldHealth(db: Sql, days: number): Promise<number> {
+export async function deleteOldHealth(db: Sql, days: number): Promise<number> {
   const changes = await db.sql('delete from health_change where at < now() - make_interval(days => $1) returning 1', [
     days,
   ]);

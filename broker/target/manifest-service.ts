@@ -25,8 +25,7 @@ export function manifestMethods({
       requireIncarnation(await targets.incarnationOf(agentId), request.incarnation);
       const requested = request.checksums.map((checksum) => Buffer.from(checksum));
       const sizes = await ownManifests(db, agentId, requested);
-      const foreign = requested.find((checksum) => !sizes.has(checksum.toString('hex')));
-      if (foreign) throw noSuchManifest(foreign, 'not found');
+      requireOwn(requested, sizes);
       let unreadable: Buffer | undefined;
       for (const [index, portion] of [...portions(requested, sizes)].entries()) {
         // A slow reader may take minutes for each portion, so its rights are checked again.
@@ -44,18 +43,22 @@ export function manifestMethods({
         }
       }
       if (unreadable) {
-        log.error({ checksum: unreadable.toString('hex') }, 'a manifest cannot be decrypted');
-        throw noSuchManifest(unreadable, 'cannot be read');
+        const checksum = unreadable.toString('hex');
+        log.error({ checksum }, 'a manifest cannot be decrypted');
+        throw new Refusal('not_found', `manifest ${checksum} cannot be read`, {
+          field: 'checksums',
+          reason: 'NO_SUCH_MANIFEST',
+        });
       }
     },
   };
 }
 
-function noSuchManifest(checksum: Buffer, problem: string): Refusal {
-  return new Refusal('not_found', `manifest ${checksum.toString('hex')} ${problem}`, {
-    field: 'checksums',
-    reason: 'NO_SUCH_MANIFEST',
-  });
+/** Refuses checksums of manifests that no stack of the agent refers to. */
+function requireOwn(requested: readonly Buffer[], sizes: ReadonlyMap<string, number>): void {
+  const foreign = requested.map((checksum) => checksum.toString('hex')).find((checksum) => !sizes.has(checksum));
+  if (foreign === undefined) return;
+  throw new Refusal('not_found', `manifest ${foreign} not found`, { field: 'checksums', reason: 'NO_SUCH_MANIFEST' });
 }
 
 function readOwn(

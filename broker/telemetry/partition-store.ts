@@ -50,7 +50,7 @@ export function dropOldTelemetry(db: Database, keepMs: number): Promise<number> 
 }
 
 /** Deletes the telemetry of deleted stacks and agents, in portions. Returns how many rows. */
-export async function dropOrphanedTelemetry(db: Database): Promise<number> {
+export async function deleteOrphanedTelemetry(db: Database): Promise<number> {
   let deleted = 0;
   for (const { id } of await db.sql<{ id: string }>('select id from telemetry_orphan')) {
     for (const column of ['stack_id', 'agent_id'] as const) {

@@ -15,7 +15,7 @@ import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts'
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession, type TelemetryItemInit } from '../../test/sessions.ts';
 import { openMigrated } from '../open-store.ts';
-import { createTelemetryPartitions, dropOldTelemetry, dropOrphanedTelemetry } from './partition-store.ts';
+import { createTelemetryPartitions, deleteOrphanedTelemetry, dropOldTelemetry } from './partition-store.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker({ brokers: 2 });
@@ -256,7 +256,7 @@ telemetry('of stacks and agents that are gone goes with them', async () => {
   await admin.deleteAgent({ agent: kept.agents[1]!.name, orphan: true });
   await db.sql('delete from placement where stack_id = $1', [gone.stackId]);
   await db.sql('delete from stack where id = $1', [gone.stackId]);
-  assert.ok((await dropOrphanedTelemetry(db)) >= 2);
+  assert.ok((await deleteOrphanedTelemetry(db)) >= 2);
   const rows = await db.sql<{ text: string }>('select text from telemetry where stack_id = any($1)', [
     [kept.stackId, gone.stackId],
   ]);
