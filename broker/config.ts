@@ -28,7 +28,7 @@ export interface Config {
   readonly encryptionKeys: readonly Buffer[];
   /** Number of proxies in front of the broker whose X-Forwarded-For is trusted. */
   readonly trustedProxies: number;
-  /** How long Kubernetes events and pod logs are kept; with 0 only live tails receive them. */
+  /** Retention of Kubernetes events and pod logs; with 0 only live tails receive them. */
   readonly telemetryRetentionMs: number;
   /** Threads that parse submissions. */
   readonly workers: number;

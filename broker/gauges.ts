@@ -28,13 +28,14 @@ export interface GaugeSources {
 export function registerGauges(register: Registry, sources: GaugeSources): void {
   collectDefaultMetrics({ register });
   registerDatabase(register, sources);
+  registerPools(register, sources);
   registerWork(register, sources);
   registerConfig(register, sources);
   registerFleet(register, sources.figures);
   registerBacklog(register, sources.figures);
 }
 
-function registerDatabase(register: Registry, { db, feed }: GaugeSources): void {
+function registerDatabase(register: Registry, { feed }: GaugeSources): void {
   const registers = [register];
   new Gauge({
     registers,
@@ -63,6 +64,10 @@ function registerDatabase(register: Registry, { db, feed }: GaugeSources): void 
       this.inc(feed.losses());
     },
   });
+}
+
+function registerPools(register: Registry, { db }: GaugeSources): void {
+  const registers = [register];
   new Gauge({
     registers,
     name: 'brokkr_database_connections',

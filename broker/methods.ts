@@ -27,7 +27,7 @@ import { telemetryMethods } from './telemetry/service.ts';
 import { tailMethods } from './telemetry/watch.ts';
 
 export interface MethodDeps extends Deps, Omit<Parts, 'keys' | 'now'> {
-  /** How long telemetry is kept, in milliseconds. */
+  /** Retention of telemetry, in milliseconds. */
   readonly keepMs: number;
   /** Aborts, with a refusal, when the broker shuts down. */
   readonly closing: AbortSignal;

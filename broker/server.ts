@@ -13,11 +13,11 @@ import { openMetricsPort } from './metrics.ts';
 import { openStore } from './open-store.ts';
 import { startParts } from './parts.ts';
 import { closingRefusal } from './refusal.ts';
-import { createLiveConfig } from './reload.ts';
+import { createLiveConfig, type LiveConfig } from './reload.ts';
 import { createFairDatabase } from './rpc/admission/fair-database.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
 import { builtConsole } from './rpc/http/console.ts';
-import { openPort } from './rpc/http/port.ts';
+import { type Handler, openPort } from './rpc/http/port.ts';
 import { clientStreamingPaths } from './rpc/services.ts';
 
 export interface BrokerOptions {
@@ -71,13 +71,9 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       tracing: options.tracing,
       consoleFolder: options.consoleFolder ?? builtConsole,
     });
-    const { tls, listen, version } = config;
-    const isClientStreaming = (path: string) => clientStreamingPaths.has(path);
-    const port = await openPort({ ...listen, handler, tls: tls && readCertificates(tls), isClientStreaming });
-    stack.defer(() => port.close(0));
-    const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
-    stack.defer(() => certificates?.stop());
+    const { port, certificates } = await openBrokerPort(handler, live, log, stack);
     const certificateEndsAt = () => certificates?.expiresAt();
+    const { tls, listen, version } = config;
     registerGauges(metrics, { ...parts, db, feed, live, figures: createFigures(db), certificateEndsAt, version });
     const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
@@ -99,6 +95,17 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** Opens the port and, with TLS, watches the certificate files. */
+async function openBrokerPort(handler: Handler, live: LiveConfig, log: Logger, stack: AsyncDisposableStack) {
+  const { tls, listen } = live.config;
+  const isClientStreaming = (path: string) => clientStreamingPaths.has(path);
+  const port = await openPort({ ...listen, handler, tls: tls && readCertificates(tls), isClientStreaming });
+  stack.defer(() => port.close(0));
+  const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
+  stack.defer(() => certificates?.stop());
+  return { port, certificates };
 }
 
 /** Closes the port first, then everything else. Later calls return the promise of the first one. */

@@ -3,9 +3,9 @@ import type { ObjectId } from '../../contract/object-key.ts';
 import type { Database, Sql, Tx } from '../store/database.ts';
 import type { DiagnosticState } from './rules.ts';
 
-/** How long a diagnostic waits for its answer, and how long the answer is kept. */
+/** Time that a diagnostic waits for its answer, and that the answer is kept. */
 const lifetimeSql = `interval '15 minutes'`;
-/** How long a claim counts. After it the agent gets the diagnostic again, because it may never have received it. */
+/** Time after which the agent gets a claimed diagnostic again, because it may never have received it. */
 const claimTimeoutSql = `interval '60 seconds'`;
 
 /** Selects the diagnostics (alias d) that a start of their agent may claim. */

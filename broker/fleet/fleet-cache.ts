@@ -87,16 +87,7 @@ function startPoller(db: Database, feed: Feed, log: Logger, onStop: () => void):
       const cursor: Cursor = { reading: 0 };
       cursors.add(cursor);
       return {
-        async next(waitMs, signal) {
-          const deadline = performance.now() + waitMs;
-          for (;;) {
-            const changes = snapshot.changesSince(cursor.reading);
-            cursor.reading = snapshot.reading;
-            const leftMs = deadline - performance.now();
-            if (changes || signal.aborted || leftMs <= 0) return changes;
-            await waitFor(change.promise, leftMs, signal);
-          }
-        },
+        next: (waitMs, signal) => nextChanges(snapshot, cursor, () => change.promise, { waitMs, signal }),
         close() {
           cursors.delete(cursor);
           if (cursors.size === 0) stop();
@@ -104,6 +95,22 @@ function startPoller(db: Database, feed: Feed, log: Logger, onStop: () => void):
       };
     },
   };
+}
+
+async function nextChanges(
+  snapshot: FleetSnapshot,
+  cursor: Cursor,
+  nextReading: () => Promise<void>,
+  { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+): Promise<FleetChanges | undefined> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const changes = snapshot.changesSince(cursor.reading);
+    cursor.reading = snapshot.reading;
+    const leftMs = deadline - performance.now();
+    if (changes || signal.aborted || leftMs <= 0) return changes;
+    await waitFor(nextReading(), leftMs, signal);
+  }
 }
 
 async function readInto(snapshot: FleetSnapshot, db: Database, stopping: AbortSignal): Promise<void> {

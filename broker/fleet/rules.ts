@@ -23,7 +23,7 @@ export interface FleetRow {
   readonly stacks: number;
   readonly phases: Partial<Record<Phase, number>>;
   readonly healths: HealthCounts;
-  /** Since when the oldest placement that is not applied has been waiting. */
+  /** Start of the wait of the oldest placement that is not applied. */
   readonly oldestPendingSince: Date | null;
 }
 

@@ -28,7 +28,7 @@ export interface Retention {
 }
 
 export interface Jobs {
-  /** What each job has changed since the start. */
+  /** Number of changes of each job since the start. */
   readonly counts: ReadonlyMap<string, number>;
   close(): Promise<void>;
 }

@@ -9,7 +9,7 @@ import {
 } from './change-reader.ts';
 import type { Database, Tx } from './database.ts';
 import { createReportBatcher, parseReport } from './report-batcher.ts';
-import { pause } from './wait.ts';
+import { createWakeup, pause, type Wakeup } from './wait.ts';
 
 export interface FeedListener {
   /** Receives committed changes, each once, in no particular order. */
@@ -66,11 +66,7 @@ export async function startFeed(
 ): Promise<Feed> {
   const listeners = new Set<FeedListener>();
   const closing = new AbortController();
-  const channels = {
-    change: `brokkr_change_${db.schema}`,
-    report: `brokkr_report_${db.schema}`,
-    telemetry: `brokkr_telemetry_${db.schema}`,
-  };
+  const channels = channelsOf(db.schema);
   const wakeup = createWakeup();
   const emit = (notify: (listener: FeedListener) => void) => notifyAll(listeners, notify, log);
   const onMessage = (channel: string, payload: string) => {
@@ -113,6 +109,14 @@ export async function startFeed(
   };
 }
 
+function channelsOf(schema: string) {
+  return {
+    change: `brokkr_change_${schema}`,
+    report: `brokkr_report_${schema}`,
+    telemetry: `brokkr_telemetry_${schema}`,
+  };
+}
+
 interface Loop {
   readonly read: () => Promise<void>;
   readonly reader: ChangeReader;
@@ -145,24 +149,6 @@ function runLoop({ read, reader, wakeup, log, closing }: Loop): { losses(): numb
     }
   };
   return { losses: () => losses, ended: run() };
-}
-
-/** Wakes the loop; a wake-up while it works counts for its next wait. */
-interface Wakeup {
-  wake(): void;
-  woken(): Promise<void>;
-  reset(): void;
-}
-
-function createWakeup(): Wakeup {
-  let current = Promise.withResolvers<void>();
-  return {
-    wake: () => current.resolve(),
-    woken: () => current.promise,
-    reset: () => {
-      current = Promise.withResolvers<void>();
-    },
-  };
 }
 
 function notifyAll(listeners: Iterable<FeedListener>, notify: (listener: FeedListener) => void, log: Logger): void {

@@ -96,7 +96,7 @@ async function createSchema(connect: () => Promise<pg.Client>, schema: string): 
     throw new Refusal('unavailable', `the database cannot be used: ${reasonOf(error)}`, { cause: error });
   });
   try {
-    // Of two concurrent "create schema if not exists", one fails.
+    // One of two concurrent "create schema if not exists" would fail.
     await client.query(`select pg_advisory_lock(hashtextextended('brokkr schema', 0))`);
     await client.query(`create schema if not exists ${schema}`);
   } finally {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** How many connections a pool has, and how many callers wait for one. */
+/** Counts of a pool's connections, and of the callers that wait for one. */
 export interface PoolState {
   /** Used by the entity manager, or by plain and prepared statements. */
   readonly pool: 'entities' | 'statements';

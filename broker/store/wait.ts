@@ -24,3 +24,21 @@ export async function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
     clearTimeout(timer);
   }
 }
+
+/** Wakes those who wait. A wake-up counts until the next reset, so one that comes before the wait is not lost. */
+export interface Wakeup {
+  wake(): void;
+  woken(): Promise<void>;
+  reset(): void;
+}
+
+export function createWakeup(): Wakeup {
+  let current = Promise.withResolvers<void>();
+  return {
+    wake: () => current.resolve(),
+    woken: () => current.promise,
+    reset: () => {
+      current = Promise.withResolvers();
+    },
+  };
+}

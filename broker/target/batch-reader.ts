@@ -40,12 +40,7 @@ export function createBatchReader(db: Database, { sizeOf, onRead, onFailure }: B
     while (requested.size > 0) {
       // Between two reads the process handles other work.
       await new Promise((resolve) => setImmediate(resolve));
-      const batch = new Map<string, Waiting>();
-      for (const agentId of nextBatch(requested.keys(), sizeOf)) {
-        batch.set(agentId, requested.get(agentId) as Waiting);
-        requested.delete(agentId);
-      }
-      await readBatch(batch);
+      await readBatch(takeBatch(requested, sizeOf));
     }
     isRunning = false;
   };
@@ -77,15 +72,27 @@ export function createBatchReader(db: Database, { sizeOf, onRead, onFailure }: B
       return waiting.promise;
     },
     invalidate(agentIds) {
-      for (const read of reads) {
-        if (agentIds === 'all') read.allChanged = true;
-        else for (const agentId of agentIds) read.changedIds.add(agentId);
-      }
+      for (const read of reads) noteChange(read, agentIds);
     },
     close() {
       isClosed = true;
     },
   };
+}
+
+function noteChange(read: Read, agentIds: Iterable<string> | 'all'): void {
+  if (agentIds === 'all') read.allChanged = true;
+  else for (const agentId of agentIds) read.changedIds.add(agentId);
+}
+
+/** Removes the agents of the next read from those that were requested. */
+function takeBatch(requested: Map<string, Waiting>, sizeOf: BatchReaderOptions['sizeOf']): Map<string, Waiting> {
+  const batch = new Map<string, Waiting>();
+  for (const agentId of nextBatch(requested.keys(), sizeOf)) {
+    batch.set(agentId, requested.get(agentId) as Waiting);
+    requested.delete(agentId);
+  }
+  return batch;
 }
 
 const maxAgentsPerRead = 500;

@@ -1,3 +1,5 @@
+import { createWakeup } from '../store/wait.ts';
+
 /** Hints that wait to be sent. Each of them waits at most once, however often it is added, so a slow reader's queue is bounded. */
 export interface HintQueue<Hint> {
   add(hint: Hint): void;
@@ -16,14 +18,14 @@ export interface HintQueue<Hint> {
 /** Creates a queue; `isLast` tells the hints after which there are no others. */
 export function createHintQueue<Hint>(isLast: (hint: Hint) => boolean): HintQueue<Hint> {
   const waiting = new Set<Hint>();
-  let change = Promise.withResolvers<void>();
+  const change = createWakeup();
   let hasLast = false;
   let isEnded = false;
   return {
     add(hint) {
       hasLast ||= isLast(hint);
       waiting.add(hint);
-      change.resolve();
+      change.wake();
     },
     take() {
       const [first] = waiting;
@@ -35,15 +37,15 @@ export function createHintQueue<Hint>(isLast: (hint: Hint) => boolean): HintQueu
     },
     end() {
       isEnded = true;
-      change.resolve();
+      change.wake();
     },
     get isEnded() {
       return isEnded;
     },
     async changed() {
-      await change.promise;
-      change = Promise.withResolvers();
+      await change.woken();
+      change.reset();
     },
-    wake: () => change.resolve(),
+    wake: change.wake,
   };
 }

@@ -9,7 +9,7 @@ interface Presented {
   readonly order: bigint;
 }
 
-/** How long a read of the highest order is used. A database that was restored under a running broker is detected after this time. */
+/** Time for which a read of the highest order is used. A database that was restored under a running broker is detected after this time. */
 const cacheMs = 60_000;
 
 /**

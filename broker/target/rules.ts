@@ -1,6 +1,6 @@
 import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
 
-/** What identifies the current target state of an agent, without its entries. */
+/** The identity of an agent's current target state, without the entries. */
 export interface Summary {
   readonly agentId: string;
   readonly epoch: bigint;

@@ -1,3 +1,4 @@
+import { createWakeup } from '../store/wait.ts';
 import { type AgentQueue, createAgentQueue, type WaitingBatch } from './agent-queue.ts';
 import type { Quota } from './quota.ts';
 import type { Batch } from './rules.ts';
@@ -10,7 +11,7 @@ export interface IntakeQueues {
   next(): readonly WaitingBatch[];
   /** Removes batches that `next` returned, after they were written, and acknowledges them. */
   remove(batches: readonly WaitingBatch[]): void;
-  readonly isEmpty: boolean;
+  isEmpty(): boolean;
   /** Settles when a batch is added after the last call of `next`. */
   added(): Promise<void>;
   close(): void;
@@ -27,23 +28,29 @@ export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues
   const ready = new Set<AgentQueue>();
   let bytes = 0;
   let isClosed = false;
-  let addition = Promise.withResolvers<void>();
-  let removal = Promise.withResolvers<void>();
+  const addition = createWakeup();
+  const removal = createWakeup();
 
   const queueOf = (agentId: string): AgentQueue => {
-    const existing = queues.get(agentId);
-    if (existing) return existing;
-    const queue = createAgentQueue(quota, (added) => {
-      bytes += added;
-      ready.add(queue);
-      addition.resolve();
-    });
+    const queue = queues.get(agentId) ?? createAgentQueue(quota, (added) => enqueued(queue, added));
     queues.set(agentId, queue);
     return queue;
   };
+  const enqueued = (queue: AgentQueue, added: number) => {
+    bytes += added;
+    ready.add(queue);
+    addition.wake();
+  };
+  const removeFirst = (queue: AgentQueue, batch: WaitingBatch) => {
+    queue.shift();
+    bytes -= batch.bytes;
+    ready.delete(queue);
+    if (queue.waiting.length > 0) ready.add(queue);
+    batch.received();
+  };
   const isFull = (queue: AgentQueue) => queue.bytes > maxBytes * maxAgentShare || bytes > maxBytes;
   const roomFor = async (queue: AgentQueue) => {
-    while (isFull(queue) && !isClosed) await removal.promise;
+    while (isFull(queue) && !isClosed) await removal.woken();
   };
 
   return {
@@ -52,28 +59,19 @@ export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues
       return { dropped: queue.add(batch, received), room: roomFor(queue) };
     },
     next() {
-      addition = Promise.withResolvers();
+      addition.reset();
       return nextBatches([...ready]);
     },
     remove(batches) {
-      for (const batch of batches) {
-        const queue = queueOf(batch.agentId);
-        queue.shift();
-        bytes -= batch.bytes;
-        ready.delete(queue);
-        if (queue.waiting.length > 0) ready.add(queue);
-        batch.received();
-      }
-      removal.resolve();
-      removal = Promise.withResolvers();
+      for (const batch of batches) removeFirst(queueOf(batch.agentId), batch);
+      removal.wake();
+      removal.reset();
     },
-    get isEmpty() {
-      return ready.size === 0;
-    },
-    added: () => addition.promise,
+    isEmpty: () => ready.size === 0,
+    added: addition.woken,
     close() {
       isClosed = true;
-      removal.resolve();
+      removal.wake();
       for (const queue of queues.values()) queue.close();
     },
   };

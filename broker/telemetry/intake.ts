@@ -104,9 +104,9 @@ async function runWrites(
   closing: AbortSignal,
 ): Promise<void> {
   for (let failures = 0; !closing.aborted; ) {
-    if (queues.isEmpty) await pause(idleMs, closing, queues.added());
+    if (queues.isEmpty()) await pause(idleMs, closing, queues.added());
     await pause(failures > 0 ? Math.min(100 * 2 ** failures, maxRetryMs) : gatherMs, closing);
-    if (closing.aborted || queues.isEmpty) continue;
+    if (closing.aborted || queues.isEmpty()) continue;
     try {
       await write();
       failures = 0;

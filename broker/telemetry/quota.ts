@@ -1,6 +1,6 @@
 import { type GapName, gapOf, type Stream, type TelemetryItem } from './rules.ts';
 
-/** How many items one agent may send in a window of time. */
+/** Number of items that one agent may send in a window of time. */
 export interface Quota {
   readonly items: number;
   readonly everyMs: number;

@@ -9,9 +9,9 @@ export type GapName = keyof typeof gapReasons;
 export interface TelemetryItem {
   readonly stackId: string;
   readonly stream: Stream;
-  /** Why items are missing here; null for a line or an event. */
+  /** Reason why items are missing here; null for a line or an event. */
   readonly gap: GapName | null;
-  /** How often an event occurred, or how many items are missing. */
+  /** Number of occurrences of an event, or of missing items. */
   readonly count: bigint;
   readonly apiVersion: string;
   readonly kind: string;

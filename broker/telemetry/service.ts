@@ -3,13 +3,15 @@ import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/prot
 import type { ServiceImpl } from '@connectrpc/connect';
 import { enumName, gapReasons } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
-import { KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import { type KubernetesEvent, KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
 import {
   GapReason,
   type TelemetryItem as ItemMessage,
+  type PodLogLine,
   PodLogLineSchema,
   type SessionTelemetry,
+  type TelemetryGap,
   TelemetryGapSchema,
   TelemetryItemSchema,
   TelemetryKind,
@@ -19,6 +21,7 @@ import {
 import { ownerOf, type Principal } from '../access/principal.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
+import { fromRef } from '../health/service.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Database } from '../store/database.ts';
@@ -115,57 +118,58 @@ function dateOf(time: Timestamp | undefined): Date | null {
 
 function readItem({ stackId, item }: ItemMessage): TelemetryItem[] {
   switch (item.case) {
-    case 'event': {
-      const { object, type, reason, message, count, lastTime, firstTime, source } = item.value;
-      return [
-        {
-          ...emptyItem,
-          stackId,
-          stream: 'event',
-          gap: null,
-          count: BigInt(count),
-          apiVersion: object?.apiVersion ?? '',
-          kind: object?.kind ?? '',
-          namespace: object?.namespace ?? '',
-          name: object?.name ?? '',
-          type,
-          reason,
-          source,
-          text: message,
-          firstAt: dateOf(firstTime),
-          at: dateOf(lastTime),
-        },
-      ];
-    }
-    case 'line': {
-      const { namespace, pod, container, timestamp, line, truncated } = item.value;
-      const at = dateOf(timestamp);
-      return [
-        {
-          ...emptyItem,
-          stackId,
-          stream: 'log',
-          gap: null,
-          count: 1n,
-          kind: 'Pod',
-          namespace,
-          name: pod,
-          container,
-          at,
-          text: line,
-          truncated,
-        },
-      ];
-    }
-    case 'gap': {
-      const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
-      // A reason that this version does not know counts as the most general one.
-      const gap = gapOf(stackId, streamOf(kind), enumName(gapReasons, reason) ?? 'history_lost', count);
-      return [{ ...gap, namespace, name: pod, container, at: dateOf(timestamp) }];
-    }
+    case 'event':
+      return [readEvent(stackId, item.value)];
+    case 'line':
+      return [readLine(stackId, item.value)];
+    case 'gap':
+      return [readGap(stackId, item.value)];
     case undefined:
       return [];
   }
+}
+
+function readEvent(stackId: string, event: KubernetesEvent): TelemetryItem {
+  const { object, type, reason, message, count, lastTime, firstTime, source } = event;
+  return {
+    ...emptyItem,
+    ...fromRef(object),
+    stackId,
+    stream: 'event',
+    gap: null,
+    count: BigInt(count),
+    type,
+    reason,
+    source,
+    text: message,
+    firstAt: dateOf(firstTime),
+    at: dateOf(lastTime),
+  };
+}
+
+function readLine(stackId: string, podLine: PodLogLine): TelemetryItem {
+  const { namespace, pod, container, timestamp, line, truncated } = podLine;
+  return {
+    ...emptyItem,
+    stackId,
+    stream: 'log',
+    gap: null,
+    count: 1n,
+    kind: 'Pod',
+    namespace,
+    name: pod,
+    container,
+    at: dateOf(timestamp),
+    text: line,
+    truncated,
+  };
+}
+
+/** Reads a gap; a reason that this version does not know counts as the most general one. */
+function readGap(stackId: string, gap: TelemetryGap): TelemetryItem {
+  const { kind, reason, count, namespace, pod, container, timestamp } = gap;
+  const item = gapOf(stackId, streamOf(kind), enumName(gapReasons, reason) ?? 'history_lost', count);
+  return { ...item, namespace, name: pod, container, at: dateOf(timestamp) };
 }
 
 export function toRecord(row: store.TelemetryRow): TelemetryRecord {

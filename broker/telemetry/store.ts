@@ -91,7 +91,7 @@ export async function listTelemetry(
 }
 
 export interface NewTelemetry {
-  /** Where the next read goes on. */
+  /** Passed to the next read. */
   readonly snapshot: string;
   /** In the order in which they were recorded. */
   readonly rows: readonly TelemetryRow[];
