@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { toEvent } from '../object/event.ts';
@@ -34,7 +34,7 @@ const usualRoundMs = 90_000;
 
 /** Tells the events about what belongs to stacks, as they come, until the signal aborts. Of events of earlier on it asks for none. */
 export async function watchEvents(options: EventWatchOptions, signal: AbortSignal): Promise<void> {
-  const { outbox, stackIds, log, retry = usualRetry } = options;
+  const { outbox, stackIds, log, retry = defaultBackoff } = options;
   const meter = createMeter(options.rate ?? usualRate);
   let place: string | undefined;
   for (let failures = 0; !signal.aborted; ) {

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Backoff } from '../concurrency/backoff.ts';
-import type { TelemetryLevel } from '../config.ts';
 import type { Ownership } from '../inventory/object-owners.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { watchEvents } from './events.ts';
+import type { TelemetryLevel } from './level.ts';
 import { createOutbox, type Outbox, type OutboxLimits } from './outbox.ts';
 import { createOwners } from './owners.ts';
 import { createPodLogs, type PodLogLimits } from './pod-logs.ts';

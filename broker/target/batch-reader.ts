@@ -8,7 +8,7 @@ export interface BatchReader {
   /** Reads the state of an agent; undefined for one that does not exist. */
   read(agentId: string): Promise<AgentTargetState | undefined>;
   /** Notes that agents, or all of them, have changed: reads under way may return the state from before. */
-  invalidate(agentIds: Iterable<string> | 'all'): void;
+  invalidate(agentIds: readonly string[] | 'all'): void;
   /** Rejects all further reads. */
   close(): void;
 }
@@ -80,7 +80,7 @@ export function createBatchReader(db: Database, { sizeOf, onRead, onFailure }: B
   };
 }
 
-function noteChange(read: Read, agentIds: Iterable<string> | 'all'): void {
+function noteChange(read: Read, agentIds: readonly string[] | 'all'): void {
   if (agentIds === 'all') read.allChanged = true;
   else for (const agentId of agentIds) read.changedIds.add(agentId);
 }

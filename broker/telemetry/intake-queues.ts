@@ -41,16 +41,9 @@ export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues
     ready.add(queue);
     addition.wake();
   };
-  const removeFirst = (queue: AgentQueue, batch: WaitingBatch) => {
-    queue.shift();
-    bytes -= batch.bytes;
-    ready.delete(queue);
-    if (queue.waiting.length > 0) ready.add(queue);
-    batch.received();
-  };
-  const isFull = (queue: AgentQueue) => queue.bytes > maxBytes * maxAgentShare || bytes > maxBytes;
   const roomFor = async (queue: AgentQueue) => {
-    while (isFull(queue) && !isClosed) await removal.woken();
+    const isFull = () => queue.bytes > maxBytes * maxAgentShare || bytes > maxBytes;
+    while (isFull() && !isClosed) await removal.woken();
   };
 
   return {
@@ -63,7 +56,11 @@ export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues
       return nextBatches([...ready]);
     },
     remove(batches) {
-      for (const batch of batches) removeFirst(queueOf(batch.agentId), batch);
+      for (const batch of batches) {
+        removeFirst(queueOf(batch.agentId), ready);
+        bytes -= batch.bytes;
+        batch.received();
+      }
       removal.wake();
       removal.reset();
     },
@@ -75,6 +72,13 @@ export function createIntakeQueues(quota: Quota, maxBytes: number): IntakeQueues
       for (const queue of queues.values()) queue.close();
     },
   };
+}
+
+/** Removes the first batch of a queue, whose next turn comes after those of the other queues. */
+function removeFirst(queue: AgentQueue, ready: Set<AgentQueue>): void {
+  queue.shift();
+  ready.delete(queue);
+  if (queue.waiting.length > 0) ready.add(queue);
 }
 
 function nextBatches(queues: readonly AgentQueue[]): WaitingBatch[] {
