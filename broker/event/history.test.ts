@@ -14,7 +14,7 @@ import { listEvents } from './store.ts';
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
 const { admin, broker } = test.client();
-const events = suite('the history of events');
+const events = suite('history of events');
 events.after(async () => {
   await db.close();
   await test.close();
@@ -23,7 +23,7 @@ events.after(async () => {
 const scene = () => eventScene(test);
 const { ACCEPTED } = Receipt;
 
-events('are listed page by page, and a generator sees those of its own stacks', async () => {
+events('are listed page by page, to a generator those of its own stacks', async () => {
   const { pak } = await admin.createGenerator({ name: 'pager' });
   const mine = test.client(pak).broker;
   const agent = await startTestAgent(test, { name: 'paged', labels: ['paged'], generators: ['pager'] });
@@ -54,7 +54,7 @@ events('are listed page by page, and a generator sees those of its own stacks', 
   await refused(broker.listEvents({ pageSize: 4, pageToken: nextPageToken }), Code.InvalidArgument);
 });
 
-events('in their thousands are listed by walks down indexes', async () => {
+events('are listed through indexes when there are thousands', async () => {
   const { agent, entry } = await scene();
   const row = `$1, 1, at, $2, 'applied', 'x', now() - (at % 3) * interval '1 second'`;
   await db.sql(
@@ -133,7 +133,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
   );
   const insert = `insert into event (agent_id, incarnation, sequence, outcome, message, received_at) values (gen_random_uuid(), 1, 1, 'applied', $2, $1)`;
   await db.sql(insert, [old, 'in the partition']);
-  await db.sql(insert, [new Date(Date.now() - (eventDays + 5) * 86_400_000), 'in the rest']);
+  await db.sql(insert, [new Date(Date.now() - (eventDays + 5) * 86_400_000), 'in the default partition']);
   await db.sql(insert, [new Date(Date.now() - (eventDays - 2) * 86_400_000), 'young enough']);
   assert.is(await dropOldEvents(db), 2);
   assert.not.ok((await partitions()).includes(name));
@@ -143,7 +143,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
   assert.equal(rows, [{ message: 'young enough' }]);
 });
 
-events('wait for nobody who reads them when partitions change', async () => {
+events('do not wait while a reader blocks a change of the partitions', async () => {
   const reader = await openSession(test);
   try {
     const { agent, entry } = await scene();
