@@ -13,7 +13,7 @@ import {
 } from '../client/settings.ts';
 import manifest from '../package.json' with { type: 'json' };
 
-/** Everything the broker reads from its environment, read once. */
+/** The broker's settings, read from its environment. */
 export interface Config {
   readonly databaseUrl: string;
   readonly databaseSchema: string;
@@ -24,61 +24,62 @@ export interface Config {
     | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
     | undefined;
   readonly corsOrigins: readonly string[];
-  /** The first encrypts, all decrypt; none: manifests are kept plain. Secrets: never logged. */
+  /** The first one encrypts, all decrypt; without any, data is stored in plain text. They are secrets and never logged. */
   readonly encryptionKeys: readonly Buffer[];
-  /** Proxies in front of the broker whose X-Forwarded-For is believed. */
+  /** Number of proxies in front of the broker whose X-Forwarded-For is trusted. */
   readonly trustedProxies: number;
-  /** How long Kubernetes events and pod logs are kept; 0: they only reach those who follow them. */
+  /** Retention of Kubernetes events and pod logs; with 0 only live tails receive them. */
   readonly telemetryRetentionMs: number;
   /** Threads that parse submissions. */
   readonly workers: number;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
-  /** Of this program; told by WhoAmI. */
+  /** Version of this program, which WhoAmI returns. */
   readonly version: string;
 }
 
-/** What one caller, or all of them, may have at a time. */
+/** Limits for one caller, or for all of them together, at a time. */
 export interface Limits {
-  /** Unary calls that are worked on. */
+  /** Unary calls that run. */
   readonly callsAtOnce: number;
   /** Calls of one key that wait for their turn. */
   readonly callsWaiting: number;
-  /** Submissions whose manifests are read. */
+  /** Submissions whose manifests are parsed. */
   readonly submissionsAtOnce: number;
   readonly streamsPerKey: number;
 }
 
-/** The variables, for help texts and documents. */
+/** Describes the variables, for help texts and the documentation. */
 export const variables = {
   BROKKR_DATABASE_URL: 'PostgreSQL, for example postgres://user:password@host:5432/brokkr (required)',
   BROKKR_DATABASE_SCHEMA: 'schema for the tables (default brokkr)',
   BROKKR_LISTEN: 'address of gRPC, gRPC-Web and Connect (default 0.0.0.0:3000)',
   BROKKR_METRICS_LISTEN: 'address of /metrics (default 0.0.0.0:9090)',
-  BROKKR_ADMIN_PAK_FILE: 'where the first admin key is written, mode 0600',
+  BROKKR_ADMIN_PAK_FILE: 'file for the first admin key, created with mode 0600',
   BROKKR_ENCRYPTION_KEY:
-    'keys for manifests at rest: 32 bytes in base64 each, separated by commas; the first encrypts (default none)',
-  BROKKR_TLS_CERT: 'certificate file (PEM); with BROKKR_TLS_KEY turns TLS on',
+    'keys for data at rest: 32 bytes in base64 each, separated by commas; the first encrypts, all decrypt (default none)',
+  BROKKR_TLS_CERT: 'certificate file (PEM); together with BROKKR_TLS_KEY it turns TLS on',
   BROKKR_TLS_KEY: 'private key file (PEM)',
-  BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it clients need a certificate (mTLS)',
-  BROKKR_CORS_ORIGINS: 'origins that browsers may call from, separated by commas (default none)',
-  BROKKR_TRUSTED_PROXIES: 'how many proxies stand in front, whose X-Forwarded-For is believed (default 0)',
+  BROKKR_TLS_CLIENT_CA: 'CA file (PEM); with it, clients must present a certificate (mTLS)',
+  BROKKR_CORS_ORIGINS: 'origins whose pages may call the broker from a browser, separated by commas (default none)',
+  BROKKR_TRUSTED_PROXIES: 'number of proxies in front of the broker whose X-Forwarded-For is trusted (default 0)',
   BROKKR_TELEMETRY_RETENTION:
     'how long Kubernetes events and pod logs are kept, such as 30m or 24h, at most 168h; 0 for live tails only (default 6h)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
-  BROKKR_CALLS_AT_ONCE: 'calls that are worked on at once; of one key, three quarters of them (default 16)',
+  BROKKR_CALLS_AT_ONCE: 'calls that run at the same time; one key may have three quarters of them (default 16)',
   BROKKR_CALLS_WAITING: 'calls of one key that may wait for their turn (default 500)',
-  BROKKR_SUBMISSIONS_AT_ONCE: 'submissions that are read at once; of one key, a quarter of them (default 16)',
-  BROKKR_STREAMS_PER_KEY: 'streams that one key, or one address without a key, may have open (default 100)',
+  BROKKR_SUBMISSIONS_AT_ONCE:
+    'submissions that are parsed at the same time; one key may have a quarter of them (default 16)',
+  BROKKR_STREAMS_PER_KEY: 'open streams of one key, or of one address without a key (default 100)',
   BROKKR_LOG_LEVEL: `${logLevels.join(', ')} (default info)`,
   BROKKR_CONFIG_FILE:
-    'file of such variables, NAME=VALUE a line, which go before the environment; read again at SIGHUP and when it changes (default none)',
+    'file of such variables, one NAME=VALUE per line, which override the environment; read again at SIGHUP and when it changes (default none)',
 } as const;
 
-/** Of this program. */
+/** Version of this program. */
 export const { version } = manifest;
 
-/** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable. */
+/** Reads the environment and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every invalid variable. */
 export function readConfig(environment: Environment): Config {
   const env = withConfigFile(environment, variables);
   const { text, read, problems } = createSettingsReader<keyof typeof variables>(env);
@@ -110,7 +111,7 @@ export function readConfig(environment: Environment): Config {
     workers: read('BROKKR_WORKERS', '1', integerBetween(1, 64)),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseOneOf(logLevels)),
     limits: {
-      // About as many as the database answers at once: more would only wait there, and there first come is first served.
+      // About as many as the database runs at once. More would only wait there, where callers do not take turns.
       callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', integerBetween(1, 1_000)),
       callsWaiting: read('BROKKR_CALLS_WAITING', '500', integerBetween(1, 100_000)),
       submissionsAtOnce: read('BROKKR_SUBMISSIONS_AT_ONCE', '16', integerBetween(1, 1_000)),
@@ -128,27 +129,27 @@ function parseSchema(value: string): string {
   return value;
 }
 
-/** Keys for AES-256. The message names a key by its place: its text is a secret. */
+/** Parses keys for AES-256. Messages name a key by its position, because its text is a secret. */
 function parseKeys(value: string): Buffer[] {
   const texts = value.split(',').map((text) => text.trim());
-  return texts.flatMap((text, place) => {
+  return texts.flatMap((text, index) => {
     if (text === '') return [];
     const key = Buffer.from(text, 'base64');
     if (key.length !== 32 || !/^[A-Za-z0-9+/]{43}=?$/.test(text))
-      throw new Error(`key ${place + 1} is not 32 bytes in base64`);
-    // Random bytes repeat a little; a key that was typed, or copied from an example, repeats a lot.
+      throw new Error(`key ${index + 1} is not 32 bytes in base64`);
+    // Few of 32 random bytes repeat; many repeat in a key that was typed or copied from an example.
     if (new Set(key).size < 16)
-      throw new Error(`key ${place + 1} is not random: make one with "openssl rand -base64 32"`);
+      throw new Error(`key ${index + 1} is not random: make one with "openssl rand -base64 32"`);
     return [key];
   });
 }
 
 const unitMs = { m: 60_000, h: 3_600_000 } as const;
-const longestRetentionMs = 168 * unitMs.h;
+const maxRetentionMs = 168 * unitMs.h;
 
 function parseRetention(value: string): number {
   const match = /^([0-9]{1,6})(m|h)$/.exec(value);
   const ms = value === '0' ? 0 : match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
-  if (!(ms <= longestRetentionMs)) throw new Error(`"${value}" is not a time up to 168h, such as 30m or 6h, or 0`);
+  if (!(ms <= maxRetentionMs)) throw new Error(`"${value}" is not a time up to 168h, such as 30m or 6h, or 0`);
   return ms;
 }

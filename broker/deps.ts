@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Keys } from './access/keys.ts';
+import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
-import type { Database } from './store/orm.ts';
 
-/** What every noun's methods are made from. */
+/** The dependencies that the methods of every noun share. */
 export interface Deps {
   readonly db: Database;
   readonly feed: Feed;

@@ -5,38 +5,38 @@ import { agentStates } from './fleet/rules.ts';
 import { healths } from './health/rules.ts';
 import type { Jobs } from './jobs/jobs.ts';
 import { phases } from './placement/rules.ts';
-import type { Live } from './reload.ts';
+import type { LiveConfig } from './reload.ts';
 import type { ConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
+import type { Database } from './store/database.ts';
 import type { Feed } from './store/feed.ts';
-import type { Database } from './store/orm.ts';
 
-/** What is looked at when somebody scrapes. */
-export interface Watched {
+/** The sources of the gauges, read at each scrape. */
+export interface GaugeSources {
   readonly db: Database;
   readonly feed: Feed;
   readonly jobs: Jobs;
   readonly parser: Parser;
   readonly limiter: ConcurrencyLimiter;
-  readonly live: Live;
+  readonly live: LiveConfig;
   readonly figures: () => Promise<Figures | undefined>;
-  /** When the broker's certificate ends, in milliseconds since 1970; undefined without TLS. */
+  /** Expiry of the broker's certificate, in milliseconds since 1970; undefined without TLS. */
   readonly certificateEndsAt: () => number | undefined;
   readonly version: string;
 }
 
-/** Registers what is looked up rather than counted: the process, the broker's parts, and the fleet as the database has it. */
-export function registerGauges(register: Registry, watched: Watched): void {
+/** Registers the metrics that are read rather than counted: of the process, of the broker's parts, and of the fleet in the database. */
+export function registerGauges(register: Registry, sources: GaugeSources): void {
   collectDefaultMetrics({ register });
-  registerParts(register, watched);
-  registerFleet(register, watched.figures);
+  registerDatabase(register, sources);
+  registerPools(register, sources);
+  registerWork(register, sources);
+  registerConfig(register, sources);
+  registerFleet(register, sources.figures);
+  registerBacklog(register, sources.figures);
 }
 
-function registerParts(register: Registry, { db, feed, jobs, parser, limiter, live, ...watched }: Watched): void {
+function registerDatabase(register: Registry, { feed }: GaugeSources): void {
   const registers = [register];
-  new Gauge({ registers, name: 'brokkr_build_info', help: 'Always 1.', labelNames: ['version'] }).set(
-    { version: watched.version },
-    1,
-  );
   new Gauge({
     registers,
     name: 'brokkr_database_up',
@@ -52,7 +52,7 @@ function registerParts(register: Registry, { db, feed, jobs, parser, limiter, li
   new Gauge({
     registers,
     name: 'brokkr_change_feed_age_seconds',
-    help: 'Since the change feed was last read, which a NOTIFY or a second brings about.',
+    help: 'Time since the change feed was last read; it is read after each notification and at least once a second.',
     collect: value(() => feed.ageMs() / 1000),
   });
   new Counter({
@@ -64,6 +64,44 @@ function registerParts(register: Registry, { db, feed, jobs, parser, limiter, li
       this.inc(feed.losses());
     },
   });
+}
+
+function registerPools(register: Registry, { db }: GaugeSources): void {
+  const registers = [register];
+  new Gauge({
+    registers,
+    name: 'brokkr_database_connections',
+    help: 'Connections to the database, by pool and whether they are busy.',
+    labelNames: ['pool', 'state'],
+    collect() {
+      for (const { pool, total, idle } of db.pools()) {
+        this.set({ pool, state: 'idle' }, idle);
+        this.set({ pool, state: 'busy' }, total - idle);
+      }
+    },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_database_connections_max',
+    help: 'Maximum number of connections to the database, by pool.',
+    labelNames: ['pool'],
+    collect() {
+      for (const { pool, max } of db.pools()) this.set({ pool }, max);
+    },
+  });
+  new Gauge({
+    registers,
+    name: 'brokkr_database_waiting',
+    help: 'Callers that wait for a connection to the database, by pool.',
+    labelNames: ['pool'],
+    collect() {
+      for (const { pool, waiting } of db.pools()) this.set({ pool }, waiting);
+    },
+  });
+}
+
+function registerWork(register: Registry, { limiter, parser, jobs }: GaugeSources): void {
+  const registers = [register];
   new Gauge({
     registers,
     name: 'brokkr_submissions_waiting',
@@ -76,27 +114,6 @@ function registerParts(register: Registry, { db, feed, jobs, parser, limiter, li
     help: 'Manifests that wait for a thread that parses them.',
     collect: value(parser.waiting),
   });
-  new Gauge({
-    registers,
-    name: 'brokkr_config_last_reload_successful',
-    help: 'Whether the configuration could be used when it was last read.',
-    collect: value(() => Number(live.isGood)),
-  });
-  new Gauge({
-    registers,
-    name: 'brokkr_config_last_reload_success_timestamp_seconds',
-    help: 'When the configuration was last read and used.',
-    collect: value(() => live.readAt / 1000),
-  });
-  new Gauge({
-    registers,
-    name: 'brokkr_tls_certificate_expiry_timestamp_seconds',
-    help: 'When the certificate in use ends; without TLS there is none.',
-    collect: value(() => {
-      const endsAt = watched.certificateEndsAt();
-      return endsAt === undefined ? undefined : endsAt / 1000;
-    }),
-  });
   new Counter({
     registers,
     name: 'brokkr_job_changes_total',
@@ -107,46 +124,39 @@ function registerParts(register: Registry, { db, feed, jobs, parser, limiter, li
       for (const [job, count] of jobs.counts) this.inc({ job }, count);
     },
   });
+}
+
+function registerConfig(register: Registry, { live, certificateEndsAt, version }: GaugeSources): void {
+  const registers = [register];
+  new Gauge({ registers, name: 'brokkr_build_info', help: 'Always 1.', labelNames: ['version'] }).set({ version }, 1);
   new Gauge({
     registers,
-    name: 'brokkr_database_connections',
-    help: 'Connections to the database, by pool and whether they are at work.',
-    labelNames: ['pool', 'state'],
-    collect() {
-      for (const { pool, total, idle } of db.pools()) {
-        this.set({ pool, state: 'idle' }, idle);
-        this.set({ pool, state: 'busy' }, total - idle);
-      }
-    },
+    name: 'brokkr_config_last_reload_successful',
+    help: 'Whether the last read of the configuration succeeded.',
+    collect: value(() => Number(live.isGood)),
   });
   new Gauge({
     registers,
-    name: 'brokkr_database_connections_max',
-    help: 'Connections to the database that there may be, by pool.',
-    labelNames: ['pool'],
-    collect() {
-      for (const { pool, most } of db.pools()) this.set({ pool }, most);
-    },
+    name: 'brokkr_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration was last read successfully.',
+    collect: value(() => live.readAt / 1000),
   });
   new Gauge({
     registers,
-    name: 'brokkr_database_waiting',
-    help: 'What waits for a connection to the database, by pool.',
-    labelNames: ['pool'],
-    collect() {
-      for (const { pool, waiting } of db.pools()) this.set({ pool }, waiting);
-    },
+    name: 'brokkr_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate in use expires; without TLS there is none.',
+    collect: value(() => {
+      const endsAt = certificateEndsAt();
+      return endsAt === undefined ? undefined : endsAt / 1000;
+    }),
   });
 }
 
-/** While the database does not answer, there are no figures: old ones would tell that all is well. */
-function registerFleet(register: Registry, figures: () => Promise<Figures | undefined>): void {
+type ReadFigures = () => Promise<Figures | undefined>;
+
+/** Registers the counts of the fleet. While the database does not answer they have no values, since old ones would look like good news. */
+function registerFleet(register: Registry, figures: ReadFigures): void {
   const registers = [register];
-  const one = (read: (figures: Figures) => number) =>
-    value(async () => {
-      const now = await figures();
-      return now && read(now);
-    });
   new Gauge({
     registers,
     name: 'brokkr_agents',
@@ -178,52 +188,65 @@ function registerFleet(register: Registry, figures: () => Promise<Figures | unde
     registers,
     name: 'brokkr_stacks',
     help: 'Stacks that are not being deleted.',
-    collect: one(({ fleet }) => fleet.stacks),
+    collect: figure(figures, ({ fleet }) => fleet.stacks),
   });
   new Gauge({
     registers,
     name: 'brokkr_clusters_unreachable',
     help: 'Agents that are online and cannot reach their cluster.',
-    collect: one(({ fleet }) => fleet.cluster_unreachable),
+    collect: figure(figures, ({ fleet }) => fleet.clustersUnreachable),
   });
+}
+
+/** Registers the work that waits, with the age of the oldest. */
+function registerBacklog(register: Registry, figures: ReadFigures): void {
+  const registers = [register];
   new Gauge({
     registers,
     name: 'brokkr_oldest_pending_seconds',
-    help: 'How long the oldest placement that is not applied has been waited for; 0 for none.',
-    collect: one(({ fleet: { oldest_pending: since } }) =>
+    help: 'How long the oldest placement that is not applied has been pending; 0 for none.',
+    collect: figure(figures, ({ fleet: { oldestPendingSince: since } }) =>
       since ? Math.max(0, (Date.now() - since.getTime()) / 1000) : 0,
     ),
   });
   new Gauge({
     registers,
     name: 'brokkr_audit_unsealed',
-    help: 'Entries of the record that have no seal yet.',
-    collect: one(({ backlog }) => backlog.unsealed),
+    help: 'Audit entries that have no seal yet.',
+    collect: figure(figures, ({ backlog }) => backlog.unsealed),
   });
   new Gauge({
     registers,
     name: 'brokkr_audit_unsealed_seconds',
-    help: 'Age of the oldest entry of the record without a seal; 0 for none.',
-    collect: one(({ backlog }) => backlog.unsealedSeconds),
+    help: 'Age of the oldest audit entry without a seal; 0 for none.',
+    collect: figure(figures, ({ backlog }) => backlog.unsealedSeconds),
   });
   new Gauge({
     registers,
     name: 'brokkr_diagnostics_waiting',
     help: 'Diagnostics that no agent has answered yet.',
-    collect: one(({ backlog }) => backlog.diagnostics),
+    collect: figure(figures, ({ backlog }) => backlog.diagnostics),
   });
 }
 
-/** For a gauge without labels; it has no value while `read` has none. */
+/** Collects one figure of the fleet. */
+function figure(figures: ReadFigures, read: (figures: Figures) => number) {
+  return value(async () => {
+    const current = await figures();
+    return current && read(current);
+  });
+}
+
+/** Collects a gauge without labels; it has no value while `read` returns undefined. */
 function value(read: () => number | undefined | Promise<number | undefined>): (this: Gauge) => Promise<void> {
   return async function collect() {
-    const now = await read();
-    if (now === undefined) this.remove();
-    else this.set(now);
+    const current = await read();
+    if (current === undefined) this.remove();
+    else this.set(current);
   };
 }
 
-/** Sets a gauge for every value of its label, or for none. */
+/** Sets a gauge for every value of its label; without counts, for none. */
 function setAll<L extends string>(
   gauge: Gauge<L>,
   label: L,
@@ -232,5 +255,5 @@ function setAll<L extends string>(
 ): void {
   gauge.reset();
   if (!counts) return;
-  for (const one of values) gauge.set({ [label]: one } as Record<L, string>, counts[one] ?? 0);
+  for (const labelValue of values) gauge.set({ [label]: labelValue } as Record<L, string>, counts[labelValue] ?? 0);
 }

@@ -3,7 +3,7 @@ import type { LogLevel } from '../client/settings.ts';
 import { traceIdOf } from '../client/trace.ts';
 import { currentCall } from './rpc/call.ts';
 
-/** The broker's log: JSON lines. What is logged while a call is answered carries its request id, and its trace id if it has one. */
+/** Creates the broker's log of JSON lines. Lines that are logged during a call have its request id, and its trace id if it has one. */
 export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
   return pino(
     {

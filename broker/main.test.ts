@@ -24,7 +24,7 @@ commands.after(async () => {
 });
 
 let installations = 0;
-/** The environment of a new installation on free ports. */
+/** Returns the environment of a new installation on free ports. */
 function installation(more: Record<string, string> = {}) {
   installations += 1;
   return {
@@ -64,7 +64,7 @@ const run = (args: readonly string[], env: Record<string, string | undefined>) =
 const lines = (text: string) => text.trim().split('\n').filter(Boolean);
 const keyIn = (file: string) => readFileSync(file, 'utf8').trim();
 
-commands('serves until it is told to end, and keeps its first key in a file for its user alone', async () => {
+commands('serves until it is stopped, and writes its first key to a file that only its user can read', async () => {
   const env = installation();
   const { child, said, ended } = start([], env);
   const ready = (await eventually(
@@ -87,14 +87,14 @@ commands('serves until it is told to end, and keeps its first key in a file for 
   assert.is(code, 0);
   assert.is(stderr, '');
   assertNoKeys(lines(stdout));
-  // Again: there is a key already, so none is made and none has to be delivered.
+  // At the second start there is a key already, so none is created or delivered.
   const again = start(['serve'], { ...env, BROKKR_ADMIN_PAK_FILE: undefined });
   await eventually(() => again.said.stdout.includes('is ready'), 60_000);
   again.child.kill('SIGINT');
   assert.is((await again.ended).code, 0);
 });
 
-commands('names every bad variable at once', async () => {
+commands('names all invalid variables together', async () => {
   const { code, stdout, stderr } = await run([], {
     BROKKR_DATABASE_URL: 'mysql://x',
     BROKKR_DATABASE_SCHEMA: 'Bad Schema',
@@ -139,7 +139,7 @@ commands('says in one line that the database cannot be used', async () => {
   }
 });
 
-commands('says in one line that a port is taken, or a certificate unreadable', async () => {
+commands('says in one line that a port is in use, or a certificate unreadable', async () => {
   const server = net.createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as net.AddressInfo;
@@ -168,7 +168,7 @@ commands('says in one line that a port is taken, or a certificate unreadable', a
   }
 });
 
-commands('refuses to start when it has nowhere to hand its first key', async () => {
+commands('refuses to start when it cannot deliver its first key', async () => {
   const env = { ...installation(), BROKKR_ADMIN_PAK_FILE: undefined };
   for (const command of ['serve', 'init']) {
     const { code, stdout, stderr } = await run([command], env);
@@ -180,7 +180,7 @@ commands('refuses to start when it has nowhere to hand its first key', async () 
   assert.equal(await query(env, 'select from pak'), []);
 });
 
-commands('makes no key that it cannot write, nor overwrites a file', async () => {
+commands('creates no key that it cannot write, and overwrites no file', async () => {
   const env = installation();
   writeFileSync(env.BROKKR_ADMIN_PAK_FILE, 'mine');
   const { code, stderr } = await run(['init'], env);
@@ -192,7 +192,7 @@ commands('makes no key that it cannot write, nor overwrites a file', async () =>
   assert.match((await run(['init'], nowhere)).stderr, '/no/such/folder/pak');
 });
 
-commands('migrates without making a key, then makes the first one, once', async () => {
+commands('migrates without creating a key, then creates the first one, once', async () => {
   const env = installation();
   const migrated = await run(['migrate'], env);
   assert.equal([migrated.code, migrated.stdout], [0, 'the database is up to date\n']);
@@ -204,7 +204,7 @@ commands('migrates without making a key, then makes the first one, once', async 
   assert.is((await query(env, 'select from pak')).length, 1);
 });
 
-commands('rotates an admin key at the database, and begins a new epoch after a restore', async () => {
+commands('rotates an admin key, and begins a new epoch after a restore', async () => {
   const env = installation();
   await run(['init'], env);
   const next = { ...env, BROKKR_ADMIN_PAK_FILE: `${env.BROKKR_ADMIN_PAK_FILE}.new` };
@@ -221,7 +221,7 @@ commands('rotates an admin key at the database, and begins a new epoch after a r
   assert.match(restored.stdout, 'epoch 2 has begun');
 });
 
-commands('explains itself, and refuses what it does not know with code 2', async () => {
+commands('prints its help, and exits with 2 for an unknown command', async () => {
   const help = await run(['--help'], {});
   assert.is(help.code, 0);
   for (const word of ['serve', 'init', 'migrate', 'rotate-admin', 'restored', 'BROKKR_DATABASE_URL', 'BROKKR_WORKERS'])
@@ -235,7 +235,7 @@ commands('explains itself, and refuses what it does not know with code 2', async
   }
 });
 
-commands('starts twice at once on an empty database', async () => {
+commands('starts twice at the same time on an empty database', async () => {
   const env = installation();
   const brokers = [start([], env), start([], { ...env, BROKKR_ADMIN_PAK_FILE: `${env.BROKKR_ADMIN_PAK_FILE}.other` })];
   for (const { said } of brokers)

@@ -13,21 +13,31 @@ import { createLog } from './log.ts';
 import { openMigrated } from './open-store.ts';
 import { Refusal } from './refusal.ts';
 import { startBroker } from './server.ts';
+import type { Database } from './store/database.ts';
 import { beginEpoch } from './store/installation.ts';
-import type { Database } from './store/orm.ts';
 
 const commands = {
   serve: 'run the broker (migrates the database first)',
-  init: 'migrate the database and make the first admin key',
+  init: 'migrate the database and create the first admin key',
   migrate: 'migrate the database, nothing else',
-  'rotate-admin': 'make a new key for an admin; the old one ends (--name, --overlap-hours)',
+  'rotate-admin': 'create a new key for an admin; the old one ends after the overlap (--name, --overlap-hours)',
   're-encrypt': 'encrypt every manifest with the first key of BROKKR_ENCRYPTION_KEY',
   restored:
-    'after a restore: hold removals until they are confirmed, and let agents that are ahead keep what they have',
+    'after a backup was restored: hold removals until they are confirmed, and let agents that are ahead keep what they have',
 } as const;
 type Command = keyof typeof commands;
 
 const usageCode = 2;
+const maxOverlapHours = 720;
+const hourMs = 3_600_000;
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    const isUsageError = String((error as { code?: unknown } | null)?.code).startsWith('ERR_PARSE_ARGS_');
+    process.exit(fail(`brokkr-broker: ${describeError(error)}`, isUsageError ? usageCode : 1));
+  },
+);
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -40,11 +50,11 @@ async function main(): Promise<number> {
     },
   });
   const command = positionals[0] ?? 'serve';
-  if (values.help) return say(help());
+  if (values.help) return print(helpText());
   if (!(command in commands) || positionals.length > 1) {
     return fail(`brokkr-broker: unknown command "${positionals.join(' ')}"; see brokkr-broker --help`, usageCode);
   }
-  if (values.version) return say(version);
+  if (values.version) return print(version);
   const config = readConfig(process.env);
   return run(command as Command, config, { name: values.name, overlapHours: values['overlap-hours'] });
 }
@@ -55,44 +65,30 @@ async function run(command: Command, config: Config, options: { name: string; ov
       return serve(config);
     case 'init':
       await withDatabase(config, (db) => issueFirstAdminPak(db, deliveryOf(config)));
-      return say('the database is ready');
+      return print('the database is ready');
     case 'migrate':
       await withDatabase(config, async () => {});
-      return say('the database is up to date');
+      return print('the database is up to date');
     case 'rotate-admin': {
       const hours = Number(options.overlapHours);
-      if (!(hours >= 0 && hours <= 720)) return fail('--overlap-hours: must be a number from 0 to 720', usageCode);
-      const deliver = deliveryOf(config);
-      await withDatabase(config, (db) => rotateAdminPak(db, options.name, { overlapMs: hours * 3_600_000, deliver }));
+      if (!(hours >= 0 && hours <= maxOverlapHours))
+        return fail(`--overlap-hours: must be a number from 0 to ${maxOverlapHours}`, usageCode);
+      const rotation = { overlapMs: hours * hourMs, deliver: deliveryOf(config) };
+      await withDatabase(config, (db) => rotateAdminPak(db, options.name, rotation));
       return 0;
     }
     case 're-encrypt': {
       const count = await withDatabase(config, async (db) => {
-        // Before the work, which is many transactions: also what is broken off was begun.
+        // Recorded first, because the many transactions that follow may be interrupted.
         await recordOperator(db, 're-encrypt');
         return reencrypt(db);
       });
-      return say(`${count} manifests were encrypted anew`);
+      return print(`${count} manifests were encrypted again`);
     }
     case 'restored': {
-      const epoch = await withDatabase(config, (db) =>
-        db.transact(async (tx) => {
-          await recordOperator(tx, 'restored');
-          return beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n });
-        }),
-      );
-      return say(`epoch ${epoch} has begun: removals are held until they are confirmed`);
+      const epoch = await withDatabase(config, beginEpochAfterRestore);
+      return print(`epoch ${epoch} has begun: removals are held until they are confirmed`);
     }
-  }
-}
-
-/** Does work at the migrated database, and closes it. */
-async function withDatabase<T>(config: Config, work: (db: Database) => Promise<T>): Promise<T> {
-  const db = await openMigrated(config);
-  try {
-    return await work(db);
-  } finally {
-    await db.close();
   }
 }
 
@@ -106,38 +102,55 @@ async function serve(config: Config): Promise<number> {
     onFailure: (reason) => log.warn({ reason }, 'traces cannot be sent'),
   });
   const broker = await startBroker(config, { log, deliverAdminPak: deliveryOf(config), tracing });
-  const unfollow = watchConfigFile(process.env.BROKKR_CONFIG_FILE, () => broker.reload(() => readConfig(process.env)));
+  const unwatch = watchConfigFile(process.env.BROKKR_CONFIG_FILE, () => broker.reload(() => readConfig(process.env)));
   if (!stop.signal.aborted)
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
   log.info({ signal: stop.signal.reason }, 'the broker is ending');
-  unfollow();
+  unwatch();
   await broker.close();
   await tracing?.close();
   return 0;
 }
 
-/** Where an admin key may go: a file that only this user reads, or a terminal. Never a log. */
+function beginEpochAfterRestore(db: Database): Promise<bigint> {
+  return db.transact(async (tx) => {
+    await recordOperator(tx, 'restored');
+    return beginEpoch(tx, 'brokkr-broker restored', { epoch: 0n, order: 0n });
+  });
+}
+
+/** Opens and migrates the database, works with it, and closes it. */
+async function withDatabase<T>(config: Config, work: (db: Database) => Promise<T>): Promise<T> {
+  const db = await openMigrated(config);
+  try {
+    return await work(db);
+  } finally {
+    await db.close();
+  }
+}
+
+/** Returns what delivers an admin key: to a file that only this user can read, or to a terminal, but never to a log. */
 function deliveryOf(config: Config): (pak: string) => Promise<void> {
   const { adminPakFile } = config;
   if (adminPakFile !== undefined) {
     return async (pak) => {
       await writeFile(adminPakFile, `${pak}\n`, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-        const why = error.code === 'EEXIST' ? 'it exists: move it away first' : error.message;
-        throw new ConfigError(`BROKKR_ADMIN_PAK_FILE: the key cannot be written to ${adminPakFile}: ${why}`);
+        const reason = error.code === 'EEXIST' ? 'it exists: move it away first' : error.message;
+        throw new ConfigError(`BROKKR_ADMIN_PAK_FILE: the key cannot be written to ${adminPakFile}: ${reason}`);
       });
     };
   }
   return async (pak) => {
     if (!process.stdout.isTTY) {
       throw new ConfigError(
-        'BROKKR_ADMIN_PAK_FILE: set it: there is a new admin key to hand over, and no terminal to show it on',
+        'BROKKR_ADMIN_PAK_FILE: set it: there is a new admin key to deliver, and no terminal to show it on',
       );
     }
-    process.stdout.write(`The admin key, shown this once:\n\n  ${pak}\n\n`);
+    process.stdout.write(`The admin key, shown only this once:\n\n  ${pak}\n\n`);
   };
 }
 
-function help(): string {
+function helpText(): string {
   const width = Math.max(...Object.keys({ ...variables, ...traceVariables }).map((name) => name.length));
   const row = ([name, text]: [string, string]) => `  ${name.padEnd(width)}  ${text}`;
   return [
@@ -154,7 +167,7 @@ function help(): string {
   ].join('\n');
 }
 
-function say(text: string): number {
+function print(text: string): number {
   process.stdout.write(`${text}\n`);
   return 0;
 }
@@ -164,19 +177,11 @@ function fail(message: string, code: number): number {
   return code;
 }
 
-/** One line for what an operator can mend; a stack only for a defect. */
-function explain(error: unknown): string {
+/** Returns one line for an error that an operator can fix, and a stack trace for a defect. */
+function describeError(error: unknown): string {
   if (error instanceof ConfigError || error instanceof Refusal) return error.message;
   const { code, message, stack } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') return `the address is in use: ${message}`;
   if (typeof code === 'string') return message;
   return stack ?? String(error);
 }
-
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    const usage = String((error as { code?: unknown } | null)?.code).startsWith('ERR_PARSE_ARGS_');
-    process.exit(fail(`brokkr-broker: ${explain(error)}`, usage ? usageCode : 1));
-  },
-);

@@ -8,7 +8,7 @@ export interface MetricsPort {
   close(): Promise<void>;
 }
 
-/** Serves `/metrics` in Prometheus' text format. Rejects when the address cannot be had. */
+/** Serves `/metrics` in the text format of Prometheus. Rejects when it cannot listen on the address. */
 export async function openMetricsPort(address: Address, register: Registry): Promise<MetricsPort> {
   const server = createServer((request, response) => {
     if (request.url?.split('?', 1)[0] !== '/metrics') {

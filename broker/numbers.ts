@@ -1,5 +1,5 @@
 /**
- * Half of what a bigint column holds, which nothing ever counts to. A number that an agent made up must not be above it: it would use
- * up those to come.
+ * Half of the range of a bigint column, which no counter ever reaches. Numbers from agents must not exceed it, so that a made-up one
+ * does not exhaust the range.
  */
 export const halfOfBigint = 2n ** 62n;

@@ -7,23 +7,25 @@ import type { Config } from './config.ts';
 import { entities as deploymentEntities, unknownKeys } from './deployment/store.ts';
 import { entities as generatorEntities } from './generator/store.ts';
 import { entities as stackEntities } from './stack/store.ts';
-import { guardDatabase } from './store/availability.ts';
+import { failWhileUnavailable } from './store/availability.ts';
 import { createCipher } from './store/cipher.ts';
+import type { Database } from './store/database.ts';
+import { sqlState } from './store/errors.ts';
 import { type Feed, startFeed } from './store/feed.ts';
 import { checkInstallation } from './store/installation.ts';
-import { type Database, openDatabase, sqlState } from './store/orm.ts';
+import { openDatabase } from './store/open-database.ts';
 
 const entities = [...accessEntities, ...agentEntities, ...deploymentEntities, ...generatorEntities, ...stackEntities];
 
 type StoreConfig = Pick<Config, 'databaseUrl' | 'databaseSchema' | 'encryptionKeys'>;
 
-/** Opens the database and brings its schema up to date. */
+/** Opens the database and migrates it. Rejects when BROKKR_ENCRYPTION_KEY lacks a key that manifests are encrypted with. */
 export async function openMigrated(config: StoreConfig): Promise<Database> {
   const cipher = createCipher(config.encryptionKeys);
   const db = await openDatabase({ url: config.databaseUrl, schema: config.databaseSchema, entities, cipher });
   try {
     await db.migrate();
-    await openAuditDays(db);
+    await ensureAuditPartitions(db);
     await checkInstallation(db);
     const [unknown] = await unknownKeys(db);
     if (unknown !== undefined) {
@@ -38,14 +40,14 @@ export async function openMigrated(config: StoreConfig): Promise<Database> {
 
 const lockNotAvailable = '55P03';
 
-/** After days without a broker, today has no partition yet. One that is busy with a long transaction is left to the job. */
-async function openAuditDays(db: Database): Promise<void> {
+/** Creates the audit partition of today, which is missing after days without a broker. While a long transaction locks the table, the job does it later. */
+async function ensureAuditPartitions(db: Database): Promise<void> {
   await createAuditDays(db).catch((error: unknown) => {
     if (sqlState(error) !== lockNotAvailable) throw error;
   });
 }
 
-/** Opens the database and follows its changes; every new connection looks whether it is still the same database. */
+/** Opens the database and its change feed. Every new connection of the feed checks whether it is still the same database. */
 export async function openStore(config: StoreConfig, log: Logger): Promise<{ db: Database; feed: Feed }> {
   const db = await openMigrated(config);
   try {
@@ -53,7 +55,7 @@ export async function openStore(config: StoreConfig, log: Logger): Promise<{ db:
       await db.endLost(client);
       await checkInstallation(db);
     });
-    return { db: guardDatabase(db, feed), feed };
+    return { db: failWhileUnavailable(db, feed), feed };
   } catch (error) {
     await db.close();
     throw error;

@@ -41,17 +41,17 @@ async function recordedActions(): Promise<string[]> {
   }
 }
 
-const operator = suite("the operator's commands");
+const operator = suite('commands of operators');
 operator.after(async () => {
   await postgres.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-operator('are recorded, and never show a key but where they hand it over', async () => {
+operator('are recorded, and print a key only where they deliver it', async () => {
   await done('migrate');
   assert.equal(await recordedActions(), []);
   await done('init', { BROKKR_ADMIN_PAK_FILE: keyFile('first') });
-  // Again: there is nothing to make.
+  // The second time there is nothing to create.
   await done('init', { BROKKR_ADMIN_PAK_FILE: keyFile('again') });
   await done('rotate-admin', { BROKKR_ADMIN_PAK_FILE: keyFile('second') });
   await done('rotate-admin --name deputy --overlap-hours 1', { BROKKR_ADMIN_PAK_FILE: keyFile('deputy') });
@@ -69,7 +69,7 @@ operator('are recorded, and never show a key but where they hand it over', async
   assert.not.match(output.join(''), env.BROKKR_ENCRYPTION_KEY);
 });
 
-operator('leave the old key when the new one cannot be handed over', async () => {
+operator('keep the old key when the new one cannot be delivered', async () => {
   const before = await recordedActions();
   writeFileSync(keyFile('taken'), 'something');
   const places: Record<string, string>[] = [
@@ -106,7 +106,7 @@ operator('leave the old key when the new one cannot be handed over', async () =>
   }
 });
 
-operator('refuse keys for encryption that are none, without printing them', async () => {
+operator('refuse invalid encryption keys without printing them', async () => {
   const short = randomBytes(16).toString('base64');
   const repeated = Buffer.alloc(32, 7).toString('base64');
   const word = 'hunter2-hunter2-hunter2-hunter2-hunter2-hunter2';
@@ -124,7 +124,7 @@ operator('refuse keys for encryption that are none, without printing them', asyn
   }
 });
 
-operator('say that a database needs a key which is not given, by its id only', async () => {
+operator('name a missing encryption key by its id only', async () => {
   const db = await openMigrated(config);
   try {
     const sealed = db.cipher.seal(Buffer.alloc(32), Buffer.from('x'));
@@ -142,7 +142,7 @@ operator('say that a database needs a key which is not given, by its id only', a
     assert.match(ended.stderr, 'BROKKR_ENCRYPTION_KEY: does not list key');
     assert.not.match(ended.stderr, env.BROKKR_ENCRYPTION_KEY);
   }
-  // It is enough that the key stands anywhere in the list.
+  // The position of the key in the list does not matter.
   await done('migrate', {
     BROKKR_ENCRYPTION_KEY: `${randomBytes(32).toString('base64')},${env.BROKKR_ENCRYPTION_KEY}`,
   });

@@ -1,80 +1,32 @@
-import type { ServiceImpl } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
 import { reachableHost } from '../client/settings.ts';
 import type { Tracing } from '../client/trace.ts';
-import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
-import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
-import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import { issueFirstAdminPak } from './access/issue.ts';
-import { createKeys } from './access/keys.ts';
-import { keyMethods, ownKeyMethods } from './access/service.ts';
-import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
-import { createHeartbeats } from './agent/heartbeats.ts';
-import { selfMethods } from './agent/self-service.ts';
-import { agentMethods, placeableAgentMethods } from './agent/service.ts';
-import { createDenials } from './audit/denials.ts';
-import { startSealer } from './audit/seal.ts';
-import { auditMethods } from './audit/service.ts';
+import { ownBy } from './cleanup.ts';
 import type { Config } from './config.ts';
-import { createParser } from './deployment/parser.ts';
-import { deploymentMethods } from './deployment/service.ts';
-import { createDiagnosticNews } from './diagnostic/notifier.ts';
-import { answerMethods, diagnosticMethods } from './diagnostic/service.ts';
-import { eventMethods, reportMethods } from './event/service.ts';
 import { createFigures } from './fleet/figures.ts';
-import { createFleetBoard } from './fleet/fleet-cache.ts';
-import { fleetMethods } from './fleet/service.ts';
-import { fleetWatchMethods } from './fleet/watch.ts';
 import { registerGauges } from './gauges.ts';
-import { consentMethods, registrationMethods } from './generator/registration-service.ts';
-import { generatorMethods } from './generator/service.ts';
-import { healthMethods, healthReportMethods } from './health/service.ts';
-import { startJobs } from './jobs/jobs.ts';
+import { createHandler } from './handler.ts';
+import { createMethods } from './methods.ts';
 import { openMetricsPort } from './metrics.ts';
 import { openStore } from './open-store.ts';
-import { placementMethods, removalMethods } from './placement/service.ts';
+import { startParts } from './parts.ts';
 import { closingRefusal } from './refusal.ts';
-import { holdConfig } from './reload.ts';
-import { createConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
+import { createLiveConfig, type LiveConfig } from './reload.ts';
 import { createFairDatabase } from './rpc/admission/fair-database.ts';
-import { fairnessInterceptor } from './rpc/admission/fairness.ts';
-import { callContextHandler } from './rpc/http/call-context.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
-import { handleClientAbort } from './rpc/http/client-abort.ts';
-import { builtConsole, consoleHandler, readConsole } from './rpc/http/console.ts';
-import { corsHandler } from './rpc/http/cors.ts';
-import { rejectGrpcJson } from './rpc/http/grpc-json.ts';
-import { openPort } from './rpc/http/port.ts';
-import { probeHandler } from './rpc/http/probes.ts';
-import { createAuthenticator, denialInterceptor } from './rpc/interceptors/authenticate.ts';
-import { callLogInterceptor } from './rpc/interceptors/call-log.ts';
-import { deadlineInterceptor } from './rpc/interceptors/deadline.ts';
-import { errorInterceptor } from './rpc/interceptors/errors.ts';
-import { keyRevocationInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
-import { refuseMalformedRequests } from './rpc/interceptors/malformed-request.ts';
-import { callMetrics } from './rpc/interceptors/metrics.ts';
-import { traceInterceptor } from './rpc/interceptors/traces.ts';
-import { validationInterceptor } from './rpc/interceptors/validation.ts';
-import { addService, addStandardServices, clientStreamingPaths, maxResponseBytes } from './rpc/services.ts';
-import { createSourceResolver } from './rpc/source.ts';
-import { stackMethods } from './stack/service.ts';
-import { watchMethods } from './stack/watch.ts';
-import { createTargetStates } from './target/cache.ts';
-import { targetMethods } from './target/service.ts';
-import { sessionMethods } from './target/session.ts';
-import { createIntake } from './telemetry/intake.ts';
-import { telemetryMethods } from './telemetry/service.ts';
-import { tailMethods } from './telemetry/watch.ts';
+import { builtConsole } from './rpc/http/console.ts';
+import { type Handler, openPort } from './rpc/http/port.ts';
+import { clientStreamingPaths } from './rpc/services.ts';
 
 export interface BrokerOptions {
   readonly log: Logger;
-  /** Gets the first admin key of a new installation; when it rejects, the broker does not start and no key was made. */
+  /** Receives the first admin key of a new installation. When it rejects, the broker does not start, and no key is created. */
   readonly deliverAdminPak: (pak: string) => Promise<void>;
-  /** Takes the steps of traces; the caller closes it. */
+  /** Exports the spans of traces; the caller closes it. */
   readonly tracing?: Tracing | undefined;
-  /** Where the console was built; default: where `npm run console` builds it. */
+  /** The folder of the built console; default: that of `npm run console`. */
   readonly consoleFolder?: string;
 }
 
@@ -84,172 +36,60 @@ export interface RunningBroker {
   readonly port: number;
   /** `http://127.0.0.1:9090/metrics` */
   readonly metricsUrl: string;
-  /** Takes another configuration, as far as it can without a restart; what cannot be used is refused as a whole, and told to the log. */
+  /** Applies another configuration, as far as that is possible without a restart. An invalid one is logged and ignored as a whole. */
   reload(read: () => Config): void;
-  /** Tells streams to go elsewhere, lets calls finish for `graceMs` (default 3 s), then ends everything. */
+  /** Sends clients of streams elsewhere, lets calls finish for `graceMs` (default 3 s), then ends everything. */
   close(graceMs?: number): Promise<void>;
 }
 
-/** For each part of a broker that closes. */
-const closeMs = 5_000;
+const defaultGraceMs = 3_000;
 
 /**
- * Starts a broker: connects to the database and migrates it, then listens. Rejects, with nothing left open, when one of these
- * fails: the message says which.
+ * Starts a broker: opens the database, migrates it, starts the parts and listens. Rejects, with nothing left open, when one of these
+ * fails; the message says which.
  */
 export async function startBroker(config: Config, options: BrokerOptions): Promise<RunningBroker> {
   const { log } = options;
   const stack = new AsyncDisposableStack();
   try {
-    const closing = new AbortController();
+    const own = ownBy(stack, log);
     const { db, feed } = await openStore(config, log);
-    stack.defer(() => within('db', db.close(), log));
-    stack.defer(() => within('feed', feed.close(), log));
+    own('db', db);
+    own('feed', feed);
     await issueFirstAdminPak(db, options.deliverAdminPak);
-    const now = () => new Date();
     const metrics = new Metrics();
-    const calls = callMetrics(metrics);
-    const live = holdConfig(config, log);
-    const limits = () => live.config.limits;
-    const limiter = createConcurrencyLimiter(limits);
-    const keys = createKeys(db, feed, log, now, calls.authFailed);
-    stack.defer(() => within('keys', keys.close(), log));
-    const heartbeats = createHeartbeats(db, log);
-    stack.defer(() => within('heartbeats', heartbeats.close(), log));
-    const parser = createParser(config.workers);
-    stack.defer(() => within('parser', parser.close(), log));
-    const targets = createTargetStates(db, feed, log);
-    stack.defer(() => within('targets', targets.close(), log));
-    const news = createDiagnosticNews(feed);
-    stack.defer(() => within('news', news.close(), log));
-    const board = createFleetBoard(db, feed, log);
-    stack.defer(() => within('board', board.close(), log));
-    const denials = createDenials(db, log, Date.now);
-    stack.defer(() => within('denials', denials.close(), log));
-    const sealer = startSealer(db, log);
-    stack.defer(() => within('sealer', sealer.close(), log));
-    const intake = createIntake(db, feed, log, metrics);
-    stack.defer(() => within('intake', intake.close(), log));
-    const jobs = startJobs(db, log, { telemetryMs: config.telemetryRetentionMs });
-    stack.defer(() => within('jobs', jobs.close(), log));
-    const deps = {
+    const live = createLiveConfig(config, log);
+    const closing = new AbortController();
+    const parts = startParts({ db, feed, log, metrics, live }, own);
+    const methods = createMethods({
+      ...parts,
+      ...{ feed, log, version: config.version, keepMs: config.telemetryRetentionMs, closing: closing.signal },
       db: createFairDatabase(db),
-      feed,
-      log,
-      keys,
-      now,
-      parser,
-      targets,
-      heartbeats,
-      news,
-      board,
-      intake,
-      keepMs: config.telemetryRetentionMs,
-      closing: closing.signal,
-      version: config.version,
-    };
-    const implementations = {
-      broker: {
-        ...ownKeyMethods(deps),
-        ...stackMethods(deps),
-        ...deploymentMethods(deps),
-        ...placeableAgentMethods(deps),
-        ...placementMethods(deps),
-        ...watchMethods(deps),
-        ...eventMethods(deps),
-        ...healthMethods(deps),
-        ...diagnosticMethods(deps),
-        ...telemetryMethods(deps),
-        ...tailMethods(deps),
-      } satisfies ServiceImpl<typeof BrokerService>,
-      agent: {
-        ...enrollMethods(deps),
-        ...selfMethods({ ...deps, incarnationOf: targets.incarnationOf }),
-        ...targetMethods(deps),
-        ...reportMethods(deps),
-        ...consentMethods(deps),
-        ...sessionMethods(deps),
-        ...healthReportMethods(deps),
-        ...answerMethods({ ...deps, incarnationOf: targets.incarnationOf }),
-      } satisfies ServiceImpl<typeof AgentService>,
-      admin: {
-        ...agentMethods(deps),
-        ...enrollmentMethods(deps),
-        ...removalMethods(deps),
-        ...generatorMethods(deps),
-        ...registrationMethods(deps),
-        ...keyMethods(deps),
-        ...auditMethods(deps),
-        ...fleetMethods(deps),
-        ...fleetWatchMethods(deps),
-      } satisfies ServiceImpl<typeof AdminService>,
-    };
-    const sourceOf = createSourceResolver(() => live.config.trustedProxies);
-    const handler = connectNodeAdapter({
-      // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
-      acceptCompression: [],
-      writeMaxBytes: maxResponseBytes,
-      contextValues: (request) => registerCancel(request, sourceOf(request)),
-      requestGate: createAuthenticator({ keys, limiter, denials, log, metrics: calls }),
-      // The order counts: what is inner is measured, timed and has its errors told by what is outer.
-      interceptors: [
-        calls.interceptor,
-        ...(options.tracing ? [traceInterceptor(options.tracing)] : []),
-        callLogInterceptor(log),
-        errorInterceptor(log),
-        deadlineInterceptor(),
-        denialInterceptor(denials),
-        validationInterceptor(),
-        fairnessInterceptor(metrics, limits),
-        keyRevocationInterceptor(),
-      ],
-      routes: (router) => {
-        addService(router, BrokerService, implementations.broker);
-        addService(router, AgentService, implementations.agent);
-        addService(router, AdminService, implementations.admin);
-        addStandardServices(router, feed.available, closing.signal);
-        refuseMalformedRequests(router);
-      },
-      fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
     });
-    const { tls } = config;
-    const port = await openPort({
-      ...config.listen,
-      handler: callContextHandler(
-        corsHandler(rejectGrpcJson(handleClientAbort(handler, log)), () => live.config.corsOrigins),
-      ),
-      tls: tls && readCertificates(tls),
-      isClientStreaming: (path) => clientStreamingPaths.has(path),
+    const handler = createHandler({
+      ...{ parts, methods, live, log, metrics, ready: feed.available, closing: closing.signal },
+      tracing: options.tracing,
+      consoleFolder: options.consoleFolder ?? builtConsole,
     });
-    stack.defer(() => port.close(0));
-    const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
-    stack.defer(() => certificates?.stop());
-    registerGauges(metrics, {
-      ...{ db, feed, jobs, parser, limiter, live },
-      figures: createFigures(db),
-      certificateEndsAt: () => certificates?.expiresAt(),
-      version: config.version,
-    });
+    const { port, certificates } = await openBrokerPort(handler, live, log, stack);
+    const certificateEndsAt = () => certificates?.expiresAt();
+    const { tls, listen, version } = config;
+    registerGauges(metrics, { ...parts, db, feed, live, figures: createFigures(db), certificateEndsAt, version });
     const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
-    const url = `${tls ? 'https' : 'http'}://${reachableHost(config.listen.host)}:${port.port}`;
+    const url = `${tls ? 'https' : 'http'}://${reachableHost(listen.host)}:${port.port}`;
     log.info({ url, metricsUrl: metricsPort.url }, 'the broker is ready');
-    const rest = stack.move();
-    let ended: Promise<void> | undefined;
     return {
       url,
       port: port.port,
       metricsUrl: metricsPort.url,
-      reload: (read) => {
+      reload(read) {
         if (live.reload(read)) certificates?.check();
       },
-      close: (graceMs = 3_000) =>
-        (ended ??= (async () => {
-          closing.abort(closingRefusal());
-          await port.close(graceMs);
-          await rest.disposeAsync();
-          log.info('the broker has ended');
-        })()),
+      close: createClose(stack.move(), log, async (graceMs) => {
+        closing.abort(closingRefusal());
+        await port.close(graceMs);
+      }),
     };
   } catch (error) {
     await stack.disposeAsync();
@@ -257,12 +97,31 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
   }
 }
 
-/** What does not close in time is left to the end of the process, and told: it must not keep everything else open. */
-async function within(part: string, closing: unknown, log: Logger): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(() => {
-    log.warn({ part }, 'a part of the broker did not close in time');
-    late.resolve();
-  }, closeMs);
-  await Promise.race([closing, late.promise]).finally(() => clearTimeout(timer));
+/** Opens the port and, with TLS, watches the certificate files. */
+async function openBrokerPort(handler: Handler, live: LiveConfig, log: Logger, stack: AsyncDisposableStack) {
+  const { tls, listen } = live.config;
+  const isClientStreaming = (path: string) => clientStreamingPaths.has(path);
+  const port = await openPort({ ...listen, handler, tls: tls && readCertificates(tls), isClientStreaming });
+  stack.defer(() => port.close(0));
+  const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
+  stack.defer(() => certificates?.stop());
+  return { port, certificates };
+}
+
+/** Closes the port first, then everything else. Later calls return the promise of the first one. */
+function createClose(
+  stack: AsyncDisposableStack,
+  log: Logger,
+  closePort: (graceMs: number) => Promise<void>,
+): RunningBroker['close'] {
+  let closed: Promise<void> | undefined;
+  const close = async (graceMs: number) => {
+    await closePort(graceMs);
+    await stack.disposeAsync();
+    log.info('the broker has ended');
+  };
+  return (graceMs = defaultGraceMs) => {
+    closed ??= close(graceMs);
+    return closed;
+  };
 }

@@ -80,7 +80,7 @@ export const roleLabels: Labels<Role> = {
   [Role.ENROLLMENT]: 'enrollment',
 };
 
-/** Why telemetry is missing: the end of a sentence such as "12 lines are missing: ...". */
+/** Reasons for missing telemetry, as the end of a sentence such as "12 lines are missing: ...". */
 export const gapReasonLabels: Labels<GapReason> = {
   [GapReason.UNSPECIFIED]: 'the reason is unknown',
   [GapReason.RATE_LIMIT]: 'the agent exceeded its rate limit',

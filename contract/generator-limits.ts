@@ -1,6 +1,6 @@
 import { groupOf, type KindId, kindName } from './object-key.ts';
 
-/** What a generator may deploy; see GeneratorRules in the contract. */
+/** The rules for what a generator may deploy; see GeneratorRules in the contract. */
 export interface GeneratorLimits {
   readonly allowNamespaces: readonly string[];
   readonly denyNamespaces: readonly string[];

@@ -27,13 +27,13 @@ export interface TargetEntry {
   readonly confirmedKeys: readonly string[];
   /** "apiVersion/Kind" of each kind in the last deployment. */
   readonly kinds: readonly string[];
-  /** Why the stack is removed. */
+  /** The reason for a removal; empty otherwise. */
   readonly reason: string;
   /** "namespace/name" of the ServiceAccount to impersonate; empty for the agent's own rights. */
   readonly serviceAccount: string;
-  /** What the agent does when something else changed or deleted an object. */
+  /** The agent's reaction to an object that something else changed or deleted. */
   readonly drift: keyof typeof driftPolicies;
-  /** What the agent does with an object that exists without belonging to a stack, or whose fields another manager has set. */
+  /** The agent's reaction to an object that exists already, or whose fields another manager has set. */
   readonly conflict: keyof typeof conflictPolicies;
   /** Fields that others may set. */
   readonly ignoredFields: readonly IgnoredFields[];
@@ -52,7 +52,7 @@ export interface IgnoredFields {
   readonly paths: readonly string[];
 }
 
-/** What the agent may apply for a generator. */
+/** A generator of the target state, with the limits of what the agent may apply for it. */
 export interface TargetGenerator {
   readonly generator: string;
   readonly limits: GeneratorLimits;

@@ -55,7 +55,7 @@ const openers: Readonly<Record<string, string>> = {
   'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
   'broker/metrics.ts': 'Prometheus -> Broker',
   'broker/rpc/http/port.ts': 'everything -> Broker 3000',
-  'broker/store/orm.ts': 'Broker -> PostgreSQL',
+  'broker/store/open-database.ts': 'Broker -> PostgreSQL',
   'client/client.ts': 'Agent and CLI -> Broker',
   'client/otlp.ts': 'Broker, agent and CLI -> OpenTelemetry collector',
 };

@@ -1,4 +1,4 @@
-import type { Database } from '../broker/store/orm.ts';
+import type { Database } from '../broker/store/database.ts';
 
 /**
  * Inserts agents by SQL, as if they had been created and started: `many-0001` (or another prefix) and so on, of 10

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { openMigrated } from '../broker/open-store.ts';
-import type { Database } from '../broker/store/orm.ts';
+import type { Database } from '../broker/store/database.ts';
 import type { BrokkrClient } from '../client/client.ts';
 import type { Fleet } from '../sandbox/fleet.ts';
 import { eventually } from './broker.ts';

@@ -1,8 +1,8 @@
 import { createNote, operatorEntry } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import { Refusal } from '../refusal.ts';
+import type { Database, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Database, Tx } from '../store/orm.ts';
 import { hashSecret } from './argon.ts';
 import { makePak } from './pak.ts';
 import { type KeyOwner, ownerOfKey, type PakRow, planEnds, recordPak } from './rules.ts';

@@ -1,4 +1,4 @@
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { validShortTokens } from './store.ts';
 
 /**

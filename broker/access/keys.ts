@@ -1,8 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
+import type { Database } from '../store/database.ts';
 import type { Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
 import { createVerificationQueue, createVerifier } from './argon.ts';
 import { createKeyLookup } from './key-lookup-batcher.ts';
 import { createLastUsedWriter } from './last-used.ts';

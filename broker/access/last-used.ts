@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { writeLastUse } from './store.ts';
 
 const flushEveryMs = 10_000;

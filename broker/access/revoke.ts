@@ -1,6 +1,6 @@
 import { Refusal } from '../refusal.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
 import type { PakRow } from './rules.ts';
 import { endKeys, findKey, hasLastingAdmin, keyById, lockKeysOf } from './store.ts';
 

@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import { silentDatabase } from '../refusal.ts';
-import type { Change, Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
+import type { Change } from '../store/change-reader.ts';
+import type { Database } from '../store/database.ts';
+import type { Feed } from '../store/feed.ts';
 import { type Principal, toPrincipal } from './principal.ts';
 import { invalidKey, type PakRow } from './rules.ts';
 import { readKeys } from './store.ts';

@@ -1,7 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
-import type { Database, Sql, Tx } from '../store/orm.ts';
+import type { Database, Sql, Tx } from '../store/database.ts';
 import { invalidKey, type KeyOwner, type PakRow } from './rules.ts';
 
 const PakEntity = defineEntity({

@@ -5,9 +5,9 @@ import { lockGenerators } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkName } from '../resource.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
-import type { Tx } from '../store/orm.ts';
 import { editLabels, insertAgent } from './store.ts';
 
 /** What an admin decides about an agent before it exists. */

@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import type { NewAgent } from './create.ts';
 import type { EnrollmentRow } from './enrollment-rules.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import type { ClusterState, Presence } from './rules.ts';
 import { endSessions, type Heartbeat, writeHeartbeats } from './store.ts';
 

@@ -1,5 +1,5 @@
 import { forgetReports } from '../placement/store.ts';
-import type { Database, Tx } from '../store/orm.ts';
+import type { Database, Tx } from '../store/database.ts';
 import type { BrokerState, HeldDeployment } from './rules.ts';
 
 /** Binds an agent to a cluster, unless it is bound to one already. */

@@ -4,9 +4,9 @@ import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkEtag } from '../resource.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { beginEpoch } from '../store/installation.ts';
-import type { Tx } from '../store/orm.ts';
 import * as life from './lifecycle-store.ts';
 import {
   type AgentRow,

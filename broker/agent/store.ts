@@ -4,7 +4,8 @@ import { ownerOf, type Principal } from '../access/principal.ts';
 import { isOffered } from '../diagnostic/store.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
-import { type Database, refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
+import type { Database, Sql, Tx } from '../store/database.ts';
+import { refuseDuplicate } from '../store/errors.ts';
 import { type AgentRow, type ClusterState, onlineForMs, type Presence } from './rules.ts';
 
 const AgentEntity = defineEntity({

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { type Actor, type NewEntry, nobody } from './rules.ts';
 import { insertEntries } from './store.ts';
 

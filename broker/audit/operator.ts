@@ -1,4 +1,4 @@
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { operatorEntry } from './rules.ts';
 import { insertEntries } from './store.ts';
 

@@ -1,4 +1,4 @@
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
 
 /**
  * Finds the last day that is past the retention and can be dropped, with the seal that closes it. Only the chain's beginning can be

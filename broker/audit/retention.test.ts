@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
 import { openMigrated } from '../open-store.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { createDay } from './partition-store.ts';
 import { createAuditDays, dropAuditDays } from './retention.ts';
 import { sealAll, verifyChain } from './seal.ts';

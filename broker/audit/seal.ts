@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Database, Sql } from '../store/orm.ts';
+import type { Database, Sql } from '../store/database.ts';
 import { genesis, hashEntry, hashSeal, type SealedText } from './rules.ts';
 import * as store from './store.ts';
 

@@ -7,7 +7,7 @@ import { Role } from '../../gen/brokkr/v1/options_pb.ts';
 import { roleOf } from '../access/roles.ts';
 import type { Deps } from '../deps.ts';
 import { principalOf } from '../rpc/principal.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { cutPage, makePageToken, readPage } from '../store/page.ts';
 import { type ChainPosition, verifyChain } from './seal.ts';
 import { type AuditCounts, countEntries, type EntryRow, firstUnaccountedEntry, listEntries } from './store.ts';

@@ -1,4 +1,4 @@
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import type { NewEntry, SealedText } from './rules.ts';
 
 /** Writes entries, all in one statement. */

@@ -1,5 +1,5 @@
 import { generatorById } from '../generator/store.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import * as store from './store.ts';
 import { maxNamedAgents, type Submission, type SubmitResult } from './submit.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { lockStaleManifests, replaceManifest } from './store.ts';
 
 const manifestsInBatch = 20;

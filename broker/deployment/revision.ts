@@ -5,7 +5,7 @@ import { lockStacks } from '../placement/lock-store.ts';
 import { requireNotDeleted, type StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { requireWithinQuota } from './limits.ts';
 import type { DeploymentRow } from './rules.ts';
 import * as store from './store.ts';

@@ -1,7 +1,7 @@
 import type { Principal } from '../access/principal.ts';
 import { generatorById } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
 import { type DeploymentRow, identitiesOf } from './rules.ts';

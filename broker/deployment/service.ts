@@ -21,7 +21,7 @@ import { currentCall } from '../rpc/call.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import type { Parser } from './parser.ts';
 import { preview } from './preview.ts';

@@ -3,7 +3,7 @@ import { generatorById } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
 import type { StackRow } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
-import type { Database, Tx } from '../store/orm.ts';
+import type { Database, Tx } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import type { ComparedManifest, Parser } from './parser.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';

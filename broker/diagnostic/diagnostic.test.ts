@@ -9,7 +9,7 @@ import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts'
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession } from '../../test/sessions.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropExpired } from './store.ts';
+import { deleteExpiredDiagnostics } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2, config: { encryptionKeys: [randomBytes(32)] } });
 const db = await openMigrated(test.config);
@@ -46,7 +46,7 @@ const report = {
   notes: ['a Secret was masked'],
 };
 
-diagnostics('go to the agent and back', async () => {
+diagnostics('are sent to the agent and answered', async () => {
   const { agent, about, stack } = await scene();
   const asked = await ask({ ...about, object });
   assert.equal([asked.state, asked.agent, asked.stack], [DiagnosticState.PENDING, agent.name, `system/${stack}`]);
@@ -74,7 +74,7 @@ diagnostics('go to the agent and back', async () => {
   assert.equal([entries[0]?.objectKind, entries[0]?.object], ['diagnostic', `system/${stack} on ${agent.name}`]);
 });
 
-diagnostics('that fail say why', async () => {
+diagnostics('say why they failed', async () => {
   const { agent, about } = await scene();
   const { id } = await ask(about);
   await claim(agent);
@@ -96,7 +96,7 @@ diagnostics('keep the first answer', async () => {
   assert.is((await broker.getDiagnostic({ id })).diagnostic?.message, 'first');
 });
 
-diagnostics('wake an agent whose session another broker holds, and who waits for the answer', async () => {
+diagnostics('wake an agent with a session on another broker, and the caller that waits for the answer', async () => {
   const { agent, about } = await scene();
   const session = await openSession(test, agent, test.urls[1] ?? '');
   const { id } = await ask(about);
@@ -110,7 +110,7 @@ diagnostics('wake an agent whose session another broker holds, and who waits for
   await session.end();
 });
 
-diagnostics('that were asked for before the session are hinted at too', async () => {
+diagnostics('that were requested before the session are announced in it', async () => {
   const { agent, about } = await scene();
   await ask(about);
   const session = await openSession(test, agent);
@@ -118,14 +118,14 @@ diagnostics('that were asked for before the session are hinted at too', async ()
   await session.end();
 });
 
-diagnostics('answer as they are when the wait is over', async () => {
+diagnostics('are returned unanswered when the wait ends', async () => {
   const { about } = await scene();
   const { id } = await ask(about);
   const { diagnostic } = await broker.getDiagnostic({ id, wait: { seconds: 0n, nanos: 200_000_000 } });
   assert.is(diagnostic?.state, DiagnosticState.PENDING);
 });
 
-diagnostics('let many wait at once without holding up other calls', async () => {
+diagnostics('let many callers wait without blocking other calls', async () => {
   const { agent, about } = await scene();
   const { id } = await ask(about);
   const waiting = Array.from({ length: 40 }, () => broker.getDiagnostic({ id, wait: { seconds: 30n, nanos: 0 } }));
@@ -135,7 +135,7 @@ diagnostics('let many wait at once without holding up other calls', async () => 
   for (const one of await Promise.all(waiting)) assert.is(one.diagnostic?.state, DiagnosticState.DONE);
 });
 
-diagnostics('are offered again when the claim is a minute old, or of a start that was replaced', async () => {
+diagnostics('are offered again when the claim is a minute old or of an earlier start', async () => {
   const { agent, about } = await scene();
   const { id } = await ask(about);
   await claim(agent);
@@ -154,7 +154,7 @@ diagnostics('are offered again when the claim is a minute old, or of a start tha
   await complete(agent, id, { report });
 });
 
-diagnostics('are given out one by one, the oldest first, each once', async () => {
+diagnostics('are claimed one by one, the oldest first, each once', async () => {
   const { agent, about } = await scene();
   const ids: string[] = [];
   for (let at = 0; at < 6; at += 1) ids.push((await ask(about)).id);
@@ -166,7 +166,7 @@ diagnostics('are given out one by one, the oldest first, each once', async () =>
   assert.equal(got.sort(), ids.slice(1).sort());
 });
 
-diagnostics('are bounded for each agent, in number and size', async () => {
+diagnostics('are limited for each agent, in number and size', async () => {
   const { agent, about } = await scene();
   const asked = await Promise.allSettled(Array.from({ length: 14 }, () => ask(about)));
   assert.is(asked.filter(({ status }) => status === 'fulfilled').length, 10);
@@ -186,7 +186,7 @@ diagnostics('are bounded for each agent, in number and size', async () => {
   await ask(about);
 });
 
-diagnostics('are about what the agent serves, and about objects that can be', async () => {
+diagnostics('are refused for stacks that the agent does not serve, and for impossible objects', async () => {
   const { agent, stack, about } = await scene();
   const other = await scene();
   await refused(ask({ stack, agent: other.agent.name }), Code.FailedPrecondition, 'does not serve');
@@ -197,7 +197,7 @@ diagnostics('are about what the agent serves, and about objects that can be', as
   await ask(about);
 });
 
-diagnostics('are seen by the stack’s generator and admins only, and expire', async () => {
+diagnostics('are visible to the stack’s generator and admins only, and expire', async () => {
   const { pak } = await admin.createGenerator({ name: 'stranger' });
   const stranger = test.client(pak).broker;
   const { agent, about } = await scene();
@@ -210,17 +210,17 @@ diagnostics('are seen by the stack’s generator and admins only, and expire', a
   await refused(broker.getDiagnostic({ id }), Code.NotFound, 'not found');
   assert.is(await claim(agent), undefined);
   await refused(complete(agent, id, { report }), Code.NotFound, 'not found');
-  assert.ok((await dropExpired(db)) >= 1);
+  assert.ok((await deleteExpiredDiagnostics(db)) >= 1);
 });
 
-diagnostics('asked for twice under one request id are one', async () => {
+diagnostics('that are requested twice under one request id are one', async () => {
   const { about } = await scene();
   const first = await broker.requestDiagnostic({ ...about, requestId: 'once' });
   const again = await broker.requestDiagnostic({ ...about, requestId: 'once' });
   assert.equal([again.diagnostic?.id, again.replayed], [first.diagnostic?.id, true]);
 });
 
-diagnostics('end a wait when the key does', async () => {
+diagnostics('end a wait when the key is revoked', async () => {
   const { pak } = await admin.createGenerator({ name: 'revoked' });
   await broker.createStack({ name: 'mine', generator: 'revoked' });
   const agent = await startTestAgent(test, { name: 'theirs', generators: ['revoked'] });

@@ -1,38 +1,39 @@
-import type { Change, Feed } from '../store/feed.ts';
+import type { Change } from '../store/change-reader.ts';
+import type { Feed } from '../store/feed.ts';
 
-export interface NewsListener {
-  /** Something happened to what is followed. */
+export interface DiagnosticListener {
+  /** A diagnostic was requested or answered. */
   changed(): void;
-  /** Something may have happened unseen. */
+  /** Notifications may have been missed. */
   missed?(): void;
 }
 
-/** Who waits for diagnostics on this broker: agents for questions, callers for answers. */
-export interface DiagnosticNews {
-  /** Follows an agent's questions or a diagnostic's answer, by id, until the returned function is called. */
-  follow(id: string, listener: NewsListener): () => void;
+/** Notifies those who wait on this broker: sessions of agents for requests, callers for answers. */
+export interface DiagnosticNotifier {
+  /** Subscribes to the requests for an agent, or to the answer of a diagnostic, by id. Returns what unsubscribes. */
+  subscribe(id: string, listener: DiagnosticListener): () => void;
   close(): void;
 }
 
-/** One look at each change of the feed, however many agents have a session here. */
-export function createDiagnosticNews(feed: Feed): DiagnosticNews {
-  const followers = new Map<string, Set<NewsListener>>();
+/** Creates a notifier, which finds the listeners of a change by its id, however many there are. */
+export function createDiagnosticNotifier(feed: Feed): DiagnosticNotifier {
+  const listenersById = new Map<string, Set<DiagnosticListener>>();
   const close = feed.subscribe({
     changed(changes: readonly Change[]) {
       for (const { kind, ref } of changes)
-        if (kind === 'diagnostic') for (const listener of followers.get(ref) ?? []) listener.changed();
+        if (kind === 'diagnostic') for (const listener of listenersById.get(ref) ?? []) listener.changed();
     },
     reset() {
-      for (const listeners of followers.values()) for (const listener of listeners) listener.missed?.();
+      for (const listeners of listenersById.values()) for (const listener of listeners) listener.missed?.();
     },
   });
   return {
-    follow(id, listener) {
-      const listeners = followers.get(id) ?? new Set();
-      followers.set(id, listeners.add(listener));
+    subscribe(id, listener) {
+      const listeners = listenersById.get(id) ?? new Set();
+      listenersById.set(id, listeners.add(listener));
       return () => {
         listeners.delete(listener);
-        if (listeners.size === 0 && followers.get(id) === listeners) followers.delete(id);
+        if (listeners.size === 0 && listenersById.get(id) === listeners) listenersById.delete(id);
       };
     },
     close,

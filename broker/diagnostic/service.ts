@@ -22,22 +22,22 @@ import { Refusal } from '../refusal.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
+import type { Database, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Database, Tx } from '../store/orm.ts';
 import { pause } from '../store/wait.ts';
-import type { DiagnosticNews } from './notifier.ts';
+import type { DiagnosticNotifier } from './notifier.ts';
 import { checkObject, isAnswered, requireClaim, requireRoom } from './rules.ts';
 import * as store from './store.ts';
 
-/** Even without a change, whoever waits looks again this often. */
-const rereadMs = 5_000;
+/** Longest time between two reads of a caller that waits: notifications may be lost. */
+const maxPollMs = 5_000;
 
-/** `closing` aborts, with a refusal, when the broker goes away: what waits ends with it. */
+/** Calls of `getDiagnostic` that wait end with the reason of `closing` when it aborts. */
 export function diagnosticMethods({
   db,
-  news,
+  diagnosticNotifier,
   closing,
-}: Deps & { news: DiagnosticNews; closing: AbortSignal }): Pick<
+}: Deps & { diagnosticNotifier: DiagnosticNotifier; closing: AbortSignal }): Pick<
   ServiceImpl<typeof BrokerService>,
   'requestDiagnostic' | 'getDiagnostic'
 > {
@@ -66,7 +66,7 @@ export function diagnosticMethods({
       const waitMs = request.wait ? durationMs(request.wait) : 0;
       const row = await find(db, owner, request.id);
       if (isAnswered(row.state) || waitMs === 0) return { diagnostic: answerMessage(db, row) };
-      await waitForAnswer(db, news, row.id, waitMs, endOf(context, closing));
+      await waitForAnswer(db, diagnosticNotifier, row.id, waitMs, endOf(context, closing));
       refuseEnded(context, closing);
       if (context.signal.aborted) throw new ConnectError('the call has ended', Code.Canceled);
       return { diagnostic: answerMessage(db, await find(db, owner, request.id)) };
@@ -85,8 +85,8 @@ export function answerMethods({
     async claimDiagnostic({ incarnation }, context) {
       const { ownerId: agentId, keyId } = principalOf(context);
       requireIncarnation(await incarnationOf(agentId), incarnation);
-      // Nearly always there is nothing, and no transaction for it.
-      if (!(await store.isAsked(db, agentId, incarnation))) return {};
+      // Most calls find none, and need no transaction.
+      if (!(await store.hasOffer(db, agentId, incarnation))) return {};
       const row = await db.transactPrepared(async (tx) => {
         await requireValidKey(tx, keyId);
         return store.claimOldest(tx, agentId, incarnation);
@@ -101,11 +101,11 @@ export function answerMethods({
         await requireValidKey(tx, keyId);
         const row = await store.lockDiagnostic(tx, agentId, id);
         if (!row) throw missing(id);
-        // Its answer may have been lost on the way: the first one stands.
+        // The agent repeats an answer when it has not seen the response. The first one stands.
         if (isAnswered(row.state)) return;
         requireClaim(row, incarnation);
-        const told = report && toBinary(DiagnosticReportSchema, report);
-        await store.writeAnswer(tx, id, { report: told, message });
+        const bytes = report && toBinary(DiagnosticReportSchema, report);
+        await store.writeAnswer(tx, id, { report: bytes, message });
         await announce(tx, 'diagnostic', [id]);
       });
       return {};
@@ -113,30 +113,30 @@ export function answerMethods({
   };
 }
 
-/** Until the answer is there, the diagnostic is gone, the time is over or the signal aborts. */
+/** Waits until the diagnostic is answered or has expired, for at most `waitMs` or until the signal aborts. */
 async function waitForAnswer(
   db: Database,
-  news: DiagnosticNews,
+  notifier: DiagnosticNotifier,
   id: string,
   waitMs: number,
   ended: AbortSignal,
 ): Promise<void> {
   const deadline = performance.now() + waitMs;
-  let wake = Promise.withResolvers<void>();
-  const look = () => wake.resolve();
-  // Follow first, then read: an answer in between is seen by one of the two.
-  const stop = news.follow(id, { changed: look, missed: look });
+  let wakeup = Promise.withResolvers<void>();
+  const wake = () => wakeup.resolve();
+  // It subscribes before the first read, so that an answer in between is not missed.
+  const unsubscribe = notifier.subscribe(id, { changed: wake, missed: wake });
   try {
     for (;;) {
       const leftMs = deadline - performance.now();
       if (ended.aborted || leftMs <= 0) return;
       const state = await store.readState(db, id);
       if (state === undefined || isAnswered(state)) return;
-      await pause(Math.min(leftMs, rereadMs), ended, wake.promise);
-      wake = Promise.withResolvers<void>();
+      await pause(Math.min(leftMs, maxPollMs), ended, wakeup.promise);
+      wakeup = Promise.withResolvers<void>();
     }
   } finally {
-    stop();
+    unsubscribe();
   }
 }
 
@@ -170,15 +170,15 @@ function answerMessage(db: Database, row: store.DiagnosticRow): Diagnostic {
 function toMessage(row: store.DiagnosticRow, report?: DiagnosticReport): Diagnostic {
   return create(DiagnosticSchema, {
     id: row.id,
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent,
-    stackId: row.stack_id,
+    stackId: row.stackId,
     stack: row.stack,
     object: row.object ? create(ObjectRefSchema, row.object) : undefined,
     state: states[row.state],
-    createTime: timestampFromDate(row.created_at),
-    completeTime: row.completed_at ? timestampFromDate(row.completed_at) : undefined,
-    expireTime: timestampFromDate(row.expires_at),
+    createTime: timestampFromDate(row.createdAt),
+    completeTime: row.completedAt ? timestampFromDate(row.completedAt) : undefined,
+    expireTime: timestampFromDate(row.expiresAt),
     message: row.message,
     report,
   });

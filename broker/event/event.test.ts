@@ -20,7 +20,7 @@ const scene = () => createEventFixture(test);
 const phaseOf = async (stack: string) => (await broker.listPlacements({ stack })).placements[0]?.phase;
 const { ACCEPTED, DUPLICATE, REFUSED } = Receipt;
 
-events('are stored once, in order, whatever is sent again', async () => {
+events('are stored once and in order, however often they are sent', async () => {
   const { agent, stack, entry } = await scene();
   const [one, two, three] = [1n, 2n, 3n].map((sequence) => eventFor(entry, Outcome.FAILED, sequence)) as [
     EventInit,
@@ -39,12 +39,12 @@ events('are stored once, in order, whatever is sent again', async () => {
     stored.map(({ sequence }) => sequence),
     [4n, 3n, 2n, 1n],
   );
-  // A new start counts anew.
+  // A new start of the agent counts from 1 again.
   await agent.start();
   assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
-events('that were lost are recorded as a gap, even before one that is refused', async () => {
+events('that were lost are recorded as a gap, even before a refused one', async () => {
   const { agent, stack, entry } = await scene();
   assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 4n)), [ACCEPTED]);
   const foreign = { ...eventFor(entry, Outcome.APPLIED, 7n), stackId: '00000000-0000-7000-8000-000000000000' };
@@ -61,7 +61,7 @@ events('that were lost are recorded as a gap, even before one that is refused', 
   assert.is((await broker.listEvents({ stack, outcome: Outcome.GAP })).events.length, 1);
 });
 
-events('that say nothing true do not hold up the others', async () => {
+events('that are invalid do not block the others', async () => {
   const [mine, other] = [await scene(), await scene()];
   const { agent, entry } = mine;
   const receipts = await reportEvents(
@@ -78,13 +78,13 @@ events('that say nothing true do not hold up the others', async () => {
   assert.equal(
     await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 7n)),
     [ACCEPTED],
-    'a number out of range uses none up',
+    'a sequence out of range does not count',
   );
   assert.is(await phaseOf(other.stack), PlacementPhase.PENDING);
   assert.is(await phaseOf(mine.stack), PlacementPhase.APPLIED);
 });
 
-events('change the phase only while they are about what is desired', async () => {
+events('change the phase only while they are about the desired state', async () => {
   const { agent, stack, entry } = await scene();
   await broker.submitDeployment({ stack, manifest: configMap(stack, 'two') });
   assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
@@ -109,13 +109,13 @@ events('change the phase only while they are about what is desired', async () =>
   assert.is((await broker.listPlacements({ stack })).placements[0]?.state, PlacementState.ACTIVE);
 });
 
-events('of one agent never use the numbers of another', async () => {
+events('of one agent do not affect the sequence of another', async () => {
   const [one, two] = [await scene(), await scene()];
   await reportEvents(one.agent, eventFor(one.entry, Outcome.APPLIED, 50n));
   assert.equal(await reportEvents(two.agent, eventFor(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
-events('and changes of the same placements at once end well', async () => {
+events('and concurrent changes of the same placements do not conflict', async () => {
   const { agent, stack, entry } = await scene();
   const reports = (async () => {
     for (let sequence = 1n; sequence <= 40n; sequence += 1n)

@@ -8,13 +8,13 @@ import { createEventFixture, eventFor, reportEvents } from '../../test/event-fix
 import { openSqlSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
 import { listPlacements } from '../placement/store.ts';
-import { dropOldEvents, eventDays, makeEventPartitions } from './partition-store.ts';
+import { createEventPartitions, dropOldEvents, eventDays } from './partition-store.ts';
 import { listEvents } from './store.ts';
 
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
 const { admin, broker } = test.client();
-const events = suite('the history of events');
+const events = suite('history of events');
 events.after(async () => {
   await db.close();
   await test.close();
@@ -23,7 +23,7 @@ events.after(async () => {
 const scene = () => createEventFixture(test);
 const { ACCEPTED } = Receipt;
 
-events('are listed page by page, and a generator sees those of its own stacks', async () => {
+events('are listed page by page, to a generator those of its own stacks', async () => {
   const { pak } = await admin.createGenerator({ name: 'pager' });
   const mine = test.client(pak).broker;
   const agent = await startTestAgent(test, { name: 'paged', labels: ['paged'], generators: ['pager'] });
@@ -54,7 +54,7 @@ events('are listed page by page, and a generator sees those of its own stacks', 
   await refused(broker.listEvents({ pageSize: 4, pageToken: nextPageToken }), Code.InvalidArgument);
 });
 
-events('in their thousands are listed by walks down indexes', async () => {
+events('are listed through indexes when there are thousands', async () => {
   const { agent, entry } = await scene();
   const row = `$1, 1, at, $2, 'applied', 'x', now() - (at % 3) * interval '1 second'`;
   await db.sql(
@@ -123,7 +123,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
     return rows.map(({ name }) => name);
   };
   await eventually(async () => (await partitions()).length === 4);
-  assert.is(await makeEventPartitions(db), 0, 'they are there');
+  assert.is(await createEventPartitions(db), 0, 'they are there');
   const old = new Date(Date.now() - (eventDays + 2) * 86_400_000);
   const from = old.toISOString().slice(0, 10);
   const to = new Date(old.getTime() + 86_400_000).toISOString().slice(0, 10);
@@ -133,7 +133,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
   );
   const insert = `insert into event (agent_id, incarnation, sequence, outcome, message, received_at) values (gen_random_uuid(), 1, 1, 'applied', $2, $1)`;
   await db.sql(insert, [old, 'in the partition']);
-  await db.sql(insert, [new Date(Date.now() - (eventDays + 5) * 86_400_000), 'in the rest']);
+  await db.sql(insert, [new Date(Date.now() - (eventDays + 5) * 86_400_000), 'in the default partition']);
   await db.sql(insert, [new Date(Date.now() - (eventDays - 2) * 86_400_000), 'young enough']);
   assert.is(await dropOldEvents(db), 2);
   assert.not.ok((await partitions()).includes(name));
@@ -143,7 +143,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
   assert.equal(rows, [{ message: 'young enough' }]);
 });
 
-events('wait for nobody who reads them when partitions change', async () => {
+events('do not wait while a reader blocks a change of the partitions', async () => {
   const reader = await openSqlSession(test);
   try {
     const { agent, entry } = await scene();
@@ -154,7 +154,7 @@ events('wait for nobody who reads them when partitions change', async () => {
     await db.sql(`drop table ${tomorrow.name}`);
     await reader.query('begin');
     await reader.query('select count(*) from event');
-    const making = makeEventPartitions(db).then(
+    const making = createEventPartitions(db).then(
       () => 'made',
       (error: unknown) => String(error),
     );
@@ -163,7 +163,7 @@ events('wait for nobody who reads them when partitions change', async () => {
   } finally {
     await reader.end();
   }
-  assert.is(await makeEventPartitions(db), 1);
+  assert.is(await createEventPartitions(db), 1);
 });
 
 events.run();

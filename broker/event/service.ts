@@ -24,10 +24,10 @@ import { lockAgentSide } from '../placement/lock-store.ts';
 import { isId } from '../resource.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { type OutcomeName, type Reported, type Sorted, sortEvents, toStore } from './rules.ts';
+import { type AgentEvent, type OutcomeName, type ReceivedEvent, receiveEvents, toHistory } from './rules.ts';
 import * as store from './store.ts';
 
 export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof AgentService>, 'reportEvents'> {
@@ -36,9 +36,9 @@ export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof Agent
       const principal = principalOf(context);
       const agentId = principal.ownerId;
       const events = request.events.map(fromMessage);
-      // Only an acknowledgement changes placements; other reports take no lock that a change of them waits for.
+      // Only acknowledgements of removals change placements, so other reports do not take the locks that a change waits for.
       const acknowledges = events.some((event) => event.outcome === 'removed');
-      const { sorted, accepted } = acknowledges
+      const { received, accepted } = acknowledges
         ? await db.transact(async (tx) => {
             await requireValidKey(tx, principal.keyId);
             await lockAgentSide(tx, agentId);
@@ -50,8 +50,8 @@ export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof Agent
             await requireValidKey(tx, principal.keyId);
             return record(tx, agentId, request.incarnation, events);
           });
-      for (const { stackId } of accepted) if (stackId !== null) feed.report(stackId);
-      return create(ReportEventsResponseSchema, { receipts: sorted.map(toReceipt) });
+      for (const { stackId } of accepted) if (stackId !== null) feed.notifyReport(stackId);
+      return create(ReportEventsResponseSchema, { receipts: received.map(toReceipt) });
     },
   };
 }
@@ -80,7 +80,7 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
   };
 }
 
-/** About what an event takes in an answer. */
+/** Estimates the bytes of an event in an answer. */
 function bytesOf(row: store.EventRow): number {
   return 500 + row.message.length * 3 + JSON.stringify(row.objects).length;
 }
@@ -89,28 +89,28 @@ async function record(
   tx: Sql,
   agentId: string,
   incarnation: bigint,
-  events: readonly Reported[],
-): Promise<{ sorted: Sorted[]; accepted: Reported[] }> {
+  events: readonly AgentEvent[],
+): Promise<{ received: ReceivedEvent[]; accepted: AgentEvent[] }> {
   const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
-  const order = await store.lockEventOrder(tx, agentId, stackIds);
-  requireIncarnation(order?.incarnation ?? 0n, incarnation);
-  // A start that a restored database has forgotten counts its events from 1, as any start does.
-  const known = order?.incarnation === incarnation ? order.lastSequence : 0n;
-  const { sorted, lastSequence } = sortEvents(events, known, order?.placed ?? new Set());
-  const accepted = sorted.filter((item) => item.receipt === 'accepted').map((item) => item.event);
-  await store.recordEvents(tx, agentId, incarnation, { stored: toStore(sorted), accepted, lastSequence });
-  return { sorted, accepted };
+  const state = await store.lockEventSequence(tx, agentId, stackIds);
+  requireIncarnation(state?.incarnation ?? 0n, incarnation);
+  // Every start counts its events from 1; a restored database may not know this one.
+  const known = state?.incarnation === incarnation ? state.lastSequence : 0n;
+  const { received, lastSequence } = receiveEvents(events, known, state?.placedStackIds ?? new Set());
+  const accepted = received.filter((item) => item.receipt === 'accepted').map((item) => item.event);
+  await store.recordEvents(tx, agentId, incarnation, { history: toHistory(received), accepted, lastSequence });
+  return { received, accepted };
 }
 
-/** The agent side's locks must be held. */
-async function endRemovals(tx: Tx, agentId: string, accepted: readonly Reported[]): Promise<void> {
-  const done = accepted.filter((event) => event.outcome === 'removed');
-  if (done.length === 0 || (await store.endRemovals(tx, agentId, done)) === 0) return;
+/** Ends the removals that were acknowledged. The caller holds the locks of the agent's side. */
+async function endRemovals(tx: Tx, agentId: string, accepted: readonly AgentEvent[]): Promise<void> {
+  const removed = accepted.filter((event) => event.outcome === 'removed');
+  if (removed.length === 0 || (await store.endRemovals(tx, agentId, removed)) === 0) return;
   await endIfDrained(tx, agentId);
   await announce(tx, 'agent', [agentId]);
 }
 
-function toReceipt(item: Sorted) {
+function toReceipt(item: ReceivedEvent) {
   const receipts = { accepted: Receipt.ACCEPTED, duplicate: Receipt.DUPLICATE, refused: Receipt.REFUSED } as const;
   return create(EventReceiptSchema, {
     sequence: item.event.sequence,
@@ -125,7 +125,7 @@ function outcomeName(outcome: Outcome): OutcomeName {
   return name;
 }
 
-function fromMessage(event: ReportedEvent): Reported {
+function fromMessage(event: ReportedEvent): AgentEvent {
   return {
     sequence: event.sequence,
     stackId: event.stackId === '' ? null : event.stackId,
@@ -133,7 +133,6 @@ function fromMessage(event: ReportedEvent): Reported {
     checksum: /^[0-9a-f]{64}$/.test(event.checksum) ? event.checksum : '',
     generation: event.generation,
     outcome: outcomeName(event.outcome),
-    // An error that an agent passes on may quote what was applied.
     message: event.message,
     heldKeys: event.heldKeys,
     objects: event.objects.map(({ object, action, fields, message }) => ({
@@ -153,13 +152,13 @@ function fromMessage(event: ReportedEvent): Reported {
 
 export function toMessage(row: store.EventRow): Event {
   return create(EventSchema, {
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent ?? '',
     incarnation: BigInt(row.incarnation),
     sequence: BigInt(row.sequence),
-    stackId: row.stack_id ?? '',
+    stackId: row.stackId ?? '',
     stack: row.stack ?? '',
-    deploymentId: row.deployment_id ?? '',
+    deploymentId: row.deploymentId ?? '',
     revision: row.revision ?? 0,
     outcome: outcomes[row.outcome],
     message: row.message,
@@ -170,7 +169,7 @@ export function toMessage(row: store.EventRow): Event {
         object: create(ObjectRefSchema, change.object),
       }),
     ),
-    receiveTime: timestampFromDate(row.received_at),
-    agentTime: row.agent_time ? timestampFromDate(row.agent_time) : undefined,
+    receiveTime: timestampFromDate(row.receivedAt),
+    agentTime: row.agentTime ? timestampFromDate(row.agentTime) : undefined,
   });
 }

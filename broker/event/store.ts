@@ -1,50 +1,58 @@
+import type { ObjectId } from '../../contract/object-key.ts';
 import { forgetReports } from '../placement/store.ts';
-import type { Sql, Tx } from '../store/orm.ts';
-import type { Reported } from './rules.ts';
+import type { Sql, Tx } from '../store/database.ts';
+import type { AgentEvent, OutcomeName } from './rules.ts';
+
+/** The agent's last event, and which of the stacks in question it serves or removes. */
+export interface EventState {
+  readonly incarnation: bigint;
+  readonly lastSequence: bigint;
+  readonly placedStackIds: ReadonlySet<string>;
+}
 
 /**
- * Locks the row that orders an agent's events, and looks which of the stacks the agent serves or removes. Undefined when the agent is
- * gone.
+ * Reads the state of an agent's events, and locks its row, so that reports of one agent are recorded one after the other. Undefined
+ * when the agent is gone.
  */
-export async function lockEventOrder(
+export async function lockEventSequence(
   tx: Sql,
   agentId: string,
   stackIds: readonly string[],
-): Promise<{ incarnation: bigint; lastSequence: bigint; placed: ReadonlySet<string> } | undefined> {
-  const [row] = await tx.sql<{ incarnation: string; last_sequence: string; placed: string[] }>(
-    `select incarnation, last_sequence,
-       array(select stack_id::text from placement where agent_id = $1 and stack_id = any($2)) as placed
+): Promise<EventState | undefined> {
+  const [row] = await tx.sql<{ incarnation: string; lastSequence: string; placedStackIds: string[] }>(
+    `select incarnation, last_sequence as "lastSequence",
+       array(select stack_id::text from placement where agent_id = $1 and stack_id = any($2)) as "placedStackIds"
      from agent_status where agent_id = $1 for update`,
     [agentId, stackIds],
   );
   return (
     row && {
       incarnation: BigInt(row.incarnation),
-      lastSequence: BigInt(row.last_sequence),
-      placed: new Set(row.placed),
+      lastSequence: BigInt(row.lastSequence),
+      placedStackIds: new Set(row.placedStackIds),
     }
   );
 }
 
-export interface Recorded {
+export interface EventRecord {
   /** Rows of the history. */
-  readonly stored: readonly Reported[];
-  /** What may change the phase of a placement. */
-  readonly accepted: readonly Reported[];
+  readonly history: readonly AgentEvent[];
+  /** The events that may change the phase of a placement. */
+  readonly accepted: readonly AgentEvent[];
   readonly lastSequence: bigint;
 }
 
 /**
- * Writes a report in one statement: the history, the last sequence, and what the events say about placements. Of the latter only those
- * about what is desired now (deployment, checksum and generation; of a removal, its generation), the latest for each stack, and never
- * over a later report.
+ * Records a report in one statement: the history, the last sequence, and the status of placements. An event changes the status only
+ * while it is about the desired state (deployment, checksum and generation; for a removal, the generation). Of several about one stack
+ * the latest counts, and none overwrites a later report.
  */
-export async function recordEvents(tx: Sql, agentId: string, incarnation: bigint, record: Recorded): Promise<void> {
+export async function recordEvents(tx: Sql, agentId: string, incarnation: bigint, record: EventRecord): Promise<void> {
   await tx.sql(recordSql, [
     agentId,
     incarnation,
     record.lastSequence,
-    JSON.stringify(record.stored.map(toRow)),
+    JSON.stringify(record.history.map(toRow)),
     JSON.stringify(record.accepted.map(toRow)),
   ]);
 }
@@ -80,47 +88,48 @@ const recordSql = `
   where (excluded.incarnation, excluded.sequence) > (st.incarnation, st.sequence)`;
 
 /**
- * Ends removals that were acknowledged: only while the placement is still removing with that generation; else without effect.
- * Returns how many ended. The agent side's locks must be held.
+ * Ends the removals that were acknowledged. An acknowledgement counts only while its placement is still removing with that generation.
+ * Returns how many ended. The caller holds the locks of the agent's side.
  */
 export async function endRemovals(
   tx: Tx,
   agentId: string,
   acknowledgements: readonly { stackId: string | null; generation: bigint }[],
 ): Promise<number> {
-  const rows = await tx.sql<{ stack_id: string }>(
+  const rows = await tx.sql<{ stackId: string }>(
     `delete from placement p using unnest($2::uuid[], $3::bigint[]) as ack(stack_id, generation)
      where p.agent_id = $1 and p.stack_id = ack.stack_id and p.generation = ack.generation and p.state = 'removing'
-     returning p.stack_id`,
+     returning p.stack_id as "stackId"`,
     [agentId, acknowledgements.map((ack) => ack.stackId), acknowledgements.map((ack) => ack.generation)],
   );
   await forgetReports(
     tx,
     agentId,
-    rows.map((row) => row.stack_id),
+    rows.map(({ stackId }) => stackId),
   );
   return rows.length;
 }
 
 export interface EventRow {
   readonly id: string;
-  readonly agent_id: string;
+  readonly agentId: string;
+  /** Name of the agent; null when it is gone. So are the names of the stack and the revision of the deployment. */
   readonly agent: string | null;
   readonly incarnation: string;
   readonly sequence: string;
-  readonly stack_id: string | null;
+  readonly stackId: string | null;
   readonly stack: string | null;
-  readonly deployment_id: string | null;
+  readonly deploymentId: string | null;
   readonly revision: number | null;
-  readonly outcome: OutcomeText;
+  readonly outcome: OutcomeName;
   readonly message: string;
   readonly objects: StoredChange[];
-  readonly received_at: Date;
-  readonly agent_time: Date | null;
+  readonly receivedAt: Date;
+  readonly agentTime: Date | null;
 }
-type OutcomeText = Reported['outcome'];
+
 export interface StoredChange {
-  readonly object: { apiVersion: string; kind: string; namespace: string; name: string };
+  readonly object: ObjectId;
   readonly action: number;
   readonly fields: string[];
   readonly message: string;
@@ -135,26 +144,27 @@ export interface EventFilter {
   readonly limit: number;
 }
 
-const eventColumns = `e.id, e.agent_id, a.name as agent, e.incarnation, e.sequence, e.stack_id, g.name || '/' || s.name as stack,
-  e.deployment_id, d.revision, e.outcome, e.message, e.objects, e.received_at, e.agent_time`;
-const names = `
+const eventColumns = `e.id, e.agent_id as "agentId", a.name as agent, e.incarnation, e.sequence, e.stack_id as "stackId",
+  g.name || '/' || s.name as stack, e.deployment_id as "deploymentId", d.revision, e.outcome, e.message, e.objects,
+  e.received_at as "receivedAt", e.agent_time as "agentTime"`;
+const nameJoins = `
   left join agent a on a.id = e.agent_id
   left join stack s on s.id = e.stack_id
   left join generator g on g.id = s.generator_id
   left join deployment d on d.id = e.deployment_id`;
-const chosen = `($1::uuid is null or e.stack_id = $1) and ($2::uuid is null or e.agent_id = $2) and ($3::text is null or e.outcome = $3)
+const filterSql = `($1::uuid is null or e.stack_id = $1) and ($2::uuid is null or e.agent_id = $2) and ($3::text is null or e.outcome = $3)
   and ($4::bigint is null or e.id < $4)`;
-/** One walk down an index. */
-const newestSql = `select ${eventColumns} from (select * from event e where ${chosen} order by e.id desc limit $5) e ${names} order by e.id desc`;
-/** The newest of each stack of a generator, so that others' events are not walked through. */
+// Reads one index from its end.
+const newestSql = `select ${eventColumns} from (select * from event e where ${filterSql} order by e.id desc limit $5) e ${nameJoins} order by e.id desc`;
+// Reads the newest of each stack of the generator, so that it does not read through the events of others.
 const newestOfOwnerSql = `
   select ${eventColumns}
   from (select e.* from stack mine
-    cross join lateral (select * from event e where e.stack_id = mine.id and ${chosen} order by e.id desc limit $5) e
-    where mine.generator_id = $6 order by e.id desc limit $5) e ${names}
+    cross join lateral (select * from event e where e.stack_id = mine.id and ${filterSql} order by e.id desc limit $5) e
+    where mine.generator_id = $6 order by e.id desc limit $5) e ${nameJoins}
   order by e.id desc`;
 
-/** Newest first. A generator sees those about its own stacks; a `stackId` must be one that the owner may see. */
+/** Lists events, the newest first. A generator sees those about its own stacks. The caller has checked that the owner may see `stackId`. */
 export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow[]> {
   const { owner, stackId, agentId, outcome, after, limit } = filter;
   const params = [stackId ?? null, agentId ?? null, outcome ?? null, after?.[0] ?? null, limit];
@@ -163,7 +173,8 @@ export async function listEvents(db: Sql, filter: EventFilter): Promise<EventRow
     : db.sql<EventRow>(newestOfOwnerSql, [...params, owner]);
 }
 
-function toRow(event: Reported) {
+/** Maps an event to the columns of its row, for `jsonb_to_recordset`. */
+function toRow(event: AgentEvent) {
   return {
     sequence: String(event.sequence),
     stack_id: event.stackId,

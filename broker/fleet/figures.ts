@@ -1,30 +1,30 @@
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import type { Backlog, FleetRow } from './rules.ts';
 import { readBacklog, readFleet } from './store.ts';
 
-/** What the database is asked for a scrape. */
+/** The figures that metrics read from the database. */
 export interface Figures {
   readonly fleet: FleetRow;
   readonly backlog: Backlog;
 }
 
-/** However many scrape, and however often. */
-const readEveryMs = 10_000;
-/** Prometheus gives up after 10 s; the rest is to be told even if the database is slow. */
-const patienceMs = 5_000;
+/** Shortest time between two reads, however often the metrics are scraped. */
+const minIntervalMs = 10_000;
+/** Prometheus gives up after 10 s; with a slow database it still gets the other metrics. */
+const timeoutMs = 5_000;
 
-/** Reads figures, in three statements whatever the fleet's size, at most every 10 s; undefined when they cannot be had in 5 s. */
+/** Creates the reads of figures: three statements, whatever the size of the fleet, at most every 10 s. Undefined after 5 s without an answer. */
 export function createFigures(db: Database): () => Promise<Figures | undefined> {
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<Figures | undefined> = Promise.resolve(undefined);
   const read = async () => ({ fleet: await readFleet(db), backlog: await readBacklog(db) });
   return async () => {
-    if (performance.now() - readAt >= readEveryMs) {
+    if (performance.now() - readAt >= minIntervalMs) {
       readAt = performance.now();
       reading = read().catch(() => undefined);
     }
     const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => late.resolve(undefined), patienceMs);
+    const timer = setTimeout(() => late.resolve(undefined), timeoutMs);
     return Promise.race([reading, late.promise]).finally(() => clearTimeout(timer));
   };
 }

@@ -1,186 +1,151 @@
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { NIL } from 'uuid';
+import type { Database } from '../store/database.ts';
 import type { Feed } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
-import { type Pace, readAgain } from '../store/poll.ts';
+import { type PollInterval, poll } from '../store/poll.ts';
 import { pause } from '../store/wait.ts';
-import { changing, type FleetRow, type MemberRow } from './rules.ts';
+import { createFleetSnapshot, type FleetChanges, type FleetSnapshot } from './fleet-snapshot.ts';
 import { membersAfter, readFleet } from './store.ts';
 
-/** A member as it was last read. */
-export interface BoardMember {
-  readonly row: MemberRow;
-  /** About what it takes. */
-  readonly bytes: number;
-}
-
-export interface BoardNews {
-  /** Undefined when it is as it was. */
-  readonly fleet: FleetRow | undefined;
-  readonly members: readonly BoardMember[];
-  readonly gone: readonly string[];
-}
-
-export interface Follower {
+export interface FleetSubscription {
   /**
-   * What has changed since the call before; everything at the first. Waits for something, at most `waitMs` or until the signal
-   * aborts, and then answers undefined. Rejects when the fleet cannot be read.
+   * Returns what has changed since the previous call; everything at the first. Waits for a change for at most `waitMs` or until the
+   * signal aborts, and then returns undefined. Rejects when the fleet cannot be read.
    */
-  next(waitMs: number, signal: AbortSignal): Promise<BoardNews | undefined>;
-  leave(): void;
-}
-
-/** The fleet as it was last read, shared by all that watch it here: each of them only knows up to which reading it was told. */
-export interface FleetBoard {
-  join(): Follower;
+  next(waitMs: number, signal: AbortSignal): Promise<FleetChanges | undefined>;
   close(): void;
 }
 
-interface Kept extends BoardMember {
-  readonly print: string;
-  /** Of the reading that changed it. */
-  readonly reading: number;
+/** The fleet as it was last read, shared by all its watchers on this broker. */
+export interface FleetCache {
+  subscribe(): FleetSubscription;
+  close(): void;
 }
 
-/** Agents go offline in silence. */
-const pace: Pace = { rereadMs: 5_000, pauseMs: 50 };
-const agentsInOneRead = 500;
+/** Agents that go offline make no change that the feed could announce. */
+const pollInterval: PollInterval = { maxMs: 5_000, minMs: 50 };
+const agentsPerRead = 500;
 
-export function createFleetBoard(db: Database, feed: Feed, log: Logger): FleetBoard {
-  let current: Round | undefined;
+/** Creates a cache that reads the fleet while it has subscribers. After a failure the next subscriber starts it again. */
+export function createFleetCache(db: Database, feed: Feed, log: Logger): FleetCache {
+  let current: FleetPoller | undefined;
   return {
-    join() {
-      const round =
+    subscribe() {
+      const poller =
         current ??
-        startRound(db, feed, log, () => {
-          if (current === round) current = undefined;
+        startPoller(db, feed, log, () => {
+          if (current === poller) current = undefined;
         });
-      current = round;
-      return round.join();
+      current = poller;
+      return poller.subscribe();
     },
-    close: () => current?.end(),
+    close: () => current?.stop(),
   };
 }
 
-/** What is read from the first follower's coming to the last one's leaving, or to a failure. */
-interface Round {
-  join(): Follower;
-  end(): void;
+/** Reads the fleet from the first subscription until the last one is closed, or until a read fails. */
+interface FleetPoller {
+  subscribe(): FleetSubscription;
+  stop(): void;
 }
 
-function startRound(db: Database, feed: Feed, log: Logger, ended: () => void): Round {
-  const followers = new Set<{ told: number }>();
-  const members = new Map<string, Kept>();
-  const gone = new Map<string, number>();
-  const stop = new AbortController();
-  let fleet: { readonly row: FleetRow; readonly print: string; readonly reading: number } | undefined;
-  let reading = 0;
-  let news = newsToCome();
+/** A subscription's last reading. */
+interface Cursor {
+  reading: number;
+}
 
+function startPoller(db: Database, feed: Feed, log: Logger, onStop: () => void): FleetPoller {
+  const snapshot = createFleetSnapshot();
+  const cursors = new Set<Cursor>();
+  const stopping = new AbortController();
+  let change = createChange();
+
+  const stop = () => {
+    stopping.abort();
+    onStop();
+  };
   const read = async () => {
-    const now = reading + 1;
-    const seen = new Set<string>();
-    for (let after: string = NIL; !stop.signal.aborted; ) {
-      const rows = await membersAfter(db, after, agentsInOneRead);
-      for (const row of rows) {
-        seen.add(row.id);
-        const text = changing(row);
-        const print = createHash('sha256').update(text).digest('base64');
-        if (members.get(row.id)?.print !== print)
-          members.set(row.id, { row, print, bytes: Buffer.byteLength(text), reading: now });
-      }
-      const last = rows.at(-1);
-      if (!last || rows.length < agentsInOneRead) break;
-      after = last.id;
-    }
-    for (const id of members.keys()) {
-      if (seen.has(id)) continue;
-      members.delete(id);
-      gone.set(id, now);
-    }
-    const row = await readFleet(db);
-    const print = JSON.stringify(row);
-    if (fleet?.print !== print) fleet = { row, print, reading: now };
-    reading = now;
-    const toldAll = Math.min(...[...followers].map(({ told }) => told));
-    for (const [id, at] of gone) if (at <= toldAll) gone.delete(id);
+    await readInto(snapshot, db, stopping.signal);
+    snapshot.forgetRemoved(Math.min(...[...cursors].map(({ reading }) => reading)));
   };
-
-  const readOn = async () => {
-    const subscribe = (hint: () => void) =>
-      feed.subscribe({
-        changed: (changes) => changes.some(({ kind }) => kind === 'agent' || kind === 'stack') && hint(),
-        reset: hint,
-        reported: hint,
-      });
-    for await (const _ of readAgain(subscribe, read, pace, stop.signal)) {
-      news.resolve();
-      news = newsToCome();
+  const run = async () => {
+    for await (const _ of poll(subscribeTo(feed), read, pollInterval, stopping.signal)) {
+      change.resolve();
+      change = createChange();
     }
   };
-
-  const end = () => {
-    stop.abort();
-    ended();
-  };
-
-  /** What a follower was not told; a reading that is under way is told when it is over. */
-  const newsFor = (follower: { told: number }): BoardNews | undefined => {
-    const { told } = follower;
-    const isNew = (at: number) => at > told && at <= reading;
-    follower.told = reading;
-    const changed = [...members.values()].filter((member) => isNew(member.reading));
-    const left = told === 0 ? [] : [...gone].filter(([, at]) => isNew(at)).map(([id]) => id);
-    const counts = fleet && isNew(fleet.reading) ? fleet.row : undefined;
-    return counts || changed.length > 0 || left.length > 0
-      ? { fleet: counts, members: changed, gone: left }
-      : undefined;
-  };
-
-  readOn().catch((error: unknown) => {
-    end();
+  run().catch((error: unknown) => {
+    stop();
     log.warn({ err: String(error) }, 'could not read the fleet');
-    // Also for those who come to ask: there will be no other news.
-    news.reject(error);
+    // It stays rejected, so that later calls of `next` fail too.
+    change.reject(error);
   });
 
   return {
-    end,
-    join() {
-      const follower = { told: 0 };
-      followers.add(follower);
+    stop,
+    subscribe() {
+      const cursor: Cursor = { reading: 0 };
+      cursors.add(cursor);
       return {
-        async next(waitMs, signal) {
-          const deadline = performance.now() + waitMs;
-          for (;;) {
-            const found = newsFor(follower);
-            const leftMs = deadline - performance.now();
-            if (found || signal.aborted || leftMs <= 0) return found;
-            await waitFor(news.promise, leftMs, signal);
-          }
-        },
-        leave() {
-          followers.delete(follower);
-          if (followers.size === 0) end();
+        next: (waitMs, signal) => nextChanges(snapshot, cursor, () => change.promise, { waitMs, signal }),
+        close() {
+          cursors.delete(cursor);
+          if (cursors.size === 0) stop();
         },
       };
     },
   };
 }
 
-function newsToCome(): PromiseWithResolvers<void> {
-  const news = Promise.withResolvers<void>();
-  // Nobody may be waiting when it fails.
-  news.promise.catch(() => {});
-  return news;
+async function nextChanges(
+  snapshot: FleetSnapshot,
+  cursor: Cursor,
+  nextReading: () => Promise<void>,
+  { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+): Promise<FleetChanges | undefined> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const changes = snapshot.changesSince(cursor.reading);
+    cursor.reading = snapshot.reading;
+    const leftMs = deadline - performance.now();
+    if (changes || signal.aborted || leftMs <= 0) return changes;
+    await waitFor(nextReading(), leftMs, signal);
+  }
 }
 
-async function waitFor(news: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
-  const over = new AbortController();
+async function readInto(snapshot: FleetSnapshot, db: Database, stopping: AbortSignal): Promise<void> {
+  const reading = snapshot.startReading();
+  for (let afterId: string = NIL; !stopping.aborted; ) {
+    const rows = await membersAfter(db, afterId, agentsPerRead);
+    for (const row of rows) reading.add(row);
+    const last = rows.at(-1);
+    if (!last || rows.length < agentsPerRead) break;
+    afterId = last.id;
+  }
+  reading.complete(await readFleet(db));
+}
+
+function subscribeTo(feed: Feed): (hint: () => void) => () => void {
+  return (hint) =>
+    feed.subscribe({
+      changed: (changes) => changes.some(({ kind }) => kind === 'agent' || kind === 'stack') && hint(),
+      reset: hint,
+      reported: hint,
+    });
+}
+
+function createChange(): PromiseWithResolvers<void> {
+  const change = Promise.withResolvers<void>();
+  // Nothing may be waiting when it is rejected.
+  change.promise.catch(() => {});
+  return change;
+}
+
+async function waitFor(change: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
+  const waited = new AbortController();
   try {
-    await Promise.race([news, pause(ms, AbortSignal.any([signal, over.signal]))]);
+    await Promise.race([change, pause(ms, AbortSignal.any([signal, waited.signal]))]);
   } finally {
-    over.abort();
+    waited.abort();
   }
 }

@@ -34,16 +34,16 @@ const reportHealth = async (agent: TestAgent, stack: string, health: Health) => 
   });
 };
 
-/** Follows the fleet and knows what it was told. */
-function follow(options: { pak?: string; url?: string } = {}) {
+/** Watches the fleet and collects what it receives. */
+function watchFleet(options: { pak?: string; url?: string } = {}) {
   const members = new Map<string, FleetMember>();
-  const told: { fleet: Fleet | undefined; members: number; gone: string[] }[] = [];
+  const messages: { fleet: Fleet | undefined; members: number; gone: string[] }[] = [];
   const stop = new AbortController();
   const { admin: from } = test.client(options.pak, options.url === undefined ? {} : { url: options.url });
   let now: Fleet | undefined;
   const ended = (async () => {
     for await (const message of from.watchFleet({}, { signal: stop.signal })) {
-      told.push({ fleet: message.fleet, members: message.members.length, gone: message.goneAgentIds });
+      messages.push({ fleet: message.fleet, members: message.members.length, gone: message.goneAgentIds });
       now = message.fleet ?? now;
       for (const member of message.members) members.set(member.agent?.name ?? '', member);
       for (const id of message.goneAgentIds)
@@ -53,7 +53,7 @@ function follow(options: { pak?: string; url?: string } = {}) {
   ended.catch(() => {});
   return {
     members,
-    told,
+    messages,
     get fleet() {
       return now;
     },
@@ -65,15 +65,15 @@ function follow(options: { pak?: string; url?: string } = {}) {
   };
 }
 
-fleet('is nothing at first', async () => {
+fleet('is empty at first', async () => {
   const all = await read();
   assert.equal([statesOf(all), all.stacks, all.oldestPendingTime], [[0, 0, 0, 0, 0], 0, undefined]);
-  const watch = follow();
+  const watch = watchFleet();
   await eventually(() => watch.fleet);
   await watch.end();
 });
 
-fleet('is counted: agents by state, placements by phase and health, and what waits longest', async () => {
+fleet('is counted: agents by state, placements by phase and health, and the longest wait', async () => {
   const before = Date.now();
   const names = ['on', 'off', 'stopped', 'leaving'];
   const agents = new Map<string, TestAgent>();
@@ -105,7 +105,7 @@ fleet('is counted: agents by state, placements by phase and health, and what wai
   assert.ok(oldest && oldest >= before - 5 && oldest <= Date.now());
 });
 
-fleet('is listed by label, state, name and trouble, page by page', async () => {
+fleet('is listed by label, state, name and problems, page by page', async () => {
   const list = async (filter: object) => (await admin.listFleet(filter)).members.map(({ agent }) => agent?.name);
   assert.equal(await list({}), ['leaving', 'new', 'off', 'on', 'stopped']);
   assert.equal(await list({ label: 'all' }), ['leaving', 'off', 'on', 'stopped']);
@@ -131,8 +131,8 @@ fleet('is listed by label, state, name and trouble, page by page', async () => {
   await refused(admin.listFleet({ pageSize: 1, pageToken, search: 'o' }), Code.InvalidArgument, 'page_token');
 });
 
-fleet('is watched: first everything, then what changes, on every broker', async () => {
-  const watches = [follow(), follow({ url: test.urls[1] ?? '' })];
+fleet('is watched on every broker: first everything, then the changes', async () => {
+  const watches = [watchFleet(), watchFleet({ url: test.urls[1] ?? '' })];
   for (const watch of watches) await eventually(() => watch.members.size === 5 && watch.fleet);
   const agent = await startTestAgent(test, { name: 'joins' });
   for (const watch of watches)
@@ -142,53 +142,53 @@ fleet('is watched: first everything, then what changes, on every broker', async 
   await reportHealth(agent, 'web', Health.FAILED);
   for (const watch of watches)
     await eventually(() => watch.members.get('joins')?.health === Health.FAILED && watch.fleet?.health?.failed === 1);
-  // Nobody tells that an agent has gone silent.
+  // No change announces that an agent has gone silent.
   await silence(agent);
   for (const watch of watches) await eventually(() => watch.members.get('joins')?.state === AgentState.OFFLINE, 30_000);
   await admin.deleteAgent({ agent: 'joins', orphan: true });
   for (const watch of watches) await eventually(() => !watch.members.has('joins') && watch.fleet?.online === 1);
-  assert.is(watches[0]?.told.flatMap(({ gone }) => gone).length, 1);
+  assert.is(watches[0]?.messages.flatMap(({ gone }) => gone).length, 1);
   for (const watch of watches) await watch.end();
 });
 
-fleet('is not told again when only a heartbeat came', async () => {
-  const watch = follow();
+fleet('is not sent again after a heartbeat alone', async () => {
+  const watch = watchFleet();
   await eventually(() => watch.members.size === 5);
   await new Promise((resolve) => setTimeout(resolve, 500));
-  const before = watch.told.length;
+  const before = watch.messages.length;
   const on = (await admin.getAgent({ agent: 'on' })).agent;
   await db.sql('update agent_status set last_heartbeat_at = now(), cluster_latency_ms = 7 where agent_id = $1', [
     on?.id,
   ]);
   await new Promise((resolve) => setTimeout(resolve, 6_000));
-  assert.equal(watch.told.slice(before), []);
+  assert.equal(watch.messages.slice(before), []);
   await watch.end();
 });
 
-fleet('is watched by those who come later as it is then', async () => {
-  const first = follow();
+fleet('is sent to later watchers in its present state', async () => {
+  const first = watchFleet();
   await eventually(() => first.members.size === 5);
   await admin.createAgent({ name: 'brief' });
   await eventually(() => first.members.has('brief'));
   await admin.deleteAgent({ agent: 'brief' });
   await eventually(() => !first.members.has('brief'));
-  const second = follow();
+  const second = watchFleet();
   await eventually(() => second.members.size === 5 && second.fleet);
-  assert.equal(second.told[0]?.gone, []);
+  assert.equal(second.messages[0]?.gone, []);
   await first.end();
   await admin.createAgent({ name: 'later' });
   await eventually(() => second.members.has('later'));
   await second.end();
 });
 
-fleet('of thousands comes in messages of at most 500', async () => {
+fleet('is sent in messages of at most 500 members', async () => {
   await db.sql(
     `insert into agent (id, name) select gen_random_uuid(), 'many-' || n from generate_series(1, 1200) as n`,
   );
-  const watch = follow();
+  const watch = watchFleet();
   await eventually(() => watch.members.size > 1_200, 30_000);
-  assert.ok(watch.told.every(({ members }) => members <= 500));
-  assert.ok(watch.told.slice(1).every((message) => !message.fleet || message.members < 500));
+  assert.ok(watch.messages.every(({ members }) => members <= 500));
+  assert.ok(watch.messages.slice(1).every((message) => !message.fleet || message.members < 500));
   await db.sql(`delete from agent where name like 'many-%'`);
   await eventually(() => watch.members.size < 10, 30_000);
   await watch.end();
@@ -196,7 +196,7 @@ fleet('of thousands comes in messages of at most 500', async () => {
 
 fleet('ends a watch with its key, and is for admins only', async () => {
   const { pak } = await admin.createAdminPak({ name: 'reader', readOnly: true });
-  const watch = follow({ pak });
+  const watch = watchFleet({ pak });
   await eventually(() => watch.fleet);
   const { paks } = await admin.listPaks({});
   const mine = paks.find((one) => one.owner === 'reader');

@@ -7,49 +7,53 @@ export type AgentState = (typeof agentStates)[number];
 
 export type PhaseCounts = Readonly<Record<Phase, number>>;
 
-/** An agent with what an operator looks for first. */
+/** An agent with a summary of its state and placements. */
 export interface MemberRow extends AgentRow {
   readonly state: AgentState;
-  /** The worst of what it serves; null when nothing was reported. */
+  /** The worst health of its placements; null when none was reported. */
   readonly health: HealthName | null;
   readonly phases: PhaseCounts;
 }
 
-/** Everything, counted. */
+/** Counts of the whole fleet. */
 export interface FleetRow {
   readonly agents: Partial<Record<AgentState, number>>;
-  readonly cluster_unreachable: number;
+  /** Agents that are online and cannot reach their cluster. */
+  readonly clustersUnreachable: number;
   readonly stacks: number;
   readonly phases: Partial<Record<Phase, number>>;
   readonly healths: HealthCounts;
-  readonly oldest_pending: Date | null;
+  /** Start of the wait of the oldest placement that is not applied. */
+  readonly oldestPendingSince: Date | null;
 }
 
-/** What waits to be done. */
+/** Counts of work that is waiting. */
 export interface Backlog {
+  /** Audit entries without a seal. */
   readonly unsealed: number;
-  /** Of the oldest entry of the record that has no seal; 0 for none. */
+  /** Age of the oldest of them; 0 for none. */
   readonly unsealedSeconds: number;
+  /** Diagnostics that no agent has answered. */
   readonly diagnostics: number;
 }
 
-/** What of a member counts as a change, as text: the time and latency of a heartbeat alone do not. */
-export function changing(member: MemberRow): string {
+/** Returns, as text, the part of a member whose change is sent to watchers. It excludes the time and latency of heartbeats. */
+export function changeText(member: MemberRow): string {
   const { lastHeartbeatAt: _at, clusterLatencyMs: _ms, ...rest } = member;
   return JSON.stringify(rest);
 }
 
-/** Cuts into parts of at most so many items, and about so many bytes, but one item at least. */
+/** Cuts items into portions of at most `max.items` items and about `max.bytes` bytes, but at least one item. */
 export function* portions<T>(
   items: readonly T[],
   sizeOf: (item: T) => number,
-  most: { readonly items: number; readonly bytes: number },
+  max: { readonly items: number; readonly bytes: number },
 ): Generator<T[]> {
   let portion: T[] = [];
   let bytes = 0;
   for (const item of items) {
     const size = sizeOf(item);
-    if (portion.length === most.items || (portion.length > 0 && bytes + size > most.bytes)) {
+    if (portion.length === max.items || (portion.length > 0 && bytes + size > max.bytes)) {
       yield portion;
       portion = [];
       bytes = 0;

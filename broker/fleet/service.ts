@@ -56,11 +56,11 @@ export function toFleet(row: FleetRow): Fleet {
     paused: row.agents.paused ?? 0,
     neverStarted: row.agents.never_started ?? 0,
     draining: row.agents.draining ?? 0,
-    clusterUnreachable: row.cluster_unreachable,
+    clusterUnreachable: row.clustersUnreachable,
     stacks: row.stacks,
     placements: create(PlacementCountsSchema, row.phases),
     health: create(HealthCountsSchema, row.healths),
-    oldestPendingTime: row.oldest_pending ? timestampFromDate(row.oldest_pending) : undefined,
+    oldestPendingTime: row.oldestPendingSince ? timestampFromDate(row.oldestPendingSince) : undefined,
   });
 }
 

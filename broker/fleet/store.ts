@@ -1,10 +1,10 @@
 import { agentColumns, agentJoins, onlineForSql } from '../agent/store.ts';
 import { healthJoin } from '../health/store.ts';
 import { phaseJoins, phaseSql } from '../placement/store.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 
-/** What is wrong comes before what is meant to be: a paused agent that is gone is offline. Aliases a, st. */
+/** The state of an agent (aliases a, st). Faults come before intended states: a paused agent without heartbeats is offline. */
 const stateSql = `case
   when a.deleted_at is not null then 'draining'
   when coalesce(st.incarnation, 0) = 0 then 'never_started'
@@ -12,7 +12,7 @@ const stateSql = `case
   when a.paused then 'paused'
   else 'online' end`;
 
-/** Of an agent (alias a): the worst health and how many placements are in which phase (alias w). */
+/** The worst health of an agent's placements, and their counts by phase. Uses alias a, makes alias w. */
 const workSql = `cross join lateral (
   select max(x.health) as health,
     jsonb_build_object(
@@ -33,7 +33,7 @@ export interface MemberFilter {
   readonly limit: number;
 }
 
-/** Agents with their state and work, in order of (name, id), at most `limit`. */
+/** Lists agents with their state and placements, in order of (name, id), at most `limit`. */
 export async function listMembers(db: Sql, filter: MemberFilter): Promise<MemberRow[]> {
   return db.sql<MemberRow>(
     `select ${memberColumns} ${agentJoins} ${workSql}
@@ -57,7 +57,7 @@ export async function listMembers(db: Sql, filter: MemberFilter): Promise<Member
   );
 }
 
-/** The agents after an id, in order of it: for whoever reads all of them. */
+/** Lists the agents after an id, in order of id, for reading all of them. */
 export async function membersAfter(db: Sql, id: string, limit: number): Promise<MemberRow[]> {
   return db.sql<MemberRow>(
     `select ${memberColumns} ${agentJoins} ${workSql} where $1::uuid is null and a.id > $2 order by a.id limit $3`,
@@ -65,7 +65,7 @@ export async function membersAfter(db: Sql, id: string, limit: number): Promise<
   );
 }
 
-/** Counts everything, in two statements. */
+/** Counts the fleet, in two statements. */
 export async function readFleet(db: Sql): Promise<FleetRow> {
   const states = await db.sql<{ state: AgentState; count: number; unreachable: number; stacks: number }>(
     `select ${stateSql} as state, count(*)::int as count,
@@ -73,20 +73,20 @@ export async function readFleet(db: Sql): Promise<FleetRow> {
        (select count(*)::int from stack where deleted_at is null) as stacks
      ${agentJoins} group by grouping sets ((1), ())`,
   );
-  const all = states.find((row) => row.state === null);
-  const [work] = await db.sql<Pick<FleetRow, 'phases' | 'healths' | 'oldest_pending'>>(workOfAllSql);
+  const total = states.find((row) => row.state === null);
+  const [work] = await db.sql<Pick<FleetRow, 'phases' | 'healths' | 'oldestPendingSince'>>(fleetWorkSql);
   return {
-    agents: Object.fromEntries(states.filter((row) => row !== all).map((row) => [row.state, row.count])),
-    cluster_unreachable: all?.unreachable ?? 0,
-    stacks: all?.stacks ?? 0,
+    agents: Object.fromEntries(states.filter((row) => row !== total).map((row) => [row.state, row.count])),
+    clustersUnreachable: total?.unreachable ?? 0,
+    stacks: total?.stacks ?? 0,
     phases: work?.phases ?? {},
     healths: work?.healths ?? {},
-    oldest_pending: work?.oldest_pending ?? null,
+    oldestPendingSince: work?.oldestPendingSince ?? null,
   };
 }
 
-// Since when something is desired: since it was submitted, and the placement changed. What has no deployment waits for nothing.
-const workOfAllSql = `
+// A placement is pending since its deployment was submitted or it changed, whichever came later. One without a deployment is not pending.
+const fleetWorkSql = `
   with work as (
     select ${phaseSql} as phase, h.health, count(*)::int as count,
       min(greatest(p.updated_at, d.created_at)) filter (where d.id is not null or p.state = 'removing') as since
@@ -94,9 +94,9 @@ const workOfAllSql = `
   select
     (select jsonb_object_agg(phase, count) from (select phase, sum(count) as count from work group by 1) x) as phases,
     (select jsonb_object_agg(health, count) from (select health, sum(count) as count from work where health is not null group by 1) x) as healths,
-    (select min(since) from work where phase <> 'applied') as oldest_pending`;
+    (select min(since) from work where phase <> 'applied') as "oldestPendingSince"`;
 
-/** Counts what waits, in one statement. The day spares a look into the partitions of the days before. */
+/** Counts waiting work, in one statement. The condition on the day excludes the partitions of earlier days. */
 export async function readBacklog(db: Sql): Promise<Backlog> {
   const [row] = await db.sql<{ unsealed: number; age: number | null; diagnostics: number }>(
     `select (select count(*)::int from audit_unsealed) as unsealed,

@@ -1,51 +1,54 @@
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
-import { WatchFleetResponseSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
+import { type WatchFleetResponse, WatchFleetResponseSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import type { Deps } from '../deps.ts';
 import { endOf, refuseEnded } from '../rpc/principal.ts';
-import type { FleetBoard } from './fleet-cache.ts';
+import type { FleetCache } from './fleet-cache.ts';
+import type { FleetChanges } from './fleet-snapshot.ts';
 import { portions } from './rules.ts';
 import { toFleet, toMember } from './service.ts';
 
 const keepaliveMs = 30_000;
-/** Of one message; the bytes are well below what an answer may have. */
-const most = { items: 500, bytes: 1 << 20 } as const;
-const goneInMessage = 10_000;
+/** Limits of one message; an answer may be far larger than these bytes. */
+const maxPerMessage = { items: 500, bytes: 1 << 20 } as const;
+const maxRemovedPerMessage = 10_000;
 
-/** WatchFleet: what changed since the message before, from a board that all watchers of this broker share. */
+/** WatchFleet sends what has changed since its previous message, from a cache that all watchers of this broker share. */
 export function fleetWatchMethods({
-  board,
+  fleetCache,
   closing,
   now,
-}: Deps & { board: FleetBoard; closing: AbortSignal }): Pick<ServiceImpl<typeof AdminService>, 'watchFleet'> {
+}: Deps & { fleetCache: FleetCache; closing: AbortSignal }): Pick<ServiceImpl<typeof AdminService>, 'watchFleet'> {
   return {
     async *watchFleet(_request, context) {
       const ended = endOf(context, closing);
-      const follower = board.join();
+      const subscription = fleetCache.subscribe();
       try {
         while (!ended.aborted) {
-          const news = await follower.next(keepaliveMs, ended);
+          const changes = await subscription.next(keepaliveMs, ended);
           if (ended.aborted) break;
-          if (!news) {
-            yield create(WatchFleetResponseSchema);
-            continue;
-          }
-          const [first = [], ...rest] = portions(news.members, ({ bytes }) => bytes, most);
-          const toMessages = (members: typeof first) => members.map(({ row }) => toMember(row, now()));
-          yield create(WatchFleetResponseSchema, {
-            ...(news.fleet && { fleet: toFleet(news.fleet) }),
-            members: toMessages(first),
-            goneAgentIds: news.gone.slice(0, goneInMessage),
-          });
-          for (const portion of rest) yield create(WatchFleetResponseSchema, { members: toMessages(portion) });
-          for (let at = goneInMessage; at < news.gone.length; at += goneInMessage)
-            yield create(WatchFleetResponseSchema, { goneAgentIds: news.gone.slice(at, at + goneInMessage) });
+          if (changes) yield* toMessages(changes, now);
+          else yield create(WatchFleetResponseSchema);
         }
         refuseEnded(context, closing);
       } finally {
-        follower.leave();
+        subscription.close();
       }
     },
   };
+}
+
+/** The first message has the counts; the members and the removed ids follow in as many messages as they need. */
+function* toMessages({ fleet, members, removedIds }: FleetChanges, now: () => Date): Generator<WatchFleetResponse> {
+  const [first = [], ...others] = portions(members, ({ bytes }) => bytes, maxPerMessage);
+  const membersOf = (portion: typeof first) => portion.map(({ row }) => toMember(row, now()));
+  yield create(WatchFleetResponseSchema, {
+    ...(fleet && { fleet: toFleet(fleet) }),
+    members: membersOf(first),
+    goneAgentIds: removedIds.slice(0, maxRemovedPerMessage),
+  });
+  for (const portion of others) yield create(WatchFleetResponseSchema, { members: membersOf(portion) });
+  for (let start = maxRemovedPerMessage; start < removedIds.length; start += maxRemovedPerMessage)
+    yield create(WatchFleetResponseSchema, { goneAgentIds: removedIds.slice(start, start + maxRemovedPerMessage) });
 }

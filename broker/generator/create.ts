@@ -1,7 +1,7 @@
 import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { type IssuedPak, issuePak } from '../access/issue.ts';
 import { checkName } from '../resource.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import type { GeneratorRow, Policy, Quota } from './rules.ts';
 import { generatorById, insertGenerator, writeLimits, writeQuota } from './store.ts';
 

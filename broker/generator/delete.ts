@@ -2,8 +2,8 @@ import { revokeGeneratorKeys } from '../access/store.ts';
 import { lockGenerators, lockStacks } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { checkEtag } from '../resource.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
 import { type GeneratorRow, requireDeletable } from './rules.ts';
 import { findGenerator, generatorById, lockGeneratorRow, markGeneratorDeleted, stackIdsOf } from './store.ts';
 

@@ -19,7 +19,7 @@ import { type Note, toColumns } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { deregister, lockPair, register, registerWithAccount } from './registration.ts';
 import { listRegistrations, type RegistrationRow } from './registration-store.ts';

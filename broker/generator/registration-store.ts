@@ -1,4 +1,4 @@
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import type { RegistrationState } from './rules.ts';
 
 export interface RegistrationRow {

@@ -1,8 +1,8 @@
 import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements, updateServiceAccounts } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
 import {
   deleteRegistration,
   findRegistration,

@@ -2,7 +2,8 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { Refusal } from '../refusal.ts';
-import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
+import { refuseDuplicate } from '../store/errors.ts';
 import type { GeneratorRow, Policy, Quota } from './rules.ts';
 
 const GeneratorEntity = defineEntity({

@@ -8,7 +8,7 @@ import type { TargetEntry } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropOldHealth } from './store.ts';
+import { deleteOldHealth } from './store.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const db = await openMigrated(test.config);
@@ -33,7 +33,7 @@ async function scene(count = 1) {
   return { stack, agents, agent: first, entry };
 }
 
-const said = ({ stackId, deploymentId, generation }: TargetEntry, value: Health, message = '') => ({
+const reportOf = ({ stackId, deploymentId, generation }: TargetEntry, value: Health, message = '') => ({
   stackId,
   deploymentId,
   generation,
@@ -45,12 +45,12 @@ const report = (agent: TestAgent, ...stacks: object[]) =>
   agent.client.agent.reportHealth({ incarnation: agent.incarnation, stacks });
 const placement = async (stack: string) => (await broker.listPlacements({ stack })).placements[0];
 
-health('is shown with its words and objects, by placement, stack and agent', async () => {
+health('is shown with message and objects, by placement, stack and agent', async () => {
   const { stack, agent, entry } = await scene();
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
   const object = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'default', name: 'web' };
   const objects = [{ object, health: Health.DEGRADED, message: '1 of 3 replicas ready' }];
-  await report(agent, { ...said(entry, Health.DEGRADED, 'Deployment web: 1 of 3 replicas ready'), objects });
+  await report(agent, { ...reportOf(entry, Health.DEGRADED, 'Deployment web: 1 of 3 replicas ready'), objects });
   const shown = await placement(stack);
   assert.equal([shown?.health, shown?.healthMessage], [Health.DEGRADED, 'Deployment web: 1 of 3 replicas ready']);
   assert.is((await broker.getStack({ stack })).stack?.health?.degraded, 1);
@@ -64,27 +64,27 @@ health('is shown with its words and objects, by placement, stack and agent', asy
   assert.equal([one?.objects[0]?.object?.name, one?.objects[0]?.message], ['web', '1 of 3 replicas ready']);
 });
 
-health('of something else than what is desired is ignored', async () => {
+health('is ignored when it is not about the desired state', async () => {
   const { stack, agent, entry } = await scene();
   const other = '00000000-0000-7000-8000-000000000000';
-  await report(agent, { ...said(entry, Health.FAILED), deploymentId: other });
-  await report(agent, { ...said(entry, Health.FAILED), deploymentId: '' });
-  await report(agent, { ...said(entry, Health.FAILED), generation: entry.generation + 1n });
-  await report(agent, { ...said(entry, Health.FAILED), generation: 2n ** 64n - 1n });
-  await report(agent, { ...said(entry, Health.FAILED), stackId: other });
+  await report(agent, { ...reportOf(entry, Health.FAILED), deploymentId: other });
+  await report(agent, { ...reportOf(entry, Health.FAILED), deploymentId: '' });
+  await report(agent, { ...reportOf(entry, Health.FAILED), generation: entry.generation + 1n });
+  await report(agent, { ...reportOf(entry, Health.FAILED), generation: 2n ** 64n - 1n });
+  await report(agent, { ...reportOf(entry, Health.FAILED), stackId: other });
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
-  await report(agent, said(entry, Health.HEALTHY));
+  await report(agent, reportOf(entry, Health.HEALTHY));
   assert.is((await placement(stack))?.health, Health.HEALTHY);
-  // What was healthy is not what is desired any more.
+  // The state that was healthy is no longer the desired one.
   await broker.submitDeployment({ stack, manifest: configMap(stack, 'b') });
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
   const answer = await broker.getStackHealth({ stack });
   assert.equal([answer.health, answer.agents[0]?.health, answer.counts?.healthy], [0, 0, 0]);
 });
 
-health('is forgotten with the placement', async () => {
+health('is deleted with the placement', async () => {
   const { stack, agent, entry } = await scene();
-  await report(agent, said(entry, Health.HEALTHY));
+  await report(agent, reportOf(entry, Health.HEALTHY));
   await admin.updateAgent({ agent: agent.name, removeLabels: [stack] });
   await eventually(async () => (await agent.removingStacks()).length === 1);
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
@@ -94,10 +94,10 @@ health('is forgotten with the placement', async () => {
   assert.is(rows.length, 0);
 });
 
-health('keeps a history of changes, bounded for each placement', async () => {
+health('has a history of changes, with a limit for each placement', async () => {
   const { stack, agent, entry } = await scene();
   for (const value of [Health.PROGRESSING, Health.PROGRESSING, Health.HEALTHY, Health.FAILED])
-    await report(agent, said(entry, value, `health ${value}`));
+    await report(agent, reportOf(entry, value, `health ${value}`));
   const answer = await broker.getStackHealth({ stack });
   assert.equal(
     answer.history.map((change) => [change.agent, change.health, change.message]),
@@ -108,24 +108,24 @@ health('keeps a history of changes, bounded for each placement', async () => {
     ],
   );
   const since = answer.agents[0]?.changeTime;
-  await report(agent, said(entry, Health.FAILED, 'still'));
+  await report(agent, reportOf(entry, Health.FAILED, 'still'));
   const again = (await broker.getStackHealth({ stack })).agents[0];
   assert.equal([again?.changeTime, again?.message], [since, 'still']);
-  for (let at = 0; at < 120; at += 1) await report(agent, said(entry, at % 2 ? Health.FAILED : Health.HEALTHY));
+  for (let at = 0; at < 120; at += 1) await report(agent, reportOf(entry, at % 2 ? Health.FAILED : Health.HEALTHY));
   const kept = await db.sql('select 1 from health_change where agent_id = $1', [agent.id]);
   assert.is(kept.length, 100);
   await db.sql(`update health_change set at = now() - interval '31 days' where agent_id = $1`, [agent.id]);
-  await dropOldHealth(db, 30);
+  await deleteOldHealth(db, 30);
   assert.equal((await broker.getStackHealth({ stack })).history, []);
   assert.is((await placement(stack))?.health, Health.FAILED);
 });
 
-health('lists the worst first, page by page', async () => {
+health('is listed with the worst first, page by page', async () => {
   const { stack, agents } = await scene(5);
   const values = [Health.HEALTHY, Health.FAILED, Health.PROGRESSING, Health.UNKNOWN];
   for (const [at, value] of values.entries()) {
     const agent = agents[at] as TestAgent;
-    await report(agent, said(await agent.entry(stack), value));
+    await report(agent, reportOf(await agent.entry(stack), value));
   }
   const seen: [string, Health][] = [];
   for (let pageToken = '', pages = 0; pages < 10; pages += 1) {
@@ -150,39 +150,44 @@ health('lists the worst first, page by page', async () => {
   );
 });
 
-health('is not taken from a start that was replaced, nor put over a later one', async () => {
+health('is refused from a start that was replaced, and never overwrites that of a later one', async () => {
   const { stack, agent, entry } = await scene();
   const old = agent.incarnation;
   await agent.start();
-  await report(agent, said(entry, Health.HEALTHY));
+  await report(agent, reportOf(entry, Health.HEALTHY));
   await refused(
-    agent.client.agent.reportHealth({ incarnation: old, stacks: [said(entry, Health.FAILED)] }),
+    agent.client.agent.reportHealth({ incarnation: old, stacks: [reportOf(entry, Health.FAILED)] }),
     Code.FailedPrecondition,
     /was replaced/,
   );
   assert.is((await placement(stack))?.health, Health.HEALTHY);
 });
 
-health('takes the last word of a report, and many stacks at once', async () => {
+health('is the last one that a report names, which may be about many stacks', async () => {
   const { stack, agent, entry } = await scene();
   const second = `${stack}b`;
   await broker.createStack({ name: second, labels: [stack] });
   await broker.submitDeployment({ stack: second, manifest: configMap(second) });
   const other = await eventually(() => agent.entry(second));
-  await report(agent, said(entry, Health.FAILED), said(other, Health.PROGRESSING), said(entry, Health.HEALTHY));
+  await report(
+    agent,
+    reportOf(entry, Health.FAILED),
+    reportOf(other, Health.PROGRESSING),
+    reportOf(entry, Health.HEALTHY),
+  );
   assert.equal(
     [(await placement(stack))?.health, (await placement(second))?.health],
     [Health.HEALTHY, Health.PROGRESSING],
   );
   const both = Array.from({ length: 20 }, (_, at) =>
     at % 2
-      ? report(agent, said(entry, Health.HEALTHY), said(other, Health.FAILED))
-      : report(agent, said(other, Health.HEALTHY), said(entry, Health.FAILED)),
+      ? report(agent, reportOf(entry, Health.HEALTHY), reportOf(other, Health.FAILED))
+      : report(agent, reportOf(other, Health.HEALTHY), reportOf(entry, Health.FAILED)),
   );
   await Promise.all(both);
 });
 
-health('reaches those who watch the stack, on every broker', async () => {
+health('is sent to watchers of the stack on every broker', async () => {
   const { stack, agent, entry } = await scene();
   const messages: WatchStackResponse[] = [];
   const stop = new AbortController();
@@ -192,7 +197,7 @@ health('reaches those who watch the stack, on every broker', async () => {
   })();
   ended.catch(() => {});
   await eventually(() => messages.length > 0);
-  await report(agent, said(entry, Health.FAILED, 'crash loop'));
+  await report(agent, reportOf(entry, Health.FAILED, 'crash loop'));
   const last = await eventually(() =>
     messages.findLast(({ placements }) => placements[0]?.healthMessage === 'crash loop'),
   );
@@ -201,13 +206,13 @@ health('reaches those who watch the stack, on every broker', async () => {
   await Promise.allSettled([ended]);
 });
 
-health('of a generator is its own to see', async () => {
+health('is visible to the stack’s generator only', async () => {
   const { stack } = await scene();
   const { pak } = await admin.createGenerator({ name: 'stranger' });
   await refused(test.client(pak).broker.getStackHealth({ stack: `system/${stack}` }), Code.NotFound, 'not found');
 });
 
-health('does not hinder what waits, drifted or was repaired from being told', async () => {
+health('does not hide events about waiting, drift and repairs', async () => {
   const { stack, agent, entry } = await scene();
   await agent.report(entry, Outcome.APPLIED, 'applied');
   await agent.report(entry, Outcome.DRIFTED, 'drifted');
@@ -230,7 +235,7 @@ health('does not hinder what waits, drifted or was repaired from being told', as
   assert.is((await broker.listEvents({ stack, outcome: Outcome.DRIFTED })).events.length, 1);
 });
 
-health('explains what is applied and does not do well, waits, or was changed by somebody else', async () => {
+health('is part of the explanation of a placement, as are waiting and drift', async () => {
   const { stack, agent, entry } = await scene();
   const explain = async () => {
     const { summary, steps } = await broker.explainPlacement({ stack, agent: agent.name });
@@ -241,12 +246,12 @@ health('explains what is applied and does not do well, waits, or was changed by 
   assert.equal((await explain()).slice(1), ['not waiting 2 for stack base to be healthy']);
   await agent.report(entry, Outcome.APPLIED);
   assert.equal(await explain(), ['revision 1 is applied']);
-  await report(agent, said(entry, Health.DEGRADED, '1 of 3 replicas ready'));
+  await report(agent, reportOf(entry, Health.DEGRADED, '1 of 3 replicas ready'));
   assert.equal(await explain(), [
     'revision 1 is applied, but degraded: 1 of 3 replicas ready',
     'healthy 2 degraded: 1 of 3 replicas ready',
   ]);
-  await report(agent, said(entry, Health.HEALTHY));
+  await report(agent, reportOf(entry, Health.HEALTHY));
   await agent.report(entry, Outcome.DRIFTED, 'kubectl has changed .spec.replicas');
   assert.equal(await explain(), [
     'revision 1 is applied, but somebody else has changed it: kubectl has changed .spec.replicas',

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { enumName, healths } from '../../contract/enum-names.ts';
+import type { ObjectId } from '../../contract/object-key.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -20,29 +21,28 @@ import { requireValidKey } from '../access/store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import type { ObjectName } from '../object-name.ts';
 import { isId } from '../resource.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { type HealthName, lastWords, type Reported, worstOf } from './rules.ts';
+import { type HealthName, latestReports, type StackHealthReport, worstOf } from './rules.ts';
 import * as store from './store.ts';
 
-/** Below what a column holds. */
-const mostObjects = 1_000_000;
-const shownChanges = 100;
+/** Fits the column of the database. */
+const maxObjectCount = 1_000_000;
+const listedChanges = 100;
 
 export function healthReportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof AgentService>, 'reportHealth'> {
   return {
     async reportHealth(request, context) {
       const principal = principalOf(context);
-      const reports = lastWords(request.stacks.filter((report) => isId(report.deploymentId)).map(fromMessage));
+      const reports = latestReports(request.stacks.filter((report) => isId(report.deploymentId)).map(fromMessage));
       const stackIds = await db.transactPrepared(async (tx) => {
         await requireValidKey(tx, principal.keyId);
         requireIncarnation(await store.readIncarnation(tx, principal.ownerId), request.incarnation);
         return store.recordHealth(tx, principal.ownerId, request.incarnation, reports);
       });
-      for (const stackId of stackIds) feed.report(stackId);
+      for (const stackId of stackIds) feed.notifyReport(stackId);
       return {};
     },
   };
@@ -60,9 +60,9 @@ export function healthMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServi
       const [rows, counts, changes] = await Promise.all([
         store.listAgentHealth(db, filter),
         store.healthCounts(db, [stack.id]).then((all) => all.get(stack.id) ?? {}),
-        page.after ? [] : store.listHealthChanges(db, stack.id, agentId, shownChanges),
+        page.after ? [] : store.listHealthChanges(db, stack.id, agentId, listedChanges),
       ]);
-      const keys = (row: store.AgentHealthRow) => [String(row.rank), row.agent, row.agent_id];
+      const keys = (row: store.AgentHealthRow) => [String(row.rank), row.agent, row.agentId];
       const cut = cutPage(rows, page, scope, keys, (row) => JSON.stringify(row).length);
       return {
         health: healthNumber(worstOf(counts)),
@@ -75,7 +75,7 @@ export function healthMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServi
   };
 }
 
-/** A health on the wire; unspecified for one that nobody has reported. */
+/** Returns a health as the contract has it; unspecified for one that was not reported. */
 export function healthNumber(health: HealthName | '' | null | undefined): Health {
   return health ? healths[health] : Health.UNSPECIFIED;
 }
@@ -84,12 +84,12 @@ function healthName(health: Health): HealthName | '' {
   return enumName(healths, health) ?? '';
 }
 
-function fromMessage(report: ReportedHealth): Reported {
+function fromMessage(report: ReportedHealth): StackHealthReport {
   return {
     stackId: report.stackId,
     deploymentId: report.deploymentId,
     generation: report.generation,
-    // Unspecified is refused by the contract.
+    // The contract refuses unspecified, so this is a value of a newer agent.
     health: healthName(report.health) || 'unknown',
     message: report.message,
     objects: report.objects.map(({ object, health, message }) => ({
@@ -97,36 +97,36 @@ function fromMessage(report: ReportedHealth): Reported {
       health: healthName(health),
       message,
     })),
-    objectCount: Math.min(report.objectCount, mostObjects),
+    objectCount: Math.min(report.objectCount, maxObjectCount),
   };
 }
 
-/** An object's name as it is stored. */
-export function fromRef(ref: ObjectRef | undefined): ObjectName {
+/** Reads the names of an object; those that are missing are empty. */
+export function fromRef(ref: ObjectRef | undefined): ObjectId {
   const { apiVersion = '', kind = '', namespace = '', name = '' } = ref ?? {};
   return { apiVersion, kind, namespace, name };
 }
 
 function toMessage(row: store.AgentHealthRow): AgentHealth {
   return create(AgentHealthSchema, {
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent,
     health: healthNumber(row.health),
     message: row.message ?? '',
     objects: (row.objects ?? []).map(({ object, health, message }) =>
       create(ObjectHealthSchema, { object: create(ObjectRefSchema, object), health: healthNumber(health), message }),
     ),
-    objectCount: row.object_count ?? 0,
-    deploymentId: row.deployment_id ?? '',
+    objectCount: row.objectCount ?? 0,
+    deploymentId: row.deploymentId ?? '',
     revision: row.revision ?? 0,
-    changeTime: row.changed_at ? timestampFromDate(row.changed_at) : undefined,
-    reportTime: row.reported_at ? timestampFromDate(row.reported_at) : undefined,
+    changeTime: row.changedAt ? timestampFromDate(row.changedAt) : undefined,
+    reportTime: row.reportedAt ? timestampFromDate(row.reportedAt) : undefined,
   });
 }
 
 function toChange(row: store.HealthChangeRow): HealthChange {
   return create(HealthChangeSchema, {
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent ?? '',
     health: healthNumber(row.health),
     message: row.message,

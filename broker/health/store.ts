@@ -1,11 +1,11 @@
-import type { Sql } from '../store/orm.ts';
-import type { HealthCounts, HealthName, Reported, StoredObject } from './rules.ts';
+import type { Sql } from '../store/database.ts';
+import type { HealthCounts, HealthName, StackHealthReport, StoredObject } from './rules.ts';
 
 /** Joins the health of what is desired now (alias h) to a placement p and its deployment d; no row for what was not reported yet. */
 export const healthJoin = `left join placement_health h on h.agent_id = p.agent_id and h.stack_id = p.stack_id
     and p.state = 'active' and h.generation = p.generation and h.deployment_id = d.id`;
 
-/** The number that an agent's calls have to carry; 0 for an agent that is gone. */
+/** Reads the incarnation that an agent's calls have to carry; 0 for an agent that is gone. */
 export async function readIncarnation(tx: Sql, agentId: string): Promise<bigint> {
   const [row] = await tx.sql<{ incarnation: string }>('select incarnation from agent_status where agent_id = $1', [
     agentId,
@@ -14,29 +14,29 @@ export async function readIncarnation(tx: Sql, agentId: string): Promise<bigint>
 }
 
 /**
- * Replaces what was reported about stacks, in one statement, and keeps what changed as history. Of the reports only those about what
- * is desired now (deployment and generation) count, and none counts over that of a later start. Returns the stacks that were
- * written. Placements, stacks and agents are only read.
+ * Replaces the health of stacks, in one statement, and adds changes to the history. A report counts only while it is about the desired
+ * state (deployment and generation), and none overwrites that of a later start of the agent. Returns the ids of the stacks that were
+ * written. It locks no placement, stack or agent.
  */
 export async function recordHealth(
   tx: Sql,
   agentId: string,
   incarnation: bigint,
-  reports: readonly Reported[],
+  reports: readonly StackHealthReport[],
 ): Promise<string[]> {
-  const rows = await tx.sql<{ stack_id: string }>(recordSql, [
+  const rows = await tx.sql<{ stackId: string }>(recordSql, [
     agentId,
     incarnation,
     JSON.stringify(reports.map(toRow)),
-    changesKept - 1,
+    maxChanges - 1,
   ]);
-  return rows.map((row) => row.stack_id);
+  return rows.map(({ stackId }) => stackId);
 }
 
-/** For each placement; a flapping object must not fill the disk. */
-const changesKept = 100;
+/** Changes that are kept for each placement: a flapping object must not fill the disk. */
+const maxChanges = 100;
 
-// Rows are written in order of the stack, so that two reports of one agent do not wait for each other in a ring.
+// Rows are written in order of the stack, so that two reports of one agent cannot deadlock.
 const recordSql = `
   with written as (
     insert into placement_health as h (agent_id, stack_id, deployment_id, generation, incarnation, health, message, objects, object_count)
@@ -63,9 +63,10 @@ const recordSql = `
         select c.id from health_change c where c.agent_id = $1 and c.stack_id = w.stack_id order by c.id desc offset $4) old
       where w.changed)
   )
-  select stack_id from written`;
+  select stack_id as "stackId" from written`;
 
-function toRow(report: Reported) {
+/** Maps a report to the columns of its row, for `jsonb_to_recordset`. */
+function toRow(report: StackHealthReport) {
   return {
     stack_id: report.stackId,
     deployment_id: report.deploymentId,
@@ -77,43 +78,43 @@ function toRow(report: Reported) {
   };
 }
 
-/** An active placement with what was reported about what is desired: aliases p, s, d, h. */
+/** Joins placements with the health that was reported about their desired state: aliases p, s, d, h. */
 const joins = `
   from placement p
   join stack s on s.id = p.stack_id
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
   ${healthJoin}`;
 
-/** How many agents are in which health, for each of the stacks: one query. */
+/** Counts the agents by health for each of the stacks, in one query. */
 export async function healthCounts(db: Sql, stackIds: readonly string[]): Promise<Map<string, HealthCounts>> {
-  const rows = await db.sql<{ stack_id: string; health: HealthName; count: number }>(
-    `select p.stack_id, h.health, count(*)::int as count ${joins} where p.stack_id = any($1) and h.health is not null group by 1, 2`,
+  const rows = await db.sql<{ stackId: string; health: HealthName; count: number }>(
+    `select p.stack_id as "stackId", h.health, count(*)::int as count ${joins} where p.stack_id = any($1) and h.health is not null group by 1, 2`,
     [stackIds],
   );
   const counts = new Map<string, HealthCounts>();
-  for (const { stack_id: id, health, count } of rows) counts.set(id, { ...counts.get(id), [health]: count });
+  for (const { stackId, health, count } of rows) counts.set(stackId, { ...counts.get(stackId), [health]: count });
   return counts;
 }
 
 export interface AgentHealthRow {
-  readonly agent_id: string;
+  readonly agentId: string;
   readonly agent: string;
-  /** Null, as all that follows, when the agent has not reported about what is desired. */
+  /** Null, like the fields that follow, while the agent has not reported about the desired state. */
   readonly health: HealthName | null;
   readonly message: string | null;
   readonly objects: StoredObject[] | null;
-  readonly object_count: number | null;
-  readonly deployment_id: string | null;
+  readonly objectCount: number | null;
+  readonly deploymentId: string | null;
   readonly revision: number | null;
-  readonly changed_at: Date | null;
-  readonly reported_at: Date | null;
-  /** Higher is worse; 0 for none. */
+  readonly changedAt: Date | null;
+  readonly reportedAt: Date | null;
+  /** Position in `healths`, from 1: higher is worse. 0 for none. */
   readonly rank: number;
 }
 
 const rankSql = `coalesce(array_position(enum_range(null::health), h.health), 0)`;
 
-/** How a stack does on the agents that serve it, the worst first, then by name; at most `limit`. */
+/** Lists the health of a stack on the agents that serve it, the worst first, then by name; at most `limit`. */
 export async function listAgentHealth(
   db: Sql,
   filter: {
@@ -124,8 +125,9 @@ export async function listAgentHealth(
   },
 ): Promise<AgentHealthRow[]> {
   return db.sql<AgentHealthRow>(
-    `select p.agent_id, a.name as agent, h.health, h.message, h.objects, h.object_count, h.deployment_id,
-       case when h.health is not null then d.revision end as revision, h.changed_at, h.reported_at, ${rankSql} as rank
+    `select p.agent_id as "agentId", a.name as agent, h.health, h.message, h.objects, h.object_count as "objectCount",
+       h.deployment_id as "deploymentId", case when h.health is not null then d.revision end as revision,
+       h.changed_at as "changedAt", h.reported_at as "reportedAt", ${rankSql} as rank
      ${joins} join agent a on a.id = p.agent_id
      where p.stack_id = $1 and p.state = 'active' and ($2::uuid is null or p.agent_id = $2)
        and ($3::int is null or (-${rankSql}, a.name, a.id) > (-$3::int, $4, $5::uuid))
@@ -142,14 +144,15 @@ export async function listAgentHealth(
 }
 
 export interface HealthChangeRow {
-  readonly agent_id: string;
+  readonly agentId: string;
+  /** Name of the agent; null when it is gone. */
   readonly agent: string | null;
   readonly health: HealthName;
   readonly message: string;
   readonly at: Date;
 }
 
-/** The latest changes of a stack's health, newest first. */
+/** Lists the latest changes of a stack's health, newest first. */
 export async function listHealthChanges(
   db: Sql,
   stackId: string,
@@ -157,21 +160,21 @@ export async function listHealthChanges(
   limit: number,
 ): Promise<HealthChangeRow[]> {
   return db.sql<HealthChangeRow>(
-    `select c.agent_id, a.name as agent, c.health, c.message, c.at
+    `select c.agent_id as "agentId", a.name as agent, c.health, c.message, c.at
      from (select * from health_change where stack_id = $1 and ($2::uuid is null or agent_id = $2) order by id desc limit $3) c
      left join agent a on a.id = c.agent_id order by c.id desc`,
     [stackId, agentId ?? null, limit],
   );
 }
 
-/** Forgets changes that are older than some days, and health of what an agent no longer serves. Returns how many rows. */
-export async function dropOldHealth(db: Sql, days: number): Promise<number> {
+/** Deletes changes that are older than `days`, and the health of stacks that an agent no longer serves. Returns how many rows. */
+export async function deleteOldHealth(db: Sql, days: number): Promise<number> {
   const changes = await db.sql('delete from health_change where at < now() - make_interval(days => $1) returning 1', [
     days,
   ]);
-  const rest = await db.sql(
+  const orphaned = await db.sql(
     `delete from placement_health h
      where not exists (select from placement p where p.agent_id = h.agent_id and p.stack_id = h.stack_id) returning 1`,
   );
-  return changes.length + rest.length;
+  return changes.length + orphaned.length;
 }

@@ -8,8 +8,8 @@ import { jobs } from './jobs.ts';
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
 const { admin, broker } = test.client();
-const chores = suite('jobs');
-chores.after(async () => {
+const jobRuns = suite('jobs');
+jobRuns.after(async () => {
   await db.close();
   await test.close();
 });
@@ -24,7 +24,7 @@ const count = async (table: string) =>
 const age = (table: string) =>
   db.sql(`update ${table} set deleted_at = deleted_at - interval '1 hour' where deleted_at is not null`);
 
-chores('purge stacks and generators once nothing of them is left on any agent', async () => {
+jobRuns('purge stacks and generators once no agent has anything of them', async () => {
   await admin.createGenerator({ name: 'gone' });
   const agent = await startTestAgent(test, { name: 'slow', labels: ['gone'], generators: ['gone'] });
   for (const name of ['placed', 'unplaced']) {
@@ -43,10 +43,10 @@ chores('purge stacks and generators once nothing of them is left on any agent', 
   await agent.reconcile();
   assert.equal([await run('stack_purge'), await run('generator_purge')], [1, 1]);
   assert.equal([await count('stack'), await count('deployment'), await count('generator')], [1, 1, 1]);
-  assert.is((await broker.listEvents({ agent: 'slow' })).events.length, 1, 'what was reported stays');
+  assert.is((await broker.listEvents({ agent: 'slow' })).events.length, 1, 'the history stays');
 });
 
-chores('purge manifests that no deployment refers to, and no other', async () => {
+jobRuns('purge the manifests that no deployment refers to', async () => {
   const before = await count('manifest');
   assert.is(before, 3);
   assert.is(await run('manifest_purge'), 2);
@@ -54,7 +54,7 @@ chores('purge manifests that no deployment refers to, and no other', async () =>
   assert.ok((await broker.getDeployment({ stack: 'stays' })).manifest.length > 0);
 });
 
-chores('keep a manifest that is submitted again while it is purged', async () => {
+jobRuns('keep a manifest that is submitted again while it is purged', async () => {
   for (let times = 0; times < 10; times += 1) {
     await broker.createStack({ name: 'twice' });
     await broker.submitDeployment({ stack: 'twice', manifest: configMap('twice') });
@@ -71,7 +71,7 @@ chores('keep a manifest that is submitted again while it is purged', async () =>
   }
 });
 
-chores('forget old changes and old requests', async () => {
+jobRuns('delete old changes and requests', async () => {
   await admin.createAgent({ name: 'asked', requestId: 'r1' });
   assert.equal([await run('change_retention'), await run('request_retention')], [0, 0]);
   await db.sql(`update change set at = at - interval '2 hours'`);
@@ -81,7 +81,7 @@ chores('forget old changes and old requests', async () => {
   assert.is(await count('change'), 0);
 });
 
-chores('find and repair placements that somebody else changed', async () => {
+jobRuns('find and repair placements that differ from the rules', async () => {
   await broker.createStack({ name: 'broken', labels: ['broken'] });
   await startTestAgent(test, { name: 'one', labels: ['broken'] });
   await startTestAgent(test, { name: 'two' });
@@ -100,4 +100,4 @@ chores('find and repair placements that somebody else changed', async () => {
   ]);
 });
 
-chores.run();
+jobRuns.run();

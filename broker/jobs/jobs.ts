@@ -1,50 +1,51 @@
 import type { Logger } from 'pino';
 import { createAuditDays, dropAuditDays } from '../audit/retention.ts';
 import { purgeManifests } from '../deployment/store.ts';
-import { dropExpired } from '../diagnostic/store.ts';
-import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partition-store.ts';
+import { deleteExpiredDiagnostics } from '../diagnostic/store.ts';
+import { createEventPartitions, dropOldEvents, eventDays } from '../event/partition-store.ts';
 import { purgeGenerators } from '../generator/store.ts';
-import { dropOldHealth } from '../health/store.ts';
+import { deleteOldHealth } from '../health/store.ts';
 import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { agentBatches, misplacedAgents } from '../placement/repair-store.ts';
 import { purgeStacks } from '../stack/store.ts';
+import type { Database } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
-import type { Database } from '../store/orm.ts';
 import { deleteOldChanges, deleteOldRequests } from '../store/retention.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from '../telemetry/partition-store.ts';
+import { createTelemetryPartitions, deleteOrphanedTelemetry, dropOldTelemetry } from '../telemetry/partition-store.ts';
 
-/** Something done again and again by one of the brokers: idempotent, without input, safe to do twice. */
+/** Work that every broker repeats: idempotent, without input, safe to run on two brokers at the same time. */
 interface Job {
   readonly name: string;
   readonly everyMs: number;
-  run(db: Database, keep: Keep): Promise<number>;
+  /** Returns how many rows or partitions it changed. */
+  run(db: Database, retention: Retention): Promise<number>;
 }
 
-/** How long what can be configured is kept. */
-export interface Keep {
+/** The retention times that can be configured. */
+export interface Retention {
   readonly telemetryMs: number;
 }
 
 export interface Jobs {
-  /** How often each job changed something, since the start. */
+  /** Number of changes of each job since the start. */
   readonly counts: ReadonlyMap<string, number>;
   close(): Promise<void>;
 }
 
 const minuteMs = 60_000;
-const manifestsAtOnce = 100;
+const manifestsPerPurge = 100;
 
 export const jobs: readonly Job[] = [
-  { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
+  { name: 'event_partitions', everyMs: 60 * minuteMs, run: createEventPartitions },
   { name: 'audit_days', everyMs: 60 * minuteMs, run: createAuditDays },
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
-  { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },
-  { name: 'telemetry_slices', everyMs: 60 * minuteMs, run: makeTelemetrySlices },
+  { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => deleteOldHealth(db, eventDays) },
+  { name: 'telemetry_slices', everyMs: 60 * minuteMs, run: createTelemetryPartitions },
   { name: 'telemetry_retention', everyMs: minuteMs, run: (db, { telemetryMs }) => dropOldTelemetry(db, telemetryMs) },
-  { name: 'telemetry_orphans', everyMs: minuteMs, run: dropOrphanedTelemetry },
-  { name: 'diagnostic_expiry', everyMs: minuteMs, run: dropExpired },
+  { name: 'telemetry_orphans', everyMs: minuteMs, run: deleteOrphanedTelemetry },
+  { name: 'diagnostic_expiry', everyMs: minuteMs, run: deleteExpiredDiagnostics },
   { name: 'stack_purge', everyMs: minuteMs, run: (db) => db.transact(purgeStacks) },
   { name: 'manifest_purge', everyMs: 60 * minuteMs, run: purgeAllManifests },
   { name: 'generator_purge', everyMs: minuteMs, run: (db) => db.transact(purgeGenerators) },
@@ -53,52 +54,52 @@ export const jobs: readonly Job[] = [
   { name: 'placement_repair', everyMs: 10 * minuteMs, run: repairPlacements },
 ];
 
-/** Runs every job at once, and then at its interval (jittered), until closed. A failure is logged and tried at the next turn. */
-export function startJobs(db: Database, log: Logger, keep: Keep): Jobs {
+/** Runs every job at once, and then at its interval with jitter, until closed. A failed job is logged and runs again at its next turn. */
+export function startJobs(db: Database, log: Logger, retention: Retention): Jobs {
   const counts = new Map<string, number>(jobs.map((job) => [job.name, 0]));
   const timers = new Map<string, NodeJS.Timeout>();
   const running = new Set<Promise<void>>();
-  let closed = false;
-  const turn = async (job: Job) => {
+  let isClosed = false;
+  const runOnce = async (job: Job) => {
     try {
-      const changed = await job.run(db, keep);
+      const changed = await job.run(db, retention);
       counts.set(job.name, (counts.get(job.name) ?? 0) + changed);
       if (changed > 0 && job.name === 'placement_repair')
         log.error({ changed }, 'placements differed from the rules and were repaired');
     } catch (error) {
-      if (!closed) log.warn({ job: job.name, err: String(error) }, 'a job failed and will be tried again');
+      if (!isClosed) log.warn({ job: job.name, err: String(error) }, 'a job failed and will be tried again');
     }
-    if (!closed)
+    if (!isClosed)
       timers.set(
         job.name,
         setTimeout(() => start(job), job.everyMs * (0.9 + 0.2 * Math.random())),
       );
   };
   const start = (job: Job) => {
-    const done = turn(job).finally(() => running.delete(done));
-    running.add(done);
+    const run = runOnce(job).finally(() => running.delete(run));
+    running.add(run);
   };
   for (const job of jobs) start(job);
   return {
     counts,
     async close() {
-      closed = true;
+      isClosed = true;
       for (const timer of timers.values()) clearTimeout(timer);
       await Promise.allSettled(running);
     },
   };
 }
 
-/** In portions, so that no transaction holds many locks. */
+/** Purges manifests in portions, so that no transaction holds many locks. */
 async function purgeAllManifests(db: Database): Promise<number> {
   for (let purged = 0; ; ) {
-    const count = await db.transact((tx) => purgeManifests(tx, manifestsAtOnce));
+    const count = await db.transact((tx) => purgeManifests(tx, manifestsPerPurge));
     purged += count;
-    if (count < manifestsAtOnce) return purged;
+    if (count < manifestsPerPurge) return purged;
   }
 }
 
-/** Compares placements with the rules and makes them so. Must find nothing: what it finds is a defect, and is counted. */
+/** Compares all placements with the rules and repairs those that differ. Each repair is the consequence of a defect. */
 async function repairPlacements(db: Database): Promise<number> {
   let changed = 0;
   for await (const agentIds of agentBatches(db)) {

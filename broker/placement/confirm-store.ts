@@ -1,4 +1,4 @@
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import type { PlacementState } from './rules.ts';
 import { heldKeysSql, orderSql, phaseJoins } from './store.ts';
 

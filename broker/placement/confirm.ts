@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { deletePlacement, lockOrder, lockPlacement, releaseHeld } from './confirm-store.ts';
 import type { PlacementState } from './rules.ts';
 import { forgetReports } from './store.ts';

@@ -1,4 +1,4 @@
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import type { MatchFacts } from './explanation.ts';
 
 /** Reads everything that ExplainPlacement talks about, in one statement. Undefined when the agent or the stack is gone. */

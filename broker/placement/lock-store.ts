@@ -1,4 +1,4 @@
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 
 /** Number of advisory locks that generators share: an agent with a thousand registrations must not fill the lock table. */
 const stripes = 128;

@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 
 const agentInScope = (column: string) => `($1::uuid[] is null or ${column} = any($1))`;
 const stackInScope = (column: string) => `($2::uuid[] is null or ${column} = any($2))`;

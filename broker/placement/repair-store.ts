@@ -1,5 +1,5 @@
 import { NIL } from 'uuid';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { matchSql } from './match-store.ts';
 
 const agentsInBatch = 200;

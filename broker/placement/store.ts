@@ -1,5 +1,5 @@
 import { healthJoin } from '../health/store.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import type { PlacementRow } from './rules.ts';
 
 /** Joins a placement with everything that its phase depends on: aliases p, s, d (desired), st (status). */

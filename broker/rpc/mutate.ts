@@ -6,8 +6,8 @@ import { actorOf, type Principal } from '../access/principal.ts';
 import { requireValidKey } from '../access/store.ts';
 import { createNote, type NewEntry, type Note, type NoteContent, sorted } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
+import type { Database, Tx } from '../store/database.ts';
 import { runIdempotent } from '../store/idempotency.ts';
-import type { Database, Tx } from '../store/orm.ts';
 import { principalOf } from './principal.ts';
 import { sourceOf } from './source.ts';
 

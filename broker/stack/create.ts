@@ -6,7 +6,7 @@ import { updatePlacements } from '../placement/match-store.ts';
 import { checkName } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { setDependencies } from './dependencies.ts';
 import type { Selector, Settings, StackRow } from './rules.ts';
 import { countStacks, insertStack, requireStack } from './store.ts';

@@ -1,5 +1,5 @@
 import { Refusal } from '../refusal.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { dependantNames, dependenciesOf, findStacks, stackNames, writeDependencies } from './dependency-store.ts';
 import { findCycle, parseStackRef } from './rules.ts';
 

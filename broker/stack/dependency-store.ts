@@ -1,4 +1,4 @@
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import type { Dependency } from './rules.ts';
 
 /**

@@ -26,7 +26,7 @@ import { Refusal } from '../refusal.ts';
 import { checkMask } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import type { Sql } from '../store/orm.ts';
+import type { Sql } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { createStack } from './create.ts';
 import { checkSelector, fullName, type Operator, recordStack, type Selector, type StackRow } from './rules.ts';

@@ -1,7 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
-import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
+import type { Sql, Tx } from '../store/database.ts';
+import { refuseDuplicate } from '../store/errors.ts';
 import { type Operator, parseStackRef, type Selector, type Settings, type StackRow } from './rules.ts';
 
 const StackEntity = defineEntity({

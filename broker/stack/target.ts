@@ -4,7 +4,7 @@ import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { announce } from '../store/feed.ts';
-import type { Tx } from '../store/orm.ts';
+import type { Tx } from '../store/database.ts';
 import { requireNotDeleted, type StackRow } from './rules.ts';
 import * as store from './store.ts';
 

@@ -9,14 +9,14 @@ import type { PlacementRow } from '../placement/rules.ts';
 import { toMessage } from '../placement/service.ts';
 import { listPlacements } from '../placement/store.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
-import type { Database } from '../store/orm.ts';
-import { type Pace, readAgain } from '../store/poll.ts';
+import type { Database } from '../store/database.ts';
+import { type PollInterval, poll } from '../store/poll.ts';
 import type { StackRow } from './rules.ts';
 import { stackMessage } from './service.ts';
 import { findStack, stackById } from './store.ts';
 
 const keepaliveMs = 30_000;
-const pace: Pace = { rereadMs: 5_000, pauseMs: 20 };
+const pollInterval: PollInterval = { maxMs: 5_000, minMs: 20 };
 /** With messages of 4 KiB each, they stay well below what an answer may hold. */
 const placementsInMessage = 300;
 
@@ -38,7 +38,12 @@ export function watchMethods({
         });
       const sent: Sent = { stack: '', last: stack, placements: new Map(), gone: false };
       let lastSentAt = performance.now();
-      for await (const messages of readAgain(subscribe, () => readChanges(db, sent), pace, endOf(context, closing))) {
+      for await (const messages of poll(
+        subscribe,
+        () => readChanges(db, sent),
+        pollInterval,
+        endOf(context, closing),
+      )) {
         for (const message of messages) {
           yield message;
           lastSentAt = performance.now();

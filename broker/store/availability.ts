@@ -1,20 +1,19 @@
 import { type Refusal, silentDatabase } from '../refusal.ts';
+import type { Database } from './database.ts';
 import type { Feed } from './feed.ts';
-import type { Database } from './orm.ts';
 
-/** How often it is looked whether the database is gone. */
-const lookMs = 250;
+const checkEveryMs = 250;
 
 /**
- * The same database, but what waits for it is refused with UNAVAILABLE once the feed says that it is gone: a server that is frozen or
- * unreachable never answers. A transaction that was given up so may still commit; its caller does not know. `close` closes the
- * database.
+ * Wraps a database so that callers get UNAVAILABLE while the feed says that it does not answer: a server that is frozen or unreachable
+ * never fails on its own. A transaction that was given up in this way may still commit, so its caller does not know the outcome.
+ * `close` closes the database.
  */
-export function guardDatabase(db: Database, feed: Feed): Database {
+export function failWhileUnavailable(db: Database, feed: Feed): Database {
   const waiting = new Set<(error: Refusal) => void>();
   const timer = setInterval(() => {
     if (waiting.size > 0 && !feed.available()) for (const reject of waiting) reject(silentDatabase());
-  }, lookMs);
+  }, checkEveryMs);
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     if (!feed.available()) throw silentDatabase();
     const { promise, reject } = Promise.withResolvers<never>();

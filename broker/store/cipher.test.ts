@@ -9,7 +9,7 @@ const data = Buffer.from('apiVersion: v1\nkind: Secret\n');
 
 const cipher = suite('the cipher');
 
-cipher('gives back what it sealed, and seals the same differently each time', () => {
+cipher('opens what it sealed, and seals equal data differently each time', () => {
   const { seal, open } = createCipher([first]);
   const [one, two] = [seal(name, data), seal(name, data)];
   assert.equal(open(name, one), data);
@@ -19,7 +19,7 @@ cipher('gives back what it sealed, and seals the same differently each time', ()
   assert.equal(open(name, seal(name, Buffer.alloc(0))), Buffer.alloc(0));
 });
 
-cipher('seals with the first key and opens with each', () => {
+cipher('seals with the first key and opens with every key', () => {
   const old = createCipher([first]).seal(name, data);
   const both = createCipher([second, first]);
   assert.equal(both.open(name, old), data);
@@ -28,7 +28,7 @@ cipher('seals with the first key and opens with each', () => {
   assert.throws(() => createCipher([second]).open(name, old), /does not list/);
 });
 
-cipher('refuses what was sealed under another name, and what was changed', () => {
+cipher('refuses data that was sealed under another name or was changed', () => {
   const { seal, open } = createCipher([first, second]);
   const sealed = seal(name, data);
   assert.throws(() => open(Buffer.from('other'), sealed));
@@ -41,14 +41,14 @@ cipher('refuses what was sealed under another name, and what was changed', () =>
     assert.throws(() => open(name, { ...sealed, data: sealed.data.subarray(0, length) }), undefined, `${length} bytes`);
 });
 
-cipher('leaves bytes as they are without a key, and reads such bytes with one', () => {
+cipher('leaves bytes plain without a key, and opens plain bytes with one', () => {
   const plain = createCipher([]).seal(name, data);
   assert.is(plain.keyId, '');
   assert.equal(createCipher([first]).open(name, plain), data);
   assert.equal(createCipher([]).keyIds, []);
 });
 
-cipher('never says what a key is', () => {
+cipher('never prints a key', () => {
   try {
     createCipher([second]).open(name, createCipher([first]).seal(name, data));
     assert.unreachable();

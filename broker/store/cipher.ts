@@ -1,20 +1,20 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 
-/** What the database keeps in place of plain bytes. */
+/** Encrypted bytes, as the database stores them. */
 export interface Sealed {
-  /** Which key was used: the first 16 hex digits of its SHA-256; empty for plain bytes. */
+  /** Identifies the key: the first 16 hex digits of its SHA-256; empty for bytes that are not encrypted. */
   readonly keyId: string;
   readonly data: Buffer;
 }
 
 export interface Cipher {
-  /** The key that encrypts; empty when nothing is encrypted. */
+  /** Id of the key that encrypts; empty when nothing is encrypted. */
   readonly keyId: string;
-  /** Every key that decrypts. */
+  /** Ids of all keys that decrypt. */
   readonly keyIds: readonly string[];
-  /** Encrypts, bound to `name`: under another name the result cannot be read. */
+  /** Encrypts, bound to `name`: the result cannot be opened under another name. */
   seal(name: Uint8Array, data: Uint8Array): Sealed;
-  /** Throws when the key is not configured, or when data or name are not those that were sealed. */
+  /** Decrypts. Throws when the key is not configured, or when data or name are not those that were sealed. */
   open(name: Uint8Array, sealed: Sealed): Buffer;
 }
 
@@ -22,7 +22,7 @@ const algorithm = 'aes-256-gcm';
 const ivBytes = 12;
 const tagBytes = 16;
 
-/** AES-256-GCM with a random 96-bit IV each time (NIST SP 800-38D). The first key encrypts, all of them decrypt; none: plain bytes. */
+/** Creates a cipher: AES-256-GCM with a random 96-bit IV (NIST SP 800-38D). The first key encrypts, all decrypt. Without keys bytes stay plain. */
 export function createCipher(keys: readonly Buffer[]): Cipher {
   const byId = new Map(keys.map((key) => [keyIdOf(key), key]));
   const keyId = keys[0] ? keyIdOf(keys[0]) : '';
@@ -43,7 +43,7 @@ export function createCipher(keys: readonly Buffer[]): Cipher {
         throw new Error(`data is encrypted with key ${sealed.keyId}, which BROKKR_ENCRYPTION_KEY does not list`);
       const { data } = sealed;
       if (data.length < ivBytes + tagBytes) throw new Error('data is too short to be encrypted');
-      // The tag's length is said, or a shorter tag, which is easier to forge, would do.
+      // Without an explicit length, Node would accept shorter tags, which are easier to forge.
       const decipher = createDecipheriv(algorithm, key, data.subarray(0, ivBytes), { authTagLength: tagBytes });
       decipher.setAAD(name);
       decipher.setAuthTag(data.subarray(-tagBytes));

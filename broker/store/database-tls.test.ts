@@ -21,7 +21,7 @@ database.after(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-/** Has the server speak TLS, with a certificate in its own folder, readable by its own user. */
+/** Makes the server use TLS, with a certificate in its data folder that only its user can read. */
 async function turnTlsOn(): Promise<void> {
   const { rows } = await watcher.query<{ folder: string }>(`select current_setting('data_directory') as folder`);
   const folder = rows[0]?.folder ?? '';
@@ -38,7 +38,7 @@ async function turnTlsOn(): Promise<void> {
   await watcher.query('select pg_reload_conf()');
 }
 
-database('is spoken to by TLS on every connection, when the address asks for it', async () => {
+database('is reached over TLS on every connection when its URL demands it', async () => {
   await turnTlsOn();
   const databaseUrl = `${postgres.url}?sslmode=verify-full&sslrootcert=${authority.caFile}`;
   const test = await startTestBroker({ postgres, config: { databaseUrl } });

@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { openSqlSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
-import { announce, type Change, startFeed } from './feed.ts';
+import type { Change } from './change-reader.ts';
+import { announce, startFeed } from './feed.ts';
 
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
@@ -18,23 +19,23 @@ feeds.after(async () => {
 
 const log = pino({ level: 'silent' });
 
-async function follow() {
+async function openFeed() {
   const feed = await startFeed(db, log, async () => {});
-  const seen: Change[] = [];
+  const received: Change[] = [];
   let resets = 0;
   feed.subscribe({
-    changed: (changes) => void seen.push(...changes),
+    changed: (changes) => void received.push(...changes),
     reset: () => {
       resets += 1;
     },
   });
-  return { feed, refs: () => seen.map(({ ref }) => ref), resets: () => resets };
+  return { feed, refs: () => received.map(({ ref }) => ref), resets: () => resets };
 }
 
 const insert = `insert into change (kind, ref) values ('agent', $1)`;
 
-feeds('tells each change once, however long another transaction runs', async () => {
-  const { feed, refs } = await follow();
+feeds('delivers each change once, however long another transaction runs', async () => {
+  const { feed, refs } = await openFeed();
   const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
@@ -59,8 +60,8 @@ feeds('tells each change once, however long another transaction runs', async () 
   }
 });
 
-feeds('tells a burst in few reads, and a change without a notification within a second', async () => {
-  const { feed, refs } = await follow();
+feeds('delivers a burst of changes, and a change without a notification within a second', async () => {
+  const { feed, refs } = await openFeed();
   try {
     const many = Array.from({ length: 500 }, () => uuid());
     await Promise.all(many.map((ref) => db.transact((tx) => announce(tx, 'agent', [ref]))));
@@ -74,8 +75,8 @@ feeds('tells a burst in few reads, and a change without a notification within a 
   }
 });
 
-feeds('starts anew on a new connection, and is unhealthy while it has none', async () => {
-  const { feed, resets, refs } = await follow();
+feeds('resets its listeners on a new connection, and is unhealthy without one', async () => {
+  const { feed, resets, refs } = await openFeed();
   try {
     const raw = await openSqlSession(test);
     await raw.query(

@@ -1,62 +1,54 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Database, Tx } from './orm.ts';
-import { pause, within } from './wait.ts';
-
-export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch' | 'diagnostic';
-export interface Change {
-  readonly kind: ChangeKind;
-  /**
-   * Id of a stack, an agent or a key; for an epoch, any. For a diagnostic: of the agent that is asked, or of the diagnostic that is
-   * answered.
-   */
-  readonly ref: string;
-}
+import {
+  type Change,
+  type ChangeKind,
+  type ChangeReader,
+  connectListening,
+  createChangeReader,
+} from './change-reader.ts';
+import type { Database, Tx } from './database.ts';
+import { createReportBatcher, parseReport } from './report-batcher.ts';
+import { createWakeup, pause, type Wakeup } from './wait.ts';
 
 export interface FeedListener {
-  /** Committed changes, each once, in no particular order. */
+  /** Receives committed changes, each once, in no particular order. */
   changed(changes: readonly Change[]): void;
-  /** Changes may have been missed: drop everything that was remembered. */
+  /** Changes may have been missed: everything cached is to be dropped. */
   reset(): void;
-  /** Agents reported about these stacks; "*" for many. A hint that may be lost. */
+  /** Agents reported about these stacks; "*" stands for many. The notification may be lost. */
   reported?(stackIds: readonly string[] | '*'): void;
-  /** Clusters told telemetry about these stacks; as `reported`. */
-  telemetered?(stackIds: readonly string[] | '*'): void;
+  /** Telemetry of these stacks was recorded; "*" stands for many. The notification may be lost. */
+  telemetryRecorded?(stackIds: readonly string[] | '*'): void;
 }
 
+/** Follows the changes that brokers make, through the database. */
 export interface Feed {
   subscribe(listener: FeedListener): () => void;
-  /** Whether what was remembered can be trusted: the last read succeeded under 3 s ago. */
+  /** Answers whether caches can be trusted: the last read succeeded less than 3 s ago. */
   healthy(): boolean;
-  /** Whether the database answered within the last 5 s. */
+  /** Answers whether the database answered within the last 5 s. */
   available(): boolean;
-  /** Since the last read that succeeded. */
+  /** Milliseconds since the last successful read. */
   ageMs(): number;
-  /** How often the connection was lost. */
+  /** Number of times that the connection was lost. */
   losses(): number;
-  /** Tells the watchers on all brokers, at most once in 200 ms, that agents reported about a stack. */
-  report(stackId: string): void;
-  /** The same, that there is telemetry about it. */
-  reportTelemetry(stackId: string): void;
+  /** Notifies the listeners of all brokers, at most once in 200 ms, that agents reported about a stack. */
+  notifyReport(stackId: string): void;
+  /** Notifies the listeners of all brokers, at most once in 200 ms, that telemetry of a stack was recorded. */
+  notifyTelemetry(stackId: string): void;
   close(): Promise<void>;
 }
 
+/** Longest time between two reads: a NOTIFY may be lost. */
 const readEveryMs = 1_000;
+/** Shortest time between two reads, so that changes which come in a burst share a read. */
+const minIntervalMs = 5;
+const maxBackoffMs = 2_000;
 const healthyForMs = 3_000;
 const availableForMs = 5_000;
-const reportEveryMs = 200;
-const reportAfterMs = 10;
-/** Below the retention of `change` rows (1 h): what an older snapshot did not see may be deleted by now. */
-const snapshotLifeMs = 50 * 60_000;
-/** The shortest time between two reads. */
-const restMs = 5;
-/** A half-open connection never answers. */
-const readWithinMs = 2_000;
-const connectWithinMs = 15_000;
-/** A NOTIFY payload ends at 8,000 bytes. */
-const reportsInOneNotify = 200;
 
-/** Records, in the transaction that makes them, changes that brokers must not miss, and wakes every broker at its commit. */
+/** Records, in the transaction that makes them, changes that no broker may miss; the commit wakes every broker. */
 export async function announce(tx: Tx, kind: ChangeKind, refs: readonly string[]): Promise<void> {
   if (refs.length === 0) return;
   await tx.sql('insert into change (kind, ref) select $1, unnest($2::uuid[])', [kind, refs]);
@@ -64,9 +56,8 @@ export async function announce(tx: Tx, kind: ChangeKind, refs: readonly string[]
 }
 
 /**
- * Follows the change feed on a connection of its own, until it is closed. Each read takes the changes that the snapshot of the read
- * before could not see, so neither the order of commits nor a lost NOTIFY hides a change, and each is read once.
- * `onReconnect` runs on every new connection before the first read (to notice a restored database).
+ * Follows the change feed on a connection of its own until it is closed. `onReconnect` runs on every new connection before the first
+ * read, to notice a restored database. Rejects when the first read fails.
  */
 export async function startFeed(
   db: Database,
@@ -75,74 +66,75 @@ export async function startFeed(
 ): Promise<Feed> {
   const listeners = new Set<FeedListener>();
   const closing = new AbortController();
-  let client: pg.Client | undefined;
-  /** Of the last read on this connection: another one may lead to another database, whose transactions count anew. */
-  let snapshot: string | undefined;
-  let lastReadAt = Number.NEGATIVE_INFINITY;
-  let wake = Promise.withResolvers<void>();
-  let losses = 0;
-
-  const connect = async () => {
-    const fresh = await db.connect();
-    fresh.on('notification', (message) => {
-      const payload = message.payload ?? '';
-      if (message.channel === `brokkr_change_${db.schema}`) wake.resolve();
-      else if (message.channel === `brokkr_report_${db.schema}`) deliver(listeners, 'reported', payload);
-      else deliver(listeners, 'telemetered', payload);
-    });
-    fresh.on('end', () => wake.resolve());
-    try {
-      await fresh.query(`listen brokkr_change_${db.schema}`);
-      await fresh.query(`listen brokkr_report_${db.schema}`);
-      await fresh.query(`listen brokkr_telemetry_${db.schema}`);
-      await onReconnect(fresh);
-    } catch (error) {
-      void fresh.end().catch(() => {});
-      throw error;
-    }
-    return fresh;
+  const channels = channelsOf(db.schema);
+  const wakeup = createWakeup();
+  const emit = (notify: (listener: FeedListener) => void) => notifyAll(listeners, notify, log);
+  const onMessage = (channel: string, payload: string) => {
+    if (channel === channels.change) wakeup.wake();
+    else if (channel === channels.report) emit((listener) => listener.reported?.(parseReport(payload)));
+    else emit((listener) => listener.telemetryRecorded?.(parseReport(payload)));
   };
-
+  const reader = createChangeReader(() =>
+    connectListening(db, Object.values(channels), { message: onMessage, ended: wakeup.wake }, onReconnect),
+  );
   const read = async () => {
-    if (!client) {
-      snapshot = undefined;
-      const connecting = connect();
-      client = await within(connecting, connectWithinMs).catch((error: unknown) => {
-        connecting.then((late) => late.end()).catch(() => {});
-        throw error;
-      });
-    }
-    const known = performance.now() - lastReadAt < snapshotLifeMs ? snapshot : undefined;
-    // One statement, so one snapshot: the rows and the snapshot that says where the next read begins.
-    const { rows } = await within(
-      client.query<{ snapshot: string; kind: ChangeKind | null; ref: string }>(readSql, [known ?? null]),
-      readWithinMs,
-    );
-    snapshot = rows[0]?.snapshot;
-    lastReadAt = performance.now();
-    if (known === undefined) return tell(listeners, (listener) => listener.reset());
-    const changes = rows.filter((row): row is Change & { snapshot: string } => row.kind !== null);
-    if (changes.length > 0) tell(listeners, (listener) => listener.changed(changes));
+    const changes = await reader.read();
+    if (!changes) emit((listener) => listener.reset());
+    else if (changes.length > 0) emit((listener) => listener.changed(changes));
   };
 
-  const tell = (to: Iterable<FeedListener>, what: (listener: FeedListener) => void) => {
-    for (const listener of to) {
-      try {
-        what(listener);
-      } catch (error) {
-        log.error({ err: String(error) }, 'a follower of the change feed failed');
-      }
-    }
+  await read();
+  const loop = runLoop({ read, reader, wakeup, log, closing: closing.signal });
+  const reports = createReportBatcher(db, channels.report);
+  const telemetry = createReportBatcher(db, channels.telemetry);
+  const ageMs = () => performance.now() - reader.lastReadAt();
+  return {
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    healthy: () => ageMs() < healthyForMs,
+    available: () => ageMs() < availableForMs,
+    ageMs,
+    losses: loop.losses,
+    notifyReport: reports.add,
+    notifyTelemetry: telemetry.add,
+    async close() {
+      closing.abort();
+      reports.close();
+      telemetry.close();
+      await loop.ended;
+      await reader.close();
+    },
   };
+}
 
+function channelsOf(schema: string) {
+  return {
+    change: `brokkr_change_${schema}`,
+    report: `brokkr_report_${schema}`,
+    telemetry: `brokkr_telemetry_${schema}`,
+  };
+}
+
+interface Loop {
+  readonly read: () => Promise<void>;
+  readonly reader: ChangeReader;
+  readonly wakeup: Wakeup;
+  readonly log: Logger;
+  readonly closing: AbortSignal;
+}
+
+/** Reads after each wake-up, at least once a second and, after failures, with a growing pause, until `closing` aborts. */
+function runLoop({ read, reader, wakeup, log, closing }: Loop): { losses(): number; readonly ended: Promise<void> } {
+  let losses = 0;
   const run = async () => {
     let failures = 0;
-    while (!closing.signal.aborted) {
-      // Changes that come in a burst share a read.
-      await pause(failures > 0 ? Math.min(100 * 2 ** failures, 2_000) : restMs, closing.signal);
-      if (failures === 0) await pause(readEveryMs, closing.signal, wake.promise);
-      if (closing.signal.aborted) break;
-      wake = Promise.withResolvers<void>();
+    while (!closing.aborted) {
+      await pause(failures > 0 ? Math.min(100 * 2 ** failures, maxBackoffMs) : minIntervalMs, closing);
+      if (failures === 0) await pause(readEveryMs, closing, wakeup.woken());
+      if (closing.aborted) break;
+      wakeup.reset();
       try {
         await read();
         failures = 0;
@@ -152,67 +144,19 @@ export async function startFeed(
           losses += 1;
           log.warn({ err: String(error) }, 'change feed lost its connection');
         }
-        void client?.end().catch(() => {});
-        client = undefined;
+        reader.disconnect();
       }
     }
   };
-
-  await read();
-  const running = run();
-  const reports = createReports(db, `brokkr_report_${db.schema}`);
-  const telemetry = createReports(db, `brokkr_telemetry_${db.schema}`);
-  return {
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    healthy: () => performance.now() - lastReadAt < healthyForMs,
-    available: () => performance.now() - lastReadAt < availableForMs,
-    ageMs: () => performance.now() - lastReadAt,
-    losses: () => losses,
-    report: reports.add,
-    reportTelemetry: telemetry.add,
-    async close() {
-      closing.abort();
-      reports.close();
-      telemetry.close();
-      await running;
-      // A database that is frozen never says goodbye.
-      if (client) await Promise.race([client.end().catch(() => {}), pause(1_000)]);
-    },
-  };
+  return { losses: () => losses, ended: run() };
 }
 
-/** Without a snapshot there are no rows to read: everything that is remembered is dropped. */
-const readSql = `
-  select pg_current_snapshot()::text as snapshot, c.kind, c.ref
-  from (select $1::pg_snapshot as before) as last
-  left join change c on c.xid >= pg_snapshot_xmin($1::pg_snapshot) and not pg_visible_in_snapshot(c.xid, $1::pg_snapshot)`;
-
-/** Collects the stacks that agents reported about, and tells all brokers in one message. */
-function createReports(db: Database, channel: string): { add(stackId: string): void; close(): void } {
-  const stacks = new Set<string>();
-  let timer: NodeJS.Timeout | undefined;
-  let sentAt = 0;
-  const send = () => {
-    timer = undefined;
-    sentAt = Date.now();
-    const payload = stacks.size > reportsInOneNotify ? '*' : [...stacks].join(',');
-    stacks.clear();
-    db.read('feed-report', 'select pg_notify($1, $2)', [channel, payload]).catch(() => {});
-  };
-  return {
-    add(stackId) {
-      if (stacks.size <= reportsInOneNotify) stacks.add(stackId);
-      // The first one after a pause is told almost at once: somebody may be waiting for just that one.
-      timer ??= setTimeout(send, Math.max(reportAfterMs, sentAt + reportEveryMs - Date.now()));
-    },
-    close: () => clearTimeout(timer),
-  };
-}
-
-function deliver(listeners: ReadonlySet<FeedListener>, what: 'reported' | 'telemetered', payload: string): void {
-  const stacks = payload === '*' ? '*' : payload.split(',');
-  for (const listener of listeners) listener[what]?.(stacks);
+function notifyAll(listeners: Iterable<FeedListener>, notify: (listener: FeedListener) => void, log: Logger): void {
+  for (const listener of listeners) {
+    try {
+      notify(listener);
+    } catch (error) {
+      log.error({ err: String(error) }, 'a listener of the change feed failed');
+    }
+  }
 }

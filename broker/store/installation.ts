@@ -1,28 +1,29 @@
 import { v7 as uuid } from 'uuid';
+import type { Database, Tx } from './database.ts';
 import { announce } from './feed.ts';
-import type { Database, Tx } from './orm.ts';
 
-/** Name of the generator that owns what admins deploy; every agent is registered with it. */
+/** Name of the generator that owns the stacks of admins. Every agent is registered with it. */
 export const systemGenerator = 'system';
 
-/** More orders than are drawn while an epoch begins. */
+/** Exceeds the number of orders that are drawn while an epoch begins. */
 const orderLeap = 1_000_000;
 
-interface Identity {
+/** Tells a database from its restored backups and promoted standbys. */
+interface DatabaseIdentity {
   readonly systemIdentifier: string;
   readonly timeline: string;
 }
 
 /**
- * Makes the installation's rows on the first start; later, starts a new epoch when the database is another one than at the last
- * look (another system identifier or timeline: a restored backup, a promoted standby). Returns the epoch.
+ * Inserts the installation's rows on the first start. Later it begins a new epoch when the database is not the one of the previous
+ * check: a restored backup or a promoted standby has another system identifier or timeline. Returns the epoch.
  */
 export async function checkInstallation(db: Database): Promise<bigint> {
   return db.transact(async (tx) => {
     await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr installation ' || current_schema(), 0))`);
-    const now = await identity(tx);
-    const [row] = await tx.sql<{ epoch: string; system_identifier: string; timeline: string }>(
-      'select * from installation',
+    const now = await readIdentity(tx);
+    const [row] = await tx.sql<DatabaseIdentity & { epoch: string }>(
+      'select epoch, system_identifier as "systemIdentifier", timeline from installation',
     );
     if (!row) {
       await tx.sql(
@@ -36,27 +37,27 @@ export async function checkInstallation(db: Database): Promise<bigint> {
       );
       return 1n;
     }
-    if (row.system_identifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);
+    if (row.systemIdentifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);
     return beginEpoch(tx, 'the database is another one than before', { epoch: 0n, order: 0n });
   });
 }
 
 /**
- * Starts a new epoch: after it, every agent's first pull is a full one, and removals that exist now are held until they are
- * confirmed. The epoch and later orders are above `floor`, the highest that any agent has presented.
+ * Begins a new epoch: every agent's next pull is a full one, and the removals that exist now are held until they are confirmed. The
+ * epoch and all later orders are above `floor`, the highest that an agent has presented. Returns the epoch.
  */
 export async function beginEpoch(
   tx: Tx,
   reason: string,
   floor: { readonly epoch: bigint; readonly order: bigint },
 ): Promise<bigint> {
-  const now = await identity(tx);
+  const now = await readIdentity(tx);
   const [row] = await tx.sql<{ epoch: string }>(
     `update installation set epoch = greatest(epoch, $4::bigint) + 1, system_identifier = $1, timeline = $2, reason = $3, started_at = now()
      returning epoch`,
     [now.systemIdentifier, now.timeline, reason, floor.epoch],
   );
-  // Orders are drawn all the time, and setting the sequence while they are could set it back: it only ever leaps over the floor.
+  // Orders are drawn concurrently, so setting the sequence could set it back; it only ever leaps over the floor.
   await tx.sql(`select setval('order_seq', $1::bigint + $2) from order_seq where last_value <= $1::bigint`, [
     floor.order,
     orderLeap,
@@ -66,11 +67,11 @@ export async function beginEpoch(
   return BigInt(row?.epoch ?? 0);
 }
 
-/** The timeline of the log that is being written: the control file says the old one until the first checkpoint after a promotion. */
-async function identity(tx: Tx): Promise<Identity> {
-  const [row] = await tx.sql<{ system_identifier: string; timeline: string }>(
-    `select (select system_identifier from pg_control_system())::text as system_identifier,
+/** Reads the timeline from the current WAL file, since the control file has the old one until the first checkpoint after a promotion. */
+async function readIdentity(tx: Tx): Promise<DatabaseIdentity> {
+  const [row] = await tx.sql<DatabaseIdentity>(
+    `select (select system_identifier from pg_control_system())::text as "systemIdentifier",
             ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int::text as timeline`,
   );
-  return { systemIdentifier: row?.system_identifier ?? '', timeline: row?.timeline ?? '0' };
+  return { systemIdentifier: row?.systemIdentifier ?? '', timeline: row?.timeline ?? '0' };
 }

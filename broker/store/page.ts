@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../refusal.ts';
 
-/** Where a list goes on: the sort keys of the last row that was given out. */
+/** A page of a list; `after` has the sort keys of the last row of the page before. */
 export interface Page {
   readonly size: number;
   readonly after: readonly string[] | undefined;
@@ -13,10 +13,10 @@ const pageBytes = 2 << 20;
 const text = /^[^\0\p{Cs}]{0,400}$/u;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const number = /^[0-9]{1,18}$/;
-/** PostgreSQL reads no larger one. */
+/** PostgreSQL accepts no larger one. */
 const xid = /^[0-9]{1,19}$/;
 
-/** The sort keys of each list: a token is the caller's to change, and what is in it becomes a parameter of a query. */
+/** The sort keys of each list. Callers can forge tokens, and their contents become parameters of a query. */
 const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
   stacks: [text, text, uuid],
   deployments: [uuid],
@@ -36,26 +36,26 @@ const sortKeys: Readonly<Record<string, readonly RegExp[]>> = {
 };
 
 /**
- * Reads page_size and page_token. `scope` is the list's name and what it is about (the caller, the filters): a token of another
- * list is refused, so it cannot be carried from one principal to another.
+ * Reads page_size and page_token. `scope` is the list's name and what it depends on (the caller, the filters). A token of another scope
+ * is refused, so no principal can use the token of another.
  */
 export function readPage(request: { pageSize: number; pageToken: string }, scope: readonly unknown[]): Page {
   const size = request.pageSize || defaultSize;
   if (request.pageToken === '') return { size, after: undefined };
   try {
     const token = JSON.parse(Buffer.from(request.pageToken, 'base64url').toString()) as unknown;
-    if (isToken(token) && token.scope === scopeHash(scope) && fits(scope, token.after))
+    if (isToken(token) && token.scope === scopeHash(scope) && hasSortKeys(scope, token.after))
       return { size, after: token.after };
   } catch {
-    // refused below, like every other text that is not a token
+    // Refused below, like every other text that is not a token.
   }
   throw new Refusal('invalid_argument', 'page_token is not one that this list gave out', { field: 'page_token' });
 }
 
 /**
- * Cuts rows that were read with one more than the page's size, and makes the token for the next page (empty on the last one).
- * `keys` gives a row's sort keys, in the order of the query's comparison. With `bytesOf`, a page also ends before it has more than
- * 2 MiB, so that it fits into an answer.
+ * Cuts rows, which were read with a limit of one more than the page's size, to the page, and makes the token for the next page (empty
+ * on the last one). `keys` returns a row's sort keys in the order of the query's comparison. With `bytesOf`, a page also ends before it
+ * exceeds 2 MiB, so that it fits into an answer.
  */
 export function cutPage<R>(
   rows: readonly R[],
@@ -65,25 +65,25 @@ export function cutPage<R>(
   bytesOf: (row: R) => number = () => 0,
 ): { rows: R[]; nextPageToken: string } {
   let bytes = 0;
-  const tooMany = rows.findIndex((row, at) => {
+  const end = rows.findIndex((row, index) => {
     bytes += bytesOf(row);
-    return at >= page.size || (at > 0 && bytes > pageBytes);
+    return index >= page.size || (index > 0 && bytes > pageBytes);
   });
-  const cut = tooMany < 0 ? [...rows] : rows.slice(0, tooMany);
+  const cut = end < 0 ? [...rows] : rows.slice(0, end);
   const last = cut.at(-1);
-  if (tooMany < 0 || last === undefined) return { rows: cut, nextPageToken: '' };
+  if (end < 0 || last === undefined) return { rows: cut, nextPageToken: '' };
   return { rows: cut, nextPageToken: makePageToken(keys(last), scope) };
 }
 
-/** The token by which `readPage` goes on after these sort keys. */
+/** Makes the token with which `readPage` continues after these sort keys. */
 export function makePageToken(after: readonly string[], scope: readonly unknown[]): string {
   return Buffer.from(JSON.stringify({ after, scope: scopeHash(scope) })).toString('base64url');
 }
 
-function fits([list]: readonly unknown[], after: readonly string[]): boolean {
+function hasSortKeys([list]: readonly unknown[], after: readonly string[]): boolean {
   const keys = sortKeys[String(list)];
   if (!keys) throw new Error(`list "${list}" has no sort keys`);
-  return after.length === keys.length && keys.every((shape, at) => shape.test(after[at] ?? ''));
+  return after.length === keys.length && keys.every((shape, index) => shape.test(after[index] ?? ''));
 }
 
 function scopeHash(scope: readonly unknown[]): string {

@@ -1,13 +1,14 @@
-import type { Tx } from './orm.ts';
+import type { Tx } from './database.ts';
 
 const dayMs = 86_400_000;
 const daysAhead = 3;
 
 /**
- * One broker at a time makes and drops partitions; and writers must not queue behind a lock that this waits for: the next turn is soon
- * enough. The names stay as they are: brokers of two versions must lock the same.
+ * Locks the maintenance of partitions until the transaction ends: one broker at a time creates and drops them. Waits for no lock
+ * longer than 2 s, because writers would queue behind the waiting transaction; the next run of the job is soon enough. The names stay
+ * as they are, since brokers of two versions must take the same lock.
  */
-export async function lockUpkeep(
+export async function lockMaintenance(
   tx: Tx,
   name: 'audit partitions' | 'event partitions' | 'telemetry slices',
 ): Promise<void> {
@@ -16,21 +17,21 @@ export async function lockUpkeep(
 }
 
 /**
- * Calls `make` for each day (such as "2026-01-31", in UTC by the database's clock) from so many after today to three after it, with the
- * day that follows. Returns how often it says that the day is new.
+ * Calls `create` for each day (such as "2026-01-31", in UTC by the database's clock) from `firstAhead` days after today to three days
+ * after it, together with the day that follows. Returns the number of calls that returned true, for a partition that was missing.
  */
-export async function makeDays(
+export async function createDayPartitions(
   tx: Tx,
   firstAhead: number,
-  make: (day: string, next: string) => Promise<boolean>,
+  create: (day: string, next: string) => Promise<boolean>,
 ): Promise<number> {
   const [row] = await tx.sql<{ today: string }>(`select to_char(now() at time zone 'utc', 'YYYY-MM-DD') as today`);
   const today = new Date(`${row?.today}T00:00:00Z`).getTime();
-  let made = 0;
+  let created = 0;
   for (let ahead = firstAhead; ahead <= daysAhead; ahead += 1) {
-    if (await make(dayOf(today + ahead * dayMs), dayOf(today + (ahead + 1) * dayMs))) made += 1;
+    if (await create(dayOf(today + ahead * dayMs), dayOf(today + (ahead + 1) * dayMs))) created += 1;
   }
-  return made;
+  return created;
 }
 
 function dayOf(time: number): string {

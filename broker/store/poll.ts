@@ -1,41 +1,41 @@
 import { pause } from './wait.ts';
 
-export interface Pace {
-  /** Even without a hint, it is read again this often: hints may be lost. */
-  readonly rereadMs: number;
-  /** The shortest time between two reads, however many hints come. */
-  readonly pauseMs: number;
+export interface PollInterval {
+  /** Longest time between two reads: hints may be lost. */
+  readonly maxMs: number;
+  /** Shortest time between two reads, however many hints arrive. */
+  readonly minMs: number;
 }
 
 const pausePerRead = 9;
 
 /**
- * What `read` answers: at once, then after a hint, and every `rereadMs` without one, until the signal aborts. Reads never take more
- * than a tenth of the time. `subscribe` is given what a hint calls, and answers with what ends it; hints during a read count for the
- * next one.
+ * Yields what `read` returns: at once, then after each hint and at least every `maxMs`, until the signal aborts. Reads take at most a
+ * tenth of the time. `subscribe` receives the function to call for a hint and returns the one that unsubscribes; hints during a read
+ * lead to the next one.
  */
-export async function* readAgain<T>(
+export async function* poll<T>(
   subscribe: (hint: () => void) => () => void,
   read: () => Promise<T>,
-  { rereadMs, pauseMs }: Pace,
+  { maxMs, minMs }: PollInterval,
   ended: AbortSignal,
 ): AsyncGenerator<T> {
-  let hinted = false;
-  let wake = Promise.withResolvers<void>();
+  let isHinted = false;
+  let wakeup = Promise.withResolvers<void>();
   const unsubscribe = subscribe(() => {
-    hinted = true;
-    wake.resolve();
+    isHinted = true;
+    wakeup.resolve();
   });
   try {
     while (!ended.aborted) {
-      hinted = false;
+      isHinted = false;
       const startedAt = performance.now();
-      const answer = await read();
+      const result = await read();
       const readMs = performance.now() - startedAt;
-      yield answer;
-      await pause(Math.max(pauseMs, readMs * pausePerRead), ended);
-      if (!hinted) await pause(rereadMs, ended, wake.promise);
-      wake = Promise.withResolvers();
+      yield result;
+      await pause(Math.max(minMs, readMs * pausePerRead), ended);
+      if (!isHinted) await pause(maxMs, ended, wakeup.promise);
+      wakeup = Promise.withResolvers();
     }
   } finally {
     unsubscribe();

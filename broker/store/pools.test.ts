@@ -16,7 +16,7 @@ pools.after(async () => {
   await test.close();
 });
 
-/** As many calls at once as there are connections. */
+/** Uses all connections of both pools at the same time. */
 const useAll = () =>
   Promise.all(
     Array.from({ length: 10 }, async () => {
@@ -26,7 +26,7 @@ const useAll = () =>
   );
 const counts = () => db.pools().map(({ total }) => total);
 
-pools('are new soon after the server went without a word, long before the time of a statement is over', async () => {
+pools('reconnect soon after the server vanished silently, long before a statement times out', async () => {
   await useAll();
   assert.equal(counts(), [10, 10]);
   const losses = feed.losses();
@@ -37,7 +37,7 @@ pools('are new soon after the server went without a word, long before the time o
   assert.is(feed.losses(), losses + 1);
 });
 
-pools('stay as they are when only the change feed lost its connection', async () => {
+pools('keep their connections when only the change feed lost its own', async () => {
   await useAll();
   const losses = feed.losses();
   const long = db.transact(({ sql }) => sql<{ done: boolean }>('select true as done from pg_sleep(4)'));

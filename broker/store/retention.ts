@@ -1,4 +1,4 @@
-import type { Database } from './orm.ts';
+import type { Database } from './database.ts';
 
 /** Deletes changes that every broker has read long ago. Returns how many. */
 export async function deleteOldChanges(db: Database): Promise<number> {

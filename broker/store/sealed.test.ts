@@ -14,13 +14,13 @@ const test = await startTestBroker({ config: { encryptionKeys: [keys[0]] } });
 const { broker } = test.client();
 const db = await openMigrated(test.config);
 
-const sealed = suite('with a key');
+const sealed = suite('encryption of telemetry and answers');
 sealed.after(async () => {
   await db.close();
   await test.close();
 });
 
-/** How many rows have the canary in them, as text or as bytes. */
+/** Counts the rows of each table that contain the canary, as text or as bytes. */
 async function rowsWithCanary(): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const table of ['telemetry', 'request']) {
@@ -61,7 +61,7 @@ const linesOf = async (client = broker) =>
     item?.item.case === 'line' ? item.item.value.line : undefined,
   );
 
-sealed('logs of pods and remembered answers are read through the API, and nowhere in the database', async () => {
+sealed('keeps pod logs and remembered answers readable through the API but not in the database', async () => {
   assert.equal(await linesOf(), [canary]);
   const again = await broker.submitDeployment(submission(1));
   assert.ok(again.replayed);
@@ -70,7 +70,7 @@ sealed('logs of pods and remembered answers are read through the API, and nowher
   assert.equal(await rowsWithCanary(), { telemetry: 0, request: 0 });
 });
 
-sealed('what was kept without one is read as before', async () => {
+sealed('reads what was stored without a key', async () => {
   const [{ key_id: keyId, sealed: bytes } = { key_id: '', sealed: null }] = await db.sql<{
     key_id: string;
     sealed: Buffer | null;
@@ -81,7 +81,7 @@ sealed('what was kept without one is read as before', async () => {
   assert.equal(await linesOf(), [canary]);
 });
 
-sealed('what was encrypted with one that is gone is told to be so, and nothing fails for it', async () => {
+sealed('marks what was encrypted with a key that is gone, without failing', async () => {
   const config = { ...test.config, encryptionKeys: [keys[1], keys[0]] };
   const both = await openMigrated(config);
   await reencrypt(both).finally(() => both.close());

@@ -1,10 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TargetEntry } from '../../contract/target-state.ts';
-import { createIndexes, nextBatch } from './lru-cache.ts';
+import { nextBatch } from './batch-reader.ts';
+import { createLruCache } from './lru-cache.ts';
 import { type AgentTargetState, planPage } from './rules.ts';
 
-const memory = suite('memory of target states');
+const cache = suite('cache of target states');
 
 const entry = (at: number, more: Partial<TargetEntry> = {}): TargetEntry => ({
   stackId: `00000000-0000-7000-8000-${String(at).padStart(12, '0')}`,
@@ -41,28 +42,28 @@ const state = (agentId: string, count: number): AgentTargetState => ({
   generators: [],
 });
 
-memory('keeps whole states up to a bound, and forgets those read longest ago', () => {
-  const indexes = createIndexes(10);
-  for (const id of ['a', 'b', 'c']) indexes.keep(state(id, 4));
+cache('keeps whole states up to a limit, and drops the oldest ones first', () => {
+  const states = createLruCache(10);
+  for (const id of ['a', 'b', 'c']) states.set(state(id, 4));
   assert.equal(
-    ['a', 'b', 'c'].map((id) => indexes.get(id)?.entries.length),
+    ['a', 'b', 'c'].map((id) => states.get(id)?.entries.length),
     [undefined, 4, 4],
   );
-  indexes.keep(state('b', 1));
-  indexes.keep(state('d', 5));
+  states.set(state('b', 1));
+  states.set(state('d', 5));
   assert.equal(
-    ['b', 'c', 'd'].map((id) => indexes.get(id)?.entries.length),
+    ['b', 'c', 'd'].map((id) => states.get(id)?.entries.length),
     [1, 4, 5],
   );
-  indexes.keep(state('huge', 11));
-  assert.is(indexes.get('huge'), undefined);
-  assert.is(indexes.sizeOf('huge'), 11);
-  indexes.clear();
-  indexes.keep(state('e', 10));
-  assert.is(indexes.get('e')?.entries.length, 10);
+  states.set(state('huge', 11));
+  assert.is(states.get('huge'), undefined);
+  assert.is(states.sizeOf('huge'), 11);
+  states.clear();
+  states.set(state('e', 10));
+  assert.is(states.get('e')?.entries.length, 10);
 });
 
-memory('reads agents in sets of at most 500, and fewer when they have much', () => {
+cache('reads agents in batches of at most 500, and of fewer when they have many entries', () => {
   const ids = (count: number) => Array.from({ length: count }, (_, at) => String(at));
   assert.is(nextBatch(ids(2_000), () => 1).length, 500);
   assert.is(nextBatch(ids(2_000), () => undefined).length, 200);
@@ -70,7 +71,7 @@ memory('reads agents in sets of at most 500, and fewer when they have much', () 
   assert.is(nextBatch(ids(10), () => 90_000).length, 1);
 });
 
-memory('plans pages of at most 1 MiB, whatever entries carry', () => {
+cache('plans pages of at most 1 MiB, however large the entries are', () => {
   const kinds = Array.from({ length: 100 }, (_, at) => `group-${at}.example.com/v1/SomeKind${at}`);
   const entries = Array.from({ length: 3_000 }, (_, at) =>
     at % 2 ? entry(at) : entry(at, { state: 'removing', kinds, reason: 'ä'.repeat(100) }),
@@ -88,7 +89,7 @@ memory('plans pages of at most 1 MiB, whatever entries carry', () => {
   assert.ok(pages > 3 && pages < 20, `${pages} pages`);
 });
 
-memory('sends a manifest with the page only when it fits and is not held', () => {
+cache('sends a manifest with the page only when it fits and the agent lacks it', () => {
   const entries = [entry(1, { size: 900_000 }), entry(2, { size: 300_000 }), entry(3), entry(3), entry(4)];
   const page = planPage(entries, 0, new Set([Buffer.alloc(32, 4).toString('hex')]));
   assert.equal(
@@ -97,4 +98,4 @@ memory('sends a manifest with the page only when it fits and is not held', () =>
   );
 });
 
-memory.run();
+cache.run();

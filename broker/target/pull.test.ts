@@ -12,13 +12,13 @@ import { openMigrated } from '../open-store.ts';
 const test = await startTestBroker();
 const { admin, broker } = test.client();
 const db = await openMigrated(test.config);
-const pulls = suite('pulling');
+const pulls = suite('pulls');
 pulls.after(async () => {
   await db.close();
   await test.close();
 });
 
-/** Makes stacks with one deployment each by SQL, all with one label. */
+/** Inserts stacks with one deployment each, all with one label. */
 async function makeStacks(label: string, count: number): Promise<void> {
   const bytes = configMap(label);
   const checksum = createHash('sha256').update(bytes).digest();
@@ -54,7 +54,7 @@ const bytesOf = async (agent: TestAgent, checksums: Uint8Array[]) => {
   return { chunks, manifests: new Map([...found].map(([hex, parts]) => [hex, Buffer.concat(parts)])) };
 };
 
-pulls('gives 6,000 stacks in pages that are bound to one digest', async () => {
+pulls('return 6,000 stacks in pages that are bound to one digest', async () => {
   await makeStacks('many', 6_000);
   const agent = await startTestAgent(test, { name: 'wide', labels: ['many'] });
   const pulled = await agent.pull();
@@ -79,7 +79,7 @@ pulls('gives 6,000 stacks in pages that are bound to one digest', async () => {
     await refused(agent.client.agent.pullTargetState({ incarnation, pageToken }), Code.Aborted);
 });
 
-pulls('serves manifests of own placements only, in chunks', async () => {
+pulls('send manifests of the agent’s own placements only, in chunks', async () => {
   const [mine, other] = [
     await startTestAgent(test, { name: 'mine', labels: ['m'] }),
     await startTestAgent(test, { name: 'other' }),
@@ -112,7 +112,7 @@ pulls('serves manifests of own placements only, in chunks', async () => {
   await refused(bytesOf(mine, [big.checksum]), Code.NotFound);
 });
 
-pulls('answers a current digest without the database, and nothing when that is gone', async () => {
+pulls('answer a current digest without the database, and nothing else while it is down', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const far = await startTestBroker({
     postgres: test.postgres,
@@ -129,7 +129,7 @@ pulls('answers a current digest without the database, and nothing when that is g
     const waiting = agent.client.agent.pullTargetState({ incarnation, digest, wait: { seconds: 7n } });
     const lost = refused(waiting, Code.Unavailable);
     await delay(3_500);
-    // Memory is not trusted any more; the read that is tried instead is given up when the database counts as gone.
+    // The cache is no longer trusted, and the read that replaces it fails once the database counts as unavailable.
     const began = performance.now();
     await refused(agent.pull({ digest }), Code.Unavailable);
     assert.ok(performance.now() - began < 20_000);
@@ -148,7 +148,7 @@ pulls('answers a current digest without the database, and nothing when that is g
   }
 });
 
-pulls('survives callers that go away while the database is slow', async () => {
+pulls('survive callers that disconnect while the database is slow', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const slow = await startTestBroker({
     postgres: test.postgres,
@@ -178,7 +178,7 @@ pulls('survives callers that go away while the database is slow', async () => {
   }
 });
 
-pulls('reads woken agents in sets', async () => {
+pulls('read the states of agents that wake together in batches', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const counted = await startTestBroker({
     postgres: test.postgres,

@@ -1,138 +1,89 @@
 import { create } from '@bufbuild/protobuf';
-import type { ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import {
   type SessionHello,
   SessionHint,
   type SessionRequest,
-  type SessionResponse,
   SessionResponseSchema,
 } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { Heartbeats } from '../agent/heartbeats.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { toClusterState } from '../agent/service.ts';
 import type { Deps } from '../deps.ts';
-import type { DiagnosticNews } from '../diagnostic/notifier.ts';
+import type { DiagnosticNotifier } from '../diagnostic/notifier.ts';
 import { Refusal } from '../refusal.ts';
 import { endOf, principalOf } from '../rpc/principal.ts';
 import type { Intake } from '../telemetry/intake.ts';
-import { toldBy } from '../telemetry/service.ts';
+import { readItems } from '../telemetry/service.ts';
 import type { TargetStates } from './cache.ts';
+import { createHintQueue, type HintQueue } from './hint-queue.ts';
+import type { Summary } from './rules.ts';
 
-const helloMs = 10_000;
+const helloTimeoutMs = 10_000;
 const keepaliveMs = 20_000;
-/** A peer that sent nothing for this long is gone; agents send heartbeats at least every 30 s. */
-const silentMs = 120_000;
+/** Agents send heartbeats at least every 30 s, so after this silence the agent is gone. */
+const maxSilenceMs = 120_000;
 
-/**
- * Session: hints down, heartbeats and telemetry up. Hints are coalesced (a slow reader holds at most one of each), so a stream's queue is bounded.
- * `closing` aborts when the broker goes away.
- */
-export function sessionMethods(
-  deps: Deps & {
-    targets: TargetStates;
-    heartbeats: Heartbeats;
-    news: DiagnosticNews;
-    intake: Intake;
-    closing: AbortSignal;
-  },
-): Pick<ServiceImpl<typeof AgentService>, 'session'> {
+interface SessionDeps extends Deps {
+  readonly targets: TargetStates;
+  readonly heartbeats: Heartbeats;
+  readonly diagnosticNotifier: DiagnosticNotifier;
+  readonly intake: Intake;
+  /** Aborts when the broker shuts down. */
+  readonly closing: AbortSignal;
+}
+
+/** An agent's open session. */
+interface Session {
+  readonly agentId: string;
+  readonly incarnation: bigint;
+  readonly hints: HintQueue<SessionHint>;
+  /** Undoes what the session has subscribed to. */
+  readonly cleanup: DisposableStack;
+}
+
+/** Session sends hints to the agent, and receives its heartbeats and telemetry. */
+export function sessionMethods(deps: SessionDeps): Pick<ServiceImpl<typeof AgentService>, 'session'> {
   return {
     async *session(requests, context) {
-      const principal = principalOf(context);
-      const agentId = principal.ownerId;
       const incoming = requests[Symbol.asyncIterator]();
-      const first = await hello(incoming, endOf(context, deps.closing));
-      const { incarnation } = first;
+      const { incarnation } = await readHello(incoming, endOf(context, deps.closing));
+      const agentId = principalOf(context).ownerId;
       const state = await deps.targets.current(agentId);
       requireIncarnation(state?.incarnation ?? 0n, incarnation);
-      let digest = state?.digest;
-      const pending = new Set<SessionHint>([SessionHint.READY]);
-      let wake = Promise.withResolvers<void>();
-      let lastHeardAt = Date.now();
-      let received = 0n;
-      // Once the last hint is to be given: whoever does not take it is not heard any more either.
-      let isOver = false;
-      const hint = (value: SessionHint) => {
-        isOver ||= isLast(value);
-        pending.add(value);
-        wake.resolve();
-      };
-      const stop = deps.targets.watch(agentId, (now) => {
-        if (!now) return hint(SessionHint.KEY_REVOKED);
-        if (now.incarnation !== incarnation) return hint(SessionHint.FENCED);
-        if (digest && now.digest.equals(digest)) return;
-        digest = now.digest;
-        hint(SessionHint.TARGET_STATE_CHANGED);
-      });
-      const revoked = () => hint(SessionHint.KEY_REVOKED);
-      const leaving = () => hint(SessionHint.GOING_AWAY);
-      principal.signal?.addEventListener('abort', revoked, { once: true });
-      deps.closing.addEventListener('abort', leaving, { once: true });
-      if (principal.signal?.aborted) revoked();
-      if (deps.closing.aborted) leaving();
-      const ended = () => wake.resolve();
-      context.signal.addEventListener('abort', ended, { once: true });
-      const keepalive = setInterval(() => hint(SessionHint.KEEPALIVE), keepaliveMs);
-      const asked = () => hint(SessionHint.DIAGNOSTIC_WAITING);
-      // What the feed has missed, a heartbeat tells.
-      const unfollow = deps.news.follow(agentId, { changed: asked });
-      const presence = deps.heartbeats.startSession(agentId, incarnation, asked);
-      const heard = async ({ message }: SessionRequest): Promise<void> => {
-        if (isOver) return;
-        lastHeardAt = Date.now();
-        if (message.case === 'telemetry') {
-          const { sequence } = message.value;
-          await deps.intake.take({ agentId, incarnation, sequence, items: toldBy(message.value) }, () => {
-            received = sequence;
-            hint(SessionHint.TELEMETRY_RECEIVED);
-          });
-          // It was not silent while it was not listened to.
-          lastHeardAt = Date.now();
-          return;
-        }
-        const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
-        presence.beat(cluster && toClusterState(cluster));
-      };
-      presence.beat();
-      let peerEnded = false;
-      void read(incoming, heard).then(() => {
-        peerEnded = true;
-        ended();
-      });
+      const hints = createHintQueue(isLast);
+      hints.add(SessionHint.READY);
+      const session: Session = { agentId, incarnation, hints, cleanup: new DisposableStack() };
+      session.cleanup.defer(() => void incoming.return?.().catch(() => {}));
+      hintTargetChanges(session, deps.targets, state);
+      hintEnds(session, context, deps.closing);
+      hintPeriodically(session);
+      const receiver = createReceiver(session, deps);
+      void receiveAll(incoming, receiver.receive).then(hints.end);
       try {
-        while (!context.signal.aborted && Date.now() - lastHeardAt < silentMs) {
-          for (const value of [...pending]) {
-            pending.delete(value);
-            yield answer(value, received);
-            if (isLast(value)) return;
-          }
-          if (pending.size > 0) continue;
-          if (peerEnded) return;
-          await wake.promise;
-          wake = Promise.withResolvers<void>();
+        while (!context.signal.aborted && receiver.silenceMs() < maxSilenceMs) {
+          const hint = hints.take();
+          if (hint !== undefined) {
+            yield create(SessionResponseSchema, { hint, telemetrySequence: receiver.telemetrySequence() });
+            if (isLast(hint)) return;
+          } else if (hints.isEnded) return;
+          else await hints.changed();
         }
       } finally {
-        isOver = true;
-        void incoming.return?.().catch(() => {});
-        clearInterval(keepalive);
-        stop();
-        unfollow();
-        presence.end();
-        principal.signal?.removeEventListener('abort', revoked);
-        deps.closing.removeEventListener('abort', leaving);
-        context.signal.removeEventListener('abort', ended);
+        receiver.stop();
+        session.cleanup.dispose();
       }
     },
   };
 }
 
-/** The first message, which has to come soon and be a hello. */
-async function hello(incoming: AsyncIterator<SessionRequest>, ended: AbortSignal): Promise<SessionHello> {
-  const late = AbortSignal.any([ended, AbortSignal.timeout(helloMs)]);
+/** Reads the first message, which has to come soon and to be a hello. */
+async function readHello(incoming: AsyncIterator<SessionRequest>, ended: AbortSignal): Promise<SessionHello> {
+  const aborted = AbortSignal.any([ended, AbortSignal.timeout(helloTimeoutMs)]);
   const first = await new Promise<IteratorResult<SessionRequest>>((resolve, reject) => {
-    late.throwIfAborted();
-    late.addEventListener('abort', () => reject(late.reason), { once: true });
+    aborted.throwIfAborted();
+    aborted.addEventListener('abort', () => reject(aborted.reason), { once: true });
     incoming.next().then(resolve, reject);
   }).catch((error: unknown) => {
     throw error instanceof Error && error.name === 'TimeoutError' ? noHello() : error;
@@ -145,22 +96,97 @@ function noHello(): Refusal {
   return new Refusal('invalid_argument', 'the first message must be a hello', { field: 'hello' });
 }
 
-/** Reads until the agent ends its side or the stream breaks; a hello comes only once. */
-async function read(
+/** Hints that the target state has changed, that another start has replaced this one, or that the agent was deleted. */
+function hintTargetChanges(session: Session, targets: TargetStates, first: Summary | undefined): void {
+  const { agentId, incarnation, hints, cleanup } = session;
+  let digest = first?.digest;
+  const unwatch = targets.watch(agentId, (state) => {
+    if (!state) return hints.add(SessionHint.KEY_REVOKED);
+    if (state.incarnation !== incarnation) return hints.add(SessionHint.FENCED);
+    if (digest && state.digest.equals(digest)) return;
+    digest = state.digest;
+    hints.add(SessionHint.TARGET_STATE_CHANGED);
+  });
+  cleanup.defer(unwatch);
+}
+
+/** Hints the end of the key and of the broker, and wakes the session when its call ends. */
+function hintEnds({ hints, cleanup }: Session, context: HandlerContext, closing: AbortSignal): void {
+  const onAbort = (signal: AbortSignal | undefined, listener: () => void) => {
+    if (signal?.aborted) listener();
+    signal?.addEventListener('abort', listener, { once: true });
+    cleanup.defer(() => signal?.removeEventListener('abort', listener));
+  };
+  onAbort(principalOf(context).signal, () => hints.add(SessionHint.KEY_REVOKED));
+  onAbort(closing, () => hints.add(SessionHint.GOING_AWAY));
+  onAbort(context.signal, hints.wake);
+}
+
+function hintPeriodically({ hints, cleanup }: Session): void {
+  const timer = setInterval(() => hints.add(SessionHint.KEEPALIVE), keepaliveMs);
+  cleanup.defer(() => clearInterval(timer));
+}
+
+/** Receives the agent's messages. */
+interface Receiver {
+  receive(request: SessionRequest): Promise<void>;
+  /** Milliseconds since the last message. */
+  silenceMs(): number;
+  /** Sequence of the last batch of telemetry that was stored or discarded for good. */
+  telemetrySequence(): bigint;
+  /** Makes it ignore all further messages. */
+  stop(): void;
+}
+
+function createReceiver(session: Session, { heartbeats, diagnosticNotifier, intake }: SessionDeps): Receiver {
+  const { agentId, incarnation, hints, cleanup } = session;
+  const hintDiagnostic = () => hints.add(SessionHint.DIAGNOSTIC_WAITING);
+  // Heartbeats also find the diagnostics whose notification was lost.
+  const presence = heartbeats.startSession(agentId, incarnation, hintDiagnostic);
+  cleanup.defer(diagnosticNotifier.subscribe(agentId, { changed: hintDiagnostic }));
+  cleanup.defer(presence.end);
+  presence.beat();
+  let lastReceivedAt = Date.now();
+  let telemetrySequence = 0n;
+  let isStopped = false;
+  return {
+    async receive({ message }) {
+      // After the last hint nothing more counts, even while the agent does not read that hint.
+      if (isStopped || hints.hasLast) return;
+      lastReceivedAt = Date.now();
+      if (message.case === 'telemetry') {
+        const { sequence } = message.value;
+        await intake.take({ agentId, incarnation, sequence, items: readItems(message.value) }, () => {
+          telemetrySequence = sequence;
+          hints.add(SessionHint.TELEMETRY_RECEIVED);
+        });
+        // While the intake made the agent wait, it was not silent.
+        lastReceivedAt = Date.now();
+        return;
+      }
+      const cluster = message.case === 'heartbeat' ? message.value.cluster : undefined;
+      presence.beat(cluster && toClusterState(cluster));
+    },
+    silenceMs: () => Date.now() - lastReceivedAt,
+    telemetrySequence: () => telemetrySequence,
+    stop: () => {
+      isStopped = true;
+    },
+  };
+}
+
+/** Receives until the agent ends its side or the stream breaks. */
+async function receiveAll(
   incoming: AsyncIterator<SessionRequest>,
-  heard: (request: SessionRequest) => Promise<void>,
+  receive: (request: SessionRequest) => Promise<void>,
 ): Promise<void> {
   try {
-    for (let next = await incoming.next(); !next.done; next = await incoming.next()) await heard(next.value);
+    for (let next = await incoming.next(); !next.done; next = await incoming.next()) await receive(next.value);
   } catch {
-    // the stream broke: the caller's signal says so
+    // The stream broke, which also aborts the call's signal.
   }
 }
 
-function isLast(value: SessionHint): boolean {
-  return value === SessionHint.KEY_REVOKED || value === SessionHint.GOING_AWAY || value === SessionHint.FENCED;
-}
-
-function answer(hint: SessionHint, telemetrySequence: bigint): SessionResponse {
-  return create(SessionResponseSchema, { hint, telemetrySequence });
+function isLast(hint: SessionHint): boolean {
+  return hint === SessionHint.KEY_REVOKED || hint === SessionHint.GOING_AWAY || hint === SessionHint.FENCED;
 }

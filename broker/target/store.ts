@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { hashTargetState } from '../../contract/target-digest.ts';
 import type { IgnoredFields, TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { orderSql } from '../placement/store.ts';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import type { AgentTargetState } from './rules.ts';
 
 /** An agent, and one of its placements; without any, everything from `stackId` on is null. */

@@ -7,7 +7,7 @@ import { eventually, startTestBroker } from '../../test/broker.ts';
 import { createLog } from '../log.ts';
 import { openStore } from '../open-store.ts';
 import { createIntake, type IntakeOptions } from './intake.ts';
-import { gapOf, type Told } from './rules.ts';
+import { gapOf, type TelemetryItem } from './rules.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker();
@@ -32,7 +32,7 @@ for (const name of ['loud', 'quiet']) {
 }
 const [loud, quiet] = agents as [{ agent: TestAgent; id: string }, { agent: TestAgent; id: string }];
 
-const intakes = suite('what agents tell');
+const intakes = suite('intake of telemetry');
 intakes.after(async () => {
   await sql.end();
   await feed.close();
@@ -41,12 +41,12 @@ intakes.after(async () => {
 });
 intakes.before.each(async () => void (await sql.query('delete from telemetry; delete from telemetry_agent')));
 
-/** An intake, and what tells it so many lines, each of a container of its own. */
+/** Opens an intake. Its `send` gives it lines, each of another container. */
 function open(options: IntakeOptions) {
   const intake = createIntake(db, feed, log, new Registry(), options);
   const sequences = new Map<string, bigint>();
   let containers = 0;
-  const line = (): Told => ({
+  const line = (): TelemetryItem => ({
     ...gapOf(stackId, 'log', 'quota', 1n),
     gap: null,
     name: 'pod',
@@ -55,7 +55,7 @@ function open(options: IntakeOptions) {
   });
   return {
     close: intake.close,
-    tell({ agent, id }: typeof loud, count: number, received = () => {}) {
+    send({ agent, id }: typeof loud, count: number, received = () => {}) {
       const sequence = (sequences.get(id) ?? 0n) + 1n;
       sequences.set(id, sequence);
       const items = Array.from({ length: count }, line);
@@ -64,59 +64,59 @@ function open(options: IntakeOptions) {
   };
 }
 
-/** Lets nothing be written until the returned function is called. */
-async function holdWrites(): Promise<() => Promise<unknown>> {
+/** Blocks writes until the returned function is called. */
+async function blockWrites(): Promise<() => Promise<unknown>> {
   await sql.query('begin');
   await sql.query('lock table telemetry_agent');
   return () => sql.query('rollback');
 }
 
-intakes('is marked once for each stack and stream when it is over the quota, whatever it is about', async () => {
+intakes('adds one gap for each stack and stream over the quota, however many containers there are', async () => {
   const everyMs = 3_000;
   const intake = open({ quota: { items: 1_000, everyMs } });
   const beganAt = Date.now();
   let received = 0;
-  for (let batch = 1; batch <= 50; batch += 1) await intake.tell(loud, 100, () => (received = batch));
+  for (let batch = 1; batch <= 50; batch += 1) await intake.send(loud, 100, () => (received = batch));
   await eventually(() => received === 50, deadlineMs);
   const windows = Math.ceil((Date.now() - beganAt) / everyMs) + 1;
   await intake.close();
-  const [found] = await db.sql<{ lines: number; marks: number; left: string }>(
-    `select count(*) filter (where gap is null)::int as lines, count(gap)::int as marks, sum(count) filter (where gap is not null) as left
+  const [found] = await db.sql<{ lines: number; gaps: number; left: string }>(
+    `select count(*) filter (where gap is null)::int as lines, count(gap)::int as gaps, sum(count) filter (where gap is not null) as left
      from telemetry`,
   );
   assert.is((found?.lines ?? 0) + Number(found?.left), 5_000);
-  assert.ok((found?.marks ?? 0) >= 1);
-  assert.ok((found?.marks ?? 0) <= windows, `${found?.marks} marks in ${windows} windows`);
-  assert.ok((found?.lines ?? 0) + (found?.marks ?? 0) <= 1_000 * windows);
+  assert.ok((found?.gaps ?? 0) >= 1);
+  assert.ok((found?.gaps ?? 0) <= windows, `${found?.gaps} gaps in ${windows} windows`);
+  assert.ok((found?.lines ?? 0) + (found?.gaps ?? 0) <= 1_000 * windows);
 });
 
-intakes('is written in turns: one that floods does not hold up another', async () => {
+intakes('writes agents in turns, so that one that floods does not hold up another', async () => {
   const intake = open({ quota: { items: 100_000, everyMs: 600_000 } });
-  const release = await holdWrites();
-  let ofLoud = 0;
+  const release = await blockWrites();
+  let loudBatches = 0;
   let before: number | undefined;
-  const flood = Array.from({ length: 100 }, () => intake.tell(loud, 200, () => (ofLoud += 1)));
-  await intake.tell(quiet, 1, () => (before = ofLoud));
+  const flood = Array.from({ length: 100 }, () => intake.send(loud, 200, () => (loudBatches += 1)));
+  await intake.send(quiet, 1, () => (before = loudBatches));
   await release();
   await Promise.all(flood);
-  await eventually(() => before !== undefined && ofLoud === 100, deadlineMs);
+  await eventually(() => before !== undefined && loudBatches === 100, deadlineMs);
   await intake.close();
-  // What was under way when the quiet one came, and what is written together with it.
-  assert.ok(before! <= 30, `${before} batches of the loud one went before`);
+  // Some batches were being written when the quiet agent sent its own, and some are written together with it.
+  assert.ok(before! <= 30, `${before} batches of the loud agent came first`);
 });
 
-intakes('is held back while too much of it waits, and so is nobody else', async () => {
+intakes('makes an agent wait while too much of its telemetry waits, and no other agent', async () => {
   const intake = open({ waitingBytes: 16 << 20 });
-  const release = await holdWrites();
+  const release = await blockWrites();
   const settled: string[] = [];
-  const told = Array.from({ length: 30 }, (_, at) =>
-    intake.tell(loud, 100).then(() => settled.push(at < 5 ? 'first' : 'more')),
+  const sent = Array.from({ length: 30 }, (_, at) =>
+    intake.send(loud, 100).then(() => settled.push(at < 5 ? 'first' : 'more')),
   );
-  await intake.tell(quiet, 1).then(() => settled.push('quiet'));
+  await intake.send(quiet, 1).then(() => settled.push('quiet'));
   assert.ok(settled.includes('quiet') && settled.includes('first'), `${settled}`);
-  assert.not(settled.length === 31, 'nothing is held back');
+  assert.not(settled.length === 31, 'no agent had to wait');
   await release();
-  await Promise.all(told);
+  await Promise.all(sent);
   await intake.close();
 });
 

@@ -1,202 +1,118 @@
 import type { Logger } from 'pino';
 import { Counter, type Registry } from 'prom-client';
+import type { Database } from '../store/database.ts';
+import { sqlState } from '../store/errors.ts';
 import type { Feed } from '../store/feed.ts';
-import { type Database, sqlState } from '../store/orm.ts';
 import { pause } from '../store/wait.ts';
-import { bytesOf, createMeter, createTally, type Meter, type Quota, type Tally } from './rules.ts';
-import { type Batch, recordTelemetry } from './store.ts';
+import type { WaitingBatch } from './agent-queue.ts';
+import { createIntakeQueues, type IntakeQueues } from './intake-queues.ts';
+import type { Quota } from './quota.ts';
+import { recordTelemetry } from './record-store.ts';
+import type { Batch } from './rules.ts';
 
-/** Collects what agents tell, and writes it together. */
+/** Collects the telemetry of all agents, and writes it together. */
 export interface Intake {
   /**
-   * Takes a batch; `received` is called when it, and all that its agent told before, is kept or has turned out to be of no use.
-   * Settles when there is room for more: who goes on telling before that fills the memory.
+   * Takes a batch. `received` is called once it and all earlier batches of its agent are stored or discarded for good. Settles when
+   * there is room for more; the caller must not take another batch of the agent before.
    */
   take(batch: Batch, received: () => void): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface IntakeOptions {
-  /** Of each agent, marks included. What is over it is dropped, with marks when the time is over. */
+  /** Quota of each agent, gaps included. Items over it are dropped, and counted in gaps at the end of the window. */
   readonly quota?: Quota;
-  /** Of everything that waits to be written; one agent has a part of it. */
+  /** Maximum of bytes that wait to be written. One agent may take a sixteenth of them. */
   readonly waitingBytes?: number;
 }
 
-interface Waiting extends Batch {
-  readonly bytes: number;
-  readonly received: () => void;
-}
-
-/** What one agent tells. */
-interface Line {
-  readonly meter: Meter;
-  /** To be written, in order. */
-  readonly waiting: Waiting[];
-  bytes: number;
-  /** What was over the quota, until there may be more: its last batch, and how much it was. */
-  over:
-    | {
-        readonly tally: Tally;
-        readonly timer: NodeJS.Timeout;
-        readonly last: Batch;
-        readonly received: () => void;
-      }
-    | undefined;
-}
-
-const usualQuota: Quota = { items: 10_000, everyMs: 10_000 };
-const usualWaitingBytes = 64 << 20;
-/** Of the bytes that wait, one agent's at most. */
-const shareOfOne = 1 / 16;
-/** Of a quota, the marks for what was over the one before. */
-const shareOfMarks = 0.1;
-/** Between the first of some batches and the statement that writes them. */
+const defaultQuota: Quota = { items: 10_000, everyMs: 10_000 };
+const defaultWaitingBytes = 64 << 20;
+/** Delay of a write after the first batch, so that batches which come together are written together. */
 const gatherMs = 50;
-const writtenItems = 2_000;
-const writtenBytes = 4 << 20;
-const longestRetryMs = 5_000;
+const idleMs = 60_000;
+const maxRetryMs = 5_000;
 
 export function createIntake(
   db: Database,
   feed: Feed,
   log: Logger,
   register: Registry,
-  { quota = usualQuota, waitingBytes = usualWaitingBytes }: IntakeOptions = {},
+  { quota = defaultQuota, waitingBytes = defaultWaitingBytes }: IntakeOptions = {},
 ): Intake {
-  const lines = new Map<string, Line>();
-  /** The lines with something to write: whose turn was longest ago comes first. */
-  const turns = new Set<Line>();
+  const queues = createIntakeQueues(quota, waitingBytes);
   const closing = new AbortController();
-  let bytes = 0;
-  let news = Promise.withResolvers<void>();
-  let room = Promise.withResolvers<void>();
-  const items = new Counter({
+  const counter = new Counter({
     name: 'brokkr_telemetry_items_total',
     help: 'Lines, Kubernetes events and gaps from agents: kept, over a quota, about stacks that the agent does not serve, or refused by the database.',
     labelNames: ['result'],
     registers: [register],
   });
-
-  const lineOf = (agentId: string): Line => {
-    const line = lines.get(agentId) ?? { meter: createMeter(quota), waiting: [], bytes: 0, over: undefined };
-    lines.set(agentId, line);
-    return line;
-  };
-  const push = (line: Line, batch: Batch, received: () => void) => {
-    const size = batch.items.reduce((sum, item) => sum + bytesOf(item), 0);
-    line.waiting.push({ ...batch, bytes: size, received });
-    line.bytes += size;
-    bytes += size;
-    turns.add(line);
-    news.resolve();
-  };
-  /** Keeps how much of a batch was told, not what: of one that is told again, only once. */
-  const leaveOut = (line: Line, batch: Batch, received: () => void) => {
-    const { over } = line;
-    if (over && !isLater(batch, over.last)) {
-      line.over = { ...over, received };
-      return;
-    }
-    const tally = over?.tally ?? createTally(Math.ceil(quota.items * shareOfMarks));
-    const timer = over?.timer ?? setTimeout(() => mark(line), line.meter.endsAt() - Date.now()).unref();
-    line.over = { tally, timer, last: { ...batch, items: [] }, received };
-    tally.add(batch.items);
-    items.inc({ result: 'over_quota' }, batch.items.length);
-  };
-  /** Once the time is over: what was left out before stands before what comes now, and counts. */
-  const mark = (line: Line) => {
-    const { over, meter } = line;
-    if (!over) return;
-    clearTimeout(over.timer);
-    line.over = undefined;
-    const marks = over.tally.marks('quota');
-    meter.admit(marks.length, Math.max(Date.now(), meter.endsAt()));
-    push(line, { ...over.last, items: marks }, over.received);
-  };
-  const isFull = (line: Line) => line.bytes > waitingBytes * shareOfOne || bytes > waitingBytes;
-  /** Writes the first of what waits; until that is done, it goes on waiting. */
-  const write = async () => {
-    const some = firstOf([...turns]);
-    const count = some.reduce((sum, batch) => sum + batch.items.length, 0);
-    const done = () => {
-      for (const batch of some) {
-        const line = lineOf(batch.agentId);
-        line.waiting.shift();
-        line.bytes -= batch.bytes;
-        bytes -= batch.bytes;
-        turns.delete(line);
-        if (line.waiting.length > 0) turns.add(line);
-        batch.received();
-      }
-      room.resolve();
-      room = Promise.withResolvers();
-    };
-    try {
-      const kept = await recordTelemetry(db, some);
-      const total = [...kept.values()].reduce((sum, one) => sum + one, 0);
-      items.inc({ result: 'kept' }, total);
-      items.inc({ result: 'not_served' }, count - total);
-      done();
-      for (const stackId of kept.keys()) feed.reportTelemetry(stackId);
-    } catch (error) {
-      // Data that the database does not take is not going to be better; with anything else, it is to be tried again.
-      if (!/^2[23]/.test(sqlState(error) ?? '')) throw error;
-      log.warn({ err: String(error), count }, 'telemetry was refused by the database');
-      items.inc({ result: 'refused' }, count);
-      done();
-    }
-  };
-  const run = async () => {
-    for (let failures = 0; !closing.signal.aborted; ) {
-      if (turns.size === 0) await pause(60_000, closing.signal, news.promise);
-      await pause(failures > 0 ? Math.min(100 * 2 ** failures, longestRetryMs) : gatherMs, closing.signal);
-      news = Promise.withResolvers();
-      if (closing.signal.aborted || turns.size === 0) continue;
-      try {
-        await write();
-        failures = 0;
-      } catch (error) {
-        failures += 1;
-        if (failures === 1) log.warn({ err: String(error) }, 'could not write telemetry; it is tried again');
-      }
-    }
-  };
-  const running = run();
+  const write = () => writeNext(queues, { db, feed, log, counter });
+  const running = runWrites(queues, write, log, closing.signal);
   return {
     async take(batch, received) {
-      const line = lineOf(batch.agentId);
-      if (line.over && Date.now() >= line.meter.endsAt()) mark(line);
-      if (!line.over && line.meter.admit(batch.items.length, Date.now())) push(line, batch, received);
-      else leaveOut(line, batch, received);
-      while (isFull(line) && !closing.signal.aborted) await room.promise;
+      const { dropped, room } = queues.add(batch, received);
+      if (dropped > 0) counter.inc({ result: 'over_quota' }, dropped);
+      await room;
     },
     async close() {
       closing.abort();
-      room.resolve();
-      for (const { over } of lines.values()) clearTimeout(over?.timer);
+      queues.close();
       await running;
     },
   };
 }
 
-function isLater(batch: Batch, than: Batch): boolean {
-  return batch.incarnation === than.incarnation ? batch.sequence > than.sequence : batch.incarnation > than.incarnation;
+interface WriteDeps {
+  readonly db: Database;
+  readonly feed: Feed;
+  readonly log: Logger;
+  readonly counter: Counter<'result'>;
 }
 
-/** As much as is written at once: one batch of each line, then the next of each. */
-function firstOf(lines: readonly Line[]): Waiting[] {
-  const some: Waiting[] = [];
-  let count = 0;
-  let bytes = 0;
-  for (let at = 0; ; at += 1) {
-    const round = lines.flatMap(({ waiting }) => waiting[at] ?? []);
-    if (round.length === 0) return some;
-    for (const batch of round) {
-      count += batch.items.length;
-      bytes += batch.bytes;
-      if (some.length > 0 && (count > writtenItems || bytes > writtenBytes)) return some;
-      some.push(batch);
+/** Writes the next batches. Rejects, with the batches still waiting, when the write is to be tried again. */
+async function writeNext(queues: IntakeQueues, { db, feed, log, counter }: WriteDeps): Promise<void> {
+  const batches = queues.next();
+  const count = itemCount(batches);
+  try {
+    const recorded = await recordTelemetry(db, batches);
+    const kept = [...recorded.values()].reduce((sum, items) => sum + items, 0);
+    counter.inc({ result: 'kept' }, kept);
+    counter.inc({ result: 'not_served' }, count - kept);
+    queues.remove(batches);
+    for (const stackId of recorded.keys()) feed.notifyTelemetry(stackId);
+  } catch (error) {
+    // Data exceptions and constraint violations would only recur; after other errors the write is tried again.
+    if (!/^2[23]/.test(sqlState(error) ?? '')) throw error;
+    log.warn({ err: String(error), count }, 'telemetry was refused by the database');
+    counter.inc({ result: 'refused' }, count);
+    queues.remove(batches);
+  }
+}
+
+function itemCount(batches: readonly WaitingBatch[]): number {
+  return batches.reduce((sum, batch) => sum + batch.items.length, 0);
+}
+
+/** Writes while batches wait, and after failures with a growing pause, until the signal aborts. */
+async function runWrites(
+  queues: IntakeQueues,
+  write: () => Promise<void>,
+  log: Logger,
+  closing: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; !closing.aborted; ) {
+    if (queues.isEmpty()) await pause(idleMs, closing, queues.added());
+    await pause(failures > 0 ? Math.min(100 * 2 ** failures, maxRetryMs) : gatherMs, closing);
+    if (closing.aborted || queues.isEmpty()) continue;
+    try {
+      await write();
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (failures === 1) log.warn({ err: String(error) }, 'could not write telemetry; it is tried again');
     }
   }
 }

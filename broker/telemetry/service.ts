@@ -3,14 +3,16 @@ import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/prot
 import type { ServiceImpl } from '@connectrpc/connect';
 import { enumName, gapReasons } from '../../contract/enum-names.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
-import { KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import { type KubernetesEvent, KubernetesEventSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../gen/brokkr/v1/object_pb.ts';
 import {
   GapReason,
+  type TelemetryItem as ItemMessage,
+  type PodLogLine,
   PodLogLineSchema,
   type SessionTelemetry,
+  type TelemetryGap,
   TelemetryGapSchema,
-  type TelemetryItem,
   TelemetryItemSchema,
   TelemetryKind,
   type TelemetryRecord,
@@ -19,16 +21,16 @@ import {
 import { ownerOf, type Principal } from '../access/principal.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { halfOfBigint } from '../numbers.ts';
+import { fromRef } from '../health/service.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
-import type { Database } from '../store/orm.ts';
+import type { Database } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { blank, bytesOf, type Filter, gapOf, type Stream, type Told } from './rules.ts';
+import { bytesOf, emptyItem, type Filter, gapOf, type Stream, type TelemetryItem } from './rules.ts';
 import * as store from './store.ts';
 
-/** What a request says about which telemetry it wants. */
-interface Wish {
+/** The fields by which requests select telemetry. */
+interface FilterRequest {
   readonly stack: string;
   readonly agent: string;
   readonly object?: ObjectRef | undefined;
@@ -75,28 +77,28 @@ export function telemetryMethods({
   };
 }
 
-/** What the caller wants, of a stack that it may see. */
+/** Reads a request's filter. Refuses a stack or an agent that the caller may not see. */
 export async function filterOf(
   db: Database,
   principal: Principal,
   streams: readonly Stream[],
-  wish: Wish,
+  request: FilterRequest,
 ): Promise<Filter> {
-  const { id: stackId } = await findStack(db, ownerOf(principal), wish.stack);
+  const { id: stackId } = await findStack(db, ownerOf(principal), request.stack);
   return {
     stackId,
     streams,
-    agentId: wish.agent === '' ? undefined : (await findAgent(db, principal, wish.agent)).id,
-    kind: wish.object?.kind ?? '',
-    namespace: wish.object?.namespace || wish.namespace || '',
-    name: wish.object?.name || wish.pod || '',
-    container: wish.container ?? '',
-    type: wish.type ?? '',
-    startAt: wish.startTime && timestampDate(wish.startTime),
+    agentId: request.agent === '' ? undefined : (await findAgent(db, principal, request.agent)).id,
+    kind: request.object?.kind ?? '',
+    namespace: request.object?.namespace || request.namespace || '',
+    name: request.object?.name || request.pod || '',
+    container: request.container ?? '',
+    type: request.type ?? '',
+    startAt: request.startTime && timestampDate(request.startTime),
   };
 }
 
-/** All of them when no kind is named. */
+/** Returns the streams of these kinds; all of them when no kind is named. */
 export function streamsOf(kinds: readonly TelemetryKind[]): Stream[] {
   return kinds.length === 0 ? ['event', 'log'] : kinds.map(streamOf);
 }
@@ -105,79 +107,83 @@ function streamOf(kind: TelemetryKind): Stream {
   return kind === TelemetryKind.POD_LOGS ? 'log' : 'event';
 }
 
-/** What an agent tells, in the database's words; a reason that this version does not know counts as the widest one. */
-export function toldBy({ items }: SessionTelemetry): Told[] {
-  return items.flatMap(toTold);
+/** Reads the items that an agent sends, without those of a kind that this version does not know. */
+export function readItems({ items }: SessionTelemetry): TelemetryItem[] {
+  return items.flatMap(readItem);
 }
 
-function toTold({ stackId, item }: TelemetryItem): Told[] {
-  const dateOf = (time: Timestamp | undefined) => (time ? timestampDate(time) : null);
+function dateOf(time: Timestamp | undefined): Date | null {
+  return time ? timestampDate(time) : null;
+}
+
+function readItem({ stackId, item }: ItemMessage): TelemetryItem[] {
   switch (item.case) {
-    case 'event': {
-      const { object, type, reason, message, count, lastTime, firstTime, source } = item.value;
-      return [
-        {
-          ...blank,
-          stackId,
-          stream: 'event',
-          gap: null,
-          count: BigInt(count),
-          apiVersion: object?.apiVersion ?? '',
-          kind: object?.kind ?? '',
-          namespace: object?.namespace ?? '',
-          name: object?.name ?? '',
-          type,
-          reason,
-          source,
-          text: message,
-          firstAt: dateOf(firstTime),
-          at: dateOf(lastTime),
-        },
-      ];
-    }
-    case 'line': {
-      const { namespace, pod, container, timestamp, line, truncated } = item.value;
-      const at = dateOf(timestamp);
-      return [
-        {
-          ...blank,
-          stackId,
-          stream: 'log',
-          gap: null,
-          count: 1n,
-          kind: 'Pod',
-          namespace,
-          name: pod,
-          container,
-          at,
-          text: line,
-          truncated,
-        },
-      ];
-    }
-    case 'gap': {
-      const { kind, reason, count, namespace, pod, container, timestamp } = item.value;
-      const gap = enumName(gapReasons, reason) ?? 'history_lost';
-      const mark = gapOf(stackId, streamOf(kind), gap, count < halfOfBigint ? count : halfOfBigint);
-      return [{ ...mark, namespace, name: pod, container, at: dateOf(timestamp) }];
-    }
+    case 'event':
+      return [readEvent(stackId, item.value)];
+    case 'line':
+      return [readLine(stackId, item.value)];
+    case 'gap':
+      return [readGap(stackId, item.value)];
     case undefined:
       return [];
   }
 }
 
+function readEvent(stackId: string, event: KubernetesEvent): TelemetryItem {
+  const { object, type, reason, message, count, lastTime, firstTime, source } = event;
+  return {
+    ...emptyItem,
+    ...fromRef(object),
+    stackId,
+    stream: 'event',
+    gap: null,
+    count: BigInt(count),
+    type,
+    reason,
+    source,
+    text: message,
+    firstAt: dateOf(firstTime),
+    at: dateOf(lastTime),
+  };
+}
+
+function readLine(stackId: string, podLine: PodLogLine): TelemetryItem {
+  const { namespace, pod, container, timestamp, line, truncated } = podLine;
+  return {
+    ...emptyItem,
+    stackId,
+    stream: 'log',
+    gap: null,
+    count: 1n,
+    kind: 'Pod',
+    namespace,
+    name: pod,
+    container,
+    at: dateOf(timestamp),
+    text: line,
+    truncated,
+  };
+}
+
+/** Reads a gap; a reason that this version does not know counts as the most general one. */
+function readGap(stackId: string, gap: TelemetryGap): TelemetryItem {
+  const { kind, reason, count, namespace, pod, container, timestamp } = gap;
+  const item = gapOf(stackId, streamOf(kind), enumName(gapReasons, reason) ?? 'history_lost', count);
+  return { ...item, namespace, name: pod, container, at: dateOf(timestamp) };
+}
+
 export function toRecord(row: store.TelemetryRow): TelemetryRecord {
   return create(TelemetryRecordSchema, {
     id: BigInt(row.id),
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent ?? '',
-    receiveTime: timestampFromDate(row.received_at),
-    item: toItem(row),
+    receiveTime: timestampFromDate(row.receivedAt),
+    item: toItemMessage(row),
   });
 }
 
-/** A mark of the broker's own, for a reader that did not keep up. */
-export function slowReader(stackId: string, stream: Stream, count: number): TelemetryRecord {
+/** Makes a gap for a reader that did not keep up. */
+export function slowReaderGap(stackId: string, stream: Stream, count: number): TelemetryRecord {
   const reason = GapReason.SLOW_READER;
   const value = create(TelemetryGapSchema, { kind: kindOf(stream), reason, count: BigInt(count) });
   return create(TelemetryRecordSchema, {
@@ -185,9 +191,8 @@ export function slowReader(stackId: string, stream: Stream, count: number): Tele
   });
 }
 
-function toItem(row: store.TelemetryRow): TelemetryItem {
-  const stackId = row.stack_id;
-  const { namespace, name, container } = row;
+function toItemMessage(row: store.TelemetryRow): ItemMessage {
+  const { stackId, namespace, name, container } = row;
   const timestamp = row.at ? timestampFromDate(row.at) : undefined;
   if (row.gap !== null) {
     const value = create(TelemetryGapSchema, {
@@ -204,13 +209,13 @@ function toItem(row: store.TelemetryRow): TelemetryItem {
   switch (row.stream) {
     case 'event': {
       const value = create(KubernetesEventSchema, {
-        object: { apiVersion: row.api_version, kind: row.kind, namespace, name },
+        object: { apiVersion: row.apiVersion, kind: row.kind, namespace, name },
         type: row.type,
         reason: row.reason,
         message: row.text,
         count: Number(row.count),
         lastTime: timestamp,
-        firstTime: row.first_at ? timestampFromDate(row.first_at) : undefined,
+        firstTime: row.firstAt ? timestampFromDate(row.firstAt) : undefined,
         source: row.source,
       });
       return create(TelemetryItemSchema, { stackId, item: { case: 'event', value } });

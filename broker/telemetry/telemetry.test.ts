@@ -1,4 +1,4 @@
-// Over 300 lines: all of it shares two brokers, and what makes a stack, its agents and what they tell
+// Over 300 lines: all tests share two brokers and the helpers that create stacks, agents and telemetry
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
@@ -15,7 +15,7 @@ import { configMap, startTestAgent, type TestAgent } from '../../test/agents.ts'
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
 import { openSession, type TelemetryItemInit } from '../../test/sessions.ts';
 import { openMigrated } from '../open-store.ts';
-import { dropOldTelemetry, dropOrphanedTelemetry, makeTelemetrySlices } from './partition-store.ts';
+import { createTelemetryPartitions, deleteOrphanedTelemetry, dropOldTelemetry } from './partition-store.ts';
 
 const deadlineMs = 30_000;
 const test = await startTestBroker({ brokers: 2 });
@@ -28,7 +28,7 @@ telemetry.after(async () => {
 });
 
 let made = 0;
-/** A stack, and as many agents that serve it. */
+/** Creates a stack and agents that serve it. */
 async function setUp(count = 1, generator = 'system') {
   const label = `t${++made}`;
   const { stack } = await broker.createStack({ name: label, generator, labels: [label] });
@@ -85,8 +85,8 @@ const textsOf = (records: readonly TelemetryRecord[]) =>
 const logsOf = async (stack: string, more = {}) =>
   textsOf((await broker.listPodLogs({ stack, oldestFirst: true, ...more })).records);
 
-/** Tells it over a session of its own, and waits until the broker has it. */
-async function tell(agent: TestAgent, items: readonly TelemetryItemInit[], sequence = 1n, url = test.url) {
+/** Sends items over a new session, and waits until the broker has received them. */
+async function send(agent: TestAgent, items: readonly TelemetryItemInit[], sequence = 1n, url = test.url) {
   const session = await openSession(test, agent, url);
   session.telemetry(sequence, items);
   await eventually(() => session.received >= sequence, deadlineMs);
@@ -113,9 +113,9 @@ function tail(request: MessageInitShape<typeof TailStackRequestSchema>, url = te
   };
 }
 
-telemetry('lists lines and events with all that was told of them, by either end and page by page', async () => {
+telemetry('lists lines and events with all their fields, in both directions and page by page', async () => {
   const { stackId, name, agent } = await setUp();
-  await tell(agent, [
+  await send(agent, [
     ...['one', 'two', 'three'].map((text) => line(stackId, text)),
     event(stackId, 'scaled up'),
     line(stackId, 'other', 'api-1', 'api'),
@@ -136,17 +136,17 @@ telemetry('lists lines and events with all that was told of them, by either end 
   const { records } = await broker.listKubernetesEvents({ stack: name });
   assert.is(records.length, 1);
   assert.is(records[0]?.agent, agent.name);
-  const told = records[0]?.item?.item;
-  assert.is(told?.case, 'event');
+  const item = records[0]?.item?.item;
+  assert.is(item?.case, 'event');
   assert.equal(
-    told?.case === 'event' && [told.value.object?.kind, told.value.reason, told.value.count, told.value.source],
+    item?.case === 'event' && [item.value.object?.kind, item.value.reason, item.value.count, item.value.source],
     ['Deployment', 'ScalingReplicaSet', 2, 'deployment-controller'],
   );
 });
 
 telemetry('lists events by the object that they are about, and by type', async () => {
   const { stackId, name, agent } = await setUp();
-  await tell(agent, [
+  await send(agent, [
     event(stackId, 'fine'),
     event(stackId, 'bad', 'Warning'),
     event(stackId, 'else', 'Normal', 'api'),
@@ -157,27 +157,27 @@ telemetry('lists events by the object that they are about, and by type', async (
   assert.equal(await list({ object: { kind: 'Pod' } }), []);
 });
 
-telemetry('keeps a batch once, however often it is sent, and by whichever broker', async () => {
+telemetry('records a batch once, however often it is sent and to whichever broker', async () => {
   const { stackId, name, agent } = await setUp();
-  await tell(agent, [line(stackId, 'first')], 1n);
-  await tell(agent, [line(stackId, 'first')], 1n, test.urls[1]);
-  await tell(agent, [line(stackId, 'second')], 2n, test.urls[1]);
+  await send(agent, [line(stackId, 'first')], 1n);
+  await send(agent, [line(stackId, 'first')], 1n, test.urls[1]);
+  await send(agent, [line(stackId, 'second')], 2n, test.urls[1]);
   assert.equal(await logsOf(name), ['first', 'second']);
   await agent.start();
-  await tell(agent, [line(stackId, 'of the next start')], 1n);
+  await send(agent, [line(stackId, 'of the next start')], 1n);
   assert.equal(await logsOf(name), ['first', 'second', 'of the next start']);
 });
 
-telemetry('drops what an agent tells about stacks that it does not serve', async () => {
+telemetry('drops items about stacks that the agent does not serve', async () => {
   const [mine, others] = [await setUp(), await setUp()];
-  await tell(mine.agent, [line(others.stackId, 'forged'), line(mine.stackId, 'true')]);
+  await send(mine.agent, [line(others.stackId, 'forged'), line(mine.stackId, 'true')]);
   assert.equal(await logsOf(others.name), []);
   assert.equal(await logsOf(mine.name), ['true']);
   const metrics = await (await fetch(test.brokers[0]!.metricsUrl)).text();
   assert.match(metrics, /brokkr_telemetry_items_total\{result="not_served"\} [1-9]/);
 });
 
-telemetry('drops what is over the quota of an agent, with a mark, and never its heartbeats', async () => {
+telemetry('drops items over an agent’s quota, with a gap, but never its heartbeats', async () => {
   const { stackId, name, agent } = await setUp();
   const session = await openSession(test, agent);
   const batch = Array.from({ length: 500 }, (_, at) => line(stackId, `line ${at}`));
@@ -191,15 +191,15 @@ telemetry('drops what is over the quota of an agent, with a mark, and never its 
   await eventually(async () => (await admin.getAgent({ agent: agent.name })).agent?.clusterReachable, deadlineMs);
 });
 
-telemetry('keeps no key that a container has written', async () => {
+telemetry('hides keys that a container has printed', async () => {
   const { stackId, name, agent } = await setUp();
-  await tell(agent, [line(stackId, `the key is ${test.adminPak}!`)]);
+  await send(agent, [line(stackId, `the key is ${test.adminPak}!`)]);
   assert.equal(await logsOf(name), ['the key is <a key>!']);
 });
 
-telemetry('tails what agents tell to any broker, after the history that was asked for', async () => {
+telemetry('tails what agents send to any broker, after the requested history', async () => {
   const { stackId, name, agents } = await setUp(2);
-  await tell(agents[0]!, [line(stackId, 'old'), line(stackId, 'less old'), event(stackId, 'an event')]);
+  await send(agents[0]!, [line(stackId, 'old'), line(stackId, 'less old'), event(stackId, 'an event')]);
   const all = tail({ stack: name, startTime: timestampFromMs(0), historySize: 2 }, test.urls[1]);
   const logs = tail({ stack: name, kinds: [TelemetryKind.POD_LOGS], pod: 'web-2' });
   await Promise.all([all.up(), logs.up()]);
@@ -215,12 +215,12 @@ telemetry('tails what agents tell to any broker, after the history that was aske
   logs.stop();
 });
 
-telemetry('is for those who may see the stack, and ends with it', async () => {
+telemetry('is available to callers that may see the stack, and ends with it', async () => {
   const [mine, theirs] = await Promise.all(
     ['mine', 'theirs'].map(async (name) => ({ name, pak: (await admin.createGenerator({ name })).pak })),
   );
   const { stackId, name, agent } = await setUp(1, 'theirs');
-  await tell(agent, [line(stackId, 'private'), event(stackId, 'private too')]);
+  await send(agent, [line(stackId, 'private'), event(stackId, 'private too')]);
   for (const request of [{ stack: name }, { stack: stackId }]) {
     const stranger = test.client(mine!.pak).broker;
     await refused(stranger.listPodLogs(request), Code.NotFound);
@@ -237,7 +237,7 @@ telemetry('is for those who may see the stack, and ends with it', async () => {
   await watching.ended;
 });
 
-telemetry('is tailed for as long as the key lives', async () => {
+telemetry('is tailed until the key is revoked', async () => {
   const { pak } = await admin.createGenerator({ name: 'short-lived' });
   const own = test.client(pak).broker;
   await own.createStack({ name: 'mine' });
@@ -247,16 +247,16 @@ telemetry('is tailed for as long as the key lives', async () => {
   await refused(watching.ended, Code.Unauthenticated);
 });
 
-telemetry('of stacks and agents that are gone goes with them', async () => {
+telemetry('is deleted with its stack and its agent', async () => {
   const kept = await setUp(2);
   const gone = await setUp();
-  await tell(kept.agents[0]!, [line(kept.stackId, 'stays')]);
-  await tell(kept.agents[1]!, [line(kept.stackId, 'goes with its agent')]);
-  await tell(gone.agent, [line(gone.stackId, 'goes with its stack')]);
+  await send(kept.agents[0]!, [line(kept.stackId, 'stays')]);
+  await send(kept.agents[1]!, [line(kept.stackId, 'goes with its agent')]);
+  await send(gone.agent, [line(gone.stackId, 'goes with its stack')]);
   await admin.deleteAgent({ agent: kept.agents[1]!.name, orphan: true });
   await db.sql('delete from placement where stack_id = $1', [gone.stackId]);
   await db.sql('delete from stack where id = $1', [gone.stackId]);
-  assert.ok((await dropOrphanedTelemetry(db)) >= 2);
+  assert.ok((await deleteOrphanedTelemetry(db)) >= 2);
   const rows = await db.sql<{ text: string }>('select text from telemetry where stack_id = any($1)', [
     [kept.stackId, gone.stackId],
   ]);
@@ -266,11 +266,11 @@ telemetry('of stacks and agents that are gone goes with them', async () => {
   );
 });
 
-telemetry('is forgotten by whole hours, and not shown any longer than it is to be kept', async () => {
+telemetry('is dropped by whole hours, and is not listed after its retention', async () => {
   const { stackId, name, agent } = await setUp();
-  await makeTelemetrySlices(db);
-  assert.is(await makeTelemetrySlices(db), 0, 'once is enough');
-  await tell(agent, [line(stackId, 'old'), line(stackId, 'new')]);
+  await createTelemetryPartitions(db);
+  assert.is(await createTelemetryPartitions(db), 0, 'once is enough');
+  await send(agent, [line(stackId, 'old'), line(stackId, 'new')]);
   await db.sql(
     `create table telemetry_2020010100 partition of telemetry for values from ('2020-01-01 00:00:00+00') to ('2020-01-01 01:00:00+00')`,
   );
@@ -287,7 +287,7 @@ telemetry('is forgotten by whole hours, and not shown any longer than it is to b
   assert.equal(await logsOf(name), []);
 });
 
-telemetry('waits for a database that is away, and loses nothing', async () => {
+telemetry('waits while the database is down, and loses nothing', async () => {
   const { stackId, name, agent } = await setUp();
   const sql = new pg.Client({
     connectionString: test.postgres.url,

@@ -16,7 +16,7 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examp
 const inFolders = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Places that may build or read messages of the wire. */
-const wirePlaces = [services, /^broker\/(rpc\/.+|server)\.ts$/, inFolders('client', 'contract', 'cli', 'console')];
+const wirePlaces = [services, /^broker\/(rpc\/.+|methods|handler)\.ts$/, inFolders('client', 'contract', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Files of the agent that communicate with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
@@ -46,9 +46,9 @@ function matchingLines({ text }: Source, pattern: RegExp): string[] {
 
 export const importRules: readonly Rule[] = [
   {
-    name: 'a handler translates: only the server and other services reach a service',
+    name: 'a handler translates: only the list of methods and other services reach a service',
     reason: 'proto -> gen -> service -> rules -> store: an import the other way makes a circle of the layers',
-    find: allowOnlyIn([/^broker\/server\.ts$/, services], services),
+    find: allowOnlyIn([/^broker\/methods\.ts$/, services], services),
     example: { path: 'broker/stack/rules.ts', text: "import { stackMethods } from './service.ts';" },
   },
   {

@@ -1,4 +1,4 @@
-import type { Database } from '../../store/orm.ts';
+import type { Database } from '../../store/database.ts';
 import { currentCall } from '../call.ts';
 import { createFairQueue } from './queue.ts';
 
@@ -12,7 +12,7 @@ const maxWaitingPerCaller = 10_000;
  * further statements of that caller queue. Work outside calls runs unlimited, so the broker's own jobs take the database as it is.
  */
 export function createFairDatabase(db: Database): Database {
-  const smallestPool = Math.min(...db.pools().map(({ most }) => most));
+  const smallestPool = Math.min(...db.pools().map(({ max }) => max));
   const maxRunningPerCaller = Math.max(1, Math.floor(smallestPool * maxCallerShare));
   // The pools themselves bound the total.
   const makeQueue = () =>

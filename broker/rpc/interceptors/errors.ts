@@ -5,7 +5,7 @@ import { mapErrors } from '../../../client/map-errors.ts';
 import { BadRequestSchema, ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { withoutKeys } from '../../access/pak.ts';
 import { Refusal, type RefusalKind, silentDatabase, type Violation } from '../../refusal.ts';
-import { sqlState } from '../../store/orm.ts';
+import { sqlState } from '../../store/errors.ts';
 import { mapMalformedRequest } from './malformed-request.ts';
 
 type PascalCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`

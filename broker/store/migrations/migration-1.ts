@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** The first schema. A migration is never edited once released; the next one changes what this one made. */
+/** Creates the first schema. A migration is never edited once released; a later one changes what it created. */
 export class Migration1Foundation extends Migration {
   override async up(): Promise<void> {
     for (const statement of statements) this.addSql(statement);
@@ -8,7 +8,7 @@ export class Migration1Foundation extends Migration {
 }
 
 const statements = [
-  // One value for each change of what an agent is told. Values may be skipped, never repeated.
+  // Each change of a target state draws one value. Values may be skipped but never repeat.
   `create sequence order_seq`,
 
   `create table installation (
@@ -28,7 +28,7 @@ const statements = [
     version bigint not null default 1,
     created_at timestamptz not null default now(),
     deleted_at timestamptz)`,
-  // Names are those of live rows: a deleted one that waits for its removals does not block its successor.
+  // Names are unique among live rows only, so a deleted row that waits for its removals does not block its successor.
   `create unique index generator_name on generator (name) where deleted_at is null`,
   `create unique index generator_system on generator (system) where system`,
 
@@ -43,7 +43,7 @@ const statements = [
     deleted_at timestamptz)`,
   `create unique index agent_name on agent (name) where deleted_at is null`,
   `create index agent_by_name on agent (name)`,
-  // What an agent's own calls write, apart from \`agent\`: a heartbeat must not wait for, or hold up, a change of placements.
+  // Written by the agent's own calls, and apart from `agent`, so that heartbeats and changes of placements do not wait for each other.
   `create table agent_status (
     agent_id uuid primary key references agent on delete cascade,
     incarnation bigint not null default 0,
@@ -59,7 +59,7 @@ const statements = [
     agent_id uuid not null references agent on delete cascade, key text not null, value text not null,
     primary key (agent_id, key))`,
   `create index agent_annotation_pair on agent_annotation (key, value)`,
-  // A key's set of values, from annotations and labels, as selectors see it.
+  // The values of each key, from annotations and labels, as selectors evaluate them.
   `create view agent_key as
     select agent_id, key, value from agent_annotation
     union all select agent_id, label, '' from agent_label`,
@@ -108,7 +108,7 @@ const statements = [
   `create index target_agent on target (agent_id)`,
 
   `create table manifest (checksum bytea primary key check (length(checksum) = 32), data bytea not null)`,
-  // Compressed already where it pays: kept out of the row, so an index scan never reads it.
+  // Already compressed where it pays, and stored out of line, so that an index scan never reads it.
   `alter table manifest alter column data set storage external`,
   `create table deployment (
     id uuid primary key,
@@ -147,7 +147,7 @@ const statements = [
     primary key (agent_id, stack_id))`,
   `create index placement_stack on placement (stack_id, agent_id)`,
   `create index placement_manifest on placement (manifest) where manifest is not null`,
-  // What agents reported; no foreign keys, and never written by a change of placements but to forget it.
+  // Reported by agents. It has no foreign keys, and a change of placements only deletes from it.
   `create table placement_status (
     agent_id uuid not null,
     stack_id uuid not null,
@@ -162,7 +162,7 @@ const statements = [
     primary key (agent_id, stack_id))`,
   `create index placement_status_stack on placement_status (stack_id, updated_at)`,
 
-  // Partitioned by the broker's clock, so that retention drops whole days. No unique id: (agent, incarnation, sequence) is
+  // Partitioned by the broker's clock, so that retention drops whole days. It has no unique id: (agent, incarnation, sequence) is
   // kept unique by agent_status.last_sequence.
   `create sequence event_id_seq`,
   // Identity columns of partitioned tables need PostgreSQL 17.
@@ -204,7 +204,7 @@ const statements = [
     primary key (principal, method, request_id))`,
   `create index request_age on request (created_at)`,
 
-  // The change feed: what is read is decided by transaction id, so a late commit is never skipped.
+  // The change feed. Readers select by transaction id, so that they never skip a late commit.
   `create table change (
     id bigint generated always as identity primary key,
     xid xid8 not null default pg_current_xact_id(),

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** The record of changes, and limits for generators. */
+/** Adds the audit log, and limits for generators. */
 export class Migration2Audit extends Migration {
   override async up(): Promise<void> {
     for (const statement of statements) this.addSql(statement);
@@ -30,7 +30,7 @@ const statements = [
     code text not null default '',
     count int not null default 1) partition by range (at)`,
   `create table audit_rest partition of audit default`,
-  // Without a partition for today, today's rows would go where no retention reaches.
+  // Without a partition for today, today's rows would go to the default partition, which retention does not drop.
   `do $$ begin
     for ahead in 0..3 loop
       execute format('create table %I partition of audit for values from (%L) to (%L)',
@@ -48,13 +48,13 @@ const statements = [
 
   `create trigger audit_is_not_emptied before truncate on audit for each statement execute function refuse_change()`,
 
-  // What no seal closes yet: a queue, so that a row which commits late is sealed late, never skipped.
+  // The rows that are not sealed yet. Being a queue, it makes a row that commits late sealed late instead of skipped.
   `create table audit_unsealed (audit_id bigint primary key, day date not null)`,
   `create function queue_for_seal() returns trigger language plpgsql as $$
     begin insert into audit_unsealed (audit_id, day) values (new.id, (new.at at time zone 'utc')::date); return null; end $$`,
   `create trigger audit_is_sealed after insert on audit for each row execute function queue_for_seal()`,
 
-  // A seal closes rows of one day; its hash is over the seal before and the rows.
+  // A seal covers rows of one day; its hash is over the previous seal and the rows.
   `create table audit_seal (
     sequence bigint primary key,
     day date not null,
@@ -64,10 +64,10 @@ const statements = [
     sealed_at timestamptz not null default now())`,
   `create index audit_seal_ids on audit_seal using gin (ids)`,
   `create trigger audit_seal_is_immutable before update on audit_seal for each row execute function refuse_change()`,
-  // Where the chain begins, once the first days were dropped.
+  // The start of the chain, once the first days were dropped.
   `create table audit_base (id int primary key check (id = 1), sequence bigint not null, hash bytea not null, day date not null)`,
 
-  // Which key a manifest is encrypted with; empty for none. Only re-encryption may write a manifest's bytes again, never its checksum.
+  // Id of the key that encrypts a manifest; empty for none. Only re-encryption may rewrite a manifest's bytes, and never its checksum.
   `alter table manifest add column key_id text not null default ''`,
   `create index manifest_key on manifest (key_id)`,
   `create function refuse_other_manifest() returns trigger language plpgsql as $$
@@ -87,10 +87,10 @@ const statements = [
     add column quota_stacks int not null default 0,
     add column quota_deployments int not null default 0,
     add column quota_bytes bigint not null default 0`,
-  // The admins' own stacks are not limited, and those that were there before the rules keep what they could do.
+  // The admins' stacks are not limited, and generators from before the rules keep their rights.
   `update generator set cluster_scoped = true`,
   `alter table registration add column service_account text not null default ''`,
-  // A removal outlives the registration that names the account.
+  // A removal outlives the registration, which names the account.
   `alter table placement add column service_account text not null default ''`,
   `alter table stack
     add column kept_bytes bigint not null default 0,

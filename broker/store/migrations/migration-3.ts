@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** What operators look at and set: stack settings, health, the clusters' state, diagnostics. */
+/** Adds what operators read and set: stack settings, health, the state of clusters, diagnostics. */
 export class Migration3Operators extends Migration {
   override async up(): Promise<void> {
     for (const statement of statements) this.addSql(statement);
@@ -12,7 +12,7 @@ const statements = [
     add column drift text not null default 'repair' check (drift in ('repair', 'report', 'ignore')),
     add column conflict text not null default 'adopt' check (conflict in ('adopt', 'refuse')),
     add column ignored_fields jsonb not null default '[]'`,
-  // Both stacks are one generator's, whose lock every writer holds: that is what keeps cycles out.
+  // Both stacks belong to one generator, whose lock every writer holds; that prevents cycles.
   `create table stack_dependency (
     stack_id uuid not null references stack on delete cascade,
     depends_on_id uuid not null references stack on delete cascade,
@@ -20,9 +20,9 @@ const statements = [
     check (stack_id <> depends_on_id))`,
   `create index stack_dependency_on on stack_dependency (depends_on_id)`,
 
-  // In the order of the contract: of several, the greatest counts.
+  // In the order of the contract: the greatest of several is the worst.
   `create type health as enum ('healthy', 'progressing', 'degraded', 'failed', 'unknown')`,
-  // What agents reported last; like placement_status without foreign keys, because their checks would lock placements.
+  // The last report of agents. Like placement_status it has no foreign keys, because their checks would lock placements.
   `create table placement_health (
     agent_id uuid not null,
     stack_id uuid not null,
@@ -48,8 +48,8 @@ const statements = [
   `create index health_change_stack on health_change (stack_id, id)`,
   `create index health_change_age on health_change (at)`,
 
-  // \`session_id\` tells a session that ends from the one that has followed it on another broker; one that a broker took along when
-  // it was killed is no longer seen.
+  // `session_id` tells a session that ends from its successor on another broker. A session of a broker that was killed is no longer
+  // seen.
   `alter table agent_status
     add column cluster_reachable boolean,
     add column cluster_latency_ms int,

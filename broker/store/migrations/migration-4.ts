@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** What clusters tell about what belongs to stacks: Kubernetes events and pod logs. */
+/** Adds telemetry of stacks: Kubernetes events and pod logs. */
 export class Migration4Telemetry extends Migration {
   override async up(): Promise<void> {
     for (const statement of statements) this.addSql(statement);
@@ -9,8 +9,8 @@ export class Migration4Telemetry extends Migration {
 
 const statements = [
   `create sequence telemetry_id_seq`,
-  // Partitioned by the broker's clock, so that retention drops whole hours. Read in order of (xid, id): a reader that remembers the
-  // snapshot of its last look sees each row once, whatever the order of commits. No foreign keys: their checks would lock placements.
+  // Partitioned by the broker's clock, so that retention drops whole hours. It is read in order of (xid, id): a reader that remembers
+  // the snapshot of its last read sees each row once, whatever the order of commits. Checks of foreign keys would lock placements.
   `create table telemetry (
     id bigint not null default nextval('telemetry_id_seq'),
     xid xid8 not null default pg_current_xact_id(),
@@ -34,12 +34,12 @@ const statements = [
     at timestamptz) partition by range (received_at)`,
   `create table telemetry_rest partition of telemetry default`,
   `create index telemetry_stack on telemetry (stack_id, stream, xid, id)`,
-  // Up to where each agent's telemetry is here; written only with it.
+  // The last batch of each agent that was recorded; written in the same transaction.
   `create table telemetry_agent (
     agent_id uuid primary key,
     incarnation bigint not null default 0,
     sequence bigint not null default 0)`,
-  // Stacks and agents that are gone, until their telemetry is.
+  // Stacks and agents that are deleted, until their telemetry is deleted too.
   `create table telemetry_orphan (id uuid primary key)`,
   `create function leave_telemetry() returns trigger language plpgsql as $$
     begin insert into telemetry_orphan select id from gone on conflict do nothing; return null; end $$`,

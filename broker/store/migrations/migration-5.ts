@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Agents that enroll themselves. */
+/** Adds agents that enroll themselves. */
 export class Migration5Enrollment extends Migration {
   override async up(): Promise<void> {
     for (const statement of statements) this.addSql(statement);
@@ -8,8 +8,8 @@ export class Migration5Enrollment extends Migration {
 }
 
 const statements = [
-  // What the agent will be, kept under the token's key. \`nonce\`: SHA-256 of what the agent that used it has presented; it is used from
-  // then on, also when that agent is gone.
+  // The agent to create, under the token's key. `nonce` is the SHA-256 of the nonce of the agent that used the token; from then on the
+  // token is used, even when that agent is gone.
   `create table enrollment (
     pak_id uuid primary key references pak on delete cascade,
     description text not null,

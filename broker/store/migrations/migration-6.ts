@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** The trace that a deployment was submitted in, so that what agents do for it becomes a part of the same. */
+/** Adds the trace context of a deployment's submission, so that the agents' work becomes part of the same trace. */
 export class Migration6Traces extends Migration {
   override async up(): Promise<void> {
     this.addSql(`alter table deployment add column trace_parent text not null default ''

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** What outlives a registration, and what an agent may do only so often. */
+/** Keeps service accounts beyond their registration, and limits how often an agent may begin an epoch. */
 export class Migration7Limits extends Migration {
   override async up(): Promise<void> {
     this.addSql(`create table registration_account (

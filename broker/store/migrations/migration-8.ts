@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** A confirmation is for the objects that were shown as held. */
+/** Limits a confirmation to the objects that were listed as held. */
 export class Migration8HeldKeys extends Migration {
   override async up(): Promise<void> {
     this.addSql(`alter table placement add column confirmed_keys text[] not null default '{}'`);

@@ -8,7 +8,7 @@ import { Migration7Limits } from './migration-7.ts';
 import { Migration8HeldKeys } from './migration-8.ts';
 import { Migration9Sealed } from './migration-9.ts';
 
-/** All of them, in the order in which they run. What has been released is never changed. */
+/** All migrations, in the order in which they run. A released one is never changed. */
 export const migrations = [
   { name: '1-foundation', class: Migration1Foundation },
   { name: '2-audit', class: Migration2Audit },
