@@ -1,3 +1,4 @@
+// time limit: 15 min
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';

@@ -8,17 +8,17 @@ import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import type { TestBroker } from './broker.ts';
 
-export interface AgentWish {
+export interface TestAgentOptions {
   readonly name: string;
   readonly labels?: string[];
   readonly annotations?: Record<string, string>;
   readonly generators?: string[];
-  /** Which broker it speaks with; default the first. */
+  /** URL of the broker that the agent uses; default the first. */
   readonly url?: string;
 }
 
-/** What a pull answered, all pages of it, after its digest was found right. */
-export interface Pulled {
+/** All pages of a pull, after their digest was verified. */
+export interface PulledState {
   readonly kind: TargetStateKind;
   readonly epoch: bigint;
   readonly digest: Uint8Array;
@@ -36,17 +36,17 @@ export interface TestAgent {
   readonly clusterId: string;
   readonly client: BrokkrClient;
   readonly incarnation: bigint;
-  /** Starts (again): with a new incarnation. */
+  /** Starts the agent, or restarts it with a new incarnation. */
   start(more?: {
     held?: { stackId: string; deploymentId: string; order: bigint }[];
     epoch?: bigint;
     clusterId?: string;
   }): Promise<bigint>;
-  pull(more?: { digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint }): Promise<Pulled>;
-  /** Names of the stacks that it is to serve, sorted. */
-  serves(): Promise<string[]>;
-  /** Names of the stacks that it is to remove, sorted. */
-  removes(): Promise<string[]>;
+  pull(more?: { digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint }): Promise<PulledState>;
+  /** Returns the names of the stacks that the agent is to serve, sorted. */
+  activeStacks(): Promise<string[]>;
+  /** Returns the names of the stacks that the agent is to remove, sorted. */
+  removingStacks(): Promise<string[]>;
   entry(stack: string): Promise<TargetEntry>;
   report(
     entry: TargetEntry,
@@ -54,26 +54,29 @@ export interface TestAgent {
     message?: string,
     more?: { readonly heldKeys?: string[]; readonly at?: bigint },
   ): Promise<ReportEventsResponse>;
-  /** Acknowledges every removal that is not held, and reports every deployment as applied. Returns how often it did so. */
+  /**
+   * Acknowledges every removal that is not held, and reports every deployment as applied. Returns the number of
+   * reports.
+   */
   reconcile(): Promise<number>;
 }
 
-/** Makes an agent by the admin's key, and starts it. */
-export async function startTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
-  const made = await makeTestAgent(test, wish);
+/** Creates an agent with the admin's key, and starts it. */
+export async function startTestAgent(broker: TestBroker, options: TestAgentOptions): Promise<TestAgent> {
+  const made = await createTestAgent(broker, options);
   await made.start();
   return made;
 }
 
-/** Makes an agent by the admin's key that has yet to start. */
-export async function makeTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
-  const { url, ...rest } = wish;
-  const { agent, pak } = await test.client().admin.createAgent(rest);
+/** Creates an agent with the admin's key without starting it. */
+export async function createTestAgent(broker: TestBroker, options: TestAgentOptions): Promise<TestAgent> {
+  const { url, ...rest } = options;
+  const { agent, pak } = await broker.client().admin.createAgent(rest);
   assert.ok(agent);
-  return asAgent(test.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
+  return toTestAgent(broker.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
 }
 
-function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: string; pak: string }): TestAgent {
+function toTestAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: string; pak: string }): TestAgent {
   const clusterId = randomUUID();
   let incarnation = 0n;
   let sequence = 0n;
@@ -98,8 +101,8 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
       return answer.epoch;
     },
     pull: (more = {}) => pullAll(client, { incarnation, ...more }),
-    serves: async () => namesOf(await self.pull(), PlacementState.ACTIVE),
-    removes: async () => namesOf(await self.pull(), PlacementState.REMOVING),
+    activeStacks: async () => stackNames(await self.pull(), PlacementState.ACTIVE),
+    removingStacks: async () => stackNames(await self.pull(), PlacementState.REMOVING),
     async entry(stack) {
       const { entries } = await self.pull();
       const found = entries.find((entry) => entry.stack === stack);
@@ -126,18 +129,18 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
   return self;
 }
 
-function namesOf(pulled: Pulled, state: PlacementState): string[] {
+function stackNames(pulled: PulledState, state: PlacementState): string[] {
   return pulled.entries
     .filter((entry) => entry.state === state)
     .map((entry) => entry.stack)
     .sort();
 }
 
-/** Pulls page after page and checks the digest as an agent does. */
+/** Pulls all pages and verifies the digest as an agent does. */
 async function pullAll(
   { agent }: BrokkrClient,
   request: { incarnation: bigint; digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint },
-): Promise<Pulled> {
+): Promise<PulledState> {
   const entries: TargetEntry[] = [];
   const inline = new Map<string, Uint8Array>();
   let answer = await agent.pullTargetState(request);

@@ -1,6 +1,7 @@
 /**
- * `npm run check`: everything about the sources that needs no test to run. All checks run, each tells one line, and the
- * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than main's to compare the contract with.
+ * `npm run check`: checks everything about the sources that needs no test to run. All checks run; each prints one line,
+ * and its output if it failed. `BROKKR_BREAKING_BASE` names another commit than the landed one to compare the contract
+ * with.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,31 +11,32 @@ import { text } from 'node:stream/consumers';
 import { generatedPages } from '../docs/generate/main.ts';
 import { contentFolder } from '../docs/pages.ts';
 import { generate, writeVendored } from '../proto/gen.ts';
+import { hasLandedCommit, landedCommit } from './compatibility/landed.ts';
 import { extractCommit, git } from './tools/git.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 
-/** What is wrong, or undefined; `note` is for what could not be checked. */
+/** The outcome of a check: `wrong` explains a failure, `note` what could not be checked. */
 interface Finding {
   readonly wrong?: string;
   readonly note?: string;
 }
 
 const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[] = [
-  ['types', () => tool('tsc', '--noEmit')],
-  ["console's types", () => tool('tsc', '--noEmit', '--project', 'console')],
-  ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
-  // The generator writes the contracts of others, which the checks after it read.
-  ['generated code', generatedCode],
-  ['reference pages', referencePages],
-  ['contract lint', () => tool('buf', 'lint')],
-  ['contract format', () => tool('buf', 'format', 'proto', '--diff', '--exit-code')],
-  ['contract compatible', compatible],
-  ['layout', () => tool('node', 'test/layout/layout.test.ts')],
+  ['types', () => runTool('tsc', '--noEmit')],
+  ["console's types", () => runTool('tsc', '--noEmit', '--project', 'console')],
+  ['lint and format', () => runTool('biome', 'ci', '--error-on-warnings', '--colors=off')],
+  // The generator writes the vendored contracts, which the checks after it read.
+  ['generated code', checkGeneratedCode],
+  ['reference pages', checkReferencePages],
+  ['contract lint', () => runTool('buf', 'lint')],
+  ['contract format', () => runTool('buf', 'format', 'proto', '--diff', '--exit-code')],
+  ['contract compatible', checkCompatibility],
+  ['layout', () => runTool('node', 'test/layout/layout.test.ts')],
 ];
 
-/** Runs every check in turn; true when none found anything. */
+/** Runs every check in turn. Returns true when all passed. */
 async function runChecks(print: (line: string) => void): Promise<boolean> {
   let passed = true;
   for (const [name, check] of checks) {
@@ -48,8 +50,8 @@ async function runChecks(print: (line: string) => void): Promise<boolean> {
   return passed;
 }
 
-/** Runs a tool of this project; what it printed counts only when it failed. */
-async function tool(name: string, ...args: string[]): Promise<Finding> {
+/** Runs a tool of this project; its output counts only when it fails. */
+async function runTool(name: string, ...args: string[]): Promise<Finding> {
   const command = name === 'node' ? process.execPath : join(bin, name);
   const child = spawn(command, args, {
     cwd: root,
@@ -61,13 +63,13 @@ async function tool(name: string, ...args: string[]): Promise<Finding> {
   return code === 0 ? {} : { wrong: `${out}${errors}` || `${name} exited with ${code}` };
 }
 
-/** Whether gen/ is what the contract generates. */
-async function generatedCode(): Promise<Finding> {
+/** Checks that gen/ is what the contract generates. */
+async function checkGeneratedCode(): Promise<Finding> {
   const fresh = '.cache/check/gen';
   mkdirSync(join(root, '.cache/check'), { recursive: true });
   try {
     generate(fresh);
-    const [expected, actual] = [filesOf(join(root, fresh)), filesOf(join(root, 'gen'))];
+    const [expected, actual] = [readFiles(join(root, fresh)), readFiles(join(root, 'gen'))];
     const names = [...new Set([...expected.keys(), ...actual.keys()])].sort();
     const stale = names.filter((name) => expected.get(name) !== actual.get(name));
     if (stale.length === 0) return {};
@@ -77,42 +79,39 @@ async function generatedCode(): Promise<Finding> {
   }
 }
 
-/** Whether the reference pages are what the code makes them. */
-async function referencePages(): Promise<Finding> {
+/** Checks that the reference pages are what the code generates. */
+async function checkReferencePages(): Promise<Finding> {
   const pages = await generatedPages();
-  const stale = [...pages].filter(([path, text]) => textOf(join(contentFolder, path)) !== text).map(([path]) => path);
+  const stale = [...pages]
+    .filter(([path, text]) => readIfPresent(join(contentFolder, path)) !== text)
+    .map(([path]) => path);
   if (stale.length === 0) return {};
   return {
     wrong: `not what the code makes (npm run docs:gen):\n${stale.map((path) => `docs/content/${path}`).join('\n')}`,
   };
 }
 
-function textOf(file: string): string | undefined {
+function readIfPresent(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
-/** Whether clients of the contract on main still work with this one. */
-async function compatible(): Promise<Finding> {
-  const base = process.env.BROKKR_BREAKING_BASE ?? mainBase();
-  if (base === undefined) return { note: 'not checked: there is no main branch to compare with' };
+/** Compares the contract with the landed one, whose agents and clients must continue to work. */
+async function checkCompatibility(): Promise<Finding> {
+  const base = process.env.BROKKR_BREAKING_BASE ?? landedCommit;
+  if (base === landedCommit && !hasLandedCommit()) return { note: `not checked: git does not have ${base} here` };
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
   const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
     extractCommit(base, before, ['proto', 'buf.yaml']);
     if (!existsSync(join(root, '.cache/vendored'))) writeVendored();
     cpSync(join(root, '.cache/vendored'), join(before, '.cache/vendored'), { recursive: true });
-    return { ...(await tool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
+    return { ...(await runTool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
   } finally {
     rmSync(before, { recursive: true, force: true });
   }
 }
 
-function mainBase(): string | undefined {
-  const main = ['origin/main', 'main'].find((name) => git('rev-parse', '--verify', '--quiet', name) !== undefined);
-  return main && git('merge-base', 'HEAD', main);
-}
-
-function filesOf(folder: string): Map<string, string> {
+function readFiles(folder: string): Map<string, string> {
   const names = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));

@@ -6,19 +6,19 @@ import { eventually, type TestBroker } from './broker.ts';
 
 export type TelemetryItemInit = MessageInitShape<typeof TelemetryItemSchema>;
 
-/** A session of which a test says every message. */
+/** A session whose messages a test sends one by one. */
 export interface TestSession {
-  /** Every hint so far, in order. */
+  /** All hints so far, in order. */
   readonly hints: readonly SessionHint[];
-  /** The last telemetry that was acknowledged. */
+  /** Sequence of the last acknowledged telemetry. */
   readonly received: bigint;
   telemetry(sequence: bigint, items: readonly TelemetryItemInit[]): void;
   heartbeat(cluster?: { reachable: boolean; latency?: { seconds: bigint; nanos: number } }): void;
   end(): Promise<void>;
 }
 
-/** Opens a session, with the first broker unless `url` is given, and waits until it is up. */
-export async function openSession(test: TestBroker, agent: TestAgent, url = test.url): Promise<TestSession> {
+/** Opens a session, with the first broker unless `url` is given, and waits until it is established. */
+export async function openSession(broker: TestBroker, agent: TestAgent, url = broker.url): Promise<TestSession> {
   const { incarnation } = agent;
   const toSay: { case: 'hello' | 'heartbeat' | 'telemetry'; value: object }[] = [
     { case: 'hello', value: { incarnation } },
@@ -34,7 +34,7 @@ export async function openSession(test: TestBroker, agent: TestAgent, url = test
   const stop = new AbortController();
   const hints: SessionHint[] = [];
   let received = 0n;
-  const { agent: service } = test.client(agent.pak, { url });
+  const { agent: service } = broker.client(agent.pak, { url });
   const ended = (async () => {
     for await (const { hint, telemetrySequence } of service.session(requests(), { signal: stop.signal })) {
       hints.push(hint);

@@ -5,14 +5,14 @@ import { type Diagnostic, type DiagnosticReport, DiagnosticReportSchema } from '
 import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import { plain } from './events.ts';
 
-/** What is asked, in the agent's own words. */
+/** Reads a diagnostic request. */
 export function toQuestion({ id, stackId, object }: Diagnostic): DiagnosisRequest {
   if (!object) return { id, stackId, object: undefined };
   const { apiVersion, kind, namespace, name } = object;
   return { id, stackId, object: { apiVersion, kind, namespace, name } };
 }
 
-/** As the contract has it, cut to what it allows. */
+/** Builds the report of a diagnosis, cut to the limits of the contract. */
 export function toReport({ objects, pods, events, notes }: Findings): DiagnosticReport {
   return create(DiagnosticReportSchema, {
     objects: objects.map(({ object, health, message, yaml, rollout }) => ({

@@ -1,6 +1,6 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { heeding } from '../concurrency/backoff.ts';
+import { abortable } from '../concurrency/backoff.ts';
 import type { ApiAccess } from './http.ts';
 import type { ClusterCredentials, TlsOptions } from './kubeconfig.ts';
 
@@ -35,7 +35,7 @@ export function createApiAccess({ server, read }: ClusterCredentials, maxSockets
         started.access.then(settle, settle);
         pending = started;
       }
-      return heeding(pending.access, signal);
+      return abortable(pending.access, signal);
     },
     close: () => current?.access.agent.destroy(),
   };

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import { errorMessage, hasStatus } from './api-error.ts';
 import type { Cluster, WatchOptions } from './cluster.ts';
@@ -52,8 +52,8 @@ interface Watch {
 }
 
 /**
- * Creates watches for kinds. Each lists its kind once, continues from the version of the list, also after a lost connection, and lists
- * again only when the server no longer knows that version. Keeps no objects.
+ * Creates watches for kinds. Each lists its kind once, continues from the version of the list, also after a lost connection, and
+ * lists again only when the server no longer knows that version. Keeps no objects.
  */
 export function createInformers(options: InformerOptions): Informers {
   const watches = new Map<string, Watch>();
@@ -95,7 +95,7 @@ async function keepWatching(
   setUp: (up: boolean) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, log, retry = usualRetry, pollMs = 60_000 } = options;
+  const { cluster, log, retry = defaultBackoff, pollMs = 60_000 } = options;
   const position: Position = { version: undefined };
   // Lets the caller store the watch before the loop calls `setUp`.
   await Promise.resolve();

@@ -7,7 +7,7 @@ import { removeStack } from '../sync/remove-stack.ts';
 import { syncStack } from '../sync/sync-stack.ts';
 import { eventOf } from '../target/stack-event.ts';
 
-/** How many times a pass starts over at once because another process wrote its inventory. */
+/** The number of times that a pass starts over at once because another process wrote its inventory. */
 const maxConflicts = 4;
 
 /**

@@ -10,7 +10,7 @@ interface Refused {
   readonly message: string;
 }
 
-/** What each code means, and what a caller should do, regardless of the reason. */
+/** The meaning of each code, and what a caller should do regardless of the reason. */
 const advice: readonly (readonly [code: string, meaning: string, doing: string])[] = [
   ['INVALID_ARGUMENT', 'the request is invalid; the details name the fields', 'correct the request'],
   ['NOT_FOUND', 'the object does not exist, or belongs to somebody else', 'check the name, and whose key you use'],

@@ -6,8 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { eventually } from '../../test/broker.ts';
-import { assertNothingLeft, keyIn, npmStarts } from '../../test/tools/npm-start.ts';
-import { processesLeft } from '../../test/tools/processes.ts';
+import { assertNothingLeft, findAdminKey, npmStarts } from '../../test/tools/npm-start.ts';
+import { remainingProcesses } from '../../test/tools/processes.ts';
 import { freePorts } from '../apiserver/process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -38,10 +38,10 @@ starting.after(starts.close);
 const first = join(place, 'first');
 let pak: string | undefined;
 
-starting('brings up everything and says what it is', async () => {
+starting('starts everything and prints a summary', async () => {
   const start = npmStart('--port', String(port), '--data-dir', first);
   const text = await start.ready();
-  pak = keyIn(text);
+  pak = findAdminKey(text);
   assert.ok(pak, text);
   assert.match(text, local);
   assert.match(text, /system\/web +revision 1 +applied +on local-1/);
@@ -67,9 +67,9 @@ starting('ends within 5 s of a Ctrl-C, and leaves no process', async () => {
   await assertNothingLeft(first, port);
 });
 
-starting('goes on where it was, without new keys and without touching what is applied', async () => {
+starting('continues after a restart without new keys and without touching applied objects', async () => {
   const before = npmStart('--port', String(port), '--data-dir', first);
-  assert.is(keyIn(await before.ready()), undefined);
+  assert.is(findAdminKey(await before.ready()), undefined);
   const versions = await versionsIn(first, 'local-1');
   assert.is(versions.length, 3);
   const keys = await asAdmin(local, pak, async ({ admin }) => (await admin.listPaks({})).paks.length);
@@ -108,19 +108,19 @@ starting('ends by itself when npm was killed', async () => {
   const killed = npmStart('--port', String(port), '--data-dir', first);
   await killed.ready();
   killed.child.kill('SIGKILL');
-  assert.equal(await processesLeft(first, 20_000), []);
+  assert.equal(await remainingProcesses(first, 20_000), []);
 });
 
-starting('does not lose the admin key to a kill at its first start', async () => {
+starting('keeps the admin key when its first start is killed', async () => {
   const dataDir = join(place, 'killed');
   const keys = join(dataDir, 'keys.json');
   const killed = npmStart('--port', String(port), '--data-dir', dataDir);
   await eventually(() => existsSync(keys) && readFileSync(keys, 'utf8').includes('brokkr_ad'), READY_MS);
   killed.signal('SIGKILL');
   await killed.ended();
-  assert.is(keyIn(killed.text()), undefined);
+  assert.is(findAdminKey(killed.output()), undefined);
   const text = await npmStart('--port', String(port), '--data-dir', dataDir).ready();
-  const key = keyIn(text);
+  const key = findAdminKey(text);
   assert.ok(key, text);
   await asAdmin(local, key, ({ broker }) => broker.whoAmI({}));
   assert.is(statSync(keys).mode & 0o777, 0o600);
@@ -143,7 +143,7 @@ starting('prints commands that work', async () => {
   const commands = [...text.matchAll(/^ {2}\$ (.*)$/gm)].map(([, command = '']) => command);
   assert.is(commands.length, 4);
   const { PATH, HOME } = process.env;
-  const env = { PATH, HOME, BROKKR_PAK: keyIn(text), XDG_CONFIG_HOME: place, NO_COLOR: '1' };
+  const env = { PATH, HOME, BROKKR_PAK: findAdminKey(text), XDG_CONFIG_HOME: place, NO_COLOR: '1' };
   for (const command of commands) {
     const [program = ''] = command.split(' ');
     if (program === 'export' || !has(program)) continue;
@@ -162,7 +162,7 @@ function clusterUrl(folder: string, agent: string): string {
   return /server: '([^']+)'/.exec(config)?.[1] ?? '';
 }
 
-/** Which versions the objects of the sample have in a simulated cluster: a write makes another one. */
+/** Returns the resource versions of the sample's objects in a simulated cluster; every write changes one. */
 async function versionsIn(folder: string, agent: string): Promise<string[]> {
   const url = clusterUrl(folder, agent);
   const lists = ['api/v1/configmaps', 'api/v1/services', 'apis/apps/v1/deployments'].map(async (path) => {

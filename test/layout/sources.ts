@@ -12,16 +12,16 @@ export interface Source {
 export interface Import {
   /** A file of ours, relative to the root, or a package's name as written. */
   readonly target: string;
-  /** Erased before the code runs: it binds no code to other code. */
+  /** Whether the import is erased before the code runs, so that it binds no code to other code. */
   readonly typeOnly: boolean;
   readonly line: number;
 }
 
-const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
+const EXCLUDED_FOLDERS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
-/** Every TypeScript file of the project below `root`, without generated ones. */
+/** Reads every TypeScript file of the project below `root`, without generated ones. */
 export function readSources(root: string): Source[] {
-  return foldersBelow(root).flatMap((folder) =>
+  return findFolders(root).flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
       .map((entry) => posix.join(folder, entry.name))
@@ -29,22 +29,22 @@ export function readSources(root: string): Source[] {
   );
 }
 
-/** Every folder of the project, relative to `root`, itself as ''. */
-export function foldersBelow(root: string, folder = ''): string[] {
+/** Lists every folder of the project, relative to `root`, which is itself ''. */
+export function findFolders(root: string, folder = ''): string[] {
   const inner = readdirSync(join(root, folder), { withFileTypes: true }).filter(
-    (entry) => entry.isDirectory() && !NOT_OURS.has(entry.name),
+    (entry) => entry.isDirectory() && !EXCLUDED_FOLDERS.has(entry.name),
   );
   return [
     folder,
-    ...inner.flatMap(({ name }) => foldersBelow(root, relative(root, join(root, folder, name)).replaceAll('\\', '/'))),
+    ...inner.flatMap(({ name }) => findFolders(root, relative(root, join(root, folder, name)).replaceAll('\\', '/'))),
   ];
 }
 
 export function toSource(path: string, text: string): Source {
-  return { path, text, imports: importsOf(path, text) };
+  return { path, text, imports: parseImports(path, text) };
 }
 
-function importsOf(path: string, text: string): Import[] {
+function parseImports(path: string, text: string): Import[] {
   const statements = text.matchAll(
     /^(?:import|export)\b(?:([^;'"=]*?)\sfrom)?\s+['"]([^'"]+)['"]|\bimport\('([^']+)'\)/gm,
   );
@@ -52,15 +52,15 @@ function importsOf(path: string, text: string): Import[] {
     const target = fixed ?? dynamic ?? '';
     return {
       target: target.startsWith('.') ? posix.join(dirname(path), target) : target,
-      typeOnly: /^\s*type\b/.test(clause) || onlyTypesNamed(clause) || /typeof $/.test(text.slice(index - 7, index)),
-      // The statement's own first line, which is where a reader looks.
+      typeOnly: /^\s*type\b/.test(clause) || namesOnlyTypes(clause) || /typeof $/.test(text.slice(index - 7, index)),
+      // The first line of the statement, where a reader looks.
       line: text.slice(0, index).split('\n').length + (whole.startsWith('\n') ? 1 : 0),
     };
   });
 }
 
-/** `{ type A, type B }` */
-function onlyTypesNamed(clause: string): boolean {
+/** Recognises `{ type A, type B }`. */
+function namesOnlyTypes(clause: string): boolean {
   const names = /^\s*\{([^}]*)\}\s*$/
     .exec(clause)?.[1]
     ?.split(',')

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { killAll, processesLeft } from '../tools/processes.ts';
+import { killAll, remainingProcesses } from '../tools/processes.ts';
 import type { TestFile } from './test-file.ts';
 import type { Run } from './verdict.ts';
 
@@ -11,33 +11,33 @@ export interface RunOptions {
   readonly root: string;
   /** Ends the run, with everything it started. */
   readonly signal: AbortSignal;
-  /** How long a process may go on after its closing lines; default 20 s. An open handle is found by it. */
+  /** Milliseconds that a process may continue after its closing lines, which reveals open handles; default 20 s. */
   readonly lingerMs?: number;
-  /** How long the processes that it started may outlive it; default 5 s. */
+  /** Milliseconds that the processes which it started may outlive it; default 5 s. */
   readonly graceMs?: number;
 }
 
 const LINGER_MS = 20_000;
 const GRACE_MS = 5_000;
-/** How long a killed process may take to be gone. */
-const KILL_MS = 5_000;
-/** More than this is cut in the middle of a report. */
+/** Milliseconds for a killed process to disappear. */
+const KILL_WAIT_MS = 5_000;
+/** Longer output is cut in the middle of a report. */
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 
 /**
  * Runs one test file as a process of its own, with a temporary folder of its own, and returns when that process and all
- * that it started are gone: those still there after the time limit or after the grace are ended.
+ * that it started are gone: those that remain after the time limit or after the grace are killed.
  */
 export async function runFile(file: TestFile, options: RunOptions): Promise<Run> {
   const { root, signal, lingerMs = LINGER_MS, graceMs = GRACE_MS } = options;
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-test-'));
-  // The database runs as another user, and must get to its folder below.
+  // The database runs as another user, who must be able to enter the folder.
   chmodSync(folder, 0o711);
   const began = Date.now();
   const child = spawn(process.execPath, [file.path], {
     cwd: root,
     detached: true,
-    env: environment(folder),
+    env: testEnvironment(folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const group = child.pid;
@@ -65,14 +65,14 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
       child.once('error', fail);
     });
     const durationMs = Date.now() - began;
-    const left = await processesLeft(folder, ended === undefined ? graceMs : 0, group);
+    const left = await remainingProcesses(folder, ended === undefined ? graceMs : 0, group);
     killAll(left.map(({ pid }) => pid));
-    if (left.length > 0) await processesLeft(folder, KILL_MS, group);
-    // A pipe that a lost process holds must not hold us.
+    if (left.length > 0) await remainingProcesses(folder, KILL_WAIT_MS, group);
+    // An orphaned process may keep the pipe open.
     await Promise.race([closed, delay(2_000, undefined, { ref: false })]);
-    // What a test was stopped from ending is no fault of its own.
+    // Processes that a killed test could not end are not its fault.
     const faults = ended === undefined ? left.map(({ pid, command }) => `${pid} ${command}`) : [];
-    return { output, exit, durationMs, ended, left: faults };
+    return { output, exit, durationMs, endedBy: ended, remaining: faults };
   } finally {
     clearTimeout(limit);
     clearTimeout(linger);
@@ -81,8 +81,11 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
   }
 }
 
-/** Ours, without what could change a test's outcome: colours, and settings of a broker or agent of the developer's. */
-function environment(folder: string): NodeJS.ProcessEnv {
+/**
+ * Returns our environment without variables that could change a test's outcome: colours, and the developer's settings
+ * of a broker or agent.
+ */
+function testEnvironment(folder: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => name !== 'FORCE_COLOR' && (!name.startsWith('BROKKR_') || name.startsWith('BROKKR_TEST_')),
   );

@@ -20,8 +20,8 @@ story.after(async () => {
   await test.close();
 });
 
-/** Makes stacks with a label, each with a manifest of its own of about `size` bytes, as submissions would. */
-async function makeStacks(label: string, count: number, size: number): Promise<void> {
+/** Inserts stacks with a label, each with a manifest of about `size` bytes, as submissions would. */
+async function insertStacks(label: string, count: number, size: number): Promise<void> {
   await db.transact(async (tx) => {
     for (let at = 1; at <= count; at += 1) {
       const data = configMap(`${label}-${at}`, String(at), size);
@@ -41,7 +41,7 @@ async function makeStacks(label: string, count: number, size: number): Promise<v
   });
 }
 
-/** What this process holds outside the heap, where bytes live, after everything unused is gone. */
+/** Returns the memory of this process outside the heap, where bytes are kept, after garbage collection. */
 async function bytesHeld(): Promise<number> {
   collectGarbage();
   await delay(50);
@@ -49,7 +49,9 @@ async function bytesHeld(): Promise<number> {
   return process.memoryUsage().arrayBuffers;
 }
 
-/** Gets manifests as an agent does, a hundred at a time, and checks each; calls `atFirst` when the first chunk is there. */
+/**
+ * Fetches manifests as an agent does, a hundred at a time, and verifies each; calls `atFirst` after the first chunk.
+ */
 async function fetchAll(
   agent: TestAgent,
   checksums: readonly Uint8Array[],
@@ -74,7 +76,7 @@ async function fetchAll(
 }
 
 story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker holds little of it', async () => {
-  await makeStacks('heavy', 200, 315_000);
+  await insertStacks('heavy', 200, 315_000);
   const agent = await startTestAgent(test, { name: 'heavy', labels: ['heavy'] });
   const pulled = await agent.pull();
   assert.is(pulled.entries.length, 200);
@@ -85,7 +87,7 @@ story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker 
   const before = await bytesHeld();
   let held = 0;
   const total = await fetchAll(agent, rest, async () => {
-    // An agent that reads slowly: what is not read yet stays in the database.
+    // A slow reader: unread manifests stay in the database.
     await delay(1_000);
     held = (await bytesHeld()) - before;
   });
@@ -96,7 +98,7 @@ story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker 
 });
 
 story('with 1,000 stacks gets them in one go, small manifests with them', async () => {
-  await makeStacks('broad', 1_000, 400);
+  await insertStacks('broad', 1_000, 400);
   const agent = await startTestAgent(test, { name: 'broad', labels: ['broad'] });
   const pulled = await agent.pull();
   assert.is(pulled.entries.length, 1_000);

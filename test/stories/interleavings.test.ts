@@ -4,11 +4,11 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
-import { blocked, openSession } from '../tools/database-session.ts';
+import { openSqlSession, waitForBlocked } from '../tools/database-session.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const { admin, broker } = test.client();
-/** By the other broker. */
+/** Uses the other broker. */
 const other = test.client(undefined, { url: test.urls[1] ?? '' });
 const races = suite('interleavings that break simpler rules');
 races.after(() => test.close());
@@ -17,11 +17,11 @@ let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
 /**
- * Starts calls one after another while no transaction that announces a change can commit: each has done its work by then, or waits for
- * one that has. Then lets all of them end.
+ * Starts calls one after another while no transaction that announces a change can commit: each has done its work by
+ * then, or waits for one that has. Then lets all of them finish.
  */
-async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
-  const [holder, watcher] = [await openSession(test), await openSession(test)];
+async function runOverlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
+  const [holder, watcher] = [await openSqlSession(test), await openSqlSession(test)];
   try {
     await holder.query('begin');
     await holder.query('lock table change in exclusive mode');
@@ -29,7 +29,7 @@ async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<Promis
     for (const call of calls) {
       running.push(call());
       running.at(-1)?.catch(() => {});
-      await blocked(watcher, running.length);
+      await waitForBlocked(watcher, running.length);
     }
     await holder.query('commit');
     return await Promise.allSettled(running);
@@ -41,7 +41,7 @@ async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<Promis
 
 const placementsOf = async (stack: string) => (await broker.listPlacements({ stack })).placements;
 
-races('an agent and a stack that get the same label at once find each other', async () => {
+races('an agent and a stack that get the same label at once are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     await admin.createAgent({ name: agent });
@@ -50,7 +50,7 @@ races('an agent and a stack that get the same label at once find each other', as
       () => admin.updateAgent({ agent, addLabels: [label] }),
       () => other.broker.updateStack({ stack, addLabels: [label] }),
     ];
-    const results = await overlapping(...(agentFirst ? calls : calls.reverse()));
+    const results = await runOverlapping(...(agentFirst ? calls : calls.reverse()));
     assert.equal(
       results.map(({ status }) => status),
       ['fulfilled', 'fulfilled'],
@@ -62,14 +62,14 @@ races('an agent and a stack that get the same label at once find each other', as
   }
 });
 
-races('a new agent and a new stack with the same label find each other', async () => {
+races('a new agent and a new stack with the same label are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     const calls = [
       () => admin.createAgent({ name: agent, labels: [label] }),
       () => other.broker.createStack({ name: stack, labels: [label] }),
     ];
-    await overlapping(...(agentFirst ? calls : calls.reverse()));
+    await runOverlapping(...(agentFirst ? calls : calls.reverse()));
     assert.equal(
       (await placementsOf(stack)).map((one) => one.agent),
       [agent],
@@ -87,7 +87,7 @@ races('a target is not added to an agent that withdraws its consent at once', as
       () => broker.addTarget({ stack, agent: name }),
       () => agent.client.agent.deregisterGenerator({ incarnation: agent.incarnation, generator: owner }),
     ];
-    const results = await overlapping(...(targetFirst ? calls : calls.reverse()));
+    const results = await runOverlapping(...(targetFirst ? calls : calls.reverse()));
     assert.is(results.filter(({ status }) => status === 'rejected').length, targetFirst ? 0 : 1);
     const active = (await placementsOf(stack)).filter(({ state }) => state === PlacementState.ACTIVE);
     assert.equal(active, []);
@@ -99,7 +99,7 @@ races('a stack that is deleted while it is matched or targeted is placed nowhere
   const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
   await admin.createAgent({ name: agent });
   const { stack: made } = await broker.createStack({ name: stack, labels: [label] });
-  await overlapping(
+  await runOverlapping(
     () => broker.deleteStack({ stack }),
     () => other.admin.updateAgent({ agent, addLabels: [label] }),
   );
@@ -120,7 +120,7 @@ races('a deployment that is submitted while an agent joins reaches that agent', 
       () => other.broker.submitDeployment({ stack, manifest: configMap(stack, 'new') }),
       () => admin.updateAgent({ agent: name, addLabels: [label] }),
     ];
-    await overlapping(...(submitFirst ? calls : calls.reverse()));
+    await runOverlapping(...(submitFirst ? calls : calls.reverse()));
     const { stack: now } = await broker.getStack({ stack });
     await eventually(async () => (await agent.entry(stack)).deploymentId === now?.currentDeploymentId);
     assert.is((await agent.entry(stack)).revision, 2);
@@ -142,7 +142,7 @@ races('an acknowledgement and a new match of the same stack end in an active pla
       () => other.admin.updateAgent({ agent: name, addLabels: [label] }),
       () => agent.report(removal, Outcome.REMOVED),
     ];
-    await overlapping(...(matchFirst ? calls : calls.reverse()));
+    await runOverlapping(...(matchFirst ? calls : calls.reverse()));
     const [placement] = await placementsOf(stack);
     assert.is(placement?.state, PlacementState.ACTIVE);
     assert.ok((placement?.generation ?? 0n) > removal.generation);
@@ -152,7 +152,7 @@ races('an acknowledgement and a new match of the same stack end in an active pla
 races('a transaction that a deadlock ends runs again', async () => {
   const name = fresh('agent');
   const { agent } = await admin.createAgent({ name });
-  const [raw, watcher] = [await openSession(test), await openSession(test)];
+  const [raw, watcher] = [await openSqlSession(test), await openSqlSession(test)];
   const deadlocks = async () => {
     const { rows } = await watcher.query(
       'select deadlocks::int as count from pg_stat_database where datname = current_database()',
@@ -161,11 +161,11 @@ races('a transaction that a deadlock ends runs again', async () => {
   };
   try {
     const before = await deadlocks();
-    await raw.query(`set deadlock_timeout = '60s'`); // the broker's side is the one that finds it, and ends
+    await raw.query(`set deadlock_timeout = '60s'`); // the broker's session detects the deadlock, and ends
     await raw.query('begin');
     await raw.query('lock table change in exclusive mode');
     const edit = admin.updateAgent({ agent: name, addLabels: ['again'] });
-    await blocked(watcher, 1);
+    await waitForBlocked(watcher, 1);
     await raw.query('select from agent where id = $1 for update', [agent?.id]);
     await raw.query('commit');
     assert.equal((await edit).agent?.labels, ['again']);

@@ -6,7 +6,7 @@ import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 import { startDatabaseProxy } from '../tools/database-proxy.ts';
-import { openSession } from '../tools/database-session.ts';
+import { openSqlSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -16,7 +16,7 @@ lates.after(() => test.close());
 let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
-lates('a broker that is behind tells an older order, and one that is cut off does not answer from memory', async () => {
+lates('a broker that lags reports an older order, and a disconnected one does not answer from its cache', async () => {
   const [name, stack] = [fresh('agent'), fresh('stack')];
   const agent = await startTestAgent(test, { name, labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });
@@ -33,8 +33,8 @@ lates('a broker that is behind tells an older order, and one that is cut off doe
       return entries.find((entry) => entry.stack === stack);
     };
     const before = await eventually(ask);
-    // The feed's next answer is late, for longer than a lost one would be noticed.
-    const feed = proxy.hold('pg_visible_in_snapshot');
+    // The next answer of the feed is delayed for longer than it takes to notice a lost one.
+    const feed = proxy.holdAnswers('pg_visible_in_snapshot');
     await feed.asked;
     await admin.updateAgent({ agent: name, removeLabels: [stack] });
     await admin.updateAgent({ agent: name, addLabels: [stack] });
@@ -52,7 +52,7 @@ lates('a broker that is behind tells an older order, and one that is cut off doe
   }
 });
 
-lates('what was read before a change is not remembered after it', async () => {
+lates('a value read before a change is not cached after it', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const slow = await startTestBroker({
     postgres: test.postgres,
@@ -64,18 +64,18 @@ lates('what was read before a change is not remembered after it', async () => {
       const agent = await startTestAgent(test, { name, labels: [stack], url: slow.url });
       const { digest } = await agent.pull();
       await admin.updateAgent({ agent: name, addLabels: ['unrelated'] });
-      await delay(300); // the memory of the agent is dropped by now
-      const read = proxy.hold('target-index');
+      await delay(300); // by now the memory of the agent is dropped
+      const read = proxy.holdAnswers('target-index');
       const request = { incarnation: agent.incarnation, digest, ...(waits && { wait: { seconds: 30n } }) };
       const asked = agent.client.agent.pullTargetState(request);
       await read.asked;
       await broker.createStack({ name: stack, labels: [stack] });
       await broker.submitDeployment({ stack, manifest: configMap(stack) });
-      await delay(300); // the change is seen while the older answer is still on its way
+      await delay(300); // the change is visible while the older answer is still on its way
       read.release();
       const answer = await asked;
       if (waits) assert.is(answer.kind, TargetStateKind.INDEX, 'the wait ends with the change');
-      await eventually(async () => (await agent.serves()).includes(stack));
+      await eventually(async () => (await agent.activeStacks()).includes(stack));
     }
   } finally {
     await slow.close();
@@ -86,7 +86,7 @@ lates('what was read before a change is not remembered after it', async () => {
 lates('a lost notification costs a second at most', async () => {
   const agent = await startTestAgent(test, { name: fresh('agent') });
   const { digest } = await agent.pull();
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
     await raw.query('update agent set paused = true where id = $1', [agent.id]);
@@ -108,7 +108,7 @@ lates('a change that commits late, with a lower number, is not skipped', async (
     await startTestAgent(test, { name: fresh('agent') }),
     await startTestAgent(test, { name: fresh('agent') }),
   ];
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
     await raw.query('update agent set paused = true where id = $1', [late.id]);
@@ -128,14 +128,14 @@ lates('a change that commits late, with a lower number, is not skipped', async (
   }
 });
 
-lates('reports notify nobody of changes, and their watchers in one message', async () => {
+lates('reports notify only their watchers, in one message', async () => {
   const stack = fresh('stack');
   const agent = await startTestAgent(test, { name: fresh('agent'), labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });
   await broker.submitDeployment({ stack, manifest: configMap(stack) });
   const entry = await eventually(() => agent.entry(stack));
   const { digest } = await agent.pull();
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   const heard: string[] = [];
   try {
     const { databaseSchema } = test.config;

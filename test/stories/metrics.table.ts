@@ -10,9 +10,9 @@ import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
-/** What a label may say. */
-export type Labels = Readonly<Record<string, readonly string[] | RegExp>>;
-export type Known = Readonly<Record<string, readonly [type: string, labels: Labels]>>;
+/** Allowed values of each label. */
+export type AllowedLabels = Readonly<Record<string, readonly string[] | RegExp>>;
+export type KnownMetrics = Readonly<Record<string, readonly [type: string, labels: AllowedLabels]>>;
 
 const methods = [BrokerService, AgentService, AdminService].flatMap(
   (service): readonly DescMethod[] => service.methods,
@@ -26,8 +26,11 @@ const le = /^[0-9.]+$|^\+Inf$/;
 const pools = ['entities', 'statements'];
 const version = [manifest.version];
 
-/** Every metric, and all that its labels may say: so their number does not grow with the fleet, nor with what callers choose. */
-export const ofBroker: Known = {
+/**
+ * Every metric with all allowed values of its labels, so that their number grows neither with the fleet nor with what
+ * callers choose.
+ */
+export const ofBroker: KnownMetrics = {
   grpc_server_handled_total: ['counter', { ...ofMethod, grpc_code: codes }],
   grpc_server_handling_seconds: ['histogram', { ...ofMethod, le }],
   grpc_server_streams: ['gauge', ofMethod],
@@ -59,7 +62,7 @@ export const ofBroker: Known = {
   brokkr_diagnostics_waiting: ['gauge', {}],
 };
 
-export const ofAgent: Known = {
+export const ofAgent: KnownMetrics = {
   brokkr_agent_build_info: ['gauge', { version }],
   brokkr_agent_pulls_total: ['counter', { result: ['unchanged', 'paused', 'index', 'failed'] }],
   brokkr_agent_events_total: ['counter', { receipt: ['accepted', 'duplicate', 'refused', 'dropped'] }],

@@ -9,12 +9,12 @@ import { rotateAdminPak } from '../../broker/access/issue.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startTestBroker } from '../broker.ts';
-import { answerOf, type Call, makeEveryCall } from '../every-call.ts';
+import { type Call, callEveryRpc, performCall } from '../every-rpc.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { mutateBytes, seededNumbers } from '../tools/mutate-bytes.ts';
 
 const frames = Number(process.env.BROKKR_TEST_FRAMES ?? 2_000);
-// The same frames at each run: chance is for longer runs, with another seed.
+// The same frames in each run; longer runs choose another seed.
 const seed = Number(process.env.BROKKR_TEST_SEED ?? 5);
 process.stdout.write(`seed ${seed} (BROKKR_TEST_SEED), ${frames} frames (BROKKR_TEST_FRAMES)\n`);
 const random = seededNumbers(seed);
@@ -22,9 +22,9 @@ const random = seededNumbers(seed);
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
 const calls: Call[] = [];
-await makeEveryCall(test, async (call) => {
+await callEveryRpc(test, async (call) => {
   calls.push(call);
-  return answerOf(call);
+  return performCall(call);
 });
 v8.setFlagsFromString('--expose-gc');
 const collect = vm.runInNewContext('gc') as () => void;
@@ -35,31 +35,34 @@ story.after(async () => {
   await test.close();
 });
 
-/** These answer late or never, as they should. */
+/** These legitimately answer late or never. */
 const waiting = new Set(['WatchStack', 'WatchFleet', 'GetDiagnostic', 'Session', 'PullTargetState']);
 const atOnce = 8;
 const deadlineMs = 30_000;
 
-interface Answer {
+interface FrameAnswer {
   readonly status: number;
   readonly grpcStatus: string | undefined;
   readonly text: string;
 }
 
-/** The keys of a moment: mutated calls may well end them. */
+/** Creates fresh keys: mutated calls may well revoke them. */
 async function freshKeys(round: number): Promise<Record<Call['caller'], string>> {
   const name = `fuzz-${round}`;
   const admin = await rotateAdminPak(db, name);
-  const generator = await asking(admin, ({ admin }) => admin.createGenerator({ name }));
-  const agent = await asking(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
-  await asking(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
-  await asking(agent.pak, ({ agent }) => agent.startAgent({ clusterId: 'c' }));
-  const enrollment = await asking(admin, ({ admin }) => admin.createEnrollment({ name: `${name}-joined` }));
+  const generator = await withClient(admin, ({ admin }) => admin.createGenerator({ name }));
+  const agent = await withClient(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
+  await withClient(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
+  await withClient(agent.pak, ({ agent }) => agent.startAgent({ clusterId: 'c' }));
+  const enrollment = await withClient(admin, ({ admin }) => admin.createEnrollment({ name: `${name}-joined` }));
   return { admin, generator: generator.pak, agent: agent.pak, enrollment: enrollment.pak };
 }
 
-/** One call on a connection of its own: thousands of rounds would hold as many. A refusal is an error that uvu can print. */
-async function asking<T>(pak: string, call: (client: BrokkrClient) => Promise<T>): Promise<T> {
+/**
+ * Makes one call on a connection of its own: thousands of rounds would keep as many open. A refusal becomes an error
+ * that uvu can print.
+ */
+async function withClient<T>(pak: string, call: (client: BrokkrClient) => Promise<T>): Promise<T> {
   const client = connectBroker({ url: test.url, pak });
   try {
     return await call(client);
@@ -70,7 +73,7 @@ async function asking<T>(pak: string, call: (client: BrokkrClient) => Promise<T>
   }
 }
 
-/** What went wrong by the log, since it was last read; its lines are forgotten, for a long run writes millions. */
+/** Returns the errors logged since the last call, and empties the log: a long run writes millions of lines. */
 function readLog(): string[] {
   const lines = test.logged.splice(0);
   assertNoKeys(lines);
@@ -92,7 +95,7 @@ function bodyOf({ method, request }: Call, type: (typeof types)[number]): Buffer
   const plain = type.endsWith('json')
     ? Buffer.from(toJsonString(method.input, message))
     : Buffer.from(toBinary(method.input, message));
-  // Half of them are mutated before they get their frame, so that the frame fits.
+  // Half of them are mutated before they are framed, so that the frame's length is right.
   const inner = random(2) === 0 ? mutateBytes(plain, random) : plain;
   if (!type.includes('grpc')) return inner === plain ? mutateBytes(plain, random) : inner;
   const head = Buffer.alloc(5);
@@ -101,7 +104,7 @@ function bodyOf({ method, request }: Call, type: (typeof types)[number]): Buffer
   return inner === plain ? mutateBytes(framed, random) : framed;
 }
 
-function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Answer | 'waits'> {
+function send(session: ClientHttp2Session, call: Call, pak: string): Promise<FrameAnswer | 'waits'> {
   const type = types[random(types.length)] as (typeof types)[number];
   const [service, method] = call.name.split('/');
   const waits = waiting.has(method ?? '');
@@ -137,7 +140,7 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
     stream.on('data', (chunk: string) => {
       if (text.length < 4_000) text += chunk;
     });
-    // A stream that the broker resets was answered as well.
+    // A stream that the broker resets counts as answered.
     stream.on('error', () => {});
     stream.on('close', () => {
       clearTimeout(timer);
@@ -147,17 +150,17 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
   });
 }
 
-/** True of INTERNAL, in each protocol. */
-function isDefect({ status, grpcStatus, text }: Answer): boolean {
+/** Recognises INTERNAL in each protocol. */
+function isDefect({ status, grpcStatus, text }: FrameAnswer): boolean {
   // Mutated text need not be UTF-8.
   const plain = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return grpcStatus === '13' || status === 500 || /grpc-status: ?13|"code":"internal"/.test(plain);
 }
 
-story('of every RPC are answered, never by a defect, and leave the broker serving in the memory it had', async () => {
+story('of every RPC are answered without a defect, and leave the broker serving with no more memory', async () => {
   const counts = new Map<string, number>();
   const defects: string[] = [];
-  /** Printed at once: it may take an hour until the run ends. */
+  /** Printed at once: the run may take an hour. */
   const note = (defect: string) => {
     defects.push(defect);
     process.stdout.write(`  ${defect}\n`);
@@ -191,9 +194,9 @@ story('of every RPC are answered, never by a defect, and leave the broker servin
   const reached = [...counts].filter(([key]) => /^200 (0|3|5|9|-)$|^400|^404/.test(key));
   assert.ok(reached.length > 0, JSON.stringify([...counts]));
   const admin = await rotateAdminPak(db, 'after');
-  let audit = await asking(admin, (client) => client.admin.verifyAudit({}));
+  let audit = await withClient(admin, (client) => client.admin.verifyAudit({}));
   for (let token = audit.nextPageToken; audit.intact && token !== ''; token = audit.nextPageToken)
-    audit = await asking(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
+    audit = await withClient(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
   assert.ok(audit.intact);
   collect();
   const grown = process.memoryUsage().heapUsed - heapAfterFirst;
@@ -201,7 +204,7 @@ story('of every RPC are answered, never by a defect, and leave the broker servin
   assert.ok(grown < 48 << 20, `the heap has grown by ${grown} bytes`);
 });
 
-story('of HTTP/2 itself end their connection, and no other', async () => {
+story('of HTTP/2 itself end only their connection', async () => {
   const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   const frame = (kind: number, flags: number, id: number, payload: Buffer) => {
     const head = Buffer.alloc(9);

@@ -10,7 +10,7 @@ import { eventually, refused, startTestBroker } from '../broker.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
-const story = suite('who serves what');
+const story = suite('placements');
 story.after(() => test.close());
 
 const submit = (stack: string) => broker.submitDeployment({ stack, manifest: configMap(stack) });
@@ -25,10 +25,10 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   await west.reconcile();
   await admin.updateAgent({ agent: 'east', removeLabels: ['blue'] });
   await admin.updateAgent({ agent: 'north', addLabels: ['green'] });
-  await eventually(async () => (await east.removes()).includes('web'));
-  assert.equal(await east.serves(), []);
-  await eventually(async () => (await north.serves()).includes('web'));
-  assert.equal([await west.serves(), await west.removes()], [['web'], []]);
+  await eventually(async () => (await east.removingStacks()).includes('web'));
+  assert.equal(await east.activeStacks(), []);
+  await eventually(async () => (await north.activeStacks()).includes('web'));
+  assert.equal([await west.activeStacks(), await west.removingStacks()], [['web'], []]);
   const removal = await east.entry('web');
   assert.match(removal.reason, /no longer matches/);
   assert.equal(removal.kinds, ['v1/ConfigMap']);
@@ -38,7 +38,7 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   assert.equal(placements.map((placement) => placement.agent).sort(), ['north', 'west']);
 });
 
-story('target, label, annotation and selector each place a stack, and all reasons are told', async () => {
+story('target, label, annotation and selector each place a stack, and all reasons are listed', async () => {
   const many = await startTestAgent(test, { name: 'many', labels: ['l1'], annotations: { tier: 'gold', zone: 'a' } });
   const two = await startTestAgent(test, { name: 'two', labels: ['l2'], annotations: { tier: 'silver', zone: 'b' } });
   const none = await startTestAgent(test, { name: 'none' });
@@ -56,9 +56,9 @@ story('target, label, annotation and selector each place a stack, and all reason
   await broker.addTarget({ stack: 'by-all', agent: 'many' });
   for (const stack of ['by-label', 'by-annotation', 'by-selector', 'by-target', 'by-all']) await submit(stack);
   await eventually(async () => {
-    assert.equal(await many.serves(), ['by-all', 'by-annotation', 'by-label']);
-    assert.equal(await two.serves(), ['by-all', 'by-label', 'by-selector']);
-    assert.equal(await none.serves(), ['by-target']);
+    assert.equal(await many.activeStacks(), ['by-all', 'by-annotation', 'by-label']);
+    assert.equal(await two.activeStacks(), ['by-all', 'by-label', 'by-selector']);
+    assert.equal(await none.activeStacks(), ['by-target']);
     return true;
   });
   const { placements } = await broker.listPlacements({ stack: 'by-all', agent: 'many' });
@@ -69,18 +69,18 @@ story('target, label, annotation and selector each place a stack, and all reason
     [MatchKind.SELECTOR, ''],
     [MatchKind.TARGET, ''],
   ]);
-  // One reason less leaves it in place, with the generation it had.
+  // With one reason less, the placement stays and keeps its generation.
   const before = await many.entry('by-all');
   await broker.removeTarget({ stack: 'by-all', agent: 'many' });
   await admin.updateAgent({ agent: 'many', removeLabels: ['l1'], setAnnotations: { zone: 'z' } });
-  await eventually(async () => (await many.removes()).includes('by-label'));
+  await eventually(async () => (await many.removingStacks()).includes('by-label'));
   const after = await many.entry('by-all');
   assert.equal([after.generation, after.order], [before.generation, before.order]);
   await admin.updateAgent({ agent: 'many', removeAnnotations: ['tier'] });
-  await eventually(async () => (await many.removes()).includes('by-all'));
+  await eventually(async () => (await many.removingStacks()).includes('by-all'));
 });
 
-story('a selector is that of Kubernetes, over labels and annotations', async () => {
+story('a selector has the Kubernetes syntax, over labels and annotations', async () => {
   const { IN, NOT_IN, EXISTS, DOES_NOT_EXIST } = SelectorOperator;
   await admin.createAgent({ name: 's-both', labels: ['env'], annotations: { env: 'prod', 'x.io/team': 'red' } });
   await admin.createAgent({ name: 's-label', labels: ['env'] });
@@ -144,7 +144,7 @@ story('a selector is that of Kubernetes, over labels and annotations', async () 
   await refused(select({ matchLabels: { '': 'v' } }), Code.InvalidArgument, 'without a key');
 });
 
-story('a paused agent is told only that, and goes on where it was', async () => {
+story('a paused agent receives nothing else, and continues where it was', async () => {
   const agent = await startTestAgent(test, { name: 'sleepy', labels: ['sleep'] });
   await broker.createStack({ name: 'bed', labels: ['sleep'] });
   await submit('bed');
@@ -166,7 +166,7 @@ story('a paused agent is told only that, and goes on where it was', async () => 
   assert.is((await agent.pull()).kind, TargetStateKind.PAUSED, 'nothing is removed meanwhile');
   await admin.updateAgent({ agent: 'sleepy', addLabels: ['sleep'] });
   await admin.resumeAgent({ agent: 'sleepy' });
-  await eventually(async () => (await agent.serves()).includes('bed'));
+  await eventually(async () => (await agent.activeStacks()).includes('bed'));
 });
 
 story(
@@ -186,14 +186,14 @@ story(
     assert.is((await broker.listPlacements({ stack: 'ci/mine' })).placements.length, 0);
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });
     await generator.addTarget({ stack: 'mine', agent: 'shy' });
-    await eventually(async () => (await agent.serves()).includes('mine'));
+    await eventually(async () => (await agent.activeStacks()).includes('mine'));
     await agent.reconcile();
     await agent.client.agent.deregisterGenerator({ incarnation, generator: 'ci' });
-    await eventually(async () => (await agent.removes()).includes('mine'));
+    await eventually(async () => (await agent.removingStacks()).includes('mine'));
     assert.match((await agent.entry('mine')).reason, /registration with generator "ci" was removed by shy/);
     await agent.reconcile();
     await eventually(async () => (await agent.pull()).entries.every((entry) => entry.stack !== 'mine'));
-    // Consent given again does not bring the old target back, only what matches now.
+    // Repeated consent does not restore the old target, only what matches now.
     await admin.updateAgent({ agent: 'shy', removeLabels: ['shy'] });
     await generator.updateStack({ stack: 'mine', updateMask: { paths: ['selector'] } });
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });

@@ -23,8 +23,11 @@ story.after(async () => {
 });
 
 let names = 0;
-/** An agent's key, known at both brokers, with a long poll and a session at each. Says of each that has ended how it did. */
-async function busyKey() {
+/**
+ * Creates an agent's key that both brokers know, with a long poll and a session at each, and reports how each of them
+ * ends.
+ */
+async function createBusyKey() {
   const name = `a${++names}`;
   const { pak, agent } = await admin.createAgent({ name });
   const ends: string[] = [];
@@ -44,7 +47,7 @@ async function busyKey() {
         last = hint;
         ready.resolve();
       }
-      ends.push(last === SessionHint.KEY_REVOKED ? 'told' : 'ended');
+      ends.push(last === SessionHint.KEY_REVOKED ? 'revoked' : 'ended');
     })().catch(() => ends.push('cut off'));
     await ready.promise;
   }
@@ -54,23 +57,23 @@ async function* hello(incarnation: bigint) {
   yield { message: { case: 'hello' as const, value: { incarnation } } };
   await delay(60_000, undefined, { ref: false });
 }
-async function allEnd({ ends, holders }: Awaited<ReturnType<typeof busyKey>>, withinMs: number): Promise<void> {
+async function allEnd({ ends, holders }: Awaited<ReturnType<typeof createBusyKey>>, withinMs: number): Promise<void> {
   const began = performance.now();
   await eventually(() => ends.length === 4, withinMs);
   process.stdout.write(`  ended after ${Math.round(performance.now() - began)} ms\n`);
-  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'told', 'told']);
+  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'revoked', 'revoked']);
   for (const { broker } of holders) await refused(broker.whoAmI({}), Code.Unauthenticated, 'the key is not valid');
 }
 
-story('is known at both brokers, and ends streams and long polls', async () => {
-  const busy = await busyKey();
+story('reaches both brokers, and ends streams and long polls', async () => {
+  const busy = await createBusyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await admin.revokePak({ pak: paks[0]?.id });
   await allEnd(busy, 10_000);
 });
 
-story('is known at both brokers though its NOTIFY is lost', async () => {
-  const busy = await busyKey();
+story('reaches both brokers although its NOTIFY is lost', async () => {
+  const busy = await createBusyKey();
   await sql.query('begin');
   await sql.query('update pak set revoked_at = now() where agent_id = $1', [busy.id]);
   await sql.query(`insert into change (kind, ref) select 'key', id from pak where agent_id = $1`, [busy.id]);
@@ -78,8 +81,8 @@ story('is known at both brokers though its NOTIFY is lost', async () => {
   await allEnd(busy, 60_000);
 });
 
-story('is known at both brokers though they had lost their listening connections', async () => {
-  const busy = await busyKey();
+story('reaches both brokers although they had lost their listening connections', async () => {
+  const busy = await createBusyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await Promise.all([
     sql.query(
@@ -91,20 +94,20 @@ story('is known at both brokers though they had lost their listening connections
   await allEnd(busy, 60_000);
 });
 
-story('by expiry ends streams and long polls without anybody being told', async () => {
-  const busy = await busyKey();
-  // As a rotation with an overlap does it.
+story('by expiry ends streams and long polls without a notification', async () => {
+  const busy = await createBusyKey();
+  // As in a rotation with an overlap.
   await admin.rotateAgentPak({ agent: busy.name, overlap: { seconds: 2n } });
   await allEnd(busy, 30_000);
 });
 
-story('with its agent ends streams and long polls', async () => {
-  const busy = await busyKey();
+story('by deleting its agent ends streams and long polls', async () => {
+  const busy = await createBusyKey();
   await admin.deleteAgent({ agent: busy.name });
   await allEnd(busy, 30_000);
 });
 
-story('is not put off by its use: the time of that is written once a minute, whoever saw it', async () => {
+story('is not delayed by its use, which the brokers record together once a minute', async () => {
   const { agent } = await admin.createAgent({ name: 'used' });
   const db = await openMigrated(test.config);
   const { rows } = await sql.query<{ id: string }>('select id from pak where agent_id = $1', [agent?.id]);
@@ -114,7 +117,7 @@ story('is not put off by its use: the time of that is written once a minute, who
   const log = { warn: (...words: unknown[]) => assert.unreachable(String(words)) } as never;
   const seen = async (at: number) => {
     now = at;
-    // Two brokers see it, each flushes as it closes.
+    // Both brokers see the key in use, and each writes that as it closes.
     for (const uses of [
       createLastUsedWriter(db, log, () => new Date(now)),
       createLastUsedWriter(db, log, () => new Date(now + 5)),

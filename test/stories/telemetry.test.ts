@@ -10,7 +10,7 @@ import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '..
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { openEnvironment, until } from '../agent/test-environment.ts';
 import { refused } from '../broker.ts';
-import { podOf, tellEvent, workload } from '../pods.ts';
+import { createPodEvent, waitForPod, workload } from '../pods.ts';
 
 const environment = await openEnvironment({ brokers: 2 });
 const { broker, admin } = environment;
@@ -73,7 +73,7 @@ function tail(client: BrokkrClient, request: MessageInitShape<typeof TailStackRe
   };
 }
 
-/** Agents, each with a cluster, that serve a stack of one workload. */
+/** Starts agents, each with a cluster, that serve a stack of one workload. */
 async function serve(
   names: readonly string[],
   stack: string,
@@ -93,9 +93,9 @@ async function serve(
   return { clusters, agents };
 }
 
-/** Writes again and again until the agent follows the log: nothing else says that it does. */
-async function followed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
-  const pod = await podOf(cluster, stack);
+/** Writes repeatedly until the agent follows the log: no other sign shows that it does. */
+async function untilFollowed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
+  const pod = await waitForPod(cluster, stack);
   cluster.write('default', pod, 'main', ['ready']);
   await until(
     async () => (await admin.broker.listPodLogs({ stack, agent })).records.map(textOf).includes(`${agent}: ready`),
@@ -104,15 +104,15 @@ async function followed(cluster: SimulatedCluster, stack: string, agent: string)
   return pod;
 }
 
-story('lines and events of two clusters come to one tail, and are kept', async () => {
+story('lines and events of two clusters arrive at one tail, and are stored', async () => {
   const { clusters } = await serve(['east', 'west'], 'web');
-  const pods = await Promise.all(clusters.map((cluster, at) => followed(cluster, 'web', ['east', 'west'][at]!)));
+  const pods = await Promise.all(clusters.map((cluster, at) => untilFollowed(cluster, 'web', ['east', 'west'][at]!)));
   const watching = tail(admin, { stack: 'web' });
   await watching.up();
   for (const [at, cluster] of clusters.entries()) {
     cluster.write('default', pods[at]!, 'main', ['one', 'two']);
-    cluster.write('default', await podOf(cluster, 'web-silent'), 'main', ['not asked for']);
-    tellEvent(cluster, pods[at]!, 'restarting failed container');
+    cluster.write('default', await waitForPod(cluster, 'web-silent'), 'main', ['not asked for']);
+    createPodEvent(cluster, pods[at]!, 'restarting failed container');
   }
   const wanted = ['east', 'west'].flatMap((name) => [
     `${name}: one`,
@@ -132,7 +132,7 @@ story('lines and events of two clusters come to one tail, and are kept', async (
 
 story('a restart of the broker loses no line, and repeats none', async () => {
   const { clusters } = await serve(['steady'], 'steady');
-  const pod = await followed(clusters[0]!, 'steady', 'steady');
+  const pod = await untilFollowed(clusters[0]!, 'steady', 'steady');
   const lines = Array.from({ length: 60 }, (_, at) => `line ${at}`);
   clusters[0]!.write('default', pod, 'main', lines.slice(0, 20));
   await broker.restart(0, async () => clusters[0]!.write('default', pod, 'main', lines.slice(20, 40)));
@@ -145,10 +145,10 @@ story('a restart of the broker loses no line, and repeats none', async () => {
   assert.equal(await kept(), ['steady: ready', ...lines.map((line) => `steady: ${line}`)]);
 });
 
-story('what an agent cannot keep while its session is cut is marked with how much it is', async () => {
+story('lines that an agent drops while its session is cut leave a marker with their number', async () => {
   const telemetry = { outbox: { items: 10, bytes: 1 << 20 } };
   const { clusters } = await serve(['cut'], 'cut', { telemetry });
-  const pod = await followed(clusters[0]!, 'cut', 'cut');
+  const pod = await untilFollowed(clusters[0]!, 'cut', 'cut');
   const lines = Array.from({ length: 100 }, (_, at) => `line ${at}`);
   await broker.restart(0, async () => {
     clusters[0]!.write('default', pod, 'main', lines);
@@ -166,7 +166,7 @@ story('what an agent cannot keep while its session is cut is marked with how muc
   assert.is(reported + gaps.reduce((sum, { count: missing }) => sum + Number(missing), 0), 100);
 });
 
-story('a tenant sees what its own stacks tell, from a cluster that others use too', async () => {
+story('a tenant sees only the telemetry of its own stacks in a shared cluster', async () => {
   const cluster = await startCluster();
   const tenants = await Promise.all(
     ['red', 'blue'].map(async (name) => ({ name, pak: (await admin.admin.createGenerator({ name })).pak })),
@@ -183,11 +183,11 @@ story('a tenant sees what its own stacks tell, from a cluster that others use to
   const tails = tenants.map((tenant) => tail(broker.client(tenant.pak), { stack: 'app' }));
   for (const each of tails) await each.up();
   for (const [at, { name }] of tenants.entries()) {
-    const pod = await podOf(cluster, `app-${name}`);
+    const pod = await waitForPod(cluster, `app-${name}`);
     await until(
       () => {
         cluster.write('default', pod, 'main', [`of ${name}`]);
-        tellEvent(cluster, pod, `about ${name}`);
+        createPodEvent(cluster, pod, `about ${name}`);
         const texts = tails[at]!.texts();
         return texts.includes(`common: of ${name}`) && texts.includes(`common: BackOff about ${name}`);
       },
@@ -200,17 +200,17 @@ story('a tenant sees what its own stacks tell, from a cluster that others use to
   for (const each of tails) await each.end();
 });
 
-story('the operator of a cluster switches off what is told of it', async () => {
+story('the operator of a cluster switches off its telemetry', async () => {
   const off = await serve(['mute'], 'mute', { config: { telemetry: 'off' } });
   const events = await serve(['terse'], 'terse', { config: { telemetry: 'events' } });
-  const pods = await Promise.all([podOf(off.clusters[0]!, 'mute'), podOf(events.clusters[0]!, 'terse')]);
+  const pods = await Promise.all([waitForPod(off.clusters[0]!, 'mute'), waitForPod(events.clusters[0]!, 'terse')]);
   const watching = tail(admin, { stack: 'terse' });
   await watching.up();
   await until(
     () => {
       for (const [at, { clusters }] of [off, events].entries()) {
         clusters[0]!.write('default', pods[at]!, 'main', ['a line']);
-        tellEvent(clusters[0]!, pods[at]!, 'an event');
+        createPodEvent(clusters[0]!, pods[at]!, 'an event');
       }
       return watching.texts().includes('terse: BackOff an event');
     },
@@ -223,7 +223,7 @@ story('the operator of a cluster switches off what is told of it', async () => {
   assert.not.ok(off.clusters[0]!.requests.some(({ path }) => /\/(events|log)$/.test(path)));
 });
 
-story('where nothing is to be kept, those who follow still see it', async () => {
+story('without retention, followers still receive telemetry', async () => {
   const fleeting = await openEnvironment({
     postgres: broker.postgres,
     brokers: 2,
@@ -234,7 +234,7 @@ story('where nothing is to be kept, those who follow still see it', async () => 
     await fleeting.startAgent(await fleeting.createAgent('live'), cluster.kubeconfig);
     await fleeting.submit('live', [workload('live')], ['live']);
     await fleeting.untilPhase('live', 'live', PlacementPhase.APPLIED);
-    const pod = await podOf(cluster, 'live');
+    const pod = await waitForPod(cluster, 'live');
     const there = fleeting.broker.client(undefined, { url: fleeting.broker.urls[1]! });
     const watching = tail(there, { stack: 'live', startTime: timestampFromMs(0) });
     await watching.up();

@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
-export interface Ended {
+export interface ProgramResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Something that a running program says, to be waited for. */
-export interface Hearing {
+/** A wait for text in the output of a running program. */
+export interface OutputWait {
   readonly onOutput: (said: string) => void;
-  readonly heard: Promise<void>;
+  readonly found: Promise<void>;
 }
 
-/** Pass `onOutput` to the program and wait for `heard`, together with its end: it may never say so. */
-export function listenFor(text: string): Hearing {
-  const { promise: heard, resolve } = Promise.withResolvers<void>();
-  return { heard, onOutput: (said) => (said.includes(text) ? resolve() : undefined) };
+/** Pass `onOutput` to the program and wait for `found`, together with the program's end: the text may never come. */
+export function waitForOutput(text: string): OutputWait {
+  const { promise: found, resolve } = Promise.withResolvers<void>();
+  return { found, onOutput: (said) => (said.includes(text) ? resolve() : undefined) };
 }
 
 export interface RunOptions {
@@ -25,14 +25,18 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
-  /** Called with everything that it has said so far, on standard output and standard error, each time that it says more. */
+  /** Called with all output so far, on standard output and standard error, whenever there is more. */
   readonly onOutput?: (said: string) => void;
 }
 
 const root = path.resolve(import.meta.dirname, '../..');
 
-/** Runs one of our programs as a process of its own, at most a minute. Rejects only when it could not be started. */
-export async function runProgram(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+/** Runs one of our programs as a process, at most a minute. Rejects only when it cannot be started. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<ProgramResult> {
   const { env = {}, stdin = '', deadlineMs = 60_000, signal, onOutput } = options;
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [path.join(root, file), ...args], { env: { PATH, HOME, ...env } });
@@ -45,7 +49,7 @@ export async function runProgram(file: string, args: readonly string[], options:
       said[stream] += text;
       onOutput?.(said.stdout + said.stderr);
     });
-  // A program that ends without reading is none of the writer's business.
+  // The program may end without reading its input.
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   try {

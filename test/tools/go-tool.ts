@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheRoot, holdLock } from '../../sandbox/apiserver/build.ts';
+import { acquireLock, cacheRoot } from '../../sandbox/apiserver/build.ts';
 
 const goPath = () => `${process.env.PATH}${delimiter}/usr/local/go/bin`;
 
@@ -39,7 +39,7 @@ async function build(name: string, version: string, run: (folder: string) => Pro
   const path = join(folder, name);
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
-  const release = await holdLock(join(folder, 'lock'));
+  const release = await acquireLock(join(folder, 'lock'));
   const unfinished = mkdtempSync(join(folder, 'building-'));
   try {
     if (existsSync(path)) return path;

@@ -1,4 +1,4 @@
-/** Numbers from 0 up to but not including `below`, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 up to but not including `below`, which the seed repeats (mulberry32). */
 export function seededNumbers(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
@@ -10,8 +10,8 @@ export function seededNumbers(seed: number): (below: number) => number {
   };
 }
 
-/** What parsers of lengths, numbers and texts stumble over. */
-const pieces = [
+/** Bytes that break parsers of lengths, numbers and texts. */
+const hostilePieces = [
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]),
   Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
@@ -28,7 +28,7 @@ const pieces = [
   Buffer.from(`';--`),
 ];
 
-/** One to four changes of some bytes: bits, bytes, pieces, cuts and repetitions. */
+/** Makes one to four changes of some bytes: bits, bytes, pieces, cuts and repetitions. */
 export function mutateBytes(bytes: Uint8Array, random: (below: number) => number): Buffer<ArrayBufferLike> {
   let mutated: Buffer<ArrayBufferLike> = Buffer.from(bytes);
   for (let changes = 1 + random(4); changes > 0; changes -= 1) mutated = change(mutated, random);
@@ -45,7 +45,7 @@ function change(bytes: Buffer<ArrayBufferLike>, random: (below: number) => numbe
     case 1:
       return Buffer.concat([head, Buffer.from(part.map(() => random(256))), tail]);
     case 2:
-      return Buffer.concat([head, pieces[random(pieces.length)] as Buffer, tail]);
+      return Buffer.concat([head, hostilePieces[random(hostilePieces.length)] as Buffer, tail]);
     case 3:
       return Buffer.concat([head, tail]);
     case 4:
@@ -53,6 +53,6 @@ function change(bytes: Buffer<ArrayBufferLike>, random: (below: number) => numbe
     case 5:
       return Buffer.concat([head, part, part, part, tail]);
     default:
-      return Buffer.concat([head, pieces[random(pieces.length)] as Buffer, bytes.subarray(at)]);
+      return Buffer.concat([head, hostilePieces[random(hostilePieces.length)] as Buffer, bytes.subarray(at)]);
   }
 }

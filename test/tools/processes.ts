@@ -2,27 +2,28 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Left {
+export interface RemainingProcess {
   readonly pid: number;
   readonly command: string;
 }
 
 /**
- * Waits up to `graceMs` for the processes that a test started to be gone, and returns those that are not. Known by the
- * test's own temporary folder in the command line, since a database has a session of its own, and by their process group.
+ * Waits up to `graceMs` for the processes that a test started to end, and returns those that remain. They are
+ * recognised by the test's temporary folder in the command line, since a database has a session of its own, and by
+ * their process group.
  */
-export async function processesLeft(folder: string, graceMs: number, group?: number): Promise<Left[]> {
+export async function remainingProcesses(folder: string, graceMs: number, group?: number): Promise<RemainingProcess[]> {
   if (!folder.includes('brokkr-'))
     throw new Error(`"${folder}" is no folder of a test: processes of others may name it`);
   const deadline = Date.now() + graceMs;
   while (true) {
-    const left = list().filter((found) => found.group === group || found.command.includes(folder));
+    const left = listProcesses().filter((found) => found.group === group || found.command.includes(folder));
     if (left.length === 0 || Date.now() > deadline) return left;
     await delay(50);
   }
 }
 
-/** Ends processes at once; those that are gone already do not matter. */
+/** Kills processes; those that are gone already are ignored. */
 export function killAll(pids: readonly number[]): void {
   for (const pid of pids) {
     try {
@@ -33,11 +34,11 @@ export function killAll(pids: readonly number[]): void {
   }
 }
 
-function list(): (Left & { group: number })[] {
+function listProcesses(): (RemainingProcess & { group: number })[] {
   return process.platform === 'linux' ? listProc() : listPs();
 }
 
-function listProc(): (Left & { group: number })[] {
+function listProc(): (RemainingProcess & { group: number })[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
@@ -48,12 +49,12 @@ function listProc(): (Left & { group: number })[] {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return [{ pid: Number(name), group: Number(group), command }];
       } catch {
-        return []; // It ended meanwhile.
+        return []; // It has ended meanwhile.
       }
     });
 }
 
-function listPs(): (Left & { group: number })[] {
+function listPs(): (RemainingProcess & { group: number })[] {
   return execFileSync('ps', ['-axo', 'pid=,pgid=,stat=,command='], { encoding: 'utf8' })
     .split('\n')
     .flatMap((line) => {

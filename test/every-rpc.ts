@@ -9,7 +9,7 @@ import { Health } from '../gen/brokkr/v1/health_pb.ts';
 import type { TestBroker } from './broker.ts';
 
 /** Every RPC of the three services, by "Service/Method". */
-export const everyMethod: ReadonlyMap<string, DescMethod> = new Map(
+export const allMethods: ReadonlyMap<string, DescMethod> = new Map(
   [BrokerService, AgentService, AdminService].flatMap((service) =>
     service.methods.map((method) => [`${service.name}/${method.name}`, method as DescMethod] as const),
   ),
@@ -18,9 +18,9 @@ export const everyMethod: ReadonlyMap<string, DescMethod> = new Map(
 const services = { BrokerService: 'broker', AgentService: 'agent', AdminService: 'admin' } as const;
 
 export interface EveryCallOptions {
-  /** Prefix of all names, so that it can be called again in one installation. */
+  /** Prefix of all names, so that one installation can be used repeatedly. */
   readonly prefix?: string;
-  /** What the objects hold. */
+  /** Builds the manifest of a revision. */
   readonly manifest?: (revision: number) => Uint8Array;
   /** Text for every description and message that a caller may choose. */
   readonly words?: string;
@@ -31,30 +31,31 @@ export interface Call {
   readonly name: string;
   readonly method: DescMethod;
   readonly request: Readonly<Record<string, unknown>>;
-  /** Whose key was used. */
+  /** The kind of key that the call is made with. */
   readonly caller: 'admin' | 'generator' | 'agent' | 'enrollment';
   readonly client: BrokkrClient;
 }
 
 /**
- * Makes every RPC succeed at least once, in an order in which each finds what it needs; what was made is deleted in the end. `send`
- * carries each call out and gives back its (first) answer. Asserts that no RPC was left out. Returns every key that was made.
+ * Calls every RPC successfully at least once, in an order in which each finds what it needs, and deletes everything in
+ * the end. `send` makes each call and returns its (first) answer. Asserts that no RPC was left out. Returns every key
+ * that was issued.
  */
-export async function makeEveryCall(
-  test: TestBroker,
-  send: (call: Call) => Promise<unknown> = answerOf,
+export async function callEveryRpc(
+  broker: TestBroker,
+  send: (call: Call) => Promise<unknown> = performCall,
   { prefix = '', manifest = configMap, words = 'words' }: EveryCallOptions = {},
 ): Promise<string[]> {
   const called = new Set<string>();
   const paks: string[] = [];
-  const clients: Partial<Record<Call['caller'], BrokkrClient>> = { admin: test.client() };
+  const clients: Partial<Record<Call['caller'], BrokkrClient>> = { admin: broker.client() };
   let requests = 0;
   const call = async <A = Record<string, unknown>>(
     caller: Call['caller'],
     name: string,
     request: Record<string, unknown> = {},
   ): Promise<A> => {
-    const method = everyMethod.get(name);
+    const method = allMethods.get(name);
     const client = clients[caller];
     assert.ok(method && client, name);
     called.add(name);
@@ -76,10 +77,10 @@ export async function makeEveryCall(
     name: joined,
     description: words,
   });
-  clients.enrollment = test.client(enrollment.pak);
+  clients.enrollment = broker.client(enrollment.pak);
   await call('enrollment', 'AgentService/Enroll', { nonce: Buffer.alloc(32, 1) });
-  clients.generator = test.client(generator.pak);
-  clients.agent = test.client(agent.pak);
+  clients.generator = broker.client(generator.pak);
+  clients.agent = broker.client(agent.pak);
   const start = () => call<{ incarnation: bigint }>('agent', 'AgentService/StartAgent', { clusterId: `${prefix}c` });
   let { incarnation } = await start();
   await call('agent', 'AgentService/RegisterGenerator', { generator: ci, incarnation });
@@ -165,7 +166,7 @@ export async function makeEveryCall(
   await call('admin', 'AdminService/ForgetRemoval', { agent: edge, stack: web, generation: placements[0]?.generation });
 
   const rotated = await call<{ pak: string }>('generator', 'BrokerService/RotatePak');
-  clients.generator = test.client(rotated.pak);
+  clients.generator = broker.client(rotated.pak);
   await call('admin', 'AdminService/RotateGeneratorPak', { generator: ci });
   await call('admin', 'AdminService/RotateAgentPak', { agent: edge });
   const made = await call<{ info: { shortToken: string } }>('admin', 'AdminService/CreateAdminPak', {
@@ -182,12 +183,12 @@ export async function makeEveryCall(
   await call('generator', 'BrokerService/DeleteStack', { stack: web });
   await call('admin', 'AdminService/DeleteGenerator', { generator: ci });
   for (const agent of [edge, joined]) await call('admin', 'AdminService/DeleteAgent', { agent });
-  assert.equal([...called].sort(), [...everyMethod.keys()].sort(), 'an RPC was left out');
+  assert.equal([...called].sort(), [...allMethods.keys()].sort(), 'an RPC was left out');
   return paks;
 }
 
-/** Carries a call out. Of a stream, answers its first message and ends it. */
-export async function answerOf({ name, method, request, client }: Call): Promise<unknown> {
+/** Makes a call. For a stream, returns its first message and ends it. */
+export async function performCall({ name, method, request, client }: Call): Promise<unknown> {
   const service = services[name.split('/')[0] as keyof typeof services];
   const send = client[service][method.localName as never] as (request: unknown) => unknown;
   if (method.methodKind === 'unary') return send(request);
