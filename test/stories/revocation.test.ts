@@ -118,7 +118,10 @@ story('is not delayed by its use, which the brokers record together once a minut
   const seen = async (at: number) => {
     now = at;
     // Both brokers see the key in use, and each writes that as it closes.
-    for (const uses of [createLastUsedWriter(db, log, () => new Date(now)), createLastUsedWriter(db, log, () => new Date(now + 5))]) {
+    for (const uses of [
+      createLastUsedWriter(db, log, () => new Date(now)),
+      createLastUsedWriter(db, log, () => new Date(now + 5)),
+    ]) {
       uses.note(keyId);
       uses.note(keyId);
       await uses.close();
