@@ -12,7 +12,7 @@ import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 import { configMap, connect } from '../test/agent/test-agent.ts';
 import { connectObserver, openEnvironment } from '../test/agent/test-environment.ts';
 import { eventually } from '../test/broker.ts';
-import { type Pod, runPod } from '../test/kube-pod.ts';
+import { type Pod, startPod } from '../test/kube-pod.ts';
 import { needs } from '../test/runner/needs.ts';
 import { openHelm } from '../test/tools/helm.ts';
 import { installation } from './options.ts';
@@ -32,7 +32,7 @@ async function describe(): Promise<void> {
   const { signal } = new AbortController();
   const pods: Pod[] = [];
   rights.after(async () => {
-    await Promise.all(pods.map((pod) => pod.end()));
+    await Promise.all(pods.map((pod) => pod.stop()));
     observer.close();
     admin.close();
     await environment.close();
@@ -63,7 +63,7 @@ async function describe(): Promise<void> {
     return deployment;
   };
   const start = async (deployment: KubeObject): Promise<Pod> => {
-    const pod = await runPod(kube, deployment, join(place, deployment.metadata.name));
+    const pod = await startPod(kube, deployment, join(place, deployment.metadata.name));
     pods.push(pod);
     return pod;
   };
@@ -128,7 +128,7 @@ async function describe(): Promise<void> {
     assert.equal(report?.notes, []);
     // There is no kubelet to have a log: what is asked is whether it might be read.
     assert.ok(await may(kube, account, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
-    assert.not.match(agent.said(), /forbidden/i);
+    assert.not.match(agent.output(), /forbidden/i);
   });
 
   rights('end there: what is beyond is refused by the API server, and told', async () => {
@@ -169,7 +169,7 @@ async function describe(): Promise<void> {
       objects.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
       [],
     );
-    await agent.end();
+    await agent.stop();
     await start(limited);
     await environment.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
     await environment.untilPhase('limited', 'limited', APPLIED);

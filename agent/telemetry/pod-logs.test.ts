@@ -94,7 +94,7 @@ forLogs('are sent once each over broken connections', async () => {
   for (let round = 0; round < 5; round += 1) {
     pod.write(...Array.from({ length: 5 }, (_, at) => `${round}.${at}`));
     if (round > 0) await upTo(opened, `${round - 1}.4`);
-    line.cut();
+    line.closeConnections();
   }
   await upTo(opened, '4.4');
   const wanted = [0, 1, 2, 3, 4].flatMap((round) => [0, 1, 2, 3, 4].map((at) => `${round}.${at}`));

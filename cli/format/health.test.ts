@@ -7,7 +7,7 @@ import { reportHealth } from '../../test/agent-health.ts';
 import { startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 
 const health = suite('cli: health');
 const broker = await startTestBroker();
@@ -87,12 +87,12 @@ health('shows it with stacks, placements and explanations', async () => {
 health('is part of what a watch of a stack shows', async () => {
   const { stack, worse } = await makeIll();
   const watching = new AbortController();
-  const [begun, ended] = [listenFor('ImagePullBackOff'), listenFor('Job migrate failed')];
+  const [begun, ended] = [waitForOutput('ImagePullBackOff'), waitForOutput('Job migrate failed')];
   const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
   const seen = cli.run(`watch ${stack}`, { onOutput, signal: watching.signal });
-  await Promise.race([begun.heard, seen]);
+  await Promise.race([begun.found, seen]);
   await worse.told(Health.FAILED, 'Job migrate failed');
-  await Promise.race([ended.heard, seen]);
+  await Promise.race([ended.found, seen]);
   watching.abort();
   const { stdout } = await seen;
   assert.match(stdout, /is at revision 1; agents: 2 applied; health: 1 degraded, 1 healthy\n/);
@@ -103,11 +103,11 @@ health('is part of what a watch of a stack shows', async () => {
 health('is waited for by an apply, which tells what it waits for', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
-  const { onOutput, heard } = listenFor('progressing');
+  const { onOutput, found } = waitForOutput('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   await agent.told(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
-  await Promise.race([heard, waiting]);
+  await Promise.race([found, waiting]);
   await agent.told(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);

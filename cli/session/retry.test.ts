@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 import { startTcpRelay } from '../../test/tools/tcp-relay.ts';
 
 const retry = suite('cli: a lost answer');
@@ -80,8 +80,8 @@ retry('says at once that nobody is there to be followed', async () => {
 });
 
 retry('says that it connects again, and follows on', async () => {
-  const { onOutput, heard } = listenFor('early');
-  const again = listenFor('reconnecting…\n');
+  const { onOutput, found } = waitForOutput('early');
+  const again = waitForOutput('reconnecting…\n');
   const enough = new AbortController();
   const watching = cli.run('watch fleet', {
     signal: enough.signal,
@@ -92,8 +92,8 @@ retry('says that it connects again, and follows on', async () => {
     },
   });
   await client.admin.createAgent({ name: 'early' });
-  await Promise.race([heard, watching]);
-  await broker.restart(0, async () => void (await Promise.race([again.heard, watching])));
+  await Promise.race([found, watching]);
+  await broker.restart(0, async () => void (await Promise.race([again.found, watching])));
   await client.admin.createAgent({ name: 'late' });
   const { stderr } = await watching;
   assert.is(stderr, 'the connection to the broker broke; reconnecting…\n');

@@ -159,7 +159,7 @@ stacks('watches a stack until it is gone', async () => {
   await agent.reconcile();
   await cli.done(`delete stack ${name} --yes`);
   // Told of it a moment later: until then the agent would say once more that it is applied.
-  await eventually(async () => (await agent.removes()).includes(name), 30_000);
+  await eventually(async () => (await agent.removingStacks()).includes(name), 30_000);
   await agent.reconcile();
   const told = await people;
   assert.is(told.code, 0, told.stderr);
