@@ -14,7 +14,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readConfig as readAgentConfig } from '../agent/config.ts';
 import { pathOf } from '../agent/kube/discovery.ts';
-import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object/kube-object.ts';
+import { valueAt, objectIdOf, isRecord, type KubeObject, listAt, displayName, textAt } from '../agent/object/kube-object.ts';
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
 import { clusterRules, namespaceRules, type PolicyRule } from '../cli/install/agent-rbac.ts';
 import { startKube } from '../sandbox/apiserver/apiserver.ts';
@@ -77,7 +77,7 @@ async function describe(): Promise<void> {
     const place = resource.namespaced ? `/namespaces/${object.metadata.namespace}` : '';
     const path = `${pathOf(object.apiVersion)}${place}/${resource.plural}?dryRun=All&fieldValidation=Strict`;
     const { status, body } = await requestKube(kube, { method: 'POST', path, body: object });
-    return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
+    return status === 201 ? '' : `${displayName(objectIdOf(object))}: ${textAt(body, 'message')}`;
   };
   const customRefusal = (object: KubeObject, kind: keyof typeof models): string => {
     const known = customFields[kind].split(/\s+/);
@@ -109,7 +109,7 @@ async function describe(): Promise<void> {
         const values = installation(chart, option);
         assert.match(helm.lint(chart, values), '0 chart(s) failed');
         const objects = helm.render(chart, values);
-        const names = objects.map((object) => nameOf(idOf(object)));
+        const names = objects.map((object) => displayName(objectIdOf(object)));
         assert.equal(names.toSorted(), [...new Set(names)].toSorted(), 'an object is there twice');
         // Throws a line for each variable that is wrong.
         readEnvironment[chart](environmentOf(objects));
@@ -155,7 +155,7 @@ function environmentOf(objects: readonly KubeObject[]): Record<string, string> {
   return Object.fromEntries(
     listAt(container, 'env').map((variable) => {
       const name = textAt(variable, 'name') ?? '';
-      const fromSecret = at(variable, 'valueFrom', 'secretKeyRef') === undefined ? 'brokkr' : (secrets[name] ?? '');
+      const fromSecret = valueAt(variable, 'valueFrom', 'secretKeyRef') === undefined ? 'brokkr' : (secrets[name] ?? '');
       return [name, textAt(variable, 'value') ?? fromSecret];
     }),
   );

@@ -1,5 +1,5 @@
 import { healths, type ObjectHealth, type StackHealth, type Verdict, worstOf } from '../health/status.ts';
-import { andMore, nameOf } from '../object/kube-object.ts';
+import { andMore, displayName } from '../object/kube-object.ts';
 import type { CachedObject, CachedStack } from './object-cache.ts';
 
 /** The contract takes no more. */
@@ -52,5 +52,5 @@ function verdictOf(
 function summaryOf(unhealthy: readonly ObjectHealth[]): string {
   const [worst] = unhealthy;
   if (!worst) return '';
-  return `${nameOf(worst.object)}: ${worst.message}${andMore(unhealthy)}`;
+  return `${displayName(worst.object)}: ${worst.message}${andMore(unhealthy)}`;
 }

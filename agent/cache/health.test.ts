@@ -21,7 +21,7 @@ import { agentsOn } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { explainHealth } from '../health/pod-diagnosis.ts';
 import type { Health, StackHealth } from '../health/status.ts';
-import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf } from '../object/kube-object.ts';
 
 const simulated = suite('health of a stack, simulated cluster');
 const real = suite('health of a stack, real API server with a simulated node');
@@ -98,14 +98,14 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     if (testCluster.simulated) return;
     // The simulated cluster's workloads do not follow their pods.
     const [pod] = (await podsOf('fine')) as [KubeObject];
-    await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
+    await foreignWriter.patch(objectIdOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
     await becomes(
       testAgent,
       'degraded',
       /1 of 2 replicas ready; pod fine-[^ ]+: CrashLoopBackOff: back-off restarting/,
     );
     assert.is(testAgent.events.length, 1, 'a pod is not the stack’s');
-    await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
+    await foreignWriter.patch(objectIdOf(pod), { metadata: { annotations: { [BEHAVIOUR]: null } } });
     await becomes(testAgent, 'healthy');
   });
 
@@ -161,7 +161,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     const series = { count: 9, lastObservedTime: micro(ago(1)) };
     await admin.create(event('Lately', { ...reporter, eventTime: micro(ago(90)), series }));
     const observer = connect(testCluster.source);
-    const verdict = await explainHealth(observer, idOf(claim), new AbortController().signal);
+    const verdict = await explainHealth(observer, objectIdOf(claim), new AbortController().signal);
     observer.close();
     assert.match(verdict?.message ?? '', /; Lately: no room$/);
   });

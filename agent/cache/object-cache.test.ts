@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { stackId } from '../../test/agent/test-agent.ts';
-import { checksumAnnotation, idOf, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import { checksumAnnotation, type KubeObject, keyOf, objectIdOf, stackLabel } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createObjectCache } from './object-cache.ts';
 
 const test = suite('cache of the objects that passes and watches see');
 const stack = stackId('seen');
-const id = idOf(live(1));
+const id = objectIdOf(live(1));
 const key = keyOf(id);
 const desired = [{ id, object: live(1), checksum: 'c' }];
 

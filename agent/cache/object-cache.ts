@@ -3,7 +3,7 @@ import type { Verdict } from '../health/status.ts';
 import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
+import { groupKindOf, type KindId, type KubeObject, keyOf, type ObjectId, objectIdOf } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
@@ -148,7 +148,7 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
     },
     wrote(stackId, object, askedAt) {
       const stack = stacks.get(stackId);
-      const key = keyOf(idOf(object));
+      const key = keyOf(objectIdOf(object));
       const cached = stack?.objects.get(key);
       if (!stack || !cached) return;
       owners.set(key, stackId);
@@ -172,8 +172,8 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
 function watchMethods(state: State): WatchHandler {
   const { stacks } = state;
   return {
-    onChange: (object) => observe(state, keyOf(idOf(object)), object),
-    onDelete: (object) => observe(state, keyOf(idOf(object)), undefined),
+    onChange: (object) => observe(state, keyOf(objectIdOf(object)), object),
+    onDelete: (object) => observe(state, keyOf(objectIdOf(object)), undefined),
     onList(kind, keys) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())

@@ -17,7 +17,7 @@ import {
 import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { createInventories } from '../inventory/inventory.ts';
-import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf } from '../object/kube-object.ts';
 import { diagnose } from './collect.ts';
 
 const asked = suite('diagnostics, asked through the broker');
@@ -122,7 +122,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     ]);
     await applied;
     await testAgent.close();
-    const live = await testCluster.admin.get(idOf(web('seen', 'web:1')));
+    const live = await testCluster.admin.get(objectIdOf(web('seen', 'web:1')));
     await testCluster.admin.create({
       apiVersion: 'v1',
       kind: 'Event',

@@ -5,7 +5,7 @@ import type { Inventories } from '../inventory/inventory.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { readLive } from '../kube/read-objects.ts';
 import type { KubeEvent } from '../object/event.ts';
-import { groupOf, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
+import { displayName, groupOf, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { redactObject } from '../object/redact.ts';
 import { eventsAbout } from './events.ts';
 import { createNotes, type Notes } from './notes.ts';
@@ -68,7 +68,7 @@ export async function diagnose(
   const { items } = await inventories.load(request.stackId, during);
   const ids = [...items.values()].map(({ id }) => id).filter((id) => isRequested(request.object, id));
   if (ids.length === 0) {
-    const missing = request.object ? `no ${nameOf(request.object)}` : 'no objects';
+    const missing = request.object ? `no ${displayName(request.object)}` : 'no objects';
     throw new DiagnosisError(`the stack has ${missing} on this agent`);
   }
   const known = new Set(items.keys());
@@ -97,7 +97,7 @@ export async function diagnose(
 async function readEach(cluster: Cluster, ids: readonly ObjectId[], notes: Notes, signal: AbortSignal) {
   const live = new Map<string, KubeObject>();
   for (const id of ids.slice(0, maxObjects)) {
-    const object = await notes.attempt(nameOf(id), () => cluster.get(id, signal));
+    const object = await notes.attempt(displayName(id), () => cluster.get(id, signal));
     if (object) live.set(keyOf(id), object);
   }
   return live;

@@ -1,6 +1,15 @@
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Cluster } from '../kube/cluster.ts';
-import { at, idOf, type KindId, type KubeObject, keyOf, kindName, nameOf, textAt } from '../object/kube-object.ts';
+import {
+  displayName,
+  type KindId,
+  type KubeObject,
+  keyOf,
+  kindName,
+  objectIdOf,
+  textAt,
+  valueAt,
+} from '../object/kube-object.ts';
 import { selectorOf } from '../object/label-selector.ts';
 import type { Notes } from './notes.ts';
 
@@ -43,7 +52,7 @@ export async function findOwnedObjects(
     const namespace = owner.metadata.namespace ?? '';
     const selection = { namespace, ...(labelSelector !== undefined && { labelSelector }) };
     const owned: KubeObject[] = [];
-    await notes.attempt(`${kind.kind}s of ${nameOf(idOf(owner))}`, async () => {
+    await notes.attempt(`${kind.kind}s of ${displayName(objectIdOf(owner))}`, async () => {
       for await (const page of cluster.listPages(kind, selection, signal))
         owned.push(...page.filter((object) => isOwnedBy(object, owner)));
     });
@@ -52,7 +61,7 @@ export async function findOwnedObjects(
   const rollouts = new Map<string, readonly string[]>();
   const owned = await mapConcurrent(objects, diagnosisConcurrency, async (object) => {
     const found = await ownedBy(object, listOwned);
-    if (found.revisions) rollouts.set(keyOf(idOf(object)), found.revisions);
+    if (found.revisions) rollouts.set(keyOf(objectIdOf(object)), found.revisions);
     return found;
   });
   const allPods = owned.flatMap((found) => found.pods);
@@ -68,14 +77,14 @@ async function ownedBy(object: KubeObject, listOwned: ListOwned): Promise<Owned>
       const sets = await listOwned(object, replicaSets);
       const revisions = newestRevisions(sets.map((set) => [revisionOf(set), describeReplicaSet(set)]));
       // Replica sets of earlier revisions that were scaled down have no pods to list.
-      const scaledSets = sets.filter((set) => at(set, 'status', 'replicas') !== 0);
+      const scaledSets = sets.filter((set) => valueAt(set, 'status', 'replicas') !== 0);
       return { pods: await listEach(scaledSets, pods, listOwned), between: sets, revisions };
     }
     case 'apps/StatefulSet':
     case 'apps/DaemonSet': {
       const stored = await listOwned(object, controllerRevisions);
       const revisions = newestRevisions(
-        stored.map((revision) => [Number(at(revision, 'revision') ?? 0), describeRevision(object, revision)]),
+        stored.map((revision) => [Number(valueAt(revision, 'revision') ?? 0), describeRevision(object, revision)]),
       );
       return { pods: await listOwned(object, pods), between: [], revisions };
     }
@@ -114,8 +123,8 @@ function revisionOf({ metadata }: KubeObject): number {
 }
 
 function describeReplicaSet(set: KubeObject): string {
-  const replicas = Number(at(set, 'spec', 'replicas') ?? 0);
-  return `${set.metadata.name} (${Number(at(set, 'status', 'readyReplicas') ?? 0)} of ${replicas} ready)`;
+  const replicas = Number(valueAt(set, 'spec', 'replicas') ?? 0);
+  return `${set.metadata.name} (${Number(valueAt(set, 'status', 'readyReplicas') ?? 0)} of ${replicas} ready)`;
 }
 
 /** Names a controller revision, and says whether it is the one that the owner runs or updates to. */

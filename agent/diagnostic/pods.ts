@@ -2,7 +2,7 @@ import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
 import { healths } from '../health/status.ts';
 import type { Cluster } from '../kube/cluster.ts';
-import { at, idOf, isRecord, type KubeObject, listAt, textAt } from '../object/kube-object.ts';
+import { isRecord, type KubeObject, listAt, objectIdOf, textAt, valueAt } from '../object/kube-object.ts';
 import type { Notes } from './notes.ts';
 import { diagnosisConcurrency } from './owned-objects.ts';
 
@@ -49,7 +49,7 @@ export async function describePods(
     const reservedBytes = Math.min(remainingBytes, containerLogBytes);
     remainingBytes -= reservedBytes;
     const text = await notes.attempt(`log of ${pod.metadata.name}/${container}`, () =>
-      cluster.readLog(idOf(pod), { container, lines: maxLogLines, bytes: reservedBytes }, signal),
+      cluster.readLog(objectIdOf(pod), { container, lines: maxLogLines, bytes: reservedBytes }, signal),
     );
     remainingBytes += reservedBytes - Buffer.byteLength(text ?? '');
     return lastLines(text ?? '', reservedBytes);
@@ -65,7 +65,7 @@ export async function describePods(
         name,
         state: describeState(status),
         restarts: restartsOf(status),
-        ready: at(status, 'ready') === true,
+        ready: valueAt(status, 'ready') === true,
         logLines,
       };
     });
@@ -86,24 +86,24 @@ function lastLines(text: string, maxBytes: number): string[] {
 }
 
 function restartsOf(status: unknown): number {
-  return Number(at(status, 'restartCount') ?? 0);
+  return Number(valueAt(status, 'restartCount') ?? 0);
 }
 
 /** Returns whether the container has a log: it runs, or has run before. */
 function hasRun(status: unknown): boolean {
-  const state = at(status, 'state');
+  const state = valueAt(status, 'state');
   const hasStarted = isRecord(state) && (state.running !== undefined || state.terminated !== undefined);
   return hasStarted || restartsOf(status) > 0;
 }
 
 function describeState(status: unknown): string {
   const join = (...parts: (string | undefined)[]) => parts.filter((part) => part).join(': ');
-  const stateOf = (name: string) => at(status, 'state', name);
+  const stateOf = (name: string) => valueAt(status, 'state', name);
   const describeEnd = (state: unknown) =>
-    join(`exit code ${Number(at(state, 'exitCode') ?? 0)}`, textAt(state, 'reason'), textAt(state, 'message'));
+    join(`exit code ${Number(valueAt(state, 'exitCode') ?? 0)}`, textAt(state, 'reason'), textAt(state, 'message'));
   if (stateOf('running') !== undefined) return 'running';
   if (stateOf('terminated') !== undefined) return join('terminated', describeEnd(stateOf('terminated')));
-  const previous = at(status, 'lastState', 'terminated');
+  const previous = valueAt(status, 'lastState', 'terminated');
   const previousEnd = previous === undefined ? undefined : `before that, ${describeEnd(previous)}`;
   return join('waiting', textAt(stateOf('waiting'), 'reason'), textAt(stateOf('waiting'), 'message'), previousEnd);
 }

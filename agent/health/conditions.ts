@@ -1,4 +1,4 @@
-import { at, isRecord, type KubeObject, listAt, textAt } from '../object/kube-object.ts';
+import { isRecord, type KubeObject, listAt, textAt, valueAt } from '../object/kube-object.ts';
 import type { Verdict } from './status.ts';
 
 export const healthy: Verdict = { health: 'healthy', message: '' };
@@ -43,7 +43,7 @@ export function isFalse(condition: Condition | undefined): boolean {
  */
 export function unobserved(object: KubeObject, { isRequired = false } = {}): Verdict | undefined {
   const generation = Number(object.metadata.generation ?? 0);
-  const observed = at(object, 'status', 'observedGeneration');
+  const observed = valueAt(object, 'status', 'observedGeneration');
   if (observed === undefined && !isRequired) return undefined;
   if (Number(observed ?? 0) >= generation) return undefined;
   return progressing('its controller has not seen the last change yet');
@@ -56,6 +56,6 @@ export function withReason(statement: string, reason: string | undefined): strin
 
 /** Returns the number at a path of names; 0 when there is none. */
 export function countAt(object: KubeObject, ...path: readonly string[]): number {
-  const value = at(object, ...path);
+  const value = valueAt(object, ...path);
   return typeof value === 'number' ? value : 0;
 }

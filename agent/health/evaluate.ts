@@ -1,4 +1,4 @@
-import { at, type KubeObject, kindName, listAt, textAt } from '../object/kube-object.ts';
+import { type KubeObject, kindName, listAt, textAt, valueAt } from '../object/kube-object.ts';
 import {
   conditionOf,
   degraded,
@@ -93,8 +93,8 @@ function disruptionBudget(object: KubeObject): Verdict {
   const allowed = conditionOf(object, 'DisruptionAllowed');
   if (isFalse(allowed) && allowed?.reason === 'SyncFailed')
     return degraded(withReason('it cannot be computed', allowed.message));
-  const current = Number(at(object, 'status', 'currentHealthy') ?? 0);
-  const desired = Number(at(object, 'status', 'desiredHealthy') ?? 0);
+  const current = Number(valueAt(object, 'status', 'currentHealthy') ?? 0);
+  const desired = Number(valueAt(object, 'status', 'desiredHealthy') ?? 0);
   return current < desired ? progressing(`${current} of ${desired} pods are healthy`) : healthy;
 }
 

@@ -1,4 +1,4 @@
-import { at, isRecord, type KubeObject, listAt, textAt } from '../object/kube-object.ts';
+import { isRecord, type KubeObject, listAt, textAt, valueAt } from '../object/kube-object.ts';
 import { conditionOf, failed, healthy, isFalse, isTrue, progressing, withReason } from './conditions.ts';
 import type { Verdict } from './status.ts';
 
@@ -39,18 +39,18 @@ function containerProblem(pod: KubeObject): Verdict | undefined {
 
 /** Returns what keeps a container from running; undefined while nothing does. */
 function problemOf(status: unknown): Verdict | undefined {
-  const waiting = at(status, 'state', 'waiting');
-  const restarts = Number(at(status, 'restartCount') ?? 0);
+  const waiting = valueAt(status, 'state', 'waiting');
+  const restarts = Number(valueAt(status, 'restartCount') ?? 0);
   if (isRecord(waiting)) {
     const reason = textAt(waiting, 'reason') ?? '';
     if (reason === '' || reason === 'ContainerCreating' || reason === 'PodInitializing') return undefined;
-    const previous = at(status, 'lastState', 'terminated');
+    const previous = valueAt(status, 'lastState', 'terminated');
     const ended = isRecord(previous) && reason === 'CrashLoopBackOff' ? `; ${describeEnd(previous)}` : '';
     const message = withReason(reason, textAt(waiting, 'message')) + ended;
     const isPermanent = permanentReasons.has(reason) || (reason === 'CrashLoopBackOff' && restarts >= failedRestarts);
     return isPermanent ? failed(message) : progressing(message);
   }
-  const terminated = at(status, 'state', 'terminated');
+  const terminated = valueAt(status, 'state', 'terminated');
   if (!isRecord(terminated) || terminated.exitCode === 0) return undefined;
   return progressing(describeEnd(terminated));
 }

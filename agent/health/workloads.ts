@@ -1,4 +1,4 @@
-import { at, type KubeObject, textAt } from '../object/kube-object.ts';
+import { type KubeObject, textAt, valueAt } from '../object/kube-object.ts';
 import {
   conditionOf,
   countAt,
@@ -75,14 +75,14 @@ export function job(object: KubeObject): Verdict {
   const failure = conditionOf(object, 'Failed');
   if (isTrue(failure)) return failed(withReason('it failed', failure?.message || failure?.reason));
   if (isTrue(conditionOf(object, 'Complete'))) return healthy;
-  if (at(object, 'spec', 'suspend') === true) return healthy;
+  if (valueAt(object, 'spec', 'suspend') === true) return healthy;
   const succeeded = countAt(object, 'status', 'succeeded');
   const failures = countAt(object, 'status', 'failed');
-  const completions = at(object, 'spec', 'completions') ?? 1;
+  const completions = valueAt(object, 'spec', 'completions') ?? 1;
   return progressing(`${succeeded} of ${completions} completions${failures > 0 ? `; ${failures} pods failed` : ''}`);
 }
 
 function replicasOf(object: KubeObject): number {
-  const replicas = at(object, 'spec', 'replicas');
+  const replicas = valueAt(object, 'spec', 'replicas');
   return typeof replicas === 'number' ? replicas : 1;
 }

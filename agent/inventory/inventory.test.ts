@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMapId, connect, openSimulatedCluster, stackId } from '../../test/agent/test-agent.ts';
 import { ensureNamespace } from '../kube/cluster-identity.ts';
-import { createInventories, InventoryConflict, type Item } from './inventory.ts';
+import { createInventories, InventoryConflict, type InventoryItem } from './inventory.ts';
 
 const testCluster = await openSimulatedCluster();
 const cluster = connect(testCluster.source);
@@ -97,7 +97,7 @@ inventory('ends with all its shards', async () => {
 
 inventory.run();
 
-function many(count: number): Item[] {
+function many(count: number): InventoryItem[] {
   const uid = '01234567-0123-0123-0123-0123456789ab';
   return Array.from({ length: count }, (_, index) => ({
     id: configMapId(`many-${String(index).padStart(150, '0')}`),

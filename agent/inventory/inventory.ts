@@ -1,17 +1,17 @@
 import type { Cluster } from '../kube/cluster.ts';
 import { type KubeObject, keyOf } from '../object/kube-object.ts';
 import { conflictOf, createShardStore } from './shard-store.ts';
-import { type Header, type Item, planShards, type StoredShard } from './shards.ts';
+import { type InventoryHeader, type InventoryItem, planShards, type StoredShard } from './shards.ts';
 
 export { InventoryConflict } from './shard-store.ts';
-export type { Header, Item } from './shards.ts';
+export type { InventoryHeader, InventoryItem } from './shards.ts';
 
 /** The objects that a stack has in the cluster, as recorded by the agent. The agent deletes only objects of an inventory. */
 export interface Inventory {
   readonly stackId: string;
   /** Header of shard 0; undefined when that is missing. */
-  readonly header: Header | undefined;
-  readonly items: ReadonlyMap<string, Item>;
+  readonly header: InventoryHeader | undefined;
+  readonly items: ReadonlyMap<string, InventoryItem>;
   /** False when a shard or the header is missing: then nothing may be pruned, because objects may be missing from the items. */
   readonly whole: boolean;
   readonly shards: readonly StoredShard[];
@@ -29,8 +29,8 @@ export interface Inventories {
    */
   save(
     inventory: Inventory,
-    header: Omit<Header, 'shards'>,
-    items: Iterable<Item>,
+    header: Omit<InventoryHeader, 'shards'>,
+    items: Iterable<InventoryItem>,
     signal: AbortSignal,
   ): Promise<Inventory>;
   /**

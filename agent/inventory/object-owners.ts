@@ -1,5 +1,5 @@
 import { keyOf, namespaceOfKey } from '../object/kube-object.ts';
-import type { Item } from './shards.ts';
+import type { InventoryItem } from './shards.ts';
 
 /** The part of a stack that matters to other stacks that want one of its objects. */
 export interface StackView {
@@ -24,7 +24,7 @@ export interface Claim {
 /** Tracks which stack of the agent each object belongs to. Objects are claimed before they are recorded in an inventory. */
 export interface Ownership {
   /** Records the objects of an inventory, at the start and after it was restored. Does not change existing owners. */
-  note(stackId: string, items: Iterable<Item>): void;
+  recordItems(stackId: string, items: Iterable<InventoryItem>): void;
   /** Returns the id of the stack that owns the object with this key. */
   ownerOf(key: string): string | undefined;
   /** Returns the namespaces in which stacks own objects; the empty name stands for cluster-scoped objects. */
@@ -32,7 +32,7 @@ export interface Ownership {
   /** Returns the owners of these objects, other than the stack itself. */
   ownersOf(keys: Iterable<string>, stackId: string): Set<string>;
   /** Forgets objects that the stack no longer has. */
-  drop(stackId: string, keys: Iterable<string>): void;
+  forgetItems(stackId: string, keys: Iterable<string>): void;
   /**
    * Claims objects for a stack, all or none. An object is handed over when its owner is of the same generator and no longer desires
    * it; any other object that another stack owns or claims is a conflict. Synchronous, so that two claims cannot interleave.
@@ -57,13 +57,13 @@ export function createOwnership(): Ownership {
     return others;
   };
   return {
-    note(stackId, items) {
+    recordItems(stackId, items) {
       for (const { id } of items) if (!owners.has(keyOf(id))) owners.set(keyOf(id), stackId);
     },
     ownerOf: (key) => owners.get(key),
     namespaces: () => new Set([...owners.keys()].map(namespaceOfKey)),
     ownersOf,
-    drop(stackId, keys) {
+    forgetItems(stackId, keys) {
       for (const key of keys) if (owners.get(key) === stackId) owners.delete(key);
     },
     claim({ stackId, generator }, keys, stackView) {

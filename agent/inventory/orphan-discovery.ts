@@ -1,7 +1,7 @@
 import { hasStatus } from '../kube/api-error.ts';
 import type { Cluster, ListOptions } from '../kube/cluster.ts';
-import { idOf, isAppliedFor, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
-import type { Item } from './shards.ts';
+import { isAppliedFor, type KindId, type KubeObject, keyOf, objectIdOf, stackLabel } from '../object/kube-object.ts';
+import type { InventoryItem } from './shards.ts';
 
 /** Finds the objects of a stack by their marks, when its inventory is missing. */
 export interface OrphanDiscovery {
@@ -9,7 +9,12 @@ export interface OrphanDiscovery {
    * Returns the objects of this kind that were applied for the stack. With `sinceStart`, only those that existed when the process
    * started: enough for a stack that it has not touched yet, and read once for all stacks.
    */
-  list(kind: KindId, stackId: string, options: { sinceStart: boolean }, signal: AbortSignal): Promise<readonly Item[]>;
+  list(
+    kind: KindId,
+    stackId: string,
+    options: { sinceStart: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly InventoryItem[]>;
 }
 
 /** Creates the search; with `namespace`, in that namespace only. The signal ends the searches that stacks share. */
@@ -18,9 +23,13 @@ export function createOrphanDiscovery(
   namespace: string | undefined,
   signal: AbortSignal,
 ): OrphanDiscovery {
-  const shared = new Map<string, Promise<Map<string, Item[]>>>();
+  const shared = new Map<string, Promise<Map<string, InventoryItem[]>>>();
 
-  const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
+  const collect = async (
+    kind: KindId,
+    labelSelector: string,
+    during: AbortSignal,
+  ): Promise<Map<string, InventoryItem[]>> => {
     // An agent that is limited to a namespace has applied nothing outside of it, and may not list there.
     const resource = await cluster.discovery.findAnyVersion(kind.apiVersion, kind.kind, during);
     if (namespace !== undefined && resource?.namespaced === false) return new Map();
@@ -51,8 +60,8 @@ async function collectApplied(
   kind: KindId,
   options: ListOptions,
   signal: AbortSignal,
-): Promise<Map<string, Item[]>> {
-  const found = new Map<string, Item[]>();
+): Promise<Map<string, InventoryItem[]>> {
+  const found = new Map<string, InventoryItem[]>();
   for await (const page of cluster.listPages(kind, options, signal)) {
     for (const object of page) {
       const stackId = object.metadata.labels?.[stackLabel] ?? '';
@@ -69,8 +78,8 @@ export async function findWithin(
   stackId: string,
   namespaces: Iterable<string>,
   signal: AbortSignal,
-): Promise<Item[]> {
-  const found = new Map<string, Item>();
+): Promise<InventoryItem[]> {
+  const found = new Map<string, InventoryItem>();
   for (const namespace of namespaces) {
     try {
       const options = { namespace, labelSelector: `${stackLabel}=${stackId}` };
@@ -83,6 +92,6 @@ export async function findWithin(
   return [...found.values()];
 }
 
-function itemOf(object: KubeObject): Item {
-  return { id: idOf(object), uid: object.metadata.uid ?? '' };
+function itemOf(object: KubeObject): InventoryItem {
+  return { id: objectIdOf(object), uid: object.metadata.uid ?? '' };
 }

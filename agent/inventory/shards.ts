@@ -1,14 +1,14 @@
-import { at, keyOf, type ObjectId, textAt } from '../object/kube-object.ts';
+import { keyOf, type ObjectId, textAt, valueAt } from '../object/kube-object.ts';
 
 /** One object of an inventory. */
-export interface Item {
+export interface InventoryItem {
   readonly id: ObjectId;
   /** Uid of the applied object; empty until it was applied. */
   readonly uid: string;
 }
 
 /** The record about the stack itself, in shard 0. */
-export interface Header {
+export interface InventoryHeader {
   /** Name of the stack, for messages. */
   readonly stack: string;
   readonly generator: string;
@@ -26,16 +26,16 @@ export interface Header {
 export interface StoredShard {
   readonly index: number;
   readonly resourceVersion: string;
-  readonly header: Header | undefined;
-  readonly items: readonly Item[];
+  readonly header: InventoryHeader | undefined;
+  readonly items: readonly InventoryItem[];
 }
 
 /** A shard to be written: created when it has no resourceVersion, replaced otherwise. */
 export interface ShardPlan {
   readonly index: number;
   readonly resourceVersion: string | undefined;
-  readonly header: Header | undefined;
-  readonly items: readonly Item[];
+  readonly header: InventoryHeader | undefined;
+  readonly items: readonly InventoryItem[];
 }
 
 /** Well below the 1 MiB that an object may have, including managed fields. */
@@ -48,8 +48,8 @@ const headerBytes = 2 << 10;
  */
 export function planShards(
   stored: readonly StoredShard[],
-  header: Omit<Header, 'shards'>,
-  items: Iterable<Item>,
+  header: Omit<InventoryHeader, 'shards'>,
+  items: Iterable<InventoryItem>,
 ): ShardPlan[] {
   const unplaced = new Map([...items].map((item) => [keyOf(item.id), item]));
   const count = Math.max(1, ...stored.map(({ index }) => index + 1));
@@ -68,7 +68,7 @@ export function planShards(
     shard.items.push(item);
     shard.bytes += bytes;
   }
-  const completeHeader: Header = { ...header, shards: shards.length };
+  const completeHeader: InventoryHeader = { ...header, shards: shards.length };
   return shards.flatMap(({ index, before, items: own }) => {
     const ownHeader = index === 0 ? completeHeader : undefined;
     if (before && sameItems(before.items, own) && sameHeader(before.header, ownHeader)) return [];
@@ -77,12 +77,12 @@ export function planShards(
 }
 
 /** Formats an item as one line of a shard. */
-export function itemText({ id, uid }: Item): string {
+export function itemText({ id, uid }: InventoryItem): string {
   return JSON.stringify([id.apiVersion, id.kind, id.namespace, id.name, uid]);
 }
 
 /** Parses a line of a shard; undefined for a line that is no item. */
-export function itemOf(line: string): Item | undefined {
+export function itemOf(line: string): InventoryItem | undefined {
   try {
     const fields: unknown = JSON.parse(line);
     if (!Array.isArray(fields) || fields.length !== 5 || !fields.every((field) => typeof field === 'string'))
@@ -104,17 +104,17 @@ export function headerText({
   deploymentId,
   removed,
   shards,
-}: Header): string {
+}: InventoryHeader): string {
   const numbers = { epoch: String(epoch), order: String(order), generation: String(generation) };
   return JSON.stringify({ stack, generator, ...numbers, deploymentId, removed, shards });
 }
 
 /** Parses a header; undefined for a text that is none. */
-export function headerOf(text: string): Header | undefined {
+export function headerOf(text: string): InventoryHeader | undefined {
   try {
     const value: unknown = JSON.parse(text);
     const field = (name: string) => textAt(value, name) ?? '';
-    const shards = at(value, 'shards');
+    const shards = valueAt(value, 'shards');
     if (typeof shards !== 'number' || !Number.isInteger(shards) || shards < 1) return undefined;
     return {
       stack: field('stack'),
@@ -123,7 +123,7 @@ export function headerOf(text: string): Header | undefined {
       order: BigInt(field('order')),
       generation: BigInt(field('generation')),
       deploymentId: field('deploymentId'),
-      removed: at(value, 'removed') === true,
+      removed: valueAt(value, 'removed') === true,
       shards,
     };
   } catch {
@@ -132,20 +132,20 @@ export function headerOf(text: string): Header | undefined {
 }
 
 /** Removes an item from the map and returns it in a list; an empty list when it is not there. */
-function takeItem(unplaced: Map<string, Item>, key: string): Item[] {
+function takeItem(unplaced: Map<string, InventoryItem>, key: string): InventoryItem[] {
   const item = unplaced.get(key);
   unplaced.delete(key);
   return item ? [item] : [];
 }
 
-function sizeOf(items: readonly Item[]): number {
+function sizeOf(items: readonly InventoryItem[]): number {
   return items.reduce((sum, item) => sum + Buffer.byteLength(JSON.stringify(itemText(item))) + 2, 0);
 }
 
-function sameItems(left: readonly Item[], right: readonly Item[]): boolean {
+function sameItems(left: readonly InventoryItem[], right: readonly InventoryItem[]): boolean {
   return left.length === right.length && left.every((item, index) => itemText(item) === itemText(right[index]!));
 }
 
-function sameHeader(left: Header | undefined, right: Header | undefined): boolean {
+function sameHeader(left: InventoryHeader | undefined, right: InventoryHeader | undefined): boolean {
   return (left && headerText(left)) === (right && headerText(right));
 }

@@ -1,4 +1,4 @@
-import { isRecord, type KindId, listAt, nameOf, type ObjectId, textAt } from '../object/kube-object.ts';
+import { displayName, isRecord, type KindId, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
 
 const maxMessageLength = 1_000;
 /** Statuses of responses that can quote the object that was sent. */
@@ -100,7 +100,7 @@ export function errorFromResponse(status: number, body: string, object: ObjectId
 
 /** Returns the error's message, preceded by the object that it is about. */
 export function errorMessage(error: unknown): string {
-  if (error instanceof ClusterError && error.object) return `${nameOf(error.object)}: ${error.message}`;
+  if (error instanceof ClusterError && error.object) return `${displayName(error.object)}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -1,4 +1,4 @@
-import { fieldManager, groupOf, idOf, type KindId, type KubeObject, textAt } from '../object/kube-object.ts';
+import { fieldManager, groupOf, type KindId, type KubeObject, objectIdOf, textAt } from '../object/kube-object.ts';
 import { createApiAccess } from './access.ts';
 import { ClusterError, hasStatus, unservedKind } from './api-error.ts';
 import type { Cluster } from './cluster.ts';
@@ -128,7 +128,7 @@ function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'rep
   const { http, discovery } = connection;
   return {
     async apply(object, resource, { dryRun, force }, signal) {
-      const id = idOf(object);
+      const id = objectIdOf(object);
       const { status, body } = await http({
         method: 'PATCH',
         path: objectPath(resource, id),
@@ -141,13 +141,13 @@ function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'rep
       return { object: body as KubeObject, created: status === 201 };
     },
     async create(object, signal) {
-      const id = idOf(object);
+      const id = objectIdOf(object);
       const path = listPath(await resourceOf(discovery, id, signal), id.namespace);
       const request = { method: 'POST', path, query: { fieldManager }, body: object, object: id, signal } as const;
       return (await http(request)).body as KubeObject;
     },
     async replace(object, signal) {
-      const id = idOf(object);
+      const id = objectIdOf(object);
       const path = objectPath(await resourceOf(discovery, id, signal), id);
       const request = { method: 'PUT', path, query: { fieldManager }, body: object, object: id, signal } as const;
       return (await http(request)).body as KubeObject;

@@ -14,7 +14,7 @@ import {
   until,
 } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { idOf, type KubeObject, stackLabel } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf, stackLabel } from '../object/kube-object.ts';
 import { createInformers, type Informers } from './informer.ts';
 
 const simulated = suite('watches, simulated cluster');
@@ -43,9 +43,9 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
       handler: {
         onChange: (object) => {
           objects.push(object);
-          reported.push(`changed ${idOf(object).name}`);
+          reported.push(`changed ${objectIdOf(object).name}`);
         },
-        onDelete: (object) => reported.push(`gone ${idOf(object).name}`),
+        onDelete: (object) => reported.push(`gone ${objectIdOf(object).name}`),
         onList: ({ kind }, keys) => reported.push(`listed ${keys.size} ${kind}`),
       },
     });
@@ -64,7 +64,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
   test.after.each(async () => {
     await Promise.all(closing.splice(0).map((close) => close()));
     for (const map of await admin.list(maps, 'default'))
-      if (map.metadata.labels?.[stackLabel]) await admin.remove(idOf(map));
+      if (map.metadata.labels?.[stackLabel]) await admin.remove(objectIdOf(map));
   });
   test.after(async () => {
     await line?.close();

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
-import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import { groupKindOf, type KindId, type KubeObject, keyOf, objectIdOf, stackLabel } from '../object/kube-object.ts';
 import { errorMessage, hasStatus } from './api-error.ts';
 import type { Cluster, WatchOptions } from './cluster.ts';
 
@@ -141,7 +141,7 @@ async function listAll(options: InformerOptions, kind: KindId, signal: AbortSign
   for await (const { objects, resourceVersion } of cluster.listVersioned(kind, selectionOf(options, kind), signal)) {
     version ||= resourceVersion;
     for (const object of objects) {
-      keys.add(keyOf(idOf(object)));
+      keys.add(keyOf(objectIdOf(object)));
       handler.onChange(object);
     }
   }

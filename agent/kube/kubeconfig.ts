@@ -3,7 +3,7 @@ import type { Agent as HttpAgent } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { at, isRecord, listAt, textAt } from '../object/kube-object.ts';
+import { isRecord, listAt, textAt, valueAt } from '../object/kube-object.ts';
 
 /** Source of the cluster's credentials: the path or text of a kubeconfig, or the service account of the agent's pod. */
 export type KubeSource =
@@ -106,7 +106,7 @@ function plainCredentials({
         ca: readBytes(cluster, 'certificate-authority'),
         cert: readBytes(user, 'client-certificate'),
         key: readBytes(user, 'client-key'),
-        rejectUnauthorized: at(cluster, 'insecure-skip-tls-verify') !== true,
+        rejectUnauthorized: valueAt(cluster, 'insecure-skip-tls-verify') !== true,
         servername: textAt(cluster, 'tls-server-name'),
       },
     };
@@ -167,7 +167,7 @@ function readByLibrary(
 
 /** Returns a field of the item with this name in one of the kubeconfig's lists. */
 function named(config: unknown, list: string, field: string, name: string | undefined): unknown {
-  return at(
+  return valueAt(
     listAt(config, list).find((item) => name !== undefined && textAt(item, 'name') === name),
     field,
   );

@@ -13,7 +13,7 @@ import {
 } from '../../test/agent/test-agent.ts';
 import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { at, textAt } from '../object/kube-object.ts';
+import { textAt, valueAt } from '../object/kube-object.ts';
 import { createLeaderElection, type LeaderElection } from './leader-election.ts';
 
 const times = { leaseMs: 1_000, renewMs: 600, retryMs: 50 };
@@ -105,7 +105,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     };
     await Promise.all(candidates.map(lead));
     assert.is(new Set(order).size, 4);
-    assert.is(at(await testCluster.admin.get(lease(namespace)), 'spec', 'leaseTransitions'), 3);
+    assert.is(valueAt(await testCluster.admin.get(lease(namespace)), 'spec', 'leaseTransitions'), 3);
   });
 
   test('is taken over from a leader that is gone, not before its lease is over', async () => {

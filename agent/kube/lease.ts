@@ -1,4 +1,4 @@
-import { at, type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
+import { type KubeObject, type ObjectId, textAt, valueAt } from '../object/kube-object.ts';
 import { hasStatus } from './api-error.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -26,7 +26,7 @@ export function openLease(
   let renewedAt: number | undefined;
   const leaseObject = (live: KubeObject | undefined, isOwn: boolean): KubeObject => {
     const now = new Date().toISOString().replace('Z', '000Z');
-    const transitions = Number(at(live, 'spec', 'leaseTransitions') ?? 0);
+    const transitions = Number(valueAt(live, 'spec', 'leaseTransitions') ?? 0);
     return {
       apiVersion: id.apiVersion,
       kind: id.kind,
@@ -48,7 +48,7 @@ export function openLease(
       if (spec !== observed.spec) observed = { spec, at: askedAt };
       holder = textAt(live, 'spec', 'holderIdentity') ?? '';
       const isOwn = holder === candidate;
-      const expiresAt = observed.at + 1_000 * Number(at(live, 'spec', 'leaseDurationSeconds') ?? 0);
+      const expiresAt = observed.at + 1_000 * Number(valueAt(live, 'spec', 'leaseDurationSeconds') ?? 0);
       if (holder !== '' && !isOwn && askedAt < expiresAt) return 'other';
       const renewed = leaseObject(live, isOwn);
       try {

@@ -13,7 +13,7 @@ import {
 } from '../../test/agent/test-agent.ts';
 import { agentsOn } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { idOf, type KubeObject, textAt } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf, textAt } from '../object/kube-object.ts';
 
 const troubles = suite('a cluster in trouble');
 const simulated = suite('changes below an agent, simulated cluster');
@@ -106,7 +106,7 @@ function changes(test: typeof simulated, on: TestCluster): void {
       { stackId: stack, order: 1n, deploymentId: 'd1', objects: [definition(['v1']), gadget('v1', { size: 1 })] },
     ]);
     await applied;
-    const uid = (await on.admin.get(idOf(gadget('v1', {}))))?.metadata.uid;
+    const uid = (await on.admin.get(objectIdOf(gadget('v1', {}))))?.metadata.uid;
     applied = testAgent.nextEvent(stack, 'applied');
     testAgent.setTarget([
       {
@@ -121,7 +121,7 @@ function changes(test: typeof simulated, on: TestCluster): void {
       made.map(({ object, action }) => `${action} ${object.kind} ${object.apiVersion}`),
       ['configured CustomResourceDefinition apiextensions.k8s.io/v1', 'configured Gadget shop.example.org/v2'],
     );
-    const live = await on.admin.get(idOf(gadget('v2', {})));
+    const live = await on.admin.get(objectIdOf(gadget('v2', {})));
     assert.is(live?.metadata.uid, uid);
     assert.equal(live?.spec, { size: 2, color: 'red' });
   });

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { at, type KindId, type KubeObject, textAt } from '../object/kube-object.ts';
+import { type KindId, type KubeObject, textAt, valueAt } from '../object/kube-object.ts';
 import { ClusterError, errorFromResponse, unreachableError } from './api-error.ts';
 import { type KubeHttpOptions, type KubeRequest, openResponse, readText } from './http.ts';
 
@@ -83,7 +83,7 @@ async function openAuthenticated(options: KubeHttpOptions, request: KubeRequest,
 /** Converts a document of a watch; undefined for an unknown type. Throws ClusterError for an error that the server reports. */
 export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): WatchEvent | undefined {
   // A partial object calls itself PartialObjectMetadata, so its kind is set here.
-  const object = () => ({ ...(at(document, 'object') as KubeObject), apiVersion, kind });
+  const object = () => ({ ...(valueAt(document, 'object') as KubeObject), apiVersion, kind });
   switch (textAt(document, 'type')) {
     case 'ADDED':
     case 'MODIFIED':
@@ -93,8 +93,8 @@ export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): W
     case 'BOOKMARK':
       return { type: 'bookmark', resourceVersion: textAt(document, 'object', 'metadata', 'resourceVersion') ?? '' };
     case 'ERROR': {
-      const status = Number(at(document, 'object', 'code') ?? 500);
-      throw errorFromResponse(status, JSON.stringify(at(document, 'object')), undefined);
+      const status = Number(valueAt(document, 'object', 'code') ?? 500);
+      throw errorFromResponse(status, JSON.stringify(valueAt(document, 'object')), undefined);
     }
     default:
       return undefined;

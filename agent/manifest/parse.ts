@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
   checksumAnnotation,
-  idOf,
   isCustomResourceDefinition,
   isRecord,
   type KindId,
@@ -9,6 +8,7 @@ import {
   keyOf,
   listAt,
   type ObjectId,
+  objectIdOf,
   stackLabel,
   textAt,
 } from '../object/kube-object.ts';
@@ -21,7 +21,7 @@ export interface ManifestObject {
 }
 
 /** The namespaces that the agent works in. */
-export interface Scope {
+export interface NamespaceScope {
   /** Namespace of objects that name none. */
   readonly defaultNamespace: string;
   /** When set, the agent touches nothing outside of this namespace. */
@@ -47,7 +47,7 @@ export function parseManifest(data: Uint8Array, checksum: string): ManifestObjec
     .flatMap((line, index) => {
       if (line === '') return [];
       const object = parseLine(line, index + 1);
-      const key = keyOf(idOf(object));
+      const key = keyOf(objectIdOf(object));
       if (keys.has(key)) throw new ManifestError(`line ${index + 1} of the manifest names an object a second time`);
       keys.add(key);
       return [{ object, checksum: createHash('sha256').update(line).digest('hex').slice(0, 32) }];
@@ -58,10 +58,10 @@ export function parseManifest(data: Uint8Array, checksum: string): ManifestObjec
  * Returns the keys that these objects may have in the cluster. Each object gets two, as a cluster-scoped and as a namespaced one,
  * because only the cluster knows which kinds are namespaced; at most one of the two can exist.
  */
-export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespace }: Scope): Set<string> {
+export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespace }: NamespaceScope): Set<string> {
   const keys = new Set<string>();
   for (const { object } of objects) {
-    const id = idOf(object);
+    const id = objectIdOf(object);
     keys.add(keyOf({ ...id, namespace: '' }));
     keys.add(keyOf({ ...id, namespace: id.namespace || defaultNamespace }));
   }
@@ -72,7 +72,7 @@ export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespa
 export function placeObject(
   object: KubeObject,
   namespaced: boolean,
-  scope: Scope,
+  scope: NamespaceScope,
 ): { readonly object: KubeObject } | { readonly refusal: string } {
   const { defaultNamespace, watchNamespace } = scope;
   const { namespace: given, ...metadata } = object.metadata;
@@ -104,7 +104,7 @@ export function stampObject(object: KubeObject, stackId: string, checksum: strin
 }
 
 /** A custom kind that a manifest defines. */
-export interface Definition {
+export interface CustomKind {
   /** Id of the CustomResourceDefinition. */
   readonly id: ObjectId;
   readonly group: string;
@@ -113,9 +113,9 @@ export interface Definition {
 }
 
 /** Returns the custom kinds that the manifest defines itself. */
-export function definitionsIn(objects: readonly ManifestObject[]): Definition[] {
+export function definitionsIn(objects: readonly ManifestObject[]): CustomKind[] {
   return objects.flatMap(({ object }) => {
-    const id = idOf(object);
+    const id = objectIdOf(object);
     if (!isCustomResourceDefinition(id)) return [];
     const group = textAt(object, 'spec', 'group') ?? '';
     const kind = textAt(object, 'spec', 'names', 'kind') ?? '';

@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
-import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf } from '../object/kube-object.ts';
 import { orderFaults, wavesOf } from './waves.ts';
 
 const rules = suite('waves');
 
-const placed = (object: KubeObject) => ({ id: idOf(object), object });
+const placed = (object: KubeObject) => ({ id: objectIdOf(object), object });
 const order = (objects: readonly KubeObject[]) =>
   wavesOf(objects.map(placed), (one) => one).map(({ number, groups }) => [
     number,

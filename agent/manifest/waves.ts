@@ -1,4 +1,4 @@
-import { type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
+import { displayName, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { groupByRank, rankOf } from './kind-order.ts';
 
 /** The objects of one wave number: applied before higher numbers, and once all objects of lower numbers are healthy. */
@@ -58,7 +58,7 @@ export function orderFaults(objects: readonly ResolvedObject[]): OrderFault[] {
   const cycle = findCycle(nodesOf(objects, index, (resolved) => resolved));
   const [first] = cycle;
   if (!first) return [];
-  const message = `each is to be applied after the next: ${[...cycle, first].map(nameOf).join(', ')}`;
+  const message = `each is to be applied after the next: ${[...cycle, first].map(displayName).join(', ')}`;
   return [{ object: first, message }];
 }
 
@@ -74,7 +74,7 @@ function referenceFault(
   if (targets.length > 1) return `is to be applied after ${reference}, which names ${targets.length} objects`;
   const targetWave = waves.get(keyOf(target)) ?? 0;
   if (targetWave <= wave) return undefined;
-  return `is in wave ${wave}, and to be applied after ${nameOf(target)} of the later wave ${targetWave}`;
+  return `is in wave ${wave}, and to be applied after ${displayName(target)} of the later wave ${targetWave}`;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { at, type KubeObject, type ObjectId, textAt } from './kube-object.ts';
+import { type KubeObject, type ObjectId, textAt, valueAt } from './kube-object.ts';
 
 /** A Kubernetes Event about an object. */
 export interface KubeEvent {
@@ -18,7 +18,7 @@ export interface KubeEvent {
 /** Converts an Event of `v1`, whose writers fill in different fields. */
 export function toEvent(event: KubeObject): KubeEvent {
   const text = (...path: string[]) => textAt(event, ...path) ?? '';
-  const count = Number(at(event, 'series', 'count') ?? at(event, 'count') ?? 1);
+  const count = Number(valueAt(event, 'series', 'count') ?? valueAt(event, 'count') ?? 1);
   return {
     object: {
       apiVersion: text('involvedObject', 'apiVersion'),

@@ -55,7 +55,7 @@ export function isPruneDisabled({ metadata }: KubeObject): boolean {
 }
 
 /** Returns the id of an object. */
-export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
+export function objectIdOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };
 }
 
@@ -65,7 +65,7 @@ export function namespaceOfKey(key: string): string {
 }
 
 /** Names an object for people: `Deployment default/web`. */
-export function nameOf({ kind, namespace, name }: ObjectId): string {
+export function displayName({ kind, namespace, name }: ObjectId): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
@@ -94,7 +94,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** Returns the value at a path of names; undefined when there is none. */
-export function at(value: unknown, ...path: readonly string[]): unknown {
+export function valueAt(value: unknown, ...path: readonly string[]): unknown {
   let current = value;
   for (const name of path) current = isRecord(current) ? current[name] : undefined;
   return current;
@@ -102,13 +102,13 @@ export function at(value: unknown, ...path: readonly string[]): unknown {
 
 /** Returns the string at a path of names; undefined for anything else. */
 export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
-  const found = at(value, ...path);
+  const found = valueAt(value, ...path);
   return typeof found === 'string' ? found : undefined;
 }
 
 /** Returns the array at a path of names; empty for anything else. */
 export function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
-  const found = at(value, ...path);
+  const found = valueAt(value, ...path);
   return Array.isArray(found) ? found : [];
 }
 

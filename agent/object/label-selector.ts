@@ -1,10 +1,10 @@
-import { at, isRecord, type KubeObject, listAt, textAt } from './kube-object.ts';
+import { isRecord, type KubeObject, listAt, textAt, valueAt } from './kube-object.ts';
 
 /** Formats a workload's label selector as a query parameter; undefined when it has none. */
 export function selectorOf(workload: KubeObject): string | undefined {
-  const selector = at(workload, 'spec', 'selector');
+  const selector = valueAt(workload, 'spec', 'selector');
   // A ReplicationController's selector has no matchLabels and matchExpressions: it is a map of labels.
-  const labels = workload.kind === 'ReplicationController' ? selector : at(selector, 'matchLabels');
+  const labels = workload.kind === 'ReplicationController' ? selector : valueAt(selector, 'matchLabels');
   const terms = [
     ...Object.entries(isRecord(labels) ? labels : {}).map(([key, value]) => `${key}=${String(value)}`),
     ...listAt(selector, 'matchExpressions').flatMap(expressionText),

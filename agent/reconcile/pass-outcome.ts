@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Backoff, jittered } from '../concurrency/backoff.ts';
 import type { WorkQueue } from '../concurrency/work-queue.ts';
-import type { Header } from '../inventory/shards.ts';
+import type { InventoryHeader } from '../inventory/shards.ts';
 import type { PassResult, SyncContext } from '../sync/context.ts';
 import type { EventDeduplicator } from './event-deduplicator.ts';
 import { restingPhase, type Stack } from './stack.ts';
@@ -51,7 +51,7 @@ export function settle(parts: OutcomeParts, stack: Stack, result: PassResult): v
   }
 }
 
-function supersede({ queue, superseded, log }: OutcomeParts, stack: Stack, by: Header): void {
+function supersede({ queue, superseded, log }: OutcomeParts, stack: Stack, by: InventoryHeader): void {
   const { stackId, entry } = stack;
   // If the stack became due during the pass, the next pass decides.
   if (queue.isDue(stackId)) {

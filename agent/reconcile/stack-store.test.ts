@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { stackId } from '../../test/agent/test-agent.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import { createOwnership } from '../inventory/object-owners.ts';
-import type { Header } from '../inventory/shards.ts';
+import type { InventoryHeader } from '../inventory/shards.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createStackStore } from './stack-store.ts';
 
@@ -81,7 +81,7 @@ interface StateChange {
   readonly entries: readonly Entry[];
 }
 
-function open(headers: readonly (readonly [string, Header])[] = []) {
+function open(headers: readonly (readonly [string, InventoryHeader])[] = []) {
   const inventories = headers.map(
     ([id, found]) => [id, { header: found, items: new Map() } as unknown as Inventory] as const,
   );
@@ -91,7 +91,7 @@ function open(headers: readonly (readonly [string, Header])[] = []) {
   return { store, accept, dueAfter: (change: StateChange) => [...accept(change).due] };
 }
 
-function header(more: Partial<Header>): Header {
+function header(more: Partial<InventoryHeader>): InventoryHeader {
   const { stack, generator, epoch, order, generation, deploymentId } = {
     stack: 'ci/web',
     generator: 'ci',

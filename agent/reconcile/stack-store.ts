@@ -35,14 +35,14 @@ export interface Acceptance {
 /** Creates the store with the stacks that the cluster's inventories list, and notes who owns their objects. */
 export function createStackStore(
   inventories: ReadonlyMap<string, Inventory>,
-  ownership: Pick<Ownership, 'note'>,
+  ownership: Pick<Ownership, 'recordItems'>,
 ): StackStore {
   const stacks = new Map<string, Stack>();
   let epoch = 0n;
   let isPaused = false;
   for (const [stackId, { header, items }] of inventories) {
     stacks.set(stackId, createStack(stackId, header));
-    ownership.note(stackId, items.values());
+    ownership.recordItems(stackId, items.values());
     if (header && header.epoch > epoch) epoch = header.epoch;
   }
 

@@ -1,5 +1,5 @@
 import type { StackView } from '../inventory/object-owners.ts';
-import type { Header } from '../inventory/shards.ts';
+import type { InventoryHeader } from '../inventory/shards.ts';
 import type { Seen } from '../target/admission.ts';
 import type { Entry } from '../target/target-state.ts';
 
@@ -13,7 +13,7 @@ export interface Stack {
   /** The last entry that was accepted, by this process or the one before. */
   seen?: Seen | undefined;
   /** Header of the inventory that was found at the start. */
-  readonly header: Header | undefined;
+  readonly header: InventoryHeader | undefined;
   /** Name and generator, as of the last entry. */
   label?: Pick<StackView, 'stack' | 'generator'>;
   /** True while the inventory of a stack may be left that an earlier process removed. */
@@ -46,7 +46,7 @@ export type RestingPhase =
   /** Is as desired. */
   | { readonly kind: 'synced' }
   /** Another process has begun something newer: nothing is done until the broker lists as much here. */
-  | { readonly kind: 'superseded'; readonly by: Header };
+  | { readonly kind: 'superseded'; readonly by: InventoryHeader };
 
 /** The last reports about a stack, so that nothing is reported twice. */
 export interface Reported {
@@ -58,7 +58,7 @@ export interface Reported {
 }
 
 /** Returns the record of a stack, with what an inventory from the start says. */
-export function createStack(stackId: string, header?: Header): Stack {
+export function createStack(stackId: string, header?: InventoryHeader): Stack {
   return {
     stackId,
     header,

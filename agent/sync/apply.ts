@@ -3,10 +3,11 @@ import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unservedKind } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
-import { type Definition, servedVersions } from '../manifest/parse.ts';
+import { type CustomKind, servedVersions } from '../manifest/parse.ts';
 import { isSameObject } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import {
+  displayName,
   groupKindOf,
   isCustomResourceDefinition,
   isNamespace,
@@ -14,7 +15,6 @@ import {
   type KubeObject,
   keyOf,
   listAt,
-  nameOf,
   type ObjectId,
   textAt,
 } from '../object/kube-object.ts';
@@ -22,14 +22,14 @@ import type { Change } from '../target/stack-event.ts';
 import type { CheckedObject } from './drift.ts';
 
 export interface DryRunResult {
-  readonly failed: readonly Change[];
+  readonly failures: readonly Change[];
   /** Number of objects that no dry run could check, because of a webhook without support for it or an apply in another version. */
-  readonly unchecked: number;
+  readonly uncheckedCount: number;
 }
 
 export interface ApplyResult {
   readonly changes: readonly Change[];
-  readonly failed: readonly Change[];
+  readonly failures: readonly Change[];
 }
 
 /** Milliseconds that a pass waits for a definition to be served, or a namespace to be active. */
@@ -39,7 +39,7 @@ const readyCheckMs = 100;
 /** Returns a test for objects that need a definition or namespace of the same pass, so that no dry run can check them before it. */
 export function dependsOn(
   prerequisites: readonly DesiredObject[],
-  definitions: readonly Definition[],
+  definitions: readonly CustomKind[],
 ): (wanted: DesiredObject) => boolean {
   const written = new Set(prerequisites.map(({ id }) => keyOf(id)));
   const namespaces = new Set(prerequisites.filter(({ id }) => isNamespace(id)).map(({ id }) => id.name));
@@ -61,8 +61,8 @@ export async function dryRun(
   signal: AbortSignal,
   { patient = false } = {},
 ): Promise<DryRunResult> {
-  let unchecked = 0;
-  const failed = await mapConcurrent(objects, passConcurrency, async (wanted) => {
+  let uncheckedCount = 0;
+  const failures = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     const deadline = Date.now() + (patient ? readyMs / 2 : 0);
     for (;;) {
       try {
@@ -71,7 +71,7 @@ export async function dryRun(
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
         if (refusesDryRun(error) || refusesVersion(error)) {
-          unchecked += 1;
+          uncheckedCount += 1;
           return undefined;
         }
         if (!hasStatus(error, 404) || Date.now() > deadline) return failure(wanted.id, error);
@@ -80,7 +80,7 @@ export async function dryRun(
       await sleep(readyCheckMs, signal);
     }
   });
-  return { failed: failed.flatMap((change) => change ?? []), unchecked };
+  return { failures: failures.flatMap((change) => change ?? []), uncheckedCount };
 }
 
 /** Returns, of objects that read differently from what is desired, those that an apply would change. */
@@ -115,7 +115,7 @@ export async function applyObjects(
   onApplied: (wanted: DesiredObject, object: KubeObject) => void,
 ): Promise<ApplyResult> {
   const changes: Change[] = [];
-  const failed: Change[] = [];
+  const failures: Change[] = [];
   for (const group of groups) {
     await mapConcurrent(group, passConcurrency, async (wanted) => {
       checkpoint();
@@ -125,12 +125,12 @@ export async function applyObjects(
         changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
-        failed.push(failure(wanted.id, error));
+        failures.push(failure(wanted.id, error));
       }
     });
-    if (failed.length > 0) break;
+    if (failures.length > 0) break;
   }
-  return { changes, failed };
+  return { changes, failures };
 }
 
 /** Waits until definitions are served and namespaces are active. Returns a failure for each that is not ready in time. */
@@ -159,7 +159,7 @@ async function unreadyReason(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const live = await cluster.get(id, signal);
-  if (!live) return `${nameOf(id)} is gone`;
+  if (!live) return `${displayName(id)} is gone`;
   if (isNamespace(id)) {
     const phase = textAt(live, 'status', 'phase');
     return phase === undefined || phase === 'Active' ? undefined : `it is ${phase}`;

@@ -2,9 +2,9 @@ import type { ObjectCache } from '../cache/object-cache.ts';
 import type { Inventories } from '../inventory/inventory.ts';
 import type { Ownership, StackView } from '../inventory/object-owners.ts';
 import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
-import type { Header } from '../inventory/shards.ts';
+import type { InventoryHeader } from '../inventory/shards.ts';
 import type { Cluster } from '../kube/cluster.ts';
-import type { Scope } from '../manifest/parse.ts';
+import type { NamespaceScope } from '../manifest/parse.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { History } from './drift.ts';
@@ -16,7 +16,7 @@ export interface SyncContext {
   readonly inventories: Inventories;
   readonly ownership: Ownership;
   readonly orphanDiscovery: OrphanDiscovery;
-  readonly scope: Scope;
+  readonly scope: NamespaceScope;
   /** A pass that would delete more objects than this holds the deletions until they are confirmed. */
   readonly maxDeletions: number;
   /** Reads a manifest by its checksum; undefined when the agent has not received it. */
@@ -91,7 +91,7 @@ export type PassResult =
   /** The pass repaired its own preconditions, such as an inventory, and has to run again at once. */
   | { readonly kind: 'repeat' }
   /** Another process has begun a newer order, with this header; the pass did nothing. */
-  | { readonly kind: 'overtaken'; readonly by: Header };
+  | { readonly kind: 'overtaken'; readonly by: InventoryHeader };
 
 /** Ends a pass whose entry is no longer current. */
 export class Superseded extends Error {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
-import type { Item } from '../inventory/shards.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import { ClusterError, hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
@@ -41,7 +41,7 @@ const nothing: HeldDeletions = { changes: [], keys: [] };
 export async function findHeldDeletions(
   cluster: Cluster,
   entry: Pick<Entry, 'confirmed' | 'confirmedKeys'>,
-  toDelete: readonly Item[],
+  toDelete: readonly InventoryItem[],
   live: LiveObjects,
   maxDeletions: number,
   signal: AbortSignal,
@@ -75,7 +75,7 @@ function hashOf(text: string): string {
 /** Returns the deletions that would lose data, or would also delete objects that the stack never submitted. */
 async function findLosses(
   cluster: Cluster,
-  toDelete: readonly Item[],
+  toDelete: readonly InventoryItem[],
   live: LiveObjects,
   signal: AbortSignal,
 ): Promise<Change[]> {

@@ -1,7 +1,7 @@
 import { healthOf } from '../health/evaluate.ts';
 import { worstOf } from '../health/status.ts';
 import { readLive } from '../kube/read-objects.ts';
-import { andMore, keyOf, nameOf } from '../object/kube-object.ts';
+import { andMore, displayName, keyOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
 import { contextForStack } from './stack-context.ts';
@@ -54,5 +54,5 @@ async function unhealthyReason(context: SyncContext, entry: Entry, signal: Abort
   });
   const worst = verdicts.find(({ health }) => health === worstOf(verdicts));
   if (!worst) return undefined;
-  return `which is ${worst.health}: ${nameOf(worst.id)}: ${worst.message}${andMore(verdicts)}`;
+  return `which is ${worst.health}: ${displayName(worst.id)}: ${worst.message}${andMore(verdicts)}`;
 }

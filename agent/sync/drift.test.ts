@@ -15,7 +15,7 @@ import {
 } from '../../test/agent/test-agent.ts';
 import { applyStack } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { at, type KubeObject, type ObjectId } from '../object/kube-object.ts';
+import { type KubeObject, type ObjectId, valueAt } from '../object/kube-object.ts';
 
 const simulated = suite('drift, simulated cluster');
 const real = suite('drift, real API server');
@@ -170,7 +170,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   test('does not touch ignored fields that somebody else has set, not in later deployments either', async () => {
     const ignoredFields = [{ kind: 'apps/Deployment', name: '', paths: ['.spec.replicas'] }];
     const testAgent = await startWith({ ignoredFields, objects: [web('scaled', 2)] }, { resyncMs: 100 });
-    const replicas = async () => at(await admin.get(idOfWeb('scaled')), 'spec', 'replicas');
+    const replicas = async () => valueAt(await admin.get(idOfWeb('scaled')), 'spec', 'replicas');
     assert.is(await replicas(), 2, 'what nobody else has set is applied');
     await foreignWriter.patch(idOfWeb('scaled'), { spec: { replicas: 7 } }, 'horizontal-autoscaler');
     await delay(500);
@@ -240,7 +240,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       );
     const wrong = async () =>
       (await admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, 'default')).filter(
-        ({ metadata, data }) => metadata.name.startsWith('storm-') && at(data, 'k') !== '1',
+        ({ metadata, data }) => metadata.name.startsWith('storm-') && valueAt(data, 'k') !== '1',
       ).length;
     await until(async () => (await wrong()) === 0, 'all to be right again');
     await testAgent.settled();

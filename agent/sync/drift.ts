@@ -1,6 +1,6 @@
-import type { Item } from '../inventory/shards.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { type KubeObject, keyOf, nameOf } from '../object/kube-object.ts';
+import { displayName, type KubeObject, keyOf } from '../object/kube-object.ts';
 import { differences, managersOf, pathText } from '../object/managed-fields.ts';
 import { type Change, eventOf, type StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -34,7 +34,7 @@ export interface DriftInput {
   readonly history: History;
   readonly plan: Pick<Plan, 'create' | 'configure'>;
   readonly checked: readonly CheckedObject[];
-  readonly inventory: ReadonlyMap<string, Item>;
+  readonly inventory: ReadonlyMap<string, InventoryItem>;
   readonly live: LiveObjects;
   readonly repairBackoff: Pick<RepairBackoff, 'waitMs'>;
   readonly now: number;
@@ -110,7 +110,7 @@ function repairedEvent(entry: Entry, changes: readonly Change[], contestedMs: Re
   const contested = changes.find(({ object }) => contestedMs.has(keyOf(object)));
   const seconds = contested ? Math.round((contestedMs.get(keyOf(contested.object)) ?? 0) / 1000) : 0;
   const note = contested
-    ? `; ${nameOf(contested.object)} is changed back over and over: it is left for ${seconds} s now`
+    ? `; ${displayName(contested.object)} is changed back over and over: it is left for ${seconds} s now`
     : '';
   return eventOf(entry, 'repaired', `${sentence('applied again', changes)}${note}`, changes);
 }
@@ -143,5 +143,5 @@ function sentence(done: string, changes: readonly Change[]): string {
   if (!first) return done;
   const fields = first.fields && first.fields.length > 0 ? ` (${first.fields.slice(0, 3).join(', ')})` : '';
   const more = changes.length > 1 ? `; and ${changes.length - 1} more` : '';
-  return `${done}: ${nameOf(first.object)}${fields}: ${first.message}${more}`;
+  return `${done}: ${displayName(first.object)}${fields}: ${first.message}${more}`;
 }

@@ -1,4 +1,4 @@
-import type { Item } from '../inventory/shards.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
 import { isAppliedFor, isPruneDisabled, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 
@@ -16,22 +16,22 @@ export interface PruneInput {
 /** The inventory items that a stack no longer lists, sorted by what becomes of each. */
 export interface PrunePlan {
   /** Objects to delete, each with the uid that must still be there. */
-  readonly prune: readonly Item[];
+  readonly prune: readonly InventoryItem[];
   /** Objects whose annotation forbids deletion: they stay, without the stack's marks. */
-  readonly release: readonly Item[];
+  readonly release: readonly InventoryItem[];
   /** Objects that are gone or belong to somebody else: only the inventory item goes. */
-  readonly drop: readonly Item[];
+  readonly drop: readonly InventoryItem[];
   /** Objects that stay until the stack that desires them has taken them over. */
-  readonly handOver: readonly Item[];
+  readonly handOver: readonly InventoryItem[];
 }
 
 /** Decides for each item that a stack no longer lists whether its object is pruned, released, dropped or handed over. */
-export function planPrune(input: PruneInput, unlisted: readonly Item[]): PrunePlan {
+export function planPrune(input: PruneInput, unlisted: readonly InventoryItem[]): PrunePlan {
   const { stackId, live, ownerOf, isDesiredElsewhere, uidsInUse } = input;
-  const prune: Item[] = [];
-  const release: Item[] = [];
-  const drop: Item[] = [];
-  const handOver: Item[] = [];
+  const prune: InventoryItem[] = [];
+  const release: InventoryItem[] = [];
+  const drop: InventoryItem[] = [];
+  const handOver: InventoryItem[] = [];
   for (const item of unlisted) {
     const key = keyOf(item.id);
     const object = live.get(key);
@@ -50,7 +50,7 @@ export function planPrune(input: PruneInput, unlisted: readonly Item[]): PrunePl
  * Returns whether the live object is the one that was applied: nobody recreated it, made it a dependent, or labelled it for another
  * stack.
  */
-function isOwn(stackId: string, item: Item, object: KubeObject): boolean {
+function isOwn(stackId: string, item: InventoryItem, object: KubeObject): boolean {
   const { metadata } = object;
   if ((metadata.ownerReferences?.length ?? 0) > 0) return false;
   const label = metadata.labels?.[stackLabel];

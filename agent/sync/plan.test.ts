@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, stackId } from '../../test/agent/test-agent.ts';
-import { checksumAnnotation, idOf, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import { checksumAnnotation, type KubeObject, keyOf, objectIdOf, stackLabel } from '../object/kube-object.ts';
 import { planStack } from './plan.ts';
 
 const stack = stackId('s');
@@ -13,7 +13,7 @@ const desired = (object: KubeObject, checksum = 'c1') => {
     ...object,
     metadata: { ...metadata, labels: { [stackLabel]: stack }, annotations: { [checksumAnnotation]: checksum } },
   };
-  return { id: idOf(stamped), object: stamped, checksum };
+  return { id: objectIdOf(stamped), object: stamped, checksum };
 };
 const asLive = (object: KubeObject, more: object = {}): KubeObject => ({
   ...object,
@@ -35,10 +35,13 @@ const plan = (
     stackId: stack,
     desired: wanted,
     inventory: new Map(
-      inventory.map((object) => [keyOf(idOf(object)), { id: idOf(object), uid: object.metadata.uid ?? '' }]),
+      inventory.map((object) => [
+        keyOf(objectIdOf(object)),
+        { id: objectIdOf(object), uid: object.metadata.uid ?? '' },
+      ]),
     ),
     mayPrune,
-    live: new Map(live.map((object) => [keyOf(idOf(object)), object])),
+    live: new Map(live.map((object) => [keyOf(objectIdOf(object)), object])),
     ownerOf: () => undefined,
     isDesiredElsewhere: () => false,
     uidsInUse,
@@ -59,7 +62,7 @@ plans('sorts objects by what has to be done', () => {
   assert.equal(names(result.configure), ['changed']);
   assert.equal(names(result.check), ['drifted']);
   assert.equal(names(result.create), ['fresh']);
-  assert.equal(names(result.items), ['same', 'changed', 'drifted', 'fresh']);
+  assert.equal(names(result.inventoryItems), ['same', 'changed', 'drifted', 'fresh']);
 });
 
 plans('gives no right to delete an object before it was applied', () => {
@@ -67,9 +70,9 @@ plans('gives no right to delete an object before it was applied', () => {
     ...asLive(configMap('foreign', {}, 'ns')),
     metadata: { name: 'foreign', namespace: 'ns', uid: 'theirs' },
   };
-  const { items } = plan([desired(configMap('foreign', { k: '1' }, 'ns'))], [foreign], []);
+  const { inventoryItems } = plan([desired(configMap('foreign', { k: '1' }, 'ns'))], [foreign], []);
   assert.equal(
-    items.map(({ uid }) => uid),
+    inventoryItems.map(({ uid }) => uid),
     [''],
   );
   assert.equal(plan([], [foreign], [{ ...foreign, metadata: { ...foreign.metadata, uid: '' } }]).prune, []);
@@ -79,7 +82,7 @@ plans('prunes nothing while the inventory may lack something', () => {
   const old = asLive(desired(configMap('old', {}, 'ns')).object);
   const careful = plan([], [old], [old], false);
   assert.equal(careful.prune, []);
-  assert.is(careful.items.length, 1, 'and keeps it in mind');
+  assert.is(careful.inventoryItems.length, 1, 'and keeps it in mind');
   assert.is(plan([], [old]).prune.length, 1);
 });
 

@@ -1,4 +1,4 @@
-import type { Item } from '../inventory/shards.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import { checksumOf, matchesDesired } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { isAppliedFor, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
@@ -6,7 +6,7 @@ import { type PruneInput, type PrunePlan, planPrune } from './plan-prune.ts';
 
 export interface PlanInput extends PruneInput {
   readonly desired: readonly DesiredObject[];
-  readonly inventory: ReadonlyMap<string, Item>;
+  readonly inventory: ReadonlyMap<string, InventoryItem>;
   /** False while the inventory is incomplete or a manifest of another stack is missing: then nothing is pruned. */
   readonly mayPrune: boolean;
 }
@@ -24,7 +24,7 @@ export interface Plan extends PrunePlan {
   /** The objects of `configure` that exist although no stack of this agent has applied them. */
   readonly foreign: readonly DesiredObject[];
   /** Content of the inventory before anything is applied. */
-  readonly items: readonly Item[];
+  readonly inventoryItems: readonly InventoryItem[];
 }
 
 const noPrune: PrunePlan = { prune: [], release: [], drop: [], handOver: [] };
@@ -38,7 +38,7 @@ export function planStack(input: PlanInput): Plan {
   const unchanged: DesiredObject[] = [];
   const terminating: DesiredObject[] = [];
   const foreign: DesiredObject[] = [];
-  const items: Item[] = [];
+  const items: InventoryItem[] = [];
   for (const wanted of desired) {
     const key = keyOf(wanted.id);
     const object = live.get(key);
@@ -63,7 +63,7 @@ export function planStack(input: PlanInput): Plan {
     unchanged,
     terminating,
     foreign,
-    items: [...items, ...unlisted],
+    inventoryItems: [...items, ...unlisted],
     ...(input.mayPrune ? planPrune({ ...input, uidsInUse }, unlisted) : noPrune),
   };
 }

@@ -1,13 +1,13 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import type { Inventory } from '../inventory/inventory.ts';
-import type { Item } from '../inventory/shards.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
-import { andMore, checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from '../object/kube-object.ts';
+import { andMore, checksumAnnotation, displayName, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
@@ -19,14 +19,14 @@ import { siblingsOf } from './siblings.ts';
 export interface PruneOutcome {
   /** Keys of the objects that the stack no longer has. */
   readonly endedKeys: ReadonlySet<string>;
-  readonly released: readonly Item[];
+  readonly released: readonly InventoryItem[];
   /** Changes of the objects that were released or deleted. */
   readonly changes: readonly Change[];
   readonly failures: readonly Change[];
   /** Objects that are marked for deletion but still there: a finalizer has to let go of them. */
-  readonly terminating: readonly Item[];
+  readonly terminating: readonly InventoryItem[];
   /** Objects that another stack has taken over, or desires by now; the next pass plans them again. */
-  readonly skipped: readonly Item[];
+  readonly skipped: readonly InventoryItem[];
 }
 
 /** Milliseconds that a pass waits for deleted objects to be gone; the next pass checks what takes longer. */
@@ -66,12 +66,12 @@ export async function pruneObjects(
 }
 
 interface Deletion {
-  readonly deleted: Item[];
+  readonly deleted: InventoryItem[];
   /** Objects that somebody recreated meanwhile: they are no longer what was to be deleted. */
-  readonly replaced: Item[];
+  readonly replaced: InventoryItem[];
   readonly failures: Change[];
-  readonly terminating: Item[];
-  readonly skipped: Item[];
+  readonly terminating: InventoryItem[];
+  readonly skipped: InventoryItem[];
 }
 
 /**
@@ -81,7 +81,7 @@ interface Deletion {
 async function deleteObjects(
   context: SyncContext,
   pass: Pass,
-  items: readonly Item[],
+  items: readonly InventoryItem[],
   live: LiveObjects,
   fence: Fence,
 ): Promise<Deletion> {
@@ -99,7 +99,7 @@ async function deleteObjects(
 async function deleteObject(
   context: SyncContext,
   { entry, signal, checkpoint }: Pass,
-  item: Item,
+  item: InventoryItem,
   fence: Fence,
   outcome: Deletion,
 ): Promise<void> {
@@ -147,7 +147,7 @@ function claimForDeletion(context: SyncContext, entry: Entry, key: string): (() 
  */
 export async function releaseObject(
   cluster: Cluster,
-  item: Item,
+  item: InventoryItem,
   stackId: string,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -167,12 +167,12 @@ export async function releaseObject(
 
 async function releaseObjects(
   cluster: Cluster,
-  items: readonly Item[],
+  items: readonly InventoryItem[],
   stackId: string,
   fence: Fence,
   signal: AbortSignal,
-): Promise<{ released: readonly Item[]; failures: readonly Change[] }> {
-  const released: Item[] = [];
+): Promise<{ released: readonly InventoryItem[]; failures: readonly Change[] }> {
+  const released: InventoryItem[] = [];
   const failures: Change[] = [];
   await mapConcurrent(items, passConcurrency, async (item) => {
     await fence(fenceMaxAgeMs);
@@ -191,35 +191,35 @@ async function releaseObjects(
 const releasedMessage = 'left where it is, since its deletion is disabled';
 
 /** Says which objects were released, and why; empty for none. */
-export function describeReleased(items: readonly Item[]): string {
+export function describeReleased(items: readonly InventoryItem[]): string {
   const [first] = items;
   if (!first) return '';
-  return `${nameOf(first.id)}${andMore(items)} was ${releasedMessage}`;
+  return `${displayName(first.id)}${andMore(items)} was ${releasedMessage}`;
 }
 
 /** Says that an object waits for another stack to take it over. */
-export function describeHandOver({ id }: Item): string {
-  return `waiting until another stack has taken over ${nameOf(id)}`;
+export function describeHandOver({ id }: InventoryItem): string {
+  return `waiting until another stack has taken over ${displayName(id)}`;
 }
 
 /** Says which objects are terminating, and what may hold them. */
-export function describeTerminating(items: readonly Pick<Item, 'id'>[]): string {
+export function describeTerminating(items: readonly Pick<InventoryItem, 'id'>[]): string {
   const [first] = items;
   if (!first) return '';
   const rest = items.length > 1 ? ` and ${items.length - 1} more` : '';
-  return `waiting until ${nameOf(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
+  return `waiting until ${displayName(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
 }
 
 /** Groups items in the order in which they would be applied; the order annotations are those of the live objects. */
-function groupsOf(items: readonly Item[], live: LiveObjects): (readonly Item[])[] {
-  const withObject = ({ id }: Item) => {
+function groupsOf(items: readonly InventoryItem[], live: LiveObjects): (readonly InventoryItem[])[] {
+  const withObject = ({ id }: InventoryItem) => {
     const { apiVersion, kind, namespace, name } = id;
     return { id, object: live.get(keyOf(id)) ?? { apiVersion, kind, metadata: { name, namespace } } };
   };
   return wavesOf(items, withObject).flatMap(({ groups }) => groups);
 }
 
-async function isGone(cluster: Cluster, item: Item, signal: AbortSignal): Promise<boolean> {
+async function isGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal): Promise<boolean> {
   const deadline = Date.now() + goneMs;
   for (let waitMs = goneCheckMs; ; waitMs *= 2) {
     const live = await cluster.get(item.id, signal);

@@ -1,4 +1,4 @@
-import type { Header, Inventory } from '../inventory/inventory.ts';
+import type { Inventory, InventoryHeader } from '../inventory/inventory.ts';
 import { findWithin } from '../inventory/orphan-discovery.ts';
 import { hasStatus } from '../kube/api-error.ts';
 import { type KindId, keyOf } from '../object/kube-object.ts';
@@ -44,18 +44,21 @@ export async function restoreInventory(
   // Nothing was found and nothing was lost: the stack is new, and the pass writes its first inventory.
   if (items.size === 0 && inventory.shards.length === 0 && !isNarrowed) return inventory;
   const saved = await context.inventories.save(inventory, headerFor(pass, false), items.values(), signal);
-  context.ownership.note(entry.stackId, saved.items.values());
+  context.ownership.recordItems(entry.stackId, saved.items.values());
   return saved;
 }
 
 /** Returns the inventory header for a pass that has begun, or, with `removed`, that has removed the stack. */
-export function headerFor({ entry, epoch }: Pick<Pass, 'entry' | 'epoch'>, removed: boolean): Omit<Header, 'shards'> {
+export function headerFor(
+  { entry, epoch }: Pick<Pass, 'entry' | 'epoch'>,
+  removed: boolean,
+): Omit<InventoryHeader, 'shards'> {
   const { generator, order, generation, deploymentId } = entry;
   return { stack: fullName(entry), generator, epoch, order, generation, deploymentId, removed };
 }
 
 /** Returns the inventory's header when another process wrote it for a newer order than this pass is about. */
-export function newerThan({ entry, epoch }: Pass, { header }: Inventory): Header | undefined {
+export function newerThan({ entry, epoch }: Pass, { header }: Inventory): InventoryHeader | undefined {
   const isNewer = header && (header.epoch > epoch || (header.epoch === epoch && header.order > entry.order));
   return isNewer ? header : undefined;
 }

@@ -2,7 +2,7 @@ import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import type { DesiredObject } from '../object/desired-object.ts';
-import { groupOf, idOf, keyOf } from '../object/kube-object.ts';
+import { groupOf, keyOf, objectIdOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Pass, SyncContext } from './context.ts';
 
@@ -34,7 +34,7 @@ export async function resolveObjects(
     const { apiVersion, kind } = object;
     const resource = await cluster.discovery.find(apiVersion, kind, signal);
     const own = definitions.find((definition) => definition.group === groupOf(apiVersion) && definition.kind === kind);
-    const fail = (message: string, id = idOf(object)) => failures.push({ object: id, action: 'failed', message });
+    const fail = (message: string, id = objectIdOf(object)) => failures.push({ object: id, action: 'failed', message });
     if (!resource && !own) {
       fail(unservedText(object));
       continue;
@@ -45,7 +45,7 @@ export async function resolveObjects(
       fail(placed.refusal);
       continue;
     }
-    const id = idOf(placed.object);
+    const id = objectIdOf(placed.object);
     // A manifest may list an object once without a namespace, and once with the default one.
     if (keys.has(keyOf(id))) fail('is listed twice');
     keys.add(keyOf(id));

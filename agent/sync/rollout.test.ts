@@ -4,7 +4,7 @@ import { type ClusterContext, onBothClusters } from '../../test/agent/both-clust
 import { configMapId, stackId, until } from '../../test/agent/test-agent.ts';
 import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf } from '../object/kube-object.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');
@@ -23,7 +23,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
   const has = async (name: string) => (await admin.get(configMapId(name))) !== undefined;
   /** A machine that somebody else made, and that is not ready. */
   const prepare = async (name: string) => {
-    if (!(await admin.get(idOf(definition)))) await admin.create(definition);
+    if (!(await admin.get(objectIdOf(definition)))) await admin.create(definition);
     const made = async () => {
       try {
         return await admin.create({ ...machine(name), status: readiness('False') });
@@ -34,7 +34,7 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     await until(async () => (await made()) !== undefined, 'the kind to be served');
   };
   const makeReady = (name: string) =>
-    admin.edit(idOf(machine(name)), (live) => ({ ...live, status: readiness('True') }));
+    admin.edit(objectIdOf(machine(name)), (live) => ({ ...live, status: readiness('True') }));
 
   test('starts a wave when the one before is healthy, and prunes after the last', async () => {
     const testAgent = await start();

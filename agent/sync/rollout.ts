@@ -1,9 +1,9 @@
 import { healthOf } from '../health/evaluate.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
-import type { Definition } from '../manifest/parse.ts';
+import type { CustomKind } from '../manifest/parse.ts';
 import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { andMore, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
+import { andMore, displayName, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
@@ -13,15 +13,15 @@ export interface Rollout {
   /** The objects of the waves that are written in this pass. */
   readonly writes: readonly DesiredObject[];
   /** Custom kinds that the manifest defines itself. */
-  readonly definitions: readonly Definition[];
+  readonly definitions: readonly CustomKind[];
   readonly live: LiveObjects;
   /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
-  readonly gated: boolean;
+  readonly isGated: boolean;
 }
 
 /** Why a rollout stops before its next wave: some objects have failed, or the rollout waits for their health. */
 export interface RolloutBlocker {
-  readonly failed: readonly Change[];
+  readonly failures: readonly Change[];
   /** With failures: a clause that says what was done all the same. */
   readonly summary: string;
   /** Set while a wave that is not healthy yet keeps the next one waiting. */
@@ -32,7 +32,7 @@ export interface RolloutBlocker {
 export interface RolloutResult extends RolloutBlocker {
   readonly changes: readonly Change[];
   /** Number of objects that no dry run could check. */
-  readonly unchecked: number;
+  readonly uncheckedCount: number;
 }
 
 /**
@@ -49,7 +49,7 @@ export async function rollOut(
   const written = new Set(writes);
   const last = waves.findLastIndex((wave) => hasAny(wave, written));
   const changes: Change[] = [];
-  let unchecked = 0;
+  let uncheckedCount = 0;
   for (const [index, wave] of waves.entries()) {
     if (index > last) break;
     const verdicts = new Map<string, Verdict>();
@@ -59,21 +59,21 @@ export async function rollOut(
     };
     const result = await writeWave(context, pass, rollout, wave, written, onApplied);
     changes.push(...result.changes);
-    unchecked += result.unchecked;
-    if (result.failed.length > 0) {
+    uncheckedCount += result.uncheckedCount;
+    if (result.failures.length > 0) {
       const rest = index < last ? `; waves after ${wave.number} were not begun` : '';
-      return { ...result, summary: result.summary + rest, changes, unchecked };
+      return { ...result, summary: result.summary + rest, changes, uncheckedCount };
     }
-    if (index === last || !rollout.gated) continue;
+    if (index === last || !rollout.isGated) continue;
     const blocker = waveBlocker(wave, waves[index + 1], (key) => verdicts.get(key) ?? verdictOf(live.get(key)));
-    if (blocker) return { ...blocker, changes, unchecked };
+    if (blocker) return { ...blocker, changes, uncheckedCount };
   }
-  return { failed: [], summary: '', changes, unchecked };
+  return { failures: [], summary: '', changes, uncheckedCount };
 }
 
 /** Returns what keeps the first wave that has writes waiting, before anything is written; undefined when it may begin. */
-export function rolloutBlocker({ waves, writes, live, gated }: Rollout): RolloutBlocker | undefined {
-  if (!gated) return undefined;
+export function rolloutBlocker({ waves, writes, live, isGated }: Rollout): RolloutBlocker | undefined {
+  if (!isGated) return undefined;
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
     if (hasAny(wave, written)) return undefined;
@@ -105,18 +105,19 @@ async function writeWave(
   const first = pending.map((group) => group.filter(isFirst));
   const rest = pending.map((group) => group.filter((wanted) => !isFirst(wanted)));
   const prepared = await applyObjects(cluster, first, signal, checkpoint, onApplied);
-  const unready = prepared.failed.length > 0 ? prepared.failed : await waitUntilReady(cluster, first.flat(), signal);
+  const unready =
+    prepared.failures.length > 0 ? prepared.failures : await waitUntilReady(cluster, first.flat(), signal);
   const checked =
     unready.length > 0
-      ? { failed: unready, unchecked: 0 }
+      ? { failures: unready, uncheckedCount: 0 }
       : await dryRun(cluster, dependents, signal, { patient: true });
   const applied =
-    checked.failed.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, onApplied);
+    checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, onApplied);
   return {
-    failed: [...checked.failed, ...(applied?.failed ?? [])],
+    failures: [...checked.failures, ...(applied?.failures ?? [])],
     summary: applied ? 'some objects were not applied' : 'only definitions and namespaces were applied',
     changes: [...prepared.changes, ...(applied?.changes ?? [])],
-    unchecked: checked.unchecked,
+    uncheckedCount: checked.uncheckedCount,
   };
 }
 
@@ -134,13 +135,13 @@ function waveBlocker(
   const worst = unhealthy.find(({ health }) => health === worstOf(unhealthy));
   if (!worst) return undefined;
   const clause = `wave ${next?.number ?? ''} waits for wave ${wave.number}`;
-  const failures = unhealthy.filter(({ health }) => health === 'failed');
-  if (failures.length > 0) {
-    const failed = failures.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
-    return { failed, summary: `${clause}, of which some objects have failed` };
+  const failed = unhealthy.filter(({ health }) => health === 'failed');
+  if (failed.length > 0) {
+    const failures = failed.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
+    return { failures, summary: `${clause}, of which some objects have failed` };
   }
-  const example = `${nameOf(worst.id)} is ${worst.health}: ${worst.message}`;
-  return { failed: [], summary: '', waiting: `${clause}: ${example}${andMore(unhealthy)}` };
+  const example = `${displayName(worst.id)} is ${worst.health}: ${worst.message}`;
+  return { failures: [], summary: '', waiting: `${clause}: ${example}${andMore(unhealthy)}` };
 }
 
 function verdictOf(live: KubeObject | undefined): Verdict {

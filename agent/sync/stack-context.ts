@@ -1,6 +1,6 @@
 import type { Cluster } from '../kube/cluster.ts';
 import { checksumOf } from '../object/compare.ts';
-import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
+import { type KubeObject, keyOf, objectIdOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { SyncContext } from './context.ts';
 
@@ -19,7 +19,7 @@ export function contextForStack(
   );
   // The stack applied this object with the same content before: repairing it takes nothing over.
   const isOwn = (object: KubeObject) =>
-    context.objectCache.get(stackId)?.objects.get(keyOf(idOf(object)))?.checksum === checksumOf(object);
+    context.objectCache.get(stackId)?.objects.get(keyOf(objectIdOf(object)))?.checksum === checksumOf(object);
   return { ...context, cluster: conflict === 'refuse' ? withoutForce(cluster, isOwn) : cluster };
 }
 

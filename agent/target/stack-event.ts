@@ -1,4 +1,4 @@
-import { nameOf, type ObjectId } from '../object/kube-object.ts';
+import { displayName, type ObjectId } from '../object/kube-object.ts';
 import type { Entry } from './target-state.ts';
 
 /** The outcome of a pass over a stack, named as in the contract. */
@@ -52,7 +52,7 @@ export function eventOf(
 export function eventSignature(event: StackEvent): string {
   const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys } = event;
   const reasons = changes.flatMap(({ object, message: reason }) =>
-    reason === '' ? [] : [`${nameOf(object)}: ${reason}`],
+    reason === '' ? [] : [`${displayName(object)}: ${reason}`],
   );
   const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
   return [stackId, deploymentId, checksum, generation, order, outcome, text, ...heldKeys].join('|');
@@ -60,7 +60,9 @@ export function eventSignature(event: StackEvent): string {
 
 /** Returns the same text for two events about the same drift. */
 export function driftSignature({ stackId, deploymentId, changes }: StackEvent): string {
-  const finds = changes.map(({ object, fields, message }) => `${nameOf(object)}: ${fields?.join(', ')}: ${message}`);
+  const finds = changes.map(
+    ({ object, fields, message }) => `${displayName(object)}: ${fields?.join(', ')}: ${message}`,
+  );
   return [stackId, deploymentId, ...finds.sort()].join('|');
 }
 

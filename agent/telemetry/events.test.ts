@@ -11,7 +11,7 @@ import {
   until,
 } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { idOf, type KubeObject } from '../object/kube-object.ts';
+import { type KubeObject, objectIdOf } from '../object/kube-object.ts';
 
 let made = 0;
 const simulated = suite('Kubernetes events, simulated cluster');
@@ -78,7 +78,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     const leaf = await make('leaf', await make('middle', root));
     const stranger = await make('stranger');
     const opened = start(place);
-    opened.own(idOf(root));
+    opened.own(objectIdOf(root));
     await heard(opened, root, 'First');
     await tellEvent(place, stranger, 'Foreign');
     await tellEvent(place, leaf, 'OfAPart');
@@ -90,7 +90,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     assert.equal(
       { ...reported.event, at: reported.event.at?.toISOString(), firstAt: reported.event.firstAt?.toISOString() },
       {
-        object: idOf(leaf),
+        object: objectIdOf(leaf),
         type: 'Normal',
         reason: 'OfAPart',
         message: `about ${leaf.metadata.name}`,
@@ -105,7 +105,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
   test('reports nothing when it is switched off', async () => {
     const root = await make('root');
     const [off, on] = [start(place, { level: 'off' }), start(place, { level: 'events' })];
-    for (const opened of [off, on]) opened.own(idOf(root));
+    for (const opened of [off, on]) opened.own(objectIdOf(root));
     await heard(on, root, 'Told');
     assert.equal(off.texts(), []);
   });
@@ -116,7 +116,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     test('continues after a lost connection, and marks what the cluster has forgotten', async () => {
       const root = await make('root');
       const opened = start({ source: interruptible!.source });
-      opened.own(idOf(root));
+      opened.own(objectIdOf(root));
       await heard(opened, root, 'First');
       interruptible!.disconnect();
       await tellEvent(place, root, 'Meanwhile');
@@ -138,7 +138,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
       const stranger = await admin.create(foreign);
       cluster.clearRequests();
       const opened = start(place, { level: 'events' });
-      opened.own(idOf(root));
+      opened.own(objectIdOf(root));
       await heard(opened, leaf, 'First');
       await tellEvent(place, leaf, 'Second');
       await tellEvent(place, stranger, 'Foreign');
@@ -169,7 +169,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
       };
       const probe = await make('probe');
       const opened = start(place);
-      opened.own(idOf(deployment), idOf(probe));
+      opened.own(objectIdOf(deployment), objectIdOf(probe));
       await heard(opened, probe, 'Probe');
       await admin.create(deployment);
       await until(() => opened.texts().includes('Deployment ScalingReplicaSet'), 'the event of the Deployment');

@@ -5,7 +5,7 @@ import type { Cluster } from '../kube/cluster.ts';
 import { toEvent } from '../object/event.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 import type { Outbox } from './outbox.ts';
-import { createRateLimiter, type Rate, type RateLimiter } from './rate-limiter.ts';
+import { createRateLimiter, type RateLimit, type RateLimiter } from './rate-limiter.ts';
 import type { StackFinder } from './stack-finder.ts';
 
 export interface EventWatchOptions {
@@ -18,13 +18,13 @@ export interface EventWatchOptions {
   readonly stackIds: () => Iterable<string>;
   readonly log: Logger;
   readonly retry?: Backoff;
-  readonly rate?: Rate;
+  readonly rate?: RateLimit;
   /** Milliseconds, about, after which a watch ends and continues where it was. */
   readonly maxWatchMs?: number;
 }
 
 const eventKind = { apiVersion: 'v1', kind: 'Event' } as const;
-const defaultRate: Rate = { items: 100, bytes: 256 << 10 };
+const defaultRate: RateLimit = { items: 100, bytes: 256 << 10 };
 /** Milliseconds between two attempts without the right to watch events. */
 const forbiddenMs = 5 * 60_000;
 /**

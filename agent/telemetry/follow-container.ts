@@ -1,11 +1,11 @@
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage } from '../kube/api-error.ts';
 import type { Cluster, FollowOptions } from '../kube/cluster.ts';
-import { at, type KubeObject, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
+import { type KubeObject, listAt, type ObjectId, textAt, valueAt } from '../object/kube-object.ts';
 import type { LogSource } from './item.ts';
 import { createLogPosition, parseLine } from './log-line.ts';
 import type { Outbox } from './outbox.ts';
-import { createRateLimiter, type Rate, type RateLimiter } from './rate-limiter.ts';
+import { createRateLimiter, type RateLimit, type RateLimiter } from './rate-limiter.ts';
 import type { StackMembership } from './stack-finder.ts';
 
 export interface FollowedContainer {
@@ -25,7 +25,7 @@ export interface FollowContext {
   readonly clusterFor: (stackId: string) => Pick<Cluster, 'get' | 'followLog'>;
   readonly outbox: Outbox;
   /** Rate of one container. */
-  readonly rate: Rate;
+  readonly rate: RateLimit;
   /** Limits all containers together. */
   readonly totalLimiter: RateLimiter;
   /** Reads a log when fewer than the maximum number of streams are open; calls `onFull` first when it has to wait for that. */
@@ -144,9 +144,9 @@ function latestRunOf(pod: KubeObject, container: string): { id: string; isRunnin
   const status = ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses']
     .flatMap((field) => listAt(pod, 'status', field))
     .find((candidate) => textAt(candidate, 'name') === container);
-  const isRunning = at(status, 'state', 'running') !== undefined;
-  const restarts = Number(at(status, 'restartCount') ?? 0);
-  const hasRun = isRunning || at(status, 'state', 'terminated') !== undefined || restarts > 0;
+  const isRunning = valueAt(status, 'state', 'running') !== undefined;
+  const restarts = Number(valueAt(status, 'restartCount') ?? 0);
+  const hasRun = isRunning || valueAt(status, 'state', 'terminated') !== undefined || restarts > 0;
   return hasRun ? { id: `${textAt(status, 'containerID') ?? ''}/${restarts}`, isRunning } : undefined;
 }
 

@@ -1,6 +1,6 @@
 import { pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
+import { type KubeObject, keyOf, objectIdOf } from '../object/kube-object.ts';
 import { containersOf, type FollowContext, followContainer } from './follow-container.ts';
 import type { StackFinder } from './stack-finder.ts';
 
@@ -44,7 +44,7 @@ export function createPodFollowers(
   };
   return {
     follow(pod) {
-      const key = keyOf(idOf(pod));
+      const key = keyOf(objectIdOf(pod));
       const uid = pod.metadata.uid ?? '';
       const known = followed.get(key);
       if (known?.uid === uid) {
@@ -80,7 +80,7 @@ async function followPod(
   context: FollowContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const id = idOf(pod);
+  const id = objectIdOf(pod);
   const { uid } = followedPod;
   const podChanged = () => followedPod.change.promise;
   for (let failures = 0; !signal.aborted; ) {

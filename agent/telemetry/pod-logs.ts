@@ -3,11 +3,11 @@ import type { Backoff } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { createInformers, type WatchHandler } from '../kube/informer.ts';
-import { idOf, keyOf } from '../object/kube-object.ts';
+import { keyOf, objectIdOf } from '../object/kube-object.ts';
 import type { FollowContext } from './follow-container.ts';
 import type { Outbox } from './outbox.ts';
 import { createPodFollowers, type PodFollowers } from './pod-followers.ts';
-import { createRateLimiter, type Rate } from './rate-limiter.ts';
+import { createRateLimiter, type RateLimit } from './rate-limiter.ts';
 import type { StackFinder } from './stack-finder.ts';
 
 /** Annotation that, as `true`, makes the agent send the logs of a stack's pod to the broker. */
@@ -17,9 +17,9 @@ export interface PodLogLimits {
   /** Maximum number of logs that are read at the same time. */
   readonly streams: number;
   /** Rate of one container. */
-  readonly rate: Rate;
+  readonly rate: RateLimit;
   /** Rate of all containers together. */
-  readonly totalRate: Rate;
+  readonly totalRate: RateLimit;
 }
 
 export interface PodLogOptions {
@@ -104,9 +104,9 @@ function handlerFor(followers: PodFollowers): WatchHandler {
   return {
     onChange(pod) {
       if (pod.metadata.annotations?.[streamAnnotation] === 'true') followers.follow(pod);
-      else followers.unfollow(keyOf(idOf(pod)));
+      else followers.unfollow(keyOf(objectIdOf(pod)));
     },
-    onDelete: (pod) => followers.unfollow(keyOf(idOf(pod)), deletedPodMs),
+    onDelete: (pod) => followers.unfollow(keyOf(objectIdOf(pod)), deletedPodMs),
     onList: (_, keys) => followers.retain(keys, deletedPodMs),
   };
 }

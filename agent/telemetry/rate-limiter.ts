@@ -1,5 +1,5 @@
 /** Maximum number of items and bytes within a second. */
-export interface Rate {
+export interface RateLimit {
   readonly items: number;
   readonly bytes: number;
 }
@@ -15,7 +15,7 @@ export interface RateLimiter {
 const windowMs = 1_000;
 
 /** Creates a limiter; `now` returns a time in milliseconds. */
-export function createRateLimiter(rate: Rate, now: () => number = () => performance.now()): RateLimiter {
+export function createRateLimiter(rate: RateLimit, now: () => number = () => performance.now()): RateLimiter {
   let windowStart = Number.NEGATIVE_INFINITY;
   let items = 0;
   let bytes = 0;

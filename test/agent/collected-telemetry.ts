@@ -54,7 +54,7 @@ export function collectTelemetry(
     items: take,
     texts: () => take().map(describeItem),
     own: (...ids) =>
-      ownership.note(
+      ownership.recordItems(
         ownStack,
         ids.map((id) => ({ id, uid: '' })),
       ),

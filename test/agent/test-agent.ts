@@ -9,7 +9,13 @@ import { connectCluster } from '../../agent/kube/client.ts';
 import type { Cluster } from '../../agent/kube/cluster.ts';
 import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
 import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
-import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
+import {
+  displayName,
+  type KindId,
+  type KubeObject,
+  type ObjectId,
+  objectIdOf,
+} from '../../agent/object/kube-object.ts';
 import type { StackStore } from '../../agent/reconcile/stack-store.ts';
 import type { Triggers } from '../../agent/reconcile/triggers.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
@@ -172,7 +178,7 @@ function connectAdmin(source: KubeSource): { admin: ClusterAdmin; release: () =>
     async edit(id, change) {
       for (const end = Date.now() + deadlineMs; ; ) {
         const live = await cluster.get(id, signal);
-        if (!live) throw new Error(`there is no ${nameOf(id)} to edit`);
+        if (!live) throw new Error(`there is no ${displayName(id)} to edit`);
         try {
           return await cluster.replace(change(live), signal);
         } catch (error) {
@@ -200,20 +206,20 @@ export function connect(source: KubeSource, { timeoutMs = 10_000 } = {}): Cluste
 
 /** Returns the same cluster, and records every write in `writes`. */
 function recordWrites(writes: string[], cluster: Cluster): Cluster {
-  const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
+  const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${displayName(id)}`);
   return {
     ...cluster,
     impersonate: (serviceAccount) => recordWrites(writes, cluster.impersonate(serviceAccount)),
     apply(object, resource, options, signal) {
-      if (!options.dryRun) note('apply', idOf(object));
+      if (!options.dryRun) note('apply', objectIdOf(object));
       return cluster.apply(object, resource, options, signal);
     },
     create(object, signal) {
-      note('create', idOf(object));
+      note('create', objectIdOf(object));
       return cluster.create(object, signal);
     },
     replace(object, signal) {
-      note('replace', idOf(object));
+      note('replace', objectIdOf(object));
       return cluster.replace(object, signal);
     },
     remove(id, uid, signal) {

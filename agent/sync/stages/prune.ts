@@ -48,7 +48,7 @@ export async function prune({
   const pruned = await pruneObjects(context, pass, decided, live, recorded);
   const remaining = withUids(items, uids).filter(({ id }) => !pruned.endedKeys.has(keyOf(id)));
   await inventories.save(recorded, headerFor(pass, false), remaining, signal);
-  ownership.drop(entry.stackId, pruned.endedKeys);
+  ownership.forgetItems(entry.stackId, pruned.endedKeys);
   return { next: { pruned } };
 }
 

@@ -1,9 +1,9 @@
 import { mapConcurrent } from '../../concurrency/semaphore.ts';
-import type { Inventory, Item } from '../../inventory/inventory.ts';
+import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { errorMessage, hasStatus } from '../../kube/api-error.ts';
 import { passConcurrency, readLive } from '../../kube/read-objects.ts';
 import type { LiveObjects } from '../../object/desired-object.ts';
-import { keyOf, nameOf } from '../../object/kube-object.ts';
+import { displayName, keyOf } from '../../object/kube-object.ts';
 import { type Change, eventOf } from '../../target/stack-event.ts';
 import type { Entry } from '../../target/target-state.ts';
 import type { Pass, PassResult, SyncContext } from '../context.ts';
@@ -91,17 +91,17 @@ export async function releaseOrphans({
   });
   const contended = own.find((_, index) => !released[index]);
   if (contended) {
-    const message = `${nameOf(contended.id)} is written by somebody else all the time`;
+    const message = `${displayName(contended.id)} is written by somebody else all the time`;
     return { stop: unsettled(pass, 'removal_failed', message, []) };
   }
   await inventories.save(inventory, headerFor(pass, true), [], signal);
-  ownership.drop(entry.stackId, inventory.items.keys());
+  ownership.forgetItems(entry.stackId, inventory.items.keys());
   const event = eventOf(entry, 'removed', `${own.length} objects were left where they are`);
   return { stop: { kind: 'settled', event } };
 }
 
 export interface RemovalPlanned {
-  readonly items: readonly Item[];
+  readonly items: readonly InventoryItem[];
   readonly live: LiveObjects;
   /** The decision about each item. */
   readonly plan: PrunePlan;
@@ -161,7 +161,7 @@ export async function holdRemovalDeletions({
 export interface RemovalPruned {
   readonly pruned: PruneOutcome;
   /** Items that are still in the inventory. */
-  readonly remaining: readonly Item[];
+  readonly remaining: readonly InventoryItem[];
 }
 
 /**
@@ -178,7 +178,7 @@ export async function pruneForRemoval({
   const pruned = await pruneObjects(context, pass, plan, live, inventory);
   const remaining = items.filter(({ id }) => !pruned.endedKeys.has(keyOf(id)));
   await context.inventories.save(inventory, headerFor(pass, remaining.length === 0), remaining, pass.signal);
-  context.ownership.drop(pass.entry.stackId, pruned.endedKeys);
+  context.ownership.forgetItems(pass.entry.stackId, pruned.endedKeys);
   return { next: { pruned, remaining } };
 }
 

@@ -1,4 +1,4 @@
-import { andMore, nameOf } from '../../object/kube-object.ts';
+import { andMore, displayName } from '../../object/kube-object.ts';
 import { type Change, eventOf, type Outcome } from '../../target/stack-event.ts';
 import type { Entry } from '../../target/target-state.ts';
 import type { Pass, PassResult } from '../context.ts';
@@ -42,5 +42,5 @@ export function holdBack(entry: Entry, message: string, { changes, keys }: HeldD
 export function summary(message: string, failures: readonly Change[]): string {
   const [first] = failures;
   if (!first) return message;
-  return `${message}: ${nameOf(first.object)}: ${first.message}${andMore(failures)}`;
+  return `${message}: ${displayName(first.object)}: ${first.message}${andMore(failures)}`;
 }

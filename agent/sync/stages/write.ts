@@ -1,4 +1,4 @@
-import type { Inventory, Item } from '../../inventory/inventory.ts';
+import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { definitionsIn } from '../../manifest/parse.ts';
 import { wavesOf } from '../../manifest/waves.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
@@ -52,11 +52,11 @@ export function gateWaves({
     writes,
     definitions: definitionsIn(objects),
     live,
-    gated: !pass.isAlreadyApplied && writes.length > repairs.length,
+    isGated: !pass.isAlreadyApplied && writes.length > repairs.length,
   };
   const blocker = rolloutBlocker(rollout);
   if (blocker?.waiting !== undefined) return { stop: waiting(pass, blocker.waiting) };
-  if (blocker) return { stop: failed(pass, blocker.summary, blocker.failed) };
+  if (blocker) return { stop: failed(pass, blocker.summary, blocker.failures) };
   return { next: { rollout } };
 }
 
@@ -81,16 +81,16 @@ export async function dryRunWrites({
     (write) => !needsPrerequisite(write) && !unservable.some(({ object }) => object === write.id),
   );
   const result = await dryRun(context.cluster, checkable, pass.signal);
-  const refused = [...unservable, ...result.failed];
+  const refused = [...unservable, ...result.failures];
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
-  return { next: { unchecked: result.unchecked } };
+  return { next: { unchecked: result.uncheckedCount } };
 }
 
 export interface Recorded {
   /** The inventory as it was saved before the first write. */
   readonly recorded: Inventory;
-  readonly items: readonly Item[];
+  readonly items: readonly InventoryItem[];
 }
 
 /** Records everything that is about to be written in the inventory, and takes over the claimed objects. */
@@ -102,7 +102,7 @@ export async function recordInventory({
   claim,
   drift,
 }: PassState & Planned & InventoryLoaded & Claimed & Classified): Promise<StageResult<Recorded>> {
-  const items = keepingUids(plan.items, inventory.items, drift.writes);
+  const items = keepingUids(plan.inventoryItems, inventory.items, drift.writes);
   const recorded = await context.inventories.save(inventory, headerFor(pass, false), items, pass.signal);
   context.registry.objectsTakenOver(claim.keep());
   return { next: { recorded, items } };
@@ -136,21 +136,21 @@ export async function applyWaves({
     throw error;
   });
   const changes = explainRepairs(result.changes, drift.repairs);
-  if (result.failed.length > 0 || result.waiting !== undefined) {
+  if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
-    return { stop: failed(pass, result.summary, result.failed, changes) };
+    return { stop: failed(pass, result.summary, result.failures, changes) };
   }
   const { deploymentChanges, event } = toDriftEvent(repairBackoff, pass.entry, drift, changes);
-  return { next: { uids, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.unchecked } };
+  return { next: { uids, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.uncheckedCount } };
 }
 
 /** Keeps the uid of an object that is gone and not recreated: without it, a restarted agent would take the object for a new one. */
 function keepingUids(
-  items: readonly Item[],
-  known: ReadonlyMap<string, Item>,
+  items: readonly InventoryItem[],
+  known: ReadonlyMap<string, InventoryItem>,
   writes: readonly DesiredObject[],
-): Item[] {
+): InventoryItem[] {
   const written = new Set(writes.map(({ id }) => keyOf(id)));
   return items.map((item) =>
     item.uid === '' && !written.has(keyOf(item.id)) ? (known.get(keyOf(item.id)) ?? item) : item,
@@ -158,6 +158,6 @@ function keepingUids(
 }
 
 /** Returns the items with the uids of what was written. */
-export function withUids(items: readonly Item[], uids: ReadonlyMap<string, string>): Item[] {
+export function withUids(items: readonly InventoryItem[], uids: ReadonlyMap<string, string>): InventoryItem[] {
   return items.map((item) => ({ id: item.id, uid: uids.get(keyOf(item.id)) ?? item.uid }));
 }
