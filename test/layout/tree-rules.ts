@@ -1,5 +1,5 @@
 import { circlesOf, fileGraph, folderSizes } from './graph.ts';
-import { isTestFile } from './rooms.ts';
+import { isTestFile, roomCircles, roomGraph } from './rooms.ts';
 import { type Source, toSource } from './sources.ts';
 
 /** A rule about the sources as a whole. */
@@ -13,6 +13,26 @@ export interface TreeRule {
 }
 
 const MAX_FOLDER_SOURCES = 20;
+
+/** The agent's rooms, the lowest first: each may import those before it. */
+const agentRooms = [
+  'concurrency',
+  'object',
+  'kube',
+  'manifest',
+  'target',
+  'inventory',
+  'health',
+  'cache',
+  'sync',
+  'reconcile',
+  'diagnostic',
+  'telemetry',
+  'broker',
+  'observability',
+];
+
+const rank = (room: string) => agentRooms.indexOf(room.slice('agent/'.length));
 
 export const treeRules: readonly TreeRule[] = [
   {
@@ -33,6 +53,28 @@ export const treeRules: readonly TreeRule[] = [
     example: [
       toSource('agent/kube/client.ts', "import { read } from './stream.ts';"),
       toSource('agent/kube/stream.ts', "import type { Client } from './client.ts';"),
+    ],
+  },
+  {
+    name: 'no rooms import each other in a circle',
+    reason: 'a room is understood after those below it: in a circle none comes first',
+    find: (sources) => roomCircles(sources).map((circle) => circle.join(', ')),
+    example: [
+      toSource('cli/output/print.ts', "import type { Settings } from '../session/settings.ts';"),
+      toSource('cli/session/settings.ts', ''),
+      toSource('cli/session/session.ts', "import { print } from '../output/print.ts';"),
+    ],
+  },
+  {
+    name: 'rooms of the agent import downwards only',
+    reason: 'the list is the order to read the agent in: what stands above a room is no part of understanding it',
+    find: (sources) =>
+      [...roomGraph('agent', sources)].flatMap(([room, needs]) =>
+        [...needs].filter((need) => rank(need) >= rank(room)).map((need) => `${room} imports ${need}`),
+      ),
+    example: [
+      toSource('agent/kube/client.ts', "import type { Plan } from '../sync/plan.ts';"),
+      toSource('agent/sync/plan.ts', ''),
     ],
   },
 ];
