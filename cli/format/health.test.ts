@@ -33,22 +33,23 @@ async function makeAgent(name: string, label = name) {
   const agent = await startTestAgent(broker, { name, labels: [label] });
   return {
     ...agent,
-    told: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) => reportHealth(agent, what, ...about),
+    report: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) =>
+      reportHealth(agent, what, ...about),
   };
 }
 
-/** Two agents that have applied a stack: one well, the other not. */
+/** Creates two agents that have applied a stack: one healthy, the other degraded. */
 async function makeIll() {
   const stack = fresh();
   const [well, worse] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
   await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('one') });
   for (const agent of [well, worse]) await agent.reconcile();
-  await well.told(Health.HEALTHY);
-  await worse.told(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [ill]);
+  await well.report(Health.HEALTHY);
+  await worse.report(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [ill]);
   return { stack, well, worse };
 }
 
-health('shows how a stack does on each agent, the worst first, and how that changed', async () => {
+health('shows the health of a stack on each agent, worst first, and its history', async () => {
   const { stack, worse } = await makeIll();
   const [heading, first, second] = (await cli.done(`get health ${stack}`)).split('\n');
   assert.match(heading!, /^AGENT +HEALTH +HEALTHY +REVISION +SINCE +MESSAGE$/);
@@ -59,7 +60,7 @@ health('shows how a stack does on each agent, the worst first, and how that chan
   assert.is(await cli.done(`get health ${stack} ${stack}-a -o name`), `${stack}-a\n`);
   const answer = JSON.parse(await cli.done(`get health ${stack} -o json`));
   assert.equal([answer.health, answer.counts.degraded, answer.agents.length], ['HEALTH_DEGRADED', 1, 2]);
-  await worse.told(Health.HEALTHY);
+  await worse.report(Health.HEALTHY);
   const history = await cli.done(`get health ${stack} --agent ${stack}-b --history`);
   assert.match(
     history,
@@ -69,7 +70,7 @@ health('shows how a stack does on each agent, the worst first, and how that chan
   await cli.fails(2, 'get health');
 });
 
-health('shows it with stacks, placements and explanations', async () => {
+health('is shown with stacks, placements and explanations', async () => {
   const { stack } = await makeIll();
   assert.match(await cli.done(`get stack ${stack}`), / 1 degraded, 1 healthy /);
   const placements = await cli.done(`get placements --stack ${stack}`);
@@ -78,20 +79,20 @@ health('shows it with stacks, placements and explanations', async () => {
   const described = await cli.done(`describe stack ${stack}`);
   assert.match(described, /Health: +1 degraded, 1 healthy\n/);
   assert.match(described, /Not healthy\n {2}\S+-b\n {4}Deployment\.apps shop\/web: degraded: 1 of 3 replicas ready\n/);
-  assert.match(described, /Last health changes\n {2}AGE +AGENT +HEALTH +MESSAGE\n/);
+  assert.match(described, /Latest health changes\n {2}AGE +AGENT +HEALTH +MESSAGE\n/);
   const explained = await cli.done(`explain ${stack} ${stack}-b`);
   assert.match(explained, '✗ healthy: degraded: pod web-x: ImagePullBackOff\n');
   assert.match(explained, 'Not healthy\n  Deployment.apps shop/web: degraded: 1 of 3 replicas ready\n');
 });
 
-health('is part of what a watch of a stack shows', async () => {
+health('is shown by a watch of a stack', async () => {
   const { stack, worse } = await makeIll();
   const watching = new AbortController();
   const [begun, ended] = [listenFor('ImagePullBackOff'), listenFor('Job migrate failed')];
-  const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
+  const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const seen = cli.run(`watch ${stack}`, { onOutput, signal: watching.signal });
   await Promise.race([begun.heard, seen]);
-  await worse.told(Health.FAILED, 'Job migrate failed');
+  await worse.report(Health.FAILED, 'Job migrate failed');
   await Promise.race([ended.heard, seen]);
   watching.abort();
   const { stdout } = await seen;
@@ -100,15 +101,15 @@ health('is part of what a watch of a stack shows', async () => {
   assert.match(stdout, /-b {2}applied {2}failed {2}revision 1: Job migrate failed\n/);
 });
 
-health('is waited for by an apply, which tells what it waits for', async () => {
+health('is awaited by an apply, which shows what it waits for', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const { onOutput, heard } = listenFor('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.told(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
+  await agent.report(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
   await Promise.race([heard, waiting]);
-  await agent.told(Health.HEALTHY);
+  await agent.report(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is healthy\n$/);
@@ -116,12 +117,12 @@ health('is waited for by an apply, which tells what it waits for', async () => {
   assert.match(stderr, /1 of 1 agent healthy\n$/);
 });
 
-health('ends the waiting early when it will not come by itself', async () => {
+health('ends the wait early when an agent failed', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one') });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.told(Health.FAILED, 'pod web-x: its image is no image', [{ ...ill, health: Health.FAILED }]);
+  await agent.report(Health.FAILED, 'pod web-x: its image is no image', [{ ...ill, health: Health.FAILED }]);
   const { code, stderr } = await waiting;
   assert.is(code, 1);
   const objects = '  Deployment.apps shop/web: failed: 1 of 3 replicas ready\n';
@@ -129,22 +130,22 @@ health('ends the waiting early when it will not come by itself', async () => {
   assert.match(stderr, `brokkr diagnose system/${name} ${name}\n`);
 });
 
-health('says at the deadline what was missing where', async () => {
+health('is explained at the timeout of the wait', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
   await agent.report(await agent.entry(name), Outcome.WAITING, 'waits for stack db, which is not healthy');
-  const again = [`apply`, '-f', '-', '--stack', name, '--wait', '--timeout', '1s'];
-  const waiting = await cli.fails(1, again, { stdin: config('one') });
-  const told = `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`;
+  const args = [`apply`, '-f', '-', '--stack', name, '--wait', '--timeout', '1s'];
+  const waiting = await cli.fails(1, args, { stdin: config('one') });
+  const summary = `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`;
   assert.match(
     waiting,
-    `${told} (waits for stack db, which is not healthy)\n  ask: brokkr explain system/${name} ${name}\n`,
+    `${summary} (waits for stack db, which is not healthy)\n  for details: brokkr explain system/${name} ${name}\n`,
   );
   await agent.reconcile();
-  assert.match(await cli.fails(1, again, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
-  await agent.told(Health.DEGRADED, 'one replica is missing', [ill]);
-  const late = await cli.fails(1, again, { stdin: config('one') });
+  assert.match(await cli.fails(1, args, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
+  await agent.report(Health.DEGRADED, 'one replica is missing', [ill]);
+  const late = await cli.fails(1, args, { stdin: config('one') });
   assert.match(
     late,
     '(degraded: one replica is missing)\n  Deployment.apps shop/web: degraded: 1 of 3 replicas ready\n',
@@ -152,7 +153,7 @@ health('says at the deadline what was missing where', async () => {
   assert.match(late, 'ask: brokkr diagnose');
 });
 
-health('is not waited for when applied is enough', async () => {
+health('is not awaited with --wait=applied', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });

@@ -2,6 +2,7 @@ import { RegistrationSchema } from '../../gen/brokkr/v1/generator_pb.ts';
 import type { View } from '../output/output.ts';
 import { ageText, styledLabelOf, styledRegistrationStates } from './enum-labels.ts';
 
+/** Prints registrations. */
 export const registrationView: View<typeof RegistrationSchema> = {
   schema: RegistrationSchema,
   listField: 'registrations',

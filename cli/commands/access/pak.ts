@@ -40,10 +40,10 @@ export const verbs: VerbDefinitions = {
     command
       .command('paks')
       .alias('pak')
-      .description('the keys, without their secrets')
+      .description('keys, without their secrets')
       .argument('[keys...]', 'short token or id')
-      .option('--owner <name>', "only this agent's, generator's or admin's")
-      .option('--show-ended', 'also revoked and expired ones')
+      .option('--owner <name>', 'only those of this agent, generator or admin')
+      .option('--show-ended', 'include revoked and expired keys')
       .action(
         withSession(
           async ({ admin, out }, keys: string[], { owner, showEnded }: { owner?: string; showEnded?: boolean }) => {
@@ -64,11 +64,15 @@ export const verbs: VerbDefinitions = {
   create: (command) =>
     command
       .command('admin-pak')
-      .description('a key for an admin; prints it, once')
+      .description('a key for an admin; prints it once')
       .argument('<name>')
-      .option('--read-only', 'it may only look')
-      .option('--expires <when>', 'such as 30d (from now) or 2027-01-31T12:00:00Z (default: never)', parseFuture)
-      .option('--pak-file <file>', 'write the key to this new file (0600) instead')
+      .option('--read-only', 'allow only reading')
+      .option(
+        '--expires <when>',
+        'expiry, such as 30d (from now) or 2027-01-31T12:00:00Z (default: never)',
+        parseFuture,
+      )
+      .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it')
       .action(
         withSession(async ({ admin, out }, name: string, options: CreateOptions) => {
           const { readOnly, expires, pakFile } = options;
@@ -85,7 +89,9 @@ export const verbs: VerbDefinitions = {
       ),
 
   rotate: (command) => {
-    rotateOptions(command.command('self').description('the key in use; a kept one is replaced in its context')).action(
+    rotateOptions(
+      command.command('self').description('the key in use; if it is saved in a context, it is replaced there'),
+    ).action(
       withSession(async (session, options: RotateOptions) => {
         const answer = await session.broker.rotatePak({ requestId: randomUUID(), overlap: overlapOf(options) });
         if (answer.pak !== '') saveRotatedKey(session, answer.pak);
@@ -134,22 +140,22 @@ export const verbs: VerbDefinitions = {
 
   revoke: (command) =>
     command
-      .argument('<key>', 'short token or id, as get paks shows it')
-      .option('-y, --yes', 'do not ask')
-      .option('--own', 'with --yes: even if it is the key in use')
+      .argument('<key>', 'short token or id, as shown by get paks')
+      .option('-y, --yes', 'skip the confirmation prompt')
+      .option('--own', 'with --yes: also if it is the key in use')
       .action(
         withSession(async ({ admin, broker, out }, pak: string, { yes, own }: { yes?: boolean; own?: boolean }) => {
-          // A whole key must not travel further than it has: its public part names it just as well.
+          // Sends only the public part of a full key, which identifies it as well.
           const key = /^brokkr_(\w+)_/.exec(pak)?.[1] ?? pak;
           const { id, shortToken } = await broker.whoAmI({});
           const isOwn = [id, shortToken, shortToken.slice(2)].includes(key);
           if (isOwn && yes && !own)
             throw usageError(
-              `${key} is the key in use: without another one you are locked out`,
-              'if that is meant: say --yes --own',
+              `${key} is the key in use: unless you have another one, you are locked out`,
+              'to revoke it anyway, use --yes --own',
             );
-          const warning = isOwn ? 'It is the key in use: without another one you are locked out. ' : '';
-          await confirm(`Revoke key ${key}? ${warning}Whatever uses it stops working at once.`, yes);
+          const warning = isOwn ? 'It is the key in use: unless you have another one, you are locked out. ' : '';
+          await confirm(`Revoke key ${key}? ${warning}Everything that uses it stops working immediately.`, yes);
           const { info } = await admin.revokePak({ pak: key });
           printOne(out, pakView, info!, () => out.line(`key ${info!.shortToken} of ${info!.owner} is revoked`));
         }),
@@ -171,28 +177,28 @@ interface RotateOptions {
 
 function rotateOptions(command: Command): Command {
   return command
-    .option('--now', 'end the old key at once')
-    .option('--overlap <duration>', 'how long the old key goes on working (default: 24h)', parseDuration)
-    .option('--pak-file <file>', 'write the key to this new file (0600) instead');
+    .option('--now', 'revoke the old key immediately')
+    .option('--overlap <duration>', 'how long the old key remains valid (default: 24h)', parseDuration)
+    .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it');
 }
 
 function overlapOf({ now, overlap }: RotateOptions) {
-  if (now && overlap !== undefined) throw usageError('--now and --overlap exclude each other');
+  if (now && overlap !== undefined) throw usageError('--now and --overlap cannot be combined');
   const ms = now ? 0 : overlap;
   return ms === undefined ? undefined : durationFromMs(ms);
 }
 
 function rotationSummary(what: string, { now, overlap }: RotateOptions): string {
-  return `${what} rotated; the old one ${now || overlap === 0 ? 'has ended' : 'goes on working for a while'}`;
+  return `${what} rotated; the old key ${now || overlap === 0 ? 'is revoked' : 'remains valid for a while'}`;
 }
 
-/** Before the new key is shown: a context must not be left with a key that is about to end. */
+/** Saves the new key before it is shown, so that the context does not keep a key that is about to expire. */
 function saveRotatedKey({ settings, out }: Session, pak: string): void {
   const name = settings.contextName;
   const context = name === undefined ? undefined : readContexts(process.env).all[name];
   if (name === undefined || context === undefined) return;
   saveContext(process.env, name, { ...context, pak }, false);
-  out.note(`kept in context ${name}`);
+  out.note(`saved in context ${name}`);
 }
 
 function stateOf({ revokeTime, expireTime }: Pak): string {

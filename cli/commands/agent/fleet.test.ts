@@ -24,7 +24,7 @@ const fresh = () => `f${++made}`;
 const aKey = /brokkr_(ad|ro|ge|ag)\w+_\w+/;
 const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}');
 
-fleet('a new key stands alone on standard output, works, and is shown by nothing else', async () => {
+fleet('a new key is alone on standard output, works, and is not shown elsewhere', async () => {
   const [agent, generator, admin] = [fresh(), fresh(), fresh()];
   for (const create of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only --expires 1h`]) {
     const { code, stdout, stderr } = await cli.run(`create ${create}`);
@@ -41,14 +41,14 @@ fleet('a new key stands alone on standard output, works, and is shown by nothing
     assert.match(await cli.fails(1, `create ${again}`), 'exists');
 });
 
-fleet('a key goes into a file instead, when that is asked for', async () => {
+fleet('a key is written to a file with --pak-file', async () => {
   const file = join(cli.folder, 'agent.pak');
   const { stdout, stderr } = await cli.run(`create agent ${fresh()} --pak-file ${file}`);
   assert.is(stdout, '');
   assert.match(stderr, file);
   assert.match(readFileSync(file, 'utf8'), aKey);
   assert.is(statSync(file).mode & 0o777, 0o600);
-  assert.match(await cli.fails(1, `create agent ${fresh()} --pak-file ${file}`), 'it is there already');
+  assert.match(await cli.fails(1, `create agent ${fresh()} --pak-file ${file}`), 'it already exists');
 });
 
 fleet('shows, labels, annotates and describes an agent', async () => {
@@ -88,7 +88,7 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   assert.is(await cli.done(`delete agent ${orphan} --orphan --yes`), `agent ${orphan} deleted\n`);
 });
 
-fleet('forgets removals', async () => {
+fleet('abandons removals', async () => {
   const name = fresh();
   await client.admin.createAgent({ name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
@@ -100,16 +100,16 @@ fleet('forgets removals', async () => {
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'neither serves nor removes');
 });
 
-fleet('confirms what an agent holds back, at the generation that was seen', async () => {
+fleet('confirms held removals at the generation that was shown', async () => {
   const name = fresh();
   const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   const entry = await agent.entry(name);
   await agent.report(entry, Outcome.HELD, 'would delete a PersistentVolumeClaim');
-  const told = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
+  const output = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
   assert.match(
-    told,
+    output,
     `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
   );
   assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
@@ -145,7 +145,7 @@ fleet('registers, approves and deregisters', async () => {
   await cli.fails(1, `register ${agent} nobody`);
 });
 
-fleet('a generator looks after its own, and sees nobody else’s', async () => {
+fleet('a generator manages its own stacks, and sees no others', async () => {
   const [mine, agent] = [fresh(), fresh()];
   const { pak } = await client.admin.createGenerator({ name: mine });
   await client.admin.createAgent({ name: agent, generators: [mine] });
@@ -159,7 +159,7 @@ fleet('a generator looks after its own, and sees nobody else’s', async () => {
     assert.match(await own.done(`describe agent ${agent}`), `${mine}/shop`);
     await own.fails(1, `get agent ${agent}-hidden`);
     await own.fails(1, 'get stack system/hidden');
-    assert.match(await own.fails(1, 'get paks'), 'brokkr whoami says whose key this is');
+    assert.match(await own.fails(1, 'get paks'), 'brokkr whoami shows whose key this is');
     assert.match(await cli.fails(1, `delete generator ${mine} --yes`), 'stack');
     assert.match(await cli.done(`delete generator ${mine} --cascade --yes`), 'deleted');
   } finally {
@@ -176,7 +176,7 @@ fleet('changes a generator', async () => {
   await cli.fails(1, 'get generator nobody');
 });
 
-fleet('rotates keys, at once or with an overlap, and revokes them', async () => {
+fleet('rotates keys, immediately or with an overlap, and revokes them', async () => {
   const name = fresh();
   const { pak: first } = await client.admin.createAgent({ name });
   const works = async (pak: string) => (await cli.run('whoami', { env: { BROKKR_PAK: pak } })).code === 0;
