@@ -8,7 +8,7 @@ import { type KubeObject, textAt } from '../agent/object/kube-object.ts';
 import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
+import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 import { configMap, connect } from '../test/agent/test-agent.ts';
 import { connectObserver, openEnvironment } from '../test/agent/test-environment.ts';
 import { eventually } from '../test/broker.ts';
@@ -28,7 +28,7 @@ async function describe(): Promise<void> {
   const { pak: token } = await environment.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
   const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
   const agent = await testbed.start(await testbed.install('whole', values));
-  const account = await tokenOf(kube, 'brokkr', 'whole-brokkr-agent');
+  const account = await requestToken(kube, 'brokkr', 'whole-brokkr-agent');
   const installed = { ...testbed, values, agent, account };
   describeEnrollment(installed);
   describeDeployment(installed);
@@ -84,7 +84,7 @@ async function openTestbed() {
 
 /** The API server authorizes by new roles and bindings only a moment after they were written. */
 async function untilAuthorized(kube: Kube, account: string): Promise<void> {
-  const token = await tokenOf(kube, 'brokkr', account);
+  const token = await requestToken(kube, 'brokkr', account);
   const leases = { verb: 'get', group: 'coordination.k8s.io', resource: 'leases' };
   for (const permission of [
     { ...leases, namespace: 'brokkr', name: 'brokkr-agent' },
@@ -186,7 +186,7 @@ function describeLimits({ account, environment, kube, observer }: Installed): vo
       ['POST', '/api/v1/namespaces/brokkr/serviceaccounts/default/token', {}],
       ['POST', '/api/v1/namespaces/team/pods/any/exec', {}],
     ] as const)
-      assert.is((await askKube(asAgent, { method, path, body })).status, 403, `${method} ${path}`);
+      assert.is((await requestKube(asAgent, { method, path, body })).status, 403, `${method} ${path}`);
   });
 
   rbac('allow impersonating the configured account, and no other', async () => {
@@ -218,8 +218,8 @@ function describeSingleNamespace(installed: Installed): void {
     for (const path of ['/api/v1/namespaces', '/api/v1/namespaces/other/configmaps', '/api/v1/configmaps'])
       assert.is(
         (
-          await askKube(
-            { ...kube, token: await tokenOf(kube, 'brokkr', limited.metadata.name) },
+          await requestKube(
+            { ...kube, token: await requestToken(kube, 'brokkr', limited.metadata.name) },
             { method: 'GET', path },
           )
         ).status,
@@ -242,7 +242,7 @@ async function isAllowed(
   };
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
   const bearer = { ...kube, token };
-  const { body } = await askKube<{ status: { allowed: boolean } }>(bearer, { method: 'POST', path, body: review });
+  const { body } = await requestKube<{ status: { allowed: boolean } }>(bearer, { method: 'POST', path, body: review });
   return body.status.allowed;
 }
 

@@ -18,7 +18,7 @@ import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
 import { clusterRules, namespaceRules, type PolicyRule } from '../cli/install/agent-rbac.ts';
 import { startKube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube } from '../sandbox/apiserver/client.ts';
+import { requestKube } from '../sandbox/apiserver/client.ts';
 import { connect } from '../test/agent/test-agent.ts';
 import { needs } from '../test/runner/needs.ts';
 import { type Helm, openHelm } from '../test/tools/helm.ts';
@@ -129,7 +129,7 @@ async function openDryRun(): Promise<(object: KubeObject) => Promise<string>> {
     const namespacePath = resource.namespaced ? `/namespaces/${object.metadata.namespace}` : '';
     const query = 'dryRun=All&fieldValidation=Strict';
     const path = `${pathOf(object.apiVersion)}${namespacePath}/${resource.plural}?${query}`;
-    const { status, body } = await askKube(kube, { method: 'POST', path, body: object });
+    const { status, body } = await requestKube(kube, { method: 'POST', path, body: object });
     return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
   };
 }

@@ -186,9 +186,9 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await testAgent.close();
     testCluster.simulated.clearRequests();
     const inventories = createInventories(observer, 'brokkr');
-    const question = { id: 'q', stackId: picky, object: undefined };
+    const request = { id: 'q', stackId: picky, object: undefined };
     await until(
-      async () => (await diagnose({ cluster: observer, inventories }, question, signal)).pods.length > 0,
+      async () => (await diagnose({ cluster: observer, inventories }, request, signal)).pods.length > 0,
       'its pods',
     );
     const asked = testCluster.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
@@ -200,8 +200,8 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     if (!testCluster.simulated) return;
     const forget = testCluster.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
     const inventories = createInventories(observer, 'brokkr');
-    const question = { id: 'q', stackId: stack, object: undefined };
-    const findings = await diagnose({ cluster: observer, inventories }, question, signal, 500);
+    const request = { id: 'q', stackId: stack, object: undefined };
+    const findings = await diagnose({ cluster: observer, inventories }, request, signal, 500);
     forget();
     assert.is(findings.objects.length, 3);
     assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));

@@ -1,4 +1,4 @@
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { newestFirst, toEvent } from '../object/event.ts';
 import { type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
 import { selectorOf } from '../object/label-selector.ts';

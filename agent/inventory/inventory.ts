@@ -1,5 +1,5 @@
 import { hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { ensureNamespace } from '../kube/cluster-identity.ts';
 import { type KubeObject, keyOf, type ObjectId, textAt } from '../object/kube-object.ts';
 import {
@@ -66,7 +66,7 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
   /** Never empty because of a 404: the API server has a list even for a namespace that is missing, so that is another's answer. */
   const read = async (labelSelector: string, signal: AbortSignal): Promise<KubeObject[]> => {
     const found: KubeObject[] = [];
-    for await (const { objects } of cluster.versioned(configMaps, { namespace, labelSelector }, signal))
+    for await (const { objects } of cluster.listVersioned(configMaps, { namespace, labelSelector }, signal))
       found.push(...objects);
     return found;
   };
@@ -120,7 +120,7 @@ export function createInventories(cluster: Cluster, namespace: string): Inventor
       return plans.length === 0 ? inventory : gather(stackId, [...saved.values()]);
     },
     async confirm({ stackId, shards }, signal) {
-      const live = await cluster.metadata(idOfShard(stackId, 0), signal);
+      const live = await cluster.getMetadata(idOfShard(stackId, 0), signal);
       const loaded = shards.find(({ index }) => index === 0)?.resourceVersion;
       if (live?.metadata.resourceVersion !== loaded) throw conflictOf(stackId);
     },

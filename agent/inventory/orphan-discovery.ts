@@ -1,5 +1,5 @@
 import { hasStatus } from '../kube/api-error.ts';
-import type { Cluster, ListOptions } from '../kube/client.ts';
+import type { Cluster, ListOptions } from '../kube/cluster.ts';
 import { idOf, isAppliedFor, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import type { Item } from './shards.ts';
 
@@ -53,7 +53,7 @@ async function collectApplied(
   signal: AbortSignal,
 ): Promise<Map<string, Item[]>> {
   const found = new Map<string, Item[]>();
-  for await (const page of cluster.pages(kind, options, signal)) {
+  for await (const page of cluster.listPages(kind, options, signal)) {
     for (const object of page) {
       const stackId = object.metadata.labels?.[stackLabel] ?? '';
       if (isAppliedFor(object, stackId)) found.set(stackId, [...(found.get(stackId) ?? []), itemOf(object)]);

@@ -3,7 +3,7 @@ import type { Inventories } from '../inventory/inventory.ts';
 import type { Ownership, StackView } from '../inventory/object-owners.ts';
 import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
 import type { Header } from '../inventory/shards.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { Scope } from '../manifest/parse.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -64,6 +64,8 @@ export interface Pass {
   /** How far earlier passes brought this deployment; distinguishes drift from changes of the deployment itself. */
   readonly history: History;
   readonly signal: AbortSignal;
+  /** Notes which stage runs, for the log. */
+  enterStage(name: string): void;
   /** Throws Superseded when the pass has become pointless: the entry changed, or the agent was paused or fenced. */
   checkpoint(): void;
 }

@@ -149,7 +149,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.is((await reported).changes.length, 2);
     assert.equal(testAgent.objectWrites(), []);
     assert.equal(await dataOf('told'), { k: 'meddled' });
-    assert.is(testAgent.clusterState.keeper.healthOf(stack)?.health, 'failed');
+    assert.is(testAgent.clusterState.healthMonitor.healthOf(stack)?.health, 'failed');
     await testAgent.close();
     const again = await start({ namespace: agents.namespace });
     const first = again.nextEvent(stack, 'drifted');

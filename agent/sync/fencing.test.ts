@@ -57,7 +57,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.equal((await admin.get(configMapId('both')))?.data, { k: '2' });
     assert.is(await orderOf(stack), '8');
     assert.is(stale.events.length, length);
-    assert.equal(stale.reconciler.held(), [{ stackId: stack, deploymentId: 'b', order: 8n }]);
+    assert.equal(stale.stacks.held(), [{ stackId: stack, deploymentId: 'b', order: 8n }]);
 
     const next = stale.nextEvent(stack, 'applied');
     stale.setTarget([{ ...first, order: 9n, deploymentId: 'c' }]);
@@ -117,7 +117,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
           ? { stackId: stack, order: 2n, generation: 2n, deploymentId: 'a', state: 'removing', kinds: ['v1/ConfigMap'] }
           : { ...first, order: 2n, deploymentId: 'b', objects: [configMap(kept, { k: '1' })] },
       ]);
-      await until(() => stale.reconciler.order === 3n, 'the stale process to find out');
+      await until(() => stale.stacks.order === 3n, 'the stale process to find out');
       forget();
       assert.ok(isTold);
       assert.is((await admin.get(configMapId(dropped)))?.metadata.uid, uid);

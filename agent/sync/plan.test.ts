@@ -87,7 +87,7 @@ const plan = (
   live: KubeObject[],
   inventory: KubeObject[] = live,
   mayPrune = true,
-  elsewhere: ReadonlySet<string> = new Set(),
+  uidsInUse: ReadonlySet<string> = new Set(),
 ) =>
   planStack({
     stackId: stack,
@@ -98,8 +98,8 @@ const plan = (
     mayPrune,
     live: new Map(live.map((object) => [keyOf(idOf(object)), object])),
     ownerOf: () => undefined,
-    wantedElsewhere: () => false,
-    elsewhere,
+    isDesiredElsewhere: () => false,
+    uidsInUse,
   });
 
 plans('sorts objects by what has to be done', () => {

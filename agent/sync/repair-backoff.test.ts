@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DesiredObject } from '../object/desired-object.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 import { differences, managersOf, pathText } from '../object/managed-fields.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
 import { withoutIgnored } from './ignored-fields.ts';
-import type { Desired } from './plan.ts';
 import { createRepairBackoff } from './repair-backoff.ts';
 
 const paths = (live: KubeObject, other: KubeObject, part = false) => differences(live, other, { part }).map(pathText);
@@ -57,12 +57,12 @@ const ignoring = suite('ignored fields');
 
 const replicas = [{ kind: 'apps/Deployment', name: '', paths: ['.spec.replicas'] }];
 const mine = (set: object) => [{ manager: 'brokkr', operation: 'Apply', fieldsV1: set }];
-const wanted = (object: KubeObject): Desired => ({
+const wanted = (object: KubeObject): DesiredObject => ({
   id: { apiVersion: object.apiVersion, kind: object.kind, namespace: 'default', name: 'web' },
   object,
   checksum: 'c',
 });
-const specOf = ({ object }: Desired) => object.spec as Record<string, unknown>;
+const specOf = ({ object }: DesiredObject) => object.spec as Record<string, unknown>;
 
 ignoring('keeps what nobody else has set: left out, it would be removed', () => {
   const one = wanted(web({ image: 'a' }));

@@ -1,4 +1,4 @@
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { checksumOf } from '../object/compare.ts';
 import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -13,7 +13,7 @@ export function contextForStack(
   context: SyncContext,
 ): SyncContext {
   const cluster = recordingWrites(
-    serviceAccount === '' ? context.cluster : context.cluster.as(serviceAccount),
+    serviceAccount === '' ? context.cluster : context.cluster.impersonate(serviceAccount),
     stackId,
     context,
   );

@@ -194,7 +194,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await reported;
     await first.close();
     const second = await start({ namespace: agents.namespace });
-    assert.is(second.reconciler.order, 5n);
+    assert.is(second.stacks.order, 5n);
     reported = second.nextEvent(stack);
     second.setTarget([target]);
     assert.is((await reported).outcome, 'applied', 'the report of the last run may have been lost');

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage, hasStatus } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { toEvent } from '../object/event.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 import type { Outbox } from './outbox.ts';
@@ -9,7 +9,7 @@ import type { Owners } from './owners.ts';
 import { createMeter, type Rate } from './rate-limiter.ts';
 
 export interface EventWatchOptions {
-  readonly cluster: Pick<Cluster, 'versioned' | 'watch'>;
+  readonly cluster: Pick<Cluster, 'listVersioned' | 'watch'>;
   /** Only in this one; empty for all. */
   readonly namespace: string;
   readonly owners: Owners;
@@ -34,7 +34,7 @@ const usualRoundMs = 90_000;
 
 /** Tells the events about what belongs to stacks, as they come, until the signal aborts. Of events of earlier on it asks for none. */
 export async function watchEvents(options: EventWatchOptions, signal: AbortSignal): Promise<void> {
-  const { outbox, stackIds, log, retry = usualRetry } = options;
+  const { outbox, stackIds, log, retry = defaultBackoff } = options;
   const meter = createMeter(options.rate ?? usualRate);
   let place: string | undefined;
   for (let failures = 0; !signal.aborted; ) {
@@ -94,7 +94,11 @@ async function* eventsFrom(
 
 /** The cluster's version now: that of a list, of which no more than one event is asked for. */
 async function newestVersion({ cluster, namespace }: EventWatchOptions, signal: AbortSignal): Promise<string> {
-  for await (const { resourceVersion } of cluster.versioned(kind, { namespace, limit: 1, partial: true }, signal))
+  for await (const { resourceVersion } of cluster.listVersioned(
+    kind,
+    { namespace, limit: 1, metadataOnly: true },
+    signal,
+  ))
     return resourceVersion;
   return '';
 }

@@ -1,6 +1,6 @@
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster, FollowOptions } from '../kube/client.ts';
+import type { Cluster, FollowOptions } from '../kube/cluster.ts';
 import { at, type KubeObject, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
 import type { LogSource } from './item.ts';
 import { createPlace, parseLine } from './log-line.ts';
@@ -61,16 +61,16 @@ export async function followContainer(
     const begin = place.from ?? from;
     // Should this stream break before it has brought a line, the next one has to go on from here.
     if (begin === 'now') from = new Date();
-    for await (const { text, isCut } of tools
+    for await (const { text, isTruncated } of tools
       .clusterFor(stackId)
-      .followLog(pod, { container, from: begin, longest: longestLine }, signal)) {
+      .followLog(pod, { container, from: begin, maxLength: longestLine }, signal)) {
       if (!owned.holds()) return 'ended';
       const line = parseLine(text);
       const isAdmitted = meter.admit(text.length);
       if (!place.isNew(line)) continue;
       if (isAdmitted && tools.total.admit(text.length)) {
         const time = line.at === undefined ? undefined : new Date(Number(line.at / 1_000_000n));
-        outbox.add({ what: 'line', stackId, source, at: time, text: line.text, isCut });
+        outbox.add({ what: 'line', stackId, source, at: time, text: line.text, isCut: isTruncated });
       } else outbox.lost(stackId, source, 'rate_limit', 1);
       if (meter.offered > tools.rate.bytes * skipFactor) return 'skip';
     }

@@ -1,6 +1,6 @@
 import type { Ownership } from '../inventory/object-owners.ts';
 import { ClusterError } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { keyOf, type ObjectId } from '../object/kube-object.ts';
 
 /** Says which stack an object belongs to: by itself, or by what it is owned by. */
@@ -33,7 +33,7 @@ interface Remembered {
  * up: most of a cluster is no matter of Brokkr's.
  */
 export function createOwners(
-  cluster: Pick<Cluster, 'metadata'>,
+  cluster: Pick<Cluster, 'getMetadata'>,
   ownership: Pick<Ownership, 'ownerOf' | 'namespaces'>,
 ): Owners {
   const remembered = new Map<string, Remembered>();
@@ -53,7 +53,7 @@ export function createOwners(
   const rootOf = async (id: ObjectId, uid: string, steps: number, signal: AbortSignal): Promise<string | undefined> => {
     if (ownership.ownerOf(keyOf(id)) !== undefined) return keyOf(id);
     if (steps === 0) return undefined;
-    const object = await cluster.metadata(id, signal).catch((error: unknown) => {
+    const object = await cluster.getMetadata(id, signal).catch((error: unknown) => {
       // What may not be read, or is no object at all, has no owner that could be known.
       if (error instanceof ClusterError && error.status >= 400 && error.status < 500 && error.status !== 429)
         return undefined;

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
-import { createWatches } from '../kube/informer.ts';
+import type { Cluster } from '../kube/cluster.ts';
+import { createInformers } from '../kube/informer.ts';
 import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
 import { containersOf, type FollowTools, followContainer } from './follow-container.ts';
 import type { Outbox } from './outbox.ts';
@@ -146,17 +146,17 @@ export function createPodLogs(options: PodLogOptions): PodLogs {
     },
     async run(signal) {
       during = signal;
-      const watches = createWatches({
+      const watches = createInformers({
         cluster,
         namespace: options.namespace,
         labelSelector: '',
-        partial: true,
+        metadataOnly: true,
         log,
         retry,
-        tell: {
-          changed: seen,
-          gone: (pod) => end(keyOf(idOf(pod)), lastWordsMs),
-          listed(_, keys) {
+        handler: {
+          onChange: seen,
+          onDelete: (pod) => end(keyOf(idOf(pod)), lastWordsMs),
+          onList(_, keys) {
             for (const key of followed.keys()) if (!keys.has(key)) end(key, lastWordsMs);
           },
         },

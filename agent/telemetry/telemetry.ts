@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Backoff } from '../concurrency/backoff.ts';
-import type { TelemetryLevel } from '../config.ts';
 import type { Ownership } from '../inventory/object-owners.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { watchEvents } from './events.ts';
+import type { TelemetryLevel } from './level.ts';
 import { createOutbox, type Outbox, type OutboxLimits } from './outbox.ts';
 import { createOwners } from './owners.ts';
 import { createPodLogs, type PodLogLimits } from './pod-logs.ts';
@@ -41,7 +41,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const owners = createOwners(cluster, options.ownership);
   const clusterFor = (stackId: string) => {
     const account = options.accountOf(stackId);
-    return account === '' ? cluster : cluster.as(account);
+    return account === '' ? cluster : cluster.impersonate(account);
   };
   const logs = createPodLogs({
     cluster,

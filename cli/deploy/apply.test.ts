@@ -98,6 +98,14 @@ apply('warns about a stack without placement rules', async () => {
   assert.is((await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('a') })).stderr, '');
 });
 
+apply('reports the fields that were left out of an exported object', async () => {
+  const stack = fresh();
+  const stdin = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: "1", resourceVersion: "2"}\n';
+  const { stderr } = await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
+  const left = 'metadata.uid, metadata.resourceVersion left out: only a live object has that';
+  assert.is(stderr, `warning: ConfigMap "a": ${left}\n`);
+});
+
 apply('shows the first of many changes, and all with -o wide', async () => {
   const [stack, one] = [fresh(), config('x')];
   const stdin = Array.from({ length: 60 }, (_, at) => config(`c${at}`)).join('---\n');
@@ -107,7 +115,7 @@ apply('shows the first of many changes, and all with -o wide', async () => {
   const all = await cli.done(`apply -f - --stack ${stack} -o wide`, { stdin: one });
   assert.is(all.match(/^ {2}[-+] /gm)?.length, 61);
   const tooMuch = await cli.fails(2, `apply -f - --stack ${stack}`, { stdin: `#${'x'.repeat(8 << 20)}` });
-  assert.match(tooMuch, 'more than 8 MiB');
+  assert.match(tooMuch, 'exceed 8 MiB');
 });
 
 apply('shows with diff which lines would change and where, and changes nothing', async () => {
@@ -121,15 +129,15 @@ apply('shows with diff which lines would change and where, and changes nothing',
   assert.match(output, /^--- ConfigMap a \(current\)\n\+\+\+ ConfigMap a \(new\)\n@@ .*\n/);
   assert.match(output, /\n- {2}value: one\n\+ {2}value: two\n/);
   const words = await cli.done(`diff -f - --stack ${name}`, { stdin: config('a', '"no"') });
-  assert.match(words, '\n+  value: "no"\n', 'as Kubernetes would read it');
+  assert.match(words, '\n+  value: "no"\n', 'as Kubernetes reads it');
   assert.match(output, /\n- {2}password: \(hidden, \w+\)\n\+ {2}password: \(hidden, \w+\)\n/);
   assert.not.match(output, /hunter2|swordfish/);
   assert.match(output, `\nserved by 1 agent (${name})\n`);
   assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
   const same = `${config('a')}---\n${secret('hunter2')}`;
   assert.is(await cli.done(`diff -f - --stack ${name} --exit-code`, { stdin: same }), 'nothing would change\n');
-  const output = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
-  assert.match(output, `3 objects of stack ${name} would change`);
+  const failure = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
+  assert.match(failure, `3 objects of stack ${name} would change`);
   assert.match(await cli.fails(1, `diff -f - --stack ${fresh()}`, { stdin: config('b') }), 'does not exist');
 });
 

@@ -64,6 +64,7 @@ export async function applyStack(session: Session, spec: StackSpec, listener: Ap
     throw error;
   }
   if (!existing) listener.created(stack);
+  noteWarnings(session, response);
   listener.submitted(response);
   const hasNewRules = await updatePlacementRules(session, stack, spec);
   if (existing && (hasNewRules || stack !== existing)) listener.updated(stack);
@@ -80,7 +81,15 @@ export async function previewStack(
   spec: SubmissionSpec,
 ): Promise<SubmitDeploymentResponse | undefined> {
   const existing = await findStack(session, stackRef(spec));
-  return existing && submit(session, existing.id, spec, true);
+  if (!existing) return undefined;
+  const response = await submit(session, existing.id, spec, true);
+  noteWarnings(session, response);
+  return response;
+}
+
+/** Prints the broker's warnings about the manifest to standard error, as kubectl prints those of an API server. */
+function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
+  for (const warning of warnings) out.note(`warning: ${warning}`);
 }
 
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {

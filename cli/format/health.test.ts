@@ -23,7 +23,7 @@ const fresh = () => `h${++made}`;
 const config = (value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  value: ${JSON.stringify(value)}\n`;
 const pods = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'web' };
-const ill: MessageInitShape<typeof ObjectHealthSchema> = {
+const unhealthyObject: MessageInitShape<typeof ObjectHealthSchema> = {
   object: pods,
   health: Health.DEGRADED,
   message: '1 of 3 \u001b[31mreplicas ready',
@@ -33,24 +33,24 @@ async function makeAgent(name: string, label = name) {
   const agent = await startTestAgent(broker, { name, labels: [label] });
   return {
     ...agent,
-    report: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) =>
-      reportHealth(agent, what, ...about),
+    reportHealth: (state: Health, ...details: [message?: string, objects?: (typeof unhealthyObject)[]]) =>
+      reportHealth(agent, state, ...details),
   };
 }
 
 /** Creates two agents that have applied a stack: one healthy, the other degraded. */
-async function makeIll() {
+async function makeUnhealthyStack() {
   const stack = fresh();
-  const [well, worse] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
+  const [healthy, degraded] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
   await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('one') });
-  for (const agent of [well, worse]) await agent.reconcile();
-  await well.report(Health.HEALTHY);
-  await worse.report(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [ill]);
-  return { stack, well, worse };
+  for (const agent of [healthy, degraded]) await agent.reconcile();
+  await healthy.reportHealth(Health.HEALTHY);
+  await degraded.reportHealth(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [unhealthyObject]);
+  return { stack, healthy, degraded };
 }
 
 health('shows the health of a stack on each agent, worst first, and its history', async () => {
-  const { stack, worse } = await makeIll();
+  const { stack, degraded } = await makeUnhealthyStack();
   const [heading, first, second] = (await cli.done(`get health ${stack}`)).split('\n');
   assert.match(heading!, /^AGENT +HEALTH +HEALTHY +REVISION +SINCE +MESSAGE$/);
   assert.match(first!, /-b +degraded +2 of 3 +1 +\d+s +pod web-x: ImagePullBackOff$/);
@@ -60,7 +60,7 @@ health('shows the health of a stack on each agent, worst first, and its history'
   assert.is(await cli.done(`get health ${stack} ${stack}-a -o name`), `${stack}-a\n`);
   const answer = JSON.parse(await cli.done(`get health ${stack} -o json`));
   assert.equal([answer.health, answer.counts.degraded, answer.agents.length], ['HEALTH_DEGRADED', 1, 2]);
-  await worse.report(Health.HEALTHY);
+  await degraded.reportHealth(Health.HEALTHY);
   const history = await cli.done(`get health ${stack} --agent ${stack}-b --history`);
   assert.match(
     history,
@@ -71,7 +71,7 @@ health('shows the health of a stack on each agent, worst first, and its history'
 });
 
 health('is shown with stacks, placements and explanations', async () => {
-  const { stack } = await makeIll();
+  const { stack } = await makeUnhealthyStack();
   assert.match(await cli.done(`get stack ${stack}`), / 1 degraded, 1 healthy /);
   const placements = await cli.done(`get placements --stack ${stack}`);
   assert.match(placements, /-a +applied +1 +1 +healthy .* -\n/);
@@ -86,13 +86,13 @@ health('is shown with stacks, placements and explanations', async () => {
 });
 
 health('is shown by a watch of a stack', async () => {
-  const { stack, worse } = await makeIll();
+  const { stack, degraded } = await makeUnhealthyStack();
   const watching = new AbortController();
   const [begun, ended] = [listenFor('ImagePullBackOff'), listenFor('Job migrate failed')];
   const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const seen = cli.run(`watch ${stack}`, { onOutput, signal: watching.signal });
   await Promise.race([begun.heard, seen]);
-  await worse.report(Health.FAILED, 'Job migrate failed');
+  await degraded.reportHealth(Health.FAILED, 'Job migrate failed');
   await Promise.race([ended.heard, seen]);
   watching.abort();
   const { stdout } = await seen;
@@ -107,9 +107,9 @@ health('is awaited by an apply, which shows what it waits for', async () => {
   const { onOutput, heard } = listenFor('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.report(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
+  await agent.reportHealth(Health.PROGRESSING, '1 of 3 replicas ready', [unhealthyObject]);
   await Promise.race([heard, waiting]);
-  await agent.report(Health.HEALTHY);
+  await agent.reportHealth(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is healthy\n$/);
@@ -122,7 +122,9 @@ health('ends the wait early when an agent failed', async () => {
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one') });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.report(Health.FAILED, 'pod web-x: its image is no image', [{ ...ill, health: Health.FAILED }]);
+  await agent.reportHealth(Health.FAILED, 'pod web-x: its image is no image', [
+    { ...unhealthyObject, health: Health.FAILED },
+  ]);
   const { code, stderr } = await waiting;
   assert.is(code, 1);
   const objects = '  Deployment.apps shop/web: failed: 1 of 3 replicas ready\n';
@@ -144,7 +146,7 @@ health('is explained at the timeout of the wait', async () => {
   );
   await agent.reconcile();
   assert.match(await cli.fails(1, args, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
-  await agent.report(Health.DEGRADED, 'one replica is missing', [ill]);
+  await agent.reportHealth(Health.DEGRADED, 'one replica is missing', [unhealthyObject]);
   const late = await cli.fails(1, args, { stdin: config('one') });
   assert.match(
     late,

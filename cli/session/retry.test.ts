@@ -81,19 +81,19 @@ retry('reports immediately that there is no broker to follow', async () => {
 
 retry('reports that it reconnects, and keeps following', async () => {
   const { onOutput, heard } = listenFor('early');
-  const again = listenFor('reconnecting…\n');
-  const enough = new AbortController();
+  const reconnecting = listenFor('reconnecting…\n');
+  const stop = new AbortController();
   const watching = cli.run('watch fleet', {
-    signal: enough.signal,
+    signal: stop.signal,
     onOutput: (text) => {
       onOutput(text);
-      again.onOutput(text);
-      if (said.includes('late ')) enough.abort();
+      reconnecting.onOutput(text);
+      if (text.includes('late ')) stop.abort();
     },
   });
   await client.admin.createAgent({ name: 'early' });
   await Promise.race([heard, watching]);
-  await broker.restart(0, async () => void (await Promise.race([again.heard, watching])));
+  await broker.restart(0, async () => void (await Promise.race([reconnecting.heard, watching])));
   await client.admin.createAgent({ name: 'late' });
   const { stderr } = await watching;
   assert.is(stderr, 'lost the connection to the broker; reconnecting…\n');

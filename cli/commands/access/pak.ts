@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
+import { toDuration } from '../../../contract/duration.ts';
 import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
@@ -185,7 +186,7 @@ function rotateOptions(command: Command): Command {
 function overlapOf({ now, overlap }: RotateOptions) {
   if (now && overlap !== undefined) throw usageError('--now and --overlap cannot be combined');
   const ms = now ? 0 : overlap;
-  return ms === undefined ? undefined : durationFromMs(ms);
+  return ms === undefined ? undefined : toDuration(ms);
 }
 
 function rotationSummary(what: string, { now, overlap }: RotateOptions): string {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { isCleartext, isLoopback } from '../../../client/client.ts';
 import { fingerprintsOf, parseFingerprints } from '../../../client/pin.ts';
+import { toDuration } from '../../../contract/duration.ts';
 import manifest from '../../../package.json' with { type: 'json' };
 import { timestampText } from '../../format/enum-labels.ts';
 import { buildAgentManifest, type ManifestObject } from '../../install/agent-manifest.ts';
@@ -76,7 +76,7 @@ async function install({ admin, out, settings }: Session, name: string, options:
     labels: label,
     annotations: parseAnnotations(annotation),
     generators: generator,
-    ttl: durationFromMs(ttl),
+    ttl: toDuration(ttl),
   });
   if (pak === '')
     throw new Failure('the connection broke before the token arrived', {

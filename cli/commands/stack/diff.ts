@@ -1,4 +1,4 @@
-import { manifestKeyOf, objectText } from '../../../contract/object-key.ts';
+import { keyOf, objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { previewStack, stackRef } from '../../deploy/apply.ts';
 import { printSubmission, servingAgentsText } from '../../deploy/submission.ts';
@@ -65,10 +65,10 @@ function printDifferences(
   after: readonly ManifestObject[],
 ): void {
   const [oldObjects, newObjects] = [before, after].map(
-    (objects) => new Map(objects.map((object) => [manifestKeyOf(idOf(object)), object])),
+    (objects) => new Map(objects.map((object) => [keyOf(idOf(object)), object])),
   );
   for (const { object } of preview.changes) {
-    const key = manifestKeyOf(object!);
+    const key = keyOf(object!);
     for (const line of unifiedDiff(oldObjects?.get(key), newObjects?.get(key), sanitize(objectText(object))).split(
       '\n',
     ))

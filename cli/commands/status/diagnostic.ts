@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Option } from 'commander';
+import { toDuration } from '../../../contract/duration.ts';
 import { kindName } from '../../../contract/object-key.ts';
 import { type Diagnostic, DiagnosticSchema, DiagnosticState } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
@@ -59,7 +59,7 @@ async function waitForAnswer(session: Session, diagnostic: Diagnostic, timeoutMs
     if (latest.state === DiagnosticState.DONE || latest.state === DiagnosticState.FAILED) return latest;
     const leftMs = deadline - Date.now();
     if (leftMs <= 0) throw await unansweredFailure(session, latest, timeoutMs);
-    const wait = durationFromMs(Math.min(leftMs, maxWaitMs));
+    const wait = toDuration(Math.min(leftMs, maxWaitMs));
     latest = (await session.broker.getDiagnostic({ id: diagnostic.id, wait })).diagnostic!;
   }
 }
