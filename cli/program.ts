@@ -196,5 +196,5 @@ async function defineSubcommands(command: Command): Promise<void> {
   }
   if (command.name() === 'get')
     for (const listCommand of command.commands)
-      listCommand.option('-w, --watch', 'keep printing as it changes, until Ctrl-C');
+      listCommand.option('-w, --watch', 'print the list again when it changes, until Ctrl-C');
 }

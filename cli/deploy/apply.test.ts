@@ -37,7 +37,7 @@ apply('creates the stack if it does not exist, and submits only changes', async 
   const file = write('once.yaml', `${config('a')}---\n${config('b')}`);
   const args = `apply -f ${file} --stack ${stack} --label blue --annotation tier=web`;
   const first = await cli.done(args);
-  assert.not.match(first, 'updated', 'it was just made');
+  assert.not.match(first, 'updated', 'it was just created');
   assert.match(first, /^stack system\/t\d+ created\nrevision 1 submitted: 2 objects, 2 changes\n {2}\+ ConfigMap a\n/);
   assert.match(await cli.done(args), /^revision 1 is already current\n/);
   const { stack: now } = await client.broker.getStack({ stack });
@@ -82,7 +82,7 @@ apply('shows with --dry-run that everything would be new without a stack', async
     stdout,
     `stack ${stack} would be created\nwould be submitted: 2 changes\n  + ConfigMap a\n  + ConfigMap b\n`,
   );
-  assert.match(stderr, 'the stack is new');
+  assert.match(stderr, 'the stack does not exist yet');
   const { changes } = JSON.parse(await cli.done(`${args} -o json`, { stdin: config('a') })) as { changes: unknown[] };
   assert.is(changes.length, 1);
   assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
@@ -221,7 +221,7 @@ apply('stops waiting when another revision supersedes it', async () => {
   await client.broker.submitDeployment({ stack: name, manifest: Buffer.from(config('a', 'newer')) });
   const { code, stderr } = await waiting;
   assert.is(code, 1);
-  assert.match(stderr, /revision 2 of stack .* has taken the place of revision 1/);
+  assert.match(stderr, /revision 1 of stack .* was superseded by revision 2/);
 });
 
 apply('rolls back to an earlier revision', async () => {

@@ -152,7 +152,7 @@ health('is explained at the timeout of the wait', async () => {
     late,
     '(degraded: one replica is missing)\n  Deployment.apps shop/web: degraded: 1 of 3 replicas ready\n',
   );
-  assert.match(late, 'ask: brokkr diagnose');
+  assert.match(late, 'for details: brokkr diagnose');
 });
 
 health('is not awaited with --wait=applied', async () => {

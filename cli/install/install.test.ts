@@ -51,11 +51,11 @@ install('prints one command, whose token enrolls the agent as specified', async 
     ],
   );
   assert.match(yaml, `value: ${https}`);
-  assert.match(stderr, 'may enroll once, until 20');
-  assert.match(stderr, /^warning: brokkr:\S+ is published nowhere: .* --image /m);
+  assert.match(stderr, 'can enroll once, until 20');
+  assert.match(stderr, /^warning: brokkr:\S+ is not published: .* --image /m);
   assert.match(stderr, 'brokkr agent status north --wait');
   const token = objects.find(({ stringData }) => stringData)?.stringData?.token ?? '';
-  assert.is(yaml.split(token).length, 2, 'the token is in its Secret alone');
+  assert.is(yaml.split(token).length, 2, 'only its Secret contains the token');
   assert.not.match(stderr, token);
   const { agent } = await test.client(token).agent.enroll({ nonce: Buffer.alloc(32) });
   assert.equal([agent?.name, agent?.labels, agent?.annotations], ['north', ['edge'], { region: 'north' }]);
@@ -63,7 +63,7 @@ install('prints one command, whose token enrolls the agent as specified', async 
 
 install('warns when pods cannot reach the broker', async () => {
   const { stderr } = await cli.run('install agent alone -o name');
-  assert.match(stderr, `warning: pods do not reach ${test.url}`);
+  assert.match(stderr, `warning: pods cannot reach ${test.url}`);
 });
 
 install('includes the CA of the broker, and pins it', async () => {
@@ -94,7 +94,7 @@ install('creates no token for invalid options', async () => {
   writeFileSync(nothing, 'nothing');
   for (const [args, words] of [
     ['install agent east --broker-url http://broker.example.org', 'is not encrypted'],
-    ['install agent east --broker-url nonsense', 'is not an address'],
+    ['install agent east --broker-url nonsense', 'is not a broker address'],
     [`install agent east --broker-url ${https} --broker-ca ${nothing}`, 'contains no PEM certificate'],
     [`install agent east --broker-url ${https} --ca-fingerprint ab`, 'not a SHA-256 fingerprint'],
     ['install agent east --ca-fingerprint ab', '--ca-fingerprint requires an https address'],
@@ -103,7 +103,7 @@ install('creates no token for invalid options', async () => {
   await admin.createAgent({ name: 'taken' });
   assert.match(
     await cli.fails(1, `install agent taken --broker-url ${https}`),
-    /agent "taken" exists\n {2}take another/,
+    /agent "taken" exists\n {2}choose another/,
   );
   assert.is((await admin.listPaks({})).paks.length, before + 1);
 });

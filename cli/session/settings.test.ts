@@ -85,7 +85,7 @@ settings('that are invalid are rejected before the broker is called', async () =
   await cli.fails(2, 'create stack odd --drift sometimes');
   await cli.fails(2, 'create stack odd --conflict maybe');
   for (const field of ['spec', 'Deployment', 'Deployment:spec', 'a/b/c/D:.x', '..x', ':.x'])
-    assert.match(await cli.fails(2, `create stack odd --ignore-field ${field}`), 'write it as');
+    assert.match(await cli.fails(2, `create stack odd --ignore-field ${field}`), 'use a path such as');
   await cli.fails(1, 'create stack odd --depends-on nowhere');
 });
 

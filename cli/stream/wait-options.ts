@@ -17,7 +17,7 @@ export function waitOptions(command: Command): Command {
     .addOption(
       new Option(
         '--wait [condition]',
-        'wait until it is healthy, or only "applied", on every agent that serves the stack',
+        'wait until every agent that serves the stack reports it as healthy, or with --wait=applied as applied',
       )
         .preset('healthy')
         .argParser(parseWaitCondition),

@@ -168,7 +168,7 @@ export const verbs: VerbDefinitions = {
       .description('delete a generator and revoke its keys')
       .argument('<name>')
       .option('--cascade', 'also delete its stacks and remove them from every agent')
-      .option('--etag <etag>', 'change it only if this is still its etag')
+      .option('--etag <etag>', 'delete it only if this is still its etag')
       .option('-y, --yes', 'skip the confirmation prompt')
       .action(
         withSession(

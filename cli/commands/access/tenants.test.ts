@@ -49,7 +49,7 @@ tenants('limits a generator from its creation, and shows the limits', async () =
     /Denied kinds: +Secret\n/,
     /Cluster-scoped objects: +allowed\n/,
     /Maximum stacks: +3\n/,
-    /Revisions per stack: +the default \(100\)\n/,
+    /Revisions per stack: +100 \(default\)\n/,
     /Maximum manifest size: +500Mi\n/,
   ])
     assert.match(output, line);
@@ -127,7 +127,7 @@ tenants('lists audit entries, newest first and filtered', async () => {
     for (const wrong of ['yesterday', '2001-02-03T04:05:06']) {
       const { code, stderr } = await cli.run(`get audit --since ${wrong}`);
       assert.is(code, 2);
-      assert.match(stderr, 'write it as 24h');
+      assert.match(stderr, 'use a duration or a time such as 24h');
     }
     assert.match(await own.fails(1, 'get audit'), 'brokkr whoami shows whose key this is');
   } finally {

@@ -71,13 +71,13 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   assert.match(await cli.done(`get agents ${name}`), 'online, paused');
   await cli.done(`resume ${name}`);
   assert.not.match(await cli.done(`get agents ${name}`), 'paused');
-  assert.match(await cli.fails(2, `rebind ${name}`), 'say --yes');
+  assert.match(await cli.fails(2, `rebind ${name}`), 'add --yes');
   await cli.done(`rebind ${name} --yes`);
   await agent.start({ clusterId: randomUUID() });
   await client.broker.createStack({ name });
   await cli.done(`target ${name} ${name}`);
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  assert.match(await cli.done(`delete agent ${name} --yes`), 'as soon as it has removed 1 stack');
+  assert.match(await cli.done(`delete agent ${name} --yes`), 'it still has to remove 1 stack');
   assert.match(await cli.done('get agents --show-deleted'), /being deleted/);
   await agent.reconcile();
   await cli.fails(1, `get agent ${name}`);
@@ -95,9 +95,12 @@ fleet('abandons removals', async () => {
   assert.match(await cli.fails(1, `forget-removal ${name} ${name} --yes`), 'there is no removal');
   await cli.done(`label stack ${name} ${name}-`);
   assert.match(await cli.fails(2, `forget-removal ${name} ${name}`), 'is removing');
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --generation 1 --yes`), 'look with: brokkr get');
+  assert.match(
+    await cli.fails(1, `confirm-removal ${name} ${name} --generation 1 --yes`),
+    'see the current state: brokkr get',
+  );
   await cli.done(`forget-removal ${name} ${name} --yes`);
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'neither serves nor removes');
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'has no placement of stack');
 });
 
 fleet('confirms held removals at the generation that was shown', async () => {
@@ -110,7 +113,7 @@ fleet('confirms held removals at the generation that was shown', async () => {
   const output = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
   assert.match(
     output,
-    `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
+    `would delete a PersistentVolumeClaim\n  to confirm it: brokkr confirm-removal ${name} system/${name}`,
   );
   assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
   assert.match(
@@ -119,7 +122,10 @@ fleet('confirms held removals at the generation that was shown', async () => {
   );
   await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry.generation + 1n}`);
   await cli.done(`confirm-removal ${name} ${name} --yes`);
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'nothing is held: Stack system/');
+  assert.match(
+    await cli.fails(1, `confirm-removal ${name} ${name} --yes`),
+    'nothing waits for a confirmation: Stack system/',
+  );
   assert.is((await agent.entry(name)).confirmed, true);
   await client.broker.deleteStack({ stack: name });
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'is removing (the stack');
@@ -139,7 +145,7 @@ fleet('registers, approves and deregisters', async () => {
   assert.match(await cli.done(`get registrations --generator ${generator}`), 'requested');
   assert.match(await cli.done(`approve ${agent} ${generator}`), 'is registered');
   assert.match(await cli.done(`get registration ${agent} ${generator}`), 'registered');
-  assert.match(await cli.fails(2, `deregister ${agent} ${generator}`), 'say --yes');
+  assert.match(await cli.fails(2, `deregister ${agent} ${generator}`), 'add --yes');
   await cli.done(`deregister ${agent} ${generator} --yes`);
   await cli.fails(1, `deregister ${agent} system --yes`);
   await cli.fails(1, `register ${agent} nobody`);
@@ -185,7 +191,7 @@ fleet('rotates keys, immediately or with an overlap, and revokes them', async ()
   const third = (await cli.done(`rotate agent ${name} --now`)).trim();
   assert.equal([await works(first), await works(second), await works(third)], [false, false, true]);
   const short = await cli.done(`get paks --owner ${name} -o name`);
-  assert.match(await cli.fails(2, `revoke ${short.trim()}`), 'say --yes');
+  assert.match(await cli.fails(2, `revoke ${short.trim()}`), 'add --yes');
   await cli.done(`revoke ${short.trim()} --yes`);
   assert.is(await works(third), false);
   assert.match(await cli.done(`get paks --owner ${name} --show-ended`), 'revoked');

@@ -18,8 +18,8 @@ export const verbs: VerbDefinitions = {
         const generation = options.generation ?? existing.generation;
         // The broker itself rejects another generation, because the placement has changed.
         if (generation === existing.generation && !isHeld(existing))
-          throw new Failure(`no removal is held: ${placementText(existing)}`, {
-            hint: 'list held removals with: brokkr get placements --phase held',
+          throw new Failure(`nothing waits for a confirmation: ${placementText(existing)}`, {
+            hint: 'list what is held with: brokkr get placements --phase held',
           });
         await confirm(`Allow it to proceed? ${placementText(existing)}`, options.yes);
         const { stackId, heldKeys, order } = existing;
