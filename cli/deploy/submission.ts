@@ -6,7 +6,9 @@ import { deploymentName } from '../format/deployment.ts';
 import { pluralize, styledActions, styledLabelOf } from '../format/enum-labels.ts';
 import { omittedText } from '../format/health.ts';
 import { idOf, objectsOf } from '../manifest/differences.ts';
-import { type Output, printOne, sanitize } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
+import { printOne } from '../output/view.ts';
 import type { SubmissionSpec } from './apply.ts';
 
 /** Lists the agents that serve the stack of a submission: "served by 2 agents (a, b)". */

@@ -1,5 +1,5 @@
 import { type Deployment, DeploymentSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText } from './enum-labels.ts';
 
 /** Names a deployment as `describe deployment` and `get deployments` accept it: "generator/name@revision". */

@@ -1,5 +1,5 @@
 import type { Output } from '../output/output.ts';
-import { sanitize } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 
 /** A line of a description; it is omitted if its value is empty. */
 export type Field = readonly [label: string, value: string];

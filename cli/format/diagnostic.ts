@@ -7,7 +7,9 @@ import type {
   ObjectReport,
   PodReport,
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
-import { type Column, type Output, renderTable, sanitize, sanitizeLine } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize, sanitizeLine } from '../output/sanitize.ts';
+import { type Column, renderTable } from '../output/table.ts';
 import { printSection } from './describe.ts';
 import { ageText, timestampText } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';

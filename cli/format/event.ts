@@ -1,7 +1,7 @@
 import { objectText } from '../../contract/object-key.ts';
 import { EventSchema } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledActions, styledLabelOf, styledOutcomes } from './enum-labels.ts';
 
 /** Prints events. */

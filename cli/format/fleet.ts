@@ -2,8 +2,10 @@ import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { Agent } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { AgentState, type Fleet, type FleetMember, FleetMemberSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
-import { type Output, renderTable, type View } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
 import { clockTime } from '../output/stream-output.ts';
+import { renderTable } from '../output/table.ts';
+import type { View } from '../output/view.ts';
 import { fieldLines } from './describe.ts';
 import {
   ageText,

@@ -1,7 +1,8 @@
 import { healthLabels } from '../../contract/enum-labels.ts';
 import { objectText } from '../../contract/object-key.ts';
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
-import { type Output, sanitize, type Tone } from '../output/output.ts';
+import type { Output, Tone } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import type { Session } from '../session/session.ts';
 import { joinCounts, styledLabelOf, withStyle } from './enum-labels.ts';
 

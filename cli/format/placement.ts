@@ -1,6 +1,6 @@
 import { matchReasonsText } from '../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 

@@ -1,5 +1,5 @@
 import { RegistrationSchema } from '../../gen/brokkr/v1/generator_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledLabelOf, styledRegistrationStates } from './enum-labels.ts';
 
 /** Prints registrations. */

@@ -1,5 +1,6 @@
 import { type AgentHealth, HealthChangeSchema } from '../../gen/brokkr/v1/health_pb.ts';
-import type { Output, View } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText } from './enum-labels.ts';
 import { healthText, healthTone, objectLine, omittedText } from './health.ts';
 

@@ -1,6 +1,6 @@
 import { driftPolicies } from '../../contract/enum-names.ts';
 import { type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, keyOfValue, placementCountsText, placementCountsTone } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone } from './health.ts';
 

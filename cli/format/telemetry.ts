@@ -10,7 +10,9 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { jsonOf, type Output, printJson, sanitize, sanitizeLine } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize, sanitizeLine } from '../output/sanitize.ts';
+import { jsonOf, printJson } from '../output/view.ts';
 import { pluralize } from './enum-labels.ts';
 
 /** Prints a record as a line for people, one line of JSON, one YAML document, or its source. */

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { Failure } from './failure.ts';
-import { jsonOf, type Output, printJson } from './output.ts';
+import type { Output } from './output.ts';
+import { jsonOf, printJson } from './view.ts';
 
 /** A key that the broker has issued, and how to show it. */
 export interface NewKey<D extends DescMessage> {

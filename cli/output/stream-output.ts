@@ -1,5 +1,6 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { jsonOf, type Output, printJson } from './output.ts';
+import type { Output } from './output.ts';
+import { jsonOf, printJson } from './view.ts';
 
 /** Formats a message of a stream: as lines for people, and as the names of the resources in it. */
 export interface StreamItem {

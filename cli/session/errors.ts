@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from '../output/failure.ts';
-import { sanitize } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import { describePatterns } from './patterns.ts';
 import { isUnavailable } from './retry.ts';
 

@@ -8,7 +8,8 @@ import { shortDuration } from '../format/duration.ts';
 import { pluralize } from '../format/enum-labels.ts';
 import { healthOn, healthText, objectLine, omittedText } from '../format/health.ts';
 import { Failure } from '../output/failure.ts';
-import { type Output, sanitize } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import type { Session } from '../session/session.ts';
 import { followStack } from './follow.ts';
 

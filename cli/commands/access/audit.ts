@@ -15,7 +15,7 @@ import { pluralize, timestampText } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { Failure } from '../../output/failure.ts';
-import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/view.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

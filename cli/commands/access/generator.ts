@@ -8,8 +8,8 @@ import { stackView } from '../../format/stack.ts';
 import { type LimitOptions, limitFields, limitOptions, mergeQuota, mergeRules } from '../../options/limits.ts';
 import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { printList, printOne, renderSubtable, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { printList, printOne, renderSubtable, type View } from '../../output/view.ts';
 import { allPages, namedOrAll } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

@@ -1,25 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import type { Command } from 'commander';
-import { toDuration } from '../../../contract/duration.ts';
 import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
-import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
-import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
-import {
-  CreateAdminPakResponseSchema,
-  type Pak,
-  PakSchema,
-  RotatePakResponseSchema,
-} from '../../../gen/brokkr/v1/pak_pb.ts';
+import { CreateAdminPakResponseSchema, type Pak, PakSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { ageText, timestampText } from '../../format/enum-labels.ts';
-import { parseDuration, parseFuture } from '../../options/duration.ts';
+import { parseFuture } from '../../options/duration.ts';
 import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { readContexts, saveContext } from '../../session/context.ts';
+import { printList, printOne, type View } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
-import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
 const pakView: View<typeof PakSchema> = {
@@ -89,56 +78,6 @@ export const verbs: VerbDefinitions = {
         }),
       ),
 
-  rotate: (command) => {
-    rotateOptions(
-      command.command('self').description('the key in use; if it is saved in a context, it is replaced there'),
-    ).action(
-      withSession(async (session, options: RotateOptions) => {
-        const answer = await session.broker.rotatePak({ requestId: randomUUID(), overlap: overlapOf(options) });
-        if (answer.pak !== '') saveRotatedKey(session, answer.pak);
-        printNewKey(session.out, {
-          schema: RotatePakResponseSchema,
-          answer,
-          summary: rotationSummary('own key', options),
-          pakFile: options.pakFile,
-          retryCommand: 'brokkr rotate self',
-        });
-      }),
-    );
-    rotateOptions(command.command('agent').description("an agent's key").argument('<name>')).action(
-      withSession(async ({ admin, out }, agent: string, options: RotateOptions) => {
-        const answer = await admin.rotateAgentPak({ requestId: randomUUID(), agent, overlap: overlapOf(options) });
-        const summary = rotationSummary(`key of agent ${agent}`, options);
-        const retryCommand = `brokkr rotate agent ${agent} --now`;
-        printNewKey(out, {
-          schema: RotateAgentPakResponseSchema,
-          answer,
-          summary,
-          pakFile: options.pakFile,
-          retryCommand,
-        });
-      }),
-    );
-    rotateOptions(command.command('generator').description("a generator's key").argument('<name>')).action(
-      withSession(async ({ admin, out }, generator: string, options: RotateOptions) => {
-        const answer = await admin.rotateGeneratorPak({
-          requestId: randomUUID(),
-          generator,
-          overlap: overlapOf(options),
-        });
-        const summary = rotationSummary(`key of generator ${generator}`, options);
-        const retryCommand = `brokkr rotate generator ${generator} --now`;
-        printNewKey(out, {
-          schema: RotateGeneratorPakResponseSchema,
-          answer,
-          summary,
-          pakFile: options.pakFile,
-          retryCommand,
-        });
-      }),
-    );
-  },
-
   revoke: (command) =>
     command
       .argument('<key>', 'short token or id, as shown by get paks')
@@ -168,38 +107,6 @@ interface CreateOptions {
   /** Milliseconds since 1970. */
   readonly expires?: number;
   readonly pakFile?: string;
-}
-
-interface RotateOptions {
-  readonly now?: boolean;
-  readonly overlap?: number;
-  readonly pakFile?: string;
-}
-
-function rotateOptions(command: Command): Command {
-  return command
-    .option('--now', 'revoke the old key immediately')
-    .option('--overlap <duration>', 'how long the old key remains valid (default: 24h)', parseDuration)
-    .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it');
-}
-
-function overlapOf({ now, overlap }: RotateOptions) {
-  if (now && overlap !== undefined) throw usageError('--now and --overlap cannot be combined');
-  const ms = now ? 0 : overlap;
-  return ms === undefined ? undefined : toDuration(ms);
-}
-
-function rotationSummary(what: string, { now, overlap }: RotateOptions): string {
-  return `${what} rotated; the old key ${now || overlap === 0 ? 'is revoked' : 'remains valid for a while'}`;
-}
-
-/** Saves the new key before it is shown, so that the context does not keep a key that is about to expire. */
-function saveRotatedKey({ settings, out }: Session, pak: string): void {
-  const name = settings.contextName;
-  const context = name === undefined ? undefined : readContexts(process.env).all[name];
-  if (name === undefined || context === undefined) return;
-  saveContext(process.env, name, { ...context, pak }, false);
-  out.note(`saved in context ${name}`);
 }
 
 function stateOf({ revokeTime, expireTime }: Pak): string {

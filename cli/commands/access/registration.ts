@@ -1,6 +1,6 @@
 import { registrationView } from '../../format/registration.ts';
-import { printList, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { printList, printOne } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

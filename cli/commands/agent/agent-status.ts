@@ -9,7 +9,8 @@ import { placementCountsText, timestampText } from '../../format/enum-labels.ts'
 import { clusterText } from '../../format/fleet.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
-import { type Output, printOne, type Tone } from '../../output/output.ts';
+import type { Output, Tone } from '../../output/output.ts';
+import { printOne } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';

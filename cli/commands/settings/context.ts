@@ -1,5 +1,7 @@
 import { usageError } from '../../output/failure.ts';
-import { openOutput, printJson, renderTable } from '../../output/output.ts';
+import { openOutput } from '../../output/output.ts';
+import { renderTable } from '../../output/table.ts';
+import { printJson } from '../../output/view.ts';
 import { type Context, readContexts, writeContexts } from '../../session/context.ts';
 import type { GlobalOptions } from '../../session/settings.ts';
 import type { VerbDefinitions } from '../command.ts';

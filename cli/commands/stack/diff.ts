@@ -8,7 +8,8 @@ import { readSubmission } from '../../manifest/manifest.ts';
 import { type ManifestOptions, manifestOptions } from '../../options/manifest-options.ts';
 import { splitStackName } from '../../options/stack-options.ts';
 import { Failure } from '../../output/failure.ts';
-import { type Output, sanitize, sanitizeLine } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
+import { sanitize, sanitizeLine } from '../../output/sanitize.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

@@ -11,7 +11,9 @@ import { choicesOf, styledPhases, valueOfLabel } from '../../format/enum-labels.
 import { eventView } from '../../format/event.ts';
 import { healthOn, objectLine, omittedText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
-import { printList, printOne, renderSubtable, sanitize, type Tone } from '../../output/output.ts';
+import type { Tone } from '../../output/output.ts';
+import { sanitize } from '../../output/sanitize.ts';
+import { printList, printOne, renderSubtable } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';

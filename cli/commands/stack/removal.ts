@@ -4,8 +4,9 @@ import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement
 import { styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
 import { placementView } from '../../format/placement.ts';
 import { Failure } from '../../output/failure.ts';
-import { printOne, sanitize } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { sanitize } from '../../output/sanitize.ts';
+import { printOne } from '../../output/view.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { deploymentView } from '../../format/deployment.ts';
 import { integerBetween } from '../../options/numbers.ts';
-import { printOne } from '../../output/output.ts';
+import { printOne } from '../../output/view.ts';
 import type { Session } from '../../session/session.ts';
 import { waitUntil } from '../../stream/wait.ts';
 import { type WaitOptions, waitOptions } from '../../stream/wait-options.ts';

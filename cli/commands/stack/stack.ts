@@ -23,8 +23,9 @@ import {
   stackOptions,
 } from '../../options/stack-options.ts';
 import { usageError } from '../../output/failure.ts';
-import { type Output, printList, printOne, renderSubtable } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { printList, printOne, renderSubtable } from '../../output/view.ts';
 import { allPages, namedOrAll } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type DefineCommand, type VerbDefinitions, withSession } from '../command.ts';

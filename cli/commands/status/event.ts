@@ -3,7 +3,7 @@ import type { Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
 import { choicesOf, styledOutcomes, valueOfLabel } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { parseLimit } from '../../options/numbers.ts';
-import { printList } from '../../output/output.ts';
+import { printList } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 

@@ -8,7 +8,7 @@ import { printSection } from '../../format/describe.ts';
 import { ageText } from '../../format/enum-labels.ts';
 import { healthText, healthTone } from '../../format/health.ts';
 import { healthChangeView, unhealthyObjectsText } from '../../format/stack-health.ts';
-import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';

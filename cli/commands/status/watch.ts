@@ -4,7 +4,8 @@ import { placementCountsText, styledLabelOf, styledPhases } from '../../format/e
 import { healthCountsText, styledHealths } from '../../format/health.ts';
 import { placementMessage } from '../../format/placement.ts';
 import { stackName } from '../../format/stack.ts';
-import { type Output, sanitize } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
+import { sanitize } from '../../output/sanitize.ts';
 import { printStreamItem } from '../../output/stream-output.ts';
 import { followStack, reconnectingMessage } from '../../stream/follow.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Column, openOutput, renderTable } from './output.ts';
+import { openOutput } from './output.ts';
+import { type Column, renderTable } from './table.ts';
 
 interface Row {
   readonly name: string;
