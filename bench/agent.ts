@@ -13,16 +13,19 @@ const objectCount = 1_000;
 const rounds = 3;
 const removalTimeoutMs = 300_000;
 
-/** A stack of 1,000 objects: from submit to applied when all are new, when nothing differs and when one field does; and the agent's memory. */
+/**
+ * Measures a stack of 1,000 objects from submission to applied, when all objects are new, when none differs and when one field differs.
+ * Also measures the memory of the agent.
+ */
 export async function benchAgent(): Promise<void> {
-  const simulated = await startSimulatedCluster({ pods: false });
+  const simulatedCluster = await startSimulatedCluster({ pods: false });
   try {
-    await measure('simulated cluster', simulated.kubeconfig);
+    await measure('simulated cluster', simulatedCluster.kubeconfig);
   } finally {
-    await simulated.stop();
+    await simulatedCluster.stop();
   }
   if (!goPresent()) {
-    printFigure('real API server', 'left out', 'there is no Go to build it with');
+    printFigure('real API server', 'skipped', 'Go is not installed');
     return;
   }
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-bench-kube-'));
@@ -35,34 +38,34 @@ export async function benchAgent(): Promise<void> {
   }
 }
 
-async function measure(where: string, kubeconfig: string): Promise<void> {
+async function measure(clusterName: string, kubeconfig: string): Promise<void> {
   const testbed = await startTestbed();
   const agent = await startAgentProcess(testbed, kubeconfig);
   try {
-    const cold: number[] = [];
-    const same: number[] = [];
-    const changed: number[] = [];
-    const memory: number[] = [];
+    const newMs: number[] = [];
+    const unchangedMs: number[] = [];
+    const changedMs: number[] = [];
+    const memoryMb: number[] = [];
     const cpuBefore = cpuSeconds(agent.pid);
     for (let round = 0; round < rounds; round += 1) {
       const name = `bench-${round}`;
       await testbed.admin.broker.createStack({ name, labels: ['bench'] });
       const submit = (version: number) => submitAndWait(testbed, name, manifestOf(version), 1);
-      cold.push(...(await submit(0)));
-      same.push(...(await submit(0)));
-      changed.push(...(await submit(1)));
-      memory.push(rssMb(agent.pid));
+      newMs.push(...(await submit(0)));
+      unchangedMs.push(...(await submit(0)));
+      changedMs.push(...(await submit(1)));
+      memoryMb.push(rssMb(agent.pid));
       await remove(testbed, name);
     }
     const cpu = (cpuSeconds(agent.pid) - cpuBefore) / rounds;
-    const note = `${rounds} rounds, from the call of SubmitDeployment`;
-    printFigure(`${objectCount} new objects, ${where}`, formatPercentiles(cold), note);
-    printFigure('  the same again', formatPercentiles(same), 'no object is written');
-    printFigure('  one field of one object changed', formatPercentiles(changed), 'one object is written');
+    const note = `${rounds} rounds, from the SubmitDeployment call`;
+    printFigure(`${objectCount} new objects, ${clusterName}`, formatPercentiles(newMs), note);
+    printFigure('  unchanged', formatPercentiles(unchangedMs), 'no object is written');
+    printFigure('  one field of one object changed', formatPercentiles(changedMs), 'one object is written');
     printFigure(
       '  the agent',
-      `RSS ${Math.round(Math.max(...memory))} MB`,
-      `${cpu.toFixed(1)} s of CPU a round, with the removal`,
+      `RSS ${Math.round(Math.max(...memoryMb))} MB`,
+      `${cpu.toFixed(1)} s of CPU per round, including the removal`,
     );
   } finally {
     await agent.close();
@@ -70,7 +73,7 @@ async function measure(where: string, kubeconfig: string): Promise<void> {
   }
 }
 
-/** ConfigMaps of about 1 KB, and some Services; `version` is in one field of one of them. */
+/** Builds ConfigMaps of about 1 KB and some Services; `version` is a field of one ConfigMap. */
 function manifestOf(version: number): string {
   const text = 'x'.repeat(1_000);
   const documents = Array.from({ length: objectCount }, (_, index) => {
@@ -90,22 +93,22 @@ function manifestOf(version: number): string {
 async function remove(testbed: Testbed, stack: string): Promise<void> {
   const { broker, admin } = testbed.admin;
   await broker.deleteStack({ stack });
-  // So many deletions at once wait for somebody who means it.
+  // Deleting this many objects at once needs a confirmation.
   const deadline = Date.now() + removalTimeoutMs;
-  let confirmed = false;
+  let isConfirmed = false;
   while (true) {
     const [placement] = (await broker.listPlacements({ agent: 'bench' })).placements;
     if (!placement) return;
     if (Date.now() > deadline) throw new Error(`${stack} was not removed in time: ${placement.message}`);
-    if (!confirmed && /wait for a confirmation/.test(placement.message)) {
+    if (!isConfirmed && /wait for a confirmation/.test(placement.message)) {
       await admin.confirmRemoval({ stack, agent: 'bench', generation: placement.generation });
-      confirmed = true;
+      isConfirmed = true;
     }
     await new Promise((settle) => setTimeout(settle, 100));
   }
 }
 
-/** An agent in a process of its own, with the flags that `npm run agent` gives it. */
+/** Starts an agent in its own process, with the flags of `npm run agent`. */
 async function startAgentProcess(testbed: Testbed, kubeconfig: string) {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-bench-agent-'));
   const kubeconfigFile = join(folder, 'kubeconfig');

@@ -22,7 +22,7 @@ interface Caller {
   sequence: bigint;
 }
 
-/** Idle pulls with a current digest, and single-event reports, from 64 connections, with 15,000 events in the history. */
+/** Measures pulls with a current digest and reports of single events, from 64 connections, with 15,000 events in the history. */
 export async function benchCalls(): Promise<void> {
   const testbed = await startTestbed();
   const callers = await startCallers(testbed);
@@ -36,7 +36,7 @@ export async function benchCalls(): Promise<void> {
       if (answer.kind !== TargetStateKind.UNCHANGED) throw new Error('the digest is not current');
     });
     await measure(testbed, 'report of one event', callers, (caller) => report(caller, 1));
-    printFigure('broker RSS after that', `${Math.round(testbed.brokerRssMb())} MB`);
+    printFigure('broker RSS afterwards', `${Math.round(testbed.brokerRssMb())} MB`);
   } finally {
     for (const { client } of callers) client.close();
     await testbed.close();
@@ -59,9 +59,9 @@ async function measure(
     await Promise.all(
       callers.map(async (caller) => {
         while (performance.now() - startedAt < roundDurationMs) {
-          const callAt = performance.now();
+          const callStartedAt = performance.now();
           await call(caller);
-          latencies.push(performance.now() - callAt);
+          latencies.push(performance.now() - callStartedAt);
           count += 1;
         }
       }),

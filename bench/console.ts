@@ -10,7 +10,7 @@ import { startTestbed } from './testbed.ts';
 const agentCount = 5_000;
 const rounds = 10;
 
-/** From an empty browser to a fleet on the screen, and how fast one scrolls through it. */
+/** Measures the console from an empty browser cache to a displayed fleet, and searching and scrolling in it. */
 export async function benchConsole(): Promise<void> {
   await buildConsole();
   const testbed = await startTestbed();
@@ -21,12 +21,12 @@ export async function benchConsole(): Promise<void> {
     const times: PageTimes[] = [];
     for (let round = 0; round < rounds; round += 1)
       times.push(await measureOnce(browser, testbed.url, testbed.adminPak));
-    const of = (name: keyof PageTimes) => formatPercentiles(times.map((each) => each[name]));
-    printFigure('console, first paint', of('firstPaintMs'), 'the form, from an empty cache');
-    printFigure(`console, ${agentCount} agents, first rows`, of('firstRowsMs'), 'from "Sign in"');
-    printFigure(`console, ${agentCount} agents, all`, of('allMs'), 'from "Sign in"');
-    printFigure('console, search', of('searchMs'), 'from the last letter to the rows');
-    printFigure('console, to the end of the list', of('endMs'), 'from the key to the last row');
+    const percentiles = (name: keyof PageTimes) => formatPercentiles(times.map((roundTimes) => roundTimes[name]));
+    printFigure('console, first paint', percentiles('firstPaintMs'), 'sign-in form, empty cache');
+    printFigure(`console, ${agentCount} agents, first rows`, percentiles('firstRowsMs'), 'from "Sign in"');
+    printFigure(`console, ${agentCount} agents, all`, percentiles('allMs'), 'from "Sign in"');
+    printFigure('console, search', percentiles('searchMs'), 'from the last keystroke to the rows');
+    printFigure('console, to the end of the list', percentiles('endMs'), 'from the keystroke to the last row');
   } finally {
     await browser.close();
     await testbed.close();
@@ -55,35 +55,35 @@ async function measureOnce(browser: Browser, url: string, pak: string): Promise<
         }).observe({ type: 'paint', buffered: true }))`,
       ),
     );
-    const since = async (act: () => Promise<unknown>, ...shown: string[]) => {
-      const began = performance.now();
+    const measureUntil = async (act: () => Promise<unknown>, ...conditions: string[]) => {
+      const startedAt = performance.now();
       await act();
       const times: number[] = [];
-      for (const condition of shown) {
+      for (const condition of conditions) {
         await page.evaluate(
-          `new Promise((settle) => { const look = () => (${condition}) ? settle() : requestAnimationFrame(look); look(); })`,
+          `new Promise((settle) => { const check = () => (${condition}) ? settle() : requestAnimationFrame(check); check(); })`,
         );
-        times.push(performance.now() - began);
+        times.push(performance.now() - startedAt);
       }
       return times;
     };
-    const rowIs = (name: string) =>
+    const rowExists = (name: string) =>
       `[...document.querySelectorAll('.row .name')].some((link) => link.textContent === '${name}')`;
-    const [firstRowsMs = 0, allMs = 0] = await since(
+    const [firstRowsMs = 0, allMs = 0] = await measureUntil(
       () => field.press('Enter'),
       `document.querySelector('.tbody .row') !== null`,
       `document.querySelector('.sum')?.textContent === '${agentCount.toLocaleString('en')} agents'`,
     );
     const search = page.getByRole('searchbox');
     await search.fill('many-432');
-    const [searchMs = 0] = await since(
+    const [searchMs = 0] = await measureUntil(
       () => search.press('1'),
-      `${rowIs('many-4321')} && document.querySelectorAll('.tbody .row').length === 1`,
+      `${rowExists('many-4321')} && document.querySelectorAll('.tbody .row').length === 1`,
     );
     await search.fill('');
     const first = page.getByRole('link', { name: 'many-0001' });
     await first.focus();
-    const [endMs = 0] = await since(() => first.press('End'), rowIs(`many-${agentCount}`));
+    const [endMs = 0] = await measureUntil(() => first.press('End'), rowExists(`many-${agentCount}`));
     return { firstPaintMs, firstRowsMs, allMs, searchMs, endMs };
   } finally {
     await page.close();

@@ -1,32 +1,33 @@
 import { cpus, totalmem } from 'node:os';
 
-/** One line of what this was measured on: figures mean nothing without it. */
+/** Describes the machine in one line; figures mean nothing without it. */
 export function describeMachine(): string {
   const [cpu] = cpus();
   return `${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${process.platform}`;
 }
 
-/** The value below which a share (0 to 1) of the values lie. */
-function percentile(values: readonly number[], share: number): number {
+/** Returns the value below which a fraction (0 to 1) of the values lies. */
+function percentile(values: readonly number[], fraction: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? Number.NaN;
 }
 
-/** The value below which half of the values lie. */
+/** Returns the median. */
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
-/** Prints one figure: its name, what it is and how it came about. */
+/** Prints a figure with its name, its value and a note on how it was measured. */
 export function printFigure(name: string, value: string, note = ''): void {
   process.stdout.write(`${name.padEnd(44)} ${value.padStart(24)}${note ? `   ${note}` : ''}\n`);
 }
 
+/** Formats milliseconds: "9.5 ms", "12 ms". */
 export function formatMs(value: number): string {
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
-/** p50 and p99. */
+/** Formats the percentiles p50 and p99 of durations in milliseconds. */
 export function formatPercentiles(values: readonly number[]): string {
   return `p50 ${formatMs(median(values))}, p99 ${formatMs(percentile(values, 0.99))}`;
 }

@@ -1,4 +1,4 @@
-/** Runs agents until its standard input ends: `node bench/fleet-process.ts COUNT FOLDER`. Says one line when all of them run. */
+/** Runs agents until standard input ends: `node bench/fleet-process.ts COUNT FOLDER`. Prints a line once all are running. */
 import pino from 'pino';
 import { startFleet } from '../sandbox/fleet.ts';
 

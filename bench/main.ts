@@ -1,4 +1,4 @@
-/** `npm run bench [name...]`: measures, prints, asserts nothing. Names: start, rollout, calls, keys, manifests, console, agent. */
+/** `npm run bench [name...]`: runs benchmarks and prints their figures; asserts nothing. Names: start, rollout, calls, keys, manifests, console, agent. */
 import { benchAgent } from './agent.ts';
 import { benchCalls } from './calls.ts';
 import { benchConsole } from './console.ts';
@@ -20,7 +20,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in benches));
 if (unknown.length > 0) {
-  process.stderr.write(`no bench "${unknown.join(', ')}"; there are ${Object.keys(benches).join(', ')}\n`);
+  process.stderr.write(`unknown benchmark "${unknown.join(', ')}"; available: ${Object.keys(benches).join(', ')}\n`);
   process.exit(2);
 }
 process.stdout.write(`${describeMachine()}\n\n`);

@@ -12,7 +12,7 @@ const submissions = 20;
 const rolloutTimeoutMs = 120_000;
 const idleDurationMs = 10_000;
 
-/** Submit to applied (the event is committed and a watcher was told), with 1 and with 100 agents, and what an idle fleet costs. */
+/** Measures submission to applied (the event is committed and sent to a watcher) with 1 and with 100 agents, and the cost of an idle fleet. */
 export async function benchRollout(): Promise<void> {
   for (const agents of [1, 100]) await measureRollout(agents);
 }
@@ -24,30 +24,30 @@ async function measureRollout(agents: number): Promise<void> {
     const { stack } = await testbed.admin.broker.createStack({ name: 'bench', labels: ['bench'] });
     const name = stack?.id ?? '';
     await submitAndWait(testbed, name, manifestOf(0), agents);
-    const each: number[] = [];
-    const last: number[] = [];
+    const agentMs: number[] = [];
+    const slowestMs: number[] = [];
     for (let version = 1; version <= submissions; version += 1) {
       const times = await submitAndWait(testbed, name, manifestOf(version), agents);
-      each.push(...times);
-      last.push(Math.max(...times));
+      agentMs.push(...times);
+      slowestMs.push(Math.max(...times));
     }
     const plural = agents === 1 ? '1 agent' : `${agents} agents`;
     printFigure(
       `submit to applied, ${plural}`,
-      formatPercentiles(each),
-      `every agent of ${submissions} submissions; the last agent: ${formatPercentiles(last)}`,
+      formatPercentiles(agentMs),
+      `every agent of ${submissions} submissions; the slowest agent: ${formatPercentiles(slowestMs)}`,
     );
-    const before = [testbed.brokerCpuSeconds(), cpuSeconds(fleet.pid)] as const;
+    const cpuBefore = [testbed.brokerCpuSeconds(), cpuSeconds(fleet.pid)] as const;
     await new Promise((settle) => setTimeout(settle, idleDurationMs));
-    const share = (after: number, earlier: number) => (((after - earlier) * 1000) / idleDurationMs) * 100;
+    const cpuPercent = (after: number, before: number) => (((after - before) * 1000) / idleDurationMs) * 100;
     printFigure(
       `idle for ${idleDurationMs / 1000} s, ${plural}`,
-      `${share(testbed.brokerCpuSeconds(), before[0]).toFixed(1)} % of a core`,
+      `${cpuPercent(testbed.brokerCpuSeconds(), cpuBefore[0]).toFixed(1)} % of a core`,
       `broker; RSS ${Math.round(testbed.brokerRssMb())} MB`,
     );
     printFigure(
       `  the agents' process`,
-      `${share(cpuSeconds(fleet.pid), before[1]).toFixed(1)} % of a core`,
+      `${cpuPercent(cpuSeconds(fleet.pid), cpuBefore[1]).toFixed(1)} % of a core`,
       `${plural}, each with a simulated cluster; RSS ${Math.round(rssMb(fleet.pid))} MB`,
     );
   } finally {
@@ -56,7 +56,7 @@ async function measureRollout(agents: number): Promise<void> {
   }
 }
 
-/** Submits, and answers how long each agent took until its event was there for a watcher, in milliseconds. */
+/** Submits, and returns how many milliseconds each agent took until a watcher received its event. */
 export async function submitAndWait(testbed: Testbed, stack: string, text: string, agents: number): Promise<number[]> {
   const manifest = Buffer.from(text);
   const controller = new AbortController();
@@ -93,7 +93,7 @@ interface FleetProcess {
   close(): Promise<void>;
 }
 
-/** Agents in a process of their own, so that their CPU is not the broker's or the bench's. */
+/** Starts agents in their own process, so that their CPU time is measured separately. */
 async function startFleetProcess(testbed: Testbed, count: number): Promise<FleetProcess> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-fleet-'));
   const child = spawn(process.execPath, [resolve(import.meta.dirname, 'fleet-process.ts'), String(count), dataDir], {
@@ -112,7 +112,7 @@ async function startFleetProcess(testbed: Testbed, count: number): Promise<Fleet
   };
 }
 
-/** How long a broker takes to be ready, and the CLI to say how it is used. */
+/** Measures the start of a broker and of `brokkr --help`. */
 export async function benchStart(): Promise<void> {
   const starts: number[] = [];
   for (let round = 0; round < 3; round += 1) {

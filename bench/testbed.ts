@@ -7,22 +7,23 @@ import { createInterface } from 'node:readline';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { type Postgres, startPostgres } from '../sandbox/postgres/postgres.ts';
 
-/** A broker in a process of its own, so that its CPU and memory can be told from those of the load. */
+/** A broker in its own process, so that its CPU time and memory are measured separately from the load. */
 export interface Testbed {
   readonly url: string;
   readonly adminPak: string;
   readonly admin: BrokkrClient;
   readonly postgres: Postgres;
-  /** From starting the process until it said that it is ready. */
+  /** Milliseconds from the start of the process until it logged that it is ready. */
   readonly brokerStartMs: number;
-  /** CPU that the broker's process has used so far, in seconds. */
+  /** CPU time of the broker's process so far, in seconds. */
   brokerCpuSeconds(): number;
+  /** Resident memory of the broker's process. */
   brokerRssMb(): number;
   close(): Promise<void>;
 }
 
 const root = resolve(import.meta.dirname, '..');
-const startMs = 30_000;
+const startTimeoutMs = 30_000;
 
 /** Starts a database (with fsync, as in production) and a broker on free ports. */
 export async function startTestbed(): Promise<Testbed> {
@@ -67,28 +68,29 @@ export async function startTestbed(): Promise<Testbed> {
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** User and system time of a process (proc(5), fields 14 and 15 of stat). */
+/** Returns the user and system time of a process in seconds (proc(5), fields 14 and 15 of stat). */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
+/** Returns the resident memory of a process. */
 export function rssMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
 async function readyUrl(broker: ChildProcess): Promise<string> {
   const lines = createInterface({ input: broker.stdout as NodeJS.ReadableStream });
-  const late = setTimeout(() => broker.kill('SIGKILL'), startMs);
+  const timeout = setTimeout(() => broker.kill('SIGKILL'), startTimeoutMs);
   try {
     for await (const line of lines) {
       const url = /"url":"([^"]+)".*the broker is ready/.exec(line)?.[1];
       if (url) return url;
     }
   } finally {
-    clearTimeout(late);
-    // The rest of the log is read and dropped, or the pipe would fill up.
+    clearTimeout(timeout);
+    // The rest of the log is discarded, so that the pipe does not fill up.
     broker.stdout?.resume();
   }
   throw new Error('the broker ended before it was ready');

@@ -31,24 +31,27 @@ for (const chart of charts) {
     );
   });
 
-  files(`every value of the chart of the ${chart} is tried`, () => {
-    const tried = Object.values(optionsOf(chart)).map((option) => installation(chart, option));
+  files(`every value of the chart of the ${chart} is tested`, () => {
+    const testedValues = Object.values(optionsOf(chart)).map((option) => installation(chart, option));
     const isSet = (option: object, path: readonly string[]) =>
-      path.reduce<unknown>((at, name) => (at as Record<string, unknown> | undefined)?.[name], option) !== undefined;
+      path.reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], option) !==
+      undefined;
     assert.equal(
-      values.filter(({ path }) => !tried.some((option) => isSet(option, path))).map(({ path }) => path.join('.')),
+      values
+        .filter(({ path }) => !testedValues.some((option) => isSet(option, path)))
+        .map(({ path }) => path.join('.')),
       [],
     );
   });
 
-  files(`every value of the chart of the ${chart} says what it is`, () => {
+  files(`every value of the chart of the ${chart} has a description`, () => {
     assert.equal(
       values.filter(({ description }) => description === '').map(({ path }) => path.join('.')),
       [],
     );
   });
 
-  files(`the chart of the ${chart} is of this version`, () => {
+  files(`the chart of the ${chart} has the version of the package`, () => {
     const { version, appVersion } = chartOf(chart);
     assert.equal([version, appVersion], [manifest.version, manifest.version]);
   });

@@ -1,9 +1,9 @@
 import type { Chart } from './write.ts';
 
-/** Values that a chart can be installed with, by what they are about: together they set every value that there is. */
+/** Sets of values for test installations, by their subject. Together they set every value of a chart. */
 export type ChartOptions = Readonly<Record<string, object>>;
 
-/** What has to be said in any case. */
+/** Values that every installation requires. */
 const required: Readonly<Record<Chart, object>> = {
   broker: { database: { existingSecret: 'database' } },
   agent: { broker: { url: 'https://broker.example.org' }, enrollment: { token: 'brokkr_enA_B' } },
@@ -15,7 +15,7 @@ const monitor = { enabled: true, interval: '15s', labels: { release: 'prometheus
 const arm64Term = { matchExpressions: [{ key: 'kubernetes.io/arch', operator: 'In', values: ['arm64'] }] };
 const gateway = [{ name: 'gateway', namespace: 'gateways', sectionName: 'https' }];
 
-/** What both charts have. */
+/** Options of both charts. */
 const shared: ChartOptions = {
   'an image of its own': {
     image: { repository: 'registry.example.org/brokkr', tag: 'edge', pullPolicy: 'Always' },
@@ -48,9 +48,9 @@ const shared: ChartOptions = {
     extraVolumes: [{ name: 'more', configMap: { name: 'more' } }],
     extraVolumeMounts: [{ name: 'more', mountPath: '/etc/more', readOnly: true }],
   },
-  'a ServiceAccount of somebody else': { serviceAccount: { create: false, name: 'other' } },
+  'an existing ServiceAccount': { serviceAccount: { create: false, name: 'other' } },
   'a ServiceAccount with annotations': { serviceAccount: { create: true, annotations: { note: 'one' } } },
-  'a budget in per cent': { podDisruptionBudget: { enabled: true, maxUnavailable: '25%' } },
+  'a budget in percent': { podDisruptionBudget: { enabled: true, maxUnavailable: '25%' } },
   'no budget': { podDisruptionBudget: { enabled: false } },
   'the Prometheus operator': { metrics: { serviceMonitor: monitor, podMonitor: monitor } },
 };
@@ -93,8 +93,8 @@ const chartSpecific: Readonly<Record<Chart, ChartOptions>> = {
       httpRoute: { enabled: true, parentRefs: gateway, hostnames: ['console.example.org'], annotations: { a: 'b' } },
       grpcRoute: { enabled: true, parentRefs: gateway, hostnames: ['broker.example.org'], annotations: { a: 'b' } },
     },
-    'a NetworkPolicy for everybody': { networkPolicy: { enabled: true } },
-    'a NetworkPolicy for some': {
+    'a NetworkPolicy that allows all peers': { networkPolicy: { enabled: true } },
+    'a NetworkPolicy that allows some peers': {
       networkPolicy: {
         enabled: true,
         rpcFrom: peers,
@@ -129,7 +129,7 @@ const chartSpecific: Readonly<Record<Chart, ChartOptions>> = {
     'a private authority in a Secret': { broker: { ca: { existingSecret: 'authority' } } },
     'a certificate of its own': { broker: { clientCertificate: { existingSecret: 'agent-tls' } } },
     'one namespace': { watchNamespace: 'team' },
-    'other rights': {
+    'other RBAC rules': {
       rbac: {
         rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['*'] }],
         clusterRules: [],
@@ -138,9 +138,9 @@ const chartSpecific: Readonly<Record<Chart, ChartOptions>> = {
         impersonate: [{ namespace: 'team', name: 'deployer' }],
       },
     },
-    'no rights': { rbac: { create: false } },
-    'a NetworkPolicy for everybody': { networkPolicy: { enabled: true } },
-    'a NetworkPolicy for some': {
+    'no RBAC': { rbac: { create: false } },
+    'a NetworkPolicy that allows all peers': { networkPolicy: { enabled: true } },
+    'a NetworkPolicy that allows some peers': {
       networkPolicy: {
         enabled: true,
         metricsFrom: peers,
@@ -155,12 +155,12 @@ const chartSpecific: Readonly<Record<Chart, ChartOptions>> = {
   },
 };
 
-/** Every option of a chart, without what is required in any case. */
+/** Returns every option of a chart, without the required values. */
 export function optionsOf(chart: Chart): ChartOptions {
   return { defaults: {}, ...shared, ...chartSpecific[chart] };
 }
 
-/** The values of an installation with an option. */
+/** Returns the values of an installation: the required ones and those of an option. */
 export function installation(chart: Chart, values: object): object {
   return mergeValues(required[chart], values);
 }
@@ -168,9 +168,9 @@ export function installation(chart: Chart, values: object): object {
 function mergeValues(first: object, second: object): object {
   const isMap = (value: unknown): value is object =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
-  const both = Object.entries(second).map(([key, value]) => {
-    const before = (first as Record<string, unknown>)[key];
-    return [key, isMap(before) && isMap(value) ? mergeValues(before, value) : value];
+  const entries = Object.entries(second).map(([key, value]) => {
+    const previous = (first as Record<string, unknown>)[key];
+    return [key, isMap(previous) && isMap(value) ? mergeValues(previous, value) : value];
   });
-  return { ...first, ...Object.fromEntries(both) };
+  return { ...first, ...Object.fromEntries(entries) };
 }

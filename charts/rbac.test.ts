@@ -18,76 +18,107 @@ import { openHelm } from '../test/tools/helm.ts';
 import { installation } from './options.ts';
 
 const deadlineMs = 90_000;
-const rights = suite('rights of the agent');
+const rbac = suite('RBAC of the agent');
 if (needs('go')) await describe();
-rights.run();
+rbac.run();
 
 async function describe(): Promise<void> {
+  const testbed = await openTestbed();
+  const { kube, environment } = testbed;
+  const { pak: token } = await environment.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
+  const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
+  const agent = await testbed.start(await testbed.install('whole', values));
+  const account = await requestToken(kube, 'brokkr', 'whole-brokkr-agent');
+  const installed = { ...testbed, values, agent, account };
+  describeEnrollment(installed);
+  describeDeployment(installed);
+  describeDiagnostics(installed);
+  describeLimits(installed);
+  describeSingleNamespace(installed);
+}
+
+/** An API server and a broker, with functions to install the agent's chart and to run its pods. */
+async function openTestbed() {
   const helm = await openHelm();
-  const place = mkdtempSync(join(tmpdir(), 'brokkr-rights-'));
-  const kube = await startKube({ dataDir: join(place, 'kube') });
+  const folder = mkdtempSync(join(tmpdir(), 'brokkr-rbac-'));
+  const kube = await startKube({ dataDir: join(folder, 'kube') });
   const environment = await openEnvironment();
   const admin = connect({ file: kube.kubeconfig });
   const observer = connectObserver(kube.kubeconfigFor(kube.token));
   const { signal } = new AbortController();
   const pods: Pod[] = [];
-  rights.after(async () => {
+  rbac.after(async () => {
     await Promise.all(pods.map((pod) => pod.stop()));
     observer.close();
     admin.close();
     await environment.close();
     await kube.stop();
-    rmSync(place, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   });
   for (const name of ['brokkr', 'team', 'other'])
     await admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, signal);
-
-  /** Installs the chart, and answers the agent's Deployment. */
-  const install = async (release: string, values: object): Promise<KubeObject> => {
-    const all = installation('agent', { broker: { url: environment.broker.url }, ...values });
-    helm.install('agent', all, release, kube.kubeconfig);
-    const name = `${release}-brokkr-agent`;
-    const deployment = await observer.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
-    assert.ok(deployment);
-    // The authorizer learns of roles, and of bindings, a moment after they were written.
-    const account = await requestToken(kube, 'brokkr', name);
-    const lease = {
-      verb: 'get',
-      group: 'coordination.k8s.io',
-      resource: 'leases',
-      namespace: 'brokkr',
-      name: 'brokkr-agent',
-    };
-    for (const right of [lease, { verb: 'list', resource: 'events', namespace: 'team' }])
-      await eventually(() => may(kube, account, right), deadlineMs);
-    return deployment;
+  return {
+    helm,
+    kube,
+    environment,
+    admin,
+    observer,
+    signal,
+    /** Installs the chart and returns the agent's Deployment. */
+    async install(release: string, values: object): Promise<KubeObject> {
+      const allValues = installation('agent', { broker: { url: environment.broker.url }, ...values });
+      helm.install('agent', allValues, release, kube.kubeconfig);
+      const name = `${release}-brokkr-agent`;
+      const deployment = await observer.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
+      assert.ok(deployment);
+      await untilAuthorized(kube, name);
+      return deployment;
+    },
+    async start(deployment: KubeObject): Promise<Pod> {
+      const pod = await startPod(kube, deployment, join(folder, deployment.metadata.name));
+      pods.push(pod);
+      return pod;
+    },
   };
-  const start = async (deployment: KubeObject): Promise<Pod> => {
-    const pod = await startPod(kube, deployment, join(place, deployment.metadata.name));
-    pods.push(pod);
-    return pod;
-  };
-  const { APPLIED, FAILED } = PlacementPhase;
+}
 
-  const { pak: token } = await environment.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
-  const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
-  const agent = await start(await install('whole', values));
-  const account = await requestToken(kube, 'brokkr', 'whole-brokkr-agent');
+/** The API server authorizes by new roles and bindings only a moment after they were written. */
+async function untilAuthorized(kube: Kube, account: string): Promise<void> {
+  const token = await requestToken(kube, 'brokkr', account);
+  const leases = { verb: 'get', group: 'coordination.k8s.io', resource: 'leases' };
+  for (const permission of [
+    { ...leases, namespace: 'brokkr', name: 'brokkr-agent' },
+    { verb: 'list', resource: 'events', namespace: 'team' },
+  ])
+    await eventually(() => isAllowed(kube, token, permission), deadlineMs);
+}
 
-  rights('are enough to enroll, and to keep the key in the Secret that is there for it, over upgrades', async () => {
+/** The agent with permissions in the whole cluster, after it was installed. */
+type Installed = Awaited<ReturnType<typeof openTestbed>> & {
+  readonly values: object;
+  readonly agent: Pod;
+  readonly account: string;
+};
+
+const { APPLIED, FAILED } = PlacementPhase;
+
+function describeEnrollment({ install, observer, values }: Installed): void {
+  rbac('are enough to enroll, and to keep the key in its Secret across upgrades', async () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
     const key = async () => secretText(await observer.get(secret), 'pak');
     await eventually(async () => (await key()).startsWith('brokkr_ag'), deadlineMs);
-    const kept = await key();
+    const originalKey = await key();
     await install('whole', { ...values, logLevel: 'debug', podAnnotations: { note: 'upgraded' } });
-    assert.is(await key(), kept);
+    assert.is(await key(), originalKey);
   });
+}
 
-  rights('are enough to be elected, to apply, to repair, to prune and to remove', async () => {
+function describeDeployment({ admin, environment, observer, signal }: Installed): void {
+  rbac('are enough to become leader, to apply, to repair, to prune and to remove', async () => {
     const web = (colour: string) => configMap('web', { colour }, 'team');
     await environment.submit(
       'web',
-      [namespace('made'), web('blue'), workload('web', 'made'), configMap('doomed', {}, 'team')],
+      [namespace('made'), web('blue'), workload('web', 'made'), configMap('pruned', {}, 'team')],
       ['whole'],
     );
     await environment.untilPhase('web', 'whole', APPLIED);
@@ -105,7 +136,7 @@ async function describe(): Promise<void> {
 
     await environment.submit('web', [namespace('made'), web('red'), workload('web', 'made')]);
     await environment.untilPhase('web', 'whole', APPLIED);
-    assert.is(await observer.get(idOf('doomed')), undefined);
+    assert.is(await observer.get(idOf('pruned')), undefined);
     assert.equal((await observer.get(idOf('web')))?.data, { colour: 'red' });
 
     await environment.submit('brief', [configMap('brief', {}, 'team')], ['whole']);
@@ -114,8 +145,10 @@ async function describe(): Promise<void> {
     await environment.untilRemoved('brief', 'whole');
     assert.is(await observer.get(idOf('brief')), undefined);
   });
+}
 
-  rights('are enough to find out what is wrong', async () => {
+function describeDiagnostics({ account, agent, environment, kube }: Installed): void {
+  rbac('are enough for diagnostics', async () => {
     const { broker } = environment.admin;
     const { diagnostic } = await broker.requestDiagnostic({ stack: 'web', agent: 'whole' });
     const answer = await broker.getDiagnostic({ id: diagnostic?.id ?? '', wait: { seconds: 40n, nanos: 0 } });
@@ -126,12 +159,14 @@ async function describe(): Promise<void> {
       'the Deployment has a pod',
     );
     assert.equal(report?.notes, []);
-    // There is no kubelet to have a log: what is asked is whether it might be read.
-    assert.ok(await may(kube, account, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
+    // Without a kubelet there are no logs, so this checks only the permission to read them.
+    assert.ok(await isAllowed(kube, account, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
     assert.not.match(agent.output(), /forbidden/i);
   });
+}
 
-  rights('end there: what is beyond is refused by the API server, and told', async () => {
+function describeLimits({ account, environment, kube, observer }: Installed): void {
+  rbac('go no further: the API server rejects everything else, and the agent reports it', async () => {
     await environment.submit(
       'secret',
       [configMap('beside', {}, 'team'), secret('secret', 'team', { password: 'hidden' })],
@@ -140,7 +175,7 @@ async function describe(): Promise<void> {
     const placement = await environment.untilPhase('secret', 'whole', FAILED);
     assert.match(placement.message, /secrets.* is forbidden/);
     assert.is(await observer.get(idOf('beside')), undefined);
-    const asked = { ...kube, token: account };
+    const asAgent = { ...kube, token: account };
     for (const [method, path, body] of [
       ['GET', '/api/v1/namespaces/kube-system/secrets'],
       ['GET', '/api/v1/namespaces/brokkr/secrets'],
@@ -151,17 +186,20 @@ async function describe(): Promise<void> {
       ['POST', '/api/v1/namespaces/brokkr/serviceaccounts/default/token', {}],
       ['POST', '/api/v1/namespaces/team/pods/any/exec', {}],
     ] as const)
-      assert.is((await requestKube(asked, { method, path, body })).status, 403, `${method} ${path}`);
+      assert.is((await requestKube(asAgent, { method, path, body })).status, 403, `${method} ${path}`);
   });
 
-  rights('let it act as an account that is named, and as no other', async () => {
-    const named = { verb: 'impersonate', resource: 'serviceaccounts', namespace: 'team' };
-    assert.ok(await may(kube, account, { ...named, name: 'deployer' }));
-    assert.not(await may(kube, account, { ...named, name: 'default' }));
-    assert.not(await may(kube, account, { ...named, namespace: 'other', name: 'deployer' }));
+  rbac('allow impersonating the configured account, and no other', async () => {
+    const impersonate = { verb: 'impersonate', resource: 'serviceaccounts', namespace: 'team' };
+    assert.ok(await isAllowed(kube, account, { ...impersonate, name: 'deployer' }));
+    assert.not(await isAllowed(kube, account, { ...impersonate, name: 'default' }));
+    assert.not(await isAllowed(kube, account, { ...impersonate, namespace: 'other', name: 'deployer' }));
   });
+}
 
-  rights('can be limited to one namespace, without any in the cluster', async () => {
+function describeSingleNamespace(installed: Installed): void {
+  const { admin, agent, environment, helm, install, kube, observer, signal, start } = installed;
+  rbac('can be limited to one namespace, without cluster-wide permissions', async () => {
     await admin.create(secret('limited', 'brokkr', { pak: await environment.createAgent('limited') }), signal);
     const limited = await install('limited', { watchNamespace: 'team', pak: { existingSecret: 'limited' } });
     const objects = helm.render('agent', installation('agent', { watchNamespace: 'team' }));
@@ -191,16 +229,20 @@ async function describe(): Promise<void> {
   });
 }
 
-/** Whether the API server would let the bearer of the token do something. */
-async function may(kube: Kube, token: string, resourceAttributes: Readonly<Record<string, string>>): Promise<boolean> {
+/** Tells whether the API server allows something to the bearer of the token. */
+async function isAllowed(
+  kube: Kube,
+  token: string,
+  resourceAttributes: Readonly<Record<string, string>>,
+): Promise<boolean> {
   const review = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
     spec: { resourceAttributes },
   };
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-  const asked = { ...kube, token };
-  const { body } = await requestKube<{ status: { allowed: boolean } }>(asked, { method: 'POST', path, body: review });
+  const bearer = { ...kube, token };
+  const { body } = await requestKube<{ status: { allowed: boolean } }>(bearer, { method: 'POST', path, body: review });
   return body.status.allowed;
 }
 

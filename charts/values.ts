@@ -1,39 +1,39 @@
 import { type Document, isMap, isScalar, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
 
-/** One value of a chart, as its values.yaml declares it: the only place where a chart's values are described. */
+/** A value of a chart, read from values.yaml, the only place that describes it. */
 export interface ChartValue {
-  /** For example `image.tag`. */
+  /** Path of keys, such as `image.tag`. */
   readonly path: readonly string[];
   readonly default: unknown;
-  /** Empty when its name says it all. */
+  /** The comment above the value; empty without one. */
   readonly description: string;
   readonly constraints: ValueConstraints;
 }
 
-/** What a value may be, beyond what its default shows: lines of its comment that begin with `@`. */
+/** Constraints on a value beyond its default: lines of its comment that start with `@`. */
 interface ValueConstraints {
-  /** `@enum A B`: one of these. */
+  /** `@enum A B`: one of these values. */
   readonly enum?: readonly string[];
-  /** `@type integer string`: any of these, instead of the default's type. */
+  /** `@type integer string`: one of these types, instead of the default's. */
   readonly type?: readonly string[];
-  /** `@items string`: what a list has. */
+  /** `@items string`: type of the items of a list. */
   readonly items?: string;
-  /** `@whole`: a map that is told as one value, and may hold anything. */
+  /** `@whole`: a map that is documented as one value and may have any content. */
   readonly whole?: true;
 }
 
-/** A JSON schema, as far as one is needed. */
+/** A JSON schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** Reads a values.yaml, in its order. Throws for a fact that it does not know. */
+/** Reads the values of a values.yaml in their order. Throws for an unknown constraint. */
 export function readValues(text: string): ChartValue[] {
   const document = parseDocument(text);
   return isMap<Node, Node>(document.contents) ? valuesIn(document, document.contents, []) : [];
 }
 
-function valuesIn(document: Document, map: YAMLMap<Node, Node>, above: readonly string[]): ChartValue[] {
+function valuesIn(document: Document, map: YAMLMap<Node, Node>, parentPath: readonly string[]): ChartValue[] {
   return map.items.flatMap((pair, index) => {
-    const path = [...above, isScalar(pair.key) ? String(pair.key.value) : ''];
+    const path = [...parentPath, isScalar(pair.key) ? String(pair.key.value) : ''];
     const { description, constraints } = readComment(commentOf(pair, index === 0 ? map : undefined));
     const { value } = pair;
     if (isMap<Node, Node>(value) && value.items.length > 0 && !constraints.whole)
@@ -42,7 +42,7 @@ function valuesIn(document: Document, map: YAMLMap<Node, Node>, above: readonly 
   });
 }
 
-/** The parser gives a map's first comment to the map. */
+/** Returns the comment of a value. The parser attaches the first comment within a map to the map. */
 function commentOf({ key }: Pair<Node, Node | null>, map: Node | undefined): string {
   return map?.commentBefore ?? key.commentBefore ?? '';
 }
@@ -66,24 +66,28 @@ function readConstraint(line: string): ValueConstraints {
     case 'whole':
       return { whole: true };
     default:
-      throw new Error(`values.yaml: @${name} is not a fact`);
+      throw new Error(`values.yaml: @${name} is not a constraint`);
   }
 }
 
-/** The schema that Helm holds the values of an installation against: nothing that the chart does not know. */
+/** Builds the schema by which Helm validates the values of an installation. It rejects unknown values. */
 export function schemaOf(values: readonly ChartValue[]): JsonSchema {
-  // What Helm itself adds for the library that both charts share.
-  const helms = { global: { type: 'object' }, parts: { type: 'object' } };
-  return { $schema: 'http://json-schema.org/draft-07/schema#', ...objectOf(values, 0, helms) };
+  // Values that Helm adds for the library chart that both charts share.
+  const libraryValues = { global: { type: 'object' }, parts: { type: 'object' } };
+  return { $schema: 'http://json-schema.org/draft-07/schema#', ...objectOf(values, 0, libraryValues) };
 }
 
-function objectOf(values: readonly ChartValue[], depth: number, more: JsonSchema = {}): JsonSchema {
+function objectOf(values: readonly ChartValue[], depth: number, additional: JsonSchema = {}): JsonSchema {
   const byName = Map.groupBy(values, ({ path }) => path[depth] ?? '');
   const properties = [...byName].map(([name, below]) => {
     const [only] = below;
     return [name, only?.path.length === depth + 1 ? leafOf(only) : objectOf(below, depth + 1)] as const;
   });
-  return { type: 'object', additionalProperties: false, properties: { ...Object.fromEntries(properties), ...more } };
+  return {
+    type: 'object',
+    additionalProperties: false,
+    properties: { ...Object.fromEntries(properties), ...additional },
+  };
 }
 
 function leafOf({ default: value, description, constraints }: ChartValue): JsonSchema {

@@ -1,16 +1,17 @@
-/** `npm run charts`: writes README.md and values.schema.json of each chart, from its Chart.yaml and values.yaml. */
+/** `npm run charts`: writes README.md and values.schema.json of each chart from its Chart.yaml and values.yaml. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { type ChartValue, readValues, schemaOf } from './values.ts';
 
-/** A default with more characters than this does not fit in a table. */
+/** Longer defaults do not fit into a table. */
 const maxDefaultLength = 80;
 
+/** The charts by the names of their folders. */
 export const charts = ['broker', 'agent'] as const;
 export type Chart = (typeof charts)[number];
 
-/** What is written for a chart: the text of each file, by its name in the chart's folder. */
+/** Generates the files of a chart: their text by their name in the chart's folder. */
 export function chartFiles(chart: Chart): Readonly<Record<string, string>> {
   const values = readValues(readFileSync(pathOf(chart, 'values.yaml'), 'utf8'));
   return {
@@ -19,12 +20,12 @@ export function chartFiles(chart: Chart): Readonly<Record<string, string>> {
   };
 }
 
-/** A file of a chart. */
+/** Returns the path of a file of a chart. */
 export function pathOf(chart: Chart, file: string): string {
   return join(import.meta.dirname, chart, file);
 }
 
-/** What a chart says of itself. */
+/** Reads Chart.yaml. */
 export function chartOf(chart: Chart): Readonly<Record<string, string>> {
   return parse(readFileSync(pathOf(chart, 'Chart.yaml'), 'utf8')) as Record<string, string>;
 }
@@ -37,20 +38,20 @@ function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
     '<!-- Written by npm run charts from Chart.yaml and values.yaml. -->',
     `# ${name}`,
     description,
-    `For Kubernetes ${kubeVersion?.replace(/^>=|-0$/g, '')} or later; tried with Helm 4. The chart installs no operators and no database.`,
+    `For Kubernetes ${kubeVersion?.replace(/^>=|-0$/g, '')} or later; tested with Helm 4. The chart installs no operators and no database.`,
     `\`\`\`sh\nhelm install ${name} charts/${chart} --namespace brokkr --create-namespace${sets}\n\`\`\``,
     '## Values',
-    ['| value | default | what |', '|---|---|---|', ...values.map(rowOf)].join('\n'),
+    ['| value | default | description |', '|---|---|---|', ...values.map(rowOf)].join('\n'),
     '',
   ].join('\n\n');
 }
 
 function rowOf({ path, default: value, description, constraints }: ChartValue): string {
-  const choice = constraints.enum ? `one of ${constraints.enum.map((one) => code(one || "''")).join(', ')}` : '';
-  const what = [description, choice].filter((part) => part !== '').join(' ');
+  const choice = constraints.enum ? `one of ${constraints.enum.map((choice) => code(choice || "''")).join(', ')}` : '';
+  const summary = [description, choice].filter((part) => part !== '').join(' ');
   const shown = JSON.stringify(value);
-  const told = shown.length > maxDefaultLength ? 'see values.yaml' : code(shown);
-  return `| ${code(path.join('.'))} | ${told} | ${what.replaceAll('|', '\\|')} |`;
+  const defaultText = shown.length > maxDefaultLength ? 'see values.yaml' : code(shown);
+  return `| ${code(path.join('.'))} | ${defaultText} | ${summary.replaceAll('|', '\\|')} |`;
 }
 
 function code(text: string): string {

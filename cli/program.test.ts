@@ -11,7 +11,7 @@ const program = suite('cli: the command itself');
 const nowhere = { XDG_CONFIG_HOME: '/nonexistent', XDG_CACHE_HOME: '/nonexistent' };
 const brokkr = (...args: string[]) => runProgram('cli/main.ts', args, { env: nowhere });
 
-program('help names every command, and each command has its own', async () => {
+program('help lists every command, and each command has help', async () => {
   const { code, stdout, stderr } = await brokkr('--help');
   assert.equal([code, stderr], [0, '']);
   const verbs = [...stdout.matchAll(/^ {2}([a-z][a-z-]+)(?:\|[a-z]+)? {2,}[a-z]/gm)].map(([, verb]) => verb!);
@@ -20,14 +20,14 @@ program('help names every command, and each command has its own', async () => {
     const help = await brokkr('help', verb);
     assert.is(help.code, 0, help.stderr);
     assert.match(help.stdout, `Usage: brokkr ${verb}`);
-    // What only the noun's module knows: it was loaded.
+    // Only the noun's module defines these, so it was loaded.
     const own = help.stdout.replace(/^Global Options:\n( .*\n)+/m, '');
     if (!['logout', 'status', 'whoami'].includes(verb))
       assert.match(own, /^(Arguments|Commands):|^ {2}(-\w, )?--(?!help)|^Usage:.* </m, verb);
   }
 });
 
-program('a wrong call ends with 2, on standard error, with a hint', async () => {
+program('an invalid call exits with 2 and prints a hint to standard error', async () => {
   for (const args of [[], ['get'], ['aply'], ['get', 'stack', '--nonsense'], ['explain', 'one'], ['pause', 'a', 'b']]) {
     const { code, stdout, stderr } = await brokkr(...args);
     assert.equal([code, stdout], [2, ''], args.join(' '));
@@ -36,19 +36,19 @@ program('a wrong call ends with 2, on standard error, with a hint', async () => 
   assert.match((await brokkr('aply')).stderr, 'Did you mean apply?');
 });
 
-program('says which version it is', async () => {
+program('prints its version', async () => {
   for (const words of ['--version', '-V', 'version'])
     assert.equal(await brokkr(words), { code: 0, stdout: `${manifest.version}\n`, stderr: '' });
 });
 
-program('colours and escapes are for terminals', async () => {
+program('colours and escape sequences are only for terminals', async () => {
   const { stdout } = await runProgram('cli/main.ts', ['context', 'list'], {
     env: { ...nowhere, CI: 'true', FORCE_COLOR: '1' },
   });
   assert.not.match(stdout, '\u001b');
 });
 
-program('every RPC of an admin or a generator is behind a command', () => {
+program('every RPC of an admin or a generator has a command', () => {
   const files = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' }).map((name) =>
     join(import.meta.dirname, name),
   );

@@ -4,11 +4,12 @@ import type { DefineCommand, Verb } from './commands/command.ts';
 import type { ExitCode } from './output/failure.ts';
 import { parseOutput } from './output/output-format.ts';
 
-/** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
+/** The modules that define the nouns. Each is loaded when one of its verbs is used, because the generated contract is slow to load. */
 const nounModules = {
   access: () => import('./commands/access/access.ts'),
   agent: () => import('./commands/agent/agent.ts'),
   agentStatus: () => import('./commands/agent/agent-status.ts'),
+  apply: () => import('./commands/stack/apply.ts'),
   audit: () => import('./commands/access/audit.ts'),
   completion: () => import('./commands/settings/completion.ts'),
   context: () => import('./commands/settings/context.ts'),
@@ -24,73 +25,77 @@ const nounModules = {
   placement: () => import('./commands/stack/placement.ts'),
   registration: () => import('./commands/access/registration.ts'),
   removal: () => import('./commands/stack/removal.ts'),
+  rollback: () => import('./commands/stack/rollback.ts'),
+  rotate: () => import('./commands/access/rotate.ts'),
   stack: () => import('./commands/stack/stack.ts'),
   telemetry: () => import('./commands/status/telemetry.ts'),
   watch: () => import('./commands/status/watch.ts'),
 } satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, DefineCommand>> }>>;
 
+type Noun = keyof typeof nounModules;
+
 interface CommandEntry {
   readonly verb: Verb;
   readonly alias?: string;
   readonly summary: string;
-  readonly nouns: readonly (keyof typeof nounModules)[];
+  readonly nouns: readonly Noun[];
 }
 
-/** The groups of the help text; each command with what it is about. */
+/** The commands by the groups in which the help text lists them. */
 const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
   'Deploy:': [
-    { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
-    { verb: 'diff', summary: 'show what apply would change, and where', nouns: ['diff'] },
-    { verb: 'rollback', summary: "bring an earlier revision's objects back", nouns: ['deployment'] },
-    { verb: 'watch', summary: 'follow a stack on its agents, or the fleet', nouns: ['watch', 'fleet'] },
+    { verb: 'apply', summary: 'create or update a stack from manifests', nouns: ['apply'] },
+    { verb: 'diff', summary: 'show what apply would change', nouns: ['diff'] },
+    { verb: 'rollback', summary: 'roll a stack back to an earlier revision', nouns: ['rollback'] },
+    { verb: 'watch', summary: 'watch a stack or the fleet for changes', nouns: ['watch', 'fleet'] },
   ],
-  'Look:': [
-    { verb: 'status', summary: 'the fleet in one look: what is there, and what is in trouble', nouns: ['fleet'] },
-    { verb: 'get', summary: 'list things, or show them by name', nouns: listableNouns() },
-    { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
-    { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
-    { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
-    { verb: 'logs', summary: "show what a stack's pods write, on all clusters together", nouns: ['telemetry'] },
-    { verb: 'events', summary: "show Kubernetes' own events about a stack, on all clusters", nouns: ['telemetry'] },
-    { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
+  'Inspect:': [
+    { verb: 'status', summary: 'summarize the fleet and list agents with problems', nouns: ['fleet'] },
+    { verb: 'get', summary: 'list resources, or show them by name', nouns: listableNouns() },
+    { verb: 'describe', summary: 'show one resource in detail', nouns: ['stack', 'deployment', 'agent', 'generator'] },
+    { verb: 'audit', summary: 'verify or export the audit log', nouns: ['audit'] },
+    { verb: 'explain', summary: 'explain why a stack is, or is not, placed on an agent', nouns: ['placement'] },
+    { verb: 'logs', summary: "show the logs of a stack's pods from all clusters", nouns: ['telemetry'] },
+    { verb: 'events', summary: 'show the Kubernetes events of a stack from all clusters', nouns: ['telemetry'] },
+    { verb: 'diagnose', summary: "collect diagnostics about a stack's objects and pods", nouns: ['diagnostic'] },
   ],
   'Change:': [
-    { verb: 'create', summary: 'make a stack, an agent, a generator or an admin key', nouns: creatableNouns() },
+    { verb: 'create', summary: 'create a stack, an agent, a generator or an admin key', nouns: creatableNouns() },
     { verb: 'update', summary: 'change the settings of a stack, an agent or a generator', nouns: mutableNouns() },
-    { verb: 'label', summary: 'add labels (NAME) and take them away (NAME-)', nouns: ['stack', 'agent'] },
-    { verb: 'annotate', summary: 'set annotations (KEY=VALUE) and take them away (KEY-)', nouns: ['stack', 'agent'] },
-    { verb: 'target', summary: 'place a stack on an agent, whatever their labels', nouns: ['stack'] },
-    { verb: 'untarget', summary: 'take such a target away', nouns: ['stack'] },
-    { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: mutableNouns() },
+    { verb: 'label', summary: 'add labels (NAME) or remove them (NAME-)', nouns: ['stack', 'agent'] },
+    { verb: 'annotate', summary: 'set annotations (KEY=VALUE) or remove them (KEY-)', nouns: ['stack', 'agent'] },
+    { verb: 'target', summary: 'place a stack on an agent, regardless of labels', nouns: ['stack'] },
+    { verb: 'untarget', summary: 'remove a target from a stack', nouns: ['stack'] },
+    { verb: 'delete', summary: 'delete a stack, an agent or a generator', nouns: mutableNouns() },
   ],
   'Operate agents:': [
-    { verb: 'install', summary: 'register a cluster with one command', nouns: ['install'] },
-    { verb: 'agent', summary: 'say whether an agent is up', nouns: ['agentStatus'] },
-    { verb: 'pause', summary: 'freeze an agent: it changes nothing in its cluster', nouns: ['agent'] },
-    { verb: 'resume', summary: 'let a paused agent go on', nouns: ['agent'] },
-    { verb: 'rebind', summary: 'let an agent move to another cluster', nouns: ['agent'] },
+    { verb: 'install', summary: 'print a command that registers a cluster', nouns: ['install'] },
+    { verb: 'agent', summary: 'show whether an agent is ready', nouns: ['agentStatus'] },
+    { verb: 'pause', summary: 'pause an agent, so that it changes nothing in its cluster', nouns: ['agent'] },
+    { verb: 'resume', summary: 'resume a paused agent', nouns: ['agent'] },
+    { verb: 'rebind', summary: 'allow an agent to move to another cluster', nouns: ['agent'] },
     {
       verb: 'register',
       alias: 'approve',
-      summary: 'let a generator use an agent, or approve its request',
+      summary: 'register an agent with a generator, or approve its request',
       nouns: ['registration'],
     },
-    { verb: 'deregister', summary: 'end that, and remove what the generator placed there', nouns: ['registration'] },
-    { verb: 'confirm-removal', summary: 'let a held removal go on', nouns: ['removal'] },
-    { verb: 'forget-removal', summary: 'end a removal on a lost cluster', nouns: ['removal'] },
+    { verb: 'deregister', summary: "end a registration and remove the generator's objects", nouns: ['registration'] },
+    { verb: 'confirm-removal', summary: 'allow a held removal to proceed', nouns: ['removal'] },
+    { verb: 'forget-removal', summary: 'abandon a removal on a lost cluster', nouns: ['removal'] },
   ],
   'Keys and contexts:': [
-    { verb: 'login', summary: 'keep a key (PAK) for a broker', nouns: ['access'] },
-    { verb: 'logout', summary: 'forget it', nouns: ['access'] },
-    { verb: 'whoami', summary: 'say who the key belongs to', nouns: ['access'] },
-    { verb: 'rotate', summary: 'replace a key', nouns: ['pak'] },
-    { verb: 'revoke', summary: 'end a key at once', nouns: ['pak'] },
-    { verb: 'context', alias: 'config', summary: 'choose between brokers', nouns: ['context'] },
-    { verb: 'completion', summary: 'let a shell complete commands and names', nouns: ['completion'] },
+    { verb: 'login', summary: 'save a key (PAK) for a broker', nouns: ['access'] },
+    { verb: 'logout', summary: 'delete the saved key of a context', nouns: ['access'] },
+    { verb: 'whoami', summary: 'show whose key is in use', nouns: ['access'] },
+    { verb: 'rotate', summary: 'replace a key', nouns: ['rotate'] },
+    { verb: 'revoke', summary: 'revoke a key immediately', nouns: ['pak'] },
+    { verb: 'context', alias: 'config', summary: 'list, select and delete contexts', nouns: ['context'] },
+    { verb: 'completion', summary: 'print a completion script for a shell', nouns: ['completion'] },
   ],
 };
 
-function listableNouns(): readonly (keyof typeof nounModules)[] {
+function listableNouns(): readonly Noun[] {
   return [
     'stack',
     'deployment',
@@ -106,35 +111,37 @@ function listableNouns(): readonly (keyof typeof nounModules)[] {
   ];
 }
 
-function creatableNouns(): readonly (keyof typeof nounModules)[] {
+function creatableNouns(): readonly Noun[] {
   return ['stack', 'agent', 'generator', 'pak'];
 }
 
-function mutableNouns(): readonly (keyof typeof nounModules)[] {
+function mutableNouns(): readonly Noun[] {
   return ['stack', 'agent', 'generator'];
 }
 
-/** Runs one command line. Everything that goes wrong is told on standard error; the answer is the process's exit code. */
+/** Runs one command line and returns the exit code of the process. Errors are printed to standard error. */
 export async function run(args: readonly string[]): Promise<ExitCode> {
-  // A reader that has seen enough (`| head`) is no failure.
+  // A reader that closes the pipe early (`| head`) is not an error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
   try {
-    // `help apply` is `apply --help`, which loads what apply knows of itself; `version` is `--version`.
+    // `help apply` means `apply --help`, and `version` means `--version`.
     const [first, ...rest] = args;
     if (first === '__complete') {
       const { listCompletions } = await import('./completion/complete.ts');
-      const words = rest[0] === '--' ? rest.slice(1) : rest;
+      const typedWords = rest[0] === '--' ? rest.slice(1) : rest;
       process.stdout.write(
-        (await listCompletions(createProgram(), words, defineSubcommands)).map((one) => `${one}\n`).join(''),
+        (await listCompletions(createProgram(), typedWords, defineSubcommands))
+          .map((candidate) => `${candidate}\n`)
+          .join(''),
       );
       return 0;
     }
     const program = createProgram().hook('preSubcommand', (_, command) => defineSubcommands(command));
-    const wanted = first === 'help' ? [...rest, '--help'] : first === 'version' ? ['--version'] : args;
-    await program.parseAsync(wanted, { from: 'user' });
+    const argv = first === 'help' ? [...rest, '--help'] : first === 'version' ? ['--version'] : args;
+    await program.parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -145,7 +152,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-/** The program with everything that each of its commands knows of itself, for what is written about it. */
+/** Creates the program with the arguments and options of all commands loaded, for reference pages and tests. */
 export async function createFullProgram(): Promise<Command> {
   const program = createProgram();
   for (const command of program.commands) await defineSubcommands(command);
@@ -155,20 +162,20 @@ export async function createFullProgram(): Promise<Command> {
 function createProgram(): Command {
   const program = new Command('brokkr')
     .description('Distributes Kubernetes objects to many clusters.')
-    .version(manifest.version, '-V, --version', 'say which version of this command it is')
+    .version(manifest.version, '-V, --version', 'print the version')
     .exitOverride()
     .helpCommand(false)
-    .showHelpAfterError('(--help tells more)')
+    .showHelpAfterError('(use --help for more)')
     .configureHelp({ showGlobalOptions: true })
     .addOption(
-      new Option('-o, --output <form>', 'table, wide, json, yaml, name or jsonpath=TEMPLATE').argParser(parseOutput),
+      new Option('-o, --output <format>', 'table, wide, json, yaml, name or jsonpath=TEMPLATE').argParser(parseOutput),
     )
-    .option('--context <name>', 'the broker and key to use, as kept by login (BROKKR_CONTEXT)')
-    .option('--server <url>', 'address of the broker (BROKKR_SERVER); the key: BROKKR_PAK, or from login')
-    .option('--ca-file <file>', "certificates (PEM) to trust, when the system does not trust the broker's")
-    .option('--cert-file <file>', 'own certificate (PEM), for a broker that asks for one')
-    .option('--key-file <file>', "own certificate's private key (PEM)")
-    .option('--insecure-cleartext', 'send the key over a network without encryption');
+    .option('--context <name>', 'use the broker and key of this saved context (BROKKR_CONTEXT)')
+    .option('--server <url>', 'address of the broker (BROKKR_SERVER); its key comes from BROKKR_PAK or login')
+    .option('--ca-file <file>', "CA certificates (PEM), if the system does not trust the broker's")
+    .option('--cert-file <file>', 'client certificate (PEM), if the broker requires one')
+    .option('--key-file <file>', 'private key (PEM) of the client certificate')
+    .option('--insecure-cleartext', 'allow sending the key over an unencrypted connection');
   for (const [heading, entries] of Object.entries(commandGroups)) {
     program.commandsGroup(heading);
     for (const { verb, alias, summary } of entries) {
@@ -179,7 +186,7 @@ function createProgram(): Command {
   return program;
 }
 
-/** Makes known what a verb's nouns know of it. */
+/** Loads the nouns of a verb and adds their arguments, options and actions to its command. */
 async function defineSubcommands(command: Command): Promise<void> {
   const entry = Object.values(commandGroups)
     .flat()
@@ -189,5 +196,6 @@ async function defineSubcommands(command: Command): Promise<void> {
     verbs[command.name() as Verb]?.(command);
   }
   if (command.name() === 'get')
-    for (const list of command.commands) list.option('-w, --watch', 'again and again, as it changes, until Ctrl-C');
+    for (const listCommand of command.commands)
+      listCommand.option('-w, --watch', 'print the list again when it changes, until Ctrl-C');
 }

@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { connectBroker } from './client.ts';
 
 const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-/** A frame by which the window does not grow: HTTP/2 (RFC 9113, section 6.9) has the connection end for it. */
+/** A WINDOW_UPDATE frame with increment 0, a connection error in HTTP/2 (RFC 9113, section 6.9). */
 const noGrowth = Buffer.from([0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
-/** What a call fails with is what gRPC has for it: INTERNAL where the protocol is broken, UNAVAILABLE where the connection is. */
+/** Calls fail as in gRPC: INTERNAL after a protocol error, UNAVAILABLE after a lost connection. */
 const broken: Record<string, readonly [Code, (socket: Socket) => void]> = {
   'is no HTTP/2': [Code.Internal, (socket) => socket.write('SSH-2.0-OpenSSH_9.2\r\n')],
   'breaks the protocol at once': [Code.Internal, (socket) => socket.write(Buffer.concat([settings, noGrowth]))],
@@ -27,7 +27,7 @@ function answer(misbehave: (socket: Socket) => void): (socket: Socket) => void {
 
 const client = suite('the client');
 for (const [what, [expected, misbehave]] of Object.entries(broken)) {
-  client(`fails its calls, and goes on, when what it is connected to ${what}`, async () => {
+  client(`fails its calls, but keeps working, when its peer ${what}`, async () => {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
       sockets.add(socket);

@@ -14,51 +14,53 @@ import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import { mapErrors } from './map-errors.ts';
 import { checkPinnedFingerprints } from './pin.ts';
 
+/** Options of `connectBroker`. */
 export interface ClientOptions {
   /** `http://host:3000` or `https://host`. */
   readonly url: string;
-  /** Sent with every call; a function is asked before each. Leave it out only for calls that need none (health, reflection). */
+  /** Key that is sent with every call; a function is called before each. Omit it only for calls without authentication. */
   readonly pak?: string | (() => string | undefined);
-  /** File with the authority's certificates (PEM), when the system does not trust the broker's. */
+  /** File with CA certificates (PEM), if the system does not trust the broker's certificate. */
   readonly caFile?: string;
-  /** Fingerprints as `parseFingerprints` reads them: only a broker in whose chain one of these certificates is gets the key. */
+  /** SHA-256 fingerprints from `parseFingerprints`: the broker's certificate chain must contain one of these certificates. */
   readonly caFingerprints?: readonly string[] | undefined;
-  /** Files of the client's own certificate and key (PEM), for a broker that asks for them (mTLS). */
+  /** Files with the client's certificate and key (PEM), if the broker requires mTLS. */
   readonly certFile?: string;
   readonly keyFile?: string;
-  /** Deadline of a unary call, unless the call has its own `timeoutMs`; default 60 s. Streams have none. */
+  /** Deadline of unary calls without their own `timeoutMs`; default 60 s. Streams have no deadline. */
   readonly timeoutMs?: number;
-  /** What is spoken on the wire; default gRPC. */
+  /** Protocol on the wire; default gRPC. */
   readonly protocol?: 'grpc' | 'grpc-web' | 'connect';
-  /** Further interceptors, outermost first. */
+  /** Additional interceptors, outermost first. */
   readonly interceptors?: readonly Interceptor[];
 }
 
 type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
 
+/** The generated clients of the broker's services. */
 export interface BrokkrClient {
   readonly broker: Client<typeof BrokerService>;
   readonly agent: Client<typeof AgentService>;
   readonly admin: Client<typeof AdminService>;
-  /** Ends the connection; calls under way are cancelled. */
+  /** Closes the connection and cancels pending calls. */
   close(): void;
 }
 
 const defaultTimeoutMs = 60_000;
 const pingIntervalMs = 20_000;
 const pingTimeoutMs = 10_000;
-/** What the broker answers at most: a whole deployment, with the names of its objects. */
+/** Maximum size of a response: a complete deployment with the names of its objects. */
 const maxResponseBytes = 16 << 20;
-/** What the broker accepts at most: a submission and its envelope. */
+/** Maximum size of a request: a submission and its envelope. */
 const maxRequestBytes = 9 << 20;
 
 /**
- * Connects the generated clients of the three services to a broker: over one HTTP/2 connection, kept alive by PINGs, opened at the
- * first call and again after it broke. Throws when a certificate file cannot be read.
+ * Connects the generated clients of the three services to a broker over one HTTP/2 connection. It is opened at the first call, kept
+ * alive by PINGs, and reopened after a failure. Throws when a certificate file cannot be read.
  */
 export function connectBroker(options: ClientOptions): BrokkrClient {
-  // An idle connection is tried by the next call. With `pingIdleConnection` the manager (2.2.0) goes on to PING a connection that
-  // broke under a stream, which throws where nobody can catch it.
+  // The next call checks an idle connection. With `pingIdleConnection` the manager (2.2.0) keeps sending PINGs on a connection that
+  // failed under a stream, which throws an uncatchable error.
   const manager = ignoreLateErrors(
     new Http2SessionManager(
       options.url,
@@ -75,28 +77,29 @@ export function connectBroker(options: ClientOptions): BrokkrClient {
   };
 }
 
-/** Whether calls to this address would cross a network in clear text: then a key must not be sent without asking. */
+/** Tells whether calls to an address would cross a network unencrypted. A key must not be sent to it without consent. */
 export function isCleartext(url: string): boolean {
   return new URL(url).protocol !== 'https:' && !isLoopback(url);
 }
 
-/** Whether an address is this machine's own, which others do not reach. */
+/** Tells whether an address is a loopback address, which other machines cannot reach. */
 export function isLoopback(url: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
 /**
- * A connection that breaks tells so only when its socket has closed. A call in between makes the manager (2.2.0) open another one
- * and stop listening to the first, whose `error` then ends the process. Its calls have failed with that error by themselves.
+ * Handles errors of connections that the manager no longer listens to. A failing connection reports its error only when its socket
+ * closes. If a call in between makes the manager (2.2.0) open another connection, the unhandled `error` of the first one would end the
+ * process. The calls on it fail with the same error, so the event can be ignored.
  */
 function ignoreLateErrors(manager: Http2SessionManager): Http2SessionManager {
-  const heeded = new WeakSet<Http2Session>();
+  const handledSessions = new WeakSet<Http2Session>();
   const request = manager.request.bind(manager);
   manager.request = async (...call) => {
     const stream = await request(...call);
     const { session } = stream;
-    if (session !== undefined && !heeded.has(session)) {
-      heeded.add(session);
+    if (session !== undefined && !handledSessions.has(session)) {
+      handledSessions.add(session);
       session.on('error', () => {});
     }
     return stream;
@@ -111,7 +114,7 @@ function makeTransport(options: ClientOptions, sessionManager: Http2SessionManag
     sessionManager,
     maxResponseBytes,
     maxRequestBytes,
-    // Compression costs ten times what it saves on small messages.
+    // Compressing small messages costs about ten times what it saves.
     acceptCompression: [],
   };
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
@@ -125,7 +128,7 @@ function makeTransport(options: ClientOptions, sessionManager: Http2SessionManag
   }
 }
 
-/** A transport's own default would end streams too. */
+/** Sets the deadline of unary calls only; the transport's own default would also end streams. */
 function withDeadline(transport: Transport, defaultMs: number): Transport {
   return {
     unary: (method, signal, timeoutMs, ...rest) => transport.unary(method, signal, timeoutMs ?? defaultMs, ...rest),
@@ -134,17 +137,16 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 }
 
 /**
- * A connection that breaks ends its calls, which the transport calls canceled or aborted although nobody has: then they are
- * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
- * ended before its status came.
+ * Maps the errors of a lost connection to UNAVAILABLE, as the gRPC specification requires, so that the calls can be retried. The
+ * transport reports them as canceled or aborted although the caller did neither. The same applies to calls that a closing broker
+ * rejected, and to those that ended before their status arrived.
  */
 const mapLostConnections = mapErrors((error, { signal }) => {
   const { code, isWireError, message } = ConnectError.from(error);
-  const broken =
+  const isConnectionError =
     code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
-  const lost = !isWireError && !signal.aborted && broken;
-  return lost
-    ? new ConnectError('the connection to the broker broke', Code.Unavailable, undefined, undefined, error)
+  return !isWireError && !signal.aborted && isConnectionError
+    ? new ConnectError('the connection to the broker was lost', Code.Unavailable, undefined, undefined, error)
     : error;
 });
 
@@ -156,21 +158,21 @@ function authorization(pak: ClientOptions['pak']): Interceptor {
   };
 }
 
-/** The certificates, read for each connection anew: they are renewed while programs run. What cannot be read is as it was before. */
+/** Reads the certificates again for each connection, because they are renewed while the program runs. Keeps the previous ones on errors. */
 function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
   const files = { ca: caFile, cert: certFile, key: keyFile };
   const options: TlsOptions =
     caFingerprints === undefined ? {} : { checkServerIdentity: checkPinnedFingerprints(caFingerprints) };
   for (const [name, file] of Object.entries(files)) {
     if (file === undefined) continue;
-    let last = readFileSync(file);
+    let content = readFileSync(file);
     const get = () => {
       try {
-        last = readFileSync(file);
+        content = readFileSync(file);
       } catch {
-        // In the middle of being replaced.
+        // The file is being replaced.
       }
-      return last;
+      return content;
     };
     Object.defineProperty(options, name, { get, enumerable: true });
   }

@@ -1,8 +1,8 @@
 import type { Tracing, TracingOptions } from './trace.ts';
 
 /**
- * Opens what the standard OTEL_ variables ask for; undefined, and nothing loaded, when they ask for no traces. Throws one clear line
- * when they cannot be followed.
+ * Opens tracing as the standard OTEL_ variables configure it; undefined, without loading OpenTelemetry, if they do not enable it.
+ * Throws an error with one line for an invalid value.
  */
 export async function openTracing(
   env: Readonly<Record<string, string | undefined>>,
@@ -10,7 +10,7 @@ export async function openTracing(
 ): Promise<Tracing | undefined> {
   const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT;
   if (!endpoint || env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none') return undefined;
-  // Heavy, and mostly not wanted.
+  // OpenTelemetry is slow to load and rarely enabled.
   const { openOtlp } = await import('./otlp.ts');
   return openOtlp(env, options);
 }

@@ -1,4 +1,4 @@
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 import { detectResources, envDetector, resourceFromAttributes, serviceNameEnvDetector } from '@opentelemetry/resources';
 import {
   AlwaysOffSampler,
@@ -10,16 +10,16 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import { readTraceParent, type Tracing, type TracingOptions } from './trace.ts';
+import { readTraceParent, type Span, type SpanOptions, type Tracing, type TracingOptions } from './trace.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const closeTimeoutMs = 3_000;
-/** A name that a caller chose must not fill the collector. */
+/** Limits names that callers choose. */
 const maxAttributeLength = 256;
 const spanKinds = { internal: SpanKind.INTERNAL, client: SpanKind.CLIENT, server: SpanKind.SERVER } as const;
 
-/** Sends spans by OTLP, in batches; endpoint, headers, time limits and certificates are read by the exporter from OTEL_ variables. */
+/** Opens tracing that exports spans by OTLP in batches. The exporter reads endpoint, headers, timeouts and certificates from OTEL_ variables. */
 export async function openOtlp(env: Environment, { service, version, onFailure }: TracingOptions): Promise<Tracing> {
   const sampler = readSampler(env);
   const exporter = reportFirstFailure(await makeExporter(env), onFailure ?? (() => {}));
@@ -33,43 +33,49 @@ export async function openOtlp(env: Environment, { service, version, onFailure }
   });
   const tracer = provider.getTracer('brokkr', version);
   return {
-    start(name, { kind = 'internal', parent, startedAt, attributes } = {}) {
-      const above = readTraceParent(parent);
-      const context = above
-        ? trace.setSpanContext(ROOT_CONTEXT, {
-            traceId: above.traceId,
-            spanId: above.spanId,
-            traceFlags: above.flags,
-            isRemote: true,
-          })
-        : ROOT_CONTEXT;
-      const span = tracer.startSpan(
-        name,
-        {
-          kind: spanKinds[kind],
-          ...(startedAt !== undefined && { startTime: startedAt }),
-          attributes: { ...attributes },
-        },
-        context,
-      );
-      const { traceId, spanId, traceFlags } = span.spanContext();
-      return {
-        traceParent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
-        setAttributes: (more) => void span.setAttributes({ ...more }),
-        end(failure) {
-          if (failure !== undefined) {
-            span.setStatus({ code: SpanStatusCode.ERROR });
-            span.setAttribute('error.type', failure);
-          }
-          span.end();
-        },
-      };
-    },
+    start: (name, options) => startSpan(tracer, name, options),
     async close() {
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, closeTimeoutMs);
-      await Promise.race([provider.shutdown().catch(() => {}), late.promise]);
+      const timedOut = Promise.withResolvers<void>();
+      const timer = setTimeout(timedOut.resolve, closeTimeoutMs);
+      await Promise.race([provider.shutdown().catch(() => {}), timedOut.promise]);
       clearTimeout(timer);
+    },
+  };
+}
+
+function startSpan(
+  tracer: Tracer,
+  name: string,
+  { kind = 'internal', parent, startedAt, attributes }: SpanOptions = {},
+): Span {
+  const parentContext = readTraceParent(parent);
+  const context = parentContext
+    ? trace.setSpanContext(ROOT_CONTEXT, {
+        traceId: parentContext.traceId,
+        spanId: parentContext.spanId,
+        traceFlags: parentContext.flags,
+        isRemote: true,
+      })
+    : ROOT_CONTEXT;
+  const span = tracer.startSpan(
+    name,
+    {
+      kind: spanKinds[kind],
+      ...(startedAt !== undefined && { startTime: startedAt }),
+      attributes: { ...attributes },
+    },
+    context,
+  );
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  return {
+    traceParent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
+    setAttributes: (added) => void span.setAttributes({ ...added }),
+    end(failure) {
+      if (failure !== undefined) {
+        span.setStatus({ code: SpanStatusCode.ERROR });
+        span.setAttribute('error.type', failure);
+      }
+      span.end();
     },
   };
 }
@@ -91,7 +97,7 @@ async function makeExporter(env: Environment): Promise<SpanExporter> {
   }
 }
 
-/** The same exporter; that it fails is told when that begins. */
+/** Wraps an exporter so that the first failure is reported, and again only after a success. */
 function reportFirstFailure(exporter: SpanExporter, failed: (reason: string) => void): SpanExporter {
   let isFailing = false;
   return {
@@ -106,27 +112,27 @@ function reportFirstFailure(exporter: SpanExporter, failed: (reason: string) => 
   };
 }
 
-/** As the specification of the OpenTelemetry SDK has them. */
+/** Creates the sampler by the names in the specification of the OpenTelemetry SDK. */
 function readSampler(env: Environment): Sampler {
   const name = env.OTEL_TRACES_SAMPLER || 'parentbased_always_on';
-  const root = name.replace(/^parentbased_/, '');
+  const rootName = name.replace(/^parentbased_/, '');
   const samplers: Readonly<Record<string, () => Sampler>> = {
     always_on: () => new AlwaysOnSampler(),
     always_off: () => new AlwaysOffSampler(),
     traceidratio: () => new TraceIdRatioBasedSampler(readSamplingRatio(env.OTEL_TRACES_SAMPLER_ARG)),
   };
-  const make = samplers[root];
-  if (!make) throw new Error(`OTEL_TRACES_SAMPLER: "${name}" is not a sampler`);
-  return root === name ? make() : new ParentBasedSampler({ root: make() });
+  const createSampler = samplers[rootName];
+  if (!createSampler) throw new Error(`OTEL_TRACES_SAMPLER: "${name}" is not a sampler`);
+  return rootName === name ? createSampler() : new ParentBasedSampler({ root: createSampler() });
 }
 
 function readSamplingRatio(text: string | undefined): number {
-  const share = Number(text || 1);
-  if (share >= 0 && share <= 1) return share;
+  const ratio = Number(text || 1);
+  if (ratio >= 0 && ratio <= 1) return ratio;
   throw new Error(`OTEL_TRACES_SAMPLER_ARG: "${text}" is not a number from 0 to 1`);
 }
 
-/** How long spans wait for company, in milliseconds. */
+/** Reads how long spans are collected into a batch, in milliseconds. */
 function readBatchOptions({ OTEL_BSP_SCHEDULE_DELAY: text }: Environment): { scheduledDelayMillis?: number } {
   const delay = Number(text || Number.NaN);
   return delay > 0 ? { scheduledDelayMillis: delay } : {};

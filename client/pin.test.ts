@@ -31,19 +31,19 @@ async function ask(pin: string | undefined, { ca = caFile, url = test.url }: { c
   }
 }
 
-pins('let through a broker whose authority, or whose own certificate, is pinned', async () => {
+pins('accept a broker whose CA or own certificate is pinned', async () => {
   for (const pin of [caFile, certFile].map(fingerprintOf)) {
     assert.is((await ask(pin)).name, 'admin');
     assert.is((await ask(`${wrong}, sha256:${pin.toLowerCase().replaceAll(':', '')}`)).name, 'admin');
   }
 });
 
-pins('refuse a trusted broker with another certificate, and say which it has', async () => {
+pins('reject a trusted broker with another certificate, and name its fingerprints', async () => {
   const error = await refused(ask(wrong), Code.Internal);
   assert.match(String(error.cause ?? error), fingerprintOf(caFile).replaceAll(':', '').toLowerCase());
 });
 
-pins('take nothing away from what is checked otherwise', async () => {
+pins('do not replace the other checks', async () => {
   const other = await makeAuthority('another authority');
   await ask(fingerprintOf(certFile), { ca: other.caFile }).then(
     () => assert.unreachable('the authority is not trusted'),
@@ -52,7 +52,7 @@ pins('take nothing away from what is checked otherwise', async () => {
   other.remove();
 });
 
-pins('are read with and without colons, and nothing else is', () => {
+pins('are parsed with and without colons, and nothing else is', () => {
   const digits = 'ab'.repeat(32);
   assert.equal(parseFingerprints(`SHA256:${digits.toUpperCase()}`), [digits]);
   assert.equal(parseFingerprints(digits.replace(/..(?!$)/g, '$&:')), [digits]);

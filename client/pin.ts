@@ -6,28 +6,28 @@ import { checkServerIdentity, type DetailedPeerCertificate, type PeerCertificate
  * "sha256:". Throws when one is something else.
  */
 export function parseFingerprints(text: string): string[] {
-  return text.split(',').map((one) => {
-    const digits = one
+  return text.split(',').map((fingerprint) => {
+    const digits = fingerprint
       .trim()
       .replace(/^sha256:/i, '')
       .replaceAll(':', '')
       .toLowerCase();
     if (!/^[0-9a-f]{64}$/.test(digits))
-      throw new Error(`"${one.trim()}" is not a SHA-256 fingerprint in hexadecimal digits`);
+      throw new Error(`"${fingerprint.trim()}" is not a SHA-256 fingerprint in hexadecimal digits`);
     return digits;
   });
 }
 
-/** Fingerprints of the certificates in a PEM text, such as an authority's file. Throws when there are none. */
+/** Returns the fingerprints of the certificates in a PEM text, such as a CA file. Throws when there are none. */
 export function fingerprintsOf(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (!blocks) throw new Error('it holds no certificate (PEM)');
+  if (!blocks) throw new Error('it contains no PEM certificate');
   return blocks.map((block) => normalizeFingerprint(new X509Certificate(block).fingerprint256));
 }
 
 /**
- * Checks a server besides its chain, which has been verified by then: that its certificate is for this host, and that one of the
- * chain's certificates is one of these. A trusted authority alone is not enough.
+ * Creates a check of the server's identity that runs after its chain was verified: the certificate must be for the host, and the chain
+ * must contain one of the pinned certificates. A trusted CA alone is not enough.
  */
 export function checkPinnedFingerprints(
   fingerprints: readonly string[],
@@ -36,22 +36,22 @@ export function checkPinnedFingerprints(
     const wrongHost = checkServerIdentity(host, certificate);
     if (wrongHost) return wrongHost;
     const chain = chainFingerprints(certificate as DetailedPeerCertificate);
-    if (chain.some((one) => fingerprints.includes(one))) return undefined;
-    return new Error(
-      `no certificate of ${host} has the pinned fingerprint; from its own up they are ${chain.join(', ')}`,
-    );
+    if (chain.some((fingerprint) => fingerprints.includes(fingerprint))) return undefined;
+    return new Error(`no certificate of ${host} has a pinned fingerprint; those of its chain are ${chain.join(', ')}`);
   };
 }
 
-/** Fingerprints from the server's own certificate up. The last one, an authority, is its own issuer. */
+/** Returns the fingerprints of a chain, starting with the server's certificate. The root CA at its end is its own issuer. */
 function chainFingerprints(certificate: DetailedPeerCertificate): string[] {
-  const found: string[] = [];
-  for (let one: DetailedPeerCertificate | undefined = certificate; one?.fingerprint256; one = one.issuerCertificate) {
-    const fingerprint = normalizeFingerprint(one.fingerprint256);
-    if (found.includes(fingerprint)) break;
-    found.push(fingerprint);
+  const fingerprints: string[] = [];
+  let current: DetailedPeerCertificate | undefined = certificate;
+  while (current?.fingerprint256) {
+    const fingerprint = normalizeFingerprint(current.fingerprint256);
+    if (fingerprints.includes(fingerprint)) break;
+    fingerprints.push(fingerprint);
+    current = current.issuerCertificate;
   }
-  return found;
+  return fingerprints;
 }
 
 function normalizeFingerprint(fingerprint: string): string {

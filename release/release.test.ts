@@ -15,7 +15,7 @@ import { makeRelease } from './release.ts';
 
 const deadlineMs = 60_000;
 const place = mkdtempSync(join(tmpdir(), 'brokkr-release-'));
-// Nothing of the repository is above it, where a program could find packages.
+// Outside of the repository, so that programs cannot find its packages.
 const folder = join(place, 'brokkr');
 await makeRelease(folder);
 const postgres = await startPostgres({ dataDir: mkdtempSync(join(tmpdir(), 'brokkr-database-')), fsync: false });
@@ -31,12 +31,12 @@ release.after(async () => {
 });
 
 interface Running {
-  /** The first match in what it has said. */
+  /** Waits for the first match in its output. */
   hear(pattern: RegExp): Promise<string>;
   end(): Promise<void>;
 }
 
-/** Starts a program of the release with this environment and nothing else. */
+/** Starts a program of the release with only the given environment. */
 function start(args: readonly string[], env: Record<string, string>): Running {
   const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -60,7 +60,7 @@ function start(args: readonly string[], env: Record<string, string>): Running {
   return program;
 }
 
-/** Runs the command to its end, as the bearer of the key. */
+/** Runs the CLI with a key and returns its output. */
 async function brokkr(server: string, pak: string, ...args: string[]): Promise<string> {
   const env = { BROKKR_SERVER: server, BROKKR_PAK: pak, XDG_CONFIG_HOME: place, XDG_CACHE_HOME: place };
   const { stdout } = await promisify(execFile)(process.execPath, ['brokkr.js', ...args], {
@@ -71,7 +71,7 @@ async function brokkr(server: string, pak: string, ...args: string[]): Promise<s
   return stdout;
 }
 
-release('is a package of programs that can be run, with a file each', () => {
+release('is a package of executable programs, one file each', () => {
   const { bin, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as typeof manifest;
   assert.is(version, manifest.version);
   assert.equal(Object.keys(bin), ['brokkr', 'brokkr-broker', 'brokkr-agent']);
@@ -82,13 +82,13 @@ release('is a package of programs that can be run, with a file each', () => {
   assert.not(readdirSync(folder).includes('node_modules'));
 });
 
-release('names who made what is in it', () => {
-  const told = readFileSync(join(folder, 'THIRD-PARTY.txt'), 'utf8');
+release('lists the licenses of its packages', () => {
+  const notices = readFileSync(join(folder, 'THIRD-PARTY.txt'), 'utf8');
   for (const name of ['@connectrpc/connect', '@mikro-orm/core', 'argon2', 'pino', 'react', 'yaml'])
-    assert.match(told, new RegExp(`^${name} [0-9]`, 'm'));
+    assert.match(notices, new RegExp(`^${name} [0-9]`, 'm'));
 });
 
-release('runs with nothing but Node: a broker, an agent that pulls from it, and the command', async () => {
+release('needs only Node to run a broker, an agent and the CLI', async () => {
   const adminPakFile = join(place, 'admin-pak');
   start(['brokkr-broker.js', 'serve'], {
     BROKKR_DATABASE_URL: postgres.url,
@@ -120,7 +120,7 @@ release('runs with nothing but Node: a broker, an agent that pulls from it, and 
   assert.match(await brokkr(server, pak, 'get', 'agents'), /lab +/);
 });
 
-/** The same kubeconfig, whose token a program answers: that needs what an agent loads only then. */
+/** Replaces the token by an exec plugin, for which an agent loads additional code. */
 function withProgram(kubeconfig: string): string {
   const config = parse(kubeconfig) as { users: [{ user: object }] };
   const credential = {

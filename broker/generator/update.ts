@@ -1,7 +1,7 @@
 import { Refusal } from '../refusal.ts';
 import { checkEtag } from '../resource.ts';
-import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/database.ts';
+import { announce } from '../store/feed.ts';
 import type { NewGenerator } from './create.ts';
 import { type GeneratorRow, requireLive } from './rules.ts';
 import * as store from './store.ts';

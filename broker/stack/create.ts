@@ -4,9 +4,9 @@ import { generatorById, generatorIdByName, generatorNotFound } from '../generato
 import { lockGenerators } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { checkName } from '../resource.ts';
+import type { Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
-import type { Tx } from '../store/database.ts';
 import { setDependencies } from './dependencies.ts';
 import type { Selector, Settings, StackRow } from './rules.ts';
 import { countStacks, insertStack, requireStack } from './store.ts';

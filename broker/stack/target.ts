@@ -3,8 +3,8 @@ import { findAgent } from '../agent/store.ts';
 import { lockAgentSide } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
-import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/database.ts';
+import { announce } from '../store/feed.ts';
 import { requireNotDeleted, type StackRow } from './rules.ts';
 import * as store from './store.ts';
 

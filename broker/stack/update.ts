@@ -1,8 +1,8 @@
 import { lockGenerators, lockStacks } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { checkEtag } from '../resource.ts';
-import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/database.ts';
+import { announce } from '../store/feed.ts';
 import { requireNoDependants, setDependencies } from './dependencies.ts';
 import { fullName, requireNotDeleted, type Selector, type Settings, type StackRow } from './rules.ts';
 import * as store from './store.ts';

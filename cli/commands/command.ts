@@ -42,15 +42,19 @@ export type Verb =
 /** Adds a noun's arguments, options and action to a verb's command. */
 export type DefineCommand = (command: Command) => void;
 
-/** What a noun's module exports. */
+/** The verbs that a noun's module exports, each with the function that adds the noun to its command. */
 export type VerbDefinitions = Readonly<Partial<Record<Verb, DefineCommand>>>;
 
-/** An action with a session that is closed whatever happens; it gets the command's arguments, then its options. */
+/**
+ * Wraps a command's action so that it runs with a session, which is closed afterwards, and within a trace when traces are
+ * enabled. The action receives the session, the command's arguments and its options. With --watch it runs repeatedly.
+ */
 export function withSession<A extends readonly unknown[]>(
-  work: (session: Session, ...args: A) => Promise<void>,
+  action: (session: Session, ...args: A) => Promise<void>,
 ): (...args: [...A, Command]) => Promise<void> {
-  return async (...all) => {
-    const command = all.at(-1) as Command;
+  return async (...commanderArgs) => {
+    const command = commanderArgs.at(-1) as Command;
+    const args = commanderArgs.slice(0, -1) as unknown as A;
     const { openSession } = await import('../session/session.ts');
     const { beginTrace } = await import('../session/trace.ts');
     const options = command.optsWithGlobals<GlobalOptions & { watch?: boolean }>();
@@ -58,10 +62,10 @@ export function withSession<A extends readonly unknown[]>(
     let failed = true;
     try {
       const session = openSession(options, trace?.interceptor);
-      const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
+      const runOnce = (runSession: Session) => action(runSession, ...args);
       try {
-        if (!options.watch) await once(session);
-        else await (await import('../stream/watch-loop.ts')).runRepeatedly(session, once);
+        if (!options.watch) await runOnce(session);
+        else await (await import('../stream/watch-loop.ts')).runRepeatedly(session, runOnce);
         failed = false;
       } finally {
         session.close();

@@ -11,7 +11,7 @@ import { waitForOutput } from '../../test/tools/command.ts';
 const test = await startTestBroker();
 const { admin, broker } = test.client();
 const cli = testCli(test);
-const complete = suite('cli: completion, and lists as they are wanted');
+const complete = suite('cli: completion and output of lists');
 complete.after(async () => {
   cli.close();
   await test.close();
@@ -26,7 +26,7 @@ await broker.createStack({ name: 'twice', generator: 'shop' });
 
 const next = async (...words: string[]) => (await cli.done(['__complete', '--', ...words])).split('\n').slice(0, -1);
 
-complete('offers commands, what they are about, and options', async () => {
+complete('offers commands, nouns and options', async () => {
   assert.equal(await next('confirm'), ['confirm-removal']);
   assert.equal(await next('get', 'sta'), ['stacks']);
   assert.equal(await next('-o', 'json', 'agent', ''), ['status']);
@@ -35,7 +35,7 @@ complete('offers commands, what they are about, and options', async () => {
   assert.equal(await next('completion', ''), []);
 });
 
-complete('offers the names that are there now', async () => {
+complete('offers the names of existing resources', async () => {
   assert.equal(await next('get', 'stacks', ''), ['shop/twice', 'system/twice', 'web']);
   assert.equal(await next('explain', 'web', 'e'), ['edge-1', 'edge-2']);
   assert.equal(await next('delete', 'agent', 'edge-2'), ['edge-2']);
@@ -46,7 +46,7 @@ complete('offers the names that are there now', async () => {
   assert.equal(await next('pause', 'edge-3'), ['edge-3']);
 });
 
-complete('offers no names for what is new, and no error', async () => {
+complete('offers no names for new resources, and prints no error', async () => {
   assert.equal(await next('create', 'agent', ''), []);
   assert.equal(await next('install', 'agent', ''), []);
   const { code, stdout } = await cli.run(['__complete', '--', 'get', 'stacks', ''], {
@@ -84,7 +84,7 @@ complete('has a script for each shell', async () => {
   assert.match((await cli.run('completion tcsh')).stderr, 'Allowed choices are bash, zsh, fish');
 });
 
-complete('-o jsonpath picks from the answer', async () => {
+complete('-o jsonpath selects values', async () => {
   assert.is(await cli.done(['get', 'agents', '-o', 'jsonpath={.agents[*].name}']), 'edge-1 edge-2 edge-3\n');
   const lines = await cli.done(['get', 'stacks', '-o', 'jsonpath={range .stacks[*]}{.name}{"\\n"}{end}']);
   assert.is(lines, 'twice\ntwice\nweb\n');
@@ -92,7 +92,7 @@ complete('-o jsonpath picks from the answer', async () => {
   assert.match((await cli.run('get agents -o nonsense')).stderr, 'Allowed choices are');
 });
 
-complete('get --watch prints a list again when it has changed', async () => {
+complete('get --watch prints a list again when it changes', async () => {
   const stop = new AbortController();
   const first = waitForOutput('edge-1');
   const second = waitForOutput('later');
@@ -110,7 +110,7 @@ complete('get --watch prints a list again when it has changed', async () => {
   assert.match((await watching).stdout, /^edge-1\nedge-2\nedge-3\nedge-1\nedge-2\nedge-3\nlater\n/);
 });
 
-complete('config has the words of kubectl', async () => {
+complete("config accepts kubectl's verbs", async () => {
   await cli.done('login --context here', { stdin: test.adminPak });
   assert.match(await cli.done('config get-contexts'), 'here');
   await cli.done('config use-context here');

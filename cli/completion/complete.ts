@@ -3,25 +3,25 @@ import { readContexts } from '../session/context.ts';
 import { openSession, type Session } from '../session/session.ts';
 import type { GlobalOptions } from '../session/settings.ts';
 
-/** Somebody waits with a finger on the key. */
+/** Completion must be fast. */
 const timeoutMs = 2_000;
 
-/** What names on a command line stand for. */
+/** Kinds of names that a command line can refer to. */
 type Kind = 'stacks' | 'agents' | 'generators' | 'paks' | 'contexts';
 
-/** Where a command line has got to. */
+/** The position of the cursor in a command line. */
 interface CursorPosition {
   readonly command: Command;
-  /** How many arguments the command has so far. */
+  /** Arguments before the cursor. */
   readonly argumentCount: number;
-  /** The option whose value is being typed. */
+  /** Option whose value is being typed. */
   readonly option: Option | undefined;
   readonly globals: GlobalOptions;
 }
 
 /**
- * What may stand in the place of the last word: commands, options, or names of what is there now. Nothing rather than an error, and
- * nothing after two seconds. `load` makes a command's own commands and options known.
+ * Lists the candidates for the last word: commands, options or names of existing resources. Returns none in case of an error or after
+ * two seconds. `load` adds the subcommands and options of a command.
  */
 export async function listCompletions(
   program: Command,
@@ -29,9 +29,9 @@ export async function listCompletions(
   load: (command: Command) => Promise<void>,
 ): Promise<string[]> {
   const typed = words.at(-1) ?? '';
-  const place = await locateCursor(program, words.slice(0, -1), load);
-  const found = await suggestWords(place, typed).catch(() => []);
-  return [...new Set(found)].filter((one) => one.startsWith(typed));
+  const position = await locateCursor(program, words.slice(0, -1), load);
+  const suggestions = await suggestWords(position, typed).catch(() => []);
+  return [...new Set(suggestions)].filter((suggestion) => suggestion.startsWith(typed));
 }
 
 async function locateCursor(
@@ -52,11 +52,13 @@ async function locateCursor(
       values[option.attributeName()] = value.value;
       continue;
     }
-    const inner = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
-    if (!inner) argumentCount += 1;
+    const next = command.commands.find(
+      (subcommand) => subcommand.name() === word || subcommand.aliases().includes(word),
+    );
+    if (!next) argumentCount += 1;
     else {
-      if (command === program) await load(inner);
-      command = inner;
+      if (command === program) await load(next);
+      command = next;
     }
   }
   return { command, argumentCount, option: undefined, globals: values };
@@ -74,16 +76,16 @@ async function suggestWords(
     );
   }
   if (typed.startsWith('-')) return optionsOf(command).flatMap(({ long, hidden }) => (hidden || !long ? [] : [long]));
-  if (command.commands.length > 0) return command.commands.map((one) => one.name());
+  if (command.commands.length > 0) return command.commands.map((subcommand) => subcommand.name());
   const argument = command.registeredArguments[argumentCount] ?? command.registeredArguments.at(-1);
-  const isThere = argument !== undefined && (argumentCount < command.registeredArguments.length || argument.variadic);
-  const kind = isThere ? kindOfArgument(argument.name(), command) : undefined;
+  const exists = argument !== undefined && (argumentCount < command.registeredArguments.length || argument.variadic);
+  const kind = exists ? kindOfArgument(argument.name(), command) : undefined;
   return kind === undefined ? [] : namesOf(kind, globals);
 }
 
 const outputFormats = ['table', 'wide', 'json', 'yaml', 'name', 'jsonpath='];
 
-/** Of the command and of those around it. */
+/** Returns the options of a command and of its parents. */
 function optionsOf(command: Command | null): Option[] {
   return command ? [...command.options, ...optionsOf(command.parent)] : [];
 }
@@ -111,24 +113,24 @@ function kindOfOption({ long }: Option): Kind | undefined {
   return kindsByName[long?.slice(2) ?? ''];
 }
 
-/** An argument says what it names, or its command does. */
+/** Returns the kind that an argument refers to, by its own name or by its command. */
 function kindOfArgument(name: string, command: Command): Kind | undefined {
-  const around = command.parent?.name() ?? '';
-  if (around === 'create' || around === 'install') return undefined;
-  return kindsByName[name] ?? (around === 'context' ? 'contexts' : kindsByName[command.name()]);
+  const parent = command.parent?.name() ?? '';
+  if (parent === 'create' || parent === 'install') return undefined;
+  return kindsByName[name] ?? (parent === 'context' ? 'contexts' : kindsByName[command.name()]);
 }
 
 async function namesOf(kind: Kind, globals: GlobalOptions): Promise<string[]> {
   if (kind === 'contexts') return Object.keys(readContexts(process.env).all);
   const session = openSession(globals);
   try {
-    return await list(kind, session);
+    return await listNames(kind, session);
   } finally {
     session.close();
   }
 }
 
-async function list(kind: Exclude<Kind, 'contexts'>, { admin, broker }: Session): Promise<string[]> {
+async function listNames(kind: Exclude<Kind, 'contexts'>, { admin, broker }: Session): Promise<string[]> {
   const page = { pageSize: 500 };
   const options = { timeoutMs: timeoutMs, signal: AbortSignal.timeout(timeoutMs) };
   switch (kind) {

@@ -18,7 +18,7 @@ apply.after(async () => {
 });
 
 let made = 0;
-/** Names of its own for each test: an agent's label is its name. */
+/** Each test uses its own names; an agent's label is its name. */
 const fresh = () => `t${++made}`;
 
 const makeAgent = (name: string, labels = [name]) => startTestAgent(broker, { name, labels });
@@ -32,14 +32,14 @@ function write(name: string, text: string): string {
   return file;
 }
 
-apply('makes the stack when it is missing, and submits only what differs', async () => {
+apply('creates the stack if it does not exist, and submits only changes', async () => {
   const stack = fresh();
   const file = write('once.yaml', `${config('a')}---\n${config('b')}`);
   const args = `apply -f ${file} --stack ${stack} --label blue --annotation tier=web`;
   const first = await cli.done(args);
-  assert.not.match(first, 'updated', 'it was just made');
+  assert.not.match(first, 'updated', 'it was just created');
   assert.match(first, /^stack system\/t\d+ created\nrevision 1 submitted: 2 objects, 2 changes\n {2}\+ ConfigMap a\n/);
-  assert.match(await cli.done(args), /^revision 1 is current already\n/);
+  assert.match(await cli.done(args), /^revision 1 is already current\n/);
   const { stack: now } = await client.broker.getStack({ stack });
   assert.equal([now?.revision, now?.labels, now?.annotations], [1, ['blue'], { tier: 'web' }]);
   const later = await cli.done(['apply', '-f', '-', '--stack', stack], { stdin: config('a', 'two') });
@@ -49,22 +49,22 @@ apply('makes the stack when it is missing, and submits only what differs', async
   );
 });
 
-apply('adds labels, annotations and targets to a stack that is there, and replaces its selector', async () => {
+apply('adds labels, annotations and targets to an existing stack, and replaces its selector', async () => {
   const [stack, agent] = [fresh(), fresh()];
   await makeAgent(agent);
   const file = write('more.yaml', config('a'));
   await cli.done(`apply -f ${file} --stack ${stack} --label one`);
   const selector = ['--selector', `zone in (a,b),!${agent}`];
-  const more = ['apply', '-f', file, '--stack', stack, '--label', 'two', '--target', agent, ...selector];
+  const args = ['apply', '-f', file, '--stack', stack, '--label', 'two', '--target', agent, ...selector];
   assert.match(
-    await cli.done(more),
-    /^revision 1 is current already\nstack system\/t\d+ updated\nagents: 1 pending\n$/,
+    await cli.done(args),
+    /^revision 1 is already current\nstack system\/t\d+ updated\nagents: 1 pending\n$/,
   );
   const { stack: now } = await client.broker.getStack({ stack });
   assert.equal([now?.labels, now?.targets, now?.selector?.matchExpressions.length], [['one', 'two'], [agent], 2]);
 });
 
-apply('says with --dry-run what would change and where, and changes nothing', async () => {
+apply('shows with --dry-run what would change and where, and changes nothing', async () => {
   const name = fresh();
   await makeAgent(name);
   await cli.done(`apply -f ${write('dry.yaml', config('a'))} --stack ${name} --label ${name}`);
@@ -73,7 +73,7 @@ apply('says with --dry-run what would change and where, and changes nothing', as
   assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
 });
 
-apply('says with --dry-run that all of it would be new where there is no stack', async () => {
+apply('shows with --dry-run that everything would be new without a stack', async () => {
   const stack = fresh();
   const args = `apply -f - --stack ${stack} --dry-run`;
   const { code, stdout, stderr } = await cli.run(args, { stdin: `${config('a')}---\n${config('b')}` });
@@ -82,20 +82,23 @@ apply('says with --dry-run that all of it would be new where there is no stack',
     stdout,
     `stack ${stack} would be created\nwould be submitted: 2 changes\n  + ConfigMap a\n  + ConfigMap b\n`,
   );
-  assert.match(stderr, 'the stack is new');
+  assert.match(stderr, 'the stack does not exist yet');
   const { changes } = JSON.parse(await cli.done(`${args} -o json`, { stdin: config('a') })) as { changes: unknown[] };
   assert.is(changes.length, 1);
   assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
 });
 
-apply('warns of a stack that nothing places', async () => {
+apply('warns about a stack without placement rules', async () => {
   const stack = fresh();
   const { stderr } = await cli.run(`apply -f - --stack ${stack}`, { stdin: config('a') });
-  assert.is(stderr, `warning: stack system/${stack} is placed nowhere yet: say --label, --target or --selector\n`);
+  assert.is(
+    stderr,
+    `warning: stack system/${stack} is not placed on any agent yet: add --label, --target or --selector\n`,
+  );
   assert.is((await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('a') })).stderr, '');
 });
 
-apply('says what was left out of an exported object', async () => {
+apply('reports the fields that were left out of an exported object', async () => {
   const stack = fresh();
   const stdin = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: "1", resourceVersion: "2"}\n';
   const { stderr } = await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
@@ -103,7 +106,7 @@ apply('says what was left out of an exported object', async () => {
   assert.is(stderr, `warning: ConfigMap "a": ${left}\n`);
 });
 
-apply('shows of many changes the first, and all when they are asked for', async () => {
+apply('shows the first of many changes, and all with -o wide', async () => {
   const [stack, one] = [fresh(), config('x')];
   const stdin = Array.from({ length: 60 }, (_, at) => config(`c${at}`)).join('---\n');
   const few = await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
@@ -112,10 +115,10 @@ apply('shows of many changes the first, and all when they are asked for', async 
   const all = await cli.done(`apply -f - --stack ${stack} -o wide`, { stdin: one });
   assert.is(all.match(/^ {2}[-+] /gm)?.length, 61);
   const tooMuch = await cli.fails(2, `apply -f - --stack ${stack}`, { stdin: `#${'x'.repeat(8 << 20)}` });
-  assert.match(tooMuch, 'more than 8 MiB');
+  assert.match(tooMuch, 'exceed 8 MiB');
 });
 
-apply('shows with diff what would change, line by line and where, and changes nothing', async () => {
+apply('shows with diff which lines would change and where, and changes nothing', async () => {
   const name = fresh();
   await makeAgent(name);
   const secret = (value: string) =>
@@ -126,19 +129,19 @@ apply('shows with diff what would change, line by line and where, and changes no
   assert.match(output, /^--- ConfigMap a \(current\)\n\+\+\+ ConfigMap a \(new\)\n@@ .*\n/);
   assert.match(output, /\n- {2}value: one\n\+ {2}value: two\n/);
   const words = await cli.done(`diff -f - --stack ${name}`, { stdin: config('a', '"no"') });
-  assert.match(words, '\n+  value: "no"\n', 'as Kubernetes would read it');
+  assert.match(words, '\n+  value: "no"\n', 'as Kubernetes reads it');
   assert.match(output, /\n- {2}password: \(hidden, \w+\)\n\+ {2}password: \(hidden, \w+\)\n/);
   assert.not.match(output, /hunter2|swordfish/);
   assert.match(output, `\nserved by 1 agent (${name})\n`);
   assert.is((await client.broker.getStack({ stack: name })).stack?.revision, 1);
   const same = `${config('a')}---\n${secret('hunter2')}`;
   assert.is(await cli.done(`diff -f - --stack ${name} --exit-code`, { stdin: same }), 'nothing would change\n');
-  const told = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
-  assert.match(told, `3 objects of stack ${name} would change`);
+  const failure = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
+  assert.match(failure, `3 objects of stack ${name} would change`);
   assert.match(await cli.fails(1, `diff -f - --stack ${fresh()}`, { stdin: config('b') }), 'does not exist');
 });
 
-apply('names file, line and document of each thing that is wrong, and leaves no stack behind', async () => {
+apply('names file, line and document of each problem, and leaves no stack behind', async () => {
   const folder = join(cli.folder, 'mixed');
   mkdirSync(folder);
   writeFileSync(join(folder, 'a.yaml'), config('a'));
@@ -146,15 +149,15 @@ apply('names file, line and document of each thing that is wrong, and leaves no 
   writeFileSync(join(folder, 'c.json'), '{"apiVersion": "v1",\n "metadata": {"name": "c"}}\n');
   writeFileSync(join(folder, 'README.md'), 'not: [an object\n');
   const stack = fresh();
-  const told = await cli.fails(1, `apply -f ${folder} --stack ${stack}`);
-  assert.match(told, /\/mixed\/b\.yml:11 \(document 2\): metadata\.name/);
-  assert.match(told, /\/mixed\/c\.json:\d \(document 1\): kind/);
+  const output = await cli.fails(1, `apply -f ${folder} --stack ${stack}`);
+  assert.match(output, /\/mixed\/b\.yml:11 \(document 2\): metadata\.name/);
+  assert.match(output, /\/mixed\/c\.json:\d \(document 1\): kind/);
   assert.match(await cli.fails(1, `get stack ${stack}`), 'not found');
   const single = await cli.fails(1, `apply -f - --stack ${stack}`, { stdin: 'a: b: c' });
   assert.match(single, /^error: stdin:1 \(document 1\): /);
 });
 
-apply('refuses a call that cannot be meant, before it asks the broker', async () => {
+apply('rejects an invalid call before it calls the broker', async () => {
   const file = write('call.yaml', config('a'));
   await cli.fails(2, 'apply --stack x');
   await cli.fails(2, `apply -f ${file}`);
@@ -182,7 +185,7 @@ apply('waits until every agent has applied it', async () => {
   assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`), /already\nrevision 1 is applied\n$/);
 });
 
-apply("fails with the agent's own words when it cannot apply", async () => {
+apply("fails with the agent's message when it cannot apply", async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
@@ -197,20 +200,20 @@ apply("fails with the agent's own words when it cannot apply", async () => {
   assert.match(stderr, `brokkr explain system/${name} ${name}`);
 });
 
-apply('gives up waiting when its time is over, and says for whom it waited', async () => {
+apply('stops waiting at the timeout, and names the agents it waited for', async () => {
   const name = fresh();
   await makeAgent(name);
   const args = `apply -f - --stack ${name} --label ${name} --wait --timeout 1s`;
-  const told = await cli.fails(1, args, { stdin: config('a') });
-  assert.match(told, `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`);
+  const output = await cli.fails(1, args, { stdin: config('a') });
+  assert.match(output, `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`);
 });
 
-apply('does not wait for nobody', async () => {
-  const told = await cli.fails(1, `apply -f - --stack ${fresh()} --wait`, { stdin: config('a') });
-  assert.match(told, 'no agent serves stack');
+apply('does not wait without an agent', async () => {
+  const output = await cli.fails(1, `apply -f - --stack ${fresh()} --wait`, { stdin: config('a') });
+  assert.match(output, 'no agent serves stack');
 });
 
-apply('stops waiting when another revision takes its place', async () => {
+apply('stops waiting when another revision supersedes it', async () => {
   const name = fresh();
   await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
@@ -218,15 +221,15 @@ apply('stops waiting when another revision takes its place', async () => {
   await client.broker.submitDeployment({ stack: name, manifest: Buffer.from(config('a', 'newer')) });
   const { code, stderr } = await waiting;
   assert.is(code, 1);
-  assert.match(stderr, /revision 2 of stack .* has taken the place of revision 1/);
+  assert.match(stderr, /revision 1 of stack .* was superseded by revision 2/);
 });
 
-apply('brings an earlier revision back', async () => {
+apply('rolls back to an earlier revision', async () => {
   const stack = fresh();
   for (const value of ['one', 'two'])
     await cli.done(`apply -f - --stack ${stack} --message ${value}`, { stdin: config('a', value) });
   assert.match(await cli.done(`rollback ${stack}`), /revision 3 with the objects of revision 1 is current/);
-  assert.match(await cli.done(`rollback ${stack} --revision 1`), /revision 3 is current already/);
+  assert.match(await cli.done(`rollback ${stack} --revision 1`), /revision 3 is already current/);
   assert.is(await cli.done(`rollback ${stack} --revision 2 -o name`), `system/${stack}@4\n`);
   await cli.fails(1, `rollback ${stack} --revision 9`);
   await cli.fails(2, `rollback ${stack} --revision nine`);
@@ -239,7 +242,7 @@ apply('brings an earlier revision back', async () => {
   assert.is(await cli.done(`describe deployment ${stack}@1 --manifest`), config('a', 'one'));
 });
 
-apply('shows the objects of a deployment only when they are asked for', async () => {
+apply('shows the objects of a deployment only with --manifest', async () => {
   const stack = fresh();
   await cli.done(`apply -f - --stack ${stack}`, { stdin: config('a', 'precious') });
   assert.is(JSON.parse(await cli.done(`describe deployment ${stack} -o json`)).manifest, '');
@@ -247,7 +250,7 @@ apply('shows the objects of a deployment only when they are asked for', async ()
   assert.is(JSON.parse(line!).data.value, 'precious');
 });
 
-apply('answers programs in the form of the contract', async () => {
+apply('prints the messages of the API for programs', async () => {
   const stack = fresh();
   const answer = JSON.parse(await cli.done(`apply -f - --stack ${stack} -o json`, { stdin: config('a') }));
   assert.equal(

@@ -10,7 +10,7 @@ import { Failure } from '../output/failure.ts';
 import { fieldViolations } from '../session/errors.ts';
 import type { Session } from '../session/session.ts';
 
-/** What a stack is to be: who serves it, how, and what it runs. */
+/** The desired stack: its placement rules, settings and objects. */
 export interface StackSpec {
   readonly name: string;
   readonly generator: string | undefined;
@@ -24,69 +24,70 @@ export interface StackSpec {
   readonly allowEmpty: boolean | undefined;
 }
 
-/** Of a stack, what it is called and what it runs. */
+/** The name of a stack and the objects to submit. */
 export type SubmissionSpec = Pick<StackSpec, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
 
-/** Is told of each step when it is done: a later one may fail. */
+/** Receives each step once it is done; a later step may still fail. */
 export interface ApplyListener {
   created(stack: Stack): void;
-  submitted(answer: SubmitDeploymentResponse): void;
-  /** Who serves it, or how, was changed, of a stack that was there. */
-  edited(stack: Stack): void;
+  submitted(response: SubmitDeploymentResponse): void;
+  /** Placement rules or settings of an existing stack were changed. */
+  updated(stack: Stack): void;
 }
 
-export interface Applied {
-  /** As it is after everything. */
+/** The result of an apply. */
+export interface ApplyResult {
+  /** The stack after all steps. */
   readonly stack: Stack;
-  readonly answer: SubmitDeploymentResponse;
+  readonly response: SubmitDeploymentResponse;
 }
 
-/** The stack as a request names it. */
+/** Returns the reference to a stack in requests: "generator/name", or the name alone. */
 export function stackRef({ generator, name }: Pick<StackSpec, 'generator' | 'name'>): string {
   return generator === undefined ? name : `${generator}/${name}`;
 }
 
 /**
- * Makes the stack when it is missing, or changes its settings, submits the objects when they differ from the current ones, then
- * adds what is missing of labels, annotations, selector and targets: in this order, so that no agent begins with older settings
- * or an older revision. A new stack whose objects are refused is taken back; the settings of one that is there stay.
+ * Creates the stack or updates its settings, submits the objects, then adds missing labels, annotations, selector and targets. This
+ * order keeps agents from starting with outdated settings or an older revision. If the objects are rejected, a new stack is deleted
+ * again, and an existing one keeps its previous settings.
  */
-export async function applyStack(session: Session, wanted: StackSpec, steps: ApplyListener): Promise<Applied> {
+export async function applyStack(session: Session, spec: StackSpec, listener: ApplyListener): Promise<ApplyResult> {
   const { broker } = session;
-  const found = await findStack(session, stackRef(wanted));
-  const before = found ? await updateSettings(session, found, wanted) : await createStack(session, wanted);
-  let answer: SubmitDeploymentResponse;
+  const existing = await findStack(session, stackRef(spec));
+  const stack = existing ? await updateSettings(session, existing, spec) : await createStack(session, spec);
+  let response: SubmitDeploymentResponse;
   try {
-    answer = await submit(session, before.id, wanted, false);
+    response = await submit(session, stack.id, spec, false);
   } catch (error) {
-    if (!found) await broker.deleteStack({ stack: before.id, etag: before.etag }).catch(() => {});
+    if (!existing) await broker.deleteStack({ stack: stack.id, etag: stack.etag }).catch(() => {});
     throw error;
   }
-  if (!found) steps.created(before);
-  noteWarnings(session, answer);
-  steps.submitted(answer);
-  const edited = await updatePlacementRules(session, before, wanted);
-  if (found && (edited || before !== found)) steps.edited(before);
-  for (const agent of wanted.targets) {
-    if (!before.targets.includes(agent)) await broker.addTarget({ stack: before.id, agent });
+  if (!existing) listener.created(stack);
+  noteWarnings(session, response);
+  listener.submitted(response);
+  const hasNewRules = await updatePlacementRules(session, stack, spec);
+  if (existing && (hasNewRules || stack !== existing)) listener.updated(stack);
+  for (const agent of spec.targets) {
+    if (!stack.targets.includes(agent)) await broker.addTarget({ stack: stack.id, agent });
   }
-  const { stack } = await broker.getStack({ stack: before.id });
-  return { stack: stack!, answer };
+  const { stack: applied } = await broker.getStack({ stack: stack.id });
+  return { stack: applied!, response };
 }
 
-/** What a submission would do to a stack that is there; undefined when it is not. */
+/** Previews a submission to an existing stack; undefined when the stack does not exist. */
 export async function previewStack(
   session: Session,
-  wanted: SubmissionSpec,
+  spec: SubmissionSpec,
 ): Promise<SubmitDeploymentResponse | undefined> {
-  const found = await findStack(session, stackRef(wanted));
-  if (!found) return undefined;
-  const answer = await submit(session, found.id, wanted, true);
-  noteWarnings(session, answer);
-  return answer;
+  const existing = await findStack(session, stackRef(spec));
+  if (!existing) return undefined;
+  const response = await submit(session, existing.id, spec, true);
+  noteWarnings(session, response);
+  return response;
 }
 
-/** Prints what the broker left out of the manifest, as kubectl prints the warnings of an API server: beside the answer. */
+/** Prints the broker's warnings about the manifest to standard error, as kubectl prints those of an API server. */
 function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
   for (const warning of warnings) out.note(`warning: ${warning}`);
 }
@@ -94,7 +95,7 @@ function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse):
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {
   try {
     const { stack } = await broker.getStack({ stack: ref });
-    // One that is being removed gives its name free.
+    // The name of a stack that is being deleted is free again.
     return stack?.deleteTime ? undefined : stack;
   } catch (error) {
     if (ConnectError.from(error).code === Code.NotFound) return undefined;
@@ -107,14 +108,15 @@ async function createStack({ broker }: Session, { name, generator, settings }: S
   return stack!;
 }
 
-/** Returns the stack as it is then; the same one when it was so already. */
-async function updateSettings(session: Session, stack: Stack, wanted: StackSpec): Promise<Stack> {
-  const paths = settingPaths(wanted.settings, stack);
+/** Returns the updated stack, or the same object if no setting differs. */
+async function updateSettings(session: Session, stack: Stack, spec: StackSpec): Promise<Stack> {
+  const paths = settingPaths(spec.settings, stack);
   if (paths.length === 0) return stack;
-  await submit(session, stack.id, wanted, true);
+  // Rejected objects must not change the settings.
+  await submit(session, stack.id, spec, true);
   const { stack: changed } = await session.broker.updateStack({
     stack: stack.id,
-    ...wanted.settings,
+    ...spec.settings,
     updateMask: { paths },
   });
   return changed!;
@@ -134,18 +136,19 @@ async function submit(
   }
 }
 
-/** Says where in the files it is what the broker refused. */
+/** Replaces the positions in the submission, which the broker reports, by positions in the files. */
 function withFileLocations(error: ConnectError, submission: Submission): Error {
-  const places = fieldViolations(error).filter(({ field }) => field.startsWith('manifest.documents'));
-  if (places.length === 0) return error;
-  const lines = places.map(({ description }) => submission.locate(description));
-  return new Failure(lines.length === 1 ? lines[0]! : `the objects are refused\n  ${lines.join('\n  ')}`);
+  const documents = fieldViolations(error).filter(({ field }) => field.startsWith('manifest.documents'));
+  if (documents.length === 0) return error;
+  const lines = documents.map(({ description }) => submission.locate(description));
+  return new Failure(lines.length === 1 ? lines[0]! : `the broker rejected the objects\n  ${lines.join('\n  ')}`);
 }
 
-async function updatePlacementRules({ broker }: Session, stack: Stack, wanted: StackSpec): Promise<boolean> {
-  const { selector } = wanted;
-  const addLabels = wanted.labels.filter((label) => !stack.labels.includes(label));
-  const annotations = Object.entries(wanted.annotations).filter(([key, value]) => stack.annotations[key] !== value);
+/** Adds missing labels, annotations and the selector; returns whether the stack was changed. */
+async function updatePlacementRules({ broker }: Session, stack: Stack, spec: StackSpec): Promise<boolean> {
+  const { selector } = spec;
+  const addLabels = spec.labels.filter((label) => !stack.labels.includes(label));
+  const annotations = Object.entries(spec.annotations).filter(([key, value]) => stack.annotations[key] !== value);
   const newSelector = selector && !(stack.selector && equals(LabelSelectorSchema, selector, stack.selector));
   if (addLabels.length + annotations.length === 0 && !newSelector) return false;
   const setAnnotations = Object.fromEntries(annotations);

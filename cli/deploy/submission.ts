@@ -6,45 +6,47 @@ import { deploymentName } from '../format/deployment.ts';
 import { pluralize, styledActions, styledLabelOf } from '../format/enum-labels.ts';
 import { omittedText } from '../format/health.ts';
 import { idOf, objectsOf } from '../manifest/differences.ts';
-import { type Output, printOne, sanitize } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
+import { printOne } from '../output/view.ts';
 import type { SubmissionSpec } from './apply.ts';
 
-/** Which agents a submission is for. */
+/** Lists the agents that serve the stack of a submission: "served by 2 agents (a, b)". */
 export function servingAgentsText({ agents, agentCount }: SubmitDeploymentResponse): string {
   const more = agentCount > agents.length ? ', …' : '';
   const names = agents.length === 0 ? '' : ` (${agents.join(', ')}${more})`;
   return `served by ${pluralize(agentCount, 'agent')}${names}`;
 }
 
-/** The broker's answer for programs. */
+/** Prints the broker's response in a form for programs. */
 export function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
   const name = () => (answer.deployment ? deploymentName(answer.deployment) : '');
   printOne(out, { schema: SubmitDeploymentResponseSchema, name }, answer, () => {});
 }
 
-/** "3 objects, 2 changes" */
+/** Counts objects and changes: "3 objects, 2 changes". */
 export function changesText({ changes, deployment }: SubmitDeploymentResponse): string {
   const objects = deployment ? `${pluralize(deployment.objectCount, 'object')}, ` : '';
   return `${objects}${pluralize(changes.length, 'change')}`;
 }
 
-/** What is done to each object, for people. */
+/** Prints the change of each object in a line for people. */
 export function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
-  const shown = out.wide ? changes : changes.slice(0, maxListedChanges);
-  for (const { object, action, fields } of shown) {
+  const listed = out.wide ? changes : changes.slice(0, maxListedChanges);
+  for (const { object, action, fields } of listed) {
     const { symbol = '?', tone } = styledLabelOf(styledActions, action);
     const line = `  ${symbol} ${sanitize(objectText(object))}`;
-    const about = fields.length === 0 ? '' : `  ${out.paint('dim', sanitize(fields.join(' ')))}`;
-    out.line(`${out.paint(tone, line)}${about}`);
+    const fieldText = fields.length === 0 ? '' : `  ${out.paint('dim', sanitize(fields.join(' ')))}`;
+    out.line(`${out.paint(tone, line)}${fieldText}`);
   }
-  const more = omittedText(shown.length, changes.length);
+  const more = omittedText(listed.length, changes.length);
   if (more !== '') out.line(`  ${more}: -o wide shows all`);
 }
 
-/** What people read; a few thousand would only hide how it went. */
+/** More lines than this would hide the result. */
 const maxListedChanges = 50;
 
-/** Of a stack that is not there: everything would be new. */
+/** Previews a submission to a stack that does not exist: every object would be created. */
 export function previewOfNew({ submission }: Pick<SubmissionSpec, 'submission'>): SubmitDeploymentResponse {
   const changes = objectsOf(submission.bytes).map((object) => ({
     object: idOf(object),

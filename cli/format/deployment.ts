@@ -1,12 +1,13 @@
 import { type Deployment, DeploymentSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText } from './enum-labels.ts';
 
-/** "generator/name@revision": what `describe deployment` and `get deployments` take. */
+/** Names a deployment as `describe deployment` and `get deployments` accept it: "generator/name@revision". */
 export function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
   return `${stack}@${revision}`;
 }
 
+/** Prints deployments. */
 export const deploymentView: View<typeof DeploymentSchema> = {
   schema: DeploymentSchema,
   listField: 'deployments',

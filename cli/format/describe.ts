@@ -1,23 +1,23 @@
 import type { Output } from '../output/output.ts';
-import { sanitize } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 
-/** One line of a description; without a value it is left out. */
+/** A line of a description; it is omitted if its value is empty. */
 export type Field = readonly [label: string, value: string];
 
-/** Prints "Label:   value" lines, the values below one another. */
-export function printFields(out: Output, facts: readonly Field[]): void {
-  const safe = facts.map(([label, value]) => [label, sanitize(value)] as const);
+/** Prints "Label:   value" lines with aligned values. */
+export function printFields(out: Output, fields: readonly Field[]): void {
+  const safe = fields.map(([label, value]) => [label, sanitize(value)] as const);
   for (const line of fieldLines(out, safe)) out.line(line);
 }
 
-/** The same lines, of values that are coloured already. */
-export function fieldLines(out: Output, facts: readonly Field[]): string[] {
-  const told = facts.filter(([, value]) => value !== '');
-  const width = Math.max(...told.map(([label]) => label.length)) + 1;
-  return told.map(([label, value]) => `${out.paint('dim', `${label}:`.padEnd(width))}  ${value}`);
+/** Formats the same lines from values that are safe to print, and may be coloured. */
+export function fieldLines(out: Output, fields: readonly Field[]): string[] {
+  const present = fields.filter(([, value]) => value !== '');
+  const width = Math.max(...present.map(([label]) => label.length)) + 1;
+  return present.map(([label, value]) => `${out.paint('dim', `${label}:`.padEnd(width))}  ${value}`);
 }
 
-/** Prints a heading and the lines below it, unless there are none. */
+/** Prints a heading with indented lines below it; nothing without lines. */
 export function printSection(out: Output, title: string, lines: string): void {
   if (lines === '') return;
   out.line('');
@@ -25,6 +25,7 @@ export function printSection(out: Output, title: string, lines: string): void {
   out.line(lines.replace(/^/gm, '  '));
 }
 
+/** Formats annotations: "a=1, b=2". */
 export function annotationsText(annotations: Readonly<Record<string, string>>): string {
   return Object.entries(annotations)
     .map(([key, value]) => `${key}=${value}`)

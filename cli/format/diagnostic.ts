@@ -7,12 +7,14 @@ import type {
   ObjectReport,
   PodReport,
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
-import { type Column, type Output, renderTable, sanitize, sanitizeLine } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize, sanitizeLine } from '../output/sanitize.ts';
+import { type Column, renderTable } from '../output/table.ts';
 import { printSection } from './describe.ts';
 import { ageText, timestampText } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
-/** Prints what an agent found, for people; with `yaml`, the live objects too. */
+/** Prints the result of a diagnostic for people; with `yaml`, also the live objects. */
 export function printDiagnostic(out: Output, diagnostic: Diagnostic, { yaml }: { readonly yaml: boolean }): void {
   const { stack, agent, completeTime } = diagnostic;
   const report = diagnostic.report!;
@@ -29,25 +31,25 @@ export function printDiagnostic(out: Output, diagnostic: Diagnostic, { yaml }: {
 function objectLines(out: Output, report: ObjectReport): string[] {
   const { object, message, rollout, yaml } = report;
   const health = out.paint(healthTone(report), healthText(report));
-  const said = [health, sanitize(message)].filter((text) => text !== '');
-  // What is there has a text, whatever is known of its health.
-  const state = said.join(': ') || (yaml === '' ? out.paint('bad', 'is not there') : 'is there');
+  const parts = [health, sanitize(message)].filter((text) => text !== '');
+  // An existing object has YAML, even if its health is unknown.
+  const state = parts.join(': ') || (yaml === '' ? out.paint('bad', 'does not exist') : 'exists');
   return [`${sanitize(objectText(object))}  ${state}`, ...rollout.map((line) => `  revision ${sanitize(line)}`)];
 }
 
 function podLines(out: Output, pod: PodReport): string[] {
   const { namespace, name, phase, node, message, containers } = pod;
-  const where = node === '' ? '' : ` on ${node}`;
-  const about = [`${phase}${where}`, message].filter((text) => text !== '').join(': ');
+  const nodeText = node === '' ? '' : ` on ${node}`;
+  const summary = [`${phase}${nodeText}`, message].filter((text) => text !== '').join(': ');
   return [
-    `${out.paint('strong', sanitize(`${namespace}/${name}`))}  ${sanitize(about)}`,
+    `${out.paint('strong', sanitize(`${namespace}/${name}`))}  ${sanitize(summary)}`,
     ...containers.flatMap((container) => containerLines(out, container)),
   ];
 }
 
 function containerLines(out: Output, { name, state, restarts, ready, logLines }: ContainerReport): string[] {
-  const again = restarts === 0 ? '' : `, ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`;
-  const line = `  ${sanitize(name)}  ${sanitize(state)}${again}`;
+  const restartText = restarts === 0 ? '' : `, ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`;
+  const line = `  ${sanitize(name)}  ${sanitize(state)}${restartText}`;
   return [
     ready ? line : out.paint('warn', line),
     ...logLines.flatMap(textLines).map((text) => `    ${out.paint('dim', '|')} ${text}`),
@@ -67,7 +69,7 @@ const eventColumns: readonly Column<KubernetesEvent>[] = [
   { title: 'MESSAGE', text: ({ message }) => message },
 ];
 
-/** A text of a cluster's in lines that a terminal only shows. */
+/** Splits a text from a cluster into lines that are safe to print. */
 function textLines(text: string): string[] {
   return text.trimEnd().split('\n').map(sanitizeLine);
 }

@@ -1,4 +1,4 @@
-/** How long something took or is ago, in its largest unit: "40s", "12m", "3h", "5d". */
+/** Formats a duration in its largest unit: "40s", "12m", "3h", "5d". */
 export function shortDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1_000));
   if (seconds < 120) return `${seconds}s`;

@@ -19,12 +19,13 @@ import { shortDuration } from './duration.ts';
 export interface StyledLabel {
   readonly text: string;
   readonly tone?: Tone;
-  /** One character for it, in lists of changes. */
+  /** Symbol in lists of changes; one character. */
   readonly symbol?: string;
 }
 
 type StyledLabels<Value extends number> = Readonly<Record<Value, StyledLabel>>;
 
+/** Labels and tones of placement phases. */
 export const styledPhases = withStyle(phaseLabels, {
   [PlacementPhase.PENDING]: { tone: 'warn' },
   [PlacementPhase.APPLIED]: { tone: 'good' },
@@ -34,6 +35,7 @@ export const styledPhases = withStyle(phaseLabels, {
   [PlacementPhase.AHEAD]: { tone: 'bad' },
 });
 
+/** Labels and tones of event outcomes. */
 export const styledOutcomes = withStyle(outcomeLabels, {
   [Outcome.APPLIED]: { tone: 'good' },
   [Outcome.FAILED]: { tone: 'bad' },
@@ -47,6 +49,7 @@ export const styledOutcomes = withStyle(outcomeLabels, {
   [Outcome.WAITING]: { tone: 'warn' },
 });
 
+/** Labels, symbols and tones of object changes. */
 export const styledActions = withStyle(actionLabels, {
   [ObjectAction.UNSPECIFIED]: { symbol: '?' },
   [ObjectAction.CREATED]: { symbol: '+', tone: 'good' },
@@ -57,6 +60,7 @@ export const styledActions = withStyle(actionLabels, {
   [ObjectAction.HELD]: { symbol: '!', tone: 'bad' },
 });
 
+/** Labels and tones of agent states. */
 export const styledAgentStates = withStyle(agentStateLabels, {
   [AgentState.ONLINE]: { tone: 'good' },
   [AgentState.OFFLINE]: { tone: 'bad' },
@@ -65,11 +69,13 @@ export const styledAgentStates = withStyle(agentStateLabels, {
   [AgentState.DRAINING]: { tone: 'warn' },
 });
 
+/** Labels and tones of registration states. */
 export const styledRegistrationStates = withStyle(registrationStateLabels, {
   [RegistrationState.REGISTERED]: { tone: 'good' },
   [RegistrationState.REQUESTED]: { tone: 'warn' },
 });
 
+/** Values of `--registration`. */
 export const registrationPolicies = {
   open: RegistrationPolicy.OPEN,
   approve: RegistrationPolicy.APPROVE,
@@ -80,11 +86,11 @@ export function withStyle<Value extends number>(
   labels: Labels<Value>,
   styles: Readonly<Partial<Record<Value, Omit<StyledLabel, 'text'>>>>,
 ): StyledLabels<Value> {
-  const words = Object.entries<string>(labels).map(([value, text]) => [
+  const styled = Object.entries<string>(labels).map(([value, text]) => [
     value,
     { text, ...styles[Number(value) as Value] },
   ]);
-  return Object.fromEntries(words) as StyledLabels<Value>;
+  return Object.fromEntries(styled) as StyledLabels<Value>;
 }
 
 /** Returns the name of a value in a table of options; "-" for none. */
@@ -143,11 +149,11 @@ export function timestampText(time: Timestamp | undefined): string {
   if (time === undefined) return '';
   const ms = timestampMs(time);
   const past = Date.now() - ms;
-  const words = past >= 0 ? `${shortDuration(past)} ago` : `in ${shortDuration(-past)}`;
-  return `${new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')} (${words})`;
+  const relative = past >= 0 ? `${shortDuration(past)} ago` : `in ${shortDuration(-past)}`;
+  return `${new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')} (${relative})`;
 }
 
-/** "1 object", "3 objects". */
+/** Returns a count with its noun: "1 object", "3 objects". */
 export function pluralize(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,9 +1,10 @@
 import { objectText } from '../../contract/object-key.ts';
 import { EventSchema } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledActions, styledLabelOf, styledOutcomes } from './enum-labels.ts';
 
+/** Prints events. */
 export const eventView: View<typeof EventSchema> = {
   schema: EventSchema,
   listField: 'events',
@@ -23,9 +24,9 @@ export const eventView: View<typeof EventSchema> = {
   ],
 };
 
-/** "configured ConfigMap shop/a .data.open (changed by kubectl)". */
+/** Describes a change: "configured ConfigMap shop/a .data.open (changed by kubectl)". */
 function changeText({ object, action, fields, message }: ObjectChange): string {
-  const about = message === '' ? '' : `(${message})`;
-  const parts = [styledLabelOf(styledActions, action).text, objectText(object), ...fields, about];
+  const note = message === '' ? '' : `(${message})`;
+  const parts = [styledLabelOf(styledActions, action).text, objectText(object), ...fields, note];
   return parts.filter((part) => part !== '').join(' ');
 }

@@ -27,13 +27,13 @@ const configMap = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}
 
 const makeAgent = (name: string, labels: string[]) => createTestAgent(broker, { name, labels });
 
-fleet('needs no look while there is nothing in it', async () => {
-  const told = await cli.done('status');
-  assert.match(told, /^Agents: +none\nStacks: +0\nPlacements: +none\n\nNothing needs a look\.\n$/);
+fleet('has no problems while it is empty', async () => {
+  const output = await cli.done('status');
+  assert.match(output, /^Agents: +none\nStacks: +0\nPlacements: +none\n\nNo problems found\.\n$/);
   assert.match((await cli.run('get fleet')).stderr, 'no agents');
 });
 
-fleet('is one screen: the counts, and what is in trouble', async () => {
+fleet('is summarized by its counts and the agents with problems', async () => {
   const [good, bad, away] = await Promise.all([
     makeAgent('well', ['prod']),
     makeAgent('ill', ['prod', 'edge']),
@@ -49,20 +49,17 @@ fleet('is one screen: the counts, and what is in trouble', async () => {
   const cluster = { reachable: true, latency: durationFromMs(12) };
   await good.client.agent.heartbeat({ incarnation: good.incarnation, cluster });
   await bad.client.agent.heartbeat({ incarnation: bad.incarnation, cluster: { ...cluster, reachable: false } });
-  const told = await eventually(async () => {
+  const output = await eventually(async () => {
     const text = await cli.done('status');
     return text.includes('1 unreachable') && text;
   }, 30_000);
-  assert.match(told, /^Agents: +2 online, 1 never-started\nClusters: +1 unreachable\nStacks: +1\n/);
-  assert.match(told, /\nPlacements: +2 applied\nHealth: +1 degraded, 1 healthy\n\nIn trouble\n/);
+  assert.match(output, /^Agents: +2 online, 1 never-started\nClusters: +1 unreachable\nStacks: +1\n/);
+  assert.match(output, /\nPlacements: +2 applied\nHealth: +1 degraded, 1 healthy\n\nAgents with problems\n/);
   await cli.done('pause well');
-  assert.match(
-    await cli.done('status'),
-    /\n\n1 agent paused, which changes nothing: brokkr get fleet --state paused\n$/,
-  );
+  assert.match(await cli.done('status'), /\n\n1 agent paused: brokkr get fleet --state paused\n$/);
   await cli.done('resume well');
   assert.match(
-    told,
+    output,
     /\n {2}AGENT +STATE +HEALTH +STACKS +CLUSTER +SEEN\n {2}ill +online +degraded +1 applied +unreachable +\d+s\n$/,
   );
   assert.is(await cli.done('status -o name'), 'ill\n');
@@ -71,7 +68,7 @@ fleet('is one screen: the counts, and what is in trouble', async () => {
   assert.ok(away);
 });
 
-fleet('is listed by state, label, name and trouble', async () => {
+fleet('is listed by state, label, name and problems', async () => {
   const rows = await cli.done('get fleet');
   assert.match(rows, /\nwell +online +healthy +1 applied +12ms +\d+s\n/);
   assert.match(rows, /\naway +never-started +- +none +- +-\n/);
@@ -88,21 +85,21 @@ fleet('is listed by state, label, name and trouble', async () => {
     'AGENT_STATE_NEVER_STARTED',
   );
   await cli.fails(2, 'get fleet --state lost');
-  assert.match(await cli.done('describe agent ill'), /Cluster answers: +unreachable\n/);
+  assert.match(await cli.done('describe agent ill'), /Cluster latency: +unreachable\n/);
 });
 
 fleet('is for admins', async () => {
   const { pak } = await client.admin.createGenerator({ name: 'tenant' });
   for (const look of ['status', 'get fleet', 'watch fleet'])
-    assert.match(await cli.fails(1, look, { env: { BROKKR_PAK: pak } }), 'brokkr whoami says whose key this is');
+    assert.match(await cli.fails(1, look, { env: { BROKKR_PAK: pak } }), 'brokkr whoami shows whose key this is');
 });
 
-fleet('is followed line by line where nobody sits at a terminal', async () => {
+fleet('is watched line by line without a terminal', async () => {
   const late = await makeAgent('late', ['late']);
   await cli.done('apply -f - --stack late --label late', { stdin: configMap });
   const watching = new AbortController();
   const [begun, ended] = [waitForOutput('late  never-started'), waitForOutput('late  online  stacks: 1 failed')];
-  const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
+  const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const people = cli.run('watch fleet', { onOutput, signal: watching.signal });
   await Promise.race([begun.found, people]);
   await late.start();
@@ -116,7 +113,7 @@ fleet('is followed line by line where nobody sits at a terminal', async () => {
   assert.not.match(stdout, '\u001b');
 });
 
-fleet('is followed by programs as messages of the contract', async () => {
+fleet('is watched by programs as messages of the API', async () => {
   const watching = new AbortController();
   const { found, onOutput } = waitForOutput('"members":[{');
   const programs = cli.run('watch fleet -o json', { onOutput, signal: watching.signal });
@@ -126,7 +123,7 @@ fleet('is followed by programs as messages of the contract', async () => {
   assert.ok(JSON.parse(first!).fleet);
 });
 
-fleet('fits on a screen of any size, those in trouble first', () => {
+fleet('fits on a screen of any size, agents with problems first', () => {
   const out = openOutput('table');
   const counts = create(FleetSchema, { online: 30, stacks: 1 });
   const members = Array.from({ length: 30 }, (_, number) =>
@@ -146,8 +143,8 @@ fleet('fits on a screen of any size, those in trouble first', () => {
     assert.is(lines.length, rows);
     assert.match(lines.find((line) => line.startsWith('edge-'))!, /^edge-07 +online +failed /);
   }
-  assert.is(fleetScreen(out, counts, members, 10).at(-1), 'and 27 more, 7 of them in trouble');
-  assert.is(fleetScreen(out, counts, members, 24).at(-1), 'and 13 more, none of them in trouble');
+  assert.is(fleetScreen(out, counts, members, 10).at(-1), 'and 27 more, 7 of them with problems');
+  assert.is(fleetScreen(out, counts, members, 24).at(-1), 'and 13 more, none of them with problems');
   assert.is(fleetScreen(out, counts, members, 100).length, 36);
 });
 

@@ -2,8 +2,10 @@ import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { Agent } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { AgentState, type Fleet, type FleetMember, FleetMemberSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
-import { type Output, renderTable, type View } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
 import { clockTime } from '../output/stream-output.ts';
+import { renderTable } from '../output/table.ts';
+import type { View } from '../output/view.ts';
 import { fieldLines } from './describe.ts';
 import {
   ageText,
@@ -15,6 +17,7 @@ import {
 } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone, healthText, healthTone } from './health.ts';
 
+/** Prints the members of the fleet. */
 export const fleetView: View<typeof FleetMemberSchema> = {
   schema: FleetMemberSchema,
   listField: 'members',
@@ -42,39 +45,39 @@ export const fleetView: View<typeof FleetMemberSchema> = {
   ],
 };
 
-/** Everything on a screen of so many rows: the counts, then the members, those in trouble first. */
+/** Renders the fleet for a screen with the given number of rows: the counts, then the members, most severe problems first. */
 export function fleetScreen(out: Output, fleet: Fleet, members: readonly FleetMember[], rows: number): string[] {
-  const facts = [...fieldLines(out, [['At', clockTime()], ...fleetFields(out, fleet)]), ''];
+  const header = [...fieldLines(out, [['Time', clockTime()], ...fleetFields(out, fleet)]), ''];
   const sorted = sortBySeverity(members);
-  // Below the table's heading, all of them, or all but one and a line about the rest.
-  const room = Math.max(1, rows - facts.length - 1);
-  const shown = sorted.length <= room ? sorted : sorted.slice(0, Math.max(1, room - 1));
-  if (shown.length === 0) return facts;
-  return [...facts, ...renderTable(out, screenColumns, shown).split('\n'), ...hiddenLines(sorted.slice(shown.length))];
+  // Below the table's heading there is room for all members, or for fewer and a line about the hidden ones.
+  const available = Math.max(1, rows - header.length - 1);
+  const shown = sorted.length <= available ? sorted : sorted.slice(0, Math.max(1, available - 1));
+  if (shown.length === 0) return header;
+  return [...header, ...renderTable(out, screenColumns, shown).split('\n'), ...hiddenLines(sorted.slice(shown.length))];
 }
 
 function hiddenLines(hidden: readonly FleetMember[]): string[] {
   if (hidden.length === 0) return [];
-  const troubled = hidden.filter((member) => severity(member) > 0).length;
-  return [`and ${hidden.length} more, ${troubled > 0 ? `${troubled} of them` : 'none of them'} in trouble`];
+  const problemCount = hidden.filter((member) => severity(member) > 0).length;
+  return [`and ${hidden.length} more, ${problemCount > 0 ? `${problemCount} of them` : 'none of them'} with problems`];
 }
 
-/** The most pressing first. */
+/** Sorts members by the severity of their problems, most severe first, then by name. */
 export function sortBySeverity(members: readonly FleetMember[]): FleetMember[] {
   return members.toSorted((a, b) => severity(b) - severity(a) || nameOrder.compare(a.agent!.name, b.agent!.name));
 }
 
-/** "edge-2" before "edge-10". */
+/** Sorts "edge-2" before "edge-10". */
 const nameOrder = new Intl.Collator('en', { numeric: true });
 
-/** A watch does not tell of mere heartbeats: of an agent that lives, it is not known when it was seen last. */
+/** A watch does not report heartbeats, so an online agent counts as seen now. */
 const screenColumns = fleetView.columns.map((column) =>
   column.title === 'SEEN'
     ? { ...column, text: (member: FleetMember) => (member.agent!.online ? 'now' : column.text(member)) }
     : column,
 );
 
-/** What a member needs from somebody: the higher, the more pressing; 0 for nothing. */
+/** Rates the problems of a member: higher is more severe, 0 means none. */
 function severity(member: FleetMember): number {
   const { pending = 0, failed = 0, held = 0, ahead = 0 } = member.agent?.placements ?? {};
   if (failed + held + ahead > 0 || member.health === Health.FAILED) return 4;
@@ -83,33 +86,33 @@ function severity(member: FleetMember): number {
   return pending > 0 || member.health === Health.PROGRESSING ? 1 : 0;
 }
 
-/** The counts a line each: what is counted, how it is, and how that looks. */
+/** Describes the counts of the fleet as fields with coloured values. */
 export function fleetFields(out: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
   const { clusterUnreachable, stacks, placements, health, oldestPendingTime } = fleet;
-  const since = oldestPendingTime ? `; one has been waiting for ${ageText(oldestPendingTime)}` : '';
+  const waiting = oldestPendingTime ? `; the oldest has been pending for ${ageText(oldestPendingTime)}` : '';
   return [
     ['Agents', out.paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
     ['Clusters', clusterUnreachable > 0 ? out.paint('bad', `${clusterUnreachable} unreachable`) : ''],
     ['Stacks', String(stacks)],
-    ['Placements', `${out.paint(placementCountsTone(placements), placementCountsText(placements))}${since}`],
+    ['Placements', `${out.paint(placementCountsTone(placements), placementCountsText(placements))}${waiting}`],
     ['Health', out.paint(healthCountsTone(health), healthCountsText(health))],
   ];
 }
 
-/** The counts in one line. */
+/** Describes the counts of the fleet in one line. */
 export function fleetLine({ stacks, placements, health, ...fleet }: Fleet): string {
-  const cut = fleet.clusterUnreachable > 0 ? [`${fleet.clusterUnreachable} clusters unreachable`] : [];
-  const how = healthCountsText(health);
+  const unreachable = fleet.clusterUnreachable > 0 ? [`${fleet.clusterUnreachable} clusters unreachable`] : [];
+  const healthCounts = healthCountsText(health);
   return [
     `agents: ${agentsText(fleet)}`,
-    ...cut,
+    ...unreachable,
     `stacks: ${stacks}`,
     `placements: ${placementCountsText(placements)}`,
-    ...(how === '' ? [] : [`health: ${how}`]),
+    ...(healthCounts === '' ? [] : [`health: ${healthCounts}`]),
   ].join('; ');
 }
 
-/** One member in one line. */
+/** Describes a member in one line. */
 export function memberLine(out: Output, member: FleetMember): string {
   const { text, tone } = styledLabelOf(styledAgentStates, member.state);
   const health = healthText(member);
@@ -140,12 +143,12 @@ function isClusterUnreachable({ agent }: FleetMember): boolean {
   return agent !== undefined && isUnreachable(agent);
 }
 
-/** Of an agent that lives. One that has never told how it reaches its cluster has no latency either, and is not blamed. */
+/** An online agent that has not reported its cluster's latency yet does not count as unreachable. */
 function isUnreachable({ online, clusterReachable, clusterLatency }: Agent): boolean {
   return online && !clusterReachable && clusterLatency !== undefined;
 }
 
-/** "12ms", or "unreachable"; empty when nobody knows. */
+/** Describes how an agent reaches its cluster: "12ms" or "unreachable"; empty while it is unknown. */
 export function clusterText(agent: Agent): string {
   if (isUnreachable(agent)) return 'unreachable';
   return agent.clusterReachable && agent.clusterLatency ? `${Math.round(durationMs(agent.clusterLatency))}ms` : '';

@@ -23,7 +23,7 @@ const fresh = () => `h${++made}`;
 const config = (value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  value: ${JSON.stringify(value)}\n`;
 const pods = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'web' };
-const ill: MessageInitShape<typeof ObjectHealthSchema> = {
+const unhealthyObject: MessageInitShape<typeof ObjectHealthSchema> = {
   object: pods,
   health: Health.DEGRADED,
   message: '1 of 3 \u001b[31mreplicas ready',
@@ -33,23 +33,24 @@ async function makeAgent(name: string, label = name) {
   const agent = await startTestAgent(broker, { name, labels: [label] });
   return {
     ...agent,
-    told: (what: Health, ...about: [message?: string, objects?: (typeof ill)[]]) => reportHealth(agent, what, ...about),
+    reportHealth: (state: Health, ...details: [message?: string, objects?: (typeof unhealthyObject)[]]) =>
+      reportHealth(agent, state, ...details),
   };
 }
 
-/** Two agents that have applied a stack: one well, the other not. */
-async function makeIll() {
+/** Creates two agents that have applied a stack: one healthy, the other degraded. */
+async function makeUnhealthyStack() {
   const stack = fresh();
-  const [well, worse] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
+  const [healthy, degraded] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
   await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('one') });
-  for (const agent of [well, worse]) await agent.reconcile();
-  await well.told(Health.HEALTHY);
-  await worse.told(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [ill]);
-  return { stack, well, worse };
+  for (const agent of [healthy, degraded]) await agent.reconcile();
+  await healthy.reportHealth(Health.HEALTHY);
+  await degraded.reportHealth(Health.DEGRADED, 'pod web-x: ImagePullBackOff', [unhealthyObject]);
+  return { stack, healthy, degraded };
 }
 
-health('shows how a stack does on each agent, the worst first, and how that changed', async () => {
-  const { stack, worse } = await makeIll();
+health('shows the health of a stack on each agent, worst first, and its history', async () => {
+  const { stack, degraded } = await makeUnhealthyStack();
   const [heading, first, second] = (await cli.done(`get health ${stack}`)).split('\n');
   assert.match(heading!, /^AGENT +HEALTH +HEALTHY +REVISION +SINCE +MESSAGE$/);
   assert.match(first!, /-b +degraded +2 of 3 +1 +\d+s +pod web-x: ImagePullBackOff$/);
@@ -59,7 +60,7 @@ health('shows how a stack does on each agent, the worst first, and how that chan
   assert.is(await cli.done(`get health ${stack} ${stack}-a -o name`), `${stack}-a\n`);
   const answer = JSON.parse(await cli.done(`get health ${stack} -o json`));
   assert.equal([answer.health, answer.counts.degraded, answer.agents.length], ['HEALTH_DEGRADED', 1, 2]);
-  await worse.told(Health.HEALTHY);
+  await degraded.reportHealth(Health.HEALTHY);
   const history = await cli.done(`get health ${stack} --agent ${stack}-b --history`);
   assert.match(
     history,
@@ -69,8 +70,8 @@ health('shows how a stack does on each agent, the worst first, and how that chan
   await cli.fails(2, 'get health');
 });
 
-health('shows it with stacks, placements and explanations', async () => {
-  const { stack } = await makeIll();
+health('is shown with stacks, placements and explanations', async () => {
+  const { stack } = await makeUnhealthyStack();
   assert.match(await cli.done(`get stack ${stack}`), / 1 degraded, 1 healthy /);
   const placements = await cli.done(`get placements --stack ${stack}`);
   assert.match(placements, /-a +applied +1 +1 +healthy .* -\n/);
@@ -78,20 +79,20 @@ health('shows it with stacks, placements and explanations', async () => {
   const described = await cli.done(`describe stack ${stack}`);
   assert.match(described, /Health: +1 degraded, 1 healthy\n/);
   assert.match(described, /Not healthy\n {2}\S+-b\n {4}Deployment\.apps shop\/web: degraded: 1 of 3 replicas ready\n/);
-  assert.match(described, /Last health changes\n {2}AGE +AGENT +HEALTH +MESSAGE\n/);
+  assert.match(described, /Latest health changes\n {2}AGE +AGENT +HEALTH +MESSAGE\n/);
   const explained = await cli.done(`explain ${stack} ${stack}-b`);
   assert.match(explained, '✗ healthy: degraded: pod web-x: ImagePullBackOff\n');
   assert.match(explained, 'Not healthy\n  Deployment.apps shop/web: degraded: 1 of 3 replicas ready\n');
 });
 
-health('is part of what a watch of a stack shows', async () => {
-  const { stack, worse } = await makeIll();
+health('is shown by a watch of a stack', async () => {
+  const { stack, degraded } = await makeUnhealthyStack();
   const watching = new AbortController();
   const [begun, ended] = [waitForOutput('ImagePullBackOff'), waitForOutput('Job migrate failed')];
-  const onOutput = (said: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(said));
+  const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const seen = cli.run(`watch ${stack}`, { onOutput, signal: watching.signal });
   await Promise.race([begun.found, seen]);
-  await worse.told(Health.FAILED, 'Job migrate failed');
+  await degraded.reportHealth(Health.FAILED, 'Job migrate failed');
   await Promise.race([ended.found, seen]);
   watching.abort();
   const { stdout } = await seen;
@@ -100,15 +101,15 @@ health('is part of what a watch of a stack shows', async () => {
   assert.match(stdout, /-b {2}applied {2}failed {2}revision 1: Job migrate failed\n/);
 });
 
-health('is waited for by an apply, which tells what it waits for', async () => {
+health('is awaited by an apply, which shows what it waits for', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const { onOutput, found } = waitForOutput('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.told(Health.PROGRESSING, '1 of 3 replicas ready', [ill]);
+  await agent.reportHealth(Health.PROGRESSING, '1 of 3 replicas ready', [unhealthyObject]);
   await Promise.race([found, waiting]);
-  await agent.told(Health.HEALTHY);
+  await agent.reportHealth(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is healthy\n$/);
@@ -116,12 +117,14 @@ health('is waited for by an apply, which tells what it waits for', async () => {
   assert.match(stderr, /1 of 1 agent healthy\n$/);
 });
 
-health('ends the waiting early when it will not come by itself', async () => {
+health('ends the wait early when an agent failed', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one') });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
-  await agent.told(Health.FAILED, 'pod web-x: its image is no image', [{ ...ill, health: Health.FAILED }]);
+  await agent.reportHealth(Health.FAILED, 'pod web-x: its image is no image', [
+    { ...unhealthyObject, health: Health.FAILED },
+  ]);
   const { code, stderr } = await waiting;
   assert.is(code, 1);
   const objects = '  Deployment.apps shop/web: failed: 1 of 3 replicas ready\n';
@@ -129,30 +132,30 @@ health('ends the waiting early when it will not come by itself', async () => {
   assert.match(stderr, `brokkr diagnose system/${name} ${name}\n`);
 });
 
-health('says at the deadline what was missing where', async () => {
+health('is explained at the timeout of the wait', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
   await agent.report(await agent.entry(name), Outcome.WAITING, 'waits for stack db, which is not healthy');
-  const again = [`apply`, '-f', '-', '--stack', name, '--wait', '--timeout', '1s'];
-  const waiting = await cli.fails(1, again, { stdin: config('one') });
-  const told = `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`;
+  const args = [`apply`, '-f', '-', '--stack', name, '--wait', '--timeout', '1s'];
+  const waiting = await cli.fails(1, args, { stdin: config('one') });
+  const summary = `not healthy within 1s: 0 of 1 agent healthy, waiting for ${name}`;
   assert.match(
     waiting,
-    `${told} (waits for stack db, which is not healthy)\n  ask: brokkr explain system/${name} ${name}\n`,
+    `${summary} (waits for stack db, which is not healthy)\n  for details: brokkr explain system/${name} ${name}\n`,
   );
   await agent.reconcile();
-  assert.match(await cli.fails(1, again, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
-  await agent.told(Health.DEGRADED, 'one replica is missing', [ill]);
-  const late = await cli.fails(1, again, { stdin: config('one') });
+  assert.match(await cli.fails(1, args, { stdin: config('one') }), `waiting for ${name} (no health reported yet)`);
+  await agent.reportHealth(Health.DEGRADED, 'one replica is missing', [unhealthyObject]);
+  const late = await cli.fails(1, args, { stdin: config('one') });
   assert.match(
     late,
     '(degraded: one replica is missing)\n  Deployment.apps shop/web: degraded: 1 of 3 replicas ready\n',
   );
-  assert.match(late, 'ask: brokkr diagnose');
+  assert.match(late, 'for details: brokkr diagnose');
 });
 
-health('is not waited for when applied is enough', async () => {
+health('is not awaited with --wait=applied', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });

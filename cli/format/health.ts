@@ -1,10 +1,12 @@
 import { healthLabels } from '../../contract/enum-labels.ts';
 import { objectText } from '../../contract/object-key.ts';
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
-import { type Output, sanitize, type Tone } from '../output/output.ts';
+import type { Output, Tone } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import type { Session } from '../session/session.ts';
 import { joinCounts, styledLabelOf, withStyle } from './enum-labels.ts';
 
+/** Labels and tones of health. */
 export const styledHealths = withStyle(healthLabels, {
   [Health.HEALTHY]: { tone: 'good' },
   [Health.PROGRESSING]: { tone: 'warn' },
@@ -13,22 +15,23 @@ export const styledHealths = withStyle(healthLabels, {
   [Health.UNKNOWN]: { tone: 'bad' },
 });
 
-/** A column or a part of a line; empty when nobody has reported it. */
+/** Returns the label of a health; empty while none is reported. */
 export function healthText({ health }: { readonly health: Health }): string {
   return styledLabelOf(styledHealths, health).text;
 }
 
+/** Returns the tone of a health. */
 export function healthTone({ health }: { readonly health: Health }): Tone | undefined {
   return styledLabelOf(styledHealths, health).tone;
 }
 
-/** "1 failed, 2 healthy": the worst first; empty when nobody has reported it. */
+/** Lists the counts of each health, worst first: "1 failed, 2 healthy"; empty while none is reported. */
 export function healthCountsText(counts: HealthCounts | undefined): string {
   const { unknown = 0, failed = 0, degraded = 0, progressing = 0, healthy = 0 } = counts ?? {};
   return joinCounts({ unknown, failed, degraded, progressing, healthy });
 }
 
-/** What most needs a look. */
+/** Returns the tone of the worst health. */
 export function healthCountsTone(counts: HealthCounts | undefined): Tone | undefined {
   if (!counts) return undefined;
   if (counts.failed + counts.unknown > 0) return 'bad';
@@ -36,7 +39,7 @@ export function healthCountsTone(counts: HealthCounts | undefined): Tone | undef
   return counts.healthy > 0 ? 'good' : undefined;
 }
 
-/** "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
+/** Describes an unhealthy object: "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
 export function objectLine(out: Output, { object, health, message }: ObjectHealth): string {
   const { text, tone } = styledLabelOf(styledHealths, health);
   return [sanitize(objectText(object)), out.paint(tone, text), sanitize(message)]
@@ -44,12 +47,12 @@ export function objectLine(out: Output, { object, health, message }: ObjectHealt
     .join(': ');
 }
 
-/** Text below the objects when the list is cut. */
-export function omittedText(shown: number, all: number): string {
-  return all > shown ? `and ${all - shown} more` : '';
+/** Says how many entries a shortened list omits: "and 3 more"; empty when it omits none. */
+export function omittedText(listed: number, total: number): string {
+  return total > listed ? `and ${total - listed} more` : '';
 }
 
-/** How a stack does on one agent; undefined when the agent does not serve it or has not reported. */
+/** Reads the health of a stack on one agent; undefined when the agent does not serve the stack or has not reported. */
 export async function healthOn(
   { broker }: Pick<Session, 'broker'>,
   stack: string,

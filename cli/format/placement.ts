@@ -1,9 +1,10 @@
 import { matchReasonsText } from '../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
+/** Prints placements. */
 export const placementView: View<typeof PlacementSchema> = {
   schema: PlacementSchema,
   listField: 'placements',
@@ -16,16 +17,16 @@ export const placementView: View<typeof PlacementSchema> = {
       text: ({ phase }) => styledLabelOf(styledPhases, phase).text,
       tone: ({ phase }) => styledLabelOf(styledPhases, phase).tone,
     },
-    { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
+    { title: 'DESIRED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'AGE', text: ({ reportTime }) => ageText(reportTime) },
-    { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
+    { title: 'REASON', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
     { title: 'MESSAGE', text: placementMessage },
   ],
 };
 
-/** What the agent said of the phase and, of what it has applied, of the health. */
+/** Returns the agent's message about the phase, or about the health once the deployment is applied. */
 export function placementMessage({ phase, message, healthMessage }: Placement): string {
   return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
 }

@@ -1,7 +1,8 @@
 import { RegistrationSchema } from '../../gen/brokkr/v1/generator_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, styledLabelOf, styledRegistrationStates } from './enum-labels.ts';
 
+/** Prints registrations. */
 export const registrationView: View<typeof RegistrationSchema> = {
   schema: RegistrationSchema,
   listField: 'registrations',

@@ -1,14 +1,15 @@
 import { driftPolicies } from '../../contract/enum-names.ts';
 import { type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
-import type { View } from '../output/output.ts';
+import type { View } from '../output/view.ts';
 import { ageText, keyOfValue, placementCountsText, placementCountsTone } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone } from './health.ts';
 
-/** "generator/name": what names a stack for everybody. */
+/** Names a stack unambiguously: "generator/name". */
 export function stackName(stack: Pick<Stack, 'generator' | 'name'>): string {
   return `${stack.generator}/${stack.name}`;
 }
 
+/** Prints stacks. */
 export const stackView: View<typeof StackSchema> = {
   schema: StackSchema,
   listField: 'stacks',

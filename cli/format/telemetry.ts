@@ -10,11 +10,13 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { jsonOf, type Output, printJson, sanitize, sanitizeLine } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize, sanitizeLine } from '../output/sanitize.ts';
+import { jsonOf, printJson } from '../output/view.ts';
 import { pluralize } from './enum-labels.ts';
 
-/** Prints one record: for people a line, otherwise as JSON a line, as YAML a document. */
-export function printRecord(out: Output, record: TelemetryRecord, more: { timestamps: boolean }): void {
+/** Prints a record as a line for people, one line of JSON, one YAML document, or its source. */
+export function printRecord(out: Output, record: TelemetryRecord, options: { timestamps: boolean }): void {
   switch (out.format) {
     case 'json':
       out.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
@@ -27,63 +29,66 @@ export function printRecord(out: Output, record: TelemetryRecord, more: { timest
       out.line(sanitize(nameOf(record)));
       break;
     case 'table':
-      out.line(lineOf(out, record, more.timestamps));
+      out.line(lineOf(out, record, options.timestamps));
   }
 }
 
-/** What it is from: "east shop/web-1/main" for a line, "east Pod shop/web-1" for an event. */
+/** Names the source of a record: "east shop/web-1/main" for a line, "east Pod shop/web-1" for an event. */
 function nameOf({ agent, item }: TelemetryRecord): string {
-  const told = item?.item;
-  const of = told?.case === 'event' ? objectText(told.value.object) : told?.case ? sourceText(told.value) : '';
-  return [agent, of].filter((part) => part !== '').join(' ');
+  const content = item?.item;
+  const source =
+    content?.case === 'event' ? objectText(content.value.object) : content?.case ? sourceText(content.value) : '';
+  return [agent, source].filter((part) => part !== '').join(' ');
 }
 
 function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, timestamps: boolean): string {
-  const told = item?.item;
-  switch (told?.case) {
+  const content = item?.item;
+  switch (content?.case) {
     case 'line': {
-      const from = sanitize(`${agent} ${told.value.pod}/${told.value.container}`);
-      const time = timestamps ? [out.paint('dim', timeText(told.value.timestamp ?? receiveTime))] : [];
-      return [out.tint(from, from), ...time, textOf(out, told.value)].join('  ');
+      const source = sanitize(`${agent} ${content.value.pod}/${content.value.container}`);
+      const time = timestamps ? [out.paint('dim', timeText(content.value.timestamp ?? receiveTime))] : [];
+      return [out.tint(source, source), ...time, textOf(out, content.value)].join('  ');
     }
     case 'event':
       return [
-        out.paint('dim', timeText(told.value.lastTime ?? receiveTime)),
-        ...eventParts(out, agent, told.value),
+        out.paint('dim', timeText(content.value.lastTime ?? receiveTime)),
+        ...eventParts(out, agent, content.value),
       ].join('  ');
     case 'gap': {
-      const from = sanitize([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
-      return [...(from === '' ? [] : [out.tint(from, from)]), out.paint('warn', gapText(told.value))].join('  ');
+      const source = sanitize([agent, gapSource(content.value)].filter((part) => part !== '').join(' '));
+      return [...(source === '' ? [] : [out.tint(source, source)]), out.paint('warn', gapText(content.value))].join(
+        '  ',
+      );
     }
     default:
-      return out.paint('warn', 'something that this version does not know');
+      return out.paint('warn', 'a record that this version does not know');
   }
 }
 
 function textOf(out: Output, { line, truncated }: PodLogLine): string {
-  return sanitizeLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
+  return sanitizeLine(line) + (truncated ? out.paint('warn', ' … (truncated)') : '');
 }
 
 function eventParts(out: Output, agent: string, event: KubernetesEvent): string[] {
   const { object, type, reason, message, count: times } = event;
-  const said = sanitize(type);
+  const typeText = sanitize(type);
   return [
     out.tint(agent, sanitize(agent)),
-    type === 'Warning' ? out.paint('warn', said) : said,
+    type === 'Warning' ? out.paint('warn', typeText) : typeText,
     sanitize(reason),
     sanitize(objectText(object)),
     `${sanitize(message)}${times > 1 ? ` (x${times})` : ''}`,
   ];
 }
 
-/** "12 lines are missing: the agent exceeded its rate limit". */
+/** Describes a gap: "12 lines are missing: the agent exceeded its rate limit". */
 function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const noun = kind === TelemetryKind.POD_LOGS ? 'line' : 'event';
-  const what =
+  const summary =
     missing === 0n
       ? `${noun}s may be missing`
       : `${pluralize(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
-  return `(${what}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]})`;
+  return `(${summary}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]})`;
 }
 
 function gapSource({ pod, container }: TelemetryGap): string {
@@ -94,7 +99,7 @@ function sourceText({ namespace, pod, container }: PodLogLine | TelemetryGap): s
   return [namespace, pod, container].filter((part) => part !== '').join('/');
 }
 
-/** "2026-01-31T12:00:00.123Z". */
+/** Formats a time: "2026-01-31T12:00:00.123Z". */
 function timeText(time: Timestamp | undefined): string {
   return time ? timestampDate(time).toISOString() : '-';
 }

@@ -1,24 +1,25 @@
 import { clusterRules, namespaceRules } from './agent-rbac.ts';
 
-/** What the objects that run an agent are made from. */
+/** Options for the objects that run an agent. */
 export interface AgentManifestOptions {
   readonly namespace: string;
   readonly image: string;
   readonly brokerUrl: string;
-  /** Lets the key cross a network over plain http. */
+  /** Allows the agent to send its key over plain http. */
   readonly allowCleartext: boolean;
-  /** PEM of the authorities that the broker's certificate may come from; undefined for those that the image trusts. */
+  /** CA certificates (PEM) that the agent trusts for the broker; undefined for those of the image. */
   readonly ca: string | undefined;
-  /** SHA-256 fingerprints, one of which the broker's chain has to have. */
+  /** SHA-256 fingerprints; the broker's certificate chain must contain one of them. */
   readonly caFingerprints: readonly string[];
-  /** The enrollment's token. */
+  /** Secret enrollment token. */
   readonly token: string;
-  /** Its public part. */
+  /** Public part of the token. */
   readonly tokenName: string;
-  /** ClusterRoles that it has besides. */
+  /** Additional ClusterRoles of the agent. */
   readonly clusterRoles: readonly string[];
 }
 
+/** A Kubernetes object of the installation. */
 export interface ManifestObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -36,12 +37,12 @@ const rbac = 'rbac.authorization.k8s.io';
 const labels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/managed-by': 'brokkr' };
 const user = 65532;
 
-/** The objects that register a cluster, in the order in which they have to be made. The token is in one of them. */
-export function buildAgentManifest(about: AgentManifestOptions): ManifestObject[] {
-  const { namespace } = about;
-  // Names outside of namespaces: another namespace may have an agent too.
+/** Builds the objects that register a cluster, in the order of creation. One of them contains the enrollment token. */
+export function buildAgentManifest(options: AgentManifestOptions): ManifestObject[] {
+  const { namespace } = options;
+  // Cluster-scoped names contain the namespace, because another namespace may have an agent too.
   const clusterName = `${namespace}-${name}`;
-  const namespacedMetadata = (own: string) => ({ name: own, namespace, labels });
+  const namespacedMetadata = (objectName: string) => ({ name: objectName, namespace, labels });
   const subjects = [{ kind: 'ServiceAccount', name, namespace }];
   const binding = (bound: string, kind: string, role: string, own?: string) => ({
     apiVersion: `${rbac}/v1`,
@@ -62,39 +63,39 @@ export function buildAgentManifest(about: AgentManifestOptions): ManifestObject[
     binding(name, 'Role', name, namespace),
     { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: clusterName, labels }, rules: clusterRules },
     binding(clusterName, 'ClusterRole', clusterName),
-    ...about.clusterRoles.map((role) => binding(`${clusterName}-${role.replaceAll(':', '-')}`, 'ClusterRole', role)),
+    ...options.clusterRoles.map((role) => binding(`${clusterName}-${role.replaceAll(':', '-')}`, 'ClusterRole', role)),
     {
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: namespacedMetadata(tokenSecret),
       type: 'Opaque',
-      stringData: { token: about.token },
+      stringData: { token: options.token },
     },
-    // Empty: the agent keeps its key there, and may write no other Secret for itself.
+    // Created empty: the agent stores its key there and may not write other Secrets.
     { apiVersion: 'v1', kind: 'Secret', metadata: namespacedMetadata(pakSecret), type: 'Opaque' },
-    ...(about.ca === undefined
+    ...(options.ca === undefined
       ? []
       : [
           {
             apiVersion: 'v1',
             kind: 'ConfigMap',
             metadata: namespacedMetadata(caConfigMap),
-            data: { 'ca.crt': about.ca },
+            data: { 'ca.crt': options.ca },
           },
         ]),
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: namespacedMetadata(name), spec: deploymentSpec(about) },
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: namespacedMetadata(name), spec: deploymentSpec(options) },
   ];
 }
 
-function deploymentSpec(about: AgentManifestOptions): object {
+function deploymentSpec(options: AgentManifestOptions): object {
   const selector = { 'app.kubernetes.io/name': name };
-  const hasCa = about.ca !== undefined;
+  const hasCa = options.ca !== undefined;
   return {
     replicas: 1,
     selector: { matchLabels: selector },
     template: {
-      // Pods see a new token only when they are made anew.
-      metadata: { labels, annotations: { 'k8s.brokkr.io/enrollment': about.tokenName } },
+      // A changed annotation restarts the pods, which read the token only at their start.
+      metadata: { labels, annotations: { 'k8s.brokkr.io/enrollment': options.tokenName } },
       spec: {
         serviceAccountName: name,
         securityContext: {
@@ -107,9 +108,9 @@ function deploymentSpec(about: AgentManifestOptions): object {
         containers: [
           {
             name: 'agent',
-            image: about.image,
+            image: options.image,
             args: ['--max-semi-space-size=2', 'brokkr-agent.js'],
-            env: agentEnvironment(about),
+            env: agentEnvironment(options),
             ports: [{ name: 'metrics', containerPort: 8080 }],
             startupProbe: { httpGet: { path: '/healthz', port: 'metrics' }, periodSeconds: 2, failureThreshold: 30 },
             livenessProbe: { httpGet: { path: '/healthz', port: 'metrics' }, timeoutSeconds: 5, failureThreshold: 6 },
@@ -135,16 +136,16 @@ function deploymentSpec(about: AgentManifestOptions): object {
   };
 }
 
-function agentEnvironment(about: AgentManifestOptions): object[] {
+function agentEnvironment(options: AgentManifestOptions): object[] {
   const token = { secretKeyRef: { name: tokenSecret, key: 'token', optional: true } };
   const values: Readonly<Record<string, string | false>> = {
-    BROKKR_BROKER_URL: about.brokerUrl,
-    BROKKR_ALLOW_CLEARTEXT: about.allowCleartext && 'true',
-    BROKKR_TLS_CA: about.ca !== undefined && caFile,
-    BROKKR_CA_FINGERPRINT: about.caFingerprints.length > 0 && about.caFingerprints.join(','),
+    BROKKR_BROKER_URL: options.brokerUrl,
+    BROKKR_ALLOW_CLEARTEXT: options.allowCleartext && 'true',
+    BROKKR_TLS_CA: options.ca !== undefined && caFile,
+    BROKKR_CA_FINGERPRINT: options.caFingerprints.length > 0 && options.caFingerprints.join(','),
     BROKKR_PAK_SECRET: pakSecret,
-    BROKKR_NAMESPACE: about.namespace,
-    // Also with one replica: for a moment there are two of them while it is replaced.
+    BROKKR_NAMESPACE: options.namespace,
+    // Needed even with one replica, because a rolling update briefly runs two.
     BROKKR_LEADER_ELECTION: 'true',
     BROKKR_STATE_DIR: `${cacheFolder}/manifests`,
   };

@@ -1,4 +1,4 @@
-/** A rule of a Kubernetes role. */
+/** A rule of a Kubernetes Role or ClusterRole. */
 export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
@@ -8,14 +8,14 @@ export interface PolicyRule {
 
 const allVerbs = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as const;
 
-/** What an agent needs in its own namespace, whatever it applies. */
+/** Permissions of an agent in its own namespace, regardless of what it applies. */
 export function namespaceRules(namespace: string, pakSecret: string): PolicyRule[] {
   return [
-    // The inventories: what each stack has in the cluster.
+    // Inventories of the stacks in the cluster.
     { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list', 'create', 'update', 'delete'] },
-    // Its key, in a Secret that is there already.
+    // Its key, in an existing Secret.
     { apiGroups: [''], resources: ['secrets'], resourceNames: [pakSecret], verbs: ['get', 'update'] },
-    // Who acts, of several agents. The name of what is created cannot be limited.
+    // Leader election. RBAC cannot limit the name of a created object.
     { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
     {
       apiGroups: ['coordination.k8s.io'],
@@ -23,14 +23,14 @@ export function namespaceRules(namespace: string, pakSecret: string): PolicyRule
       resourceNames: ['brokkr-agent'],
       verbs: ['get', 'update'],
     },
-    // That it is there.
+    // To find out whether its namespace exists.
     { apiGroups: [''], resources: ['namespaces'], resourceNames: [namespace], verbs: ['get'] },
   ];
 }
 
-/** What it may apply, and read for health and diagnostics, in the whole cluster. Secrets and roles are not in it. */
+/** Permissions of an agent in the whole cluster, to apply objects and to read health and diagnostics; without Secrets and roles. */
 export const clusterRules: readonly PolicyRule[] = [
-  // The uid of kube-system tells what cluster this is, among other things.
+  // The uid of kube-system identifies the cluster.
   { apiGroups: [''], resources: ['namespaces'], verbs: allVerbs },
   {
     apiGroups: [''],

@@ -29,7 +29,7 @@ interface Manifest {
 const objectsIn = (yaml: string) => parseAllDocuments(yaml).map((document) => document.toJS() as Manifest);
 const https = 'https://broker.example.org';
 
-install('prints one command, whose token enrolls the agent that was described', async () => {
+install('prints one command, whose token enrolls the agent as specified', async () => {
   const { code, stdout, stderr } = await cli.run(
     `install agent north --label edge --annotation region=north --description words --broker-url ${https}`,
   );
@@ -51,22 +51,22 @@ install('prints one command, whose token enrolls the agent that was described', 
     ],
   );
   assert.match(yaml, `value: ${https}`);
-  assert.match(stderr, 'may enroll once, until 20');
-  assert.match(stderr, /^warning: brokkr:\S+ is published nowhere: .* --image /m);
+  assert.match(stderr, 'can enroll once, until 20');
+  assert.match(stderr, /^warning: brokkr:\S+ is not published: .* --image /m);
   assert.match(stderr, 'brokkr agent status north --wait');
   const token = objects.find(({ stringData }) => stringData)?.stringData?.token ?? '';
-  assert.is(yaml.split(token).length, 2, 'the token is in its Secret alone');
+  assert.is(yaml.split(token).length, 2, 'only its Secret contains the token');
   assert.not.match(stderr, token);
   const { agent } = await test.client(token).agent.enroll({ nonce: Buffer.alloc(32) });
   assert.equal([agent?.name, agent?.labels, agent?.annotations], ['north', ['edge'], { region: 'north' }]);
 });
 
-install('warns when pods will not reach the broker', async () => {
+install('warns when pods cannot reach the broker', async () => {
   const { stderr } = await cli.run('install agent alone -o name');
-  assert.match(stderr, `warning: pods do not reach ${test.url}`);
+  assert.match(stderr, `warning: pods cannot reach ${test.url}`);
 });
 
-install('carries the authority of the broker, and pins it', async () => {
+install('includes the CA of the broker, and pins it', async () => {
   const { caFile } = authority;
   const args = ['install', 'agent', 'south', '--broker-url', https, '--broker-ca', caFile, '-o', 'yaml'];
   const yaml = await cli.done(args);
@@ -79,7 +79,7 @@ install('carries the authority of the broker, and pins it', async () => {
   assert.match(await cli.done(['install', 'agent', 'south', '--broker-url', https, '--ca-fingerprint', pin]), pin);
 });
 
-install('gives what it is told: namespace, image, more roles; as JSON and as names', async () => {
+install('takes namespace, image and more roles; prints JSON and names', async () => {
   const args = `install agent west --namespace ops --image registry/brokkr:1 --cluster-role cluster-admin --broker-url ${https}`;
   const { items } = JSON.parse(await cli.done(`${args} -o json`)) as { items: Manifest[] };
   assert.ok(items.every(({ metadata }) => metadata.namespace === undefined || metadata.namespace === 'ops'));
@@ -88,36 +88,36 @@ install('gives what it is told: namespace, image, more roles; as JSON and as nam
   assert.match(await cli.done(`${args} -o name`), /^deployment\/brokkr-agent$/m);
 });
 
-install('makes no token when something is wrong', async () => {
+install('creates no token for invalid options', async () => {
   const before = (await admin.listPaks({})).paks.length;
   const nothing = join(cli.folder, 'nothing.pem');
   writeFileSync(nothing, 'nothing');
   for (const [args, words] of [
     ['install agent east --broker-url http://broker.example.org', 'is not encrypted'],
-    ['install agent east --broker-url nonsense', 'is not an address'],
-    [`install agent east --broker-url ${https} --broker-ca ${nothing}`, 'holds no certificate'],
+    ['install agent east --broker-url nonsense', 'is not a broker address'],
+    [`install agent east --broker-url ${https} --broker-ca ${nothing}`, 'contains no PEM certificate'],
     [`install agent east --broker-url ${https} --ca-fingerprint ab`, 'not a SHA-256 fingerprint'],
-    ['install agent east --ca-fingerprint ab', '--ca-fingerprint is for https'],
+    ['install agent east --ca-fingerprint ab', '--ca-fingerprint requires an https address'],
   ] as const)
     assert.match(await cli.fails(2, args), words);
   await admin.createAgent({ name: 'taken' });
   assert.match(
     await cli.fails(1, `install agent taken --broker-url ${https}`),
-    /agent "taken" exists\n {2}take another/,
+    /agent "taken" exists\n {2}choose another/,
   );
   assert.is((await admin.listPaks({})).paks.length, before + 1);
 });
 
-install('agent status tells how far an agent is, and ends with 0 when it works', async () => {
+install('agent status shows the progress of an agent, and exits with 0 when it is ready', async () => {
   const fails = (words: RegExp) => cli.fails(1, 'agent status lab').then((text) => assert.match(text, words));
   await fails(/agent "lab" not found\n.*brokkr install agent lab/);
   const { pak, info } = await admin.createEnrollment({ name: 'lab' });
-  await fails(/not ready: it has not enrolled yet; its token is good until/);
+  await fails(/not ready: it has not enrolled yet; its token is valid until/);
   const { pak: key } = await test.client(pak).agent.enroll({ nonce: Buffer.alloc(32) });
   await fails(/not ready: it has never started\n.*kubectl/);
   const { agent } = test.client(key);
   const { incarnation } = await agent.startAgent({ clusterId: 'cluster', kubernetesVersion: 'v1.36.3' });
-  await fails(/not ready: online, but it does not reach its cluster/);
+  await fails(/not ready: online, but it cannot reach its cluster/);
   const waiting = cli.run('agent status lab --wait --timeout 60s');
   await agent.heartbeat({ incarnation, cluster: { reachable: true } });
   const { code, stdout, stderr } = await waiting;
@@ -131,12 +131,12 @@ install('agent status tells how far an agent is, and ends with 0 when it works',
   assert.ok(info);
 });
 
-install('agent status --wait says what it waits for, and gives up in time', async () => {
+install('agent status --wait shows what it waits for, and stops at the timeout', async () => {
   await admin.createEnrollment({ name: 'late' });
   const { code, stdout, stderr } = await cli.run('agent status late --wait --timeout 1s');
   assert.is(code, 1);
   assert.match(stdout, '✘ agent late');
-  assert.match(stderr, 'waiting, at most 1s: it has not enrolled yet');
+  assert.match(stderr, 'waiting up to 1s: it has not enrolled yet');
 });
 
 install.run();

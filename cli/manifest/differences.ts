@@ -4,10 +4,10 @@ import { parseAllDocuments } from 'yaml';
 import type { ObjectId } from '../../contract/object-key.ts';
 import { kubernetesYaml } from './yaml.ts';
 
-/** A Kubernetes object of a manifest. */
+/** A Kubernetes object in a manifest. */
 export type ManifestObject = Readonly<Record<string, unknown>>;
 
-/** The objects of a submission, those of lists by themselves. What cannot be read is left out: the broker says what is wrong. */
+/** Parses the objects of a submission, and those within lists. Skips documents with errors, which the broker reports. */
 export function objectsOf(submission: Uint8Array): ManifestObject[] {
   return parseAllDocuments(Buffer.from(submission).toString(), { version: '1.1', logLevel: 'silent' }).flatMap(
     (document) => (document.errors.length > 0 ? [] : flattenLists(document.toJS({ maxAliasCount: 100 }) as unknown)),
@@ -30,8 +30,8 @@ export function idOf({ apiVersion, kind, metadata }: ManifestObject): ObjectId {
 }
 
 /**
- * What changes from one object to another, as a patch of their YAML; undefined stands for none. Of Secrets the values are not shown,
- * only whether they differ.
+ * Compares two versions of an object as a unified diff of their YAML; undefined means that the object does not exist. Values of Secrets
+ * are replaced by hashes, which show only whether they differ.
  */
 export function unifiedDiff(
   before: ManifestObject | undefined,
@@ -41,7 +41,7 @@ export function unifiedDiff(
   const patch = createTwoFilesPatch(`${title} (current)`, `${title} (new)`, yamlOf(before), yamlOf(after), '', '', {
     context: 3,
   });
-  // Its first line only separates files.
+  // The first line only separates files.
   return patch.slice(patch.indexOf('\n') + 1).trimEnd();
 }
 
@@ -55,13 +55,13 @@ function redactSecret(secret: ManifestObject): ManifestObject {
     const values = secret[field];
     if (values === null || typeof values !== 'object') return {};
     const hidden = Object.entries(values).map(([key, value]) => {
-      const print = createHash('sha256').update(redactionSalt).update(String(value)).digest('hex').slice(0, 8);
-      return [key, `(hidden, ${print})`];
+      const hash = createHash('sha256').update(redactionSalt).update(String(value)).digest('hex').slice(0, 8);
+      return [key, `(hidden, ${hash})`];
     });
     return { [field]: Object.fromEntries(hidden) };
   };
   return { ...secret, ...hide('data'), ...hide('stringData') };
 }
 
-/** A hash of a short value alone could be tried out; this one means nothing after the call. */
+/** Without a salt, short values could be guessed from their hashes. It is random in each run of the command. */
 const redactionSalt = randomBytes(32);

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { usageError } from '../output/failure.ts';
 
-/** Kubernetes objects from one or more files, as they are submitted. */
+/** A submission that was read from one or more files. */
 export interface Submission {
   readonly bytes: Uint8Array;
-  /** The broker's "document 3, line 17: …" with the file that it is in, and the line as an editor counts it. */
+  /** Translates the broker's "document 3, line 17: …" to the file and the line within it. */
   locate(description: string): string;
 }
 
@@ -15,16 +15,19 @@ interface SourceFile {
   readonly bytes: Buffer;
 }
 
-/** Ends a document whatever it was, also before a file that begins with directives. */
+/** Ends any document, also before a file that starts with directives. */
 const documentEnd = Buffer.from('\n...\n');
 const fileExtensions = ['.yaml', '.yml', '.json'];
-/** What the broker takes of a submission. */
+/** Maximum size of a submission; the broker enforces the same limit. */
 const maxSizeMiB = 8;
 const byteOrderMark = '\ufeff';
 
-/** Reads what `-f` names: files, folders (their .yaml, .yml and .json files, in order of their names), `-` for standard input. */
+/**
+ * Reads the values of `-f`: files, folders (their .yaml, .yml and .json files, sorted by name), or `-` for standard input. Throws a
+ * Failure when one does not exist or the submission is too large.
+ */
 export async function readSubmission(paths: readonly string[], recursive: boolean): Promise<Submission> {
-  if (paths.filter((name) => name === '-').length > 1) throw usageError('standard input can be read once only');
+  if (paths.filter((name) => name === '-').length > 1) throw usageError('standard input can be read only once');
   const parts: SourceFile[] = [];
   for (const name of paths) {
     if (name === '-') parts.push({ name: 'stdin', bytes: await buffer(process.stdin) });
@@ -32,13 +35,13 @@ export async function readSubmission(paths: readonly string[], recursive: boolea
   }
   const submission = joinParts(parts);
   if (submission.bytes.length > maxSizeMiB << 20)
-    throw usageError(`the objects have more than ${maxSizeMiB} MiB together`, 'spread them over several stacks');
+    throw usageError(`the objects exceed ${maxSizeMiB} MiB`, 'split them into several stacks');
   return submission;
 }
 
 function filesOf(name: string, recursive: boolean): string[] {
   const info = statSync(name, { throwIfNoEntry: false });
-  if (!info) throw usageError(`there is no file or folder ${name}`);
+  if (!info) throw usageError(`file or folder ${name} does not exist`);
   if (!info.isDirectory()) return [name];
   const files = readdirSync(name, { recursive, withFileTypes: true })
     .filter((entry) => !entry.isDirectory() && fileExtensions.includes(path.extname(entry.name)))
@@ -66,30 +69,30 @@ function joinParts(parts: readonly SourceFile[]): Submission {
   return {
     bytes,
     locate: (description) => {
-      const [, , lineText, what] = /^document (\d+), line (\d+): (.*)$/s.exec(description) ?? [];
+      const [, , lineText, problem] = /^document (\d+), line (\d+): (.*)$/s.exec(description) ?? [];
       const start = starts.findLast((candidate) => candidate.line <= Number(lineText));
-      if (what === undefined || !start) return description;
-      const inFile = Number(lineText) - start.line + 1;
-      return `${start.part.name}:${inFile} (document ${documentAt(start.part.bytes, inFile)}): ${what}`;
+      if (problem === undefined || !start) return description;
+      const fileLine = Number(lineText) - start.line + 1;
+      return `${start.part.name}:${fileLine} (document ${documentAt(start.part.bytes, fileLine)}): ${problem}`;
     },
   };
 }
 
-/** Which document of a file a line is in; both count from 1. */
+/** Returns the number of the document that contains a line; both count from 1. */
 function documentAt(bytes: Buffer, line: number): number {
   let document = 1;
-  let begun = false;
+  let hasContent = false;
   for (const text of bytes.toString().split('\n').slice(0, line)) {
     if (/^---(\s|$)/.test(text)) {
-      if (begun) document += 1;
-      begun = true;
-    } else if (!/^(\s*(#.*)?|%.*|\.\.\.\s*)$/.test(text)) begun = true;
+      if (hasContent) document += 1;
+      hasContent = true;
+    } else if (!/^(\s*(#.*)?|%.*|\.\.\.\s*)$/.test(text)) hasContent = true;
   }
   return document;
 }
 
 function lineBreaks(bytes: Buffer): number {
   let count = 0;
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) count += 1;
+  for (let index = bytes.indexOf(10); index >= 0; index = bytes.indexOf(10, index + 1)) count += 1;
   return count;
 }

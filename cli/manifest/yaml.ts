@@ -1,8 +1,8 @@
 import { stringify } from 'yaml';
 
 /**
- * Kubernetes objects as YAML, so that Kubernetes reads back what was written: it takes `no` and `on` for booleans, as YAML 1.1 has it,
- * and so such strings are quoted.
+ * Writes Kubernetes objects as YAML 1.1, as Kubernetes reads it: strings such as `no` and `on`, which YAML 1.1 takes for booleans, are
+ * quoted.
  */
 export function kubernetesYaml(value: unknown, options: { readonly sorted?: boolean } = {}): string {
   return stringify(value, {

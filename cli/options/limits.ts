@@ -6,7 +6,7 @@ import { collect } from './collect.ts';
 import { parseCount } from './numbers.ts';
 import { parseSize, sizeText } from './size.ts';
 
-/** Options about what a generator may deploy and keep; each that is given replaces what was there. */
+/** Options for the rules and the quota of a generator. An option that is given replaces the previous value. */
 export interface LimitOptions {
   readonly allowNamespace?: string[];
   readonly denyNamespace?: string[];
@@ -24,59 +24,61 @@ type MergedRules = Pick<
 >;
 type MergedQuota = Pick<GeneratorQuota, 'stacks' | 'deploymentsPerStack' | 'manifestBytes'>;
 
+/** Adds the options for the rules and the quota of a generator. */
 export function limitOptions(command: Command): Command {
-  const list = (flags: string, what: string) => new Option(flags, `${what} (repeat; "" for none)`).argParser(collect);
+  const list = (flags: string, description: string) =>
+    new Option(flags, `${description} (repeatable; "" for none)`).argParser(collect);
   return command
-    .addOption(list('--allow-namespace <name>', 'its objects may be in this namespace, or in those with a prefix*'))
-    .addOption(list('--deny-namespace <name>', 'they may not, whatever is allowed'))
-    .addOption(list('--allow-kind <kind>', 'it may deploy ConfigMap, apps/Deployment, apps/*, …'))
-    .addOption(list('--deny-kind <kind>', 'it may not, whatever is allowed'))
-    .option('--cluster-scoped', 'it may deploy cluster-scoped objects')
-    .option('--no-cluster-scoped', 'it may not (the default)')
-    .option('--quota-stacks <count>', 'at most so many stacks; 0 for the default', parseCount)
-    .option('--quota-deployments <count>', 'keep so many revisions of each stack; 0 for the default', parseCount)
-    .option('--quota-bytes <size>', 'keep manifests of so many bytes, such as 500Mi; 0 for the default', parseSize);
+    .addOption(list('--allow-namespace <name>', 'allow objects in this namespace, or in those with a prefix*'))
+    .addOption(list('--deny-namespace <name>', 'deny objects in this namespace, even if it is allowed'))
+    .addOption(list('--allow-kind <kind>', 'allow this kind, such as ConfigMap, apps/Deployment or apps/*'))
+    .addOption(list('--deny-kind <kind>', 'deny this kind, even if it is allowed'))
+    .option('--cluster-scoped', 'allow cluster-scoped objects')
+    .option('--no-cluster-scoped', 'deny cluster-scoped objects (the default)')
+    .option('--quota-stacks <count>', 'maximum number of stacks; 0 for the default', parseCount)
+    .option('--quota-deployments <count>', 'revisions to keep of each stack; 0 for the default', parseCount)
+    .option('--quota-bytes <size>', 'maximum size of all kept manifests, such as 500Mi; 0 for the default', parseSize);
 }
 
-/** What the rules become; undefined when no option is about them. */
-export function mergeRules(options: LimitOptions, before?: MergedRules): MergedRules | undefined {
+/** Merges options into the existing rules; undefined when no option changes them. */
+export function mergeRules(options: LimitOptions, previous?: MergedRules): MergedRules | undefined {
   const { allowNamespace, denyNamespace, allowKind, denyKind, clusterScoped } = options;
-  const given = [allowNamespace, denyNamespace, allowKind, denyKind, clusterScoped];
-  if (given.every((option) => option === undefined)) return undefined;
-  const list = (texts: string[] | undefined, old: string[] | undefined) =>
-    texts === undefined ? (old ?? []) : texts.filter((text) => text !== '');
+  const ruleOptions = [allowNamespace, denyNamespace, allowKind, denyKind, clusterScoped];
+  if (ruleOptions.every((option) => option === undefined)) return undefined;
+  const list = (texts: string[] | undefined, previous: string[] | undefined) =>
+    texts === undefined ? (previous ?? []) : texts.filter((text) => text !== '');
   return {
-    allowNamespaces: list(allowNamespace, before?.allowNamespaces),
-    denyNamespaces: list(denyNamespace, before?.denyNamespaces),
-    allowKinds: list(allowKind, before?.allowKinds),
-    denyKinds: list(denyKind, before?.denyKinds),
-    clusterScoped: clusterScoped ?? before?.clusterScoped ?? false,
+    allowNamespaces: list(allowNamespace, previous?.allowNamespaces),
+    denyNamespaces: list(denyNamespace, previous?.denyNamespaces),
+    allowKinds: list(allowKind, previous?.allowKinds),
+    denyKinds: list(denyKind, previous?.denyKinds),
+    clusterScoped: clusterScoped ?? previous?.clusterScoped ?? false,
   };
 }
 
-/** What the quota becomes; undefined when no option is about it. */
-export function mergeQuota(options: LimitOptions, before?: MergedQuota): MergedQuota | undefined {
+/** Merges options into the existing quota; undefined when no option changes it. */
+export function mergeQuota(options: LimitOptions, previous?: MergedQuota): MergedQuota | undefined {
   const { quotaStacks, quotaDeployments, quotaBytes } = options;
   if (quotaStacks === undefined && quotaDeployments === undefined && quotaBytes === undefined) return undefined;
   return {
-    stacks: quotaStacks ?? before?.stacks ?? 0,
-    deploymentsPerStack: quotaDeployments ?? before?.deploymentsPerStack ?? 0,
-    manifestBytes: quotaBytes ?? before?.manifestBytes ?? 0n,
+    stacks: quotaStacks ?? previous?.stacks ?? 0,
+    deploymentsPerStack: quotaDeployments ?? previous?.deploymentsPerStack ?? 0,
+    manifestBytes: quotaBytes ?? previous?.manifestBytes ?? 0n,
   };
 }
 
-/** What a generator may deploy and keep, for people. */
+/** Describes the rules and the quota of a generator. */
 export function limitFields({ rules, quota, system }: Generator): Field[] {
-  if (system) return [['Limits', 'none: these are the stacks of the admins']];
-  const list = (texts: readonly string[] | undefined, none: string) => texts?.join(', ') || none;
+  if (system) return [['Limits', 'none (the system generator owns the stacks of admins)']];
+  const list = (texts: readonly string[] | undefined, fallback: string) => texts?.join(', ') || fallback;
   return [
     ['Allowed namespaces', list(rules?.allowNamespaces, 'any')],
     ['Denied namespaces', list(rules?.denyNamespaces, 'none')],
     ['Allowed kinds', list(rules?.allowKinds, 'any')],
     ['Denied kinds', list(rules?.denyKinds, 'none')],
     ['Cluster-scoped objects', rules?.clusterScoped ? 'allowed' : 'not allowed'],
-    ['Most stacks', quota?.stacks ? String(quota.stacks) : 'the default (1000)'],
-    ['Revisions kept of each', quota?.deploymentsPerStack ? String(quota.deploymentsPerStack) : 'the default (100)'],
-    ['Most bytes of manifests', quota?.manifestBytes ? sizeText(quota.manifestBytes) : 'the default (1Gi)'],
+    ['Maximum stacks', quota?.stacks ? String(quota.stacks) : '1000 (default)'],
+    ['Revisions per stack', quota?.deploymentsPerStack ? String(quota.deploymentsPerStack) : '100 (default)'],
+    ['Maximum manifest size', quota?.manifestBytes ? sizeText(quota.manifestBytes) : '1Gi (default)'],
   ];
 }

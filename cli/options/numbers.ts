@@ -1,17 +1,18 @@
 import { InvalidArgumentError } from 'commander';
 
-/** Reads a whole number within these bounds; for an option of commander. */
-export function integerBetween(least: number, most = 999_999_999): (text: string) => number {
+/** Creates a parser of whole numbers within bounds; for commander. */
+export function integerBetween(min: number, max = 999_999_999): (text: string) => number {
   return (text) => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`it is a number from ${least} to ${most}.`);
+    if (number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`it must be a number from ${min} to ${max}.`);
   };
 }
 
+/** Parses a count; for commander. */
 export const parseCount = integerBetween(0);
 
-/** A count, for an option of commander; 0 stands for "all". */
+/** Parses a limit, where 0 means no limit; for commander. */
 export function parseLimit(text: string): number {
   return parseCount(text) || Number.POSITIVE_INFINITY;
 }

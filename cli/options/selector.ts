@@ -8,7 +8,7 @@ import {
   SelectorOperator,
 } from '../../gen/brokkr/v1/stack_pb.ts';
 
-export const selectorHelp = `agents by label and annotation, as kubectl -l: 'zone in (a,b),tier=web,!gpu'; '*' is all`;
+export const selectorHelp = `select agents by label and annotation, as kubectl -l does: 'zone in (a,b),tier=web,!gpu'; '*' selects all`;
 
 const { IN, NOT_IN, EXISTS, DOES_NOT_EXIST } = SelectorOperator;
 const keyPattern = '[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?';
@@ -16,7 +16,7 @@ const setTerm = new RegExp(String.raw`^(${keyPattern})\s+(in|notin)\s*\(([^()]*)
 const equalityTerm = new RegExp(String.raw`^(${keyPattern})\s*(==|=|!=)\s*([^=!(),]*)$`);
 const existenceTerm = new RegExp(String.raw`^(!?)\s*(${keyPattern})$`);
 
-/** Reads a selector as kubectl's `-l` does; for an option of commander. */
+/** Parses a selector in the syntax of kubectl's `-l`; for commander. */
 export function parseSelector(text: string): LabelSelector {
   if (text.trim() === '*') return create(LabelSelectorSchema, { matchAll: true });
   // A comma in parentheses separates values, not terms.
@@ -27,21 +27,21 @@ export function parseSelector(text: string): LabelSelector {
 function parseTerm(term: string): LabelSelectorRequirement {
   const make = (key: string, operator: SelectorOperator, values: string[] = []) =>
     create(LabelSelectorRequirementSchema, { key, operator, values });
-  const [, name, word, list] = setTerm.exec(term) ?? [];
+  const [, name, operator, list] = setTerm.exec(term) ?? [];
   if (name !== undefined) {
     const values = list?.split(',').map((value) => value.trim()) ?? [];
-    return make(name, word === 'in' ? IN : NOT_IN, values);
+    return make(name, operator === 'in' ? IN : NOT_IN, values);
   }
-  const [, left, sign, right] = equalityTerm.exec(term) ?? [];
-  if (left !== undefined) return make(left, sign === '!=' ? NOT_IN : IN, [right?.trim() ?? '']);
-  const [, not, only] = existenceTerm.exec(term) ?? [];
-  if (only !== undefined) return make(only, not === '!' ? DOES_NOT_EXIST : EXISTS);
+  const [, left, comparison, right] = equalityTerm.exec(term) ?? [];
+  if (left !== undefined) return make(left, comparison === '!=' ? NOT_IN : IN, [right?.trim() ?? '']);
+  const [, negation, presentKey] = existenceTerm.exec(term) ?? [];
+  if (presentKey !== undefined) return make(presentKey, negation === '!' ? DOES_NOT_EXIST : EXISTS);
   throw new InvalidArgumentError(
-    `"${term}" is none of KEY=VALUE, KEY!=VALUE, KEY in (A,B), KEY notin (A,B), KEY, !KEY.`,
+    `"${term}" is not one of KEY=VALUE, KEY!=VALUE, KEY in (A,B), KEY notin (A,B), KEY, !KEY.`,
   );
 }
 
-/** A selector in the words that it can be written with. */
+/** Formats a selector in the syntax that `parseSelector` reads. */
 export function selectorText(selector: LabelSelector): string {
   const equals = Object.entries(selector.matchLabels).map(([name, value]) => `${name}=${value}`);
   const terms = selector.matchExpressions.map(termText);

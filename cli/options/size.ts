@@ -11,14 +11,14 @@ const units: Readonly<Record<string, bigint>> = {
   Ti: 1n << 40n,
 };
 
-/** Bytes of "1048576", "500Mi", "10Gi" or "2G", as Kubernetes writes them; for an option of commander. */
+/** Parses a Kubernetes quantity of bytes: "1048576", "500Mi", "10Gi" or "2G"; for commander. */
 export function parseSize(text: string): bigint {
   const [, number, unit = ''] = /^(\d{1,15})([kMG]|[KMGT]i)?$/.exec(text) ?? [];
-  if (number === undefined) throw new InvalidArgumentError('write it as 1048576, 500Mi, 10Gi or 2G.');
+  if (number === undefined) throw new InvalidArgumentError('use a size such as 1048576, 500Mi, 10Gi or 2G.');
   return BigInt(number) * (units[unit] ?? 1n);
 }
 
-/** In the largest unit that is exact: "500Mi". */
+/** Formats bytes in the largest exact unit: "500Mi". */
 export function sizeText(bytes: bigint): string {
   const unit = ['Ti', 'Gi', 'Mi', 'Ki'].find((name) => bytes > 0n && bytes % (units[name] ?? 1n) === 0n) ?? '';
   return `${bytes / (units[unit] ?? 1n)}${unit}`;

@@ -12,7 +12,7 @@ import { parseAnnotations } from './edits.ts';
 import { collectIgnoredField, ignoredFieldHelp } from './ignored-fields.ts';
 import { parseSelector, selectorHelp } from './selector.ts';
 
-/** What agents do with a stack's objects, as a request has it; what is undefined was not asked for. */
+/** Settings of a stack as an update request has them; undefined ones were not given. */
 export interface StackSettings {
   readonly onDelete: (typeof onDeletes)[keyof typeof onDeletes] | undefined;
   readonly drift: (typeof driftPolicies)[keyof typeof driftPolicies] | undefined;
@@ -21,7 +21,7 @@ export interface StackSettings {
   readonly dependsOn: string[] | undefined;
 }
 
-/** The same as the options give it; `false` takes a list away. */
+/** Settings of a stack as commander provides them; `false` clears a list. */
 export interface SettingOptions {
   readonly onDelete?: keyof typeof onDeletes;
   readonly drift?: keyof typeof driftPolicies;
@@ -30,37 +30,46 @@ export interface SettingOptions {
   readonly dependsOn?: readonly string[] | false;
 }
 
+/** The options of `stackOptions`. */
 export interface StackOptions extends SettingOptions {
   readonly selector?: LabelSelector;
   readonly label?: readonly string[];
   readonly annotation?: readonly string[];
 }
 
-/** The options that say who serves a stack, and how. */
+/** Adds the options for labels, annotations and settings of a stack. */
 export function stackOptions(command: Command): Command {
   return settingOptions(command)
-    .option('--label <label>', 'agents with any of its labels serve it; may be repeated', collect)
-    .option('--annotation <key=value>', 'agents with any of its annotations serve it; may be repeated', collect);
+    .option('--label <label>', 'agents with one of its labels serve it; repeatable', collect)
+    .option('--annotation <key=value>', 'agents with one of its annotations serve it; repeatable', collect);
 }
 
-/** The options of what is replaced as a whole. */
+/** Adds the options for the selector and the settings of a stack. */
 export function settingOptions(command: Command): Command {
-  const among = (flags: string, about: string, table: object) => new Option(flags, about).choices(Object.keys(table));
+  const choice = (flags: string, description: string, table: object) =>
+    new Option(flags, description).choices(Object.keys(table));
   return command
     .option('--selector <selector>', selectorHelp, parseSelector)
-    .addOption(among('--on-delete <what>', 'becomes of the objects when an agent loses the stack', onDeletes))
-    .addOption(among('--drift <what>', 'when somebody else changes or deletes its objects', driftPolicies))
     .addOption(
-      among('--conflict <what>', 'when an object exists already, or a field is set by somebody else', conflictPolicies),
+      choice('--on-delete <action>', 'what happens to the objects when an agent no longer serves the stack', onDeletes),
+    )
+    .addOption(choice('--drift <action>', 'what to do when others change or delete its objects', driftPolicies))
+    .addOption(
+      choice(
+        '--conflict <action>',
+        'what to do when an object already exists or others have set a field',
+        conflictPolicies,
+      ),
     )
     .option(
       '--depends-on <stack>',
-      'must be healthy on an agent before this one begins there; may be repeated',
+      'stack that must be healthy on an agent before this one starts there; repeatable',
       collectDependencies,
     )
-    .option('--ignore-field <path>', `${ignoredFieldHelp}; may be repeated`, collectIgnoredField);
+    .option('--ignore-field <path>', `${ignoredFieldHelp}; repeatable`, collectIgnoredField);
 }
 
+/** Reads the values of `stackOptions`. */
 export function readStackOptions(options: StackOptions) {
   const { label, annotation, selector } = options;
   return {
@@ -71,6 +80,7 @@ export function readStackOptions(options: StackOptions) {
   };
 }
 
+/** Reads the values of `settingOptions` without the selector. */
 export function readSettingOptions({
   onDelete,
   drift,
@@ -95,7 +105,7 @@ const maskPaths = {
   dependsOn: 'depends_on',
 } as const satisfies Record<keyof StackSettings, string>;
 
-/** The update mask of what was asked for and, when a stack is given, is not so already. */
+/** Returns the update mask of the given settings; with a stack, only of those that differ from the stack's. */
 export function settingPaths(settings: StackSettings, stack?: Stack): string[] {
   return Object.entries(maskPaths).flatMap(([setting, path]) => {
     const name = setting as keyof StackSettings;
@@ -103,28 +113,28 @@ export function settingPaths(settings: StackSettings, stack?: Stack): string[] {
   });
 }
 
-const hasSetting: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack: Stack) => boolean>> = {
+const hasSetting: Readonly<Record<keyof StackSettings, (settings: StackSettings, stack: Stack) => boolean>> = {
   onDelete: ({ onDelete }, stack) => onDelete === stack.onDelete,
   drift: ({ drift }, stack) => drift === stack.drift,
   conflict: ({ conflict }, stack) => conflict === stack.conflict,
   ignoredFields: ({ ignoredFields = [] }, stack) =>
     ignoredFields.length === stack.ignoredFields.length &&
-    ignoredFields.every((fields, at) => equals(IgnoredFieldsSchema, fields, stack.ignoredFields[at]!)),
-  dependsOn: ({ dependsOn = [] }, { dependsOn: now, generator }) => {
-    const own = (name: string) => (name.startsWith(`${generator}/`) ? name.slice(generator.length + 1) : name);
-    const [wanted, known] = [new Set(dependsOn.map(own)), new Set(now.map(own))];
-    return wanted.size === known.size && [...wanted].every((name) => known.has(name));
+    ignoredFields.every((fields, index) => equals(IgnoredFieldsSchema, fields, stack.ignoredFields[index]!)),
+  dependsOn: ({ dependsOn = [] }, { dependsOn: current, generator }) => {
+    const localName = (name: string) => (name.startsWith(`${generator}/`) ? name.slice(generator.length + 1) : name);
+    const [requestedNames, currentNames] = [new Set(dependsOn.map(localName)), new Set(current.map(localName))];
+    return requestedNames.size === currentNames.size && [...requestedNames].every((name) => currentNames.has(name));
   },
 };
 
-/** "generator/name" in its parts; `generator` may also have been given apart. */
+/** Splits "generator/name"; `generator` is the fallback for a name without one. */
 export function splitStackName(name: string, generator?: string): { name: string; generator: string | undefined } {
-  const at = name.indexOf('/');
-  if (at < 0) return { name, generator };
-  return { name: name.slice(at + 1), generator: name.slice(0, at) };
+  const slash = name.indexOf('/');
+  if (slash < 0) return { name, generator };
+  return { name: name.slice(slash + 1), generator: name.slice(0, slash) };
 }
 
-/** As `collect`; a `--no-…` before it counts for nothing. */
-function collectDependencies(value: string, before: readonly string[] | false | undefined): string[] {
-  return collect(value, before || undefined);
+/** Collects like `collect`, and ignores a `--no-depends-on` before it. */
+function collectDependencies(value: string, previous: readonly string[] | false | undefined): string[] {
+  return collect(value, previous || undefined);
 }

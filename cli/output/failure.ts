@@ -1,7 +1,7 @@
-/** What a command ends with: 1 means refused or failed, 2 means that it was called wrongly. */
+/** Exit code of a command: 1 when it failed or was rejected, 2 when it was called incorrectly. */
 export type ExitCode = 0 | 1 | 2;
 
-/** Something the caller is meant to read: one line that says what is wrong, and one that says what to do about it. */
+/** An error for the user: the message says what is wrong, and `hint` what to do about it. */
 export class Failure extends Error {
   override readonly name = 'Failure';
   readonly hint: string | undefined;
@@ -14,7 +14,7 @@ export class Failure extends Error {
   }
 }
 
-/** A command that was called wrongly. */
+/** Creates the failure of a command that was called incorrectly (exit code 2). */
 export function usageError(message: string, hint?: string): Failure {
   return new Failure(message, { hint, exitCode: 2 });
 }

@@ -10,7 +10,7 @@ const value = {
 };
 const jsonpath = suite('cli: jsonpath');
 
-jsonpath('finds what kubectl would', () => {
+jsonpath('selects what kubectl selects', () => {
   for (const [template, text] of [
     ['{.agents[*].name}', 'one two'],
     ['{$.agents[0].name}', 'one'],
@@ -28,13 +28,13 @@ jsonpath('finds what kubectl would', () => {
     assert.is(parseTemplate(template)(value), text, template);
 });
 
-jsonpath('says what is no template before anything is asked for', () => {
+jsonpath('rejects an invalid template before any request', () => {
   for (const template of ['', '{', '{.a', 'a}', '{range .a}{.b}', '{end}'])
     assert.throws(() => parseTemplate(template), /jsonpath/, template);
   assert.throws(() => parseTemplate('{.agents[?(@.b ===)]}')(value), /is not a path/);
 });
 
-jsonpath('runs nothing as a program', () => {
+jsonpath('runs nothing as code', () => {
   for (const filter of [
     'process.exit(1)',
     'constructor.constructor("return 1")()',

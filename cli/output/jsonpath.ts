@@ -3,26 +3,27 @@ import { usageError } from './failure.ts';
 
 type Json = null | boolean | number | string | object;
 
-/** A text, a path, or what is said for each thing that a path finds. */
+/** A part of a template: a literal text, a path, or parts that are repeated for each match of a path. */
 type Part = { readonly text: string } | { readonly path: string } | { readonly range: string; readonly each: Part[] };
 
-/**
- * A template as kubectl has them: text with `{.path}`, `{"\n"}` and `{range .path}…{end}` in it. Throws a usage error that says what is
- * wrong with it.
- */
+/** Renders a value through a parsed template. */
 export type Template = (value: Json) => string;
 
+/**
+ * Parses a template in kubectl's syntax: text with `{.path}`, `{"\n"}` and `{range .path}…{end}`. Throws a usage error that says what
+ * is wrong with it.
+ */
 export function parseTemplate(source: string): Template {
   const pieces = source.match(/\{(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^{}"'])*\}|[^{}]+/g) ?? [];
   if (pieces.join('') !== source || pieces.length === 0)
     throw usageError(`jsonpath: "${source}" is not a template`, exampleHint);
   const parts = partsOf(pieces[Symbol.iterator](), false);
-  // What cannot be a path is said before anything is asked for.
+  // Reports invalid paths before anything is requested from the broker.
   render(parts, {});
   return (value) => render(parts, value);
 }
 
-const exampleHint = "it looks like -o jsonpath='{.agents[*].name}'";
+const exampleHint = "for example: -o jsonpath='{.agents[*].name}'";
 
 function partsOf(pieces: Iterator<string>, inRange: boolean): Part[] {
   const parts: Part[] = [];
@@ -31,14 +32,14 @@ function partsOf(pieces: Iterator<string>, inRange: boolean): Part[] {
     const inner = piece.slice(1, -1).trim();
     if (!piece.startsWith('{')) parts.push({ text: piece });
     else if (inner === 'end') {
-      if (!inRange) throw usageError('jsonpath: there is an {end} without a {range}', exampleHint);
+      if (!inRange) throw usageError('jsonpath: {end} without {range}', exampleHint);
       return parts;
     } else if (inner.startsWith('range '))
       parts.push({ range: pathOf(inner.slice('range '.length)), each: partsOf(pieces, true) });
     else if (/^(".*"|'.*')$/s.test(inner)) parts.push({ text: unquote(inner) });
     else parts.push({ path: pathOf(inner) });
   }
-  if (inRange) throw usageError('jsonpath: there is a {range} without an {end}', exampleHint);
+  if (inRange) throw usageError('jsonpath: {range} without {end}', exampleHint);
   return parts;
 }
 
@@ -48,13 +49,13 @@ function render(parts: readonly Part[], value: Json): string {
       if ('text' in part) return part.text;
       if ('path' in part) return evaluate(part.path, value).map(textOf).join(' ');
       return evaluate(part.range, value)
-        .map((one) => render(part.each, one))
+        .map((match) => render(part.each, match))
         .join('');
     })
     .join('');
 }
 
-/** From the root: `.a`, `a`, `@.a` and `$.a` are the same there. A dot in a name is written `\.`. */
+/** Normalizes a path to start at the root: `.a`, `a`, `@.a` and `$.a` are equivalent. A dot within a name is written `\.`. */
 function pathOf(text: string): string {
   const path = text
     .trim()
@@ -66,7 +67,7 @@ function pathOf(text: string): string {
   return /^[.[]|^$/.test(path) ? `$${path}` : `$.${path}`;
 }
 
-/** Filters are read by a parser of their own: nothing is ever run as a program. */
+/** Evaluates a path. Filters go through a safe parser and are never run as code. */
 function evaluate(path: string, json: Json): Json[] {
   try {
     return JSONPath({ path, json, eval: 'safe' }) as Json[];

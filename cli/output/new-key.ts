@@ -1,25 +1,30 @@
 import { writeFileSync } from 'node:fs';
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { Failure } from './failure.ts';
-import { jsonOf, type Output, printJson } from './output.ts';
+import type { Output } from './output.ts';
+import { jsonOf, printJson } from './view.ts';
 
+/** A key that the broker has issued, and how to show it. */
 export interface NewKey<D extends DescMessage> {
   readonly schema: D;
   readonly answer: MessageShape<D> & { pak: string; replayed: boolean };
-  /** What was done, for people: "agent edge-1 created". */
+  /** Describes the action that issued the key: "agent edge-1 created". */
   readonly summary: string;
-  /** Goes into this file (0600) instead of the answer. */
+  /** File (mode 0600) that receives the key instead of standard output. */
   readonly pakFile?: string;
-  /** How to get another key, when this one was lost on its way. */
+  /** Command that issues another key if this one did not arrive. */
   readonly retryCommand: string;
 }
 
-/** Gives out a new key, once: alone on standard output, so that `PAK=$(brokkr create agent edge-1)` holds it and nothing else. */
+/**
+ * Prints a new key. It is the only text on standard output, so that `PAK=$(brokkr create agent edge-1)` works. Throws a Failure when
+ * the key did not arrive or its file cannot be written.
+ */
 export function printNewKey<D extends DescMessage>(out: Output, key: NewKey<D>): void {
   const { answer, schema, summary, pakFile } = key;
   if (answer.pak === '') {
-    throw new Failure(`${summary}, but its key was lost with the connection`, {
-      hint: `for another key run: ${key.retryCommand}`,
+    throw new Failure(`${summary}, but the connection broke before its key arrived`, {
+      hint: `to get another key, run: ${key.retryCommand}`,
     });
   }
   if (pakFile !== undefined) {
@@ -29,16 +34,16 @@ export function printNewKey<D extends DescMessage>(out: Output, key: NewKey<D>):
   if (out.format === 'json' || out.format === 'yaml') printJson(out, jsonOf(schema, answer));
   else if (pakFile !== undefined) out.note(`${summary}. Its key is in ${pakFile}.`);
   else {
-    out.note(`${summary}. Its key, which is shown this once:`);
+    out.note(`${summary}. Its key, shown only once:`);
     out.line(answer.pak);
   }
 }
 
-function writeKeyFile(file: string, pak: string, failed: string, again: string): void {
+function writeKeyFile(file: string, pak: string, failure: string, retryCommand: string): void {
   try {
     writeFileSync(file, `${pak}\n`, { mode: 0o600, flag: 'wx' });
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === 'EEXIST' ? 'it is there already' : String(cause);
-    throw new Failure(`${failed}: ${reason}`, { hint: `for another key run: ${again}` });
+    const reason = (cause as NodeJS.ErrnoException).code === 'EEXIST' ? 'it already exists' : String(cause);
+    throw new Failure(`${failure}: ${reason}`, { hint: `to get another key, run: ${retryCommand}` });
   }
 }

@@ -1,9 +1,10 @@
-/** A terminal that whole pictures are drawn on, each over the one before. */
+/** A terminal on which each drawing replaces the previous one. */
 export interface Screen {
-  /** How many lines fit. */
+  /** Returns the number of lines that fit. */
   rows(): number;
+  /** Replaces the previous drawing. */
   draw(lines: readonly string[]): void;
-  /** Gives the terminal back; the last picture stays. */
+  /** Restores the terminal and leaves the last drawing visible. */
   close(): void;
 }
 
@@ -11,10 +12,10 @@ const enterSequence = '\x1b[?7l\x1b[2J';
 const exitSequence = '\x1b[?7h';
 const defaultRows = 24;
 
-/** Takes standard output over, which must be a terminal. A Ctrl-C gives it back before it ends the process. */
+/** Takes over standard output, which must be a terminal. SIGINT and SIGTERM restore it before they end the process. */
 export function openScreen(): Screen {
   const { stdout } = process;
-  // Too long a line is cut by the terminal itself, which knows what is a colour and what is text.
+  // Turns line wrapping off: the terminal truncates long lines itself and can tell colour sequences from text.
   stdout.write(enterSequence);
   const close = () => {
     for (const signal of signals) process.removeListener(signal, stop);
@@ -27,7 +28,7 @@ export function openScreen(): Screen {
   for (const signal of signals) process.once(signal, stop);
   return {
     rows: () => stdout.rows || defaultRows,
-    // Line by line over the old picture, so that nothing flickers.
+    // Overwriting line by line avoids flicker.
     draw: (lines) => void stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\n')}\x1b[J`),
     close,
   };

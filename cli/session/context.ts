@@ -4,7 +4,7 @@ import path from 'node:path';
 import { parse, stringify } from 'yaml';
 import { Failure } from '../output/failure.ts';
 
-/** A broker and the key for it. */
+/** A saved broker with its key. */
 export interface Context {
   readonly server: string;
   readonly pak?: string;
@@ -14,6 +14,7 @@ export interface Context {
   readonly insecureCleartext?: boolean;
 }
 
+/** All saved contexts. */
 export interface Contexts {
   readonly current: string | undefined;
   readonly all: Readonly<Record<string, Context>>;
@@ -28,7 +29,7 @@ const contextKeys = {
   insecureCleartext: 'insecure-cleartext',
 } as const satisfies Record<keyof Context, string>;
 
-/** The kept contexts; none when there is no file. Throws a Failure when the file cannot be understood. */
+/** Reads the saved contexts; none if there is no file. Throws a Failure when the file cannot be parsed. */
 export function readContexts(env: NodeJS.ProcessEnv): Contexts {
   const file = contextsFile(env);
   const text = readIfExists(file);
@@ -38,12 +39,12 @@ export function readContexts(env: NodeJS.ProcessEnv): Contexts {
     const all = Object.entries(asMap(contexts)).map(([name, value]) => [name, toContext(name, asMap(value))] as const);
     return { current: typeof current === 'string' ? current : undefined, all: Object.fromEntries(all) };
   } catch (cause) {
-    // The parser's own message may quote a line that holds a key.
-    throw new Failure(`${file} cannot be understood`, { hint: 'mend it, or remove it and log in again', cause });
+    // The parser's message may quote a line that contains a key, so it is not shown.
+    throw new Failure(`${file} cannot be parsed`, { hint: 'correct it, or delete it and log in again', cause });
   }
 }
 
-/** Writes the file whole or not at all, for its owner's eyes only. */
+/** Writes the contexts atomically to a file that only its owner can read. */
 export function writeContexts(env: NodeJS.ProcessEnv, contexts: Contexts): void {
   const file = contextsFile(env);
   const folder = path.dirname(file);
@@ -64,12 +65,12 @@ export function writeContexts(env: NodeJS.ProcessEnv, contexts: Contexts): void 
   }
 }
 
-/** `$XDG_CONFIG_HOME/brokkr/config.yaml`, by default below ~/.config. */
+/** Returns `$XDG_CONFIG_HOME/brokkr/config.yaml`, where XDG_CONFIG_HOME defaults to ~/.config. */
 function contextsFile(env: NodeJS.ProcessEnv): string {
   return path.join(env.XDG_CONFIG_HOME || path.join(homedir(), '.config'), 'brokkr', 'config.yaml');
 }
 
-/** Puts a context in, or changes it, and makes it the current one unless that is not wanted. */
+/** Adds or replaces a context and, by default, makes it the current one. */
 export function saveContext(env: NodeJS.ProcessEnv, name: string, context: Context, makeCurrent = true): void {
   const { current, all } = readContexts(env);
   writeContexts(env, { current: makeCurrent ? name : current, all: { ...all, [name]: context } });
@@ -79,7 +80,7 @@ function readIfExists(file: string): string | undefined {
   try {
     const text = readFileSync(file, 'utf8');
     if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0)
-      process.stderr.write(`warning: others can read the keys in ${file}; run: chmod 600 ${file}\n`);
+      process.stderr.write(`warning: other users can read the keys in ${file}; run: chmod 600 ${file}\n`);
     return text;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;

@@ -1,10 +1,11 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from '../output/failure.ts';
-import { sanitize } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import { describePatterns } from './patterns.ts';
 import { isUnavailable } from './retry.ts';
 
+/** The lines to print about an error, and the exit code. */
 export interface ErrorReport {
   readonly lines: readonly string[];
   readonly exitCode: ExitCode;
@@ -12,19 +13,19 @@ export interface ErrorReport {
 
 const maxListedViolations = 20;
 
-/** What to print about an error: what is wrong, then what to do hint. */
+/** Explains an error in lines for the user: what is wrong, then what to do about it. */
 export function explainError(error: unknown): ErrorReport {
   if (error instanceof Failure) return toReport(error.message, error.hint, error.exitCode, error.cause);
   if (error instanceof ConnectError) return reportRpcError(error);
-  // Everything that the system says about files has a code; the rest is a defect, and its place helps to mend it.
+  // Errors of the system have a code. Any other error is a defect, whose stack helps to fix it.
   const { code, stack } = error as NodeJS.ErrnoException;
   if (error instanceof Error) return toReport(code === undefined ? (stack ?? error.message) : error.message);
   return toReport(String(error));
 }
 
 function toReport(message: string, hint?: string, exitCode: ExitCode = 1, cause?: unknown): ErrorReport {
-  const because = cause instanceof ConnectError ? [`  ${sanitize(cause.rawMessage)}`] : [];
-  return { lines: [`error: ${message}`, ...because, ...(hint === undefined ? [] : [`  ${hint}`])], exitCode };
+  const causeLines = cause instanceof ConnectError ? [`  ${sanitize(cause.rawMessage)}`] : [];
+  return { lines: [`error: ${message}`, ...causeLines, ...(hint === undefined ? [] : [`  ${hint}`])], exitCode };
 }
 
 function reportRpcError(error: ConnectError): ErrorReport {
@@ -33,7 +34,7 @@ function reportRpcError(error: ConnectError): ErrorReport {
   if (violations.length > 1) {
     const lines = violations.slice(0, maxListedViolations).map((violation) => `  ${violationText(violation)}`);
     return {
-      lines: [`error: ${violations.length} things are wrong`, ...lines, ...(hint ? [`  ${hint}`] : [])],
+      lines: [`error: ${violations.length} fields are invalid`, ...lines, ...(hint ? [`  ${hint}`] : [])],
       exitCode: 1,
     };
   }
@@ -42,7 +43,7 @@ function reportRpcError(error: ConnectError): ErrorReport {
 
 function rpcMessage(error: ConnectError, violation: Violation | undefined): string {
   if (isUnavailable(error, undefined)) return `the broker cannot be reached: ${sanitize(connectionFailure(error))}`;
-  if (errorReason(error) === 'EMPTY_MANIFEST') return 'there are no objects, which would remove everything';
+  if (errorReason(error) === 'EMPTY_MANIFEST') return 'the submission has no objects, which would remove everything';
   const message = cleanMessage(error.rawMessage);
   return violation === undefined ||
     message.includes(violation.field) ||
@@ -63,16 +64,16 @@ function errorReason(error: ConnectError): string | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
-/** A failed connection's own words are several causes deep. */
+/** Finds the reason of a failed connection, which is nested several causes deep. */
 function connectionFailure(error: ConnectError): string {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ECONNREFUSED') return 'nothing listens there';
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'there is no host of that name';
+    if (code === 'ECONNREFUSED') return 'connection refused';
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'host not found';
     if (cause instanceof AggregateError)
       return connectionFailure(new ConnectError('', error.code, undefined, undefined, cause.errors[0]));
   }
-  return error.code === Code.Unavailable ? error.rawMessage : 'the connection broke';
+  return error.code === Code.Unavailable ? error.rawMessage : 'the connection was lost';
 }
 
 function hintFor(error: ConnectError): string | undefined {
@@ -80,42 +81,43 @@ function hintFor(error: ConnectError): string | undefined {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
     case 'NAME_TAKEN':
-      return 'take another name, or change what is there: brokkr update --help';
+      return 'choose another name, or change the existing one: brokkr update --help';
     case 'NOT_PLACED':
-      return 'brokkr explain STACK AGENT says why not';
+      return 'for the reason: brokkr explain STACK AGENT';
     case 'HAS_DEPENDANTS':
-      return 'brokkr update stack NAME --no-depends-on takes that away';
+      return 'remove the dependency with: brokkr update stack NAME --no-depends-on';
     case 'GENERATION_CHANGED':
-      return 'look with: brokkr get placements';
+      return 'see the current state: brokkr get placements';
     case 'EMPTY_MANIFEST':
-      return 'say --allow-empty if everything is to be removed';
+      return 'to remove everything, add --allow-empty';
     case 'AMBIGUOUS_NAME':
-      return 'write it as GENERATOR/NAME';
+      return 'use GENERATOR/NAME';
   }
-  if (isUnavailable(error, undefined)) return 'is the broker running, and is --server right?';
+  if (isUnavailable(error, undefined)) return 'check that the broker is running and that --server is correct';
   switch (error.code) {
     case Code.Unauthenticated:
       return 'run: brokkr login   (or check BROKKR_PAK)';
     case Code.PermissionDenied:
-      return 'brokkr whoami says whose key this is';
+      return 'brokkr whoami shows whose key this is';
     case Code.DeadlineExceeded:
-      return 'the broker did not answer in time; it may have done it: look before you try again';
+      return 'the broker did not answer in time but may have made the change: check before you retry';
     case Code.Aborted:
-      return 'somebody else was faster: look again, then try again';
+      return 'it was changed in the meantime: check the current state, then retry';
     case Code.Internal:
     case Code.Unknown:
-      return "the broker's log tells more";
+      return "see the broker's log for details";
     default:
       return undefined;
   }
 }
 
+/** A field of the request that the broker rejected. */
 export interface Violation {
   readonly field: string;
   readonly description: string;
 }
 
-/** Which fields were wrong, as the broker's error details say. */
+/** Reads the invalid fields from the error details of the broker. */
 export function fieldViolations(error: ConnectError): readonly Violation[] {
   return error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
 }

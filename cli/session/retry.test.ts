@@ -19,7 +19,7 @@ retry.after(async () => {
   await broker.close();
 });
 
-/** Passes everything on, to the broker and back, until it is told to cut the connection. */
+/** Forwards all traffic to the broker and back until it is armed to cut the connection. */
 async function startLossyProxy(port: number) {
   let armed: (() => Promise<boolean>) | undefined;
   const relay = await startTcpRelay({ host: '127.0.0.1', port }, (near, far) => {
@@ -35,7 +35,7 @@ async function startLossyProxy(port: number) {
   });
   return {
     url: `http://127.0.0.1:${relay.port}`,
-    /** Cuts the connection, once, as soon as this is true when the broker says something. */
+    /** Cuts the connection once: at the first answer of the broker for which the condition holds. */
     cutWhen: (done: () => Promise<boolean>) => {
       armed = done;
     },
@@ -53,18 +53,18 @@ retry('does not submit twice', async () => {
   assert.is((await client.broker.listDeployments({ stack: 'once' })).deployments.length, 1);
 });
 
-retry('does not create twice, and says how to get the key that nobody saw', async () => {
+retry('does not create twice, and shows how to replace the lost key', async () => {
   proxy.cutWhen(async () => (await client.admin.listAgents({})).agents.length === 1);
-  const told = await cli.fails(1, 'create agent lonely', through);
+  const output = await cli.fails(1, 'create agent lonely', through);
   assert.ok(proxy.lost(), 'the first answer was lost');
   assert.match(
-    told,
-    /agent lonely created, but its key was lost .*\n {2}for another key run: brokkr rotate agent lonely/,
+    output,
+    /agent lonely created, but the connection broke .*\n {2}to get another key, run: brokkr rotate agent lonely/,
   );
   assert.match(await cli.done('rotate agent lonely --now'), /^brokkr_ag/);
 });
 
-retry('calls again while the broker restarts', async () => {
+retry('retries while the broker restarts', async () => {
   let answer: Promise<string> | undefined;
   await broker.restart(0, async () => {
     answer = cli.done('get stacks -o name');
@@ -73,30 +73,30 @@ retry('calls again while the broker restarts', async () => {
   assert.is(await answer, 'system/once\n');
 });
 
-retry('says at once that nobody is there to be followed', async () => {
+retry('reports immediately that there is no broker to follow', async () => {
   const nowhere = { env: { BROKKR_SERVER: 'http://127.0.0.1:1' } };
   for (const command of ['logs once -f', 'events once -f', 'watch once', 'watch fleet'])
-    assert.match(await cli.fails(1, command, nowhere), 'error: the broker cannot be reached: nothing listens there');
+    assert.match(await cli.fails(1, command, nowhere), 'error: the broker cannot be reached: connection refused');
 });
 
-retry('says that it connects again, and follows on', async () => {
+retry('reports that it reconnects, and keeps following', async () => {
   const { onOutput, found } = waitForOutput('early');
-  const again = waitForOutput('reconnecting…\n');
-  const enough = new AbortController();
+  const reconnecting = waitForOutput('reconnecting…\n');
+  const stop = new AbortController();
   const watching = cli.run('watch fleet', {
-    signal: enough.signal,
-    onOutput: (said) => {
-      onOutput(said);
-      again.onOutput(said);
-      if (said.includes('late ')) enough.abort();
+    signal: stop.signal,
+    onOutput: (text) => {
+      onOutput(text);
+      reconnecting.onOutput(text);
+      if (text.includes('late ')) stop.abort();
     },
   });
   await client.admin.createAgent({ name: 'early' });
   await Promise.race([found, watching]);
-  await broker.restart(0, async () => void (await Promise.race([again.found, watching])));
+  await broker.restart(0, async () => void (await Promise.race([reconnecting.found, watching])));
   await client.admin.createAgent({ name: 'late' });
   const { stderr } = await watching;
-  assert.is(stderr, 'the connection to the broker broke; reconnecting…\n');
+  assert.is(stderr, 'lost the connection to the broker; reconnecting…\n');
 });
 
 retry.run();

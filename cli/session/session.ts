@@ -5,27 +5,27 @@ import { type Output, openOutput } from '../output/output.ts';
 import { retryUnavailable } from './retry.ts';
 import { type ConnectionSettings, type GlobalOptions, readSettings } from './settings.ts';
 
-/** One command's connection to its broker, and where its answer goes. */
+/** The connection of one command to the broker, and its output. */
 export interface Session extends Pick<BrokkrClient, 'broker' | 'admin' | 'close'> {
   readonly settings: ConnectionSettings;
   readonly out: Output;
 }
 
-/** Connects as the options, the environment and the kept contexts say; nothing is sent yet. */
-export function openSession(globals: GlobalOptions, traced?: Interceptor): Session {
-  return connectSession(readSettings(globals, process.env), globals, traced);
+/** Opens a session from options, environment and saved contexts. Sends nothing yet. */
+export function openSession(globals: GlobalOptions, tracing?: Interceptor): Session {
+  return connectSession(readSettings(globals, process.env), globals, tracing);
 }
 
-/** Connects to a broker whose key is not kept yet. Refuses to send a key over a network in clear text. */
-export function connectSession(settings: ConnectionSettings, globals: GlobalOptions, traced?: Interceptor): Session {
+/** Opens a session with given settings. Throws a Failure if the key would cross a network unencrypted without consent. */
+export function connectSession(settings: ConnectionSettings, globals: GlobalOptions, tracing?: Interceptor): Session {
   if (isCleartext(settings.server) && !settings.insecureCleartext) {
     throw usageError(
-      `${settings.server} is not encrypted: the key could be read on the way`,
-      'use https://, or say --insecure-cleartext if the network is trusted',
+      `${settings.server} is not encrypted: others could read the key`,
+      'use https://, or add --insecure-cleartext if you trust the network',
     );
   }
   const { server: url, pak, caFile, certFile, keyFile } = settings;
-  const interceptors = [...(traced ? [traced] : []), retryUnavailable];
+  const interceptors = [...(tracing ? [tracing] : []), retryUnavailable];
   const client = connectBroker({ url, pak, caFile, certFile, keyFile, interceptors });
   return { ...client, settings, out: openOutput(globals.output ?? 'table') };
 }

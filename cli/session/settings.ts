@@ -2,7 +2,7 @@ import { Failure, usageError } from '../output/failure.ts';
 import type { OutputOption } from '../output/output-format.ts';
 import { type Context, readContexts } from './context.ts';
 
-/** The options that every command takes. */
+/** The options of every command. */
 export interface GlobalOptions {
   readonly output?: OutputOption;
   readonly context?: string;
@@ -13,19 +13,20 @@ export interface GlobalOptions {
   readonly insecureCleartext?: boolean;
 }
 
-/** Where to call, and with which key. */
+/** The broker to call and the credentials for it. */
 export interface ConnectionSettings extends Omit<Context, 'pak'> {
   readonly pak: string;
-  /** Name of the context that the key is kept in; undefined when it came from BROKKR_PAK. */
+  /** Context that the key was read from; undefined when it came from BROKKR_PAK. */
   readonly contextName: string | undefined;
 }
 
-/** What `npm start` listens on. */
+/** Address that `npm start` listens on. */
 export const defaultServer = 'http://localhost:3000';
 
 /**
- * Options before environment before the chosen context. A context's key is sent to that context's server only: with another
- * server, the key has to come from BROKKR_PAK.
+ * Resolves the settings: options take precedence over the environment, and the environment over the selected context. The key of a
+ * context is sent only to the server of that context; for another server it must come from BROKKR_PAK. Throws a Failure without a
+ * key, for an unknown context and for an invalid address.
  */
 export function readSettings(globals: GlobalOptions, env: NodeJS.ProcessEnv): ConnectionSettings {
   const contexts = readContexts(env);
@@ -34,10 +35,10 @@ export function readSettings(globals: GlobalOptions, env: NodeJS.ProcessEnv): Co
   if (name !== undefined && context === undefined) {
     throw usageError(
       `there is no context "${name}"`,
-      'brokkr context list shows them; brokkr login --context NAME adds one',
+      'list them with brokkr context list, or add one with brokkr login --context NAME',
     );
   }
-  // An option says it for this one call: what the environment says for many does not count then.
+  // A context that is named by an option takes precedence over the environment.
   const named = globals.context ? context : undefined;
   const server = parseServer(globals.server || named?.server || env.BROKKR_SERVER || context?.server || defaultServer);
   const fits = context !== undefined && parseServer(context.server) === server;
@@ -57,13 +58,13 @@ export function readSettings(globals: GlobalOptions, env: NodeJS.ProcessEnv): Co
   };
 }
 
-/** The address without a path: what contexts are compared by. Throws on what is no http or https address. */
+/** Returns the origin of an address, by which contexts are compared. Throws a Failure unless it is an http or https address. */
 export function parseServer(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
     throw usageError(
-      `"${text}" is not an address of a broker`,
-      'it looks like https://brokkr.example.com or http://localhost:3000',
+      `"${text}" is not a broker address`,
+      'use an address such as https://brokkr.example.com or http://localhost:3000',
     );
   }
   return url.origin;

@@ -2,15 +2,15 @@ import type { Interceptor } from '@connectrpc/connect';
 import { openTracing } from '../../client/open-tracing.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
-/** The trace that one command is. */
+/** The trace of one command. */
 export interface CommandTrace {
-  /** Makes each call of the command a step of it. */
+  /** Records each call of the command as a span. */
   readonly interceptor: Interceptor;
-  /** Ends and sends it, which takes 3 s at most. */
+  /** Ends the trace and exports it, within 3 s. */
   end(failed: boolean): Promise<void>;
 }
 
-/** Begins a trace for a command, when the environment asks for traces. */
+/** Starts a trace for a command; undefined unless the environment enables tracing. */
 export async function beginTrace(command: string): Promise<CommandTrace | undefined> {
   const tracing = await openTracing(process.env, { service: 'brokkr', version: manifest.version });
   if (!tracing) return undefined;

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Fleet, FleetMember, WatchFleetResponse } from '../../gen/brokkr/v1/fleet_pb.ts';
@@ -8,40 +8,41 @@ import type { TailStackRequestSchema, TelemetryRecord } from '../../gen/brokkr/v
 import { isUnavailable, maxAttempts } from '../session/retry.ts';
 import type { Session } from '../session/session.ts';
 
-/** A stack and its placements as a watch has told them so far. */
+/** A stack and its placements, accumulated from a watch. */
 export interface FollowedStack {
   readonly stack: Stack | undefined;
+  /** By the agent's id. */
   readonly placements: ReadonlyMap<string, Placement>;
-  /** What came last: after a break, everything again. */
+  /** The last message; after a reconnect it contains everything again. */
   readonly update: WatchStackResponse;
 }
 
-/** The fleet as a watch has told it so far. */
+/** The fleet, accumulated from a watch. */
 export interface FollowedFleet {
   readonly fleet: Fleet | undefined;
   /** By the agent's id. */
   readonly members: ReadonlyMap<string, FleetMember>;
-  /** What came last: after a break, everything again. */
+  /** The last message; after a reconnect it contains everything again. */
   readonly update: WatchFleetResponse;
 }
 
 export interface FollowOptions {
-  /** Ends it. Without one, a broker that cannot be reached from the start is an error after a few tries. */
+  /** Ends the stream. Without a signal, a broker that cannot be reached from the start is an error after a few attempts. */
   readonly signal?: AbortSignal;
-  /** Is told of each break: the connection is made again. */
+  /** Called at each lost connection, before reconnecting. */
   readonly onDisconnect?: () => void;
 }
 
 /**
- * Follows a stack until it is gone or the signal ends it, over onDisconnect connections and restarts of the broker. After a break the
- * state begins anew.
+ * Follows a stack until it is deleted or the signal aborts, across lost connections and restarts of the broker. After a reconnect the
+ * state starts afresh.
  */
 export function followStack(
   { broker }: Pick<Session, 'broker'>,
   stackId: string,
-  following: FollowOptions,
+  options: FollowOptions,
 ): AsyncGenerator<FollowedStack> {
-  const { signal } = following;
+  const { signal } = options;
   return withReconnect(async function* () {
     let stack: Stack | undefined;
     const placements = new Map<string, Placement>();
@@ -51,15 +52,12 @@ export function followStack(
       for (const agentId of update.goneAgentIds) placements.delete(agentId);
       yield { stack, placements, update };
     }
-  }, following);
+  }, options);
 }
 
-/** Follows the fleet until the signal ends it; otherwise as `followStack`. */
-export function followFleet(
-  { admin }: Pick<Session, 'admin'>,
-  following: FollowOptions,
-): AsyncGenerator<FollowedFleet> {
-  const { signal } = following;
+/** Follows the fleet until the signal aborts; otherwise like `followStack`. */
+export function followFleet({ admin }: Pick<Session, 'admin'>, options: FollowOptions): AsyncGenerator<FollowedFleet> {
+  const { signal } = options;
   return withReconnect(async function* () {
     let fleet: Fleet | undefined;
     const members = new Map<string, FleetMember>();
@@ -69,77 +67,77 @@ export function followFleet(
       for (const agentId of update.goneAgentIds) members.delete(agentId);
       yield { fleet, members, update };
     }
-  }, following);
+  }, options);
 }
 
-/** What is asked for again after a break: what the broker got so long before the last that came may have come later than that. */
+/** Period before the last record that is requested again after a reconnect: records may arrive out of order within it. */
 const overlapMs = 10_000;
 const maxSeenIds = 20_000;
 const maxHistory = 5_000;
 
 /**
- * Follows a stack's telemetry until the stack is gone or the signal ends it; what has come during a break comes after it, once. There
- * may be nothing in a message: the broker lives.
+ * Follows a stack's telemetry until the stack is deleted or the signal aborts. Records that arrived during a lost connection follow
+ * after the reconnect, each once. A keepalive of the broker yields no records.
  */
 export function followTelemetry(
   { broker }: Pick<Session, 'broker'>,
   request: MessageInitShape<typeof TailStackRequestSchema>,
-  following: FollowOptions,
+  options: FollowOptions,
 ): AsyncGenerator<readonly TelemetryRecord[]> {
-  const { signal } = following;
-  const told = new Set<bigint>();
-  let from = request;
-  /** What is older was left out of the history. */
-  let oldest: bigint | undefined;
+  const { signal } = options;
+  const seenIds = new Set<bigint>();
+  let nextRequest = request;
+  /** Older records were excluded from the requested history. */
+  let oldestId: bigint | undefined;
   return withReconnect(async function* () {
-    for await (const { records } of broker.tailStack(from, { signal })) {
-      const fresh = records.filter(({ id }) => id === 0n || (id >= (oldest ?? 0n) && !told.has(id)));
-      for (const { id, receiveTime } of fresh) {
+    for await (const { records } of broker.tailStack(nextRequest, { signal })) {
+      const newRecords = records.filter(({ id }) => id === 0n || (id >= (oldestId ?? 0n) && !seenIds.has(id)));
+      for (const { id, receiveTime } of newRecords) {
         if (!receiveTime) continue;
-        told.add(id);
-        oldest ??= id;
-        from = {
+        seenIds.add(id);
+        oldestId ??= id;
+        nextRequest = {
           ...request,
           startTime: timestampFromMs(timestampMs(receiveTime) - overlapMs),
           historySize: maxHistory,
         };
       }
-      for (const id of told) {
-        if (told.size <= maxSeenIds) break;
-        told.delete(id);
+      for (const id of seenIds) {
+        if (seenIds.size <= maxSeenIds) break;
+        seenIds.delete(id);
       }
-      yield fresh;
+      yield newRecords;
     }
-  }, following);
+  }, options);
 }
 
-/** What people are told then. */
-export const reconnectingMessage = 'the connection to the broker broke; reconnecting…';
+/** Note to the user when a connection is lost. */
+export const reconnectingMessage = 'lost the connection to the broker; reconnecting…';
 
 const reconnectDelayMs = 500;
 
-/** Begins again each time that it broke because the broker was away. */
+/** Restarts a stream whenever it fails because the broker is unavailable. */
 async function* withReconnect<T>(
-  follow: () => AsyncIterable<T>,
+  openStream: () => AsyncIterable<T>,
   { signal, onDisconnect }: FollowOptions,
 ): AsyncGenerator<T> {
-  let reached = false;
-  /** Since something came. */
-  let breaks = 0;
+  let hasConnected = false;
+  /** Failures since the last message. */
+  let failures = 0;
   for (;;) {
     try {
-      for await (const update of follow()) {
-        reached = true;
-        breaks = 0;
+      for await (const update of openStream()) {
+        hasConnected = true;
+        failures = 0;
         yield update;
       }
       return;
     } catch (error) {
       if (!isUnavailable(error, signal)) throw error;
-      breaks += 1;
-      if (!reached && !signal && breaks === maxAttempts) throw error;
-      if (reached && breaks === 1) onDisconnect?.();
+      failures += 1;
+      if (!hasConnected && !signal && failures === maxAttempts) throw error;
+      if (hasConnected && failures === 1) onDisconnect?.();
     }
-    await pause(reconnectDelayMs * (0.5 + Math.random()), undefined, { signal });
+    await delay(reconnectDelayMs * (0.5 + Math.random()), undefined, { signal });
   }
 }

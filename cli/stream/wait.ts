@@ -8,25 +8,26 @@ import { shortDuration } from '../format/duration.ts';
 import { pluralize } from '../format/enum-labels.ts';
 import { healthOn, healthText, objectLine, omittedText } from '../format/health.ts';
 import { Failure } from '../output/failure.ts';
-import { type Output, sanitize } from '../output/output.ts';
+import type { Output } from '../output/output.ts';
+import { sanitize } from '../output/sanitize.ts';
 import type { Session } from '../session/session.ts';
 import { followStack } from './follow.ts';
 
-/** What is waited for on every agent. */
+/** The state that every agent has to report before the wait ends. */
 export type WaitCondition = 'healthy' | 'applied';
 
 type AwaitedDeployment = Pick<Deployment, 'id' | 'revision' | 'stackId' | 'stack'>;
 
-/** For `--wait [what]` of commander. */
+/** Parses the value of `--wait`; for commander. */
 export function parseWaitCondition(text: string): WaitCondition {
   if (text === 'healthy' || text === 'applied') return text;
-  throw new InvalidArgumentError('write --wait=healthy or --wait=applied, or put --wait behind the other words.');
+  throw new InvalidArgumentError('use --wait=healthy or --wait=applied, or put --wait after the other arguments.');
 }
 
 /**
  * Waits until the deployment is healthy, or only applied, on every agent that serves the stack. Throws a Failure with the agent's
- * own words when one failed, will not become healthy by itself, is held or is ahead; when another deployment took its place; when
- * nobody serves the stack; or when the time is over.
+ * message when one failed, will not become healthy by itself, is held or is ahead; also when another deployment supersedes this one,
+ * when no agent serves the stack, and at the timeout.
  */
 export async function waitUntil(
   condition: WaitCondition,
@@ -34,25 +35,25 @@ export async function waitUntil(
   deployment: AwaitedDeployment,
   timeoutMs: number,
 ): Promise<void> {
-  const progress = showProgress(session.out);
+  const display = openProgressDisplay(session.out);
   const signal = AbortSignal.timeout(timeoutMs);
-  let last: WaitProgress | undefined;
+  let progress: WaitProgress | undefined;
   try {
     for await (const { stack, placements } of followStack(session, deployment.stackId, { signal })) {
       if (!stack) continue;
-      last = evaluateProgress(condition, stack, [...placements.values()], deployment);
-      progress.say(last);
-      const [hopeless] = last.pending.filter(({ health }) => health === Health.FAILED);
-      if (hopeless) throw await unhealthyFailure(session, hopeless);
-      // Of very many placements the first message holds a part.
-      if (last.pending.length === 0 && placements.size >= placementCount(stack)) return;
+      progress = evaluateProgress(condition, stack, [...placements.values()], deployment);
+      display.update(progress);
+      const [failed] = progress.pending.filter(({ health }) => health === Health.FAILED);
+      if (failed) throw await unhealthyFailure(session, failed);
+      // The first message of a large fleet contains only a part of the placements.
+      if (progress.pending.length === 0 && placements.size >= placementCount(stack)) return;
     }
-    throw new Failure(`stack ${deployment.stack} was deleted meanwhile`);
+    throw new Failure(`stack ${deployment.stack} was deleted in the meantime`);
   } catch (error) {
     if (!signal.aborted || error instanceof Failure) throw error;
-    throw await timeoutFailure(session, deployment.stack, last, timeoutMs, condition);
+    throw await timeoutFailure(session, deployment.stack, progress, timeoutMs, condition);
   } finally {
-    progress.end();
+    display.close();
   }
 }
 
@@ -61,101 +62,97 @@ function placementCount({ placements }: Stack): number {
   return pending + applied + failed + removing + held + ahead;
 }
 
+/** A placement's report about the awaited deployment. */
+type PlacementReport = Pick<Placement, 'stack' | 'agent' | 'phase' | 'message' | 'health' | 'healthMessage'>;
+
 interface WaitProgress {
   readonly condition: WaitCondition;
+  /** Agents that have applied the deployment. */
   readonly applied: number;
-  readonly all: number;
-  /** Those that are not there yet; what they say is about this deployment. */
-  readonly pending: readonly Pick<Placement, 'stack' | 'agent' | 'phase' | 'message' | 'health' | 'healthMessage'>[];
+  /** Agents that serve the stack. */
+  readonly total: number;
+  /** Placements that do not meet the condition yet. */
+  readonly pending: readonly PlacementReport[];
 }
 
 function evaluateProgress(
   condition: WaitCondition,
   stack: Stack,
-  all: readonly Placement[],
+  placements: readonly Placement[],
   { id, revision, stack: name }: AwaitedDeployment,
 ): WaitProgress {
   if (stack.deleteTime) throw new Failure(`stack ${name} is being deleted`);
   if (stack.currentDeploymentId !== id)
-    throw new Failure(`revision ${stack.revision} of stack ${name} has taken the place of revision ${revision}`);
-  const serving = all.filter(({ state }) => state === PlacementState.ACTIVE);
+    throw new Failure(`revision ${revision} of stack ${name} was superseded by revision ${stack.revision}`);
+  const serving = placements.filter(({ state }) => state === PlacementState.ACTIVE);
   if (serving.length === 0) {
-    const hint = `label or target it, or ask: brokkr explain ${name} AGENT`;
+    const hint = `add a label or a target, or find out why with: brokkr explain ${name} AGENT`;
     throw new Failure(`revision ${revision} is stored, but no agent serves stack ${name}`, { hint });
   }
-  const reports = serving.map((placement) => reportFor(placement, id));
-  for (const placement of reports) failIfStuck(placement);
+  const reports = serving.map((placement) => reportOn(placement, id));
+  for (const report of reports) failIfStuck(report);
   const pending = reports.filter(
     ({ phase, health }) => phase !== PlacementPhase.APPLIED || (condition === 'healthy' && health !== Health.HEALTHY),
   );
   const applied = reports.filter(({ phase }) => phase === PlacementPhase.APPLIED).length;
-  return { condition, applied, all: serving.length, pending };
+  return { condition, applied, total: serving.length, pending };
 }
 
-/** A placement may have been read just before the new deployment: then it says nothing about that. */
-function reportFor(
-  { stack, agent, phase, message, health, healthMessage, desiredDeploymentId }: Placement,
-  id: string,
-) {
-  return desiredDeploymentId === id
+/** Reads what a placement reports about a deployment. A placement that is older than the deployment counts as pending. */
+function reportOn(placement: Placement, deploymentId: string): PlacementReport {
+  const { stack, agent, phase, message, health, healthMessage, desiredDeploymentId } = placement;
+  return desiredDeploymentId === deploymentId
     ? { stack, agent, phase, message, health, healthMessage }
     : { stack, agent, phase: PlacementPhase.PENDING, message: '', health: Health.UNSPECIFIED, healthMessage: '' };
 }
 
-function failIfStuck({ phase, agent, stack, message }: WaitProgress['pending'][number]): void {
-  const reports = sanitize(message);
+function failIfStuck({ phase, agent, stack, message }: PlacementReport): void {
+  const reason = sanitize(message);
   switch (phase) {
     case PlacementPhase.FAILED:
-      throw new Failure(`agent ${agent}: ${reports}`, {
-        hint: `it keeps trying; look with: brokkr explain ${stack} ${agent}`,
+      throw new Failure(`agent ${agent}: ${reason}`, {
+        hint: `it keeps retrying; for details: brokkr explain ${stack} ${agent}`,
       });
     case PlacementPhase.HELD:
-      throw new Failure(`agent ${agent} waits: ${reports}`, {
-        hint: `if that is right: brokkr confirm-removal ${agent} ${stack}`,
+      throw new Failure(`agent ${agent} waits for a confirmation: ${reason}`, {
+        hint: `to confirm it: brokkr confirm-removal ${agent} ${stack}`,
       });
     case PlacementPhase.AHEAD:
-      throw new Failure(`agent ${agent} holds something newer: ${reports}`, {
-        hint: `to let it go back: brokkr confirm-removal ${agent} ${stack}`,
+      throw new Failure(`agent ${agent} has a newer revision: ${reason}`, {
+        hint: `to allow the older revision: brokkr confirm-removal ${agent} ${stack}`,
       });
   }
 }
 
-async function unhealthyFailure(session: Session, placement: WaitProgress['pending'][number]): Promise<Failure> {
+async function unhealthyFailure(session: Session, placement: PlacementReport): Promise<Failure> {
   const { stack, agent, healthMessage } = placement;
-  const reports = sanitize(healthMessage) || 'it is applied, but has failed';
-  return new Failure([`agent ${agent}: ${reports}`, ...(await unhealthyObjectLines(session, placement))].join('\n'), {
-    hint: `look closely with: brokkr diagnose ${stack} ${agent}`,
+  const reason = sanitize(healthMessage) || 'it is applied, but has failed';
+  return new Failure([`agent ${agent}: ${reason}`, ...(await unhealthyObjectLines(session, placement))].join('\n'), {
+    hint: `for details: brokkr diagnose ${stack} ${agent}`,
   });
 }
 
 async function timeoutFailure(
   session: Session,
   stack: string,
-  last: WaitProgress | undefined,
+  progress: WaitProgress | undefined,
   timeoutMs: number,
   condition: WaitCondition,
 ): Promise<Failure> {
   const summary = `not ${condition} within ${shortDuration(timeoutMs)}`;
-  const [first] = last?.pending ?? [];
-  if (!last || !first) return new Failure(summary);
+  const [first] = progress?.pending ?? [];
+  if (!progress || !first) return new Failure(summary);
   const verb = first.phase === PlacementPhase.APPLIED ? 'diagnose' : 'explain';
-  return new Failure(
-    [`${summary}: ${progressText(last)}`, ...(await unhealthyObjectLines(session, first))].join('\n'),
-    {
-      hint: `ask: brokkr ${verb} ${stack} ${first.agent}`,
-    },
-  );
+  const lines = [`${summary}: ${progressText(progress)}`, ...(await unhealthyObjectLines(session, first))];
+  return new Failure(lines.join('\n'), { hint: `for details: brokkr ${verb} ${stack} ${first.agent}` });
 }
 
 const maxListedObjects = 5;
-/** For what is only summary besides. */
+/** Short, because these lines only add details to an error. */
 const detailsTimeoutMs = 5_000;
 
-/** The objects that are not healthy there, a line each. */
-async function unhealthyObjectLines(
-  session: Session,
-  { stack, agent, phase }: WaitProgress['pending'][number],
-): Promise<string[]> {
+/** Lists the unhealthy objects of a placement, one per line. */
+async function unhealthyObjectLines(session: Session, { stack, agent, phase }: PlacementReport): Promise<string[]> {
   if (phase !== PlacementPhase.APPLIED) return [];
   const health = await healthOn(session, stack, agent, detailsTimeoutMs).catch(() => undefined);
   const objects = health?.objects ?? [];
@@ -165,37 +162,37 @@ async function unhealthyObjectLines(
 
 const maxNamedAgents = 3;
 
-function progressText({ condition, applied, all, pending }: WaitProgress): string {
+function progressText({ condition, applied, total, pending }: WaitProgress): string {
   const more = pending.length > maxNamedAgents ? ', …' : '';
-  const named = pending.slice(0, maxNamedAgents).map(pendingAgentText).join(', ');
-  const rest = pending.length === 0 ? '' : `, waiting for ${named}${more}`;
-  const done = all - pending.length;
-  const also = condition === 'healthy' && applied > done ? ` (${applied} applied)` : '';
-  return `${done} of ${pluralize(all, 'agent')} ${condition}${also}${rest}`;
+  const agents = pending.slice(0, maxNamedAgents).map(pendingAgentText).join(', ');
+  const waiting = pending.length === 0 ? '' : `, waiting for ${agents}${more}`;
+  const done = total - pending.length;
+  const appliedText = condition === 'healthy' && applied > done ? ` (${applied} applied)` : '';
+  return `${done} of ${pluralize(total, 'agent')} ${condition}${appliedText}${waiting}`;
 }
 
-/** An agent, and what it says is missing there: "edge (progressing: 1 of 3 replicas ready)". */
-function pendingAgentText(placement: WaitProgress['pending'][number]): string {
+/** Says what is missing on an agent: "edge (progressing: 1 of 3 replicas ready)". */
+function pendingAgentText(placement: PlacementReport): string {
   const { agent, phase, message, healthMessage } = placement;
   const health = [healthText(placement), healthMessage].filter((text) => text !== '').join(': ');
-  const why = phase === PlacementPhase.APPLIED ? health || 'no health reported yet' : message;
-  return why === '' ? agent : `${agent} (${sanitize(why)})`;
+  const reason = phase === PlacementPhase.APPLIED ? health || 'no health reported yet' : message;
+  return reason === '' ? agent : `${agent} (${sanitize(reason)})`;
 }
 
-/** One line that is written over on a terminal; elsewhere a line for each change. */
-function showProgress(out: Output): { say(standing: WaitProgress): void; end(): void } {
-  const live = Boolean(process.stderr.isTTY);
+/** Shows progress on standard error: one line that is overwritten on a terminal, otherwise a line for each change. */
+function openProgressDisplay(out: Output): { update(progress: WaitProgress): void; close(): void } {
+  const isTerminal = Boolean(process.stderr.isTTY);
   let shown = '';
   return {
-    say: (standing) => {
-      const text = progressText(standing);
+    update: (progress) => {
+      const text = progressText(progress);
       if (text === shown) return;
       shown = text;
-      if (live) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+      if (isTerminal) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
       else out.note(text);
     },
-    end: () => {
-      if (live && shown !== '') process.stderr.write('\n');
+    close: () => {
+      if (isTerminal && shown !== '') process.stderr.write('\n');
     },
   };
 }

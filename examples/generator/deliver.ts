@@ -6,6 +6,7 @@ import { type Placement, PlacementPhase, PlacementState } from '../../gen/brokkr
 
 type Broker = BrokkrClient['broker'];
 
+/** A release to deliver. */
 export interface Delivery {
   readonly stack: string;
   /** Agents with this label run the stack. */
@@ -15,19 +16,20 @@ export interface Delivery {
   readonly signal: AbortSignal;
 }
 
+/** The result of a delivery. */
 export interface DeliveryResult {
   readonly revision: number;
-  /** The stack had these objects already. */
+  /** The stack already had these objects. */
   readonly unchanged: boolean;
-  /** Names of the agents where it is healthy. */
+  /** Names of the agents on which the stack is healthy. */
   readonly agents: readonly string[];
 }
 
-/** Submits the objects, makes the stack when it is missing, and waits until they are healthy on all its agents. */
+/** Creates the stack if it does not exist, submits the objects, and waits until they are healthy on all its agents. */
 export async function deliver(broker: Broker, delivery: Delivery): Promise<DeliveryResult> {
   const { stack, label, manifest, commit, signal } = delivery;
   await ensureStack(broker, stack, label, signal);
-  // The same id again is answered as the first time: a lost answer does not make a second revision.
+  // A repeated request id returns the first answer, so a retry after a lost answer does not create a second revision.
   const requestId = randomUUID();
   const submission = { requestId, stack, manifest, message: `commit ${commit}` };
   const { deployment, unchanged } = await whileUnavailable(
@@ -48,7 +50,7 @@ async function ensureStack(broker: Broker, name: string, label: string, signal: 
   }
 }
 
-/** Follows the stack; rejects with an agent's own words when it could not apply the deployment, or that has failed there. */
+/** Waits until the deployment is healthy on all agents. Rejects with an agent's message when it failed there. */
 async function untilHealthy(
   broker: Broker,
   stack: string,
@@ -56,19 +58,19 @@ async function untilHealthy(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const placements = new Map<string, Placement>();
-  for await (const news of broker.watchStack({ stack }, { signal })) {
-    for (const placement of news.placements) placements.set(placement.agentId, placement);
-    for (const agentId of news.goneAgentIds) placements.delete(agentId);
-    const current = news.stack?.currentDeploymentId ?? deploymentId;
-    if (current !== deploymentId) throw new Error('another deployment took its place');
+  for await (const update of broker.watchStack({ stack }, { signal })) {
+    for (const placement of update.placements) placements.set(placement.agentId, placement);
+    for (const agentId of update.goneAgentIds) placements.delete(agentId);
+    const current = update.stack?.currentDeploymentId ?? deploymentId;
+    if (current !== deploymentId) throw new Error('another deployment superseded this one');
     const serving = [...placements.values()].filter(({ state }) => state === PlacementState.ACTIVE);
     const failed = serving.find(({ phase }) => phase === PlacementPhase.FAILED);
     if (failed) throw new Error(`agent ${failed.agent}: ${failed.message}`);
-    const ill = serving.find(({ health }) => health === Health.FAILED);
-    if (ill) throw new Error(`agent ${ill.agent}: ${ill.healthMessage}`);
+    const unhealthy = serving.find(({ health }) => health === Health.FAILED);
+    if (unhealthy) throw new Error(`agent ${unhealthy.agent}: ${unhealthy.healthMessage}`);
     if (serving.every(isHealthy)) return serving.map(({ agent }) => agent).sort();
   }
-  throw new Error('the stack was deleted meanwhile');
+  throw new Error('the stack was deleted in the meantime');
 }
 
 function isHealthy({ phase, health }: Placement): boolean {
@@ -77,14 +79,14 @@ function isHealthy({ phase, health }: Placement): boolean {
 
 const retryDelayMs = 1_000;
 
-/** A broker that restarts is back in a moment; the signal limits how long that is believed. */
+/** Retries a call while the broker is unavailable, for example during a restart, until the signal aborts. */
 async function whileUnavailable<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
     try {
       return await call();
     } catch (error) {
       if (signal.aborted || !(error instanceof ConnectError)) throw error;
-      // What the broker did not say itself is a connection that broke.
+      // An error that did not come from the broker is a lost connection.
       if (error.isWireError && error.code !== Code.Unavailable) throw error;
     }
     await new Promise((settle) => setTimeout(settle, retryDelayMs * (0.5 + Math.random())));

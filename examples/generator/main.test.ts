@@ -20,11 +20,11 @@ generator.after(() => broker.close());
 const run = (env: Record<string, string>) =>
   runProgram('examples/generator/main.ts', [], { env: { BROKKR_SERVER: broker.url, BROKKR_PAK: pak, ...env } });
 
-/** What the agent is told to run, once that is another deployment than before. */
-async function told(before = '') {
+/** Waits until the agent's target state has another deployment than before, and returns the entry. */
+async function newEntry(previousId = '') {
   return eventually(async () => {
     const entry = await agent.entry('shop');
-    return entry.deploymentId !== '' && entry.deploymentId !== before && entry;
+    return entry.deploymentId !== '' && entry.deploymentId !== previousId && entry;
   }, 30_000);
 }
 
@@ -32,38 +32,38 @@ generator('renders the same bytes from the same commit', () => {
   assert.equal(render({ commit: 'abc', pages: ['a'] }), render({ commit: 'abc', pages: ['a'] }));
 });
 
-generator('makes its stack, submits, and waits until it is healthy', async () => {
+generator('creates its stack, submits, and waits until it is healthy', async () => {
   const running = run({ GITHUB_SHA: 'abc123' });
-  await told();
+  await newEntry();
   await agent.reconcile();
   await reportHealth(agent, Health.HEALTHY);
   const { code, stdout, stderr } = await running;
   assert.is(code, 0, stderr);
-  assert.is(stdout, 'revision 1 of shop is new, and healthy on: edge\n');
+  assert.is(stdout, 'revision 1 of shop is new and healthy on: edge\n');
   const { deployment, manifest } = await ci.broker.getDeployment({ stack: 'shop' });
   assert.is(deployment?.message, 'commit abc123');
   assert.match(Buffer.from(manifest).toString(), '"commit":"abc123"');
 });
 
-generator('does nothing for a commit that is there already', async () => {
+generator('does nothing for a commit that is already deployed', async () => {
   const { code, stdout } = await run({ GITHUB_SHA: 'abc123' });
   assert.is(code, 0);
-  assert.is(stdout, 'revision 1 of shop was there already, and healthy on: edge\n');
+  assert.is(stdout, 'revision 1 of shop was already there and healthy on: edge\n');
 });
 
-generator("ends with 1 and the agent's words when it cannot be applied", async () => {
+generator("exits with 1 and the agent's message when it cannot be applied", async () => {
   const { deploymentId } = await agent.entry('shop');
   const running = run({ GITHUB_SHA: 'broken' });
-  await agent.report(await told(deploymentId), Outcome.FAILED, 'quota exceeded');
+  await agent.report(await newEntry(deploymentId), Outcome.FAILED, 'quota exceeded');
   const { code, stderr } = await running;
   assert.is(code, 1);
   assert.match(stderr, 'agent edge: quota exceeded');
 });
 
-generator("ends with 1 and the agent's words when it fails there", async () => {
+generator("exits with 1 and the agent's message when it is unhealthy there", async () => {
   const { deploymentId } = await agent.entry('shop');
   const running = run({ GITHUB_SHA: 'sick' });
-  await told(deploymentId);
+  await newEntry(deploymentId);
   await agent.reconcile();
   await reportHealth(agent, Health.FAILED, 'pod shop-x: its image is no image');
   const { code, stderr } = await running;
@@ -71,7 +71,7 @@ generator("ends with 1 and the agent's words when it fails there", async () => {
   assert.match(stderr, 'agent edge: pod shop-x: its image is no image');
 });
 
-generator('ends with 1 when it may not, or its time is over', async () => {
+generator('exits with 1 when the key is not allowed to, or at its timeout', async () => {
   const refused = await run({ BROKKR_PAK: agent.pak });
   assert.is(refused.code, 1);
   assert.match(refused.stderr, 'PermissionDenied');

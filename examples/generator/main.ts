@@ -1,5 +1,5 @@
 /**
- * What a CI job does with Brokkr: renders objects from a commit, submits them as its stack, and waits until they are healthy in every cluster.
+ * A CI job that uses Brokkr: it renders objects from a commit, submits them as a stack, and waits until they are healthy on every agent.
  *
  *   BROKKR_SERVER=http://localhost:3000 BROKKR_PAK=brokkr_ge… node --import ./node-version.js examples/generator/main.ts
  */
@@ -18,8 +18,8 @@ try {
   const manifest = render({ commit, pages: ['home', 'cart'] });
   const signal = AbortSignal.timeout(Number(timeoutSeconds) * 1_000);
   const { revision, unchanged, agents } = await deliver(client.broker, { stack, label, manifest, commit, signal });
-  const what = unchanged ? 'was there already' : 'is new';
-  console.log(`revision ${revision} of ${stack} ${what}, and healthy on: ${agents.join(', ') || 'no agent yet'}`);
+  const outcome = unchanged ? 'was already there' : 'is new';
+  console.log(`revision ${revision} of ${stack} ${outcome} and healthy on: ${agents.join(', ') || 'no agent yet'}`);
 } catch (error) {
   fail(error instanceof ConnectError ? `${Code[error.code]}: ${error.rawMessage}` : String(error));
 } finally {

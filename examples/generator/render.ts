@@ -1,9 +1,10 @@
+/** The input of a release. */
 export interface Release {
   readonly commit: string;
   readonly pages: readonly string[];
 }
 
-/** The release as Kubernetes objects, one JSON document after another. The same release is the same bytes. */
+/** Renders a release as JSON documents of Kubernetes objects. The same release always gives the same bytes. */
 export function render({ commit, pages }: Release): Uint8Array {
   const labels = { 'app.kubernetes.io/name': 'shop' };
   const settings = {

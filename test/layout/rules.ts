@@ -16,7 +16,11 @@ const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examp
 const inFolders = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Places that may build or read messages of the wire. */
-const wirePlaces = [services, /^broker\/(rpc\/.+|methods|handler)\.ts$/, inFolders('client', 'contract', 'cli', 'console')];
+const wirePlaces = [
+  services,
+  /^broker\/(rpc\/.+|methods|handler)\.ts$/,
+  inFolders('client', 'contract', 'cli', 'console'),
+];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Files of the agent that communicate with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;

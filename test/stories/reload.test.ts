@@ -99,7 +99,7 @@ reloads.after(async () => {
 });
 
 /** Makes the broker reread its file; returns the first line with this text that it logs then. */
-async function hangUp(variables: Record<string, string>, text = 'the configuration was read again') {
+async function hangUp(variables: Record<string, string>, text = 'the configuration was reloaded') {
   const before = broker.lines().length;
   write(brokerFile, { ...usual, ...variables });
   broker.child.kill('SIGHUP');
@@ -172,7 +172,7 @@ reloads('refuses an invalid configuration as a whole, in one line, and continues
     [{ BROKKR_STREAMS_PER_KEY: '0' }, 'BROKKR_STREAMS_PER_KEY'],
     [{ BROKKR_COLOUR: key }, 'BROKKR_COLOUR is not a variable'],
   ] as const) {
-    const line = await hangUp(wrong, 'the new configuration cannot be used; the old one stays');
+    const line = await hangUp(wrong, 'the new configuration is invalid; keeping the previous one');
     assert.match(String(line.reason), reason);
     assert.not.match(JSON.stringify(line), key);
     assert.is(await gauge(), 0);
@@ -191,7 +191,7 @@ reloads('names the variables that need a restart', async () => {
 reloads('happens by itself when the file changes', async () => {
   const before = broker.lines().length;
   write(brokerFile, { ...usual, BROKKR_CALLS_WAITING: '7' });
-  await broker.says('the configuration was read again', before);
+  await broker.says('the configuration was reloaded', before);
 });
 
 reloads('works the same for an agent', async () => {
@@ -208,13 +208,13 @@ reloads('works the same for an agent', async () => {
     await agent.says('agent is up');
     write(file, { BROKKR_LOG_LEVEL: 'loud' });
     agent.child.kill('SIGHUP');
-    const refusal = await agent.says('the new configuration cannot be used; the old one stays');
+    const refusal = await agent.says('the new configuration is invalid; keeping the previous one');
     assert.match(String(refusal.reason), 'BROKKR_LOG_LEVEL');
     write(file, { BROKKR_LOG_LEVEL: 'debug', BROKKR_PULL_INTERVAL: '1m', BROKKR_NAMESPACE: 'elsewhere' });
     agent.child.kill('SIGHUP');
     const fixed = await agent.says('these settings have changed and need a restart');
     assert.equal(fixed.variables, ['BROKKR_NAMESPACE']);
-    await agent.says('the configuration was read again');
+    await agent.says('the configuration was reloaded');
   } finally {
     agent.child.kill('SIGTERM');
     await once(agent.child, 'exit');

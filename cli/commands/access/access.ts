@@ -4,8 +4,8 @@ import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
 import { timestampText } from '../../format/enum-labels.ts';
 import { Failure } from '../../output/failure.ts';
-import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
+import { printOne } from '../../output/view.ts';
 import { readContexts, saveContext, writeContexts } from '../../session/context.ts';
 import { connectSession } from '../../session/session.ts';
 import { type ConnectionSettings, defaultServer, type GlobalOptions, parseServer } from '../../session/settings.ts';
@@ -15,7 +15,10 @@ export const verbs: VerbDefinitions = {
   login: (command) =>
     command
       .option('--pak-stdin', 'read the key from standard input')
-      .addHelpText('after', '\nThe key is asked for without an echo, checked with the broker, and kept for you alone.')
+      .addHelpText(
+        'after',
+        '\nThe key is read without echo, checked with the broker, and saved in a file that only you can read.',
+      )
       .action(login),
 
   logout: (command) => command.action(logout),
@@ -41,8 +44,8 @@ async function login(options: { pakStdin?: boolean }, command: Command): Promise
     const name = globals.context || process.env.BROKKR_CONTEXT || new URL(settings.server).host;
     saveContext(process.env, name, context);
     session.out.line(identityText(me, settings.server));
-    session.out.note(`kept as context ${name}`);
-    if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set, and is used instead');
+    session.out.note(`saved as context ${name}`);
+    if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set and takes precedence');
   } finally {
     session.close();
   }
@@ -69,10 +72,10 @@ function logout(_options: unknown, command: Command): void {
   const { current, all } = readContexts(process.env);
   const name = command.optsWithGlobals<GlobalOptions>().context || process.env.BROKKR_CONTEXT || current;
   const context = name === undefined ? undefined : all[name];
-  if (name === undefined || context === undefined) throw new Failure('there is no login to forget');
+  if (name === undefined || context === undefined) throw new Failure('there is no saved key to delete');
   const { pak: _, ...rest } = context;
   writeContexts(process.env, { current, all: { ...all, [name]: rest } });
-  process.stderr.write(`the key of context ${name} is forgotten; to end it as well: brokkr revoke\n`);
+  process.stderr.write(`deleted the key of context ${name}; to revoke it as well, run: brokkr revoke\n`);
 }
 
 function identityText(me: WhoAmIResponse, server: string): string {

@@ -15,7 +15,7 @@ import { pluralize, timestampText } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { Failure } from '../../output/failure.ts';
-import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/view.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
@@ -34,13 +34,13 @@ const auditView: View<typeof AuditEntrySchema> = {
   ],
 };
 
-/** More than that does not fit a screen; --limit 0 gives it all the same. */
+/** Entries shown by default; --limit 0 shows all. */
 const defaultLimit = 1_000;
 
 export const verbs: VerbDefinitions = {
   get: (command) =>
-    filterOptions(command.command('audit').description('who did what, newest first'))
-      .option('--limit <count>', 'at most so many; 0 for all', parseLimit, defaultLimit)
+    filterOptions(command.command('audit').description('audit entries, newest first'))
+      .option('--limit <count>', 'maximum number to show; 0 for all', parseLimit, defaultLimit)
       .action(
         withSession(async ({ admin, out }, options: Filter & { limit: number }) => {
           const entries = await allPages(
@@ -49,14 +49,15 @@ export const verbs: VerbDefinitions = {
             options.limit,
           );
           printList(out, auditView, entries);
-          if (entries.length === options.limit) out.note(`only the newest ${options.limit}; --limit 0 gives all`);
+          if (entries.length === options.limit)
+            out.note(`showing only the newest ${options.limit}; --limit 0 shows all`);
         }),
       ),
 
   audit: (command) => {
     command
       .command('verify')
-      .description('compute the chain of seals again; fails when somebody changed the record')
+      .description('recompute the chain of seals; fails if the audit log was changed')
       .action(
         withSession(async ({ admin, out }) => {
           let answer = await admin.verifyAudit({});
@@ -70,15 +71,15 @@ export const verbs: VerbDefinitions = {
             ]);
           } else if (out.format === 'name') out.line(Buffer.from(answer.head).toString('hex'));
           else printJson(out, jsonOf(VerifyAuditResponseSchema, answer));
-          if (!answer.intact) throw new Failure(`the record is not intact: ${answer.problem}`);
+          if (!answer.intact) throw new Failure(`the audit log is not intact: ${answer.problem}`);
         }),
       );
-    filterOptions(command.command('export').description('all of it as JSON, an entry a line, oldest first')).action(
+    filterOptions(command.command('export').description('all entries as JSON, one per line, oldest first')).action(
       withSession(async ({ admin }, options: Filter) => {
         const filter = { ...filterOf(options), oldestFirst: true };
         for await (const { entries } of eachPage((page) => admin.listAuditEntries({ ...filter, ...page }))) {
           const lines = entries.map((entry) => `${JSON.stringify(jsonOf(AuditEntrySchema, entry))}\n`);
-          // A slow reader must not make the rest of the record wait in memory.
+          // Waits for a slow reader, so that the rest of the log does not pile up in memory.
           if (!process.stdout.write(lines.join(''))) await once(process.stdout, 'drain');
         }
       }),
@@ -98,13 +99,13 @@ interface Filter {
 
 function filterOptions(command: Command): Command {
   return command
-    .option('--actor <name>', 'only by this agent, generator or admin key (name or id)')
-    .option('--action <action>', 'only this action, such as CreateStack')
-    .option('--kind <kind>', 'only on things of this kind, such as stack')
-    .option('--object <name>', 'only on this thing (name or id)')
-    .option('--denied', 'only calls that were denied')
-    .option('--since <when>', 'not before, such as 24h (ago) or 2027-01-31T12:00:00Z', parsePast)
-    .option('--until <when>', 'before then', parsePast);
+    .option('--actor <name>', 'only those of this agent, generator or admin key (name or id)')
+    .option('--action <action>', 'only those of this action, such as CreateStack')
+    .option('--kind <kind>', 'only those on objects of this kind, such as stack')
+    .option('--object <name>', 'only those on this object (name or id)')
+    .option('--denied', 'only denied calls')
+    .option('--since <when>', 'start time, such as 24h (ago) or 2027-01-31T12:00:00Z', parsePast)
+    .option('--until <when>', 'end time (exclusive)', parsePast);
 }
 
 function filterOf({ actor, action, kind, object, denied, since, until }: Filter) {
@@ -119,7 +120,7 @@ function filterOf({ actor, action, kind, object, denied, since, until }: Filter)
   };
 }
 
-/** "generator ci"; an operator at the database, and a caller without a valid key, have no role. */
+/** Names an actor: "generator ci". Operators with database access and callers without a valid key have no role. */
 function actorText(actor: AuditActor | undefined): string {
   if (!actor) return '';
   return actor.role === Role.UNSPECIFIED ? actor.name : `${labelOf(roleLabels, actor.role)} ${actor.name}`;
@@ -135,5 +136,5 @@ function outcomeText({ outcome, code, count: times }: AuditEntry): string {
 }
 
 function unsealedText(entries: bigint, oldest: string): string {
-  return entries === 0n ? 'none' : `${entries}, the oldest of ${oldest}`;
+  return entries === 0n ? 'none' : `${entries}, the oldest from ${oldest}`;
 }

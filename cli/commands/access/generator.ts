@@ -8,9 +8,9 @@ import { stackView } from '../../format/stack.ts';
 import { type LimitOptions, limitFields, limitOptions, mergeQuota, mergeRules } from '../../options/limits.ts';
 import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { printList, printOne, renderSubtable, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { allPages } from '../../session/pages.ts';
+import { printList, printOne, renderSubtable, type View } from '../../output/view.ts';
+import { allPages, namedOrAll } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
 const generatorView: View<typeof GeneratorSchema> = {
@@ -29,7 +29,7 @@ const generatorView: View<typeof GeneratorSchema> = {
 };
 
 const registrationOption = () =>
-  new Option('--registration <policy>', 'whether an agent may register by itself').choices(
+  new Option('--registration <policy>', 'whether agents may register by themselves').choices(
     Object.keys(registrationPolicies),
   );
 
@@ -38,19 +38,20 @@ export const verbs: VerbDefinitions = {
     command
       .command('generators')
       .alias('generator')
-      .description('the tenants: who owns stacks')
+      .description('generators: the tenants that own stacks')
       .argument('[names...]')
-      .option('--show-deleted', 'also those that are being removed')
+      .option('--show-deleted', 'include those that are being deleted')
       .action(
         withSession(async ({ admin, out }, names: string[], { showDeleted }: { showDeleted?: boolean }) => {
-          const named = names.map(async (generator) => (await admin.getGenerator({ generator })).generator!);
-          const generators =
-            names.length > 0
-              ? await Promise.all(named)
-              : await allPages(
-                  (page) => admin.listGenerators({ showDeleted, ...page }),
-                  (page) => page.generators,
-                );
+          const generators = await namedOrAll(
+            names,
+            async (generator) => (await admin.getGenerator({ generator })).generator!,
+            () =>
+              allPages(
+                (page) => admin.listGenerators({ showDeleted, ...page }),
+                (page) => page.generators,
+              ),
+          );
           printList(out, generatorView, generators);
         }),
       ),
@@ -59,20 +60,20 @@ export const verbs: VerbDefinitions = {
     command
       .command('generator')
       .alias('generators')
-      .description('a generator, its stacks and its agents')
+      .description('a generator with its stacks and agents')
       .argument('<name>')
       .action(
         withSession(async ({ admin, broker, out }, name: string) => {
           const generator = (await admin.getGenerator({ generator: name })).generator!;
           if (out.format !== 'table') return printOne(out, generatorView, generator, () => {});
-          const of = { generator: generator.name };
+          const filter = { generator: generator.name };
           const [stacks, registrations] = await Promise.all([
             allPages(
-              (page) => broker.listStacks({ ...of, ...page }),
+              (page) => broker.listStacks({ ...filter, ...page }),
               (page) => page.stacks,
             ),
             allPages(
-              (page) => admin.listRegistrations({ ...of, ...page }),
+              (page) => admin.listRegistrations({ ...filter, ...page }),
               (page) => page.registrations,
             ),
           ]);
@@ -96,12 +97,12 @@ export const verbs: VerbDefinitions = {
     limitOptions(
       command
         .command('generator')
-        .description('a tenant; prints its key, once')
+        .description('a generator (tenant); prints its key once')
         .argument('<name>')
-        .option('--description <text>', 'for people')
+        .option('--description <text>', 'free text')
         .addOption(registrationOption()),
     )
-      .option('--pak-file <file>', 'write the key to this new file (0600) instead')
+      .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it')
       .action(
         withSession(async ({ admin, out }, name: string, options: Settings & { pakFile?: string }) => {
           const { description, registration, pakFile } = options;
@@ -128,17 +129,17 @@ export const verbs: VerbDefinitions = {
     limitOptions(
       command
         .command('generator')
-        .description('its description, registration policy, rules and quota')
+        .description("a generator's description, registration policy, rules and quota")
         .argument('<name>')
-        .option('--description <text>', 'for people')
+        .option('--description <text>', 'free text')
         .addOption(registrationOption()),
     )
-      .option('--etag <etag>', 'only if it has not changed since')
+      .option('--etag <etag>', 'change it only if this is still its etag')
       .action(
         withSession(async ({ admin, out }, name: string, options: Settings & { etag?: string }) => {
           const { description, registration } = options;
           const changesLimits = mergeRules(options) !== undefined || mergeQuota(options) !== undefined;
-          // Rules and quotas are written whole: what no option names stays as it is, unless it changes meanwhile.
+          // Rules and quotas are replaced as a whole, so options are merged into the current ones; the etag detects other changes.
           const before = changesLimits ? (await admin.getGenerator({ generator: name })).generator : undefined;
           const settings = {
             description,
@@ -147,7 +148,8 @@ export const verbs: VerbDefinitions = {
             quota: mergeQuota(options, before?.quota),
           };
           const paths = Object.entries(settings).flatMap(([path, value]) => (value === undefined ? [] : [path]));
-          if (paths.length === 0) throw usageError('nothing to change', 'say what, as --help lists it');
+          if (paths.length === 0)
+            throw usageError('nothing to change', 'brokkr update generator --help lists the settings');
           const etag = options.etag ?? before?.etag;
           const { generator } = await admin.updateGenerator({
             generator: name,
@@ -163,22 +165,22 @@ export const verbs: VerbDefinitions = {
     command
       .command('generator')
       .alias('generators')
-      .description('ends a tenant and its keys')
+      .description('delete a generator and revoke its keys')
       .argument('<name>')
-      .option('--cascade', 'also its stacks, removed from every agent')
-      .option('--etag <etag>', 'only if it has not changed since')
-      .option('-y, --yes', 'do not ask')
+      .option('--cascade', 'also delete its stacks and remove them from every agent')
+      .option('--etag <etag>', 'delete it only if this is still its etag')
+      .option('-y, --yes', 'skip the confirmation prompt')
       .action(
         withSession(
           async ({ admin, out }, name: string, options: { cascade?: boolean; etag?: string; yes?: boolean }) => {
-            const { generator: found } = await admin.getGenerator({ generator: name });
-            const stacks = options.cascade ? ` with ${pluralize(found!.stackCount, 'stack')}` : '';
-            await confirm(`Delete generator ${found!.name}${stacks}?`, options.yes);
+            const { generator: existing } = await admin.getGenerator({ generator: name });
+            const stacks = options.cascade ? ` with ${pluralize(existing!.stackCount, 'stack')}` : '';
+            await confirm(`Delete generator ${existing!.name}${stacks}?`, options.yes);
             const { cascade, etag } = options;
-            const { generator } = await admin.deleteGenerator({ generator: found!.id, cascade, etag });
+            const { generator } = await admin.deleteGenerator({ generator: existing!.id, cascade, etag });
             printOne(out, generatorView, generator!, () => {
-              const rest = generator!.stackCount > 0 ? ', as soon as its stacks are removed' : '';
-              out.line(`generator ${generator!.name} deleted${rest}`);
+              const remaining = generator!.stackCount > 0 ? '; its stacks still have to be removed' : '';
+              out.line(`generator ${generator!.name} deleted${remaining}`);
             });
           },
         ),

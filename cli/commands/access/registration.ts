@@ -1,6 +1,6 @@
 import { registrationView } from '../../format/registration.ts';
-import { printList, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { printList, printOne } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
@@ -9,11 +9,11 @@ export const verbs: VerbDefinitions = {
     command
       .command('registrations')
       .alias('registration')
-      .description('which agent serves which generator')
+      .description('registrations of agents with generators')
       .argument('[agent]')
       .argument('[generator]')
-      .option('--agent <agent>', 'only of this agent')
-      .option('--generator <generator>', 'only with this generator')
+      .option('--agent <agent>', 'only those of this agent')
+      .option('--generator <generator>', 'only those with this generator')
       .action(
         withSession(
           async ({ admin, out }, agent: string | undefined, generator: string | undefined, options: Filter) => {
@@ -31,13 +31,16 @@ export const verbs: VerbDefinitions = {
     command
       .argument('<agent>')
       .argument('<generator>')
-      .option('--service-account <namespace/name>', 'whom the agent impersonates for its stacks; "" for nobody')
+      .option(
+        '--service-account <namespace/name>',
+        'ServiceAccount that the agent impersonates for its stacks; "" for none',
+      )
       .action(
         withSession(async ({ admin, out }, agent: string, generator: string, options: { serviceAccount?: string }) => {
-          // Approving, or saying it again, must not take the account away.
-          const kept = async () =>
+          // Approving a request, or repeating the command, must not remove the account.
+          const currentAccount = async () =>
             (await admin.listRegistrations({ agent, generator })).registrations[0]?.serviceAccount;
-          const serviceAccount = options.serviceAccount ?? (await kept());
+          const serviceAccount = options.serviceAccount ?? (await currentAccount());
           const { registration } = await admin.addRegistration({ agent, generator, serviceAccount });
           printOne(out, registrationView, registration!, () => {
             const account = registration!.serviceAccount === '' ? '' : `, as ${registration!.serviceAccount}`;
@@ -50,7 +53,7 @@ export const verbs: VerbDefinitions = {
     command
       .argument('<agent>')
       .argument('<generator>')
-      .option('-y, --yes', 'do not ask')
+      .option('-y, --yes', 'skip the confirmation prompt')
       .action(
         withSession(async ({ admin, out }, agent: string, generator: string, { yes }: { yes?: boolean }) => {
           await confirm(`Remove everything of generator ${generator} from agent ${agent}?`, yes);

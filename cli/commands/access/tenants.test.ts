@@ -5,7 +5,7 @@ import { startTestAgent } from '../../../test/agents.ts';
 import { startTestBroker } from '../../../test/broker.ts';
 import { testCli } from '../../../test/cli.ts';
 
-const tenants = suite('cli: tenants and the record');
+const tenants = suite('cli: tenants and the audit log');
 const broker = await startTestBroker();
 const cli = testCli(broker);
 const client = broker.client();
@@ -27,7 +27,7 @@ const limitsOf = async (name: string) => {
   };
 };
 
-tenants('limits a generator from the start, and shows how', async () => {
+tenants('limits a generator from its creation, and shows the limits', async () => {
   const name = fresh();
   const options =
     '--allow-namespace shop-* --allow-namespace web --deny-kind Secret --cluster-scoped --quota-stacks 3 --quota-bytes 500Mi';
@@ -42,21 +42,21 @@ tenants('limits a generator from the start, and shows how', async () => {
     },
     quota: [3, 0, 500n << 20n],
   });
-  const told = await cli.done(`describe generator ${name}`);
+  const output = await cli.done(`describe generator ${name}`);
   for (const line of [
     /Allowed namespaces: +shop-\*, web\n/,
     /Allowed kinds: +any\n/,
     /Denied kinds: +Secret\n/,
     /Cluster-scoped objects: +allowed\n/,
-    /Most stacks: +3\n/,
-    /Revisions kept of each: +the default \(100\)\n/,
-    /Most bytes of manifests: +500Mi\n/,
+    /Maximum stacks: +3\n/,
+    /Revisions per stack: +100 \(default\)\n/,
+    /Maximum manifest size: +500Mi\n/,
   ])
-    assert.match(told, line);
+    assert.match(output, line);
   assert.match(await cli.done('describe generator system'), /Limits: +none/);
 });
 
-tenants('changes the limits that are named, and keeps the others', async () => {
+tenants('changes the given limits, and keeps the others', async () => {
   const name = fresh();
   await cli.done(`create generator ${name} --allow-namespace web --deny-kind Secret --quota-stacks 3`);
   await cli.done(`update generator ${name} --deny-kind apps/* --quota-deployments 7`);
@@ -82,7 +82,7 @@ tenants('changes the limits that are named, and keeps the others', async () => {
   assert.match(await cli.fails(1, `update generator ${name} --quota-stacks 9 --etag old`), 'changed');
 });
 
-tenants('says a refused object in a line', async () => {
+tenants('reports a rejected object in one line', async () => {
   const name = fresh();
   const { pak } = await client.admin.createGenerator({ name, rules: { allowNamespaces: ['web'] } });
   const own = testCli(broker, pak);
@@ -94,7 +94,7 @@ tenants('says a refused object in a line', async () => {
   }
 });
 
-tenants('names the account that an agent acts as, and keeps it when a request is approved again', async () => {
+tenants('sets the account that an agent impersonates, and keeps it when a request is approved again', async () => {
   const [agent, generator] = [fresh(), fresh()];
   const asking = await startTestAgent(broker, { name: agent });
   await cli.done(`create generator ${generator} --registration approve`);
@@ -106,7 +106,7 @@ tenants('names the account that an agent acts as, and keeps it when a request is
   await cli.fails(1, `register ${agent} ${generator} --service-account deployer`);
 });
 
-tenants('tells who did what, newest first, and only what is asked for', async () => {
+tenants('lists audit entries, newest first and filtered', async () => {
   const name = fresh();
   const { pak } = await client.admin.createGenerator({ name });
   const own = testCli(broker, pak);
@@ -127,16 +127,16 @@ tenants('tells who did what, newest first, and only what is asked for', async ()
     for (const wrong of ['yesterday', '2001-02-03T04:05:06']) {
       const { code, stderr } = await cli.run(`get audit --since ${wrong}`);
       assert.is(code, 2);
-      assert.match(stderr, 'write it as 24h');
+      assert.match(stderr, 'use a duration or a time such as 24h');
     }
-    assert.match(await own.fails(1, 'get audit'), 'brokkr whoami says whose key this is');
+    assert.match(await own.fails(1, 'get audit'), 'brokkr whoami shows whose key this is');
   } finally {
     own.close();
   }
 });
 
-tenants('exports the whole record, an entry a line, oldest first', async () => {
-  // More than a page of it.
+tenants('exports the whole audit log, one entry per line, oldest first', async () => {
+  // More than one page.
   for (let made = 0; made < 300; made += 1) {
     await client.broker.createStack({ name: `page-${made}` });
     await client.broker.updateStack({ stack: `page-${made}`, addLabels: ['x'] });
@@ -155,10 +155,10 @@ tenants('exports the whole record, an entry a line, oldest first', async () => {
   assert.is(some.length, 1);
 });
 
-tenants('finds the record intact until somebody changes it', async () => {
-  const told = await cli.done('audit verify');
-  assert.match(told, /Intact: +yes\n/);
-  assert.match(told, /Head: +[0-9a-f]{64}\n/);
+tenants('verifies the audit log until someone changes it', async () => {
+  const output = await cli.done('audit verify');
+  assert.match(output, /Intact: +yes\n/);
+  assert.match(output, /Head: +[0-9a-f]{64}\n/);
   assert.is(JSON.parse(await cli.done('audit verify -o json')).intact, true);
   const database = new pg.Client({ connectionString: broker.postgres.url });
   await database.connect();
@@ -170,7 +170,7 @@ tenants('finds the record intact until somebody changes it', async () => {
     const { code, stdout, stderr } = await cli.run('audit verify');
     assert.is(code, 1);
     assert.match(stdout, /Intact: +no\n/);
-    assert.match(stderr, 'error: the record is not intact: ');
+    assert.match(stderr, 'error: the audit log is not intact: ');
     assert.match(stderr, String(rows[0].id));
     assert.is((await cli.run('audit verify -o json')).code, 1);
   } finally {
@@ -178,7 +178,7 @@ tenants('finds the record intact until somebody changes it', async () => {
   }
 });
 
-tenants('makes an admin key that ends at a time, and shows when it was used', async () => {
+tenants('creates an admin key with an expiry, and shows when it was used', async () => {
   const name = fresh();
   const pak = (await cli.done(`create admin-pak ${name} --read-only --expires 2099-01-31T12:00:00Z`)).trim();
   assert.is((await cli.run('whoami', { env: { BROKKR_PAK: pak } })).code, 0);

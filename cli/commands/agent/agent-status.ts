@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type Agent, AgentSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
@@ -9,7 +9,8 @@ import { placementCountsText, timestampText } from '../../format/enum-labels.ts'
 import { clusterText } from '../../format/fleet.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
-import { type Output, printOne, type Tone } from '../../output/output.ts';
+import type { Output, Tone } from '../../output/output.ts';
+import { printOne } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -21,22 +22,22 @@ export const verbs: VerbDefinitions = {
   agent: (command) =>
     command
       .command('status')
-      .description('whether an agent has enrolled, is online, and reaches its cluster; ends with 1 when it is not so')
+      .description('show whether an agent is enrolled, online and connected to its cluster; exits with 1 if it is not')
       .argument('<name>')
-      .option('--wait', 'until it is so')
-      .option('--timeout <duration>', 'how long to wait (default: 5m)', parseDuration)
+      .option('--wait', 'wait until the agent is ready')
+      .option('--timeout <duration>', 'maximum time for --wait (default: 5m)', parseDuration)
       .action(
         withSession(async (session, name: string, options: { wait?: boolean; timeout?: number }) => {
           const { wait, timeout = defaultTimeoutMs } = options;
-          const standing = wait ? await waitFor(session, name, timeout) : await readReadiness(session, name);
-          printReadiness(session.out, name, standing);
-          if (!standing.ready)
-            throw new Failure(`agent ${name} is not ready: ${standing.text}`, { hint: standing.hint });
+          const readiness = wait ? await waitFor(session, name, timeout) : await readReadiness(session, name);
+          printReadiness(session.out, name, readiness);
+          if (!readiness.ready)
+            throw new Failure(`agent ${name} is not ready: ${readiness.text}`, { hint: readiness.hint });
         }),
       ),
 };
 
-/** How far an agent is on its way from an enrollment to work. */
+/** The progress of an agent from its enrollment to being ready. */
 interface Readiness {
   readonly ready: boolean;
   readonly text: string;
@@ -44,17 +45,17 @@ interface Readiness {
   readonly agent?: Agent;
 }
 
-const logHint = 'its own words: kubectl -n brokkr logs deployment/brokkr-agent';
+const logHint = 'see its log: kubectl -n brokkr logs deployment/brokkr-agent';
 
 async function waitFor(session: Session, name: string, timeoutMs: number): Promise<Readiness> {
   const deadline = Date.now() + timeoutMs;
-  let told = '';
+  let reported = '';
   for (;;) {
-    const standing = await readReadiness(session, name);
-    if (standing.ready || Date.now() >= deadline) return standing;
-    if (standing.text !== told) session.out.note(`waiting, at most ${shortDuration(timeoutMs)}: ${standing.text}`);
-    told = standing.text;
-    await pause(pollIntervalMs);
+    const readiness = await readReadiness(session, name);
+    if (readiness.ready || Date.now() >= deadline) return readiness;
+    if (readiness.text !== reported) session.out.note(`waiting up to ${shortDuration(timeoutMs)}: ${readiness.text}`);
+    reported = readiness.text;
+    await delay(pollIntervalMs);
   }
 }
 
@@ -68,32 +69,33 @@ async function readReadiness({ admin }: Session, name: string): Promise<Readines
     (page) => admin.listPaks({ owner: name, showEnded: true, ...page }),
     (page) => page.paks,
   );
-  const invitation = paks.filter(({ role }) => role === Role.ENROLLMENT).at(-1);
-  if (!invitation) throw new Failure(`agent "${name}" not found`, { hint: `brokkr install agent ${name} makes it` });
-  return enrollmentReadiness(invitation, name);
+  const enrollment = paks.filter(({ role }) => role === Role.ENROLLMENT).at(-1);
+  if (!enrollment)
+    throw new Failure(`agent "${name}" not found`, { hint: `create it with: brokkr install agent ${name}` });
+  return enrollmentReadiness(enrollment, name);
 }
 
 function enrollmentReadiness({ shortToken, revokeTime, expireTime }: Pak, name: string): Readiness {
-  const again = { ready: false, hint: `brokkr install agent ${name} makes another token` };
-  if (revokeTime) return { ...again, text: `its token ${shortToken} was revoked` };
+  const ended = { ready: false, hint: `create another token with: brokkr install agent ${name}` };
+  if (revokeTime) return { ...ended, text: `its token ${shortToken} was revoked` };
   const endsAt = timestampText(expireTime);
   if (expireTime && Number(expireTime.seconds) * 1_000 <= Date.now())
-    return { ...again, text: `it has not enrolled, and its token ended ${endsAt}` };
-  return { ready: false, text: `it has not enrolled yet; its token is good until ${endsAt}`, hint: logHint };
+    return { ...ended, text: `it has not enrolled, and its token expired ${endsAt}` };
+  return { ready: false, text: `it has not enrolled yet; its token is valid until ${endsAt}`, hint: logHint };
 }
 
 function agentReadiness(agent: Agent): Readiness {
-  const not = (text: string): Readiness => ({ ready: false, text, hint: logHint, agent });
-  if (agent.incarnation === 0n) return not('it has never started');
-  if (!agent.online) return not(`offline, last seen ${timestampText(agent.lastHeartbeatTime)}`);
-  if (!agent.clusterReachable) return not('online, but it does not reach its cluster');
+  const notReady = (text: string): Readiness => ({ ready: false, text, hint: logHint, agent });
+  if (agent.incarnation === 0n) return notReady('it has never started');
+  if (!agent.online) return notReady(`offline, last seen ${timestampText(agent.lastHeartbeatTime)}`);
+  if (!agent.clusterReachable) return notReady('online, but it cannot reach its cluster');
   return { ready: true, text: agent.paused ? 'online, paused' : 'online', agent };
 }
 
 function printReadiness(out: Output, name: string, { ready, text, agent }: Readiness): void {
   const tone: Tone = ready ? 'good' : 'bad';
-  const told = (): void => {
-    const facts: Field[] = agent
+  const printDetails = (): void => {
+    const fields: Field[] = agent
       ? [
           ['Cluster', agent.online ? clusterText(agent) : ''],
           ['Kubernetes', agent.kubernetesVersion],
@@ -102,8 +104,8 @@ function printReadiness(out: Output, name: string, { ready, text, agent }: Readi
         ]
       : [];
     out.line(`${out.paint(tone, ready ? '✔' : '✘')} agent ${name}: ${text}`);
-    printFields(out, facts);
+    printFields(out, fields);
   };
-  if (agent) printOne(out, { schema: AgentSchema, name: () => name }, agent, told);
-  else if (out.format === 'table') told();
+  if (agent) printOne(out, { schema: AgentSchema, name: () => name }, agent, printDetails);
+  else if (out.format === 'table') printDetails();
 }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Command } from 'commander';
 import { type Agent, AgentSchema, CreateAgentResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { AgentState } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { annotationsText, printFields, printSection } from '../../format/describe.ts';
@@ -17,14 +16,16 @@ import { eventView } from '../../format/event.ts';
 import { clusterText } from '../../format/fleet.ts';
 import { placementView } from '../../format/placement.ts';
 import { collect } from '../../options/collect.ts';
-import { annotationEdits, labelEdits, parseAnnotations } from '../../options/edits.ts';
+import { parseAnnotations } from '../../options/edits.ts';
 import { Failure } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { type Output, printList, printOne, renderSubtable, type View } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { allPages } from '../../session/pages.ts';
+import { printList, printOne, renderSubtable, type View } from '../../output/view.ts';
+import { allPages, namedOrAll } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
+import { annotateCommand, labelCommand, metadataText } from '../metadata.ts';
 
 const agentView: View<typeof AgentSchema> = {
   schema: AgentSchema,
@@ -47,108 +48,71 @@ const agentView: View<typeof AgentSchema> = {
 
 const recentEvents = 5;
 
+const editableAgent: Parameters<typeof labelCommand>[0] = {
+  noun: 'agent',
+  update: async ({ admin, out }, name, update, field) => {
+    const { agent } = await admin.updateAgent({ agent: name, ...update });
+    printOne(out, agentView, agent!, () => {
+      const stacks = placementCountsText(agent!.placements);
+      out.line(`agent ${agent!.name}: ${metadataText(field, agent!)}; stacks ${stacks}`);
+    });
+  },
+};
+
 export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('agents')
       .alias('agent')
-      .description('the clusters: for a generator, those that it may place stacks on')
+      .description('agents; a generator sees those that it may use')
       .argument('[names...]', 'name or id')
       .option('-l, --label <label>', 'only those with this label')
-      .option('--show-deleted', 'also those that are being removed; admins only')
-      .action(
-        withSession(async (session, names: string[], options: { label?: string; showDeleted?: boolean }) => {
-          const { admin, broker, out } = session;
-          const { label, showDeleted } = options;
-          const list = () =>
-            showDeleted
-              ? allPages((page) => admin.listAgents({ label, showDeleted, ...page }), agentsOf)
-              : allPages((page) => broker.listAgents({ label, ...page }), agentsOf);
-          const named = names.map((name) => findAgent(session, name));
-          printList(out, agentView, names.length > 0 ? await Promise.all(named) : await list());
-        }),
-      ),
+      .option('--show-deleted', 'include those that are being deleted; admins only')
+      .action(withSession(getAgents)),
 
   describe: (command) =>
     command
       .command('agent')
       .alias('agents')
-      .description('an agent, what it serves, and its last events')
+      .description('an agent with its stacks and latest events')
       .argument('<name>')
-      .action(
-        withSession(async (session, name: string) => {
-          const { broker, out } = session;
-          const agent = await findAgent(session, name);
-          if (out.format !== 'table') return printOne(out, agentView, agent, () => {});
-          const [placements, { events }] = await Promise.all([
-            allPages(
-              (page) => broker.listPlacements({ agent: agent.id, ...page }),
-              (page) => page.placements,
-            ),
-            broker.listEvents({ agent: agent.id, pageSize: recentEvents }),
-          ]);
-          printAgent(out, agent);
-          printSection(out, 'Stacks', renderSubtable(out, placementView, placements, 'AGENT'));
-          printSection(out, 'Last events', renderSubtable(out, eventView, events, 'AGENT'));
-        }),
-      ),
+      .action(withSession(describeAgent)),
 
   create: (command) =>
     command
       .command('agent')
-      .description('an identity for a cluster; prints its key, once')
+      .description('an agent for a cluster; prints its key once')
       .argument('<name>')
-      .option('--description <text>', 'for people')
-      .option('--label <label>', 'stacks with any of its labels come to it; may be repeated', collect)
-      .option('--annotation <key=value>', 'may be repeated', collect)
-      .option('--generator <name>', 'register it with this generator; may be repeated', collect)
-      .option('--pak-file <file>', 'write the key to this new file (0600) instead')
-      .action(
-        withSession(async ({ admin, out }, name: string, options: CreateOptions) => {
-          const answer = await admin.createAgent({
-            requestId: randomUUID(),
-            name,
-            description: options.description,
-            labels: options.label,
-            annotations: parseAnnotations(options.annotation),
-            generators: options.generator,
-          });
-          printNewKey(out, {
-            schema: CreateAgentResponseSchema,
-            answer,
-            summary: `agent ${name} created`,
-            pakFile: options.pakFile,
-            retryCommand: `brokkr rotate agent ${name} --now`,
-          });
-        }),
-      ),
+      .option('--description <text>', 'free text')
+      .option('--label <label>', 'stacks with one of its labels are placed on it; repeatable', collect)
+      .option('--annotation <key=value>', 'annotation of the agent; repeatable', collect)
+      .option('--generator <name>', 'register it with this generator; repeatable', collect)
+      .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it')
+      .action(withSession(createAgent)),
 
   update: (command) =>
     command
       .command('agent')
-      .description('its description')
+      .description("an agent's description")
       .argument('<name>')
-      .requiredOption('--description <text>', 'for people')
-      .option('--etag <etag>', 'only if it has not changed since')
+      .requiredOption('--description <text>', 'free text')
+      .option('--etag <etag>', 'change it only if this is still its etag')
       .action(
         withSession(async ({ admin, out }, name: string, options: { description: string; etag?: string }) => {
-          const { agent } = await admin.updateAgent({
-            agent: name,
-            ...options,
-            updateMask: { paths: ['description'] },
-          });
+          const updateMask = { paths: ['description'] };
+          const { agent } = await admin.updateAgent({ agent: name, ...options, updateMask });
           printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} updated`));
         }),
       ),
 
-  label: (command) => defineEdit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
-  annotate: (command) => defineEdit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
+  label: labelCommand(editableAgent),
+  annotate: annotateCommand(editableAgent),
 
   pause: (command) =>
     command.argument('<agent>').action(
       withSession(async ({ admin, out }, name: string) => {
         const { agent } = await admin.pauseAgent({ agent: name });
-        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} is paused: it changes nothing`));
+        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} is paused and changes nothing`));
       }),
     ),
 
@@ -156,54 +120,60 @@ export const verbs: VerbDefinitions = {
     command.argument('<agent>').action(
       withSession(async ({ admin, out }, name: string) => {
         const { agent } = await admin.resumeAgent({ agent: name });
-        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} goes on`));
+        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} is resumed`));
       }),
     ),
 
   rebind: (command) =>
-    command
-      .argument('<agent>')
-      .option('-y, --yes', 'do not ask')
-      .action(
-        withSession(async (session, name: string, { yes }: { yes?: boolean }) => {
-          const { admin, out } = session;
-          const found = await findAgent(session, name);
-          const consequences = `What it has to remove from cluster ${found.clusterId || '(none yet)'} stays there.`;
-          await confirm(`Let agent ${found.name} start on another cluster? ${consequences}`, yes);
-          const { agent } = await admin.rebindAgent({ agent: found.id });
-          printOne(out, agentView, agent!, () =>
-            out.line(`agent ${agent!.name} takes the cluster that it starts on next`),
-          );
-        }),
-      ),
+    command.argument('<agent>').option('-y, --yes', 'skip the confirmation prompt').action(withSession(rebindAgent)),
 
   delete: (command) =>
     command
       .command('agent')
       .alias('agents')
-      .description('it first removes everything from its cluster')
+      .description('delete an agent once it has removed everything from its cluster')
       .argument('<name>')
-      .option('--orphan', 'end it at once, and leave its objects in the cluster')
-      .option('--etag <etag>', 'only if it has not changed since')
-      .option('-y, --yes', 'do not ask')
-      .action(
-        withSession(async (session, name: string, options: { orphan?: boolean; etag?: string; yes?: boolean }) => {
-          const { admin, out } = session;
-          const { orphan, etag, yes } = options;
-          const found = await findAgent(session, name);
-          const fate = orphan
-            ? 'its objects stay in the cluster'
-            : `it removes its stacks first: ${placementCountsText(found.placements)}`;
-          await confirm(`Delete agent ${found.name}? (${fate})`, yes);
-          const { agent } = await admin.deleteAgent({ agent: found.id, orphan, etag });
-          printOne(out, agentView, agent!, () => {
-            const removing = agent!.placements?.removing ?? 0;
-            const rest = removing > 0 ? `, as soon as it has removed ${pluralize(removing, 'stack')}` : '';
-            out.line(`agent ${agent!.name} deleted${rest}`);
-          });
-        }),
-      ),
+      .option('--orphan', 'delete it immediately and leave its objects in the cluster')
+      .option('--etag <etag>', 'delete it only if this is still its etag')
+      .option('-y, --yes', 'skip the confirmation prompt')
+      .action(withSession(deleteAgent)),
 };
+
+const agentsOf = (page: { readonly agents: readonly Agent[]; readonly nextPageToken: string }) => page.agents;
+
+interface Filter {
+  readonly label?: string;
+  readonly showDeleted?: boolean;
+}
+
+async function getAgents(session: Session, names: string[], { label, showDeleted }: Filter): Promise<void> {
+  const { admin, broker, out } = session;
+  const agents = await namedOrAll(
+    names,
+    (name) => findAgent(session, name),
+    () =>
+      showDeleted
+        ? allPages((page) => admin.listAgents({ label, showDeleted, ...page }), agentsOf)
+        : allPages((page) => broker.listAgents({ label, ...page }), agentsOf),
+  );
+  printList(out, agentView, agents);
+}
+
+async function describeAgent(session: Session, name: string): Promise<void> {
+  const { broker, out } = session;
+  const agent = await findAgent(session, name);
+  if (out.format !== 'table') return printOne(out, agentView, agent, () => {});
+  const [placements, { events }] = await Promise.all([
+    allPages(
+      (page) => broker.listPlacements({ agent: agent.id, ...page }),
+      (page) => page.placements,
+    ),
+    broker.listEvents({ agent: agent.id, pageSize: recentEvents }),
+  ]);
+  printAgent(out, agent);
+  printSection(out, 'Stacks', renderSubtable(out, placementView, placements, 'AGENT'));
+  printSection(out, 'Latest events', renderSubtable(out, eventView, events, 'AGENT'));
+}
 
 interface CreateOptions {
   readonly description?: string;
@@ -213,9 +183,56 @@ interface CreateOptions {
   readonly pakFile?: string;
 }
 
-const agentsOf = (page: { readonly agents: readonly Agent[]; readonly nextPageToken: string }) => page.agents;
+async function createAgent({ admin, out }: Session, name: string, options: CreateOptions): Promise<void> {
+  const answer = await admin.createAgent({
+    requestId: randomUUID(),
+    name,
+    description: options.description,
+    labels: options.label,
+    annotations: parseAnnotations(options.annotation),
+    generators: options.generator,
+  });
+  printNewKey(out, {
+    schema: CreateAgentResponseSchema,
+    answer,
+    summary: `agent ${name} created`,
+    pakFile: options.pakFile,
+    retryCommand: `brokkr rotate agent ${name} --now`,
+  });
+}
 
-/** An agent by name or id. A generator may not ask for one, but finds it among those that it may use. */
+async function rebindAgent(session: Session, name: string, { yes }: { yes?: boolean }): Promise<void> {
+  const { admin, out } = session;
+  const existing = await findAgent(session, name);
+  const cluster = existing.clusterId || '(none yet)';
+  const consequences = `Objects that it still has to remove from cluster ${cluster} stay there.`;
+  await confirm(`Allow agent ${existing.name} to move to another cluster? ${consequences}`, yes);
+  const { agent } = await admin.rebindAgent({ agent: existing.id });
+  printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} binds to the next cluster that it starts on`));
+}
+
+interface DeleteOptions {
+  readonly orphan?: boolean;
+  readonly etag?: string;
+  readonly yes?: boolean;
+}
+
+async function deleteAgent(session: Session, name: string, { orphan, etag, yes }: DeleteOptions): Promise<void> {
+  const { admin, out } = session;
+  const existing = await findAgent(session, name);
+  const consequences = orphan
+    ? 'its objects stay in the cluster'
+    : `it removes its stacks first: ${placementCountsText(existing.placements)}`;
+  await confirm(`Delete agent ${existing.name}? (${consequences})`, yes);
+  const { agent } = await admin.deleteAgent({ agent: existing.id, orphan, etag });
+  printOne(out, agentView, agent!, () => {
+    const removing = agent!.placements?.removing ?? 0;
+    const remaining = removing > 0 ? `; it still has to remove ${pluralize(removing, 'stack')}` : '';
+    out.line(`agent ${agent!.name} deleted${remaining}`);
+  });
+}
+
+/** Finds an agent by name or id. A generator may not read a single agent, so it searches those that it may use. */
 export async function findAgent({ admin, broker }: Session, name: string): Promise<Agent> {
   try {
     return (await admin.getAgent({ agent: name })).agent!;
@@ -223,10 +240,12 @@ export async function findAgent({ admin, broker }: Session, name: string): Promi
     if (ConnectError.from(error).code !== Code.PermissionDenied) throw error;
   }
   const agents = await allPages((page) => broker.listAgents(page), agentsOf);
-  const found = agents.find((agent) => agent.name === name || agent.id === name);
-  if (!found)
-    throw new Failure(`agent "${name}" not found`, { hint: 'brokkr get agents shows those that you may use' });
-  return found;
+  const match = agents.find((agent) => agent.name === name || agent.id === name);
+  if (!match) {
+    const hint = 'list the agents that you may use with: brokkr get agents';
+    throw new Failure(`agent "${name}" not found`, { hint });
+  }
+  return match;
 }
 
 function printAgent(out: Output, agent: Agent): void {
@@ -240,11 +259,11 @@ function printAgent(out: Output, agent: Agent): void {
     ['Annotations', annotationsText(agent.annotations)],
     ['Generators', agent.generators.join(', ')],
     ['Cluster', agent.clusterId],
-    ['Cluster answers', agent.online ? clusterText(agent) : ''],
+    ['Cluster latency', agent.online ? clusterText(agent) : ''],
     ['Connected', agent.connectTime ? `since ${timestampText(agent.connectTime)}` : ''],
     ['Kubernetes', agent.kubernetesVersion],
     ['Version', agent.version],
-    ['Starts', String(agent.incarnation)],
+    ['Incarnation', String(agent.incarnation)],
     ['Placements', placementCountsText(agent.placements)],
     ['Created', timestampText(agent.createTime)],
     ['Deleted', agent.deleteTime ? `${timestampText(agent.deleteTime)}; it is still removing` : ''],
@@ -260,29 +279,4 @@ function statusOf({ paused, online, incarnation, deleteTime }: Agent): string {
     ...(deleteTime ? ['being deleted'] : []),
   ];
   return parts.join(', ');
-}
-
-/** The `label` and `annotate` commands of an agent. */
-function defineEdit(
-  command: Command,
-  what: string,
-  words: string,
-  read: (edits: readonly string[]) => object,
-): Command {
-  return command
-    .command('agent')
-    .alias('agents')
-    .description(`the ${what} of an agent`)
-    .argument('<name>')
-    .argument('<edits...>', words)
-    .option('--etag <etag>', 'only if it has not changed since')
-    .action(
-      withSession(async ({ admin, out }, name: string, edits: string[], options: { etag?: string }) => {
-        const { agent } = await admin.updateAgent({ agent: name, etag: options.etag, ...read(edits) });
-        printOne(out, agentView, agent!, () => {
-          const now = what === 'labels' ? agent!.labels.join(', ') : annotationsText(agent!.annotations);
-          out.line(`agent ${agent!.name}: ${what} ${now || 'none'}; stacks ${placementCountsText(agent!.placements)}`);
-        });
-      }),
-    );
 }

@@ -10,9 +10,10 @@ import { fieldLines, printSection } from '../../format/describe.ts';
 import { choicesOf, pluralize, styledAgentStates, valueOfLabel } from '../../format/enum-labels.ts';
 import { fleetFields, fleetLine, fleetScreen, fleetView, memberLine, sortBySeverity } from '../../format/fleet.ts';
 import { omittedText } from '../../format/health.ts';
-import { jsonOf, printJson, printList, renderTable } from '../../output/output.ts';
 import { openScreen } from '../../output/screen.ts';
 import { printStreamItem } from '../../output/stream-output.ts';
+import { renderTable } from '../../output/table.ts';
+import { jsonOf, printJson, printList } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type FollowedFleet, followFleet, reconnectingMessage } from '../../stream/follow.ts';
@@ -28,18 +29,18 @@ export const verbs: VerbDefinitions = {
       .addOption(new Option('--state <state>', 'only those in this state').choices(choicesOf(styledAgentStates)))
       .option('-l, --label <label>', 'only those with this label')
       .option('--search <text>', 'only those whose name contains this')
-      .option('--troubled', 'only those with something pending, failed, held, ahead or not healthy')
+      .option('--troubled', 'only those with a pending, failed, held, ahead or unhealthy placement')
       .action(
         withSession(async (session, { state, ...filter }: Filter) => {
-          const wanted = { ...filter, state: valueOfLabel<AgentState>(styledAgentStates, state) };
-          printList(session.out, fleetView, await listFleet(session, wanted));
+          const fleetFilter = { ...filter, state: valueOfLabel<AgentState>(styledAgentStates, state) };
+          printList(session.out, fleetView, await listFleet(session, fleetFilter));
         }),
       ),
 
   watch: (command) =>
     command
       .command('fleet')
-      .description('the agents, and what changes: on a terminal always the whole picture, elsewhere a line each')
+      .description('agents and their changes: a live table on a terminal, otherwise a line per change')
       .action(
         withSession(async (session) => {
           if (session.out.format === 'table' && process.stdout.isTTY) await drawFleet(session);
@@ -57,26 +58,26 @@ interface Filter {
 
 type FleetFilter = Omit<Filter, 'state'> & { readonly state?: AgentState };
 
-function listFleet({ admin }: Session, wanted: FleetFilter, limit?: number): Promise<FleetMember[]> {
+function listFleet({ admin }: Session, filter: FleetFilter, limit?: number): Promise<FleetMember[]> {
   return allPages(
-    (page) => admin.listFleet({ ...wanted, ...page }),
+    (page) => admin.listFleet({ ...filter, ...page }),
     (page) => page.members,
     limit,
   );
 }
 
-/** How many in trouble fit below the counts, and among how many they are looked for. */
+/** Members listed below the counts, and members read to choose them from. */
 const maxListedMembers = 20;
 const maxReadMembers = 500;
 
-/** The members that need somebody, the most pressing first; at most `readMembers` of those in trouble, and of those offline. */
+/** Lists members with problems, most severe first. Reads at most `maxReadMembers` with problems and as many that are offline. */
 async function listTroubled(session: Session): Promise<FleetMember[]> {
   const [troubled, offline] = await Promise.all([
     listFleet(session, { troubled: true }, maxReadMembers),
     listFleet(session, { state: AgentState.OFFLINE }, maxReadMembers),
   ]);
-  const all = new Map([...troubled, ...offline].map((member) => [member.agent!.id, member]));
-  return sortBySeverity([...all.values()]);
+  const byId = new Map([...troubled, ...offline].map((member) => [member.agent!.id, member]));
+  return sortBySeverity([...byId.values()]);
 }
 
 async function printStatus(session: Session): Promise<void> {
@@ -97,29 +98,28 @@ async function printStatus(session: Session): Promise<void> {
     case 'table': {
       for (const line of fieldLines(out, fleetFields(out, fleet!))) out.line(line);
       const { paused } = fleet!;
-      if (troubled.length > 0) printSection(out, 'In trouble', renderTable(out, fleetView.columns, troubled));
-      else if (paused === 0) out.line('\nNothing needs a look.');
+      if (troubled.length > 0) printSection(out, 'Agents with problems', renderTable(out, fleetView.columns, troubled));
+      else if (paused === 0) out.line('\nNo problems found.');
       const more = omittedText(troubled.length, members.length);
       if (more !== '') out.line(`  ${more}: brokkr get fleet --troubled`);
-      if (paused > 0)
-        out.line(`\n${pluralize(paused, 'agent')} paused, which changes nothing: brokkr get fleet --state paused`);
+      if (paused > 0) out.line(`\n${pluralize(paused, 'agent')} paused: brokkr get fleet --state paused`);
     }
   }
 }
 
-/** What changes, as it comes. */
+/** Prints each change of the fleet as it arrives. */
 async function printFleetChanges(session: Session): Promise<void> {
   const { out } = session;
   const names = new Map<string, string>();
-  let before = '';
+  let previousCounts = '';
   for await (const { update } of followFleet(session, { onDisconnect: () => out.note(reconnectingMessage) })) {
-    const counts = update.fleet ? fleetLine(update.fleet) : before;
+    const counts = update.fleet ? fleetLine(update.fleet) : previousCounts;
     const lines = [
-      ...(counts === before ? [] : [counts]),
+      ...(counts === previousCounts ? [] : [counts]),
       ...update.members.map((member) => memberLine(out, member)),
-      ...update.goneAgentIds.map((id) => `${names.get(id) ?? id}  gone`),
+      ...update.goneAgentIds.map((id) => `${names.get(id) ?? id}  removed`),
     ];
-    before = counts;
+    previousCounts = counts;
     const isKeepalive = !update.fleet && update.members.length + update.goneAgentIds.length === 0;
     if (!isKeepalive)
       printStreamItem(out, WatchFleetResponseSchema, update, {
@@ -130,29 +130,32 @@ async function printFleetChanges(session: Session): Promise<void> {
   }
 }
 
-/** Ages grow even when nothing changes. */
+/** Ages grow even without changes, so the screen is redrawn regularly. */
 const redrawIntervalMs = 1_000;
 
 async function drawFleet(session: Session): Promise<void> {
   const { out } = session;
   const screen = openScreen();
-  let last: FollowedFleet | undefined;
-  let isBroken = false;
+  let latest: FollowedFleet | undefined;
+  let isReconnecting = false;
   const draw = () => {
-    if (!last?.fleet) return;
-    const above = isBroken ? [out.paint('warn', reconnectingMessage)] : [];
-    screen.draw([...above, ...fleetScreen(out, last.fleet, [...last.members.values()], screen.rows() - above.length)]);
+    if (!latest?.fleet) return;
+    const banner = isReconnecting ? [out.paint('warn', reconnectingMessage)] : [];
+    screen.draw([
+      ...banner,
+      ...fleetScreen(out, latest.fleet, [...latest.members.values()], screen.rows() - banner.length),
+    ]);
   };
   const onDisconnect = () => {
-    isBroken = true;
+    isReconnecting = true;
   };
   const timer = setInterval(draw, redrawIntervalMs);
   try {
     for await (const followed of followFleet(session, { onDisconnect })) {
-      isBroken = false;
-      // The first picture at once; what comes then, comes in many small pieces.
-      const isFirst = last === undefined;
-      last = followed;
+      isReconnecting = false;
+      // Draws the first state immediately; the many small changes after it wait for the timer.
+      const isFirst = latest === undefined;
+      latest = followed;
       if (isFirst) draw();
     }
   } finally {

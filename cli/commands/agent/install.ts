@@ -11,7 +11,8 @@ import { collect } from '../../options/collect.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { parseAnnotations } from '../../options/edits.ts';
 import { Failure, usageError } from '../../output/failure.ts';
-import { type Output, printJson } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
+import { printJson } from '../../output/view.ts';
 import type { Session } from '../../session/session.ts';
 import { type ConnectionSettings, parseServer } from '../../session/settings.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -23,27 +24,30 @@ export const verbs: VerbDefinitions = {
   install: (command) =>
     command
       .command('agent')
-      .description('prints one command that registers a cluster; it holds a token that is good once')
-      .argument('<name>', 'of the agent that there will be')
-      .option('--description <text>', 'for people')
-      .option('--label <label>', 'stacks with any of its labels come to it; may be repeated', collect)
-      .option('--annotation <key=value>', 'may be repeated', collect)
-      .option('--generator <name>', 'register it with this generator; may be repeated', collect)
-      .option('--ttl <duration>', 'how long the token is good for (default: 1h)', parseDuration)
-      .option('--namespace <name>', 'where it runs', 'brokkr')
-      .option('--image <image>', 'what it runs; nobody publishes one', defaultImage)
-      .option('--broker-url <url>', 'where it finds the broker (default: the server in use)')
+      .description('print a command that registers a cluster; it contains a single-use token')
+      .argument('<name>', 'name of the new agent')
+      .option('--description <text>', 'free text')
+      .option('--label <label>', 'stacks with one of its labels are placed on it; repeatable', collect)
+      .option('--annotation <key=value>', 'annotation of the agent; repeatable', collect)
+      .option('--generator <name>', 'register it with this generator; repeatable', collect)
+      .option('--ttl <duration>', 'how long the token is valid (default: 1h)', parseDuration)
+      .option('--namespace <name>', 'namespace of the agent', 'brokkr')
+      .option('--image <image>', 'image of the agent; there is no public one', defaultImage)
+      .option('--broker-url <url>', 'address of the broker for the agent (default: the server in use)')
+      .option('--broker-ca <file>', 'CA certificates (PEM) that the agent trusts for the broker (default: --ca-file)')
       .option(
-        '--broker-ca <file>',
-        "authorities (PEM) that the broker's certificate may come from (default: --ca-file)",
+        '--ca-fingerprint <sha256>',
+        "fingerprint of the broker's certificate or of a CA (default: those of --broker-ca)",
       )
-      .option('--ca-fingerprint <sha256>', "of the broker's certificate or an authority; default: those of --broker-ca")
       .option(
         '--cluster-role <name>',
-        'another ClusterRole that it has, such as cluster-admin; may be repeated',
+        'additional ClusterRole of the agent, such as cluster-admin; repeatable',
         collect,
       )
-      .addHelpText('after', '\n-o yaml and -o json print the objects alone. Then: brokkr agent status NAME --wait')
+      .addHelpText(
+        'after',
+        '\n-o yaml and -o json print only the objects. To wait until the agent is ready: brokkr agent status NAME --wait',
+      )
       .action(withSession(install)),
 };
 
@@ -63,7 +67,7 @@ interface InstallOptions {
 }
 
 async function install({ admin, out, settings }: Session, name: string, options: InstallOptions): Promise<void> {
-  // Before the token is made: what is wrong must not use it up.
+  // Invalid options must fail before a token is created.
   const broker = brokerConnection(options, settings);
   const { ttl = defaultTtlMs, description, label, generator, annotation, namespace, image, clusterRole = [] } = options;
   const { pak, info } = await admin.createEnrollment({
@@ -76,20 +80,22 @@ async function install({ admin, out, settings }: Session, name: string, options:
     ttl: toDuration(ttl),
   });
   if (pak === '')
-    throw new Failure('the token was lost with the connection', { hint: 'run it again: the lost one ends' });
+    throw new Failure('the connection broke before the token arrived', {
+      hint: 'run the command again: it replaces the lost token',
+    });
   const tokenName = info?.shortToken ?? '';
   printManifest(
     out,
     buildAgentManifest({ ...broker, namespace, image, token: pak, tokenName, clusterRoles: clusterRole }),
   );
   out.note(
-    `Agent ${name} may enroll once, until ${timestampText(info?.expireTime)}; brokkr revoke ${tokenName} takes that back.`,
+    `Agent ${name} can enroll once, until ${timestampText(info?.expireTime)}; to prevent it: brokkr revoke ${tokenName}`,
   );
   if (image === defaultImage)
-    out.note(`warning: ${image} is published nowhere: build it, and say with --image where clusters find it`);
+    out.note(`warning: ${image} is not published: build it, and set --image to where clusters can pull it`);
   if (isLoopback(broker.brokerUrl))
-    out.note(`warning: pods do not reach ${broker.brokerUrl}: say with --broker-url where they find the broker`);
-  out.note(`When it runs: brokkr agent status ${name} --wait`);
+    out.note(`warning: pods cannot reach ${broker.brokerUrl}: set --broker-url to an address that they can reach`);
+  out.note(`To wait until the agent is ready: brokkr agent status ${name} --wait`);
 }
 
 function brokerConnection(options: InstallOptions, settings: ConnectionSettings) {
@@ -97,25 +103,25 @@ function brokerConnection(options: InstallOptions, settings: ConnectionSettings)
   const allowCleartext = isCleartext(brokerUrl);
   if (allowCleartext && !settings.insecureCleartext)
     throw usageError(
-      `${brokerUrl} is not encrypted: the agent's key could be read on the way`,
-      'name an https address with --broker-url, or say --insecure-cleartext',
+      `${brokerUrl} is not encrypted: others could read the agent's key`,
+      'use an https address for --broker-url, or add --insecure-cleartext',
     );
   const isHttps = brokerUrl.startsWith('https:');
-  // The authority that this command trusts is the other broker address's only if somebody says so.
+  // The CA of this command applies to another broker address only if --broker-ca names it.
   const file = options.brokerCa ?? (brokerUrl === settings.server ? settings.caFile : undefined);
   const ca = isHttps && file !== undefined ? readFileSync(file, 'utf8') : undefined;
-  if (options.caFingerprint !== undefined && !isHttps) throw usageError('--ca-fingerprint is for https');
+  if (options.caFingerprint !== undefined && !isHttps) throw usageError('--ca-fingerprint requires an https address');
   return { brokerUrl, allowCleartext, ca, caFingerprints: fingerprintsFor(options.caFingerprint, ca, file) };
 }
 
-/** Those that are named, else those of the authorities that are to be trusted; none where the image's own are. */
-function fingerprintsFor(named: string | undefined, ca: string | undefined, file: string | undefined): string[] {
+/** Returns the fingerprints to pin: those of the option, else those of the CA; none if the image's CAs are trusted. */
+function fingerprintsFor(option: string | undefined, ca: string | undefined, file: string | undefined): string[] {
   try {
-    if (named !== undefined) return parseFingerprints(named);
+    if (option !== undefined) return parseFingerprints(option);
     return ca === undefined ? [] : fingerprintsOf(ca);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw usageError(named === undefined ? `${file} cannot be used: ${reason}` : reason);
+    throw usageError(option === undefined ? `${file} cannot be used: ${reason}` : reason);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Argument } from 'commander';
 import type { VerbDefinitions } from '../command.ts';
 
-/** Each asks the command itself what may come next, and falls back to files. */
+/** Shell scripts that ask `brokkr __complete` for candidates and fall back to file names. */
 const scripts = {
   bash: `_brokkr() {
   local IFS=$'\\n'

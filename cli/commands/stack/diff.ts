@@ -5,32 +5,29 @@ import { printSubmission, servingAgentsText } from '../../deploy/submission.ts';
 import { pluralize } from '../../format/enum-labels.ts';
 import { idOf, type ManifestObject, objectsOf, unifiedDiff } from '../../manifest/differences.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
-import { collect } from '../../options/collect.ts';
+import { type ManifestOptions, manifestOptions } from '../../options/manifest-options.ts';
 import { splitStackName } from '../../options/stack-options.ts';
 import { Failure } from '../../output/failure.ts';
-import { type Output, sanitize, sanitizeLine } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
+import { sanitize, sanitizeLine } from '../../output/sanitize.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
 export const verbs: VerbDefinitions = {
   diff: (command) =>
-    command
-      .requiredOption('-f, --filename <file>', 'YAML or JSON file, a folder of them, or - ; may be repeated', collect)
+    manifestOptions(command)
       .requiredOption('--stack <stack>', 'NAME or GENERATOR/NAME')
-      .option('-R, --recursive', 'look in folders of a folder too')
-      .option('--allow-empty', 'compare with no objects at all')
-      .option('--exit-code', 'end with 1 when something would change')
+      .option('--allow-empty', 'accept a submission without objects')
+      .option('--exit-code', 'exit with 1 if something would change')
       .addHelpText(
         'after',
-        '\nThe broker compares, as for apply --dry-run; nothing changes. Values of Secrets are not shown.',
+        '\nThe broker compares the objects as in apply --dry-run and changes nothing. Values of Secrets are hidden.',
       )
       .action(withSession(diff)),
 };
 
-interface DiffOptions {
-  readonly filename: readonly string[];
+interface DiffOptions extends ManifestOptions {
   readonly stack: string;
-  readonly recursive?: boolean;
   readonly allowEmpty?: boolean;
   readonly exitCode?: boolean;
 }
@@ -39,20 +36,20 @@ async function diff(session: Session, options: DiffOptions): Promise<void> {
   const { broker, out } = session;
   const { allowEmpty, filename, recursive = false } = options;
   const submission = await readSubmission(filename, recursive);
-  const wanted = { ...splitStackName(options.stack), submission, message: undefined, allowEmpty };
-  const answer = await previewStack(session, wanted);
-  const stack = stackRef(wanted);
-  if (!answer)
-    throw new Failure(`stack ${stack} does not exist: all of it would be new`, {
-      hint: `make it with: brokkr apply --stack ${stack}`,
+  const spec = { ...splitStackName(options.stack), submission, message: undefined, allowEmpty };
+  const preview = await previewStack(session, spec);
+  const stack = stackRef(spec);
+  if (!preview)
+    throw new Failure(`stack ${stack} does not exist, so all objects would be new`, {
+      hint: `create it with: brokkr apply --stack ${stack}`,
     });
-  if (out.format !== 'table') printSubmission(out, answer);
+  if (out.format !== 'table') printSubmission(out, preview);
   else {
-    const manifest = answer.changes.length === 0 ? undefined : (await broker.getDeployment({ stack })).manifest;
-    printDifferences(out, answer, parseManifest(manifest), objectsOf(submission.bytes));
+    const manifest = preview.changes.length === 0 ? undefined : (await broker.getDeployment({ stack })).manifest;
+    printDifferences(out, preview, parseManifest(manifest), objectsOf(submission.bytes));
   }
-  if (options.exitCode && answer.changes.length > 0)
-    throw new Failure(`${pluralize(answer.changes.length, 'object')} of stack ${stack} would change`);
+  if (options.exitCode && preview.changes.length > 0)
+    throw new Failure(`${pluralize(preview.changes.length, 'object')} of stack ${stack} would change`);
 }
 
 function parseManifest(manifest: Uint8Array | undefined): ManifestObject[] {
@@ -64,21 +61,21 @@ function parseManifest(manifest: Uint8Array | undefined): ManifestObject[] {
 
 function printDifferences(
   out: Output,
-  answer: SubmitDeploymentResponse,
+  preview: SubmitDeploymentResponse,
   before: readonly ManifestObject[],
   after: readonly ManifestObject[],
 ): void {
   const [oldObjects, newObjects] = [before, after].map(
     (objects) => new Map(objects.map((object) => [keyOf(idOf(object)), object])),
   );
-  for (const { object } of answer.changes) {
+  for (const { object } of preview.changes) {
     const key = keyOf(object!);
     for (const line of unifiedDiff(oldObjects?.get(key), newObjects?.get(key), sanitize(objectText(object))).split(
       '\n',
     ))
       out.line(colourDiffLine(out, sanitizeLine(line)));
   }
-  out.line(answer.changes.length === 0 ? 'nothing would change' : servingAgentsText(answer));
+  out.line(preview.changes.length === 0 ? 'nothing would change' : servingAgentsText(preview));
 }
 
 function colourDiffLine(out: Output, line: string): string {

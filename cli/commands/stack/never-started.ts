@@ -6,7 +6,10 @@ import type { Session } from '../../session/session.ts';
 
 const maxListedAgents = 20;
 
-/** Of the agents that have to remove a stack, those that may never come, at most 20; none for others than admins, who end such removals. */
+/**
+ * Lists the names of at most 20 agents that have to remove a stack but have never started. Empty for callers that are not admins, since
+ * only admins can abandon such removals.
+ */
 export async function listNeverStarted({ admin, broker }: Session, { id, placements }: Stack): Promise<string[]> {
   if (!placements?.removing) return [];
   try {
@@ -19,7 +22,7 @@ export async function listNeverStarted({ admin, broker }: Session, { id, placeme
     const agents = new Set(waiting.map(({ agentId }) => agentId));
     return members.flatMap(({ agent }) => (agents.has(agent!.id) ? [agent!.name] : [])).slice(0, maxListedAgents);
   } catch (error) {
-    // Not an admin; or all of it is removed already.
+    // The caller is not an admin, or the removal has finished.
     if ([Code.PermissionDenied, Code.NotFound].includes(ConnectError.from(error).code)) return [];
     throw error;
   }

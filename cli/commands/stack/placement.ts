@@ -11,7 +11,9 @@ import { choicesOf, styledPhases, valueOfLabel } from '../../format/enum-labels.
 import { eventView } from '../../format/event.ts';
 import { healthOn, objectLine, omittedText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
-import { printList, printOne, renderSubtable, sanitize, type Tone } from '../../output/output.ts';
+import type { Tone } from '../../output/output.ts';
+import { sanitize } from '../../output/sanitize.ts';
+import { printList, printOne, renderSubtable } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -21,12 +23,12 @@ export const verbs: VerbDefinitions = {
     command
       .command('placements')
       .alias('placement')
-      .description('which agent serves, or still has to remove, which stack')
+      .description('placements of stacks on agents, including pending removals')
       .argument('[stack]')
       .argument('[agent]')
-      .option('--stack <stack>', 'only of this stack')
-      .option('--agent <agent>', 'only on this agent')
-      .addOption(new Option('--phase <phase>', 'only in this phase').choices(choicesOf(styledPhases)))
+      .option('--stack <stack>', 'only those of this stack')
+      .option('--agent <agent>', 'only those on this agent')
+      .addOption(new Option('--phase <phase>', 'only those in this phase').choices(choicesOf(styledPhases)))
       .action(
         withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
           const filter = {
@@ -59,9 +61,9 @@ export const verbs: VerbDefinitions = {
                 verdict === StepVerdict.NO && !isNeeded ? optionalStep : (verdicts[verdict] ?? unknownVerdict);
               return `${out.paint(tone, sign)} ${name}: ${sanitize(detail)}`;
             });
-            printSection(out, 'Step by step', steps.join('\n'));
+            printSection(out, 'Steps', steps.join('\n'));
             printSection(out, 'Not healthy', unhealthy);
-            printSection(out, 'Last events', renderSubtable(out, eventView, answer.events, 'STACK', 'AGENT'));
+            printSection(out, 'Latest events', renderSubtable(out, eventView, answer.events, 'STACK', 'AGENT'));
           });
         }),
       ),
@@ -73,18 +75,18 @@ interface Filter {
   readonly phase?: string;
 }
 
-/** Which objects are not healthy, a line each; the steps tell why as a whole. */
+/** Lists the unhealthy objects, one per line; empty for a healthy placement. */
 async function unhealthyLines(session: Session, placement: Placement | undefined): Promise<string> {
   if (!placement || placement.health === Health.HEALTHY || placement.health === Health.UNSPECIFIED) return '';
   const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
-  const shown = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
-  const more = omittedText(shown.length, objects.length);
-  return [...shown, ...(more === '' ? [] : [more])].join('\n');
+  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
+  const more = omittedText(lines.length, objects.length);
+  return [...lines, ...(more === '' ? [] : [more])].join('\n');
 }
 
 const maxListedObjects = 10;
 
-/** How a stack can be meant for an agent: one of them is enough, and then the others' "no" is no trouble. */
+/** Steps that can match a stack with an agent. One match is enough, so that a "no" of the others is not a problem then. */
 const matchSteps: ReadonlySet<string> = new Set(['target', 'label', 'annotation', 'selector']);
 
 const unknownVerdict: { readonly sign: string; readonly tone: Tone } = { sign: '?', tone: 'dim' };

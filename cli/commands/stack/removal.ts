@@ -4,8 +4,9 @@ import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement
 import { styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
 import { placementView } from '../../format/placement.ts';
 import { Failure } from '../../output/failure.ts';
-import { printOne, sanitize } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
+import { sanitize } from '../../output/sanitize.ts';
+import { printOne } from '../../output/view.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
@@ -14,16 +15,16 @@ export const verbs: VerbDefinitions = {
     removalArguments(command).action(
       withSession(async (session, agent: string, stack: string, options: Options) => {
         const { admin, out } = session;
-        const found = await findPlacement(session, agent, stack);
-        const generation = options.generation ?? found.generation;
-        // Of another situation than the one that is meant, the broker says that it has changed.
-        if (generation === found.generation && !isHeld(found))
-          throw new Failure(`nothing is held: ${placementText(found)}`, {
-            hint: 'brokkr get placements --phase held shows what is',
+        const existing = await findPlacement(session, agent, stack);
+        const generation = options.generation ?? existing.generation;
+        // The broker itself rejects another generation, because the placement has changed.
+        if (generation === existing.generation && !isHeld(existing))
+          throw new Failure(`nothing waits for a confirmation: ${placementText(existing)}`, {
+            hint: 'list what is held with: brokkr get placements --phase held',
           });
-        await confirm(`Let it go on? ${placementText(found)}`, options.yes);
-        const { stackId, heldKeys, order } = found;
-        const { placement = found } = await admin.confirmRemoval({
+        await confirm(`Allow it to proceed? ${placementText(existing)}`, options.yes);
+        const { stackId, heldKeys, order } = existing;
+        const { placement = existing } = await admin.confirmRemoval({
           agent,
           stack: stackId,
           generation,
@@ -31,27 +32,30 @@ export const verbs: VerbDefinitions = {
           order,
         });
         if (placement.phase === PlacementPhase.HELD)
-          throw new Failure(`more is held by now than was shown: ${placementText(placement)}`);
+          throw new Failure(`more objects are held now than were shown: ${placementText(placement)}`);
         printOne(out, placementView, placement, () => {
-          out.line(`agent ${found.agent} may go on with stack ${found.stack}`);
+          out.line(`agent ${existing.agent} may proceed with stack ${existing.stack}`);
         });
       }),
     ),
 
   'forget-removal': (command) =>
     removalArguments(command)
-      .addHelpText('after', '\nFor a cluster that is lost: whatever is there of the stack stays there.')
+      .addHelpText('after', "\nUse it for a lost cluster: the stack's objects stay in that cluster.")
       .action(
         withSession(async (session, agent: string, stack: string, options: Options) => {
           const { admin, out } = session;
-          const found = await findPlacement(session, agent, stack);
-          await confirm(`Forget it, and leave its objects where they are? ${placementText(found)}`, options.yes);
+          const existing = await findPlacement(session, agent, stack);
+          await confirm(
+            `Abandon the removal and leave its objects in the cluster? ${placementText(existing)}`,
+            options.yes,
+          );
           await admin.forgetRemoval({
             agent,
-            stack: found.stackId,
-            generation: options.generation ?? found.generation,
+            stack: existing.stackId,
+            generation: options.generation ?? existing.generation,
           });
-          out.line(`the removal of stack ${found.stack} from agent ${found.agent} is forgotten`);
+          out.line(`the removal of stack ${existing.stack} from agent ${existing.agent} is abandoned`);
         }),
       ),
 };
@@ -67,33 +71,33 @@ function removalArguments(command: Command): Command {
     .argument('<stack>')
     .option(
       '--generation <number>',
-      'only if the placement has this generation (default: as it is now)',
+      'only if the placement has this generation (default: the current one)',
       parseGeneration,
     )
-    .option('-y, --yes', 'do not ask');
+    .option('-y, --yes', 'skip the confirmation prompt');
 }
 
 async function findPlacement({ broker }: Session, agent: string, stack: string): Promise<Placement> {
   const { placements } = await broker.listPlacements({ agent, stack, pageSize: 1 });
-  const [found] = placements;
-  if (!found) throw new Failure(`agent ${agent} neither serves nor removes stack ${stack}`);
-  return found;
+  const [placement] = placements;
+  if (!placement) throw new Failure(`agent ${agent} has no placement of stack ${stack}`);
+  return placement;
 }
 
-/** Whether a confirmation is waited for. */
+/** Tells whether a placement waits for a confirmation. */
 function isHeld({ phase }: Placement): boolean {
   return phase === PlacementPhase.HELD || phase === PlacementPhase.AHEAD;
 }
 
 function placementText({ stack, agent, phase, removalReason, message }: Placement): string {
-  const why = [removalReason, message].filter((text) => text !== '').join('; ');
+  const reason = [removalReason, message].filter((text) => text !== '').join('; ');
   return sanitize(
-    `Stack ${stack} on agent ${agent} is ${styledLabelOf(styledPhases, phase).text}${why ? ` (${why})` : ''}.`,
+    `Stack ${stack} on agent ${agent} is ${styledLabelOf(styledPhases, phase).text}${reason ? ` (${reason})` : ''}.`,
   );
 }
 
 function parseGeneration(text: string): bigint {
   if (!/^[1-9]\d{0,18}$/.test(text))
-    throw new InvalidArgumentError('it is a number, as `get placements -o json` shows it.');
+    throw new InvalidArgumentError('use the number that `get placements -o json` shows.');
   return BigInt(text);
 }

@@ -22,21 +22,24 @@ const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":
 
 const makeAgent = (name: string) => startTestAgent(broker, { name, labels: [name] });
 
-stacks('creates a stack with all that says who serves it', async () => {
+stacks('creates a stack with all placement rules', async () => {
   const name = fresh();
   const selector = ['--selector', 'zone notin (a,b),gpu'];
   const options = ['--label', 'x', '--annotation', 'k=v=w', '--on-delete', 'orphan', ...selector];
   assert.is(await cli.done(['create', 'stack', name, ...options]), `stack system/${name} created\n`);
   const described = await cli.done(`describe stack ${name}`);
   assert.match(described, /Labels: +x\nAnnotations: +k=v=w\nSelector: +zone notin \(a,b\),gpu\nOn delete: +orphan\n/);
-  assert.match(await cli.fails(1, `create stack ${name}`), /exists\n {2}take another name, or change what is there/);
+  assert.match(
+    await cli.fails(1, `create stack ${name}`),
+    /exists\n {2}choose another name, or change the existing one/,
+  );
   const wrong = await cli.fails(1, ['create', 'stack', 'Not a name', '--label', 'a b']);
-  assert.match(wrong, 'name: is not made of small letters, digits and hyphens');
-  assert.match(wrong, 'labels[0]: is not made of letters, digits');
+  assert.match(wrong, 'name: must consist of lowercase letters, digits and hyphens');
+  assert.match(wrong, 'labels[0]: must consist of letters, digits');
   await cli.fails(2, `create stack ${fresh()} --on-delete explode`);
 });
 
-stacks('gets stacks by name, by label and as a list, in each form', async () => {
+stacks('gets stacks by name, by label and as a list, in each format', async () => {
   const [name, other] = [fresh(), fresh()];
   await cli.done(`create stack ${name} --label only-here`);
   await cli.done(`create stack ${other}`);
@@ -68,7 +71,7 @@ stacks('edits labels and annotations as kubectl does', async () => {
   assert.match(await cli.fails(2, `label stack ${name} a=1`), 'brokkr annotate');
   await cli.fails(2, `annotate stack ${name} word`);
   assert.match(await cli.fails(1, ['label', 'stack', name, 'two words']), 'add_labels');
-  assert.match(await cli.fails(1, `label stack ${name} x --etag 1`), 'somebody else was faster');
+  assert.match(await cli.fails(1, `label stack ${name} x --etag 1`), 'it was changed in the meantime');
 });
 
 stacks('changes and removes a selector', async () => {
@@ -116,30 +119,33 @@ stacks('shows what agents reported', async () => {
   assert.is(JSON.parse(limited.stdout).events.length, 1);
   assert.match(limited.stderr, '--limit 0');
   assert.match(await cli.done(`get placements --agent ${name} --phase applied`), /applied +1 +1 .*all there\n$/);
-  assert.match(await cli.done(`describe stack ${name}`), /Agents\n[\s\S]*Last revisions\n[\s\S]*Last events\n/);
+  assert.match(await cli.done(`describe stack ${name}`), /Agents\n[\s\S]*Latest revisions\n[\s\S]*Latest events\n/);
   await cli.fails(2, 'get events --outcome nonsense');
-  assert.match(await cli.fails(2, 'get events --limit many'), "'many' is invalid. it is a number from 0 to 999999999.");
+  assert.match(
+    await cli.fails(2, 'get events --limit many'),
+    "'many' is invalid. it must be a number from 0 to 999999999.",
+  );
 });
 
-stacks('deletes only after a yes', async () => {
+stacks('deletes only after a confirmation', async () => {
   const name = fresh();
   await cli.done(`create stack ${name}`);
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   const asked = await cli.fails(2, `delete stack ${name}`);
   assert.match(asked, `Delete stack system/${name} (1 object; agents: none)?\n`);
-  assert.match(asked, 'say --yes');
+  assert.match(asked, 'add --yes');
   assert.is(await cli.done(`delete stack ${name} --yes`), `stack system/${name} deleted\n`);
   await cli.fails(1, `delete stack ${name} --yes`);
 });
 
-stacks('says how a removal ends that waits for an agent that never started', async () => {
+stacks('shows how to abandon a removal that waits for an agent that never started', async () => {
   const name = fresh();
   const [lazy, busy] = [`${name}-lazy`, `${name}-busy`];
   await client.admin.createAgent({ name: lazy, labels: [name] });
   await startTestAgent(broker, { name: busy, labels: [name] });
   await cli.done(`create stack ${name} --label ${name}`);
   const { stdout, stderr } = await cli.run(`delete stack ${name} --yes`);
-  assert.is(stdout, `stack system/${name} deleted, as soon as 2 agents removed it\n`);
+  assert.is(stdout, `stack system/${name} deleted; its objects are still on 2 agents\n`);
   assert.match(
     stderr,
     new RegExp(`^agent ${lazy} has never started: .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
@@ -147,7 +153,7 @@ stacks('says how a removal ends that waits for an agent that never started', asy
   await cli.done(`forget-removal ${lazy} system/${name} --yes`);
 });
 
-stacks('watches a stack until it is gone', async () => {
+stacks('watches a stack until it is deleted', async () => {
   const name = fresh();
   const agent = await makeAgent(name);
   await client.broker.createStack({ name, labels: [name] });
@@ -158,14 +164,14 @@ stacks('watches a stack until it is gone', async () => {
   await Promise.all(begun.map(({ promise }) => promise));
   await agent.reconcile();
   await cli.done(`delete stack ${name} --yes`);
-  // Told of it a moment later: until then the agent would say once more that it is applied.
+  // The removal reaches the agent a moment later; before that it would report applied again.
   await eventually(async () => (await agent.removingStacks()).includes(name), 30_000);
   await agent.reconcile();
-  const told = await people;
-  assert.is(told.code, 0, told.stderr);
-  assert.match(told.stdout, new RegExp(`system/${name} is at revision 1; agents: 1 pending\\n`));
-  assert.match(told.stdout, new RegExp(`${name} {2}applied {2}revision 1\\n`));
-  assert.match(told.stdout, new RegExp(`stack system/${name} is gone\\n$`));
+  const output = await people;
+  assert.is(output.code, 0, output.stderr);
+  assert.match(output.stdout, new RegExp(`system/${name} is at revision 1; agents: 1 pending\\n`));
+  assert.match(output.stdout, new RegExp(`${name} {2}applied {2}revision 1\\n`));
+  assert.match(output.stdout, new RegExp(`stack system/${name} is deleted\\n$`));
   const lines = (await programs).stdout
     .trim()
     .split('\n')

@@ -31,7 +31,7 @@ async function makePlaced() {
   return { name, agent };
 }
 
-/** The agent takes the next question. */
+/** Claims the agent's next diagnostic. */
 async function take({ client, incarnation }: TestAgent): Promise<Diagnostic> {
   return eventually(async () => (await client.agent.claimDiagnostic({ incarnation })).diagnostic, 30_000);
 }
@@ -73,33 +73,33 @@ const report = {
   notes: ['Endpoints could not be read'],
 };
 
-diagnose('asks, waits, and shows what the agent found', async () => {
+diagnose('requests a diagnostic, waits, and shows the result', async () => {
   const { name, agent } = await makePlaced();
   const asked = cli.done(`diagnose ${name} ${name}`);
   await agent.start();
   const { id, object } = await take(agent);
   assert.is(object, undefined);
   await complete(agent, { id, report });
-  const told = await asked;
-  assert.match(told, new RegExp(`^stack system/${name} on agent ${name}, .* ago\\)\\n`));
+  const output = await asked;
+  assert.match(output, new RegExp(`^stack system/${name} on agent ${name}, .* ago\\)\\n`));
   assert.match(
-    told,
+    output,
     /Objects\n {2}Deployment\.apps shop\/web {2}degraded: 0 of 1 replicas ready\n {4}revision 2: web-7d9c/,
   );
-  assert.match(told, /Pods\n {2}shop\/web-7d9c-x {2}Running on n1\n/);
+  assert.match(output, /Pods\n {2}shop\/web-7d9c-x {2}Running on n1\n/);
   assert.match(
-    told,
+    output,
     / {4}app {2}waiting: CrashLoopBackOff: back-off 10s, 3 restarts\n {6}\| starting\n {6}\| {3}no such {4}file\n/,
   );
   assert.match(
-    told,
+    output,
     /Kubernetes events\n.*\n {2}- +Warning +BackOff +Deployment\.apps shop\/web +7 +restarting failed container\n/,
   );
-  assert.match(told, /Notes\n {2}Endpoints could not be read\n$/);
-  assert.not.match(told, 'replicas: 1');
+  assert.match(output, /Notes\n {2}Endpoints could not be read\n$/);
+  assert.not.match(output, 'replicas: 1');
 });
 
-diagnose('asks about one object, and gives programs everything', async () => {
+diagnose('requests one object, and prints the complete result for programs', async () => {
   const { name, agent } = await makePlaced();
   const asked = cli.done(`diagnose ${name} ${name} --object deployment/web -o yaml`);
   const shown = cli.done(`diagnose ${name} ${name} --object apps/Deployment/shop/web --yaml`);
@@ -114,11 +114,11 @@ diagnose('asks about one object, and gives programs everything', async () => {
   assert.match(await shown, /\nDeployment\.apps shop\/web\n {2}kind: Deployment\n {2}spec:\n {4}replicas: 1\n$/);
 });
 
-diagnose('does not ask about an object that it cannot find, or not only one', async () => {
+diagnose('rejects an unknown or ambiguous object', async () => {
   const { name } = await makePlaced();
-  assert.match(await cli.fails(1, `diagnose ${name} ${name} --object Secret/a`), 'there are: ');
+  assert.match(await cli.fails(1, `diagnose ${name} ${name} --object Secret/a`), 'its objects: ');
   const several = await cli.fails(2, `diagnose ${name} ${name} --object configmap/a`);
-  assert.match(several, /several objects are configmap\/a: ConfigMap\/(shop|lab)\/a, ConfigMap\//);
+  assert.match(several, /configmap\/a matches several objects: ConfigMap\/(shop|lab)\/a, ConfigMap\//);
   await cli.fails(1, `diagnose ${name} nobody`);
   const other = await makePlaced();
   assert.match(await cli.fails(1, `diagnose ${name} ${other.name}`), 'brokkr explain STACK AGENT');
@@ -126,26 +126,26 @@ diagnose('does not ask about an object that it cannot find, or not only one', as
   await cli.fails(2, `diagnose ${name}`);
 });
 
-diagnose("ends with the agent's own words when it could not look", async () => {
+diagnose("fails with the agent's message when it could not collect diagnostics", async () => {
   const { name, agent } = await makePlaced();
   const asked = cli.fails(1, `diagnose ${name} ${name}`);
   await agent.start();
   const { id } = await take(agent);
   await complete(agent, { id, message: 'the cluster does not answer' });
-  assert.match(await asked, `agent ${name} could not look: the cluster does not answer`);
+  assert.match(await asked, `agent ${name} could not collect diagnostics: the cluster does not answer`);
 });
 
-diagnose('says at the deadline why there is no answer', async () => {
+diagnose('explains at the timeout why there is no answer', async () => {
   const { name, agent } = await makePlaced();
   const never = await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`);
   assert.match(never, `no answer within 1s: agent ${name} is offline (it has never started)`);
   await agent.start();
-  assert.match(await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`), 'has not taken the question yet');
+  assert.match(await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`), 'has not picked up the request yet');
   const { incarnation } = agent;
   while ((await agent.client.agent.claimDiagnostic({ incarnation })).diagnostic) await pause(10);
   const asked = cli.fails(1, `diagnose ${name} ${name} --timeout 5s`);
   await take(agent);
-  assert.match(await asked, 'is still looking');
+  assert.match(await asked, 'is still collecting');
 });
 
 diagnose.run();

@@ -9,7 +9,8 @@ import { shortDuration } from '../../format/duration.ts';
 import { ageText } from '../../format/enum-labels.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
-import { printOne, sanitize } from '../../output/output.ts';
+import { sanitize } from '../../output/sanitize.ts';
+import { printOne } from '../../output/view.ts';
 import type { Session } from '../../session/session.ts';
 import { findAgent } from '../agent/agent.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -21,14 +22,14 @@ export const verbs: VerbDefinitions = {
     command
       .argument('<stack>')
       .argument('<agent>')
-      .option('--object <object>', 'only this object of the stack: KIND/NAME, or KIND/NAMESPACE/NAME')
-      .option('--yaml', 'print the live objects too, without the values of Secrets')
+      .option('--object <object>', 'only this object of the stack: KIND/NAME or KIND/NAMESPACE/NAME')
+      .option('--yaml', 'also print the live objects, without values of Secrets')
       .addOption(
-        new Option('--timeout <duration>', 'to wait for the answer')
+        new Option('--timeout <duration>', 'maximum time to wait for the answer')
           .default(defaultTimeoutMs, '60s')
           .argParser(parseDuration),
       )
-      .addHelpText('after', '\n-o json and -o yaml print everything that the agent found.')
+      .addHelpText('after', '\n-o json and -o yaml print the complete result.')
       .action(withSession(diagnose)),
 };
 
@@ -44,23 +45,23 @@ async function diagnose(session: Session, stack: string, agent: string, options:
   const { diagnostic } = await broker.requestDiagnostic({ requestId: randomUUID(), stack, agent, object });
   const answered = await waitForAnswer(session, diagnostic!, options.timeout);
   if (answered.state === DiagnosticState.FAILED)
-    throw new Failure(`agent ${answered.agent} could not look: ${sanitize(answered.message)}`);
+    throw new Failure(`agent ${answered.agent} could not collect diagnostics: ${sanitize(answered.message)}`);
   printOne(out, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
     printDiagnostic(out, answered, { yaml: options.yaml ?? false }),
   );
 }
 
-/** One call waits at most so long: a broker that is restarted meanwhile is asked again. */
+/** Maximum wait of one call, so that a restart of the broker is noticed. */
 const maxWaitMs = 10_000;
 
-async function waitForAnswer(session: Session, asked: Diagnostic, timeoutMs: number): Promise<Diagnostic> {
+async function waitForAnswer(session: Session, diagnostic: Diagnostic, timeoutMs: number): Promise<Diagnostic> {
   const deadline = Date.now() + timeoutMs;
-  for (let latest = asked; ; ) {
+  for (let latest = diagnostic; ; ) {
     if (latest.state === DiagnosticState.DONE || latest.state === DiagnosticState.FAILED) return latest;
     const leftMs = deadline - Date.now();
     if (leftMs <= 0) throw await unansweredFailure(session, latest, timeoutMs);
     const wait = toDuration(Math.min(leftMs, maxWaitMs));
-    latest = (await session.broker.getDiagnostic({ id: asked.id, wait })).diagnostic!;
+    latest = (await session.broker.getDiagnostic({ id: diagnostic.id, wait })).diagnostic!;
   }
 }
 
@@ -69,41 +70,46 @@ async function unansweredFailure(
   { agent, stack, state }: Diagnostic,
   timeoutMs: number,
 ): Promise<Failure> {
-  const said = `no answer within ${shortDuration(timeoutMs)}`;
+  const summary = `no answer within ${shortDuration(timeoutMs)}`;
   const { online, paused, lastHeartbeatTime } = await findAgent(session, agent);
   if (!online) {
-    const seen = lastHeartbeatTime ? `last heard of ${ageText(lastHeartbeatTime)} ago` : 'it has never started';
-    return new Failure(`${said}: agent ${agent} is offline (${seen})`, {
-      hint: `ask: brokkr explain ${stack} ${agent}`,
+    const seen = lastHeartbeatTime ? `last heartbeat ${ageText(lastHeartbeatTime)} ago` : 'it has never started';
+    return new Failure(`${summary}: agent ${agent} is offline (${seen})`, {
+      hint: `for details: brokkr explain ${stack} ${agent}`,
     });
   }
-  const doing = state === DiagnosticState.CLAIMED ? 'is still looking' : 'has not taken the question yet';
-  return new Failure(`${said}: agent ${agent} ${doing}${paused ? '; it is paused' : ''}`, {
-    hint: 'give it more time with --timeout',
+  const progress = state === DiagnosticState.CLAIMED ? 'is still collecting' : 'has not picked up the request yet';
+  return new Failure(`${summary}: agent ${agent} ${progress}${paused ? '; it is paused' : ''}`, {
+    hint: 'allow more time with --timeout',
   });
 }
 
-/** An object of the stack's current deployment, by the words that people use. */
+/** Finds an object of the stack's current deployment by kind and name. Throws a Failure unless exactly one matches. */
 async function findObject({ broker }: Session, stack: string, text: string): Promise<ObjectRef> {
   const { objects } = await broker.getDeployment({ stack });
-  const found = objects.filter((object) => matchesName(object, text));
-  const [first, ...more] = found;
+  const matches = objects.filter((object) => matchesName(object, text));
+  const [first, ...more] = matches;
   if (first && more.length === 0) return first;
-  const list = (found.length > 0 ? found : objects).slice(0, maxListedObjects).map((object) => nameOf(object));
+  const list = (matches.length > 0 ? matches : objects).slice(0, maxListedObjects).map((object) => nameOf(object));
   if (first)
-    throw new Failure(`several objects are ${text}: ${list.join(', ')}`, { hint: 'name one of these', exitCode: 2 });
-  throw new Failure(`there is no ${text} in stack ${stack}`, {
-    hint: list.length === 0 ? undefined : `there are: ${list.join(', ')}${objects.length > list.length ? ', …' : ''}`,
+    throw new Failure(`${text} matches several objects: ${list.join(', ')}`, {
+      hint: 'specify one of these',
+      exitCode: 2,
+    });
+  throw new Failure(`stack ${stack} has no object ${text}`, {
+    hint: list.length === 0 ? undefined : `its objects: ${list.join(', ')}${objects.length > list.length ? ', …' : ''}`,
   });
 }
 
 const maxListedObjects = 10;
 
-/** "Deployment/web", with its group "apps/Deployment/web", and each with the namespace before the name. */
+/** Matches "Deployment/web" or "apps/Deployment/web", each optionally with the namespace before the name; ignores case. */
 function matchesName({ apiVersion, kind, namespace, name }: ObjectRef, text: string): boolean {
   const kinds = [kind, kindName({ apiVersion, kind })];
   const names = [name, `${namespace}/${name}`];
-  return kinds.some((of) => names.some((what) => `${of}/${what}`.toLowerCase() === text.toLowerCase()));
+  return kinds.some((kindText) =>
+    names.some((nameText) => `${kindText}/${nameText}`.toLowerCase() === text.toLowerCase()),
+  );
 }
 
 function nameOf({ kind, namespace, name }: ObjectRef): string {

@@ -17,7 +17,7 @@ events.after(async () => {
   await broker.close();
 });
 
-events('name what somebody else changed, when more is asked for', async () => {
+events('show foreign changes with -o wide', async () => {
   const name = 'drifted';
   const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
@@ -28,9 +28,9 @@ events('name what somebody else changed, when more is asked for', async () => {
   const report = { sequence: 1n, stackId, deploymentId, generation, message: '1 object was applied again' };
   const reported = [{ ...report, outcome: Outcome.REPAIRED, objects: [change] }];
   await agent.client.agent.reportEvents({ incarnation: agent.incarnation, events: reported });
-  const told = await cli.done(`get events --stack ${name} --outcome repaired -o wide`);
+  const output = await cli.done(`get events --stack ${name} --outcome repaired -o wide`);
   assert.match(
-    told,
+    output,
     / repaired +1 object was applied again +configured ConfigMap shop\/c \.data\.open \(changed by kubectl\)\n$/,
   );
   assert.not.match(await cli.done(`get events --stack ${name}`), 'kubectl');

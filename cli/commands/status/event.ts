@@ -3,11 +3,11 @@ import type { Outcome } from '../../../gen/brokkr/v1/event_pb.ts';
 import { choicesOf, styledOutcomes, valueOfLabel } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { parseLimit } from '../../options/numbers.ts';
-import { printList } from '../../output/output.ts';
+import { printList } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
 
-/** A month of events does not fit a screen; --limit 0 gives it all the same. */
+/** Events shown by default; --limit 0 shows all. */
 const defaultLimit = 1_000;
 
 export const verbs: VerbDefinitions = {
@@ -15,11 +15,11 @@ export const verbs: VerbDefinitions = {
     command
       .command('events')
       .alias('event')
-      .description('what agents reported, newest first')
-      .option('--stack <stack>', 'only about this stack')
-      .option('--agent <agent>', 'only from this agent')
-      .addOption(new Option('--outcome <outcome>', 'only of this outcome').choices(choicesOf(styledOutcomes)))
-      .option('--limit <count>', 'at most so many; 0 for all', parseLimit, defaultLimit)
+      .description('events that agents reported, newest first')
+      .option('--stack <stack>', 'only those of this stack')
+      .option('--agent <agent>', 'only those of this agent')
+      .addOption(new Option('--outcome <outcome>', 'only those with this outcome').choices(choicesOf(styledOutcomes)))
+      .option('--limit <count>', 'maximum number to show; 0 for all', parseLimit, defaultLimit)
       .action(
         withSession(async ({ broker, out }, options: Filter) => {
           const { limit, stack, agent } = options;
@@ -30,7 +30,7 @@ export const verbs: VerbDefinitions = {
             limit,
           );
           printList(out, eventView, events);
-          if (events.length === limit) out.note(`only the newest ${limit}; --limit 0 gives all`);
+          if (events.length === limit) out.note(`showing only the newest ${limit}; --limit 0 shows all`);
         }),
       ),
 };

@@ -8,7 +8,7 @@ import { printSection } from '../../format/describe.ts';
 import { ageText } from '../../format/enum-labels.ts';
 import { healthText, healthTone } from '../../format/health.ts';
 import { healthChangeView, unhealthyObjectsText } from '../../format/stack-health.ts';
-import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
+import { jsonOf, printJson, printList, type View } from '../../output/view.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -30,11 +30,11 @@ export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('health')
-      .description('how a stack does on each of its agents, the worst first; -o wide: which objects are not healthy')
+      .description('health of a stack on each agent, worst first; -o wide also lists its unhealthy objects')
       .argument('<stack>')
       .argument('[agent]')
-      .option('--agent <agent>', 'only on this agent')
-      .option('--history', 'how that changed, newest first')
+      .option('--agent <agent>', 'only those on this agent')
+      .option('--history', 'show health changes, newest first')
       .action(withSession(getHealth)),
 };
 
@@ -46,26 +46,26 @@ interface Options {
 async function getHealth(
   { broker, out }: Session,
   stack: string,
-  named: string | undefined,
+  agentArgument: string | undefined,
   options: Options,
 ): Promise<void> {
-  const of = { stack, agent: named ?? options.agent };
+  const filter = { stack, agent: agentArgument ?? options.agent };
   if (options.history) {
-    const { history } = await broker.getStackHealth({ ...of, pageSize: 1 });
+    const { history } = await broker.getStackHealth({ ...filter, pageSize: 1 });
     printList(out, healthChangeView, history);
     return;
   }
-  let whole: GetStackHealthResponse | undefined;
+  let firstPage: GetStackHealthResponse | undefined;
   const agents = await allPages(
     async (page) => {
-      const answer = await broker.getStackHealth({ ...of, ...page });
-      whole ??= answer;
+      const answer = await broker.getStackHealth({ ...filter, ...page });
+      firstPage ??= answer;
       return answer;
     },
     (page) => page.agents,
   );
   if (out.format === 'json' || out.format === 'yaml') {
-    const answer = { ...whole!, agents, nextPageToken: '' };
+    const answer = { ...firstPage!, agents, nextPageToken: '' };
     printJson(out, jsonOf(GetStackHealthResponseSchema, answer));
     return;
   }
@@ -73,7 +73,7 @@ async function getHealth(
   if (out.wide) printSection(out, 'Not healthy', unhealthyObjectsText(out, agents));
 }
 
-/** "2 of 3"; the broker keeps the names of at most 100 that are not healthy. */
+/** Counts the healthy objects: "2 of 3". The broker names at most 100 unhealthy objects of an agent. */
 function healthyObjects({ objects, objectCount }: AgentHealth): string {
   if (objectCount === 0) return '';
   return `${Math.max(0, objectCount - objects.length)} of ${objectCount}`;

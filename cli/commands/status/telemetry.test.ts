@@ -42,42 +42,39 @@ async function tell(name: string, ...items: TelemetryItemInit[]): Promise<void> 
   await session.end();
 }
 
-telemetry('say so when there is nothing', async () => {
+telemetry('report an empty result', async () => {
   const { stdout, stderr } = await cli.run('logs web');
   assert.is(stdout, '');
-  assert.match(stderr, /^there is nothing that is kept\n.*brokkr\.io\/stream-logs: "true"/);
-  assert.match((await cli.run('events web')).stderr, /^there is nothing that is kept\n.*BROKKR_TELEMETRY/);
+  assert.match(stderr, /^nothing is stored\n.*brokkr\.io\/stream-logs: "true"/);
+  assert.match((await cli.run('events web')).stderr, /^nothing is stored\n.*BROKKR_TELEMETRY/);
 });
 
-telemetry(
-  'show lines with where they are from, without what a terminal would obey, and gaps with their reason',
-  async () => {
-    await tell('east', line('\u001b[31mred\u0007 alert\u001b]0;title\u0007'), line('a long one', true));
-    const gap = { kind: TelemetryKind.POD_LOGS, reason: GapReason.RATE_LIMIT, count: 12n, ...source };
-    await tell('west', { stackId, item: { case: 'gap', value: gap } }, line('west  is\tquiet'));
-    assert.equal((await cli.done('logs web')).split('\n'), [
-      'east web-1/main  red alert',
-      'east web-1/main  a long one … (cut)',
-      'west web-1/main  (12 lines are missing: the agent exceeded its rate limit)',
-      'west web-1/main  west  is    quiet',
-      '',
-    ]);
-    assert.is(
-      await cli.done('logs web --tail 1 --timestamps'),
-      'west web-1/main  2027-01-31T12:00:00.500Z  west  is    quiet\n',
-    );
-    assert.is(
-      await cli.done('logs web --agent east --pod web-1 --container main --tail 1'),
-      'east web-1/main  a long one … (cut)\n',
-    );
-    assert.is(await cli.done('logs web --pod web-2'), '');
-    const [first] = (await cli.done('logs web -o json')).split('\n');
-    const record = JSON.parse(first!);
-    assert.equal([record.agent, record.item.line.pod], ['east', 'web-1']);
-  },
-);
+telemetry('show lines with their source and without control sequences, and gaps with their reason', async () => {
+  await tell('east', line('\u001b[31mred\u0007 alert\u001b]0;title\u0007'), line('a long one', true));
+  const gap = { kind: TelemetryKind.POD_LOGS, reason: GapReason.RATE_LIMIT, count: 12n, ...source };
+  await tell('west', { stackId, item: { case: 'gap', value: gap } }, line('west  is\tquiet'));
+  assert.equal((await cli.done('logs web')).split('\n'), [
+    'east web-1/main  red alert',
+    'east web-1/main  a long one … (truncated)',
+    'west web-1/main  (12 lines are missing: the agent exceeded its rate limit)',
+    'west web-1/main  west  is    quiet',
+    '',
+  ]);
+  assert.is(
+    await cli.done('logs web --tail 1 --timestamps'),
+    'west web-1/main  2027-01-31T12:00:00.500Z  west  is    quiet\n',
+  );
+  assert.is(
+    await cli.done('logs web --agent east --pod web-1 --container main --tail 1'),
+    'east web-1/main  a long one … (truncated)\n',
+  );
+  assert.is(await cli.done('logs web --pod web-2'), '');
+  const [first] = (await cli.done('logs web -o json')).split('\n');
+  const record = JSON.parse(first!);
+  assert.equal([record.agent, record.item.line.pod], ['east', 'web-1']);
+});
 
-telemetry('show what Kubernetes tells, apart from what agents report', async () => {
+telemetry('show Kubernetes events, apart from the events of agents', async () => {
   const object = { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', name: 'web-1' };
   const event = { object, type: 'Warning', reason: 'BackOff', message: 'restarting', count: 3, lastTime: at };
   const fine = { ...event, type: 'Normal', reason: 'Pulled', message: 'image is there', count: 1 };
@@ -96,14 +93,14 @@ telemetry('show what Kubernetes tells, apart from what agents report', async () 
   assert.not.match(await cli.done('get events'), 'BackOff');
 });
 
-telemetry('are followed over a restart of the broker, each line once', async () => {
+telemetry('are followed across a restart of the broker, each line once', async () => {
   const watching = new AbortController();
   const [old, first, second] = [
     waitForOutput('is    quiet'),
     waitForOutput('before the restart'),
     waitForOutput('after the restart'),
   ];
-  const onOutput = (said: string) => [old, first, second].forEach((hearing) => void hearing.onOutput(said));
+  const onOutput = (text: string) => [old, first, second].forEach((hearing) => void hearing.onOutput(text));
   const following = cli.run('logs web -f --tail 1', { onOutput, signal: watching.signal });
   await Promise.race([old.found, following]);
   await tell('east', line('before the restart'));
@@ -113,7 +110,7 @@ telemetry('are followed over a restart of the broker, each line once', async () 
   await Promise.race([second.found, following]);
   watching.abort();
   const { code, stdout, stderr } = await following;
-  assert.match(stderr, /^(the connection to the broker broke; reconnecting…\n)+$/);
+  assert.match(stderr, /^(lost the connection to the broker; reconnecting…\n)+$/);
   assert.equal(stdout.split('\n'), [
     'west web-1/main  west  is    quiet',
     'east web-1/main  before the restart',
@@ -123,7 +120,7 @@ telemetry('are followed over a restart of the broker, each line once', async () 
   assert.is(code, null, 'it was ended by Ctrl-C');
 });
 
-telemetry('refuse what they do not understand', async () => {
+telemetry('reject invalid options', async () => {
   for (const args of ['logs web --tail many', 'events web --object web', 'logs web --since soon']) {
     const { code, stdout } = await cli.run(args);
     assert.equal([code, stdout], [2, ''], args);

@@ -14,25 +14,25 @@ import { type VerbDefinitions, withSession } from '../command.ts';
 export const verbs: VerbDefinitions = {
   logs: (command) =>
     recordOptions(command, 'lines')
-      .option('-n, --namespace <namespace>', 'only of pods in this one')
-      .option('--pod <pod>', 'only of this pod')
-      .option('--container <container>', 'only of this container')
-      .option('--timestamps', 'with the time at which each line was written')
+      .option('-n, --namespace <namespace>', 'only pods in this namespace')
+      .option('--pod <pod>', 'only this pod')
+      .option('--container <container>', 'only this container')
+      .option('--timestamps', 'show when each line was written')
       .addHelpText(
         'after',
-        '\nOf pods with the annotation brokkr.io/stream-logs: "true", as long as lines are kept. -o json: a line each.',
+        '\nShows the stored lines of pods with the annotation brokkr.io/stream-logs: "true". -o json prints one record per line.',
       )
       .action(
         withSession(async (session, stack: string, options: LogOptions) => {
           const { agent, namespace, pod, container, timestamps = false } = options;
-          const wish = { stack, agent, namespace, pod, container };
+          const filter = { stack, agent, namespace, pod, container };
           await showRecords(session, options, {
-            list: (page) => session.broker.listPodLogs({ ...wish, ...page }),
-            follow: { ...wish, kinds: [TelemetryKind.POD_LOGS] },
+            list: (page) => session.broker.listPodLogs({ ...filter, ...page }),
+            follow: { ...filter, kinds: [TelemetryKind.POD_LOGS] },
             timestamps,
             emptyHints: [
-              '  lines come from pods with the annotation brokkr.io/stream-logs: "true", in a Deployment that of its pod template',
-              '  an agent with BROKKR_TELEMETRY=off or =events sends none, and the simulated cluster of npm start runs no pods',
+              '  only pods with the annotation brokkr.io/stream-logs: "true" send lines; in a Deployment, set it in the pod template',
+              '  agents with BROKKR_TELEMETRY=off or =events send none, and the simulated cluster of npm start runs no pods',
             ],
           });
         }),
@@ -40,21 +40,21 @@ export const verbs: VerbDefinitions = {
 
   events: (command) =>
     recordOptions(command, 'events')
-      .option('--object <object>', 'only about this object: KIND/NAME, or KIND/NAMESPACE/NAME', parseObject)
+      .option('--object <object>', 'only those of this object: KIND/NAME or KIND/NAMESPACE/NAME', parseObject)
       .option('--warnings', 'only those of type Warning')
       .addHelpText(
         'after',
-        '\nWhat Kubernetes tells about the objects of a stack and what belongs to them. What agents report about their work is\nanother thing: brokkr get events. -o json: a line each.',
+        "\nShows Kubernetes events of a stack's objects and of the objects that these own. For the events in which agents report\ntheir own work, use: brokkr get events. -o json prints one record per line.",
       )
       .action(
         withSession(async (session, stack: string, options: EventOptions) => {
           const { agent, object, warnings } = options;
-          const wish = { stack, agent, object, ...(warnings && { type: 'Warning' }) };
+          const filter = { stack, agent, object, ...(warnings && { type: 'Warning' }) };
           await showRecords(session, options, {
-            list: (page) => session.broker.listKubernetesEvents({ ...wish, ...page }),
-            follow: { ...wish, kinds: [TelemetryKind.KUBERNETES_EVENTS] },
+            list: (page) => session.broker.listKubernetesEvents({ ...filter, ...page }),
+            follow: { ...filter, kinds: [TelemetryKind.KUBERNETES_EVENTS] },
             timestamps: true,
-            emptyHints: ['  an agent with BROKKR_TELEMETRY=off sends none'],
+            emptyHints: ['  agents with BROKKR_TELEMETRY=off send none'],
           });
         }),
       ),
@@ -82,16 +82,16 @@ interface EventOptions extends CommonOptions {
 function recordOptions(command: Command, noun: string): Command {
   return command
     .argument('<stack>')
-    .option('-f, --follow', `go on with new ${noun} as they come, until Ctrl-C`)
-    .option('--agent <agent>', "only of this agent's cluster")
+    .option('-f, --follow', `keep printing new ${noun} until Ctrl-C`)
+    .option('--agent <agent>', "only those from this agent's cluster")
     .option(
       '--since <when>',
-      'not before, such as 10m (ago) or 2027-01-31T12:00:00Z (default: all that is kept)',
+      'start time, such as 10m (ago) or 2027-01-31T12:00:00Z (default: everything that is stored)',
       parsePast,
     )
     .option(
       '--tail <count>',
-      `at most so many ${noun} of before, the last (default: all; with -f, 1000)`,
+      `number of most recent ${noun} to show (default: all; with -f: 1000)`,
       integerBetween(0, 999_999),
     );
 }
@@ -105,45 +105,49 @@ interface RecordQuery {
   }) => Promise<{ records: TelemetryRecord[]; nextPageToken: string }>;
   readonly follow: Parameters<typeof followTelemetry>[1];
   readonly timestamps: boolean;
-  /** What to say where there is nothing. */
+  /** Notes for an empty result. */
   readonly emptyHints: readonly string[];
 }
 
-async function showRecords(session: Session, { follow, since, tail }: CommonOptions, what: RecordQuery): Promise<void> {
+async function showRecords(
+  session: Session,
+  { follow, since, tail }: CommonOptions,
+  query: RecordQuery,
+): Promise<void> {
   const print = async (records: readonly TelemetryRecord[]) => {
-    for (const record of records) printRecord(session.out, record, what);
-    // A slow reader must not make the rest wait in memory.
+    for (const record of records) printRecord(session.out, record, query);
+    // Waits for a slow reader, so that the rest does not pile up in memory.
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
   };
   const startTime = since === undefined ? undefined : timestampFromMs(since);
   if (follow) {
     const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, maxFollowHistory) };
-    const wish = { ...what.follow, ...(tail !== 0 && history) };
+    const filter = { ...query.follow, ...(tail !== 0 && history) };
     const onDisconnect = () => session.out.note(reconnectingMessage);
-    for await (const records of followTelemetry(session, wish, { onDisconnect })) await print(records);
-    session.out.note('the stack is gone');
+    for await (const records of followTelemetry(session, filter, { onDisconnect })) await print(records);
+    session.out.note('the stack was deleted');
     return;
   }
-  let found = 0;
+  let recordCount = 0;
   if (tail === undefined) {
-    for await (const { records } of eachPage((page) => what.list({ ...page, startTime, oldestFirst: true }))) {
-      found += records.length;
+    for await (const { records } of eachPage((page) => query.list({ ...page, startTime, oldestFirst: true }))) {
+      recordCount += records.length;
       await print(records);
     }
   } else if (tail > 0) {
-    const last = await allPages(
-      (page) => what.list({ ...page, startTime, oldestFirst: false }),
+    const latest = await allPages(
+      (page) => query.list({ ...page, startTime, oldestFirst: false }),
       ({ records }) => records,
       tail,
     );
-    found = last.length;
-    await print(last.toReversed());
+    recordCount = latest.length;
+    await print(latest.toReversed());
   }
-  if (found === 0 && session.out.format === 'table')
-    for (const line of ['there is nothing that is kept', ...what.emptyHints]) session.out.note(line);
+  if (recordCount === 0 && session.out.format === 'table')
+    for (const line of ['nothing is stored', ...query.emptyHints]) session.out.note(line);
 }
 
-/** What the broker gives at most before what is new. */
+/** Maximum history that the broker sends before new records. */
 const maxFollowHistory = 5_000;
 
 function parseObject(text: string): Pick<ObjectRef, 'kind' | 'namespace' | 'name'> {
@@ -151,6 +155,6 @@ function parseObject(text: string): Pick<ObjectRef, 'kind' | 'namespace' | 'name
   const [kind = '', ...rest] = parts;
   const [name = '', namespace = ''] = rest.toReversed();
   if (parts.length < 2 || parts.length > 3 || kind === '' || name === '')
-    throw new InvalidArgumentError('write it as Pod/web-1 or Pod/shop/web-1.');
+    throw new InvalidArgumentError('use KIND/NAME or KIND/NAMESPACE/NAME, such as Pod/web-1.');
   return { kind, namespace, name };
 }

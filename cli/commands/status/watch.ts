@@ -4,7 +4,8 @@ import { placementCountsText, styledLabelOf, styledPhases } from '../../format/e
 import { healthCountsText, styledHealths } from '../../format/health.ts';
 import { placementMessage } from '../../format/placement.ts';
 import { stackName } from '../../format/stack.ts';
-import { type Output, sanitize } from '../../output/output.ts';
+import type { Output } from '../../output/output.ts';
+import { sanitize } from '../../output/sanitize.ts';
 import { printStreamItem } from '../../output/stream-output.ts';
 import { followStack, reconnectingMessage } from '../../stream/follow.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
@@ -15,7 +16,7 @@ export const verbs: VerbDefinitions = {
       .argument('<stack>')
       .addHelpText(
         'after',
-        '\nFirst everything as it is, then what changes, until the stack is gone or Ctrl-C. -o json: a line each.',
+        '\nShows the current state, then each change, until the stack is deleted or Ctrl-C. -o json prints one message per line.',
       )
       .action(
         withSession(async (session, name: string) => {
@@ -32,7 +33,7 @@ export const verbs: VerbDefinitions = {
               });
             for (const { agentId, agent } of update.placements) agents.set(agentId, agent);
           }
-          if (session.out.format === 'table') session.out.line(`stack ${stackName(stack!)} is gone`);
+          if (session.out.format === 'table') session.out.line(`stack ${stackName(stack!)} is deleted`);
         }),
       ),
 };
@@ -41,28 +42,36 @@ function linesOf(out: Output, update: WatchStackResponse, agents: ReadonlyMap<st
   return [
     ...(update.stack ? [stackLine(update.stack)] : []),
     ...update.placements.map((placement) => placementLine(out, placement)),
-    ...update.goneAgentIds.map((id) => `${agents.get(id) ?? id}  gone`),
+    ...update.goneAgentIds.map((id) => `${agents.get(id) ?? id}  removed`),
   ];
 }
 
 function stackLine(stack: Stack): string {
   const { revision, placements, deleteTime } = stack;
-  const what = deleteTime ? 'is being deleted' : revision === 0 ? 'has no objects yet' : `is at revision ${revision}`;
+  const revisionText = deleteTime
+    ? 'is being deleted'
+    : revision === 0
+      ? 'has no objects yet'
+      : `is at revision ${revision}`;
   const health = healthCountsText(stack.health);
-  const told = [what, `agents: ${placementCountsText(placements)}`, ...(health === '' ? [] : [`health: ${health}`])];
-  return `${stackName(stack)} ${told.join('; ')}`;
+  const parts = [
+    revisionText,
+    `agents: ${placementCountsText(placements)}`,
+    ...(health === '' ? [] : [`health: ${health}`]),
+  ];
+  return `${stackName(stack)} ${parts.join('; ')}`;
 }
 
 function placementLine(out: Output, placement: Placement): string {
   const { agent, phase, health, desiredRevision, removalReason } = placement;
-  const said = [styledLabelOf(styledPhases, phase), styledLabelOf(styledHealths, health)]
+  const labels = [styledLabelOf(styledPhases, phase), styledLabelOf(styledHealths, health)]
     .filter(({ text }) => text !== '')
     .map(({ text, tone }) => out.paint(tone, text));
-  const about = [
+  const details = [
     desiredRevision === 0 ? '' : `revision ${desiredRevision}`,
     placementMessage(placement) || removalReason,
   ]
     .filter(Boolean)
     .join(': ');
-  return [agent, ...said, sanitize(about)].join('  ').trimEnd();
+  return [agent, ...labels, sanitize(details)].join('  ').trimEnd();
 }

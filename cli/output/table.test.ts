@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Column, openOutput, renderTable } from './output.ts';
+import { openOutput } from './output.ts';
+import { type Column, renderTable } from './table.ts';
 
 interface Row {
   readonly name: string;
@@ -21,13 +22,13 @@ const at = (width: number) => renderTable({ ...openOutput('table'), width }, col
 
 const tables = suite('cli: tables');
 
-tables('are whole where there is room', () => {
+tables('are complete if there is space', () => {
   const [, first] = at(Number.POSITIVE_INFINITY);
   assert.is(first, `a-name-that-must-stay   ${'x'.repeat(40)}   ${'m'.repeat(30)}`);
   assert.is(Math.max(...at(97).map(({ length }) => length)), 97);
 });
 
-tables('fit a terminal: the widest columns give way, never the names', () => {
+tables('fit a terminal: the widest columns shrink, never the names', () => {
   for (const width of [96, 80, 60]) {
     const lines = at(width);
     assert.is(Math.max(...lines.map(({ length }) => length)), width);
@@ -36,7 +37,7 @@ tables('fit a terminal: the widest columns give way, never the names', () => {
   }
 });
 
-tables('stay readable where nothing fits', () => {
+tables('stay readable if nothing fits', () => {
   const [title, first] = at(20);
   assert.match(title ?? '', /^NAME +LABELS +MESSAGE$/);
   assert.is(first, 'a-name-that-must-stay   xxxxxxx…   mmmmmmm…');

@@ -18,7 +18,7 @@ const config = (value: string) =>
   `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"value":"${value}"}}`;
 const read = async (stack: string) => (await client.broker.getStack({ stack })).stack!;
 
-settings('are given when it is made, and shown', async () => {
+settings('are set at its creation, and shown', async () => {
   await cli.done('create stack db');
   const fields = [
     'Deployment/web:.spec.replicas',
@@ -39,17 +39,17 @@ settings('are given when it is made, and shown', async () => {
       ['', '', ['.metadata.labels']],
     ],
   );
-  const told = await cli.done('describe stack web');
+  const output = await cli.done('describe stack web');
   assert.match(
-    told,
+    output,
     /Drift: +report\nIgnored fields: +apps\/Deployment\/web:\.spec\.replicas, .*ConfigMap:\.data, \.metadata/,
   );
-  assert.match(told, /Conflict: +refuse\nDepends on: +(system\/)?db\n/);
+  assert.match(output, /Conflict: +refuse\nDepends on: +(system\/)?db\n/);
   assert.match(await cli.done('get stack web -o wide'), /DRIFT +DEPENDS ON .*\n.* report +(system\/)?db /);
   assert.match(await cli.done('describe stack db'), /Drift: +repair\nConflict: +adopt\n/);
 });
 
-settings('are changed and taken away', async () => {
+settings('are changed and removed', async () => {
   for (const name of ['one', 'two']) await cli.done(`create stack ${name}`);
   await cli.done('create stack three --depends-on one --ignore-field .data');
   await cli.done('update stack three --depends-on two --drift ignore');
@@ -64,7 +64,7 @@ settings('are changed and taken away', async () => {
   assert.equal([bare.dependsOn, bare.ignoredFields, bare.drift], [[], [], DriftPolicy.REPAIR]);
 });
 
-settings('come with an apply, before its objects', async () => {
+settings('are applied before the objects', async () => {
   await cli.done('create stack base');
   await cli.done('apply -f - --stack top --depends-on base --drift report', { stdin: config('one') });
   assert.equal([(await read('top')).dependsOn.length, (await read('top')).drift], [1, DriftPolicy.REPORT]);
@@ -78,14 +78,14 @@ settings('come with an apply, before its objects', async () => {
   assert.equal([(await read('top')).conflict, (await read('top')).drift], [ConflictPolicy.REFUSE, DriftPolicy.REPORT]);
   const before = (await read('top')).etag;
   await cli.fails(1, 'apply -f - --stack top --drift ignore', { stdin: '{"kind":"ConfigMap"}' });
-  assert.is((await read('top')).etag, before, 'what is refused changes no settings');
+  assert.is((await read('top')).etag, before, 'a rejected apply changes no settings');
 });
 
-settings('that cannot be meant are refused before the broker is asked', async () => {
+settings('that are invalid are rejected before the broker is called', async () => {
   await cli.fails(2, 'create stack odd --drift sometimes');
   await cli.fails(2, 'create stack odd --conflict maybe');
   for (const field of ['spec', 'Deployment', 'Deployment:spec', 'a/b/c/D:.x', '..x', ':.x'])
-    assert.match(await cli.fails(2, `create stack odd --ignore-field ${field}`), 'write it as');
+    assert.match(await cli.fails(2, `create stack odd --ignore-field ${field}`), 'use a path such as');
   await cli.fails(1, 'create stack odd --depends-on nowhere');
 });
 

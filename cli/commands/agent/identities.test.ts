@@ -24,7 +24,7 @@ const fresh = () => `f${++made}`;
 const aKey = /brokkr_(ad|ro|ge|ag)\w+_\w+/;
 const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}');
 
-fleet('a new key stands alone on standard output, works, and is shown by nothing else', async () => {
+fleet('a new key is alone on standard output, works, and is not shown elsewhere', async () => {
   const [agent, generator, admin] = [fresh(), fresh(), fresh()];
   for (const create of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only --expires 1h`]) {
     const { code, stdout, stderr } = await cli.run(`create ${create}`);
@@ -41,14 +41,14 @@ fleet('a new key stands alone on standard output, works, and is shown by nothing
     assert.match(await cli.fails(1, `create ${again}`), 'exists');
 });
 
-fleet('a key goes into a file instead, when that is asked for', async () => {
+fleet('a key is written to a file with --pak-file', async () => {
   const file = join(cli.folder, 'agent.pak');
   const { stdout, stderr } = await cli.run(`create agent ${fresh()} --pak-file ${file}`);
   assert.is(stdout, '');
   assert.match(stderr, file);
   assert.match(readFileSync(file, 'utf8'), aKey);
   assert.is(statSync(file).mode & 0o777, 0o600);
-  assert.match(await cli.fails(1, `create agent ${fresh()} --pak-file ${file}`), 'it is there already');
+  assert.match(await cli.fails(1, `create agent ${fresh()} --pak-file ${file}`), 'it already exists');
 });
 
 fleet('shows, labels, annotates and describes an agent', async () => {
@@ -71,13 +71,13 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   assert.match(await cli.done(`get agents ${name}`), 'online, paused');
   await cli.done(`resume ${name}`);
   assert.not.match(await cli.done(`get agents ${name}`), 'paused');
-  assert.match(await cli.fails(2, `rebind ${name}`), 'say --yes');
+  assert.match(await cli.fails(2, `rebind ${name}`), 'add --yes');
   await cli.done(`rebind ${name} --yes`);
   await agent.start({ clusterId: randomUUID() });
   await client.broker.createStack({ name });
   await cli.done(`target ${name} ${name}`);
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  assert.match(await cli.done(`delete agent ${name} --yes`), 'as soon as it has removed 1 stack');
+  assert.match(await cli.done(`delete agent ${name} --yes`), 'it still has to remove 1 stack');
   assert.match(await cli.done('get agents --show-deleted'), /being deleted/);
   await agent.reconcile();
   await cli.fails(1, `get agent ${name}`);
@@ -88,29 +88,32 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   assert.is(await cli.done(`delete agent ${orphan} --orphan --yes`), `agent ${orphan} deleted\n`);
 });
 
-fleet('forgets removals', async () => {
+fleet('abandons removals', async () => {
   const name = fresh();
   await client.admin.createAgent({ name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   assert.match(await cli.fails(1, `forget-removal ${name} ${name} --yes`), 'there is no removal');
   await cli.done(`label stack ${name} ${name}-`);
   assert.match(await cli.fails(2, `forget-removal ${name} ${name}`), 'is removing');
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --generation 1 --yes`), 'look with: brokkr get');
+  assert.match(
+    await cli.fails(1, `confirm-removal ${name} ${name} --generation 1 --yes`),
+    'see the current state: brokkr get',
+  );
   await cli.done(`forget-removal ${name} ${name} --yes`);
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'neither serves nor removes');
+  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'has no placement of stack');
 });
 
-fleet('confirms what an agent holds back, at the generation that was seen', async () => {
+fleet('confirms held removals at the generation that was shown', async () => {
   const name = fresh();
   const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
   const entry = await agent.entry(name);
   await agent.report(entry, Outcome.HELD, 'would delete a PersistentVolumeClaim');
-  const told = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
+  const output = await cli.fails(1, `apply -f - --stack ${name} --wait`, { stdin: configMap.toString() });
   assert.match(
-    told,
-    `would delete a PersistentVolumeClaim\n  if that is right: brokkr confirm-removal ${name} system/${name}`,
+    output,
+    `would delete a PersistentVolumeClaim\n  to confirm it: brokkr confirm-removal ${name} system/${name}`,
   );
   assert.match(await cli.fails(2, `confirm-removal ${name} ${name}`), 'is held (would delete');
   assert.match(
@@ -119,7 +122,10 @@ fleet('confirms what an agent holds back, at the generation that was seen', asyn
   );
   await cli.fails(1, `confirm-removal ${name} ${name} --yes --generation ${entry.generation + 1n}`);
   await cli.done(`confirm-removal ${name} ${name} --yes`);
-  assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'nothing is held: Stack system/');
+  assert.match(
+    await cli.fails(1, `confirm-removal ${name} ${name} --yes`),
+    'nothing waits for a confirmation: Stack system/',
+  );
   assert.is((await agent.entry(name)).confirmed, true);
   await client.broker.deleteStack({ stack: name });
   assert.match(await cli.fails(1, `confirm-removal ${name} ${name} --yes`), 'is removing (the stack');
@@ -139,13 +145,13 @@ fleet('registers, approves and deregisters', async () => {
   assert.match(await cli.done(`get registrations --generator ${generator}`), 'requested');
   assert.match(await cli.done(`approve ${agent} ${generator}`), 'is registered');
   assert.match(await cli.done(`get registration ${agent} ${generator}`), 'registered');
-  assert.match(await cli.fails(2, `deregister ${agent} ${generator}`), 'say --yes');
+  assert.match(await cli.fails(2, `deregister ${agent} ${generator}`), 'add --yes');
   await cli.done(`deregister ${agent} ${generator} --yes`);
   await cli.fails(1, `deregister ${agent} system --yes`);
   await cli.fails(1, `register ${agent} nobody`);
 });
 
-fleet('a generator looks after its own, and sees nobody else’s', async () => {
+fleet('a generator manages its own stacks, and sees no others', async () => {
   const [mine, agent] = [fresh(), fresh()];
   const { pak } = await client.admin.createGenerator({ name: mine });
   await client.admin.createAgent({ name: agent, generators: [mine] });
@@ -159,7 +165,7 @@ fleet('a generator looks after its own, and sees nobody else’s', async () => {
     assert.match(await own.done(`describe agent ${agent}`), `${mine}/shop`);
     await own.fails(1, `get agent ${agent}-hidden`);
     await own.fails(1, 'get stack system/hidden');
-    assert.match(await own.fails(1, 'get paks'), 'brokkr whoami says whose key this is');
+    assert.match(await own.fails(1, 'get paks'), 'brokkr whoami shows whose key this is');
     assert.match(await cli.fails(1, `delete generator ${mine} --yes`), 'stack');
     assert.match(await cli.done(`delete generator ${mine} --cascade --yes`), 'deleted');
   } finally {
@@ -176,7 +182,7 @@ fleet('changes a generator', async () => {
   await cli.fails(1, 'get generator nobody');
 });
 
-fleet('rotates keys, at once or with an overlap, and revokes them', async () => {
+fleet('rotates keys, immediately or with an overlap, and revokes them', async () => {
   const name = fresh();
   const { pak: first } = await client.admin.createAgent({ name });
   const works = async (pak: string) => (await cli.run('whoami', { env: { BROKKR_PAK: pak } })).code === 0;
@@ -185,7 +191,7 @@ fleet('rotates keys, at once or with an overlap, and revokes them', async () => 
   const third = (await cli.done(`rotate agent ${name} --now`)).trim();
   assert.equal([await works(first), await works(second), await works(third)], [false, false, true]);
   const short = await cli.done(`get paks --owner ${name} -o name`);
-  assert.match(await cli.fails(2, `revoke ${short.trim()}`), 'say --yes');
+  assert.match(await cli.fails(2, `revoke ${short.trim()}`), 'add --yes');
   await cli.done(`revoke ${short.trim()} --yes`);
   assert.is(await works(third), false);
   assert.match(await cli.done(`get paks --owner ${name} --show-ended`), 'revoked');
