@@ -12,7 +12,7 @@ import type { AgentContext } from './context.ts';
 import type { Cluster } from './kube/cluster.ts';
 import { createLeaderElection, type LeaderElection } from './kube/leader-election.ts';
 import { createLifecycle, type Ending, type Lifecycle } from './lifecycle.ts';
-import { openManifestStore } from './manifest/cache.ts';
+import { openManifestCache } from './manifest/cache.ts';
 import { collectMetrics } from './observability/collect-metrics.ts';
 import { type Connectivity, createConnectivity } from './observability/connectivity.ts';
 import { type HealthServer, startHealthServer } from './observability/http-server.ts';
@@ -102,7 +102,7 @@ async function openContext(
   });
   resources.defer(() => connections.close());
   const election = connections.leases && joinElection(connections.leases, config, options);
-  const manifests = await openManifestStore(config.stateDir);
+  const manifests = await openManifestCache(config.stateDir);
   resources.defer(() => manifests.close());
   const observed = { metrics, connectivity, election, running };
   const health = await serveHealth(config, observed);

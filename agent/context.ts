@@ -2,7 +2,7 @@ import type { Config } from './config.ts';
 import type { Connections } from './connections.ts';
 import type { LeaderElection } from './kube/leader-election.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { ManifestStore } from './manifest/cache.ts';
+import type { ManifestCache } from './manifest/cache.ts';
 import type { Connectivity } from './observability/connectivity.ts';
 import type { Metrics } from './observability/metrics.ts';
 import type { AgentTraces } from './observability/tracing.ts';
@@ -20,7 +20,7 @@ export interface AgentContext {
   readonly signal: AbortSignal;
   readonly connections: Connections;
   readonly election: LeaderElection | undefined;
-  readonly manifests: ManifestStore;
+  readonly manifests: ManifestCache;
   readonly connectivity: Connectivity;
   readonly metrics: Metrics;
   readonly traces: AgentTraces;

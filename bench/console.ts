@@ -3,7 +3,7 @@ import { readConfig } from '../broker/config.ts';
 import { openMigrated } from '../broker/open-store.ts';
 import { buildConsole } from '../console/build.ts';
 import { openChromium } from '../sandbox/chromium.ts';
-import { makeManyAgents } from '../test/many-agents.ts';
+import { insertManyAgents } from '../test/many-agents.ts';
 import { formatPercentiles, printFigure } from './figures.ts';
 import { startTestbed } from './testbed.ts';
 
@@ -17,7 +17,7 @@ export async function benchConsole(): Promise<void> {
   const browser = await openChromium();
   try {
     const db = await openMigrated(readConfig({ BROKKR_DATABASE_URL: testbed.postgres.url }));
-    await makeManyAgents(db, agentCount).finally(() => db.close());
+    await insertManyAgents(db, agentCount).finally(() => db.close());
     const times: PageTimes[] = [];
     for (let round = 0; round < rounds; round += 1)
       times.push(await measureOnce(browser, testbed.url, testbed.adminPak));

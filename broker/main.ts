@@ -5,7 +5,7 @@ import { openTracing } from '../client/open-tracing.ts';
 import { watchConfigFile } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
-import { firstAdminPak, rotateAdmin } from './access/issue.ts';
+import { issueFirstAdminPak, rotateAdminPak } from './access/issue.ts';
 import { recordOperator } from './audit/operator.ts';
 import { type Config, readConfig, variables, version } from './config.ts';
 import { reencrypt } from './deployment/reencrypt.ts';
@@ -54,7 +54,7 @@ async function run(command: Command, config: Config, options: { name: string; ov
     case 'serve':
       return serve(config);
     case 'init':
-      await withDatabase(config, (db) => firstAdminPak(db, deliveryOf(config)));
+      await withDatabase(config, (db) => issueFirstAdminPak(db, deliveryOf(config)));
       return say('the database is ready');
     case 'migrate':
       await withDatabase(config, async () => {});
@@ -63,7 +63,7 @@ async function run(command: Command, config: Config, options: { name: string; ov
       const hours = Number(options.overlapHours);
       if (!(hours >= 0 && hours <= 720)) return fail('--overlap-hours: must be a number from 0 to 720', usageCode);
       const deliver = deliveryOf(config);
-      await withDatabase(config, (db) => rotateAdmin(db, options.name, { overlapMs: hours * 3_600_000, deliver }));
+      await withDatabase(config, (db) => rotateAdminPak(db, options.name, { overlapMs: hours * 3_600_000, deliver }));
       return 0;
     }
     case 're-encrypt': {

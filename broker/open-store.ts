@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../client/settings.ts';
 import { entities as accessEntities } from './access/store.ts';
 import { entities as agentEntities } from './agent/store.ts';
-import { makeAuditDays } from './audit/retention.ts';
+import { createAuditDays } from './audit/retention.ts';
 import type { Config } from './config.ts';
 import { entities as deploymentEntities, unknownKeys } from './deployment/store.ts';
 import { entities as generatorEntities } from './generator/store.ts';
@@ -40,7 +40,7 @@ const lockNotAvailable = '55P03';
 
 /** After days without a broker, today has no partition yet. One that is busy with a long transaction is left to the job. */
 async function openAuditDays(db: Database): Promise<void> {
-  await makeAuditDays(db).catch((error: unknown) => {
+  await createAuditDays(db).catch((error: unknown) => {
     if (sqlState(error) !== lockNotAvailable) throw error;
   });
 }

@@ -20,3 +20,12 @@ export function checkEtag(etag: string, version: string): void {
     reason: 'ETAG_MISMATCH',
   });
 }
+
+/** Refuses an update mask with a path that is not one of the known ones. */
+export function checkMask(paths: readonly string[], known: readonly string[]): void {
+  const unknown = paths.find((path) => !known.includes(path));
+  if (unknown === undefined) return;
+  throw new Refusal('invalid_argument', `update_mask: "${unknown}" is not one of ${known.join(', ')}`, {
+    field: 'update_mask',
+  });
+}

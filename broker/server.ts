@@ -7,7 +7,7 @@ import type { Tracing } from '../client/trace.ts';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
-import { firstAdminPak } from './access/issue.ts';
+import { issueFirstAdminPak } from './access/issue.ts';
 import { createKeys } from './access/keys.ts';
 import { keyMethods, ownKeyMethods } from './access/service.ts';
 import { enrollMethods, enrollmentMethods } from './agent/enrollment-service.ts';
@@ -105,7 +105,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     const { db, feed } = await openStore(config, log);
     stack.defer(() => within('db', db.close(), log));
     stack.defer(() => within('feed', feed.close(), log));
-    await firstAdminPak(db, options.deliverAdminPak);
+    await issueFirstAdminPak(db, options.deliverAdminPak);
     const now = () => new Date();
     const metrics = new Metrics();
     const calls = callMetrics(metrics);

@@ -12,7 +12,7 @@ import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 import { configMap, connect } from '../test/agent/test-agent.ts';
 import { connectObserver, openEnvironment } from '../test/agent/test-environment.ts';
 import { eventually } from '../test/broker.ts';
-import { type Pod, runPod } from '../test/kube-pod.ts';
+import { type Pod, startPod } from '../test/kube-pod.ts';
 import { needs } from '../test/runner/needs.ts';
 import { openHelm } from '../test/tools/helm.ts';
 import { installation } from './options.ts';
@@ -48,7 +48,7 @@ async function openTestbed() {
   const { signal } = new AbortController();
   const pods: Pod[] = [];
   rbac.after(async () => {
-    await Promise.all(pods.map((pod) => pod.end()));
+    await Promise.all(pods.map((pod) => pod.stop()));
     observer.close();
     admin.close();
     await environment.close();
@@ -75,7 +75,7 @@ async function openTestbed() {
       return deployment;
     },
     async start(deployment: KubeObject): Promise<Pod> {
-      const pod = await runPod(kube, deployment, join(folder, deployment.metadata.name));
+      const pod = await startPod(kube, deployment, join(folder, deployment.metadata.name));
       pods.push(pod);
       return pod;
     },
@@ -161,7 +161,7 @@ function describeDiagnostics({ account, agent, environment, kube }: Installed): 
     assert.equal(report?.notes, []);
     // Without a kubelet there are no logs, so this checks only the permission to read them.
     assert.ok(await isAllowed(kube, account, { verb: 'get', resource: 'pods', subresource: 'log', namespace: 'made' }));
-    assert.not.match(agent.said(), /forbidden/i);
+    assert.not.match(agent.output(), /forbidden/i);
   });
 }
 
@@ -207,7 +207,7 @@ function describeSingleNamespace(installed: Installed): void {
       objects.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
       [],
     );
-    await agent.end();
+    await agent.stop();
     await start(limited);
     await environment.submit('limited', [configMap('limited', { colour: 'blue' })], ['limited']);
     await environment.untilPhase('limited', 'limited', APPLIED);

@@ -6,7 +6,7 @@ import type { SimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import type { Member } from '../sandbox/fleet.ts';
 import { eventually } from '../test/broker.ts';
 import { accessibilityProblems, assertFitsScreen, longTimeoutMs, openConsoleTestbed } from '../test/console-testbed.ts';
-import { podOf, tellEvent, workload } from '../test/pods.ts';
+import { createPodEvent, waitForPod, workload } from '../test/pods.ts';
 import { needs } from '../test/runner/needs.ts';
 
 const logs = suite('logs in the console');
@@ -170,7 +170,7 @@ async function describe(): Promise<void> {
 /** Returns the cluster of an agent and the name of its stack's pod. */
 async function podIn({ cluster }: Member): Promise<{ cluster: SimulatedCluster; pod: string }> {
   assert.ok(cluster);
-  return { cluster, pod: await podOf(cluster, 'web') };
+  return { cluster, pod: await waitForPod(cluster, 'web') };
 }
 
 async function write(member: Member, ...lines: string[]): Promise<void> {
@@ -180,7 +180,7 @@ async function write(member: Member, ...lines: string[]): Promise<void> {
 
 async function emitEvent(member: Member, message: string): Promise<void> {
   const { cluster, pod } = await podIn(member);
-  tellEvent(cluster, pod, message);
+  createPodEvent(cluster, pod, message);
 }
 
 async function textOf(part: Locator): Promise<string> {

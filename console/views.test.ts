@@ -12,7 +12,7 @@ import {
   longTimeoutMs,
   openConsoleTestbed,
 } from '../test/console-testbed.ts';
-import { makeManyAgents } from '../test/many-agents.ts';
+import { insertManyAgents } from '../test/many-agents.ts';
 import { needs } from '../test/runner/needs.ts';
 
 const views = suite("the console's views");
@@ -177,7 +177,7 @@ async function describe(): Promise<void> {
 
   views('5,000 agents are listed, scrolled, searched and grouped', async () => {
     const db = await openMigrated(testbed.test.config);
-    await makeManyAgents(db, 5_000).finally(() => db.close());
+    await insertManyAgents(db, 5_000).finally(() => db.close());
     const page = await testbed.open();
     await page.getByText('5,002 agents').waitFor();
     assert.ok((await page.getByRole('row').count()) < 100, 'only the visible rows are rendered');

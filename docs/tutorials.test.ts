@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createFullProgram } from '../cli/program.ts';
-import { keyIn, npmStarts } from '../test/tools/npm-start.ts';
+import { findAdminKey, npmStarts } from '../test/tools/npm-start.ts';
 import { type Page, readPages } from './pages.ts';
 import { commandsOf, type Exchange, exchangesOf } from './shell.ts';
 
@@ -67,7 +67,7 @@ for (const page of typedPages) {
     const outputs = await typed(
       exchanges.map(({ command }) => command),
       server,
-      keyIn(text) ?? '',
+      findAdminKey(text) ?? '',
       folder,
     );
     assert.is(outputs.length, exchanges.length);

@@ -8,7 +8,7 @@ import { PlacementState } from '../gen/brokkr/v1/placement_pb.ts';
 import { type TargetEntry, TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
 import type { TestBroker } from './broker.ts';
 
-export interface AgentWish {
+export interface TestAgentOptions {
   readonly name: string;
   readonly labels?: string[];
   readonly annotations?: Record<string, string>;
@@ -18,7 +18,7 @@ export interface AgentWish {
 }
 
 /** All pages of a pull, after their digest was verified. */
-export interface Pulled {
+export interface PulledState {
   readonly kind: TargetStateKind;
   readonly epoch: bigint;
   readonly digest: Uint8Array;
@@ -42,11 +42,11 @@ export interface TestAgent {
     epoch?: bigint;
     clusterId?: string;
   }): Promise<bigint>;
-  pull(more?: { digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint }): Promise<Pulled>;
+  pull(more?: { digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint }): Promise<PulledState>;
   /** Returns the names of the stacks that the agent is to serve, sorted. */
-  serves(): Promise<string[]>;
+  activeStacks(): Promise<string[]>;
   /** Returns the names of the stacks that the agent is to remove, sorted. */
-  removes(): Promise<string[]>;
+  removingStacks(): Promise<string[]>;
   entry(stack: string): Promise<TargetEntry>;
   report(
     entry: TargetEntry,
@@ -62,21 +62,21 @@ export interface TestAgent {
 }
 
 /** Creates an agent with the admin's key, and starts it. */
-export async function startTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
-  const made = await makeTestAgent(test, wish);
+export async function startTestAgent(broker: TestBroker, options: TestAgentOptions): Promise<TestAgent> {
+  const made = await createTestAgent(broker, options);
   await made.start();
   return made;
 }
 
 /** Creates an agent with the admin's key without starting it. */
-export async function makeTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
-  const { url, ...rest } = wish;
-  const { agent, pak } = await test.client().admin.createAgent(rest);
+export async function createTestAgent(broker: TestBroker, options: TestAgentOptions): Promise<TestAgent> {
+  const { url, ...rest } = options;
+  const { agent, pak } = await broker.client().admin.createAgent(rest);
   assert.ok(agent);
-  return asAgent(test.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
+  return toTestAgent(broker.client(pak, url === undefined ? {} : { url }), { id: agent.id, name: agent.name, pak });
 }
 
-function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: string; pak: string }): TestAgent {
+function toTestAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: string; pak: string }): TestAgent {
   const clusterId = randomUUID();
   let incarnation = 0n;
   let sequence = 0n;
@@ -101,8 +101,8 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
       return answer.epoch;
     },
     pull: (more = {}) => pullAll(client, { incarnation, ...more }),
-    serves: async () => namesOf(await self.pull(), PlacementState.ACTIVE),
-    removes: async () => namesOf(await self.pull(), PlacementState.REMOVING),
+    activeStacks: async () => stackNames(await self.pull(), PlacementState.ACTIVE),
+    removingStacks: async () => stackNames(await self.pull(), PlacementState.REMOVING),
     async entry(stack) {
       const { entries } = await self.pull();
       const found = entries.find((entry) => entry.stack === stack);
@@ -129,7 +129,7 @@ function asAgent(client: BrokkrClient, { id, name, pak }: { id: string; name: st
   return self;
 }
 
-function namesOf(pulled: Pulled, state: PlacementState): string[] {
+function stackNames(pulled: PulledState, state: PlacementState): string[] {
   return pulled.entries
     .filter((entry) => entry.state === state)
     .map((entry) => entry.stack)
@@ -140,7 +140,7 @@ function namesOf(pulled: Pulled, state: PlacementState): string[] {
 async function pullAll(
   { agent }: BrokkrClient,
   request: { incarnation: bigint; digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint },
-): Promise<Pulled> {
+): Promise<PulledState> {
   const entries: TargetEntry[] = [];
   const inline = new Map<string, Uint8Array>();
   let answer = await agent.pullTargetState(request);

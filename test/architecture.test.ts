@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isKnownFolder } from './layout/rules.ts';
-import { foldersBelow } from './layout/sources.ts';
+import { findFolders } from './layout/sources.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const architecture = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
@@ -48,7 +48,7 @@ map('ARCHITECTURE.md names functions that are where it says', () => {
 
 map('ARCHITECTURE.md names every room', () => {
   const named = new Set(pathsIn(architecture).map((path) => path.replace(/\/$/, '')));
-  const rooms = foldersBelow(root).filter((folder) => folder !== '' && isKnownFolder(folder) && !closed.test(folder));
+  const rooms = findFolders(root).filter((folder) => folder !== '' && isKnownFolder(folder) && !closed.test(folder));
   assert.ok(rooms.length > 50);
   assert.equal(
     rooms.filter((folder) => !named.has(folder)),

@@ -24,16 +24,16 @@ interface Finding {
 }
 
 const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[] = [
-  ['types', () => tool('tsc', '--noEmit')],
-  ["console's types", () => tool('tsc', '--noEmit', '--project', 'console')],
-  ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
+  ['types', () => runTool('tsc', '--noEmit')],
+  ["console's types", () => runTool('tsc', '--noEmit', '--project', 'console')],
+  ['lint and format', () => runTool('biome', 'ci', '--error-on-warnings', '--colors=off')],
   // The generator writes the vendored contracts, which the checks after it read.
-  ['generated code', generatedCode],
-  ['reference pages', referencePages],
-  ['contract lint', () => tool('buf', 'lint')],
-  ['contract format', () => tool('buf', 'format', 'proto', '--diff', '--exit-code')],
-  ['contract compatible', compatible],
-  ['layout', () => tool('node', 'test/layout/layout.test.ts')],
+  ['generated code', checkGeneratedCode],
+  ['reference pages', checkReferencePages],
+  ['contract lint', () => runTool('buf', 'lint')],
+  ['contract format', () => runTool('buf', 'format', 'proto', '--diff', '--exit-code')],
+  ['contract compatible', checkCompatibility],
+  ['layout', () => runTool('node', 'test/layout/layout.test.ts')],
 ];
 
 /** Runs every check in turn. Returns true when all passed. */
@@ -51,7 +51,7 @@ async function runChecks(print: (line: string) => void): Promise<boolean> {
 }
 
 /** Runs a tool of this project; its output counts only when it fails. */
-async function tool(name: string, ...args: string[]): Promise<Finding> {
+async function runTool(name: string, ...args: string[]): Promise<Finding> {
   const command = name === 'node' ? process.execPath : join(bin, name);
   const child = spawn(command, args, {
     cwd: root,
@@ -64,12 +64,12 @@ async function tool(name: string, ...args: string[]): Promise<Finding> {
 }
 
 /** Checks that gen/ is what the contract generates. */
-async function generatedCode(): Promise<Finding> {
+async function checkGeneratedCode(): Promise<Finding> {
   const fresh = '.cache/check/gen';
   mkdirSync(join(root, '.cache/check'), { recursive: true });
   try {
     generate(fresh);
-    const [expected, actual] = [filesOf(join(root, fresh)), filesOf(join(root, 'gen'))];
+    const [expected, actual] = [readFiles(join(root, fresh)), readFiles(join(root, 'gen'))];
     const names = [...new Set([...expected.keys(), ...actual.keys()])].sort();
     const stale = names.filter((name) => expected.get(name) !== actual.get(name));
     if (stale.length === 0) return {};
@@ -80,21 +80,23 @@ async function generatedCode(): Promise<Finding> {
 }
 
 /** Checks that the reference pages are what the code generates. */
-async function referencePages(): Promise<Finding> {
+async function checkReferencePages(): Promise<Finding> {
   const pages = await generatedPages();
-  const stale = [...pages].filter(([path, text]) => textOf(join(contentFolder, path)) !== text).map(([path]) => path);
+  const stale = [...pages]
+    .filter(([path, text]) => readIfPresent(join(contentFolder, path)) !== text)
+    .map(([path]) => path);
   if (stale.length === 0) return {};
   return {
     wrong: `not what the code makes (npm run docs:gen):\n${stale.map((path) => `docs/content/${path}`).join('\n')}`,
   };
 }
 
-function textOf(file: string): string | undefined {
+function readIfPresent(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
 /** Compares the contract with the landed one, whose agents and clients must continue to work. */
-async function compatible(): Promise<Finding> {
+async function checkCompatibility(): Promise<Finding> {
   const base = process.env.BROKKR_BREAKING_BASE ?? landedCommit;
   if (base === landedCommit && !hasLandedCommit()) return { note: `not checked: git does not have ${base} here` };
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
@@ -103,13 +105,13 @@ async function compatible(): Promise<Finding> {
     extractCommit(base, before, ['proto', 'buf.yaml']);
     if (!existsSync(join(root, '.cache/vendored'))) writeVendored();
     cpSync(join(root, '.cache/vendored'), join(before, '.cache/vendored'), { recursive: true });
-    return { ...(await tool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
+    return { ...(await runTool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
   } finally {
     rmSync(before, { recursive: true, force: true });
   }
 }
 
-function filesOf(folder: string): Map<string, string> {
+function readFiles(folder: string): Map<string, string> {
   const names = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));

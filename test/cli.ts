@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { TestBroker } from './broker.ts';
-import { type Ended, type RunOptions, runProgram } from './tools/command.ts';
+import { type ProgramResult, type RunOptions, runProgram } from './tools/command.ts';
 
 export interface TestCli {
   /** An empty folder that `close` removes. */
   readonly folder: string;
   /** Runs the command; an argument with spaces in it requires a list. */
-  run(args: string | readonly string[], options?: RunOptions): Promise<Ended>;
+  run(args: string | readonly string[], options?: RunOptions): Promise<ProgramResult>;
   /** Runs the command, which must end with 0, and returns its standard output. */
   done(args: string | readonly string[], options?: RunOptions): Promise<string>;
   /** Runs the command, which must end with this exit code, and returns its standard error. */

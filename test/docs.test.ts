@@ -15,7 +15,7 @@ import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { help as startHelp } from '../sandbox/start/options.ts';
-import { keyIn, npmStarts } from './tools/npm-start.ts';
+import { findAdminKey, npmStarts } from './tools/npm-start.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const pages = readPages();
@@ -165,7 +165,13 @@ docs('the commands of the tour work as they are printed', async () => {
   const text = await starts.start('--port', '0', '--data-dir', join(starts.folder, 'tour')).ready();
   const [, server = ''] = /Broker +(\S+)/.exec(text) ?? [];
   const { HOME } = process.env;
-  const env = { PATH: ownPath, HOME, XDG_CONFIG_HOME: starts.folder, BROKKR_SERVER: server, BROKKR_PAK: keyIn(text) };
+  const env = {
+    PATH: ownPath,
+    HOME,
+    XDG_CONFIG_HOME: starts.folder,
+    BROKKR_SERVER: server,
+    BROKKR_PAK: findAdminKey(text),
+  };
   const [, alias = ''] = /^alias brokkr="(.*?)"/m.exec(block) ?? [];
   // The alias of the tour as a function for a non-interactive shell, used in a folder below.
   const brokkr = `brokkr() { ${alias.replace('$PWD', root)} "$@"; }`;

@@ -11,9 +11,9 @@ export interface Pod {
   /** Environment of the container. */
   readonly env: Readonly<Record<string, string>>;
   /** Returns everything that it has printed so far. */
-  said(): string;
+  output(): string;
   /** Terminates it gracefully. Idempotent. */
-  end(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 const root = resolve(import.meta.dirname, '..');
@@ -23,7 +23,7 @@ const template = ['spec', 'template', 'spec'] as const;
  * Runs the container of the agent's Deployment as a kubelet would: with the rights of its account, its environment and
  * its mounts, which are placed below a folder. Only its port differs: any free one.
  */
-export async function runPod(kube: Kube, deployment: KubeObject, folder: string): Promise<Pod> {
+export async function startPod(kube: Kube, deployment: KubeObject, folder: string): Promise<Pod> {
   const { namespace = '' } = deployment.metadata;
   const [container] = listAt(deployment, ...template, 'containers');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -49,8 +49,8 @@ export async function runPod(kube: Kube, deployment: KubeObject, folder: string)
   const exited = once(child, 'exit');
   return {
     env,
-    said: () => said,
-    async end() {
+    output: () => said,
+    async stop() {
       child.kill('SIGTERM');
       await exited;
     },

@@ -4,7 +4,7 @@ import type { Database } from '../broker/store/orm.ts';
  * Inserts agents by SQL, as if they had been created and started: `many-0001` (or another prefix) and so on, of 10
  * zones and 3 tiers, every 50th offline, every 70th paused, the others online until an hour from now.
  */
-export async function makeManyAgents(db: Database, count: number, prefix = 'many'): Promise<void> {
+export async function insertManyAgents(db: Database, count: number, prefix = 'many'): Promise<void> {
   const like = `${prefix}-%`;
   await db.transact(async (tx) => {
     await tx.sql(

@@ -16,13 +16,13 @@ export function workload(name: string, asks = true): object {
 }
 
 /** Waits for the workload's pod, and returns its name. */
-export function podOf(cluster: SimulatedCluster, app: string): Promise<string> {
+export function waitForPod(cluster: SimulatedCluster, app: string): Promise<string> {
   const find = () => cluster.objects().find(({ kind, metadata }) => kind === 'Pod' && metadata.labels?.app === app);
   return eventually(() => find()?.metadata.name, 60_000);
 }
 
 /** Creates a Kubernetes event about a pod, as a kubelet does. */
-export function tellEvent(cluster: SimulatedCluster, pod: string, message: string): void {
+export function createPodEvent(cluster: SimulatedCluster, pod: string, message: string): void {
   const uid = cluster.get('v1', 'Pod', 'default', pod)?.metadata.uid;
   const now = new Date().toISOString();
   cluster.put({

@@ -5,12 +5,12 @@
 import { resolve } from 'node:path';
 import { buildKube, isGoInstalled } from '../sandbox/apiserver/build.ts';
 import { runFile } from './runner/run-file.ts';
-import { findTestFiles, needsOf, type TestFile } from './runner/test-file.ts';
-import { judge, type Run, type Verdict } from './runner/verdict.ts';
+import { findNeeds, findTestFiles, type TestFile } from './runner/test-file.ts';
+import { evaluateRun, type Run, type Verdict } from './runner/verdict.ts';
 
-const AT_ONCE = 2;
+const CONCURRENCY = 2;
 
-interface Result extends Verdict {
+interface FileResult extends Verdict {
   readonly path: string;
 }
 
@@ -27,25 +27,27 @@ export async function runTests(
   if (files.length === 0) print(`no test file matches ${patterns.join(' ') || '*.test.ts'}`);
   const buildFailure = await prepare(files, signal, print);
   const width = Math.max(0, ...files.map(({ path }) => path.length));
-  const results: Result[] = [];
+  const results: FileResult[] = [];
   const queue = [...files];
   const work = async () => {
     for (let file = queue.shift(); file !== undefined && !signal.aborted; file = queue.shift()) {
       const run =
-        buildFailure !== undefined && wantsKube(file) ? notRun(buildFailure) : await runFile(file, { root, signal });
-      const verdict = judge(file, run);
+        buildFailure !== undefined && needsKube(file)
+          ? toSkippedRun(buildFailure)
+          : await runFile(file, { root, signal });
+      const verdict = evaluateRun(file, run);
       results.push({ path: file.path, ...verdict });
-      print(lineOf(file.path.padEnd(width), verdict, run.durationMs));
-      if (verdict.failed > 0) print(failureOf(verdict, run));
+      print(formatResult(file.path.padEnd(width), verdict, run.durationMs));
+      if (verdict.failed > 0) print(formatFailure(verdict, run));
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
   return summarise(results, files.length, print);
 }
 
 /** Builds the real API server before any time limit starts. Returns the reason when that fails. */
 async function prepare(files: readonly TestFile[], signal: AbortSignal, print: (line: string) => void) {
-  if (!files.some(wantsKube) || !isGoInstalled() || process.env.KUBEBUILDER_ASSETS) return undefined;
+  if (!files.some(needsKube) || !isGoInstalled() || process.env.KUBEBUILDER_ASSETS) return undefined;
   try {
     await buildKube(signal, print);
     return undefined;
@@ -54,26 +56,32 @@ async function prepare(files: readonly TestFile[], signal: AbortSignal, print: (
   }
 }
 
-function wantsKube(file: TestFile): boolean {
-  return needsOf(file.source).includes('go');
+function needsKube(file: TestFile): boolean {
+  return findNeeds(file.source).includes('go');
 }
 
-function notRun(reason: string): Run {
-  return { output: '', exit: { code: null, signal: null }, durationMs: 0, ended: `not run: ${reason}`, left: [] };
+function toSkippedRun(reason: string): Run {
+  return {
+    output: '',
+    exit: { code: null, signal: null },
+    durationMs: 0,
+    endedBy: `not run: ${reason}`,
+    remaining: [],
+  };
 }
 
-function lineOf(path: string, { passed, failed, skipped }: Verdict, durationMs: number): string {
+function formatResult(path: string, { passed, failed, skipped }: Verdict, durationMs: number): string {
   const word = failed > 0 ? 'FAIL' : skipped > 0 && passed === 0 ? 'skip' : 'ok  ';
-  return `${word}  ${path}  ${counts(passed, failed, skipped)}  ${(durationMs / 1_000).toFixed(1)} s`;
+  return `${word}  ${path}  ${formatCounts(passed, failed, skipped)}  ${(durationMs / 1_000).toFixed(1)} s`;
 }
 
-function failureOf({ problems }: Verdict, { output }: Run): string {
+function formatFailure({ problems }: Verdict, { output }: Run): string {
   const indented = output.trimEnd().replace(/^/gm, '  | ');
   return `${problems.map((problem) => `  ${problem}`).join('\n')}\n${indented}`;
 }
 
-function summarise(results: readonly Result[], expected: number, print: (line: string) => void): boolean {
-  const sum = (of: (result: Result) => number) => results.reduce((total, result) => total + of(result), 0);
+function summarise(results: readonly FileResult[], expected: number, print: (line: string) => void): boolean {
+  const sum = (of: (result: FileResult) => number) => results.reduce((total, result) => total + of(result), 0);
   const failures = results.filter(({ failed }) => failed > 0);
   const skipping = results.filter(({ skips }) => skips.length > 0);
   print('');
@@ -88,7 +96,7 @@ function summarise(results: readonly Result[], expected: number, print: (line: s
   // A run without tests has not passed.
   const failed = sum((result) => result.failed) + unrun + (expected === 0 ? 1 : 0);
   print(
-    counts(
+    formatCounts(
       sum(({ passed }) => passed),
       failed,
       sum(({ skipped }) => skipped),
@@ -98,7 +106,7 @@ function summarise(results: readonly Result[], expected: number, print: (line: s
   return failed === 0;
 }
 
-function counts(passed: number, failed: number, skipped: number, always = false): string {
+function formatCounts(passed: number, failed: number, skipped: number, always = false): string {
   const parts = [`${passed} passed`];
   if (always || failed > 0) parts.push(`${failed} failed`);
   if (skipped > 0) parts.push(`${skipped} skipped`);

@@ -9,8 +9,8 @@ import type { BrokkrClient } from '../client/client.ts';
 import type { Fleet } from '../sandbox/fleet.ts';
 import { eventually } from './broker.ts';
 import { goTo, longTimeoutMs, openConsoleTestbed } from './console-testbed.ts';
-import { makeManyAgents } from './many-agents.ts';
-import { podOf, tellEvent, workload } from './pods.ts';
+import { insertManyAgents } from './many-agents.ts';
+import { createPodEvent, waitForPod, workload } from './pods.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = join(root, 'docs/content/images');
@@ -22,7 +22,7 @@ try {
   const client = testbed.test.client();
   const db = await openMigrated(testbed.test.config);
   try {
-    await makeManyAgents(db, 480, 'store');
+    await insertManyAgents(db, 480, 'store');
     await deploySome(client);
     const hubs = await testbed.agents(2, 'hub', ['prod', 'hub'], { pods: true, lineEveryMs: 0 });
     await reportFor(db);
@@ -96,7 +96,7 @@ async function deployTills({ broker }: BrokkrClient, { members }: Fleet): Promis
   await broker.submitDeployment({ stack, manifest: Buffer.from(JSON.stringify(workload(stack))) });
   for (const { name: agent, cluster } of members) {
     if (!cluster) continue;
-    const pod = await podOf(cluster, stack);
+    const pod = await waitForPod(cluster, stack);
     const write = (...lines: string[]) => cluster.write('default', pod, 'main', lines);
     write('till 4.2.0 starts');
     await eventually(async () => (await broker.listPodLogs({ stack, agent })).records.length > 0, longTimeoutMs);
@@ -106,7 +106,7 @@ async function deployTills({ broker }: BrokkrClient, { members }: Fleet): Promis
     }
   }
   const [{ cluster } = { cluster: undefined }] = members;
-  if (cluster) tellEvent(cluster, await podOf(cluster, stack), 'Back-off restarting failed container main');
+  if (cluster) createPodEvent(cluster, await waitForPod(cluster, stack), 'Back-off restarting failed container main');
 }
 
 /** Inserts reports for the agents that were created by SQL: most are healthy, some failed, a few are progressing. */

@@ -18,7 +18,7 @@ export interface TestSession {
 }
 
 /** Opens a session, with the first broker unless `url` is given, and waits until it is established. */
-export async function openSession(test: TestBroker, agent: TestAgent, url = test.url): Promise<TestSession> {
+export async function openSession(broker: TestBroker, agent: TestAgent, url = broker.url): Promise<TestSession> {
   const { incarnation } = agent;
   const toSay: { case: 'hello' | 'heartbeat' | 'telemetry'; value: object }[] = [
     { case: 'hello', value: { incarnation } },
@@ -34,7 +34,7 @@ export async function openSession(test: TestBroker, agent: TestAgent, url = test
   const stop = new AbortController();
   const hints: SessionHint[] = [];
   let received = 0n;
-  const { agent: service } = test.client(agent.pak, { url });
+  const { agent: service } = broker.client(agent.pak, { url });
   const ended = (async () => {
     for await (const { hint, telemetrySequence } of service.session(requests(), { signal: stop.signal })) {
       hints.push(hint);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { TargetState } from '../../contract/target-state.ts';
 import { type Backoff, defaultBackoff, retryMs } from '../concurrency/backoff.ts';
-import type { ManifestStore } from '../manifest/cache.ts';
+import type { ManifestCache } from '../manifest/cache.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { BrokerClient, PullRequest } from './client.ts';
 import { BrokerError } from './error.ts';
@@ -10,7 +10,7 @@ import { type FetchPage, fetchManifests, fetchTarget } from './target-fetch.ts';
 
 export interface PullerOptions {
   readonly broker: Pick<BrokerClient, 'pull' | 'manifests'>;
-  readonly manifests: ManifestStore;
+  readonly manifests: ManifestCache;
   readonly requests: PullRequests;
   readonly log: Logger;
   /** Longest time between two pulls in milliseconds; asked before each pull. */
@@ -120,7 +120,7 @@ async function fetchOnePage(
   signal: AbortSignal,
 ) {
   const { digest } = state;
-  const have = [...manifests.held].slice(0, maxHave);
+  const have = [...manifests.checksums].slice(0, maxHave);
   // An answer that did not come in time may have been too large for the link; manifests that come one by one are kept.
   const isSlow = state.failures > 0;
   const answer = await broker.pull({ ...page, digest, have, isSlow, ...seen() }, signal);
@@ -142,7 +142,7 @@ async function noteEntries({ manifests }: PullerOptions, state: PullState, entri
 
 /** Fetches the manifests that the accepted state refers to and that did not come with it. */
 async function fetchMissing(options: PullerOptions, state: PullState, signal: AbortSignal): Promise<void> {
-  const missing = () => [...state.wanted].filter((checksum) => !options.manifests.held.has(checksum));
+  const missing = () => [...state.wanted].filter((checksum) => !options.manifests.checksums.has(checksum));
   for (let left = missing(); left.length > 0; left = missing())
     await fetchManifests(options, left.slice(0, maxHave), options.arrived, signal);
 }

@@ -16,7 +16,7 @@ export interface SessionOptions {
   /** Returns what each heartbeat says of the cluster. */
   readonly cluster: () => ClusterState;
   /** The telemetry that is sent up the stream. */
-  readonly telemetry: Pick<Outbox, 'take' | 'news' | 'received' | 'rewind' | 'refused'>;
+  readonly telemetry: Pick<Outbox, 'take' | 'available' | 'acknowledge' | 'rewind' | 'dropFirst'>;
   /** Called when the target state may have changed: at a hint, and whenever a session comes up or ends. */
   readonly targetChanged: () => void;
   /** Called when a session comes up: what was reported before may be lost. */
@@ -71,7 +71,7 @@ async function keepStream(parts: Parts, setUp: (up: boolean) => void, signal: Ab
       const { kind, message } = toBrokerError(error);
       if (kind === 'fenced') return parts.fenced(message);
       // The next session would be refused for the same telemetry.
-      if (kind === 'invalid') telemetry.refused();
+      if (kind === 'invalid') telemetry.dropFirst();
       log.debug({ reason: message }, 'the session ended');
     }
     // A change since the stream ended was not announced.
@@ -117,7 +117,7 @@ function follow(parts: Parts, hint: SessionHint, telemetrySequence: bigint): voi
       parts.diagnosticRequested();
       break;
     case SessionHint.TELEMETRY_RECEIVED:
-      parts.telemetry.received(telemetrySequence);
+      parts.telemetry.acknowledge(telemetrySequence);
       break;
     case SessionHint.FENCED:
       throw new BrokerError('fenced', 'another agent has started with this key', undefined);
@@ -155,7 +155,7 @@ async function* requests(
     if (batch) {
       yield create(SessionRequestSchema, { message: { case: 'telemetry', value: toTelemetryMessage(batch) } });
     } else if (waitMs > 0) {
-      await pause(waitMs, signal, telemetry.news());
+      await pause(waitMs, signal, telemetry.available());
       await pause(Math.min(gatherMs, Math.max(0, beatAt - Date.now())), signal);
     } else {
       const value = { cluster: toClusterMessage(cluster()) };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hashTargetState } from '../../contract/target-digest.ts';
 import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
-import type { ManifestStore } from '../manifest/cache.ts';
+import type { ManifestCache } from '../manifest/cache.ts';
 import type { BrokerClient, PullAnswer, PullRequest } from './client.ts';
 import { BrokerError } from './error.ts';
 
@@ -49,7 +49,7 @@ async function entriesOf(fetchPage: FetchPage, first: PullAnswer): Promise<Targe
 
 /** Fetches manifests into the store, and calls `arrived` for each. Throws a BrokerError unless all of them came. */
 export async function fetchManifests(
-  { broker, manifests }: { readonly broker: Pick<BrokerClient, 'manifests'>; readonly manifests: ManifestStore },
+  { broker, manifests }: { readonly broker: Pick<BrokerClient, 'manifests'>; readonly manifests: ManifestCache },
   checksums: readonly string[],
   arrived: (checksum: string) => void,
   signal: AbortSignal,

@@ -19,7 +19,7 @@ export function toTelemetryMessage({
 }
 
 function toItem(item: TelemetryItem) {
-  switch (item.what) {
+  switch (item.type) {
     case 'event': {
       const { object, type, reason, message, count, at, firstAt, source } = item.event;
       const value = {
@@ -40,7 +40,7 @@ function toItem(item: TelemetryItem) {
         ...item.source,
         timestamp: item.at && timestampFromDate(item.at),
         line: text,
-        truncated: item.isCut || isCut,
+        truncated: item.isTruncated || isCut,
       };
       return { case: 'line', value } as const;
     }

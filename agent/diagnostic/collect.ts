@@ -30,12 +30,12 @@ export interface ObjectFinding {
   readonly rollout: readonly string[];
 }
 
-/** What a diagnosis has found. */
+/** The findings of a diagnosis. */
 export interface Findings {
   readonly objects: readonly ObjectFinding[];
   readonly pods: readonly PodFinding[];
   readonly events: readonly KubeEvent[];
-  /** What could not be read, or was left out. */
+  /** Sentences about what could not be read, or was left out. */
   readonly notes: readonly string[];
 }
 
@@ -54,8 +54,8 @@ const maxNotes = 50;
 
 /**
  * Describes what a stack has on the cluster, as far as this cluster access may read: the objects that its inventory lists, and what
- * belongs to them. Ends within `timeoutMs`, and notes what failed or was not reached. Rejects with DiagnosisError when the stack has no
- * such object, and with ClusterError when its inventory cannot be read.
+ * belongs to them. Ends within `timeoutMs`, and notes what failed or was not reached. Rejects with DiagnosisError when the stack
+ * has no such object, and with ClusterError when its inventory cannot be read.
  */
 export async function diagnose(
   { cluster, inventories }: { cluster: Cluster; inventories: Pick<Inventories, 'load'> },

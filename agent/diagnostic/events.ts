@@ -9,7 +9,9 @@ const maxRead = 5_000;
 const maxBytes = 150 << 10;
 const eventKind = { apiVersion: 'v1', kind: 'Event' } as const;
 
-/** Returns the Kubernetes events about the objects, newest first. Events of cluster-scoped objects are in the namespace `default`. */
+/**
+ * Returns the Kubernetes events about the objects, newest first. Events of cluster-scoped objects are in the namespace `default`.
+ */
 export async function eventsAbout(
   cluster: Cluster,
   objects: readonly KubeObject[],

@@ -13,7 +13,7 @@ export interface OwnedObjects {
   readonly rollouts: ReadonlyMap<string, readonly string[]>;
 }
 
-/** What one object owns. */
+/** The objects that one object owns. */
 interface Owned {
   readonly pods: readonly KubeObject[];
   readonly between: readonly KubeObject[];

@@ -89,7 +89,7 @@ function restartsOf(status: unknown): number {
   return Number(at(status, 'restartCount') ?? 0);
 }
 
-/** Whether the container has a log: it runs, or has run before. */
+/** Returns whether the container has a log: it runs, or has run before. */
 function hasRun(status: unknown): boolean {
   const state = at(status, 'state');
   const hasStarted = isRecord(state) && (state.running !== undefined || state.terminated !== undefined);

@@ -19,7 +19,7 @@ export class ClusterError extends Error {
   readonly reason: string;
   /** Undefined for a request that is not about a single object. */
   readonly object: ObjectId | undefined;
-  /** Whether a 404 says that the server does not serve the kind, rather than that the object does not exist. */
+  /** True for a 404 that says that the server does not serve the kind, rather than that the object does not exist. */
   readonly unknownKind: boolean;
 
   constructor(
@@ -34,24 +34,24 @@ export class ClusterError extends Error {
   }
 }
 
-/** Whether there was no response, so that the rest of a pass would fail as well. */
+/** Returns whether there was no response, so that the rest of a pass would fail as well. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 0;
 }
 
-/** Whether the error is a ClusterError with this HTTP status. */
+/** Returns whether the error is a ClusterError with this HTTP status. */
 export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof ClusterError && error.status === status;
 }
 
-/** Whether the server rejected a dry run because an admission webhook does not support it. */
+/** Returns whether the server rejected a dry run because an admission webhook does not support it. */
 export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
 }
 
 /**
- * Whether an apply failed because the object was applied before in another version of its kind, whose schema lacks a field that is
- * applied now. The server merges the two in the old version, and cannot.
+ * Returns whether an apply failed because the object was applied before in another version of its kind, whose schema lacks a field
+ * that is applied now. The server merges the two in the old version, and cannot.
  */
 export function refusesVersion(error: unknown): boolean {
   return error instanceof ClusterError && /convert merged object to last applied version/.test(error.message);

@@ -9,7 +9,7 @@ import { type KubeSource, openCredentials } from './kubeconfig.ts';
 import { continueTokenOf, itemsOf, listPath, objectPath } from './paths.ts';
 import { createKubeStream, documentsOf, type KubeStream, textLinesOf, toWatchEvent } from './stream.ts';
 
-/** What the methods of a cluster share: connections, and the identity that requests are made with. */
+/** Connections and the identity that requests are made with, shared by the methods of a cluster. */
 interface Connection {
   readonly http: KubeHttp;
   readonly stream: KubeStream;
@@ -206,8 +206,8 @@ async function resourceOf(discovery: Discovery, id: KindId, signal: AbortSignal)
 }
 
 /**
- * Sends a request about a kind, and returns undefined when the object or the kind does not exist. When the kind's version is no longer
- * served, tries once more with another version, in which its objects may live on.
+ * Sends a request about a kind, and returns undefined when the object or the kind does not exist. When the kind's version is no
+ * longer served, tries once more with another version, in which its objects may live on.
  */
 async function unlessMissing<Result>(
   { discovery }: Connection,

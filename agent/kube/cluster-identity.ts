@@ -14,8 +14,8 @@ export async function ensureNamespace(cluster: Cluster, name: string, signal: Ab
 }
 
 /**
- * Returns the cluster's identity: the uid of `kube-system`. An agent that is limited to a namespace, and may not read that, uses the uid
- * of its inventory's namespace. Rejects when it may read neither.
+ * Returns the cluster's identity: the uid of `kube-system`. An agent that is limited to a namespace, and may not read that, uses
+ * the uid of its inventory's namespace. Rejects when it may read neither.
  */
 export async function readClusterId(cluster: Cluster, namespace: string, signal: AbortSignal): Promise<string> {
   for (const name of ['kube-system', namespace]) {

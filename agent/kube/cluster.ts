@@ -82,7 +82,7 @@ export interface LogOptions {
 
 export interface FollowOptions {
   readonly container: string;
-  /** Where to begin: at a time, which the server truncates to seconds; `now`, without earlier lines; or at the `beginning`. */
+  /** Begins at a time, which the server truncates to seconds; `now`, without earlier lines; or at the `beginning`. */
   readonly from: Date | 'now' | 'beginning';
   /** Maximum number of characters of a line, including its time. */
   readonly maxLength: number;

@@ -2,7 +2,7 @@ import { groupKindOf, groupOf, isRecord, listAt, textAt } from '../object/kube-o
 import { hasStatus } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
-/** How the cluster serves a kind. */
+/** A kind as the cluster serves it. */
 export interface Resource {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,15 +14,17 @@ export interface Resource {
 
 /** Finds out which kinds the cluster serves, and remembers it for each group version. */
 export interface Discovery {
-  /** Finds a kind in exactly this version; undefined when it is not served. Reads a known group version again for a kind it lacks. */
+  /**
+   * Finds a kind in exactly this version; undefined when it is not served. Reads a known group version again for a kind it lacks.
+   */
   find(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Finds a kind in this or another version of its group: objects outlive the version in which they were created. */
   findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
   /** Makes the next lookup read the group version again: after a definition was established, or a kind turned out to be gone. */
   forget(apiVersion: string): void;
   /**
-   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads all
-   * group versions again each time, and rejects when one of them cannot be read.
+   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads
+   * all group versions again each time, and rejects when one of them cannot be read.
    */
   namespacedKinds(signal: AbortSignal): Promise<Resource[]>;
 }
@@ -35,38 +37,27 @@ interface GroupVersion {
   readonly readAt: number;
 }
 
+/** Reads group versions, and remembers each until it is forgotten or its read fails. */
+interface GroupVersions {
+  /** Returns the group version that was read last. */
+  get(apiVersion: string): GroupVersion | undefined;
+  /** Reads a group version. With `isAdvertised`, the cluster has listed it, and a 404 is an error. */
+  load(apiVersion: string, signal: AbortSignal, isAdvertised?: boolean): GroupVersion;
+  forget(apiVersion: string): void;
+}
+
+/** Creates the discovery of a cluster; it reads nothing before the first lookup. */
 export function createDiscovery(http: KubeHttp): Discovery {
-  const groupVersions = new Map<string, GroupVersion>();
-
-  /** With `isAdvertised`, the cluster has listed the group version, and a 404 is an error. */
-  const read = async (apiVersion: string, signal: AbortSignal, isAdvertised: boolean): Promise<readonly Resource[]> => {
-    try {
-      const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
-      return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
-    } catch (error) {
-      // Every API server serves the core group, so a 404 for it does not come from one.
-      if (hasStatus(error, 404) && !isAdvertised && groupOf(apiVersion) !== '') return [];
-      throw error;
-    }
-  };
-  const load = (apiVersion: string, signal: AbortSignal, isAdvertised = false) => {
-    const loading = { resources: read(apiVersion, signal, isAdvertised), readAt: Date.now() };
-    groupVersions.set(apiVersion, loading);
-    loading.resources.catch(() => {
-      if (groupVersions.get(apiVersion) === loading) groupVersions.delete(apiVersion);
-    });
-    return loading;
-  };
-
+  const groupVersions = createGroupVersions(http);
   const discovery: Discovery = {
     async find(apiVersion, kind, signal) {
-      const cached = groupVersions.get(apiVersion) ?? load(apiVersion, signal);
+      const cached = groupVersions.get(apiVersion) ?? groupVersions.load(apiVersion, signal);
       const findKind = (resources: readonly Resource[]) => resources.find((resource) => resource.kind === kind);
       // The read may belong to another stack's pass that was given up meanwhile: then this caller reads for itself.
-      const resource = findKind(await cached.resources.catch(() => load(apiVersion, signal).resources));
+      const resource = findKind(await cached.resources.catch(() => groupVersions.load(apiVersion, signal).resources));
       if (resource || Date.now() - cached.readAt < rereadMs) return resource;
       const newer = groupVersions.get(apiVersion);
-      return findKind(await (newer && newer !== cached ? newer : load(apiVersion, signal)).resources);
+      return findKind(await (newer && newer !== cached ? newer : groupVersions.load(apiVersion, signal)).resources);
     },
     async findAnyVersion(apiVersion, kind, signal) {
       const resource = await discovery.find(apiVersion, kind, signal);
@@ -78,13 +69,13 @@ export function createDiscovery(http: KubeHttp): Discovery {
       }
       return undefined;
     },
-    forget: (apiVersion) => {
-      groupVersions.delete(apiVersion);
-    },
+    forget: groupVersions.forget,
     async namespacedKinds(signal) {
       const { body } = await http({ method: 'GET', path: '/apis', signal });
       const versions = new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
-      const lists = await Promise.all([...versions].map((apiVersion) => load(apiVersion, signal, true).resources));
+      const lists = await Promise.all(
+        [...versions].map((apiVersion) => groupVersions.load(apiVersion, signal, true).resources),
+      );
       const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
@@ -93,6 +84,34 @@ export function createDiscovery(http: KubeHttp): Discovery {
     },
   };
   return discovery;
+}
+
+function createGroupVersions(http: KubeHttp): GroupVersions {
+  const groupVersions = new Map<string, GroupVersion>();
+  const read = async (apiVersion: string, signal: AbortSignal, isAdvertised: boolean): Promise<readonly Resource[]> => {
+    try {
+      const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
+      return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
+    } catch (error) {
+      // Every API server serves the core group, so a 404 for it does not come from one.
+      if (hasStatus(error, 404) && !isAdvertised && groupOf(apiVersion) !== '') return [];
+      throw error;
+    }
+  };
+  return {
+    get: (apiVersion) => groupVersions.get(apiVersion),
+    load(apiVersion, signal, isAdvertised = false) {
+      const loading = { resources: read(apiVersion, signal, isAdvertised), readAt: Date.now() };
+      groupVersions.set(apiVersion, loading);
+      loading.resources.catch(() => {
+        if (groupVersions.get(apiVersion) === loading) groupVersions.delete(apiVersion);
+      });
+      return loading;
+    },
+    forget: (apiVersion) => {
+      groupVersions.delete(apiVersion);
+    },
+  };
 }
 
 function preferredFirst(group: unknown): string[] {

@@ -54,8 +54,8 @@ const maxRetries = 3;
 const maxRetryAfterMs = 10_000;
 
 /**
- * Creates the function that sends requests over reused connections. It rejects with ClusterError for a refusal and after a timeout, and
- * honours an overloaded server's `Retry-After` at most three times. Requests may be sent twice, so each must be safe to repeat.
+ * Creates the function that sends requests over reused connections. It rejects with ClusterError for a refusal and after a timeout,
+ * and honours an overloaded server's `Retry-After` at most three times. Requests may be sent twice, so each must be safe to repeat.
  */
 export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
   const requestLimit = createSemaphore(options.concurrency, { afterMs: slowMs, most: options.concurrency });

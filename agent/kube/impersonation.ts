@@ -7,8 +7,8 @@ export function serviceAccountUser(serviceAccount: string): string {
 }
 
 /**
- * Sends requests as a ServiceAccount. Its groups are not named, because the API server adds them by itself, and naming them would need
- * the right to impersonate groups. The message of a 403 names the account that was refused.
+ * Sends requests as a ServiceAccount. Its groups are not named, because the API server adds them by itself, and naming them would
+ * need the right to impersonate groups. The message of a 403 names the account that was refused.
  */
 export function withImpersonation(http: KubeHttp, serviceAccount: string): KubeHttp {
   const user = serviceAccountUser(serviceAccount);

@@ -170,7 +170,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     const { watches, reported } = open({ source: line.source });
     watches.follow([maps]);
     await until(() => isUp(watches), 'the watch');
-    line.cut();
+    line.closeConnections();
     await admin.create(labelled('after'));
     await until(() => reported.includes('changed after'), 'the change');
     assert.is(reported.filter((line) => line.startsWith('listed')).length, 1);

@@ -52,8 +52,8 @@ interface Watch {
 }
 
 /**
- * Creates watches for kinds. Each lists its kind once, continues from the version of the list, also after a lost connection, and lists
- * again only when the server no longer knows that version. Keeps no objects.
+ * Creates watches for kinds. Each lists its kind once, continues from the version of the list, also after a lost connection, and
+ * lists again only when the server no longer knows that version. Keeps no objects.
  */
 export function createInformers(options: InformerOptions): Informers {
   const watches = new Map<string, Watch>();

@@ -9,8 +9,8 @@ export const passConcurrency = 6;
 const minListedObjects = 10;
 
 /**
- * Reads live objects, by key; objects that do not exist are left out. Reads the objects that the stack has already by one list for each
- * kind, and by name what such a list lacks or what may not be listed.
+ * Reads live objects, by key; objects that do not exist are left out. Reads the objects that the stack has already by one list for
+ * each kind, and by name what such a list lacks or what may not be listed.
  */
 export async function readLive(
   cluster: Cluster,

@@ -3,7 +3,10 @@ import { at, type KindId, type KubeObject, textAt } from '../object/kube-object.
 import { ClusterError, errorFromResponse, unreachableError } from './api-error.ts';
 import { type KubeHttpOptions, type KubeRequest, openResponse, readText } from './http.ts';
 
-/** Sends a request and yields the parts that `read` makes of the response. Throws ClusterError for a refusal, a break or a long silence. */
+/**
+ * Sends a request and yields the parts that `read` makes of the response. Throws ClusterError for a refusal, a break or a long
+ * silence.
+ */
 export type KubeStream = <Part>(
   request: KubeRequest,
   read: (incoming: IncomingMessage) => AsyncIterable<Part>,
@@ -25,7 +28,7 @@ export type WatchEvent =
 
 export interface TextLine {
   readonly text: string;
-  /** Whether the line was longer than the text. */
+  /** True when the line was longer than the text. */
   readonly isTruncated: boolean;
 }
 
@@ -110,7 +113,9 @@ export async function* documentsOf(incoming: IncomingMessage): AsyncIterable<unk
   }
 }
 
-/** Yields the lines of a text, each truncated to `maxLength` characters. What remains without a line end at the end is a line too. */
+/**
+ * Yields the lines of a text, each truncated to `maxLength` characters. What remains without a line end at the end is a line too.
+ */
 export async function* textLinesOf(incoming: IncomingMessage, maxLength: number): AsyncIterable<TextLine> {
   const decoder = new TextDecoder();
   let rest = '';

@@ -78,8 +78,8 @@ function referenceFault(
 }
 
 /**
- * Sorts items into waves, and within each wave by reference and then by kind. References to unknown objects are ignored and cycles are
- * cut, because `orderFaults` reports both.
+ * Sorts items into waves, and within each wave by reference and then by kind. References to unknown objects are ignored and cycles
+ * are cut, because `orderFaults` reports both.
  */
 export function wavesOf<Item>(items: readonly Item[], resolvedOf: (item: Item) => ResolvedObject): Wave<Item>[] {
   const nodes = nodesOf(items, indexOf(items.map(resolvedOf)), resolvedOf);
@@ -89,7 +89,9 @@ export function wavesOf<Item>(items: readonly Item[], resolvedOf: (item: Item) =
     .map(([number, members]) => ({ number, groups: groupsOf(members).map((group) => group.map(({ item }) => item)) }));
 }
 
-/** Takes, again and again, the first kinds among the objects that wait for nothing: an object moves only behind what it waits for. */
+/**
+ * Takes, again and again, the first kinds among the objects that wait for nothing: an object moves only behind what it waits for.
+ */
 function groupsOf<Item>(nodes: readonly Node<Item>[]): Node<Item>[][] {
   const groups: Node<Item>[][] = [];
   const tracker = trackDependencies(nodes);

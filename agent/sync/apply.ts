@@ -23,7 +23,7 @@ import type { CheckedObject } from './drift.ts';
 
 export interface DryRunResult {
   readonly failed: readonly Change[];
-  /** How many objects no dry run could check, because of a webhook without support for it or an apply in another version. */
+  /** Number of objects that no dry run could check, because of a webhook without support for it or an apply in another version. */
   readonly unchecked: number;
 }
 
@@ -49,7 +49,7 @@ export function dependsOn(
   return ({ id }) => namespaces.has(id.namespace) || kinds.has(groupKindOf(id));
 }
 
-/** Whether other objects may need this one to exist, and to be ready, before they can be applied. */
+/** Returns whether other objects may need this one to exist, and to be ready, before they can be applied. */
 export function isPrerequisite({ id }: DesiredObject): boolean {
   return isNamespace(id) || isCustomResourceDefinition(id);
 }
@@ -104,8 +104,8 @@ export async function findDrifted(
 }
 
 /**
- * Applies one group after another, the objects of a group concurrently; stops after a group in which one failed. `onApplied` gets each
- * object as the API server returned it, also when `checkpoint`, which runs before each object, throws later.
+ * Applies one group after another, the objects of a group concurrently; stops after a group in which one failed. `onApplied` gets
+ * each object as the API server returned it, also when `checkpoint`, which runs before each object, throws later.
  */
 export async function applyObjects(
   cluster: Cluster,

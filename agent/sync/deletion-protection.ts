@@ -102,7 +102,7 @@ async function findLosses(
   });
 }
 
-/** Whether the object is a volume claim, or takes its volume claims with it. */
+/** Returns whether the object is a volume claim, or takes its volume claims with it. */
 function losesData(id: ObjectId, object: KubeObject): boolean {
   const groupKind = groupKindOf(id);
   if (groupKind === '/PersistentVolumeClaim') return true;
@@ -164,8 +164,8 @@ const derivedKinds: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether nobody misses the object when its namespace goes. `groupKind` is its kind with its group, `ownerKinds` are the kinds that a
- * namespace can contain.
+ * Returns whether nobody misses the object when its namespace goes. `groupKind` is its kind with its group, `ownerKinds` are the
+ * kinds that a namespace can contain.
  */
 function isExpendable(groupKind: string, object: KubeObject, ownerKinds: ReadonlySet<string>): boolean {
   const { metadata } = object;

@@ -24,7 +24,7 @@ export interface CheckedObject {
 }
 
 /**
- * How far earlier passes brought this deployment: `applied` in full by this process; `begun` by an earlier process, as the inventory
+ * Progress of this deployment in earlier passes: `applied` in full by this process; `begun` by an earlier process, as the inventory
  * says; or `new`, so that no difference is drift.
  */
 export type History = 'applied' | 'begun' | 'new';

@@ -1,31 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TargetStack,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMap, configMapId, stackId, type TargetStack, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { textAt } from '../object/kube-object.ts';
 
 const simulated = suite('a process that another one has overtaken, simulated cluster');
 const real = suite('a process that another one has overtaken, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const orderOf = async (stack: string) => {
     const header = await admin.get(configMapId(`brokkr-inv-${stack}-0`, agents.namespace));
     return (JSON.parse(textAt(header, 'data', 'header') ?? '{}') as { order?: string }).order;

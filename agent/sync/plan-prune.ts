@@ -46,7 +46,10 @@ export function planPrune(input: PruneInput, unlisted: readonly Item[]): PrunePl
   return { prune, release, drop, handOver };
 }
 
-/** Whether the live object is the one that was applied: nobody recreated it, made it a dependent, or labelled it for another stack. */
+/**
+ * Returns whether the live object is the one that was applied: nobody recreated it, made it a dependent, or labelled it for another
+ * stack.
+ */
 function isOwn(stackId: string, item: Item, object: KubeObject): boolean {
   const { metadata } = object;
   if ((metadata.ownerReferences?.length ?? 0) > 0) return false;

@@ -11,7 +11,7 @@ export interface PlanInput extends PruneInput {
   readonly mayPrune: boolean;
 }
 
-/** What one pass over a stack has to do. */
+/** The work of one pass over a stack. */
 export interface Plan extends PrunePlan {
   readonly create: readonly DesiredObject[];
   /** Objects whose content differs from what was applied last, or that this stack has not applied. */
@@ -72,7 +72,7 @@ function uidsOf(desired: readonly DesiredObject[], live: LiveObjects): string[] 
   return desired.flatMap(({ id }) => live.get(keyOf(id))?.metadata.uid ?? []);
 }
 
-/** Whether the object exists although neither this stack nor another one of this agent is known to have applied it. */
+/** Returns whether the object exists although neither this stack nor another one of this agent is known to have applied it. */
 function isForeign({ stackId, inventory, ownerOf }: PlanInput, key: string, object: KubeObject): boolean {
   const owner = ownerOf(key);
   if (owner !== undefined && owner !== stackId) return false;

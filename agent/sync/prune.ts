@@ -15,7 +15,7 @@ import { createFence, type Fence, fenceMaxAgeMs } from './fencing.ts';
 import type { PrunePlan } from './plan-prune.ts';
 import { siblingsOf } from './siblings.ts';
 
-/** What became of the items that a prune plan deletes, releases or drops. */
+/** The result of carrying out a prune plan. */
 export interface PruneOutcome {
   /** Keys of the objects that the stack no longer has. */
   readonly endedKeys: ReadonlySet<string>;
@@ -35,8 +35,8 @@ const goneCheckMs = 50;
 const releaseAttempts = 5;
 
 /**
- * Releases and deletes what the plan says. Rejects with Superseded when the pass has become pointless, and with InventoryConflict when
- * another process has begun something newer.
+ * Releases and deletes what the plan says. Rejects with Superseded when the pass has become pointless, and with InventoryConflict
+ * when another process has begun something newer.
  */
 export async function pruneObjects(
   context: SyncContext,
@@ -75,8 +75,8 @@ interface Deletion {
 }
 
 /**
- * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and waits until they are
- * gone. Stops after the first group of which something is left, since what is left may need the rest.
+ * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and waits until they
+ * are gone. Stops after the first group of which something is left, since what is left may need the rest.
  */
 async function deleteObjects(
   context: SyncContext,
@@ -127,8 +127,9 @@ async function deleteObject(
 }
 
 /**
- * Claims an object, so that no sibling takes it over while it is deleted, and returns how to release the claim. Undefined when another
- * stack has the object, desires it, or may desire it as far as is known. Synchronous, so that nothing can change in between.
+ * Claims an object, so that no sibling takes it over while it is deleted, and returns how to release the claim. Undefined when
+ * another stack has the object, desires it, or may desire it as far as is known. Synchronous, so that nothing can change in
+ * between.
  */
 function claimForDeletion(context: SyncContext, entry: Entry, key: string): (() => void) | undefined {
   const { registry, ownership } = context;
@@ -141,8 +142,8 @@ function claimForDeletion(context: SyncContext, entry: Entry, key: string): (() 
 }
 
 /**
- * Takes the stack's label and checksum off an object that stays. Returns true when it is done or the object does not carry the label;
- * false when somebody else wrote the object during each of several attempts.
+ * Takes the stack's label and checksum off an object that stays. Returns true when it is done or the object does not carry the
+ * label; false when somebody else wrote the object during each of several attempts.
  */
 export async function releaseObject(
   cluster: Cluster,

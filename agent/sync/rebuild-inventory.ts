@@ -5,12 +5,12 @@ import { type KindId, keyOf } from '../object/kube-object.ts';
 import { fullName, type Pass, type SyncContext } from './context.ts';
 
 /**
- * Completes an inventory that is missing or lacks a part: adds the objects of these kinds that carry the stack's marks. The pass that
- * restored an inventory must not prune. The inventory of a new stack is returned as it is.
+ * Completes an inventory that is missing or lacks a part: adds the objects of these kinds that carry the stack's marks. The pass
+ * that restored an inventory must not prune. The inventory of a new stack is returned as it is.
  *
- * An agent that may only impersonate ServiceAccounts cannot search the whole cluster. With `namespaces` it then searches these as the
- * stack's account, and never prunes what that account cannot see. In that case the inventory of a new stack is written at once, because
- * a removal without an inventory would have to search everywhere.
+ * An agent that may only impersonate ServiceAccounts cannot search the whole cluster. With `namespaces` it then searches these as
+ * the stack's account, and never prunes what that account cannot see. In that case the inventory of a new stack is written at once,
+ * because a removal without an inventory would have to search everywhere.
  */
 export async function restoreInventory(
   context: SyncContext,

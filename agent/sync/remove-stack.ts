@@ -10,9 +10,9 @@ import {
 } from './stages/remove.ts';
 
 /**
- * Runs one pass over a stack that is being removed: deletes the objects that its inventory lists, or with `orphan` takes its marks off
- * them, and reports `removed` once nothing is left. The inventory's header stays to reject outdated entries, until the broker no longer
- * lists the stack.
+ * Runs one pass over a stack that is being removed: deletes the objects that its inventory lists, or with `orphan` takes its marks
+ * off them, and reports `removed` once nothing is left. The inventory's header stays to reject outdated entries, until the broker
+ * no longer lists the stack.
  */
 export const removeStack: RunStages = stages()
   .add('load inventory', loadInventory)

@@ -10,13 +10,15 @@ export interface ResolvedObjects {
   readonly desired: DesiredObject[];
   /** One failure for each object that cannot be applied here. */
   readonly failures: Change[];
-  /** One failure for each object whose kind is not served yet: it counts only if the manifest's own definition is not applied first. */
+  /**
+   * One failure for each object whose kind is not served yet: it counts only if the manifest's own definition is not applied first.
+   */
   readonly unserved: Change[];
 }
 
 /**
- * Fills in each object's namespace, sets the stack's marks, and checks that the cluster serves its kind and that the stack's generator
- * may deploy it. A kind that is not served may still be defined by the manifest itself.
+ * Fills in each object's namespace, sets the stack's marks, and checks that the cluster serves its kind and that the stack's
+ * generator may deploy it. A kind that is not served may still be defined by the manifest itself.
  */
 export async function resolveObjects(
   { cluster, scope, inventories }: SyncContext,

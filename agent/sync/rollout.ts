@@ -15,7 +15,7 @@ export interface Rollout {
   /** Custom kinds that the manifest defines itself. */
   readonly definitions: readonly Definition[];
   readonly live: LiveObjects;
-  /** Whether a wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
+  /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly gated: boolean;
 }
 
@@ -28,16 +28,16 @@ export interface RolloutBlocker {
   readonly waiting?: string;
 }
 
-/** How far a rollout came; without failures and `waiting` everything is written. */
+/** Progress of a rollout; without failures and `waiting` everything is written. */
 export interface RolloutResult extends RolloutBlocker {
   readonly changes: readonly Change[];
-  /** How many objects no dry run could check. */
+  /** Number of objects that no dry run could check. */
   readonly unchecked: number;
 }
 
 /**
- * Writes wave by wave: each only when all objects of the earlier waves are healthy, and none after a wave in which an object failed.
- * `uids` gets the uid of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
+ * Writes wave by wave: each only when all objects of the earlier waves are healthy, and none after a wave in which an object
+ * failed. `uids` gets the uid of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
  */
 export async function rollOut(
   context: SyncContext,

@@ -1,7 +1,7 @@
 import type { Entry } from '../target/target-state.ts';
 import type { SyncContext } from './context.ts';
 
-/** What is known of the stacks that may take over objects of this one. */
+/** The desired objects of the stacks that may take over objects of this one. */
 export interface Siblings {
   /** Siblings whose manifest has not arrived, so that nobody knows what they desire. */
   readonly missing: readonly string[];

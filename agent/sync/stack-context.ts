@@ -5,8 +5,8 @@ import type { Entry } from '../target/target-state.ts';
 import type { SyncContext } from './context.ts';
 
 /**
- * Narrows the agent's context to one stack: requests are made as the stack's ServiceAccount, and an apply takes fields over from other
- * managers only when the stack's conflict policy allows it.
+ * Narrows the agent's context to one stack: requests are made as the stack's ServiceAccount, and an apply takes fields over from
+ * other managers only when the stack's conflict policy allows it.
  */
 export function contextForStack(
   { stackId, serviceAccount, conflict }: Pick<Entry, 'stackId' | 'serviceAccount' | 'conflict'>,

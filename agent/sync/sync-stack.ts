@@ -5,9 +5,9 @@ import { holdDeletions, prune, reportSync } from './stages/prune.ts';
 import { applyWaves, classifyChanges, dryRunWrites, gateWaves, recordInventory } from './stages/write.ts';
 
 /**
- * Runs one pass over an active stack, from scratch each time: reads the state of the cluster, plans, applies, prunes, and returns the
- * result. Rejects when the pass cannot work at all: with ClusterError (the cluster is unreachable), ManifestError, InventoryConflict or
- * Superseded.
+ * Runs one pass over an active stack, from scratch each time: reads the state of the cluster, plans, applies, prunes, and returns
+ * the result. Rejects when the pass cannot work at all: with ClusterError (the cluster is unreachable), ManifestError,
+ * InventoryConflict or Superseded.
  */
 export const syncStack: RunStages = stages()
   .add('read manifest', readManifest)

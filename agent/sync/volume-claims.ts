@@ -44,7 +44,7 @@ export function createVolumeClaims(cluster: Cluster, signal: AbortSignal): Volum
   };
 }
 
-/** Whether the claim belongs to a pod's ephemeral volume, and so is meant to go with the pod. */
+/** Returns whether the claim belongs to a pod's ephemeral volume, and so is meant to go with the pod. */
 export function isEphemeralVolumeClaim({ metadata: { ownerReferences = [] } }: KubeObject): boolean {
   return ownerReferences.length > 0 && ownerReferences.every(isPod);
 }
@@ -109,7 +109,7 @@ function isPod({ apiVersion, kind }: OwnerReference): boolean {
   return apiVersion === 'v1' && kind === 'Pod';
 }
 
-/** Whether the kind is a custom resource, or from an aggregated API, rather than one of the cluster's own. */
+/** Returns whether the kind is a custom resource, or from an aggregated API, rather than one of the cluster's own. */
 function isCustomKind({ apiVersion }: ObjectId): boolean {
   const group = groupOf(apiVersion);
   return group.includes('.') && !group.endsWith('.k8s.io');

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Refusal } from '../refusal.ts';
-import { createGate, createVerifier, hashSecret } from './argon.ts';
+import { createVerificationQueue, createVerifier, hashSecret } from './argon.ts';
 import { makePak, parsePak, withoutKeys } from './pak.ts';
 
 const keys = suite('keys as texts and hashes');
@@ -49,7 +49,7 @@ keys('are all different', () => {
 });
 
 keys('are verified a few at a time, in turn, and the rest are refused', async () => {
-  const gate = createGate(2, 3);
+  const gate = createVerificationQueue(2, 3);
   const started: number[] = [];
   const releases: (() => void)[] = [];
   const work = (number: number) =>
@@ -71,7 +71,7 @@ keys('are verified a few at a time, in turn, and the rest are refused', async ()
 });
 
 keys('free their place when the verification fails', async () => {
-  const gate = createGate(1, 0);
+  const gate = createVerificationQueue(1, 0);
   for (let round = 0; round < 3; round += 1) {
     const failed = await gate.run(() => Promise.reject(new Error('broken'))).catch((error: Error) => error.message);
     assert.is(failed, 'broken');

@@ -1,24 +1,24 @@
 import type { Database } from '../store/orm.ts';
-import { liveShorts } from './store.ts';
+import { validShortTokens } from './store.ts';
 
 /**
- * Tells whether a short token is that of a live key. All that ask while a read is under way share the next one: a flood of keys
- * that somebody made up is one statement at a time.
+ * Returns a function that answers whether a short token belongs to a valid key. All lookups that arrive while a read is running share
+ * the next one, so a flood of made-up keys costs one statement at a time.
  */
-export function createShorts(db: Database): (short: string) => Promise<boolean> {
-  let asked = new Set<string>();
+export function createKeyLookup(db: Database): (short: string) => Promise<boolean> {
+  let requested = new Set<string>();
   let running: Promise<unknown> = Promise.resolve();
   let next: Promise<ReadonlySet<string>> | undefined;
   const read = () => {
-    const shorts = [...asked];
-    asked = new Set();
+    const batch = [...requested];
+    requested = new Set();
     next = undefined;
-    const found = liveShorts(db, shorts);
-    running = found.catch(() => {});
-    return found;
+    const valid = validShortTokens(db, batch);
+    running = valid.catch(() => {});
+    return valid;
   };
   return async (short) => {
-    asked.add(short);
+    requested.add(short);
     next ??= running.then(read);
     return (await next).has(short);
   };

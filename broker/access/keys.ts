@@ -3,89 +3,58 @@ import type { Logger } from 'pino';
 import { Refusal } from '../refusal.ts';
 import type { Feed } from '../store/feed.ts';
 import type { Database } from '../store/orm.ts';
-import { createGate, createVerifier } from './argon.ts';
-import { createShorts } from './key-lookup-batcher.ts';
-import { createUses } from './last-used.ts';
+import { createVerificationQueue, createVerifier } from './argon.ts';
+import { createKeyLookup } from './key-lookup-batcher.ts';
+import { createLastUsedWriter } from './last-used.ts';
 import { networkOf } from './network.ts';
 import { parsePak } from './pak.ts';
 import type { Principal } from './principal.ts';
 import { invalidKey } from './rules.ts';
-import { createSessions, type Session } from './sessions.ts';
+import { createSessionCache, type Session } from './sessions.ts';
 import { keyByShort } from './store.ts';
-import { createAttempts, isThrottled } from './throttle.ts';
+import { createThrottle, isThrottled } from './throttle.ts';
 
-/** Why a caller is not let in. Callers are not told which it was; whoever watches the broker is. */
+/** The reasons why a caller is not let in. Callers never learn which one it was; the metrics of the broker show it. */
 export const authFailures = ['missing', 'malformed', 'unknown', 'wrong', 'ended', 'throttled', 'role'] as const;
 export type AuthFailure = (typeof authFailures)[number];
 
-/** Who is calling, from the keys that callers present. */
+/** Authenticates callers by their keys. */
 export interface Keys {
   /**
-   * Whom a key speaks for. Its signal aborts when the key ends. Refuses with the same words a key that is malformed, unknown, wrong,
-   * revoked or expired; while the database is gone, refuses everybody with UNAVAILABLE.
+   * Returns the principal that a key stands for; its signal aborts when the key ends. A key that is malformed, unknown, wrong, revoked
+   * or expired is refused with the same message. While the database is gone, every key is refused with UNAVAILABLE.
    */
   authenticate(pak: string | undefined, source: string): Promise<Principal>;
   close(): Promise<void>;
 }
 
-const verificationsAtOnce = 4;
-/** A whole fleet that connects at once must fit: at 1,000 verifications a second this is done within a call's deadline. */
-const verificationsWaiting = 20_000;
+const concurrentVerifications = 4;
+/** Holds a whole fleet that connects at once: at 1,000 verifications a second, all are done within a call's deadline. */
+const maxWaitingVerifications = 20_000;
 
-/** Verifies each key once, then remembers it until the feed says that it changed. */
+/** Verifies each key once, then remembers it until the feed announces that it changed. */
 export function createKeys(
   db: Database,
   feed: Feed,
   log: Logger,
   now: () => Date,
-  failed: (kind: AuthFailure) => void,
+  failed: (failure: AuthFailure) => void,
 ): Keys {
   const secret = randomBytes(32);
-  const attempts = createAttempts(() => now().getTime());
-  const gate = createGate(verificationsAtOnce, verificationsWaiting);
-  const verify = createVerifier();
-  const isKnown = createShorts(db);
-  const sessions = createSessions(db, feed, log, now);
-  const uses = createUses(db, log, now);
-  const underWay = new Map<string, Promise<Session>>();
-
-  const verifyNew = async (digest: string, text: string, short: string, source: string): Promise<Session> => {
-    const since = sessions.mark();
-    let why: AuthFailure = 'unknown';
-    const verifyInTurn = () =>
-      gate.run(async () => {
-        const found = await keyByShort(db, short);
-        // Both questions are asked whatever the first answer is: an unknown key takes as long as a wrong or an ended one.
-        const matches = await verify(found?.hash, text);
-        if (matches && found?.live) return found;
-        why = !found ? 'unknown' : matches ? 'ended' : 'wrong';
-        return undefined;
-      });
-    const row = await attempts
-      .run(
-        { source: networkOf(source), short, digest },
-        {
-          verify: verifyInTurn,
-          verifyIfKnown: async () => ((await isKnown(short)) ? verifyInTurn() : gate.run(async () => undefined)),
-        },
-      )
-      .catch((error: unknown) => {
-        if (isThrottled(error)) failed('throttled');
-        throw error;
-      });
-    if (!row) {
-      failed(why);
-      throw invalidKey();
-    }
-    return sessions.open(digest, row, since);
-  };
+  const sessions = createSessionCache(db, feed, log, now);
+  const lastUsed = createLastUsedWriter(db, log, now);
+  const verifyKey = createKeyVerification(db, now, failed);
+  const running = new Map<string, Promise<Session>>();
 
   /** Calls that present the same new key at once share its verification. */
-  const verifyOnce = (digest: string, text: string, short: string, source: string): Promise<Session> => {
-    const running =
-      underWay.get(digest) ?? verifyNew(digest, text, short, source).finally(() => underWay.delete(digest));
-    underWay.set(digest, running);
-    return running;
+  const openSession = (key: PresentedKey): Promise<Session> => {
+    const open = async () => {
+      const mark = sessions.mark();
+      return sessions.open(key.digest, await verifyKey(key), mark);
+    };
+    const session = running.get(key.digest) ?? open().finally(() => running.delete(key.digest));
+    running.set(key.digest, session);
+    return session;
   };
 
   return {
@@ -101,17 +70,58 @@ export function createKeys(
         throw invalidKey();
       }
       const digest = createHmac('sha256', secret).update(pak).digest('base64');
-      const session = (await sessions.current(digest)) ?? (await verifyOnce(digest, pak, parsed.short, source));
-      if (!sessions.isLive(session)) {
+      const session =
+        (await sessions.current(digest)) ?? (await openSession({ digest, text: pak, short: parsed.short, source }));
+      if (!sessions.isValid(session)) {
         failed('ended');
         throw invalidKey();
       }
-      uses.note(session.keyId);
+      lastUsed.note(session.keyId);
       return session.principal;
     },
     async close() {
       sessions.close();
-      await uses.close();
+      await lastUsed.close();
     },
+  };
+}
+
+/** A key as a caller presents it. */
+interface PresentedKey {
+  readonly digest: string;
+  readonly text: string;
+  readonly short: string;
+  readonly source: string;
+}
+
+/** Returns a function that reads a key's row and verifies the key, throttled by address and short token. It refuses invalid keys. */
+function createKeyVerification(db: Database, now: () => Date, failed: (failure: AuthFailure) => void) {
+  const throttle = createThrottle(() => now().getTime());
+  const queue = createVerificationQueue(concurrentVerifications, maxWaitingVerifications);
+  const verify = createVerifier();
+  const isKnown = createKeyLookup(db);
+
+  return async ({ digest, text, short, source }: PresentedKey) => {
+    let failure: AuthFailure = 'unknown';
+    const verifyInTurn = () =>
+      queue.run(async () => {
+        const found = await keyByShort(db, short);
+        // The hash is computed in any case: an unknown key takes as long as a wrong or an ended one.
+        const matches = await verify(found?.hash, text);
+        if (matches && found?.isValid) return found;
+        failure = !found ? 'unknown' : matches ? 'ended' : 'wrong';
+        return undefined;
+      });
+    const verifyIfKnown = async () => ((await isKnown(short)) ? verifyInTurn() : queue.run(async () => undefined));
+    const attempt = { source: networkOf(source), short, digest };
+    const row = await throttle.run(attempt, { verify: verifyInTurn, verifyIfKnown }).catch((error: unknown) => {
+      if (isThrottled(error)) failed('throttled');
+      throw error;
+    });
+    if (!row) {
+      failed(failure);
+      throw invalidKey();
+    }
+    return row;
   };
 }

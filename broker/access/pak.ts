@@ -11,7 +11,7 @@ const shape = new RegExp(
 );
 
 /**
- * Makes a key: `brokkr_<role><short>_<secret><checksum>`. The short token (47 random bits) is public and names the key; the secret
+ * Generates a key: `brokkr_<role><short>_<secret><checksum>`. The short token (47 random bits) is public and names the key; the secret
  * has 256 random bits.
  */
 export function makePak(role: KeyRole): { readonly text: string; readonly short: string } {
@@ -20,7 +20,7 @@ export function makePak(role: KeyRole): { readonly text: string; readonly short:
   return { text: body + checksumOf(body), short };
 }
 
-/** Reads a key's public part. Undefined for a text that is no key, or that was mistyped: neither is worth a look-up. */
+/** Parses a key's public part. Undefined for a text that is no key or was mistyped: neither is worth a query. */
 export function parsePak(text: string): { readonly role: KeyRole; readonly short: string } | undefined {
   const match = shape.exec(text);
   if (!match) return undefined;
@@ -28,25 +28,24 @@ export function parsePak(text: string): { readonly role: KeyRole; readonly short
   return checksumOf(body) === match[4] ? { role: match[1] as KeyRole, short: match[2] as string } : undefined;
 }
 
-/** Anything in a text that looks like a key, for those who must never print one. */
 const pakPattern = /brokkr_(ad|ro|ge|ag|en)[0-9A-Za-z]{4,}_[0-9A-Za-z]{16,}/g;
 
-/** Whether a text has something in it that looks like a key. */
+/** Answers whether a text contains something that looks like a key. */
 export function hasKey(text: string): boolean {
   return text.search(pakPattern) >= 0;
 }
 
-/** A text without the keys that are in it, for those who repeat what somebody else has written. */
+/** Replaces everything in a text that looks like a key. Use it on every text from a caller that is repeated in an answer or a log. */
 export function withoutKeys(text: string): string {
   return text.replace(pakPattern, '<a key>');
 }
 
-/** Finds slips of the finger, not forgeries: anybody can compute it. */
+/** Computes a checksum that catches typing errors. It is no protection against forgery: anybody can compute it. */
 function checksumOf(body: string): string {
   return encode(createHash('sha256').update(body).digest().subarray(0, 8), checksumLength);
 }
 
-/** The number that the bytes are, in base 62, cut or filled up to a length: its lowest digits. */
+/** Encodes bytes as a number in base 62: its lowest `length` digits. */
 function encode(bytes: Uint8Array, length: number): string {
   let value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
   let text = '';

@@ -21,7 +21,7 @@ export function toPrincipal(row: PakRow, signal: AbortSignal): Principal {
   return {
     keyId: row.id,
     role: row.role,
-    ownerId: row.owner_id,
+    ownerId: row.ownerId,
     ownerName: row.owner,
     shortToken: shortToken(row),
     signal,

@@ -5,17 +5,18 @@ import type { PakRow } from './rules.ts';
 import { endKeys, findKey, hasLastingAdmin, keyById, lockKeysOf } from './store.ts';
 
 /**
- * Ends a key at once, on every broker within about a second. The last key that may administer stays, and so does one that all others
- * end before: without it nobody could make another. A key that has ended already is answered as it is. Answers the key as it was, and as it is.
+ * Revokes a key; every broker notices within about a second. FAILED_PRECONDITION for the last admin key, and for one that all others
+ * expire before: without it, nobody could issue another. A key that has ended already stays as it is. Returns the key's row from
+ * before and after.
  */
 export async function revokePak(tx: Tx, ref: string): Promise<{ before: PakRow; row: PakRow }> {
   const found = await findKey(tx, ref);
   if (found.role === 'ad') {
     await lockKeysOf(tx, { role: 'ad', name: found.owner });
-    if (found.live && !(await hasLastingAdmin(tx, found.id))) {
+    if (found.isValid && !(await hasLastingAdmin(tx, found.id))) {
       throw new Refusal(
         'failed_precondition',
-        'this is the last key that may administer, but for such as end sooner: create another one first',
+        'this is the last admin key, or all others expire sooner: create another one first',
         {
           field: 'pak',
           reason: 'LAST_ADMIN_KEY',

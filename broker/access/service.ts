@@ -14,13 +14,13 @@ import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { mintAdminPak, rotateOwnPak } from './issue.ts';
+import { issueAdminPak, rotateOwnPak } from './issue.ts';
 import { revokePak } from './revoke.ts';
 import { roleOf } from './roles.ts';
-import { checkExpiry, notePak, type PakRow, shortToken, usualOverlapMs } from './rules.ts';
+import { checkExpiry, defaultOverlapMs, type PakRow, recordPak, shortToken } from './rules.ts';
 import { keyById, listKeys } from './store.ts';
 
-/** What everybody may do with their own key. `version` is the broker's. */
+/** Implements the RPCs with which every caller manages its own key. `version` is the broker's. */
 export function ownKeyMethods({
   db,
   version,
@@ -34,7 +34,7 @@ export function ownKeyMethods({
         name: principal.ownerName,
         id: principal.ownerId,
         shortToken: principal.shortToken,
-        expireTime: key.expires_at ? timestampFromDate(key.expires_at) : undefined,
+        expireTime: key.expiresAt ? timestampFromDate(key.expiresAt) : undefined,
         brokerVersion: version,
       };
     },
@@ -42,7 +42,7 @@ export function ownKeyMethods({
     rotatePak: (request, context) =>
       mutate(db, context, request, RotatePakResponseSchema, async (tx, principal, note) => {
         const { pak, row } = await rotateOwnPak(tx, principal.keyId, overlapOf(request.overlap));
-        notePak(note, row);
+        recordPak(note, row);
         return create(RotatePakResponseSchema, { pak, info: toMessage(row) });
       }),
   };
@@ -50,18 +50,19 @@ export function ownKeyMethods({
 
 type KeyMethods = 'createAdminPak' | 'listPaks' | 'revokePak';
 
+/** Implements the RPCs with which admins manage keys. */
 export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, KeyMethods> {
   return {
     createAdminPak: (request, context) =>
       mutate(db, context, request, CreateAdminPakResponseSchema, async (tx, _principal, note) => {
         const expiresAt = request.expireTime ? timestampDate(request.expireTime) : null;
         checkExpiry(expiresAt, now());
-        const { pak, row } = await mintAdminPak(
+        const { pak, row } = await issueAdminPak(
           tx,
           { role: request.readOnly ? 'ro' : 'ad', name: request.name },
           expiresAt,
         );
-        notePak(note, row);
+        recordPak(note, row);
         return create(CreateAdminPakResponseSchema, { pak, info: toMessage(row) });
       }),
 
@@ -81,27 +82,27 @@ export function keyMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminServ
     revokePak: (request, context) =>
       mutate(db, context, request, RevokePakResponseSchema, async (tx, _principal, note) => {
         const { before, row } = await revokePak(tx, request.pak);
-        notePak(note, row, before);
+        recordPak(note, row, before);
         return create(RevokePakResponseSchema, { info: toMessage(row) });
       }),
   };
 }
 
-/** How long the old key goes on working after a rotation. */
+/** Returns how long the old key stays valid after a rotation, in milliseconds. */
 export function overlapOf(overlap: Duration | undefined): number {
-  return overlap ? durationMs(overlap) : usualOverlapMs;
+  return overlap ? durationMs(overlap) : defaultOverlapMs;
 }
 
-/** A key, without its secret. */
+/** Converts a key's row, which has no secret, to a message. */
 export function toMessage(row: PakRow): Pak {
   return create(PakSchema, {
     id: row.id,
     shortToken: shortToken(row),
     role: roleOf[row.role],
     owner: row.owner,
-    createTime: timestampFromDate(row.created_at),
-    expireTime: row.expires_at ? timestampFromDate(row.expires_at) : undefined,
-    revokeTime: row.revoked_at ? timestampFromDate(row.revoked_at) : undefined,
-    lastUseTime: row.last_used_at ? timestampFromDate(row.last_used_at) : undefined,
+    createTime: timestampFromDate(row.createdAt),
+    expireTime: row.expiresAt ? timestampFromDate(row.expiresAt) : undefined,
+    revokeTime: row.revokedAt ? timestampFromDate(row.revokedAt) : undefined,
+    lastUseTime: row.lastUsedAt ? timestampFromDate(row.lastUsedAt) : undefined,
   });
 }

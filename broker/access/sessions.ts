@@ -7,140 +7,142 @@ import { type Principal, toPrincipal } from './principal.ts';
 import { invalidKey, type PakRow } from './rules.ts';
 import { readKeys } from './store.ts';
 
-/** A verified key. Its principal stays the same object for as long as the key lives. */
+/** The session of a verified key. Its principal stays the same object until the key ends. */
 export interface Session {
   readonly keyId: string;
   readonly principal: Principal;
 }
 
-interface Kept extends Session {
+interface CachedSession extends Session {
   readonly digest: string;
   readonly controller: AbortController;
   expiresAt: number;
+  /** Time from which the key must be read again before it is trusted; 0 after a read failed. */
   staleAt: number;
-  /** Set while the key has to be read again before it may be trusted. */
+  /** The read that must finish before the key is trusted again. */
   rereading: Promise<void> | undefined;
-  /** The key changed while it was being read again, so that read may be too old. */
+  /** The key changed after its read had begun, so the result may be too old. */
   changed: boolean;
-  expiry: NodeJS.Timeout | undefined;
+  expiryTimer: NodeJS.Timeout | undefined;
 }
 
-export interface Sessions {
-  /** A moment to hand to `open`: take it before the key's row is read. */
+export interface SessionCache {
+  /** Returns a mark for `open`; take it before the key's row is read. */
   mark(): number;
-  /** Remembers a key that was verified; when keys changed since the mark, reads it again first. */
-  open(digest: string, row: PakRow, since: number): Promise<Session>;
-  /** The remembered session under a digest, if it can be trusted now. */
+  /** Caches a verified key. If keys changed since the mark, the key is read again first. */
+  open(digest: string, row: PakRow, mark: number): Promise<Session>;
+  /** Returns the cached session of a digest, if it can be trusted now. */
   current(digest: string): Promise<Session | undefined>;
-  isLive(session: Session): boolean;
+  isValid(session: Session): boolean;
   close(): void;
 }
 
-const maxKept = 50_000;
-/** Even without a change, a key is read again after 10 minutes, jittered. */
+const maxSessions = 50_000;
+/** Age at which a key is read again even if no change was announced; jittered. */
 const rereadAfterMs = 10 * 60_000;
-/** How soon a read of keys that failed is tried again. */
-const rereadFailedMs = 1_000;
-/** Longer timers overflow and would fire at once. */
+/** Delay after which a failed read is retried. */
+const retryReadMs = 1_000;
+/** Node's longest timer: a longer delay would overflow and fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Remembers verified keys. An entry ends with its key: by a change in the feed, by expiry, or when a later read finds it ended; its
- * signal then aborts, which ends streams and long polls. Keys are read again in sets, never one query a key.
+ * Caches the sessions of verified keys. A session ends with its key: when the feed announces a change, when the key expires, or when a
+ * later read finds that it has ended. Its signal then aborts, which ends streams and long polls. Keys are read again in batches, never
+ * with one query for each.
  */
-export function createSessions(db: Database, feed: Feed, log: Logger, now: () => Date): Sessions {
-  const byDigest = new Map<string, Kept>();
-  const byKey = new Map<string, Kept>();
-  let changes = 0;
+export function createSessionCache(db: Database, feed: Feed, log: Logger, now: () => Date): SessionCache {
+  const byDigest = new Map<string, CachedSession>();
+  const byKey = new Map<string, CachedSession>();
+  let changeCount = 0;
   let closed = false;
-  let waiting: Kept[] = [];
+  let queued: CachedSession[] = [];
   let nextRead: Promise<void> = Promise.resolve();
 
-  const end = (kept: Kept) => {
-    if (byDigest.get(kept.digest) === kept) byDigest.delete(kept.digest);
-    if (byKey.get(kept.keyId) === kept) byKey.delete(kept.keyId);
-    clearTimeout(kept.expiry);
-    kept.controller.abort(invalidKey());
+  const end = (session: CachedSession) => {
+    if (byDigest.get(session.digest) === session) byDigest.delete(session.digest);
+    if (byKey.get(session.keyId) === session) byKey.delete(session.keyId);
+    clearTimeout(session.expiryTimer);
+    session.controller.abort(invalidKey());
   };
 
-  const armExpiry = (kept: Kept) => {
-    const leftMs = kept.expiresAt - now().getTime();
-    if (leftMs <= 0) return end(kept);
-    kept.expiry = setTimeout(() => armExpiry(kept), Math.min(leftMs, maxTimerMs));
-    kept.expiry.unref();
+  const armExpiry = (session: CachedSession) => {
+    const leftMs = session.expiresAt - now().getTime();
+    if (leftMs <= 0) return end(session);
+    session.expiryTimer = setTimeout(() => armExpiry(session), Math.min(leftMs, maxTimerMs));
+    session.expiryTimer.unref();
   };
 
-  const refresh = (kept: Kept, row: PakRow) => {
-    clearTimeout(kept.expiry);
-    kept.expiresAt = row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY;
-    kept.staleAt = now().getTime() + rereadAfterMs * (0.8 + 0.4 * Math.random());
-    if (row.expires_at) armExpiry(kept);
+  const refresh = (session: CachedSession, row: PakRow) => {
+    clearTimeout(session.expiryTimer);
+    session.expiresAt = row.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+    session.staleAt = now().getTime() + rereadAfterMs * (0.8 + 0.4 * Math.random());
+    if (row.expiresAt) armExpiry(session);
   };
 
-  /** Reads a key again; all that ask in the same turn share one statement. */
-  const reread = (kept: Kept): Promise<void> => {
-    if (kept.rereading) return kept.rereading;
-    if (waiting.length === 0) nextRead = new Promise((resolve) => setImmediate(resolve)).then(readWaiting);
-    waiting.push(kept);
-    kept.rereading = nextRead;
+  /** Reads a key again. All requests of one turn of the event loop share a statement. */
+  const reread = (session: CachedSession): Promise<void> => {
+    if (session.rereading) return session.rereading;
+    if (queued.length === 0) nextRead = new Promise((resolve) => setImmediate(resolve)).then(readQueued);
+    queued.push(session);
+    session.rereading = nextRead;
     return nextRead;
   };
 
-  const readWaiting = async (): Promise<void> => {
-    const group = waiting;
-    waiting = [];
-    for (const kept of group) kept.changed = false;
+  const readQueued = async (): Promise<void> => {
+    const batch = queued;
+    queued = [];
+    for (const session of batch) session.changed = false;
     try {
       const rows = await readKeys(
         db,
-        group.map((kept) => kept.keyId),
+        batch.map((session) => session.keyId),
       );
-      const found = new Map(rows.map((row) => [row.id, row]));
-      for (const kept of group) {
-        const row = found.get(kept.keyId);
-        if (row?.live) refresh(kept, row);
-        else end(kept);
+      const rowsById = new Map(rows.map((row) => [row.id, row]));
+      for (const session of batch) {
+        const row = rowsById.get(session.keyId);
+        if (row?.isValid) refresh(session, row);
+        else end(session);
       }
     } catch (error) {
-      // Not trusted until it was read, which is tried again; but a database that is away has ended no key.
-      log.warn({ err: String(error), keys: group.length }, 'could not read keys again');
-      for (const kept of group) kept.staleAt = 0;
-      setTimeout(() => group.filter(isSuspect).forEach((kept) => void reread(kept)), rereadFailedMs).unref();
+      // Without a read the keys are not trusted, but they have not ended either: retry until the database answers.
+      log.warn({ err: String(error), keys: batch.length }, 'could not read keys again');
+      for (const session of batch) session.staleAt = 0;
+      setTimeout(() => batch.filter(isUnread).forEach((session) => void reread(session)), retryReadMs).unref();
     }
-    for (const kept of group) kept.rereading = undefined;
-    await Promise.all(group.filter((kept) => kept.changed && !kept.controller.signal.aborted).map(reread));
+    for (const session of batch) session.rereading = undefined;
+    await Promise.all(batch.filter((session) => session.changed && !session.controller.signal.aborted).map(reread));
   };
 
-  const isSuspect = (kept: Kept) => kept.staleAt === 0 && isLive(kept) && !closed;
+  const isUnread = (session: CachedSession) => session.staleAt === 0 && isCurrent(session) && !closed;
 
-  const suspect = (kept: Kept) => {
-    kept.changed = true;
-    void reread(kept);
+  const invalidate = (session: CachedSession) => {
+    session.changed = true;
+    void reread(session);
   };
 
   const unsubscribe = feed.subscribe({
-    changed(seen: readonly Change[]) {
-      const keys = seen.filter((change) => change.kind === 'key');
-      changes += keys.length;
+    changed(changes: readonly Change[]) {
+      const keys = changes.filter((change) => change.kind === 'key');
+      changeCount += keys.length;
       for (const { ref } of keys) {
-        const kept = byKey.get(ref);
-        if (kept) suspect(kept);
+        const session = byKey.get(ref);
+        if (session) invalidate(session);
       }
     },
     reset() {
-      changes += 1;
-      for (const kept of byKey.values()) suspect(kept);
+      changeCount += 1;
+      for (const session of byKey.values()) invalidate(session);
     },
   });
 
   return {
-    mark: () => changes,
-    async open(digest, row, since) {
+    mark: () => changeCount,
+    async open(digest, row, mark) {
       const controller = new AbortController();
-      // Every stream and long poll of the key listens to it.
+      // Every stream and long poll of the key adds a listener.
       setMaxListeners(0, controller.signal);
       const principal = toPrincipal(row, controller.signal);
-      const kept: Kept = {
+      const session: CachedSession = {
         keyId: row.id,
         principal,
         digest,
@@ -149,42 +151,42 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
         staleAt: 0,
         rereading: undefined,
         changed: false,
-        expiry: undefined,
+        expiryTimer: undefined,
       };
-      for (const before of [byDigest.get(digest), byKey.get(row.id)]) if (before) end(before);
-      byDigest.set(digest, kept);
-      byKey.set(row.id, kept);
-      refresh(kept, row);
-      if (since !== changes) await reread(kept);
-      requireRead(kept);
-      const [oldest] = byDigest.size > maxKept ? byDigest.values() : [];
+      for (const previous of [byDigest.get(digest), byKey.get(row.id)]) if (previous) end(previous);
+      byDigest.set(digest, session);
+      byKey.set(row.id, session);
+      refresh(session, row);
+      if (mark !== changeCount) await reread(session);
+      requireRead(session);
+      const [oldest] = byDigest.size > maxSessions ? byDigest.values() : [];
       if (oldest) end(oldest);
-      return kept;
+      return session;
     },
     async current(digest) {
-      const kept = byDigest.get(digest);
-      if (!kept) return undefined;
-      if (kept.rereading || !feed.healthy() || now().getTime() >= kept.staleAt) await reread(kept);
-      if (!isLive(kept)) return undefined;
-      requireRead(kept);
+      const session = byDigest.get(digest);
+      if (!session) return undefined;
+      if (session.rereading || !feed.healthy() || now().getTime() >= session.staleAt) await reread(session);
+      if (!isCurrent(session)) return undefined;
+      requireRead(session);
       byDigest.delete(digest);
-      byDigest.set(digest, kept); // the one used longest ago comes first
-      return kept;
+      byDigest.set(digest, session); // keeps the map in order of last use
+      return session;
     },
-    isLive: (session) => isLive(session as Kept),
+    isValid: (session) => isCurrent(session as CachedSession),
     close() {
       closed = true;
       unsubscribe();
-      for (const kept of byKey.values()) clearTimeout(kept.expiry);
+      for (const session of byKey.values()) clearTimeout(session.expiryTimer);
     },
   };
 
-  function isLive(kept: Kept): boolean {
-    return !kept.controller.signal.aborted && now().getTime() < kept.expiresAt;
+  function isCurrent(session: CachedSession): boolean {
+    return !session.controller.signal.aborted && now().getTime() < session.expiresAt;
   }
 }
 
-/** A key that could not be read again may have ended meanwhile. */
-function requireRead(kept: Kept): void {
-  if (kept.staleAt === 0) throw silentDatabase();
+/** Refuses a key that could not be read again, because it may have ended meanwhile. */
+function requireRead(session: CachedSession): void {
+  if (session.staleAt === 0) throw silentDatabase();
 }

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { refused, startTestBroker } from '../../test/broker.ts';
 import { Refusal } from '../refusal.ts';
 import { makePak } from './pak.ts';
-import { type Attempts, createAttempts, type Verification } from './throttle.ts';
+import { createThrottle, type Throttle, type Verification } from './throttle.ts';
 
 const test = await startTestBroker({ config: { trustedProxies: 1 } });
 const { admin } = test.client();
@@ -17,10 +17,10 @@ const bad: Verification<string> = { verify: async () => undefined, verifyIfKnown
 const good: Verification<string> = { verify: async () => 'in', verifyIfKnown: async () => 'in' };
 const key = (source: string, short: string, digest = short) => ({ source, short, digest });
 /** Ten bad ones are free; the eleventh waits. */
-async function flood(made: Attempts, source: string, short = 'bad', times = 10): Promise<void> {
+async function flood(made: Throttle, source: string, short = 'bad', times = 10): Promise<void> {
   for (let at = 0; at < times; at += 1) await made.run(key(source, short, `${at}`), bad);
 }
-const limiter = (made: Attempts, source: string, short?: string) =>
+const limiter = (made: Throttle, source: string, short?: string) =>
   Array.from({ length: 50 }, (_, at) => made.run(key(source, short ?? `b${at}`, `crowd ${at}`), bad));
 const refusedLate = async (attempt: Promise<unknown>) => {
   const began = performance.now();
@@ -33,7 +33,7 @@ const refusedLate = async (attempt: Promise<unknown>) => {
 };
 
 attempts('are free at first, then take turns', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   const order: string[] = [];
   await flood(made, 'here', 'a');
   const slowed = made.run(key('here', 'b'), bad).then(() => order.push('slowed'));
@@ -44,7 +44,7 @@ attempts('are free at first, then take turns', async () => {
 
 attempts('are forgiven, one a second', async () => {
   let now = 0;
-  const made = createAttempts(() => now);
+  const made = createThrottle(() => now);
   await flood(made, 'here');
   now = 1_000;
   const order: string[] = [];
@@ -54,7 +54,7 @@ attempts('are forgiven, one a second', async () => {
 });
 
 attempts('let a good key from the same address in, ahead of all that wait', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   await flood(made, 'here');
   const order: string[] = [];
   const others = ['1', '2', '3'].map((at) => made.run(key('here', at), bad).then(() => order.push(at)));
@@ -64,7 +64,7 @@ attempts('let a good key from the same address in, ahead of all that wait', asyn
 });
 
 attempts('beyond fifty at a time are refused, but for a good key', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   await flood(made, 'here');
   const waiting = limiter(made, 'here');
   let out = 0;
@@ -76,7 +76,7 @@ attempts('beyond fifty at a time are refused, but for a good key', async () => {
 });
 
 attempts('are refused alike, whether their short token exists or not', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   await flood(made, 'here');
   const waiting = limiter(made, 'here');
   const slow = { verify: bad.verify, verifyIfKnown: () => sleep(100) };
@@ -85,7 +85,7 @@ attempts('are refused alike, whether their short token exists or not', async () 
 });
 
 attempts('under a short token from its own address do not keep out a key that was good before', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   await made.run(key('here', 'victim'), good);
   await flood(made, 'here', 'victim', 12);
   const waiting = limiter(made, 'here', 'victim');
@@ -100,7 +100,7 @@ attempts('under a short token from its own address do not keep out a key that wa
 });
 
 attempts('under a short token do not lock its owner out, and hold up nobody else', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   for (let at = 0; at < 30; at += 1) void made.run(key(`attacker-${at}`, 'victim', `${at}`), bad).catch(() => {});
   await sleep(0);
   const order: string[] = [];
@@ -113,7 +113,7 @@ attempts('under a short token do not lock its owner out, and hold up nobody else
 
 attempts('keep no more than a bounded number of addresses', async () => {
   let now = 0;
-  const made = createAttempts(() => now);
+  const made = createThrottle(() => now);
   await flood(made, 'first');
   for (let at = 0; at < 11_000; at += 1) await made.run(key(`s${at}`, `k${at}`), bad);
   now = 1;
@@ -127,7 +127,7 @@ attempts('keep no more than a bounded number of addresses', async () => {
 });
 
 attempts('that fail by themselves count for nobody', async () => {
-  const made = createAttempts(() => 0);
+  const made = createThrottle(() => 0);
   const gone = async () => {
     throw new Refusal('unavailable', 'the database is gone');
   };

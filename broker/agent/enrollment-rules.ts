@@ -1,34 +1,34 @@
 import { Refusal } from '../refusal.ts';
 import type { NewAgent } from './create.ts';
 
-/** What was said about an agent before it is there, and what became of it. */
+/** An enrollment: what an admin decided about the agent, and whether the token was used. */
 export interface EnrollmentRow extends NewAgent {
-  /** SHA-256 of what the agent presented that has used it; null before. */
+  /** SHA-256 of the nonce of the agent that used the token; null before. */
   readonly nonce: Buffer | null;
-  /** The agent that was made; null before, and when it is gone. */
-  readonly agent_id: string | null;
-  /** Whether that agent has started, which shows that it has its key. */
+  /** Id of the agent that was created; null before, and after the agent was deleted. */
+  readonly agentId: string | null;
+  /** True once that agent has started, which proves that it has its key. */
   readonly started: boolean;
 }
 
-const usualTtlMs = 60 * 60_000;
+const defaultTtlMs = 60 * 60_000;
 
-/** When a token that is made now ends. */
-export function endOf(ttlMs: number | undefined, now: Date): Date {
-  return new Date(now.getTime() + (ttlMs ?? usualTtlMs));
+/** Returns the time at which a token issued now expires. */
+export function expiryOf(ttlMs: number | undefined, now: Date): Date {
+  return new Date(now.getTime() + (ttlMs ?? defaultTtlMs));
 }
 
 /**
- * What a call to enroll comes to: a new agent, or, for the same caller whose answer was lost, another key of the agent that was made.
- * A token is used once: another caller is refused, and so is everybody when the agent has started or is gone.
+ * Decides what an enrollment call creates: a new agent, or, for the same caller whose answer was lost, another key of that agent. A
+ * token is used once: another caller is refused, and so is everybody once the agent has started or is gone.
  */
-export function decide(
+export function decideEnrollment(
   enrollment: EnrollmentRow,
   nonce: Buffer,
-): { readonly make: 'agent' } | { readonly make: 'key'; readonly agentId: string } {
-  if (enrollment.nonce === null) return { make: 'agent' };
-  if (enrollment.agent_id !== null && !enrollment.started && enrollment.nonce.equals(nonce)) {
-    return { make: 'key', agentId: enrollment.agent_id };
+): { readonly create: 'agent' } | { readonly create: 'key'; readonly agentId: string } {
+  if (enrollment.nonce === null) return { create: 'agent' };
+  if (enrollment.agentId !== null && !enrollment.started && enrollment.nonce.equals(nonce)) {
+    return { create: 'key', agentId: enrollment.agentId };
   }
   throw new Refusal(
     'failed_precondition',

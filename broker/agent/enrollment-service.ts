@@ -5,28 +5,32 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { CreateEnrollmentResponseSchema, EnrollResponseSchema } from '../../gen/brokkr/v1/enrollment_pb.ts';
-import { notePak } from '../access/rules.ts';
+import { recordPak } from '../access/rules.ts';
 import { toMessage as toPak } from '../access/service.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { createEnrollment, enroll } from './enroll.ts';
-import { endOf } from './enrollment-rules.ts';
-import { readMessage, tell } from './service.ts';
+import { expiryOf } from './enrollment-rules.ts';
+import { readMessage, recordAgent } from './service.ts';
 import { agentById } from './store.ts';
 
-/** Admins invite an agent. */
+/** Implements the RPC with which an admin invites an agent. */
 export function enrollmentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, 'createEnrollment'> {
   return {
     createEnrollment: (request, context) =>
       mutate(db, context, request, CreateEnrollmentResponseSchema, async (tx, _principal, note) => {
-        const { pak, row } = await createEnrollment(tx, request, endOf(request.ttl && durationMs(request.ttl), now()));
-        notePak(note, row);
+        const { pak, row } = await createEnrollment(
+          tx,
+          request,
+          expiryOf(request.ttl && durationMs(request.ttl), now()),
+        );
+        recordPak(note, row);
         return create(CreateEnrollmentResponseSchema, { pak, info: toPak(row) });
       }),
   };
 }
 
-/** The agent comes. */
+/** Implements the RPC with which an invited agent creates itself. */
 export function enrollMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AgentService>, 'enroll'> {
   return {
     enroll: (request, context) =>
@@ -34,7 +38,7 @@ export function enrollMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AgentS
         const nonce = createHash('sha256').update(request.nonce).digest();
         const { id, pak } = await enroll(tx, principal.keyId, nonce);
         const agent = await agentById(tx, id);
-        await tell(tx, note, id, agent.name);
+        await recordAgent(tx, note, id, agent.name);
         return create(EnrollResponseSchema, { agent: await readMessage(tx, agent, now()), pak });
       }),
   };

@@ -3,25 +3,25 @@ import type { Sql, Tx } from '../store/orm.ts';
 import type { NewAgent } from './create.ts';
 import type { EnrollmentRow } from './enrollment-rules.ts';
 
-export async function insertEnrollment(tx: Tx, pakId: string, about: NewAgent): Promise<void> {
+export async function insertEnrollment(tx: Tx, pakId: string, agent: NewAgent): Promise<void> {
   await tx.sql(
     'insert into enrollment (pak_id, description, labels, annotations, generators) values ($1, $2, $3, $4, $5)',
-    [pakId, about.description, about.labels, JSON.stringify(about.annotations), about.generators],
+    [pakId, agent.description, agent.labels, JSON.stringify(agent.annotations), agent.generators],
   );
 }
 
-/** Callers with the same token come one after the other. Returns the id of the agent that it has made, if there is one. */
+/** Serialises callers with the same token. Returns the id of the agent that it has created, if there is one. */
 export async function lockEnrollment(tx: Tx, pakId: string): Promise<string | null> {
-  const [row] = await tx.sql<{ agent_id: string | null }>(
-    'select agent_id from enrollment where pak_id = $1 for update',
+  const [row] = await tx.sql<{ agentId: string | null }>(
+    'select agent_id as "agentId" from enrollment where pak_id = $1 for update',
     [pakId],
   );
-  return row?.agent_id ?? null;
+  return row?.agentId ?? null;
 }
 
 export async function readEnrollment(tx: Tx, pakId: string): Promise<EnrollmentRow> {
   const [row] = await tx.sql<EnrollmentRow>(
-    `select k.name, e.description, e.labels, e.annotations, e.generators, e.nonce, e.agent_id,
+    `select k.name, e.description, e.labels, e.annotations, e.generators, e.nonce, e.agent_id as "agentId",
        coalesce(st.incarnation, 0) > 0 as started
      from enrollment e join pak k on k.id = e.pak_id left join agent_status st on st.agent_id = e.agent_id
      where e.pak_id = $1`,
@@ -35,12 +35,12 @@ export async function markUsed(tx: Tx, pakId: string, nonce: Buffer, agentId: st
   await tx.sql('update enrollment set nonce = $2, agent_id = $3 where pak_id = $1', [pakId, nonce, agentId]);
 }
 
-/** Whether a live agent, or one that still has removals to do, has the name. */
+/** Answers whether an agent that is not being deleted has the name. */
 export async function isNameTaken(db: Sql, name: string): Promise<boolean> {
   return (await db.sql('select 1 from agent where name = $1 and deleted_at is null', [name])).length > 0;
 }
 
-/** Revokes the token that made an agent. Returns its id; undefined when there is none, or it has ended. */
+/** Revokes the token that created an agent. Returns the token's id; undefined when there is none or it has ended. */
 export async function endTokenOf(tx: Tx, agentId: string): Promise<string | undefined> {
   const [row] = await tx.sql<{ id: string }>(
     `update pak set revoked_at = now()

@@ -2,49 +2,54 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Database } from '../store/orm.ts';
 import type { ClusterState, Presence } from './rules.ts';
-import { type Beat, endSessions, writeHeartbeats } from './store.ts';
+import { endSessions, type Heartbeat, writeHeartbeats } from './store.ts';
 
-/** Collects heartbeats and writes them together. */
+/** Collects heartbeats and writes them in batches. */
 export interface Heartbeats {
-  /** Notes that an agent lives. Whether its incarnation is the current one is checked again when it is written. */
+  /** Notes a heartbeat. The write ignores it if the incarnation is no longer the current one. */
   beat(agentId: string, incarnation: bigint, cluster?: ClusterState): void;
-  /** Notes that an agent's session begins; it lasts until `end`. `asked` is called when somebody wants something of the agent. */
-  session(agentId: string, incarnation: bigint, asked: () => void): SessionBeats;
+  /**
+   * Notes that an agent's session begins; it lasts until `end`. `diagnosticRequested` is called when a write finds that the agent has
+   * a diagnostic to answer.
+   */
+  startSession(agentId: string, incarnation: bigint, diagnosticRequested: () => void): HeartbeatSession;
   close(): Promise<void>;
 }
 
-export interface SessionBeats {
+/** The heartbeats of one session. */
+export interface HeartbeatSession {
   beat(cluster?: ClusterState): void;
   end(): void;
 }
 
 const writeEveryMs = 1_000;
 
-/** Writes at most two statements a second, however many agents there are. */
+/** Creates the writer of heartbeats: at most two statements a second, however many agents there are. */
 export function createHeartbeats(db: Database, log: Logger): Heartbeats {
-  let pending = new Map<string, Beat>();
+  let pending = new Map<string, Heartbeat>();
   let ended: [agentId: string, sessionId: string][] = [];
-  const sessions = new Map<string, { readonly presence: Presence; readonly asked: () => void }>();
+  const sessions = new Map<string, { readonly presence: Presence; readonly diagnosticRequested: () => void }>();
   let writing: Promise<void> = Promise.resolve();
 
-  const add = (agentId: string, beat: Beat) => {
-    const before = pending.get(agentId);
-    if (before && before.incarnation > beat.incarnation) return;
-    const cluster = beat.cluster ?? (before?.incarnation === beat.incarnation ? before.cluster : undefined);
-    pending.set(agentId, { ...beat, cluster, presence: beat.presence ?? before?.presence });
+  const add = (agentId: string, heartbeat: Heartbeat) => {
+    const previous = pending.get(agentId);
+    if (previous && previous.incarnation > heartbeat.incarnation) return;
+    const isSameStart = previous?.incarnation === heartbeat.incarnation;
+    const cluster = heartbeat.cluster ?? (isSameStart ? previous.cluster : undefined);
+    pending.set(agentId, { ...heartbeat, cluster, presence: heartbeat.presence ?? previous?.presence });
   };
   const write = async () => {
-    const [beats, ends] = [pending, ended];
+    const [heartbeats, ends] = [pending, ended];
     pending = new Map();
     ended = [];
-    // Lost ones are not written later: the next is due in 30 s, and a late one would show a dead agent as alive.
+    // Lost heartbeats are not retried: the next one is due in 30 s, and a late one would show a dead agent as alive.
     const failed = (error: unknown) =>
-      log.warn({ err: String(error), count: beats.size + ends.length }, 'could not write heartbeats');
-    if (beats.size > 0) await writeHeartbeats(db, beats).then(tell, failed);
+      log.warn({ err: String(error), count: heartbeats.size + ends.length }, 'could not write heartbeats');
+    if (heartbeats.size > 0) await writeHeartbeats(db, heartbeats).then(notifySessions, failed);
     if (ends.length > 0) await endSessions(db, ends).catch(failed);
   };
-  const tell = (agentIds: readonly string[]) => {
-    for (const agentId of agentIds) sessions.get(agentId)?.asked();
+  const notifySessions = (agentIds: readonly string[]) => {
+    for (const agentId of agentIds) sessions.get(agentId)?.diagnosticRequested();
   };
   const writeNext = () => {
     writing = writing.then(write);
@@ -52,16 +57,16 @@ export function createHeartbeats(db: Database, log: Logger): Heartbeats {
   const timer = setInterval(writeNext, writeEveryMs);
   return {
     beat: (agentId, incarnation, cluster) => add(agentId, { incarnation, cluster, presence: undefined }),
-    session(agentId, incarnation, asked) {
+    startSession(agentId, incarnation, diagnosticRequested) {
       const presence = { id: randomUUID(), since: new Date() };
-      const session = { presence, asked };
+      const session = { presence, diagnosticRequested };
       sessions.set(agentId, session);
       return {
         beat: (cluster) => add(agentId, { incarnation, cluster, presence }),
         end() {
           ended.push([agentId, presence.id]);
-          const beat = pending.get(agentId);
-          if (beat?.presence === presence) pending.set(agentId, { ...beat, presence: undefined });
+          const heartbeat = pending.get(agentId);
+          if (heartbeat?.presence === presence) pending.set(agentId, { ...heartbeat, presence: undefined });
           if (sessions.get(agentId) === session) sessions.delete(agentId);
         },
       };

@@ -39,7 +39,7 @@ lives('a deleted stack stays until the last agent has acknowledged, and its name
     const error = await refused(change(), Code.FailedPrecondition, `stack "${stack}" is being deleted`);
     assert.is(error.findDetails(ErrorInfoSchema)[0]?.reason, 'DELETED');
   }
-  await eventually(async () => (await one.removes()).includes(stack));
+  await eventually(async () => (await one.removingStacks()).includes(stack));
   await one.reconcile();
   assert.ok((await broker.getStack({ stack })).stack?.deleteTime);
   const { stack: successor } = await broker.createStack({ name: stack });
@@ -67,12 +67,15 @@ lives('an acknowledgement counts only for its generation', async () => {
   // Matched again, then lost again: the first acknowledgement is about neither.
   await admin.updateAgent({ agent: 'acks', addLabels: [stack] });
   await agent.report(removal, Outcome.REMOVED);
-  assert.equal(await eventually(async () => ((await agent.serves()).length > 0 ? agent.serves() : undefined)), [stack]);
+  assert.equal(
+    await eventually(async () => ((await agent.activeStacks()).length > 0 ? agent.activeStacks() : undefined)),
+    [stack],
+  );
   const again = await agent.entry(stack);
   assert.ok(again.generation > removal.generation && again.order > removal.order);
   await admin.updateAgent({ agent: 'acks', removeLabels: [stack] });
   await agent.report(removal, Outcome.REMOVED);
-  await eventually(async () => (await agent.removes()).includes(stack));
+  await eventually(async () => (await agent.removingStacks()).includes(stack));
   await agent.reconcile();
   await eventually(async () => (await agent.pull()).entries.length === 0);
 });
@@ -90,8 +93,8 @@ lives('a drained agent lives, and so does its key, until its last acknowledgemen
   await broker.submitDeployment({ stack: 'for-all', manifest: configMap('for-all') });
   const { agent: successor } = await admin.createAgent({ name: 'leaver' });
   assert.is.not(successor?.id, leaving?.id);
-  await eventually(async () => (await agent.removes()).includes(stack));
-  assert.equal(await agent.serves(), []);
+  await eventually(async () => (await agent.removingStacks()).includes(stack));
+  assert.equal(await agent.activeStacks(), []);
   await agent.reconcile();
   await eventually(async () => refused(agent.client.agent.getSelf({}), Code.Unauthenticated));
   await refused(admin.getAgent({ agent: leaving?.id ?? '' }), Code.NotFound);
@@ -138,7 +141,7 @@ lives(
     const agent = await startTestAgent(test, { name: 'mover', labels: [kept, dropped] });
     await agent.reconcile();
     await admin.updateAgent({ agent: 'mover', removeLabels: [dropped] });
-    await eventually(async () => (await agent.removes()).includes(dropped));
+    await eventually(async () => (await agent.removingStacks()).includes(dropped));
     const before = await agent.entry(kept);
     const clusterId = randomUUID();
     await refused(agent.start({ clusterId }), Code.FailedPrecondition, 'belongs to cluster');
@@ -182,7 +185,7 @@ lives('of two agents with one key the later start wins, in every call', async ()
     },
   ];
   for (const ask of fenced) await refused(ask(), Code.FailedPrecondition, 'was replaced');
-  assert.equal(await first.serves(), [stack]);
+  assert.equal(await first.activeStacks(), [stack]);
 });
 
 lives('a deleted generator takes its key, consents and stacks with it', async () => {
@@ -191,12 +194,12 @@ lives('a deleted generator takes its key, consents and stacks with it', async ()
   const agent = await startTestAgent(test, { name: 'shopper', labels: ['shop'], generators: ['shop'] });
   await shop.createStack({ name: 'till', labels: ['shop'] });
   await shop.submitDeployment({ stack: 'till', manifest: configMap('till') });
-  await eventually(async () => (await agent.serves()).includes('till'));
+  await eventually(async () => (await agent.activeStacks()).includes('till'));
   await refused(admin.deleteGenerator({ generator: 'shop' }), Code.FailedPrecondition, 'has 1 stacks');
   await admin.deleteGenerator({ generator: 'shop', cascade: true });
   await eventually(async () => refused(shop.whoAmI({}), Code.Unauthenticated));
   await refused(admin.addRegistration({ agent: 'shopper', generator: 'shop' }), Code.FailedPrecondition);
-  await eventually(async () => (await agent.removes()).includes('till'));
+  await eventually(async () => (await agent.removingStacks()).includes('till'));
   assert.match((await agent.entry('till')).reason, /generator "shop" was deleted/);
   assert.is((await agent.entry('till')).generator, 'shop');
   await admin.createGenerator({ name: 'shop' });

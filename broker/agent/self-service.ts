@@ -16,11 +16,11 @@ import { agentById } from './store.ts';
 
 export interface SelfDeps extends Deps {
   readonly heartbeats: Heartbeats;
-  /** The number that an agent's calls have to carry, without a query for each call. */
+  /** Returns the incarnation that an agent's calls must carry, without a query for each call. */
   readonly incarnationOf: (agentId: string) => Promise<bigint>;
 }
 
-/** What an agent asks and tells about itself. */
+/** Implements the RPCs about the calling agent itself. */
 export function selfMethods(
   deps: SelfDeps,
 ): Pick<ServiceImpl<typeof AgentService>, 'startAgent' | 'getSelf' | 'heartbeat'> {
@@ -33,7 +33,7 @@ export function selfMethods(
         const { incarnation, epoch } = await startAgent(tx, agent, request);
         if (agent.incarnation === '0') await endEnrollment(tx, agent.id);
         note.about('agent', agent.id, agent.name);
-        note.before({ incarnation: agent.incarnation, clusterId: agent.cluster_id });
+        note.before({ incarnation: agent.incarnation, clusterId: agent.clusterId });
         note.after({ incarnation, clusterId: request.clusterId, epoch });
         return create(StartAgentResponseSchema, { incarnation, agentId: agent.id, name: agent.name, epoch });
       }),

@@ -17,22 +17,22 @@ import {
 } from '../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { ClusterState as ClusterStateMessage } from '../../gen/brokkr/v1/target_state_pb.ts';
-import { mintPak } from '../access/issue.ts';
+import { issuePak } from '../access/issue.ts';
 import { ownerOf } from '../access/principal.ts';
-import { notePak } from '../access/rules.ts';
+import { recordPak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
-import type { Note } from '../audit/rules.ts';
+import { type Note, toColumns } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
-import { checkMask } from '../generator/rules.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
+import { checkMask } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { announce } from '../store/feed.ts';
 import type { Sql, Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { createAgent } from './create.ts';
-import { deleteAgent, lockedAgent, rebindAgent } from './lifecycle.ts';
+import { deleteAgent, lockAgent, rebindAgent } from './lifecycle.ts';
 import { type AgentRow, type ClusterState, isOnline, requireNotDraining } from './rules.ts';
 import * as store from './store.ts';
 
@@ -47,6 +47,7 @@ type Methods =
   | 'deleteAgent'
   | 'rotateAgentPak';
 
+/** Implements the RPCs with which admins manage agents. */
 export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminService>, Methods> {
   const reread = async (tx: Tx, id: string) => readMessage(tx, await store.agentById(tx, id), now());
   const setPaused = (tx: Tx, id: string, paused: boolean) => store.updateAgent(tx, id, { paused });
@@ -54,7 +55,7 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
     createAgent: (request, context) =>
       mutate(db, context, request, CreateAgentResponseSchema, async (tx, _principal, note) => {
         const { id, pak } = await createAgent(tx, request);
-        await tell(tx, note, id, request.name);
+        await recordAgent(tx, note, id, request.name);
         return create(CreateAgentResponseSchema, { agent: await reread(tx, id), pak });
       }),
 
@@ -82,81 +83,81 @@ export function agentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof AdminSe
       mutate(db, context, request, UpdateAgentResponseSchema, async (tx, principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         checkMask(mask, ['description']);
-        const row = await lockedAgent(tx, principal, request.agent, request.etag);
+        const row = await lockAgent(tx, principal, request.agent, request.etag);
         requireNotDraining(row);
-        await store.editAgent(tx, row.id, request);
+        await store.editLabels(tx, row.id, request);
         await store.updateAgent(tx, row.id, {
           description: mask.includes('description') ? request.description : undefined,
         });
         await updatePlacements(tx, { agents: [row.id], stacks: null }, 'the agent no longer matches the stack');
         await announce(tx, 'agent', [row.id]);
-        await tell(tx, note, row.id, row.name, row);
+        await recordAgent(tx, note, row.id, row.name, row);
         return create(UpdateAgentResponseSchema, { agent: await reread(tx, row.id) });
       }),
 
     // An agent that drains may be paused too, to stop it from removing more.
     pauseAgent: (request, context) =>
       mutate(db, context, request, PauseAgentResponseSchema, async (tx, principal, note) => {
-        const row = await lockedAgent(tx, principal, request.agent);
+        const row = await lockAgent(tx, principal, request.agent);
         const { id } = row;
         await setPaused(tx, id, true);
         await announce(tx, 'agent', [id]);
-        await tell(tx, note, id, row.name, row);
+        await recordAgent(tx, note, id, row.name, row);
         return create(PauseAgentResponseSchema, { agent: await reread(tx, id) });
       }),
 
     resumeAgent: (request, context) =>
       mutate(db, context, request, ResumeAgentResponseSchema, async (tx, principal, note) => {
-        const row = await lockedAgent(tx, principal, request.agent);
+        const row = await lockAgent(tx, principal, request.agent);
         const { id } = row;
         await setPaused(tx, id, false);
         await announce(tx, 'agent', [id]);
-        await tell(tx, note, id, row.name, row);
+        await recordAgent(tx, note, id, row.name, row);
         return create(ResumeAgentResponseSchema, { agent: await reread(tx, id) });
       }),
 
     rebindAgent: (request, context) =>
       mutate(db, context, request, RebindAgentResponseSchema, async (tx, principal, note) => {
-        const row = await lockedAgent(tx, principal, request.agent);
+        const row = await lockAgent(tx, principal, request.agent);
         await rebindAgent(tx, row);
-        await tell(tx, note, row.id, row.name, row);
+        await recordAgent(tx, note, row.id, row.name, row);
         return create(RebindAgentResponseSchema, { agent: await reread(tx, row.id) });
       }),
 
     deleteAgent: (request, context) =>
       mutate(db, context, request, DeleteAgentResponseSchema, async (tx, principal, note) => {
-        const row = await lockedAgent(tx, principal, request.agent, request.etag);
+        const row = await lockAgent(tx, principal, request.agent, request.etag);
         const last = await deleteAgent(tx, row, request.orphan);
         note.about('agent', row.id, row.name);
-        note.before(recorded(row));
+        note.before(toRecord(row));
         return create(DeleteAgentResponseSchema, { agent: await readMessage(tx, last, now()) });
       }),
 
     rotateAgentPak: (request, context) =>
       mutate(db, context, request, RotateAgentPakResponseSchema, async (tx, principal, note) => {
         // An agent that drains still needs a key that works.
-        const { id } = await lockedAgent(tx, principal, request.agent);
-        const { pak, row } = await mintPak(tx, { role: 'ag', agentId: id }, { overlapMs: overlapOf(request.overlap) });
-        notePak(note, row);
+        const { id } = await lockAgent(tx, principal, request.agent);
+        const { pak, row } = await issuePak(tx, { role: 'ag', agentId: id }, { overlapMs: overlapOf(request.overlap) });
+        recordPak(note, row);
         return create(RotateAgentPakResponseSchema, { pak });
       }),
   };
 }
 
-/** Says for the record what an agent was, and is now. */
-export async function tell(tx: Tx, note: Note, id: string, name: string, before?: AgentRow): Promise<void> {
+/** Notes for the audit log how an agent was before, and how it is now. */
+export async function recordAgent(tx: Tx, note: Note, id: string, name: string, before?: AgentRow): Promise<void> {
   note.about('agent', id, name);
-  if (before) note.before(recorded(before));
-  note.after(recorded(await store.agentById(tx, id)));
+  if (before) note.before(toRecord(before));
+  note.after(toRecord(await store.agentById(tx, id)));
 }
 
-/** An agent without what its own reports change. */
-function recorded(row: AgentRow): object {
-  const reported = ['last_heartbeat_at', 'cluster_reachable', 'cluster_latency_ms', 'connected_at'];
-  return Object.fromEntries(Object.entries(row).filter(([column]) => !reported.includes(column)));
+/** Leaves out what the agent's own reports change. */
+function toRecord(agent: AgentRow): object {
+  const { lastHeartbeatAt: _, clusterReachable: __, clusterLatencyMs: ___, connectedAt: ____, ...row } = agent;
+  return toColumns(row);
 }
 
-/** The agents that the caller may place stacks on. A generator is told nothing about other generators. */
+/** Implements ListAgents for callers that place stacks. A generator sees only its own registrations. */
 export function placeableAgentMethods({ db, now }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listAgents'> {
   return {
     async listAgents(request, context) {
@@ -180,19 +181,19 @@ export function placeableAgentMethods({ db, now }: Deps): Pick<ServiceImpl<typeo
   };
 }
 
-/** Agents with the counts of all their placements, which one query reads; for admins, as a generator may not know of others' stacks. */
+/** Converts agents to messages with the counts of all their placements: for admins only, as they include other generators' stacks. */
 async function toMessages(db: Sql, rows: readonly AgentRow[], now: Date): Promise<Agent[]> {
   const counts = await placementCounts(db, { agentIds: rows.map((row) => row.id) });
   return rows.map((row) => toMessage(row, now, counts.get(row.id) ?? {}));
 }
 
-/** One agent, with the counts of all its placements. */
+/** Converts an agent to a message with the counts of all its placements. */
 export async function readMessage(db: Sql, row: AgentRow, now: Date): Promise<Agent> {
   const counts = await placementCounts(db, { agentIds: [row.id] });
   return toMessage(row, now, counts.get(row.id) ?? {});
 }
 
-/** An agent as a message; without `counts` they are left unset. */
+/** Converts an agent to a message; without `counts` the field stays unset. */
 export function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
   return create(AgentSchema, {
     id: row.id,
@@ -201,31 +202,31 @@ export function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
     labels: row.labels,
     annotations: row.annotations,
     paused: row.paused,
-    clusterId: row.cluster_id ?? '',
+    clusterId: row.clusterId ?? '',
     incarnation: BigInt(row.incarnation),
-    lastHeartbeatTime: row.last_heartbeat_at ? timestampFromDate(row.last_heartbeat_at) : undefined,
+    lastHeartbeatTime: row.lastHeartbeatAt ? timestampFromDate(row.lastHeartbeatAt) : undefined,
     online: isOnline(row, now),
-    version: row.agent_version,
-    kubernetesVersion: row.kubernetes_version,
+    version: row.agentVersion,
+    kubernetesVersion: row.kubernetesVersion,
     generators: row.generators,
     placements: counts && create(PlacementCountsSchema, counts),
-    createTime: timestampFromDate(row.created_at),
-    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    createTime: timestampFromDate(row.createdAt),
+    deleteTime: row.deletedAt ? timestampFromDate(row.deletedAt) : undefined,
     etag: row.version,
-    clusterReachable: row.cluster_reachable ?? false,
-    clusterLatency: row.cluster_latency_ms === null ? undefined : toDuration(row.cluster_latency_ms),
-    connectTime: row.connected_at ? timestampFromDate(row.connected_at) : undefined,
+    clusterReachable: row.clusterReachable ?? false,
+    clusterLatency: row.clusterLatencyMs === null ? undefined : toDuration(row.clusterLatencyMs),
+    connectTime: row.connectedAt ? timestampFromDate(row.connectedAt) : undefined,
   });
 }
 
-/** More is no latency that a request has waited for. */
-const mostLatencyMs = 10 * 60_000;
+/** Upper bound of a plausible latency: no request waits longer. */
+const maxLatencyMs = 10 * 60_000;
 
-/** What a heartbeat says of the cluster. */
+/** Converts what a heartbeat reports about the cluster. */
 export function toClusterState({ reachable, latency }: ClusterStateMessage): ClusterState {
   const latencyMs = latency ? durationMs(latency) : null;
   return {
     reachable,
-    latencyMs: latencyMs === null ? null : Math.min(Math.max(latencyMs, 0), mostLatencyMs),
+    latencyMs: latencyMs === null ? null : Math.min(Math.max(latencyMs, 0), maxLatencyMs),
   };
 }

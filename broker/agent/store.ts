@@ -30,25 +30,28 @@ const AgentStatusEntity = defineEntity({
 
 export const entities = [AgentEntity, AgentStatusEntity];
 
-/** For how long a heartbeat, or a sign of a session, holds. */
+/** Time during which a heartbeat, or a sign of a session, counts. */
 export const onlineForSql = `interval '${onlineForMs / 1_000} seconds'`;
 
-/** `owner` ($1) limits what a generator sees: of the registrations only its own, and only agents that it may place stacks on. */
-export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id, a.version, a.created_at, a.deleted_at,
+/** The columns of an AgentRow. With an owner ($1), `generators` holds only that generator. */
+export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id as "clusterId", a.version, a.created_at as "createdAt",
+  a.deleted_at as "deletedAt",
   array(select label from agent_label where agent_id = a.id order by 1) as labels,
   coalesce((select jsonb_object_agg(key, value) from agent_annotation where agent_id = a.id), '{}') as annotations,
   array(select g.name from registration r join generator g on g.id = r.generator_id
     where r.agent_id = a.id and r.state = 'registered' and ($1::uuid is null or g.id = $1) order by 1) as generators,
-  coalesce(st.incarnation, 0) as incarnation, st.last_heartbeat_at, coalesce(st.agent_version, '') as agent_version,
-  coalesce(st.kubernetes_version, '') as kubernetes_version, st.cluster_reachable, st.cluster_latency_ms,
-  case when st.session_id is not null and st.session_seen_at > now() - ${onlineForSql} then st.session_since end as connected_at`;
+  coalesce(st.incarnation, 0) as incarnation, st.last_heartbeat_at as "lastHeartbeatAt",
+  coalesce(st.agent_version, '') as "agentVersion", coalesce(st.kubernetes_version, '') as "kubernetesVersion",
+  st.cluster_reachable as "clusterReachable", st.cluster_latency_ms as "clusterLatencyMs",
+  case when st.session_id is not null and st.session_seen_at > now() - ${onlineForSql} then st.session_since end as "connectedAt"`;
 export const agentJoins = 'from agent a left join agent_status st on st.agent_id = a.id';
-const visible = `($1::uuid is null or exists (
+/** True for agents that the owner ($1) may place stacks on; null means all agents. */
+const isVisible = `($1::uuid is null or exists (
   select from registration r where r.agent_id = a.id and r.generator_id = $1 and r.state = 'registered'))`;
 
 /**
- * Finds an agent by name or id, a live one first: for an admin any, for a generator one that is registered with it. With
- * `draining`, also one that is being deleted. NOT_FOUND otherwise.
+ * Finds an agent by name or id: for an admin any agent, for a generator only one that is registered with it. With `draining`, an agent
+ * that is being deleted is found too, after one that is not. NOT_FOUND otherwise.
  */
 export async function findAgent(
   db: Sql,
@@ -58,7 +61,7 @@ export async function findAgent(
 ): Promise<AgentRow> {
   const [row] = await db.sql<AgentRow>(
     `select ${agentColumns} ${agentJoins}
-     where ($4::uuid is null or a.id = $4) and ($2::text is null or a.name = $2) and ($3 or a.deleted_at is null) and ${visible}
+     where ($4::uuid is null or a.id = $4) and ($2::text is null or a.name = $2) and ($3 or a.deleted_at is null) and ${isVisible}
      order by a.deleted_at is not null, a.id desc limit 1`,
     [ownerOf(principal), isId(ref) ? null : ref, draining, isId(ref) ? ref : null],
   );
@@ -66,7 +69,7 @@ export async function findAgent(
   return row;
 }
 
-/** The agent with an id, draining or not, as an admin sees it. */
+/** Reads an agent, draining or not, as an admin sees it. NOT_FOUND when it is gone. */
 export async function agentById(db: Sql, id: string): Promise<AgentRow> {
   const [row] = await db.sql<AgentRow>(`select ${agentColumns} ${agentJoins} where a.id = $2`, [null, id]);
   if (!row) throw new Refusal('not_found', 'agent not found', { field: 'agent' });
@@ -82,11 +85,11 @@ export interface AgentFilter {
   readonly limit: number;
 }
 
-/** Agents in order of (name, id), at most `limit`. */
+/** Lists agents in order of (name, id), at most `limit`. */
 export async function listAgents(db: Sql, filter: AgentFilter): Promise<AgentRow[]> {
   return db.sql<AgentRow>(
     `select ${agentColumns} ${agentJoins}
-     where ${visible} and ($2 or a.deleted_at is null)
+     where ${isVisible} and ($2 or a.deleted_at is null)
        and ($3 = '' or exists (select from agent_label l where l.agent_id = a.id and l.label = $3))
        and ($4::text is null or (a.name, a.id) > ($4, $5::uuid))
      order by a.name, a.id limit $6`,
@@ -121,7 +124,7 @@ export interface AgentEdit {
 }
 
 /** Adds and removes single labels and annotations, so that two writers do not overwrite each other. Removing comes first. */
-export async function editAgent(tx: Tx, id: string, edit: AgentEdit): Promise<void> {
+export async function editLabels(tx: Tx, id: string, edit: AgentEdit): Promise<void> {
   await tx.sql('delete from agent_label where agent_id = $1 and label = any($2)', [id, edit.removeLabels]);
   await tx.sql('insert into agent_label (agent_id, label) select $1, unnest($2::text[]) on conflict do nothing', [
     id,
@@ -135,7 +138,7 @@ export async function editAgent(tx: Tx, id: string, edit: AgentEdit): Promise<vo
   );
 }
 
-/** Writes what is given, and counts the version, which is the etag. */
+/** Writes what is given and increments the version, which is the etag. */
 export async function updateAgent(
   tx: Tx,
   id: string,
@@ -147,23 +150,23 @@ export async function updateAgent(
   );
 }
 
-/** What is known of an agent since the heartbeats that were written before. */
-export interface Beat {
+/** An agent's heartbeat that is not written yet. */
+export interface Heartbeat {
   readonly incarnation: bigint;
-  /** Undefined when the agent has not said. */
+  /** Undefined when the heartbeat said nothing about the cluster. */
   readonly cluster: ClusterState | undefined;
-  /** The session by which it came; undefined for a call of its own. */
+  /** The session that it came by; undefined for a Heartbeat call. */
   readonly presence: Presence | undefined;
 }
 
 /**
- * Writes the latest heartbeats of many agents in one statement; those of a replaced incarnation do not count. Returns those of the
- * agents that somebody has asked something.
+ * Writes the latest heartbeats of many agents in one statement, except those of replaced incarnations. Returns the ids of the agents
+ * that have a diagnostic to answer.
  */
-export async function writeHeartbeats(db: Database, beats: ReadonlyMap<string, Beat>): Promise<string[]> {
-  const rows = await db.read<{ agent_id: string; asked: boolean }>('agent-heartbeats', heartbeatSql, [
+export async function writeHeartbeats(db: Database, heartbeats: ReadonlyMap<string, Heartbeat>): Promise<string[]> {
+  const rows = await db.read<{ agentId: string; hasDiagnostic: boolean }>('agent-heartbeats', heartbeatSql, [
     JSON.stringify(
-      [...beats].map(([agentId, { incarnation, cluster, presence }]) => ({
+      [...heartbeats].map(([agentId, { incarnation, cluster, presence }]) => ({
         id: agentId,
         incarnation: String(incarnation),
         reachable: cluster?.reachable,
@@ -173,11 +176,11 @@ export async function writeHeartbeats(db: Database, beats: ReadonlyMap<string, B
       })),
     ),
   ]);
-  return rows.filter((row) => row.asked).map((row) => row.agent_id);
+  return rows.filter((row) => row.hasDiagnostic).map((row) => row.agentId);
 }
 
-// A locked row is being written by the agent's own report, which counts as a heartbeat: waiting for it would hold up all others. A
-// session is replaced by a later one only, or when nothing has been heard of it.
+// A locked row is being written by the agent's own report, which counts as a heartbeat; waiting for it would delay all others. Only a
+// later session replaces one, unless nothing has been heard of it for too long.
 const heartbeatSql = `
   with due as (
     select st.agent_id, h.*, h.session_id is not null and (st.session_id is null or st.session_id = h.session_id
@@ -193,10 +196,10 @@ const heartbeatSql = `
     session_since = case when due.present then due.since else st.session_since end,
     session_seen_at = case when due.present then now() else st.session_seen_at end
   from due where due.agent_id = st.agent_id
-  returning st.agent_id, exists (
-    select from diagnostic d where d.agent_id = st.agent_id and d.state in ('pending', 'claimed') and ${isOffered('st.incarnation')}) as asked`;
+  returning st.agent_id as "agentId", exists (
+    select from diagnostic d where d.agent_id = st.agent_id and d.state in ('pending', 'claimed') and ${isOffered('st.incarnation')}) as "hasDiagnostic"`;
 
-/** Notes that sessions have ended; one that another has followed is left alone. */
+/** Ends sessions; an agent that has a newer session keeps that one. */
 export async function endSessions(
   db: Database,
   sessions: readonly (readonly [agentId: string, sessionId: string])[],

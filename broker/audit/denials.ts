@@ -7,10 +7,11 @@ export interface Denial {
   readonly actor: Actor;
   readonly method: string;
   readonly source: string;
-  /** A gRPC code's name. */
+  /** Name of the gRPC code. */
   readonly code: string;
 }
 
+/** Records calls that were denied. */
 export interface Denials {
   note(denial: Denial): void;
   close(): Promise<void>;
@@ -18,32 +19,35 @@ export interface Denials {
 
 const minuteMs = 60_000;
 const writeEveryMs = 1_000;
-/** So many of one source are written one by one in a minute; the others are counted. */
-const singly = 10;
-/** So many sources are told apart in a minute; what others do is counted together. */
+/** Denials of one source that are written one by one in a minute; further ones are windows. */
+const maxSingleEntries = 10;
+/** Sources that are counted apart in a minute; further ones are counted together. */
 const maxSources = 10_000;
 
-interface Counted {
-  readonly since: number;
-  seen: number;
-  /** What those that are not written one by one have in common. */
+/** The denials of one source within a minute. */
+interface DenialWindow {
+  readonly startedAt: number;
+  count: number;
+  /** What the denials that are only counted have in common. */
   rest: Denial | undefined;
 }
 
 /**
- * Records denied calls apart from any change: the first ten of a source and minute one by one, the others as one entry with their
- * number, when the minute is over. Entries are written together once a second; when the database is gone, they are lost and told.
+ * Creates the recorder of denied calls, which belong to no change. The first ten of a source in a minute are written one by one, the
+ * others as one entry with a count when the minute is over. Entries are written together once a second. They are lost while the
+ * database is gone, which is logged.
  */
 export function createDenials(db: Database, log: Logger, now: () => number): Denials {
-  const counted = new Map<string, Counted>();
+  const windows = new Map<string, DenialWindow>();
   let pending: NewEntry[] = [];
   let writing: Promise<void> = Promise.resolve();
-  const closeMinute = (key: string, { rest, seen }: Counted) => {
-    counted.delete(key);
-    if (rest) pending.push(toEntry(rest, seen - singly));
+  const closeWindow = (source: string, { rest, count }: DenialWindow) => {
+    windows.delete(source);
+    if (rest) pending.push(toEntry(rest, count - maxSingleEntries));
   };
-  const write = async (everything: boolean) => {
-    for (const [key, entry] of counted) if (everything || now() - entry.since >= minuteMs) closeMinute(key, entry);
+  const write = async (closeAll: boolean) => {
+    for (const [source, window] of windows)
+      if (closeAll || now() - window.startedAt >= minuteMs) closeWindow(source, window);
     if (pending.length === 0) return;
     const entries = pending;
     pending = [];
@@ -56,12 +60,12 @@ export function createDenials(db: Database, log: Logger, now: () => number): Den
   }, writeEveryMs);
   return {
     note(denial) {
-      const source = counted.size < maxSources || counted.has(denial.source) ? denial.source : 'others';
-      const entry = counted.get(source) ?? { since: now(), seen: 0, rest: undefined };
-      counted.set(source, entry);
-      entry.seen += 1;
-      if (entry.seen <= singly) pending.push(toEntry(denial, 1));
-      else entry.rest = entry.rest ? common(entry.rest, denial) : { ...denial, source };
+      const source = windows.size < maxSources || windows.has(denial.source) ? denial.source : 'others';
+      const window = windows.get(source) ?? { startedAt: now(), count: 0, rest: undefined };
+      windows.set(source, window);
+      window.count += 1;
+      if (window.count <= maxSingleEntries) pending.push(toEntry(denial, 1));
+      else window.rest = window.rest ? merge(window.rest, denial) : { ...denial, source };
     },
     async close() {
       clearInterval(timer);
@@ -71,13 +75,13 @@ export function createDenials(db: Database, log: Logger, now: () => number): Den
   };
 }
 
-/** What two denied calls have in common: an entry for many must not name one of them as if it were all. */
-function common(one: Denial, other: Denial): Denial {
+/** Keeps what two denied calls have in common: an entry for many must not name one caller or method as if it were all. */
+function merge(first: Denial, second: Denial): Denial {
   return {
-    actor: one.actor.shortToken === other.actor.shortToken ? one.actor : nobody,
-    method: one.method === other.method ? one.method : '',
-    source: one.source,
-    code: one.code === other.code ? one.code : '',
+    actor: first.actor.shortToken === second.actor.shortToken ? first.actor : nobody,
+    method: first.method === second.method ? first.method : '',
+    source: first.source,
+    code: first.code === second.code ? first.code : '',
   };
 }
 

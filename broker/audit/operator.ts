@@ -2,7 +2,7 @@ import type { Sql } from '../store/orm.ts';
 import { operatorEntry } from './rules.ts';
 import { insertEntries } from './store.ts';
 
-/** Records what an operator does at the database, about no single thing: in the transaction of the change, if it has one. */
+/** Records an operator's action at the database that concerns the installation as a whole, in the transaction of `db` if it has one. */
 export async function recordOperator(db: Sql, action: string): Promise<void> {
   await insertEntries(db, [operatorEntry(action)]);
 }

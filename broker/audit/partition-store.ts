@@ -1,8 +1,8 @@
 import type { Sql, Tx } from '../store/orm.ts';
 
 /**
- * The last of the days that are past the retention and can be dropped, with the seal that closes it. What is dropped must be the
- * chain's beginning: entries that committed past midnight were sealed after some of the next day, and go with that day.
+ * Finds the last day that is past the retention and can be dropped, with the seal that closes it. Only the chain's beginning can be
+ * dropped: entries that committed after midnight were sealed after some of the next day, and are dropped with that day.
  */
 export async function lastDroppableDay(
   db: Sql,
@@ -24,7 +24,7 @@ export async function lastDroppableDay(
   return row;
 }
 
-/** Drops all entries up to a day, with their seals, and keeps the last seal's hash as the beginning of the chain. */
+/** Drops all entries through a day, with their seals, and keeps the last seal's hash as the beginning of the chain. */
 export async function dropThrough(tx: Tx, { day, sequence }: { day: string; sequence: string }): Promise<void> {
   await tx.sql(
     `insert into audit_base (id, sequence, hash, day) select 1, sequence, hash, $2 from audit_seal where sequence = $1
@@ -33,7 +33,7 @@ export async function dropThrough(tx: Tx, { day, sequence }: { day: string; sequ
   );
   await tx.sql('delete from audit_seal where sequence <= $1', [sequence]);
   for (const name of await partitionsBefore(tx, day)) await tx.sql(`drop table ${name}`);
-  // What came while there was no partition for its day. Nobody else writes while the table is locked.
+  // The rest holds entries of days that had no partition. Nobody else writes while the table is locked.
   const end = `($1::date + 1)::timestamp at time zone 'utc'`;
   if ((await tx.sql(`select 1 from audit_rest where at < ${end} limit 1`, [day])).length === 0) return;
   await tx.sql('alter table audit_rest disable trigger user');
@@ -41,7 +41,7 @@ export async function dropThrough(tx: Tx, { day, sequence }: { day: string; sequ
   await tx.sql('alter table audit_rest enable trigger user');
 }
 
-/** Partitions of a day and all before it, those of days without an entry too. */
+/** Lists the partitions of a day and of all days before it, even those without entries. */
 async function partitionsBefore(tx: Tx, day: string): Promise<string[]> {
   const rows = await tx.sql<{ name: string }>(
     `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -52,16 +52,16 @@ async function partitionsBefore(tx: Tx, day: string): Promise<string[]> {
 }
 
 /**
- * Makes the partition of a day. Returns whether it is new. A day of which there are entries already, from when it had no partition,
- * gets none.
+ * Creates the partition of a day. Returns whether it is new. A day whose entries already went to the rest, because it had no
+ * partition, gets none.
  */
-export async function makeDay(tx: Tx, day: string, next: string): Promise<boolean> {
-  const [known] = await tx.sql<{ known: boolean }>(
+export async function createDay(tx: Tx, day: string, next: string): Promise<boolean> {
+  const [existing] = await tx.sql<{ isTaken: boolean }>(
     `select to_regclass($1) is not null or exists (
-       select from audit_rest where at >= $2::timestamptz and at < $3::timestamptz) as known`,
+       select from audit_rest where at >= $2::timestamptz and at < $3::timestamptz) as "isTaken"`,
     [partitionOf(day), startOf(day), startOf(next)],
   );
-  if (known?.known) return false;
+  if (existing?.isTaken) return false;
   await tx.sql(
     `create table ${partitionOf(day)} partition of audit for values from ('${startOf(day)}') to ('${startOf(next)}')`,
   );

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Role, roles } from '../../gen/brokkr/v1/options_pb.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
-import { answerOf, type Call, everyMethod, makeEveryCall } from '../../test/every-call.ts';
+import { allMethods, type Call, callEveryRpc, performCall } from '../../test/every-rpc.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -69,11 +69,11 @@ async function callerOf({ caller, client }: Call): Promise<{ id: string; name: s
 
 const made: Call[] = [];
 record('gets exactly one entry from each change, and none from anything else', async () => {
-  await makeEveryCall(test, async (call) => {
+  await callEveryRpc(test, async (call) => {
     made.push(call);
     const before = await last();
     const who = await callerOf(call);
-    const answer = await answerOf(call);
+    const answer = await performCall(call);
     const rows = await rowsAfter(before);
     const { name, method, request } = call;
     assert.is(rows.length, isRecorded(method) ? 1 : 0, `${name}: ${JSON.stringify(rows)}`);
@@ -102,8 +102,8 @@ record('gets exactly one entry from each change, and none from anything else', a
 });
 
 record('knows every RPC that changes something', () => {
-  const changing = [...everyMethod.values()].filter(isRecorded).map(({ name }) => name);
-  for (const method of everyMethod.values()) assert.ok(getOption(method, roles).length > 0, method.name);
+  const changing = [...allMethods.values()].filter(isRecorded).map(({ name }) => name);
+  for (const method of allMethods.values()) assert.ok(getOption(method, roles).length > 0, method.name);
   assert.is(changing.length, 31, changing.join(' '));
 });
 
@@ -113,7 +113,7 @@ record('gets nothing from a change that is refused', async () => {
   for (const call of made) {
     if (!isRecorded(call.method) || call.method.name.startsWith('Create')) continue;
     const fresh = { ...call, client: test.client(), request: { ...call.request, requestId: `${call.name} again` } };
-    const error = await answerOf(fresh).then(() => undefined, ConnectError.from);
+    const error = await performCall(fresh).then(() => undefined, ConnectError.from);
     // One's own key can be rotated again, and what is revoked may be revoked: both are changes by the contract.
     if (!/R(otate|evoke)Pak$/.test(call.name)) assert.ok(error, call.name);
   }

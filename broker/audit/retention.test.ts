@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
 import { openMigrated } from '../open-store.ts';
 import type { Tx } from '../store/orm.ts';
-import { makeDay } from './partition-store.ts';
-import { dropAuditDays, makeAuditDays } from './retention.ts';
+import { createDay } from './partition-store.ts';
+import { createAuditDays, dropAuditDays } from './retention.ts';
 import { sealAll, verifyChain } from './seal.ts';
 
 const test = await startTestBroker();
@@ -37,7 +37,7 @@ const problem = async (db: Db) => (await verifyChain(db, new AbortController().s
 retention('drops whole days, keeps their closing hash, and the chain still fits', async () => {
   const db = await open();
   try {
-    for (const ago of [40, 39, 38, 20]) await db.transact((tx) => makeDay(tx, day(ago), day(ago - 1)));
+    for (const ago of [40, 39, 38, 20]) await db.transact((tx) => createDay(tx, day(ago), day(ago - 1)));
     for (const ago of [40, 38, 20, 0]) {
       for (const at of [1, 2]) await write(db, ago, `${ago}-${at}`);
       await sealAll(db);
@@ -69,7 +69,7 @@ retention('drops whole days, keeps their closing hash, and the chain still fits'
 retention('notices a change after days were dropped', async () => {
   const db = await open();
   try {
-    await db.transact((tx) => makeDay(tx, day(40), day(39)));
+    await db.transact((tx) => createDay(tx, day(40), day(39)));
     for (const ago of [40, 0]) {
       await write(db, ago, String(ago));
       await sealAll(db);
@@ -85,7 +85,7 @@ retention('notices a change after days were dropped', async () => {
 retention('drops no day of which something waits for a seal', async () => {
   const db = await open();
   try {
-    await db.transact((tx) => makeDay(tx, day(40), day(39)));
+    await db.transact((tx) => createDay(tx, day(40), day(39)));
     await write(db, 40, 'sealed');
     await sealAll(db);
     await write(db, 40, 'waits');
@@ -102,7 +102,7 @@ retention('drops no day of which something waits for a seal', async () => {
 retention('drops days that were sealed across each other around midnight, together', async () => {
   const db = await open();
   try {
-    for (const ago of [40, 39, 5]) await db.transact((tx) => makeDay(tx, day(ago), day(ago - 1)));
+    for (const ago of [40, 39, 5]) await db.transact((tx) => createDay(tx, day(ago), day(ago - 1)));
     for (const [ago, action] of [
       [40, 'a'],
       [39, 'b'],
@@ -155,8 +155,8 @@ retention('goes on after a day of which entries came too early', async () => {
     // No broker ran for days: the partitions of now are missing, and an operator's command writes first.
     for (const name of (await partitions(db)).filter((one) => one !== 'audit_rest')) await db.sql(`drop table ${name}`);
     await write(db, 0, 'early');
-    assert.is(await makeAuditDays(db), 3);
-    assert.is(await makeAuditDays(db), 0);
+    assert.is(await createAuditDays(db), 3);
+    assert.is(await createAuditDays(db), 0);
     await write(db, -1, 'tomorrow');
     await sealAll(db);
     await sealAll(db);

@@ -1,20 +1,20 @@
 import type { Database } from '../store/orm.ts';
 import { lockUpkeep, makeDays } from '../store/partitions.ts';
-import { dropThrough, lastDroppableDay, makeDay } from './partition-store.ts';
+import { createDay, dropThrough, lastDroppableDay } from './partition-store.ts';
 import { lockSealer } from './store.ts';
 
-/** Entries are kept for about this long: whole days, by the database's clock. */
+/** Retention of entries, in whole days by the database's clock. */
 const auditDays = 400;
 
-/** Makes the partitions of today and the next days. Returns how many were new. */
-export function makeAuditDays(db: Database): Promise<number> {
+/** Creates the partitions of today and the next days. Returns how many were new. */
+export function createAuditDays(db: Database): Promise<number> {
   return db.transact(async (tx) => {
     await lockUpkeep(tx, 'audit partitions');
-    return makeDays(tx, 0, (day, next) => makeDay(tx, day, next));
+    return makeDays(tx, 0, (day, next) => createDay(tx, day, next));
   });
 }
 
-/** Drops days that are past the retention, and keeps the hash that closes them. Returns whether there were any, as 1 or 0. */
+/** Drops days that are past the retention, and keeps the hash that closes them. Returns 1 if there were any, otherwise 0. */
 export function dropAuditDays(db: Database, keepDays: number = auditDays): Promise<number> {
   return db.transact(async (tx) => {
     await lockUpkeep(tx, 'audit partitions');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Who did something: the holder of a key, an operator at the database, or somebody without a valid key. */
+/** The author of an action: the holder of a key, an operator at the database, or a caller without a valid key. */
 export interface Actor {
   readonly role: 'ad' | 'ro' | 'ge' | 'ag' | 'en' | 'operator' | 'nobody';
   readonly id: string | null;
@@ -11,10 +11,10 @@ export interface Actor {
 
 const operator: Actor = { role: 'operator', id: null, name: 'operator', shortToken: '' };
 
-/** Somebody without a valid key, or several callers at once. */
+/** A caller without a valid key, or several callers at once. */
 export const nobody: Actor = { role: 'nobody', id: null, name: '', shortToken: '' };
 
-/** What one change, or some denied calls, leave in the record. */
+/** An entry for one change, or for some denied calls, before it is written. */
 export interface NewEntry {
   readonly actor: Actor;
   readonly action: string;
@@ -27,23 +27,23 @@ export interface NewEntry {
   readonly source: string;
   readonly requestId: string;
   readonly outcome: 'done' | 'denied';
-  /** A gRPC code's name; empty for a change. */
+  /** Name of the gRPC code; empty for a change. */
   readonly code: string;
   readonly count: number;
 }
 
-/** An entry's columns as text, in the order in which they are hashed. */
+/** The columns of an entry as text, in the order in which they are hashed. */
 export type SealedText = readonly (string | null)[];
 
-/** Hash of one entry: SHA-256 of its columns as a JSON array. */
+/** Hashes an entry: SHA-256 of its columns as a JSON array. */
 export function hashEntry(columns: SealedText): Buffer {
   return createHash('sha256').update(JSON.stringify(columns)).digest();
 }
 
-/** What the first seal of all follows. */
+/** The hash that the very first seal follows. */
 export const genesis = Buffer.alloc(32);
 
-/** Hash of a seal: SHA-256 over the seal before it and the hashes of its entries. */
+/** Hashes a seal: SHA-256 over the seal before it and the hashes of its entries. */
 export function hashSeal(before: Uint8Array, entries: readonly Uint8Array[]): Buffer {
   const hash = createHash('sha256').update(before);
   for (const entry of entries) hash.update(entry);
@@ -51,8 +51,8 @@ export function hashSeal(before: Uint8Array, entries: readonly Uint8Array[]): Bu
 }
 
 /**
- * SHA-256 of a thing as the record knows it: JSON with sorted keys. Give it rows without secrets. Counts and times that others
- * change do not belong in it; what is undefined is left out.
+ * Computes the digest of an object for the audit log: SHA-256 of its JSON with sorted keys; undefined values are left out. Pass rows
+ * without secrets, and without the counts and times that other changes touch.
  */
 export function digestOf(value: unknown): Buffer {
   return createHash('sha256')
@@ -60,7 +60,7 @@ export function digestOf(value: unknown): Buffer {
     .digest();
 }
 
-/** The value as JSON has it, with each object's keys in order. */
+/** Converts a value to what JSON can hold, with the keys of every object sorted. */
 export function sorted(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Date) return value.toISOString();
@@ -74,13 +74,13 @@ export function sorted(value: unknown): unknown {
   );
 }
 
-/** What handlers say about the change that they make; each says it once. */
+/** Takes down what a handler changes, for the audit entry of its call. Every handler fills it in once. */
 export interface Note {
-  /** What the change is about. `name` is for people, such as "generator/stack". */
+  /** Names the object of the change. `name` is for people, such as "generator/stack". */
   about(kind: ObjectKind, id: string, name: string): void;
-  /** The thing as it was; not called for a new one. */
+  /** Takes the object as it was; not called for a new one. */
   before(value: unknown): void;
-  /** The thing as it is now; not called when it is gone. */
+  /** Takes the object as it is now; not called when it is gone. */
   after(value: unknown): void;
 }
 
@@ -96,7 +96,7 @@ export type ObjectKind =
   | 'diagnostic'
   | 'installation';
 
-export interface Noted {
+export interface NoteContent {
   readonly kind: ObjectKind;
   readonly id: string;
   readonly name: string;
@@ -104,9 +104,9 @@ export interface Noted {
   readonly after: Buffer | null;
 }
 
-/** Collects a note. `read` throws when the handler has said nothing: such a change must not be committed. */
-export function takeNote(): Note & { read(): Noted } {
-  let subject: Pick<Noted, 'kind' | 'id' | 'name'> | undefined;
+/** Creates an empty note. `read` throws if nothing was noted: such a change must not be committed. */
+export function createNote(): Note & { read(): NoteContent } {
+  let subject: Pick<NoteContent, 'kind' | 'id' | 'name'> | undefined;
   let before: Buffer | null = null;
   let after: Buffer | null = null;
   return {
@@ -120,28 +120,41 @@ export function takeNote(): Note & { read(): Noted } {
       after = digestOf(value);
     },
     read() {
-      if (!subject) throw new Error('a change that says nothing for the record');
+      if (!subject) throw new Error('a change left its audit note empty');
       return { ...subject, before, after };
     },
   };
 }
 
-const installation: Noted = { kind: 'installation', id: '', name: '', before: null, after: null };
+const installation: NoteContent = { kind: 'installation', id: '', name: '', before: null, after: null };
 
-/** What an operator at the database leaves in the record, about the installation as a whole if about nothing else. */
-export function operatorEntry(action: string, noted: Noted = installation): NewEntry {
+/** Creates the entry of an operator's action at the database; by default it concerns the installation as a whole. */
+export function operatorEntry(action: string, content: NoteContent = installation): NewEntry {
   return {
     actor: operator,
     action,
-    objectKind: noted.kind,
-    objectId: noted.id,
-    objectName: noted.name,
-    before: noted.before,
-    after: noted.after,
+    objectKind: content.kind,
+    objectId: content.id,
+    objectName: content.name,
+    before: content.before,
+    after: content.after,
     source: '',
     requestId: '',
     outcome: 'done',
     code: '',
     count: 1,
   };
+}
+
+/**
+ * Names a row's fields as its columns, which is how the log's digests name them: a digest stays equal to that of an earlier release
+ * for as long as the row does not change.
+ */
+export function toColumns(row: object): object {
+  return Object.fromEntries(
+    Object.entries(row).map(([field, value]) => [
+      field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
 }

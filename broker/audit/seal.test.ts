@@ -141,7 +141,7 @@ seals('tell their head to the log', async () => {
   const db = await openMigrated(test.config);
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line) => void lines.push(line) });
-  const sealer = startSealer(db, log, { tellEveryMs: 0 });
+  const sealer = startSealer(db, log, { logEveryMs: 0 });
   try {
     await eventually(() => lines.some((line) => line.includes('the record is sealed')), 20_000);
     const { head } = await admin.verifyAudit({});

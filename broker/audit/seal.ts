@@ -10,26 +10,26 @@ const sealsInRead = 100;
 const minuteMs = 60_000;
 
 /**
- * Seals, once a second on one of the brokers, what was committed since: writers never wait for it. The end of the chain goes to the
- * log every minute, so that a chain which is forged as a whole does not match what was told before.
+ * Seals what was committed, once a second on one of the brokers; writers never wait for it. The head of the chain is logged every
+ * minute, so that a chain which was forged as a whole contradicts earlier logs.
  */
 export function startSealer(
   db: Database,
   log: Logger,
-  { tellEveryMs = minuteMs }: { tellEveryMs?: number } = {},
+  { logEveryMs = minuteMs }: { logEveryMs?: number } = {},
 ): { close(): Promise<void> } {
   const closing = new AbortController();
   const run = async () => {
-    let toldAt = Date.now();
-    let told = '';
+    let loggedAt = Date.now();
+    let loggedSequence = '';
     while (!closing.signal.aborted) {
       await sleep(sealEveryMs, undefined, { signal: closing.signal }).catch(() => {});
       await sealAll(db).catch((error: unknown) => log.warn({ err: String(error) }, 'the record could not be sealed'));
-      if (Date.now() - toldAt < tellEveryMs) continue;
-      toldAt = Date.now();
+      if (Date.now() - loggedAt < logEveryMs) continue;
+      loggedAt = Date.now();
       const head = await store.chainHead(db).catch(() => undefined);
-      if (!head || head.sequence === told) continue;
-      told = head.sequence;
+      if (!head || head.sequence === loggedSequence) continue;
+      loggedSequence = head.sequence;
       log.info({ seal: head.sequence, hash: head.hash.toString('hex') }, 'the record is sealed');
     }
   };
@@ -42,76 +42,77 @@ export function startSealer(
   };
 }
 
-/** Seals everything that is committed and has no seal. Returns how many entries. */
+/** Seals all entries that are committed and have no seal. Returns how many. */
 export async function sealAll(db: Database): Promise<number> {
   let sealed = 0;
-  for (let count = entriesInSeal; count === entriesInSeal; sealed += count) count = await sealSome(db);
+  for (let count = entriesInSeal; count === entriesInSeal; sealed += count) count = await sealBatch(db);
   return sealed;
 }
 
-async function sealSome(db: Database): Promise<number> {
+async function sealBatch(db: Database): Promise<number> {
   return db.transact(async (tx) => {
     if (!(await store.lockSealer(tx))) return 0;
-    const taken = await store.takeUnsealed(tx, entriesInSeal);
-    if (!taken) return 0;
+    const batch = await store.takeUnsealed(tx, entriesInSeal);
+    if (!batch) return 0;
     const head = await store.chainHead(tx);
-    // An entry that was taken away before it was sealed is missed for good: its place in the seal stays.
-    const hashes = taken.entries.map(({ columns }) => (columns ? hashEntry(columns) : genesis));
+    // An entry that was removed before it was sealed keeps its place in the seal, so that it is missed for ever.
+    const hashes = batch.entries.map(({ columns }) => (columns ? hashEntry(columns) : genesis));
     await store.insertSeal(tx, {
       sequence: BigInt(head?.sequence ?? 0) + 1n,
-      day: taken.day,
-      ids: taken.entries.map(({ id }) => id),
+      day: batch.day,
+      ids: batch.entries.map(({ id }) => id),
       rowHashes: Buffer.concat(hashes),
       hash: hashSeal(head?.hash ?? genesis, hashes),
     });
-    return taken.entries.length;
+    return batch.entries.length;
   });
 }
 
-/** How far a chain was checked, and what was found to be right. */
-export interface Checked {
+/** The position up to which a chain was verified. */
+export interface ChainPosition {
   readonly seal: bigint;
   readonly head: Buffer;
   readonly entries: bigint;
   readonly seals: bigint;
 }
 
-export interface Verdict extends Checked {
+export interface Verdict extends ChainPosition {
+  /** Empty while the chain is intact. */
   readonly problem: string;
   readonly brokenEntry: bigint;
   readonly brokenSeal: bigint;
-  /** There is more to check. */
+  /** The time was up before the chain's end. */
   readonly more: boolean;
 }
 
 const hashBytes = 32;
-/** A call has a deadline; the next one goes on. */
-const checkForMs = 20_000;
+/** How long one call verifies, within its deadline; the next call continues. */
+const verifyForMs = 20_000;
 
 /**
- * Computes the chain again, from its beginning or from where it was checked before, a hundred seals at a time. Stops at the first
- * thing that does not fit, and after `forMs`.
+ * Computes the chain again, from its beginning or from a position that was verified before, a hundred seals at a time. Stops at the
+ * first mismatch, and after `forMs`.
  */
 export async function verifyChain(
   db: Sql,
   signal: AbortSignal,
-  { from, forMs = checkForMs }: { from?: Checked | undefined; forMs?: number } = {},
+  { from, forMs = verifyForMs }: { from?: ChainPosition | undefined; forMs?: number } = {},
 ): Promise<Verdict> {
   for (;;) {
     const base = await store.chainBase(db);
     const verdict = await verifyFrom(db, startOf(base, from), signal, Date.now() + forMs);
-    // Retention may have dropped days meanwhile: what is gone with them is not missing.
+    // Retention may have dropped days meanwhile; their entries are not missing.
     if (verdict.problem === '' || (await store.chainBase(db))?.sequence === base?.sequence) return verdict;
   }
 }
 
-function startOf(base: store.ChainEnd | undefined, from: Checked | undefined): Checked {
+function startOf(base: store.ChainEnd | undefined, from: ChainPosition | undefined): ChainPosition {
   const seal = BigInt(base?.sequence ?? 0);
   if (from && from.seal >= seal) return from;
   return { entries: 0n, seals: 0n, ...from, seal, head: base?.hash ?? genesis };
 }
 
-async function verifyFrom(db: Sql, from: Checked, signal: AbortSignal, until: number): Promise<Verdict> {
+async function verifyFrom(db: Sql, from: ChainPosition, signal: AbortSignal, until: number): Promise<Verdict> {
   let { seal: sequence, head, entries, seals } = from;
   const verdict = (problem: string, broken: { entry?: string; seal?: bigint } = {}, more = false): Verdict => ({
     problem,
@@ -125,20 +126,20 @@ async function verifyFrom(db: Sql, from: Checked, signal: AbortSignal, until: nu
   });
   for (;;) {
     signal.throwIfAborted();
-    const some = await store.readSeals(db, String(sequence), sealsInRead);
-    if (some.length === 0) return verdict('');
-    const found = await readEntries(db, some);
-    for (const seal of some) {
+    const batch = await store.readSeals(db, String(sequence), sealsInRead);
+    if (batch.length === 0) return verdict('');
+    const entriesById = await readEntries(db, batch);
+    for (const seal of batch) {
       sequence += 1n;
       if (BigInt(seal.sequence) !== sequence) return verdict(`seal ${sequence} is missing`, { seal: sequence });
       const hashes: Buffer[] = [];
-      for (const [at, id] of seal.ids.entries()) {
-        const columns = found.get(id);
+      for (const [position, id] of seal.ids.entries()) {
+        const columns = entriesById.get(id);
         if (!columns) {
-          const moved = await store.entryExists(db, id);
-          return verdict(`entry ${id} ${moved ? 'was changed' : 'is missing'}`, { entry: id, seal: sequence });
+          const exists = await store.entryExists(db, id);
+          return verdict(`entry ${id} ${exists ? 'was changed' : 'is missing'}`, { entry: id, seal: sequence });
         }
-        const expected = seal.row_hashes.subarray(at * hashBytes, (at + 1) * hashBytes);
+        const expected = seal.rowHashes.subarray(position * hashBytes, (position + 1) * hashBytes);
         const hash = hashEntry(columns);
         if (!hash.equals(expected)) return verdict(`entry ${id} was changed`, { entry: id, seal: sequence });
         hashes.push(hash);
@@ -153,12 +154,12 @@ async function verifyFrom(db: Sql, from: Checked, signal: AbortSignal, until: nu
   }
 }
 
-/** The entries that seals close, by id. */
+/** Reads the entries that seals close, by id. */
 async function readEntries(db: Sql, seals: readonly store.SealRow[]): Promise<Map<string, SealedText>> {
-  const found = new Map<string, SealedText>();
-  for (const [day, ofDay] of Map.groupBy(seals, (seal) => seal.day)) {
-    const ids = ofDay.flatMap((seal) => seal.ids);
-    for (const [id, columns] of await store.readSealed(db, day, ids)) found.set(id, columns);
+  const entries = new Map<string, SealedText>();
+  for (const [day, sealsOfDay] of Map.groupBy(seals, (seal) => seal.day)) {
+    const ids = sealsOfDay.flatMap((seal) => seal.ids);
+    for (const [id, columns] of await store.readSealed(db, day, ids)) entries.set(id, columns);
   }
-  return found;
+  return entries;
 }

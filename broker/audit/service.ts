@@ -9,8 +9,8 @@ import type { Deps } from '../deps.ts';
 import { principalOf } from '../rpc/principal.ts';
 import type { Sql } from '../store/orm.ts';
 import { cutPage, makePageToken, readPage } from '../store/page.ts';
-import { type Checked, verifyChain } from './seal.ts';
-import { type Balance, balance, type EntryRow, firstStranger, listEntries } from './store.ts';
+import { type ChainPosition, verifyChain } from './seal.ts';
+import { type AuditCounts, countEntries, type EntryRow, firstUnaccountedEntry, listEntries } from './store.ts';
 
 export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, 'listAuditEntries' | 'verifyAudit'> {
   return {
@@ -44,36 +44,36 @@ export function auditMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService
       const { after } = readPage({ pageSize: 0, pageToken }, scope);
       const verdict = await verifyChain(db, context.signal, { from: after && checkedOf(after) });
       const { entries, seals, head } = verdict;
-      const looked = { entries, seals, head };
-      if (verdict.more) return { ...looked, intact: true, nextPageToken: makePageToken(keysOf(verdict), scope) };
-      const counts = await balance(db);
+      const verified = { entries, seals, head };
+      if (verdict.more) return { ...verified, intact: true, nextPageToken: makePageToken(keysOf(verdict), scope) };
+      const counts = await countEntries(db);
       const { problem, entry } = verdict.problem === '' ? await tailProblem(db, counts) : { ...verdict, entry: null };
       return {
-        ...looked,
+        ...verified,
         intact: problem === '',
         problem,
         firstBrokenEntry: BigInt(entry ?? verdict.brokenEntry),
         firstBrokenSeal: verdict.brokenSeal,
         unsealedEntries: BigInt(counts.unsealed),
-        oldestUnsealedTime: counts.oldest_unsealed ? timestampFromDate(counts.oldest_unsealed) : undefined,
+        oldestUnsealedTime: counts.oldestUnsealedAt ? timestampFromDate(counts.oldestUnsealedAt) : undefined,
       };
     },
   };
 }
 
-function keysOf({ seal, head, entries, seals }: Checked): string[] {
+function keysOf({ seal, head, entries, seals }: ChainPosition): string[] {
   return [String(seal), head.toString('hex'), String(entries), String(seals)];
 }
 
-function checkedOf([seal = '', head = '', entries = '', seals = '']: readonly string[]): Checked {
+function checkedOf([seal = '', head = '', entries = '', seals = '']: readonly string[]): ChainPosition {
   return { seal: BigInt(seal), head: Buffer.from(head, 'hex'), entries: BigInt(entries), seals: BigInt(seals) };
 }
 
-/** What is wrong with entries that no seal closes: one that waits for a seal was removed, or one came past the broker. */
-async function tailProblem(db: Sql, counts: Balance): Promise<{ problem: string; entry: string | null }> {
-  if (counts.lost !== null) return { problem: `entry ${counts.lost} is missing`, entry: counts.lost };
-  const strangers = BigInt(counts.entries) - BigInt(counts.sealed) - BigInt(counts.unsealed);
-  const first = strangers > 0n ? await firstStranger(db) : undefined;
+/** Finds a problem with the entries without a seal: one was removed, or one was not written by the broker. */
+async function tailProblem(db: Sql, counts: AuditCounts): Promise<{ problem: string; entry: string | null }> {
+  if (counts.missing !== null) return { problem: `entry ${counts.missing} is missing`, entry: counts.missing };
+  const unaccounted = BigInt(counts.entries) - BigInt(counts.sealed) - BigInt(counts.unsealed);
+  const first = unaccounted > 0n ? await firstUnaccountedEntry(db) : undefined;
   if (first === undefined) return { problem: '', entry: null };
   return { problem: `entry ${first} is in no seal and waits for none`, entry: first };
 }
@@ -84,24 +84,24 @@ function outcomeOf(outcome: AuditOutcome): 'done' | 'denied' | undefined {
 }
 
 function toMessage(row: EntryRow): AuditEntry {
-  const { actor_role: role } = row;
+  const { actorRole: role } = row;
   return create(AuditEntrySchema, {
     id: BigInt(row.id),
     time: timestampFromDate(row.at),
     actor: {
       role: role === 'operator' || role === 'nobody' ? Role.UNSPECIFIED : roleOf[role],
-      name: row.actor_name,
-      id: row.actor_id ?? '',
-      shortToken: row.key_short,
+      name: row.actorName,
+      id: row.actorId ?? '',
+      shortToken: row.keyShort,
     },
     action: row.action,
-    objectKind: row.object_kind,
-    objectId: row.object_id,
-    object: row.object_name,
-    beforeDigest: row.before_digest ?? undefined,
-    afterDigest: row.after_digest ?? undefined,
+    objectKind: row.objectKind,
+    objectId: row.objectId,
+    object: row.objectName,
+    beforeDigest: row.beforeDigest ?? undefined,
+    afterDigest: row.afterDigest ?? undefined,
     sourceAddress: row.source,
-    requestId: row.request_id,
+    requestId: row.requestId,
     outcome: row.outcome === 'done' ? AuditOutcome.DONE : AuditOutcome.DENIED,
     code: row.code,
     count: row.count,

@@ -37,7 +37,7 @@ function hex(digest: Uint8Array | null): string | null {
   return digest === null ? null : Buffer.from(digest).toString('hex');
 }
 
-/** The columns that a seal covers, as text: what `hashEntry` hashes. Times in UTC, to the microsecond. */
+/** The columns that a seal covers, as text for `hashEntry`. Times are in UTC, to the microsecond. */
 const sealedColumns = `array[a.id::text, to_char(a.at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US'), a.actor_role, a.actor_id::text,
   a.actor_name, a.key_short, a.action, a.object_kind, a.object_id, a.object_name, encode(a.before_digest, 'hex'),
   encode(a.after_digest, 'hex'), a.source, a.request_id, a.outcome, a.code, a.count::text]`;
@@ -47,15 +47,15 @@ interface SealedEntry {
   readonly columns: SealedText;
 }
 
-/** What waits for a seal; `columns` is undefined for an entry that somebody took away meanwhile. */
+/** An entry without a seal; `columns` is undefined when somebody removed the entry meanwhile. */
 export interface UnsealedEntry {
   readonly id: string;
   readonly columns: SealedText | undefined;
 }
 
-/** These entries, all of one day, by id; missing ones are missing. */
+/** Reads entries of one day, by id; those that are missing are left out. */
 export async function readSealed(db: Sql, day: string, ids: readonly string[]): Promise<Map<string, SealedText>> {
-  // The day spares a look into the partitions of all others.
+  // The day limits the query to one partition.
   const rows = await db.sql<SealedEntry>(
     `select a.id, ${sealedColumns} as columns from audit a
      where a.id = any($1) and a.at >= $2::date::timestamp at time zone 'utc' and a.at < ($2::date + 1)::timestamp at time zone 'utc'`,
@@ -64,22 +64,23 @@ export async function readSealed(db: Sql, day: string, ids: readonly string[]): 
   return new Map(rows.map((row) => [row.id, row.columns]));
 }
 
-/** The oldest entries that no seal closes, of one day, at most `limit`; they are taken off the queue. */
+/** Takes the oldest entries without a seal off the queue: of one day, at most `limit`. Undefined when there are none. */
 export async function takeUnsealed(
   tx: Tx,
   limit: number,
 ): Promise<{ day: string; entries: UnsealedEntry[] } | undefined> {
-  const taken = await tx.sql<{ audit_id: string; day: string }>(
+  const rows = await tx.sql<{ id: string; day: string }>(
     `delete from audit_unsealed where audit_id in (
        select audit_id from audit_unsealed where day = (select min(day) from audit_unsealed) order by audit_id limit $1)
-     returning audit_id, day::text as day`,
+     returning audit_id as id, day::text as day`,
     [limit],
   );
-  const [first] = taken;
+  const [first] = rows;
   if (!first) return undefined;
-  const ids = taken.map((row) => row.audit_id);
-  const found = await readSealed(tx, first.day, ids);
-  const entries = ids.sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)).map((id) => ({ id, columns: found.get(id) }));
+  const ids = rows.map((row) => row.id);
+  const columnsById = await readSealed(tx, first.day, ids);
+  const sortedIds = ids.sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
+  const entries = sortedIds.map((id) => ({ id, columns: columnsById.get(id) }));
   return { day: first.day, entries };
 }
 
@@ -87,11 +88,11 @@ export interface SealRow {
   readonly sequence: string;
   readonly day: string;
   readonly ids: string[];
-  readonly row_hashes: Buffer;
+  readonly rowHashes: Buffer;
   readonly hash: Buffer;
 }
 
-/** One sealer at a time, over all brokers; false when another one is at it. */
+/** Takes the lock of the only sealer among all brokers. False when another sealer holds it. */
 export async function lockSealer(tx: Tx): Promise<boolean> {
   const [row] = await tx.sql<{ locked: boolean }>(
     `select pg_try_advisory_xact_lock(hashtextextended('brokkr audit seal ' || current_schema(), 0)) as locked`,
@@ -104,7 +105,7 @@ export interface ChainEnd {
   readonly hash: Buffer;
 }
 
-/** Where the chain ends: the last seal, or what is left of the first days. */
+/** Reads the end of the chain: the last seal, or the base when there is no seal after it. */
 export async function chainHead(db: Sql): Promise<ChainEnd | undefined> {
   const [row] = await db.sql<ChainEnd>(
     `(select sequence, hash from audit_seal order by sequence desc limit 1)
@@ -113,7 +114,7 @@ export async function chainHead(db: Sql): Promise<ChainEnd | undefined> {
   return row;
 }
 
-/** Where the chain begins: the last seal that was dropped with its day; undefined while it is whole. */
+/** Reads the beginning of the chain: the last seal that was dropped with its day; undefined while none was dropped. */
 export async function chainBase(db: Sql): Promise<ChainEnd | undefined> {
   const [row] = await db.sql<ChainEnd>('select sequence, hash from audit_base');
   return row;
@@ -132,36 +133,36 @@ export async function insertSeal(
   ]);
 }
 
-/** Seals after a sequence number, in order, at most `limit`. */
+/** Reads the seals after a sequence number, in order, at most `limit`. */
 export async function readSeals(db: Sql, after: string, limit: number): Promise<SealRow[]> {
   return db.sql<SealRow>(
-    'select sequence, day::text as day, ids, row_hashes, hash from audit_seal where sequence > $1 order by sequence limit $2',
+    'select sequence, day::text as day, ids, row_hashes as "rowHashes", hash from audit_seal where sequence > $1 order by sequence limit $2',
     [after, limit],
   );
 }
 
-export interface Balance {
+export interface AuditCounts {
   readonly entries: string;
-  /** Entries that seals name, and those that wait for one: together they must be all. */
+  /** Entries that seals name, and those without a seal: together they must be all. */
   readonly sealed: string;
   readonly unsealed: string;
-  readonly oldest_unsealed: Date | null;
-  /** The first that waits for a seal and is not there. */
-  readonly lost: string | null;
+  readonly oldestUnsealedAt: Date | null;
+  /** The first entry on the queue that does not exist; null when all do. */
+  readonly missing: string | null;
 }
 
-/** Counts entries and what accounts for them, in one snapshot. */
-export async function balance(db: Sql): Promise<Balance> {
-  const [row] = await db.sql<Balance>(
+/** Counts all entries, and those that a seal or the queue accounts for, in one snapshot. */
+export async function countEntries(db: Sql): Promise<AuditCounts> {
+  const [row] = await db.sql<AuditCounts>(
     `select (select count(*) from audit) as entries, (select coalesce(sum(cardinality(ids)), 0) from audit_seal) as sealed,
-       count(a.id) as unsealed, min(a.at) as oldest_unsealed, min(u.audit_id) filter (where a.id is null) as lost
+       count(a.id) as unsealed, min(a.at) as "oldestUnsealedAt", min(u.audit_id) filter (where a.id is null) as missing
      from audit_unsealed u left join audit a on a.id = u.audit_id`,
   );
-  return row ?? { entries: '0', sealed: '0', unsealed: '0', oldest_unsealed: null, lost: null };
+  return row ?? { entries: '0', sealed: '0', unsealed: '0', oldestUnsealedAt: null, missing: null };
 }
 
-/** The first entry that no seal names and that waits for none: it was not written by the broker. */
-export async function firstStranger(db: Sql): Promise<string | undefined> {
+/** Finds the first entry that neither a seal nor the queue names: the broker did not write it. */
+export async function firstUnaccountedEntry(db: Sql): Promise<string | undefined> {
   const [row] = await db.sql<{ id: string }>(
     `select a.id from audit a
      where not exists (select from audit_unsealed u where u.audit_id = a.id)
@@ -170,7 +171,7 @@ export async function firstStranger(db: Sql): Promise<string | undefined> {
   return row?.id;
 }
 
-/** Whether there is an entry with this id, of whatever day. */
+/** Answers whether an entry with this id exists, on whatever day. */
 export async function entryExists(db: Sql, id: string): Promise<boolean> {
   return (await db.sql('select 1 from audit where id = $1', [id])).length > 0;
 }
@@ -178,18 +179,18 @@ export async function entryExists(db: Sql, id: string): Promise<boolean> {
 export interface EntryRow {
   readonly id: string;
   readonly at: Date;
-  readonly actor_role: NewEntry['actor']['role'];
-  readonly actor_id: string | null;
-  readonly actor_name: string;
-  readonly key_short: string;
+  readonly actorRole: NewEntry['actor']['role'];
+  readonly actorId: string | null;
+  readonly actorName: string;
+  readonly keyShort: string;
   readonly action: string;
-  readonly object_kind: string;
-  readonly object_id: string;
-  readonly object_name: string;
-  readonly before_digest: Buffer | null;
-  readonly after_digest: Buffer | null;
+  readonly objectKind: string;
+  readonly objectId: string;
+  readonly objectName: string;
+  readonly beforeDigest: Buffer | null;
+  readonly afterDigest: Buffer | null;
   readonly source: string;
-  readonly request_id: string;
+  readonly requestId: string;
   readonly outcome: 'done' | 'denied';
   readonly code: string;
   readonly count: number;
@@ -209,7 +210,7 @@ export interface EntryFilter {
   readonly limit: number;
 }
 
-/** Entries in order of their id, at most `limit`. */
+/** Lists entries in order of their ids, at most `limit`. */
 export async function listEntries(db: Sql, filter: EntryFilter): Promise<EntryRow[]> {
   const [compare, direction] = filter.oldestFirst ? ['>', 'asc'] : ['<', 'desc'];
   return db.sql<EntryRow>(
@@ -220,7 +221,11 @@ export async function listEntries(db: Sql, filter: EntryFilter): Promise<EntryRo
          and ($5::text is null or a.outcome = $5) and ($6::timestamptz is null or a.at >= $6)
          and ($7::timestamptz is null or a.at < $7) and ($8::bigint is null or a.id ${compare} $8)
        order by a.id ${direction} limit $9)
-     select page.*, s.sequence as seal from page
+     select page.id, page.at, page.actor_role as "actorRole", page.actor_id as "actorId", page.actor_name as "actorName",
+       page.key_short as "keyShort", page.action, page.object_kind as "objectKind", page.object_id as "objectId",
+       page.object_name as "objectName", page.before_digest as "beforeDigest", page.after_digest as "afterDigest", page.source,
+       page.request_id as "requestId", page.outcome, page.code, page.count, s.sequence as seal
+     from page
      left join lateral (select sequence from audit_seal where ids @> array[page.id] limit 1) s on true
      order by page.id ${direction}`,
     [

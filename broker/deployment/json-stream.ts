@@ -1,13 +1,13 @@
-/** A part of a text that is read by itself. */
+/** A part of a text that is parsed on its own. */
 export interface TextPart {
   readonly text: string;
-  /** The line of the whole text on which it begins, from 1. */
+  /** Number of its first line in the whole text, from 1. */
   readonly firstLine: number;
 }
 
 /**
- * Splits a stream of JSON objects or arrays (`{...} {...}`, one a line or not), which kubectl takes as it takes YAML. Undefined for a
- * text that is none, such as YAML or a single object, which is read as a whole. Takes linear time: it only follows brackets and strings.
+ * Splits a stream of JSON objects or arrays (`{...} {...}`, on one line or several), which kubectl accepts besides YAML. Undefined for
+ * any other text, such as YAML or a single object, which is parsed as a whole. Takes linear time: it only follows brackets and strings.
  */
 export function splitJson(text: string): TextPart[] | undefined {
   const starts = /^\uFEFF?\s*[{[]/.exec(text);
@@ -17,7 +17,7 @@ export function splitJson(text: string): TextPart[] | undefined {
   let line = linesIn(text, 0, begin) + 1;
   for (;;) {
     const end = endOfValue(text, begin);
-    // Not JSON after all, or not closed: the YAML reader finds the words for it.
+    // It is not JSON, or not closed: the YAML parser reports the error.
     if (end === undefined) return undefined;
     parts.push({ text: text.slice(begin, end), firstLine: line });
     const next = skipSpace(text, end);
@@ -28,7 +28,7 @@ export function splitJson(text: string): TextPart[] | undefined {
   }
 }
 
-/** The place after the bracket that closes the one at `begin`. */
+/** Returns the index after the bracket that closes the one at `begin`; undefined when none does. */
 function endOfValue(text: string, begin: number): number | undefined {
   let depth = 0;
   for (let at = begin; at < text.length; at++) {
@@ -50,7 +50,7 @@ function endOfValue(text: string, begin: number): number | undefined {
   return undefined;
 }
 
-/** The place of the quote that ends the string which begins at `begin`, or the end of the text. */
+/** Returns the index of the quote that ends the string at `begin`, or the end of the text. */
 function endOfString(text: string, begin: number): number {
   for (let at = begin + 1; at < text.length; at++) {
     if (text[at] === '\\') at += 1;

@@ -3,13 +3,13 @@ import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
 
-/** Refuses objects that the stack's generator may not deploy, whoever submits them: agents would refuse them too. */
+/** Refuses objects that the stack's generator may not deploy, whoever submits them. The agents would refuse them too. */
 export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
   const limits = limitsOf(generator);
-  const violations = objects.flatMap((object, at) => {
+  const violations = objects.flatMap((object, index) => {
     const reason = denialReason(limits, object);
     const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
-    return reason === undefined ? [] : [{ field: `manifest.objects[${at}]`, description: `${name}: ${reason}` }];
+    return reason === undefined ? [] : [{ field: `manifest.objects[${index}]`, description: `${name}: ${reason}` }];
   });
   const [first] = violations;
   if (!first) return;
@@ -23,7 +23,7 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
   );
 }
 
-/** Refuses a deployment with which, after the oldest were trimmed, the generator keeps more bytes than its quota allows. */
+/** Refuses a deployment if, with the oldest ones already trimmed, its generator keeps more bytes than its quota allows. */
 export function requireWithinQuota(generator: GeneratorRow, keptBytes: bigint): void {
   const { manifestBytes } = quotaOf(generator);
   if (keptBytes <= manifestBytes) return;

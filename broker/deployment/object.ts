@@ -6,6 +6,7 @@ export interface ManifestObject {
   [field: string]: unknown;
 }
 
+/** Identifies an object within its cluster. */
 export interface ObjectIdentity {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,24 +15,25 @@ export interface ObjectIdentity {
   readonly name: string;
 }
 
+/** A problem with one field of an object. */
 export interface Problem {
-  /** Of the field, in the object. */
+  /** The field's path in the object. */
   readonly path: readonly string[];
   readonly message: string;
 }
 
-/** Keys that agents write themselves. */
+/** Keys that only the agents write. */
 const reserved = { labels: 'k8s.brokkr.io/stack-id', annotations: 'k8s.brokkr.io/checksum' } as const;
 
-/** A group is a DNS name, a version a DNS label (RFC 1035): what the API server takes in a definition. */
+/** A group is a DNS name and a version a DNS label (RFC 1035), as the API server requires of a definition. */
 const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/;
-/** A kind in lower case may be a DNS label, too: the API server takes `postgresql`. */
+/** A kind may also be a DNS label in lower case: the API server accepts `postgresql`. */
 const kindShape = /^[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?$/;
 const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /**
- * Checks what every Kubernetes object must have, and what a submission must not have; the rest is the API server's to judge.
- * Takes an object that `withoutLiveFields` has cleaned. Returns the object to keep, or what is wrong.
+ * Checks the fields that every Kubernetes object must have and those that a submission must not have; the API server checks the rest.
+ * The object must have passed `withoutLiveFields`. Returns the object to keep, or its problems.
  */
 export function checkObject(value: unknown): ManifestObject | Problem[] {
   const problems: Problem[] = [];
@@ -71,7 +73,7 @@ export function checkObject(value: unknown): ManifestObject | Problem[] {
   return problems.length > 0 ? problems : keep(value as ManifestObject);
 }
 
-/** Drops what says nothing: an empty namespace and null labels or annotations, which kubectl drops too. */
+/** Drops empty metadata as kubectl does: an empty namespace, null labels and annotations. */
 function keep(object: ManifestObject): ManifestObject {
   const metadata = withoutEmpty(object.metadata as unknown as Record<string, unknown>);
   for (const field of ['labels', 'annotations'] as const) {
@@ -106,13 +108,13 @@ function checkStrings(
   if (reservedKey in value) bad([...path, reservedKey], 'is written by the agents: leave it out');
 }
 
-/** Says why a name that looks like text is none: YAML reads n, no, on and the like as booleans, and 12 as a number. */
+/** Explains why a name that looks like text is not: YAML reads n, no and on as booleans, and 12 as a number. */
 function hintOf(name: unknown): string {
   if (typeof name === 'boolean') return `, but YAML reads it as the boolean ${name}: quote it`;
   return typeof name === 'number' ? `, but YAML reads it as the number ${name}: quote it` : '';
 }
 
-/** A path segment by the API server's rule (ValidatePathSegmentName); each kind may be stricter. */
+/** Checks a name by the API server's rule for path segments (ValidatePathSegmentName); single kinds may be stricter. */
 function isName(name: unknown): boolean {
   return (
     typeof name === 'string' &&
@@ -124,11 +126,12 @@ function isName(name: unknown): boolean {
   );
 }
 
+/** Answers whether a value is a map, not an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What tells an object from all others of its cluster. */
+/** Returns what identifies an object within its cluster. */
 export function identity(object: ManifestObject): ObjectIdentity {
   return {
     apiVersion: object.apiVersion,

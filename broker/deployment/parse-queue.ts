@@ -1,6 +1,6 @@
-/** A piece of work that waits for a thread. */
+/** A job that waits for a thread. */
 export interface Queued {
-  /** Whose it is: the queue is fair between callers. */
+  /** Id of the caller: the queue is fair between callers. */
   readonly caller: string;
   readonly bytes: number;
 }
@@ -8,7 +8,7 @@ export interface Queued {
 export interface ParseQueue<Job extends Queued> {
   /** Adds a job; false when the queue has no room for it. */
   add(job: Job): boolean;
-  /** Takes the job whose turn it is among those that `fits` accepts; undefined when there is none. */
+  /** Takes the next job among those that `fits` accepts; undefined when there is none. */
   take(fits?: (job: Job) => boolean): Job | undefined;
   /** Removes a job whose caller has gone; false when it is not waiting. */
   remove(job: Job): boolean;
@@ -22,17 +22,17 @@ export interface QueueLimits {
   readonly bytes: number;
 }
 
-/** Every job costs this much besides its bytes, so that a flood of tiny ones is no way around the order. */
+/** Cost of every job besides its bytes, so that a flood of tiny jobs cannot evade the order. */
 const jobBytes = 4 << 10;
 
 /**
- * Orders work fairly between callers by size (start-time fair queueing): a caller's next job starts, on a virtual clock, when the bytes of
- * his earlier ones are done, so a small job of one caller passes the large ones that another has waiting. Bounded in jobs and bytes,
- * and for one caller to half of the bytes.
+ * Creates a queue that orders jobs fairly between callers, by size (start-time fair queueing). On a virtual clock, a caller's next job
+ * starts when the bytes of its earlier ones are done, so a small job of one caller overtakes the large ones of another. The queue is
+ * bounded in jobs and bytes; one caller gets at most half of the bytes.
  */
 export function createParseQueue<Job extends Queued>(limits: QueueLimits): ParseQueue<Job> {
   const waiting: { readonly job: Job; readonly finish: number }[] = [];
-  /** When, on the virtual clock, the last job of each caller that waits or has just run is done. */
+  /** Virtual time at which each caller's last job is done. */
   const finishes = new Map<string, number>();
   let clock = 0;
   let bytes = 0;
@@ -63,12 +63,12 @@ export function createParseQueue<Job extends Queued>(limits: QueueLimits): Parse
       const { finish } = waiting[first]!;
       const job = removeAt(first);
       clock = Math.max(clock, finish - job.bytes - jobBytes);
-      // A caller whose work is done on the virtual clock has no debt to remember.
+      // A caller whose jobs are done on the virtual clock starts afresh.
       for (const [caller, at] of finishes) if (at <= clock) finishes.delete(caller);
       return job;
     },
     remove(job) {
-      const index = waiting.findIndex((each) => each.job === job);
+      const index = waiting.findIndex((entry) => entry.job === job);
       if (index < 0) return false;
       removeAt(index);
       return true;

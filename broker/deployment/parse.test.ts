@@ -37,9 +37,9 @@ const bad: readonly [what: string, text: string | Uint8Array, document: number, 
   ['brackets with an end', '['.repeat(5_000) + ']'.repeat(5_000), 1, 1, /nested more than 64 deep/],
   ['depth in blocks', times(100, (at) => `${' '.repeat(at)}a:\n`), 1, 66, /nested more than 64 deep/],
   ['65 levels', `${head}data:\n  x: ${'{a: '.repeat(64)}1${'}'.repeat(64)}\n`, 1, 6, /nested more than 64 deep/],
-  ['a key twice', `${head}data:\n  x: "1"\n  x: "2"\n`, 1, 7, /key "x" stands twice/],
-  ['a key twice in JSON', '{"apiVersion":"v1",\n"kind":"ConfigMap","kind":"Secret"}', 1, 2, /key "kind" stands twice/],
-  ['a key twice as JSON has it', `${head}data:\n  1: "1"\n  "1": "2"\n`, 1, 7, /key "1" stands twice/],
+  ['a key twice', `${head}data:\n  x: "1"\n  x: "2"\n`, 1, 7, /key "x" occurs twice/],
+  ['a key twice in JSON', '{"apiVersion":"v1",\n"kind":"ConfigMap","kind":"Secret"}', 1, 2, /key "kind" occurs twice/],
+  ['a key twice as JSON has it', `${head}data:\n  1: "1"\n  "1": "2"\n`, 1, 7, /key "1" occurs twice/],
   ['a map as key', `${head}data:\n  ? {a: b}\n  : c\n`, 1, 6, /a key must be a text/],
   ['null as key', `${head}data:\n  ~: c\n`, 1, 6, /a key must be a text/],
   ['an unknown tag', `${head}data: !vault x\n`, 1, 5, /Unresolved tag: !vault/],
@@ -90,13 +90,13 @@ const bad: readonly [what: string, text: string | Uint8Array, document: number, 
     6,
     /metadata\.name/,
   ],
-  ['twins', `${head}---\n${head}`, 2, 6, /ConfigMap "a" stands in document 1 \(line 1\) too/],
+  ['duplicates', `${head}---\n${head}`, 2, 6, /ConfigMap "a" is also in document 1 \(line 1\)/],
   [
     'twins in two versions',
     'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n---\napiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}\n',
     2,
     5,
-    /Deployment "a" stands in document 1/,
+    /Deployment "a" is also in document 1/,
   ],
   ['the third document', `${head}---\n${named('b')}---\nkind: x: y\n`, 3, 11, /Nested mappings|compact mappings/],
   ['two documents of YAML 1.2', `%YAML 3.0\n---\n${head}`, 1, 1, /version/i],
@@ -201,7 +201,7 @@ true: two
 `;
   const read =
     '{"1":"one","a":420,"aa":1,"b":true,"bb":-31,"c":true,"cc":10.5,"d":1000,"dd":4095,"e":"12:30:45","ee":false,"f":"2001-01-01","false":8,"ff":true,"g":7,"gg":"tRue","i":1000,"j":31,"jj":"2001-12-14t21:59:43.10-05:00","k":null,"kk":"190:20:30","l":false,"ll":null,"m":1,"o":true,"p":8,"q":3,"r":1,"rr":0,"s":"x\\n  y\\n","sa":"x y","t":0.5,"tt":500,"u":"=","v":"x","w":"12","x":"hello","z":0.1,"zz":3}';
-  // y and true are one key there, where the last one wins; here that is a key that stands twice.
+  // y and true are one key there, where the last one wins; here that is a key that occurs twice.
   const kept = text.replace('y: Off\n', '').replace('true: two\n', '');
   const [object] = objectsOf(`${head}data:\n${kept.replace(/^/gm, '  ').trimEnd()}\n`);
   assert.equal(object?.data, JSON.parse(read));

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
 import { keyOf } from '../../contract/object-key.ts';
-import { canonical, Unfit } from './canonical.ts';
+import { toCanonical, UnsupportedValue } from './canonical.ts';
 import { withoutLiveFields } from './exported.ts';
 import { splitJson } from './json-stream.ts';
 import { checkObject, identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
-import { composeYaml, findSlips, offsetOf, plainValue, sayWhy } from './yaml.ts';
+import { composeYaml, conversionMessage, findProblems, offsetOf, plainValue } from './yaml.ts';
 
-/** The limits of a submission; each is an answer, never a crash. */
+/** The limits of a submission; beyond each, it is refused. */
 export const limits = {
   submissionBytes: 8 << 20,
   objectBytes: 2 << 20,
@@ -16,7 +16,7 @@ export const limits = {
   warnings: 19,
 } as const;
 
-/** What is wrong, and where: documents and lines count from 1. */
+/** A problem of a submission and its place; documents and lines count from 1. */
 export interface Violation {
   readonly document: number;
   readonly line: number;
@@ -24,53 +24,53 @@ export interface Violation {
 }
 
 export interface ParsedManifest {
-  /** One object as JSON a line, keys sorted: what is stored, hashed and sent. */
+  /** The canonical form that is stored, hashed and sent: one object per line, as JSON with sorted keys. */
   readonly data: Uint8Array;
   readonly checksum: Uint8Array;
   readonly objects: readonly ObjectIdentity[];
-  /** "apiVersion/Kind", each once, sorted. */
+  /** "apiVersion/Kind", sorted, without duplicates. */
   readonly kinds: readonly string[];
-  /** Sentences on what was left out of the objects, at most 20. */
+  /** Sentences about what was left out of the objects, at most 20. */
   readonly warnings: readonly string[];
 }
 
 export type ParseResult = ParsedManifest | { readonly violations: readonly Violation[] };
 
-/** An object, and where it stands. */
-interface Found {
+/** An object and its place in the submission. */
+interface LocatedObject {
   readonly object: ManifestObject;
-  readonly at: { readonly document: number; readonly line: number };
+  readonly place: { readonly document: number; readonly line: number };
   readonly json: string;
-  /** Paths that were left out because only a live object has them. */
+  /** Paths of fields that were left out because only a live object has them. */
   readonly dropped: readonly string[];
 }
 
 /**
- * Reads a submission as kubectl reads it, checks every document, and makes the canonical form. All documents are looked at, so that
- * one answer names everything wrong (at most 20). Pure and slow: call it off the event loop.
+ * Parses a submission as kubectl does, checks every document and returns the canonical form. It reads all documents, so that one answer
+ * names all problems (at most 20). Pure but slow: call it in a worker thread.
  */
 export function parseManifest(bytes: Uint8Array): ParseResult {
   const text = decode(bytes);
   if (typeof text !== 'string') return { violations: [text] };
   const violations: Violation[] = [];
-  const objects: Found[] = [];
+  const objects: LocatedObject[] = [];
   const size = { bytes: 0, documents: 0 };
   for (const { text: part, firstLine } of splitJson(text) ?? [{ text, firstLine: 1 }]) {
     if (!readPart(part, firstLine, { objects, violations, size })) break;
   }
-  violations.push(...findTwins(objects));
+  violations.push(...findDuplicates(objects));
   if (violations.length > 0) return { violations: violations.slice(0, limits.violations) };
-  return seal(objects);
+  return toParsedManifest(objects);
 }
 
-/** What has been read so far. */
+/** Collects the objects and problems of a submission. */
 interface Reading {
-  readonly objects: Found[];
+  readonly objects: LocatedObject[];
   readonly violations: Violation[];
   readonly size: { bytes: number; documents: number };
 }
 
-/** Reads all documents of one part of a submission; false when there is no sense in reading on. */
+/** Reads all documents of one part of a submission. False when reading on is pointless. */
 function readPart(text: string, firstLine: number, { objects, violations, size }: Reading): boolean {
   const lines = new LineCounter();
   const lineAt = (offset: number) => firstLine - 1 + (lines.linePos(offset).line || 1);
@@ -89,27 +89,27 @@ function readPart(text: string, firstLine: number, { objects, violations, size }
       if (length > limits.objectBytes)
         bad(`the object has ${length} bytes; at most ${limits.objectBytes} are allowed`, found.offset);
       else if (size.bytes <= limits.submissionBytes && objects.length <= limits.objects)
-        objects.push({ ...found, at: { document: size.documents, line: lineAt(found.offset) } });
+        objects.push({ ...found, place: { document: size.documents, line: lineAt(found.offset) } });
     }
-    const tooMuch = size.bytes > limits.submissionBytes || objects.length > limits.objects;
+    const isOverLimit = size.bytes > limits.submissionBytes || objects.length > limits.objects;
     if (size.bytes > limits.submissionBytes)
       bad(`the objects have more than ${limits.submissionBytes} bytes`, offsetOf(document, []));
     if (objects.length > limits.objects) bad(`there are more than ${limits.objects} objects`, offsetOf(document, []));
-    if (tooMuch || violations.length >= limits.violations) return false;
+    if (isOverLimit || violations.length >= limits.violations) return false;
   }
   return true;
 }
 
-/** The objects of one document; none of a document that is empty or has something wrong, which `bad` is told. */
+/** Reads the objects of one document: none of an empty one, or of one with problems, which are reported to `bad`. */
 function readDocument(
   document: Document.Parsed,
   bad: (message: string, offset: number) => void,
-): Omit<Found & { offset: number }, 'at'>[] {
-  const slips = findSlips(document);
-  for (const { message, offset } of slips) bad(message, offset);
-  if (slips.length > 0) return [];
+): Omit<LocatedObject & { offset: number }, 'place'>[] {
+  const problems = findProblems(document);
+  for (const { message, offset } of problems) bad(message, offset);
+  if (problems.length > 0) return [];
   try {
-    const value = canonical(plainValue(document));
+    const value = toCanonical(plainValue(document));
     if (value === null) return [];
     return flatten(value).flatMap(({ item, path }) => {
       const { object, dropped } = isRecord(item) ? withoutLiveFields(item) : { object: item, dropped: [] };
@@ -120,12 +120,12 @@ function readDocument(
       return [];
     });
   } catch (error) {
-    bad(sayWhy(error), offsetOf(document, error instanceof Unfit ? error.path : []));
+    bad(conversionMessage(error), offsetOf(document, error instanceof UnsupportedValue ? error.path : []));
     return [];
   }
 }
 
-function seal(objects: readonly Found[]): ParsedManifest {
+function toParsedManifest(objects: readonly LocatedObject[]): ParsedManifest {
   const data = Buffer.from(objects.map(({ json }) => `${json}\n`).join(''));
   return {
     data,
@@ -136,14 +136,14 @@ function seal(objects: readonly Found[]): ParsedManifest {
   };
 }
 
-function warningsOf(objects: readonly Found[]): string[] {
+function warningsOf(objects: readonly LocatedObject[]): string[] {
   const cleaned = objects.filter(({ dropped }) => dropped.length > 0);
-  const said = cleaned.slice(0, limits.warnings).map(({ object, dropped }) => {
+  const warnings = cleaned.slice(0, limits.warnings).map(({ object, dropped }) => {
     const more = dropped.length > 10 ? ` and ${dropped.length - 10} more` : '';
     return `${object.kind} "${object.metadata.name}": ${dropped.slice(0, 10).join(', ')}${more} left out: only a live object has that`;
   });
-  const rest = cleaned.length - said.length;
-  return rest > 0 ? [...said, `and ${rest} more objects with fields that only a live object has`] : said;
+  const rest = cleaned.length - warnings.length;
+  return rest > 0 ? [...warnings, `and ${rest} more objects with fields that only a live object has`] : warnings;
 }
 
 function decode(bytes: Uint8Array): string | Violation {
@@ -152,7 +152,7 @@ function decode(bytes: Uint8Array): string | Violation {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const nul = text.indexOf('\0');
-    // Files put together by "cat" have a byte order mark at the head of a document; the decoder takes only the first away.
+    // Concatenated files have a byte order mark at the head of a document; the decoder only removes the first one.
     if (nul < 0) return text.replace(/^(---[^\n]*\n)\uFEFF/gm, '$1');
     return { document: 1, line: text.slice(0, nul).split('\n').length, message: 'has a NUL character' };
   } catch {
@@ -161,11 +161,11 @@ function decode(bytes: Uint8Array): string | Violation {
 }
 
 /**
- * Lists stand for their items, as with kubectl: `kind: List`, a list of one kind (ConfigMapList), whose items need name neither kind
- * nor apiVersion, and an array of objects.
+ * Replaces a list by its items, as kubectl does: `kind: List`, a list of one kind (such as ConfigMapList, whose items may omit kind and
+ * apiVersion), or an array of objects.
  */
 function flatten(value: unknown): { item: unknown; path: (string | number)[] }[] {
-  if (Array.isArray(value)) return value.map((item: unknown, at) => ({ item, path: [at] }));
+  if (Array.isArray(value)) return value.map((item: unknown, index) => ({ item, path: [index] }));
   const list = value as { apiVersion?: unknown; kind?: unknown; items?: unknown };
   if (typeof list.kind !== 'string' || !list.kind.endsWith('List') || !('items' in list))
     return [{ item: value, path: [] }];
@@ -173,26 +173,26 @@ function flatten(value: unknown): { item: unknown; path: (string | number)[] }[]
   if (!Array.isArray(list.items)) return [{ item: value, path: [] }];
   const kind = list.kind.slice(0, -'List'.length);
   const defaults = kind === '' ? {} : { apiVersion: list.apiVersion, kind };
-  return list.items.map((item: unknown, at) => ({
+  return list.items.map((item: unknown, index) => ({
     item: isRecord(item) ? { ...defaults, ...item } : item,
-    path: ['items', at],
+    path: ['items', index],
   }));
 }
 
-function findTwins(objects: readonly Found[]): Violation[] {
-  const first = new Map<string, Found['at']>();
-  const twins: Violation[] = [];
-  for (const { object, at } of objects) {
+function findDuplicates(objects: readonly LocatedObject[]): Violation[] {
+  const first = new Map<string, LocatedObject['place']>();
+  const duplicates: Violation[] = [];
+  for (const { object, place } of objects) {
     const id = identity(object);
-    // The key has no version: the same object may be written in two versions of its group.
+    // The key has no version, because two versions of a group name the same object.
     const key = keyOf(id);
     const earlier = first.get(key);
     if (earlier)
-      twins.push({
-        ...at,
-        message: `${id.kind} "${id.name}" stands in document ${earlier.document} (line ${earlier.line}) too`,
+      duplicates.push({
+        ...place,
+        message: `${id.kind} "${id.name}" is also in document ${earlier.document} (line ${earlier.line})`,
       });
-    else first.set(key, at);
+    else first.set(key, place);
   }
-  return twins;
+  return duplicates;
 }

@@ -4,14 +4,14 @@ import type { ParsedManifest, ParseResult } from './parse.ts';
 import { createParseQueue, type Queued } from './parse-queue.ts';
 import type { Difference } from './rules.ts';
 
-/** Parses submissions in worker threads, so that a large or hostile one never stalls the calls of others. */
+/** Parses submissions in worker threads, so that a large or hostile one never delays other calls. */
 export interface Parser {
   /**
-   * Parses a manifest and compares it with another. Rejects with INVALID_ARGUMENT naming each bad document and line, with
-   * RESOURCE_EXHAUSTED when too much is waiting, and with the signal's reason when the caller has gone: his job goes with him.
+   * Parses a manifest and compares it with another. INVALID_ARGUMENT names the document and line of each problem; RESOURCE_EXHAUSTED
+   * when too much is waiting. When the signal aborts, because the caller has gone, the job is dropped and its reason thrown.
    */
   parse(bytes: Uint8Array, options?: ParseOptions): Promise<ComparedManifest>;
-  /** Counts the manifests that wait for a thread. */
+  /** Returns the number of manifests that wait for a thread. */
   waiting(): number;
   close(): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface Parser {
 export interface ParseOptions {
   /** Another manifest in canonical form to compare with; by default an empty one. */
   readonly before?: Uint8Array | undefined;
-  /** Whose work it is: threads are shared fairly between callers. */
+  /** Id of the caller: threads are shared fairly between callers. */
   readonly caller?: string;
   readonly signal?: AbortSignal;
 }
@@ -41,18 +41,18 @@ interface Job extends Queued {
   readonly answer: PromiseWithResolvers<ParseJobResult>;
 }
 
-/** A thread, and its present job. */
+/** A thread and its current job. */
 interface Thread {
   readonly worker: Worker;
-  /** Takes only small jobs, so that large ones of others never hold them up. */
-  readonly small: boolean;
+  /** The thread takes only small jobs, so that large ones never delay them. */
+  readonly isForSmall: boolean;
   job: Job | undefined;
   timer: NodeJS.Timeout | undefined;
 }
 
-/** CPU time that one manifest may take. */
+/** Limit of the CPU time for one manifest. */
 const defaultLimitMs = 20_000;
-/** A machine that gives a thread less than a tenth of a core is too busy; the manifest is not to blame. */
+/** Ratio of elapsed to CPU time from which the machine is too busy, and the manifest not to blame. */
 const starvedFactor = 10;
 const checkMs = 250;
 const queueLimits = { jobs: 256, bytes: 128 << 20 };
@@ -60,26 +60,26 @@ const smallBytes = 256 << 10;
 const heapMb = 512;
 
 /**
- * Starts up to `count` threads on demand, and one more that only takes manifests of up to 256 KiB. A job that takes more CPU time
- * than the limit, or too much memory, is refused and its thread replaced.
+ * Creates a parser with up to `count` threads, started on demand, and one more that only takes manifests of up to 256 KiB. A job that
+ * exceeds the limit of CPU time, or the memory limit, is refused and its thread replaced.
  */
 export function createParser(count: number, limitMs = defaultLimitMs): Parser {
   const queue = createParseQueue<Job>(queueLimits);
   const threads = new Set<Thread>();
   let closed = false;
 
-  /** Finds a free thread, or starts one where another is allowed. */
-  const idle = (small: boolean): Thread | undefined => {
-    const kind = [...threads].filter((thread) => thread.small === small);
-    const free = kind.find(({ job }) => job === undefined);
-    return free ?? (kind.length < (small ? 1 : count) ? start(small) : undefined);
+  /** Finds an idle thread, or starts one if another is allowed. */
+  const findIdle = (isForSmall: boolean): Thread | undefined => {
+    const candidates = [...threads].filter((thread) => thread.isForSmall === isForSmall);
+    const idle = candidates.find(({ job }) => job === undefined);
+    return idle ?? (candidates.length < (isForSmall ? 1 : count) ? start(isForSmall) : undefined);
   };
   const isSmall = ({ bytes }: Job) => bytes <= smallBytes;
 
-  const next = () => {
+  const startJobs = () => {
     while (!closed && queue.length > 0) {
-      const thread = idle(false) ?? idle(true);
-      const job = thread && queue.take(thread.small ? isSmall : undefined);
+      const thread = findIdle(false) ?? findIdle(true);
+      const job = thread && queue.take(thread.isForSmall ? isSmall : undefined);
       if (!job) return;
       run(thread, job);
     }
@@ -91,21 +91,21 @@ export function createParser(count: number, limitMs = defaultLimitMs): Parser {
     void watch(thread, job);
   };
 
-  /** Ends a job that has used up its CPU time, or that the machine has no time for. */
+  /** Ends a job that has used up its CPU time, or that the machine is too busy for. */
   const watch = async (thread: Thread, job: Job) => {
     const startedAt = Date.now();
     const before = await cpuMs(thread.worker);
     const check = async () => {
       const used = (await cpuMs(thread.worker)) - before;
       if (thread.job !== job) return;
-      if (used > limitMs) return lose(thread, tooSlow(limitMs));
-      if (Date.now() - startedAt > limitMs * starvedFactor) return lose(thread, starved());
+      if (used > limitMs) return discard(thread, tooSlow(limitMs));
+      if (Date.now() - startedAt > limitMs * starvedFactor) return discard(thread, starved());
       thread.timer = setTimeout(() => void check(), checkMs);
     };
     if (thread.job === job) thread.timer = setTimeout(() => void check(), checkMs);
   };
 
-  /** Takes the job from a thread, which is then free. */
+  /** Takes the job from a thread, which is then idle. */
   const release = (thread: Thread): Job | undefined => {
     const { job } = thread;
     clearTimeout(thread.timer);
@@ -113,37 +113,37 @@ export function createParser(count: number, limitMs = defaultLimitMs): Parser {
     return job;
   };
 
-  /** Gives up a thread, whether it works or idles. */
-  const lose = (thread: Thread, why: unknown) => {
+  /** Discards a thread, busy or idle. */
+  const discard = (thread: Thread, reason: unknown) => {
     threads.delete(thread);
-    release(thread)?.answer.reject(why);
+    release(thread)?.answer.reject(reason);
     void thread.worker.terminate();
-    next();
+    startJobs();
   };
 
-  const start = (small: boolean): Thread => {
+  const start = (isForSmall: boolean): Thread => {
     const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
     });
     worker.unref();
-    const thread: Thread = { worker, small, job: undefined, timer: undefined };
+    const thread: Thread = { worker, isForSmall, job: undefined, timer: undefined };
     worker.on('message', (result: ParseJobResult) => {
       release(thread)?.answer.resolve(result);
-      next();
+      startJobs();
     });
     worker.on('error', (error: NodeJS.ErrnoException) =>
-      lose(thread, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooHeavy(error) : error),
+      discard(thread, error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(error) : error),
     );
-    worker.on('exit', () => lose(thread, closingRefusal()));
+    worker.on('exit', () => discard(thread, closingRefusal()));
     threads.add(thread);
     return thread;
   };
 
-  /** Takes the work of a caller who has gone out of the queue, or off its thread. */
-  const abandon = (job: Job, why: unknown) => {
-    if (queue.remove(job)) return job.answer.reject(why);
-    const thread = [...threads].find((each) => each.job === job);
-    if (thread) lose(thread, why);
+  /** Drops the job of a caller who has gone: from the queue, or with its thread. */
+  const abandon = (job: Job, reason: unknown) => {
+    if (queue.remove(job)) return job.answer.reject(reason);
+    const thread = [...threads].find((candidate) => candidate.job === job);
+    if (thread) discard(thread, reason);
   };
 
   return {
@@ -155,7 +155,7 @@ export function createParser(count: number, limitMs = defaultLimitMs): Parser {
       if (!queue.add(job)) throw new Refusal('resource_exhausted', 'too many submissions are waiting: try again later');
       const onAbort = () => abandon(job, signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
-      next();
+      startJobs();
       const result = await answer.promise.finally(() => signal?.removeEventListener('abort', onAbort));
       if ('violations' in result) throw badManifest(result.violations);
       return result;
@@ -195,7 +195,7 @@ function starved(): Refusal {
   return new Refusal('unavailable', 'the broker is too busy to read the manifest: try again later');
 }
 
-function tooHeavy(cause: Error): Refusal {
+function outOfMemory(cause: Error): Refusal {
   return new Refusal('invalid_argument', 'manifest: takes too much memory to read', {
     field: 'manifest',
     reason: 'BAD_MANIFEST',

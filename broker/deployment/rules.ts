@@ -1,25 +1,26 @@
 import { isRawInteger, parseExact } from '../../contract/exact-json.ts';
 import { keyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
-import { takeTurns } from './turns.ts';
+import { createYield } from './yield.ts';
 
 export interface DeploymentRow {
   readonly id: string;
-  readonly stack_id: string;
+  readonly stackId: string;
   readonly stack: string;
   readonly revision: number;
   readonly checksum: Buffer;
   readonly size: number;
-  readonly object_count: number;
+  readonly objectCount: number;
   readonly message: string;
-  readonly created_by: string;
-  readonly rollback_of: number | null;
-  /** A `traceparent`; empty for one that was submitted in no trace. */
-  readonly trace_parent: string;
-  readonly created_at: Date;
-  readonly current: boolean;
+  readonly createdBy: string;
+  readonly rollbackOf: number | null;
+  /** The W3C `traceparent` of the submission; empty for none. */
+  readonly traceParent: string;
+  readonly createdAt: Date;
+  readonly isCurrent: boolean;
 }
 
+/** The change of one object from one manifest to another. */
 export interface Difference {
   readonly object: ObjectIdentity;
   readonly action: 'created' | 'configured' | 'deleted';
@@ -28,42 +29,43 @@ export interface Difference {
 }
 
 const maxFields = 50;
-/** Keys may be as long as an object; an answer has to hold the paths of thousands. */
-const maxPath = 250;
+/** A key may be as long as an object, and an answer holds the paths of thousands. */
+const maxPathLength = 250;
 
 /**
- * What changes from one revision's objects to another's, both in canonical form (one object as JSON a line); unchanged objects are
- * left out. Only lines that differ are read, as most are equal, and it takes turns with other calls.
+ * Compares two manifests in canonical form (one object as JSON per line) and returns the changed objects. Only lines that differ are
+ * parsed, as most are equal, and other calls run in between.
  */
 export async function compareManifests(before: Uint8Array, after: Uint8Array): Promise<Difference[]> {
-  const turn = takeTurns();
+  const yieldIfDue = createYield();
   const oldLines = new Set(linesOf(before));
-  await turn();
+  await yieldIfDue();
   const newLines = new Set(linesOf(after));
-  await turn();
-  const old = new Map<string, ManifestObject>();
+  await yieldIfDue();
+  const oldObjects = new Map<string, ManifestObject>();
   for (const line of oldLines) {
     if (newLines.has(line)) continue;
     const object = parseExact(line) as ManifestObject;
-    old.set(keyOf(identity(object)), object);
-    await turn();
+    oldObjects.set(keyOf(identity(object)), object);
+    await yieldIfDue();
   }
   const differences: Difference[] = [];
   for (const line of newLines) {
     if (oldLines.has(line)) continue;
     const object = parseExact(line) as ManifestObject;
     const key = keyOf(identity(object));
-    const earlier = old.get(key);
-    old.delete(key);
+    const earlier = oldObjects.get(key);
+    oldObjects.delete(key);
     const difference = differenceOf(earlier, object);
     if (difference) differences.push(difference);
-    await turn();
+    await yieldIfDue();
   }
-  for (const object of old.values()) differences.push({ object: identity(object), action: 'deleted', fields: [] });
+  for (const object of oldObjects.values())
+    differences.push({ object: identity(object), action: 'deleted', fields: [] });
   return differences;
 }
 
-/** Undefined for objects that differ in nothing but the order of keys, which an older release may have kept. */
+/** Returns undefined for objects that differ only in the order of keys, which an older release may have stored. */
 function differenceOf(before: ManifestObject | undefined, after: ManifestObject): Difference | undefined {
   if (!before) return { object: identity(after), action: 'created', fields: [] };
   const fields: string[] = [];
@@ -71,42 +73,42 @@ function differenceOf(before: ManifestObject | undefined, after: ManifestObject)
   return fields.length > 0 ? { object: identity(after), action: 'configured', fields } : undefined;
 }
 
-/** Adds the paths of what differs to `found`, until there are enough: each value is looked at once. */
-function findDifferences(before: unknown, after: unknown, path: string, found: string[]): void {
+/** Adds the paths of differing values to `fields`, until there are enough. */
+function findDifferences(before: unknown, after: unknown, path: string, fields: string[]): void {
   if (Object.is(before, after)) return;
   if (isRawInteger(before) && isRawInteger(after) && before.rawJSON === after.rawJSON) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     for (const [index, item] of before.entries()) {
-      if (found.length >= maxFields) return;
-      findDifferences(item, after[index], `${path}[${index}]`, found);
+      if (fields.length >= maxFields) return;
+      findDifferences(item, after[index], `${path}[${index}]`, fields);
     }
   } else if (isRecord(before) && isRecord(after) && !isRawInteger(before) && !isRawInteger(after)) {
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort())) {
-      if (found.length >= maxFields) return;
-      findDifferences(own(before, key), own(after, key), `${path}.${key}`, found);
+      if (fields.length >= maxFields) return;
+      findDifferences(ownValue(before, key), ownValue(after, key), `${path}.${key}`, fields);
     }
   } else {
-    found.push(path.length > maxPath ? `${path.slice(0, maxPath)}…` : path || '.');
+    fields.push(path.length > maxPathLength ? `${path.slice(0, maxPathLength)}…` : path || '.');
   }
 }
 
-/** A manifest may have a key such as `__proto__`, which every object would have a value for. */
-function own(map: Record<string, unknown>, key: string): unknown {
+/** Reads only own properties: a manifest may have a key such as `__proto__`. */
+function ownValue(map: Record<string, unknown>, key: string): unknown {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
-/** The objects of a manifest in canonical form, in turns with other calls. */
+/** Reads the identities of a manifest's objects from its canonical form; other calls run in between. */
 export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity[]> {
-  const turn = takeTurns();
+  const yieldIfDue = createYield();
   const identities: ObjectIdentity[] = [];
   for (const line of linesOf(manifest)) {
     identities.push(identity(parseExact(line) as ManifestObject));
-    await turn();
+    await yieldIfDue();
   }
   return identities;
 }
 
-/** Each object of a manifest in canonical form, as JSON. */
+/** Splits a manifest in canonical form into the JSON texts of its objects. */
 export function linesOf({ buffer, byteOffset, byteLength }: Uint8Array): string[] {
   const text = Buffer.from(buffer, byteOffset, byteLength).toString();
   return text.split('\n').filter((line) => line !== '');

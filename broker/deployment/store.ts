@@ -24,10 +24,12 @@ const DeploymentEntity = defineEntity({
 
 export const entities = [DeploymentEntity];
 
-const columns = `d.id, d.stack_id, g.name || '/' || s.name as stack, d.revision, d.checksum, d.size, d.object_count, d.message, d.created_by,
-  d.rollback_of, d.trace_parent, d.created_at, d.id = s.current_deployment as current`;
+const columns = `d.id, d.stack_id as "stackId", g.name || '/' || s.name as stack, d.revision, d.checksum, d.size,
+  d.object_count as "objectCount", d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
+  d.trace_parent as "traceParent", d.created_at as "createdAt", d.id = s.current_deployment as "isCurrent"`;
 const from = 'from deployment d join stack s on s.id = d.stack_id join generator g on g.id = s.generator_id';
 
+/** A deployment before it gets its id and revision. */
 export interface NewDeployment {
   readonly stackId: string;
   readonly checksum: Uint8Array;
@@ -40,12 +42,12 @@ export interface NewDeployment {
   readonly traceParent: string;
 }
 
-/** Keeps a manifest's bytes, encrypted if there is a key; equal bytes are kept once. */
+/** Stores a manifest, encrypted if there is a key; equal manifests are stored once. */
 export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
   const name = Buffer.from(checksum);
-  // Locked, so that the job which removes unused manifests does not take it away before a deployment refers to it.
+  // The lock keeps the job that purges unused manifests away until a deployment refers to it.
   const lock = () => tx.sql('select 1 from manifest where checksum = $1 for key share', [name]);
-  for (let there = await lock(); there.length === 0; there = await lock()) {
+  for (let locked = await lock(); locked.length === 0; locked = await lock()) {
     const sealed = tx.cipher.seal(name, data);
     await tx.sql('insert into manifest (checksum, key_id, data) values ($1, $2, $3) on conflict do nothing', [
       name,
@@ -57,41 +59,41 @@ export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Arra
 
 interface ManifestRow {
   readonly checksum: Buffer;
-  readonly key_id: string;
+  readonly keyId: string;
   readonly data: Buffer;
 }
 
-/** Manifests that the first key did not encrypt, decrypted and locked, at most `limit`. */
+/** Locks and decrypts manifests that the first key did not encrypt, at most `limit`. */
 export async function lockStaleManifests(tx: Tx, limit: number): Promise<{ checksum: Buffer; data: Buffer }[]> {
   const rows = await tx.sql<ManifestRow>(
-    'select checksum, key_id, data from manifest where key_id <> $1 limit $2 for no key update skip locked',
+    'select checksum, key_id as "keyId", data from manifest where key_id <> $1 limit $2 for no key update skip locked',
     [tx.cipher.keyId, limit],
   );
-  return rows.map(({ checksum, key_id: keyId, data }) => ({
+  return rows.map(({ checksum, keyId, data }) => ({
     checksum,
     data: tx.cipher.open(checksum, { keyId, data }),
   }));
 }
 
-/** Writes a manifest's same bytes under the key that encrypts now. */
+/** Stores the same manifest encrypted with the first key. */
 export async function replaceManifest(tx: Tx, checksum: Buffer, data: Buffer): Promise<void> {
   const sealed = tx.cipher.seal(checksum, data);
   await tx.sql(`select set_config('brokkr.reencrypt', 'on', true)`);
   await tx.sql('update manifest set key_id = $2, data = $3 where checksum = $1', [checksum, sealed.keyId, sealed.data]);
 }
 
-/** Keys that manifests are encrypted with and that nobody has configured: their bytes cannot be read. */
+/** Returns the ids of keys that encrypted a manifest and are not configured: these manifests cannot be read. */
 export async function unknownKeys(db: Sql): Promise<string[]> {
-  const rows = await db.sql<{ key_id: string }>(
-    `select distinct key_id from manifest where key_id <> '' and key_id <> all($1)`,
+  const rows = await db.sql<{ keyId: string }>(
+    `select distinct key_id as "keyId" from manifest where key_id <> '' and key_id <> all($1)`,
     [db.cipher.keyIds],
   );
-  return rows.map((row) => row.key_id);
+  return rows.map((row) => row.keyId);
 }
 
 /**
- * Deletes manifests that nothing refers to, at most `limit`; returns how many. One that is taken up at the same moment is skipped, or
- * fails the transaction by its foreign key.
+ * Deletes manifests that nothing refers to, at most `limit`. Returns how many. A manifest that is submitted at the same moment is
+ * skipped, or its foreign key fails the transaction.
  */
 export async function purgeManifests(tx: Tx, limit: number): Promise<number> {
   const rows = await tx.sql(
@@ -105,7 +107,10 @@ export async function purgeManifests(tx: Tx, limit: number): Promise<number> {
   return rows.length;
 }
 
-/** Forgets a stack's oldest deployments beyond `keep`, never the current one or one that a placement is pinned to; counts what is left. */
+/**
+ * Deletes a stack's oldest deployments beyond `keep`, except the current one and those that a placement is pinned to, and updates the
+ * stack's kept bytes.
+ */
 export async function trimDeployments(tx: Tx, stackId: string, keep: number): Promise<void> {
   await tx.sql(
     `with old as (
@@ -122,18 +127,18 @@ export async function trimDeployments(tx: Tx, stackId: string, keep: number): Pr
   );
 }
 
-/** Adds the next revision and makes it current: one row of the stack, no row of its placements. The stack's row lock must be held. */
+/** Adds the next revision and makes it current. It writes the stack's row, whose lock must be held, and no placement. */
 export async function makeCurrent(tx: Tx, deployment: NewDeployment): Promise<DeploymentRow> {
   const id = uuid();
-  const [stack] = await tx.sql<{ last_revision: number }>(
+  const [stack] = await tx.sql<{ revision: number }>(
     `update stack set last_revision = last_revision + 1, current_deployment = $2, current_order = nextval('order_seq'),
-       version = version + 1, updated_at = now() where id = $1 returning last_revision`,
+       version = version + 1, updated_at = now() where id = $1 returning last_revision as revision`,
     [deployment.stackId, id],
   );
   await tx.em.insert(DeploymentEntity, {
     ...deployment,
     id,
-    revision: stack?.last_revision ?? 0,
+    revision: stack?.revision ?? 0,
     checksum: Buffer.from(deployment.checksum),
     kinds: [...deployment.kinds],
   });
@@ -142,7 +147,7 @@ export async function makeCurrent(tx: Tx, deployment: NewDeployment): Promise<De
 
 export type DeploymentRef = { readonly id: string } | { readonly stackId: string; readonly revision: number };
 
-/** One deployment by id or revision (0: the current one), among one generator's or, with null, all. NOT_FOUND otherwise. */
+/** Finds a deployment by id or revision (0 means the current one). `owner` limits it to one generator; null means all. NOT_FOUND otherwise. */
 export async function findDeployment(db: Sql, owner: string | null, ref: DeploymentRef): Promise<DeploymentRow> {
   const [id, stackId, revision] = 'id' in ref ? [ref.id, null, null] : [null, ref.stackId, ref.revision];
   const [row] = await db.sql<DeploymentRow>(
@@ -155,15 +160,15 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
   return row;
 }
 
-/** What a stack's agents are to apply; undefined while nothing was submitted. */
+/** Reads a stack's current deployment; undefined while nothing was submitted. */
 export async function currentDeployment(
   db: Sql,
-  { current_deployment: id }: { current_deployment: string | null },
+  { currentDeployment: id }: { readonly currentDeployment: string | null },
 ): Promise<DeploymentRow | undefined> {
   return id === null ? undefined : findDeployment(db, null, { id });
 }
 
-/** The revision before the current one, by number; undefined when there is none. */
+/** Finds the highest revision below the current one; undefined when there is none. */
 export async function previousDeployment(db: Sql, stackId: string): Promise<DeploymentRow | undefined> {
   const [row] = await db.sql<DeploymentRow>(
     `select ${columns} ${from} where d.stack_id = $1
@@ -180,7 +185,7 @@ export interface DeploymentFilter {
   readonly limit: number;
 }
 
-/** Newest first; ids are time-ordered. */
+/** Lists deployments, newest first, at most `limit`: ids are ordered by time. */
 export async function listDeployments(db: Sql, filter: DeploymentFilter): Promise<DeploymentRow[]> {
   return db.sql<DeploymentRow>(
     `select ${columns} ${from}
@@ -190,47 +195,50 @@ export async function listDeployments(db: Sql, filter: DeploymentFilter): Promis
   );
 }
 
+/** Reads and decrypts a manifest. */
 export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffer> {
-  const [row] = await db.sql<ManifestRow>('select checksum, key_id, data from manifest where checksum = $1', [
-    Buffer.from(checksum),
-  ]);
+  const [row] = await db.sql<ManifestRow>(
+    'select checksum, key_id as "keyId", data from manifest where checksum = $1',
+    [Buffer.from(checksum)],
+  );
   if (!row) throw new Error('a manifest that a deployment refers to is missing');
-  return db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data });
+  return db.cipher.open(row.checksum, row);
 }
 
-/** What a stack's current deployment has; undefined when there is none. */
+/** Reads the manifest of a stack's current deployment; undefined when there is none. */
 export async function currentManifest(
   db: Sql,
   stackId: string,
 ): Promise<{ checksum: Buffer; data: Buffer } | undefined> {
   const [row] = await db.sql<ManifestRow>(
-    `select m.checksum, m.key_id, m.data from stack s
+    `select m.checksum, m.key_id as "keyId", m.data from stack s
      join deployment d on d.id = s.current_deployment join manifest m on m.checksum = d.checksum where s.id = $1`,
     [stackId],
   );
-  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, { keyId: row.key_id, data: row.data }) };
+  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, row) };
 }
 
-/** Kinds and object count of a deployment, for a copy of it. */
-export async function contentOf(
-  db: Sql,
-  id: string,
-): Promise<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }> {
-  const [row] = await db.sql<{ kinds: string[]; object_count: number; size: number; checksum: Buffer }>(
-    'select kinds, object_count, size, checksum from deployment where id = $1',
+type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size'> & { readonly checksum: Buffer };
+
+/** Reads the columns that describe a deployment's content, for a copy of it. */
+export async function contentOf(db: Sql, id: string): Promise<Content> {
+  const [row] = await db.sql<Content>(
+    'select kinds, object_count as "objectCount", size, checksum from deployment where id = $1',
     [id],
   );
   if (!row) throw new Error('a deployment that was just read is missing');
   return row;
 }
 
-/** Names of the agents that serve a stack, at most `limit`, and how many there are. */
-export async function servingAgents(
-  db: Sql,
-  stackId: string,
-  limit: number,
-): Promise<{ names: string[]; count: number }> {
-  const [row] = await db.sql<{ names: string[]; count: number }>(
+export interface ServingAgents {
+  /** The first names in order. */
+  readonly names: readonly string[];
+  readonly count: number;
+}
+
+/** Lists the names of the agents that serve a stack, at most `limit`, and counts all of them. */
+export async function servingAgents(db: Sql, stackId: string, limit: number): Promise<ServingAgents> {
+  const [row] = await db.sql<ServingAgents>(
     `select array(select a.name from placement p join agent a on a.id = p.agent_id
         where p.stack_id = $1 and p.state = 'active' order by 1 limit $2) as names,
        (select count(*)::int from placement where stack_id = $1 and state = 'active') as count`,

@@ -8,8 +8,8 @@ import { LineCounter } from 'yaml';
 import { parseExact } from '../../contract/exact-json.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { localGoTool } from '../../test/tools/go-tool.ts';
-import { canonical } from './canonical.ts';
-import { composeYaml, findSlips, plainValue } from './yaml.ts';
+import { toCanonical } from './canonical.ts';
+import { composeYaml, findProblems, plainValue } from './yaml.ts';
 
 /** `BROKKR_RECORD=1` writes the table of spellings anew from kubectl's own reader. */
 const record = process.env.BROKKR_RECORD === '1';
@@ -21,9 +21,9 @@ function read(text: string): string | null {
   const documents = composeYaml(text, new LineCounter());
   if (!Array.isArray(documents) || documents.length !== 1) return null;
   const [document] = documents;
-  if (!document || findSlips(document).length > 0) return null;
+  if (!document || findProblems(document).length > 0) return null;
   try {
-    return JSON.stringify(canonical(plainValue(document)));
+    return JSON.stringify(toCanonical(plainValue(document)));
   } catch {
     return null;
   }
@@ -116,7 +116,7 @@ const documentOf = fc
 /** Both texts say the same to an API server, which reads an integer beyond int64 as a float. */
 function isSame(ours: string | null, kubectl: string | null): boolean {
   if (ours === null || kubectl === null) return ours === kubectl;
-  return JSON.stringify(canonical(parseExact(kubectl))) === JSON.stringify(canonical(parseExact(ours)));
+  return JSON.stringify(toCanonical(parseExact(kubectl))) === JSON.stringify(toCanonical(parseExact(ours)));
 }
 
 const scalars = suite('scalars as kubectl reads them');

@@ -8,7 +8,7 @@ import type { ScalarTag } from 'yaml';
 /** The only scalars that can be numbers: a sign, a digit or a point comes first. */
 const numeric = /^[-+.0-9]/;
 
-/** One tag for scalars that name none, and the two that a scalar may name. */
+/** The tags of numbers: one for scalars without a tag, and two that a scalar may name. */
 export const numberTags: readonly ScalarTag[] = [
   { tag: 'tag:brokkr.io,2026:number', default: true, test: numeric, resolve: resolveNumber },
   { tag: 'tag:yaml.org,2002:int', resolve: resolveInteger },

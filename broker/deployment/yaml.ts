@@ -14,8 +14,8 @@ import {
 } from 'yaml';
 import { floatKey, maxInt64, numberTags } from './yaml-scalars.ts';
 
-/** What is wrong at one place of the text. */
-export interface Slip {
+/** A problem at one place of the text. */
+export interface YamlProblem {
   readonly offset: number;
   readonly message: string;
 }
@@ -24,10 +24,10 @@ const maxDepth = 64;
 const tooDeep = `is nested more than ${maxDepth} deep`;
 const aliasesInDocument = 100;
 
-/** Tags of YAML 1.1 that kubectl's reader does not know, and those whose numbers it reads by rules of its own. */
-const replaced = /:(timestamp|omap|pairs|set|binary|int|float)$/;
+/** Tags of YAML 1.1 that kubectl does not know, or whose values it reads by rules of its own. */
+const replacedTags = /:(timestamp|omap|pairs|set|binary|int|float)$/;
 
-/** Text kept in base 64; kubectl hands on the text. */
+/** Text encoded in base 64, which kubectl decodes. */
 const binary: ScalarTag = {
   tag: 'tag:yaml.org,2002:binary',
   resolve: (text, onError) => {
@@ -39,10 +39,10 @@ const binary: ScalarTag = {
 };
 
 /**
- * Splits a text into documents, each with its own errors, reading scalars as kubectl does (YAML 1.1 as in sigs.k8s.io/yaml: 0644 is
- * octal, yes and on are true; JSON is YAML). A slip for what cannot be split at all.
+ * Splits a text into documents, each with its own errors, and reads scalars as kubectl does (YAML 1.1 as in sigs.k8s.io/yaml: 0644 is
+ * octal, yes and on are true; JSON is YAML). Returns a problem for a text that cannot be split at all.
  */
-export function composeYaml(text: string, lineCounter: LineCounter): Document.Parsed[] | Slip {
+export function composeYaml(text: string, lineCounter: LineCounter): Document.Parsed[] | YamlProblem {
   try {
     const documents = parseAllDocuments(text, {
       version: '1.1',
@@ -50,7 +50,7 @@ export function composeYaml(text: string, lineCounter: LineCounter): Document.Pa
       customTags: asKubectl,
       merge: true,
       strict: true,
-      // The library compares every key with every other; `findSlips` has its own way.
+      // The library's check takes quadratic time; `findProblems` has its own.
       uniqueKeys: false,
       intAsBigInt: true,
       stringKeys: false,
@@ -59,44 +59,44 @@ export function composeYaml(text: string, lineCounter: LineCounter): Document.Pa
     });
     return Array.isArray(documents) ? documents : [];
   } catch (error) {
-    return { offset: 0, message: sayOverflow(error) };
+    return { offset: 0, message: parserMessage(error) };
   }
 }
 
 function asKubectl(tags: Tags): Tags {
-  const known = tags.filter((tag) => typeof tag === 'string' || !replaced.test(tag.tag));
+  const known = tags.filter((tag) => typeof tag === 'string' || !replacedTags.test(tag.tag));
   return [...numberTags, binary, ...known];
 }
 
 /**
- * Finds what a document's text says wrongly: the parser's errors and warnings, keys that are no plain text or stand twice, aliases
- * without an anchor, depth. In order, each message once: one slip can make the parser say the same of every bracket after it.
+ * Finds the problems of a document's text: the parser's errors and warnings, keys that are not scalars or occur twice, aliases without
+ * an anchor, and too much depth. In order, each message once: one mistake can make the parser repeat itself at every later bracket.
  */
-export function findSlips(document: Document.Parsed): Slip[] {
-  const slips = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
+export function findProblems(document: Document.Parsed): YamlProblem[] {
+  const problems = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
     offset: pos[0],
     message: message.startsWith('Maximum call stack') ? tooDeep : firstLine(message),
   }));
-  if (slips.length === 0) walk(document.contents, 0, slips, new Set());
-  const said = new Set<string>();
-  return slips.filter(({ message }) => !said.has(message) && said.add(message));
+  if (problems.length === 0) walk(document.contents, 0, problems, new Set());
+  const messages = new Set<string>();
+  return problems.filter(({ message }) => !messages.has(message) && messages.add(message));
 }
 
-/** The document as a plain value. Throws what `sayWhy` puts into words. */
+/** Converts a document to a plain value. `conversionMessage` explains what it throws. */
 export function plainValue(document: Document.Parsed): unknown {
   return document.toJS({ maxAliasCount: aliasesInDocument });
 }
 
-/** Why a document has no value, for the one who wrote it. */
-export function sayWhy(error: unknown): string {
+/** Explains to the author why a document could not be converted. */
+export function conversionMessage(error: unknown): string {
   if (error instanceof ReferenceError && error.message.startsWith('Excessive alias count'))
     return `has more than ${aliasesInDocument} aliases, counting those of aliases`;
-  return sayOverflow(error);
+  return parserMessage(error);
 }
 
-/** Where the thing at a path begins in the text, or the nearest thing around it. */
+/** Returns the offset at which the value at a path begins in the text, or the innermost value around it. */
 export function offsetOf(document: Document.Parsed, path: readonly (string | number)[]): number {
-  let found = document.contents?.range?.[0] ?? document.range?.[0] ?? 0;
+  let offset = document.contents?.range?.[0] ?? document.range?.[0] ?? 0;
   let node: unknown = document.contents;
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document);
@@ -107,14 +107,14 @@ export function offsetOf(document: Document.Parsed, path: readonly (string | num
         : undefined;
     if (child === undefined) break;
     const start = (isNodePair(child) ? (child.key as Node) : (child as Node)).range?.[0];
-    found = start ?? found;
+    offset = start ?? offset;
     node = isNodePair(child) ? child.value : child;
   }
-  return found;
+  return offset;
 }
 
-function walk(node: unknown, depth: number, slips: Slip[], anchors: Set<string>): void {
-  const bad = (at: unknown, message: string) => slips.push({ offset: offsetOfNode(at), message });
+function walk(node: unknown, depth: number, problems: YamlProblem[], anchors: Set<string>): void {
+  const bad = (at: unknown, message: string) => problems.push({ offset: offsetOfNode(at), message });
   if (depth > maxDepth) {
     bad(node, tooDeep);
     return;
@@ -123,26 +123,26 @@ function walk(node: unknown, depth: number, slips: Slip[], anchors: Set<string>)
     if (!anchors.has(node.source)) bad(node, `alias *${node.source} has no anchor before it`);
     return;
   }
-  if (isSeq(node)) for (const item of node.items) walk(item, depth + 1, slips, anchors);
-  if (isMap(node)) walkMap(node, depth, slips, anchors);
-  // Only now: an alias inside would contain itself.
+  if (isSeq(node)) for (const item of node.items) walk(item, depth + 1, problems, anchors);
+  if (isMap(node)) walkMap(node, depth, problems, anchors);
+  // Registered last, because an alias inside its own anchor would contain itself.
   const { anchor } = (node ?? {}) as { anchor?: string };
   if (anchor !== undefined) anchors.add(anchor);
 }
 
-function walkMap(node: YAMLMap, depth: number, slips: Slip[], anchors: Set<string>): void {
-  const bad = (at: unknown, message: string) => slips.push({ offset: offsetOfNode(at), message });
+function walkMap(node: YAMLMap, depth: number, problems: YamlProblem[], anchors: Set<string>): void {
+  const bad = (at: unknown, message: string) => problems.push({ offset: offsetOfNode(at), message });
   const keys = new Set<string>();
   for (const pair of node.items) {
     const key = keyText(pair);
     if (key === undefined) bad(pair.key, 'a key must be a text, a number or a boolean');
-    else if (keys.has(key)) bad(pair.key, `key "${key.slice(0, 100)}" stands twice in one map`);
+    else if (keys.has(key)) bad(pair.key, `key "${key.slice(0, 100)}" occurs twice in one map`);
     else keys.add(key);
-    // The library would write a number its own way.
+    // The library would format the number differently.
     if (isScalar(pair.key) && typeof pair.key.value === 'number') pair.key.value = key;
-    const named = (pair.key as { anchor?: string } | null)?.anchor;
-    if (named !== undefined) anchors.add(named);
-    walk(pair.value, depth + 1, slips, anchors);
+    const keyAnchor = (pair.key as { anchor?: string } | null)?.anchor;
+    if (keyAnchor !== undefined) anchors.add(keyAnchor);
+    walk(pair.value, depth + 1, problems, anchors);
   }
 }
 
@@ -150,7 +150,7 @@ function offsetOfNode(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;
 }
 
-/** A key as JSON has it: always text. Undefined for one that JSON cannot have, and for an integer that kubectl refuses as a key. */
+/** Returns a key as JSON has it, as text. Undefined for a key that JSON cannot have, or an integer that kubectl refuses as a key. */
 function keyText(pair: Pair): string | undefined {
   if (!isScalar(pair.key)) return undefined;
   const { value } = pair.key;
@@ -164,8 +164,8 @@ function isNodePair(value: unknown): value is Pair {
   return typeof value === 'object' && value !== null && 'key' in value;
 }
 
-/** The parser recurses: what it cannot take is far deeper than any Kubernetes object. */
-function sayOverflow(error: unknown): string {
+/** Explains an error of the parser. It recurses, so a RangeError means a depth far beyond any Kubernetes object. */
+function parserMessage(error: unknown): string {
   if (error instanceof RangeError) return tooDeep;
   return firstLine(error instanceof Error ? error.message : String(error));
 }

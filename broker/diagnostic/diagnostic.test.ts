@@ -193,7 +193,7 @@ diagnostics('are about what the agent serves, and about objects that can be', as
   await refused(ask({ ...about, object: { kind: 'Pod' } }), Code.InvalidArgument, 'object');
   await refused(ask({ ...about, object: { ...object, name: 'x'.repeat(254) } }), Code.InvalidArgument, 'object');
   await broker.deleteStack({ stack });
-  await eventually(async () => (await agent.removes()).length === 1);
+  await eventually(async () => (await agent.removingStacks()).length === 1);
   await ask(about);
 });
 

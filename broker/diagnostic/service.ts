@@ -12,8 +12,8 @@ import {
   RequestDiagnosticResponseSchema,
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live-store.ts';
 import { ownerOf } from '../access/principal.ts';
+import { requireValidKey } from '../access/store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -53,7 +53,7 @@ export function diagnosticMethods({
             field: 'agent',
             reason: 'NOT_PLACED',
           });
-        requireRoom(agent.name, await store.countWaiting(tx, agent.id, stack.generator_id));
+        requireRoom(agent.name, await store.countWaiting(tx, agent.id, stack.generatorId));
         const id = await store.insertDiagnostic(tx, { agentId: agent.id, stackId: stack.id, object });
         await announce(tx, 'diagnostic', [agent.id]);
         note.about('diagnostic', id, `${stack.generator}/${stack.name} on ${agent.name}`);
@@ -88,7 +88,7 @@ export function answerMethods({
       // Nearly always there is nothing, and no transaction for it.
       if (!(await store.isAsked(db, agentId, incarnation))) return {};
       const row = await db.transactPrepared(async (tx) => {
-        await requireLiveKey(tx, keyId);
+        await requireValidKey(tx, keyId);
         return store.claimOldest(tx, agentId, incarnation);
       });
       return { diagnostic: row && toMessage(row) };
@@ -98,7 +98,7 @@ export function answerMethods({
       const { ownerId: agentId, keyId } = principalOf(context);
       requireIncarnation(await incarnationOf(agentId), incarnation);
       await db.transact(async (tx) => {
-        await requireLiveKey(tx, keyId);
+        await requireValidKey(tx, keyId);
         const row = await store.lockDiagnostic(tx, agentId, id);
         if (!row) throw missing(id);
         // Its answer may have been lost on the way: the first one stands.

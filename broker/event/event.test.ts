@@ -4,7 +4,7 @@ import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { eventAbout, eventScene, reportEvents, type Told } from '../../test/event-scene.ts';
+import { createEventFixture, type EventInit, eventFor, reportEvents } from '../../test/event-fixture.ts';
 import { openMigrated } from '../open-store.ts';
 
 const test = await startTestBroker();
@@ -16,22 +16,22 @@ events.after(async () => {
   await test.close();
 });
 
-const scene = () => eventScene(test);
+const scene = () => createEventFixture(test);
 const phaseOf = async (stack: string) => (await broker.listPlacements({ stack })).placements[0]?.phase;
 const { ACCEPTED, DUPLICATE, REFUSED } = Receipt;
 
 events('are stored once, in order, whatever is sent again', async () => {
   const { agent, stack, entry } = await scene();
-  const [one, two, three] = [1n, 2n, 3n].map((sequence) => eventAbout(entry, Outcome.FAILED, sequence)) as [
-    Told,
-    Told,
-    Told,
+  const [one, two, three] = [1n, 2n, 3n].map((sequence) => eventFor(entry, Outcome.FAILED, sequence)) as [
+    EventInit,
+    EventInit,
+    EventInit,
   ];
   assert.equal(await reportEvents(agent, one, two), [ACCEPTED, ACCEPTED]);
   assert.equal(await reportEvents(agent, two, three), [DUPLICATE, ACCEPTED]);
   assert.equal(await reportEvents(agent, three, one), [DUPLICATE, DUPLICATE]);
   const twice = await Promise.all(
-    Array.from({ length: 8 }, () => reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 4n))),
+    Array.from({ length: 8 }, () => reportEvents(agent, eventFor(entry, Outcome.APPLIED, 4n))),
   );
   assert.equal(twice.flat().sort(), [ACCEPTED, ...Array.from({ length: 7 }, () => DUPLICATE)].sort());
   const { events: stored } = await broker.listEvents({ stack });
@@ -41,13 +41,13 @@ events('are stored once, in order, whatever is sent again', async () => {
   );
   // A new start counts anew.
   await agent.start();
-  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
 events('that were lost are recorded as a gap, even before one that is refused', async () => {
   const { agent, stack, entry } = await scene();
-  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 4n)), [ACCEPTED]);
-  const foreign = { ...eventAbout(entry, Outcome.APPLIED, 7n), stackId: '00000000-0000-7000-8000-000000000000' };
+  assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 4n)), [ACCEPTED]);
+  const foreign = { ...eventFor(entry, Outcome.APPLIED, 7n), stackId: '00000000-0000-7000-8000-000000000000' };
   assert.equal(await reportEvents(agent, foreign), [REFUSED]);
   const { events: all } = await broker.listEvents({ agent: agent.name });
   assert.equal(
@@ -66,17 +66,17 @@ events('that say nothing true do not hold up the others', async () => {
   const { agent, entry } = mine;
   const receipts = await reportEvents(
     agent,
-    eventAbout(other.entry, Outcome.APPLIED, 1n),
+    eventFor(other.entry, Outcome.APPLIED, 1n),
     { sequence: 2n, outcome: Outcome.FAILED },
-    { ...eventAbout(entry, Outcome.APPLIED, 3n), generation: 2n ** 64n - 1n },
-    { ...eventAbout(entry, Outcome.FAILED, 4n), deploymentId: 'unknown', checksum: 'zz' },
+    { ...eventFor(entry, Outcome.APPLIED, 3n), generation: 2n ** 64n - 1n },
+    { ...eventFor(entry, Outcome.FAILED, 4n), deploymentId: 'unknown', checksum: 'zz' },
     { sequence: 5n, outcome: Outcome.GAP, message: 'dropped 3' },
-    eventAbout(entry, Outcome.APPLIED, 6n),
-    { ...eventAbout(entry, Outcome.APPLIED, 2n ** 64n - 1n) },
+    eventFor(entry, Outcome.APPLIED, 6n),
+    { ...eventFor(entry, Outcome.APPLIED, 2n ** 64n - 1n) },
   );
   assert.equal(receipts, [REFUSED, REFUSED, REFUSED, ACCEPTED, ACCEPTED, ACCEPTED, REFUSED]);
   assert.equal(
-    await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 7n)),
+    await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 7n)),
     [ACCEPTED],
     'a number out of range uses none up',
   );
@@ -87,40 +87,39 @@ events('that say nothing true do not hold up the others', async () => {
 events('change the phase only while they are about what is desired', async () => {
   const { agent, stack, entry } = await scene();
   await broker.submitDeployment({ stack, manifest: configMap(stack, 'two') });
-  assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'late: revision 1');
   const two = await eventually(async () => {
     const now = await agent.entry(stack);
     return now.revision === 2 && now;
   });
-  assert.equal(await reportEvents(agent, { ...eventAbout(two, Outcome.APPLIED, 2n), checksum: '0'.repeat(64) }), [
+  assert.equal(await reportEvents(agent, { ...eventFor(two, Outcome.APPLIED, 2n), checksum: '0'.repeat(64) }), [
     ACCEPTED,
   ]);
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'other bytes');
-  assert.equal(
-    await reportEvents(agent, { ...eventAbout(two, Outcome.APPLIED, 3n), generation: two.generation + 1n }),
-    [ACCEPTED],
-  );
+  assert.equal(await reportEvents(agent, { ...eventFor(two, Outcome.APPLIED, 3n), generation: two.generation + 1n }), [
+    ACCEPTED,
+  ]);
   assert.is(await phaseOf(stack), PlacementPhase.PENDING, 'another generation');
-  await reportEvents(agent, eventAbout(two, Outcome.FAILED, 4n), eventAbout(two, Outcome.APPLIED, 5n));
+  await reportEvents(agent, eventFor(two, Outcome.FAILED, 4n), eventFor(two, Outcome.APPLIED, 5n));
   assert.is(await phaseOf(stack), PlacementPhase.APPLIED, 'the later of one batch');
-  await reportEvents(agent, eventAbout(two, Outcome.FAILED, 6n));
+  await reportEvents(agent, eventFor(two, Outcome.FAILED, 6n));
   assert.is(await phaseOf(stack), PlacementPhase.FAILED);
-  await reportEvents(agent, eventAbout(two, Outcome.REMOVED, 7n));
+  await reportEvents(agent, eventFor(two, Outcome.REMOVED, 7n));
   assert.is((await broker.listPlacements({ stack })).placements[0]?.state, PlacementState.ACTIVE);
 });
 
 events('of one agent never use the numbers of another', async () => {
   const [one, two] = [await scene(), await scene()];
-  await reportEvents(one.agent, eventAbout(one.entry, Outcome.APPLIED, 50n));
-  assert.equal(await reportEvents(two.agent, eventAbout(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+  await reportEvents(one.agent, eventFor(one.entry, Outcome.APPLIED, 50n));
+  assert.equal(await reportEvents(two.agent, eventFor(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
 });
 
 events('and changes of the same placements at once end well', async () => {
   const { agent, stack, entry } = await scene();
   const reports = (async () => {
     for (let sequence = 1n; sequence <= 40n; sequence += 1n)
-      await reportEvents(agent, eventAbout(entry, Outcome.FAILED, sequence));
+      await reportEvents(agent, eventFor(entry, Outcome.FAILED, sequence));
   })();
   for (let times = 0; times < 10; times += 1) {
     await admin.updateAgent({ agent: agent.name, removeLabels: [stack] });

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert';
 import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
-import { eventAbout, eventScene, reportEvents } from '../../test/event-scene.ts';
-import { openSession } from '../../test/tools/database-session.ts';
+import { createEventFixture, eventFor, reportEvents } from '../../test/event-fixture.ts';
+import { openSqlSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
 import { listPlacements } from '../placement/store.ts';
 import { dropOldEvents, eventDays, makeEventPartitions } from './partition-store.ts';
@@ -20,7 +20,7 @@ events.after(async () => {
   await test.close();
 });
 
-const scene = () => eventScene(test);
+const scene = () => createEventFixture(test);
 const { ACCEPTED } = Receipt;
 
 events('are listed page by page, and a generator sees those of its own stacks', async () => {
@@ -37,7 +37,7 @@ events('are listed page by page, and a generator sees those of its own stacks', 
   });
   let sequence = 0n;
   for (let times = 0; times < 5; times += 1)
-    await reportEvents(agent, ...entries.map((entry) => eventAbout(entry, Outcome.APPLIED, ++sequence)));
+    await reportEvents(agent, ...entries.map((entry) => eventFor(entry, Outcome.APPLIED, ++sequence)));
   const seen: bigint[] = [];
   for (let pageToken = ''; ; ) {
     const page = await mine.listEvents({ pageSize: 4, pageToken });
@@ -62,7 +62,7 @@ events('in their thousands are listed by walks down indexes', async () => {
     [agent.id, entry.stackId],
   );
   await db.sql('analyze');
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query(`load 'auto_explain'`);
     const plans: string[] = [];
@@ -144,7 +144,7 @@ events('are kept in partitions by day, and dropped with them', async () => {
 });
 
 events('wait for nobody who reads them when partitions change', async () => {
-  const reader = await openSession(test);
+  const reader = await openSqlSession(test);
   try {
     const { agent, entry } = await scene();
     const [tomorrow] = await db.sql<{ name: string }>(
@@ -158,7 +158,7 @@ events('wait for nobody who reads them when partitions change', async () => {
       () => 'made',
       (error: unknown) => String(error),
     );
-    assert.equal(await reportEvents(agent, eventAbout(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+    assert.equal(await reportEvents(agent, eventFor(entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
     assert.match(await making, /lock timeout/);
   } finally {
     await reader.end();

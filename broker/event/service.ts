@@ -14,9 +14,9 @@ import {
   type ReportedEvent,
 } from '../../gen/brokkr/v1/event_pb.ts';
 import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live-store.ts';
 import { ownerOf } from '../access/principal.ts';
-import { acknowledged } from '../agent/lifecycle.ts';
+import { requireValidKey } from '../access/store.ts';
+import { endIfDrained } from '../agent/lifecycle.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -40,14 +40,14 @@ export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof Agent
       const acknowledges = events.some((event) => event.outcome === 'removed');
       const { sorted, accepted } = acknowledges
         ? await db.transact(async (tx) => {
-            await requireLiveKey(tx, principal.keyId);
+            await requireValidKey(tx, principal.keyId);
             await lockAgentSide(tx, agentId);
             const recorded = await record(tx, agentId, request.incarnation, events);
             await endRemovals(tx, agentId, recorded.accepted);
             return recorded;
           })
         : await db.transactPrepared(async (tx) => {
-            await requireLiveKey(tx, principal.keyId);
+            await requireValidKey(tx, principal.keyId);
             return record(tx, agentId, request.incarnation, events);
           });
       for (const { stackId } of accepted) if (stackId !== null) feed.report(stackId);
@@ -106,7 +106,7 @@ async function record(
 async function endRemovals(tx: Tx, agentId: string, accepted: readonly Reported[]): Promise<void> {
   const done = accepted.filter((event) => event.outcome === 'removed');
   if (done.length === 0 || (await store.endRemovals(tx, agentId, done)) === 0) return;
-  await acknowledged(tx, agentId);
+  await endIfDrained(tx, agentId);
   await announce(tx, 'agent', [agentId]);
 }
 

@@ -138,7 +138,7 @@ fleet('is watched: first everything, then what changes, on every broker', async 
   for (const watch of watches)
     await eventually(() => watch.members.get('joins')?.state === AgentState.ONLINE && watch.fleet?.online === 2);
   await admin.updateAgent({ agent: 'joins', addLabels: ['all'] });
-  await eventually(async () => (await agent.serves()).length === 1);
+  await eventually(async () => (await agent.activeStacks()).length === 1);
   await reportHealth(agent, 'web', Health.FAILED);
   for (const watch of watches)
     await eventually(() => watch.members.get('joins')?.health === Health.FAILED && watch.fleet?.health?.failed === 1);

@@ -35,7 +35,7 @@ export interface Backlog {
 
 /** What of a member counts as a change, as text: the time and latency of a heartbeat alone do not. */
 export function changing(member: MemberRow): string {
-  const { last_heartbeat_at: _at, cluster_latency_ms: _ms, ...rest } = member;
+  const { lastHeartbeatAt: _at, clusterLatencyMs: _ms, ...rest } = member;
   return JSON.stringify(rest);
 }
 

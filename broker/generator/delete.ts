@@ -5,11 +5,11 @@ import { checkEtag } from '../resource.ts';
 import { announce } from '../store/feed.ts';
 import type { Tx } from '../store/orm.ts';
 import { type GeneratorRow, requireDeletable } from './rules.ts';
-import { findGenerator, generatorById, lockGeneratorRow, markGeneratorDeleted, stacksOf } from './store.ts';
+import { findGenerator, generatorById, lockGeneratorRow, markGeneratorDeleted, stackIdsOf } from './store.ts';
 
 /**
- * Deletes a generator: its keys end now, its stacks are removed from every agent. The rows stay until the last removal is
- * acknowledged, because removals still name them.
+ * Deletes a generator: its keys end at once and its stacks become removals on every agent. The rows stay until the last removal is
+ * acknowledged, because removals refer to them.
  */
 export async function deleteGenerator(
   tx: Tx,
@@ -17,7 +17,7 @@ export async function deleteGenerator(
 ): Promise<GeneratorRow> {
   const found = await findGenerator(tx, request.generator);
   await lockGenerators(tx, [found.id], 'exclusive');
-  await lockStacks(tx, await stacksOf(tx, found.id));
+  await lockStacks(tx, await stackIdsOf(tx, found.id));
   await lockGeneratorRow(tx, found.id);
   const row = await generatorById(tx, found.id);
   requireDeletable(row, request.cascade);

@@ -15,18 +15,19 @@ import {
 import type { Principal } from '../access/principal.ts';
 import { requireIncarnation, requireNotDraining } from '../agent/rules.ts';
 import { agentById, findAgent } from '../agent/store.ts';
-import type { Note } from '../audit/rules.ts';
+import { type Note, toColumns } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import type { Tx } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { deregister, lockPair, register, registerAs } from './registration.ts';
+import { deregister, lockPair, register, registerWithAccount } from './registration.ts';
 import { listRegistrations, type RegistrationRow } from './registration-store.ts';
-import { stateFor } from './rules.ts';
+import { initialState } from './rules.ts';
 
 type AdminMethods = 'listRegistrations' | 'addRegistration' | 'removeRegistration';
 
+/** Implements the RPCs with which admins manage registrations. */
 export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, AdminMethods> {
   return {
     async listRegistrations(request, context) {
@@ -34,7 +35,7 @@ export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof Admin
       const page = readPage(request, scope);
       const { agent, generator } = request;
       const rows = await listRegistrations(db, { agent, generator, after: page.after, limit: page.size + 1 });
-      const cut = cutPage(rows, page, scope, (row) => [row.agent, row.generator, row.agent_id, row.generator_id]);
+      const cut = cutPage(rows, page, scope, (row) => [row.agent, row.generator, row.agentId, row.generatorId]);
       return { registrations: cut.rows.map(toMessage), nextPageToken: cut.nextPageToken };
     },
 
@@ -43,8 +44,8 @@ export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof Admin
         const agent = await findAgent(tx, principal, request.agent);
         const generator = await lockPair(tx, { agent, generator: request.generator });
         requireNotDraining(await agentById(tx, agent.id));
-        const row = await registerAs(tx, agent.id, generator, request.serviceAccount);
-        tell(note, generator, agent, row);
+        const row = await registerWithAccount(tx, agent.id, generator, request.serviceAccount);
+        recordRegistration(note, generator, agent, row);
         return create(AddRegistrationResponseSchema, { registration: toMessage(row) });
       }),
 
@@ -53,14 +54,14 @@ export function registrationMethods({ db }: Deps): Pick<ServiceImpl<typeof Admin
         const agent = await findAgent(tx, principal, request.agent);
         const pair = { agent, generator: request.generator };
         const generator = await lockPair(tx, pair);
-        tell(note, generator, agent, undefined);
+        recordRegistration(note, generator, agent, undefined);
         await deregister(tx, pair, generator, principal.ownerName);
         return create(RemoveRegistrationResponseSchema);
       }),
   };
 }
 
-/** What an agent says about its own consents. */
+/** Implements the RPCs with which an agent registers and deregisters itself. */
 export function consentMethods({
   db,
 }: Deps): Pick<ServiceImpl<typeof AgentService>, 'registerGenerator' | 'deregisterGenerator'> {
@@ -69,25 +70,25 @@ export function consentMethods({
       mutate(db, context, request, RegisterGeneratorResponseSchema, async (tx, principal, note) => {
         const { agent, generator } = await ownPair(tx, principal, request);
         requireNotDraining(agent);
-        const row = await register(tx, agent.id, generator, stateFor(generator));
-        tell(note, generator, agent, row);
+        const row = await register(tx, agent.id, generator, initialState(generator));
+        recordRegistration(note, generator, agent, row);
         return create(RegisterGeneratorResponseSchema, { registration: toMessage(row) });
       }),
 
     deregisterGenerator: (request, context) =>
       mutate(db, context, request, DeregisterGeneratorResponseSchema, async (tx, principal, note) => {
         const { agent, generator } = await ownPair(tx, principal, request);
-        tell(note, generator, agent, undefined);
+        recordRegistration(note, generator, agent, undefined);
         await deregister(tx, { agent, generator: request.generator }, generator, agent.name);
         return create(DeregisterGeneratorResponseSchema);
       }),
   };
 }
 
-/** Says for the record which consent was given, or ended. */
-function tell(note: Note, generator: Named, agent: Named, row: RegistrationRow | undefined): void {
+/** Notes for the audit log which registration was made, or ended. */
+function recordRegistration(note: Note, generator: Named, agent: Named, row: RegistrationRow | undefined): void {
   note.about('registration', generator.id, `${agent.name} with ${generator.name}`);
-  if (row) note.after(row);
+  if (row) note.after(toColumns(row));
   else note.before({ agentId: agent.id, generatorId: generator.id });
 }
 
@@ -106,12 +107,12 @@ async function ownPair(tx: Tx, principal: Principal, request: { generator: strin
 
 function toMessage(row: RegistrationRow): Registration {
   return create(RegistrationSchema, {
-    agentId: row.agent_id,
+    agentId: row.agentId,
     agent: row.agent,
-    generatorId: row.generator_id,
+    generatorId: row.generatorId,
     generator: row.generator,
-    serviceAccount: row.service_account,
+    serviceAccount: row.serviceAccount,
     state: row.state === 'registered' ? RegistrationState.REGISTERED : RegistrationState.REQUESTED,
-    createTime: timestampFromDate(row.created_at),
+    createTime: timestampFromDate(row.createdAt),
   });
 }

@@ -2,19 +2,20 @@ import type { Sql, Tx } from '../store/orm.ts';
 import type { RegistrationState } from './rules.ts';
 
 export interface RegistrationRow {
-  readonly agent_id: string;
+  readonly agentId: string;
   readonly agent: string;
-  readonly generator_id: string;
+  readonly generatorId: string;
   readonly generator: string;
   readonly state: RegistrationState;
-  readonly created_at: Date;
-  readonly service_account: string;
+  readonly createdAt: Date;
+  readonly serviceAccount: string;
 }
 
-const columns =
-  'r.agent_id, a.name as agent, r.generator_id, g.name as generator, r.state, r.created_at, r.service_account';
+const columns = `r.agent_id as "agentId", a.name as agent, r.generator_id as "generatorId", g.name as generator, r.state,
+  r.created_at as "createdAt", r.service_account as "serviceAccount"`;
 const from = 'from registration r join agent a on a.id = r.agent_id join generator g on g.id = r.generator_id';
 
+/** Finds a registration, or a request for one. */
 export async function findRegistration(
   tx: Tx,
   agentId: string,
@@ -35,7 +36,7 @@ export interface RegistrationFilter {
   readonly limit: number;
 }
 
-/** Registrations in order of (agent's name, generator's name, ids), at most `limit`. */
+/** Lists registrations in order of (agent's name, generator's name, ids), at most `limit`. */
 export async function listRegistrations(db: Sql, filter: RegistrationFilter): Promise<RegistrationRow[]> {
   const [agent, generator, agentId, generatorId] = filter.after ?? [null, null, null, null];
   return db.sql<RegistrationRow>(
@@ -48,8 +49,8 @@ export async function listRegistrations(db: Sql, filter: RegistrationFilter): Pr
 }
 
 /**
- * Sets the account that the agent impersonates for the generator; placements, also those that begin removals later, follow it. It
- * outlives the registration: an agent that consents again by itself does not get rid of it.
+ * Sets the service account that the agent impersonates for the generator's stacks. It outlives the registration, so that an agent
+ * cannot get rid of it by registering again.
  */
 export async function writeServiceAccount(
   tx: Tx,
@@ -66,7 +67,7 @@ export async function writeServiceAccount(
   );
 }
 
-/** Writes the consent, with the account that an admin has last named for the pair; one that is registered already stays so. */
+/** Writes a registration with the service account that an admin last set for the pair. One that is registered already stays as it is. */
 export async function upsertRegistration(
   tx: Tx,
   agentId: string,
@@ -82,7 +83,7 @@ export async function upsertRegistration(
   );
 }
 
-/** Ends the consent, and the explicit targets that rested on it. False when there was none. */
+/** Deletes a registration and the explicit targets that depend on it. False when there was none. */
 export async function deleteRegistration(tx: Tx, agentId: string, generatorId: string): Promise<boolean> {
   const rows = await tx.sql('delete from registration where agent_id = $1 and generator_id = $2 returning 1', [
     agentId,
@@ -95,10 +96,7 @@ export async function deleteRegistration(tx: Tx, agentId: string, generatorId: s
   return rows.length > 0;
 }
 
-/**
- * Registers a new agent with these generators, as far as they live. Returns with how many. The shared locks
- * of the generators must be held.
- */
+/** Registers a new agent with those of the generators that are not being deleted. Returns their number. Their shared locks must be held. */
 export async function registerNewAgent(tx: Tx, agentId: string, generatorIds: readonly string[]): Promise<number> {
   const rows = await tx.sql(
     `insert into registration (agent_id, generator_id, state)
@@ -108,7 +106,7 @@ export async function registerNewAgent(tx: Tx, agentId: string, generatorIds: re
   return rows.length;
 }
 
-/** Ids of the system generator and of the live generators with these names. */
+/** Returns the ids, by name, of the system generator and of the generators with these names that are not being deleted. */
 export async function generatorIds(tx: Tx, names: readonly string[]): Promise<Map<string, string>> {
   const rows = await tx.sql<{ id: string; name: string }>(
     'select id, name from generator where (system or name = any($1)) and deleted_at is null',

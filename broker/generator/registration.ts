@@ -19,8 +19,8 @@ interface Pair {
 }
 
 /**
- * Takes the agent side's locks for an agent and one more generator, then reads the generator: whether it lives is only certain
- * behind the locks.
+ * Takes the agent side's locks for an agent and one more generator, then reads the generator: only under the locks is it certain that
+ * it is not being deleted.
  */
 export async function lockPair(tx: Tx, { agent, generator }: Pair): Promise<GeneratorRow> {
   const found = await findGenerator(tx, generator);
@@ -28,7 +28,7 @@ export async function lockPair(tx: Tx, { agent, generator }: Pair): Promise<Gene
   return generatorById(tx, found.id);
 }
 
-/** Records an agent's consent, or its wish for one, and places what it now matches. The locks must be held. */
+/** Registers an agent with a generator, or requests it, and updates its placements. The locks must be held. */
 export async function register(
   tx: Tx,
   agentId: string,
@@ -48,22 +48,22 @@ export async function register(
   return row;
 }
 
-/** Registers, as an admin does: also with the account to impersonate (empty for none), which a registration that exists takes on. */
-export async function registerAs(
+/** Registers an agent and sets the service account to impersonate, empty for none, also of a registration that exists. */
+export async function registerWithAccount(
   tx: Tx,
   agentId: string,
   generator: GeneratorRow,
   account: string,
 ): Promise<RegistrationRow> {
   const row = await register(tx, agentId, generator, 'registered');
-  if (row.service_account === account) return row;
+  if (row.serviceAccount === account) return row;
   await writeServiceAccount(tx, agentId, generator.id, account);
   await updateServiceAccounts(tx, [agentId]);
   await announce(tx, 'agent', [agentId]);
-  return { ...row, service_account: account };
+  return { ...row, serviceAccount: account };
 }
 
-/** Ends an agent's consent: what the generator placed there becomes removals. The locks must be held. */
+/** Deregisters an agent: the generator's placements there become removals. The locks must be held. */
 export async function deregister(tx: Tx, { agent }: Pair, generator: GeneratorRow, by: string): Promise<void> {
   if (generator.system) {
     throw new Refusal('failed_precondition', 'every agent stays registered with the system generator', {

@@ -15,19 +15,20 @@ import {
   RotateGeneratorPakResponseSchema,
   UpdateGeneratorResponseSchema,
 } from '../../gen/brokkr/v1/generator_pb.ts';
-import { mintPak } from '../access/issue.ts';
-import { notePak } from '../access/rules.ts';
+import { issuePak } from '../access/issue.ts';
+import { recordPak } from '../access/rules.ts';
 import { overlapOf } from '../access/service.ts';
+import { toColumns } from '../audit/rules.ts';
 import type { Deps } from '../deps.ts';
-import { Refusal } from '../refusal.ts';
-import { checkEtag, checkName } from '../resource.ts';
+import { checkMask } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
+import { createGenerator } from './create.ts';
 import { deleteGenerator } from './delete.ts';
-import { checkMask, type GeneratorRow, limitsOf, type Policy, type Quota, requireLive } from './rules.ts';
+import { type GeneratorRow, limitsOf, type Policy, type Quota } from './rules.ts';
 import * as store from './store.ts';
+import { lockGenerator, updateGenerator } from './update.ts';
 
 type Methods =
   | 'createGenerator'
@@ -37,22 +38,20 @@ type Methods =
   | 'deleteGenerator'
   | 'rotateGeneratorPak';
 
+/** Implements the RPCs with which admins manage generators. */
 export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminService>, Methods> {
   return {
     createGenerator: (request, context) =>
       mutate(db, context, request, CreateGeneratorResponseSchema, async (tx, _principal, note) => {
-        checkName(request.name);
-        const generatorId = await store.insertGenerator(tx, {
+        const { pak, row } = await createGenerator(tx, {
           name: request.name,
           description: request.description,
           registration: toPolicy(request.registration),
+          limits: toLimits(request.rules),
+          quota: toQuota(request.quota),
         });
-        const { pak } = await mintPak(tx, { role: 'ge', generatorId });
-        await store.writeLimits(tx, generatorId, toLimits(request.rules));
-        await store.writeQuota(tx, generatorId, toQuota(request.quota));
-        const row = await store.generatorById(tx, generatorId);
         note.about('generator', row.id, row.name);
-        note.after(recorded(row));
+        note.after(toRecord(row));
         return create(CreateGeneratorResponseSchema, {
           generator: toMessage(row),
           pak,
@@ -76,26 +75,16 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
       mutate(db, context, request, UpdateGeneratorResponseSchema, async (tx, _principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         checkMask(mask, ['description', 'registration', 'rules', 'quota']);
-        const found = await store.findGenerator(tx, request.generator);
-        await store.lockGeneratorRow(tx, found.id);
-        const row = await store.generatorById(tx, found.id);
-        requireLive(row);
-        checkEtag(request.etag, row.version);
-        await store.updateGenerator(tx, row.id, {
-          description: mask.includes('description') ? request.description : undefined,
-          registration: mask.includes('registration') ? toPolicy(request.registration) : undefined,
+        const row = await lockGenerator(tx, request.generator, request.etag);
+        const after = await updateGenerator(tx, row, {
+          ...(mask.includes('description') && { description: request.description }),
+          ...(mask.includes('registration') && { registration: toPolicy(request.registration) }),
+          ...(mask.includes('rules') && { limits: toLimits(request.rules) }),
+          ...(mask.includes('quota') && { quota: toQuota(request.quota) }),
         });
-        if (mask.includes('rules')) {
-          if (row.system)
-            throw new Refusal('failed_precondition', 'the system generator has no rules', { field: 'rules' });
-          await store.writeLimits(tx, row.id, toLimits(request.rules));
-          await announce(tx, 'stack', await store.stacksOf(tx, row.id));
-        }
-        if (mask.includes('quota')) await store.writeQuota(tx, row.id, toQuota(request.quota));
-        const after = await store.generatorById(tx, row.id);
         note.about('generator', row.id, row.name);
-        note.before(recorded(row));
-        note.after(recorded(after));
+        note.before(toRecord(row));
+        note.after(toRecord(after));
         return create(UpdateGeneratorResponseSchema, { generator: toMessage(after) });
       }),
 
@@ -103,34 +92,24 @@ export function generatorMethods({ db }: Deps): Pick<ServiceImpl<typeof AdminSer
       mutate(db, context, request, DeleteGeneratorResponseSchema, async (tx, _principal, note) => {
         const row = await deleteGenerator(tx, request);
         note.about('generator', row.id, row.name);
-        note.before(recorded(row));
+        note.before(toRecord(row));
         return create(DeleteGeneratorResponseSchema, { generator: toMessage(row) });
       }),
 
     rotateGeneratorPak: (request, context) =>
       mutate(db, context, request, RotateGeneratorPakResponseSchema, async (tx, _principal, note) => {
-        const found = await store.findGenerator(tx, request.generator);
-        // Deleting it waits: a key must not be made after all of them were revoked.
-        await store.lockGeneratorRow(tx, found.id);
-        requireLive(await store.generatorById(tx, found.id));
-        const { pak, row } = await mintPak(
-          tx,
-          { role: 'ge', generatorId: found.id },
-          { overlapMs: overlapOf(request.overlap) },
-        );
-        notePak(note, row);
+        // Under the lock: no key must be issued after a deletion has revoked all of them.
+        const { id: generatorId } = await lockGenerator(tx, request.generator);
+        const { pak, row } = await issuePak(tx, { role: 'ge', generatorId }, { overlapMs: overlapOf(request.overlap) });
+        recordPak(note, row);
         return create(RotateGeneratorPakResponseSchema, { pak });
       }),
   };
 }
 
-/** A generator without the counts that others change. */
-function recorded({
-  stack_count: _,
-  agent_count: __,
-  ...row
-}: GeneratorRow): Omit<GeneratorRow, 'stack_count' | 'agent_count'> {
-  return row;
+/** Leaves out the counts that other changes touch. */
+function toRecord({ stackCount: _, agentCount: __, ...row }: GeneratorRow): object {
+  return toColumns(row);
 }
 
 function toPolicy(policy: RegistrationPolicy): Policy {
@@ -147,7 +126,7 @@ function toLimits(rules: GeneratorRules | undefined): GeneratorLimits {
   };
 }
 
-/** What a generator may deploy, as a message. */
+/** Converts the limits on what a generator may deploy to a message. */
 export function toRules(limits: GeneratorLimits): GeneratorRules {
   return create(GeneratorRulesSchema, {
     allowNamespaces: [...limits.allowNamespaces],
@@ -173,16 +152,16 @@ function toMessage(row: GeneratorRow): Generator {
     description: row.description,
     registration: row.registration === 'approve' ? RegistrationPolicy.APPROVE : RegistrationPolicy.OPEN,
     system: row.system,
-    stackCount: row.stack_count,
-    agentCount: row.agent_count,
-    createTime: timestampFromDate(row.created_at),
-    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    stackCount: row.stackCount,
+    agentCount: row.agentCount,
+    createTime: timestampFromDate(row.createdAt),
+    deleteTime: row.deletedAt ? timestampFromDate(row.deletedAt) : undefined,
     etag: row.version,
     rules: toRules(limitsOf(row)),
     quota: {
-      stacks: row.quota_stacks,
-      deploymentsPerStack: row.quota_deployments,
-      manifestBytes: BigInt(row.quota_bytes),
+      stacks: row.quotaStacks,
+      deploymentsPerStack: row.quotaDeployments,
+      manifestBytes: BigInt(row.quotaBytes),
     },
   });
 }

@@ -29,41 +29,44 @@ const RegistrationEntity = defineEntity({
 
 export const entities = [GeneratorEntity, RegistrationEntity];
 
-const columns = `g.id, g.name, g.description, g.registration, g.system, g.version, g.created_at, g.deleted_at,
-  g.allow_namespaces, g.deny_namespaces, g.allow_kinds, g.deny_kinds, g.cluster_scoped, g.quota_stacks, g.quota_deployments, g.quota_bytes,
-  (select count(*)::int from stack s where s.generator_id = g.id and s.deleted_at is null) as stack_count,
+const columns = `g.id, g.name, g.description, g.registration, g.system, g.version, g.created_at as "createdAt",
+  g.deleted_at as "deletedAt", g.allow_namespaces as "allowNamespaces", g.deny_namespaces as "denyNamespaces",
+  g.allow_kinds as "allowKinds", g.deny_kinds as "denyKinds", g.cluster_scoped as "clusterScoped",
+  g.quota_stacks as "quotaStacks", g.quota_deployments as "quotaDeployments", g.quota_bytes as "quotaBytes",
+  (select count(*)::int from stack s where s.generator_id = g.id and s.deleted_at is null) as "stackCount",
   (select count(*)::int from registration r join agent a on a.id = r.agent_id and a.deleted_at is null
-    where r.generator_id = g.id and r.state = 'registered') as agent_count`;
+    where r.generator_id = g.id and r.state = 'registered') as "agentCount"`;
 
-/** A deleted generator exists for its readers until its last stack is gone from every agent. */
-const there = '(g.deleted_at is null or exists (select from stack s where s.generator_id = g.id))';
+/** True for generators that readers see: a deleted one until its last stack is gone from every agent. */
+const isVisible = '(g.deleted_at is null or exists (select from stack s where s.generator_id = g.id))';
 
-/** Finds a generator by name or id, a live one first. NOT_FOUND otherwise. */
+/** Finds a generator by name or id; one that is being deleted comes last. NOT_FOUND otherwise. */
 export async function findGenerator(db: Sql, ref: string): Promise<GeneratorRow> {
   const [row] = await db.sql<GeneratorRow>(
-    `select ${columns} from generator g where (g.name = $1 or g.id::text = $1) and ${there}
+    `select ${columns} from generator g where (g.name = $1 or g.id::text = $1) and ${isVisible}
      order by g.deleted_at is not null, g.id desc limit 1`,
     [ref],
   );
-  if (!row) throw missingGenerator(ref);
+  if (!row) throw generatorNotFound(ref);
   return row;
 }
 
-/** The generator with an id, deleted or not. */
+/** Reads a generator, deleted or not. NOT_FOUND when it is gone. */
 export async function generatorById(db: Sql, id: string): Promise<GeneratorRow> {
   const [row] = await db.sql<GeneratorRow>(`select ${columns} from generator g where g.id = $1`, [id]);
-  if (!row) throw missingGenerator(id);
+  if (!row) throw generatorNotFound(id);
   return row;
 }
 
-/** Returns the id of the live generator with a name. NOT_FOUND otherwise. */
+/** Returns the id of the generator with a name that is not being deleted. NOT_FOUND otherwise. */
 export async function generatorIdByName(db: Sql, name: string): Promise<string> {
   const [row] = await db.sql<{ id: string }>('select id from generator where name = $1 and deleted_at is null', [name]);
-  if (!row) throw missingGenerator(name);
+  if (!row) throw generatorNotFound(name);
   return row.id;
 }
 
-export function missingGenerator(ref: string): Refusal {
+/** Returns the refusal for a missing generator. */
+export function generatorNotFound(ref: string): Refusal {
   return new Refusal('not_found', `generator "${ref}" not found`, { field: 'generator' });
 }
 
@@ -73,11 +76,11 @@ export interface GeneratorFilter {
   readonly limit: number;
 }
 
-/** Generators in order of (name, id), at most `limit`. */
+/** Lists generators in order of (name, id), at most `limit`. */
 export async function listGenerators(db: Sql, filter: GeneratorFilter): Promise<GeneratorRow[]> {
   return db.sql<GeneratorRow>(
     `select ${columns} from generator g
-     where (g.deleted_at is null or ($1 and ${there})) and ($2::text is null or (g.name, g.id) > ($2, $3::uuid))
+     where (g.deleted_at is null or ($1 and ${isVisible})) and ($2::text is null or (g.name, g.id) > ($2, $3::uuid))
      order by g.name, g.id limit $4`,
     [filter.showDeleted, filter.after?.[0] ?? null, filter.after?.[1] ?? null, filter.limit],
   );
@@ -97,12 +100,12 @@ export async function insertGenerator(
   return id;
 }
 
-/** Two writers of a generator's row, one after the other. */
+/** Locks a generator's row, so that its writers follow one another. */
 export async function lockGeneratorRow(tx: Tx, id: string): Promise<void> {
   await tx.sql('select from generator where id = $1 for no key update', [id]);
 }
 
-/** Writes what is given, and counts the version, which is the etag. */
+/** Writes what is given and increments the version, which is the etag. */
 export async function updateGenerator(
   tx: Tx,
   id: string,
@@ -115,7 +118,7 @@ export async function updateGenerator(
   );
 }
 
-/** Replaces what a generator may deploy. */
+/** Replaces the limits on what a generator may deploy. */
 export async function writeLimits(tx: Tx, id: string, limits: GeneratorLimits): Promise<void> {
   await tx.sql(
     `update generator set allow_namespaces = $2, deny_namespaces = $3, allow_kinds = $4, deny_kinds = $5, cluster_scoped = $6
@@ -124,7 +127,7 @@ export async function writeLimits(tx: Tx, id: string, limits: GeneratorLimits): 
   );
 }
 
-/** Replaces how much a generator may keep. */
+/** Replaces a generator's quota. */
 export async function writeQuota(tx: Tx, id: string, quota: Quota): Promise<void> {
   await tx.sql('update generator set quota_stacks = $2, quota_deployments = $3, quota_bytes = $4 where id = $1', [
     id,
@@ -134,7 +137,7 @@ export async function writeQuota(tx: Tx, id: string, quota: Quota): Promise<void
   ]);
 }
 
-/** Bytes of the manifests of all deployments that a generator's stacks keep. */
+/** Sums the manifest bytes of all deployments that a generator's stacks keep. */
 export async function keptBytes(db: Sql, id: string): Promise<bigint> {
   const [row] = await db.sql<{ bytes: string }>(
     'select coalesce(sum(kept_bytes), 0)::bigint as bytes from stack where generator_id = $1',
@@ -143,13 +146,13 @@ export async function keptBytes(db: Sql, id: string): Promise<bigint> {
   return BigInt(row?.bytes ?? 0);
 }
 
-/** Ids of all stacks of a generator, deleted ones included; true for as long as its exclusive lock is held. */
-export async function stacksOf(tx: Tx, generatorId: string): Promise<string[]> {
+/** Returns the ids of all stacks of a generator, deleted ones included. They stay the same while its exclusive lock is held. */
+export async function stackIdsOf(tx: Tx, generatorId: string): Promise<string[]> {
   const rows = await tx.sql<{ id: string }>('select id from stack where generator_id = $1', [generatorId]);
   return rows.map((row) => row.id);
 }
 
-/** Marks a generator and its stacks as deleted, and ends all consents to it. Returns the ids of the stacks that were live. */
+/** Marks a generator and its stacks as deleted, and deletes its registrations. Returns the ids of the stacks that are deleted by it. */
 export async function markGeneratorDeleted(tx: Tx, id: string): Promise<string[]> {
   await tx.sql('update generator set deleted_at = now(), version = version + 1 where id = $1', [id]);
   await tx.em.nativeDelete(RegistrationEntity, { generatorId: id });
@@ -161,7 +164,7 @@ export async function markGeneratorDeleted(tx: Tx, id: string): Promise<string[]
   return rows.map((row) => row.id);
 }
 
-/** Removes, for good, generators that are deleted and have no stack left on any agent. Returns how many. */
+/** Deletes the rows of deleted generators that have no stack left on any agent. Returns how many. */
 export async function purgeGenerators(tx: Tx): Promise<number> {
   const rows = await tx.sql(
     `delete from generator g where g.id in (

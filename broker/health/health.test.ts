@@ -86,7 +86,7 @@ health('is forgotten with the placement', async () => {
   const { stack, agent, entry } = await scene();
   await report(agent, said(entry, Health.HEALTHY));
   await admin.updateAgent({ agent: agent.name, removeLabels: [stack] });
-  await eventually(async () => (await agent.removes()).length === 1);
+  await eventually(async () => (await agent.removingStacks()).length === 1);
   assert.is((await placement(stack))?.health, Health.UNSPECIFIED);
   assert.equal((await broker.getStackHealth({ stack })).agents, []);
   await agent.reconcile();

@@ -15,8 +15,8 @@ import {
   type ReportedHealth,
 } from '../../gen/brokkr/v1/health_pb.ts';
 import { type ObjectRef, ObjectRefSchema } from '../../gen/brokkr/v1/object_pb.ts';
-import { requireLiveKey } from '../access/live-store.ts';
 import { ownerOf } from '../access/principal.ts';
+import { requireValidKey } from '../access/store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -38,7 +38,7 @@ export function healthReportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof
       const principal = principalOf(context);
       const reports = lastWords(request.stacks.filter((report) => isId(report.deploymentId)).map(fromMessage));
       const stackIds = await db.transactPrepared(async (tx) => {
-        await requireLiveKey(tx, principal.keyId);
+        await requireValidKey(tx, principal.keyId);
         requireIncarnation(await store.readIncarnation(tx, principal.ownerId), request.incarnation);
         return store.recordHealth(tx, principal.ownerId, request.incarnation, reports);
       });

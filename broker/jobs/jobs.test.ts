@@ -33,13 +33,13 @@ chores('purge stacks and generators once nothing of them is left on any agent', 
   }
   await broker.createStack({ name: 'stays' });
   await broker.submitDeployment({ stack: 'stays', manifest: configMap('stays') });
-  await eventually(async () => (await agent.serves()).length === 1);
+  await eventually(async () => (await agent.activeStacks()).length === 1);
   await admin.deleteGenerator({ generator: 'gone', cascade: true });
   assert.equal([await run('stack_purge'), await run('generator_purge')], [0, 0], 'not in the first minute');
   await age('stack');
   await age('generator');
   assert.equal([await run('stack_purge'), await run('generator_purge')], [1, 0], 'one stack is still placed');
-  await eventually(async () => (await agent.removes()).length === 1);
+  await eventually(async () => (await agent.removingStacks()).length === 1);
   await agent.reconcile();
   assert.equal([await run('stack_purge'), await run('generator_purge')], [1, 1]);
   assert.equal([await count('stack'), await count('deployment'), await count('generator')], [1, 1, 1]);

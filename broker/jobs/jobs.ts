@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { dropAuditDays, makeAuditDays } from '../audit/retention.ts';
+import { createAuditDays, dropAuditDays } from '../audit/retention.ts';
 import { purgeManifests } from '../deployment/store.ts';
 import { dropExpired } from '../diagnostic/store.ts';
 import { dropOldEvents, eventDays, makeEventPartitions } from '../event/partition-store.ts';
@@ -37,7 +37,7 @@ const manifestsAtOnce = 100;
 
 export const jobs: readonly Job[] = [
   { name: 'event_partitions', everyMs: 60 * minuteMs, run: makeEventPartitions },
-  { name: 'audit_days', everyMs: 60 * minuteMs, run: makeAuditDays },
+  { name: 'audit_days', everyMs: 60 * minuteMs, run: createAuditDays },
   { name: 'audit_retention', everyMs: 60 * minuteMs, run: (db) => dropAuditDays(db) },
   { name: 'event_retention', everyMs: 60 * minuteMs, run: dropOldEvents },
   { name: 'health_retention', everyMs: 60 * minuteMs, run: (db) => dropOldHealth(db, eventDays) },

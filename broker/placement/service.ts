@@ -14,7 +14,7 @@ import {
   StepVerdict,
 } from '../../gen/brokkr/v1/placement_pb.ts';
 import { ownerOf } from '../access/principal.ts';
-import { acknowledged } from '../agent/lifecycle.ts';
+import { endIfDrained } from '../agent/lifecycle.ts';
 import { onlineForMs } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
@@ -114,7 +114,7 @@ export function removalMethods({
         note.about('placement', stackId, name);
         note.before({ agentId, stackId, generation: request.generation });
         await forgetPlacement(tx, agentId, stackId, request.generation);
-        await acknowledged(tx, agentId);
+        await endIfDrained(tx, agentId);
         await announce(tx, 'agent', [agentId]);
         return create(ForgetRemovalResponseSchema);
       }),
@@ -125,7 +125,7 @@ async function lockedPair(tx: Tx, context: HandlerContext, request: { agent: str
   const principal = principalOf(context);
   const stack = await findStack(tx, ownerOf(principal), request.stack);
   const agent = await findAgent(tx, principal, request.agent, { draining: true });
-  await lockAgentSide(tx, agent.id, [stack.generator_id]);
+  await lockAgentSide(tx, agent.id, [stack.generatorId]);
   return { agentId: agent.id, stackId: stack.id, name: `${stack.generator}/${stack.name} on ${agent.name}` };
 }
 

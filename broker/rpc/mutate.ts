@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf';
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
-import { requireLiveKey } from '../access/live-store.ts';
 import { actorOf, type Principal } from '../access/principal.ts';
-import { type NewEntry, type Note, type Noted, sorted, takeNote } from '../audit/rules.ts';
+import { requireValidKey } from '../access/store.ts';
+import { createNote, type NewEntry, type Note, type NoteContent, sorted } from '../audit/rules.ts';
 import { insertEntries } from '../audit/store.ts';
 import { runIdempotent } from '../store/idempotency.ts';
 import type { Database, Tx } from '../store/orm.ts';
@@ -28,9 +28,9 @@ export async function mutate<O extends DescMessage>(
   const hash = requestId === '' ? new Uint8Array() : hashRequest(context.method.input, request);
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
   return db.transact(async (tx) => {
-    await requireLiveKey(tx, principal.keyId);
+    await requireValidKey(tx, principal.keyId);
     const result = await runIdempotent(tx, key, async () => {
-      const note = takeNote();
+      const note = createNote();
       const answer = await work(tx, principal, note);
       await insertEntries(tx, [toAuditEntry(context, principal, requestId, note.read())]);
       return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
@@ -39,7 +39,7 @@ export async function mutate<O extends DescMessage>(
   });
 }
 
-function toAuditEntry(context: HandlerContext, principal: Principal, requestId: string, noted: Noted): NewEntry {
+function toAuditEntry(context: HandlerContext, principal: Principal, requestId: string, noted: NoteContent): NewEntry {
   return {
     actor: actorOf(principal),
     action: context.method.name,

@@ -1,8 +1,11 @@
 import type { Tx } from '../store/orm.ts';
 import type { Dependency } from './rules.ts';
 
-/** Live stacks of a generator, by name or id. True for as long as the generator's exclusive lock is held. */
-export async function liveStacks(
+/**
+ * Finds stacks of a generator, by name or id, that are not being deleted. The result stays true while the generator's exclusive lock
+ * is held.
+ */
+export async function findStacks(
   tx: Tx,
   generatorId: string,
   names: readonly string[],
@@ -27,20 +30,20 @@ export async function writeDependencies(tx: Tx, stackId: string, dependsOnIds: r
   );
 }
 
-/** Everything that these stacks depend on, directly or not. */
+/** Returns all dependencies that can be reached from these stacks, direct or not. */
 export async function dependenciesOf(tx: Tx, stackIds: readonly string[]): Promise<Dependency[]> {
   return tx.sql<Dependency>(
     `with recursive reached as (
        select stack_id, depends_on_id from stack_dependency where stack_id = any($1)
        union
        select d.stack_id, d.depends_on_id from reached r join stack_dependency d on d.stack_id = r.depends_on_id)
-     select stack_id, depends_on_id from reached`,
+     select stack_id as "stackId", depends_on_id as "dependsOnId" from reached`,
     [stackIds],
   );
 }
 
-/** Names of live stacks that depend on a stack, the first few. */
-export async function dependants(tx: Tx, stackId: string, limit: number): Promise<string[]> {
+/** Lists the names of stacks that depend on a stack and are not being deleted, at most `limit`. */
+export async function dependantNames(tx: Tx, stackId: string, limit: number): Promise<string[]> {
   const rows = await tx.sql<{ name: string }>(
     `select s.name from stack_dependency d join stack s on s.id = d.stack_id
      where d.depends_on_id = $1 and s.deleted_at is null order by s.name limit $2`,

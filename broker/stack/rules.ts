@@ -1,52 +1,61 @@
+import { type Note, toColumns } from '../audit/rules.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
 
 export interface StackRow {
   readonly id: string;
-  readonly generator_id: string;
+  readonly generatorId: string;
   readonly generator: string;
   readonly name: string;
-  readonly on_delete: 'prune' | 'orphan';
-  readonly has_selector: boolean;
-  readonly match_all: boolean;
-  readonly current_deployment: string | null;
+  readonly onDelete: 'prune' | 'orphan';
+  readonly hasSelector: boolean;
+  readonly matchAll: boolean;
+  readonly currentDeployment: string | null;
   readonly revision: number | null;
   readonly version: string;
-  readonly created_at: Date;
-  readonly updated_at: Date;
-  readonly deleted_at: Date | null;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly deletedAt: Date | null;
   readonly labels: string[];
   readonly annotations: Record<string, string>;
-  readonly terms: Term[];
+  readonly terms: readonly Term[];
   readonly targets: string[];
   readonly drift: Drift;
   readonly conflict: Conflict;
-  readonly ignored_fields: IgnoredFields[];
+  readonly ignoredFields: IgnoredFields[];
   /** Names of stacks of the same generator. */
-  readonly depends_on: string[];
+  readonly dependsOn: string[];
 }
 
-/** What an agent does when somebody else changed or deleted an object. */
+/** The agent's reaction to an object that somebody else changed or deleted. */
 export type Drift = 'repair' | 'report' | 'ignore';
-/** What an agent does with an object that is not the stack's. */
+/** The agent's treatment of an existing object that is not the stack's. */
 export type Conflict = 'adopt' | 'refuse';
 
-/** Fields that somebody else may change. Empty kind or name: of every one. */
+/** Fields that somebody else may change. An empty kind or name matches every object. */
 export interface IgnoredFields {
   readonly kind: string;
   readonly name: string;
   readonly paths: readonly string[];
 }
 
+/** The settings of a stack that an update may change one by one. */
+export interface Settings {
+  readonly onDelete: 'prune' | 'orphan';
+  readonly drift: Drift;
+  readonly conflict: Conflict;
+  readonly ignoredFields: readonly IgnoredFields[];
+}
+
 export type Operator = 'in' | 'not_in' | 'exists' | 'does_not_exist';
 
 export interface Term {
   readonly key: string;
-  readonly op: Operator;
-  readonly vals: readonly string[];
+  readonly operator: Operator;
+  readonly values: readonly string[];
 }
 
-/** A selector as it is stored; undefined in place of it means the stack has none. */
+/** A selector as it is stored. */
 export interface Selector {
   readonly matchAll: boolean;
   readonly terms: readonly Term[];
@@ -54,9 +63,30 @@ export interface Selector {
 
 const maxTerms = 32;
 
+/** Returns a stack's name as people and the audit log use it: "generator/name". */
+export function fullName(row: StackRow): string {
+  return `${row.generator}/${row.name}`;
+}
+
+/** Notes for the audit log how a stack was before a change, and how it is after it. */
+export function recordStack(note: Note, { before, after }: { before?: StackRow; after?: StackRow }): void {
+  const row = (before ?? after) as StackRow;
+  note.about('stack', row.id, fullName(row));
+  if (before) note.before(toRecord(before));
+  if (after) note.after(toRecord(after));
+}
+
+/** Names the parts of the selector's terms as their columns, too. */
+function toRecord(row: StackRow): object {
+  return toColumns({
+    ...row,
+    terms: row.terms.map(({ key, operator, values }) => ({ key, op: operator, vals: values })),
+  });
+}
+
 /** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
-export function requireLiveStack(row: StackRow, ref: string): void {
-  if (row.deleted_at === null) return;
+export function requireNotDeleted(row: StackRow, ref: string): void {
+  if (row.deletedAt === null) return;
   throw new Refusal('failed_precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
 }
 
@@ -68,8 +98,8 @@ export function parseStackRef(ref: string): { id: string } | { generator: string
 }
 
 /**
- * Checks a selector by the rules of Kubernetes' LabelSelector: In and NotIn need values, Exists and DoesNotExist take none; without
- * terms it must say match_all, so that an empty selector never means "everywhere" by accident.
+ * Checks a selector by the rules of Kubernetes' LabelSelector: In and NotIn need values, Exists and DoesNotExist take none. Without
+ * terms it must set match_all, so that an empty selector never means "everywhere" by accident.
  */
 export function checkSelector(terms: readonly Term[], matchAll: boolean): Selector {
   const bad = (message: string) => new Refusal('invalid_argument', `selector: ${message}`, { field: 'selector' });
@@ -78,16 +108,16 @@ export function checkSelector(terms: readonly Term[], matchAll: boolean): Select
   if (terms.length > 0 && matchAll) throw bad('has both terms and match_all');
   for (const term of terms) {
     if (term.key === '') throw bad('has a term without a key');
-    const needsValues = term.op === 'in' || term.op === 'not_in';
-    if (needsValues && term.vals.length === 0) throw bad(`${term.key} ${term.op} needs values`);
-    if (!needsValues && term.vals.length > 0) throw bad(`${term.key} ${term.op} takes no values`);
+    const needsValues = term.operator === 'in' || term.operator === 'not_in';
+    if (needsValues && term.values.length === 0) throw bad(`${term.key} ${term.operator} needs values`);
+    if (!needsValues && term.values.length > 0) throw bad(`${term.key} ${term.operator} takes no values`);
   }
   return { matchAll, terms };
 }
 
 const ignoredBytes = 16 << 10;
 
-/** Every agent that serves the stack keeps these in memory and gets them with its target state, so they are bounded together. */
+/** Checks ignored fields. Their total size is limited, because every agent of the stack gets them and keeps them in memory. */
 export function checkIgnoredFields(ignored: readonly IgnoredFields[]): IgnoredFields[] {
   const bad = (message: string) =>
     new Refusal('invalid_argument', `ignored_fields: ${message}`, { field: 'ignored_fields' });
@@ -96,38 +126,38 @@ export function checkIgnoredFields(ignored: readonly IgnoredFields[]): IgnoredFi
     0,
   );
   if (bytes > ignoredBytes) throw bad(`has ${bytes} characters; at most ${ignoredBytes} are allowed`);
-  const strange = ignored.find(({ name }) => !/^[^\s/|;,]*$/u.test(name));
-  if (strange) throw bad(`"${strange.name}" is no name of an object`);
+  const invalid = ignored.find(({ name }) => !/^[^\s/|;,]*$/u.test(name));
+  if (invalid) throw bad(`"${invalid.name}" is not the name of an object`);
   return ignored.map(({ kind, name, paths }) => ({ kind, name, paths: [...paths] }));
 }
 
-/** That a stack needs another one. */
+/** One stack's dependency on another. */
 export interface Dependency {
-  readonly stack_id: string;
-  readonly depends_on_id: string;
+  readonly stackId: string;
+  readonly dependsOnId: string;
 }
 
 /**
- * The stacks, from the first back to itself, that wait for each other; undefined when nothing leads back to it. `dependencies` are
- * those that can be reached from it.
+ * Finds a cycle through a stack: the ids from the stack back to itself; undefined when there is none. `dependencies` must hold all that
+ * can be reached from it.
  */
 export function findCycle(stackId: string, dependencies: readonly Dependency[]): string[] | undefined {
-  const needs = Map.groupBy(dependencies, (dependency) => dependency.stack_id);
-  const cameFrom = new Map<string, string>();
-  const open = [stackId];
-  for (let id = open.shift(); id !== undefined; id = open.shift()) {
-    for (const { depends_on_id: next } of needs.get(id) ?? []) {
-      if (next === stackId) return [...pathTo(id, cameFrom), stackId];
-      if (cameFrom.has(next)) continue;
-      cameFrom.set(next, id);
-      open.push(next);
+  const dependenciesOf = Map.groupBy(dependencies, (dependency) => dependency.stackId);
+  const predecessors = new Map<string, string>();
+  const queue = [stackId];
+  for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
+    for (const { dependsOnId: next } of dependenciesOf.get(id) ?? []) {
+      if (next === stackId) return [...pathTo(id, predecessors), stackId];
+      if (predecessors.has(next)) continue;
+      predecessors.set(next, id);
+      queue.push(next);
     }
   }
   return undefined;
 }
 
-function pathTo(id: string, cameFrom: ReadonlyMap<string, string>): string[] {
+function pathTo(id: string, predecessors: ReadonlyMap<string, string>): string[] {
   const path = [id];
-  for (let from = cameFrom.get(id); from !== undefined; from = cameFrom.get(from)) path.unshift(from);
+  for (let before = predecessors.get(id); before !== undefined; before = predecessors.get(before)) path.unshift(before);
   return path;
 }

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import type { ServiceImpl } from '@connectrpc/connect';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { HealthCountsSchema } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementCountsSchema } from '../../gen/brokkr/v1/placement_pb.ts';
@@ -14,61 +14,41 @@ import {
   SelectorOperator,
   type Stack,
   StackSchema,
+  type UpdateStackRequest,
   UpdateStackResponseSchema,
 } from '../../gen/brokkr/v1/stack_pb.ts';
 import { ownerOf } from '../access/principal.ts';
-import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
-import { checkMask, requireLive, requireRoomForStack } from '../generator/rules.ts';
-import { generatorById, generatorIdByName, missingGenerator } from '../generator/store.ts';
 import type { HealthCounts } from '../health/rules.ts';
 import { healthCounts } from '../health/store.ts';
-import { lockAgentSide, lockGenerators, lockStacks } from '../placement/lock-store.ts';
-import { updatePlacements } from '../placement/match-store.ts';
 import { type Counts, placementCounts } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
-import { checkEtag, checkName } from '../resource.ts';
+import { checkMask } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { announce } from '../store/feed.ts';
-import { systemGenerator } from '../store/installation.ts';
-import type { Sql, Tx } from '../store/orm.ts';
+import type { Sql } from '../store/orm.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { requireNoDependants, setDependencies } from './dependencies.ts';
-import { checkSelector, type Operator, requireLiveStack, type Selector, type StackRow } from './rules.ts';
+import { createStack } from './create.ts';
+import { checkSelector, fullName, type Operator, recordStack, type Selector, type StackRow } from './rules.ts';
 import { allSettings, maskedSettings, maskPaths, settingsMessage } from './settings-service.ts';
 import * as store from './store.ts';
+import { addTarget, lockTarget, removeTarget, type Target } from './target.ts';
+import { deleteStack, lockStack, type StackChange, updateStack } from './update.ts';
 
 type Methods = 'createStack' | 'getStack' | 'listStacks' | 'updateStack' | 'deleteStack' | 'addTarget' | 'removeTarget';
 
+/** Implements the RPCs with which callers manage stacks and their targets. */
 export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerService>, Methods> {
   return {
     createStack: (request, context) =>
       mutate(db, context, request, CreateStackResponseSchema, async (tx, principal, note) => {
-        checkName(request.name);
-        const owner = ownerOf(principal);
-        const generatorId = owner ?? (await generatorIdByName(tx, request.generator || systemGenerator));
-        if (owner !== null && request.generator !== '' && request.generator !== principal.ownerName)
-          throw missingGenerator(request.generator);
-        await lockGenerators(tx, [generatorId], 'exclusive');
-        const generator = await generatorById(tx, generatorId);
-        requireLive(generator);
-        requireRoomForStack(generator, await store.countStacks(tx, generatorId));
-        const id = await store.insertStack(tx, {
-          generatorId,
-          name: request.name,
+        const after = await createStack(tx, principal, {
+          ...request,
           settings: allSettings(request),
-          labels: request.labels,
-          annotations: request.annotations,
           selector: request.selector && toSelector(request.selector),
         });
-        await setDependencies(tx, { id, generatorId, generator: generator.name }, request.dependsOn);
-        await updatePlacements(tx, { agents: null, stacks: [id] }, '');
-        await announce(tx, 'stack', [id]);
-        const row = await reread(tx, id);
-        note.about('stack', id, nameOf(row));
-        note.after(row);
-        return create(CreateStackResponseSchema, { stack: await stackMessage(tx, row) });
+        recordStack(note, { after });
+        return create(CreateStackResponseSchema, { stack: await stackMessage(tx, after) });
       }),
 
     async getStack(request, context) {
@@ -94,123 +74,64 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       mutate(db, context, request, UpdateStackResponseSchema, async (tx, principal, note) => {
         const mask = request.updateMask?.paths ?? [];
         checkMask(mask, maskPaths);
-        const settings = maskedSettings(request, mask);
-        const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
-        await store.removeLabels(tx, row.id, request.removeLabels);
-        await store.addLabels(tx, row.id, request.addLabels);
-        await store.removeAnnotations(tx, row.id, request.removeAnnotations);
-        await store.setAnnotations(tx, row.id, request.setAnnotations);
-        if (mask.includes('selector'))
-          await store.writeSelector(tx, row.id, request.selector && toSelector(request.selector));
-        await store.writeSettings(tx, row.id, settings);
-        if (mask.includes('depends_on'))
-          await setDependencies(
-            tx,
-            { id: row.id, generatorId: row.generator_id, generator: row.generator },
-            request.dependsOn,
-          );
-        await store.touchStack(tx, row.id);
-        await updatePlacements(tx, { agents: null, stacks: [row.id] }, 'the stack no longer matches the agent');
-        await announce(tx, 'stack', [row.id]);
-        const after = await reread(tx, row.id);
-        note.about('stack', row.id, nameOf(row));
-        note.before(row);
-        note.after(after);
+        const change = toChange(request, mask);
+        const before = await lockStack(tx, ownerOf(principal), request.stack, request.etag);
+        const after = await updateStack(tx, before, change);
+        recordStack(note, { before, after });
         return create(UpdateStackResponseSchema, { stack: await stackMessage(tx, after) });
       }),
 
     deleteStack: (request, context) =>
       mutate(db, context, request, DeleteStackResponseSchema, async (tx, principal, note) => {
-        const row = await lockedStack(tx, ownerOf(principal), request.stack, request.etag);
-        await requireNoDependants(tx, row.id, nameOf(row));
-        await store.markStackDeleted(tx, row.id);
-        await store.touchStack(tx, row.id);
-        await updatePlacements(tx, { agents: null, stacks: [row.id] }, 'the stack was deleted');
-        await announce(tx, 'stack', [row.id]);
-        note.about('stack', row.id, nameOf(row));
-        note.before(row);
-        const now = await store.stackById(tx, row.id);
-        const gone = { ...row, deleted_at: new Date() };
-        return create(DeleteStackResponseSchema, { stack: await stackMessage(tx, now ?? gone) });
+        const before = await lockStack(tx, ownerOf(principal), request.stack, request.etag);
+        const last = await deleteStack(tx, before);
+        recordStack(note, { before });
+        return create(DeleteStackResponseSchema, { stack: await stackMessage(tx, last) });
       }),
 
     addTarget: (request, context) =>
-      mutate(db, context, request, AddTargetResponseSchema, async (tx, _principal, note) => {
-        const { stack, agentId, agent } = await lockedPair(tx, context, request);
-        if (!(await store.isRegistered(tx, agentId, stack.generator_id))) {
-          throw new Refusal(
-            'failed_precondition',
-            `agent "${agent}" is not registered with generator "${stack.generator}"`,
-            {
-              field: 'agent',
-              reason: 'NOT_REGISTERED',
-            },
-          );
-        }
-        requireLiveStack(stack, request.stack);
-        note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
-        note.after({ stackId: stack.id, agentId });
-        if (await store.addTarget(tx, stack.id, agentId)) await placeAgain(tx, agentId, '');
+      mutate(db, context, request, AddTargetResponseSchema, async (tx, principal, note) => {
+        const target = await lockTarget(tx, principal, request);
+        await addTarget(tx, target);
+        note.about('target', target.stack.id, targetName(target));
+        note.after({ stackId: target.stack.id, agentId: target.agent.id });
         return create(AddTargetResponseSchema);
       }),
 
     removeTarget: (request, context) =>
       mutate(db, context, request, RemoveTargetResponseSchema, async (tx, principal, note) => {
-        const { stack, agentId, agent } = await lockedPair(tx, context, request);
-        note.about('target', stack.id, `${nameOf(stack)} on ${agent}`);
-        note.before({ stackId: stack.id, agentId });
-        if (!(await store.removeTarget(tx, stack.id, agentId))) {
-          throw new Refusal('not_found', `stack "${request.stack}" has no target "${request.agent}"`);
-        }
-        await placeAgain(tx, agentId, `the target was removed by ${principal.ownerName}`);
+        const target = await lockTarget(tx, principal, request);
+        await removeTarget(tx, target, principal);
+        note.about('target', target.stack.id, targetName(target));
+        note.before({ stackId: target.stack.id, agentId: target.agent.id });
         return create(RemoveTargetResponseSchema);
       }),
   };
 }
 
-async function placeAgain(tx: Tx, agentId: string, removalReason: string): Promise<void> {
-  await updatePlacements(tx, { agents: [agentId], stacks: null }, removalReason);
-  await announce(tx, 'agent', [agentId]);
+function toChange(request: UpdateStackRequest, mask: readonly string[]): StackChange {
+  return {
+    addLabels: request.addLabels,
+    removeLabels: request.removeLabels,
+    setAnnotations: request.setAnnotations,
+    removeAnnotations: request.removeAnnotations,
+    settings: maskedSettings(request, mask),
+    ...(mask.includes('selector') && { selector: request.selector ? toSelector(request.selector) : null }),
+    ...(mask.includes('depends_on') && { dependsOn: request.dependsOn }),
+  };
 }
 
-/** Takes the agent side's locks for one target, then reads the stack again: it may have changed while waiting. */
-async function lockedPair(tx: Tx, context: HandlerContext, request: { stack: string; agent: string }) {
-  const principal = principalOf(context);
-  const owner = ownerOf(principal);
-  const found = await store.findStack(tx, owner, request.stack);
-  const agent = await findAgent(tx, principal, request.agent);
-  await lockAgentSide(tx, agent.id, [found.generator_id]);
-  return { stack: await store.findStack(tx, owner, found.id), agentId: agent.id, agent: agent.name };
+function targetName({ stack, agent }: Target): string {
+  return `${fullName(stack)} on ${agent.name}`;
 }
 
-/** Takes the stack side's locks and reads the stack after them. */
-async function lockedStack(tx: Tx, owner: string | null, ref: string, etag: string): Promise<StackRow> {
-  const found = await store.findStack(tx, owner, ref);
-  await lockGenerators(tx, [found.generator_id], 'exclusive');
-  await lockStacks(tx, [found.id]);
-  const row = await store.findStack(tx, owner, found.id);
-  requireLiveStack(row, ref);
-  checkEtag(etag, row.version);
-  return row;
-}
-
-/** As people, and the record, name a stack. */
-function nameOf(row: StackRow): string {
-  return `${row.generator}/${row.name}`;
-}
-
-async function reread(tx: Tx, id: string): Promise<StackRow> {
-  const row = await store.stackById(tx, id);
-  if (!row) throw new Error('a stack that was just written is not there');
-  return row;
-}
-
+/** Converts a stack to a message with the counts of its placements. */
 export async function stackMessage(db: Sql, row: StackRow): Promise<Stack> {
   const [message] = await toMessages(db, [row]);
   return message as Stack;
 }
 
-/** Stacks with the counts of all their placements, which one query reads of each kind. */
+/** Converts stacks to messages; one query each reads the counts of all their placements and healths. */
 async function toMessages(db: Sql, rows: readonly StackRow[]): Promise<Stack[]> {
   const stackIds = rows.map((row) => row.id);
   const counts = await placementCounts(db, { stackIds });
@@ -225,17 +146,17 @@ function toMessage(row: StackRow, counts: Counts | undefined, health: HealthCoun
     generator: row.generator,
     labels: row.labels,
     annotations: row.annotations,
-    selector: row.has_selector ? fromSelector(row) : undefined,
-    ...settingsMessage({ ...row, onDelete: row.on_delete, ignoredFields: row.ignored_fields }),
-    dependsOn: row.depends_on,
+    selector: row.hasSelector ? fromSelector(row) : undefined,
+    ...settingsMessage(row),
+    dependsOn: row.dependsOn,
     revision: row.revision ?? 0,
-    currentDeploymentId: row.current_deployment ?? '',
+    currentDeploymentId: row.currentDeployment ?? '',
     targets: row.targets,
     placements: create(PlacementCountsSchema, counts ?? {}),
     health: create(HealthCountsSchema, health ?? {}),
-    createTime: timestampFromDate(row.created_at),
-    updateTime: timestampFromDate(row.updated_at),
-    deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
+    createTime: timestampFromDate(row.createdAt),
+    updateTime: timestampFromDate(row.updatedAt),
+    deleteTime: row.deletedAt ? timestampFromDate(row.deletedAt) : undefined,
     etag: row.version,
   });
 }
@@ -249,8 +170,12 @@ const operators = {
 
 function toSelector(message: LabelSelector): Selector {
   const terms = [
-    ...Object.entries(message.matchLabels).map(([key, value]) => ({ key, op: 'in' as const, vals: [value] })),
-    ...message.matchExpressions.map((term) => ({ key: term.key, op: toOperator(term.operator), vals: term.values })),
+    ...Object.entries(message.matchLabels).map(([key, value]) => ({ key, operator: 'in' as const, values: [value] })),
+    ...message.matchExpressions.map((term) => ({
+      key: term.key,
+      operator: toOperator(term.operator),
+      values: term.values,
+    })),
   ];
   return checkSelector(terms, message.matchAll);
 }
@@ -267,8 +192,8 @@ function toOperator(operator: SelectorOperator): Operator {
 function fromSelector(row: StackRow): MessageInitShape<typeof LabelSelectorSchema> {
   const matchExpressions = row.terms.map((term) => ({
     key: term.key,
-    operator: operators[term.op],
-    values: [...term.vals],
+    operator: operators[term.operator],
+    values: [...term.values],
   }));
-  return { matchAll: row.match_all, matchExpressions };
+  return { matchAll: row.matchAll, matchExpressions };
 }

@@ -9,13 +9,12 @@ import {
   type OnDelete,
   type UpdateStackRequest,
 } from '../../gen/brokkr/v1/stack_pb.ts';
-import { type Conflict, checkIgnoredFields, type Drift, type IgnoredFields } from './rules.ts';
-import type { Settings } from './store.ts';
+import { checkIgnoredFields, type Settings } from './rules.ts';
 
-/** The fields of a stack that an update writes under its mask. */
+/** The fields that an update mask of a stack may name. */
 export const maskPaths = ['selector', 'on_delete', 'drift', 'ignored_fields', 'conflict', 'depends_on'] as const;
 
-/** What a new stack is made with; unspecified means the default. */
+/** Reads the settings of a new stack; unspecified means the default. */
 export function allSettings(request: CreateStackRequest | UpdateStackRequest): Settings {
   return {
     onDelete: enumName(onDeletes, request.onDelete) ?? 'prune',
@@ -25,7 +24,7 @@ export function allSettings(request: CreateStackRequest | UpdateStackRequest): S
   };
 }
 
-/** What an update writes: only what its mask names. */
+/** Reads the settings that an update's mask names. */
 export function maskedSettings(request: UpdateStackRequest, mask: readonly string[]): Partial<Settings> {
   const { onDelete, drift, conflict, ignoredFields } = allSettings(request);
   return {
@@ -36,13 +35,13 @@ export function maskedSettings(request: UpdateStackRequest, mask: readonly strin
   };
 }
 
-/** Settings as fields of a message. */
-export function settingsMessage(settings: {
-  readonly onDelete: 'prune' | 'orphan';
-  readonly drift: Drift;
-  readonly conflict: Conflict;
-  readonly ignoredFields: readonly IgnoredFields[];
-}): { onDelete: OnDelete; drift: DriftPolicy; conflict: ConflictPolicy; ignoredFields: IgnoredFieldsMessage[] } {
+/** Converts settings to the fields of a message. */
+export function settingsMessage(settings: Settings): {
+  onDelete: OnDelete;
+  drift: DriftPolicy;
+  conflict: ConflictPolicy;
+  ignoredFields: IgnoredFieldsMessage[];
+} {
   return {
     onDelete: onDeletes[settings.onDelete],
     drift: driftPolicies[settings.drift],

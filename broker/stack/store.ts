@@ -2,8 +2,7 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
-import type { Conflict, Drift, IgnoredFields, Operator, Selector, StackRow } from './rules.ts';
-import { parseStackRef } from './rules.ts';
+import { type Operator, parseStackRef, type Selector, type Settings, type StackRow } from './rules.ts';
 
 const StackEntity = defineEntity({
   name: 'Stack',
@@ -25,30 +24,32 @@ const StackTermEntity = defineEntity({
     stackId: p.uuid().primary().fieldName('stack_id'),
     position: p.integer().primary(),
     key: p.string(),
-    op: p.string().$type<Operator>(),
-    vals: p.array().columnType('text[]'),
+    operator: p.string().$type<Operator>().fieldName('op'),
+    values: p.array().columnType('text[]').fieldName('vals'),
   },
 });
 
 export const entities = [StackEntity, StackTermEntity];
 
-const columns = `s.id, s.generator_id, g.name as generator, s.name, s.on_delete, s.has_selector, s.match_all, s.current_deployment,
-  s.drift, s.conflict, s.ignored_fields, d.revision, s.version, s.created_at, s.updated_at, s.deleted_at,
+const columns = `s.id, s.generator_id as "generatorId", g.name as generator, s.name, s.on_delete as "onDelete",
+  s.has_selector as "hasSelector", s.match_all as "matchAll", s.current_deployment as "currentDeployment", s.drift, s.conflict,
+  s.ignored_fields as "ignoredFields", d.revision, s.version, s.created_at as "createdAt", s.updated_at as "updatedAt",
+  s.deleted_at as "deletedAt",
   array(select label from stack_label where stack_id = s.id order by 1) as labels,
   coalesce((select jsonb_object_agg(key, value) from stack_annotation where stack_id = s.id), '{}') as annotations,
-  coalesce((select jsonb_agg(jsonb_build_object('key', key, 'op', op, 'vals', vals) order by position)
+  coalesce((select jsonb_agg(jsonb_build_object('key', key, 'operator', op, 'values', vals) order by position)
     from stack_selector_term where stack_id = s.id), '[]') as terms,
   array(select a.name from target t join agent a on a.id = t.agent_id where t.stack_id = s.id order by 1) as targets,
-  array(select n.name from stack_dependency sd join stack n on n.id = sd.depends_on_id where sd.stack_id = s.id order by 1) as depends_on`;
+  array(select n.name from stack_dependency sd join stack n on n.id = sd.depends_on_id where sd.stack_id = s.id order by 1) as "dependsOn"`;
 
 const from = `from stack s join generator g on g.id = s.generator_id left join deployment d on d.id = s.current_deployment`;
 
-/** A deleted stack (alias s) exists for its readers until its last removal is acknowledged. */
-export const there = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
+/** True for stacks (alias s) that readers see: a deleted one until its last removal is acknowledged. */
+export const isStackVisible = `(s.deleted_at is null or exists (select from placement p where p.stack_id = s.id))`;
 
 /**
- * Finds a stack by "name", "generator/name" or id. `owner` limits it to one generator's; null means all. Somebody else's and a
- * missing one are the same NOT_FOUND; a bare name that several generators use is FAILED_PRECONDITION with the candidates.
+ * Finds a stack by "name", "generator/name" or id. `owner` limits the search to one generator; null means all. NOT_FOUND for a missing
+ * stack and for another generator's. FAILED_PRECONDITION, with the candidates, for a bare name that several generators use.
  */
 export async function findStack(db: Sql, owner: string | null, ref: string): Promise<StackRow> {
   const parsed = parseStackRef(ref);
@@ -56,16 +57,16 @@ export async function findStack(db: Sql, owner: string | null, ref: string): Pro
   const rows = await db.sql<StackRow>(
     `select ${columns} ${from}
      where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or s.id = $2)
-       and ($3::text is null or g.name = $3) and ($4::text is null or s.name = $4) and ${there}
+       and ($3::text is null or g.name = $3) and ($4::text is null or s.name = $4) and ${isStackVisible}
      order by s.deleted_at is not null, s.id desc limit 20`,
     [owner, id, generator, name],
   );
-  const live = rows.filter((row) => row.deleted_at === null);
+  const candidates = rows.filter((row) => row.deletedAt === null);
   const [first] = rows;
   if (!first) throw new Refusal('not_found', `stack "${ref}" not found`, { field: 'stack' });
-  if (live.length > 1) {
-    const candidates = live.map((row) => `${row.generator}/${row.name}`).join(', ');
-    throw new Refusal('failed_precondition', `stack "${ref}" is not unique: say one of ${candidates}`, {
+  if (candidates.length > 1) {
+    const names = candidates.map((row) => `${row.generator}/${row.name}`).join(', ');
+    throw new Refusal('failed_precondition', `stack "${ref}" is not unique: use one of ${names}`, {
       field: 'stack',
       reason: 'AMBIGUOUS_NAME',
     });
@@ -73,8 +74,16 @@ export async function findStack(db: Sql, owner: string | null, ref: string): Pro
   return first;
 }
 
+/** Reads a stack; undefined once it is gone from its last agent. */
 export async function stackById(db: Sql, id: string): Promise<StackRow | undefined> {
-  const [row] = await db.sql<StackRow>(`select ${columns} ${from} where s.id = $1 and ${there}`, [id]);
+  const [row] = await db.sql<StackRow>(`select ${columns} ${from} where s.id = $1 and ${isStackVisible}`, [id]);
+  return row;
+}
+
+/** Reads a stack that was just written. */
+export async function requireStack(tx: Tx, id: string): Promise<StackRow> {
+  const row = await stackById(tx, id);
+  if (!row) throw new Error('a stack that was just written is not there');
   return row;
 }
 
@@ -87,13 +96,13 @@ export interface StackFilter {
   readonly limit: number;
 }
 
-/** Stacks in order of (generator, name, id), at most `limit`. */
+/** Lists stacks in order of (generator, name, id), at most `limit`. */
 export async function listStacks(db: Sql, filter: StackFilter): Promise<StackRow[]> {
   return db.sql<StackRow>(
     `select ${columns} ${from}
      where ($1::uuid is null or s.generator_id = $1) and ($2 = '' or g.name = $2)
        and ($3 = '' or exists (select from stack_label l where l.stack_id = s.id and l.label = $3))
-       and (s.deleted_at is null or ($4 and ${there}))
+       and (s.deleted_at is null or ($4 and ${isStackVisible}))
        and ($5::text is null or (g.name, s.name, s.id) > ($5, $6, $7::uuid))
      order by g.name, s.name, s.id limit $8`,
     [
@@ -109,7 +118,7 @@ export async function listStacks(db: Sql, filter: StackFilter): Promise<StackRow
   );
 }
 
-export interface NewStack {
+interface StackInsert {
   readonly generatorId: string;
   readonly name: string;
   readonly settings: Settings;
@@ -119,7 +128,7 @@ export interface NewStack {
 }
 
 /** Writes a new stack; the generator's exclusive lock must be held. Returns its id. ALREADY_EXISTS when the name is taken. */
-export async function insertStack(tx: Tx, stack: NewStack): Promise<string> {
+export async function insertStack(tx: Tx, stack: StackInsert): Promise<string> {
   const id = uuid();
   try {
     await tx.em.insert(StackEntity, { id, generatorId: stack.generatorId, name: stack.name });
@@ -163,7 +172,12 @@ export async function removeAnnotations(tx: Tx, stackId: string, keys: readonly 
 /** Replaces the selector; undefined removes it. */
 export async function writeSelector(tx: Tx, stackId: string, selector: Selector | undefined): Promise<void> {
   await tx.em.nativeDelete(StackTermEntity, { stackId });
-  const terms = (selector?.terms ?? []).map((term, position) => ({ ...term, vals: [...term.vals], stackId, position }));
+  const terms = (selector?.terms ?? []).map((term, position) => ({
+    ...term,
+    values: [...term.values],
+    stackId,
+    position,
+  }));
   if (terms.length > 0) await tx.em.insertMany(StackTermEntity, terms);
   await tx.em.nativeUpdate(
     StackEntity,
@@ -172,14 +186,7 @@ export async function writeSelector(tx: Tx, stackId: string, selector: Selector 
   );
 }
 
-export interface Settings {
-  readonly onDelete: 'prune' | 'orphan';
-  readonly drift: Drift;
-  readonly conflict: Conflict;
-  readonly ignoredFields: readonly IgnoredFields[];
-}
-
-/** Writes those settings that are given. */
+/** Writes the settings that are given. */
 export async function writeSettings(tx: Tx, stackId: string, settings: Partial<Settings>): Promise<void> {
   await tx.sql(
     `update stack set on_delete = coalesce($2, on_delete), drift = coalesce($3, drift), conflict = coalesce($4, conflict),
@@ -194,7 +201,7 @@ export async function writeSettings(tx: Tx, stackId: string, settings: Partial<S
   );
 }
 
-/** Every change of a stack counts its version, which is its etag. */
+/** Increments the version, which is the etag, and the time of the last change. Every change of a stack calls it. */
 export async function touchStack(tx: Tx, stackId: string): Promise<void> {
   await tx.sql('update stack set version = version + 1, updated_at = now() where id = $1', [stackId]);
 }
@@ -203,7 +210,7 @@ export async function markStackDeleted(tx: Tx, stackId: string): Promise<void> {
   await tx.em.nativeUpdate(StackEntity, { id: stackId }, { deletedAt: new Date() });
 }
 
-/** Whether an agent consents to a generator. Read it after the locks. */
+/** Answers whether an agent is registered with a generator. The answer holds only under the agent side's locks. */
 export async function isRegistered(tx: Tx, agentId: string, generatorId: string): Promise<boolean> {
   const rows = await tx.sql(
     `select 1 from registration r join agent a on a.id = r.agent_id
@@ -213,8 +220,8 @@ export async function isRegistered(tx: Tx, agentId: string, generatorId: string)
   return rows.length > 0;
 }
 
-/** Adds a target; false when it was there. */
-export async function addTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
+/** Writes a target; false when it existed. */
+export async function insertTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
   const rows = await tx.sql(
     'insert into target (stack_id, agent_id) values ($1, $2) on conflict do nothing returning 1',
     [stackId, agentId],
@@ -222,13 +229,13 @@ export async function addTarget(tx: Tx, stackId: string, agentId: string): Promi
   return rows.length > 0;
 }
 
-/** Removes a target; false when there was none. */
-export async function removeTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
+/** Deletes a target; false when there was none. */
+export async function deleteTarget(tx: Tx, stackId: string, agentId: string): Promise<boolean> {
   const rows = await tx.sql('delete from target where stack_id = $1 and agent_id = $2 returning 1', [stackId, agentId]);
   return rows.length > 0;
 }
 
-/** How many stacks a generator has, with those that are being removed. */
+/** Counts a generator's stacks, those that are being removed included. */
 export async function countStacks(tx: Tx, generatorId: string): Promise<number> {
   const [row] = await tx.sql<{ count: number }>('select count(*)::int as count from stack where generator_id = $1', [
     generatorId,
@@ -236,7 +243,7 @@ export async function countStacks(tx: Tx, generatorId: string): Promise<number> 
   return row?.count ?? 0;
 }
 
-/** Removes, for good, stacks that are deleted and no longer placed anywhere. Returns how many. */
+/** Deletes the rows of deleted stacks that are no longer placed on any agent. Returns how many. */
 export async function purgeStacks(tx: Tx): Promise<number> {
   const rows = await tx.sql(
     `delete from stack s where s.id in (

@@ -63,11 +63,11 @@ watches('begins with the whole state, goes on with changes, and ends with the st
   );
   await admin.updateAgent({ agent: 'two', removeLabels: ['seen'] });
   await eventually(() => watch.phases().get(two.id) === PlacementPhase.REMOVING);
-  await eventually(async () => (await two.removes()).includes('seen'));
+  await eventually(async () => (await two.removingStacks()).includes('seen'));
   await two.reconcile();
   await eventually(() => watch.messages.some(({ goneAgentIds }) => goneAgentIds.includes(two.id)));
   await broker.deleteStack({ stack: 'seen' });
-  await eventually(async () => (await one.removes()).includes('seen'));
+  await eventually(async () => (await one.removingStacks()).includes('seen'));
   await one.reconcile();
   await watch.ended;
   assert.equal([...watch.phases()], []);
@@ -108,7 +108,7 @@ watches('may be done by many at once', async () => {
   const all = Array.from({ length: 80 }, (_, at) => follow('popular', { url: test.urls[at % 2] ?? '' }));
   await eventually(() => all.every((watch) => watch.phases().size === 10), 30_000);
   await broker.submitDeployment({ stack: 'popular', manifest: configMap('popular') });
-  for (const agent of agents) await eventually(async () => (await agent.serves()).length === 1);
+  for (const agent of agents) await eventually(async () => (await agent.activeStacks()).length === 1);
   await Promise.all(agents.map((agent) => agent.reconcile()));
   await eventually(
     () => all.every((watch) => [...watch.phases().values()].every((phase) => phase === PlacementPhase.APPLIED)),

@@ -67,7 +67,7 @@ async function readChanges(db: Database, sent: Sent): Promise<WatchStackResponse
   const row = await stackById(db, sent.last.id);
   if (!row) {
     sent.gone = true;
-    const last = { ...sent.last, deleted_at: sent.last.deleted_at ?? new Date() };
+    const last = { ...sent.last, deletedAt: sent.last.deletedAt ?? new Date() };
     return [
       create(WatchStackResponseSchema, {
         stack: await stackMessage(db, last),

@@ -4,7 +4,7 @@ import { v7 as uuid } from 'uuid';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually, startTestBroker } from '../../test/broker.ts';
-import { openSession } from '../../test/tools/database-session.ts';
+import { openSqlSession } from '../../test/tools/database-session.ts';
 import { openMigrated } from '../open-store.ts';
 import { announce, type Change, startFeed } from './feed.ts';
 
@@ -35,7 +35,7 @@ const insert = `insert into change (kind, ref) values ('agent', $1)`;
 
 feeds('tells each change once, however long another transaction runs', async () => {
   const { feed, refs } = await follow();
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
     const [late, undone] = [uuid(), uuid()];
@@ -77,7 +77,7 @@ feeds('tells a burst in few reads, and a change without a notification within a 
 feeds('starts anew on a new connection, and is unhealthy while it has none', async () => {
   const { feed, resets, refs } = await follow();
   try {
-    const raw = await openSession(test);
+    const raw = await openSqlSession(test);
     await raw.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where query ~ 'pg_visible_in_snapshot' and pid <> pg_backend_pid()`,
     );

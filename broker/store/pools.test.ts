@@ -30,7 +30,7 @@ pools('are new soon after the server went without a word, long before the time o
   await useAll();
   assert.equal(counts(), [10, 10]);
   const losses = feed.losses();
-  proxy.forget();
+  proxy.dropSilently();
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => db.sql('select 1')));
   assert.ok(outcomes.every(({ status }) => status === 'rejected'));
   await eventually(useAll, 25_000);

@@ -49,7 +49,7 @@ const stackId = stack?.id ?? '';
 await broker.submitDeployment({ ...submission(0), requestId: '' });
 const first = await broker.submitDeployment(submission(1));
 const agent = await startTestAgent(test, { name: 'edge', labels: ['web'] });
-await eventually(async () => (await agent.serves()).includes('web'));
+await eventually(async () => (await agent.activeStacks()).includes('web'));
 const session = await openSession(test, agent);
 const line = { namespace: 'shop', pod: 'web-1', container: 'web', line: canary };
 session.telemetry(1n, [{ stackId, item: { case: 'line', value: line } }]);

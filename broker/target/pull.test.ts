@@ -159,7 +159,7 @@ pulls('survives callers that go away while the database is slow', async () => {
     const { digest } = await agent.pull();
     await admin.updateAgent({ agent: 'hasty', addLabels: ['x'] });
     await delay(300);
-    const read = proxy.hold('target-index');
+    const read = proxy.holdAnswers('target-index');
     const leave = new AbortController();
     const { incarnation } = agent;
     const asked = agent.client.agent.pullTargetState(
@@ -196,7 +196,7 @@ pulls('reads woken agents in sets', async () => {
       waiting.push(client.agent.pullTargetState({ incarnation, digest, wait: { seconds: 60n } }));
     }
     await delay(300);
-    const reads = proxy.count('target-index');
+    const reads = proxy.countSent('target-index');
     await broker.submitDeployment({ stack: 'fleet', manifest: configMap('fleet') });
     const answers = await Promise.all(waiting);
     assert.ok(answers.every(({ kind, entries }) => kind === TargetStateKind.INDEX && entries[0]?.revision === 1));

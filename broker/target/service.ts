@@ -15,8 +15,8 @@ import {
 } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { Principal } from '../access/principal.ts';
 import { invalidKey } from '../access/rules.ts';
-import { readHighest } from '../agent/life-store.ts';
-import { noticeNewer } from '../agent/lifecycle.ts';
+import { detectRestore } from '../agent/lifecycle.ts';
+import { readHighestOrder } from '../agent/lifecycle-store.ts';
 import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
@@ -145,7 +145,7 @@ function newerNotice(
   let reading: Promise<void> | undefined;
   const read = async () => {
     const at = performance.now();
-    seen = { ...(await outsideCall(() => readHighest(db))), at };
+    seen = { ...(await outsideCall(() => readHighestOrder(db))), at };
   };
   return async (agent, request, state) => {
     if (request.epoch === 0n && request.order === 0n) return;
@@ -159,7 +159,7 @@ function newerNotice(
     });
     await reading;
     if (!isKnown())
-      await db.transact((tx) => noticeNewer(tx, { id: agent.ownerId, name: agent.ownerName }, request, []));
+      await db.transact((tx) => detectRestore(tx, { id: agent.ownerId, name: agent.ownerName }, request, []));
   };
 }
 

@@ -77,7 +77,7 @@ export function sessionMethods(
       const asked = () => hint(SessionHint.DIAGNOSTIC_WAITING);
       // What the feed has missed, a heartbeat tells.
       const unfollow = deps.news.follow(agentId, { changed: asked });
-      const presence = deps.heartbeats.session(agentId, incarnation, asked);
+      const presence = deps.heartbeats.startSession(agentId, incarnation, asked);
       const heard = async ({ message }: SessionRequest): Promise<void> => {
         if (isOver) return;
         lastHeardAt = Date.now();

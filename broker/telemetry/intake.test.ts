@@ -26,7 +26,7 @@ const stackId = stack?.id ?? '';
 const agents = [];
 for (const name of ['loud', 'quiet']) {
   const agent = await startTestAgent(test, { name, labels: ['web'] });
-  await eventually(async () => (await agent.serves()).includes('web'));
+  await eventually(async () => (await agent.activeStacks()).includes('web'));
   const { agent: found } = await test.client().admin.getAgent({ agent: name });
   agents.push({ agent, id: found?.id ?? '' });
 }

@@ -1,4 +1,4 @@
-import { there } from '../stack/store.ts';
+import { isStackVisible } from '../stack/store.ts';
 import type { Cipher } from '../store/cipher.ts';
 import type { Database, Sql } from '../store/orm.ts';
 import type { Filter, GapName, Stream, Told } from './rules.ts';
@@ -203,7 +203,7 @@ export const liveMs = 120_000;
 export async function telemetrySince(db: Sql, filter: Filter, before: string, limit: number): Promise<News> {
   const rows = await db.sql<StoredRow & { snapshot: string; there: boolean; total: number }>(
     `select pg_current_snapshot()::text as snapshot,
-       exists (select from stack s where s.id = $1 and ${there}) as there, t.*, a.name as agent
+       exists (select from stack s where s.id = $1 and ${isStackVisible}) as there, t.*, a.name as agent
      from (select $9::pg_snapshot as before) b
      left join lateral (
        select t.*, count(*) over ()::int as total from telemetry t

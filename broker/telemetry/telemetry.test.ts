@@ -43,7 +43,7 @@ async function setUp(count = 1, generator = 'system') {
         url: test.urls[at % test.urls.length] ?? '',
       }),
     );
-  for (const agent of agents) await eventually(async () => (await agent.serves()).includes(label));
+  for (const agent of agents) await eventually(async () => (await agent.activeStacks()).includes(label));
   return { stackId: stack!.id, name: `${generator}/${label}`, agents, agent: agents[0]! };
 }
 
@@ -232,7 +232,7 @@ telemetry('is for those who may see the stack, and ends with it', async () => {
   const watching = tail({ stack: name }, test.url, theirs!.pak);
   await watching.up();
   await broker.deleteStack({ stack: name });
-  await eventually(async () => (await agent.removes()).length === 1);
+  await eventually(async () => (await agent.removingStacks()).length === 1);
   await agent.reconcile();
   await watching.ended;
 });

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -94,8 +94,8 @@ complete('-o jsonpath selects values', async () => {
 
 complete('get --watch prints a list again when it changes', async () => {
   const stop = new AbortController();
-  const first = listenFor('edge-1');
-  const second = listenFor('later');
+  const first = waitForOutput('edge-1');
+  const second = waitForOutput('later');
   const watching = cli.run('get agents -w -o name', {
     signal: stop.signal,
     onOutput: (said) => {
@@ -103,9 +103,9 @@ complete('get --watch prints a list again when it changes', async () => {
       second.onOutput(said);
     },
   });
-  await first.heard;
+  await first.found;
   await admin.createAgent({ name: 'later' });
-  await second.heard;
+  await second.found;
   stop.abort();
   assert.match((await watching).stdout, /^edge-1\nedge-2\nedge-3\nedge-1\nedge-2\nedge-3\nlater\n/);
 });

@@ -6,10 +6,10 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { AgentState, FleetMemberSchema, FleetSchema } from '../../gen/brokkr/v1/fleet_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { reportHealth } from '../../test/agent-health.ts';
-import { makeTestAgent } from '../../test/agents.ts';
+import { createTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 import { openOutput } from '../output/output.ts';
 import { fleetScreen } from './fleet.ts';
 
@@ -25,7 +25,7 @@ fleet.after(async () => {
 
 const configMap = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}';
 
-const makeAgent = (name: string, labels: string[]) => makeTestAgent(broker, { name, labels });
+const makeAgent = (name: string, labels: string[]) => createTestAgent(broker, { name, labels });
 
 fleet('has no problems while it is empty', async () => {
   const output = await cli.done('status');
@@ -98,13 +98,13 @@ fleet('is watched line by line without a terminal', async () => {
   const late = await makeAgent('late', ['late']);
   await cli.done('apply -f - --stack late --label late', { stdin: configMap });
   const watching = new AbortController();
-  const [begun, ended] = [listenFor('late  never-started'), listenFor('late  online  stacks: 1 failed')];
+  const [begun, ended] = [waitForOutput('late  never-started'), waitForOutput('late  online  stacks: 1 failed')];
   const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const people = cli.run('watch fleet', { onOutput, signal: watching.signal });
-  await Promise.race([begun.heard, people]);
+  await Promise.race([begun.found, people]);
   await late.start();
   await late.report(await late.entry('late'), Outcome.FAILED, 'no');
-  await Promise.race([ended.heard, people]);
+  await Promise.race([ended.found, people]);
   watching.abort();
   const { stdout } = await people;
   assert.match(stdout, /^\d\d:\d\d:\d\d {2}agents: 2 online, 2 never-started; .*stacks: 2; placements: /);
@@ -115,9 +115,9 @@ fleet('is watched line by line without a terminal', async () => {
 
 fleet('is watched by programs as messages of the API', async () => {
   const watching = new AbortController();
-  const { heard, onOutput } = listenFor('"members":[{');
+  const { found, onOutput } = waitForOutput('"members":[{');
   const programs = cli.run('watch fleet -o json', { onOutput, signal: watching.signal });
-  await Promise.race([heard, programs]);
+  await Promise.race([found, programs]);
   watching.abort();
   const [first] = (await programs).stdout.split('\n');
   assert.ok(JSON.parse(first!).fleet);

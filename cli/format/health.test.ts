@@ -7,7 +7,7 @@ import { reportHealth } from '../../test/agent-health.ts';
 import { startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 
 const health = suite('cli: health');
 const broker = await startTestBroker();
@@ -88,12 +88,12 @@ health('is shown with stacks, placements and explanations', async () => {
 health('is shown by a watch of a stack', async () => {
   const { stack, degraded } = await makeUnhealthyStack();
   const watching = new AbortController();
-  const [begun, ended] = [listenFor('ImagePullBackOff'), listenFor('Job migrate failed')];
+  const [begun, ended] = [waitForOutput('ImagePullBackOff'), waitForOutput('Job migrate failed')];
   const onOutput = (text: string) => [begun, ended].forEach((hearing) => void hearing.onOutput(text));
   const seen = cli.run(`watch ${stack}`, { onOutput, signal: watching.signal });
-  await Promise.race([begun.heard, seen]);
+  await Promise.race([begun.found, seen]);
   await degraded.reportHealth(Health.FAILED, 'Job migrate failed');
-  await Promise.race([ended.heard, seen]);
+  await Promise.race([ended.found, seen]);
   watching.abort();
   const { stdout } = await seen;
   assert.match(stdout, /is at revision 1; agents: 2 applied; health: 1 degraded, 1 healthy\n/);
@@ -104,11 +104,11 @@ health('is shown by a watch of a stack', async () => {
 health('is awaited by an apply, which shows what it waits for', async () => {
   const name = freshName();
   const agent = await makeAgent(name);
-  const { onOutput, heard } = listenFor('progressing');
+  const { onOutput, found } = waitForOutput('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
   await agent.reportHealth(Health.PROGRESSING, '1 of 3 replicas ready', [unhealthyObject]);
-  await Promise.race([heard, waiting]);
+  await Promise.race([found, waiting]);
   await agent.reportHealth(Health.HEALTHY);
   const { code, stdout, stderr } = await waiting;
   assert.is(code, 0, stderr);

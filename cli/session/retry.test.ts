@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
-import { listenFor } from '../../test/tools/command.ts';
+import { waitForOutput } from '../../test/tools/command.ts';
 import { startTcpRelay } from '../../test/tools/tcp-relay.ts';
 
 const retry = suite('cli: a lost answer');
@@ -80,8 +80,8 @@ retry('reports immediately that there is no broker to follow', async () => {
 });
 
 retry('reports that it reconnects, and keeps following', async () => {
-  const { onOutput, heard } = listenFor('early');
-  const reconnecting = listenFor('reconnecting…\n');
+  const { onOutput, found } = waitForOutput('early');
+  const reconnecting = waitForOutput('reconnecting…\n');
   const stop = new AbortController();
   const watching = cli.run('watch fleet', {
     signal: stop.signal,
@@ -92,8 +92,8 @@ retry('reports that it reconnects, and keeps following', async () => {
     },
   });
   await client.admin.createAgent({ name: 'early' });
-  await Promise.race([heard, watching]);
-  await broker.restart(0, async () => void (await Promise.race([reconnecting.heard, watching])));
+  await Promise.race([found, watching]);
+  await broker.restart(0, async () => void (await Promise.race([reconnecting.found, watching])));
   await client.admin.createAgent({ name: 'late' });
   const { stderr } = await watching;
   assert.is(stderr, 'lost the connection to the broker; reconnecting…\n');

@@ -40,7 +40,7 @@ starting('uses the cluster of a kubeconfig', async () => {
     assert.ok(cluster.objects().some(({ kind }) => kind === 'Deployment'));
     start.signal('SIGTERM');
     await start.ended();
-    assert.not.match(start.text(), 'took too long');
+    assert.not.match(start.output(), 'took too long');
   } finally {
     await cluster.stop();
   }

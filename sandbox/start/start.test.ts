@@ -6,8 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { eventually } from '../../test/broker.ts';
-import { assertNothingLeft, keyIn, npmStarts } from '../../test/tools/npm-start.ts';
-import { processesLeft } from '../../test/tools/processes.ts';
+import { assertNothingLeft, findAdminKey, npmStarts } from '../../test/tools/npm-start.ts';
+import { remainingProcesses } from '../../test/tools/processes.ts';
 import { freePorts } from '../apiserver/process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -41,7 +41,7 @@ let pak: string | undefined;
 starting('starts everything and prints a summary', async () => {
   const start = npmStart('--port', String(port), '--data-dir', first);
   const text = await start.ready();
-  pak = keyIn(text);
+  pak = findAdminKey(text);
   assert.ok(pak, text);
   assert.match(text, local);
   assert.match(text, /system\/web +revision 1 +applied +on local-1/);
@@ -69,7 +69,7 @@ starting('ends within 5 s of a Ctrl-C, and leaves no process', async () => {
 
 starting('continues after a restart without new keys and without touching applied objects', async () => {
   const before = npmStart('--port', String(port), '--data-dir', first);
-  assert.is(keyIn(await before.ready()), undefined);
+  assert.is(findAdminKey(await before.ready()), undefined);
   const versions = await versionsIn(first, 'local-1');
   assert.is(versions.length, 3);
   const keys = await asAdmin(local, pak, async ({ admin }) => (await admin.listPaks({})).paks.length);
@@ -108,7 +108,7 @@ starting('ends by itself when npm was killed', async () => {
   const killed = npmStart('--port', String(port), '--data-dir', first);
   await killed.ready();
   killed.child.kill('SIGKILL');
-  assert.equal(await processesLeft(first, 20_000), []);
+  assert.equal(await remainingProcesses(first, 20_000), []);
 });
 
 starting('keeps the admin key when its first start is killed', async () => {
@@ -118,9 +118,9 @@ starting('keeps the admin key when its first start is killed', async () => {
   await eventually(() => existsSync(keys) && readFileSync(keys, 'utf8').includes('brokkr_ad'), READY_MS);
   killed.signal('SIGKILL');
   await killed.ended();
-  assert.is(keyIn(killed.text()), undefined);
+  assert.is(findAdminKey(killed.output()), undefined);
   const text = await npmStart('--port', String(port), '--data-dir', dataDir).ready();
-  const key = keyIn(text);
+  const key = findAdminKey(text);
   assert.ok(key, text);
   await asAdmin(local, key, ({ broker }) => broker.whoAmI({}));
   assert.is(statSync(keys).mode & 0o777, 0o600);
@@ -143,7 +143,7 @@ starting('prints commands that work', async () => {
   const commands = [...text.matchAll(/^ {2}\$ (.*)$/gm)].map(([, command = '']) => command);
   assert.is(commands.length, 4);
   const { PATH, HOME } = process.env;
-  const env = { PATH, HOME, BROKKR_PAK: keyIn(text), XDG_CONFIG_HOME: place, NO_COLOR: '1' };
+  const env = { PATH, HOME, BROKKR_PAK: findAdminKey(text), XDG_CONFIG_HOME: place, NO_COLOR: '1' };
   for (const command of commands) {
     const [program = ''] = command.split(' ');
     if (program === 'export' || !has(program)) continue;

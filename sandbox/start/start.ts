@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import pg from 'pg';
 import type { Logger } from 'pino';
-import { rotateAdmin } from '../../broker/access/issue.ts';
+import { rotateAdminPak } from '../../broker/access/issue.ts';
 import { type Config, readConfig } from '../../broker/config.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { startBroker } from '../../broker/server.ts';
@@ -169,7 +169,7 @@ async function connectAsAdmin(url: string, config: Config, keys: StartKeys): Pro
   }
   const db = await openMigrated(config);
   try {
-    keys.ownAdmin = await rotateAdmin(db, OWN_ADMIN);
+    keys.ownAdmin = await rotateAdminPak(db, OWN_ADMIN);
   } finally {
     await db.close();
   }

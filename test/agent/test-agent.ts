@@ -240,7 +240,8 @@ export async function until(
   }
 }
 
-const defaultEntry: Omit<Entry, 'stackId'> = {
+/** An entry of the target state with the default settings. */
+export const defaultEntry: Omit<Entry, 'stackId'> = {
   stack: '',
   generator: 'ci',
   deploymentId: '',

@@ -7,7 +7,7 @@ import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { roles } from '../../gen/brokkr/v1/options_pb.ts';
 import { importRules, isKnownFolder, sourceRules, testRules } from './rules.ts';
-import { foldersBelow, readSources, toSource } from './sources.ts';
+import { findFolders, readSources, toSource } from './sources.ts';
 import { treeRules } from './tree-rules.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -32,7 +32,7 @@ for (const { name, reason, find, example } of treeRules) {
 
 layout('every folder belongs to the layout', () => {
   assert.equal(
-    foldersBelow(root).filter((folder) => !isKnownFolder(folder)),
+    findFolders(root).filter((folder) => !isKnownFolder(folder)),
     [],
   );
   assert.not(isKnownFolder('broker/misc'));

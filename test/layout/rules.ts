@@ -1,4 +1,4 @@
-import { suitesOf } from '../runner/test-file.ts';
+import { findSuites } from '../runner/test-file.ts';
 import { services } from './rooms.ts';
 import type { Import, Source } from './sources.ts';
 
@@ -13,32 +13,34 @@ export interface Rule {
 }
 
 const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examples)\//.test(path);
-const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
+const inFolders = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
 /** Places that may build or read messages of the wire. */
-const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'contract', 'cli', 'console')];
+const wirePlaces = [services, /^broker\/(rpc\/.+|server)\.ts$/, inFolders('client', 'contract', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Files of the agent that communicate with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
 
 /** Forbids imports to every source but those in the listed places. */
-function onlyIn(places: readonly RegExp[], forbidden: RegExp, typesToo = true) {
+function allowOnlyIn(places: readonly RegExp[], forbidden: RegExp, typesToo = true) {
   return (source: Source) =>
-    isTest(source.path) || places.some((place) => place.test(source.path)) ? [] : broken(source, forbidden, typesToo);
+    isTest(source.path) || places.some((place) => place.test(source.path))
+      ? []
+      : forbiddenImports(source, forbidden, typesToo);
 }
 
 /** Forbids imports to the sources in some places. */
-function never(place: RegExp, forbidden: RegExp, typesToo = true) {
+function forbidIn(place: RegExp, forbidden: RegExp, typesToo = true) {
   return (source: Source) =>
-    place.test(source.path) && !isTest(source.path) ? broken(source, forbidden, typesToo) : [];
+    place.test(source.path) && !isTest(source.path) ? forbiddenImports(source, forbidden, typesToo) : [];
 }
 
-function broken({ imports }: Source, forbidden: RegExp, typesToo: boolean): string[] {
+function forbiddenImports({ imports }: Source, forbidden: RegExp, typesToo: boolean): string[] {
   const counts = ({ typeOnly, target }: Import) => (typesToo || !typeOnly) && forbidden.test(target);
   return imports.filter(counts).map(({ line, target }) => `line ${line} imports ${target}`);
 }
 
-function lines({ text }: Source, pattern: RegExp): string[] {
+function matchingLines({ text }: Source, pattern: RegExp): string[] {
   return text.split('\n').flatMap((line, index) => (pattern.test(line) ? [`line ${index + 1}: ${line.trim()}`] : []));
 }
 
@@ -46,13 +48,13 @@ export const importRules: readonly Rule[] = [
   {
     name: 'a handler translates: only the server and other services reach a service',
     reason: 'proto -> gen -> service -> rules -> store: an import the other way makes a circle of the layers',
-    find: onlyIn([/^broker\/server\.ts$/, services], services),
+    find: allowOnlyIn([/^broker\/server\.ts$/, services], services),
     example: { path: 'broker/stack/rules.ts', text: "import { stackMethods } from './service.ts';" },
   },
   {
     name: 'rules decide on plain values',
     reason: 'rules.ts knows no SQL and no RPC, so that every decision is tested without either; the clock is passed in',
-    find: never(
+    find: forbidIn(
       /^broker\/\w+\/rules\.ts$/,
       /store\.ts$|^broker\/(store|rpc)\/|^gen\/|^@connectrpc|^@mikro-orm|^pg$/,
       false,
@@ -62,7 +64,7 @@ export const importRules: readonly Rule[] = [
   {
     name: 'a store knows no service and no wire',
     reason: 'stores give plain values out; what is shown of them is the service’s matter',
-    find: never(stores, /service\.ts$|^gen\/|^@connectrpc/),
+    find: forbidIn(stores, /service\.ts$|^gen\/|^@connectrpc/),
     example: { path: 'broker/stack/store.ts', text: "import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';" },
   },
   {
@@ -70,7 +72,7 @@ export const importRules: readonly Rule[] = [
     reason: 'SQL in one place a noun; elsewhere a row is a plain value',
     find: (source) =>
       /^(broker|agent|cli|client|console)\//.test(source.path)
-        ? onlyIn([stores], /^(@mikro-orm\/|pg$|kysely$)/)(source)
+        ? allowOnlyIn([stores], /^(@mikro-orm\/|pg$|kysely$)/)(source)
         : [],
     example: { path: 'broker/stack/create.ts', text: "import { defineEntity } from '@mikro-orm/postgresql';" },
   },
@@ -80,68 +82,72 @@ export const importRules: readonly Rule[] = [
     // A forwarded call, `sql(...call)`, writes no SQL.
     find: (source) =>
       /^broker\//.test(source.path) && !isTest(source.path) && !stores.test(source.path)
-        ? lines(source, /\.sql\((?!\.\.\.)/)
+        ? matchingLines(source, /\.sql\((?!\.\.\.)/)
         : [],
     example: { path: 'broker/jobs/jobs.ts', text: "await db.sql('select 1');" },
   },
   {
     name: 'generated code stays at the wire',
     reason: 'a changed message must not change a rule',
-    find: onlyIn([...wire, agentWire, /^broker\/access\/roles\.ts$/, within('sandbox', 'proto')], /^gen\//),
+    find: allowOnlyIn(
+      [...wirePlaces, agentWire, /^broker\/access\/roles\.ts$/, inFolders('sandbox', 'proto')],
+      /^gen\//,
+    ),
     example: { path: 'broker/stack/rules.ts', text: "import { StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';" },
   },
   {
     name: 'the RPC library stays at the wire',
     reason: 'one domain error with a closed kind; one table turns it into a status',
-    find: onlyIn([...wire, agentWire, within('sandbox')], /^@connectrpc\//),
+    find: allowOnlyIn([...wirePlaces, agentWire, inFolders('sandbox')], /^@connectrpc\//),
     example: { path: 'broker/stack/rules.ts', text: "import { ConnectError } from '@connectrpc/connect';" },
   },
   {
     name: 'one file reaches OpenTelemetry',
     reason: 'it is loaded only when traces are asked for: an agent keeps its memory, and the CLI its start',
-    find: onlyIn([/^client\/otlp\.ts$/], /^@opentelemetry\//),
+    find: allowOnlyIn([/^client\/otlp\.ts$/], /^@opentelemetry\//),
     example: { path: 'broker/rpc/interceptors/traces.ts', text: "import { trace } from '@opentelemetry/api';" },
   },
   {
     name: 'one file reaches the Kubernetes client',
     reason: 'it costs half a second and 74 MB to import, and its callbacks are wrapped once',
-    find: onlyIn([/^agent\/kube\/kubeconfig\.ts$/], /^@kubernetes\/client-node/),
+    find: allowOnlyIn([/^agent\/kube\/kubeconfig\.ts$/], /^@kubernetes\/client-node/),
     example: { path: 'agent/sync/plan.ts', text: "import { KubeConfig } from '@kubernetes/client-node';" },
   },
   {
     name: 'agent, CLI, console and client never import the broker',
     reason: 'they run elsewhere and speak the contract, nothing else',
-    find: never(within('agent', 'cli', 'console', 'client'), /^broker\//),
+    find: forbidIn(inFolders('agent', 'cli', 'console', 'client'), /^broker\//),
     example: { path: 'cli/main.ts', text: "import type { Config } from '../broker/config.ts';" },
   },
   {
     name: 'broker and CLI never import the agent, and the broker not the CLI',
     reason: 'the broker never reaches into a cluster; the CLI only speaks with the broker',
-    find: never(within('broker', 'cli', 'client'), /^(agent|sandbox|test)\//),
+    find: forbidIn(inFolders('broker', 'cli', 'client'), /^(agent|sandbox|test)\//),
     example: { path: 'broker/server.ts', text: "import { plan } from '../agent/sync/plan.ts';" },
   },
   {
     name: 'the contract folder imports only generated code',
     reason: 'it is what both ends compute alike: broker, agent, CLI and console, which runs in browsers, all load it',
-    find: never(within('contract'), /^(?!(contract|gen|@bufbuild\/protobuf)(\/|$))/),
+    find: forbidIn(inFolders('contract'), /^(?!(contract|gen|@bufbuild\/protobuf)(\/|$))/),
     example: { path: 'contract/target-digest.ts', text: "import { createHash } from 'node:crypto';" },
   },
   {
     name: 'programs never import tests',
     reason: 'what tests need is not shipped',
-    find: (source) => (isTest(source.path) ? [] : broken(source, /^test\/|\.test\.ts$|^uvu/, true)),
+    find: (source) => (isTest(source.path) ? [] : forbiddenImports(source, /^test\/|\.test\.ts$|^uvu/, true)),
     example: { path: 'sandbox/start/start.ts', text: "import { eventually } from '../../test/broker.ts';" },
   },
 ];
 
-const environment = /^(broker|agent)\/(main|config)\.ts$|^(cli|sandbox|proto)\//;
-const longest = 300;
+const environmentReaders = /^(broker|agent)\/(main|config)\.ts$|^(cli|sandbox|proto)\//;
+const MAX_FILE_LINES = 300;
 
 export const sourceRules: readonly Rule[] = [
   {
     name: 'the environment is read once, at the edge',
     reason: 'a setting that is read in the middle is a setting that nobody finds',
-    find: (source) => (environment.test(source.path) || isTest(source.path) ? [] : lines(source, /\bprocess\.env\b/)),
+    find: (source) =>
+      environmentReaders.test(source.path) || isTest(source.path) ? [] : matchingLines(source, /\bprocess\.env\b/),
     example: { path: 'broker/stack/store.ts', text: 'const size = process.env.SIZE;' },
   },
   {
@@ -151,24 +157,25 @@ export const sourceRules: readonly Rule[] = [
     example: { path: 'broker/utils/time.ts', text: '' },
   },
   {
-    name: `no file is longer than ${longest} lines without a reason`,
-    reason: `the router, the converter and the config parser grow for ever; a first line "// Over ${longest} lines: why" allows one`,
+    name: `no file is longer than ${MAX_FILE_LINES} lines without a reason`,
+    reason: `the router, the converter and the config parser grow for ever; a first line "// Over ${MAX_FILE_LINES} lines: why" allows one`,
     find: ({ text }) => {
       const count = text.trimEnd().split('\n').length;
-      return count > longest && !/^(\/\/.*\n){0,2}\/\/ Over 300 lines: \S/.test(text) ? [`${count} lines`] : [];
+      return count > MAX_FILE_LINES && !/^(\/\/.*\n){0,2}\/\/ Over 300 lines: \S/.test(text) ? [`${count} lines`] : [];
     },
     example: { path: 'broker/server.ts', text: '\n'.repeat(400).concat('x') },
   },
   {
     name: 'nothing is left to do',
     reason: 'a TODO is work that nobody sees',
-    find: (source) => (source.path === 'test/layout/rules.ts' ? [] : lines(source, /\b(TODO|FIXME|XXX|HACK)\b/)),
+    find: (source) =>
+      source.path === 'test/layout/rules.ts' ? [] : matchingLines(source, /\b(TODO|FIXME|XXX|HACK)\b/),
     example: { path: 'broker/server.ts', text: '// TODO later' },
   },
   {
     name: 'nothing is exported as default',
     reason: 'a thing is looked for by its name, and has one',
-    find: (source) => (/\.config\.ts$/.test(source.path) ? [] : lines(source, /^export default\b/)),
+    find: (source) => (/\.config\.ts$/.test(source.path) ? [] : matchingLines(source, /^export default\b/)),
     example: { path: 'broker/server.ts', text: 'export default function main() {}' },
   },
 ];
@@ -180,7 +187,7 @@ export const testRules: readonly Rule[] = [
       'uvu exits with 0 when .run() is forgotten; made and run at the top level, so that it also ends where needs() skips its tests',
     find: ({ path, text }) => {
       if (!path.endsWith('.test.ts') || path === 'test/runner/run.test.ts') return [];
-      const suites = suitesOf(text);
+      const suites = findSuites(text);
       const calls = [...text.matchAll(/\bsuite(<[^>]*>)?\(/g)].length;
       const unnamed =
         calls === suites.length ? [] : [`${calls} suites are made, ${suites.length} by "const name = suite("`];
@@ -196,7 +203,7 @@ export const testRules: readonly Rule[] = [
     reason: 'a test that does not run is green; what a machine lacks is said by needs()',
     find: (source) =>
       source.path.endsWith('.test.ts') && source.path !== 'test/runner/run.test.ts'
-        ? lines(source, /^\s*\w+\.(only|skip)\(/)
+        ? matchingLines(source, /^\s*\w+\.(only|skip)\(/)
         : [],
     example: { path: 'broker/a.test.ts', text: "a.only('does', () => {});" },
   },
@@ -205,7 +212,7 @@ export const testRules: readonly Rule[] = [
     reason: 'uvu exits with 0 when a before hook throws: open by top-level await, close in after',
     find: (source) =>
       source.path.endsWith('.test.ts') && source.path !== 'test/runner/run.test.ts'
-        ? lines(source, /^\s*\w+\.before\(/)
+        ? matchingLines(source, /^\s*\w+\.before\(/)
         : [],
     example: { path: 'broker/a.test.ts', text: 'a.before(async () => {});' },
   },
@@ -213,7 +220,7 @@ export const testRules: readonly Rule[] = [
     name: 'tests use real parts',
     reason: 'a mocked database or cluster proves the mock',
     find: (source) =>
-      isTest(source.path) ? broken(source, /mock|sinon|nock|testdouble|proxyquire|^node:test$/i, true) : [],
+      isTest(source.path) ? forbiddenImports(source, /mock|sinon|nock|testdouble|proxyquire|^node:test$/i, true) : [],
     example: { path: 'broker/a.test.ts', text: "import { mock } from 'node:test';" },
   },
   {
@@ -227,7 +234,7 @@ export const testRules: readonly Rule[] = [
   },
 ];
 
-const folders = [
+const knownFolders = [
   /^(\.ci|bench|client|contract|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
   /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|sync\/stages|target|telemetry))?$/,
   /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
@@ -242,5 +249,5 @@ const folders = [
 
 /** Reports whether a folder belongs to the layout. */
 export function isKnownFolder(path: string): boolean {
-  return path === '' || folders.some((known) => known.test(path));
+  return path === '' || knownFolders.some((known) => known.test(path));
 }

@@ -17,11 +17,11 @@ export interface Import {
   readonly line: number;
 }
 
-const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
+const EXCLUDED_FOLDERS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
 /** Reads every TypeScript file of the project below `root`, without generated ones. */
 export function readSources(root: string): Source[] {
-  return foldersBelow(root).flatMap((folder) =>
+  return findFolders(root).flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true })
       .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
       .map((entry) => posix.join(folder, entry.name))
@@ -30,21 +30,21 @@ export function readSources(root: string): Source[] {
 }
 
 /** Lists every folder of the project, relative to `root`, which is itself ''. */
-export function foldersBelow(root: string, folder = ''): string[] {
+export function findFolders(root: string, folder = ''): string[] {
   const inner = readdirSync(join(root, folder), { withFileTypes: true }).filter(
-    (entry) => entry.isDirectory() && !NOT_OURS.has(entry.name),
+    (entry) => entry.isDirectory() && !EXCLUDED_FOLDERS.has(entry.name),
   );
   return [
     folder,
-    ...inner.flatMap(({ name }) => foldersBelow(root, relative(root, join(root, folder, name)).replaceAll('\\', '/'))),
+    ...inner.flatMap(({ name }) => findFolders(root, relative(root, join(root, folder, name)).replaceAll('\\', '/'))),
   ];
 }
 
 export function toSource(path: string, text: string): Source {
-  return { path, text, imports: importsOf(path, text) };
+  return { path, text, imports: parseImports(path, text) };
 }
 
-function importsOf(path: string, text: string): Import[] {
+function parseImports(path: string, text: string): Import[] {
   const statements = text.matchAll(
     /^(?:import|export)\b(?:([^;'"=]*?)\sfrom)?\s+['"]([^'"]+)['"]|\bimport\('([^']+)'\)/gm,
   );
@@ -52,7 +52,7 @@ function importsOf(path: string, text: string): Import[] {
     const target = fixed ?? dynamic ?? '';
     return {
       target: target.startsWith('.') ? posix.join(dirname(path), target) : target,
-      typeOnly: /^\s*type\b/.test(clause) || onlyTypesNamed(clause) || /typeof $/.test(text.slice(index - 7, index)),
+      typeOnly: /^\s*type\b/.test(clause) || namesOnlyTypes(clause) || /typeof $/.test(text.slice(index - 7, index)),
       // The first line of the statement, where a reader looks.
       line: text.slice(0, index).split('\n').length + (whole.startsWith('\n') ? 1 : 0),
     };
@@ -60,7 +60,7 @@ function importsOf(path: string, text: string): Import[] {
 }
 
 /** Recognises `{ type A, type B }`. */
-function onlyTypesNamed(clause: string): boolean {
+function namesOnlyTypes(clause: string): boolean {
   const names = /^\s*\{([^}]*)\}\s*$/
     .exec(clause)?.[1]
     ?.split(',')

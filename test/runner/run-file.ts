@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { killAll, processesLeft } from '../tools/processes.ts';
+import { killAll, remainingProcesses } from '../tools/processes.ts';
 import type { TestFile } from './test-file.ts';
 import type { Run } from './verdict.ts';
 
@@ -20,7 +20,7 @@ export interface RunOptions {
 const LINGER_MS = 20_000;
 const GRACE_MS = 5_000;
 /** Milliseconds for a killed process to disappear. */
-const KILL_MS = 5_000;
+const KILL_WAIT_MS = 5_000;
 /** Longer output is cut in the middle of a report. */
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 
@@ -37,7 +37,7 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
   const child = spawn(process.execPath, [file.path], {
     cwd: root,
     detached: true,
-    env: environment(folder),
+    env: testEnvironment(folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const group = child.pid;
@@ -65,14 +65,14 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
       child.once('error', fail);
     });
     const durationMs = Date.now() - began;
-    const left = await processesLeft(folder, ended === undefined ? graceMs : 0, group);
+    const left = await remainingProcesses(folder, ended === undefined ? graceMs : 0, group);
     killAll(left.map(({ pid }) => pid));
-    if (left.length > 0) await processesLeft(folder, KILL_MS, group);
+    if (left.length > 0) await remainingProcesses(folder, KILL_WAIT_MS, group);
     // An orphaned process may keep the pipe open.
     await Promise.race([closed, delay(2_000, undefined, { ref: false })]);
     // Processes that a killed test could not end are not its fault.
     const faults = ended === undefined ? left.map(({ pid, command }) => `${pid} ${command}`) : [];
-    return { output, exit, durationMs, ended, left: faults };
+    return { output, exit, durationMs, endedBy: ended, remaining: faults };
   } finally {
     clearTimeout(limit);
     clearTimeout(linger);
@@ -85,7 +85,7 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
  * Returns our environment without variables that could change a test's outcome: colours, and the developer's settings
  * of a broker or agent.
  */
-function environment(folder: string): NodeJS.ProcessEnv {
+function testEnvironment(folder: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => name !== 'FORCE_COLOR' && (!name.startsWith('BROKKR_') || name.startsWith('BROKKR_TEST_')),
   );

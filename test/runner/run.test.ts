@@ -6,8 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runTests } from '../run.ts';
 import { runFile } from './run-file.ts';
-import { findTestFiles, limitOf, needsOf, suitesOf } from './test-file.ts';
-import { judge, type Verdict } from './verdict.ts';
+import { findNeeds, findSuites, findTestFiles, timeLimitOf } from './test-file.ts';
+import { evaluateRun, type Verdict } from './verdict.ts';
 
 // A folder below the checkout, so that the files written here find uvu. `npm test` itself never searches it.
 const cache = join(import.meta.dirname, '../../.cache');
@@ -20,7 +20,7 @@ async function verdictOn(source: string, options: { lingerMs?: number; limitMs?:
   const { limitMs = 60_000, ...rest } = options;
   const file = { path: 'one.test.ts', source, limitMs };
   const run = await runFile(file, { root, signal: new AbortController().signal, graceMs: 300, ...rest });
-  return judge(file, run);
+  return evaluateRun(file, run);
 }
 
 function alive(pid: number): boolean {
@@ -180,10 +180,10 @@ guard('ends its tests when it is interrupted, and fails then', async () => {
 
 guard('reads what a source declares', () => {
   const source = `// time limit: 12 min\n${head}if (needs('go')) s('a', () => {});\n  s('b', () => {});\ns.run();\n`;
-  assert.is(limitOf(source), 12 * 60_000);
-  assert.is(limitOf(`\n${source}`), 5 * 60_000);
-  assert.equal(needsOf(source), ['go']);
-  assert.equal(suitesOf(source), [{ name: 's', tests: 1, runs: 1 }]);
+  assert.is(timeLimitOf(source), 12 * 60_000);
+  assert.is(timeLimitOf(`\n${source}`), 5 * 60_000);
+  assert.equal(findNeeds(source), ['go']);
+  assert.equal(findSuites(source), [{ name: 's', tests: 1, runs: 1 }]);
 });
 
 guard('runs the files with the longest limit first', () => {

@@ -11,10 +11,10 @@ import { connectObserver, openEnvironment, until } from '../agent/test-environme
 import { needs, realWorldFolder } from '../runner/needs.ts';
 
 const story = suite('real-world input on a real API server');
-if (needs('go') && needs('real-world')) await tell();
+if (needs('go') && needs('real-world')) await describeStory();
 story.run();
 
-async function tell(): Promise<void> {
+async function describeStory(): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-real-world-'));
   const kube = await startKube({ dataDir });
   const kubeconfig = readFileSync(kube.kubeconfig, 'utf8');

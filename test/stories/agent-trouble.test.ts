@@ -16,7 +16,10 @@ const environment = await openEnvironment();
 const story = suite('a cluster in trouble, with its agent and its broker');
 const sites = [await openSimulatedFaultyCluster(), ...(needs('go') ? [await openRealFaultyCluster()] : [])];
 // In parallel, since these tests mostly wait.
-const reported = sites.map((faultyCluster) => ({ faultyCluster, ending: Promise.allSettled([tell(faultyCluster)]) }));
+const reported = sites.map((faultyCluster) => ({
+  faultyCluster,
+  ending: Promise.allSettled([runStory(faultyCluster)]),
+}));
 story.after(async () => {
   await environment.close();
   for (const faultyCluster of sites) await faultyCluster.close();
@@ -28,7 +31,7 @@ for (const { faultyCluster, ending } of reported)
   });
 story.run();
 
-async function tell(faultyCluster: FaultyCluster): Promise<void> {
+async function runStory(faultyCluster: FaultyCluster): Promise<void> {
   const { name, proxy } = faultyCluster;
   const agent = await environment.startAgent(await environment.createAgent(name), proxy.kubeconfig, {
     config: { pullIntervalMs: 1_000 },

@@ -9,7 +9,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import { programPath } from '../../sandbox/program-path.ts';
-import { type Known, ofAgent, ofBroker } from './metrics.table.ts';
+import { type KnownMetrics, ofAgent, ofBroker } from './metrics.table.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const folder = join(root, 'charts/broker/signals');
@@ -43,14 +43,14 @@ const dashboards = readdirSync(join(folder, 'dashboards')).map(
 
 const ofProcess = new Registry();
 collectDefaultMetrics({ register: ofProcess });
-const known: Known = {
+const known: KnownMetrics = {
   ...ofBroker,
   ...ofAgent,
   ...Object.fromEntries(ofProcess.getMetricsAsArray().map(({ name }) => [name, ['gauge', {}] as const])),
 };
 
 /** Returns the parts of an expression that no program has: unknown syntax, metrics, labels and label values. */
-function strangeIn(expression: string): string[] {
+function unknownParts(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*');
   const strange: string[] = [];
   parser.parse(text).iterate({
@@ -80,7 +80,7 @@ const alerts = suite('alerts');
 alerts('use only metrics and labels that the programs have', () => {
   assert.ok(rules.length > 15);
   assert.equal(
-    rules.flatMap(({ alert, expr }) => strangeIn(expr).map((what) => `${alert}: ${what}`)),
+    rules.flatMap(({ alert, expr }) => unknownParts(expr).map((what) => `${alert}: ${what}`)),
     [],
   );
 });
@@ -114,11 +114,11 @@ alerts('name only existing commands', () => {
 });
 
 alerts('with an unknown metric or label are found', () => {
-  assert.equal(strangeIn('max(brokkr_agents{state="offline"}) > 0'), []);
-  assert.equal(strangeIn('brokkr_agents{state="away"}'), ['brokkr_agents with state="away"']);
-  assert.equal(strangeIn('rate(brokkr_nothing_total[5m])'), ['metric brokkr_nothing_total']);
-  assert.equal(strangeIn('brokkr_agents_count'), ['metric brokkr_agents_count']);
-  assert.is.not(strangeIn('sum by (state brokkr_agents').length, 0);
+  assert.equal(unknownParts('max(brokkr_agents{state="offline"}) > 0'), []);
+  assert.equal(unknownParts('brokkr_agents{state="away"}'), ['brokkr_agents with state="away"']);
+  assert.equal(unknownParts('rate(brokkr_nothing_total[5m])'), ['metric brokkr_nothing_total']);
+  assert.equal(unknownParts('brokkr_agents_count'), ['metric brokkr_agents_count']);
+  assert.is.not(unknownParts('sum by (state brokkr_agents').length, 0);
 });
 
 const promtoolPath = programPath(['promtool']);
@@ -144,7 +144,7 @@ boards('use only metrics and labels that the programs have', () => {
     const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
     const lists = templating.list.flatMap(({ query }) => /^label_values\((\w+),/.exec(query)?.[1] ?? []);
     assert.ok(expressions.length > 15, title);
-    assert.equal([...expressions, ...lists].flatMap(strangeIn), [], title);
+    assert.equal([...expressions, ...lists].flatMap(unknownParts), [], title);
   }
 });
 

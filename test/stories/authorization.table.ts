@@ -1,7 +1,7 @@
 import { Code } from '@connectrpc/connect';
 
 /** Subjects of the table's calls: names and ids of one tenant's resources, or of resources that do not exist. */
-export interface Things {
+export interface Subjects {
   readonly stack: string;
   readonly agent: string;
   readonly generator: string;
@@ -18,7 +18,7 @@ export interface Row {
   /** Roles that may call: ad(min), ro (read-only), ge(nerator), ag(ent), en(rollment). */
   readonly who: string;
   /** Builds the request; `incarnation` is filled in for agents. */
-  readonly request: (of: Things) => Record<string, unknown>;
+  readonly request: (of: Subjects) => Record<string, unknown>;
   /** The request concerns no resource that has an owner. */
   readonly aboutNothing?: true;
   /** Field of a list that is filtered by the resource: it is empty, instead of NOT_FOUND. */
@@ -26,7 +26,7 @@ export interface Row {
   /** Status of the call about the caller's own resource, when that is not OK. */
   readonly own?: Code;
   /** Role that may access the resources of other tenants. */
-  readonly openTo?: string;
+  readonly openToRole?: string;
   /** The messages about another tenant's resource and a missing one may differ: this caller may know the names. */
   readonly wordsDiffer?: true;
 }
@@ -87,7 +87,7 @@ export const table: Readonly<Record<string, Row>> = {
     own: Code.FailedPrecondition,
   },
   'AgentService/Heartbeat': { who: 'ag', ...nothing },
-  'AgentService/RegisterGenerator': { who: 'ag', request: ({ generator }) => ({ generator }), openTo: 'ag' },
+  'AgentService/RegisterGenerator': { who: 'ag', request: ({ generator }) => ({ generator }), openToRole: 'ag' },
   'AgentService/DeregisterGenerator': { who: 'ag', request: ({ generator }) => ({ generator }), wordsDiffer: true },
   'AgentService/Session': { who: 'ag', ...nothing },
 

@@ -13,7 +13,7 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { fingerprint } from '../agent/fingerprint.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
-import { type Row, type Things, table } from './authorization.table.ts';
+import { type Row, type Subjects, table } from './authorization.table.ts';
 
 // Calls name their source address: those with bad keys throttle each other if they come from one address.
 const test = await startTestBroker({ config: { trustedProxies: 1 } });
@@ -31,7 +31,7 @@ const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
   service.methods.map((method) => ({ name: `${service.name}/${method.name}`, method: method as DescMethod })),
 );
 
-interface Tenant extends Things {
+interface Tenant extends Subjects {
   readonly generatorPak: string;
   readonly agentPak: string;
   /** Enrollment token of another agent, which does not exist yet. */
@@ -71,7 +71,7 @@ async function makeTenant(): Promise<Tenant> {
   };
 }
 
-const missing: Things = {
+const missing: Subjects = {
   // As long as the other tenants' names: the details of errors contain lengths.
   stack: 't0/web',
   agent: 't0',
@@ -119,7 +119,7 @@ await admin.deleteGenerator({ generator: deleted.generator, cascade: true });
 await admin.deleteAgent({ agent: deleted.agent, orphan: true });
 
 /** Returns the key of a role for the owner of the tenant's resources. */
-const pakOf = (role: RoleName, tenant: Tenant) =>
+const keyOfRole = (role: RoleName, tenant: Tenant) =>
   ({ ad: test.adminPak, ro: readOnly.pak, ge: tenant.generatorPak, ag: tenant.agentPak, en: tenant.enrollmentPak })[
     role
   ];
@@ -143,7 +143,7 @@ const walked = new RegExp(process.env.BROKKR_TABLE_ROWS ?? '');
 
 for (const { name, method } of methods.filter(({ name }) => walked.test(name))) {
   const row = rowOf(name);
-  const send = (pak: string | undefined, of: Things, tenant = own) => call(name, method, row, pak, of, tenant);
+  const send = (pak: string | undefined, of: Subjects, tenant = own) => call(name, method, row, pak, of, tenant);
 
   story(`${name} is refused without a valid key, and without the right one`, async () => {
     const before = await fingerprint(sql);
@@ -166,7 +166,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
     );
     for (const role of roles.filter((candidate) => !row.who.includes(candidate)))
       for (const things of [own, other, missing]) {
-        const answer = await send(pakOf(role, own), things);
+        const answer = await send(keyOfRole(role, own), things);
         assert.is(codeOf(answer), 'PermissionDenied', `as ${role}`);
         assert.is((answer as ConnectError).rawMessage.includes(method.name), true);
       }
@@ -177,7 +177,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
     story(`${name} works for ${role}on its own resources`, async () => {
       const tenant = await makeTenant();
       // A separate key to rotate, so that the others stay valid.
-      const spare = role === 'ad' || role === 'ro' ? await makeAdmin(role) : pakOf(role, tenant);
+      const spare = role === 'ad' || role === 'ro' ? await makeAdmin(role) : keyOfRole(role, tenant);
       const answer = await send(spare, tenant, tenant);
       assert.is(codeOf(answer), row.own === undefined ? 'OK' : Code[row.own], String(answer));
     });
@@ -185,13 +185,13 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
     if (row.aboutNothing) continue;
     story(`${name} answers ${role} alike about missing and foreign resources`, async () => {
       const before = await fingerprint(sql);
-      const absent = await send(pakOf(role, own), missing);
+      const absent = await send(keyOfRole(role, own), missing);
       assertHidden(row, absent, 'a missing one');
-      const sees = role === 'ad' || role === 'ro' || row.openTo?.includes(role);
+      const sees = role === 'ad' || role === 'ro' || row.openToRole?.includes(role);
       if (!sees) {
-        const others = await send(pakOf(role, own), other);
+        const others = await send(keyOfRole(role, own), other);
         assertHidden(row, others, "another's");
-        if (!row.wordsDiffer) assert.equal(wordsOf(others, other), wordsOf(absent, missing));
+        if (!row.wordsDiffer) assert.equal(textWithoutNames(others, other), textWithoutNames(absent, missing));
       }
       assert.equal(await fingerprint(sql), before, 'a refusal changed something');
     });
@@ -294,11 +294,14 @@ async function call(
   method: DescMethod,
   row: Row,
   pak: string | undefined,
-  of: Things,
+  of: Subjects,
   { incarnation }: Tenant,
 ): Promise<unknown> {
   const [service] = name.split('/') as [keyof typeof clients];
-  const client = test.client(pak ?? '', { ...(pak === undefined && { pak: undefined }), interceptors: [elsewhere()] });
+  const client = test.client(pak ?? '', {
+    ...(pak === undefined && { pak: undefined }),
+    interceptors: [fromNewAddress()],
+  });
   const send = client[clients[service]][method.localName as never] as (request: unknown) => unknown;
   const request = {
     ...row.request(of),
@@ -318,7 +321,7 @@ async function call(
 
 let sources = 0;
 /** Makes calls come from an address of their own. */
-function elsewhere(): Interceptor {
+function fromNewAddress(): Interceptor {
   sources += 1;
   const at = sources;
   return (next) => (request) => {
@@ -341,7 +344,7 @@ function assertHidden(row: Row, answer: unknown, what: string): void {
 }
 
 /** Serialises an answer without the requested names. */
-function wordsOf(answer: unknown, asked: Things): string {
+function textWithoutNames(answer: unknown, asked: Subjects): string {
   if (!(answer instanceof ConnectError)) return JSON.stringify(answer);
   const names = Object.values(asked).map((value) =>
     value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value),

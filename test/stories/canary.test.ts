@@ -9,7 +9,7 @@ import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
 import { startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
-import { answerOf, type Call, everyMethod, makeEveryCall } from '../every-call.ts';
+import { allMethods, type Call, callEveryRpc, performCall } from '../every-rpc.ts';
 import { openSession } from '../sessions.ts';
 
 /**
@@ -37,10 +37,10 @@ const errors: string[] = [];
 const paks: string[] = [test.adminPak];
 const caught = (error: unknown) => {
   const { message, stack = '', details, metadata } = ConnectError.from(error);
-  const told = details.map((detail) =>
+  const reported = details.map((detail) =>
     'value' in detail ? `${Buffer.from(detail.value as Uint8Array).toString('latin1')} ${JSON.stringify(detail)}` : '',
   );
-  errors.push([message, stack, ...told, ...[...metadata].flat()].join('\n'));
+  errors.push([message, stack, ...reported, ...[...metadata].flat()].join('\n'));
   return undefined;
 };
 const secretManifest = (revision: number) =>
@@ -57,11 +57,11 @@ const secretManifest = (revision: number) =>
 story('pass through every RPC, with success and without', async () => {
   const calls: Call[] = [];
   paks.push(
-    ...(await makeEveryCall(
+    ...(await callEveryRpc(
       test,
       async (call) => {
         calls.push(call);
-        return answerOf(call);
+        return performCall(call);
       },
       { manifest: secretManifest },
     )),
@@ -76,14 +76,15 @@ story('pass through every RPC, with success and without', async () => {
     if (call.name === 'BrokerService/RotatePak') continue;
     // After ten attempts with an unknown key the caller is throttled.
     const strangers = errors.length < 30 ? [test.client(pak), test.client(unknown)] : [test.client(pak)];
-    for (const client of [test.client(), ...strangers, call.client]) await answerOf({ ...call, client }).catch(caught);
-    const fields = everyMethod.get(call.name)?.input.fields ?? [];
+    for (const client of [test.client(), ...strangers, call.client])
+      await performCall({ ...call, client }).catch(caught);
+    const fields = allMethods.get(call.name)?.input.fields ?? [];
     for (const field of fields) {
       if (field.fieldKind !== 'scalar' || field.scalar !== 9) continue;
       // Users mistake a key for another value; names are public, and may be repeated.
       const request = { ...call.request, [field.localName]: pak };
       const client = service === 'AgentService' ? call.client : test.client();
-      await answerOf({ ...call, client, request }).catch(caught);
+      await performCall({ ...call, client, request }).catch(caught);
     }
   }
   assert.ok(errors.length > 200, String(errors.length));
@@ -102,12 +103,12 @@ story('pass through everything that an agent reports', async () => {
   // The version field is too short for a whole key, and the remaining fields for any part of it.
   const { incarnation } = await service.startAgent({ clusterId: agent.clusterId, version: pak.slice(0, 63) });
   const object = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: pak };
-  const told = { stackId, deploymentId, generation, message: pak };
+  const reported = { stackId, deploymentId, generation, message: pak };
   await service.reportEvents({
     incarnation,
     events: [
       {
-        ...told,
+        ...reported,
         sequence: 1n,
         checksum: Buffer.from(checksum).toString('hex'),
         outcome: Outcome.FAILED,
@@ -118,7 +119,7 @@ story('pass through everything that an agent reports', async () => {
   const health = Health.DEGRADED;
   await service.reportHealth({
     incarnation,
-    stacks: [{ ...told, health, objects: [{ object, health, message: pak }], objectCount: 1 }],
+    stacks: [{ ...reported, health, objects: [{ object, health, message: pak }], objectCount: 1 }],
   });
   const { diagnostic: asked } = await broker.requestDiagnostic({ stack: 'talked-of', agent: 'talker' });
   await service.claimDiagnostic({ incarnation });

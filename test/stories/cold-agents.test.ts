@@ -21,7 +21,7 @@ story.after(async () => {
 });
 
 /** Inserts stacks with a label, each with a manifest of about `size` bytes, as submissions would. */
-async function makeStacks(label: string, count: number, size: number): Promise<void> {
+async function insertStacks(label: string, count: number, size: number): Promise<void> {
   await db.transact(async (tx) => {
     for (let at = 1; at <= count; at += 1) {
       const data = configMap(`${label}-${at}`, String(at), size);
@@ -76,7 +76,7 @@ async function fetchAll(
 }
 
 story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker holds little of it', async () => {
-  await makeStacks('heavy', 200, 315_000);
+  await insertStacks('heavy', 200, 315_000);
   const agent = await startTestAgent(test, { name: 'heavy', labels: ['heavy'] });
   const pulled = await agent.pull();
   assert.is(pulled.entries.length, 200);
@@ -98,7 +98,7 @@ story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker 
 });
 
 story('with 1,000 stacks gets them in one go, small manifests with them', async () => {
-  await makeStacks('broad', 1_000, 400);
+  await insertStacks('broad', 1_000, 400);
   const agent = await startTestAgent(test, { name: 'broad', labels: ['broad'] });
   const pulled = await agent.pull();
   assert.is(pulled.entries.length, 1_000);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { killAll, processesLeft } from '../tools/processes.ts';
+import { killAll, remainingProcesses } from '../tools/processes.ts';
 
 /** A guard in the source, and its replacement that disables it. */
 interface Guard {
@@ -66,18 +66,18 @@ const guards: readonly Guard[] = [
     table,
     '/GetManifests$',
   ),
-  guard('broker/access/keys.ts', 'if (matches && found?.live) return', 'if (matches) return', table, '/WhoAmI$'),
+  guard('broker/access/keys.ts', 'if (matches && found?.isValid) return', 'if (matches) return', table, '/WhoAmI$'),
   guard(
     'broker/access/keys.ts',
     'const matches = await verify(found?.hash, text);',
     'await verify(found?.hash, text); const matches = true;',
     'test/stories/keys.test.ts',
   ),
-  guard('broker/access/live-store.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
+  guard('broker/access/store.ts', 'if (rows.length === 0) throw invalidKey();', '', 'test/stories/keys.test.ts'),
   guard('broker/agent/enrollment-rules.ts', ' && enrollment.nonce.equals(nonce)', '', enrolling),
   guard('broker/agent/enrollment-rules.ts', ' && !enrollment.started', '', enrolling),
-  guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, made.id);', '', enrolling),
-  guard('broker/access/sessions.ts', 'kept.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
+  guard('broker/agent/enroll.ts', 'await store.markUsed(tx, tokenId, nonce, created.id);', '', enrolling),
+  guard('broker/access/sessions.ts', 'session.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
     'cancelOnRevocation(principal.signal, context);',
@@ -142,10 +142,10 @@ story('each fail a test when they are removed', async () => {
   const work = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [at, one] = next;
-      const copy = copyOf(String(at));
+      const copy = copySources(String(at));
       const source = read(one.file);
       writeFileSync(join(copy, one.file), source.slice(0, one.at) + one.instead + source.slice(one.at + one.length));
-      const outcome = await outcomeOf(copy, one);
+      const outcome = await runTest(copy, one);
       if (outcome !== 'caught') missed.push(`${one.file}: ${source.slice(one.at, one.at + one.length)}: ${outcome}`);
       rmSync(copy, { recursive: true, force: true });
     }
@@ -155,15 +155,15 @@ story('each fail a test when they are removed', async () => {
 });
 
 story('pass the same tests unchanged', async () => {
-  const copy = copyOf('whole');
-  const outcome = await outcomeOf(copy, { test: table, rows: readers });
+  const copy = copySources('whole');
+  const outcome = await runTest(copy, { test: table, rows: readers });
   assert.is(outcome, 'all passed');
 });
 
 story.run();
 
 /** Copies the sources into a folder where one can be changed. */
-function copyOf(name: string): string {
+function copySources(name: string): string {
   const copy = join(folder, name);
   const wanted = ['agent', 'broker', 'client', 'gen', 'sandbox', 'test', 'package.json'];
   for (const entry of readdirSync(root).filter((one) => wanted.includes(one)))
@@ -173,7 +173,7 @@ function copyOf(name: string): string {
 }
 
 /** Runs a test until something fails in it, or all has passed. */
-async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows'>): Promise<string> {
+async function runTest(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows'>): Promise<string> {
   // The database lies in the copy too, so that its processes are found and ended with it.
   const scratch = mkdtempSync(join(cwd, 'tmp-'));
   chmodSync(scratch, 0o755);
@@ -192,8 +192,8 @@ async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows
     await once(child, 'close');
   } finally {
     clearTimeout(timer);
-    for (const { pid } of await processesLeft(scratch, 0)) process.kill(pid, 'SIGINT');
-    killAll((await processesLeft(scratch, 10_000)).map(({ pid }) => pid));
+    for (const { pid } of await remainingProcesses(scratch, 0)) process.kill(pid, 'SIGINT');
+    killAll((await remainingProcesses(scratch, 10_000)).map(({ pid }) => pid));
   }
   // An unhandled rejection ends the process.
   const broke = output.includes('AssertionError') || output.includes('ERR_ASSERTION');

@@ -9,8 +9,8 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { CreateStackRequestSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import { startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
-import { type Things, table } from './authorization.table.ts';
-import { sitesOf, valuesFor } from './hostile-values.ts';
+import { type Subjects, table } from './authorization.table.ts';
+import { hostileValues, valueSites } from './hostile-values.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -38,7 +38,7 @@ async function makeTenant(name: string) {
   const { placements } = await broker.listPlacements({ stack });
   const { diagnostic } = await broker.requestDiagnostic({ stack, agent: name });
   const enrollment = await admin.createEnrollment({ name: `${name}-new` });
-  const things: Things = {
+  const things: Subjects = {
     stack,
     agent: name,
     generator: name,
@@ -70,8 +70,8 @@ for (const { name, method } of methods) {
   story(`in any field of ${name} is answered, never a defect, and changes nothing else`, async () => {
     const before = await neighbourhood();
     let tried = 0;
-    for (const site of sitesOf(method.input, 0)) {
-      for (const [what, value] of valuesFor(site.field)) {
+    for (const site of valueSites(method.input, 0)) {
+      for (const [what, value] of hostileValues(site.field)) {
         const request = base(name, method);
         site.write(reflect(method.input, request), value);
         const answer = await send(name, method, request);

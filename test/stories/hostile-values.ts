@@ -22,21 +22,21 @@ const numbers: Partial<Record<ScalarType, readonly (number | bigint)[]>> = {
 };
 
 /** A place in a message that accepts a value. */
-export interface Site {
+export interface ValueSite {
   readonly path: string;
   readonly field: DescField;
   readonly write: (message: ReflectMessage, value: unknown) => void;
 }
 
 /** Yields every such place. */
-export function* sitesOf(message: DescMessage, depth: number): Generator<Site> {
+export function* valueSites(message: DescMessage, depth: number): Generator<ValueSite> {
   if (depth > 3) return;
   for (const field of message.fields) {
     const path = field.name;
     if (field.fieldKind === 'scalar' || field.fieldKind === 'enum')
       yield { path, field, write: (to, value) => to.set(field, value as never) };
     else if (field.fieldKind === 'message')
-      for (const site of sitesOf(field.message, depth + 1))
+      for (const site of valueSites(field.message, depth + 1))
         yield {
           ...site,
           path: `${path}.${site.path}`,
@@ -47,7 +47,7 @@ export function* sitesOf(message: DescMessage, depth: number): Generator<Site> {
           },
         };
     else if (field.fieldKind === 'list' && field.listKind === 'message')
-      for (const site of sitesOf(field.message, depth + 1))
+      for (const site of valueSites(field.message, depth + 1))
         yield {
           ...site,
           path: `${path}[].${site.path}`,
@@ -66,7 +66,7 @@ export function* sitesOf(message: DescMessage, depth: number): Generator<Site> {
 }
 
 /** Returns hostile values for a field's type, each with its description. */
-export function valuesFor(field: DescField): readonly (readonly [string, unknown])[] {
+export function hostileValues(field: DescField): readonly (readonly [string, unknown])[] {
   if (field.fieldKind === 'enum') return [99, -1, 2_147_483_647].map((value) => [String(value), value]);
   const scalar =
     field.fieldKind === 'scalar' || field.fieldKind === 'list'

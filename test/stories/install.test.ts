@@ -10,15 +10,15 @@ import { requestToken } from '../../sandbox/apiserver/client.ts';
 import { connectObserver } from '../agent/test-environment.ts';
 import { startTestBroker } from '../broker.ts';
 import { testCli } from '../cli.ts';
-import { type Pod, runPod } from '../kube-pod.ts';
+import { type Pod, startPod } from '../kube-pod.ts';
 import { needs } from '../runner/needs.ts';
 import { makeAuthority } from '../tools/certificates.ts';
 
 const story = suite('a cluster registered with one command');
-if (needs('go')) await tell();
+if (needs('go')) await describeStory();
 story.run();
 
-async function tell(): Promise<void> {
+async function describeStory(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-install-'));
   const authority = await makeAuthority();
   const { certFile, keyFile } = await authority.issue('broker');
@@ -30,7 +30,7 @@ async function tell(): Promise<void> {
   const observer = connectObserver(kube.kubeconfigFor(kube.token));
   const pods: Pod[] = [];
   story.after(async () => {
-    await Promise.all(pods.map((pod) => pod.end()));
+    await Promise.all(pods.map((pod) => pod.stop()));
     observer.close();
     cli.close();
     await kube.stop();
@@ -40,7 +40,7 @@ async function tell(): Promise<void> {
   });
 
   const run = async (deployment: KubeObject, name: string) => {
-    const pod = await runPod(kube, deployment, join(folder, name));
+    const pod = await startPod(kube, deployment, join(folder, name));
     pods.push(pod);
     return pod;
   };
@@ -95,7 +95,7 @@ async function tell(): Promise<void> {
 
   story('enrolls, becomes ready, and applies a stack with its own rights', async () => {
     const deployment = await install('north');
-    const { end, env } = await run(deployment, 'first');
+    const { stop: end, env } = await run(deployment, 'first');
     assert.match(env.BROKKR_CA_FINGERPRINT ?? '', /^[0-9a-f]{64}$/);
     assert.not.ok('BROKKR_PAK' in env);
     assert.match(await brokkr('agent status north --wait --timeout 60s'), '✔ agent north: online');
@@ -114,7 +114,7 @@ async function tell(): Promise<void> {
       name: 'brokkr-agent',
     });
     assert.ok(deployment);
-    const { end, env } = await run(deployment, 'second');
+    const { stop: end, env } = await run(deployment, 'second');
     assert.not.ok('BROKKR_ENROLLMENT_TOKEN' in env);
     await submit('2');
     assert.is(await liveValue(), '2');

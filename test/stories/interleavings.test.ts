@@ -4,7 +4,7 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
-import { blocked, openSession } from '../tools/database-session.ts';
+import { openSqlSession, waitForBlocked } from '../tools/database-session.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const { admin, broker } = test.client();
@@ -20,8 +20,8 @@ const fresh = (kind: string) => `${kind}-${++things}`;
  * Starts calls one after another while no transaction that announces a change can commit: each has done its work by
  * then, or waits for one that has. Then lets all of them finish.
  */
-async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
-  const [holder, watcher] = [await openSession(test), await openSession(test)];
+async function runOverlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
+  const [holder, watcher] = [await openSqlSession(test), await openSqlSession(test)];
   try {
     await holder.query('begin');
     await holder.query('lock table change in exclusive mode');
@@ -29,7 +29,7 @@ async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<Promis
     for (const call of calls) {
       running.push(call());
       running.at(-1)?.catch(() => {});
-      await blocked(watcher, running.length);
+      await waitForBlocked(watcher, running.length);
     }
     await holder.query('commit');
     return await Promise.allSettled(running);
@@ -50,7 +50,7 @@ races('an agent and a stack that get the same label at once are matched', async 
       () => admin.updateAgent({ agent, addLabels: [label] }),
       () => other.broker.updateStack({ stack, addLabels: [label] }),
     ];
-    const results = await overlapping(...(agentFirst ? calls : calls.reverse()));
+    const results = await runOverlapping(...(agentFirst ? calls : calls.reverse()));
     assert.equal(
       results.map(({ status }) => status),
       ['fulfilled', 'fulfilled'],
@@ -69,7 +69,7 @@ races('a new agent and a new stack with the same label are matched', async () =>
       () => admin.createAgent({ name: agent, labels: [label] }),
       () => other.broker.createStack({ name: stack, labels: [label] }),
     ];
-    await overlapping(...(agentFirst ? calls : calls.reverse()));
+    await runOverlapping(...(agentFirst ? calls : calls.reverse()));
     assert.equal(
       (await placementsOf(stack)).map((one) => one.agent),
       [agent],
@@ -87,7 +87,7 @@ races('a target is not added to an agent that withdraws its consent at once', as
       () => broker.addTarget({ stack, agent: name }),
       () => agent.client.agent.deregisterGenerator({ incarnation: agent.incarnation, generator: owner }),
     ];
-    const results = await overlapping(...(targetFirst ? calls : calls.reverse()));
+    const results = await runOverlapping(...(targetFirst ? calls : calls.reverse()));
     assert.is(results.filter(({ status }) => status === 'rejected').length, targetFirst ? 0 : 1);
     const active = (await placementsOf(stack)).filter(({ state }) => state === PlacementState.ACTIVE);
     assert.equal(active, []);
@@ -99,7 +99,7 @@ races('a stack that is deleted while it is matched or targeted is placed nowhere
   const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
   await admin.createAgent({ name: agent });
   const { stack: made } = await broker.createStack({ name: stack, labels: [label] });
-  await overlapping(
+  await runOverlapping(
     () => broker.deleteStack({ stack }),
     () => other.admin.updateAgent({ agent, addLabels: [label] }),
   );
@@ -120,7 +120,7 @@ races('a deployment that is submitted while an agent joins reaches that agent', 
       () => other.broker.submitDeployment({ stack, manifest: configMap(stack, 'new') }),
       () => admin.updateAgent({ agent: name, addLabels: [label] }),
     ];
-    await overlapping(...(submitFirst ? calls : calls.reverse()));
+    await runOverlapping(...(submitFirst ? calls : calls.reverse()));
     const { stack: now } = await broker.getStack({ stack });
     await eventually(async () => (await agent.entry(stack)).deploymentId === now?.currentDeploymentId);
     assert.is((await agent.entry(stack)).revision, 2);
@@ -142,7 +142,7 @@ races('an acknowledgement and a new match of the same stack end in an active pla
       () => other.admin.updateAgent({ agent: name, addLabels: [label] }),
       () => agent.report(removal, Outcome.REMOVED),
     ];
-    await overlapping(...(matchFirst ? calls : calls.reverse()));
+    await runOverlapping(...(matchFirst ? calls : calls.reverse()));
     const [placement] = await placementsOf(stack);
     assert.is(placement?.state, PlacementState.ACTIVE);
     assert.ok((placement?.generation ?? 0n) > removal.generation);
@@ -152,7 +152,7 @@ races('an acknowledgement and a new match of the same stack end in an active pla
 races('a transaction that a deadlock ends runs again', async () => {
   const name = fresh('agent');
   const { agent } = await admin.createAgent({ name });
-  const [raw, watcher] = [await openSession(test), await openSession(test)];
+  const [raw, watcher] = [await openSqlSession(test), await openSqlSession(test)];
   const deadlocks = async () => {
     const { rows } = await watcher.query(
       'select deadlocks::int as count from pg_stat_database where datname = current_database()',
@@ -165,7 +165,7 @@ races('a transaction that a deadlock ends runs again', async () => {
     await raw.query('begin');
     await raw.query('lock table change in exclusive mode');
     const edit = admin.updateAgent({ agent: name, addLabels: ['again'] });
-    await blocked(watcher, 1);
+    await waitForBlocked(watcher, 1);
     await raw.query('select from agent where id = $1 for update', [agent?.id]);
     await raw.query('commit');
     assert.equal((await edit).agent?.labels, ['again']);

@@ -208,10 +208,10 @@ story('every kind of bad key gets the same answer, to the byte', async () => {
     'no key': 'password',
     mistyped: `${live.pak.slice(0, -8)}${live.pak.at(-8) === 'a' ? 'b' : 'a'}${live.pak.slice(-7)}`,
     cut: live.pak.slice(0, -1),
-    'with a role that it has not': sealed(live.pak.replace('brokkr_ag', 'brokkr_ad')),
+    'with a role that it has not': withChecksum(live.pak.replace('brokkr_ag', 'brokkr_ad')),
     unknown: makePak('ag').text,
     'an unknown admin': makePak('ad').text,
-    'a wrong secret': sealed(`${live.pak.slice(0, 18)}_${makePak('ag').text.slice(19)}`),
+    'a wrong secret': withChecksum(`${live.pak.slice(0, 18)}_${makePak('ag').text.slice(19)}`),
     revoked: revoked.pak,
     expired: expired.pak,
     'of a deleted agent': deletedAgent.pak,
@@ -278,7 +278,7 @@ async function* hello(incarnation: bigint) {
 }
 
 /** Appends the matching checksum to a text that looks like a key, by the format in the design. */
-function sealed(text: string): string {
+function withChecksum(text: string): string {
   const body = text.slice(0, -6);
   let value = BigInt(`0x${createHash('sha256').update(body).digest('hex').slice(0, 16)}`);
   let checksum = '';

@@ -5,13 +5,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { eventually } from '../broker.ts';
-import { type KillStage, type Moment, startKillStage, type Victim } from './kill-stage.ts';
+import { type KilledProcess, type KillMoment, type KillTestbed, startKillTestbed } from './kill-testbed.ts';
 
 const convergeMs = 90_000;
 const momentMs = 60_000;
-const stage = await startKillStage();
+const testbed = await startKillTestbed();
 const kills = suite('a rollout survives a kill of any process at any moment');
-kills.after(() => stage.close());
+kills.after(() => testbed.close());
 
 const statements = [
   'insert into request',
@@ -36,7 +36,7 @@ const requests = [
   'DELETE /api/v1/namespaces/default/configmaps/old-',
 ] as const;
 
-const moments: readonly Moment[] = [
+const moments: readonly KillMoment[] = [
   ...statements.flatMap((at) =>
     (
       [
@@ -50,10 +50,15 @@ const moments: readonly Moment[] = [
     at,
     of: 'statement' as const,
     when: 'after' as const,
-    victim: 'agent' as Victim,
+    victim: 'agent' as KilledProcess,
   })),
   ...requests.flatMap((at) =>
-    (['before', 'after'] as const).map((when) => ({ at, of: 'request' as const, when, victim: 'agent' as Victim })),
+    (['before', 'after'] as const).map((when) => ({
+      at,
+      of: 'request' as const,
+      when,
+      victim: 'agent' as KilledProcess,
+    })),
   ),
 ];
 
@@ -65,11 +70,11 @@ let revision = 0;
 
 kills('converges to the last submission, deletes nothing that should stay, and does nothing twice', async () => {
   assert.ok(moments.length >= 30);
-  await prepare(stage);
+  await prepare(testbed);
   for (const moment of shuffled(moments, seed)) {
     const name = `${moment.victim} killed ${moment.when} "${moment.at}"`;
     const startedAt = Date.now();
-    await rolloutWith(moment).catch((error: Error) => {
+    await rolloutWithKill(moment).catch((error: Error) => {
       throw new Error(`${name}: ${error.message}`, { cause: error });
     });
     process.stdout.write(`${name}: converged, ${Date.now() - startedAt} ms\n`);
@@ -79,7 +84,7 @@ kills('converges to the last submission, deletes nothing that should stay, and d
 kills.run();
 
 /** Creates two stacks for the agent, one that changes and one that never does, and objects that belong to neither. */
-async function prepare({ admin, cluster }: KillStage): Promise<void> {
+async function prepare({ admin, cluster }: KillTestbed): Promise<void> {
   cluster.put(map('stranger', '0'));
   await admin.broker.createStack({ name: 'steady', labels: ['mortal'] });
   await admin.broker.createStack({ name: 'moving', labels: ['mortal'] });
@@ -87,20 +92,20 @@ async function prepare({ admin, cluster }: KillStage): Promise<void> {
   await admin.broker.submitDeployment({ stack: 'steady', manifest: manifestOf(map('steady', '0')) });
   await admin.broker.submitDeployment({ stack: 'guest', manifest: manifestOf(map('old-guest', '0')) });
   await nextRollout();
-  await converged();
+  await untilConverged();
 }
 
 /**
  * A submission that changes, adds and prunes, and a stack that comes and goes, with one kill in between. The callers
  * retry with the same request id, as callers should, so each of their calls must take effect exactly once.
  */
-async function rolloutWith(moment: Moment): Promise<void> {
+async function rolloutWithKill(moment: KillMoment): Promise<void> {
   const uids = uidsOf(['stranger', 'steady', 'kept']);
-  const kill = stage.killAt(moment);
+  const kill = testbed.killAt(moment);
   try {
     await nextRollout();
     const first = { over: false };
-    const settled = converged(first);
+    const settled = untilConverged(first);
     settled.catch(() => {});
     // Some moments belong to the removal of a stack, which is part of every other rollout.
     const came = await Promise.race([kill.done.then(() => true), settled.then(() => false)]);
@@ -110,7 +115,7 @@ async function rolloutWith(moment: Moment): Promise<void> {
   } finally {
     kill.cancel();
   }
-  await converged();
+  await untilConverged();
   assert.equal(uidsOf(['stranger', 'steady', 'kept']), uids, 'what should stay was never deleted');
 }
 
@@ -120,24 +125,24 @@ async function nextRollout(): Promise<void> {
   const here = version % 2 === 0;
   const objects = [map('kept', `${version}`), map(`old-${version}`, `${version}`)];
   const submission = { requestId: randomUUID(), stack: 'moving', manifest: manifestOf(...objects) };
-  const answer = await persistently(() => stage.admin.broker.submitDeployment(submission));
+  const answer = await retryUntilAnswered(() => testbed.admin.broker.submitDeployment(submission));
   assert.equal(
     { revision: answer.deployment?.revision, unchanged: answer.unchanged },
     { revision, unchanged: false },
     `a submission makes one revision, however often it is sent: ${answer.deployment?.revision} (replayed: ${answer.replayed})`,
   );
   const edit = here ? { addLabels: ['guest'] } : { removeLabels: ['guest'] };
-  await persistently(() => stage.admin.admin.updateAgent({ agent: stage.agentName, ...edit }));
+  await retryUntilAnswered(() => testbed.admin.admin.updateAgent({ agent: testbed.agentName, ...edit }));
 }
 
 /** Waits until the cluster contains exactly what it should, and the broker knows it. */
-async function converged(wait = { over: false }): Promise<void> {
+async function untilConverged(wait = { over: false }): Promise<void> {
   const here = version % 2 === 0;
   const wanted = ['kept', `old-${version}`, ...(here ? ['old-guest'] : []), 'steady', 'stranger'].sort();
   await eventually(async () => {
     // The wait was abandoned: the next rollout ends differently.
     if (wait.over) return true;
-    const { placements } = await stage.admin.broker.listPlacements({ agent: stage.agentName });
+    const { placements } = await testbed.admin.broker.listPlacements({ agent: testbed.agentName });
     const found = placements.map(({ stack, desiredRevision, phase }) => ({ stack, desiredRevision, phase }));
     const applied = (stack: string, desiredRevision: number) => ({
       stack,
@@ -150,13 +155,13 @@ async function converged(wait = { over: false }): Promise<void> {
       [...guest, applied('system/moving', revision), applied('system/steady', 1)],
     );
     assert.equal(namesInCluster(), wanted);
-    assert.equal(stage.cluster.get('v1', 'ConfigMap', 'default', 'kept')?.data, { version: `${version}` });
+    assert.equal(testbed.cluster.get('v1', 'ConfigMap', 'default', 'kept')?.data, { version: `${version}` });
     return true;
   }, convergeMs);
 }
 
 function namesInCluster(): string[] {
-  return stage.cluster
+  return testbed.cluster
     .objects()
     .filter(
       ({ kind, metadata }) =>
@@ -167,11 +172,11 @@ function namesInCluster(): string[] {
 }
 
 function uidsOf(names: readonly string[]): (string | undefined)[] {
-  return names.map((name) => stage.cluster.get('v1', 'ConfigMap', 'default', name)?.metadata.uid);
+  return names.map((name) => testbed.cluster.get('v1', 'ConfigMap', 'default', name)?.metadata.uid);
 }
 
 /** Retries until there is an answer, as a client does while its broker is down. */
-function persistently<T>(call: () => Promise<T>): Promise<T> {
+function retryUntilAnswered<T>(call: () => Promise<T>): Promise<T> {
   return eventually(
     () =>
       call().catch((error: unknown) => {

@@ -6,7 +6,7 @@ import { TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, startTestBroker } from '../broker.ts';
 import { startDatabaseProxy } from '../tools/database-proxy.ts';
-import { openSession } from '../tools/database-session.ts';
+import { openSqlSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -34,7 +34,7 @@ lates('a broker that lags reports an older order, and a disconnected one does no
     };
     const before = await eventually(ask);
     // The next answer of the feed is delayed for longer than it takes to notice a lost one.
-    const feed = proxy.hold('pg_visible_in_snapshot');
+    const feed = proxy.holdAnswers('pg_visible_in_snapshot');
     await feed.asked;
     await admin.updateAgent({ agent: name, removeLabels: [stack] });
     await admin.updateAgent({ agent: name, addLabels: [stack] });
@@ -65,7 +65,7 @@ lates('a value read before a change is not cached after it', async () => {
       const { digest } = await agent.pull();
       await admin.updateAgent({ agent: name, addLabels: ['unrelated'] });
       await delay(300); // by now the memory of the agent is dropped
-      const read = proxy.hold('target-index');
+      const read = proxy.holdAnswers('target-index');
       const request = { incarnation: agent.incarnation, digest, ...(waits && { wait: { seconds: 30n } }) };
       const asked = agent.client.agent.pullTargetState(request);
       await read.asked;
@@ -75,7 +75,7 @@ lates('a value read before a change is not cached after it', async () => {
       read.release();
       const answer = await asked;
       if (waits) assert.is(answer.kind, TargetStateKind.INDEX, 'the wait ends with the change');
-      await eventually(async () => (await agent.serves()).includes(stack));
+      await eventually(async () => (await agent.activeStacks()).includes(stack));
     }
   } finally {
     await slow.close();
@@ -86,7 +86,7 @@ lates('a value read before a change is not cached after it', async () => {
 lates('a lost notification costs a second at most', async () => {
   const agent = await startTestAgent(test, { name: fresh('agent') });
   const { digest } = await agent.pull();
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
     await raw.query('update agent set paused = true where id = $1', [agent.id]);
@@ -108,7 +108,7 @@ lates('a change that commits late, with a lower number, is not skipped', async (
     await startTestAgent(test, { name: fresh('agent') }),
     await startTestAgent(test, { name: fresh('agent') }),
   ];
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   try {
     await raw.query('begin');
     await raw.query('update agent set paused = true where id = $1', [late.id]);
@@ -135,7 +135,7 @@ lates('reports notify only their watchers, in one message', async () => {
   await broker.submitDeployment({ stack, manifest: configMap(stack) });
   const entry = await eventually(() => agent.entry(stack));
   const { digest } = await agent.pull();
-  const raw = await openSession(test);
+  const raw = await openSqlSession(test);
   const heard: string[] = [];
   try {
     const { databaseSchema } = test.config;

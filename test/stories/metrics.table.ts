@@ -11,8 +11,8 @@ import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
 /** Allowed values of each label. */
-export type Labels = Readonly<Record<string, readonly string[] | RegExp>>;
-export type Known = Readonly<Record<string, readonly [type: string, labels: Labels]>>;
+export type AllowedLabels = Readonly<Record<string, readonly string[] | RegExp>>;
+export type KnownMetrics = Readonly<Record<string, readonly [type: string, labels: AllowedLabels]>>;
 
 const methods = [BrokerService, AgentService, AdminService].flatMap(
   (service): readonly DescMethod[] => service.methods,
@@ -30,7 +30,7 @@ const version = [manifest.version];
  * Every metric with all allowed values of its labels, so that their number grows neither with the fleet nor with what
  * callers choose.
  */
-export const ofBroker: Known = {
+export const ofBroker: KnownMetrics = {
   grpc_server_handled_total: ['counter', { ...ofMethod, grpc_code: codes }],
   grpc_server_handling_seconds: ['histogram', { ...ofMethod, le }],
   grpc_server_streams: ['gauge', ofMethod],
@@ -62,7 +62,7 @@ export const ofBroker: Known = {
   brokkr_diagnostics_waiting: ['gauge', {}],
 };
 
-export const ofAgent: Known = {
+export const ofAgent: KnownMetrics = {
   brokkr_agent_build_info: ['gauge', { version }],
   brokkr_agent_pulls_total: ['counter', { result: ['unchanged', 'paused', 'index', 'failed'] }],
   brokkr_agent_events_total: ['counter', { receipt: ['accepted', 'duplicate', 'refused', 'dropped'] }],

@@ -5,11 +5,11 @@ import vm from 'node:vm';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rotateAdmin } from '../../broker/access/issue.ts';
+import { rotateAdminPak } from '../../broker/access/issue.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { startTestBroker } from '../broker.ts';
-import { answerOf, type Call, makeEveryCall } from '../every-call.ts';
+import { type Call, callEveryRpc, performCall } from '../every-rpc.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { mutateBytes, seededNumbers } from '../tools/mutate-bytes.ts';
 
@@ -22,9 +22,9 @@ const random = seededNumbers(seed);
 const test = await startTestBroker();
 const db = await openMigrated(test.config);
 const calls: Call[] = [];
-await makeEveryCall(test, async (call) => {
+await callEveryRpc(test, async (call) => {
   calls.push(call);
-  return answerOf(call);
+  return performCall(call);
 });
 v8.setFlagsFromString('--expose-gc');
 const collect = vm.runInNewContext('gc') as () => void;
@@ -40,7 +40,7 @@ const waiting = new Set(['WatchStack', 'WatchFleet', 'GetDiagnostic', 'Session',
 const atOnce = 8;
 const deadlineMs = 30_000;
 
-interface Answer {
+interface FrameAnswer {
   readonly status: number;
   readonly grpcStatus: string | undefined;
   readonly text: string;
@@ -49,12 +49,12 @@ interface Answer {
 /** Creates fresh keys: mutated calls may well revoke them. */
 async function freshKeys(round: number): Promise<Record<Call['caller'], string>> {
   const name = `fuzz-${round}`;
-  const admin = await rotateAdmin(db, name);
-  const generator = await asking(admin, ({ admin }) => admin.createGenerator({ name }));
-  const agent = await asking(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
-  await asking(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
-  await asking(agent.pak, ({ agent }) => agent.startAgent({ clusterId: 'c' }));
-  const enrollment = await asking(admin, ({ admin }) => admin.createEnrollment({ name: `${name}-joined` }));
+  const admin = await rotateAdminPak(db, name);
+  const generator = await withClient(admin, ({ admin }) => admin.createGenerator({ name }));
+  const agent = await withClient(admin, ({ admin }) => admin.createAgent({ name, generators: [name] }));
+  await withClient(generator.pak, ({ broker }) => broker.createStack({ name: 'web' }));
+  await withClient(agent.pak, ({ agent }) => agent.startAgent({ clusterId: 'c' }));
+  const enrollment = await withClient(admin, ({ admin }) => admin.createEnrollment({ name: `${name}-joined` }));
   return { admin, generator: generator.pak, agent: agent.pak, enrollment: enrollment.pak };
 }
 
@@ -62,7 +62,7 @@ async function freshKeys(round: number): Promise<Record<Call['caller'], string>>
  * Makes one call on a connection of its own: thousands of rounds would keep as many open. A refusal becomes an error
  * that uvu can print.
  */
-async function asking<T>(pak: string, call: (client: BrokkrClient) => Promise<T>): Promise<T> {
+async function withClient<T>(pak: string, call: (client: BrokkrClient) => Promise<T>): Promise<T> {
   const client = connectBroker({ url: test.url, pak });
   try {
     return await call(client);
@@ -104,7 +104,7 @@ function bodyOf({ method, request }: Call, type: (typeof types)[number]): Buffer
   return inner === plain ? mutateBytes(framed, random) : framed;
 }
 
-function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Answer | 'waits'> {
+function send(session: ClientHttp2Session, call: Call, pak: string): Promise<FrameAnswer | 'waits'> {
   const type = types[random(types.length)] as (typeof types)[number];
   const [service, method] = call.name.split('/');
   const waits = waiting.has(method ?? '');
@@ -151,7 +151,7 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
 }
 
 /** Recognises INTERNAL in each protocol. */
-function isDefect({ status, grpcStatus, text }: Answer): boolean {
+function isDefect({ status, grpcStatus, text }: FrameAnswer): boolean {
   // Mutated text need not be UTF-8.
   const plain = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return grpcStatus === '13' || status === 500 || /grpc-status: ?13|"code":"internal"/.test(plain);
@@ -193,10 +193,10 @@ story('of every RPC are answered without a defect, and leave the broker serving 
   assert.equal(defects, []);
   const reached = [...counts].filter(([key]) => /^200 (0|3|5|9|-)$|^400|^404/.test(key));
   assert.ok(reached.length > 0, JSON.stringify([...counts]));
-  const admin = await rotateAdmin(db, 'after');
-  let audit = await asking(admin, (client) => client.admin.verifyAudit({}));
+  const admin = await rotateAdminPak(db, 'after');
+  let audit = await withClient(admin, (client) => client.admin.verifyAudit({}));
   for (let token = audit.nextPageToken; audit.intact && token !== ''; token = audit.nextPageToken)
-    audit = await asking(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
+    audit = await withClient(admin, (client) => client.admin.verifyAudit({ pageToken: token }));
   assert.ok(audit.intact);
   collect();
   const grown = process.memoryUsage().heapUsed - heapAfterFirst;
@@ -223,7 +223,7 @@ story('of HTTP/2 itself end only their connection', async () => {
     frame(6, 0, 0, Buffer.alloc(8)),
     frame(3, 0, 1, Buffer.alloc(4)),
   ]);
-  const steady = test.client(await rotateAdmin(db, 'steady'));
+  const steady = test.client(await rotateAdminPak(db, 'steady'));
   await steady.broker.whoAmI({});
   const attempts = Math.max(50, Math.min(2_000, Math.floor(frames / 20)));
   for (let at = 0; at < attempts; at += 1) {

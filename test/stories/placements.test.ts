@@ -25,10 +25,10 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   await west.reconcile();
   await admin.updateAgent({ agent: 'east', removeLabels: ['blue'] });
   await admin.updateAgent({ agent: 'north', addLabels: ['green'] });
-  await eventually(async () => (await east.removes()).includes('web'));
-  assert.equal(await east.serves(), []);
-  await eventually(async () => (await north.serves()).includes('web'));
-  assert.equal([await west.serves(), await west.removes()], [['web'], []]);
+  await eventually(async () => (await east.removingStacks()).includes('web'));
+  assert.equal(await east.activeStacks(), []);
+  await eventually(async () => (await north.activeStacks()).includes('web'));
+  assert.equal([await west.activeStacks(), await west.removingStacks()], [['web'], []]);
   const removal = await east.entry('web');
   assert.match(removal.reason, /no longer matches/);
   assert.equal(removal.kinds, ['v1/ConfigMap']);
@@ -56,9 +56,9 @@ story('target, label, annotation and selector each place a stack, and all reason
   await broker.addTarget({ stack: 'by-all', agent: 'many' });
   for (const stack of ['by-label', 'by-annotation', 'by-selector', 'by-target', 'by-all']) await submit(stack);
   await eventually(async () => {
-    assert.equal(await many.serves(), ['by-all', 'by-annotation', 'by-label']);
-    assert.equal(await two.serves(), ['by-all', 'by-label', 'by-selector']);
-    assert.equal(await none.serves(), ['by-target']);
+    assert.equal(await many.activeStacks(), ['by-all', 'by-annotation', 'by-label']);
+    assert.equal(await two.activeStacks(), ['by-all', 'by-label', 'by-selector']);
+    assert.equal(await none.activeStacks(), ['by-target']);
     return true;
   });
   const { placements } = await broker.listPlacements({ stack: 'by-all', agent: 'many' });
@@ -73,11 +73,11 @@ story('target, label, annotation and selector each place a stack, and all reason
   const before = await many.entry('by-all');
   await broker.removeTarget({ stack: 'by-all', agent: 'many' });
   await admin.updateAgent({ agent: 'many', removeLabels: ['l1'], setAnnotations: { zone: 'z' } });
-  await eventually(async () => (await many.removes()).includes('by-label'));
+  await eventually(async () => (await many.removingStacks()).includes('by-label'));
   const after = await many.entry('by-all');
   assert.equal([after.generation, after.order], [before.generation, before.order]);
   await admin.updateAgent({ agent: 'many', removeAnnotations: ['tier'] });
-  await eventually(async () => (await many.removes()).includes('by-all'));
+  await eventually(async () => (await many.removingStacks()).includes('by-all'));
 });
 
 story('a selector has the Kubernetes syntax, over labels and annotations', async () => {
@@ -166,7 +166,7 @@ story('a paused agent receives nothing else, and continues where it was', async 
   assert.is((await agent.pull()).kind, TargetStateKind.PAUSED, 'nothing is removed meanwhile');
   await admin.updateAgent({ agent: 'sleepy', addLabels: ['sleep'] });
   await admin.resumeAgent({ agent: 'sleepy' });
-  await eventually(async () => (await agent.serves()).includes('bed'));
+  await eventually(async () => (await agent.activeStacks()).includes('bed'));
 });
 
 story(
@@ -186,10 +186,10 @@ story(
     assert.is((await broker.listPlacements({ stack: 'ci/mine' })).placements.length, 0);
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });
     await generator.addTarget({ stack: 'mine', agent: 'shy' });
-    await eventually(async () => (await agent.serves()).includes('mine'));
+    await eventually(async () => (await agent.activeStacks()).includes('mine'));
     await agent.reconcile();
     await agent.client.agent.deregisterGenerator({ incarnation, generator: 'ci' });
-    await eventually(async () => (await agent.removes()).includes('mine'));
+    await eventually(async () => (await agent.removingStacks()).includes('mine'));
     assert.match((await agent.entry('mine')).reason, /registration with generator "ci" was removed by shy/);
     await agent.reconcile();
     await eventually(async () => (await agent.pull()).entries.every((entry) => entry.stack !== 'mine'));

@@ -184,7 +184,7 @@ async function carryOut(client: BrokkrClient, url: string, what: Edit): Promise<
 }
 
 /** Computes the placements directly from the words of the rule. */
-function naive(all: readonly Agent[], stacks: readonly Stack[]): string[] {
+function expectedPlacements(all: readonly Agent[], stacks: readonly Stack[]): string[] {
   return all
     .flatMap((one) =>
       stacks.filter((other) => matches(one, other)).map((other) => `${one.name} ${other.generator}/${other.name}`),
@@ -223,7 +223,7 @@ function selects(wanted: LabelSelector, valuesOf: (key: string) => string[]): bo
 }
 
 /** Makes edits from all connections concurrently. */
-async function carryOutAll(todo: readonly Edit[]): Promise<number> {
+async function applyAll(todo: readonly Edit[]): Promise<number> {
   let done = 0;
   const lanes = clients.map(async ({ client, url }, lane) => {
     for (let at = lane; at < todo.length; at += clients.length) {
@@ -248,7 +248,7 @@ async function compare(): Promise<number> {
   const { stacks } = await broker.listStacks({ pageSize: 500 });
   const { placements } = await broker.listPlacements({ pageSize: 500 });
   const active = placements.filter(({ state }) => state === PlacementState.ACTIVE);
-  assert.equal(active.map((one) => `${one.agent} ${one.stack}`).sort(), naive(all, stacks));
+  assert.equal(active.map((one) => `${one.agent} ${one.stack}`).sort(), expectedPlacements(all, stacks));
   for (const { name } of all) await admin.resumeAgent({ agent: name });
   for (const url of test.urls) {
     for (const { id, name } of all) {
@@ -258,8 +258,8 @@ async function compare(): Promise<number> {
       const own = active.filter((one) => one.agentId === id && one.desiredDeploymentId !== '');
       await eventually(async () => {
         const { entries } = await mine.pullTargetState({ incarnation: self?.incarnation ?? 0n });
-        const told = entries.filter(({ state }) => state === PlacementState.ACTIVE).map(({ stackId }) => stackId);
-        assert.equal(told.sort(), own.map(({ stackId }) => stackId).sort());
+        const stackIds = entries.filter(({ state }) => state === PlacementState.ACTIVE).map(({ stackId }) => stackId);
+        assert.equal(stackIds.sort(), own.map(({ stackId }) => stackId).sort());
         return true;
       });
     }
@@ -275,7 +275,7 @@ story(`always leave the placements that the rules prescribe (BROKKR_TEST_SEED=${
   let done = 0;
   let compared = 0;
   for (let start = 0; start < edits; start += edits / rounds) {
-    done += await carryOutAll(todo.slice(start, start + edits / rounds));
+    done += await applyAll(todo.slice(start, start + edits / rounds));
     compared += await compare();
   }
   assert.ok(done > edits / 4 && compared > 0, `${done} edits were possible, ${compared} placements were compared`);

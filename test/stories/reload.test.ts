@@ -167,13 +167,13 @@ reloads('is not needed for the certificates of a client, which reads them for ea
 
 reloads('refuses an invalid configuration as a whole, in one line, and continues', async () => {
   const key = makePak('ad').text;
-  for (const [wrong, told] of [
+  for (const [wrong, reason] of [
     [{ BROKKR_LOG_LEVEL: 'loud', BROKKR_STREAMS_PER_KEY: '1' }, 'BROKKR_LOG_LEVEL: "loud"'],
     [{ BROKKR_STREAMS_PER_KEY: '0' }, 'BROKKR_STREAMS_PER_KEY'],
     [{ BROKKR_COLOUR: key }, 'BROKKR_COLOUR is not a variable'],
   ] as const) {
     const line = await hangUp(wrong, 'the new configuration is invalid; keeping the previous one');
-    assert.match(String(line.reason), told);
+    assert.match(String(line.reason), reason);
     assert.not.match(JSON.stringify(line), key);
     assert.is(await gauge(), 0);
     assert.is((await connect().broker.whoAmI({})).name, 'admin');

@@ -9,7 +9,7 @@ import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb
 import { type TargetEntry, TargetStateKind } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { configMap, startTestAgent } from '../agents.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
-import { openSession } from '../tools/database-session.ts';
+import { openSqlSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
@@ -17,8 +17,8 @@ const story = suite('a restored database');
 story.after(() => test.close());
 
 /** Runs SQL in the installation's schema, as an operator would. */
-async function operate<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = await openSession(test);
+async function runAsOperator<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await openSqlSession(test);
   try {
     return await work(client);
   } finally {
@@ -30,7 +30,7 @@ const tablesSql = `select relname as name from pg_class where relnamespace = cur
 
 /** Copies every row and the sequence into another schema. */
 const dump = () =>
-  operate(async (client) => {
+  runAsOperator(async (client) => {
     await client.query('drop schema if exists backup cascade');
     await client.query('create schema backup');
     const { rows } = await client.query<{ name: string }>(tablesSql);
@@ -40,7 +40,7 @@ const dump = () =>
 
 /** Restores the copies, as a restore into the same cluster does. */
 const restore = () =>
-  operate(async (client) => {
+  runAsOperator(async (client) => {
     await client.query('set session_replication_role = replica');
     const { rows } = await client.query<{ name: string }>(tablesSql);
     await client.query(`truncate ${rows.map(({ name }) => name).join(', ')}`);
@@ -62,7 +62,7 @@ const heldBy = (entries: readonly TargetEntry[]) =>
 const highest = (entries: readonly TargetEntry[]) =>
   entries.reduce((most, { order }) => (order > most ? order : most), 0n);
 
-async function scene(name: string) {
+async function createFixture(name: string) {
   const [kept, again] = [`${name}-kept`, `${name}-again`];
   const agent = await startTestAgent(test, { name, labels: [kept, again] });
   for (const stack of [kept, again]) {
@@ -71,12 +71,12 @@ async function scene(name: string) {
   }
   await agent.reconcile();
   await admin.updateAgent({ agent: name, removeLabels: [again] });
-  await eventually(async () => (await agent.removes()).includes(again));
+  await eventually(async () => (await agent.removingStacks()).includes(again));
   return { agent, kept, again };
 }
 
 story('by an older dump deletes nothing unconfirmed, and an agent that is ahead stays there', async () => {
-  const { agent, kept, again } = await scene('witness');
+  const { agent, kept, again } = await createFixture('witness');
   const epoch = (await agent.pull()).epoch;
   await dump();
   // After the dump, the removal is withdrawn and both stacks get new revisions.
@@ -92,11 +92,11 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   const seen = { digest: ahead.digest, epoch, order: highest(ahead.entries) };
   const after = await eventually(() => agent.pull(seen));
   assert.is(after.kind, TargetStateKind.INDEX, 'the first pull is a full one');
-  const told = await eventually(async () => {
+  const state = await eventually(async () => {
     const pulled = await agent.pull(seen);
     return pulled.epoch > epoch && pulled;
   });
-  const removal = told.entries.find(({ stack }) => stack === again);
+  const removal = state.entries.find(({ stack }) => stack === again);
   assert.equal([removal?.state, removal?.held], [PlacementState.REMOVING, true]);
   assert.is(await phaseOf(again), PlacementPhase.HELD);
   await agent.report(removal!, Outcome.HELD, '3 objects would be deleted');
@@ -104,14 +104,14 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   assert.match(explained.summary, 'waits for confirm-removal');
   assert.match(explained.summary, '3 objects would be deleted');
   assert.is(explained.placement?.message, '3 objects would be deleted');
-  const older = told.entries.find(({ stack }) => stack === kept);
+  const older = state.entries.find(({ stack }) => stack === kept);
   assert.ok(older && older.order < seen.order);
   await agent.report(older, Outcome.AHEAD, 'holds a later order');
   assert.is(await phaseOf(kept), PlacementPhase.AHEAD);
   // Repeated starts change nothing, and begin no further epoch.
   for (let times = 0; times < 3; times += 1) {
-    const pulled = await agent.pull({ ...seen, epoch: told.epoch });
-    assert.is(pulled.epoch, told.epoch);
+    const pulled = await agent.pull({ ...seen, epoch: state.epoch });
+    assert.is(pulled.epoch, state.epoch);
     assert.ok(pulled.entries.every(({ state, held }) => state === PlacementState.ACTIVE || held));
   }
   // A later submission exceeds all orders that the agent has seen; a confirmation lets the removal continue.
@@ -130,7 +130,7 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
 });
 
 story('is detected by an unknown deployment, and a confirmation moves the agent', async () => {
-  const { agent, kept } = await scene('finder');
+  const { agent, kept } = await createFixture('finder');
   const epoch = (await agent.pull()).epoch;
   await dump();
   await broker.submitDeployment({ stack: kept, manifest: configMap(kept, 'two') });
@@ -141,7 +141,7 @@ story('is detected by an unknown deployment, and a confirmation moves the agent'
   await test.restart(0, async () => {
     await restore();
     // Others have used up orders since, so the order alone proves nothing.
-    await operate((client) => client.query(`select setval('order_seq', 1000000)`));
+    await runAsOperator((client) => client.query(`select setval('order_seq', 1000000)`));
   });
   const began = await eventually(() => agent.start({ held: heldBy(ahead.entries), epoch }));
   assert.ok(began > epoch);
@@ -163,7 +163,7 @@ story('is detected by an unknown deployment, and a confirmation moves the agent'
 });
 
 story('accepts the reports of an agent whose start it has lost', async () => {
-  const { agent, kept } = await scene('restarted');
+  const { agent, kept } = await createFixture('restarted');
   for (let times = 0; times < 20; times += 1) await agent.report(await agent.entry(kept), Outcome.FAILED);
   await dump();
   await agent.start();
@@ -183,16 +183,16 @@ story('accepts the reports of an agent whose start it has lost', async () => {
 });
 
 story('another cluster, timeline or an operator begins a new epoch, for brokers that run too', async () => {
-  const { agent, again } = await scene('elsewhere');
+  const { agent, again } = await createFixture('elsewhere');
   const before = (await agent.pull()).epoch;
   await test.restart(0, () =>
-    operate(async (client) => void (await client.query(`update installation set system_identifier = '1'`))),
+    runAsOperator(async (client) => void (await client.query(`update installation set system_identifier = '1'`))),
   );
   const other = await eventually(async () => (await agent.pull()).epoch);
   assert.is(other, before + 1n);
   assert.ok((await agent.entry(again)).held);
   // Restored under a running broker: its connections break, and the new ones check.
-  await operate(async (client) => {
+  await runAsOperator(async (client) => {
     await client.query('update installation set timeline = 99');
     await client.query('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()');
   });
@@ -210,7 +210,7 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
 });
 
 story('cannot be faked by an agent that presents what no broker issued', async () => {
-  const { agent, kept } = await scene('liar');
+  const { agent, kept } = await createFixture('liar');
   const { epoch } = await agent.pull();
   for (const lie of [{ epoch: 2n ** 62n }, { epoch: 2n ** 64n - 1n }, { order: 2n ** 62n }, { order: 2n ** 64n - 1n }])
     await refused(agent.pull(lie), Code.InvalidArgument, 'beyond all');
@@ -221,7 +221,7 @@ story('cannot be faked by an agent that presents what no broker issued', async (
 });
 
 story('is detected by a role without special rights', async () => {
-  await operate(async (client) => {
+  await runAsOperator(async (client) => {
     await client.query('create role plain login');
     await client.query('set role plain');
     const { rows } = await client.query(

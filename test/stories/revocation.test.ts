@@ -3,7 +3,7 @@ import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createUses } from '../../broker/access/last-used.ts';
+import { createLastUsedWriter } from '../../broker/access/last-used.ts';
 import { openMigrated } from '../../broker/open-store.ts';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
@@ -27,7 +27,7 @@ let names = 0;
  * Creates an agent's key that both brokers know, with a long poll and a session at each, and reports how each of them
  * ends.
  */
-async function busyKey() {
+async function createBusyKey() {
   const name = `a${++names}`;
   const { pak, agent } = await admin.createAgent({ name });
   const ends: string[] = [];
@@ -47,7 +47,7 @@ async function busyKey() {
         last = hint;
         ready.resolve();
       }
-      ends.push(last === SessionHint.KEY_REVOKED ? 'told' : 'ended');
+      ends.push(last === SessionHint.KEY_REVOKED ? 'revoked' : 'ended');
     })().catch(() => ends.push('cut off'));
     await ready.promise;
   }
@@ -57,23 +57,23 @@ async function* hello(incarnation: bigint) {
   yield { message: { case: 'hello' as const, value: { incarnation } } };
   await delay(60_000, undefined, { ref: false });
 }
-async function allEnd({ ends, holders }: Awaited<ReturnType<typeof busyKey>>, withinMs: number): Promise<void> {
+async function allEnd({ ends, holders }: Awaited<ReturnType<typeof createBusyKey>>, withinMs: number): Promise<void> {
   const began = performance.now();
   await eventually(() => ends.length === 4, withinMs);
   process.stdout.write(`  ended after ${Math.round(performance.now() - began)} ms\n`);
-  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'told', 'told']);
+  assert.equal([...ends].sort(), ['Unauthenticated', 'Unauthenticated', 'revoked', 'revoked']);
   for (const { broker } of holders) await refused(broker.whoAmI({}), Code.Unauthenticated, 'the key is not valid');
 }
 
 story('reaches both brokers, and ends streams and long polls', async () => {
-  const busy = await busyKey();
+  const busy = await createBusyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await admin.revokePak({ pak: paks[0]?.id });
   await allEnd(busy, 10_000);
 });
 
 story('reaches both brokers although its NOTIFY is lost', async () => {
-  const busy = await busyKey();
+  const busy = await createBusyKey();
   await sql.query('begin');
   await sql.query('update pak set revoked_at = now() where agent_id = $1', [busy.id]);
   await sql.query(`insert into change (kind, ref) select 'key', id from pak where agent_id = $1`, [busy.id]);
@@ -82,7 +82,7 @@ story('reaches both brokers although its NOTIFY is lost', async () => {
 });
 
 story('reaches both brokers although they had lost their listening connections', async () => {
-  const busy = await busyKey();
+  const busy = await createBusyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await Promise.all([
     sql.query(
@@ -95,14 +95,14 @@ story('reaches both brokers although they had lost their listening connections',
 });
 
 story('by expiry ends streams and long polls without a notification', async () => {
-  const busy = await busyKey();
+  const busy = await createBusyKey();
   // As in a rotation with an overlap.
   await admin.rotateAgentPak({ agent: busy.name, overlap: { seconds: 2n } });
   await allEnd(busy, 30_000);
 });
 
 story('by deleting its agent ends streams and long polls', async () => {
-  const busy = await busyKey();
+  const busy = await createBusyKey();
   await admin.deleteAgent({ agent: busy.name });
   await allEnd(busy, 30_000);
 });
@@ -118,7 +118,10 @@ story('is not delayed by its use, which the brokers record together once a minut
   const seen = async (at: number) => {
     now = at;
     // Both brokers see the key in use, and each writes that as it closes.
-    for (const uses of [createUses(db, log, () => new Date(now)), createUses(db, log, () => new Date(now + 5))]) {
+    for (const uses of [
+      createLastUsedWriter(db, log, () => new Date(now)),
+      createLastUsedWriter(db, log, () => new Date(now + 5)),
+    ]) {
       uses.note(keyId);
       uses.note(keyId);
       await uses.close();

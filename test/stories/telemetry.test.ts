@@ -10,7 +10,7 @@ import { GapReason, type TailStackRequestSchema, type TelemetryRecord } from '..
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { openEnvironment, until } from '../agent/test-environment.ts';
 import { refused } from '../broker.ts';
-import { podOf, tellEvent, workload } from '../pods.ts';
+import { createPodEvent, waitForPod, workload } from '../pods.ts';
 
 const environment = await openEnvironment({ brokers: 2 });
 const { broker, admin } = environment;
@@ -94,8 +94,8 @@ async function serve(
 }
 
 /** Writes repeatedly until the agent follows the log: no other sign shows that it does. */
-async function followed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
-  const pod = await podOf(cluster, stack);
+async function untilFollowed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
+  const pod = await waitForPod(cluster, stack);
   cluster.write('default', pod, 'main', ['ready']);
   await until(
     async () => (await admin.broker.listPodLogs({ stack, agent })).records.map(textOf).includes(`${agent}: ready`),
@@ -106,13 +106,13 @@ async function followed(cluster: SimulatedCluster, stack: string, agent: string)
 
 story('lines and events of two clusters arrive at one tail, and are stored', async () => {
   const { clusters } = await serve(['east', 'west'], 'web');
-  const pods = await Promise.all(clusters.map((cluster, at) => followed(cluster, 'web', ['east', 'west'][at]!)));
+  const pods = await Promise.all(clusters.map((cluster, at) => untilFollowed(cluster, 'web', ['east', 'west'][at]!)));
   const watching = tail(admin, { stack: 'web' });
   await watching.up();
   for (const [at, cluster] of clusters.entries()) {
     cluster.write('default', pods[at]!, 'main', ['one', 'two']);
-    cluster.write('default', await podOf(cluster, 'web-silent'), 'main', ['not asked for']);
-    tellEvent(cluster, pods[at]!, 'restarting failed container');
+    cluster.write('default', await waitForPod(cluster, 'web-silent'), 'main', ['not asked for']);
+    createPodEvent(cluster, pods[at]!, 'restarting failed container');
   }
   const wanted = ['east', 'west'].flatMap((name) => [
     `${name}: one`,
@@ -132,7 +132,7 @@ story('lines and events of two clusters arrive at one tail, and are stored', asy
 
 story('a restart of the broker loses no line, and repeats none', async () => {
   const { clusters } = await serve(['steady'], 'steady');
-  const pod = await followed(clusters[0]!, 'steady', 'steady');
+  const pod = await untilFollowed(clusters[0]!, 'steady', 'steady');
   const lines = Array.from({ length: 60 }, (_, at) => `line ${at}`);
   clusters[0]!.write('default', pod, 'main', lines.slice(0, 20));
   await broker.restart(0, async () => clusters[0]!.write('default', pod, 'main', lines.slice(20, 40)));
@@ -148,7 +148,7 @@ story('a restart of the broker loses no line, and repeats none', async () => {
 story('lines that an agent drops while its session is cut leave a marker with their number', async () => {
   const telemetry = { outbox: { items: 10, bytes: 1 << 20 } };
   const { clusters } = await serve(['cut'], 'cut', { telemetry });
-  const pod = await followed(clusters[0]!, 'cut', 'cut');
+  const pod = await untilFollowed(clusters[0]!, 'cut', 'cut');
   const lines = Array.from({ length: 100 }, (_, at) => `line ${at}`);
   await broker.restart(0, async () => {
     clusters[0]!.write('default', pod, 'main', lines);
@@ -183,11 +183,11 @@ story('a tenant sees only the telemetry of its own stacks in a shared cluster', 
   const tails = tenants.map((tenant) => tail(broker.client(tenant.pak), { stack: 'app' }));
   for (const each of tails) await each.up();
   for (const [at, { name }] of tenants.entries()) {
-    const pod = await podOf(cluster, `app-${name}`);
+    const pod = await waitForPod(cluster, `app-${name}`);
     await until(
       () => {
         cluster.write('default', pod, 'main', [`of ${name}`]);
-        tellEvent(cluster, pod, `about ${name}`);
+        createPodEvent(cluster, pod, `about ${name}`);
         const texts = tails[at]!.texts();
         return texts.includes(`common: of ${name}`) && texts.includes(`common: BackOff about ${name}`);
       },
@@ -203,14 +203,14 @@ story('a tenant sees only the telemetry of its own stacks in a shared cluster', 
 story('the operator of a cluster switches off its telemetry', async () => {
   const off = await serve(['mute'], 'mute', { config: { telemetry: 'off' } });
   const events = await serve(['terse'], 'terse', { config: { telemetry: 'events' } });
-  const pods = await Promise.all([podOf(off.clusters[0]!, 'mute'), podOf(events.clusters[0]!, 'terse')]);
+  const pods = await Promise.all([waitForPod(off.clusters[0]!, 'mute'), waitForPod(events.clusters[0]!, 'terse')]);
   const watching = tail(admin, { stack: 'terse' });
   await watching.up();
   await until(
     () => {
       for (const [at, { clusters }] of [off, events].entries()) {
         clusters[0]!.write('default', pods[at]!, 'main', ['a line']);
-        tellEvent(clusters[0]!, pods[at]!, 'an event');
+        createPodEvent(clusters[0]!, pods[at]!, 'an event');
       }
       return watching.texts().includes('terse: BackOff an event');
     },
@@ -234,7 +234,7 @@ story('without retention, followers still receive telemetry', async () => {
     await fleeting.startAgent(await fleeting.createAgent('live'), cluster.kubeconfig);
     await fleeting.submit('live', [workload('live')], ['live']);
     await fleeting.untilPhase('live', 'live', PlacementPhase.APPLIED);
-    const pod = await podOf(cluster, 'live');
+    const pod = await waitForPod(cluster, 'live');
     const there = fleeting.broker.client(undefined, { url: fleeting.broker.urls[1]! });
     const watching = tail(there, { stack: 'live', startTime: timestampFromMs(0) });
     await watching.up();

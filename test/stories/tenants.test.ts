@@ -16,7 +16,7 @@ tenants.after.each(async () => {
 tenants.after(() => environment.close());
 
 /** Enrolls an agent that may only store inventories in its cluster and impersonate two accounts of namespace `team`. */
-async function enrol(name: string) {
+async function enrollTenant(name: string) {
   const account = { namespaces: ['team'], resources: ['configmaps'] };
   const cluster = await startSimulatedCluster({
     pods: false,
@@ -41,7 +41,7 @@ async function enrol(name: string) {
 tenants(
   'an agent impersonates the account of its registration, then a changed one, and the last one after its end',
   async () => {
-    const { agent, stack, cluster, own, actors, submit } = await enrol('shops');
+    const { agent, stack, cluster, own, actors, submit } = await enrollTenant('shops');
     await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/first' });
     await own.broker.addTarget({ stack: 'shop', agent });
     await submit(configMap('open', { k: '1' }, 'team'));
@@ -70,7 +70,7 @@ tenants(
 );
 
 tenants('a refused request of the account is reported in the API server’s words', async () => {
-  const { agent, stack, own, submit } = await enrol('secrets');
+  const { agent, stack, own, submit } = await enrollTenant('secrets');
   await admin.admin.addRegistration({ agent, generator: 'secrets', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
   await submit({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' } });
@@ -79,7 +79,7 @@ tenants('a refused request of the account is reported in the API server’s word
 });
 
 tenants('stricter rules stop changes of existing objects, and delete nothing', async () => {
-  const { agent, stack, cluster, own, submit } = await enrol('ruled');
+  const { agent, stack, cluster, own, submit } = await enrollTenant('ruled');
   await admin.admin.addRegistration({ agent, generator: 'ruled', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
   await submit(configMap('kept', { k: '1' }, 'team'));

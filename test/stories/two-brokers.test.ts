@@ -34,7 +34,7 @@ let revisions = 0;
 const submit = () => here.broker.submitDeployment({ stack: 'web', manifest: configMap(`${++revisions}`) });
 
 story('a submit on one ends a long poll at the other', async () => {
-  const { woken } = await waitingPoll();
+  const { woken } = await startLongPoll();
   await submit();
   assert.is(await revisionOf(woken), revisions);
 });
@@ -46,7 +46,7 @@ story('a submit on one reaches a session at the other', async () => {
 });
 
 story('after the listening connections were cut, the next submit notifies both kinds', async () => {
-  const { woken } = await waitingPoll();
+  const { woken } = await startLongPoll();
   await using session = await openSession(agent);
   assert.is(await cutListeners(), 2, 'each broker listens on one connection');
   await submit();
@@ -56,14 +56,14 @@ story('after the listening connections were cut, the next submit notifies both k
 });
 
 story('a submit while a listening connection is down notifies too', async () => {
-  const { woken } = await waitingPoll();
+  const { woken } = await startLongPoll();
   const cut = cutListeners();
   await Promise.all([cut, submit()]);
   assert.is(await revisionOf(woken), revisions);
 });
 
 story('a change whose NOTIFY is lost notifies at the next read of the feed', async () => {
-  const { woken } = await waitingPoll();
+  const { woken } = await startLongPoll();
   await using session = await openSession(agent);
   // Writes what a submit writes, without the NOTIFY.
   await sql.query('begin');
@@ -88,7 +88,7 @@ story('a change that commits after a later one is not lost', async () => {
     // Later changes commit, and both brokers read them, while the earlier one is still open.
     await here.broker.createStack({ name: 'other' });
     await there.broker.createStack({ name: 'another' });
-    const { woken } = await waitingPoll();
+    const { woken } = await startLongPoll();
     await late.query('commit');
     assert.is((await woken).kind, TargetStateKind.PAUSED);
   } finally {
@@ -99,7 +99,7 @@ story('a change that commits after a later one is not lost', async () => {
 
 story('the same holds in the other direction', async () => {
   const mirrored = test.client(created.pak, { url: test.urls[0], timeoutMs: 290_000 }).agent;
-  const { woken } = await waitingPoll(mirrored);
+  const { woken } = await startLongPoll(mirrored);
   await there.broker.submitDeployment({ stack: 'web', manifest: configMap(`${++revisions}`) });
   assert.is(await revisionOf(woken), revisions);
 });
@@ -107,7 +107,7 @@ story('the same holds in the other direction', async () => {
 story.run();
 
 /** Starts a long poll that waits at its broker, since the digest that it carries is current. */
-async function waitingPoll(from: Client<typeof AgentService> = agent) {
+async function startLongPoll(from: Client<typeof AgentService> = agent) {
   const { digest } = await from.pullTargetState({ incarnation });
   const unchanged = await from.pullTargetState({ incarnation, digest });
   assert.is(unchanged.kind, TargetStateKind.UNCHANGED);

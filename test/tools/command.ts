@@ -1,22 +1,22 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
-export interface Ended {
+export interface ProgramResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /** A wait for text in the output of a running program. */
-export interface Hearing {
+export interface OutputWait {
   readonly onOutput: (said: string) => void;
-  readonly heard: Promise<void>;
+  readonly found: Promise<void>;
 }
 
-/** Pass `onOutput` to the program and wait for `heard`, together with the program's end: the text may never come. */
-export function listenFor(text: string): Hearing {
-  const { promise: heard, resolve } = Promise.withResolvers<void>();
-  return { heard, onOutput: (said) => (said.includes(text) ? resolve() : undefined) };
+/** Pass `onOutput` to the program and wait for `found`, together with the program's end: the text may never come. */
+export function waitForOutput(text: string): OutputWait {
+  const { promise: found, resolve } = Promise.withResolvers<void>();
+  return { found, onOutput: (said) => (said.includes(text) ? resolve() : undefined) };
 }
 
 export interface RunOptions {
@@ -32,7 +32,11 @@ export interface RunOptions {
 const root = path.resolve(import.meta.dirname, '../..');
 
 /** Runs one of our programs as a process, at most a minute. Rejects only when it cannot be started. */
-export async function runProgram(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<ProgramResult> {
   const { env = {}, stdin = '', deadlineMs = 60_000, signal, onOutput } = options;
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [path.join(root, file), ...args], { env: { PATH, HOME, ...env } });

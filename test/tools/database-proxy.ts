@@ -8,13 +8,13 @@ export interface DatabaseProxy {
    * Delays the answers on the next connection whose client sends `text`: `asked` resolves when the database has
    * answered, `release` lets the answers through.
    */
-  hold(text: string): { readonly asked: Promise<void>; release(): void };
+  holdAnswers(text: string): { readonly asked: Promise<void>; release(): void };
   /** Starts counting messages with `text` in them; the returned function returns their number. */
-  count(text: string): () => number;
+  countSent(text: string): () => number;
   /** Delays everything, on all connections, until the returned function is called. */
   freeze(): () => void;
   /** Silently drops everything on the connections that are open now; new ones work. */
-  forget(): void;
+  dropSilently(): void;
   close(): Promise<void>;
 }
 
@@ -75,7 +75,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   url.port = String((server.address() as AddressInfo).port);
   return {
     url: url.href,
-    hold(text) {
+    holdAnswers(text) {
       const asked = Promise.withResolvers<void>();
       let client: Socket | undefined;
       hold = {
@@ -87,7 +87,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       };
       return { asked: asked.promise, release: () => client && flush(client) };
     },
-    count(text) {
+    countSent(text) {
       counts.set(text, 0);
       return () => counts.get(text) ?? 0;
     },
@@ -98,7 +98,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
         for (const client of held.keys()) flush(client);
       };
     },
-    forget() {
+    dropSilently() {
       for (const [client, upstream] of upstreams) {
         forgotten.add(client);
         upstream.destroy();

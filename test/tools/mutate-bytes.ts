@@ -11,7 +11,7 @@ export function seededNumbers(seed: number): (below: number) => number {
 }
 
 /** Bytes that break parsers of lengths, numbers and texts. */
-const pieces = [
+const hostilePieces = [
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]),
   Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
@@ -45,7 +45,7 @@ function change(bytes: Buffer<ArrayBufferLike>, random: (below: number) => numbe
     case 1:
       return Buffer.concat([head, Buffer.from(part.map(() => random(256))), tail]);
     case 2:
-      return Buffer.concat([head, pieces[random(pieces.length)] as Buffer, tail]);
+      return Buffer.concat([head, hostilePieces[random(hostilePieces.length)] as Buffer, tail]);
     case 3:
       return Buffer.concat([head, tail]);
     case 4:
@@ -53,6 +53,6 @@ function change(bytes: Buffer<ArrayBufferLike>, random: (below: number) => numbe
     case 5:
       return Buffer.concat([head, part, part, part, tail]);
     default:
-      return Buffer.concat([head, pieces[random(pieces.length)] as Buffer, bytes.subarray(at)]);
+      return Buffer.concat([head, hostilePieces[random(hostilePieces.length)] as Buffer, bytes.subarray(at)]);
   }
 }

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually } from '../broker.ts';
-import { killAll, processesLeft } from './processes.ts';
+import { killAll, remainingProcesses } from './processes.ts';
 
 export interface Started {
   readonly child: ChildProcess;
   /** Returns the output so far, of both streams. */
-  text(): string;
+  output(): string;
   /** Returns the whole output, once everything runs. Rejects when the process ends before. */
   ready(): Promise<string>;
   /** Sends a signal as a terminal does: to npm and to what it runs. */
@@ -21,7 +21,7 @@ export interface Started {
 }
 
 /** The starts of one test file, in a temporary folder. */
-export interface Starts {
+export interface NpmStarts {
   readonly folder: string;
   /** Runs the real `npm start` with these options. */
   start(...args: string[]): Started;
@@ -35,7 +35,7 @@ export interface Starts {
 const root = resolve(import.meta.dirname, '../..');
 const READY_MS = 60_000;
 
-export function npmStarts(): Starts {
+export function npmStarts(): NpmStarts {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-start-'));
   chmodSync(folder, 0o755);
   const children: ChildProcess[] = [];
@@ -49,13 +49,13 @@ export function npmStarts(): Starts {
     start,
     refused: async (line, code, ...args) => {
       const started = start(...args);
-      assert.is(await started.ended(), code, started.text());
-      const lines = started.text().split('\n');
-      const told = lines.filter((text) => text.startsWith('npm start: '));
-      assert.is(told.length, 1, started.text());
-      assert.match(told[0] ?? '', line);
-      assert.not.match(started.text(), /\n {4}at /, 'a stack is not for the user');
-      return started.text();
+      assert.is(await started.ended(), code, started.output());
+      const lines = started.output().split('\n');
+      const errorLines = lines.filter((text) => text.startsWith('npm start: '));
+      assert.is(errorLines.length, 1, started.output());
+      assert.match(errorLines[0] ?? '', line);
+      assert.not.match(started.output(), /\n {4}at /, 'a stack is not for the user');
+      return started.output();
     },
     end: async () => {
       for (const child of children.splice(0)) {
@@ -64,7 +64,7 @@ export function npmStarts(): Starts {
         process.kill(-child.pid, 'SIGTERM');
         await exited;
       }
-      killAll((await processesLeft(folder, 5_000)).map(({ pid }) => pid));
+      killAll((await remainingProcesses(folder, 5_000)).map(({ pid }) => pid));
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
@@ -86,7 +86,7 @@ function launch(args: readonly string[]): Started {
   const closed = once(child, 'close') as Promise<[number | null]>;
   return {
     child,
-    text: () => text,
+    output: () => text,
     ready: () =>
       eventually(() => {
         assert.is(child.exitCode, null, text);
@@ -101,13 +101,13 @@ function launch(args: readonly string[]): Started {
 }
 
 /** Finds the admin key in the output, if it was shown. */
-export function keyIn(text: string): string | undefined {
+export function findAdminKey(text: string): string | undefined {
   return /BROKKR_PAK=(brokkr_ad\w+)/.exec(text)?.[1];
 }
 
 /** Asserts that no process uses the folder, and none the port. */
 export async function assertNothingLeft(folder: string, port: number): Promise<void> {
-  assert.equal(await processesLeft(folder, 1_000), []);
+  assert.equal(await remainingProcesses(folder, 1_000), []);
   const answered = await new Promise((settle) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => settle(true)).once('error', () => settle(false));

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Left {
+export interface RemainingProcess {
   readonly pid: number;
   readonly command: string;
 }
@@ -12,12 +12,12 @@ export interface Left {
  * recognised by the test's temporary folder in the command line, since a database has a session of its own, and by
  * their process group.
  */
-export async function processesLeft(folder: string, graceMs: number, group?: number): Promise<Left[]> {
+export async function remainingProcesses(folder: string, graceMs: number, group?: number): Promise<RemainingProcess[]> {
   if (!folder.includes('brokkr-'))
     throw new Error(`"${folder}" is no folder of a test: processes of others may name it`);
   const deadline = Date.now() + graceMs;
   while (true) {
-    const left = list().filter((found) => found.group === group || found.command.includes(folder));
+    const left = listProcesses().filter((found) => found.group === group || found.command.includes(folder));
     if (left.length === 0 || Date.now() > deadline) return left;
     await delay(50);
   }
@@ -34,11 +34,11 @@ export function killAll(pids: readonly number[]): void {
   }
 }
 
-function list(): (Left & { group: number })[] {
+function listProcesses(): (RemainingProcess & { group: number })[] {
   return process.platform === 'linux' ? listProc() : listPs();
 }
 
-function listProc(): (Left & { group: number })[] {
+function listProc(): (RemainingProcess & { group: number })[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
@@ -54,7 +54,7 @@ function listProc(): (Left & { group: number })[] {
     });
 }
 
-function listPs(): (Left & { group: number })[] {
+function listPs(): (RemainingProcess & { group: number })[] {
   return execFileSync('ps', ['-axo', 'pid=,pgid=,stat=,command='], { encoding: 'utf8' })
     .split('\n')
     .flatMap((line) => {

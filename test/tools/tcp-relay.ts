@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface TcpRelay {
   readonly port: number;
   /** Ends every connection; new ones work. */
-  cut(): void;
+  closeConnections(): void;
   close(): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function startTcpRelay(
   };
   return {
     port: (server.address() as AddressInfo).port,
-    cut,
+    closeConnections: cut,
     async close() {
       cut();
       await new Promise((resolve) => server.close(resolve));

@@ -38,7 +38,9 @@ export interface InventoryLoaded {
   readonly inventory: Inventory;
 }
 
-/** Restores an incomplete inventory from the marks of the manifest's kinds. The pass that does so ends, so that it prunes nothing. */
+/**
+ * Restores an incomplete inventory from the marks of the manifest's kinds. The pass that does so ends, so that it prunes nothing.
+ */
 export async function completeInventory({
   context,
   pass,

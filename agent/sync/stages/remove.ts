@@ -103,7 +103,7 @@ export async function releaseOrphans({
 export interface RemovalPlanned {
   readonly items: readonly Item[];
   readonly live: LiveObjects;
-  /** What becomes of each item. */
+  /** The decision about each item. */
   readonly plan: PrunePlan;
 }
 
@@ -164,7 +164,9 @@ export interface RemovalPruned {
   readonly remaining: readonly Item[];
 }
 
-/** Deletes and releases what the plan says. The header stays once nothing is left, marked as removed, to reject outdated entries. */
+/**
+ * Deletes and releases what the plan says. The header stays once nothing is left, marked as removed, to reject outdated entries.
+ */
 export async function pruneForRemoval({
   context,
   pass,

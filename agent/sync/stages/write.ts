@@ -61,7 +61,7 @@ export function gateWaves({
 }
 
 export interface DryRun {
-  /** How many objects the dry run could not check. */
+  /** Number of objects that the dry run could not check. */
   readonly unchecked: number;
 }
 
@@ -111,10 +111,10 @@ export async function recordInventory({
 export interface Applied {
   /** Uids of the objects that were written, by key. */
   readonly uids: ReadonlyMap<string, string>;
-  /** What was changed, other than repairs. */
+  /** Changes of the deployment itself, without repairs. */
   readonly changes: readonly Change[];
   readonly driftEvent: StackEvent | undefined;
-  /** How many objects could not be checked while they were applied. */
+  /** Number of objects that could not be checked while they were applied. */
   readonly uncheckedWrites: number;
 }
 

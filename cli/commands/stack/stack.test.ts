@@ -165,7 +165,7 @@ stacks('watches a stack until it is deleted', async () => {
   await agent.reconcile();
   await cli.done(`delete stack ${name} --yes`);
   // The removal reaches the agent a moment later; before that it would report applied again.
-  await eventually(async () => (await agent.removes()).includes(name), 30_000);
+  await eventually(async () => (await agent.removingStacks()).includes(name), 30_000);
   await agent.reconcile();
   const output = await people;
   assert.is(output.code, 0, output.stderr);

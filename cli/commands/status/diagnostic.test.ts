@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
 import type { Diagnostic } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
 import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
-import { makeTestAgent, type TestAgent } from '../../../test/agents.ts';
+import { createTestAgent, type TestAgent } from '../../../test/agents.ts';
 import { eventually, startTestBroker } from '../../../test/broker.ts';
 import { testCli } from '../../../test/cli.ts';
 
@@ -26,7 +26,7 @@ const web = '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web
 
 async function makePlaced() {
   const name = freshName();
-  const agent = await makeTestAgent(broker, { name, labels: [name] });
+  const agent = await createTestAgent(broker, { name, labels: [name] });
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${objects}\n---\n${web}` });
   return { name, agent };
 }

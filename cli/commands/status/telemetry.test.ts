@@ -6,7 +6,7 @@ import { startTestAgent, type TestAgent } from '../../../test/agents.ts';
 import { eventually, startTestBroker } from '../../../test/broker.ts';
 import { testCli } from '../../../test/cli.ts';
 import { openSession, type TelemetryItemInit } from '../../../test/sessions.ts';
-import { listenFor } from '../../../test/tools/command.ts';
+import { waitForOutput } from '../../../test/tools/command.ts';
 
 const deadlineMs = 30_000;
 const at = timestampFromMs(Date.parse('2027-01-31T12:00:00.5Z'));
@@ -96,18 +96,18 @@ telemetry('show Kubernetes events, apart from the events of agents', async () =>
 telemetry('are followed across a restart of the broker, each line once', async () => {
   const watching = new AbortController();
   const [old, first, second] = [
-    listenFor('is    quiet'),
-    listenFor('before the restart'),
-    listenFor('after the restart'),
+    waitForOutput('is    quiet'),
+    waitForOutput('before the restart'),
+    waitForOutput('after the restart'),
   ];
   const onOutput = (text: string) => [old, first, second].forEach((hearing) => void hearing.onOutput(text));
   const following = cli.run('logs web -f --tail 1', { onOutput, signal: watching.signal });
-  await Promise.race([old.heard, following]);
+  await Promise.race([old.found, following]);
   await tell('east', line('before the restart'));
-  await Promise.race([first.heard, following]);
+  await Promise.race([first.found, following]);
   await broker.restart();
   await tell('west', line('after the restart'));
-  await Promise.race([second.heard, following]);
+  await Promise.race([second.found, following]);
   watching.abort();
   const { code, stdout, stderr } = await following;
   assert.match(stderr, /^(lost the connection to the broker; reconnecting…\n)+$/);

@@ -13,16 +13,16 @@ export function mergeApplied(liveValue: JsonObject, applied: JsonObject, shape: 
  */
 export function pruneApplied(object: JsonObject, last: Iterable<string>, kept: Iterable<string>): JsonObject {
   const keptPaths = withParents(kept).add('f:metadata');
-  const doomed = new Set<string>();
+  const removedPaths = new Set<string>();
   for (const path of last) {
     if (keptPaths.has(path)) continue;
     const elements = elementsOfPath(path);
     let top = elements[0]!;
     for (let n = 1; n < elements.length && keptPaths.has(top); n++) top += `\u0000${elements[n]}`;
-    doomed.add(top);
+    removedPaths.add(top);
   }
   let pruned: Json = object;
-  for (const path of doomed) pruned = without(pruned, elementsOfPath(path));
+  for (const path of removedPaths) pruned = without(pruned, elementsOfPath(path));
   return pruned as JsonObject;
 }
 

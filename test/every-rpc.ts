@@ -9,7 +9,7 @@ import { Health } from '../gen/brokkr/v1/health_pb.ts';
 import type { TestBroker } from './broker.ts';
 
 /** Every RPC of the three services, by "Service/Method". */
-export const everyMethod: ReadonlyMap<string, DescMethod> = new Map(
+export const allMethods: ReadonlyMap<string, DescMethod> = new Map(
   [BrokerService, AgentService, AdminService].flatMap((service) =>
     service.methods.map((method) => [`${service.name}/${method.name}`, method as DescMethod] as const),
   ),
@@ -41,21 +41,21 @@ export interface Call {
  * the end. `send` makes each call and returns its (first) answer. Asserts that no RPC was left out. Returns every key
  * that was issued.
  */
-export async function makeEveryCall(
-  test: TestBroker,
-  send: (call: Call) => Promise<unknown> = answerOf,
+export async function callEveryRpc(
+  broker: TestBroker,
+  send: (call: Call) => Promise<unknown> = performCall,
   { prefix = '', manifest = configMap, words = 'words' }: EveryCallOptions = {},
 ): Promise<string[]> {
   const called = new Set<string>();
   const paks: string[] = [];
-  const clients: Partial<Record<Call['caller'], BrokkrClient>> = { admin: test.client() };
+  const clients: Partial<Record<Call['caller'], BrokkrClient>> = { admin: broker.client() };
   let requests = 0;
   const call = async <A = Record<string, unknown>>(
     caller: Call['caller'],
     name: string,
     request: Record<string, unknown> = {},
   ): Promise<A> => {
-    const method = everyMethod.get(name);
+    const method = allMethods.get(name);
     const client = clients[caller];
     assert.ok(method && client, name);
     called.add(name);
@@ -77,10 +77,10 @@ export async function makeEveryCall(
     name: joined,
     description: words,
   });
-  clients.enrollment = test.client(enrollment.pak);
+  clients.enrollment = broker.client(enrollment.pak);
   await call('enrollment', 'AgentService/Enroll', { nonce: Buffer.alloc(32, 1) });
-  clients.generator = test.client(generator.pak);
-  clients.agent = test.client(agent.pak);
+  clients.generator = broker.client(generator.pak);
+  clients.agent = broker.client(agent.pak);
   const start = () => call<{ incarnation: bigint }>('agent', 'AgentService/StartAgent', { clusterId: `${prefix}c` });
   let { incarnation } = await start();
   await call('agent', 'AgentService/RegisterGenerator', { generator: ci, incarnation });
@@ -166,7 +166,7 @@ export async function makeEveryCall(
   await call('admin', 'AdminService/ForgetRemoval', { agent: edge, stack: web, generation: placements[0]?.generation });
 
   const rotated = await call<{ pak: string }>('generator', 'BrokerService/RotatePak');
-  clients.generator = test.client(rotated.pak);
+  clients.generator = broker.client(rotated.pak);
   await call('admin', 'AdminService/RotateGeneratorPak', { generator: ci });
   await call('admin', 'AdminService/RotateAgentPak', { agent: edge });
   const made = await call<{ info: { shortToken: string } }>('admin', 'AdminService/CreateAdminPak', {
@@ -183,12 +183,12 @@ export async function makeEveryCall(
   await call('generator', 'BrokerService/DeleteStack', { stack: web });
   await call('admin', 'AdminService/DeleteGenerator', { generator: ci });
   for (const agent of [edge, joined]) await call('admin', 'AdminService/DeleteAgent', { agent });
-  assert.equal([...called].sort(), [...everyMethod.keys()].sort(), 'an RPC was left out');
+  assert.equal([...called].sort(), [...allMethods.keys()].sort(), 'an RPC was left out');
   return paks;
 }
 
 /** Makes a call. For a stream, returns its first message and ends it. */
-export async function answerOf({ name, method, request, client }: Call): Promise<unknown> {
+export async function performCall({ name, method, request, client }: Call): Promise<unknown> {
   const service = services[name.split('/')[0] as keyof typeof services];
   const send = client[service][method.localName as never] as (request: unknown) => unknown;
   if (method.methodKind === 'unary') return send(request);

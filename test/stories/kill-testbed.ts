@@ -10,34 +10,34 @@ import { eventually } from '../broker.ts';
 import { createProgram } from '../tools/program.ts';
 import { startTcpRelay } from '../tools/tcp-relay.ts';
 
-export type Victim = 'broker' | 'database' | 'agent';
+export type KilledProcess = 'broker' | 'database' | 'agent';
 
 /**
  * The moment at which a process is killed: when the broker sends a statement, or when the agent sends a request to the
  * cluster.
  */
-export interface Moment {
+export interface KillMoment {
   /** Text of the statement, or "METHOD part-of-the-path" of the request. */
   readonly at: string;
   readonly of: 'statement' | 'request';
   /** `before` it is processed, or `after`, before its answer arrives. */
   readonly when: 'before' | 'after';
-  readonly victim: Victim;
+  readonly victim: KilledProcess;
 }
 
 /** A database, a broker and an agent, each a process of its own, and a cluster that outlives them. */
-export interface KillStage {
+export interface KillTestbed {
   readonly admin: BrokkrClient;
   readonly agentName: string;
   readonly cluster: SimulatedCluster;
   /** Sends SIGKILL to the victim at the next such moment and starts it again; `done` resolves after that. */
-  killAt(moment: Moment): { readonly done: Promise<void>; cancel(): void };
+  killAt(moment: KillMoment): { readonly done: Promise<void>; cancel(): void };
   close(): Promise<void>;
 }
 
-const startMs = 60_000;
+const START_MS = 60_000;
 
-export async function startKillStage(): Promise<KillStage> {
+export async function startKillTestbed(): Promise<KillTestbed> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-kills-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -48,8 +48,8 @@ export async function startKillStage(): Promise<KillStage> {
   stack.defer(() => cluster.stop());
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, cluster.kubeconfig);
-  let armed: { moment: Moment; fire: () => Promise<void> } | undefined;
-  const take = (of: Moment['of'], text: string) => {
+  let armed: { moment: KillMoment; fire: () => Promise<void> } | undefined;
+  const take = (of: KillMoment['of'], text: string) => {
     const { moment, fire } = armed ?? {};
     if (!moment || !fire || moment.of !== of || !text.includes(moment.at)) return undefined;
     armed = undefined;
@@ -64,7 +64,7 @@ export async function startKillStage(): Promise<KillStage> {
     if (taken.moment.when === 'before') await taken.fire();
     else void taken.fire();
   });
-  const port = await freePort();
+  const port = await findFreePort();
   const pakFile = join(folder, 'pak');
   const broker = createProgram({
     file: 'broker/main.ts',
@@ -95,13 +95,13 @@ export async function startKillStage(): Promise<KillStage> {
   });
   stack.defer(() => agent.stop());
   await agent.start();
-  const replace: Record<Victim, () => Promise<void>> = {
+  const replace: Record<KilledProcess, () => Promise<void>> = {
     broker: broker.replace,
     agent: agent.replace,
     database: async () => {
       postgres.kill();
       // Backends that outlive the postmaster for a moment prevent the next start.
-      await eventually(() => postgres.restart().then(() => true), startMs);
+      await eventually(() => postgres.restart().then(() => true), START_MS);
     },
   };
   const owned = stack.move();
@@ -129,22 +129,22 @@ export async function startKillStage(): Promise<KillStage> {
   };
 }
 
-interface Taken {
-  readonly moment: Moment;
+interface ArmedKill {
+  readonly moment: KillMoment;
   readonly fire: () => Promise<void>;
 }
 
 /** Starts a proxy between the broker and the database, which passes everything that the broker sends to `take`. */
 async function startStatementProxy(
   postgres: Postgres,
-  take: (text: string) => Taken | undefined,
+  take: (text: string) => ArmedKill | undefined,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const { port, close } = await startTcpRelay({ host: '127.0.0.1', port: postgres.port }, (client, upstream) => {
-    let last: Taken | undefined;
+    let last: ArmedKill | undefined;
     const prepared = new Map<string, string>();
     for (const socket of [client, upstream]) socket.setNoDelay(true);
     client.on('data', (chunk) => {
-      const taken = take(spelledOut(chunk.toString('latin1'), prepared));
+      const taken = take(withPreparedText(chunk.toString('latin1'), prepared));
       if (taken?.moment.when === 'before') return void taken.fire();
       last ??= taken;
       upstream.write(chunk);
@@ -167,13 +167,13 @@ async function startStatementProxy(
  * Adds the text of prepared statements, which are executed by their names: Parse is "P", four bytes, name, NUL, text,
  * NUL, and Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
  */
-function spelledOut(sent: string, prepared: Map<string, string>): string {
+function withPreparedText(sent: string, prepared: Map<string, string>): string {
   for (const [, name = '', text = ''] of sent.matchAll(/P[\s\S]{4}([\w-]+)\0([^\0]+)\0/g)) prepared.set(name, text);
   const run = [...sent.matchAll(/B[\s\S]{4}[^\0]*\0([\w-]+)\0/g)].map(([, name = '']) => prepared.get(name) ?? '');
   return [sent, ...run].join('\n');
 }
 
-async function freePort(): Promise<number> {
+async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };

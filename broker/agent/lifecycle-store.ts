@@ -1,15 +1,15 @@
 import { forgetReports } from '../placement/store.ts';
 import type { Database, Tx } from '../store/orm.ts';
-import type { Held, Known } from './rules.ts';
+import type { BrokerState, HeldDeployment } from './rules.ts';
 
-/** Binds an agent to its cluster, if it is bound to none. */
+/** Binds an agent to a cluster, unless it is bound to one already. */
 export async function bindCluster(tx: Tx, agentId: string, clusterId: string): Promise<void> {
   await tx.sql('update agent set cluster_id = $2 where id = $1 and cluster_id is null', [agentId, clusterId]);
 }
 
 /**
- * Gives out the next incarnation, above all that anybody has presented: a restored database must not give one out twice, or an old
- * report would outrank a new one. Its events count from 1 again.
+ * Issues the next incarnation, above every one that was presented or reported: a restored database must not issue one twice, or an old
+ * report would outrank a new one. The sequence of its events starts from 1 again.
  */
 export async function startIncarnation(
   tx: Tx,
@@ -29,15 +29,15 @@ export async function startIncarnation(
   return BigInt(row?.incarnation ?? 0);
 }
 
-/** Fences every agent that has started so far. */
-export async function fence(tx: Tx, agentId: string): Promise<void> {
+/** Fences every earlier start of an agent. */
+export async function fenceAgent(tx: Tx, agentId: string): Promise<void> {
   await tx.sql('update agent_status set incarnation = incarnation + 1, last_sequence = 0 where agent_id = $1', [
     agentId,
   ]);
 }
 
-/** Notes that an agent begins an epoch. False when it has begun another one within the hour. */
-export async function noteEpoch(tx: Tx, agentId: string): Promise<boolean> {
+/** Claims an agent's right to begin an epoch. False when it has begun another one within the hour. */
+export async function claimEpoch(tx: Tx, agentId: string): Promise<boolean> {
   const rows = await tx.sql(
     `update agent_status set epoch_begun_at = now()
      where agent_id = $1 and (epoch_begun_at is null or epoch_begun_at < now() - interval '1 hour') returning 1`,
@@ -46,30 +46,34 @@ export async function noteEpoch(tx: Tx, agentId: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** What to compare an agent's inventory with. With `lock`, other agents that may start an epoch wait. */
-export async function known(tx: Tx, held: readonly Held[], { lock }: { lock: boolean }): Promise<Known> {
-  const [installation] = await tx.sql<{ epoch: string; started_at: Date }>(
-    `select epoch, started_at from installation ${lock ? 'for update' : ''}`,
+/** Reads what an agent's inventory is compared with. With `lock`, other agents that may begin an epoch wait. */
+export async function readBrokerState(
+  tx: Tx,
+  held: readonly HeldDeployment[],
+  { lock }: { lock: boolean },
+): Promise<BrokerState> {
+  const [installation] = await tx.sql<{ epoch: string; startedAt: Date }>(
+    `select epoch, started_at as "startedAt" from installation ${lock ? 'for update' : ''}`,
   );
-  // A statement of its own: after a wait for the lock, it sees what the other one has changed.
+  // A separate statement, so that after a wait for the lock it sees what the other transaction has changed.
   const [row] = await tx.sql<{ highest: string; unknown: string[] }>(
     `select (select last_value from order_seq) as highest, array(
        select h.deployment_id::text from unnest($1::uuid[], $2::uuid[]) as h(stack_id, deployment_id)
        join stack s on s.id = h.stack_id
        where not exists (select from deployment d where d.id = h.deployment_id)
          and (s.trimmed_through is null or h.deployment_id > s.trimmed_through)) as unknown`,
-    [held.map((one) => one.stackId), held.map((one) => one.deploymentId)],
+    [held.map(({ stackId }) => stackId), held.map(({ deploymentId }) => deploymentId)],
   );
   return {
     epoch: BigInt(installation?.epoch ?? 0),
-    epochStartedAt: installation?.started_at ?? new Date(0),
+    epochStartedAt: installation?.startedAt ?? new Date(0),
     highestOrder: BigInt(row?.highest ?? 0),
     unknownDeployments: row?.unknown ?? [],
   };
 }
 
-/** The epoch and the highest order that was given out. */
-export async function readHighest(db: Database): Promise<{ epoch: bigint; highestOrder: bigint }> {
+/** Reads the epoch and the highest order that was issued. */
+export async function readHighestOrder(db: Database): Promise<{ epoch: bigint; highestOrder: bigint }> {
   const [row] = await db.read<{ epoch: string; highest: string }>(
     'highest-order',
     'select epoch, (select last_value from order_seq) as highest from installation',
@@ -78,8 +82,8 @@ export async function readHighest(db: Database): Promise<{ epoch: bigint; highes
 }
 
 /**
- * Detaches an agent from its cluster: what it serves is to be applied anew (each placement gets a new generation, so that no earlier
- * report is about it), and what it should remove there is abandoned. The agent side's locks must be held.
+ * Detaches an agent from its cluster. Its removals there are abandoned, and everything that it serves must be applied again: each
+ * placement gets a new generation, so that earlier reports no longer count. The agent side's locks must be held.
  */
 export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
   await lockStatus(tx, agentId);
@@ -93,13 +97,14 @@ export async function unbindCluster(tx: Tx, agentId: string): Promise<void> {
 }
 
 /**
- * Before what was reported is touched, as reports do it, and before the installation's row, as a start does it: the other way round,
- * the two would wait for each other.
+ * Locks an agent's status row. Take this lock before touching reports or the installation's row, in the order in which reports and
+ * starts do it; otherwise the two deadlock.
  */
 export async function lockStatus(tx: Tx, agentId: string): Promise<void> {
   await tx.sql('select 1 from agent_status where agent_id = $1 for update', [agentId]);
 }
 
+/** Marks an agent as deleted; it drains until its last removal is acknowledged. */
 export async function markAgentDeleted(tx: Tx, agentId: string): Promise<void> {
   await tx.sql('update agent set deleted_at = now(), version = version + 1 where id = $1', [agentId]);
 }
@@ -108,7 +113,7 @@ export async function hasPlacements(tx: Tx, agentId: string): Promise<boolean> {
   return (await tx.sql('select 1 from placement where agent_id = $1 limit 1', [agentId])).length > 0;
 }
 
-/** Whether an agent is being deleted and has nothing left to remove. */
+/** Answers whether an agent is being deleted and has nothing left to remove. */
 export async function isDrained(tx: Tx, agentId: string): Promise<boolean> {
   const rows = await tx.sql(
     `select 1 from agent a where a.id = $1 and a.deleted_at is not null
@@ -118,7 +123,7 @@ export async function isDrained(tx: Tx, agentId: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Removes an agent with all that belongs to it, its keys too. Its events stay until their time is over. */
+/** Deletes an agent's row with everything that belongs to it, its keys included. Its events stay until their retention ends. */
 export async function deleteAgentRow(tx: Tx, agentId: string): Promise<void> {
   await lockStatus(tx, agentId);
   await tx.sql('delete from placement where agent_id = $1', [agentId]);

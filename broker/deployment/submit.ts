@@ -1,0 +1,98 @@
+import { ownerOf, type Principal } from '../access/principal.ts';
+import { generatorById } from '../generator/store.ts';
+import { Refusal } from '../refusal.ts';
+import type { StackRow } from '../stack/rules.ts';
+import { findStack } from '../stack/store.ts';
+import type { Database, Tx } from '../store/orm.ts';
+import { requireAllowed } from './limits.ts';
+import type { ComparedManifest, Parser } from './parser.ts';
+import { addRevision, authorOf, lockStack } from './revision.ts';
+import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
+import * as store from './store.ts';
+
+/** Names of agents that an answer lists; it counts all of them. */
+export const maxNamedAgents = 1_000;
+
+/** A parsed manifest and the deployment of its stack that it was compared with. */
+export interface Submission {
+  readonly stack: StackRow;
+  readonly manifest: ComparedManifest;
+  /** Checksum of that deployment's manifest; undefined for a stack without one. */
+  readonly comparedWith: Buffer | undefined;
+}
+
+/** The outcome of a submission or of its preview. */
+export interface SubmitResult {
+  /** The stack's current deployment; undefined for the preview of a new one. */
+  readonly deployment: DeploymentRow | undefined;
+  readonly isUnchanged: boolean;
+  readonly changes: readonly Difference[];
+  readonly agents: store.ServingAgents;
+  /** Sentences about what was left out of the submitted objects. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Parses a manifest and compares it with the stack's current one. The stack is looked up first, so that a caller without access to it
+ * costs nothing and learns nothing about its manifest. INVALID_ARGUMENT for an empty manifest, unless `allowEmpty` is set.
+ */
+export async function parseSubmission(
+  db: Database,
+  parser: Parser,
+  principal: Principal,
+  request: { readonly stack: string; readonly manifest: Uint8Array; readonly allowEmpty: boolean },
+  signal: AbortSignal,
+): Promise<Submission> {
+  const stack = await findStack(db, ownerOf(principal), request.stack);
+  const before = await store.currentManifest(db, stack.id);
+  const manifest = await parser.parse(request.manifest, { before: before?.data, caller: principal.ownerId, signal });
+  if (manifest.objects.length === 0 && !request.allowEmpty) {
+    throw new Refusal(
+      'invalid_argument',
+      'manifest: has no objects, which would remove everything; set allow_empty if that is meant',
+      { field: 'manifest', reason: 'EMPTY_MANIFEST' },
+    );
+  }
+  return { stack, manifest, comparedWith: before?.checksum };
+}
+
+/**
+ * Makes a submitted manifest the stack's next revision; an unchanged one adds none. PERMISSION_DENIED for objects that the generator
+ * may not deploy, RESOURCE_EXHAUSTED beyond its quota.
+ */
+export async function submit(
+  tx: Tx,
+  principal: Principal,
+  request: { readonly stack: string; readonly message: string; readonly traceParent: string },
+  { manifest, comparedWith }: Submission,
+): Promise<SubmitResult> {
+  const stack = await lockStack(tx, principal, request.stack);
+  const agents = await store.servingAgents(tx, stack.id, maxNamedAgents);
+  const before = await store.currentDeployment(tx, stack);
+  const generator = await generatorById(tx, stack.generatorId);
+  requireAllowed(generator, manifest.objects);
+  const { warnings } = manifest;
+  if (before?.checksum.equals(Buffer.from(manifest.checksum)))
+    return { deployment: before, isUnchanged: true, changes: [], agents, warnings };
+  // Somebody may have submitted another manifest before the lock was taken.
+  const changes =
+    before?.checksum.toString('hex') === comparedWith?.toString('hex')
+      ? manifest.changes
+      : await compareManifests(
+          before ? await store.manifestData(tx, before.checksum) : new Uint8Array(),
+          manifest.data,
+        );
+  await store.keepManifest(tx, manifest.checksum, manifest.data);
+  const deployment = await addRevision(tx, generator, {
+    stackId: stack.id,
+    checksum: manifest.checksum,
+    size: manifest.data.length,
+    objectCount: manifest.objects.length,
+    kinds: manifest.kinds,
+    message: request.message,
+    createdBy: authorOf(principal),
+    rollbackOf: null,
+    traceParent: request.traceParent,
+  });
+  return { deployment, isUnchanged: false, changes, agents, warnings };
+}
