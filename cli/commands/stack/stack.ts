@@ -86,8 +86,8 @@ export const verbs: VerbDefinitions = {
   label: labelCommand(editableStack),
   annotate: annotateCommand(editableStack),
 
-  target: targetCommand('addTarget', 'is targeted at'),
-  untarget: targetCommand('removeTarget', 'is no longer targeted at'),
+  target: targetCommand((broker, target) => broker.addTarget(target), 'is targeted at'),
+  untarget: targetCommand((broker, target) => broker.removeTarget(target), 'is no longer targeted at'),
 
   delete: (command) =>
     command
@@ -159,7 +159,10 @@ async function updateStack({ broker, output }: Session, name: string, options: U
 }
 
 /** Defines a command that adds or removes targets; `relation` says how stack and agent are related afterwards. */
-function targetCommand(method: 'addTarget' | 'removeTarget', relation: string): DefineCommand {
+function targetCommand(
+  change: (broker: Session['broker'], target: { stack: string; agent: string }) => Promise<unknown>,
+  relation: string,
+): DefineCommand {
   return (command) =>
     command
       .argument('<stack>')
@@ -167,7 +170,7 @@ function targetCommand(method: 'addTarget' | 'removeTarget', relation: string): 
       .action(
         withSession(async ({ broker, output }, stack: string, agents: string[]) => {
           for (const agent of agents) {
-            await broker[method]({ stack, agent });
+            await change(broker, { stack, agent });
             output.line(`stack ${stack} ${relation} agent ${agent}`);
           }
         }),
