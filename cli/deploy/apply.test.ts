@@ -182,7 +182,10 @@ apply('waits until every agent has applied it', async () => {
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is applied\n$/);
   assert.match(stderr, '2 of 2 agents applied');
-  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`), /already\nrevision 1 is applied\n$/);
+  assert.match(
+    await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`),
+    /already current\nrevision 1 is applied\n$/,
+  );
 });
 
 apply("fails with the agent's message when it cannot apply", async () => {

@@ -148,7 +148,7 @@ stacks('shows how to abandon a removal that waits for an agent that never starte
   assert.is(stdout, `stack system/${name} deleted; its objects are still on 2 agents\n`);
   assert.match(
     stderr,
-    new RegExp(`^agent ${lazy} has never started: .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
+    new RegExp(`^agent ${lazy} has never started, so .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
   );
   await cli.done(`forget-removal ${lazy} system/${name} --yes`);
 });
