@@ -17,9 +17,9 @@ apply.after(async () => {
   await broker.close();
 });
 
-let made = 0;
+let nameCount = 0;
 /** Each test uses its own names; an agent's label is its name. */
-const fresh = () => `t${++made}`;
+const freshName = () => `t${++nameCount}`;
 
 const makeAgent = (name: string, labels = [name]) => startTestAgent(broker, { name, labels });
 
@@ -33,7 +33,7 @@ function write(name: string, text: string): string {
 }
 
 apply('creates the stack if it does not exist, and submits only changes', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const file = write('once.yaml', `${config('a')}---\n${config('b')}`);
   const args = `apply -f ${file} --stack ${stack} --label blue --annotation tier=web`;
   const first = await cli.done(args);
@@ -50,7 +50,7 @@ apply('creates the stack if it does not exist, and submits only changes', async 
 });
 
 apply('adds labels, annotations and targets to an existing stack, and replaces its selector', async () => {
-  const [stack, agent] = [fresh(), fresh()];
+  const [stack, agent] = [freshName(), freshName()];
   await makeAgent(agent);
   const file = write('more.yaml', config('a'));
   await cli.done(`apply -f ${file} --stack ${stack} --label one`);
@@ -65,7 +65,7 @@ apply('adds labels, annotations and targets to an existing stack, and replaces i
 });
 
 apply('shows with --dry-run what would change and where, and changes nothing', async () => {
-  const name = fresh();
+  const name = freshName();
   await makeAgent(name);
   await cli.done(`apply -f ${write('dry.yaml', config('a'))} --stack ${name} --label ${name}`);
   const output = await cli.done(`apply -f - --stack ${name} --dry-run`, { stdin: config('b') });
@@ -74,7 +74,7 @@ apply('shows with --dry-run what would change and where, and changes nothing', a
 });
 
 apply('shows with --dry-run that everything would be new without a stack', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const args = `apply -f - --stack ${stack} --dry-run`;
   const { code, stdout, stderr } = await cli.run(args, { stdin: `${config('a')}---\n${config('b')}` });
   assert.is(code, 0, stderr);
@@ -89,7 +89,7 @@ apply('shows with --dry-run that everything would be new without a stack', async
 });
 
 apply('warns about a stack without placement rules', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const { stderr } = await cli.run(`apply -f - --stack ${stack}`, { stdin: config('a') });
   assert.is(
     stderr,
@@ -99,7 +99,7 @@ apply('warns about a stack without placement rules', async () => {
 });
 
 apply('reports the fields that were left out of an exported object', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const stdin = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: "1", resourceVersion: "2"}\n';
   const { stderr } = await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
   const left = 'metadata.uid, metadata.resourceVersion left out: only a live object has that';
@@ -107,7 +107,7 @@ apply('reports the fields that were left out of an exported object', async () =>
 });
 
 apply('shows the first of many changes, and all with -o wide', async () => {
-  const [stack, one] = [fresh(), config('x')];
+  const [stack, one] = [freshName(), config('x')];
   const stdin = Array.from({ length: 60 }, (_, at) => config(`c${at}`)).join('---\n');
   const few = await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
   assert.is(few.match(/^ {2}\+ /gm)?.length, 50);
@@ -119,7 +119,7 @@ apply('shows the first of many changes, and all with -o wide', async () => {
 });
 
 apply('shows with diff which lines would change and where, and changes nothing', async () => {
-  const name = fresh();
+  const name = freshName();
   await makeAgent(name);
   const secret = (value: string) =>
     `apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\nstringData:\n  password: ${value}\n`;
@@ -138,7 +138,7 @@ apply('shows with diff which lines would change and where, and changes nothing',
   assert.is(await cli.done(`diff -f - --stack ${name} --exit-code`, { stdin: same }), 'nothing would change\n');
   const failure = await cli.fails(1, `diff -f - --stack ${name} --exit-code`, { stdin: config('b') });
   assert.match(failure, `3 objects of stack ${name} would change`);
-  assert.match(await cli.fails(1, `diff -f - --stack ${fresh()}`, { stdin: config('b') }), 'does not exist');
+  assert.match(await cli.fails(1, `diff -f - --stack ${freshName()}`, { stdin: config('b') }), 'does not exist');
 });
 
 apply('names file, line and document of each problem, and leaves no stack behind', async () => {
@@ -148,7 +148,7 @@ apply('names file, line and document of each problem, and leaves no stack behind
   writeFileSync(join(folder, 'b.yml'), `---\n${config('b')}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {}\n`);
   writeFileSync(join(folder, 'c.json'), '{"apiVersion": "v1",\n "metadata": {"name": "c"}}\n');
   writeFileSync(join(folder, 'README.md'), 'not: [an object\n');
-  const stack = fresh();
+  const stack = freshName();
   const output = await cli.fails(1, `apply -f ${folder} --stack ${stack}`);
   assert.match(output, /\/mixed\/b\.yml:11 \(document 2\): metadata\.name/);
   assert.match(output, /\/mixed\/c\.json:\d \(document 1\): kind/);
@@ -167,13 +167,13 @@ apply('rejects an invalid call before it calls the broker', async () => {
   await cli.fails(2, `apply -f ${file} --stack x --dry-run --wait`);
   await cli.fails(2, ['apply', '-f', file, '--stack', 'x', '--selector', 'a = = b']);
   assert.match(
-    await cli.fails(1, `apply -f - --stack ${fresh()}`, { stdin: '# nothing\n' }),
+    await cli.fails(1, `apply -f - --stack ${freshName()}`, { stdin: '# nothing\n' }),
     /^error: (?!.*allow_empty).*\n.*--allow-empty/,
   );
 });
 
 apply('waits until every agent has applied it', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
   const file = write('wait.yaml', config('a'));
   const waiting = cli.run(`apply -f ${file} --stack ${stack} --label ${stack} --wait=applied`);
@@ -182,11 +182,14 @@ apply('waits until every agent has applied it', async () => {
   assert.is(code, 0, stderr);
   assert.match(stdout, /revision 1 is applied\n$/);
   assert.match(stderr, '2 of 2 agents applied');
-  assert.match(await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`), /already\nrevision 1 is applied\n$/);
+  assert.match(
+    await cli.done(`apply -f ${file} --stack ${stack} --wait=applied`),
+    /already current\nrevision 1 is applied\n$/,
+  );
 });
 
 apply("fails with the agent's message when it cannot apply", async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
   const entry = await eventually(async () => {
@@ -201,7 +204,7 @@ apply("fails with the agent's message when it cannot apply", async () => {
 });
 
 apply('stops waiting at the timeout, and names the agents it waited for', async () => {
-  const name = fresh();
+  const name = freshName();
   await makeAgent(name);
   const args = `apply -f - --stack ${name} --label ${name} --wait --timeout 1s`;
   const output = await cli.fails(1, args, { stdin: config('a') });
@@ -209,12 +212,12 @@ apply('stops waiting at the timeout, and names the agents it waited for', async 
 });
 
 apply('does not wait without an agent', async () => {
-  const output = await cli.fails(1, `apply -f - --stack ${fresh()} --wait`, { stdin: config('a') });
+  const output = await cli.fails(1, `apply -f - --stack ${freshName()} --wait`, { stdin: config('a') });
   assert.match(output, 'no agent serves stack');
 });
 
 apply('stops waiting when another revision supersedes it', async () => {
-  const name = fresh();
+  const name = freshName();
   await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
   await eventually(async () => (await client.broker.listPlacements({ stack: name })).placements.length === 1, 30_000);
@@ -225,7 +228,7 @@ apply('stops waiting when another revision supersedes it', async () => {
 });
 
 apply('rolls back to an earlier revision', async () => {
-  const stack = fresh();
+  const stack = freshName();
   for (const value of ['one', 'two'])
     await cli.done(`apply -f - --stack ${stack} --message ${value}`, { stdin: config('a', value) });
   assert.match(await cli.done(`rollback ${stack}`), /revision 3 with the objects of revision 1 is current/);
@@ -243,7 +246,7 @@ apply('rolls back to an earlier revision', async () => {
 });
 
 apply('shows the objects of a deployment only with --manifest', async () => {
-  const stack = fresh();
+  const stack = freshName();
   await cli.done(`apply -f - --stack ${stack}`, { stdin: config('a', 'precious') });
   assert.is(JSON.parse(await cli.done(`describe deployment ${stack} -o json`)).manifest, '');
   const [line] = (await cli.done(`describe deployment ${stack} --manifest -o json`)).split('\n');
@@ -251,7 +254,7 @@ apply('shows the objects of a deployment only with --manifest', async () => {
 });
 
 apply('prints the messages of the API for programs', async () => {
-  const stack = fresh();
+  const stack = freshName();
   const answer = JSON.parse(await cli.done(`apply -f - --stack ${stack} -o json`, { stdin: config('a') }));
   assert.equal(
     [answer.deployment.revision, answer.unchanged, answer.changes[0].action],

@@ -88,8 +88,8 @@ export async function previewStack(
 }
 
 /** Prints the broker's warnings about the manifest to standard error, as kubectl prints those of an API server. */
-function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
-  for (const warning of warnings) out.note(`warning: ${warning}`);
+function noteWarnings({ output }: Session, { warnings }: SubmitDeploymentResponse): void {
+  for (const warning of warnings) output.note(`warning: ${warning}`);
 }
 
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {

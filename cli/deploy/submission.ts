@@ -19,9 +19,9 @@ export function servingAgentsText({ agents, agentCount }: SubmitDeploymentRespon
 }
 
 /** Prints the broker's response in a form for programs. */
-export function printSubmission(out: Output, answer: SubmitDeploymentResponse): void {
-  const name = () => (answer.deployment ? deploymentName(answer.deployment) : '');
-  printOne(out, { schema: SubmitDeploymentResponseSchema, name }, answer, () => {});
+export function printSubmission(output: Output, response: SubmitDeploymentResponse): void {
+  const name = () => (response.deployment ? deploymentName(response.deployment) : '');
+  printOne(output, { schema: SubmitDeploymentResponseSchema, name }, response, () => {});
 }
 
 /** Counts objects and changes: "3 objects, 2 changes". */
@@ -31,16 +31,16 @@ export function changesText({ changes, deployment }: SubmitDeploymentResponse): 
 }
 
 /** Prints the change of each object in a line for people. */
-export function printChanges(out: Output, { changes }: SubmitDeploymentResponse): void {
-  const listed = out.wide ? changes : changes.slice(0, maxListedChanges);
+export function printChanges(output: Output, { changes }: SubmitDeploymentResponse): void {
+  const listed = output.wide ? changes : changes.slice(0, maxListedChanges);
   for (const { object, action, fields } of listed) {
     const { symbol = '?', tone } = styledLabelOf(styledActions, action);
     const line = `  ${symbol} ${sanitize(objectText(object))}`;
-    const fieldText = fields.length === 0 ? '' : `  ${out.paint('dim', sanitize(fields.join(' ')))}`;
-    out.line(`${out.paint(tone, line)}${fieldText}`);
+    const fieldText = fields.length === 0 ? '' : `  ${output.paint('dim', sanitize(fields.join(' ')))}`;
+    output.line(`${output.paint(tone, line)}${fieldText}`);
   }
   const more = omittedText(listed.length, changes.length);
-  if (more !== '') out.line(`  ${more}: -o wide shows all`);
+  if (more !== '') output.line(`  ${more}: -o wide shows all`);
 }
 
 /** More lines than this would hide the result. */

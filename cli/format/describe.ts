@@ -5,24 +5,24 @@ import { sanitize } from '../output/sanitize.ts';
 export type Field = readonly [label: string, value: string];
 
 /** Prints "Label:   value" lines with aligned values. */
-export function printFields(out: Output, fields: readonly Field[]): void {
+export function printFields(output: Output, fields: readonly Field[]): void {
   const safe = fields.map(([label, value]) => [label, sanitize(value)] as const);
-  for (const line of fieldLines(out, safe)) out.line(line);
+  for (const line of fieldLines(output, safe)) output.line(line);
 }
 
 /** Formats the same lines from values that are safe to print, and may be coloured. */
-export function fieldLines(out: Output, fields: readonly Field[]): string[] {
+export function fieldLines(output: Output, fields: readonly Field[]): string[] {
   const present = fields.filter(([, value]) => value !== '');
   const width = Math.max(...present.map(([label]) => label.length)) + 1;
-  return present.map(([label, value]) => `${out.paint('dim', `${label}:`.padEnd(width))}  ${value}`);
+  return present.map(([label, value]) => `${output.paint('dim', `${label}:`.padEnd(width))}  ${value}`);
 }
 
 /** Prints a heading with indented lines below it; nothing without lines. */
-export function printSection(out: Output, title: string, lines: string): void {
+export function printSection(output: Output, title: string, lines: string): void {
   if (lines === '') return;
-  out.line('');
-  out.line(out.paint('strong', title));
-  out.line(lines.replace(/^/gm, '  '));
+  output.line('');
+  output.line(output.paint('strong', title));
+  output.line(lines.replace(/^/gm, '  '));
 }
 
 /** Formats annotations: "a=1, b=2". */

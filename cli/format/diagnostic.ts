@@ -15,49 +15,49 @@ import { ageText, timestampText } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 /** Prints the result of a diagnostic for people; with `yaml`, also the live objects. */
-export function printDiagnostic(out: Output, diagnostic: Diagnostic, { yaml }: { readonly yaml: boolean }): void {
+export function printDiagnostic(output: Output, diagnostic: Diagnostic, { yaml }: { readonly yaml: boolean }): void {
   const { stack, agent, completeTime } = diagnostic;
   const report = diagnostic.report!;
-  out.line(sanitize(`stack ${stack} on agent ${agent}, ${timestampText(completeTime)}`));
-  printSection(out, 'Objects', report.objects.flatMap((object) => objectLines(out, object)).join('\n'));
-  printSection(out, 'Pods', report.pods.flatMap((pod) => podLines(out, pod)).join('\n'));
-  printSection(out, 'Kubernetes events', eventTable(out, report));
-  printSection(out, 'Notes', report.notes.map(sanitize).join('\n'));
+  output.line(sanitize(`stack ${stack} on agent ${agent}, ${timestampText(completeTime)}`));
+  printSection(output, 'Objects', report.objects.flatMap((object) => objectLines(output, object)).join('\n'));
+  printSection(output, 'Pods', report.pods.flatMap((pod) => podLines(output, pod)).join('\n'));
+  printSection(output, 'Kubernetes events', eventTable(output, report));
+  printSection(output, 'Notes', report.notes.map(sanitize).join('\n'));
   if (!yaml) return;
   for (const { object, yaml: text } of report.objects)
-    if (text !== '') printSection(out, sanitize(objectText(object)), textLines(text).join('\n'));
+    if (text !== '') printSection(output, sanitize(objectText(object)), textLines(text).join('\n'));
 }
 
-function objectLines(out: Output, report: ObjectReport): string[] {
+function objectLines(output: Output, report: ObjectReport): string[] {
   const { object, message, rollout, yaml } = report;
-  const health = out.paint(healthTone(report), healthText(report));
+  const health = output.paint(healthTone(report), healthText(report));
   const parts = [health, sanitize(message)].filter((text) => text !== '');
   // An existing object has YAML, even if its health is unknown.
-  const state = parts.join(': ') || (yaml === '' ? out.paint('bad', 'does not exist') : 'exists');
+  const state = parts.join(': ') || (yaml === '' ? output.paint('bad', 'does not exist') : 'exists');
   return [`${sanitize(objectText(object))}  ${state}`, ...rollout.map((line) => `  revision ${sanitize(line)}`)];
 }
 
-function podLines(out: Output, pod: PodReport): string[] {
+function podLines(output: Output, pod: PodReport): string[] {
   const { namespace, name, phase, node, message, containers } = pod;
   const nodeText = node === '' ? '' : ` on ${node}`;
   const summary = [`${phase}${nodeText}`, message].filter((text) => text !== '').join(': ');
   return [
-    `${out.paint('strong', sanitize(`${namespace}/${name}`))}  ${sanitize(summary)}`,
-    ...containers.flatMap((container) => containerLines(out, container)),
+    `${output.paint('strong', sanitize(`${namespace}/${name}`))}  ${sanitize(summary)}`,
+    ...containers.flatMap((container) => containerLines(output, container)),
   ];
 }
 
-function containerLines(out: Output, { name, state, restarts, ready, logLines }: ContainerReport): string[] {
+function containerLines(output: Output, { name, state, restarts, ready, logLines }: ContainerReport): string[] {
   const restartText = restarts === 0 ? '' : `, ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`;
   const line = `  ${sanitize(name)}  ${sanitize(state)}${restartText}`;
   return [
-    ready ? line : out.paint('warn', line),
-    ...logLines.flatMap(textLines).map((text) => `    ${out.paint('dim', '|')} ${text}`),
+    ready ? line : output.paint('warn', line),
+    ...logLines.flatMap(textLines).map((text) => `    ${output.paint('dim', '|')} ${text}`),
   ];
 }
 
-function eventTable(out: Output, { events }: DiagnosticReport): string {
-  return events.length === 0 ? '' : renderTable(out, eventColumns, events);
+function eventTable(output: Output, { events }: DiagnosticReport): string {
+  return events.length === 0 ? '' : renderTable(output, eventColumns, events);
 }
 
 const eventColumns: readonly Column<KubernetesEvent>[] = [

@@ -124,7 +124,7 @@ fleet('is watched by programs as messages of the API', async () => {
 });
 
 fleet('fits on a screen of any size, agents with problems first', () => {
-  const out = openOutput('table');
+  const output = openOutput('table');
   const counts = create(FleetSchema, { online: 30, stacks: 1 });
   const members = Array.from({ length: 30 }, (_, number) =>
     create(FleetMemberSchema, {
@@ -139,13 +139,13 @@ fleet('fits on a screen of any size, agents with problems first', () => {
     }),
   );
   for (const rows of [10, 24, 35]) {
-    const lines = fleetScreen(out, counts, members, rows);
+    const lines = fleetScreen(output, counts, members, rows);
     assert.is(lines.length, rows);
     assert.match(lines.find((line) => line.startsWith('edge-'))!, /^edge-07 +online +failed /);
   }
-  assert.is(fleetScreen(out, counts, members, 10).at(-1), 'and 27 more, 7 of them with problems');
-  assert.is(fleetScreen(out, counts, members, 24).at(-1), 'and 13 more, none of them with problems');
-  assert.is(fleetScreen(out, counts, members, 100).length, 36);
+  assert.is(fleetScreen(output, counts, members, 10).at(-1), 'and 27 more, 7 of them with problems');
+  assert.is(fleetScreen(output, counts, members, 24).at(-1), 'and 13 more, none of them with problems');
+  assert.is(fleetScreen(output, counts, members, 100).length, 36);
 });
 
 fleet.run();

@@ -46,14 +46,18 @@ export const fleetView: View<typeof FleetMemberSchema> = {
 };
 
 /** Renders the fleet for a screen with the given number of rows: the counts, then the members, most severe problems first. */
-export function fleetScreen(out: Output, fleet: Fleet, members: readonly FleetMember[], rows: number): string[] {
-  const header = [...fieldLines(out, [['Time', clockTime()], ...fleetFields(out, fleet)]), ''];
+export function fleetScreen(output: Output, fleet: Fleet, members: readonly FleetMember[], rows: number): string[] {
+  const header = [...fieldLines(output, [['Time', clockTime()], ...fleetFields(output, fleet)]), ''];
   const sorted = sortBySeverity(members);
   // Below the table's heading there is room for all members, or for fewer and a line about the hidden ones.
   const available = Math.max(1, rows - header.length - 1);
   const shown = sorted.length <= available ? sorted : sorted.slice(0, Math.max(1, available - 1));
   if (shown.length === 0) return header;
-  return [...header, ...renderTable(out, screenColumns, shown).split('\n'), ...hiddenLines(sorted.slice(shown.length))];
+  return [
+    ...header,
+    ...renderTable(output, screenColumns, shown).split('\n'),
+    ...hiddenLines(sorted.slice(shown.length)),
+  ];
 }
 
 function hiddenLines(hidden: readonly FleetMember[]): string[] {
@@ -87,15 +91,15 @@ function severity(member: FleetMember): number {
 }
 
 /** Describes the counts of the fleet as fields with coloured values. */
-export function fleetFields(out: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
+export function fleetFields(output: Output, fleet: Fleet): (readonly [label: string, text: string])[] {
   const { clusterUnreachable, stacks, placements, health, oldestPendingTime } = fleet;
   const waiting = oldestPendingTime ? `; the oldest has been pending for ${ageText(oldestPendingTime)}` : '';
   return [
-    ['Agents', out.paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
-    ['Clusters', clusterUnreachable > 0 ? out.paint('bad', `${clusterUnreachable} unreachable`) : ''],
+    ['Agents', output.paint(fleet.offline > 0 ? 'bad' : undefined, agentsText(fleet))],
+    ['Clusters', clusterUnreachable > 0 ? output.paint('bad', `${clusterUnreachable} unreachable`) : ''],
     ['Stacks', String(stacks)],
-    ['Placements', `${out.paint(placementCountsTone(placements), placementCountsText(placements))}${waiting}`],
-    ['Health', out.paint(healthCountsTone(health), healthCountsText(health))],
+    ['Placements', `${output.paint(placementCountsTone(placements), placementCountsText(placements))}${waiting}`],
+    ['Health', output.paint(healthCountsTone(health), healthCountsText(health))],
   ];
 }
 
@@ -113,15 +117,15 @@ export function fleetLine({ stacks, placements, health, ...fleet }: Fleet): stri
 }
 
 /** Describes a member in one line. */
-export function memberLine(out: Output, member: FleetMember): string {
+export function memberLine(output: Output, member: FleetMember): string {
   const { text, tone } = styledLabelOf(styledAgentStates, member.state);
   const health = healthText(member);
   return [
     member.agent!.name,
-    out.paint(tone, text),
-    ...(health === '' ? [] : [out.paint(healthTone(member), health)]),
+    output.paint(tone, text),
+    ...(health === '' ? [] : [output.paint(healthTone(member), health)]),
     `stacks: ${placementCountsText(member.agent!.placements)}`,
-    ...(isClusterUnreachable(member) ? [out.paint('bad', 'cluster unreachable')] : []),
+    ...(isClusterUnreachable(member) ? [output.paint('bad', 'cluster unreachable')] : []),
   ].join('  ');
 }
 

@@ -18,8 +18,8 @@ health.after(async () => {
   await broker.close();
 });
 
-let made = 0;
-const fresh = () => `h${++made}`;
+let nameCount = 0;
+const freshName = () => `h${++nameCount}`;
 const config = (value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  value: ${JSON.stringify(value)}\n`;
 const pods = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'web' };
@@ -40,7 +40,7 @@ async function makeAgent(name: string, label = name) {
 
 /** Creates two agents that have applied a stack: one healthy, the other degraded. */
 async function makeUnhealthyStack() {
-  const stack = fresh();
+  const stack = freshName();
   const [healthy, degraded] = await Promise.all([makeAgent(`${stack}-a`, stack), makeAgent(`${stack}-b`, stack)]);
   await cli.done(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('one') });
   for (const agent of [healthy, degraded]) await agent.reconcile();
@@ -102,7 +102,7 @@ health('is shown by a watch of a stack', async () => {
 });
 
 health('is awaited by an apply, which shows what it waits for', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   const { onOutput, found } = waitForOutput('progressing');
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one'), onOutput });
@@ -118,7 +118,7 @@ health('is awaited by an apply, which shows what it waits for', async () => {
 });
 
 health('ends the wait early when an agent failed', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('one') });
   await eventually(async () => (await agent.reconcile()) === 1, 30_000);
@@ -133,7 +133,7 @@ health('ends the wait early when an agent failed', async () => {
 });
 
 health('is explained at the timeout of the wait', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
   await agent.report(await agent.entry(name), Outcome.WAITING, 'waits for stack db, which is not healthy');
@@ -156,7 +156,7 @@ health('is explained at the timeout of the wait', async () => {
 });
 
 health('is not awaited with --wait=applied', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: config('one') });
   await agent.reconcile();

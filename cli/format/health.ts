@@ -40,9 +40,9 @@ export function healthCountsTone(counts: HealthCounts | undefined): Tone | undef
 }
 
 /** Describes an unhealthy object: "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
-export function objectLine(out: Output, { object, health, message }: ObjectHealth): string {
+export function objectLine(output: Output, { object, health, message }: ObjectHealth): string {
   const { text, tone } = styledLabelOf(styledHealths, health);
-  return [sanitize(objectText(object)), out.paint(tone, text), sanitize(message)]
+  return [sanitize(objectText(object)), output.paint(tone, text), sanitize(message)]
     .filter((part) => part !== '')
     .join(': ');
 }

@@ -18,15 +18,15 @@ export const healthChangeView: View<typeof HealthChangeSchema> = {
 };
 
 /** Lists the unhealthy objects below the name of their agent. */
-export function unhealthyObjectsText(out: Output, agents: readonly AgentHealth[]): string {
-  return agents.flatMap((agent) => agentLines(out, agent)).join('\n');
+export function unhealthyObjectsText(output: Output, agents: readonly AgentHealth[]): string {
+  return agents.flatMap((agent) => agentLines(output, agent)).join('\n');
 }
 
-function agentLines(out: Output, { agent, objects }: AgentHealth): string[] {
+function agentLines(output: Output, { agent, objects }: AgentHealth): string[] {
   if (objects.length === 0) return [];
-  const listed = out.wide ? objects : objects.slice(0, defaultObjectCount);
+  const listed = output.wide ? objects : objects.slice(0, defaultObjectCount);
   const more = omittedText(listed.length, objects.length);
-  const lines = [...listed.map((object) => objectLine(out, object)), ...(more === '' ? [] : [more])];
+  const lines = [...listed.map((object) => objectLine(output, object)), ...(more === '' ? [] : [more])];
   return [agent, ...lines.map((line) => `  ${line}`)];
 }
 

@@ -16,20 +16,20 @@ import { jsonOf, printJson } from '../output/view.ts';
 import { pluralize } from './enum-labels.ts';
 
 /** Prints a record as a line for people, one line of JSON, one YAML document, or its source. */
-export function printRecord(out: Output, record: TelemetryRecord, options: { timestamps: boolean }): void {
-  switch (out.format) {
+export function printRecord(output: Output, record: TelemetryRecord, options: { timestamps: boolean }): void {
+  switch (output.format) {
     case 'json':
-      out.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
+      output.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
       break;
     case 'yaml':
-      out.line('---');
-      printJson(out, jsonOf(TelemetryRecordSchema, record));
+      output.line('---');
+      printJson(output, jsonOf(TelemetryRecordSchema, record));
       break;
     case 'name':
-      out.line(sanitize(nameOf(record)));
+      output.line(sanitize(nameOf(record)));
       break;
     case 'table':
-      out.line(lineOf(out, record, options.timestamps));
+      output.line(lineOf(output, record, options.timestamps));
   }
 }
 
@@ -41,40 +41,41 @@ function nameOf({ agent, item }: TelemetryRecord): string {
   return [agent, source].filter((part) => part !== '').join(' ');
 }
 
-function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, timestamps: boolean): string {
+function lineOf(output: Output, { agent, item, receiveTime }: TelemetryRecord, timestamps: boolean): string {
   const content = item?.item;
   switch (content?.case) {
     case 'line': {
       const source = sanitize(`${agent} ${content.value.pod}/${content.value.container}`);
-      const time = timestamps ? [out.paint('dim', timeText(content.value.timestamp ?? receiveTime))] : [];
-      return [out.tint(source, source), ...time, textOf(out, content.value)].join('  ');
+      const time = timestamps ? [output.paint('dim', timeText(content.value.timestamp ?? receiveTime))] : [];
+      return [output.tint(source, source), ...time, textOf(output, content.value)].join('  ');
     }
     case 'event':
       return [
-        out.paint('dim', timeText(content.value.lastTime ?? receiveTime)),
-        ...eventParts(out, agent, content.value),
+        output.paint('dim', timeText(content.value.lastTime ?? receiveTime)),
+        ...eventParts(output, agent, content.value),
       ].join('  ');
     case 'gap': {
       const source = sanitize([agent, gapSource(content.value)].filter((part) => part !== '').join(' '));
-      return [...(source === '' ? [] : [out.tint(source, source)]), out.paint('warn', gapText(content.value))].join(
-        '  ',
-      );
+      return [
+        ...(source === '' ? [] : [output.tint(source, source)]),
+        output.paint('warn', gapText(content.value)),
+      ].join('  ');
     }
     default:
-      return out.paint('warn', 'a record that this version does not know');
+      return output.paint('warn', 'a record that this version does not know');
   }
 }
 
-function textOf(out: Output, { line, truncated }: PodLogLine): string {
-  return sanitizeLine(line) + (truncated ? out.paint('warn', ' … (truncated)') : '');
+function textOf(output: Output, { line, truncated }: PodLogLine): string {
+  return sanitizeLine(line) + (truncated ? output.paint('warn', ' … (truncated)') : '');
 }
 
-function eventParts(out: Output, agent: string, event: KubernetesEvent): string[] {
+function eventParts(output: Output, agent: string, event: KubernetesEvent): string[] {
   const { object, type, reason, message, count: times } = event;
   const typeText = sanitize(type);
   return [
-    out.tint(agent, sanitize(agent)),
-    type === 'Warning' ? out.paint('warn', typeText) : typeText,
+    output.tint(agent, sanitize(agent)),
+    type === 'Warning' ? output.paint('warn', typeText) : typeText,
     sanitize(reason),
     sanitize(objectText(object)),
     `${sanitize(message)}${times > 1 ? ` (x${times})` : ''}`,

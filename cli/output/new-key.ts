@@ -7,7 +7,7 @@ import { jsonOf, printJson } from './view.ts';
 /** A key that the broker has issued, and how to show it. */
 export interface NewKey<D extends DescMessage> {
   readonly schema: D;
-  readonly answer: MessageShape<D> & { pak: string; replayed: boolean };
+  readonly response: MessageShape<D> & { pak: string; replayed: boolean };
   /** Describes the action that issued the key: "agent edge-1 created". */
   readonly summary: string;
   /** File (mode 0600) that receives the key instead of standard output. */
@@ -20,22 +20,22 @@ export interface NewKey<D extends DescMessage> {
  * Prints a new key. It is the only text on standard output, so that `PAK=$(brokkr create agent edge-1)` works. Throws a Failure when
  * the key did not arrive or its file cannot be written.
  */
-export function printNewKey<D extends DescMessage>(out: Output, key: NewKey<D>): void {
-  const { answer, schema, summary, pakFile } = key;
-  if (answer.pak === '') {
+export function printNewKey<D extends DescMessage>(output: Output, key: NewKey<D>): void {
+  const { response, schema, summary, pakFile } = key;
+  if (response.pak === '') {
     throw new Failure(`${summary}, but the connection broke before its key arrived`, {
       hint: `to get another key, run: ${key.retryCommand}`,
     });
   }
   if (pakFile !== undefined) {
-    writeKeyFile(pakFile, answer.pak, `${summary}, but ${pakFile} cannot be written`, key.retryCommand);
-    answer.pak = '';
+    writeKeyFile(pakFile, response.pak, `${summary}, but ${pakFile} cannot be written`, key.retryCommand);
+    response.pak = '';
   }
-  if (out.format === 'json' || out.format === 'yaml') printJson(out, jsonOf(schema, answer));
-  else if (pakFile !== undefined) out.note(`${summary}. Its key is in ${pakFile}.`);
+  if (output.format === 'json' || output.format === 'yaml') printJson(output, jsonOf(schema, response));
+  else if (pakFile !== undefined) output.note(`${summary}. Its key is in ${pakFile}.`);
   else {
-    out.note(`${summary}. Its key, shown only once:`);
-    out.line(answer.pak);
+    output.note(`${summary}. Its key, shown only once:`);
+    output.line(response.pak);
   }
 }
 

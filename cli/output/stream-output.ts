@@ -10,25 +10,25 @@ export interface StreamItem {
 
 /** Prints one message of a stream: lines with the time for people, one line of JSON, one YAML document, or names. */
 export function printStreamItem<D extends DescMessage>(
-  out: Output,
+  output: Output,
   schema: D,
   message: MessageShape<D>,
   item: StreamItem,
 ): void {
-  switch (out.format) {
+  switch (output.format) {
     case 'json':
-      if (out.template) printJson(out, jsonOf(schema, message));
-      else out.line(JSON.stringify(jsonOf(schema, message)));
+      if (output.template) printJson(output, jsonOf(schema, message));
+      else output.line(JSON.stringify(jsonOf(schema, message)));
       break;
     case 'yaml':
-      out.line('---');
-      printJson(out, jsonOf(schema, message));
+      output.line('---');
+      printJson(output, jsonOf(schema, message));
       break;
     case 'name':
-      for (const name of item.names()) out.line(name);
+      for (const name of item.names()) output.line(name);
       break;
     case 'table':
-      for (const line of item.lines()) out.line(`${out.paint('dim', clockTime())}  ${line}`);
+      for (const line of item.lines()) output.line(`${output.paint('dim', clockTime())}  ${line}`);
   }
 }
 

@@ -15,26 +15,26 @@ export interface Column<M> {
  * Renders a table without rules that fits the width of the output. Cells of the widest columns are truncated, but never those of
  * the first column, which holds the name.
  */
-export function renderTable<M>(out: Output, allColumns: readonly Column<M>[], messages: readonly M[]): string {
-  const columns = allColumns.filter(({ wide }) => out.wide || !wide);
+export function renderTable<M>(output: Output, allColumns: readonly Column<M>[], messages: readonly M[]): string {
+  const columns = allColumns.filter(({ wide }) => output.wide || !wide);
   const rows = messages.map((message) => columns.map((column) => sanitize(column.text(message)) || '-'));
   const widths = fitWidths(
     columns.map(({ title }, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0))),
     columns.map(({ title }) => Math.max(title.length, minColumnWidth)),
-    out.width - columnGap * (columns.length - 1),
+    output.width - columnGap * (columns.length - 1),
   );
   const table = new Table({
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': columnGap },
     chars,
   });
-  table.push(columns.map((column) => out.paint('dim', column.title)));
+  table.push(columns.map((column) => output.paint('dim', column.title)));
   for (const [rowIndex, message] of messages.entries()) {
     table.push(
       columns.map((column, columnIndex) => {
         const text = rows[rowIndex]?.[columnIndex] ?? '';
         const width = widths[columnIndex] ?? text.length;
         const truncated = text.length > width ? `${text.slice(0, width - 1)}…` : text;
-        return out.paint(column.tone?.(message), truncated);
+        return output.paint(column.tone?.(message), truncated);
       }),
     );
   }

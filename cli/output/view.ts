@@ -17,38 +17,38 @@ export interface View<D extends DescMessage> {
 
 /** Prints a list as a table, as JSON or YAML of the API, or as names. */
 export function printList<D extends DescMessage>(
-  out: Output,
+  output: Output,
   view: View<D>,
   messages: readonly MessageShape<D>[],
 ): void {
-  if (out.format === 'name') for (const message of messages) out.line(view.name(message));
-  else if (out.format !== 'table')
-    printJson(out, { [view.listField]: messages.map((message) => jsonOf(view.schema, message)) });
-  else if (messages.length === 0) out.note(`no ${view.displayName ?? view.listField}`);
-  else out.line(renderTable(out, view.columns, messages));
+  if (output.format === 'name') for (const message of messages) output.line(view.name(message));
+  else if (output.format !== 'table')
+    printJson(output, { [view.listField]: messages.map((message) => jsonOf(view.schema, message)) });
+  else if (messages.length === 0) output.note(`no ${view.displayName ?? view.listField}`);
+  else output.line(renderTable(output, view.columns, messages));
 }
 
 /** Prints one resource; `printDetails` prints it in the form for people. */
 export function printOne<D extends DescMessage>(
-  out: Output,
+  output: Output,
   view: Pick<View<D>, 'schema' | 'name'>,
   message: MessageShape<D>,
   printDetails: () => void,
 ): void {
-  if (out.format === 'table') printDetails();
-  else if (out.format === 'name') out.line(view.name(message));
-  else printJson(out, jsonOf(view.schema, message));
+  if (output.format === 'table') printDetails();
+  else if (output.format === 'name') output.line(view.name(message));
+  else printJson(output, jsonOf(view.schema, message));
 }
 
 /** Renders a table within a larger text: empty without rows, and without columns that have the same value in each row. */
 export function renderSubtable<D extends DescMessage>(
-  out: Output,
+  output: Output,
   view: View<D>,
   messages: readonly MessageShape<D>[],
   ...hiddenColumns: readonly string[]
 ): string {
   const columns = view.columns.filter(({ title }) => !hiddenColumns.includes(title));
-  return messages.length === 0 ? '' : renderTable(out, columns, messages);
+  return messages.length === 0 ? '' : renderTable(output, columns, messages);
 }
 
 /** Converts a message to its JSON form, including unset and zero fields, so that readers need not know the defaults. */
@@ -57,7 +57,10 @@ export function jsonOf<D extends DescMessage>(schema: D, message: MessageShape<D
 }
 
 /** Prints a value as JSON, as YAML, or through the template of `-o jsonpath=`. */
-export function printJson(out: Output, value: JsonValue): void {
-  if (out.template) out.line(out.template(value).replace(/\n$/, ''));
-  else out.line(out.format === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
+export function printJson(output: Output, value: JsonValue): void {
+  if (output.template) output.line(output.template(value).replace(/\n$/, ''));
+  else
+    output.line(
+      output.format === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2),
+    );
 }

@@ -8,7 +8,7 @@ import { type ConnectionSettings, type GlobalOptions, readSettings } from './set
 /** The connection of one command to the broker, and its output. */
 export interface Session extends Pick<BrokkrClient, 'broker' | 'admin' | 'close'> {
   readonly settings: ConnectionSettings;
-  readonly out: Output;
+  readonly output: Output;
 }
 
 /** Opens a session from options, environment and saved contexts. Sends nothing yet. */
@@ -27,5 +27,5 @@ export function connectSession(settings: ConnectionSettings, globals: GlobalOpti
   const { server: url, pak, caFile, certFile, keyFile } = settings;
   const interceptors = [...(tracing ? [tracing] : []), retryUnavailable];
   const client = connectBroker({ url, pak, caFile, certFile, keyFile, interceptors });
-  return { ...client, settings, out: openOutput(globals.output ?? 'table') };
+  return { ...client, settings, output: openOutput(globals.output ?? 'table') };
 }

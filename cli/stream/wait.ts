@@ -35,7 +35,7 @@ export async function waitUntil(
   deployment: AwaitedDeployment,
   timeoutMs: number,
 ): Promise<void> {
-  const display = openProgressDisplay(session.out);
+  const display = openProgressDisplay(session.output);
   const signal = AbortSignal.timeout(timeoutMs);
   let progress: WaitProgress | undefined;
   try {
@@ -156,7 +156,7 @@ async function unhealthyObjectLines(session: Session, { stack, agent, phase }: P
   if (phase !== PlacementPhase.APPLIED) return [];
   const health = await healthOn(session, stack, agent, detailsTimeoutMs).catch(() => undefined);
   const objects = health?.objects ?? [];
-  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
+  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.output, object));
   return [...lines, omittedText(lines.length, objects.length)].filter((line) => line !== '').map((line) => `  ${line}`);
 }
 
@@ -180,7 +180,7 @@ function pendingAgentText(placement: PlacementReport): string {
 }
 
 /** Shows progress on standard error: one line that is overwritten on a terminal, otherwise a line for each change. */
-function openProgressDisplay(out: Output): { update(progress: WaitProgress): void; close(): void } {
+function openProgressDisplay(output: Output): { update(progress: WaitProgress): void; close(): void } {
   const isTerminal = Boolean(process.stderr.isTTY);
   let shown = '';
   return {
@@ -189,7 +189,7 @@ function openProgressDisplay(out: Output): { update(progress: WaitProgress): voi
       if (text === shown) return;
       shown = text;
       if (isTerminal) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
-      else out.note(text);
+      else output.note(text);
     },
     close: () => {
       if (isTerminal && shown !== '') process.stderr.write('\n');

@@ -10,17 +10,17 @@ const intervalMs = 2_000;
  * from the previous one. After the first result an unavailable broker is waited for.
  */
 export async function runRepeatedly(session: Session, action: (session: Session) => Promise<void>): Promise<never> {
-  const screen = session.out.format === 'table' && process.stdout.isTTY ? openScreen() : undefined;
+  const screen = session.output.format === 'table' && process.stdout.isTTY ? openScreen() : undefined;
   let previous: string | undefined;
   try {
     for (;;) {
       const lines: string[] = [];
       const capture = (text: string) => void lines.push(...text.split('\n'));
       try {
-        await action({ ...session, out: { ...session.out, line: capture, note: capture } });
+        await action({ ...session, output: { ...session.output, line: capture, note: capture } });
         const text = lines.join('\n');
         if (screen) screen.draw(lines.slice(0, screen.rows() - 1));
-        else if (text !== previous) session.out.line(text);
+        else if (text !== previous) session.output.line(text);
         previous = text;
       } catch (error) {
         if (previous === undefined || !isUnavailable(error, undefined)) throw error;

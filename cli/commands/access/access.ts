@@ -25,10 +25,10 @@ export const verbs: VerbDefinitions = {
 
   whoami: (command) =>
     command.action(
-      withSession(async ({ broker, out, settings }) => {
+      withSession(async ({ broker, output, settings }) => {
         const me = await broker.whoAmI({});
-        printOne(out, { schema: WhoAmIResponseSchema, name: ({ name }) => name }, me, () => {
-          out.line(identityText(me, settings.server));
+        printOne(output, { schema: WhoAmIResponseSchema, name: ({ name }) => name }, me, () => {
+          output.line(identityText(me, settings.server));
         });
       }),
     ),
@@ -43,9 +43,9 @@ async function login(options: { pakStdin?: boolean }, command: Command): Promise
     const { contextName: _, ...context } = settings;
     const name = globals.context || process.env.BROKKR_CONTEXT || new URL(settings.server).host;
     saveContext(process.env, name, context);
-    session.out.line(identityText(me, settings.server));
-    session.out.note(`saved as context ${name}`);
-    if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set and takes precedence');
+    session.output.line(identityText(me, settings.server));
+    session.output.note(`saved as context ${name}`);
+    if (process.env.BROKKR_PAK) session.output.note('warning: BROKKR_PAK is set and takes precedence');
   } finally {
     session.close();
   }

@@ -42,15 +42,15 @@ export const verbs: VerbDefinitions = {
     filterOptions(command.command('audit').description('audit entries, newest first'))
       .option('--limit <count>', 'maximum number to show; 0 for all', parseLimit, defaultLimit)
       .action(
-        withSession(async ({ admin, out }, options: Filter & { limit: number }) => {
+        withSession(async ({ admin, output }, options: Filter & { limit: number }) => {
           const entries = await allPages(
             (page) => admin.listAuditEntries({ ...filterOf(options), ...page }),
             (page) => page.entries,
             options.limit,
           );
-          printList(out, auditView, entries);
+          printList(output, auditView, entries);
           if (entries.length === options.limit)
-            out.note(`showing only the newest ${options.limit}; --limit 0 shows all`);
+            output.note(`showing only the newest ${options.limit}; --limit 0 shows all`);
         }),
       ),
 
@@ -59,19 +59,20 @@ export const verbs: VerbDefinitions = {
       .command('verify')
       .description('recompute the chain of seals; fails if the audit log was changed')
       .action(
-        withSession(async ({ admin, out }) => {
-          let answer = await admin.verifyAudit({});
-          while (answer.nextPageToken !== '') answer = await admin.verifyAudit({ pageToken: answer.nextPageToken });
-          if (out.format === 'table') {
-            printFields(out, [
-              ['Intact', answer.intact ? 'yes' : 'no'],
-              ['Entries', `${answer.entries} in ${pluralize(Number(answer.seals), 'seal')}`],
-              ['Not sealed yet', unsealedText(answer.unsealedEntries, timestampText(answer.oldestUnsealedTime))],
-              ['Head', Buffer.from(answer.head).toString('hex')],
+        withSession(async ({ admin, output }) => {
+          let response = await admin.verifyAudit({});
+          while (response.nextPageToken !== '')
+            response = await admin.verifyAudit({ pageToken: response.nextPageToken });
+          if (output.format === 'table') {
+            printFields(output, [
+              ['Intact', response.intact ? 'yes' : 'no'],
+              ['Entries', `${response.entries} in ${pluralize(Number(response.seals), 'seal')}`],
+              ['Not sealed yet', unsealedText(response.unsealedEntries, timestampText(response.oldestUnsealedTime))],
+              ['Head', Buffer.from(response.head).toString('hex')],
             ]);
-          } else if (out.format === 'name') out.line(Buffer.from(answer.head).toString('hex'));
-          else printJson(out, jsonOf(VerifyAuditResponseSchema, answer));
-          if (!answer.intact) throw new Failure(`the audit log is not intact: ${answer.problem}`);
+          } else if (output.format === 'name') output.line(Buffer.from(response.head).toString('hex'));
+          else printJson(output, jsonOf(VerifyAuditResponseSchema, response));
+          if (!response.intact) throw new Failure(`the audit log is not intact: ${response.problem}`);
         }),
       );
     filterOptions(command.command('export').description('all entries as JSON, one per line, oldest first')).action(

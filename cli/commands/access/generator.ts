@@ -42,7 +42,7 @@ export const verbs: VerbDefinitions = {
       .argument('[names...]')
       .option('--show-deleted', 'include those that are being deleted')
       .action(
-        withSession(async ({ admin, out }, names: string[], { showDeleted }: { showDeleted?: boolean }) => {
+        withSession(async ({ admin, output }, names: string[], { showDeleted }: { showDeleted?: boolean }) => {
           const generators = await namedOrAll(
             names,
             async (generator) => (await admin.getGenerator({ generator })).generator!,
@@ -52,7 +52,7 @@ export const verbs: VerbDefinitions = {
                 (page) => page.generators,
               ),
           );
-          printList(out, generatorView, generators);
+          printList(output, generatorView, generators);
         }),
       ),
 
@@ -63,9 +63,9 @@ export const verbs: VerbDefinitions = {
       .description('a generator with its stacks and agents')
       .argument('<name>')
       .action(
-        withSession(async ({ admin, broker, out }, name: string) => {
+        withSession(async ({ admin, broker, output }, name: string) => {
           const generator = (await admin.getGenerator({ generator: name })).generator!;
-          if (out.format !== 'table') return printOne(out, generatorView, generator, () => {});
+          if (output.format !== 'table') return printOne(output, generatorView, generator, () => {});
           const filter = { generator: generator.name };
           const [stacks, registrations] = await Promise.all([
             allPages(
@@ -77,7 +77,7 @@ export const verbs: VerbDefinitions = {
               (page) => page.registrations,
             ),
           ]);
-          printFields(out, [
+          printFields(output, [
             ['Generator', generator.name],
             ['Id', generator.id],
             ['Description', generator.description],
@@ -88,8 +88,8 @@ export const verbs: VerbDefinitions = {
             ['Deleted', timestampText(generator.deleteTime)],
             ['Etag', generator.etag],
           ]);
-          printSection(out, 'Stacks', renderSubtable(out, stackView, stacks));
-          printSection(out, 'Agents', renderSubtable(out, registrationView, registrations, 'GENERATOR'));
+          printSection(output, 'Stacks', renderSubtable(output, stackView, stacks));
+          printSection(output, 'Agents', renderSubtable(output, registrationView, registrations, 'GENERATOR'));
         }),
       ),
 
@@ -104,9 +104,9 @@ export const verbs: VerbDefinitions = {
     )
       .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it')
       .action(
-        withSession(async ({ admin, out }, name: string, options: Settings & { pakFile?: string }) => {
+        withSession(async ({ admin, output }, name: string, options: Settings & { pakFile?: string }) => {
           const { description, registration, pakFile } = options;
-          const answer = await admin.createGenerator({
+          const response = await admin.createGenerator({
             requestId: randomUUID(),
             name,
             description,
@@ -115,9 +115,9 @@ export const verbs: VerbDefinitions = {
             quota: mergeQuota(options),
           });
           const retryCommand = `brokkr rotate generator ${name} --now`;
-          printNewKey(out, {
+          printNewKey(output, {
             schema: CreateGeneratorResponseSchema,
-            answer,
+            response,
             summary: `generator ${name} created`,
             pakFile,
             retryCommand,
@@ -136,7 +136,7 @@ export const verbs: VerbDefinitions = {
     )
       .option('--etag <etag>', 'change it only if this is still its etag')
       .action(
-        withSession(async ({ admin, out }, name: string, options: Settings & { etag?: string }) => {
+        withSession(async ({ admin, output }, name: string, options: Settings & { etag?: string }) => {
           const { description, registration } = options;
           const changesLimits = mergeRules(options) !== undefined || mergeQuota(options) !== undefined;
           // Rules and quotas are replaced as a whole, so options are merged into the current ones; the etag detects other changes.
@@ -157,7 +157,7 @@ export const verbs: VerbDefinitions = {
             ...settings,
             updateMask: { paths },
           });
-          printOne(out, generatorView, generator!, () => out.line(`generator ${name} updated`));
+          printOne(output, generatorView, generator!, () => output.line(`generator ${name} updated`));
         }),
       ),
 
@@ -172,15 +172,15 @@ export const verbs: VerbDefinitions = {
       .option('-y, --yes', 'skip the confirmation prompt')
       .action(
         withSession(
-          async ({ admin, out }, name: string, options: { cascade?: boolean; etag?: string; yes?: boolean }) => {
+          async ({ admin, output }, name: string, options: { cascade?: boolean; etag?: string; yes?: boolean }) => {
             const { generator: existing } = await admin.getGenerator({ generator: name });
             const stacks = options.cascade ? ` with ${pluralize(existing!.stackCount, 'stack')}` : '';
             await confirm(`Delete generator ${existing!.name}${stacks}?`, options.yes);
             const { cascade, etag } = options;
             const { generator } = await admin.deleteGenerator({ generator: existing!.id, cascade, etag });
-            printOne(out, generatorView, generator!, () => {
+            printOne(output, generatorView, generator!, () => {
               const remaining = generator!.stackCount > 0 ? '; its stacks still have to be removed' : '';
-              out.line(`generator ${generator!.name} deleted${remaining}`);
+              output.line(`generator ${generator!.name} deleted${remaining}`);
             });
           },
         ),

@@ -36,7 +36,7 @@ export const verbs: VerbDefinitions = {
       .option('--show-ended', 'include revoked and expired keys')
       .action(
         withSession(
-          async ({ admin, out }, keys: string[], { owner, showEnded }: { owner?: string; showEnded?: boolean }) => {
+          async ({ admin, output }, keys: string[], { owner, showEnded }: { owner?: string; showEnded?: boolean }) => {
             const paks = await allPages(
               (page) => admin.listPaks({ owner, showEnded: showEnded || keys.length > 0, ...page }),
               (page) => page.paks,
@@ -46,7 +46,7 @@ export const verbs: VerbDefinitions = {
               if (!found) throw usageError(`there is no key ${key}`);
               return found;
             });
-            printList(out, pakView, keys.length > 0 ? wanted : paks);
+            printList(output, pakView, keys.length > 0 ? wanted : paks);
           },
         ),
       ),
@@ -64,16 +64,16 @@ export const verbs: VerbDefinitions = {
       )
       .option('--pak-file <file>', 'write the key to this new file (mode 0600) instead of printing it')
       .action(
-        withSession(async ({ admin, out }, name: string, options: CreateOptions) => {
+        withSession(async ({ admin, output }, name: string, options: CreateOptions) => {
           const { readOnly, expires, pakFile } = options;
           const expireTime = expires === undefined ? undefined : timestampFromMs(expires);
-          const answer = await admin.createAdminPak({ requestId: randomUUID(), name, readOnly, expireTime });
-          printNewKey(out, {
+          const response = await admin.createAdminPak({ requestId: randomUUID(), name, readOnly, expireTime });
+          printNewKey(output, {
             schema: CreateAdminPakResponseSchema,
-            answer,
+            response,
             summary: `admin key ${name} created`,
             pakFile,
-            retryCommand: `brokkr revoke ${answer.info?.shortToken}, then create it again`,
+            retryCommand: `brokkr revoke ${response.info?.shortToken}, then create it again`,
           });
         }),
       ),
@@ -84,7 +84,7 @@ export const verbs: VerbDefinitions = {
       .option('-y, --yes', 'skip the confirmation prompt')
       .option('--own', 'with --yes: also if it is the key in use')
       .action(
-        withSession(async ({ admin, broker, out }, pak: string, { yes, own }: { yes?: boolean; own?: boolean }) => {
+        withSession(async ({ admin, broker, output }, pak: string, { yes, own }: { yes?: boolean; own?: boolean }) => {
           // Sends only the public part of a full key, which identifies it as well.
           const key = /^brokkr_(\w+)_/.exec(pak)?.[1] ?? pak;
           const { id, shortToken } = await broker.whoAmI({});
@@ -97,7 +97,7 @@ export const verbs: VerbDefinitions = {
           const warning = isOwn ? 'It is the key in use: unless you have another one, you are locked out. ' : '';
           await confirm(`Revoke key ${key}? ${warning}Everything that uses it stops working immediately.`, yes);
           const { info } = await admin.revokePak({ pak: key });
-          printOne(out, pakView, info!, () => out.line(`key ${info!.shortToken} of ${info!.owner} is revoked`));
+          printOne(output, pakView, info!, () => output.line(`key ${info!.shortToken} of ${info!.owner} is revoked`));
         }),
       ),
 };

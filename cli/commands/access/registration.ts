@@ -16,13 +16,13 @@ export const verbs: VerbDefinitions = {
       .option('--generator <generator>', 'only those with this generator')
       .action(
         withSession(
-          async ({ admin, out }, agent: string | undefined, generator: string | undefined, options: Filter) => {
+          async ({ admin, output }, agent: string | undefined, generator: string | undefined, options: Filter) => {
             const filter = { agent: agent ?? options.agent, generator: generator ?? options.generator };
             const registrations = await allPages(
               (page) => admin.listRegistrations({ ...filter, ...page }),
               (page) => page.registrations,
             );
-            printList(out, registrationView, registrations);
+            printList(output, registrationView, registrations);
           },
         ),
       ),
@@ -36,17 +36,21 @@ export const verbs: VerbDefinitions = {
         'ServiceAccount that the agent impersonates for its stacks; "" for none',
       )
       .action(
-        withSession(async ({ admin, out }, agent: string, generator: string, options: { serviceAccount?: string }) => {
-          // Approving a request, or repeating the command, must not remove the account.
-          const currentAccount = async () =>
-            (await admin.listRegistrations({ agent, generator })).registrations[0]?.serviceAccount;
-          const serviceAccount = options.serviceAccount ?? (await currentAccount());
-          const { registration } = await admin.addRegistration({ agent, generator, serviceAccount });
-          printOne(out, registrationView, registration!, () => {
-            const account = registration!.serviceAccount === '' ? '' : `, as ${registration!.serviceAccount}`;
-            out.line(`agent ${registration!.agent} is registered with generator ${registration!.generator}${account}`);
-          });
-        }),
+        withSession(
+          async ({ admin, output }, agent: string, generator: string, options: { serviceAccount?: string }) => {
+            // Approving a request, or repeating the command, must not remove the account.
+            const currentAccount = async () =>
+              (await admin.listRegistrations({ agent, generator })).registrations[0]?.serviceAccount;
+            const serviceAccount = options.serviceAccount ?? (await currentAccount());
+            const { registration } = await admin.addRegistration({ agent, generator, serviceAccount });
+            printOne(output, registrationView, registration!, () => {
+              const account = registration!.serviceAccount === '' ? '' : `, as ${registration!.serviceAccount}`;
+              output.line(
+                `agent ${registration!.agent} is registered with generator ${registration!.generator}${account}`,
+              );
+            });
+          },
+        ),
       ),
 
   deregister: (command) =>
@@ -55,10 +59,10 @@ export const verbs: VerbDefinitions = {
       .argument('<generator>')
       .option('-y, --yes', 'skip the confirmation prompt')
       .action(
-        withSession(async ({ admin, out }, agent: string, generator: string, { yes }: { yes?: boolean }) => {
+        withSession(async ({ admin, output }, agent: string, generator: string, { yes }: { yes?: boolean }) => {
           await confirm(`Remove everything of generator ${generator} from agent ${agent}?`, yes);
           await admin.removeRegistration({ agent, generator });
-          out.line(`agent ${agent} is no longer registered with generator ${generator}`);
+          output.line(`agent ${agent} is no longer registered with generator ${generator}`);
         }),
       ),
 };

@@ -45,11 +45,11 @@ function rotateOptions(command: Command): Command {
 }
 
 async function rotateOwnKey(session: Session, options: RotateOptions): Promise<void> {
-  const answer = await session.broker.rotatePak(requestOf(options));
-  if (answer.pak !== '') saveRotatedKey(session, answer.pak);
-  printNewKey(session.out, {
+  const response = await session.broker.rotatePak(requestOf(options));
+  if (response.pak !== '') saveRotatedKey(session, response.pak);
+  printNewKey(session.output, {
     schema: RotatePakResponseSchema,
-    answer,
+    response,
     summary: summaryOf('own key', options),
     pakFile: options.pakFile,
     retryCommand: 'brokkr rotate self',
@@ -62,13 +62,13 @@ function ownerCommand<D extends DescMessage>(
   noun: 'agent' | 'generator',
   description: string,
   schema: D,
-  rotate: (session: Session, name: string, request: ReturnType<typeof requestOf>) => Promise<NewKey<D>['answer']>,
+  rotate: (session: Session, name: string, request: ReturnType<typeof requestOf>) => Promise<NewKey<D>['response']>,
 ): void {
   rotateOptions(command.command(noun).description(description).argument('<name>')).action(
     withSession(async (session, name: string, options: RotateOptions) => {
-      printNewKey(session.out, {
+      printNewKey(session.output, {
         schema,
-        answer: await rotate(session, name, requestOf(options)),
+        response: await rotate(session, name, requestOf(options)),
         summary: summaryOf(`key of ${noun} ${name}`, options),
         pakFile: options.pakFile,
         retryCommand: `brokkr rotate ${noun} ${name} --now`,
@@ -88,10 +88,10 @@ function summaryOf(subject: string, { now, overlap }: RotateOptions): string {
 }
 
 /** Saves the new key before it is shown, so that the context does not keep a key that is about to expire. */
-function saveRotatedKey({ settings, out }: Session, pak: string): void {
+function saveRotatedKey({ settings, output }: Session, pak: string): void {
   const name = settings.contextName;
   const context = name === undefined ? undefined : readContexts(process.env).all[name];
   if (name === undefined || context === undefined) return;
   saveContext(process.env, name, { ...context, pak }, false);
-  out.note(`saved in context ${name}`);
+  output.note(`saved in context ${name}`);
 }

@@ -15,8 +15,8 @@ tenants.after(async () => {
   await broker.close();
 });
 
-let made = 0;
-const fresh = () => `t${++made}`;
+let nameCount = 0;
+const freshName = () => `t${++nameCount}`;
 const limitsOf = async (name: string) => {
   const { rules, quota } = (await client.admin.getGenerator({ generator: name })).generator!;
   const { allowNamespaces, denyNamespaces, allowKinds, denyKinds, clusterScoped } = rules!;
@@ -28,7 +28,7 @@ const limitsOf = async (name: string) => {
 };
 
 tenants('limits a generator from its creation, and shows the limits', async () => {
-  const name = fresh();
+  const name = freshName();
   const options =
     '--allow-namespace shop-* --allow-namespace web --deny-kind Secret --cluster-scoped --quota-stacks 3 --quota-bytes 500Mi';
   await cli.done(`create generator ${name} ${options}`);
@@ -57,7 +57,7 @@ tenants('limits a generator from its creation, and shows the limits', async () =
 });
 
 tenants('changes the given limits, and keeps the others', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.done(`create generator ${name} --allow-namespace web --deny-kind Secret --quota-stacks 3`);
   await cli.done(`update generator ${name} --deny-kind apps/* --quota-deployments 7`);
   await cli.done(`update generator ${name} --cluster-scoped`);
@@ -83,7 +83,7 @@ tenants('changes the given limits, and keeps the others', async () => {
 });
 
 tenants('reports a rejected object in one line', async () => {
-  const name = fresh();
+  const name = freshName();
   const { pak } = await client.admin.createGenerator({ name, rules: { allowNamespaces: ['web'] } });
   const own = testCli(broker, pak);
   try {
@@ -95,7 +95,7 @@ tenants('reports a rejected object in one line', async () => {
 });
 
 tenants('sets the account that an agent impersonates, and keeps it when a request is approved again', async () => {
-  const [agent, generator] = [fresh(), fresh()];
+  const [agent, generator] = [freshName(), freshName()];
   const asking = await startTestAgent(broker, { name: agent });
   await cli.done(`create generator ${generator} --registration approve`);
   await asking.client.agent.registerGenerator({ generator, incarnation: asking.incarnation });
@@ -107,7 +107,7 @@ tenants('sets the account that an agent impersonates, and keeps it when a reques
 });
 
 tenants('lists audit entries, newest first and filtered', async () => {
-  const name = fresh();
+  const name = freshName();
   const { pak } = await client.admin.createGenerator({ name });
   const own = testCli(broker, pak);
   try {
@@ -137,9 +137,9 @@ tenants('lists audit entries, newest first and filtered', async () => {
 
 tenants('exports the whole audit log, one entry per line, oldest first', async () => {
   // More than one page.
-  for (let made = 0; made < 300; made += 1) {
-    await client.broker.createStack({ name: `page-${made}` });
-    await client.broker.updateStack({ stack: `page-${made}`, addLabels: ['x'] });
+  for (let nameCount = 0; nameCount < 300; nameCount += 1) {
+    await client.broker.createStack({ name: `page-${nameCount}` });
+    await client.broker.updateStack({ stack: `page-${nameCount}`, addLabels: ['x'] });
   }
   const entries = (await cli.done('audit export'))
     .trimEnd()
@@ -179,7 +179,7 @@ tenants('verifies the audit log until someone changes it', async () => {
 });
 
 tenants('creates an admin key with an expiry, and shows when it was used', async () => {
-  const name = fresh();
+  const name = freshName();
   const pak = (await cli.done(`create admin-pak ${name} --read-only --expires 2099-01-31T12:00:00Z`)).trim();
   assert.is((await cli.run('whoami', { env: { BROKKR_PAK: pak } })).code, 0);
   const row = await cli.done(`get paks --owner ${name}`);

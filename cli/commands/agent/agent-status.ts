@@ -30,7 +30,7 @@ export const verbs: VerbDefinitions = {
         withSession(async (session, name: string, options: { wait?: boolean; timeout?: number }) => {
           const { wait, timeout = defaultTimeoutMs } = options;
           const readiness = wait ? await waitFor(session, name, timeout) : await readReadiness(session, name);
-          printReadiness(session.out, name, readiness);
+          printReadiness(session.output, name, readiness);
           if (!readiness.ready)
             throw new Failure(`agent ${name} is not ready: ${readiness.text}`, { hint: readiness.hint });
         }),
@@ -53,7 +53,8 @@ async function waitFor(session: Session, name: string, timeoutMs: number): Promi
   for (;;) {
     const readiness = await readReadiness(session, name);
     if (readiness.ready || Date.now() >= deadline) return readiness;
-    if (readiness.text !== reported) session.out.note(`waiting up to ${shortDuration(timeoutMs)}: ${readiness.text}`);
+    if (readiness.text !== reported)
+      session.output.note(`waiting up to ${shortDuration(timeoutMs)}: ${readiness.text}`);
     reported = readiness.text;
     await delay(pollIntervalMs);
   }
@@ -92,7 +93,7 @@ function agentReadiness(agent: Agent): Readiness {
   return { ready: true, text: agent.paused ? 'online, paused' : 'online', agent };
 }
 
-function printReadiness(out: Output, name: string, { ready, text, agent }: Readiness): void {
+function printReadiness(output: Output, name: string, { ready, text, agent }: Readiness): void {
   const tone: Tone = ready ? 'good' : 'bad';
   const printDetails = (): void => {
     const fields: Field[] = agent
@@ -103,9 +104,9 @@ function printReadiness(out: Output, name: string, { ready, text, agent }: Readi
           ['Stacks', placementCountsText(agent.placements)],
         ]
       : [];
-    out.line(`${out.paint(tone, ready ? '✔' : '✘')} agent ${name}: ${text}`);
-    printFields(out, fields);
+    output.line(`${output.paint(tone, ready ? '✔' : '✘')} agent ${name}: ${text}`);
+    printFields(output, fields);
   };
-  if (agent) printOne(out, { schema: AgentSchema, name: () => name }, agent, printDetails);
-  else if (out.format === 'table') printDetails();
+  if (agent) printOne(output, { schema: AgentSchema, name: () => name }, agent, printDetails);
+  else if (output.format === 'table') printDetails();
 }

@@ -50,11 +50,11 @@ const recentEvents = 5;
 
 const editableAgent: Parameters<typeof labelCommand>[0] = {
   noun: 'agent',
-  update: async ({ admin, out }, name, update, field) => {
+  update: async ({ admin, output }, name, update, field) => {
     const { agent } = await admin.updateAgent({ agent: name, ...update });
-    printOne(out, agentView, agent!, () => {
+    printOne(output, agentView, agent!, () => {
       const stacks = placementCountsText(agent!.placements);
-      out.line(`agent ${agent!.name}: ${metadataText(field, agent!)}; stacks ${stacks}`);
+      output.line(`agent ${agent!.name}: ${metadataText(field, agent!)}; stacks ${stacks}`);
     });
   },
 };
@@ -98,10 +98,10 @@ export const verbs: VerbDefinitions = {
       .requiredOption('--description <text>', 'free text')
       .option('--etag <etag>', 'change it only if this is still its etag')
       .action(
-        withSession(async ({ admin, out }, name: string, options: { description: string; etag?: string }) => {
+        withSession(async ({ admin, output }, name: string, options: { description: string; etag?: string }) => {
           const updateMask = { paths: ['description'] };
           const { agent } = await admin.updateAgent({ agent: name, ...options, updateMask });
-          printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} updated`));
+          printOne(output, agentView, agent!, () => output.line(`agent ${agent!.name} updated`));
         }),
       ),
 
@@ -110,17 +110,17 @@ export const verbs: VerbDefinitions = {
 
   pause: (command) =>
     command.argument('<agent>').action(
-      withSession(async ({ admin, out }, name: string) => {
+      withSession(async ({ admin, output }, name: string) => {
         const { agent } = await admin.pauseAgent({ agent: name });
-        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} is paused and changes nothing`));
+        printOne(output, agentView, agent!, () => output.line(`agent ${agent!.name} is paused and changes nothing`));
       }),
     ),
 
   resume: (command) =>
     command.argument('<agent>').action(
-      withSession(async ({ admin, out }, name: string) => {
+      withSession(async ({ admin, output }, name: string) => {
         const { agent } = await admin.resumeAgent({ agent: name });
-        printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} is resumed`));
+        printOne(output, agentView, agent!, () => output.line(`agent ${agent!.name} is resumed`));
       }),
     ),
 
@@ -147,7 +147,7 @@ interface Filter {
 }
 
 async function getAgents(session: Session, names: string[], { label, showDeleted }: Filter): Promise<void> {
-  const { admin, broker, out } = session;
+  const { admin, broker, output } = session;
   const agents = await namedOrAll(
     names,
     (name) => findAgent(session, name),
@@ -156,13 +156,13 @@ async function getAgents(session: Session, names: string[], { label, showDeleted
         ? allPages((page) => admin.listAgents({ label, showDeleted, ...page }), agentsOf)
         : allPages((page) => broker.listAgents({ label, ...page }), agentsOf),
   );
-  printList(out, agentView, agents);
+  printList(output, agentView, agents);
 }
 
 async function describeAgent(session: Session, name: string): Promise<void> {
-  const { broker, out } = session;
+  const { broker, output } = session;
   const agent = await findAgent(session, name);
-  if (out.format !== 'table') return printOne(out, agentView, agent, () => {});
+  if (output.format !== 'table') return printOne(output, agentView, agent, () => {});
   const [placements, { events }] = await Promise.all([
     allPages(
       (page) => broker.listPlacements({ agent: agent.id, ...page }),
@@ -170,9 +170,9 @@ async function describeAgent(session: Session, name: string): Promise<void> {
     ),
     broker.listEvents({ agent: agent.id, pageSize: recentEvents }),
   ]);
-  printAgent(out, agent);
-  printSection(out, 'Stacks', renderSubtable(out, placementView, placements, 'AGENT'));
-  printSection(out, 'Latest events', renderSubtable(out, eventView, events, 'AGENT'));
+  printAgent(output, agent);
+  printSection(output, 'Stacks', renderSubtable(output, placementView, placements, 'AGENT'));
+  printSection(output, 'Latest events', renderSubtable(output, eventView, events, 'AGENT'));
 }
 
 interface CreateOptions {
@@ -183,8 +183,8 @@ interface CreateOptions {
   readonly pakFile?: string;
 }
 
-async function createAgent({ admin, out }: Session, name: string, options: CreateOptions): Promise<void> {
-  const answer = await admin.createAgent({
+async function createAgent({ admin, output }: Session, name: string, options: CreateOptions): Promise<void> {
+  const response = await admin.createAgent({
     requestId: randomUUID(),
     name,
     description: options.description,
@@ -192,9 +192,9 @@ async function createAgent({ admin, out }: Session, name: string, options: Creat
     annotations: parseAnnotations(options.annotation),
     generators: options.generator,
   });
-  printNewKey(out, {
+  printNewKey(output, {
     schema: CreateAgentResponseSchema,
-    answer,
+    response,
     summary: `agent ${name} created`,
     pakFile: options.pakFile,
     retryCommand: `brokkr rotate agent ${name} --now`,
@@ -202,13 +202,15 @@ async function createAgent({ admin, out }: Session, name: string, options: Creat
 }
 
 async function rebindAgent(session: Session, name: string, { yes }: { yes?: boolean }): Promise<void> {
-  const { admin, out } = session;
+  const { admin, output } = session;
   const existing = await findAgent(session, name);
   const cluster = existing.clusterId || '(none yet)';
   const consequences = `Objects that it still has to remove from cluster ${cluster} stay there.`;
   await confirm(`Allow agent ${existing.name} to move to another cluster? ${consequences}`, yes);
   const { agent } = await admin.rebindAgent({ agent: existing.id });
-  printOne(out, agentView, agent!, () => out.line(`agent ${agent!.name} binds to the next cluster that it starts on`));
+  printOne(output, agentView, agent!, () =>
+    output.line(`agent ${agent!.name} binds to the next cluster that it starts on`),
+  );
 }
 
 interface DeleteOptions {
@@ -218,17 +220,17 @@ interface DeleteOptions {
 }
 
 async function deleteAgent(session: Session, name: string, { orphan, etag, yes }: DeleteOptions): Promise<void> {
-  const { admin, out } = session;
+  const { admin, output } = session;
   const existing = await findAgent(session, name);
   const consequences = orphan
     ? 'its objects stay in the cluster'
     : `it removes its stacks first: ${placementCountsText(existing.placements)}`;
   await confirm(`Delete agent ${existing.name}? (${consequences})`, yes);
   const { agent } = await admin.deleteAgent({ agent: existing.id, orphan, etag });
-  printOne(out, agentView, agent!, () => {
+  printOne(output, agentView, agent!, () => {
     const removing = agent!.placements?.removing ?? 0;
     const remaining = removing > 0 ? `; it still has to remove ${pluralize(removing, 'stack')}` : '';
-    out.line(`agent ${agent!.name} deleted${remaining}`);
+    output.line(`agent ${agent!.name} deleted${remaining}`);
   });
 }
 
@@ -248,8 +250,8 @@ export async function findAgent({ admin, broker }: Session, name: string): Promi
   return match;
 }
 
-function printAgent(out: Output, agent: Agent): void {
-  printFields(out, [
+function printAgent(output: Output, agent: Agent): void {
+  printFields(output, [
     ['Agent', agent.name],
     ['Id', agent.id],
     ['Description', agent.description],

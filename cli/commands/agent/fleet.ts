@@ -33,7 +33,7 @@ export const verbs: VerbDefinitions = {
       .action(
         withSession(async (session, { state, ...filter }: Filter) => {
           const fleetFilter = { ...filter, state: valueOfLabel<AgentState>(styledAgentStates, state) };
-          printList(session.out, fleetView, await listFleet(session, fleetFilter));
+          printList(session.output, fleetView, await listFleet(session, fleetFilter));
         }),
       ),
 
@@ -43,7 +43,7 @@ export const verbs: VerbDefinitions = {
       .description('agents and their changes: a live table on a terminal, otherwise a line per change')
       .action(
         withSession(async (session) => {
-          if (session.out.format === 'table' && process.stdout.isTTY) await drawFleet(session);
+          if (session.output.format === 'table' && process.stdout.isTTY) await drawFleet(session);
           else await printFleetChanges(session);
         }),
       ),
@@ -81,48 +81,49 @@ async function listTroubled(session: Session): Promise<FleetMember[]> {
 }
 
 async function printStatus(session: Session): Promise<void> {
-  const { admin, out } = session;
+  const { admin, output } = session;
   const [{ fleet }, members] = await Promise.all([admin.getFleet({}), listTroubled(session)]);
   const troubled = members.slice(0, maxListedMembers);
-  switch (out.format) {
+  switch (output.format) {
     case 'json':
     case 'yaml':
-      printJson(out, {
+      printJson(output, {
         fleet: jsonOf(FleetSchema, fleet!),
         troubled: members.map((member) => jsonOf(FleetMemberSchema, member)),
       });
       break;
     case 'name':
-      for (const member of members) out.line(fleetView.name(member));
+      for (const member of members) output.line(fleetView.name(member));
       break;
     case 'table': {
-      for (const line of fieldLines(out, fleetFields(out, fleet!))) out.line(line);
+      for (const line of fieldLines(output, fleetFields(output, fleet!))) output.line(line);
       const { paused } = fleet!;
-      if (troubled.length > 0) printSection(out, 'Agents with problems', renderTable(out, fleetView.columns, troubled));
-      else if (paused === 0) out.line('\nNo problems found.');
+      if (troubled.length > 0)
+        printSection(output, 'Agents with problems', renderTable(output, fleetView.columns, troubled));
+      else if (paused === 0) output.line('\nNo problems found.');
       const more = omittedText(troubled.length, members.length);
-      if (more !== '') out.line(`  ${more}: brokkr get fleet --troubled`);
-      if (paused > 0) out.line(`\n${pluralize(paused, 'agent')} paused: brokkr get fleet --state paused`);
+      if (more !== '') output.line(`  ${more}: brokkr get fleet --troubled`);
+      if (paused > 0) output.line(`\n${pluralize(paused, 'agent')} paused: brokkr get fleet --state paused`);
     }
   }
 }
 
 /** Prints each change of the fleet as it arrives. */
 async function printFleetChanges(session: Session): Promise<void> {
-  const { out } = session;
+  const { output } = session;
   const names = new Map<string, string>();
   let previousCounts = '';
-  for await (const { update } of followFleet(session, { onDisconnect: () => out.note(reconnectingMessage) })) {
+  for await (const { update } of followFleet(session, { onDisconnect: () => output.note(reconnectingMessage) })) {
     const counts = update.fleet ? fleetLine(update.fleet) : previousCounts;
     const lines = [
       ...(counts === previousCounts ? [] : [counts]),
-      ...update.members.map((member) => memberLine(out, member)),
+      ...update.members.map((member) => memberLine(output, member)),
       ...update.goneAgentIds.map((id) => `${names.get(id) ?? id}  removed`),
     ];
     previousCounts = counts;
     const isKeepalive = !update.fleet && update.members.length + update.goneAgentIds.length === 0;
     if (!isKeepalive)
-      printStreamItem(out, WatchFleetResponseSchema, update, {
+      printStreamItem(output, WatchFleetResponseSchema, update, {
         lines: () => lines,
         names: () => update.members.map(fleetView.name),
       });
@@ -134,16 +135,16 @@ async function printFleetChanges(session: Session): Promise<void> {
 const redrawIntervalMs = 1_000;
 
 async function drawFleet(session: Session): Promise<void> {
-  const { out } = session;
+  const { output } = session;
   const screen = openScreen();
   let latest: FollowedFleet | undefined;
   let isReconnecting = false;
   const draw = () => {
     if (!latest?.fleet) return;
-    const banner = isReconnecting ? [out.paint('warn', reconnectingMessage)] : [];
+    const banner = isReconnecting ? [output.paint('warn', reconnectingMessage)] : [];
     screen.draw([
       ...banner,
-      ...fleetScreen(out, latest.fleet, [...latest.members.values()], screen.rows() - banner.length),
+      ...fleetScreen(output, latest.fleet, [...latest.members.values()], screen.rows() - banner.length),
     ]);
   };
   const onDisconnect = () => {

@@ -19,13 +19,13 @@ fleet.after(async () => {
   await broker.close();
 });
 
-let made = 0;
-const fresh = () => `f${++made}`;
+let nameCount = 0;
+const freshName = () => `f${++nameCount}`;
 const aKey = /brokkr_(ad|ro|ge|ag)\w+_\w+/;
 const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}');
 
 fleet('a new key is alone on standard output, works, and is not shown elsewhere', async () => {
-  const [agent, generator, admin] = [fresh(), fresh(), fresh()];
+  const [agent, generator, admin] = [freshName(), freshName(), freshName()];
   for (const create of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only --expires 1h`]) {
     const { code, stdout, stderr } = await cli.run(`create ${create}`);
     assert.is(code, 0, stderr);
@@ -36,23 +36,23 @@ fleet('a new key is alone on standard output, works, and is not shown elsewhere'
   const looks = ['get paks', 'get paks -o json', 'get agents -o yaml', `describe agent ${agent}`, 'get generators'];
   for (const look of [...looks, `describe generator ${generator}`, `get pak --owner ${agent}`])
     assert.not.match(await cli.done(look), aKey);
-  assert.match(JSON.parse(await cli.done(`create agent ${fresh()} -o json`)).pak, aKey);
+  assert.match(JSON.parse(await cli.done(`create agent ${freshName()} -o json`)).pak, aKey);
   for (const again of [`agent ${agent}`, `generator ${generator}`, `admin-pak ${admin} --read-only`])
     assert.match(await cli.fails(1, `create ${again}`), 'exists');
 });
 
 fleet('a key is written to a file with --pak-file', async () => {
   const file = join(cli.folder, 'agent.pak');
-  const { stdout, stderr } = await cli.run(`create agent ${fresh()} --pak-file ${file}`);
+  const { stdout, stderr } = await cli.run(`create agent ${freshName()} --pak-file ${file}`);
   assert.is(stdout, '');
   assert.match(stderr, file);
   assert.match(readFileSync(file, 'utf8'), aKey);
   assert.is(statSync(file).mode & 0o777, 0o600);
-  assert.match(await cli.fails(1, `create agent ${fresh()} --pak-file ${file}`), 'it already exists');
+  assert.match(await cli.fails(1, `create agent ${freshName()} --pak-file ${file}`), 'it already exists');
 });
 
 fleet('shows, labels, annotates and describes an agent', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.run(`create agent ${name} --label a --annotation zone=eu --description edge`);
   assert.match(await cli.done(`get agent ${name}`), new RegExp(`\n${name} +never-started +none +a +zone=eu +- +-\n$`));
   assert.is(await cli.done('get agents --label a -o name'), `${name}\n`);
@@ -65,7 +65,7 @@ fleet('shows, labels, annotates and describes an agent', async () => {
 });
 
 fleet('pauses, resumes, rebinds and deletes an agent', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await startTestAgent(broker, { name });
   await cli.done(`pause ${name}`);
   assert.match(await cli.done(`get agents ${name}`), 'online, paused');
@@ -83,13 +83,13 @@ fleet('pauses, resumes, rebinds and deletes an agent', async () => {
   await cli.fails(1, `get agent ${name}`);
   await cli.fails(1, 'pause nobody');
   await cli.fails(1, 'rebind nobody --yes');
-  const orphan = fresh();
+  const orphan = freshName();
   await client.admin.createAgent({ name: orphan });
   assert.is(await cli.done(`delete agent ${orphan} --orphan --yes`), `agent ${orphan} deleted\n`);
 });
 
 fleet('abandons removals', async () => {
-  const name = fresh();
+  const name = freshName();
   await client.admin.createAgent({ name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   assert.match(await cli.fails(1, `forget-removal ${name} ${name} --yes`), 'there is no removal');
@@ -104,7 +104,7 @@ fleet('abandons removals', async () => {
 });
 
 fleet('confirms held removals at the generation that was shown', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await startTestAgent(broker, { name, labels: [name] });
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
@@ -138,7 +138,7 @@ fleet('confirms held removals at the generation that was shown', async () => {
 });
 
 fleet('registers, approves and deregisters', async () => {
-  const [agent, generator] = [fresh(), fresh()];
+  const [agent, generator] = [freshName(), freshName()];
   const asking = await startTestAgent(broker, { name: agent });
   await cli.run(`create generator ${generator} --registration approve`);
   await asking.client.agent.registerGenerator({ generator, incarnation: asking.incarnation });
@@ -152,7 +152,7 @@ fleet('registers, approves and deregisters', async () => {
 });
 
 fleet('a generator manages its own stacks, and sees no others', async () => {
-  const [mine, agent] = [fresh(), fresh()];
+  const [mine, agent] = [freshName(), freshName()];
   const { pak } = await client.admin.createGenerator({ name: mine });
   await client.admin.createAgent({ name: agent, generators: [mine] });
   await client.admin.createAgent({ name: `${agent}-hidden` });
@@ -174,7 +174,7 @@ fleet('a generator manages its own stacks, and sees no others', async () => {
 });
 
 fleet('changes a generator', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.run(`create generator ${name}`);
   await cli.done(`update generator ${name} --registration approve --description shops`);
   assert.match(await cli.done(`get generator ${name}`), /approve .* shops\n$/);
@@ -183,7 +183,7 @@ fleet('changes a generator', async () => {
 });
 
 fleet('rotates keys, immediately or with an overlap, and revokes them', async () => {
-  const name = fresh();
+  const name = freshName();
   const { pak: first } = await client.admin.createAgent({ name });
   const works = async (pak: string) => (await cli.run('whoami', { env: { BROKKR_PAK: pak } })).code === 0;
   const second = (await cli.done(`rotate agent ${name} --overlap 1h`)).trim();
@@ -196,7 +196,7 @@ fleet('rotates keys, immediately or with an overlap, and revokes them', async ()
   assert.is(await works(third), false);
   assert.match(await cli.done(`get paks --owner ${name} --show-ended`), 'revoked');
   assert.match(await cli.done(`get pak ${short.trim()}`), 'revoked');
-  const admin = { env: { BROKKR_PAK: (await client.admin.createAdminPak({ name: fresh() })).pak } };
+  const admin = { env: { BROKKR_PAK: (await client.admin.createAdminPak({ name: freshName() })).pak } };
   const own = admin.env.BROKKR_PAK.slice('brokkr_'.length).split('_')[0] ?? '';
   for (const key of [own, own.slice(2), admin.env.BROKKR_PAK])
     for (const yes of ['', '--yes']) {
@@ -206,7 +206,7 @@ fleet('rotates keys, immediately or with an overlap, and revokes them', async ()
     }
   assert.is((await cli.run(`revoke ${own} --yes --own`, admin)).code, 0);
   assert.is(await works(admin.env.BROKKR_PAK), false);
-  const generator = fresh();
+  const generator = freshName();
   await client.admin.createGenerator({ name: generator });
   assert.match(await cli.done(`rotate generator ${generator} -o json`), aKey);
   await cli.fails(2, `rotate agent ${name} --now --overlap 1h`);

@@ -66,7 +66,7 @@ interface InstallOptions {
   readonly clusterRole?: string[];
 }
 
-async function install({ admin, out, settings }: Session, name: string, options: InstallOptions): Promise<void> {
+async function install({ admin, output, settings }: Session, name: string, options: InstallOptions): Promise<void> {
   // Invalid options must fail before a token is created.
   const broker = brokerConnection(options, settings);
   const { ttl = defaultTtlMs, description, label, generator, annotation, namespace, image, clusterRole = [] } = options;
@@ -85,17 +85,17 @@ async function install({ admin, out, settings }: Session, name: string, options:
     });
   const tokenName = info?.shortToken ?? '';
   printManifest(
-    out,
+    output,
     buildAgentManifest({ ...broker, namespace, image, token: pak, tokenName, clusterRoles: clusterRole }),
   );
-  out.note(
+  output.note(
     `Agent ${name} can enroll once, until ${timestampText(info?.expireTime)}; to prevent it: brokkr revoke ${tokenName}`,
   );
   if (image === defaultImage)
-    out.note(`warning: ${image} is not published: build it, and set --image to where clusters can pull it`);
+    output.note(`warning: ${image} is not published: build it, and set --image to where clusters can pull it`);
   if (isLoopback(broker.brokerUrl))
-    out.note(`warning: pods cannot reach ${broker.brokerUrl}: set --broker-url to an address that they can reach`);
-  out.note(`To wait until the agent is ready: brokkr agent status ${name} --wait`);
+    output.note(`warning: pods cannot reach ${broker.brokerUrl}: set --broker-url to an address that they can reach`);
+  output.note(`To wait until the agent is ready: brokkr agent status ${name} --wait`);
 }
 
 function brokerConnection(options: InstallOptions, settings: ConnectionSettings) {
@@ -125,12 +125,12 @@ function fingerprintsFor(option: string | undefined, ca: string | undefined, fil
   }
 }
 
-function printManifest(out: Output, objects: readonly ManifestObject[]): void {
+function printManifest(output: Output, objects: readonly ManifestObject[]): void {
   const text = objects.map((object) => kubernetesYaml(object)).join('---\n');
-  if (out.format === 'json')
-    printJson(out, JSON.parse(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })));
-  else if (out.format === 'yaml') out.line(text.trimEnd());
-  else if (out.format === 'name')
-    for (const { kind, metadata } of objects) out.line(`${kind.toLowerCase()}/${metadata.name}`);
-  else out.line(`kubectl apply -f - <<'EOF'\n${text}EOF`);
+  if (output.format === 'json')
+    printJson(output, JSON.parse(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })));
+  else if (output.format === 'yaml') output.line(text.trimEnd());
+  else if (output.format === 'name')
+    for (const { kind, metadata } of objects) output.line(`${kind.toLowerCase()}/${metadata.name}`);
+  else output.line(`kubectl apply -f - <<'EOF'\n${text}EOF`);
 }

@@ -41,7 +41,7 @@ export const verbs: VerbDefinitions = {
 
 function listContexts(globals: GlobalOptions): void {
   const { current, all } = readContexts(process.env);
-  const out = openOutput(globals.output ?? 'table');
+  const output = openOutput(globals.output ?? 'table');
   const rows = Object.entries(all).map(([name, { server, pak }]) => ({
     name,
     server,
@@ -54,10 +54,10 @@ function listContexts(globals: GlobalOptions): void {
     { title: 'SERVER', text: (row: (typeof rows)[number]) => row.server },
     { title: 'KEY', text: (row: (typeof rows)[number]) => (row.loggedIn ? 'saved' : 'none') },
   ];
-  if (out.format === 'name') for (const { name } of rows) out.line(name);
-  else if (out.format !== 'table') printJson(out, { contexts: rows });
-  else if (rows.length === 0) out.note('no contexts; create one with: brokkr login');
-  else out.line(renderTable(out, columns, rows));
+  if (output.format === 'name') for (const { name } of rows) output.line(name);
+  else if (output.format !== 'table') printJson(output, { contexts: rows });
+  else if (rows.length === 0) output.note('no contexts; create one with: brokkr login');
+  else output.line(renderTable(output, columns, rows));
 }
 
 function findContext(contexts: Readonly<Record<string, Context>>, name: string): Context {

@@ -45,7 +45,7 @@ interface ApplyOptions extends StackOptions, ManifestOptions, WaitOptions {
 }
 
 async function apply(session: Session, options: ApplyOptions): Promise<void> {
-  const { out } = session;
+  const { output } = session;
   if (options.dryRun && options.wait) throw usageError('--dry-run and --wait cannot be combined');
   const spec: StackSpec = {
     ...splitStackName(options.stack),
@@ -60,16 +60,16 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
     return;
   }
   // People see each step. Programs get one result at the end, when all steps succeeded.
-  const isTable = out.format === 'table';
-  const { stack, response } = await applyStack(session, spec, isTable ? stepPrinter(out) : silentListener);
+  const isTable = output.format === 'table';
+  const { stack, response } = await applyStack(session, spec, isTable ? stepPrinter(output) : silentListener);
   const deployment = response.deployment!;
   if (options.wait) await waitUntil(options.wait, session, deployment, options.timeout);
-  if (!isTable) printSubmission(out, response);
-  else if (options.wait) out.line(`revision ${deployment.revision} is ${options.wait}`);
-  else out.line(`agents: ${placementCountsText(stack.placements)}`);
+  if (!isTable) printSubmission(output, response);
+  else if (options.wait) output.line(`revision ${deployment.revision} is ${options.wait}`);
+  else output.line(`agents: ${placementCountsText(stack.placements)}`);
   if (!hasPlacementRules(stack)) {
     const advice = 'add --label, --target or --selector';
-    out.note(`warning: stack ${stackName(stack)} is not placed on any agent yet: ${advice}`);
+    output.note(`warning: stack ${stackName(stack)} is not placed on any agent yet: ${advice}`);
   }
 }
 
@@ -80,29 +80,30 @@ function hasPlacementRules({ labels, annotations, selector, targets }: Stack): b
 
 const silentListener: ApplyListener = { created: () => {}, submitted: () => {}, updated: () => {} };
 
-function stepPrinter(out: Output): ApplyListener {
+function stepPrinter(output: Output): ApplyListener {
   return {
-    created: (stack) => out.line(`stack ${stackName(stack)} created`),
+    created: (stack) => output.line(`stack ${stackName(stack)} created`),
     submitted: (response) => {
       const outcome = response.unchanged ? 'is already current' : `submitted: ${changesText(response)}`;
-      out.line(`revision ${response.deployment?.revision} ${outcome}`);
-      printChanges(out, response);
+      output.line(`revision ${response.deployment?.revision} ${outcome}`);
+      printChanges(output, response);
     },
-    updated: (stack) => out.line(`stack ${stackName(stack)} updated`),
+    updated: (stack) => output.line(`stack ${stackName(stack)} updated`),
   };
 }
 
 async function preview(session: Session, spec: StackSpec): Promise<void> {
-  const { out } = session;
+  const { output } = session;
   const preview = await previewStack(session, spec);
   const response = preview ?? previewOfNew(spec);
-  if (out.format !== 'table') {
-    printSubmission(out, response);
+  if (output.format !== 'table') {
+    printSubmission(output, response);
     return;
   }
-  if (!preview) out.line(`stack ${stackRef(spec)} would be created`);
-  out.line(response.unchanged ? 'nothing would change' : `would be submitted: ${changesText(response)}`);
-  printChanges(out, response);
-  if (preview) out.line(servingAgentsText(response));
-  else out.note('the stack does not exist yet: its objects are validated and its agents selected once it is created');
+  if (!preview) output.line(`stack ${stackRef(spec)} would be created`);
+  output.line(response.unchanged ? 'nothing would change' : `would be submitted: ${changesText(response)}`);
+  printChanges(output, response);
+  if (preview) output.line(servingAgentsText(response));
+  else
+    output.note('the stack does not exist yet: its objects are validated and its agents selected once it is created');
 }

@@ -31,10 +31,10 @@ export const verbs: VerbDefinitions = {
       .argument('<name>', 'STACK (its current revision), STACK@REVISION or id')
       .option('--manifest', 'print the objects as YAML, or with -o json one per line')
       .action(
-        withSession(async ({ broker, out }, name: string, { manifest }: { manifest?: boolean }) => {
+        withSession(async ({ broker, output }, name: string, { manifest }: { manifest?: boolean }) => {
           const response = await broker.getDeployment(parseName(name));
-          if (manifest) printManifest(out, response);
-          else printDeployment(out, response);
+          if (manifest) printManifest(output, response);
+          else printDeployment(output, response);
         }),
       ),
 };
@@ -44,7 +44,7 @@ interface Filter {
   readonly limit?: number;
 }
 
-async function getDeployments({ broker, out }: Session, names: string[], { stack, limit }: Filter): Promise<void> {
+async function getDeployments({ broker, output }: Session, names: string[], { stack, limit }: Filter): Promise<void> {
   const deployments = await namedOrAll(
     names,
     async (name) => (await broker.getDeployment(parseName(name))).deployment!,
@@ -55,16 +55,16 @@ async function getDeployments({ broker, out }: Session, names: string[], { stack
         limit,
       ),
   );
-  printList(out, deploymentView, deployments);
+  printList(output, deploymentView, deployments);
 }
 
-function printDeployment(out: Output, response: GetDeploymentResponse): void {
+function printDeployment(output: Output, response: GetDeploymentResponse): void {
   // The objects may contain Secrets, so they are printed only with --manifest.
   const withoutManifest: GetDeploymentResponse = { ...response, manifest: new Uint8Array() };
   const deployment = response.deployment!;
   const view = { schema: GetDeploymentResponseSchema, name: () => deploymentName(deployment) };
-  printOne(out, view, withoutManifest, () => {
-    printFields(out, [
+  printOne(output, view, withoutManifest, () => {
+    printFields(output, [
       ['Deployment', deploymentName(deployment)],
       ['Id', deployment.id],
       ['Current', deployment.current ? 'yes' : 'no'],
@@ -76,21 +76,21 @@ function printDeployment(out: Output, response: GetDeploymentResponse): void {
       ['Size', `${deployment.size} bytes`],
       ['Trace', deployment.traceId],
     ]);
-    printSection(out, 'Objects', response.objects.map((object) => sanitize(objectText(object))).join('\n'));
+    printSection(output, 'Objects', response.objects.map((object) => sanitize(objectText(object))).join('\n'));
   });
 }
 
-function printManifest(out: Output, { manifest }: GetDeploymentResponse): void {
+function printManifest(output: Output, { manifest }: GetDeploymentResponse): void {
   const lines = Buffer.from(manifest)
     .toString()
     .split('\n')
     .filter((line) => line !== '');
-  if (out.format === 'json') {
-    for (const line of lines) out.line(line);
+  if (output.format === 'json') {
+    for (const line of lines) output.line(line);
     return;
   }
   const documents = lines.map((line) => yamlOf(JSON.parse(line) as Record<string, unknown>));
-  out.line(documents.join('---\n').trimEnd());
+  output.line(documents.join('---\n').trimEnd());
 }
 
 /** Writes an object with its identifying fields first, as people do. */

@@ -33,7 +33,7 @@ interface DiffOptions extends ManifestOptions {
 }
 
 async function diff(session: Session, options: DiffOptions): Promise<void> {
-  const { broker, out } = session;
+  const { broker, output } = session;
   const { allowEmpty, filename, recursive = false } = options;
   const submission = await readSubmission(filename, recursive);
   const spec = { ...splitStackName(options.stack), submission, message: undefined, allowEmpty };
@@ -43,10 +43,10 @@ async function diff(session: Session, options: DiffOptions): Promise<void> {
     throw new Failure(`stack ${stack} does not exist, so all objects would be new`, {
       hint: `create it with: brokkr apply --stack ${stack}`,
     });
-  if (out.format !== 'table') printSubmission(out, preview);
+  if (output.format !== 'table') printSubmission(output, preview);
   else {
     const manifest = preview.changes.length === 0 ? undefined : (await broker.getDeployment({ stack })).manifest;
-    printDifferences(out, preview, parseManifest(manifest), objectsOf(submission.bytes));
+    printDifferences(output, preview, parseManifest(manifest), objectsOf(submission.bytes));
   }
   if (options.exitCode && preview.changes.length > 0)
     throw new Failure(`${pluralize(preview.changes.length, 'object')} of stack ${stack} would change`);
@@ -60,7 +60,7 @@ function parseManifest(manifest: Uint8Array | undefined): ManifestObject[] {
 }
 
 function printDifferences(
-  out: Output,
+  output: Output,
   preview: SubmitDeploymentResponse,
   before: readonly ManifestObject[],
   after: readonly ManifestObject[],
@@ -73,14 +73,14 @@ function printDifferences(
     for (const line of unifiedDiff(oldObjects?.get(key), newObjects?.get(key), sanitize(objectText(object))).split(
       '\n',
     ))
-      out.line(colourDiffLine(out, sanitizeLine(line)));
+      output.line(colourDiffLine(output, sanitizeLine(line)));
   }
-  out.line(preview.changes.length === 0 ? 'nothing would change' : servingAgentsText(preview));
+  output.line(preview.changes.length === 0 ? 'nothing would change' : servingAgentsText(preview));
 }
 
-function colourDiffLine(out: Output, line: string): string {
-  if (/^(---|\+\+\+) /.test(line)) return out.paint('strong', line);
-  if (line.startsWith('+')) return out.paint('good', line);
-  if (line.startsWith('-')) return out.paint('bad', line);
-  return line.startsWith('@@') ? out.paint('dim', line) : line;
+function colourDiffLine(output: Output, line: string): string {
+  if (/^(---|\+\+\+) /.test(line)) return output.paint('strong', line);
+  if (line.startsWith('+')) return output.paint('good', line);
+  if (line.startsWith('-')) return output.paint('bad', line);
+  return line.startsWith('@@') ? output.paint('dim', line) : line;
 }

@@ -30,18 +30,20 @@ export const verbs: VerbDefinitions = {
       .option('--agent <agent>', 'only those on this agent')
       .addOption(new Option('--phase <phase>', 'only those in this phase').choices(choicesOf(styledPhases)))
       .action(
-        withSession(async ({ broker, out }, stack: string | undefined, agent: string | undefined, options: Filter) => {
-          const filter = {
-            stack: stack ?? options.stack,
-            agent: agent ?? options.agent,
-            phase: valueOfLabel<PlacementPhase>(styledPhases, options.phase),
-          };
-          const placements = await allPages(
-            (page) => broker.listPlacements({ ...filter, ...page }),
-            (page) => page.placements,
-          );
-          printList(out, placementView, placements);
-        }),
+        withSession(
+          async ({ broker, output }, stack: string | undefined, agent: string | undefined, options: Filter) => {
+            const filter = {
+              stack: stack ?? options.stack,
+              agent: agent ?? options.agent,
+              phase: valueOfLabel<PlacementPhase>(styledPhases, options.phase),
+            };
+            const placements = await allPages(
+              (page) => broker.listPlacements({ ...filter, ...page }),
+              (page) => page.placements,
+            );
+            printList(output, placementView, placements);
+          },
+        ),
       ),
 
   explain: (command) =>
@@ -50,21 +52,30 @@ export const verbs: VerbDefinitions = {
       .argument('<agent>')
       .action(
         withSession(async (session, stack: string, agent: string) => {
-          const { broker, out } = session;
-          const answer = await broker.explainPlacement({ stack, agent });
-          const unhealthy = out.format === 'table' ? await unhealthyLines(session, answer.placement) : '';
-          printOne(out, { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` }, answer, () => {
-            out.line(sanitize(answer.summary));
-            const steps = answer.steps.map(({ name, verdict, detail }) => {
-              const isNeeded = answer.placement === undefined || !matchSteps.has(name);
-              const { sign, tone } =
-                verdict === StepVerdict.NO && !isNeeded ? optionalStep : (verdicts[verdict] ?? unknownVerdict);
-              return `${out.paint(tone, sign)} ${name}: ${sanitize(detail)}`;
-            });
-            printSection(out, 'Steps', steps.join('\n'));
-            printSection(out, 'Not healthy', unhealthy);
-            printSection(out, 'Latest events', renderSubtable(out, eventView, answer.events, 'STACK', 'AGENT'));
-          });
+          const { broker, output } = session;
+          const response = await broker.explainPlacement({ stack, agent });
+          const unhealthy = output.format === 'table' ? await unhealthyLines(session, response.placement) : '';
+          printOne(
+            output,
+            { schema: ExplainPlacementResponseSchema, name: () => `${stack} ${agent}` },
+            response,
+            () => {
+              output.line(sanitize(response.summary));
+              const steps = response.steps.map(({ name, verdict, detail }) => {
+                const isNeeded = response.placement === undefined || !matchSteps.has(name);
+                const { sign, tone } =
+                  verdict === StepVerdict.NO && !isNeeded ? optionalStep : (verdicts[verdict] ?? unknownVerdict);
+                return `${output.paint(tone, sign)} ${name}: ${sanitize(detail)}`;
+              });
+              printSection(output, 'Steps', steps.join('\n'));
+              printSection(output, 'Not healthy', unhealthy);
+              printSection(
+                output,
+                'Latest events',
+                renderSubtable(output, eventView, response.events, 'STACK', 'AGENT'),
+              );
+            },
+          );
         }),
       ),
 };
@@ -79,7 +90,7 @@ interface Filter {
 async function unhealthyLines(session: Session, placement: Placement | undefined): Promise<string> {
   if (!placement || placement.health === Health.HEALTHY || placement.health === Health.UNSPECIFIED) return '';
   const { objects = [] } = (await healthOn(session, placement.stackId, placement.agentId)) ?? {};
-  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
+  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.output, object));
   const more = omittedText(lines.length, objects.length);
   return [...lines, ...(more === '' ? [] : [more])].join('\n');
 }

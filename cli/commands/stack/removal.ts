@@ -14,7 +14,7 @@ export const verbs: VerbDefinitions = {
   'confirm-removal': (command) =>
     removalArguments(command).action(
       withSession(async (session, agent: string, stack: string, options: Options) => {
-        const { admin, out } = session;
+        const { admin, output } = session;
         const existing = await findPlacement(session, agent, stack);
         const generation = options.generation ?? existing.generation;
         // The broker itself rejects another generation, because the placement has changed.
@@ -33,8 +33,8 @@ export const verbs: VerbDefinitions = {
         });
         if (placement.phase === PlacementPhase.HELD)
           throw new Failure(`more objects are held now than were shown: ${placementText(placement)}`);
-        printOne(out, placementView, placement, () => {
-          out.line(`agent ${existing.agent} may proceed with stack ${existing.stack}`);
+        printOne(output, placementView, placement, () => {
+          output.line(`agent ${existing.agent} may proceed with stack ${existing.stack}`);
         });
       }),
     ),
@@ -44,7 +44,7 @@ export const verbs: VerbDefinitions = {
       .addHelpText('after', "\nUse it for a lost cluster: the stack's objects stay in that cluster.")
       .action(
         withSession(async (session, agent: string, stack: string, options: Options) => {
-          const { admin, out } = session;
+          const { admin, output } = session;
           const existing = await findPlacement(session, agent, stack);
           await confirm(
             `Abandon the removal and leave its objects in the cluster? ${placementText(existing)}`,
@@ -55,7 +55,7 @@ export const verbs: VerbDefinitions = {
             stack: existing.stackId,
             generation: options.generation ?? existing.generation,
           });
-          out.line(`the removal of stack ${existing.stack} from agent ${existing.agent} is abandoned`);
+          output.line(`the removal of stack ${existing.stack} from agent ${existing.agent} is abandoned`);
         }),
       ),
 };

@@ -22,14 +22,14 @@ interface RollbackOptions extends WaitOptions {
 }
 
 async function rollback(session: Session, stack: string, options: RollbackOptions): Promise<void> {
-  const { broker, out } = session;
+  const { broker, output } = session;
   const { revision, message, wait, timeout } = options;
   const response = await broker.rollbackStack({ requestId: randomUUID(), stack, revision, message });
   const deployment = response.deployment!;
   if (wait) await waitUntil(wait, session, deployment, timeout);
-  printOne(out, deploymentView, deployment, () => {
+  printOne(output, deploymentView, deployment, () => {
     const source = deployment.rollbackOf > 0 ? `with the objects of revision ${deployment.rollbackOf} ` : '';
     const outcome = response.unchanged ? 'is already current' : `${source}is current`;
-    out.line(`stack ${deployment.stack}: revision ${deployment.revision} ${outcome}`);
+    output.line(`stack ${deployment.stack}: revision ${deployment.revision} ${outcome}`);
   });
 }

@@ -16,14 +16,14 @@ stacks.after(async () => {
   await broker.close();
 });
 
-let made = 0;
-const fresh = () => `s${++made}`;
+let nameCount = 0;
+const freshName = () => `s${++nameCount}`;
 const configMap = Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}');
 
 const makeAgent = (name: string) => startTestAgent(broker, { name, labels: [name] });
 
 stacks('creates a stack with all placement rules', async () => {
-  const name = fresh();
+  const name = freshName();
   const selector = ['--selector', 'zone notin (a,b),gpu'];
   const options = ['--label', 'x', '--annotation', 'k=v=w', '--on-delete', 'orphan', ...selector];
   assert.is(await cli.done(['create', 'stack', name, ...options]), `stack system/${name} created\n`);
@@ -36,11 +36,11 @@ stacks('creates a stack with all placement rules', async () => {
   const wrong = await cli.fails(1, ['create', 'stack', 'Not a name', '--label', 'a b']);
   assert.match(wrong, 'name: must consist of lowercase letters, digits and hyphens');
   assert.match(wrong, 'labels[0]: must consist of letters, digits');
-  await cli.fails(2, `create stack ${fresh()} --on-delete explode`);
+  await cli.fails(2, `create stack ${freshName()} --on-delete explode`);
 });
 
 stacks('gets stacks by name, by label and as a list, in each format', async () => {
-  const [name, other] = [fresh(), fresh()];
+  const [name, other] = [freshName(), freshName()];
   await cli.done(`create stack ${name} --label only-here`);
   await cli.done(`create stack ${other}`);
   assert.is(await cli.done('get stacks --label only-here -o name'), `system/${name}\n`);
@@ -63,7 +63,7 @@ stacks('reads a list through all its pages', async () => {
 });
 
 stacks('edits labels and annotations as kubectl does', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.done(`create stack ${name} --label old`);
   assert.match(await cli.done(`label stack ${name} new old-`), 'labels new;');
   assert.match(await cli.done(`annotate stack ${name} a=1 b=2`), 'annotations a=1, b=2;');
@@ -75,7 +75,7 @@ stacks('edits labels and annotations as kubectl does', async () => {
 });
 
 stacks('changes and removes a selector', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.done(`create stack ${name}`);
   await cli.done(`update stack ${name} --selector * --on-delete orphan`);
   assert.match(await cli.done(`describe stack ${name}`), /Selector: +\*\nOn delete: +orphan\n/);
@@ -85,7 +85,7 @@ stacks('changes and removes a selector', async () => {
 });
 
 stacks('targets and untargets agents', async () => {
-  const name = fresh();
+  const name = freshName();
   await makeAgent(name);
   await cli.done(`create stack ${name}`);
   assert.is(await cli.done(`target ${name} ${name}`), `stack ${name} is targeted at agent ${name}\n`);
@@ -105,7 +105,7 @@ stacks('targets and untargets agents', async () => {
 });
 
 stacks('shows what agents reported', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
@@ -128,18 +128,18 @@ stacks('shows what agents reported', async () => {
 });
 
 stacks('deletes only after a confirmation', async () => {
-  const name = fresh();
+  const name = freshName();
   await cli.done(`create stack ${name}`);
   await client.broker.submitDeployment({ stack: name, manifest: configMap });
-  const asked = await cli.fails(2, `delete stack ${name}`);
-  assert.match(asked, `Delete stack system/${name} (1 object; agents: none)?\n`);
-  assert.match(asked, 'add --yes');
+  const pending = await cli.fails(2, `delete stack ${name}`);
+  assert.match(pending, `Delete stack system/${name} (1 object; agents: none)?\n`);
+  assert.match(pending, 'add --yes');
   assert.is(await cli.done(`delete stack ${name} --yes`), `stack system/${name} deleted\n`);
   await cli.fails(1, `delete stack ${name} --yes`);
 });
 
 stacks('shows how to abandon a removal that waits for an agent that never started', async () => {
-  const name = fresh();
+  const name = freshName();
   const [lazy, busy] = [`${name}-lazy`, `${name}-busy`];
   await client.admin.createAgent({ name: lazy, labels: [name] });
   await startTestAgent(broker, { name: busy, labels: [name] });
@@ -148,13 +148,13 @@ stacks('shows how to abandon a removal that waits for an agent that never starte
   assert.is(stdout, `stack system/${name} deleted; its objects are still on 2 agents\n`);
   assert.match(
     stderr,
-    new RegExp(`^agent ${lazy} has never started: .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
+    new RegExp(`^agent ${lazy} has never started, so .*\n  brokkr forget-removal ${lazy} system/${name}\n$`),
   );
   await cli.done(`forget-removal ${lazy} system/${name} --yes`);
 });
 
 stacks('watches a stack until it is deleted', async () => {
-  const name = fresh();
+  const name = freshName();
   const agent = await makeAgent(name);
   await client.broker.createStack({ name, labels: [name] });
   await client.broker.submitDeployment({ stack: name, manifest: configMap });

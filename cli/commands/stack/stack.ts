@@ -37,11 +37,11 @@ const recentCount = 5;
 
 const editableStack: Parameters<typeof labelCommand>[0] = {
   noun: 'stack',
-  update: async ({ broker, out }, name, update, field) => {
+  update: async ({ broker, output }, name, update, field) => {
     const { stack } = await broker.updateStack({ stack: name, ...update });
-    printOne(out, stackView, stack!, () => {
+    printOne(output, stackView, stack!, () => {
       const agents = placementCountsText(stack!.placements);
-      out.line(`stack ${stackName(stack!)}: ${metadataText(field, stack!)}; agents ${agents}`);
+      output.line(`stack ${stackName(stack!)}: ${metadataText(field, stack!)}; agents ${agents}`);
     });
   },
 };
@@ -86,8 +86,8 @@ export const verbs: VerbDefinitions = {
   label: labelCommand(editableStack),
   annotate: annotateCommand(editableStack),
 
-  target: targetCommand('addTarget', 'is targeted at'),
-  untarget: targetCommand('removeTarget', 'is no longer targeted at'),
+  target: targetCommand((broker, target) => broker.addTarget(target), 'is targeted at'),
+  untarget: targetCommand((broker, target) => broker.removeTarget(target), 'is no longer targeted at'),
 
   delete: (command) =>
     command
@@ -106,7 +106,7 @@ interface Filter {
   readonly showDeleted?: boolean;
 }
 
-async function getStacks({ broker, out }: Session, names: string[], filter: Filter): Promise<void> {
+async function getStacks({ broker, output }: Session, names: string[], filter: Filter): Promise<void> {
   const stacks = await namedOrAll(
     names,
     async (stack) => (await broker.getStack({ stack })).stack!,
@@ -116,7 +116,7 @@ async function getStacks({ broker, out }: Session, names: string[], filter: Filt
         (page) => page.stacks,
       ),
   );
-  printList(out, stackView, stacks);
+  printList(output, stackView, stacks);
 }
 
 interface CreateOptions extends StackOptions {
@@ -124,7 +124,7 @@ interface CreateOptions extends StackOptions {
   readonly target?: readonly string[];
 }
 
-async function createStack({ broker, out }: Session, name: string, options: CreateOptions): Promise<void> {
+async function createStack({ broker, output }: Session, name: string, options: CreateOptions): Promise<void> {
   const { settings, ...placementRules } = readStackOptions(options);
   const { stack } = await broker.createStack({
     requestId: randomUUID(),
@@ -132,10 +132,10 @@ async function createStack({ broker, out }: Session, name: string, options: Crea
     ...placementRules,
     ...settings,
   });
-  if (out.format === 'table') out.line(`stack ${stackName(stack!)} created`);
+  if (output.format === 'table') output.line(`stack ${stackName(stack!)} created`);
   for (const agent of options.target ?? []) await broker.addTarget({ stack: stack!.id, agent });
   const { stack: targeted } = await broker.getStack({ stack: stack!.id });
-  printOne(out, stackView, targeted!, () => {});
+  printOne(output, stackView, targeted!, () => {});
 }
 
 interface UpdateOptions extends SettingOptions {
@@ -143,7 +143,7 @@ interface UpdateOptions extends SettingOptions {
   readonly etag?: string;
 }
 
-async function updateStack({ broker, out }: Session, name: string, options: UpdateOptions): Promise<void> {
+async function updateStack({ broker, output }: Session, name: string, options: UpdateOptions): Promise<void> {
   const selector = options.selector === false ? undefined : options.selector;
   const settings = readSettingOptions(options);
   const paths = [...(options.selector === undefined ? [] : ['selector']), ...settingPaths(settings)];
@@ -155,20 +155,23 @@ async function updateStack({ broker, out }: Session, name: string, options: Upda
     ...settings,
     updateMask: { paths },
   });
-  printOne(out, stackView, stack!, () => out.line(`stack ${stackName(stack!)} updated`));
+  printOne(output, stackView, stack!, () => output.line(`stack ${stackName(stack!)} updated`));
 }
 
 /** Defines a command that adds or removes targets; `relation` says how stack and agent are related afterwards. */
-function targetCommand(method: 'addTarget' | 'removeTarget', relation: string): DefineCommand {
+function targetCommand(
+  change: (broker: Session['broker'], target: { stack: string; agent: string }) => Promise<unknown>,
+  relation: string,
+): DefineCommand {
   return (command) =>
     command
       .argument('<stack>')
       .argument('<agents...>')
       .action(
-        withSession(async ({ broker, out }, stack: string, agents: string[]) => {
+        withSession(async ({ broker, output }, stack: string, agents: string[]) => {
           for (const agent of agents) {
-            await broker[method]({ stack, agent });
-            out.line(`stack ${stack} ${relation} agent ${agent}`);
+            await change(broker, { stack, agent });
+            output.line(`stack ${stack} ${relation} agent ${agent}`);
           }
         }),
       );
@@ -180,27 +183,27 @@ interface DeleteOptions {
 }
 
 async function deleteStack(session: Session, name: string, { etag, yes }: DeleteOptions): Promise<void> {
-  const { broker, out } = session;
+  const { broker, output } = session;
   const existing = (await broker.getStack({ stack: name })).stack!;
   const { deployments } = await broker.listDeployments({ stack: existing.id, pageSize: 1 });
   const objects = pluralize(deployments[0]?.objectCount ?? 0, 'object');
   const agents = placementCountsText(existing.placements);
   await confirm(`Delete stack ${stackName(existing)} (${objects}; agents: ${agents})?`, yes);
   const stack = (await broker.deleteStack({ stack: existing.id, etag })).stack!;
-  printOne(out, stackView, stack, () => {
+  printOne(output, stackView, stack, () => {
     const removing = stack.placements?.removing ?? 0;
     const remaining = removing > 0 ? `; its objects are still on ${pluralize(removing, 'agent')}` : '';
-    out.line(`stack ${stackName(stack)} deleted${remaining}`);
+    output.line(`stack ${stackName(stack)} deleted${remaining}`);
   });
   for (const agent of await listNeverStarted(session, stack)) {
-    out.note(`agent ${agent} has never started, so the removal waits for it; to abandon the removal, run`);
-    out.note(`  brokkr forget-removal ${agent} ${stackName(stack)}`);
+    output.note(`agent ${agent} has never started, so the removal waits for it; to abandon the removal, run`);
+    output.note(`  brokkr forget-removal ${agent} ${stackName(stack)}`);
   }
 }
 
-async function describeStack({ broker, out }: Session, name: string): Promise<void> {
+async function describeStack({ broker, output }: Session, name: string): Promise<void> {
   const { stack } = await broker.getStack({ stack: name });
-  if (out.format !== 'table') return printOne(out, stackView, stack!, () => {});
+  if (output.format !== 'table') return printOne(output, stackView, stack!, () => {});
   const filter = { stack: stack!.id };
   const [placements, health, { deployments }, { events }] = await Promise.all([
     allPages(
@@ -211,17 +214,17 @@ async function describeStack({ broker, out }: Session, name: string): Promise<vo
     broker.listDeployments({ ...filter, pageSize: recentCount }),
     broker.listEvents({ ...filter, pageSize: recentCount }),
   ]);
-  printStack(out, stack!);
-  printSection(out, 'Agents', renderSubtable(out, placementView, placements, 'STACK'));
-  printSection(out, 'Not healthy', unhealthyObjectsText(out, health.agents));
+  printStack(output, stack!);
+  printSection(output, 'Agents', renderSubtable(output, placementView, placements, 'STACK'));
+  printSection(output, 'Not healthy', unhealthyObjectsText(output, health.agents));
   const healthChanges = health.history.slice(0, recentCount);
-  printSection(out, 'Latest health changes', renderSubtable(out, healthChangeView, healthChanges));
-  printSection(out, 'Latest revisions', renderSubtable(out, deploymentView, deployments, 'STACK'));
-  printSection(out, 'Latest events', renderSubtable(out, eventView, events, 'STACK'));
+  printSection(output, 'Latest health changes', renderSubtable(output, healthChangeView, healthChanges));
+  printSection(output, 'Latest revisions', renderSubtable(output, deploymentView, deployments, 'STACK'));
+  printSection(output, 'Latest events', renderSubtable(output, eventView, events, 'STACK'));
 }
 
-function printStack(out: Output, stack: Stack): void {
-  printFields(out, [
+function printStack(output: Output, stack: Stack): void {
+  printFields(output, [
     ['Stack', stackName(stack)],
     ['Id', stack.id],
     ['Revision', stack.revision === 0 ? 'none yet' : String(stack.revision)],

@@ -17,15 +17,15 @@ diagnose.after(async () => {
   await broker.close();
 });
 
-let made = 0;
-const fresh = () => `d${++made}`;
+let nameCount = 0;
+const freshName = () => `d${++nameCount}`;
 const objects = ['shop', 'lab']
   .map((namespace) => `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"${namespace}"}}`)
   .join('\n---\n');
 const web = '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"}}';
 
 async function makePlaced() {
-  const name = fresh();
+  const name = freshName();
   const agent = await createTestAgent(broker, { name, labels: [name] });
   await cli.done(`apply -f - --stack ${name} --label ${name}`, { stdin: `${objects}\n---\n${web}` });
   return { name, agent };
@@ -75,12 +75,12 @@ const report = {
 
 diagnose('requests a diagnostic, waits, and shows the result', async () => {
   const { name, agent } = await makePlaced();
-  const asked = cli.done(`diagnose ${name} ${name}`);
+  const pending = cli.done(`diagnose ${name} ${name}`);
   await agent.start();
   const { id, object } = await take(agent);
   assert.is(object, undefined);
   await complete(agent, { id, report });
-  const output = await asked;
+  const output = await pending;
   assert.match(output, new RegExp(`^stack system/${name} on agent ${name}, .* ago\\)\\n`));
   assert.match(
     output,
@@ -101,7 +101,7 @@ diagnose('requests a diagnostic, waits, and shows the result', async () => {
 
 diagnose('requests one object, and prints the complete result for programs', async () => {
   const { name, agent } = await makePlaced();
-  const asked = cli.done(`diagnose ${name} ${name} --object deployment/web -o yaml`);
+  const pending = cli.done(`diagnose ${name} ${name} --object deployment/web -o yaml`);
   const shown = cli.done(`diagnose ${name} ${name} --object apps/Deployment/shop/web --yaml`);
   await agent.start();
   for (let questions = 0; questions < 2; questions += 1) {
@@ -109,7 +109,7 @@ diagnose('requests one object, and prints the complete result for programs', asy
     assert.equal([object?.kind, object?.name, object?.namespace], ['Deployment', 'web', 'shop']);
     await complete(agent, { id, report });
   }
-  const answer = parse(await asked);
+  const answer = parse(await pending);
   assert.equal([answer.state, answer.report.pods[0].containers[0].restarts], ['DIAGNOSTIC_STATE_DONE', 3]);
   assert.match(await shown, /\nDeployment\.apps shop\/web\n {2}kind: Deployment\n {2}spec:\n {4}replicas: 1\n$/);
 });
@@ -128,11 +128,11 @@ diagnose('rejects an unknown or ambiguous object', async () => {
 
 diagnose("fails with the agent's message when it could not collect diagnostics", async () => {
   const { name, agent } = await makePlaced();
-  const asked = cli.fails(1, `diagnose ${name} ${name}`);
+  const pending = cli.fails(1, `diagnose ${name} ${name}`);
   await agent.start();
   const { id } = await take(agent);
   await complete(agent, { id, message: 'the cluster does not answer' });
-  assert.match(await asked, `agent ${name} could not collect diagnostics: the cluster does not answer`);
+  assert.match(await pending, `agent ${name} could not collect diagnostics: the cluster does not answer`);
 });
 
 diagnose('explains at the timeout why there is no answer', async () => {
@@ -143,9 +143,9 @@ diagnose('explains at the timeout why there is no answer', async () => {
   assert.match(await cli.fails(1, `diagnose ${name} ${name} --timeout 1s`), 'has not picked up the request yet');
   const { incarnation } = agent;
   while ((await agent.client.agent.claimDiagnostic({ incarnation })).diagnostic) await pause(10);
-  const asked = cli.fails(1, `diagnose ${name} ${name} --timeout 5s`);
+  const pending = cli.fails(1, `diagnose ${name} ${name} --timeout 5s`);
   await take(agent);
-  assert.match(await asked, 'is still collecting');
+  assert.match(await pending, 'is still collecting');
 });
 
 diagnose.run();

@@ -40,14 +40,14 @@ interface Options {
 }
 
 async function diagnose(session: Session, stack: string, agent: string, options: Options): Promise<void> {
-  const { broker, out } = session;
+  const { broker, output } = session;
   const object = options.object === undefined ? undefined : await findObject(session, stack, options.object);
   const { diagnostic } = await broker.requestDiagnostic({ requestId: randomUUID(), stack, agent, object });
   const answered = await waitForAnswer(session, diagnostic!, options.timeout);
   if (answered.state === DiagnosticState.FAILED)
     throw new Failure(`agent ${answered.agent} could not collect diagnostics: ${sanitize(answered.message)}`);
-  printOne(out, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
-    printDiagnostic(out, answered, { yaml: options.yaml ?? false }),
+  printOne(output, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
+    printDiagnostic(output, answered, { yaml: options.yaml ?? false }),
   );
 }
 

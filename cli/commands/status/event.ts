@@ -21,7 +21,7 @@ export const verbs: VerbDefinitions = {
       .addOption(new Option('--outcome <outcome>', 'only those with this outcome').choices(choicesOf(styledOutcomes)))
       .option('--limit <count>', 'maximum number to show; 0 for all', parseLimit, defaultLimit)
       .action(
-        withSession(async ({ broker, out }, options: Filter) => {
+        withSession(async ({ broker, output }, options: Filter) => {
           const { limit, stack, agent } = options;
           const outcome = valueOfLabel<Outcome>(styledOutcomes, options.outcome);
           const events = await allPages(
@@ -29,8 +29,8 @@ export const verbs: VerbDefinitions = {
             (page) => page.events,
             limit,
           );
-          printList(out, eventView, events);
-          if (events.length === limit) out.note(`showing only the newest ${limit}; --limit 0 shows all`);
+          printList(output, eventView, events);
+          if (events.length === limit) output.note(`showing only the newest ${limit}; --limit 0 shows all`);
         }),
       ),
 };

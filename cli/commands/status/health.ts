@@ -44,7 +44,7 @@ interface Options {
 }
 
 async function getHealth(
-  { broker, out }: Session,
+  { broker, output }: Session,
   stack: string,
   agentArgument: string | undefined,
   options: Options,
@@ -52,25 +52,25 @@ async function getHealth(
   const filter = { stack, agent: agentArgument ?? options.agent };
   if (options.history) {
     const { history } = await broker.getStackHealth({ ...filter, pageSize: 1 });
-    printList(out, healthChangeView, history);
+    printList(output, healthChangeView, history);
     return;
   }
   let firstPage: GetStackHealthResponse | undefined;
   const agents = await allPages(
     async (page) => {
-      const answer = await broker.getStackHealth({ ...filter, ...page });
-      firstPage ??= answer;
-      return answer;
+      const response = await broker.getStackHealth({ ...filter, ...page });
+      firstPage ??= response;
+      return response;
     },
     (page) => page.agents,
   );
-  if (out.format === 'json' || out.format === 'yaml') {
-    const answer = { ...firstPage!, agents, nextPageToken: '' };
-    printJson(out, jsonOf(GetStackHealthResponseSchema, answer));
+  if (output.format === 'json' || output.format === 'yaml') {
+    const response = { ...firstPage!, agents, nextPageToken: '' };
+    printJson(output, jsonOf(GetStackHealthResponseSchema, response));
     return;
   }
-  printList(out, agentHealthView, agents);
-  if (out.wide) printSection(out, 'Not healthy', unhealthyObjectsText(out, agents));
+  printList(output, agentHealthView, agents);
+  if (output.wide) printSection(output, 'Not healthy', unhealthyObjectsText(output, agents));
 }
 
 /** Counts the healthy objects: "2 of 3". The broker names at most 100 unhealthy objects of an agent. */

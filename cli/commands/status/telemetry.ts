@@ -115,7 +115,7 @@ async function showRecords(
   query: RecordQuery,
 ): Promise<void> {
   const print = async (records: readonly TelemetryRecord[]) => {
-    for (const record of records) printRecord(session.out, record, query);
+    for (const record of records) printRecord(session.output, record, query);
     // Waits for a slow reader, so that the rest does not pile up in memory.
     if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
   };
@@ -123,9 +123,9 @@ async function showRecords(
   if (follow) {
     const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, maxFollowHistory) };
     const filter = { ...query.follow, ...(tail !== 0 && history) };
-    const onDisconnect = () => session.out.note(reconnectingMessage);
+    const onDisconnect = () => session.output.note(reconnectingMessage);
     for await (const records of followTelemetry(session, filter, { onDisconnect })) await print(records);
-    session.out.note('the stack was deleted');
+    session.output.note('the stack was deleted');
     return;
   }
   let recordCount = 0;
@@ -143,8 +143,8 @@ async function showRecords(
     recordCount = latest.length;
     await print(latest.toReversed());
   }
-  if (recordCount === 0 && session.out.format === 'table')
-    for (const line of ['nothing is stored', ...query.emptyHints]) session.out.note(line);
+  if (recordCount === 0 && session.output.format === 'table')
+    for (const line of ['nothing is stored', ...query.emptyHints]) session.output.note(line);
 }
 
 /** Maximum history that the broker sends before new records. */

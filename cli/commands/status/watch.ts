@@ -23,25 +23,25 @@ export const verbs: VerbDefinitions = {
           const { stack } = await session.broker.getStack({ stack: name });
           const agents = new Map<string, string>();
           for await (const { update } of followStack(session, stack!.id, {
-            onDisconnect: () => session.out.note(reconnectingMessage),
+            onDisconnect: () => session.output.note(reconnectingMessage),
           })) {
             const isKeepalive = !update.stack && update.placements.length + update.goneAgentIds.length === 0;
             if (!isKeepalive)
-              printStreamItem(session.out, WatchStackResponseSchema, update, {
-                lines: () => linesOf(session.out, update, agents),
+              printStreamItem(session.output, WatchStackResponseSchema, update, {
+                lines: () => linesOf(session.output, update, agents),
                 names: () => update.placements.map(({ stack, agent }) => `${stack} ${agent}`),
               });
             for (const { agentId, agent } of update.placements) agents.set(agentId, agent);
           }
-          if (session.out.format === 'table') session.out.line(`stack ${stackName(stack!)} is deleted`);
+          if (session.output.format === 'table') session.output.line(`stack ${stackName(stack!)} is deleted`);
         }),
       ),
 };
 
-function linesOf(out: Output, update: WatchStackResponse, agents: ReadonlyMap<string, string>): string[] {
+function linesOf(output: Output, update: WatchStackResponse, agents: ReadonlyMap<string, string>): string[] {
   return [
     ...(update.stack ? [stackLine(update.stack)] : []),
-    ...update.placements.map((placement) => placementLine(out, placement)),
+    ...update.placements.map((placement) => placementLine(output, placement)),
     ...update.goneAgentIds.map((id) => `${agents.get(id) ?? id}  removed`),
   ];
 }
@@ -62,11 +62,11 @@ function stackLine(stack: Stack): string {
   return `${stackName(stack)} ${parts.join('; ')}`;
 }
 
-function placementLine(out: Output, placement: Placement): string {
+function placementLine(output: Output, placement: Placement): string {
   const { agent, phase, health, desiredRevision, removalReason } = placement;
   const labels = [styledLabelOf(styledPhases, phase), styledLabelOf(styledHealths, health)]
     .filter(({ text }) => text !== '')
-    .map(({ text, tone }) => out.paint(tone, text));
+    .map(({ text, tone }) => output.paint(tone, text));
   const details = [
     desiredRevision === 0 ? '' : `revision ${desiredRevision}`,
     placementMessage(placement) || removalReason,
