@@ -165,7 +165,7 @@ story.run();
 /** Copies the sources into a folder where one can be changed. */
 function copySources(name: string): string {
   const copy = join(folder, name);
-  const wanted = ['agent', 'broker', 'client', 'gen', 'sandbox', 'test', 'package.json'];
+  const wanted = ['agent', 'broker', 'client', 'contract', 'gen', 'sandbox', 'test', 'package.json'];
   for (const entry of readdirSync(root).filter((one) => wanted.includes(one)))
     cpSync(join(root, entry), join(copy, entry), { recursive: true, filter: (path) => !path.includes('node_modules') });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
