@@ -164,16 +164,16 @@ story('the last admin key cannot be revoked, even by two callers at once', async
   try {
     const first = other.client();
     const { shortToken } = await first.broker.whoAmI({});
-    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
+    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last admin key');
     // A read-only key cannot restore access.
     await first.admin.createAdminPak({ name: 'reader', readOnly: true });
-    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
+    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last admin key');
     // Neither can one that expires.
     const brief = await first.admin.createAdminPak({
       name: 'brief',
       expireTime: timestampFromMs(Date.now() + 3_600_000),
     });
-    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
+    await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last admin key');
     await first.admin.revokePak({ pak: brief.info?.shortToken });
     const second = await first.admin.createAdminPak({ name: 'second' });
     const results = await Promise.allSettled([
