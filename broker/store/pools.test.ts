@@ -17,7 +17,7 @@ pools.after(async () => {
 });
 
 /** Runs ten queries on each pool at the same time. */
-const useAtOnce = () =>
+const queryAtOnce = () =>
   Promise.all(
     Array.from({ length: 10 }, async () => {
       await db.transact(({ sql }) => sql('select pg_sleep(0.1)'));
@@ -27,25 +27,25 @@ const useAtOnce = () =>
 const counts = () => db.pools().map(({ total }) => total);
 
 /** Opens all connections of both pools. A slow machine may reuse one before the last is open, so this repeats. */
-const useAll = () =>
+const openAll = () =>
   eventually(async () => {
-    await useAtOnce();
+    await queryAtOnce();
     return counts().every((count) => count === 10);
   }, 60_000);
 
 pools('reconnect soon after the server vanished silently, long before a statement times out', async () => {
-  await useAll();
+  await openAll();
   assert.equal(counts(), [10, 10]);
   const losses = feed.losses();
   proxy.dropSilently();
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => db.sql('select 1')));
   assert.ok(outcomes.every(({ status }) => status === 'rejected'));
-  await eventually(useAtOnce, 25_000);
+  await eventually(queryAtOnce, 25_000);
   assert.is(feed.losses(), losses + 1);
 });
 
 pools('keep their connections when only the change feed lost its own', async () => {
-  await useAll();
+  await openAll();
   const losses = feed.losses();
   const long = db.transact(({ sql }) => sql<{ done: boolean }>('select true as done from pg_sleep(4)'));
   await db.sql(
