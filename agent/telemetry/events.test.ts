@@ -24,7 +24,7 @@ simulated.run();
 real.run();
 
 /** An event as a controller writes it. */
-async function tellEvent({ admin }: TestCluster, about: KubeObject, reason: string): Promise<void> {
+async function reportEvent({ admin }: TestCluster, about: KubeObject, reason: string): Promise<void> {
   const { namespace = 'default', name, uid } = about.metadata;
   const { apiVersion, kind } = about;
   await admin.create({
@@ -61,7 +61,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
   /** Tells of it until that is heard: a watch that begins asks for nothing that was before. */
   const heard = async (opened: CollectedTelemetry, about: KubeObject, reason: string) => {
     await until(async () => {
-      await tellEvent(place, about, reason);
+      await reportEvent(place, about, reason);
       return opened.texts().some((text) => text.endsWith(reason));
     }, `an event ${reason}`);
   };
@@ -80,9 +80,9 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     const opened = start(place);
     opened.own(objectIdOf(root));
     await heard(opened, root, 'First');
-    await tellEvent(place, stranger, 'Foreign');
-    await tellEvent(place, leaf, 'OfAPart');
-    await tellEvent(place, root, 'Last');
+    await reportEvent(place, stranger, 'Foreign');
+    await reportEvent(place, leaf, 'OfAPart');
+    await reportEvent(place, root, 'Last');
     await until(() => opened.texts().includes('ConfigMap Last'), 'the last event');
     assert.equal([...new Set(opened.texts())], ['ConfigMap First', 'ConfigMap OfAPart', 'ConfigMap Last']);
     const reported = opened.items().find((item) => describeItem(item) === 'ConfigMap OfAPart');
@@ -119,12 +119,12 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
       opened.own(objectIdOf(root));
       await heard(opened, root, 'First');
       interruptible!.disconnect();
-      await tellEvent(place, root, 'Meanwhile');
+      await reportEvent(place, root, 'Meanwhile');
       interruptible!.reconnect();
       await until(() => opened.texts().includes('ConfigMap Meanwhile'), 'what came meanwhile');
       assert.not.ok(opened.texts().some((text) => text.startsWith('gap')));
       interruptible!.disconnect();
-      for (let times = 0; times < 150; times += 1) await tellEvent(place, root, 'Forgotten');
+      for (let times = 0; times < 150; times += 1) await reportEvent(place, root, 'Forgotten');
       interruptible!.reconnect();
       await until(() => opened.texts().includes('gap of 0: history_lost'), 'the mark');
       await heard(opened, root, 'Again');
@@ -140,9 +140,9 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
       const opened = start(place, { level: 'events' });
       opened.own(objectIdOf(root));
       await heard(opened, leaf, 'First');
-      await tellEvent(place, leaf, 'Second');
-      await tellEvent(place, stranger, 'Foreign');
-      await tellEvent(place, root, 'Last');
+      await reportEvent(place, leaf, 'Second');
+      await reportEvent(place, stranger, 'Foreign');
+      await reportEvent(place, root, 'Last');
       await until(() => opened.texts().includes('ConfigMap Last'), 'the last event');
       const asked = cluster.requests
         .filter(({ method, userAgent }) => method === 'GET' && userAgent === 'brokkr-agent/test')

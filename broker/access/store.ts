@@ -44,11 +44,11 @@ export async function keyByShort(
 }
 
 /** Returns those of the short tokens that belong to valid keys. */
-export async function validShortTokens(db: Database, shorts: readonly string[]): Promise<ReadonlySet<string>> {
+export async function validShortTokens(db: Database, tokens: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await db.read<{ short: string }>(
     'pak-valid-shorts',
     `select k.short from pak k where k.short = any($1) and ${isValid}`,
-    [shorts],
+    [tokens],
   );
   return new Set(rows.map((row) => row.short));
 }

@@ -190,14 +190,14 @@ lives('of two agents with one key the later start wins, in every call', async ()
 
 lives('a deleted generator takes its key, consents and stacks with it', async () => {
   const made = await admin.createGenerator({ name: 'shop' });
-  const shop = test.client(made.pak).broker;
+  const generator = test.client(made.pak).broker;
   const agent = await startTestAgent(test, { name: 'shopper', labels: ['shop'], generators: ['shop'] });
-  await shop.createStack({ name: 'till', labels: ['shop'] });
-  await shop.submitDeployment({ stack: 'till', manifest: configMap('till') });
+  await generator.createStack({ name: 'till', labels: ['shop'] });
+  await generator.submitDeployment({ stack: 'till', manifest: configMap('till') });
   await eventually(async () => (await agent.activeStacks()).includes('till'));
   await refused(admin.deleteGenerator({ generator: 'shop' }), Code.FailedPrecondition, 'has 1 stacks');
   await admin.deleteGenerator({ generator: 'shop', cascade: true });
-  await eventually(async () => refused(shop.whoAmI({}), Code.Unauthenticated));
+  await eventually(async () => refused(generator.whoAmI({}), Code.Unauthenticated));
   await refused(admin.addRegistration({ agent: 'shopper', generator: 'shop' }), Code.FailedPrecondition);
   await eventually(async () => (await agent.removingStacks()).includes('till'));
   assert.match((await agent.entry('till')).reason, /generator "shop" was deleted/);

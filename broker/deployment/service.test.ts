@@ -56,11 +56,11 @@ deployments('that come at once say each what it changes of the one before it', a
     names.map(async (name) => broker.submitDeployment({ stack, manifest: text(object(name)) })),
   );
   answers.sort((a, b) => (a.deployment?.revision ?? 0) - (b.deployment?.revision ?? 0));
-  const told = answers.map(({ changes }) => changes.map(({ object, action }) => [object?.name, action]));
-  const created = told.map(([first]) => first?.[0]);
+  const summaries = answers.map(({ changes }) => changes.map(({ object, action }) => [object?.name, action]));
+  const created = summaries.map(([first]) => first?.[0]);
   assert.equal([...created].sort(), names);
   assert.equal(
-    told,
+    summaries,
     created.map((name, at) => [
       [name, ObjectAction.CREATED],
       ...(at === 0 ? [] : [[created[at - 1], ObjectAction.DELETED]]),

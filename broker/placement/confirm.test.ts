@@ -65,14 +65,14 @@ confirmations('are for the objects that were shown as held, and for no others', 
   await agent.report(removal, Outcome.HELD, 'has two claims', { heldKeys: [one, two] });
   const late = await admin.confirmRemoval({ agent: 'grows', stack, generation, heldKeys: [one], order });
   assert.equal([late.placement?.phase, late.placement?.heldKeys], [PlacementPhase.HELD, [one, two]]);
-  const told = async () => {
+  const confirmedNow = async () => {
     const { confirmed, confirmedKeys } = await agent.entry(stack);
     return confirmed && confirmedKeys;
   };
-  assert.equal(await eventually(told), [one]);
+  assert.equal(await eventually(confirmedNow), [one]);
   const all = await admin.confirmRemoval({ agent: 'grows', stack, generation });
   assert.is(all.placement?.phase, PlacementPhase.REMOVING);
-  await eventually(async () => (await told()).toString() === `${one},${two}`);
+  await eventually(async () => (await confirmedNow()).toString() === `${one},${two}`);
   await agent.report(removal, Outcome.HELD, 'everything', { heldKeys: ['many'] });
   assert.is((await shown())?.phase, PlacementPhase.HELD);
   const heldKeys = ['many'];
@@ -102,8 +102,8 @@ confirmations('are not for what was submitted after they were shown', async () =
   await refused(confirm({ heldKeys }), Code.InvalidArgument, 'order');
   assert.equal((await confirm({})).placement?.heldKeys, []);
   const now = await eventually(async () => {
-    const told = await agent.entry(stack);
-    return told.confirmed && told;
+    const current = await agent.entry(stack);
+    return current.confirmed && current;
   });
   assert.equal(now.confirmedKeys, [], 'nothing is confirmed that was not shown');
 });

@@ -34,11 +34,11 @@ settings('have defaults, are written under the mask, and reach the agents at onc
     [first.stack?.drift, first.stack?.conflict, first.stack?.onDelete, plain(first.stack?.ignoredFields ?? [])],
     [DriftPolicy.REPORT, ConflictPolicy.ADOPT, OnDelete.PRUNE, [replicas]],
   );
-  const told = await eventually(async () => {
+  const changed = await eventually(async () => {
     const entry = await agent.entry('web');
     return entry.drift === DriftPolicy.REPORT && entry;
   });
-  assert.equal(plain(told.ignoredFields), [replicas]);
+  assert.equal(plain(changed.ignoredFields), [replicas]);
   await broker.updateStack({ ...update, updateMask: { paths: ['conflict', 'on_delete'] } });
   await broker.updateStack({ stack: 'web', updateMask: { paths: ['drift', 'ignored_fields'] } });
   const last = (await broker.getStack({ stack: 'web' })).stack;
@@ -128,7 +128,7 @@ settings('tell an agent the ids of what to wait for, in order, and of a removal 
   await eventually(async () => (await agent.entry('last')).dependsOnIds.length === 0);
 });
 
-settings('are explained where an agent waits for a stack that it is told nothing of', async () => {
+settings('are explained where an agent waits for a stack that it does not serve', async () => {
   const agent = await startTestAgent(test, { name: 'waiting', labels: ['explained'] });
   await broker.createStack({ name: 'empty', labels: ['explained'] });
   await broker.createStack({ name: 'elsewhere' });
@@ -139,12 +139,12 @@ settings('are explained where an agent waits for a stack that it is told nothing
   await broker.submitDeployment({ stack: 'dependent', manifest: configMap('dependent') });
   const entry = await eventually(() => agent.entry('dependent'));
   await agent.report(entry, Outcome.WAITING, 'waits for a stack');
-  const told = await eventually(async () => {
+  const steps = await eventually(async () => {
     const { steps } = await broker.explainPlacement({ agent: 'waiting', stack: 'dependent' });
     const names = steps.flatMap(({ name, detail }) => (name === 'depends on' ? [detail] : []));
     return names.length > 0 && names;
   });
-  assert.equal(told, [
+  assert.equal(steps, [
     'stack elsewhere, which the agent does not serve',
     'stack empty, of which nothing was submitted yet',
   ]);

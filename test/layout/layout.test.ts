@@ -6,7 +6,7 @@ import { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import { roles } from '../../gen/brokkr/v1/options_pb.ts';
-import { importRules, isKnownFolder, sourceRules, testRules } from './rules.ts';
+import { importRules, isKnownFolder, sourceRules, testRules, wordRules } from './rules.ts';
 import { findFolders, readSources, toSource } from './sources.ts';
 import { treeRules } from './tree-rules.ts';
 
@@ -14,7 +14,7 @@ const root = resolve(import.meta.dirname, '../..');
 const sources = readSources(root);
 const layout = suite('layout');
 
-for (const { name, reason, find, example } of [...importRules, ...sourceRules, ...testRules]) {
+for (const { name, reason, find, example } of [...importRules, ...sourceRules, ...wordRules, ...testRules]) {
   layout(name, () => {
     const found = sources.flatMap((source) => find(source).map((where) => `${source.path}: ${where}`));
     assert.equal(found, [], `${found.join('\n')}\n(${reason})`);

@@ -1,4 +1,5 @@
 import { findSuites } from '../runner/test-file.ts';
+import { parse } from './measures.ts';
 import { services } from './rooms.ts';
 import type { Import, Source } from './sources.ts';
 
@@ -181,6 +182,34 @@ export const sourceRules: readonly Rule[] = [
     reason: 'a thing is looked for by its name, and has one',
     find: (source) => (/\.config\.ts$/.test(source.path) ? [] : matchingLines(source, /^export default\b/)),
     example: { path: 'broker/server.ts', text: 'export default function main() {}' },
+  },
+];
+
+/** Words of a private language that this code once spoke; Kubernetes, gRPC and client-go have plain ones for all of them. */
+const retiredWords: ReadonlySet<string> = new Set(
+  (
+    'told tell tells retell shop sighting sightings census fight fights doomed spared crowd leaver leavers meddler ' +
+    'mishap doings obey anew shorts mint minted awareness'
+  ).split(' '),
+);
+
+/** Returns the names of a source, and its file's, that hold a retired word: `tellDrift` does, `intelligent` does not. */
+function retiredNames(source: Source): string[] {
+  const isRetired = (name: string) =>
+    name
+      .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+      .toLowerCase()
+      .split(/[^a-z]+/)
+      .some((word) => retiredWords.has(word));
+  return [...new Set([...parse(source).names, source.path])].filter(isRetired);
+}
+
+export const wordRules: readonly Rule[] = [
+  {
+    name: 'names are words of the field',
+    reason: 'a newcomer knows what is emitted, desired or cached; nobody knows what is told, doomed or sighted',
+    find: retiredNames,
+    example: { path: 'agent/sync/drift.ts', text: 'export function tellDrift(sightings: string[]): void {}' },
   },
 ];
 

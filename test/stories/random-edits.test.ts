@@ -84,7 +84,7 @@ const edit = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('make generator' as const), generator }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('delete generator' as const), generator }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const), agent, on: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('obey' as const), agent }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('reconcile' as const), agent }) },
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('submit' as const), stack, value: fc.string({ maxLength: 3 }) }),
@@ -175,7 +175,7 @@ async function carryOut(client: BrokkrClient, url: string, what: Edit): Promise<
     case 'pause':
       await (what.on ? admin.pauseAgent : admin.resumeAgent)({ agent: what.agent });
       return;
-    case 'obey':
+    case 'reconcile':
       await self?.reconcile();
       return;
     case 'submit':

@@ -117,11 +117,11 @@ function callOpen(session: http2.ClientHttp2Session, { path, frame }: { path: st
   });
   const answered = Promise.withResolvers<void>();
   const status = Promise.withResolvers<string>();
-  const tell = (headers: http2.IncomingHttpHeaders) => {
+  const readStatus = (headers: http2.IncomingHttpHeaders) => {
     if (headers['grpc-status'] !== undefined) status.resolve(String(headers['grpc-status']));
   };
-  stream.on('response', tell);
-  stream.on('trailers', tell);
+  stream.on('response', readStatus);
+  stream.on('trailers', readStatus);
   stream.on('data', () => answered.resolve());
   stream.on('error', () => {});
   stream.end(frame);

@@ -33,7 +33,7 @@ const line = (text: string, truncated = false): TelemetryItemInit => ({
   item: { case: 'line', value: { ...source, line: text, truncated } },
 });
 
-async function tell(name: string, ...items: TelemetryItemInit[]): Promise<void> {
+async function sendTelemetry(name: string, ...items: TelemetryItemInit[]): Promise<void> {
   const sequence = (sequences.get(name) ?? 0n) + 1n;
   sequences.set(name, sequence);
   const session = await openSession(broker, agents.get(name)!);
@@ -50,9 +50,9 @@ telemetry('report an empty result', async () => {
 });
 
 telemetry('show lines with their source and without control sequences, and gaps with their reason', async () => {
-  await tell('east', line('\u001b[31mred\u0007 alert\u001b]0;title\u0007'), line('a long one', true));
+  await sendTelemetry('east', line('\u001b[31mred\u0007 alert\u001b]0;title\u0007'), line('a long one', true));
   const gap = { kind: TelemetryKind.POD_LOGS, reason: GapReason.RATE_LIMIT, count: 12n, ...source };
-  await tell('west', { stackId, item: { case: 'gap', value: gap } }, line('west  is\tquiet'));
+  await sendTelemetry('west', { stackId, item: { case: 'gap', value: gap } }, line('west  is\tquiet'));
   assert.equal((await cli.done('logs web')).split('\n'), [
     'east web-1/main  red alert',
     'east web-1/main  a long one … (truncated)',
@@ -78,7 +78,7 @@ telemetry('show Kubernetes events, apart from the events of agents', async () =>
   const object = { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', name: 'web-1' };
   const event = { object, type: 'Warning', reason: 'BackOff', message: 'restarting', count: 3, lastTime: at };
   const fine = { ...event, type: 'Normal', reason: 'Pulled', message: 'image is there', count: 1 };
-  await tell(
+  await sendTelemetry(
     'east',
     { stackId, item: { case: 'event', value: fine } },
     { stackId, item: { case: 'event', value: event } },
@@ -103,10 +103,10 @@ telemetry('are followed across a restart of the broker, each line once', async (
   const onOutput = (text: string) => [old, first, second].forEach((hearing) => void hearing.onOutput(text));
   const following = cli.run('logs web -f --tail 1', { onOutput, signal: watching.signal });
   await Promise.race([old.found, following]);
-  await tell('east', line('before the restart'));
+  await sendTelemetry('east', line('before the restart'));
   await Promise.race([first.found, following]);
   await broker.restart();
-  await tell('west', line('after the restart'));
+  await sendTelemetry('west', line('after the restart'));
   await Promise.race([second.found, following]);
   watching.abort();
   const { code, stdout, stderr } = await following;
