@@ -93,7 +93,7 @@ const guards: readonly Guard[] = [
   guard('broker/rpc/principal.ts', '...(signal ? [signal] : [])', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/target/session.ts',
-    "principal.signal?.addEventListener('abort', revoked, { once: true });",
+    'onAbort(principalOf(context).signal, () => hints.add(SessionHint.KEY_REVOKED));',
     '',
     'test/stories/revocation.test.ts',
   ),
@@ -108,7 +108,7 @@ const guards: readonly Guard[] = [
   guard('broker/diagnostic/service.ts', 'refuseEnded(context, closing);', '', 'broker/diagnostic/diagnostic.test.ts'),
   guard('broker/fleet/watch.ts', 'refuseEnded(context, closing);', '', 'broker/fleet/fleet.test.ts'),
   guard(
-    'broker/telemetry/store.ts',
+    'broker/telemetry/record-store.ts',
     'join placement p on p.agent_id = e.agent_id and',
     'join placement p on',
     'broker/telemetry/telemetry.test.ts',
