@@ -13,7 +13,7 @@ interface ExactJson {
   isRawJSON(value: unknown): value is RawInteger;
   parse(
     text: string,
-    reviver: (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown,
+    reviver: (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown,
   ): unknown;
 }
 
@@ -31,16 +31,24 @@ export function isRawInteger(value: unknown): value is RawInteger {
   return exact.isRawJSON(value);
 }
 
+/** Returns whether two JSON values that are no maps or lists are the same one, digit for digit. */
+export function isSameScalar(left: unknown, right: unknown): boolean {
+  return left === right || (isRawInteger(left) && isRawInteger(right) && left.rawJSON === right.rawJSON);
+}
+
 /** Sixteen digits in a row, the least that can be rounded. */
 const longNumber = /\d{16}/;
 const integer = /^-?\d+$/;
 
-/** Parses JSON, keeping integers up to int64 exact. Costs no more than `JSON.parse` for a text without long numbers. */
-export function parseExact(text: string): unknown {
+/**
+ * Parses JSON, keeping integers up to int64 exact: those that a JavaScript number would round become what `hold` makes of them. Costs
+ * no more than `JSON.parse` for a text without long numbers.
+ */
+export function parseExact(text: string, hold: (value: bigint) => unknown = exactInteger): unknown {
   if (!longNumber.test(text)) return JSON.parse(text);
-  return exact.parse(text, (_key, value, { source }) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && integer.test(source)
-      ? exactInteger(BigInt(source))
-      : value,
-  );
+  return exact.parse(text, (_key, value, context) => {
+    const source = context?.source;
+    const isRounded = typeof value === 'number' && !Number.isSafeInteger(value);
+    return isRounded && source !== undefined && integer.test(source) ? hold(BigInt(source)) : value;
+  });
 }

@@ -1,5 +1,6 @@
 import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { parseExact } from '../../contract/exact-json.ts';
 import { sleep } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { ObjectId } from '../object/kube-object.ts';
@@ -64,7 +65,7 @@ export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
     for (let attempt = 0; ; ) {
       const response = await requestLimit.run(() => send(options, request, renewed), request.signal);
       if (response.status < 300) {
-        const body: unknown = request.isText ? response.text : JSON.parse(response.text);
+        const body: unknown = request.isText ? response.text : parseExact(response.text);
         return { status: response.status, body };
       }
       if (response.status === 401 && !renewed) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { parseExact } from '../../contract/exact-json.ts';
 import { type KindId, type KubeObject, textAt, valueAt } from '../object/kube-object.ts';
 import { ClusterError, errorFromResponse, unreachableError } from './api-error.ts';
 import { type KubeHttpOptions, type KubeRequest, openResponse, readText } from './http.ts';
@@ -109,7 +110,7 @@ export async function* documentsOf(incoming: IncomingMessage): AsyncIterable<unk
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > maxLineBytes) throw new Error('a document of the stream is too large');
-    for (const line of lines) if (line.trim() !== '') yield JSON.parse(line) as unknown;
+    for (const line of lines) if (line.trim() !== '') yield parseExact(line);
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { parseExact } from '../../contract/exact-json.ts';
 import {
   checksumAnnotation,
   isCustomResourceDefinition,
@@ -138,7 +139,7 @@ export function servedVersions(definition: KubeObject): KindId[] {
 function parseLine(line: string, number: number): KubeObject {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseExact(line);
   } catch {
     throw new ManifestError(`line ${number} of the manifest is not JSON`);
   }

@@ -1,3 +1,4 @@
+import { isSameScalar } from '../../contract/exact-json.ts';
 import { checksumAnnotation, isRecord, type KubeObject } from './kube-object.ts';
 
 /** Metadata that the API server maintains, and that changes without the object's content. */
@@ -32,7 +33,7 @@ function isWithin(part: unknown, whole: unknown): boolean {
       Array.isArray(whole) && part.length === whole.length && part.every((item, index) => isWithin(item, whole[index]))
     );
   }
-  if (!isRecord(part)) return part === whole;
+  if (!isRecord(part)) return isSameScalar(part, whole);
   return (
     isRecord(whole) && Object.keys(part).every((name) => part[name] === undefined || isWithin(part[name], whole[name]))
   );

@@ -1,3 +1,4 @@
+import { isRawInteger } from '../../contract/exact-json.ts';
 import { groupOf, type KindId, type ObjectId } from '../../contract/object-key.ts';
 
 export { groupKindOf, groupOf, type KindId, keyOf, kindName, type ObjectId } from '../../contract/object-key.ts';
@@ -88,9 +89,9 @@ export function isOwnApply({ manager, operation }: ManagedFields): boolean {
   return manager === fieldManager && operation === 'Apply';
 }
 
-/** Returns whether the value is an object with named fields. */
+/** Returns whether the value is an object with named fields. An integer beyond 2^53 is held as an object, but is none. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawInteger(value);
 }
 
 /** Returns the value at a path of names; undefined when there is none. */

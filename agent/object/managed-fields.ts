@@ -1,3 +1,4 @@
+import { isSameScalar } from '../../contract/exact-json.ts';
 import { isOwnApply, isRecord, type KubeObject } from './kube-object.ts';
 
 /** One step of a path: a field's name, or an item of a list. */
@@ -84,7 +85,7 @@ function content({ metadata, status: _, ...rest }: KubeObject): Record<string, u
 }
 
 function compare(live: unknown, other: unknown, path: FieldPath, part: boolean, found: FieldPath[]): void {
-  if (found.length >= maxPaths || live === other) return;
+  if (found.length >= maxPaths || isSameScalar(live, other)) return;
   if (part && other === undefined) return;
   const isMap = isRecord(live) && isRecord(other);
   // With the last label, annotation or key, the map itself disappears.

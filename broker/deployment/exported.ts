@@ -1,3 +1,4 @@
+import { isRawInteger } from '../../contract/exact-json.ts';
 import { groupOf } from '../../contract/object-key.ts';
 import { isRecord } from './object.ts';
 
@@ -106,7 +107,7 @@ function cloneMap(value: Record<string, unknown>): Record<string, unknown> {
 
 function copy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copy);
-  if (!isRecord(value) || 'rawJSON' in value) return value;
+  if (!isRecord(value) || isRawInteger(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copy(item)]));
 }
 

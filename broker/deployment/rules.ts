@@ -1,4 +1,4 @@
-import { isRawInteger, parseExact } from '../../contract/exact-json.ts';
+import { isRawInteger, isSameScalar, parseExact } from '../../contract/exact-json.ts';
 import { keyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { createYield } from './yield.ts';
@@ -75,8 +75,7 @@ function differenceOf(before: ManifestObject | undefined, after: ManifestObject)
 
 /** Adds the paths of differing values to `fields`, until there are enough. */
 function findDifferences(before: unknown, after: unknown, path: string, fields: string[]): void {
-  if (Object.is(before, after)) return;
-  if (isRawInteger(before) && isRawInteger(after) && before.rawJSON === after.rawJSON) return;
+  if (isSameScalar(before, after)) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     for (const [index, item] of before.entries()) {
       if (fields.length >= maxFields) return;

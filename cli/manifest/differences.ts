@@ -9,8 +9,12 @@ export type ManifestObject = Readonly<Record<string, unknown>>;
 
 /** Parses the objects of a submission, and those within lists. Skips documents with errors, which the broker reports. */
 export function objectsOf(submission: Uint8Array): ManifestObject[] {
-  return parseAllDocuments(Buffer.from(submission).toString(), { version: '1.1', logLevel: 'silent' }).flatMap(
-    (document) => (document.errors.length > 0 ? [] : flattenLists(document.toJS({ maxAliasCount: 100 }) as unknown)),
+  return parseAllDocuments(Buffer.from(submission).toString(), {
+    version: '1.1',
+    logLevel: 'silent',
+    intAsBigInt: true,
+  }).flatMap((document) =>
+    document.errors.length > 0 ? [] : flattenLists(document.toJS({ maxAliasCount: 100 }) as unknown),
   );
 }
 

@@ -1,4 +1,4 @@
-import { type ReactNode, Suspense, useEffect } from 'react';
+import { type ReactNode, Suspense, useEffect, useLayoutEffect } from 'react';
 import { AgentView } from './agent/agent.tsx';
 import { AgentsView } from './agent/agents.tsx';
 import { ErrorBoundary } from './components/error-boundary.tsx';
@@ -85,6 +85,7 @@ function NoAccess() {
 }
 
 function Redirect({ to }: { to: string }) {
-  useEffect(() => navigate(to, { replace: true }), [to]);
+  // Before the browser paints: a navigation that came after the rendering must not be replaced.
+  useLayoutEffect(() => navigate(to, { replace: true }), [to]);
   return null;
 }

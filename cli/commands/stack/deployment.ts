@@ -1,3 +1,4 @@
+import { parseExact } from '../../../contract/exact-json.ts';
 import { objectText } from '../../../contract/object-key.ts';
 import { type GetDeploymentResponse, GetDeploymentResponseSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { deploymentName, deploymentView } from '../../format/deployment.ts';
@@ -89,7 +90,7 @@ function printManifest(output: Output, { manifest }: GetDeploymentResponse): voi
     for (const line of lines) output.line(line);
     return;
   }
-  const documents = lines.map((line) => yamlOf(JSON.parse(line) as Record<string, unknown>));
+  const documents = lines.map((line) => yamlOf(parseExact(line, BigInt) as Record<string, unknown>));
   output.line(documents.join('---\n').trimEnd());
 }
 

@@ -1,3 +1,4 @@
+import { parseExact } from '../../../contract/exact-json.ts';
 import { keyOf, objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { previewStack, stackRef } from '../../deploy/apply.ts';
@@ -56,7 +57,7 @@ function parseManifest(manifest: Uint8Array | undefined): ManifestObject[] {
   const lines = Buffer.from(manifest ?? [])
     .toString()
     .split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ManifestObject);
+  return lines.filter((line) => line !== '').map((line) => parseExact(line, BigInt) as ManifestObject);
 }
 
 function printDifferences(

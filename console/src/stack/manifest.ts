@@ -1,4 +1,5 @@
 import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
+import { parseExact } from '../../../contract/exact-json.ts';
 import { keyOf, type ObjectId } from '../../../contract/object-key.ts';
 
 /** A Kubernetes object as it is displayed. */
@@ -20,7 +21,7 @@ export function decodeObjects(manifest: Uint8Array): Json[] {
     .decode(manifest)
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as Json);
+    .map((line) => parseExact(line, BigInt) as Json);
 }
 
 /**
@@ -81,7 +82,11 @@ export function toDisplayed(object: Json): DisplayedObject {
   const { name = '', namespace = '' } = metadata ?? {};
   const secret = kind === 'Secret' && apiVersion === 'v1';
   const text = objectToYaml(secret ? withoutValues(object) : object);
-  const secretValues = secret ? JSON.stringify([object.data, object.stringData]) : '';
+  const secretValues = secret
+    ? JSON.stringify([object.data, object.stringData], (_key, value) =>
+        typeof value === 'bigint' ? String(value) : value,
+      )
+    : '';
   const ref = { apiVersion, kind, namespace, name };
   return {
     key: keyOf(ref),

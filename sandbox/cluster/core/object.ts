@@ -1,3 +1,5 @@
+import { isRawInteger, isSameScalar } from '../../../contract/exact-json.ts';
+
 export type Json = string | number | boolean | null | undefined | Json[] | JsonObject;
 
 export interface JsonObject {
@@ -45,7 +47,7 @@ export interface KubeObject extends JsonObject {
 }
 
 export function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawInteger(value);
 }
 
 /** Returns the value at a dotted path, e.g. `spec.template.metadata`. */
@@ -77,7 +79,7 @@ export function numberAt(value: Json, path: string): number | undefined {
 
 /** Compares as JSON: the order of keys is irrelevant, and a missing key equals undefined. */
 export function equalJson(left: Json, right: Json): boolean {
-  if (left === right) return true;
+  if (isSameScalar(left, right)) return true;
   if (Array.isArray(left))
     return Array.isArray(right) && left.length === right.length && left.every((item, n) => equalJson(item, right[n]));
   if (!isObject(left) || !isObject(right)) return false;

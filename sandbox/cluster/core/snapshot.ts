@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { parseExact } from '../../../contract/exact-json.ts';
 import type { Core } from './core.ts';
 import type { KubeObject } from './object.ts';
 
@@ -19,7 +20,7 @@ export function loadSnapshot(core: Core, file: string): boolean {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  const { revision, objects } = JSON.parse(text) as Snapshot;
+  const { revision, objects } = parseExact(text) as Snapshot;
   core.store.restore(revision, objects);
   return true;
 }

@@ -1,4 +1,5 @@
 import { parse } from 'yaml';
+import { parseExact } from '../../../contract/exact-json.ts';
 import type { Core } from '../core/core.ts';
 import { isObject, type Json, type JsonObject, type KubeObject } from '../core/object.ts';
 import { type ObjectFilter, parseFieldSelector, parseLabelSelector } from '../core/selector.ts';
@@ -190,7 +191,7 @@ function parseDocument({ body, contentType }: ResourceRequest): JsonObject {
 
 function parseJsonBody(body: string): Json {
   try {
-    return JSON.parse(body) as Json;
+    return parseExact(body) as Json;
   } catch (error) {
     throw badRequest(`invalid JSON in the body: ${(error as Error).message}`);
   }

@@ -1,3 +1,4 @@
+import { isRawInteger } from '../../../contract/exact-json.ts';
 import type { Kind } from '../core/kinds.ts';
 import {
   equalJson,
@@ -216,6 +217,7 @@ function hasType(value: Json, type: string): boolean {
 
 function goType(value: Json): string {
   if (Array.isArray(value)) return 'array';
+  if (isRawInteger(value)) return 'integer';
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
   return typeof value === 'boolean' ? 'boolean' : typeof value;
 }
