@@ -34,9 +34,10 @@ export async function rollBack(
       field: 'revision',
       reason: 'NO_EARLIER_REVISION',
     });
-  const { checksum, size, objectCount, kinds } = await store.contentOf(tx, source.id);
+  const { checksum, size, objectCount, kinds, namespace } = await store.contentOf(tx, source.id);
   const current = await store.currentDeployment(tx, stack);
-  if (current?.checksum.equals(checksum)) return { deployment: current, isUnchanged: true };
+  if (current?.checksum.equals(checksum) && current.namespace === namespace)
+    return { deployment: current, isUnchanged: true };
   const generator = await generatorById(tx, stack.generatorId);
   requireAllowed(generator, await identitiesOf(await store.manifestData(tx, checksum)));
   const deployment = await addRevision(tx, generator, {
@@ -45,6 +46,7 @@ export async function rollBack(
     size,
     objectCount,
     kinds,
+    namespace,
     message: request.message || `roll back to revision ${source.revision}`,
     createdBy: authorOf(principal),
     rollbackOf: source.revision,

@@ -15,6 +15,7 @@ const DeploymentEntity = defineEntity({
     size: p.integer(),
     objectCount: p.integer().fieldName('object_count'),
     kinds: p.array().columnType('text[]'),
+    namespace: p.string(),
     message: p.string(),
     createdBy: p.string().fieldName('created_by'),
     rollbackOf: p.integer().fieldName('rollback_of').nullable(),
@@ -25,7 +26,7 @@ const DeploymentEntity = defineEntity({
 export const entities = [DeploymentEntity];
 
 const columns = `d.id, d.stack_id as "stackId", g.name || '/' || s.name as stack, d.revision, d.checksum, d.size,
-  d.object_count as "objectCount", d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
+  d.object_count as "objectCount", d.namespace, d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
   d.trace_parent as "traceParent", d.created_at as "createdAt", d.id = s.current_deployment as "isCurrent"`;
 const from = 'from deployment d join stack s on s.id = d.stack_id join generator g on g.id = s.generator_id';
 
@@ -36,6 +37,7 @@ export interface NewDeployment {
   readonly size: number;
   readonly objectCount: number;
   readonly kinds: readonly string[];
+  readonly namespace: string;
   readonly message: string;
   readonly createdBy: string;
   readonly rollbackOf: number | null;
@@ -205,25 +207,25 @@ export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffe
   return db.cipher.open(row.checksum, row);
 }
 
-/** Reads the manifest of a stack's current deployment; undefined when there is none. */
+/** Reads the manifest and the default namespace of a stack's current deployment; undefined when there is none. */
 export async function currentManifest(
   db: Sql,
   stackId: string,
-): Promise<{ checksum: Buffer; data: Buffer } | undefined> {
-  const [row] = await db.sql<ManifestRow>(
-    `select m.checksum, m.key_id as "keyId", m.data from stack s
+): Promise<{ checksum: Buffer; data: Buffer; namespace: string } | undefined> {
+  const [row] = await db.sql<ManifestRow & { namespace: string }>(
+    `select m.checksum, m.key_id as "keyId", m.data, d.namespace from stack s
      join deployment d on d.id = s.current_deployment join manifest m on m.checksum = d.checksum where s.id = $1`,
     [stackId],
   );
-  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, row) };
+  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, row), namespace: row.namespace };
 }
 
-type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size'> & { readonly checksum: Buffer };
+type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size' | 'namespace'> & { readonly checksum: Buffer };
 
 /** Reads the columns that describe a deployment's content, for a copy of it. */
 export async function contentOf(db: Sql, id: string): Promise<Content> {
   const [row] = await db.sql<Content>(
-    'select kinds, object_count as "objectCount", size, checksum from deployment where id = $1',
+    'select kinds, object_count as "objectCount", size, namespace, checksum from deployment where id = $1',
     [id],
   );
   if (!row) throw new Error('a deployment that was just read is missing');

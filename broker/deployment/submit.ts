@@ -19,6 +19,10 @@ export interface Submission {
   readonly manifest: ComparedManifest;
   /** Checksum of that deployment's manifest; undefined for a stack without one. */
   readonly comparedWith: Buffer | undefined;
+  /** The namespace that objects without one were put into; empty for none. */
+  readonly namespace: string;
+  /** The namespace is that of the current deployment, because the request named none. */
+  readonly isNamespaceKept: boolean;
 }
 
 /** The outcome of a submission or of its preview. */
@@ -30,22 +34,32 @@ export interface SubmitResult {
   readonly agents: store.ServingAgents;
   /** Sentences about what was left out of the submitted objects. */
   readonly warnings: readonly string[];
+  /** The default namespace of the submitted objects; empty for none. */
+  readonly namespace: string;
 }
 
 /**
  * Parses a manifest and compares it with the stack's current one. The stack is looked up first, so that a caller without access to it
- * costs nothing and learns nothing about its manifest. INVALID_ARGUMENT for an empty manifest, unless `allowEmpty` is set.
+ * costs nothing and learns nothing about its manifest. Without a default namespace in the request, that of the current deployment stays,
+ * so that objects move between namespaces only on request. INVALID_ARGUMENT for an empty manifest, unless `allowEmpty` is set.
  */
 export async function parseSubmission(
   db: Database,
   parser: Parser,
   principal: Principal,
-  request: { readonly stack: string; readonly manifest: Uint8Array; readonly allowEmpty: boolean },
+  request: {
+    readonly stack: string;
+    readonly manifest: Uint8Array;
+    readonly allowEmpty: boolean;
+    readonly namespace?: string;
+  },
   signal: AbortSignal,
 ): Promise<Submission> {
   const stack = await findStack(db, ownerOf(principal), request.stack);
   const before = await store.currentManifest(db, stack.id);
-  const manifest = await parser.parse(request.manifest, { before: before?.data, caller: principal.ownerId, signal });
+  const namespace = request.namespace ?? before?.namespace ?? '';
+  const options = { before: before?.data, namespace, caller: principal.ownerId, signal };
+  const manifest = await parser.parse(request.manifest, options);
   if (manifest.objects.length === 0 && !request.allowEmpty) {
     throw new Refusal(
       'invalid_argument',
@@ -53,27 +67,29 @@ export async function parseSubmission(
       { field: 'manifest', reason: 'EMPTY_MANIFEST' },
     );
   }
-  return { stack, manifest, comparedWith: before?.checksum };
+  const isNamespaceKept = request.namespace === undefined;
+  return { stack, manifest, comparedWith: before?.checksum, namespace, isNamespaceKept };
 }
 
 /**
  * Makes a submitted manifest the stack's next revision; an unchanged one adds none. PERMISSION_DENIED for objects that the generator
- * may not deploy, RESOURCE_EXHAUSTED beyond its quota.
+ * may not deploy, RESOURCE_EXHAUSTED beyond its quota, ABORTED if the default namespace that was to be kept has changed meanwhile.
  */
 export async function submit(
   tx: Tx,
   principal: Principal,
   request: { readonly stack: string; readonly message: string; readonly traceParent: string },
-  { manifest, comparedWith }: Submission,
+  { manifest, comparedWith, namespace, isNamespaceKept }: Submission,
 ): Promise<SubmitResult> {
   const stack = await lockStack(tx, principal, request.stack);
   const agents = await store.servingAgents(tx, stack.id, maxNamedAgents);
   const before = await store.currentDeployment(tx, stack);
+  if (isNamespaceKept && (before?.namespace ?? '') !== namespace) throw namespaceChanged();
   const generator = await generatorById(tx, stack.generatorId);
   requireAllowed(generator, manifest.objects);
-  const { warnings } = manifest;
-  if (before?.checksum.equals(Buffer.from(manifest.checksum)))
-    return { deployment: before, isUnchanged: true, changes: [], agents, warnings };
+  const common = { agents, warnings: manifest.warnings, namespace };
+  if (isSameContent(before, manifest, namespace))
+    return { ...common, deployment: before, isUnchanged: true, changes: [] };
   // Somebody may have submitted another manifest before the lock was taken.
   const changes =
     before?.checksum.toString('hex') === comparedWith?.toString('hex')
@@ -89,10 +105,27 @@ export async function submit(
     size: manifest.data.length,
     objectCount: manifest.objects.length,
     kinds: manifest.kinds,
+    namespace,
     message: request.message,
     createdBy: authorOf(principal),
     rollbackOf: null,
     traceParent: request.traceParent,
   });
-  return { deployment, isUnchanged: false, changes, agents, warnings };
+  return { ...common, deployment, isUnchanged: false, changes };
+}
+
+/** Answers whether a deployment has this content: the same objects and the same default namespace. */
+export function isSameContent(
+  deployment: DeploymentRow | undefined,
+  { checksum }: ComparedManifest,
+  namespace: string,
+): boolean {
+  return deployment?.namespace === namespace && deployment.checksum.equals(Buffer.from(checksum));
+}
+
+function namespaceChanged(): Refusal {
+  return new Refusal('aborted', 'namespace: the default namespace of the stack was changed meanwhile: try again', {
+    field: 'namespace',
+    reason: 'NAMESPACE_CHANGED',
+  });
 }
