@@ -1,5 +1,4 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
 import { hostOf } from '../client/settings.ts';
@@ -40,9 +39,10 @@ import { holdConfig } from './reload.ts';
 import { createConcurrencyLimiter } from './rpc/admission/concurrency-limiter.ts';
 import { createFairDatabase } from './rpc/admission/fair-database.ts';
 import { fairnessInterceptor } from './rpc/admission/fairness.ts';
+import { createGrpcHandler } from './rpc/grpc/handler.ts';
 import { callContextHandler } from './rpc/http/call-context.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
-import { handleClientAbort } from './rpc/http/client-abort.ts';
+import { createConnectHandler } from './rpc/http/connect.ts';
 import { builtConsole, consoleHandler, readConsole } from './rpc/http/console.ts';
 import { corsHandler } from './rpc/http/cors.ts';
 import { rejectGrpcJson } from './rpc/http/grpc-json.ts';
@@ -52,13 +52,12 @@ import { createAuthenticator, denialInterceptor } from './rpc/interceptors/authe
 import { callLogInterceptor } from './rpc/interceptors/call-log.ts';
 import { deadlineInterceptor } from './rpc/interceptors/deadline.ts';
 import { errorInterceptor } from './rpc/interceptors/errors.ts';
-import { keyRevocationInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
-import { refuseMalformedRequests } from './rpc/interceptors/malformed-request.ts';
+import { keyRevocationInterceptor } from './rpc/interceptors/key-revocation.ts';
 import { callMetrics } from './rpc/interceptors/metrics.ts';
 import { traceInterceptor } from './rpc/interceptors/traces.ts';
 import { validationInterceptor } from './rpc/interceptors/validation.ts';
-import { addService, addStandardServices, clientStreamingPaths, maxResponseBytes } from './rpc/services.ts';
-import { createSourceResolver } from './rpc/source.ts';
+import { createOriginResolver } from './rpc/origin.ts';
+import { clientStreamingPaths, methodsOf, standardMethods } from './rpc/services.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
 import { createTargetStates } from './target/cache.ts';
@@ -184,40 +183,35 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
         ...fleetWatchMethods(deps),
       } satisfies ServiceImpl<typeof AdminService>,
     };
-    const sourceOf = createSourceResolver(() => live.config.trustedProxies);
-    const handler = connectNodeAdapter({
-      // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
-      acceptCompression: [],
-      writeMaxBytes: maxResponseBytes,
-      contextValues: (request) => registerCancel(request, sourceOf(request)),
-      requestGate: createAuthenticator({ keys, limiter, denials, log, metrics: calls }),
-      // The order counts: what is inner is measured, timed and has its errors told by what is outer.
-      interceptors: [
-        calls.interceptor,
-        ...(options.tracing ? [traceInterceptor(options.tracing)] : []),
-        callLogInterceptor(log),
-        errorInterceptor(log),
-        deadlineInterceptor(),
-        denialInterceptor(denials),
-        validationInterceptor(),
-        fairnessInterceptor(metrics, limits),
-        keyRevocationInterceptor(),
-      ],
-      routes: (router) => {
-        addService(router, BrokerService, implementations.broker);
-        addService(router, AgentService, implementations.agent);
-        addService(router, AdminService, implementations.admin);
-        addStandardServices(router, feed.available, closing.signal);
-        refuseMalformedRequests(router);
-      },
-      fallback: probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole))),
-    });
+    const methods = [
+      ...methodsOf(BrokerService, implementations.broker),
+      ...methodsOf(AgentService, implementations.agent),
+      ...methodsOf(AdminService, implementations.admin),
+      ...standardMethods(feed.available, closing.signal),
+    ];
+    const originOf = createOriginResolver(() => live.config.trustedProxies);
+    const authenticate = createAuthenticator({ keys, limiter, denials, log, metrics: calls });
+    // The order counts: what is inner is measured, timed and has its errors told by what is outer.
+    const interceptors = [
+      calls.interceptor,
+      ...(options.tracing ? [traceInterceptor(options.tracing)] : []),
+      callLogInterceptor(log),
+      errorInterceptor(log),
+      deadlineInterceptor(),
+      denialInterceptor(denials),
+      validationInterceptor(),
+      fairnessInterceptor(metrics, limits),
+      keyRevocationInterceptor(),
+    ];
+    const rpc = { methods, interceptors, authenticate, originOf, log };
+    const fallback = probeHandler(feed.available, consoleHandler(readConsole(options.consoleFolder ?? builtConsole)));
     const { tls } = config;
     const port = await openPort({
       ...config.listen,
       handler: callContextHandler(
-        corsHandler(rejectGrpcJson(handleClientAbort(handler, log)), () => live.config.corsOrigins),
+        corsHandler(rejectGrpcJson(createConnectHandler(rpc, fallback)), () => live.config.corsOrigins),
       ),
+      serveStream: createGrpcHandler(rpc),
       tls: tls && readCertificates(tls),
       isClientStreaming: (path) => clientStreamingPaths.has(path),
     });

@@ -25,6 +25,11 @@ export interface Keys {
    * revoked or expired; while the database is gone, refuses everybody with UNAVAILABLE.
    */
   authenticate(pak: string | undefined, source: string): Promise<Principal>;
+  /**
+   * Counts a use of a principal that `authenticate` returned, if it may still be trusted without reading anything; answers whether it
+   * may. If not, the caller has to be authenticated again.
+   */
+  isCurrent(principal: Principal): boolean;
   close(): Promise<void>;
 }
 
@@ -108,6 +113,11 @@ export function createKeys(
       }
       uses.note(session.keyId);
       return session.principal;
+    },
+    isCurrent(principal) {
+      const isCurrent = feed.available() && sessions.isCurrent(principal);
+      if (isCurrent) uses.note(principal.keyId);
+      return isCurrent;
     },
     async close() {
       sessions.close();

@@ -33,6 +33,8 @@ export interface Sessions {
   /** The remembered session under a digest, if it can be trusted now. */
   current(digest: string): Promise<Session | undefined>;
   isLive(session: Session): boolean;
+  /** Answers whether the session of a principal can be trusted now, without reading anything. */
+  isCurrent(principal: Principal): boolean;
   close(): void;
 }
 
@@ -164,20 +166,35 @@ export function createSessions(db: Database, feed: Feed, log: Logger, now: () =>
     async current(digest) {
       const kept = byDigest.get(digest);
       if (!kept) return undefined;
-      if (kept.rereading || !feed.healthy() || now().getTime() >= kept.staleAt) await reread(kept);
+      if (isToBeRead(kept)) await reread(kept);
       if (!isLive(kept)) return undefined;
       requireRead(kept);
-      byDigest.delete(digest);
-      byDigest.set(digest, kept); // the one used longest ago comes first
+      touch(kept);
       return kept;
     },
     isLive: (session) => isLive(session as Kept),
+    isCurrent(principal) {
+      const kept = byKey.get(principal.keyId);
+      if (kept?.principal !== principal || isToBeRead(kept) || !isLive(kept)) return false;
+      touch(kept);
+      return true;
+    },
     close() {
       closed = true;
       unsubscribe();
       for (const kept of byKey.values()) clearTimeout(kept.expiry);
     },
   };
+
+  function isToBeRead(kept: Kept): boolean {
+    return kept.rereading !== undefined || !feed.healthy() || now().getTime() >= kept.staleAt;
+  }
+
+  /** Keeps the map in the order of use: the entry used longest ago comes first. */
+  function touch(kept: Kept): void {
+    byDigest.delete(kept.digest);
+    byDigest.set(kept.digest, kept);
+  }
 
   function isLive(kept: Kept): boolean {
     return !kept.controller.signal.aborted && now().getTime() < kept.expiresAt;
