@@ -20,7 +20,7 @@ agents.after.each(async () => {
 });
 agents.after(() => environment.close());
 
-/** A cluster that ends with the test. */
+/** Starts a cluster that is stopped after the test. */
 async function openCluster(options: Parameters<typeof startSimulatedCluster>[0] = {}) {
   const cluster = await startSimulatedCluster({ pods: false, ...options });
   endings.push(() => cluster.stop());
@@ -41,7 +41,7 @@ const outcomesOf = async (stack: string) =>
   (await admin.broker.listEvents({ stack, pageSize: 100 })).events.map(({ outcome }) => outcome).reverse();
 const isReady = async ({ healthUrl }: RunningAgent) => (await fetch(`${healthUrl}/readyz`)).status === 200;
 
-agents('applies what is submitted, tells it once, and stays quiet while nothing changes', async () => {
+agents('applies a submission, reports it once, and sends no requests while nothing changes', async () => {
   const cluster = await openCluster();
   await startOn(await environment.createAgent('quiet'), cluster.kubeconfig, { config: { pullIntervalMs: 100 } });
   await environment.submit('quiet', [configMap('quiet', { k: '1' })], ['quiet']);
@@ -52,7 +52,7 @@ agents('applies what is submitted, tells it once, and stays quiet while nothing 
     );
   await until(
     () => ['configmaps', 'events', 'pods'].every(isWatched),
-    () => 'the watches',
+    () => 'the watches to be up',
   );
   cluster.clearRequests();
   await new Promise((resolve) => setTimeout(resolve, 600));
@@ -64,7 +64,7 @@ agents('applies what is submitted, tells it once, and stays quiet while nothing 
   assert.equal(await outcomesOf('quiet'), [Outcome.APPLIED]);
 });
 
-agents('is woken by a submit, long before its interval is over', async () => {
+agents('pulls at once after a submission, long before its interval is over', async () => {
   const cluster = await openCluster();
   const agent = await startOn(await environment.createAgent('woken'), cluster.kubeconfig, {
     config: { pullIntervalMs: 600_000 },
@@ -78,31 +78,31 @@ agents('is woken by a submit, long before its interval is over', async () => {
   await environment.submit('woken', [configMap('woken', { k: '2' })]);
   await until(
     () => textAt(cluster.get('v1', 'ConfigMap', 'default', 'woken'), 'data', 'k') === '2',
-    () => 'the second revision',
+    () => 'the second revision to be applied',
   );
 });
 
-agents('removes what was deleted while it was down, and only that', async () => {
+agents('removes stacks that were deleted while it was down, and only these', async () => {
   const cluster = await openCluster();
   const pak = await environment.createAgent('down');
   const first = await startOn(pak, cluster.kubeconfig);
-  await environment.submit('doomed', [configMap('doomed', { k: '1' })], ['down']);
-  await environment.submit('spared', [configMap('spared', { k: '1' })], ['down']);
+  await environment.submit('deleted', [configMap('deleted', { k: '1' })], ['down']);
+  await environment.submit('kept', [configMap('kept', { k: '1' })], ['down']);
   await Promise.all([
-    environment.untilPhase('doomed', 'down', APPLIED),
-    environment.untilPhase('spared', 'down', APPLIED),
+    environment.untilPhase('deleted', 'down', APPLIED),
+    environment.untilPhase('kept', 'down', APPLIED),
   ]);
-  cluster.put(configMap('strange', { k: '1' }, 'default') as never);
+  cluster.put(configMap('foreign', { k: '1' }, 'default') as never);
   await first.close();
-  await admin.broker.deleteStack({ stack: 'doomed' });
+  await admin.broker.deleteStack({ stack: 'deleted' });
   await startOn(pak, cluster.kubeconfig);
-  await environment.untilRemoved('doomed', 'down');
-  assert.is(cluster.get('v1', 'ConfigMap', 'default', 'doomed'), undefined);
-  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'spared'));
-  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'strange'));
+  await environment.untilRemoved('deleted', 'down');
+  assert.is(cluster.get('v1', 'ConfigMap', 'default', 'deleted'), undefined);
+  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'kept'));
+  assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'foreign'));
 });
 
-agents('tells a failure once, retries, and tells when it is over', async () => {
+agents('reports a failure once, retries, and reports the recovery', async () => {
   const cluster = await openCluster();
   await startOn(await environment.createAgent('failing'), cluster.kubeconfig);
   const heal = cluster.faults.add({ method: 'PATCH', pathIncludes: '/configmaps/failing', status: 500 });
@@ -157,7 +157,7 @@ agents('stops when another one starts with its key', async () => {
   assert.is(await first.ended, 'fenced');
 });
 
-agents('does nothing for another cluster than the first, and says so', async () => {
+agents('refuses to serve another cluster than its first, and says so', async () => {
   const pak = await environment.createAgent('bound');
   const mine = await openCluster();
   const first = await startOn(pak, mine.kubeconfig);
@@ -168,17 +168,17 @@ agents('does nothing for another cluster than the first, and says so', async () 
   const second = await startOn(pak, other.kubeconfig);
   await until(
     async () => /belongs to cluster/.test(await (await fetch(`${second.healthUrl}/readyz`)).text()),
-    () => 'the reason',
+    () => 'the reason to be shown',
   );
   assert.is(other.get('v1', 'ConfigMap', 'default', 'bound'), undefined);
   await admin.admin.rebindAgent({ agent: 'bound' });
   await until(
     () => other.get('v1', 'ConfigMap', 'default', 'bound') !== undefined,
-    () => 'the move',
+    () => 'the objects to be applied to the other cluster',
   );
 });
 
-agents('tells a lost cluster from a lost broker', async () => {
+agents('distinguishes a lost cluster from a lost broker', async () => {
   const cluster = await openCluster();
   const agent = await startOn(await environment.createAgent('lost'), cluster.kubeconfig);
   await until(
@@ -198,7 +198,7 @@ agents('tells a lost cluster from a lost broker', async () => {
   assert.is((await fetch(`${agent.healthUrl}/healthz`)).status, 200);
 });
 
-agents('works within one namespace, and says what it cannot do there', async () => {
+agents('works within one namespace, and reports what is not possible there', async () => {
   const cluster = await openCluster({ rights: { namespaces: ['team'] } });
   cluster.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
   const config = { watchNamespace: 'team', namespace: 'team' };
@@ -226,17 +226,17 @@ agents('works within one namespace, and says what it cannot do there', async () 
   assert.is(cluster.get('v1', 'ConfigMap', 'team', 'inside'), undefined);
 });
 
-agents('registers with the generators that it is told of', async () => {
+agents('registers with the generators of its configuration', async () => {
   const cluster = await openCluster();
   await admin.admin.createGenerator({ name: 'ci' });
   await startOn(await environment.createAgent('member'), cluster.kubeconfig, { config: { generators: ['ci'] } });
   await until(
     async () => (await admin.admin.getAgent({ agent: 'member' })).agent?.generators.includes('ci') ?? false,
-    () => 'the registration',
+    () => 'the registration to be made',
   );
 });
 
-agents('shows its figures', async () => {
+agents('exposes its metrics', async () => {
   const cluster = await openCluster();
   const agent = await startOn(await environment.createAgent('figures'), cluster.kubeconfig);
   let text = '';

@@ -7,7 +7,7 @@ const pak = 'brokkr_ag7rVsDaQ2_abc';
 const least = { BROKKR_BROKER_URL: 'https://broker.example.org', BROKKR_PAK: pak };
 const config = suite('configuration of the agent');
 
-config('needs a broker and a key, and has a default for all else', () => {
+config('needs a broker and a key, and has defaults for the rest', () => {
   const read = readConfig(least);
   assert.is(read.pullIntervalMs, 30_000);
   assert.is(read.namespace, 'brokkr');
@@ -26,7 +26,7 @@ config('reads intervals with their unit', () => {
     assert.is(readConfig({ ...least, BROKKR_PULL_INTERVAL: text }).pullIntervalMs, ms);
 });
 
-config('keeps its inventory in the namespace that it is limited to', () => {
+config('keeps the inventory in the namespace that the agent is limited to', () => {
   assert.is(readConfig({ ...least, BROKKR_WATCH_NAMESPACE: 'team' }).namespace, 'team');
 });
 
@@ -55,7 +55,7 @@ config('names every bad variable at once, and quotes no key', () => {
   }
 });
 
-config('takes a token, or a Secret with a key, instead of a key', () => {
+config('accepts an enrollment token or a Secret instead of a key', () => {
   const { BROKKR_PAK: _, ...env } = least;
   const token = 'brokkr_en7rVsDaQ2_abc';
   assert.equal(readConfig({ ...env, BROKKR_ENROLLMENT_TOKEN: token }).enrollment, {
@@ -69,7 +69,7 @@ config('takes a token, or a Secret with a key, instead of a key', () => {
   assert.throws(() => readConfig({ ...env, BROKKR_ENROLLMENT_TOKEN: pak }), /BROKKR_ENROLLMENT_TOKEN: is not/);
 });
 
-config('pins certificates of brokers that have some', () => {
+config('pins certificates only of brokers with https', () => {
   const pin = 'ab'.repeat(32);
   assert.equal(readConfig({ ...least, BROKKR_CA_FINGERPRINT: `sha256:${pin}` }).tls.caFingerprints, [pin]);
   assert.is(readConfig(least).tls.caFingerprints, undefined);
@@ -78,14 +78,14 @@ config('pins certificates of brokers that have some', () => {
   assert.throws(() => readConfig(cleartext), /needs a broker with https/);
 });
 
-config('sends no key over a network in clear text unless it is allowed to', () => {
+config('refuses to send a key in clear text unless that is allowed', () => {
   const env = { ...least, BROKKR_BROKER_URL: 'http://broker.example.org' };
   assert.throws(() => readConfig(env), /BROKKR_ALLOW_CLEARTEXT/);
   assert.is(readConfig({ ...env, BROKKR_ALLOW_CLEARTEXT: 'true' }).brokerUrl, env.BROKKR_BROKER_URL);
   assert.ok(readConfig({ ...least, BROKKR_BROKER_URL: 'http://127.0.0.1:3000' }));
 });
 
-config('finds the API of the cluster that a pod is in', () => {
+config('finds the API of the pod’s own cluster', () => {
   const pod = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' };
   assert.is(readConfig({ ...least, ...pod }).kubeService, 'https://[fd00::1]:443');
 });

@@ -2,7 +2,7 @@
 import './v8-flags.ts';
 import pino from 'pino';
 import { openTracing } from '../client/open-tracing.ts';
-import { followConfig } from '../client/reload.ts';
+import { watchConfigFile } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
 import { startAgent, version } from './agent.ts';
@@ -10,17 +10,17 @@ import { readConfig, variables } from './config.ts';
 
 const exitCodes = { failed: 1, usage: 2, fenced: 3, deposed: 4 } as const;
 
-const help = `The Brokkr agent: makes one Kubernetes cluster be as its broker says.
+const help = `The Brokkr agent: keeps one Kubernetes cluster in the state that its broker describes.
 
 Usage: brokkr-agent [--help]
 
-Everything is set by the environment:
+Environment variables configure it:
 ${Object.entries({ ...variables, ...traceVariables })
-  .map(([name, what]) => `  ${name.padEnd(29)}${what}`)
+  .map(([name, purpose]) => `  ${name.padEnd(29)}${purpose}`)
   .join('\n')}
 
-It ends with 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key, 4
-when it led several agents and could not go on leading.
+Exit codes: 1 when it cannot start, 2 when a variable is wrong, 3 when another agent has started with its key, and 4
+when it led several agents and could not renew its lease.
 `;
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) process.stdout.write(help);
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
-      // A second one does not wait.
+      // A second signal does not wait for the agent to end.
       if (stopping.signal.aborted) process.exit(exitCodes.failed);
       stopping.abort();
     });
@@ -42,10 +42,10 @@ async function main(): Promise<void> {
     const tracing = await openTracing(process.env, {
       service: 'brokkr-agent',
       version,
-      failed: (reason) => log.warn({ reason }, 'traces cannot be sent'),
+      onFailure: (reason) => log.warn({ reason }, 'traces cannot be sent'),
     });
     const agent = await startAgent(config, { log, signal: stopping.signal, processMetrics: true, tracing });
-    const unfollow = followConfig(process.env.BROKKR_CONFIG_FILE, () => agent.reload(() => readConfig(process.env)));
+    const unfollow = watchConfigFile(process.env.BROKKR_CONFIG_FILE, () => agent.reload(() => readConfig(process.env)));
     log.info({ health: agent.healthUrl, broker: config.brokerUrl }, 'agent is up');
     const how = await agent.ended;
     unfollow();

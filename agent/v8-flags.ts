@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 
-// An agent lives on its users' clusters: it is to be small rather than fast. Before anything else is loaded, since V8 makes room early.
+// An agent runs on its users' clusters, where little memory matters more than speed. These flags are set before anything else is
+// loaded, because V8 reserves memory early.
 setFlagsFromString('--optimize-for-size');
 setFlagsFromString('--max-semi-space-size=2');

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { goPresent, startKube } from '../sandbox/apiserver/apiserver.ts';
 import { startSimulatedCluster } from '../sandbox/cluster/cluster.ts';
-import { figure, spread } from './figures.ts';
+import { formatPercentiles, printFigure } from './figures.ts';
 import { submitAndWait } from './rollout.ts';
-import { cpuSeconds, rssMb, type Stand, startStand } from './testbed.ts';
+import { cpuSeconds, rssMb, startTestbed, type Testbed } from './testbed.ts';
 
-const objects = 1_000;
+const objectCount = 1_000;
 const rounds = 3;
-const goneMs = 300_000;
+const removalTimeoutMs = 300_000;
 
 /** A stack of 1,000 objects: from submit to applied when all are new, when nothing differs and when one field does; and the agent's memory. */
 export async function benchAgent(): Promise<void> {
@@ -22,7 +22,7 @@ export async function benchAgent(): Promise<void> {
     await simulated.stop();
   }
   if (!goPresent()) {
-    figure('real API server', 'left out', 'there is no Go to build it with');
+    printFigure('real API server', 'left out', 'there is no Go to build it with');
     return;
   }
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-bench-kube-'));
@@ -36,8 +36,8 @@ export async function benchAgent(): Promise<void> {
 }
 
 async function measure(where: string, kubeconfig: string): Promise<void> {
-  const stand = await startStand();
-  const agent = await startAgentProcess(stand, kubeconfig);
+  const testbed = await startTestbed();
+  const agent = await startAgentProcess(testbed, kubeconfig);
   try {
     const cold: number[] = [];
     const same: number[] = [];
@@ -46,34 +46,34 @@ async function measure(where: string, kubeconfig: string): Promise<void> {
     const cpuBefore = cpuSeconds(agent.pid);
     for (let round = 0; round < rounds; round += 1) {
       const name = `bench-${round}`;
-      await stand.admin.broker.createStack({ name, labels: ['bench'] });
-      const submit = (version: number) => submitAndWait(stand, name, manifestOf(version), 1);
+      await testbed.admin.broker.createStack({ name, labels: ['bench'] });
+      const submit = (version: number) => submitAndWait(testbed, name, manifestOf(version), 1);
       cold.push(...(await submit(0)));
       same.push(...(await submit(0)));
       changed.push(...(await submit(1)));
       memory.push(rssMb(agent.pid));
-      await remove(stand, name);
+      await remove(testbed, name);
     }
     const cpu = (cpuSeconds(agent.pid) - cpuBefore) / rounds;
     const note = `${rounds} rounds, from the call of SubmitDeployment`;
-    figure(`${objects} new objects, ${where}`, spread(cold), note);
-    figure('  the same again', spread(same), 'no object is written');
-    figure('  one field of one object changed', spread(changed), 'one object is written');
-    figure(
+    printFigure(`${objectCount} new objects, ${where}`, formatPercentiles(cold), note);
+    printFigure('  the same again', formatPercentiles(same), 'no object is written');
+    printFigure('  one field of one object changed', formatPercentiles(changed), 'one object is written');
+    printFigure(
       '  the agent',
       `RSS ${Math.round(Math.max(...memory))} MB`,
       `${cpu.toFixed(1)} s of CPU a round, with the removal`,
     );
   } finally {
     await agent.close();
-    await stand.close();
+    await testbed.close();
   }
 }
 
 /** ConfigMaps of about 1 KB, and some Services; `version` is in one field of one of them. */
 function manifestOf(version: number): string {
   const text = 'x'.repeat(1_000);
-  const documents = Array.from({ length: objects }, (_, index) => {
+  const documents = Array.from({ length: objectCount }, (_, index) => {
     const metadata = { name: `bench-${index}`, namespace: 'default' };
     if (index % 10 === 9)
       return { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP: 'None', ports: [{ port: 80 }] } };
@@ -87,11 +87,11 @@ function manifestOf(version: number): string {
   return documents.map((document) => JSON.stringify(document)).join('\n---\n');
 }
 
-async function remove(stand: Stand, stack: string): Promise<void> {
-  const { broker, admin } = stand.admin;
+async function remove(testbed: Testbed, stack: string): Promise<void> {
+  const { broker, admin } = testbed.admin;
   await broker.deleteStack({ stack });
   // So many deletions at once wait for somebody who means it.
-  const deadline = Date.now() + goneMs;
+  const deadline = Date.now() + removalTimeoutMs;
   let confirmed = false;
   while (true) {
     const [placement] = (await broker.listPlacements({ agent: 'bench' })).placements;
@@ -106,17 +106,17 @@ async function remove(stand: Stand, stack: string): Promise<void> {
 }
 
 /** An agent in a process of its own, with the flags that `npm run agent` gives it. */
-async function startAgentProcess(stand: Stand, kubeconfig: string) {
+async function startAgentProcess(testbed: Testbed, kubeconfig: string) {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-bench-agent-'));
   const kubeconfigFile = join(folder, 'kubeconfig');
   writeFileSync(kubeconfigFile, kubeconfig, { mode: 0o600 });
-  const { pak } = await stand.admin.admin.createAgent({ name: 'bench', labels: ['bench'] });
+  const { pak } = await testbed.admin.admin.createAgent({ name: 'bench', labels: ['bench'] });
   const main = resolve(import.meta.dirname, '../agent/main.ts');
   const child = spawn(process.execPath, ['--max-semi-space-size=2', main], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       PATH: process.env.PATH,
-      BROKKR_BROKER_URL: stand.url,
+      BROKKR_BROKER_URL: testbed.url,
       BROKKR_PAK: pak,
       KUBECONFIG: kubeconfigFile,
       BROKKR_HEALTH_LISTEN: '127.0.0.1:0',

@@ -2,14 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { Outcome, ReportedEventSchema } from '../gen/brokkr/v1/event_pb.ts';
 import { TargetStateKind } from '../gen/brokkr/v1/target_state_pb.ts';
-import { figure, median, spread } from './figures.ts';
-import { type Stand, startStand } from './testbed.ts';
+import { formatPercentiles, median, printFigure } from './figures.ts';
+import { startTestbed, type Testbed } from './testbed.ts';
 
-const connections = 64;
+const connectionCount = 64;
 const rounds = 3;
-const roundMs = 5_000;
-const history = 15_000;
-const eventsInCall = 100;
+const roundDurationMs = 5_000;
+const historySize = 15_000;
+const eventsPerCall = 100;
 
 interface Caller {
   readonly client: BrokkrClient;
@@ -24,27 +24,27 @@ interface Caller {
 
 /** Idle pulls with a current digest, and single-event reports, from 64 connections, with 15,000 events in the history. */
 export async function benchCalls(): Promise<void> {
-  const stand = await startStand();
-  const callers = await startCallers(stand);
+  const testbed = await startTestbed();
+  const callers = await startCallers(testbed);
   try {
-    for (const caller of callers) await report(caller, Math.ceil(history / connections));
-    await measure(stand, 'idle pull, current digest', callers, async (caller) => {
+    for (const caller of callers) await report(caller, Math.ceil(historySize / connectionCount));
+    await measure(testbed, 'idle pull, current digest', callers, async (caller) => {
       const answer = await caller.client.agent.pullTargetState({
         incarnation: caller.incarnation,
         digest: caller.digest,
       });
       if (answer.kind !== TargetStateKind.UNCHANGED) throw new Error('the digest is not current');
     });
-    await measure(stand, 'report of one event', callers, (caller) => report(caller, 1));
-    figure('broker RSS after that', `${Math.round(stand.brokerRssMb())} MB`);
+    await measure(testbed, 'report of one event', callers, (caller) => report(caller, 1));
+    printFigure('broker RSS after that', `${Math.round(testbed.brokerRssMb())} MB`);
   } finally {
     for (const { client } of callers) client.close();
-    await stand.close();
+    await testbed.close();
   }
 }
 
 async function measure(
-  stand: Stand,
+  testbed: Testbed,
   name: string,
   callers: readonly Caller[],
   call: (caller: Caller) => Promise<void>,
@@ -53,12 +53,12 @@ async function measure(
   const perCpuSecond: number[] = [];
   const latencies: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const cpuBefore = stand.brokerCpuSeconds();
+    const cpuBefore = testbed.brokerCpuSeconds();
     const startedAt = performance.now();
     let count = 0;
     await Promise.all(
       callers.map(async (caller) => {
-        while (performance.now() - startedAt < roundMs) {
+        while (performance.now() - startedAt < roundDurationMs) {
           const callAt = performance.now();
           await call(caller);
           latencies.push(performance.now() - callAt);
@@ -67,21 +67,21 @@ async function measure(
       }),
     );
     perSecond.push((count * 1000) / (performance.now() - startedAt));
-    perCpuSecond.push(count / (stand.brokerCpuSeconds() - cpuBefore));
+    perCpuSecond.push(count / (testbed.brokerCpuSeconds() - cpuBefore));
   }
-  const note = `${Math.round(median(perCpuSecond))} per broker CPU second; ${spread(latencies)}; ${connections} connections`;
-  figure(name, `${Math.round(median(perSecond))} calls/s`, note);
+  const note = `${Math.round(median(perCpuSecond))} per broker CPU second; ${formatPercentiles(latencies)}; ${connectionCount} connections`;
+  printFigure(name, `${Math.round(median(perSecond))} calls/s`, note);
 }
 
-async function startCallers(stand: Stand): Promise<Caller[]> {
-  const { broker, admin } = stand.admin;
+async function startCallers(testbed: Testbed): Promise<Caller[]> {
+  const { broker, admin } = testbed.admin;
   const { stack } = await broker.createStack({ name: 'bench', labels: ['bench'] });
   const manifest = Buffer.from('apiVersion: v1\nkind: ConfigMap\nmetadata: { name: bench }\n');
   await broker.submitDeployment({ stack: stack?.id, manifest });
   const callers: Caller[] = [];
-  for (let index = 0; index < connections; index += 1) {
+  for (let index = 0; index < connectionCount; index += 1) {
     const { pak } = await admin.createAgent({ name: `bench-${index}`, labels: ['bench'] });
-    const client = connectBroker({ url: stand.url, pak });
+    const client = connectBroker({ url: testbed.url, pak });
     const { incarnation } = await client.agent.startAgent({ clusterId: `bench-${index}` });
     const state = await client.agent.pullTargetState({ incarnation });
     const [entry] = state.entries;
@@ -101,8 +101,8 @@ async function startCallers(stand: Stand): Promise<Caller[]> {
 }
 
 async function report(caller: Caller, count: number): Promise<void> {
-  for (let left = count; left > 0; left -= eventsInCall) {
-    const events = Array.from({ length: Math.min(left, eventsInCall) }, () => {
+  for (let left = count; left > 0; left -= eventsPerCall) {
+    const events = Array.from({ length: Math.min(left, eventsPerCall) }, () => {
       caller.sequence += 1n;
       const { sequence, stackId, deploymentId, checksum, generation } = caller;
       return create(ReportedEventSchema, {

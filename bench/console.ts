@@ -4,35 +4,36 @@ import { openMigrated } from '../broker/open-store.ts';
 import { buildConsole } from '../console/build.ts';
 import { openChromium } from '../sandbox/chromium.ts';
 import { makeManyAgents } from '../test/many-agents.ts';
-import { figure, spread } from './figures.ts';
-import { startStand } from './testbed.ts';
+import { formatPercentiles, printFigure } from './figures.ts';
+import { startTestbed } from './testbed.ts';
 
-const agents = 5_000;
+const agentCount = 5_000;
 const rounds = 10;
 
 /** From an empty browser to a fleet on the screen, and how fast one scrolls through it. */
 export async function benchConsole(): Promise<void> {
   await buildConsole();
-  const stand = await startStand();
+  const testbed = await startTestbed();
   const browser = await openChromium();
   try {
-    const db = await openMigrated(readConfig({ BROKKR_DATABASE_URL: stand.postgres.url }));
-    await makeManyAgents(db, agents).finally(() => db.close());
-    const times: Times[] = [];
-    for (let round = 0; round < rounds; round += 1) times.push(await once(browser, stand.url, stand.adminPak));
-    const of = (name: keyof Times) => spread(times.map((each) => each[name]));
-    figure('console, first paint', of('firstPaintMs'), 'the form, from an empty cache');
-    figure(`console, ${agents} agents, first rows`, of('firstRowsMs'), 'from "Sign in"');
-    figure(`console, ${agents} agents, all`, of('allMs'), 'from "Sign in"');
-    figure('console, search', of('searchMs'), 'from the last letter to the rows');
-    figure('console, to the end of the list', of('endMs'), 'from the key to the last row');
+    const db = await openMigrated(readConfig({ BROKKR_DATABASE_URL: testbed.postgres.url }));
+    await makeManyAgents(db, agentCount).finally(() => db.close());
+    const times: PageTimes[] = [];
+    for (let round = 0; round < rounds; round += 1)
+      times.push(await measureOnce(browser, testbed.url, testbed.adminPak));
+    const of = (name: keyof PageTimes) => formatPercentiles(times.map((each) => each[name]));
+    printFigure('console, first paint', of('firstPaintMs'), 'the form, from an empty cache');
+    printFigure(`console, ${agentCount} agents, first rows`, of('firstRowsMs'), 'from "Sign in"');
+    printFigure(`console, ${agentCount} agents, all`, of('allMs'), 'from "Sign in"');
+    printFigure('console, search', of('searchMs'), 'from the last letter to the rows');
+    printFigure('console, to the end of the list', of('endMs'), 'from the key to the last row');
   } finally {
     await browser.close();
-    await stand.close();
+    await testbed.close();
   }
 }
 
-interface Times {
+interface PageTimes {
   readonly firstPaintMs: number;
   readonly firstRowsMs: number;
   readonly allMs: number;
@@ -40,7 +41,7 @@ interface Times {
   readonly endMs: number;
 }
 
-async function once(browser: Browser, url: string, pak: string): Promise<Times> {
+async function measureOnce(browser: Browser, url: string, pak: string): Promise<PageTimes> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   try {
     await page.goto(url);
@@ -71,7 +72,7 @@ async function once(browser: Browser, url: string, pak: string): Promise<Times> 
     const [firstRowsMs = 0, allMs = 0] = await since(
       () => field.press('Enter'),
       `document.querySelector('.tbody .row') !== null`,
-      `document.querySelector('.sum')?.textContent === '${agents.toLocaleString('en')} agents'`,
+      `document.querySelector('.sum')?.textContent === '${agentCount.toLocaleString('en')} agents'`,
     );
     const search = page.getByRole('searchbox');
     await search.fill('many-432');
@@ -82,7 +83,7 @@ async function once(browser: Browser, url: string, pak: string): Promise<Times> 
     await search.fill('');
     const first = page.getByRole('link', { name: 'many-0001' });
     await first.focus();
-    const [endMs = 0] = await since(() => first.press('End'), rowIs(`many-${agents}`));
+    const [endMs = 0] = await since(() => first.press('End'), rowIs(`many-${agentCount}`));
     return { firstPaintMs, firstRowsMs, allMs, searchMs, endMs };
   } finally {
     await page.close();

@@ -1,7 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 
 /** One line of what this was measured on: figures mean nothing without it. */
-export function machine(): string {
+export function describeMachine(): string {
   const [cpu] = cpus();
   return `${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${process.platform}`;
 }
@@ -18,15 +18,15 @@ export function median(values: readonly number[]): number {
 }
 
 /** Prints one figure: its name, what it is and how it came about. */
-export function figure(name: string, value: string, note = ''): void {
+export function printFigure(name: string, value: string, note = ''): void {
   process.stdout.write(`${name.padEnd(44)} ${value.padStart(24)}${note ? `   ${note}` : ''}\n`);
 }
 
-export function ms(value: number): string {
+export function formatMs(value: number): string {
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
 /** p50 and p99. */
-export function spread(values: readonly number[]): string {
-  return `p50 ${ms(median(values))}, p99 ${ms(percentile(values, 0.99))}`;
+export function formatPercentiles(values: readonly number[]): string {
+  return `p50 ${formatMs(median(values))}, p99 ${formatMs(percentile(values, 0.99))}`;
 }

@@ -1,46 +1,49 @@
 import { connectBroker } from '../client/client.ts';
-import { figure, ms, spread } from './figures.ts';
-import { startStand } from './testbed.ts';
+import { formatMs, formatPercentiles, printFigure } from './figures.ts';
+import { startTestbed } from './testbed.ts';
 
-const agents = 10_000;
-const connections = 50;
-const warmCalls = 5_000;
+const agentCount = 10_000;
+const connectionCount = 50;
+const warmCallCount = 5_000;
 
 /** What it costs to see 10,000 agents' keys for the first time, and one of them again. */
 export async function benchKeys(): Promise<void> {
-  const stand = await startStand();
-  const clients = Array.from({ length: connections }, () => connectBroker({ url: stand.url }));
+  const testbed = await startTestbed();
+  const clients = Array.from({ length: connectionCount }, () => connectBroker({ url: testbed.url }));
   try {
     const paks: string[] = [];
     await Promise.all(
       Array.from({ length: 8 }, async (_, lane) => {
-        for (let index = lane; index < agents; index += 8) {
-          const { pak } = await stand.admin.admin.createAgent({ name: `key-${index}` });
+        for (let index = lane; index < agentCount; index += 8) {
+          const { pak } = await testbed.admin.admin.createAgent({ name: `key-${index}` });
           paks.push(pak);
         }
       }),
     );
     const call = (index: number) =>
-      clients[index % connections]?.broker.whoAmI({}, { headers: { authorization: `Bearer ${paks[index % agents]}` } });
-    const first = await timed(agents, call);
+      clients[index % connectionCount]?.broker.whoAmI(
+        {},
+        { headers: { authorization: `Bearer ${paks[index % agentCount]}` } },
+      );
+    const first = await timed(agentCount, call);
     const note = (cpu: number, count: number) =>
-      `${ms((cpu * 1000) / count)} of broker CPU each; ${connections} connections`;
-    figure(
-      `first call of ${agents} keys`,
+      `${formatMs((cpu * 1000) / count)} of broker CPU each; ${connectionCount} connections`;
+    printFigure(
+      `first call of ${agentCount} keys`,
       `${(first.wallMs / 1000).toFixed(1)} s`,
-      `${note(first.cpu, agents)}; ${spread(first.each)}`,
+      `${note(first.cpu, agentCount)}; ${formatPercentiles(first.each)}`,
     );
-    const again = await timed(warmCalls, () => call(0));
-    figure('a call with a remembered key', spread(again.each), note(again.cpu, warmCalls));
-    figure('broker RSS with those keys remembered', `${Math.round(stand.brokerRssMb())} MB`);
+    const again = await timed(warmCallCount, () => call(0));
+    printFigure('a call with a remembered key', formatPercentiles(again.each), note(again.cpu, warmCallCount));
+    printFigure('broker RSS with those keys remembered', `${Math.round(testbed.brokerRssMb())} MB`);
   } finally {
     for (const client of clients) client.close();
-    await stand.close();
+    await testbed.close();
   }
 
   async function timed(count: number, call: (index: number) => Promise<unknown> | undefined) {
     const each: number[] = [];
-    const cpuBefore = stand.brokerCpuSeconds();
+    const cpuBefore = testbed.brokerCpuSeconds();
     const startedAt = performance.now();
     let next = 0;
     const lane = async () => {
@@ -50,7 +53,7 @@ export async function benchKeys(): Promise<void> {
         each.push(performance.now() - callAt);
       }
     };
-    await Promise.all(Array.from({ length: connections }, lane));
-    return { each, wallMs: performance.now() - startedAt, cpu: stand.brokerCpuSeconds() - cpuBefore };
+    await Promise.all(Array.from({ length: connectionCount }, lane));
+    return { each, wallMs: performance.now() - startedAt, cpu: testbed.brokerCpuSeconds() - cpuBefore };
   }
 }

@@ -2,7 +2,7 @@
 import { benchAgent } from './agent.ts';
 import { benchCalls } from './calls.ts';
 import { benchConsole } from './console.ts';
-import { machine } from './figures.ts';
+import { describeMachine } from './figures.ts';
 import { benchKeys } from './keys.ts';
 import { benchManifests } from './manifests.ts';
 import { benchRollout, benchStart } from './rollout.ts';
@@ -23,5 +23,5 @@ if (unknown.length > 0) {
   process.stderr.write(`no bench "${unknown.join(', ')}"; there are ${Object.keys(benches).join(', ')}\n`);
   process.exit(2);
 }
-process.stdout.write(`${machine()}\n\n`);
+process.stdout.write(`${describeMachine()}\n\n`);
 for (const [name, bench] of Object.entries(benches)) if (names.length === 0 || names.includes(name)) await bench();

@@ -1,46 +1,50 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectError } from '@connectrpc/connect';
 import { connectBroker } from '../client/client.ts';
-import { figure, median, ms } from './figures.ts';
-import { startStand } from './testbed.ts';
+import { formatMs, median, printFigure } from './figures.ts';
+import { startTestbed } from './testbed.ts';
 
-const runs = 5;
-const askEveryMs = 5;
+const runCount = 5;
+const probeIntervalMs = 5;
 
-const many = (count: number, of: (at: number) => string) => Array.from({ length: count }, (_, at) => of(at));
+const repeatText = (count: number, of: (at: number) => string) => Array.from({ length: count }, (_, at) => of(at));
 const head = (name: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n`;
 const anchors = 'bcdefghi';
 /** Eight levels, each nine times the one before. */
-const bomb = `a: &a [${many(9, () => 'x')}]\n${many(8, (at) => `${anchors[at]}: &${anchors[at]} [${many(9, () => `*${`a${anchors}`[at]}`)}]\n`).join('')}`;
-const values = (count: number, value: string) => many(count, (at) => `  k${at}: ${value}\n`).join('');
+const aliasBomb = `a: &a [${repeatText(9, () => 'x')}]\n${repeatText(8, (at) => `${anchors[at]}: &${anchors[at]} [${repeatText(9, () => `*${`a${anchors}`[at]}`)}]\n`).join('')}`;
+const values = (count: number, value: string) => repeatText(count, (at) => `  k${at}: ${value}\n`).join('');
 
 /** The first two are sent once each time, so that all of it differs from what the stack has. */
 const manifests: readonly (readonly [what: string, of: (run: number) => string])[] = [
-  ['4,000 objects', (run) => many(4_000, (at) => `${head(`c-${at}`)}data:\n  run: "${run}"\n`).join('---\n')],
+  ['4,000 objects', (run) => repeatText(4_000, (at) => `${head(`c-${at}`)}data:\n  run: "${run}"\n`).join('---\n')],
   [
     '4 objects of 40,000 keys',
-    (run) => many(4, (at) => `${head(`c-${at}`)}data:\n${values(40_000, `v${run}`)}`).join('---\n'),
+    (run) => repeatText(4, (at) => `${head(`c-${at}`)}data:\n${values(40_000, `v${run}`)}`).join('---\n'),
   ],
-  ['a bomb of aliases', () => bomb],
+  ['a bomb of aliases', () => aliasBomb],
   ['100,000 brackets', () => '['.repeat(100_000)],
   ['100,000 maps in each other', () => `${'{a: '.repeat(100_000)}1${'}'.repeat(100_000)}`],
-  ['one key 100,000 times', () => `${head('twice')}data:\n${many(100_000, () => '  k: v\n').join('')}`],
+  ['one key 100,000 times', () => `${head('twice')}data:\n${repeatText(100_000, () => '  k: v\n').join('')}`],
   ['8 MiB of one text', () => `${head('long')}data:\n  k: ${'x'.repeat(8 << 20)}`],
 ];
 
 /** How long large and hostile submissions take, and how long another caller waits meanwhile: the broker's event loop must not stall. */
 export async function benchManifests(): Promise<void> {
-  const stand = await startStand();
-  const other = connectBroker({ url: stand.url, pak: stand.adminPak });
-  const { broker } = stand.admin;
+  const testbed = await startTestbed();
+  const other = connectBroker({ url: testbed.url, pak: testbed.adminPak });
+  const { broker } = testbed.admin;
   try {
     await broker.createStack({ name: 'bench' });
-    figure('another call, nothing being submitted', ms(await worstWhile(() => delay(2_000))), 'the worst of 2 s');
+    printFigure(
+      'another call, nothing being submitted',
+      formatMs(await worstWhile(() => delay(2_000))),
+      'the worst of 2 s',
+    );
     for (const [what, of] of manifests) {
       const took: number[] = [];
       const worst: number[] = [];
       let answer = '';
-      for (let run = 0; run < runs; run += 1) {
+      for (let run = 0; run < runCount; run += 1) {
         const manifest = Buffer.from(of(run));
         worst.push(
           await worstWhile(async () => {
@@ -53,12 +57,12 @@ export async function benchManifests(): Promise<void> {
           }),
         );
       }
-      const note = `another call meanwhile: worst ${ms(Math.max(...worst))}, median of worst ${ms(median(worst))}; ${answer}`;
-      figure(`submitting ${what}`, ms(median(took)), note);
+      const note = `another call meanwhile: worst ${formatMs(Math.max(...worst))}, median of worst ${formatMs(median(worst))}; ${answer}`;
+      printFigure(`submitting ${what}`, formatMs(median(took)), note);
     }
   } finally {
     other.close();
-    await stand.close();
+    await testbed.close();
   }
 
   /** The longest that a small call of another connection took while the work went on. */
@@ -70,7 +74,7 @@ export async function benchManifests(): Promise<void> {
         const askedAt = performance.now();
         await other.broker.whoAmI({});
         worst = Math.max(worst, performance.now() - askedAt);
-        await delay(askEveryMs);
+        await delay(probeIntervalMs);
       }
     })();
     await work();

@@ -5,66 +5,69 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
-import { figure, spread } from './figures.ts';
-import { cpuSeconds, rssMb, type Stand, startStand } from './testbed.ts';
+import { formatPercentiles, printFigure } from './figures.ts';
+import { cpuSeconds, rssMb, startTestbed, type Testbed } from './testbed.ts';
 
 const submissions = 20;
-const settleMs = 120_000;
-const idleMs = 10_000;
+const rolloutTimeoutMs = 120_000;
+const idleDurationMs = 10_000;
 
 /** Submit to applied (the event is committed and a watcher was told), with 1 and with 100 agents, and what an idle fleet costs. */
 export async function benchRollout(): Promise<void> {
-  for (const agents of [1, 100]) await rollout(agents);
+  for (const agents of [1, 100]) await measureRollout(agents);
 }
 
-async function rollout(agents: number): Promise<void> {
-  const stand = await startStand();
-  const fleet = await startFleetProcess(stand, agents);
+async function measureRollout(agents: number): Promise<void> {
+  const testbed = await startTestbed();
+  const fleet = await startFleetProcess(testbed, agents);
   try {
-    const { stack } = await stand.admin.broker.createStack({ name: 'bench', labels: ['bench'] });
+    const { stack } = await testbed.admin.broker.createStack({ name: 'bench', labels: ['bench'] });
     const name = stack?.id ?? '';
-    await submitAndWait(stand, name, manifestOf(0), agents);
+    await submitAndWait(testbed, name, manifestOf(0), agents);
     const each: number[] = [];
     const last: number[] = [];
     for (let version = 1; version <= submissions; version += 1) {
-      const times = await submitAndWait(stand, name, manifestOf(version), agents);
+      const times = await submitAndWait(testbed, name, manifestOf(version), agents);
       each.push(...times);
       last.push(Math.max(...times));
     }
     const plural = agents === 1 ? '1 agent' : `${agents} agents`;
-    figure(
+    printFigure(
       `submit to applied, ${plural}`,
-      spread(each),
-      `every agent of ${submissions} submissions; the last agent: ${spread(last)}`,
+      formatPercentiles(each),
+      `every agent of ${submissions} submissions; the last agent: ${formatPercentiles(last)}`,
     );
-    const before = [stand.brokerCpuSeconds(), cpuSeconds(fleet.pid)] as const;
-    await new Promise((settle) => setTimeout(settle, idleMs));
-    const share = (after: number, earlier: number) => (((after - earlier) * 1000) / idleMs) * 100;
-    figure(
-      `idle for ${idleMs / 1000} s, ${plural}`,
-      `${share(stand.brokerCpuSeconds(), before[0]).toFixed(1)} % of a core`,
-      `broker; RSS ${Math.round(stand.brokerRssMb())} MB`,
+    const before = [testbed.brokerCpuSeconds(), cpuSeconds(fleet.pid)] as const;
+    await new Promise((settle) => setTimeout(settle, idleDurationMs));
+    const share = (after: number, earlier: number) => (((after - earlier) * 1000) / idleDurationMs) * 100;
+    printFigure(
+      `idle for ${idleDurationMs / 1000} s, ${plural}`,
+      `${share(testbed.brokerCpuSeconds(), before[0]).toFixed(1)} % of a core`,
+      `broker; RSS ${Math.round(testbed.brokerRssMb())} MB`,
     );
-    figure(
+    printFigure(
       `  the agents' process`,
       `${share(cpuSeconds(fleet.pid), before[1]).toFixed(1)} % of a core`,
       `${plural}, each with a simulated cluster; RSS ${Math.round(rssMb(fleet.pid))} MB`,
     );
   } finally {
     await fleet.close();
-    await stand.close();
+    await testbed.close();
   }
 }
 
 /** Submits, and answers how long each agent took until its event was there for a watcher, in milliseconds. */
-export async function submitAndWait(stand: Stand, stack: string, text: string, agents: number): Promise<number[]> {
+export async function submitAndWait(testbed: Testbed, stack: string, text: string, agents: number): Promise<number[]> {
   const manifest = Buffer.from(text);
   const controller = new AbortController();
-  const watch = stand.admin.broker.watchStack({ stack }, { signal: controller.signal });
+  const watch = testbed.admin.broker.watchStack({ stack }, { signal: controller.signal });
   const times = new Map<string, number>();
   const startedAt = performance.now();
-  const answer = stand.admin.broker.submitDeployment({ stack, manifest });
-  const timer = setTimeout(() => controller.abort(new Error(`not applied everywhere after ${settleMs} ms`)), settleMs);
+  const answer = testbed.admin.broker.submitDeployment({ stack, manifest });
+  const timer = setTimeout(
+    () => controller.abort(new Error(`not applied everywhere after ${rolloutTimeoutMs} ms`)),
+    rolloutTimeoutMs,
+  );
   try {
     const id = (await answer).deployment?.id;
     for await (const { placements } of watch) {
@@ -91,11 +94,11 @@ interface FleetProcess {
 }
 
 /** Agents in a process of their own, so that their CPU is not the broker's or the bench's. */
-async function startFleetProcess(stand: Stand, count: number): Promise<FleetProcess> {
+async function startFleetProcess(testbed: Testbed, count: number): Promise<FleetProcess> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-fleet-'));
   const child = spawn(process.execPath, [resolve(import.meta.dirname, 'fleet-process.ts'), String(count), dataDir], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, BROKKR_SERVER: stand.url, BROKKR_PAK: stand.adminPak },
+    env: { ...process.env, BROKKR_SERVER: testbed.url, BROKKR_PAK: testbed.adminPak },
   });
   const lines = createInterface({ input: child.stdout });
   await once(lines, 'line');
@@ -113,17 +116,17 @@ async function startFleetProcess(stand: Stand, count: number): Promise<FleetProc
 export async function benchStart(): Promise<void> {
   const starts: number[] = [];
   for (let round = 0; round < 3; round += 1) {
-    const stand = await startStand();
-    starts.push(stand.brokerStartMs);
-    if (round === 2) figure('broker RSS after the start', `${Math.round(stand.brokerRssMb())} MB`);
-    await stand.close();
+    const testbed = await startTestbed();
+    starts.push(testbed.brokerStartMs);
+    if (round === 2) printFigure('broker RSS after the start', `${Math.round(testbed.brokerRssMb())} MB`);
+    await testbed.close();
   }
-  figure('broker process to ready, empty database', spread(starts), '3 starts, migrations included');
+  printFigure('broker process to ready, empty database', formatPercentiles(starts), '3 starts, migrations included');
   const helps: number[] = [];
   for (let round = 0; round < 10; round += 1) {
     const startedAt = performance.now();
     execFileSync(process.execPath, [resolve(import.meta.dirname, '../cli/main.ts'), '--help'], { stdio: 'ignore' });
     helps.push(performance.now() - startedAt);
   }
-  figure('brokkr --help', spread(helps), '10 runs, whole process');
+  printFigure('brokkr --help', formatPercentiles(helps), '10 runs, whole process');
 }

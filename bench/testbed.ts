@@ -8,7 +8,7 @@ import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { type Postgres, startPostgres } from '../sandbox/postgres/postgres.ts';
 
 /** A broker in a process of its own, so that its CPU and memory can be told from those of the load. */
-export interface Stand {
+export interface Testbed {
   readonly url: string;
   readonly adminPak: string;
   readonly admin: BrokkrClient;
@@ -25,7 +25,7 @@ const root = resolve(import.meta.dirname, '..');
 const startMs = 30_000;
 
 /** Starts a database (with fsync, as in production) and a broker on free ports. */
-export async function startStand(): Promise<Stand> {
+export async function startTestbed(): Promise<Testbed> {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-bench-'));
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   const pakFile = join(folder, 'admin-pak');

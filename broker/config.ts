@@ -1,14 +1,14 @@
 import {
   type Address,
   ConfigError,
-  countOf,
+  createSettingsReader,
   type Environment,
+  integerBetween,
   type LogLevel,
   logLevels,
-  oneOf,
   parseAddress,
   parseList,
-  settingsReader,
+  parseOneOf,
   withConfigFile,
 } from '../client/settings.ts';
 import manifest from '../package.json' with { type: 'json' };
@@ -81,7 +81,7 @@ export const { version } = manifest;
 /** Reads the environment, and its BROKKR_CONFIG_FILE. Throws one ConfigError that names every bad variable. */
 export function readConfig(environment: Environment): Config {
   const env = withConfigFile(environment, variables);
-  const { text, read, problems } = settingsReader<keyof typeof variables>(env);
+  const { text, read, problems } = createSettingsReader<keyof typeof variables>(env);
   for (const name of Object.keys(env)) {
     if (name.startsWith('BROKKR_TLS') && !(name in variables))
       problems.push(`${name}: is not a variable of the broker`);
@@ -105,16 +105,16 @@ export function readConfig(environment: Environment): Config {
     tls: cert !== undefined && key !== undefined ? { certFile: cert, keyFile: key, clientCaFile: clientCa } : undefined,
     corsOrigins: read('BROKKR_CORS_ORIGINS', '', parseList),
     encryptionKeys: read('BROKKR_ENCRYPTION_KEY', '', parseKeys),
-    trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', countOf(0, 10)),
+    trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', integerBetween(0, 10)),
     telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
-    workers: read('BROKKR_WORKERS', '1', countOf(1, 64)),
-    logLevel: read('BROKKR_LOG_LEVEL', 'info', oneOf(logLevels)),
+    workers: read('BROKKR_WORKERS', '1', integerBetween(1, 64)),
+    logLevel: read('BROKKR_LOG_LEVEL', 'info', parseOneOf(logLevels)),
     limits: {
       // About as many as the database answers at once: more would only wait there, and there first come is first served.
-      callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', countOf(1, 1_000)),
-      callsWaiting: read('BROKKR_CALLS_WAITING', '500', countOf(1, 100_000)),
-      submissionsAtOnce: read('BROKKR_SUBMISSIONS_AT_ONCE', '16', countOf(1, 1_000)),
-      streamsPerKey: read('BROKKR_STREAMS_PER_KEY', '100', countOf(1, 100_000)),
+      callsAtOnce: read('BROKKR_CALLS_AT_ONCE', '16', integerBetween(1, 1_000)),
+      callsWaiting: read('BROKKR_CALLS_WAITING', '500', integerBetween(1, 100_000)),
+      submissionsAtOnce: read('BROKKR_SUBMISSIONS_AT_ONCE', '16', integerBetween(1, 1_000)),
+      streamsPerKey: read('BROKKR_STREAMS_PER_KEY', '100', integerBetween(1, 100_000)),
     },
     version,
   };

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { openTracing } from '../client/open-tracing.ts';
-import { followConfig } from '../client/reload.ts';
+import { watchConfigFile } from '../client/reload.ts';
 import { ConfigError } from '../client/settings.ts';
 import { traceVariables } from '../client/trace.ts';
 import { firstAdminPak, rotateAdmin } from './access/issue.ts';
@@ -103,10 +103,10 @@ async function serve(config: Config): Promise<number> {
   const tracing = await openTracing(process.env, {
     service: 'brokkr-broker',
     version,
-    failed: (reason) => log.warn({ reason }, 'traces cannot be sent'),
+    onFailure: (reason) => log.warn({ reason }, 'traces cannot be sent'),
   });
   const broker = await startBroker(config, { log, deliverAdminPak: deliveryOf(config), tracing });
-  const unfollow = followConfig(process.env.BROKKR_CONFIG_FILE, () => broker.reload(() => readConfig(process.env)));
+  const unfollow = watchConfigFile(process.env.BROKKR_CONFIG_FILE, () => broker.reload(() => readConfig(process.env)));
   if (!stop.signal.aborted)
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve, { once: true }));
   log.info({ signal: stop.signal.reason }, 'the broker is ending');

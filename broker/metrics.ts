@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { type Address, hostOf } from '../client/settings.ts';
+import { type Address, reachableHost } from '../client/settings.ts';
 
 export interface MetricsPort {
   readonly url: string;
@@ -26,7 +26,7 @@ export async function openMetricsPort(address: Address, register: Registry): Pro
   });
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${hostOf(address.host)}:${port}/metrics`,
+    url: `http://${reachableHost(address.host)}:${port}/metrics`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

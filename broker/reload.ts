@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { type Fixed, readAgain } from '../client/reload.ts';
+import { type RestartSettings, reloadConfig } from '../client/reload.ts';
 import type { Config } from './config.ts';
 
 /** What a broker is given once. Everything else of its configuration it looks up when it needs it. */
-const fixed: Fixed<Config> = {
+const fixed: RestartSettings<Config> = {
   BROKKR_DATABASE_URL: ({ databaseUrl }) => databaseUrl,
   BROKKR_DATABASE_SCHEMA: ({ databaseSchema }) => databaseSchema,
   BROKKR_LISTEN: ({ listen }) => listen,
@@ -41,7 +41,7 @@ export function holdConfig(first: Config, log: Logger): Live {
       return readAt;
     },
     reload(read) {
-      const next = readAgain(config, read, fixed, log);
+      const next = reloadConfig(config, read, fixed, log);
       isGood = next !== undefined;
       if (!next) return false;
       readAt = Date.now();

@@ -1,7 +1,7 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Registry as Metrics } from 'prom-client';
-import { hostOf } from '../client/settings.ts';
+import { reachableHost } from '../client/settings.ts';
 import type { Tracing } from '../client/trace.ts';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
@@ -226,7 +226,7 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
     });
     const metricsPort = await openMetricsPort(config.metricsListen, metrics);
     stack.defer(() => metricsPort.close());
-    const url = `${tls ? 'https' : 'http'}://${hostOf(config.listen.host)}:${port.port}`;
+    const url = `${tls ? 'https' : 'http'}://${reachableHost(config.listen.host)}:${port.port}`;
     log.info({ url, metricsUrl: metricsPort.url }, 'the broker is ready');
     const rest = stack.move();
     let ended: Promise<void> | undefined;

@@ -43,7 +43,7 @@ for (const chart of charts) {
 
   files(`every value of the chart of the ${chart} says what it is`, () => {
     assert.equal(
-      values.filter(({ text }) => text === '').map(({ path }) => path.join('.')),
+      values.filter(({ description }) => description === '').map(({ path }) => path.join('.')),
       [],
     );
   });

@@ -1,7 +1,7 @@
 import type { Chart } from './write.ts';
 
 /** Values that a chart can be installed with, by what they are about: together they set every value that there is. */
-export type Options = Readonly<Record<string, object>>;
+export type ChartOptions = Readonly<Record<string, object>>;
 
 /** What has to be said in any case. */
 const required: Readonly<Record<Chart, object>> = {
@@ -12,11 +12,11 @@ const required: Readonly<Record<Chart, object>> = {
 const peers = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }];
 const receivers = { ports: [{ port: 443, protocol: 'TCP' }], to: [{ ipBlock: { cidr: '203.0.113.0/24' } }] };
 const monitor = { enabled: true, interval: '15s', labels: { release: 'prometheus' } };
-const arm = { matchExpressions: [{ key: 'kubernetes.io/arch', operator: 'In', values: ['arm64'] }] };
+const arm64Term = { matchExpressions: [{ key: 'kubernetes.io/arch', operator: 'In', values: ['arm64'] }] };
 const gateway = [{ name: 'gateway', namespace: 'gateways', sectionName: 'https' }];
 
 /** What both charts have. */
-const shared: Options = {
+const shared: ChartOptions = {
   'an image of its own': {
     image: { repository: 'registry.example.org/brokkr', tag: 'edge', pullPolicy: 'Always' },
     imagePullSecrets: [{ name: 'registry' }],
@@ -26,7 +26,7 @@ const shared: Options = {
   'where pods run': {
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     tolerations: [{ key: 'dedicated', operator: 'Exists', effect: 'NoSchedule' }],
-    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [arm] } } },
+    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [arm64Term] } } },
     topologySpreadConstraints: [
       {
         maxSkew: 2,
@@ -55,7 +55,7 @@ const shared: Options = {
   'the Prometheus operator': { metrics: { serviceMonitor: monitor, podMonitor: monitor } },
 };
 
-const own: Readonly<Record<Chart, Options>> = {
+const chartSpecific: Readonly<Record<Chart, ChartOptions>> = {
   broker: {
     'other settings': {
       database: { key: 'dsn', schema: 'other' },
@@ -156,21 +156,21 @@ const own: Readonly<Record<Chart, Options>> = {
 };
 
 /** Every option of a chart, without what is required in any case. */
-export function optionsOf(chart: Chart): Options {
-  return { defaults: {}, ...shared, ...own[chart] };
+export function optionsOf(chart: Chart): ChartOptions {
+  return { defaults: {}, ...shared, ...chartSpecific[chart] };
 }
 
 /** The values of an installation with an option. */
 export function installation(chart: Chart, values: object): object {
-  return merged(required[chart], values);
+  return mergeValues(required[chart], values);
 }
 
-function merged(first: object, second: object): object {
+function mergeValues(first: object, second: object): object {
   const isMap = (value: unknown): value is object =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
   const both = Object.entries(second).map(([key, value]) => {
     const before = (first as Record<string, unknown>)[key];
-    return [key, isMap(before) && isMap(value) ? merged(before, value) : value];
+    return [key, isMap(before) && isMap(value) ? mergeValues(before, value) : value];
   });
   return { ...first, ...Object.fromEntries(both) };
 }

@@ -8,7 +8,7 @@ import { type KubeObject, textAt } from '../agent/object/kube-object.ts';
 import { DiagnosticState } from '../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts';
 import { type Kube, startKube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
+import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 import { configMap, connect } from '../test/agent/test-agent.ts';
 import { connectObserver, openEnvironment } from '../test/agent/test-environment.ts';
 import { eventually } from '../test/broker.ts';
@@ -50,7 +50,7 @@ async function describe(): Promise<void> {
     const deployment = await observer.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'brokkr', name });
     assert.ok(deployment);
     // The authorizer learns of roles, and of bindings, a moment after they were written.
-    const account = await tokenOf(kube, 'brokkr', name);
+    const account = await requestToken(kube, 'brokkr', name);
     const lease = {
       verb: 'get',
       group: 'coordination.k8s.io',
@@ -72,7 +72,7 @@ async function describe(): Promise<void> {
   const { pak: token } = await environment.admin.admin.createEnrollment({ name: 'whole', labels: ['whole'] });
   const values = { enrollment: { token }, rbac: { impersonate: [{ namespace: 'team', name: 'deployer' }] } };
   const agent = await start(await install('whole', values));
-  const account = await tokenOf(kube, 'brokkr', 'whole-brokkr-agent');
+  const account = await requestToken(kube, 'brokkr', 'whole-brokkr-agent');
 
   rights('are enough to enroll, and to keep the key in the Secret that is there for it, over upgrades', async () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', namespace: 'brokkr', name: 'whole-brokkr-agent-key' };
@@ -151,7 +151,7 @@ async function describe(): Promise<void> {
       ['POST', '/api/v1/namespaces/brokkr/serviceaccounts/default/token', {}],
       ['POST', '/api/v1/namespaces/team/pods/any/exec', {}],
     ] as const)
-      assert.is((await askKube(asked, { method, path, body })).status, 403, `${method} ${path}`);
+      assert.is((await requestKube(asked, { method, path, body })).status, 403, `${method} ${path}`);
   });
 
   rights('let it act as an account that is named, and as no other', async () => {
@@ -180,8 +180,8 @@ async function describe(): Promise<void> {
     for (const path of ['/api/v1/namespaces', '/api/v1/namespaces/other/configmaps', '/api/v1/configmaps'])
       assert.is(
         (
-          await askKube(
-            { ...kube, token: await tokenOf(kube, 'brokkr', limited.metadata.name) },
+          await requestKube(
+            { ...kube, token: await requestToken(kube, 'brokkr', limited.metadata.name) },
             { method: 'GET', path },
           )
         ).status,
@@ -200,7 +200,7 @@ async function may(kube: Kube, token: string, resourceAttributes: Readonly<Recor
   };
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
   const asked = { ...kube, token };
-  const { body } = await askKube<{ status: { allowed: boolean } }>(asked, { method: 'POST', path, body: review });
+  const { body } = await requestKube<{ status: { allowed: boolean } }>(asked, { method: 'POST', path, body: review });
   return body.status.allowed;
 }
 

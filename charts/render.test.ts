@@ -16,9 +16,9 @@ import { readConfig as readAgentConfig } from '../agent/config.ts';
 import { pathOf } from '../agent/kube/discovery.ts';
 import { at, idOf, isRecord, type KubeObject, listAt, nameOf, textAt } from '../agent/object/kube-object.ts';
 import { readConfig as readBrokerConfig } from '../broker/config.ts';
-import { clusterRules, ownRules, type Rule } from '../cli/install/agent-rbac.ts';
+import { clusterRules, namespaceRules, type PolicyRule } from '../cli/install/agent-rbac.ts';
 import { startKube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube } from '../sandbox/apiserver/client.ts';
+import { requestKube } from '../sandbox/apiserver/client.ts';
 import { connect } from '../test/agent/test-agent.ts';
 import { needs } from '../test/runner/needs.ts';
 import { openHelm } from '../test/tools/helm.ts';
@@ -76,7 +76,7 @@ async function describe(): Promise<void> {
     assert.ok(resource, `the cluster serves no ${object.kind} of ${object.apiVersion}`);
     const place = resource.namespaced ? `/namespaces/${object.metadata.namespace}` : '';
     const path = `${pathOf(object.apiVersion)}${place}/${resource.plural}?dryRun=All&fieldValidation=Strict`;
-    const { status, body } = await askKube(kube, { method: 'POST', path, body: object });
+    const { status, body } = await requestKube(kube, { method: 'POST', path, body: object });
     return status === 201 ? '' : `${nameOf(idOf(object))}: ${textAt(body, 'message')}`;
   };
   const customRefusal = (object: KubeObject, kind: keyof typeof models): string => {
@@ -95,9 +95,9 @@ async function describe(): Promise<void> {
   rendered('agent: it has the rights of one that brokkr install agent has registered', () => {
     const objects = helm.render('agent', installation('agent', {}));
     const rulesOf = (wanted: string) =>
-      objects.filter(({ kind }) => kind === wanted).flatMap((object) => listAt(object, 'rules') as Rule[]);
+      objects.filter(({ kind }) => kind === wanted).flatMap((object) => listAt(object, 'rules') as PolicyRule[]);
     const keySecret = 'lab-brokkr-agent-key';
-    assert.equal(rightsIn(rulesOf('Role')), rightsIn(ownRules('brokkr', keySecret)));
+    assert.equal(rightsIn(rulesOf('Role')), rightsIn(namespaceRules('brokkr', keySecret)));
     // That of kube-system alone is in the right to all namespaces.
     const inCluster = rulesOf('ClusterRole').filter(({ resourceNames }) => resourceNames === undefined);
     assert.equal(rightsIn(inCluster), rightsIn(clusterRules));
@@ -139,7 +139,7 @@ async function describe(): Promise<void> {
 }
 
 /** Every right that rules give, once, in some order that is always the same. */
-function rightsIn(rules: readonly Rule[]): string[] {
+function rightsIn(rules: readonly PolicyRule[]): string[] {
   const rights = rules.flatMap(({ apiGroups, resources, resourceNames = [], verbs }) =>
     apiGroups.flatMap((group) =>
       resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource} ${resourceNames.join()}`)),

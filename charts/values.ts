@@ -6,12 +6,12 @@ export interface ChartValue {
   readonly path: readonly string[];
   readonly default: unknown;
   /** Empty when its name says it all. */
-  readonly text: string;
-  readonly facts: Facts;
+  readonly description: string;
+  readonly constraints: ValueConstraints;
 }
 
 /** What a value may be, beyond what its default shows: lines of its comment that begin with `@`. */
-interface Facts {
+interface ValueConstraints {
   /** `@enum A B`: one of these. */
   readonly enum?: readonly string[];
   /** `@type integer string`: any of these, instead of the default's type. */
@@ -23,7 +23,7 @@ interface Facts {
 }
 
 /** A JSON schema, as far as one is needed. */
-export type Schema = Readonly<Record<string, unknown>>;
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** Reads a values.yaml, in its order. Throws for a fact that it does not know. */
 export function readValues(text: string): ChartValue[] {
@@ -34,10 +34,11 @@ export function readValues(text: string): ChartValue[] {
 function valuesIn(document: Document, map: YAMLMap<Node, Node>, above: readonly string[]): ChartValue[] {
   return map.items.flatMap((pair, index) => {
     const path = [...above, isScalar(pair.key) ? String(pair.key.value) : ''];
-    const { text, facts } = readComment(commentOf(pair, index === 0 ? map : undefined));
+    const { description, constraints } = readComment(commentOf(pair, index === 0 ? map : undefined));
     const { value } = pair;
-    if (isMap<Node, Node>(value) && value.items.length > 0 && !facts.whole) return valuesIn(document, value, path);
-    return [{ path, default: value?.toJS(document), text, facts }];
+    if (isMap<Node, Node>(value) && value.items.length > 0 && !constraints.whole)
+      return valuesIn(document, value, path);
+    return [{ path, default: value?.toJS(document), description, constraints }];
   });
 }
 
@@ -46,14 +47,14 @@ function commentOf({ key }: Pair<Node, Node | null>, map: Node | undefined): str
   return map?.commentBefore ?? key.commentBefore ?? '';
 }
 
-function readComment(comment: string): Pick<ChartValue, 'text' | 'facts'> {
+function readComment(comment: string): Pick<ChartValue, 'description' | 'constraints'> {
   const lines = comment.split('\n').map((line) => line.trim());
-  const facts = lines.filter((line) => line.startsWith('@')).map(readFact);
+  const constraints = lines.filter((line) => line.startsWith('@')).map(readConstraint);
   const text = lines.filter((line) => !line.startsWith('@')).join(' ');
-  return { text: text.trim(), facts: Object.assign({}, ...facts) as Facts };
+  return { description: text.trim(), constraints: Object.assign({}, ...constraints) as ValueConstraints };
 }
 
-function readFact(line: string): Facts {
+function readConstraint(line: string): ValueConstraints {
   const [name, ...words] = line.slice(1).split(/\s+/);
   switch (name) {
     case 'enum':
@@ -70,13 +71,13 @@ function readFact(line: string): Facts {
 }
 
 /** The schema that Helm holds the values of an installation against: nothing that the chart does not know. */
-export function schemaOf(values: readonly ChartValue[]): Schema {
+export function schemaOf(values: readonly ChartValue[]): JsonSchema {
   // What Helm itself adds for the library that both charts share.
   const helms = { global: { type: 'object' }, parts: { type: 'object' } };
   return { $schema: 'http://json-schema.org/draft-07/schema#', ...objectOf(values, 0, helms) };
 }
 
-function objectOf(values: readonly ChartValue[], depth: number, more: Schema = {}): Schema {
+function objectOf(values: readonly ChartValue[], depth: number, more: JsonSchema = {}): JsonSchema {
   const byName = Map.groupBy(values, ({ path }) => path[depth] ?? '');
   const properties = [...byName].map(([name, below]) => {
     const [only] = below;
@@ -85,11 +86,11 @@ function objectOf(values: readonly ChartValue[], depth: number, more: Schema = {
   return { type: 'object', additionalProperties: false, properties: { ...Object.fromEntries(properties), ...more } };
 }
 
-function leafOf({ default: value, text, facts }: ChartValue): Schema {
-  const described = text === '' ? {} : { description: text };
-  if (facts.enum) return { ...described, enum: facts.enum };
-  const type = facts.type ?? typeOf(value);
-  return { ...described, type, ...(facts.items !== undefined && { items: { type: facts.items } }) };
+function leafOf({ default: value, description, constraints }: ChartValue): JsonSchema {
+  const described = description === '' ? {} : { description: description };
+  if (constraints.enum) return { ...described, enum: constraints.enum };
+  const type = constraints.type ?? typeOf(value);
+  return { ...described, type, ...(constraints.items !== undefined && { items: { type: constraints.items } }) };
 }
 
 function typeOf(value: unknown): string {

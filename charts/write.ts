@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { type ChartValue, readValues, schemaOf } from './values.ts';
 
 /** A default with more characters than this does not fit in a table. */
-const longest = 80;
+const maxDefaultLength = 80;
 
 export const charts = ['broker', 'agent'] as const;
 export type Chart = (typeof charts)[number];
@@ -31,7 +31,7 @@ export function chartOf(chart: Chart): Readonly<Record<string, string>> {
 
 function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
   const { name, description, kubeVersion } = chartOf(chart);
-  const required = values.filter(({ text }) => text.includes('(required'));
+  const required = values.filter(({ description }) => description.includes('(required'));
   const sets = required.map(({ path }) => ` \\\n  --set ${path.join('.')}=…`).join('');
   return [
     '<!-- Written by npm run charts from Chart.yaml and values.yaml. -->',
@@ -45,11 +45,11 @@ function readmeOf(chart: Chart, values: readonly ChartValue[]): string {
   ].join('\n\n');
 }
 
-function rowOf({ path, default: value, text, facts }: ChartValue): string {
-  const choice = facts.enum ? `one of ${facts.enum.map((one) => code(one || "''")).join(', ')}` : '';
-  const what = [text, choice].filter((part) => part !== '').join(' ');
+function rowOf({ path, default: value, description, constraints }: ChartValue): string {
+  const choice = constraints.enum ? `one of ${constraints.enum.map((one) => code(one || "''")).join(', ')}` : '';
+  const what = [description, choice].filter((part) => part !== '').join(' ');
   const shown = JSON.stringify(value);
-  const told = shown.length > longest ? 'see values.yaml' : code(shown);
+  const told = shown.length > maxDefaultLength ? 'see values.yaml' : code(shown);
   return `| ${code(path.join('.'))} | ${told} | ${what.replaceAll('|', '\\|')} |`;
 }
 

@@ -1,11 +1,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
-import type { Define, Verb } from './commands/command.ts';
+import type { DefineCommand, Verb } from './commands/command.ts';
 import type { ExitCode } from './output/failure.ts';
 import { parseOutput } from './output/output-format.ts';
 
 /** Each noun's module knows how its verbs look; it is loaded when one of them is used, because the contract behind it is heavy. */
-const nouns = {
+const nounModules = {
   access: () => import('./commands/access/access.ts'),
   agent: () => import('./commands/agent/agent.ts'),
   agentStatus: () => import('./commands/agent/agent-status.ts'),
@@ -27,17 +27,17 @@ const nouns = {
   stack: () => import('./commands/stack/stack.ts'),
   telemetry: () => import('./commands/status/telemetry.ts'),
   watch: () => import('./commands/status/watch.ts'),
-} satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, Define>> }>>;
+} satisfies Record<string, () => Promise<{ verbs: Partial<Record<Verb, DefineCommand>> }>>;
 
-interface Entry {
+interface CommandEntry {
   readonly verb: Verb;
   readonly alias?: string;
   readonly summary: string;
-  readonly nouns: readonly (keyof typeof nouns)[];
+  readonly nouns: readonly (keyof typeof nounModules)[];
 }
 
 /** The groups of the help text; each command with what it is about. */
-const groups: Readonly<Record<string, readonly Entry[]>> = {
+const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
   'Deploy:': [
     { verb: 'apply', summary: 'make a stack run the given objects', nouns: ['deployment'] },
     { verb: 'diff', summary: 'show what apply would change, and where', nouns: ['diff'] },
@@ -46,7 +46,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   ],
   'Look:': [
     { verb: 'status', summary: 'the fleet in one look: what is there, and what is in trouble', nouns: ['fleet'] },
-    { verb: 'get', summary: 'list things, or show them by name', nouns: listed() },
+    { verb: 'get', summary: 'list things, or show them by name', nouns: listableNouns() },
     { verb: 'describe', summary: 'show one thing in full', nouns: ['stack', 'deployment', 'agent', 'generator'] },
     { verb: 'audit', summary: 'check or export the record of who did what', nouns: ['audit'] },
     { verb: 'explain', summary: 'say why a stack is, or is not, on an agent', nouns: ['placement'] },
@@ -55,13 +55,13 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     { verb: 'diagnose', summary: "have an agent look closely at a stack's objects and pods", nouns: ['diagnostic'] },
   ],
   'Change:': [
-    { verb: 'create', summary: 'make a stack, an agent, a generator or an admin key', nouns: owned() },
-    { verb: 'update', summary: 'change the settings of a stack, an agent or a generator', nouns: lasting() },
+    { verb: 'create', summary: 'make a stack, an agent, a generator or an admin key', nouns: creatableNouns() },
+    { verb: 'update', summary: 'change the settings of a stack, an agent or a generator', nouns: mutableNouns() },
     { verb: 'label', summary: 'add labels (NAME) and take them away (NAME-)', nouns: ['stack', 'agent'] },
     { verb: 'annotate', summary: 'set annotations (KEY=VALUE) and take them away (KEY-)', nouns: ['stack', 'agent'] },
     { verb: 'target', summary: 'place a stack on an agent, whatever their labels', nouns: ['stack'] },
     { verb: 'untarget', summary: 'take such a target away', nouns: ['stack'] },
-    { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: lasting() },
+    { verb: 'delete', summary: 'remove a stack, an agent or a generator', nouns: mutableNouns() },
   ],
   'Operate agents:': [
     { verb: 'install', summary: 'register a cluster with one command', nouns: ['install'] },
@@ -90,7 +90,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   ],
 };
 
-function listed(): readonly (keyof typeof nouns)[] {
+function listableNouns(): readonly (keyof typeof nounModules)[] {
   return [
     'stack',
     'deployment',
@@ -106,11 +106,11 @@ function listed(): readonly (keyof typeof nouns)[] {
   ];
 }
 
-function owned(): readonly (keyof typeof nouns)[] {
+function creatableNouns(): readonly (keyof typeof nounModules)[] {
   return ['stack', 'agent', 'generator', 'pak'];
 }
 
-function lasting(): readonly (keyof typeof nouns)[] {
+function mutableNouns(): readonly (keyof typeof nounModules)[] {
   return ['stack', 'agent', 'generator'];
 }
 
@@ -125,32 +125,34 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     // `help apply` is `apply --help`, which loads what apply knows of itself; `version` is `--version`.
     const [first, ...rest] = args;
     if (first === '__complete') {
-      const { candidates } = await import('./completion/complete.ts');
+      const { listCompletions } = await import('./completion/complete.ts');
       const words = rest[0] === '--' ? rest.slice(1) : rest;
-      process.stdout.write((await candidates(makeProgram(), words, load)).map((one) => `${one}\n`).join(''));
+      process.stdout.write(
+        (await listCompletions(createProgram(), words, defineSubcommands)).map((one) => `${one}\n`).join(''),
+      );
       return 0;
     }
-    const program = makeProgram().hook('preSubcommand', (_, command) => load(command));
+    const program = createProgram().hook('preSubcommand', (_, command) => defineSubcommands(command));
     const wanted = first === 'help' ? [...rest, '--help'] : first === 'version' ? ['--version'] : args;
     await program.parseAsync(wanted, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const { explain } = await import('./session/errors.ts');
-    const { lines, exitCode } = explain(error);
+    const { explainError } = await import('./session/errors.ts');
+    const { lines, exitCode } = explainError(error);
     process.stderr.write(`${lines.join('\n')}\n`);
     return exitCode;
   }
 }
 
 /** The program with everything that each of its commands knows of itself, for what is written about it. */
-export async function makeWholeProgram(): Promise<Command> {
-  const program = makeProgram();
-  for (const command of program.commands) await load(command);
+export async function createFullProgram(): Promise<Command> {
+  const program = createProgram();
+  for (const command of program.commands) await defineSubcommands(command);
   return program;
 }
 
-function makeProgram(): Command {
+function createProgram(): Command {
   const program = new Command('brokkr')
     .description('Distributes Kubernetes objects to many clusters.')
     .version(manifest.version, '-V, --version', 'say which version of this command it is')
@@ -167,7 +169,7 @@ function makeProgram(): Command {
     .option('--cert-file <file>', 'own certificate (PEM), for a broker that asks for one')
     .option('--key-file <file>', "own certificate's private key (PEM)")
     .option('--insecure-cleartext', 'send the key over a network without encryption');
-  for (const [heading, entries] of Object.entries(groups)) {
+  for (const [heading, entries] of Object.entries(commandGroups)) {
     program.commandsGroup(heading);
     for (const { verb, alias, summary } of entries) {
       const command = program.command(verb).description(summary);
@@ -178,12 +180,12 @@ function makeProgram(): Command {
 }
 
 /** Makes known what a verb's nouns know of it. */
-async function load(command: Command): Promise<void> {
-  const entry = Object.values(groups)
+async function defineSubcommands(command: Command): Promise<void> {
+  const entry = Object.values(commandGroups)
     .flat()
     .find(({ verb }) => verb === command.name());
   for (const noun of entry?.nouns ?? []) {
-    const { verbs }: { verbs: Partial<Record<Verb, Define>> } = await nouns[noun]();
+    const { verbs }: { verbs: Partial<Record<Verb, DefineCommand>> } = await nounModules[noun]();
     verbs[command.name() as Verb]?.(command);
   }
   if (command.name() === 'get')

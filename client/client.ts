@@ -12,7 +12,7 @@ import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
 import { mapErrors } from './map-errors.ts';
-import { pinned } from './pin.ts';
+import { checkPinnedFingerprints } from './pin.ts';
 
 export interface ClientOptions {
   /** `http://host:3000` or `https://host`. */
@@ -45,12 +45,12 @@ export interface BrokkrClient {
 }
 
 const defaultTimeoutMs = 60_000;
-const pingEveryMs = 20_000;
+const pingIntervalMs = 20_000;
 const pingTimeoutMs = 10_000;
 /** What the broker answers at most: a whole deployment, with the names of its objects. */
-const readMaxBytes = 16 << 20;
+const maxResponseBytes = 16 << 20;
 /** What the broker accepts at most: a submission and its envelope. */
-const writeMaxBytes = 9 << 20;
+const maxRequestBytes = 9 << 20;
 
 /**
  * Connects the generated clients of the three services to a broker: over one HTTP/2 connection, kept alive by PINGs, opened at the
@@ -59,10 +59,10 @@ const writeMaxBytes = 9 << 20;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // An idle connection is tried by the next call. With `pingIdleConnection` the manager (2.2.0) goes on to PING a connection that
   // broke under a stream, which throws where nobody can catch it.
-  const manager = heedingLateErrors(
+  const manager = ignoreLateErrors(
     new Http2SessionManager(
       options.url,
-      { pingIntervalMs: pingEveryMs, pingTimeoutMs, pingIdleConnection: false },
+      { pingIntervalMs: pingIntervalMs, pingTimeoutMs, pingIdleConnection: false },
       tlsOptions(options),
     ),
   );
@@ -89,7 +89,7 @@ export function isLoopback(url: string): boolean {
  * A connection that breaks tells so only when its socket has closed. A call in between makes the manager (2.2.0) open another one
  * and stop listening to the first, whose `error` then ends the process. Its calls have failed with that error by themselves.
  */
-function heedingLateErrors(manager: Http2SessionManager): Http2SessionManager {
+function ignoreLateErrors(manager: Http2SessionManager): Http2SessionManager {
   const heeded = new WeakSet<Http2Session>();
   const request = manager.request.bind(manager);
   manager.request = async (...call) => {
@@ -107,10 +107,10 @@ function heedingLateErrors(manager: Http2SessionManager): Http2SessionManager {
 function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {
   const common = {
     baseUrl: options.url,
-    interceptors: [...(options.interceptors ?? []), lostConnections, authorization(options.pak)],
+    interceptors: [...(options.interceptors ?? []), mapLostConnections, authorization(options.pak)],
     sessionManager,
-    readMaxBytes,
-    writeMaxBytes,
+    maxResponseBytes,
+    maxRequestBytes,
     // Compression costs ten times what it saves on small messages.
     acceptCompression: [],
   };
@@ -138,7 +138,7 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
  * UNAVAILABLE, as the gRPC specification has it, and may be tried again. So is one that a closing broker did not take any more, or that
  * ended before its status came.
  */
-const lostConnections = mapErrors((error, { signal }) => {
+const mapLostConnections = mapErrors((error, { signal }) => {
   const { code, isWireError, message } = ConnectError.from(error);
   const broken =
     code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
@@ -159,7 +159,8 @@ function authorization(pak: ClientOptions['pak']): Interceptor {
 /** The certificates, read for each connection anew: they are renewed while programs run. What cannot be read is as it was before. */
 function tlsOptions({ caFile, certFile, keyFile, caFingerprints }: ClientOptions): TlsOptions {
   const files = { ca: caFile, cert: certFile, key: keyFile };
-  const options: TlsOptions = caFingerprints === undefined ? {} : { checkServerIdentity: pinned(caFingerprints) };
+  const options: TlsOptions =
+    caFingerprints === undefined ? {} : { checkServerIdentity: checkPinnedFingerprints(caFingerprints) };
   for (const [name, file] of Object.entries(files)) {
     if (file === undefined) continue;
     let last = readFileSync(file);

@@ -14,22 +14,22 @@ import { readTraceParent, type Tracing, type TracingOptions } from './trace.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const closeMs = 3_000;
+const closeTimeoutMs = 3_000;
 /** A name that a caller chose must not fill the collector. */
-const attributeLength = 256;
-const kinds = { internal: SpanKind.INTERNAL, client: SpanKind.CLIENT, server: SpanKind.SERVER } as const;
+const maxAttributeLength = 256;
+const spanKinds = { internal: SpanKind.INTERNAL, client: SpanKind.CLIENT, server: SpanKind.SERVER } as const;
 
 /** Sends spans by OTLP, in batches; endpoint, headers, time limits and certificates are read by the exporter from OTEL_ variables. */
-export async function openOtlp(env: Environment, { service, version, failed }: TracingOptions): Promise<Tracing> {
+export async function openOtlp(env: Environment, { service, version, onFailure }: TracingOptions): Promise<Tracing> {
   const sampler = readSampler(env);
-  const exporter = tellingOnce(await makeExporter(env), failed ?? (() => {}));
+  const exporter = reportFirstFailure(await makeExporter(env), onFailure ?? (() => {}));
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': service, 'service.version': version }).merge(
       detectResources({ detectors: [envDetector, serviceNameEnvDetector] }),
     ),
     sampler,
-    spanLimits: { attributeValueLengthLimit: attributeLength },
-    spanProcessors: [new BatchSpanProcessor({ exporter, ...readBatch(env) })],
+    spanLimits: { attributeValueLengthLimit: maxAttributeLength },
+    spanProcessors: [new BatchSpanProcessor({ exporter, ...readBatchOptions(env) })],
   });
   const tracer = provider.getTracer('brokkr', version);
   return {
@@ -45,13 +45,17 @@ export async function openOtlp(env: Environment, { service, version, failed }: T
         : ROOT_CONTEXT;
       const span = tracer.startSpan(
         name,
-        { kind: kinds[kind], ...(startedAt !== undefined && { startTime: startedAt }), attributes: { ...attributes } },
+        {
+          kind: spanKinds[kind],
+          ...(startedAt !== undefined && { startTime: startedAt }),
+          attributes: { ...attributes },
+        },
         context,
       );
       const { traceId, spanId, traceFlags } = span.spanContext();
       return {
         traceParent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
-        note: (more) => void span.setAttributes({ ...more }),
+        setAttributes: (more) => void span.setAttributes({ ...more }),
         end(failure) {
           if (failure !== undefined) {
             span.setStatus({ code: SpanStatusCode.ERROR });
@@ -63,7 +67,7 @@ export async function openOtlp(env: Environment, { service, version, failed }: T
     },
     async close() {
       const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, closeMs);
+      const timer = setTimeout(late.resolve, closeTimeoutMs);
       await Promise.race([provider.shutdown().catch(() => {}), late.promise]);
       clearTimeout(timer);
     },
@@ -88,7 +92,7 @@ async function makeExporter(env: Environment): Promise<SpanExporter> {
 }
 
 /** The same exporter; that it fails is told when that begins. */
-function tellingOnce(exporter: SpanExporter, failed: (reason: string) => void): SpanExporter {
+function reportFirstFailure(exporter: SpanExporter, failed: (reason: string) => void): SpanExporter {
   let isFailing = false;
   return {
     export: (spans, done) =>
@@ -109,21 +113,21 @@ function readSampler(env: Environment): Sampler {
   const samplers: Readonly<Record<string, () => Sampler>> = {
     always_on: () => new AlwaysOnSampler(),
     always_off: () => new AlwaysOffSampler(),
-    traceidratio: () => new TraceIdRatioBasedSampler(readShare(env.OTEL_TRACES_SAMPLER_ARG)),
+    traceidratio: () => new TraceIdRatioBasedSampler(readSamplingRatio(env.OTEL_TRACES_SAMPLER_ARG)),
   };
   const make = samplers[root];
   if (!make) throw new Error(`OTEL_TRACES_SAMPLER: "${name}" is not a sampler`);
   return root === name ? make() : new ParentBasedSampler({ root: make() });
 }
 
-function readShare(text: string | undefined): number {
+function readSamplingRatio(text: string | undefined): number {
   const share = Number(text || 1);
   if (share >= 0 && share <= 1) return share;
   throw new Error(`OTEL_TRACES_SAMPLER_ARG: "${text}" is not a number from 0 to 1`);
 }
 
 /** How long spans wait for company, in milliseconds. */
-function readBatch({ OTEL_BSP_SCHEDULE_DELAY: text }: Environment): { scheduledDelayMillis?: number } {
+function readBatchOptions({ OTEL_BSP_SCHEDULE_DELAY: text }: Environment): { scheduledDelayMillis?: number } {
   const delay = Number(text || Number.NaN);
   return delay > 0 ? { scheduledDelayMillis: delay } : {};
 }

@@ -22,20 +22,20 @@ export function parseFingerprints(text: string): string[] {
 export function fingerprintsOf(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   if (!blocks) throw new Error('it holds no certificate (PEM)');
-  return blocks.map((block) => digitsOf(new X509Certificate(block).fingerprint256));
+  return blocks.map((block) => normalizeFingerprint(new X509Certificate(block).fingerprint256));
 }
 
 /**
  * Checks a server besides its chain, which has been verified by then: that its certificate is for this host, and that one of the
  * chain's certificates is one of these. A trusted authority alone is not enough.
  */
-export function pinned(
+export function checkPinnedFingerprints(
   fingerprints: readonly string[],
 ): (host: string, certificate: PeerCertificate) => Error | undefined {
   return (host, certificate) => {
     const wrongHost = checkServerIdentity(host, certificate);
     if (wrongHost) return wrongHost;
-    const chain = chainOf(certificate as DetailedPeerCertificate);
+    const chain = chainFingerprints(certificate as DetailedPeerCertificate);
     if (chain.some((one) => fingerprints.includes(one))) return undefined;
     return new Error(
       `no certificate of ${host} has the pinned fingerprint; from its own up they are ${chain.join(', ')}`,
@@ -44,16 +44,16 @@ export function pinned(
 }
 
 /** Fingerprints from the server's own certificate up. The last one, an authority, is its own issuer. */
-function chainOf(certificate: DetailedPeerCertificate): string[] {
+function chainFingerprints(certificate: DetailedPeerCertificate): string[] {
   const found: string[] = [];
   for (let one: DetailedPeerCertificate | undefined = certificate; one?.fingerprint256; one = one.issuerCertificate) {
-    const fingerprint = digitsOf(one.fingerprint256);
+    const fingerprint = normalizeFingerprint(one.fingerprint256);
     if (found.includes(fingerprint)) break;
     found.push(fingerprint);
   }
   return found;
 }
 
-function digitsOf(fingerprint: string): string {
+function normalizeFingerprint(fingerprint: string): string {
   return fingerprint.replaceAll(':', '').toLowerCase();
 }

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 
-const lookEveryMs = 5_000;
+const checkIntervalMs = 5_000;
 
 /** Calls `reload` at SIGHUP, and when the file's content has changed. Returns how to stop. */
-export function followConfig(file: string | undefined, reload: () => void): () => void {
+export function watchConfigFile(file: string | undefined, reload: () => void): () => void {
   const content = () => {
     try {
       return file === undefined ? '' : readFileSync(file, 'utf8');
@@ -21,7 +21,7 @@ export function followConfig(file: string | undefined, reload: () => void): () =
     if (now === undefined || now === last) return;
     last = now;
     reload();
-  }, lookEveryMs);
+  }, checkIntervalMs);
   timer.unref();
   const hangUp = () => {
     last = content();
@@ -35,13 +35,13 @@ export function followConfig(file: string | undefined, reload: () => void): () =
 }
 
 /** What a change of needs a restart: by variable, its part of the configuration. */
-export type Fixed<C> = Readonly<Record<string, (config: C) => unknown>>;
+export type RestartSettings<C> = Readonly<Record<string, (config: C) => unknown>>;
 
 /**
  * Reads the configuration again. One that cannot be used is refused as a whole, in one line: undefined. What needs a restart is said,
  * and does not keep the rest from being used.
  */
-export function readAgain<C>(current: C, read: () => C, fixed: Fixed<C>, log: Logger): C | undefined {
+export function reloadConfig<C>(current: C, read: () => C, fixed: RestartSettings<C>, log: Logger): C | undefined {
   try {
     const config = read();
     const variables = Object.entries(fixed)

@@ -43,7 +43,7 @@ export interface SettingsReader<Name extends string> {
   readonly problems: string[];
 }
 
-export function settingsReader<Name extends string>(env: Environment): SettingsReader<Name> {
+export function createSettingsReader<Name extends string>(env: Environment): SettingsReader<Name> {
   const problems: string[] = [];
   const text = (name: Name) => env[name]?.trim() || undefined;
   return {
@@ -78,17 +78,17 @@ export function parseAddress(value: string): Address {
 }
 
 /** A host as it stands in a URL. */
-export function bracketed(host: string): string {
+export function bracketIpv6(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Where this machine reaches an address that a server listens on, as it stands in a URL. */
-export function hostOf(host: string): string {
-  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : bracketed(host);
+export function reachableHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : bracketIpv6(host);
 }
 
 /** Parses a whole number in these bounds. */
-export function countOf(least: number, most: number): (value: string) => number {
+export function integerBetween(least: number, most: number): (value: string) => number {
   return (value) => {
     const count = Number(value);
     if (Number.isInteger(count) && count >= least && count <= most) return count;
@@ -96,7 +96,7 @@ export function countOf(least: number, most: number): (value: string) => number 
   };
 }
 
-export function oneOf<Value extends string>(values: readonly Value[]): (value: string) => Value {
+export function parseOneOf<Value extends string>(values: readonly Value[]): (value: string) => Value {
   return (value) => {
     const found = values.find((candidate) => candidate === value);
     if (!found) throw new Error(`"${value}" is not one of ${values.join(', ')}`);

@@ -3,7 +3,7 @@ export interface Span {
   /** Hands the trace on: the W3C header `traceparent` of what this step makes others do. */
   readonly traceParent: string;
   /** Notes more about it; never anything secret, nor what objects contain. */
-  note(attributes: Attributes): void;
+  setAttributes(attributes: Attributes): void;
   /** With the kind of what went wrong, such as "NotFound": never a message, which may quote what must stay here. */
   end(failure?: string): void;
 }
@@ -32,7 +32,7 @@ export interface TracingOptions {
   readonly service: string;
   readonly version: string;
   /** Is told why steps cannot be sent: once, until some can be again. */
-  readonly failed?: (reason: string) => void;
+  readonly onFailure?: (reason: string) => void;
 }
 
 /** The standard variables of OpenTelemetry that turn traces on and shape them, for help texts and documents. */
@@ -48,7 +48,7 @@ export const traceVariables = {
   OTEL_TRACES_SAMPLER_ARG: 'the share that traceidratio keeps, from 0 to 1 (default 1)',
   OTEL_SDK_DISABLED: 'true turns traces off (default false)',
 } as const;
-const shape = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const traceParentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
 export interface TraceContext {
   readonly traceId: string;
@@ -58,7 +58,7 @@ export interface TraceContext {
 
 /** Reads a `traceparent` (W3C Trace Context, version 00); undefined for anything else. */
 export function readTraceParent(text: string | null | undefined): TraceContext | undefined {
-  const [, traceId = '', spanId = '', flags = ''] = shape.exec(text ?? '') ?? [];
+  const [, traceId = '', spanId = '', flags = ''] = traceParentPattern.exec(text ?? '') ?? [];
   if (traceId === '' || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
   return { traceId, spanId, flags: Number.parseInt(flags, 16) };
 }

@@ -4,7 +4,7 @@ import type { Span, Tracing } from './trace.ts';
 type Next = Parameters<Interceptor>[0];
 
 /** Makes each call a step of a trace, and hands the trace on to the broker. */
-export function tracedCalls(tracing: Tracing, parent: string): Interceptor {
+export function createTraceInterceptor(tracing: Tracing, parent: string): Interceptor {
   return (next) => (request) => {
     const { name } = request.method;
     const service = request.service.typeName;
@@ -14,15 +14,15 @@ export function tracedCalls(tracing: Tracing, parent: string): Interceptor {
       attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': name },
     });
     request.header.set('traceparent', span.traceParent);
-    return stepped(span, next, request);
+    return traceCall(span, next, request);
   };
 }
 
 /** Makes the call, whose end is the step's: of a stream, when its last message was read. */
-export async function stepped(span: Span, next: Next, request: Parameters<Next>[0]): ReturnType<Next> {
+export async function traceCall(span: Span, next: Next, request: Parameters<Next>[0]): ReturnType<Next> {
   try {
     const response = await next(request);
-    if (response.stream) return { ...response, message: observed(response.message, span.end) };
+    if (response.stream) return { ...response, message: observeStream(response.message, span.end) };
     span.end();
     return response;
   } catch (error) {
@@ -32,7 +32,7 @@ export async function stepped(span: Span, next: Next, request: Parameters<Next>[
 }
 
 /** The same messages; `end` is told once how they ended, of a failure its code. */
-export async function* observed<T>(messages: AsyncIterable<T>, end: (failure?: string) => void): AsyncIterable<T> {
+export async function* observeStream<T>(messages: AsyncIterable<T>, end: (failure?: string) => void): AsyncIterable<T> {
   let failure: string | undefined;
   try {
     yield* messages;

@@ -1,7 +1,7 @@
 import { groupOf, type KindId, kindName } from './object-key.ts';
 
 /** What a generator may deploy; see GeneratorRules in the contract. */
-export interface Limits {
+export interface GeneratorLimits {
   readonly allowNamespaces: readonly string[];
   readonly denyNamespaces: readonly string[];
   readonly allowKinds: readonly string[];
@@ -10,7 +10,7 @@ export interface Limits {
 }
 
 /** The object that is to be deployed. */
-export interface Subject extends KindId {
+export interface LimitedObject extends KindId {
   /** Empty when the object names none. */
   readonly namespace: string;
   readonly name: string;
@@ -21,7 +21,11 @@ export interface Subject extends KindId {
  * they apply, because only their cluster tells whether a kind is `namespaced`. While that is undefined, kinds of Kubernetes itself
  * are known by name, and the check of other kinds is left to the agent.
  */
-export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boolean): string | undefined {
+export function denialReason(
+  limits: GeneratorLimits,
+  subject: LimitedObject,
+  namespaced?: boolean,
+): string | undefined {
   const kind = kindName(subject);
   if (limits.denyKinds.some((pattern) => kindMatches(pattern, kind))) return `kind ${kind} is denied`;
   if (limits.allowKinds.length > 0 && !limits.allowKinds.some((pattern) => kindMatches(pattern, kind))) {
@@ -30,14 +34,14 @@ export function whyNotAllowed(limits: Limits, subject: Subject, namespaced?: boo
   const inNamespace = namespaced ?? isNamespaced(kind);
   if (inNamespace === false) {
     if (!limits.clusterScoped) return `kind ${kind} is cluster-scoped`;
-    return kind === 'Namespace' ? whyNotNamespace(limits, subject.name) : undefined;
+    return kind === 'Namespace' ? namespaceDenialReason(limits, subject.name) : undefined;
   }
-  if (subject.namespace !== '') return whyNotNamespace(limits, subject.namespace);
+  if (subject.namespace !== '') return namespaceDenialReason(limits, subject.namespace);
   const limited = limits.allowNamespaces.length + limits.denyNamespaces.length > 0;
   return inNamespace && limited ? 'it must name its namespace' : undefined;
 }
 
-function whyNotNamespace(limits: Limits, namespace: string): string | undefined {
+function namespaceDenialReason(limits: GeneratorLimits, namespace: string): string | undefined {
   if (limits.denyNamespaces.some((pattern) => nameMatches(pattern, namespace)))
     return `namespace ${namespace} is denied`;
   if (limits.allowNamespaces.length === 0) return undefined;
@@ -57,12 +61,12 @@ function nameMatches(pattern: string, name: string): boolean {
 
 /** Answers whether a kind of Kubernetes itself is namespaced; undefined for a kind of another group. */
 function isNamespaced(kind: string): boolean | undefined {
-  if (clusterScoped.has(kind)) return false;
-  return ownGroups.has(groupOf(kind)) ? true : undefined;
+  if (clusterScopedKinds.has(kind)) return false;
+  return builtInGroups.has(groupOf(kind)) ? true : undefined;
 }
 
-/** Groups of Kubernetes 1.36 whose kinds are all in `clusterScoped` or else namespaced. */
-const ownGroups = new Set([
+/** Groups of Kubernetes 1.36 whose kinds are all in `clusterScopedKinds` or else namespaced. */
+const builtInGroups = new Set([
   '',
   'apps',
   'autoscaling',
@@ -75,7 +79,7 @@ const ownGroups = new Set([
   'rbac.authorization.k8s.io',
 ]);
 
-const clusterScoped = new Set([
+const clusterScopedKinds = new Set([
   'Namespace',
   'Node',
   'PersistentVolume',

@@ -17,11 +17,6 @@ export function keyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
   return `${groupKindOf({ apiVersion, kind })}/${namespace}/${name}`;
 }
 
-/** Returns the key of an object within a manifest: "apps/v1 Deployment demo/web". Another version makes it another object. */
-export function manifestKeyOf({ apiVersion, kind, namespace, name }: ObjectId): string {
-  return `${apiVersion} ${kind} ${namespace}/${name}`;
-}
-
 /** Returns the key of a kind, without its version: "apps/Deployment", "/ConfigMap" for the core group. */
 export function groupKindOf({ apiVersion, kind }: KindId): string {
   return `${groupOf(apiVersion)}/${kind}`;

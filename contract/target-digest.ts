@@ -1,5 +1,5 @@
 import { conflictPolicies, driftPolicies, onDeletes, placementStates } from './enum-names.ts';
-import type { Limits } from './generator-limits.ts';
+import type { GeneratorLimits } from './generator-limits.ts';
 import type { TargetEntry, TargetState } from './target-state.ts';
 
 /**
@@ -56,7 +56,7 @@ export function settingsText({ drift, conflict, dependsOnIds, ignoredFields }: T
 }
 
 /** Returns a generator's rules as the digest has them. */
-export function limitsText(limits: Limits): string {
+export function limitsText(limits: GeneratorLimits): string {
   const lists = [limits.allowNamespaces, limits.denyNamespaces, limits.allowKinds, limits.denyKinds];
   return [...lists.map((list) => list.join(',')), flag(limits.clusterScoped)].join('|');
 }

@@ -1,5 +1,5 @@
 import type { conflictPolicies, driftPolicies, onDeletes, placementStates } from './enum-names.ts';
-import type { Limits } from './generator-limits.ts';
+import type { GeneratorLimits } from './generator-limits.ts';
 
 /** One stack of an agent's target state, as the broker reads it and as the agent receives it. */
 export interface TargetEntry {
@@ -55,7 +55,7 @@ export interface IgnoredFields {
 /** What the agent may apply for a generator. */
 export interface TargetGenerator {
   readonly generator: string;
-  readonly limits: Limits;
+  readonly limits: GeneratorLimits;
 }
 
 /** Everything that an agent is to do. */

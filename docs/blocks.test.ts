@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import { makeWholeProgram } from '../cli/program.ts';
+import { createFullProgram } from '../cli/program.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { readOptions as readStartOptions } from '../sandbox/start/options.ts';
 import { type Block, parsePage, readPages } from './pages.ts';
@@ -23,7 +23,7 @@ const found = [...readPages().values(), readme].flatMap((page) =>
 );
 const brokerHelp = execFileSync(process.execPath, [join(root, 'broker/main.ts'), '--help'], { encoding: 'utf8' });
 
-/** Programs of others that the documents call. */
+/** Third-party programs that the documents call. */
 const foreign = new Set(
   'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep source systemctl tail umask unset'.split(
     ' ',
@@ -32,7 +32,7 @@ const foreign = new Set(
 
 const blocks = suite('code blocks of the documents');
 
-/** Runs a check on every block of a language; fails with all that it found. */
+/** Runs a check on every block of a language, and fails with all problems found. */
 function each(language: string, check: (block: Block) => unknown): () => Promise<void> {
   return async () => {
     const chosen = found.filter((block) => block.language === language);
@@ -49,7 +49,7 @@ function each(language: string, check: (block: Block) => unknown): () => Promise
   };
 }
 
-blocks('are in a language that is checked', () => {
+blocks('are in a known language', () => {
   const known = ['console', 'json', 'mermaid', 'sh', 'sql', 'text', 'ts', 'yaml'];
   assert.equal(
     found.filter(({ language }) => !known.includes(language)).map(({ where, language }) => `${where}: ${language}`),
@@ -58,7 +58,7 @@ blocks('are in a language that is checked', () => {
 });
 
 blocks(
-  'of YAML can be read',
+  'of YAML are valid',
   each('yaml', ({ text }) => {
     for (const document of parseAllDocuments(text)) {
       const [error] = document.errors;
@@ -68,28 +68,28 @@ blocks(
 );
 
 blocks(
-  'of JSON can be read',
+  'of JSON are valid',
   each('json', ({ text }) => JSON.parse(text)),
 );
 
 blocks(
-  'of TypeScript can be read',
+  'of TypeScript are valid',
   each('ts', ({ text }) => stripTypeScriptTypes(text)),
 );
 
 blocks(
-  'of shell are what a shell can read, with commands and options that are there',
+  'of shell are valid, with existing commands and options',
   each('sh', ({ text }) => checkShell(text)),
 );
 
 blocks(
-  'of a console have commands and options that are there',
+  'of a console have existing commands and options',
   each('console', async ({ text }) => {
     for (const { command } of exchangesOf(text)) await checkShell(command);
   }),
 );
 
-blocks('call TypeScript by a way that an older Node can go', () => {
+blocks('run TypeScript in a way that works with an older Node.js', () => {
   const direct = /\bnode (?!--import \.\/node-version\.js )[^`\n]*\.ts\b/;
   const texts = [...readPages().values(), readme, generatorReadme];
   assert.equal(
@@ -98,7 +98,7 @@ blocks('call TypeScript by a way that an older Node can go', () => {
   );
 });
 
-blocks('are checked for what they are checked for', async () => {
+blocks('with wrong commands are found', async () => {
   for (const wrong of [
     'brokkr fly',
     'brokkr get stacks --fast',
@@ -116,7 +116,7 @@ blocks('are checked for what they are checked for', async () => {
       () => undefined,
       (error: Error) => error,
     );
-    assert.ok(problem, `nothing is said against: ${wrong}`);
+    assert.ok(problem, `no problem is found in: ${wrong}`);
   }
   await checkShell('export A=b\nkubectl get pods | BROKKR_PAK=x brokkr get stacks -o json > file # and so on');
 });
@@ -130,19 +130,19 @@ async function checkCommand([name = '', ...args]: readonly string[]): Promise<vo
   if (name === 'brokkr') return checkOwn(args);
   if (name === 'brokkr-broker') return checkBroker(args);
   if (name === 'npm') return checkNpm(args);
-  if (!foreign.has(name)) throw new Error(`"${name}" is no program that these documents use`);
+  if (!foreign.has(name)) throw new Error(`"${name}" is not a program that these documents use`);
 }
 
-/** Has the CLI read its arguments, without doing anything. */
+/** Lets the CLI parse the arguments without running the command. */
 async function checkOwn(args: readonly string[]): Promise<void> {
-  const program = await makeWholeProgram();
+  const program = await createFullProgram();
   silence(program);
   await program.parseAsync(args, { from: 'user' });
 }
 
 function silence(command: Command): void {
   command.configureOutput({ writeErr: () => {}, writeOut: () => {} }).exitOverride();
-  // A command that only groups others has no action, and needs none: commander says itself that one of them is missing.
+  // A command that only groups others needs no action: commander itself reports a missing subcommand.
   if (command.commands.length === 0 || command.registeredArguments.length > 0) command.action(() => {});
   for (const inner of command.commands) silence(inner);
 }
@@ -160,7 +160,7 @@ function checkNpm(args: readonly string[]): void {
   if (command === 'run' && script === 'broker') checkBroker(afterDashes(words));
   else if (command === 'start') readStartOptions(afterDashes(words), {});
   else if (!['install', 'ci', 'test'].includes(command) && !(command === 'run' && script in manifest.scripts))
-    throw new Error(`npm ${args.join(' ')} is nothing that there is`);
+    throw new Error(`npm ${args.join(' ')} does not exist`);
 }
 
 function afterDashes(words: readonly string[]): string[] {

@@ -1,18 +1,12 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+// time limit: 15 min
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../agent/object/kube-object.ts';
+import type { Chart } from '../charts/write.ts';
 import { needs } from '../test/runner/needs.ts';
+import { openHelm } from '../test/tools/helm.ts';
 import { readPages } from './pages.ts';
-
-const root = resolve(import.meta.dirname, '..');
-
-/** What is used of `test/tools/helm.ts`, which comes with the charts. */
-interface HelmModule {
-  openHelm(): Promise<{ render(chart: string, values: object, release: string): KubeObject[] }>;
-}
 
 interface Rule {
   readonly from?: readonly object[];
@@ -33,24 +27,22 @@ const shown = new Map(
 );
 
 const charts = suite('network policies of the charts');
-if (existsSync(join(root, 'charts/broker/Chart.yaml')) && needs('go')) await describe();
-charts('are shown by the page, one for each program', () => {
+if (needs('go')) await describe();
+charts('are shown on the page, one for each program', () => {
   for (const name of ['brokkr-broker', 'brokkr-agent']) assert.ok(shown.has(name), name);
 });
 charts.run();
 
 async function describe(): Promise<void> {
-  // Its name is put together, so that there may be no such file.
-  const { openHelm } = (await import(join(root, 'test', 'helm.ts'))) as HelmModule;
   const helm = await openHelm();
 
-  /** Renders with the peers that the page's policy has; the ports are the chart's own. */
-  const rendered = (name: string, chart: string, values: object): Policy | undefined => {
+  /** Renders a chart with the peers of the page's policy; the ports come from the chart. */
+  const rendered = (name: string, chart: Chart, values: object): Policy | undefined => {
     const objects = helm.render(chart, values, name);
     return objects.find(({ kind }) => kind === 'NetworkPolicy') as Policy | undefined;
   };
 
-  charts('are those that the page shows for the broker', () => {
+  charts('equal the page’s policy for the broker', () => {
     const policy = shown.get('brokkr-broker');
     const [rpc, metrics] = policy?.spec.ingress ?? [];
     const [dns, database] = policy?.spec.egress ?? [];
@@ -65,7 +57,7 @@ async function describe(): Promise<void> {
     assert.equal(rendered('brokkr-broker', 'broker', values)?.spec, policy?.spec);
   });
 
-  charts('are those that the page shows for the agent', () => {
+  charts('equal the page’s policy for the agent', () => {
     const policy = shown.get('brokkr-agent');
     const [metrics] = policy?.spec.ingress ?? [];
     const [dns, broker, kubernetes] = policy?.spec.egress ?? [];

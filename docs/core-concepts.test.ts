@@ -10,7 +10,7 @@ import { tableBelow } from './tables.ts';
 const text = readPages().get('explanation/core-concepts.md')?.text ?? '';
 const concepts = suite('core concepts');
 
-/** The values of an enumeration as people say them. */
+/** Returns the names of an enum's values in lower case. */
 function wordsOf(values: object): string[] {
   return Object.keys(values)
     .filter((name) => name !== 'UNSPECIFIED')
@@ -24,7 +24,7 @@ concepts('name every phase of a placement', () => {
   );
 });
 
-concepts('name every health, from the best to the worst that is known', () => {
+concepts('name every health', () => {
   assert.equal(
     tableBelow(text, '### Health')
       .map(({ health }) => health)
@@ -40,13 +40,13 @@ concepts('name every way in which a stack finds its agents', () => {
   );
 });
 
-concepts('name kinds of keys that are made', () => {
+concepts('name every kind of key', () => {
   const roles = tableBelow(text, '### Keys').map((row) => row['begins with']?.slice('brokkr_'.length) ?? '');
   assert.equal(roles, ['ad', 'ro', 'ge', 'ag', 'en']);
   for (const role of roles) assert.ok(makePak(role as 'ad').text.startsWith(`brokkr_${role}`));
 });
 
-concepts('say how long events are kept', () => {
+concepts('state how long events are kept', () => {
   assert.match(text, `kept for ${eventDays} days`);
 });
 

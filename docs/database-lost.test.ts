@@ -18,14 +18,14 @@ writeFileSync(kubeconfigFile, simulated.kubeconfig, { mode: 0o600 });
 const cluster = connect({ file: kubeconfigFile });
 const log = pino({ level: 'silent' });
 
-const lost = suite('a database that is lost without a backup');
+const lost = suite('a database lost without a backup');
 lost.after(async () => {
   cluster.close();
   await simulated.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A new installation in which everything is made as the page says; answers the objects' UIDs once it is applied. */
+/** Creates a new installation as the page describes, and returns the UIDs of the objects once they are applied. */
 async function installation(objects: readonly string[]): Promise<(string | undefined)[]> {
   await using ending = new AsyncDisposableStack();
   const test = await startTestBroker();
@@ -54,10 +54,10 @@ async function uidOf(name: string): Promise<string | undefined> {
   return (await cluster.get(id, AbortSignal.timeout(30_000)))?.metadata.uid;
 }
 
-lost('deletes nothing, and its stacks take their objects over when they are submitted again', async () => {
+lost('deletes nothing, and stacks that are submitted again take their objects over', async () => {
   const before = await installation(['web', 'kept']);
   assert.ok(before.every((uid) => uid !== undefined));
-  // The second time one stack is not submitted: what it had stays.
+  // The second time one stack is not submitted: its objects stay.
   assert.equal(await installation(['web']), before);
 });
 

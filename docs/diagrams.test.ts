@@ -44,17 +44,17 @@ async function describe(): Promise<void> {
     const count = blocks.filter(({ language }) => language === 'mermaid').length;
     if (count === 0) continue;
     for (const colorScheme of ['light', 'dark'] as const) {
-      diagrams(`are drawn on ${path}, ${colorScheme}, with nothing that the page's policy forbids`, async () => {
+      diagrams(`are drawn on ${path}, ${colorScheme}, without violations of the content security policy`, async () => {
         const context = await browser.newContext({ colorScheme });
         const page = await context.newPage();
-        const told: string[] = [];
-        page.on('console', (message) => message.type() === 'error' && told.push(message.text()));
-        page.on('pageerror', (error) => told.push(error.message));
+        const errors: string[] = [];
+        page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+        page.on('pageerror', (error) => errors.push(error.message));
         await page.goto(`http://127.0.0.1:${port}/${path.replace(/md$/, 'html')}`, { timeout: 60_000 });
         const drawn = `document.querySelectorAll('pre.mermaid[data-processed] svg').length === ${count}`;
         await page.waitForFunction(drawn, undefined, { timeout: 60_000 });
         assert.is(await page.locator('svg[aria-roledescription="error"]').count(), 0);
-        assert.equal(told, []);
+        assert.equal(errors, []);
         await context.close();
       });
     }

@@ -13,7 +13,7 @@ const kubernetes = suite('Kubernetes objects of the documents');
 if (needs('go')) await describe();
 kubernetes.run();
 
-/** The objects in the YAML blocks of every page, with where they stand. */
+/** Returns the objects in the YAML blocks of every page, with their place. */
 function objects(): { where: string; object: KubeObject }[] {
   const readme = parsePage('README.md', readFileSync(join(root, 'README.md'), 'utf8'));
   return [...readPages().values(), readme].flatMap(({ path, blocks }) =>
@@ -32,7 +32,7 @@ function objects(): { where: string; object: KubeObject }[] {
 async function describe(): Promise<void> {
   const real = await openRealCluster();
   const cluster = connect(real.source);
-  /** Applies it server-side, which unlike a creation refuses fields that the schema does not have. */
+  /** Applies an object server-side, which, unlike creation, refuses fields that are not in the schema. */
   const apply = async (object: KubeObject, signal: AbortSignal) => {
     const resource = await cluster.discovery.find(object.apiVersion, object.kind, signal);
     if (!resource) throw new Error(`there is no kind ${object.kind} in ${object.apiVersion}`);
@@ -43,7 +43,7 @@ async function describe(): Promise<void> {
     await real.close();
   });
 
-  kubernetes('are taken by a real API server', async () => {
+  kubernetes('are accepted by a real API server', async () => {
     const signal = AbortSignal.timeout(120_000);
     const found = objects();
     const namespaces = new Set(found.map(({ object }) => object.metadata.namespace ?? 'default'));
@@ -64,7 +64,7 @@ async function describe(): Promise<void> {
     assert.ok(found.filter(({ object }) => object.kind === 'NetworkPolicy').length >= 3);
   });
 
-  kubernetes('with a field that does not exist are refused by it', async () => {
+  kubernetes('with an unknown field are refused', async () => {
     const policy = objects().find(({ object }) => object.kind === 'NetworkPolicy')?.object;
     const spec = { ...(policy?.spec as object), sideways: true };
     const wrong = { ...policy, metadata: { name: 'wrong', namespace: 'default' }, spec } as KubeObject;

@@ -26,14 +26,14 @@ const ports = {
   database: Number(/:(\d+)\//.exec(brokerVariables.BROKKR_DATABASE_URL)?.[1]),
   health: agent.healthListen.port,
   kubernetesService: Number(/:(\d+)$/.exec(agent.kubeService ?? '')?.[1]),
-  /** Set by Kubernetes, by OpenTelemetry and by those who receive, not by this code. */
+  /** These ports are set by Kubernetes, OpenTelemetry and receivers, not by this code. */
   kubernetes: 6443,
   otlp: 4317,
   https: 443,
   dns: 53,
 } as const;
 
-/** Every connection: who opens it, to whom, on which port. */
+/** Every connection: source, destination and port. */
 const connections: readonly (readonly [source: string, destination: string, port: number])[] = [
   ['Agent', 'Broker', ports.api],
   ['brokkr CLI, CI jobs', 'Broker', ports.api],
@@ -49,10 +49,10 @@ const connections: readonly (readonly [source: string, destination: string, port
   ['Broker, agent', 'DNS', ports.dns],
 ];
 
-/** The files of the programs that open a connection or a port, with the connections of the table that they are about. */
+/** The source files that open a connection or a port, with the connections of the table that they belong to. */
 const openers: Readonly<Record<string, string>> = {
-  'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
   'agent/kube/http.ts': 'Agent -> Kubernetes API',
+  'agent/observability/http-server.ts': 'kubelet and Prometheus -> Agent',
   'broker/metrics.ts': 'Prometheus -> Broker',
   'broker/rpc/http/port.ts': 'everything -> Broker 3000',
   'broker/store/orm.ts': 'Broker -> PostgreSQL',
@@ -65,12 +65,12 @@ const opening =
 
 const flows = suite('network flows');
 
-flows('are in a table with the columns that firewalls are made from', () => {
+flows('are in a table with the columns that firewall rules need', () => {
   for (const row of rows)
     assert.equal(Object.keys(row), ['Source', 'Destination', 'Port', 'Protocol', 'Direction', 'Purpose']);
 });
 
-flows('are all connections, with the ports of the code', () => {
+flows('list all connections, with the ports of the code', () => {
   assert.equal(
     rows.map(({ Source, Destination, Port }) => [Source, Destination, Number(Port)]),
     connections,
@@ -78,7 +78,7 @@ flows('are all connections, with the ports of the code', () => {
   assert.is(ports.kubernetesService, ports.https, 'the page says 443 of the Service');
 });
 
-flows('are what the programs open, and nothing else', () => {
+flows('are exactly the connections that the programs open', () => {
   const sources = new Map(readSources(root).map((source) => [source.path, source]));
   const seen = new Set<string>();
   const visit = (path: string) => {
@@ -86,21 +86,21 @@ flows('are what the programs open, and nothing else', () => {
     seen.add(path);
     for (const { target, typeOnly } of sources.get(path)?.imports ?? []) if (!typeOnly) visit(target);
   };
-  // What a worker or a later import brings in is named by a string.
+  // Workers and lazy imports are named by strings, so their files are added here.
   for (const main of ['broker/main.ts', 'broker/deployment/parse-worker.ts', 'agent/main.ts', 'cli/program.ts']) {
     assert.ok(sources.has(main), `${main} is not there`);
     visit(main);
   }
   const found = [...seen].filter((path) => opening.test(sources.get(path)?.text ?? '')).sort();
-  assert.equal(found, Object.keys(openers), 'say in the page, and here, what the file connects to');
+  assert.equal(found, Object.keys(openers), 'describe on the page, and here, what the file connects to');
 });
 
-flows('that are not there yet say so', () => {
+flows('that do not exist yet are marked', () => {
   const webhooks = rows.find(({ Destination }) => Destination === 'Webhook receivers');
   assert.is(webhooks?.Purpose?.includes('comes later'), !existsSync(join(root, 'broker/webhook')));
 });
 
-flows('are drawn with every port of the table, external and internal traffic apart', () => {
+flows('are drawn with every port of the table, with external and internal traffic separated', () => {
   const diagrams = page.blocks.filter(({ language }) => language === 'mermaid').map(({ text }) => text);
   assert.is(diagrams.length, 2);
   const drawn = diagrams.join('\n');
@@ -115,7 +115,7 @@ interface Policy {
   readonly spec: Readonly<Record<'ingress' | 'egress', readonly { ports: readonly { port: number }[] }[] | undefined>>;
 }
 
-flows('pass the network policies of the page', () => {
+flows('are allowed by the network policies of the page', () => {
   const policies = page.blocks
     .filter(({ language }) => language === 'yaml')
     .flatMap(({ text }) => parseAllDocuments(text).map((document) => document.toJS() as Policy));

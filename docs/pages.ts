@@ -4,31 +4,31 @@ import { createMarkdown, headingsOf, linkTokensOf } from './site/markdown.ts';
 
 export const contentFolder = resolve(import.meta.dirname, 'content');
 
-/** One page of the documents, as it is written. */
+/** One page of the documents in its source form. */
 export interface Page {
-  /** Below the content folder, with forward slashes: `explanation/network-flows.md`. */
+  /** Path below the content folder, with forward slashes: `explanation/network-flows.md`. */
   readonly path: string;
   readonly title: string;
   readonly text: string;
-  /** What a link may name after `#`. */
+  /** The anchors of its headings, without `#`. */
   readonly anchors: readonly string[];
-  /** Where its links lead, as written. */
+  /** The targets of its links, as written. */
   readonly links: readonly string[];
   readonly blocks: readonly Block[];
 }
 
-/** A fenced block of code. */
+/** A fenced code block. */
 export interface Block {
-  /** `sh`, `console`, `yaml`, …; empty when the fence says nothing. */
+  /** `sh`, `console`, `yaml` and so on; empty when the fence names no language. */
   readonly language: string;
   readonly text: string;
-  /** Of its first line, in the page. */
+  /** Line number of its first line in the page. */
   readonly line: number;
 }
 
 const markdown = createMarkdown();
 
-/** Every page, by path. */
+/** Reads every page, by path. */
 export function readPages(): Map<string, Page> {
   const paths = readdirSync(contentFolder, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.md'))
@@ -37,7 +37,7 @@ export function readPages(): Map<string, Page> {
   return new Map(paths.map((path) => [path, parsePage(path, readFileSync(join(contentFolder, path), 'utf8'))]));
 }
 
-/** Reads a page's text. */
+/** Parses the text of a page. */
 export function parsePage(path: string, text: string): Page {
   const tokens = markdown.parse(text, {});
   const headings = headingsOf(tokens);
@@ -46,7 +46,7 @@ export function parsePage(path: string, text: string): Page {
     title: headings[0]?.text ?? '',
     text,
     anchors: headings.map(({ slug }) => slug),
-    // The parser has already turned the links into those of the site.
+    // The parser has already rewritten the links to those of the site.
     links: linkTokensOf(tokens).map((link) => (link.attrGet('href') ?? '').replace(/\.html(?=#|$)/, '.md')),
     blocks: tokens
       .filter(({ type }) => type === 'fence')
@@ -54,14 +54,14 @@ export function parsePage(path: string, text: string): Page {
   };
 }
 
-/** A part of the documents, as the first page lists it. */
+/** A part of the documents, as the index page lists it. */
 export interface Part {
   readonly title: string;
-  /** Paths of its pages, in their order. */
+  /** Paths of its pages, in order. */
   readonly pages: readonly string[];
 }
 
-/** The parts that the first page lists, which is the order of everything. */
+/** Returns the parts that the index page lists, in its order. */
 export function partsOf(index: Page): Part[] {
   return index.text
     .split(/^## /m)

@@ -14,19 +14,19 @@ import { contentFolder, readPages } from './pages.ts';
 
 const reference = suite('reference');
 
-reference('pages that come from the code are what it makes them', async () => {
+reference('generated pages are up to date', async () => {
   for (const [path, text] of await generatedPages())
     assert.is(readFileSync(join(contentFolder, path), 'utf8') === text, true, `${path} is stale: npm run docs:gen`);
 });
 
-/** The names that a program shows to Prometheus, without those of its process. */
-async function shownAt(url: string): Promise<string[]> {
+/** Returns the names of the metrics that a program exposes, without those of its process. */
+async function metricNamesAt(url: string): Promise<string[]> {
   const text = await (await fetch(url, { signal: AbortSignal.timeout(30_000) })).text();
   const names = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name);
   return names.filter((name) => !/^(process|nodejs)_/.test(name)).sort();
 }
 
-reference('names the metrics that broker and agent show', async () => {
+reference('lists the metrics that broker and agent expose', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-reference-'));
   await using ending = new AsyncDisposableStack();
   ending.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -41,12 +41,12 @@ reference('names the metrics that broker and agent show', async () => {
   const agent = await startAgentFor({ id: '', pak }, { brokerUrl: test.url, kubeconfigFile, stateDir: folder, log });
   ending.defer(() => agent.close());
   const [broker] = test.brokers;
-  const told = (program: 'broker' | 'agent') => metricsOf(program).map(({ name }) => name);
-  assert.equal(await shownAt(broker?.metricsUrl ?? ''), told('broker').sort());
-  assert.equal(await shownAt(`${agent.healthUrl}/metrics`), told('agent').sort());
+  const documented = (program: 'broker' | 'agent') => metricsOf(program).map(({ name }) => name);
+  assert.equal(await metricNamesAt(broker?.metricsUrl ?? ''), documented('broker').sort());
+  assert.equal(await metricNamesAt(`${agent.healthUrl}/metrics`), documented('agent').sort());
 });
 
-reference('says the limits that the parser has', () => {
+reference('states the limits of the parser', () => {
   const text = readPages().get('reference/limits.md')?.text ?? '';
   assert.match(text, `| one object | ${limits.objectBytes >> 20} MiB |`);
   assert.match(text, `${limits.submissionBytes >> 20} MiB, ${limits.objects.toLocaleString('en')} objects`);

@@ -1,17 +1,17 @@
-/** One command of a shell block, its words as the shell would hand them over. */
+/** One command of a shell block, split into words as the shell does. */
 export interface ShellCommand {
   readonly words: readonly string[];
-  /** As it stands in the block. */
+  /** The line of the block that contains it. */
   readonly text: string;
 }
 
-/** The lines of a console block: what is typed, and what is shown after it. */
+/** A command of a console block and its output. */
 export interface Exchange {
   readonly command: string;
   readonly shown: readonly string[];
 }
 
-/** A console block in its exchanges: lines after `$ ` are typed, further ones after `> ` too; the rest is shown. */
+/** Splits a console block into exchanges: `$ ` begins a command, `> ` continues it, and other lines are output. */
 export function exchangesOf(text: string): Exchange[] {
   const exchanges: { command: string; shown: string[] }[] = [];
   for (const line of text.trimEnd().split('\n')) {
@@ -19,14 +19,14 @@ export function exchangesOf(text: string): Exchange[] {
     if (line.startsWith('$ ')) exchanges.push({ command: line.slice(2), shown: [] });
     else if (line.startsWith('> ') && last?.shown.length === 0) last.command += `\n${line.slice(2)}`;
     else if (last) last.shown.push(line);
-    else throw new Error(`a console block begins with what is shown: ${line}`);
+    else throw new Error(`a console block begins with output: ${line}`);
   }
   return exchanges;
 }
 
 /**
- * The simple commands of a shell text: split at line ends, pipes, `&&`, `||` and `;`, comments and redirections left out. What is in
- * quotes stays one word; substitutions and here-documents are not looked into.
+ * Returns the simple commands of a shell text, split at line ends, pipes, `&&`, `||` and `;`, without comments and redirections. Quoted
+ * text stays one word; substitutions and here-documents are not parsed.
  */
 export function commandsOf(text: string): ShellCommand[] {
   return text
@@ -36,7 +36,7 @@ export function commandsOf(text: string): ShellCommand[] {
     .flatMap(simpleCommands);
 }
 
-/** What may stand before a command in its place. */
+/** Keywords that may precede a command. */
 const keywords = new Set(['do', 'else', 'if', 'then', 'until', 'while']);
 
 function simpleCommands(line: string): ShellCommand[] {
@@ -50,7 +50,7 @@ function simpleCommands(line: string): ShellCommand[] {
     const character = line[at] ?? '';
     if (character === "'" || character === '"') {
       const end = line.indexOf(character, at + 1);
-      // An apostrophe that nothing closes: the text goes on in the next line.
+      // An unclosed apostrophe: the text continues on the next line.
       const stop = end === -1 ? line.length : end;
       word = (word ?? '') + line.slice(at + 1, stop);
       at = stop;

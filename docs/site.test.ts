@@ -17,7 +17,7 @@ const html = new Map(
 const site = suite('the site');
 site.after(() => rmSync(folder, { recursive: true, force: true }));
 
-site('has every page, under its own title', () => {
+site('has every page with its title', () => {
   const pages = readPages();
   assert.is(count, pages.size);
   assert.is(html.size, pages.size);
@@ -27,7 +27,7 @@ site('has every page, under its own title', () => {
   }
 });
 
-site('links to what is there', () => {
+site('links to existing pages and anchors', () => {
   const broken = [...html].flatMap(([name, text]) =>
     [...text.matchAll(/\b(?:href|src)="([^"]+)"/g)].flatMap(([, link = '']) => {
       if (/^(\w+:|#)/.test(link)) return [];
@@ -40,14 +40,14 @@ site('links to what is there', () => {
   assert.equal(broken, []);
 });
 
-site('needs nothing from elsewhere, and no script or style within its pages', () => {
+site('loads nothing from other sites, and has no inline scripts or styles', () => {
   for (const [name, text] of html) {
     assert.match(text, /http-equiv="content-security-policy"\s+content="default-src 'none'; script-src 'self';/, name);
     assert.not.match(text, /<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|(src|<link[^>]*href)="https?:/, name);
   }
 });
 
-site('draws diagrams on the pages that have some, and loads nothing for that on others', () => {
+site('draws diagrams, and loads their script only on pages that have some', () => {
   for (const { path, blocks } of readPages().values()) {
     const text = html.get(path.replace(/md$/, 'html')) ?? '';
     const diagrams = blocks.filter(({ language }) => language === 'mermaid').length;

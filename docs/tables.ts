@@ -1,4 +1,4 @@
-/** The rows of the table below a heading, each cell by the name of its column, without the marks of Markdown. */
+/** Returns the rows of the table below a heading, each cell by the name of its column, without backticks. */
 export function tableBelow(text: string, heading: string): Record<string, string>[] {
   const start = text.indexOf(`\n${heading}\n`);
   if (start === -1) throw new Error(`there is no heading "${heading}"`);

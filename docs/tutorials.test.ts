@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeWholeProgram } from '../cli/program.ts';
+import { createFullProgram } from '../cli/program.ts';
 import { keyIn, npmStarts } from '../test/tools/npm-start.ts';
 import { type Page, readPages } from './pages.ts';
 import { commandsOf, type Exchange, exchangesOf } from './shell.ts';
@@ -17,14 +17,14 @@ const tutorials = suite('tutorials');
 tutorials.after.each(starts.end);
 tutorials.after(starts.close);
 
-const told = [...readPages().values()].filter((page) => typedOn(page).length > 0);
+const typedPages = [...readPages().values()].filter((page) => typedOn(page).length > 0);
 
-/** What is typed on a page, and what it says is shown then. */
+/** Returns the commands of a page with the output that it shows. */
 function typedOn({ blocks }: Page): Exchange[] {
   return blocks.filter(({ language }) => language === 'console').flatMap(({ text }) => exchangesOf(text));
 }
 
-/** Runs everything in one shell; answers what each command showed, on both streams. Rejects when one of them fails. */
+/** Runs all commands in one shell and returns the output of each, of both streams. Rejects when one of them fails. */
 async function typed(commands: readonly string[], server: string, pak: string, folder: string): Promise<string[]> {
   const mark = '=== shown by the next command ===';
   const { PATH, HOME } = process.env;
@@ -42,7 +42,7 @@ async function typed(commands: readonly string[], server: string, pak: string, f
   return stdout.split(`${mark}\n`).slice(1);
 }
 
-/** What the shown lines allow: `…` is any text, a line of its own any lines; how far columns are apart does not count. */
+/** Compiles shown output to a pattern: `…` is any text, alone on a line any lines; the width of gaps does not matter. */
 function pattern(shown: readonly string[]): RegExp {
   const escaped = shown.map((line) =>
     line.trim() === '…'
@@ -56,8 +56,8 @@ function pattern(shown: readonly string[]): RegExp {
   return new RegExp(`^\\s*${escaped.join('\\s*')}\\s*$`);
 }
 
-for (const page of told) {
-  tutorials(`what ${page.path} has typed shows what it says`, async () => {
+for (const page of typedPages) {
+  tutorials(`the commands of ${page.path} print what it shows`, async () => {
     const name = page.path.replaceAll('/', '-');
     const text = await starts.start('--port', '0', '--data-dir', join(starts.folder, name, 'data')).ready();
     const [, server = ''] = /Broker +(\S+)/.exec(text) ?? [];
@@ -74,14 +74,14 @@ for (const page of told) {
     const other = exchanges.flatMap(({ command, shown }, at) =>
       pattern(shown).test(outputs[at] ?? '') ? [] : [`$ ${command}\n${outputs[at]}`],
     );
-    assert.is(other.join('\n'), '', 'what these show is not what the page says');
+    assert.is(other.join('\n'), '', 'the output differs from that on the page');
   });
 }
 
-tutorials('have every command of the CLI typed that ends by itself', async () => {
-  const commands = told.flatMap((page) => typedOn(page).flatMap(({ command }) => commandsOf(command)));
+tutorials('show every command of the CLI that ends by itself', async () => {
+  const commands = typedPages.flatMap((page) => typedOn(page).flatMap(({ command }) => commandsOf(command)));
   const seen = commands.filter(({ words }) => words.includes('brokkr')).map(({ words }) => words.join(' '));
-  const missing = commandNames(await makeWholeProgram())
+  const missing = commandNames(await createFullProgram())
     .filter((name) => !name.startsWith('brokkr watch'))
     .filter((name) => !seen.some((text) => `${text} `.includes(`${name} `)));
   assert.equal(missing, []);
@@ -92,7 +92,7 @@ function commandNames(command: Command, before = ''): string[] {
   return command.commands.length === 0 ? [name] : command.commands.flatMap((inner) => commandNames(inner, `${name} `));
 }
 
-tutorials('are compared by a pattern that tells texts apart', () => {
+tutorials('are compared by a pattern that distinguishes texts', () => {
   assert.match('a  b 17 c\n', pattern(['a b … c']));
   assert.match('one\ntwo\nthree\n', pattern(['one', '…', 'three']));
   assert.match('one\n', pattern(['one', '…']));

@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, '..');
  * Bundles a program with all that it imports into `folder`, the worker threads that it starts into files of their own beside it.
  * Answers the folders of the packages that have become part of them. Rejects when something cannot be found.
  */
-export async function bundle({ source, name, split }: Program, folder: string): Promise<Set<string>> {
+export async function bundleProgram({ source, name, split }: Program, folder: string): Promise<Set<string>> {
   const threads = new Map<string, Program>();
   const build = await rolldown({
     input: { [name]: join(root, source) },
@@ -44,7 +44,7 @@ export async function bundle({ source, name, split }: Program, folder: string): 
       .filter((part): part is OutputChunk => part.type === 'chunk')
       .flatMap(({ moduleIds }) => moduleIds);
     const packages = new Set(modules.flatMap((id) => packageOf(id) ?? []));
-    for (const thread of threads.values()) for (const one of await bundle(thread, folder)) packages.add(one);
+    for (const thread of threads.values()) for (const one of await bundleProgram(thread, folder)) packages.add(one);
     return packages;
   } finally {
     await build.close();

@@ -2,7 +2,7 @@ import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeF
 import { join, resolve } from 'node:path';
 import { buildConsole, packagesOfConsole } from '../console/build.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { bundle, consoleFolder, type Program } from './bundle.ts';
+import { bundleProgram, consoleFolder, type Program } from './bundle.ts';
 
 const programs: readonly Program[] = [
   { source: 'cli/main.ts', name: 'brokkr' },
@@ -22,7 +22,7 @@ export async function makeRelease(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const packages = new Set<string>();
   for (const program of programs) {
-    for (const one of await bundle(program, folder)) packages.add(one);
+    for (const one of await bundleProgram(program, folder)) packages.add(one);
     chmodSync(join(folder, `${program.name}.js`), 0o755);
   }
   cpSync(join(root, 'node_modules/argon2/prebuilds'), join(folder, 'prebuilds'), { recursive: true });

@@ -9,8 +9,8 @@ import { programPath } from './program-path.ts';
 const cache = resolve(import.meta.dirname, '../.cache');
 const packageName = '@sparticuz/chromium';
 
-/** Nothing that calls home, and no sandbox: its users are tests, often root in a container, of pages that are ours. */
-const flags = [
+/** No background requests, and no sandbox: tests often run as root in a container, and load only pages of ours. */
+const chromiumFlags = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -22,20 +22,20 @@ const flags = [
 const launchMs = 60_000;
 const unpackMs = 120_000;
 
-/** Whether there is a browser here: the system's, or the one that npm brings for Linux on x64. */
-export function chromiumPresent(): boolean {
+/** Reports whether a browser is available: the system's, or the one from npm for Linux on x64. */
+export function isChromiumInstalled(): boolean {
   return systemChromium() !== undefined || packageFolder() !== undefined;
 }
 
-/** Starts a browser, headless, with a profile of its own that is gone with it. Rejects when there is none. */
+/** Starts a headless browser with a temporary profile. Rejects when there is none. */
 export async function openChromium(): Promise<Browser> {
   const { chromium } = await import('playwright-core');
   const system = systemChromium();
-  const unpacked = system === undefined ? await unpackedChromium() : undefined;
+  const unpacked = system === undefined ? await unpackChromium() : undefined;
   return chromium.launch({
     executablePath: system ?? join(unpacked ?? '', 'chromium'),
     headless: true,
-    args: flags,
+    args: chromiumFlags,
     timeout: launchMs,
     ...(unpacked !== undefined && { env: environmentOf(unpacked) }),
   });
@@ -54,8 +54,10 @@ function packageFolder(): string | undefined {
   }
 }
 
-/** The browser of the npm package, which is compressed in there: unpacked once, into the cache, however many ask at the same time. */
-async function unpackedChromium(): Promise<string> {
+/**
+ * Unpacks the compressed browser of the npm package into the cache, once for concurrent callers, and returns its path.
+ */
+async function unpackChromium(): Promise<string> {
   const folder = packageFolder();
   if (folder === undefined)
     throw new Error('there is no Chromium: install it, or run npm install with development dependencies');
@@ -65,7 +67,7 @@ async function unpackedChromium(): Promise<string> {
   mkdirSync(cache, { recursive: true });
   const fresh = mkdtempSync(join(cache, 'chromium-'));
   try {
-    // It unpacks to the temporary folder, which is read from the environment: so in a process with another one.
+    // The package unpacks into the temporary folder of its environment, so it runs in a process with another one.
     const script = `const { default: chromium, inflate } = await import(${JSON.stringify(packageName)});
       await Promise.all([chromium.executablePath(), inflate(${JSON.stringify(join(folder, 'bin/al2023.tar.br'))})]);`;
     await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
@@ -83,7 +85,7 @@ async function unpackedChromium(): Promise<string> {
   return unpacked;
 }
 
-/** It brings the libraries that a bare system lacks, and a font for one that has none. */
+/** Points to the libraries and fonts of the package, for systems that lack them. */
 function environmentOf(unpacked: string): Record<string, string> {
   const own = Object.entries(process.env).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],

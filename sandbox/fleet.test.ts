@@ -30,7 +30,7 @@ function keysOf(owner: string): AgentKeys & { clear(): void } {
   return {
     owner,
     find: (name) => kept.get(name),
-    keep: (name, key) => void kept.set(name, key),
+    store: (name, key) => void kept.set(name, key),
     clear: () => kept.clear(),
   };
 }
@@ -44,7 +44,7 @@ fleet.after(async () => {
   rmSync(place, { recursive: true, force: true });
 });
 
-fleet('is many agents, each with a cluster of its own', async () => {
+fleet('runs many agents, each with a cluster of its own', async () => {
   const { members } = await start({ count: 12, prefix: 'many', labels: ['many'] });
   assert.equal(
     members.map(({ name }) => name),
@@ -57,7 +57,7 @@ fleet('is many agents, each with a cluster of its own', async () => {
   await eventually(() => members.every(({ cluster }) => cluster?.get('v1', 'ConfigMap', 'default', 'seen')), 60_000);
 });
 
-fleet('comes back with its keys and clusters', async () => {
+fleet('restarts with its keys and clusters', async () => {
   const keys = keysOf('me');
   const first = await start({ prefix: 'kept', keys, persistent: true });
   const [uid, id] = [first.members[0]?.cluster?.uid, first.members[0]?.id];
@@ -66,7 +66,7 @@ fleet('comes back with its keys and clusters', async () => {
   assert.equal([second.members[0]?.cluster?.uid, second.members[0]?.id], [uid, id]);
 });
 
-fleet('gets a new key for an agent of its own whose key was lost', async () => {
+fleet('rotates the key of an agent of its own whose key was lost', async () => {
   const keys = keysOf('me');
   const first = await start({ prefix: 'lost', keys, persistent: true });
   const pak = keys.find('lost-1')?.pak;

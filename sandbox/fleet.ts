@@ -8,12 +8,12 @@ import { type Config, readConfig } from '../agent/config.ts';
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from './cluster/cluster.ts';
 
-/** Keeps what agents need to come back after a restart. */
+/** Storage for what agents need after a restart. */
 export interface AgentKeys {
-  /** Told to the broker with every agent made, so that a key that was lost in between can be had anew. */
+  /** Written to an annotation of each created agent, so that a key lost before it was stored can be rotated. */
   readonly owner: string;
   find(name: string): AgentKey | undefined;
-  keep(name: string, agent: AgentKey): void;
+  store(name: string, agent: AgentKey): void;
 }
 
 export interface AgentKey {
@@ -24,22 +24,22 @@ export interface AgentKey {
 export interface FleetOptions {
   readonly brokerUrl: string;
   readonly adminPak: string;
-  /** How many agents, named `prefix-1` to `prefix-count`, each with a simulated cluster. */
+  /** Number of agents, named `prefix-1` to `prefix-count`, each with a simulated cluster. */
   readonly count: number;
   /** Default `agent`. */
   readonly prefix?: string;
-  /** Of every agent. */
+  /** Labels of every agent. */
   readonly labels?: readonly string[];
-  /** Gets a folder for the clusters, their kubeconfigs and the agents' caches. */
+  /** Folder for the clusters, their kubeconfigs and the agents' caches. */
   readonly dataDir: string;
   /** Whether the clusters outlive the process; default false. */
   readonly persistent?: boolean;
-  /** Default: keys are gone with the process. */
+  /** By default the keys end with the process. */
   readonly keys?: AgentKeys;
   readonly log: Logger;
-  /** What differs from an agent with a free health port on loopback. */
+  /** Overrides of the agents' configuration, which otherwise has a free health port on loopback. */
   readonly config?: Partial<Config>;
-  /** What differs from a cluster that makes no pods. */
+  /** Overrides of the clusters' options; by default a cluster creates no pods. */
   readonly cluster?: ClusterOptions;
   readonly signal?: AbortSignal;
 }
@@ -54,20 +54,20 @@ export interface Member {
   readonly name: string;
   readonly id: string;
   readonly agent: RunningAgent;
-  /** Undefined when it works on a real cluster. */
+  /** Undefined when the agent works on a real cluster. */
   readonly cluster: SimulatedCluster | undefined;
   readonly kubeconfigFile: string;
   close(): Promise<void>;
 }
 
-/** Enough to be quick, few enough to leave the broker to others. */
-const AT_ONCE = 16;
-/** Whom an agent made here belongs to. */
-const OWNER = 'brokkr.io/sandbox';
+/** Fast enough, and few enough to leave the broker capacity for others. */
+const CONCURRENCY = 16;
+/** Annotation that names the owner of an agent created here. */
+const OWNER_ANNOTATION = 'brokkr.io/sandbox';
 
-/** Starts agents in this process against a broker, each on a simulated cluster of its own. Rejects with nothing left running. */
+/** Starts agents in this process, each on a simulated cluster of its own. Rejects with nothing left running. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
-  const { count, prefix = 'agent', keys = forgetfulKeys() } = options;
+  const { count, prefix = 'agent', keys = createMemoryKeys() } = options;
   const client = connectBroker({ url: options.brokerUrl, pak: options.adminPak });
   const members: Member[] = [];
   const close = async () => void (await Promise.all(members.map((member) => member.close())));
@@ -80,7 +80,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     }
   };
   try {
-    const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+    const outcomes = await Promise.allSettled(Array.from({ length: CONCURRENCY }, work));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
   } catch (error) {
@@ -97,7 +97,7 @@ async function startMember(name: string, key: AgentKey, options: FleetOptions): 
   const { dataDir, persistent = false } = options;
   const clusters = join(dataDir, 'clusters');
   mkdirSync(clusters, { recursive: true, mode: 0o700 });
-  // Named by the agent's id too: another agent of the same name is another installation's, and must not find its objects.
+  // The name contains the agent's id: an agent of the same name in another installation must not find these objects.
   const file = join(clusters, `${name}-${key.id.slice(-12)}`);
   const cluster = await startSimulatedCluster({
     pods: false,
@@ -125,7 +125,7 @@ export interface RealClusterOptions extends Pick<FleetOptions, 'brokerUrl' | 'lo
   readonly stateDir: string;
 }
 
-/** Starts one agent on a cluster that is there already. */
+/** Starts one agent on an existing cluster. */
 export async function startAgentFor({ pak }: AgentKey, options: RealClusterOptions): Promise<RunningAgent> {
   const { brokerUrl, kubeconfigFile, kubeContext, stateDir, log } = options;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
@@ -140,34 +140,42 @@ export async function startAgentFor({ pak }: AgentKey, options: RealClusterOptio
   return startAgent(config, { log });
 }
 
-/** The agent's key: the one that is kept, or that of a new agent. Throws when the name is somebody else's. */
+/** Returns the stored key of an agent, or creates the agent. Throws when somebody else owns an agent of that name. */
 export async function ensureAgent(
   { admin }: BrokkrClient,
   name: string,
   labels: readonly string[],
   keys: AgentKeys,
 ): Promise<AgentKey> {
-  const known = await admin.getAgent({ agent: name }).catch(unlessMissing);
-  const kept = keys.find(name);
+  const existing = await admin.getAgent({ agent: name }).catch(ignoreNotFound);
+  const stored = keys.find(name);
   let key: AgentKey;
-  if (!known?.agent) {
-    const { agent, pak } = await admin.createAgent({ name, labels: [...labels], annotations: { [OWNER]: keys.owner } });
+  if (!existing?.agent) {
+    const { agent, pak } = await admin.createAgent({
+      name,
+      labels: [...labels],
+      annotations: { [OWNER_ANNOTATION]: keys.owner },
+    });
     key = { id: agent?.id ?? '', pak };
-  } else if (kept?.id === known.agent.id) return kept;
-  else if (known.agent.annotations[OWNER] === keys.owner) {
-    // It was made, and the process ended before the key was kept.
+  } else if (stored?.id === existing.agent.id) return stored;
+  else if (existing.agent.annotations[OWNER_ANNOTATION] === keys.owner) {
+    // The process ended after it had created the agent and before it stored the key.
     const { pak } = await admin.rotateAgentPak({ agent: name, overlap: { seconds: 0n } });
-    key = { id: known.agent.id, pak };
+    key = { id: existing.agent.id, pak };
   } else throw new Error(`the broker has an agent "${name}" that was not made here: delete it, or use its data folder`);
-  keys.keep(name, key);
+  keys.store(name, key);
   return key;
 }
 
-function unlessMissing(error: unknown): undefined {
+function ignoreNotFound(error: unknown): undefined {
   if (ConnectError.from(error).code !== Code.NotFound) throw error;
 }
 
-function forgetfulKeys(): AgentKeys {
-  const kept = new Map<string, AgentKey>();
-  return { owner: randomUUID(), find: (name) => kept.get(name), keep: (name, agent) => void kept.set(name, agent) };
+function createMemoryKeys(): AgentKeys {
+  const stored = new Map<string, AgentKey>();
+  return {
+    owner: randomUUID(),
+    find: (name) => stored.get(name),
+    store: (name, agent) => void stored.set(name, agent),
+  };
 }

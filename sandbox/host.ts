@@ -1,2 +1,2 @@
-/** Where all parts of the sandbox listen: nothing of it is for the network. */
+/** All parts of the sandbox listen on loopback only. */
 export const HOST = '127.0.0.1';

@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Health, ObjectHealthSchema } from '../gen/brokkr/v1/health_pb.ts';
 import type { TestAgent } from './agents.ts';
 
-/** What an agent says about the health of all that it is told. */
+/** Reports the health of every stack that the agent serves. */
 export async function reportHealth(
   agent: TestAgent,
   health: Health,

@@ -13,11 +13,11 @@ export interface AgentWish {
   readonly labels?: string[];
   readonly annotations?: Record<string, string>;
   readonly generators?: string[];
-  /** Which broker it speaks with; default the first. */
+  /** URL of the broker that the agent uses; default the first. */
   readonly url?: string;
 }
 
-/** What a pull answered, all pages of it, after its digest was found right. */
+/** All pages of a pull, after their digest was verified. */
 export interface Pulled {
   readonly kind: TargetStateKind;
   readonly epoch: bigint;
@@ -36,16 +36,16 @@ export interface TestAgent {
   readonly clusterId: string;
   readonly client: BrokkrClient;
   readonly incarnation: bigint;
-  /** Starts (again): with a new incarnation. */
+  /** Starts the agent, or restarts it with a new incarnation. */
   start(more?: {
     held?: { stackId: string; deploymentId: string; order: bigint }[];
     epoch?: bigint;
     clusterId?: string;
   }): Promise<bigint>;
   pull(more?: { digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint }): Promise<Pulled>;
-  /** Names of the stacks that it is to serve, sorted. */
+  /** Returns the names of the stacks that the agent is to serve, sorted. */
   serves(): Promise<string[]>;
-  /** Names of the stacks that it is to remove, sorted. */
+  /** Returns the names of the stacks that the agent is to remove, sorted. */
   removes(): Promise<string[]>;
   entry(stack: string): Promise<TargetEntry>;
   report(
@@ -54,18 +54,21 @@ export interface TestAgent {
     message?: string,
     more?: { readonly heldKeys?: string[]; readonly at?: bigint },
   ): Promise<ReportEventsResponse>;
-  /** Acknowledges every removal that is not held, and reports every deployment as applied. Returns how often it did so. */
+  /**
+   * Acknowledges every removal that is not held, and reports every deployment as applied. Returns the number of
+   * reports.
+   */
   reconcile(): Promise<number>;
 }
 
-/** Makes an agent by the admin's key, and starts it. */
+/** Creates an agent with the admin's key, and starts it. */
 export async function startTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
   const made = await makeTestAgent(test, wish);
   await made.start();
   return made;
 }
 
-/** Makes an agent by the admin's key that has yet to start. */
+/** Creates an agent with the admin's key without starting it. */
 export async function makeTestAgent(test: TestBroker, wish: AgentWish): Promise<TestAgent> {
   const { url, ...rest } = wish;
   const { agent, pak } = await test.client().admin.createAgent(rest);
@@ -133,7 +136,7 @@ function namesOf(pulled: Pulled, state: PlacementState): string[] {
     .sort();
 }
 
-/** Pulls page after page and checks the digest as an agent does. */
+/** Pulls all pages and verifies the digest as an agent does. */
 async function pullAll(
   { agent }: BrokkrClient,
   request: { incarnation: bigint; digest?: Uint8Array; have?: Uint8Array[]; epoch?: bigint; order?: bigint },

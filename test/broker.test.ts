@@ -7,7 +7,7 @@ const test = await startTestBroker({ brokers: 2 });
 const brokers = suite('test brokers');
 brokers.after(() => test.close());
 
-brokers('share what they know', async () => {
+brokers('share their state', async () => {
   const [first, second] = test.urls;
   assert.is.not(first, second);
   const { agent } = await test.client().admin.createAgent({ name: 'edge' });
@@ -21,7 +21,7 @@ brokers('keep the address and the admin key over a restart', async () => {
   await eventually(async () => broker.whoAmI({}));
 });
 
-brokers('have installations of their own on one database server', async () => {
+brokers('have separate installations on one database server', async () => {
   const other = await startTestBroker({ postgres: test.postgres });
   try {
     await refused(other.client(test.adminPak).broker.whoAmI({}), Code.Unauthenticated);

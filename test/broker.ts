@@ -11,32 +11,34 @@ import type { Tracing } from '../client/trace.ts';
 import { type Postgres, startPostgres } from '../sandbox/postgres/postgres.ts';
 
 export interface TestBrokerOptions {
-  /** How many brokers share the database; default 1. */
+  /** Number of brokers that share the database; default 1. */
   readonly brokers?: number;
-  /** A database server that is running; default: one of its own, gone after `close`. Each installation has a new schema there. */
+  /** A running database server; default: one that ends with `close`. Each installation gets a new schema in it. */
   readonly postgres?: Postgres;
-  /** What differs from a broker on free loopback ports. */
+  /** Overrides of the configuration, which otherwise has free loopback ports. */
   readonly config?: Partial<Config>;
-  /** Takes the steps of traces; the caller closes it. */
+  /** Receives the spans of traces; the caller closes it. */
   readonly tracing?: Tracing | undefined;
 }
 
 export interface TestBroker {
-  /** Of the first broker. */
+  /** URL of the first broker. */
   readonly url: string;
-  /** Of each broker; a restarted one keeps its own. */
+  /** URL of each broker; a restarted broker keeps its own. */
   readonly urls: readonly string[];
   readonly brokers: readonly RunningBroker[];
-  /** What the brokers run with; the ports are those in `urls`. */
+  /** Configuration of the brokers, except for the ports, which are those in `urls`. */
   readonly config: Config;
-  /** The first admin's key. */
+  /** Key of the first admin. */
   readonly adminPak: string;
   readonly postgres: Postgres;
-  /** Every line that the brokers logged, as JSON, from level debug; a long test takes away what it has read. */
+  /** Lines that the brokers have logged, as JSON, from level debug; a long test may remove those it has read. */
   readonly logged: string[];
-  /** A client for the bearer of a key (default: the admin), of the first broker unless `url` is given. `close` closes it. */
+  /**
+   * Connects a client with a key (default: the admin's), to the first broker unless `url` is given. `close` closes it.
+   */
   client(pak?: string, options?: Partial<ClientOptions>): BrokkrClient;
-  /** Ends a broker, lets `meanwhile` happen, and starts one on the same port. */
+  /** Ends a broker, awaits `meanwhile`, and starts a broker on the same port. */
   restart(index?: number, meanwhile?: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
@@ -46,7 +48,7 @@ let installations = 0;
 /** Starts one or more real brokers on a real database, for one test file. Rejects with nothing left running. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   await using failing = new AsyncDisposableStack();
-  const postgres = options.postgres ?? (await ownPostgres(failing));
+  const postgres = options.postgres ?? (await startTestPostgres(failing));
   const logged: string[] = [];
   const log = createLog('debug', { write: (line) => void logged.push(line) });
   const loopback = { host: '127.0.0.1', port: 0 };
@@ -102,7 +104,8 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   };
 }
 
-async function ownPostgres(owner: AsyncDisposableStack): Promise<Postgres> {
+/** Starts a database server in a temporary folder; `owner` stops it and removes the folder. */
+export async function startTestPostgres(owner: AsyncDisposableStack): Promise<Postgres> {
   const dataDir = mkdtempSync(join(tmpdir(), 'brokkr-database-'));
   owner.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   const postgres = await startPostgres({ dataDir, fsync: false });
@@ -123,8 +126,8 @@ export async function refused(call: Promise<unknown>, code: Code, text: string |
 }
 
 /**
- * Asks again and again, at most `deadlineMs`, until the answer is truthy, and returns it. An assertion or call that fails
- * counts as "not yet"; the last failure is what is thrown in the end.
+ * Repeats a check until its result is truthy, and returns that. A rejection counts as "not yet"; after `deadlineMs`,
+ * the last one is thrown.
  */
 export async function eventually<T>(ask: () => T | Promise<T>, deadlineMs = 10_000): Promise<Truthy<T>> {
   const deadline = Date.now() + deadlineMs;

@@ -1,6 +1,7 @@
 /**
- * `npm run check`: everything about the sources that needs no test to run. All checks run, each tells one line, and the
- * output of those that failed. `BROKKR_BREAKING_BASE` names another commit than main's to compare the contract with.
+ * `npm run check`: checks everything about the sources that needs no test to run. All checks run; each prints one line,
+ * and its output if it failed. `BROKKR_BREAKING_BASE` names another commit than the landed one to compare the contract
+ * with.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,12 +11,13 @@ import { text } from 'node:stream/consumers';
 import { generatedPages } from '../docs/generate/main.ts';
 import { contentFolder } from '../docs/pages.ts';
 import { generate, writeVendored } from '../proto/gen.ts';
+import { hasLandedCommit, landedCommit } from './compatibility/landed.ts';
 import { extractCommit, git } from './tools/git.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 
-/** What is wrong, or undefined; `note` is for what could not be checked. */
+/** The outcome of a check: `wrong` explains a failure, `note` what could not be checked. */
 interface Finding {
   readonly wrong?: string;
   readonly note?: string;
@@ -25,7 +27,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[
   ['types', () => tool('tsc', '--noEmit')],
   ["console's types", () => tool('tsc', '--noEmit', '--project', 'console')],
   ['lint and format', () => tool('biome', 'ci', '--error-on-warnings', '--colors=off')],
-  // The generator writes the contracts of others, which the checks after it read.
+  // The generator writes the vendored contracts, which the checks after it read.
   ['generated code', generatedCode],
   ['reference pages', referencePages],
   ['contract lint', () => tool('buf', 'lint')],
@@ -34,7 +36,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[
   ['layout', () => tool('node', 'test/layout/layout.test.ts')],
 ];
 
-/** Runs every check in turn; true when none found anything. */
+/** Runs every check in turn. Returns true when all passed. */
 async function runChecks(print: (line: string) => void): Promise<boolean> {
   let passed = true;
   for (const [name, check] of checks) {
@@ -48,7 +50,7 @@ async function runChecks(print: (line: string) => void): Promise<boolean> {
   return passed;
 }
 
-/** Runs a tool of this project; what it printed counts only when it failed. */
+/** Runs a tool of this project; its output counts only when it fails. */
 async function tool(name: string, ...args: string[]): Promise<Finding> {
   const command = name === 'node' ? process.execPath : join(bin, name);
   const child = spawn(command, args, {
@@ -61,7 +63,7 @@ async function tool(name: string, ...args: string[]): Promise<Finding> {
   return code === 0 ? {} : { wrong: `${out}${errors}` || `${name} exited with ${code}` };
 }
 
-/** Whether gen/ is what the contract generates. */
+/** Checks that gen/ is what the contract generates. */
 async function generatedCode(): Promise<Finding> {
   const fresh = '.cache/check/gen';
   mkdirSync(join(root, '.cache/check'), { recursive: true });
@@ -77,7 +79,7 @@ async function generatedCode(): Promise<Finding> {
   }
 }
 
-/** Whether the reference pages are what the code makes them. */
+/** Checks that the reference pages are what the code generates. */
 async function referencePages(): Promise<Finding> {
   const pages = await generatedPages();
   const stale = [...pages].filter(([path, text]) => textOf(join(contentFolder, path)) !== text).map(([path]) => path);
@@ -91,10 +93,10 @@ function textOf(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
-/** Whether clients of the contract on main still work with this one. */
+/** Compares the contract with the landed one, whose agents and clients must continue to work. */
 async function compatible(): Promise<Finding> {
-  const base = process.env.BROKKR_BREAKING_BASE ?? mainBase();
-  if (base === undefined) return { note: 'not checked: there is no main branch to compare with' };
+  const base = process.env.BROKKR_BREAKING_BASE ?? landedCommit;
+  if (base === landedCommit && !hasLandedCommit()) return { note: `not checked: git does not have ${base} here` };
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
   const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
@@ -105,11 +107,6 @@ async function compatible(): Promise<Finding> {
   } finally {
     rmSync(before, { recursive: true, force: true });
   }
-}
-
-function mainBase(): string | undefined {
-  const main = ['origin/main', 'main'].find((name) => git('rev-parse', '--verify', '--quiet', name) !== undefined);
-  return main && git('merge-base', 'HEAD', main);
 }
 
 function filesOf(folder: string): Map<string, string> {

@@ -6,9 +6,9 @@ import type { TestBroker } from './broker.ts';
 import { type Ended, type RunOptions, runProgram } from './tools/command.ts';
 
 export interface TestCli {
-  /** An empty folder, gone with `close`. */
+  /** An empty folder that `close` removes. */
   readonly folder: string;
-  /** Runs the command; an argument with spaces in it is given as a list. */
+  /** Runs the command; an argument with spaces in it requires a list. */
   run(args: string | readonly string[], options?: RunOptions): Promise<Ended>;
   /** Runs the command, which must end with 0, and returns its standard output. */
   done(args: string | readonly string[], options?: RunOptions): Promise<string>;
@@ -17,7 +17,7 @@ export interface TestCli {
   close(): void;
 }
 
-/** The command as the bearer of a key (default: the admin) uses it, away from the contexts of whoever runs the tests. */
+/** Creates a CLI that authenticates with a key (default: the admin's) and ignores the user's own contexts. */
 export function testCli(broker: TestBroker, pak = broker.adminPak): TestCli {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-cli-'));
   const env = { BROKKR_SERVER: broker.url, BROKKR_PAK: pak, XDG_CONFIG_HOME: folder, XDG_CACHE_HOME: folder };

@@ -5,7 +5,7 @@ import { eventually, type TestBroker } from './broker.ts';
 
 let scenes = 0;
 
-/** A stack with one deployment, and an agent that is told to serve it; both new. */
+/** Creates a stack with one deployment, and an agent that is to serve it. */
 export async function eventScene(test: TestBroker): Promise<{ agent: TestAgent; stack: string; entry: TargetEntry }> {
   const stack = `s${++scenes}`;
   const agent = await startTestAgent(test, { name: `a${scenes}`, labels: [stack] });
@@ -20,13 +20,13 @@ export type Told = Partial<Omit<ReportedEvent, '$typeName' | '$unknown' | 'objec
   sequence: bigint;
 };
 
-/** Reports these events as they are; answers what became of each. */
+/** Reports these events as they are; returns the result of each. */
 export async function reportEvents(agent: TestAgent, ...events: Told[]) {
   const answer = await agent.client.agent.reportEvents({ incarnation: agent.incarnation, events });
   return answer.receipts.map(({ receipt }) => receipt);
 }
 
-/** An event about just what an entry tells. */
+/** Builds an event that matches an entry of the target state. */
 export function eventAbout(entry: TargetEntry, outcome: Outcome, sequence: bigint): Told {
   const { stackId, deploymentId, generation, checksum } = entry;
   return { sequence, stackId, deploymentId, generation, checksum: Buffer.from(checksum).toString('hex'), outcome };

@@ -18,9 +18,9 @@ export const everyMethod: ReadonlyMap<string, DescMethod> = new Map(
 const services = { BrokerService: 'broker', AgentService: 'agent', AdminService: 'admin' } as const;
 
 export interface EveryCallOptions {
-  /** Prefix of all names, so that it can be called again in one installation. */
+  /** Prefix of all names, so that one installation can be used repeatedly. */
   readonly prefix?: string;
-  /** What the objects hold. */
+  /** Builds the manifest of a revision. */
   readonly manifest?: (revision: number) => Uint8Array;
   /** Text for every description and message that a caller may choose. */
   readonly words?: string;
@@ -31,14 +31,15 @@ export interface Call {
   readonly name: string;
   readonly method: DescMethod;
   readonly request: Readonly<Record<string, unknown>>;
-  /** Whose key was used. */
+  /** The kind of key that the call is made with. */
   readonly caller: 'admin' | 'generator' | 'agent' | 'enrollment';
   readonly client: BrokkrClient;
 }
 
 /**
- * Makes every RPC succeed at least once, in an order in which each finds what it needs; what was made is deleted in the end. `send`
- * carries each call out and gives back its (first) answer. Asserts that no RPC was left out. Returns every key that was made.
+ * Calls every RPC successfully at least once, in an order in which each finds what it needs, and deletes everything in
+ * the end. `send` makes each call and returns its (first) answer. Asserts that no RPC was left out. Returns every key
+ * that was issued.
  */
 export async function makeEveryCall(
   test: TestBroker,
@@ -186,7 +187,7 @@ export async function makeEveryCall(
   return paks;
 }
 
-/** Carries a call out. Of a stream, answers its first message and ends it. */
+/** Makes a call. For a stream, returns its first message and ends it. */
 export async function answerOf({ name, method, request, client }: Call): Promise<unknown> {
   const service = services[name.split('/')[0] as keyof typeof services];
   const send = client[service][method.localName as never] as (request: unknown) => unknown;

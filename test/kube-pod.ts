@@ -4,15 +4,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type KubeObject, listAt, textAt } from '../agent/object/kube-object.ts';
 import type { Kube } from '../sandbox/apiserver/apiserver.ts';
-import { askKube, tokenOf } from '../sandbox/apiserver/client.ts';
+import { requestKube, requestToken } from '../sandbox/apiserver/client.ts';
 
-/** A pod of the agent, without a container around it. */
+/** A pod of the agent, run as a process without a container. */
 export interface Pod {
-  /** The variables that it was given. */
+  /** Environment of the container. */
   readonly env: Readonly<Record<string, string>>;
-  /** All that it has printed so far. */
+  /** Returns everything that it has printed so far. */
   said(): string;
-  /** Ends it in its own way. May be called again. */
+  /** Terminates it gracefully. Idempotent. */
   end(): Promise<void>;
 }
 
@@ -20,15 +20,15 @@ const root = resolve(import.meta.dirname, '..');
 const template = ['spec', 'template', 'spec'] as const;
 
 /**
- * Runs the container of the agent's Deployment as a kubelet would: with its account's rights, its variables and what it mounts, whose
- * place is below a folder. Only its port is another one: any that is free.
+ * Runs the container of the agent's Deployment as a kubelet would: with the rights of its account, its environment and
+ * its mounts, which are placed below a folder. Only its port differs: any free one.
  */
 export async function runPod(kube: Kube, deployment: KubeObject, folder: string): Promise<Pod> {
   const { namespace = '' } = deployment.metadata;
   const [container] = listAt(deployment, ...template, 'containers');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const kubeconfig = join(folder, 'kubeconfig');
-  const token = await tokenOf(kube, namespace, textAt(deployment, ...template, 'serviceAccountName') ?? '');
+  const token = await requestToken(kube, namespace, textAt(deployment, ...template, 'serviceAccountName') ?? '');
   writeFileSync(kubeconfig, kube.kubeconfigFor(token), { mode: 0o600 });
   await mountVolumes(kube, deployment, folder);
   const env = await environmentOf(kube, namespace, container);
@@ -57,7 +57,7 @@ export async function runPod(kube: Kube, deployment: KubeObject, folder: string)
   };
 }
 
-/** Folders for the volumes, with the files of those that are ConfigMaps. */
+/** Creates folders for the volumes, with the files of those that are ConfigMaps. */
 async function mountVolumes(kube: Kube, deployment: KubeObject, folder: string): Promise<void> {
   const [container] = listAt(deployment, ...template, 'containers');
   for (const volume of listAt(deployment, ...template, 'volumes')) {
@@ -77,7 +77,7 @@ async function environmentOf(kube: Kube, namespace: string, container: unknown):
   for (const variable of listAt(container, 'env')) {
     const given = textAt(variable, 'value') ?? (textAt(variable, 'valueFrom', 'fieldRef', 'fieldPath') && namespace);
     const value = given ?? (await secretText(kube, namespace, variable));
-    // Of a Secret that is not there and need not be.
+    // An optional Secret is missing.
     if (value !== undefined) env[textAt(variable, 'name') ?? ''] = value;
   }
   return env;
@@ -92,6 +92,6 @@ async function secretText(kube: Kube, namespace: string, variable: unknown): Pro
 
 async function read(kube: Kube, namespace: string, plural: string, name: string): Promise<KubeObject | undefined> {
   const path = `/api/v1/namespaces/${namespace}/${plural}/${name}`;
-  const { status, body } = await askKube<KubeObject>(kube, { method: 'GET', path });
+  const { status, body } = await requestKube<KubeObject>(kube, { method: 'GET', path });
   return status === 200 ? body : undefined;
 }

@@ -1,8 +1,8 @@
 import type { Database } from '../broker/store/orm.ts';
 
 /**
- * Makes agents by SQL, as if they had been made and started: `many-0001` (or another prefix) and so on, of 10 zones and 3 tiers, every 50th offline, every
- * 70th paused, the others heard of until an hour from now.
+ * Inserts agents by SQL, as if they had been created and started: `many-0001` (or another prefix) and so on, of 10
+ * zones and 3 tiers, every 50th offline, every 70th paused, the others online until an hour from now.
  */
 export async function makeManyAgents(db: Database, count: number, prefix = 'many'): Promise<void> {
   const like = `${prefix}-%`;

@@ -1,6 +1,6 @@
 /**
- * `npm run measure [-- commit...]`: prints figures about the shape of the sources, one column for the working tree and one for
- * each named commit. It judges nothing: its figures show in which direction the tree moves.
+ * `npm run measure [-- commit...]`: prints figures about the shape of the sources, one column for each named commit and
+ * one for the working tree. It sets no limits: the figures show in which direction the tree moves.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

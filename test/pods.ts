@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { SimulatedCluster } from '../sandbox/cluster/cluster.ts';
 import { eventually } from './broker.ts';
 
-/** A workload of one pod, whose container's lines are asked for, or not. */
+/** Builds a workload of one pod; by default its annotation requests that logs are forwarded. */
 export function workload(name: string, asks = true): object {
   const labels = { app: name };
   const annotations = asks ? { 'brokkr.io/stream-logs': 'true' } : {};
@@ -15,13 +15,13 @@ export function workload(name: string, asks = true): object {
   };
 }
 
-/** The name of the workload's pod, as soon as there is one. */
+/** Waits for the workload's pod, and returns its name. */
 export function podOf(cluster: SimulatedCluster, app: string): Promise<string> {
   const find = () => cluster.objects().find(({ kind, metadata }) => kind === 'Pod' && metadata.labels?.app === app);
   return eventually(() => find()?.metadata.name, 60_000);
 }
 
-/** Lets Kubernetes tell something of a pod, as a kubelet does. */
+/** Creates a Kubernetes event about a pod, as a kubelet does. */
 export function tellEvent(cluster: SimulatedCluster, pod: string, message: string): void {
   const uid = cluster.get('v1', 'Pod', 'default', pod)?.metadata.uid;
   const now = new Date().toISOString();

@@ -1,9 +1,9 @@
 /**
- * `npm test [-- pattern...]`: runs every test file as a process of its own, and passes only what really ran. Its last
- * line is `N passed, N failed`, with `, N skipped` where this machine lacks something.
+ * `npm test [-- pattern...]`: runs every test file as a process of its own, and counts only tests that really ran. The
+ * last line is `N passed, N failed`, with `, N skipped` when this machine lacks something.
  */
 import { resolve } from 'node:path';
-import { buildKube, goPresent } from '../sandbox/apiserver/build.ts';
+import { buildKube, isGoInstalled } from '../sandbox/apiserver/build.ts';
 import { runFile } from './runner/run-file.ts';
 import { findTestFiles, needsOf, type TestFile } from './runner/test-file.ts';
 import { judge, type Run, type Verdict } from './runner/verdict.ts';
@@ -14,7 +14,7 @@ interface Result extends Verdict {
   readonly path: string;
 }
 
-/** Runs the test files below `root` that match; true when all of them passed. Aborting the signal ends them. */
+/** Runs the test files below `root` that match. Returns true when all passed. Aborting the signal ends them. */
 export async function runTests(
   root: string,
   patterns: readonly string[],
@@ -43,9 +43,9 @@ export async function runTests(
   return summarise(results, files.length, print);
 }
 
-/** Builds the real API server before any time limit runs; the reason when that failed. */
+/** Builds the real API server before any time limit starts. Returns the reason when that fails. */
 async function prepare(files: readonly TestFile[], signal: AbortSignal, print: (line: string) => void) {
-  if (!files.some(wantsKube) || !goPresent() || process.env.KUBEBUILDER_ASSETS) return undefined;
+  if (!files.some(wantsKube) || !isGoInstalled() || process.env.KUBEBUILDER_ASSETS) return undefined;
   try {
     await buildKube(signal, print);
     return undefined;
@@ -85,7 +85,7 @@ function summarise(results: readonly Result[], expected: number, print: (line: s
   const unrun = expected - results.length;
   if (unrun > 0) print(`${unrun} files were not run`);
   print(`${results.length} of ${expected} files`);
-  // A run of nothing has not passed.
+  // A run without tests has not passed.
   const failed = sum((result) => result.failed) + unrun + (expected === 0 ? 1 : 0);
   print(
     counts(

@@ -6,18 +6,18 @@ import { eventually, type TestBroker } from './broker.ts';
 
 export type TelemetryItemInit = MessageInitShape<typeof TelemetryItemSchema>;
 
-/** A session of which a test says every message. */
+/** A session whose messages a test sends one by one. */
 export interface TestSession {
-  /** Every hint so far, in order. */
+  /** All hints so far, in order. */
   readonly hints: readonly SessionHint[];
-  /** The last telemetry that was acknowledged. */
+  /** Sequence of the last acknowledged telemetry. */
   readonly received: bigint;
   telemetry(sequence: bigint, items: readonly TelemetryItemInit[]): void;
   heartbeat(cluster?: { reachable: boolean; latency?: { seconds: bigint; nanos: number } }): void;
   end(): Promise<void>;
 }
 
-/** Opens a session, with the first broker unless `url` is given, and waits until it is up. */
+/** Opens a session, with the first broker unless `url` is given, and waits until it is established. */
 export async function openSession(test: TestBroker, agent: TestAgent, url = test.url): Promise<TestSession> {
   const { incarnation } = agent;
   const toSay: { case: 'hello' | 'heartbeat' | 'telemetry'; value: object }[] = [

@@ -2,17 +2,17 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { healths } from '../../contract/enum-names.ts';
 import { type Diagnostic, type DiagnosticReport, DiagnosticReportSchema } from '../../gen/brokkr/v1/diagnostic_pb.ts';
-import type { Findings, Question } from '../diagnostic/collect.ts';
+import type { DiagnosisRequest, Findings } from '../diagnostic/collect.ts';
 import { plain } from './events.ts';
 
-/** What is asked, in the agent's own words. */
-export function toQuestion({ id, stackId, object }: Diagnostic): Question {
+/** Reads a diagnostic request. */
+export function toQuestion({ id, stackId, object }: Diagnostic): DiagnosisRequest {
   if (!object) return { id, stackId, object: undefined };
   const { apiVersion, kind, namespace, name } = object;
   return { id, stackId, object: { apiVersion, kind, namespace, name } };
 }
 
-/** As the contract has it, cut to what it allows. */
+/** Builds the report of a diagnosis, cut to the limits of the contract. */
 export function toReport({ objects, pods, events, notes }: Findings): DiagnosticReport {
   return create(DiagnosticReportSchema, {
     objects: objects.map(({ object, health, message, yaml, rollout }) => ({

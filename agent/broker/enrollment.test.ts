@@ -7,17 +7,17 @@ import { configMap, connect } from '../../test/agent/test-agent.ts';
 import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { eventually } from '../../test/broker.ts';
 import { assertNoKeys } from '../../test/no-keys.ts';
-import type { Enrollment } from '../config.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 import { enroll } from './enroll.ts';
 import { obtainKey } from './enrollment.ts';
+import type { Enrollment } from './enrollment-token.ts';
 
 const environment = await openEnvironment();
 const { admin } = environment.admin;
 const { signal } = new AbortController();
 const secret = 'brokkr-agent-key';
 const tls = { caFile: undefined, certFile: undefined, keyFile: undefined, caFingerprints: undefined };
-const broker = { brokerUrl: environment.broker.url, tls };
+const broker = { url: environment.broker.url, ...tls };
 
 const closings: (() => Promise<void>)[] = [];
 const enrolling = suite('an agent that enrolls');
@@ -26,7 +26,7 @@ enrolling.after(async () => {
   for (const close of closings) await close();
 });
 
-/** Shaped like a key; the configuration that follows has none. */
+/** Has the form of a key, so that the configuration can be read; the agent itself gets none. */
 const placeholder = 'brokkr_agA_B';
 
 let names = 0;
@@ -40,7 +40,7 @@ function withToken(token: string | undefined): Enrollment {
   return { token, tokenFile: undefined, secret };
 }
 
-/** A cluster with the agent's namespace, and what the agent's Secret holds there. */
+/** Starts a cluster with the agent's namespace, and reads the agent's Secret there. */
 async function openCluster() {
   const simulated = await startSimulatedCluster({ pods: false });
   const cluster = connect({ text: simulated.kubeconfig });
@@ -86,7 +86,7 @@ enrolling('gets its key, applies a stack, and starts again from its Secret witho
   assert.is((await admin.getAgent({ agent: name })).agent?.incarnation, 2n);
 });
 
-enrolling('waits, and says why, when its token is not valid', async () => {
+enrolling('waits and says why when its token is not valid', async () => {
   const { simulated } = await openCluster();
   const { enrollment } = await invite();
   await admin.revokePak({ pak: enrollment.token?.split('_')[1] });
@@ -103,7 +103,7 @@ enrolling('waits, and says why, when its token is not valid', async () => {
   await agent.close();
 });
 
-enrolling('keeps its key, and nothing that could get another', async () => {
+enrolling('stores its key, and nothing that could obtain another one', async () => {
   const { read, obtain } = await openCluster();
   const { name, enrollment } = await invite();
   const pak = await obtain(enrollment);
@@ -115,7 +115,7 @@ enrolling('keeps its key, and nothing that could get another', async () => {
   assert.is(await obtain(withToken(undefined)), pak);
 });
 
-enrolling('gets another key with the same token when it dies before it has kept the first', async () => {
+enrolling('gets another key with the same token when it dies before it has stored the first', async () => {
   const { simulated, read, obtain } = await openCluster();
   const { name, enrollment } = await invite();
   let lost = '';
@@ -136,7 +136,7 @@ enrolling('gets another key with the same token when it dies before it has kept 
   assert.is(read('nonce'), undefined);
 });
 
-enrolling('gets another key when the answer was lost', async () => {
+enrolling('gets another key when the answer is lost', async () => {
   const { obtain } = await openCluster();
   const { name, enrollment } = await invite();
   await obtain(enrollment, async (...call) => {
@@ -149,7 +149,7 @@ enrolling('gets another key when the answer was lost', async () => {
   assert.is(await works(await obtain(enrollment)), name);
 });
 
-enrolling('does not ask when it cannot write what it will present', async () => {
+enrolling('does not enroll when it cannot store its nonce', async () => {
   const { simulated, obtain } = await openCluster();
   const { enrollment } = await invite();
   const forget = simulated.faults.add({ method: 'POST', pathIncludes: '/secrets', status: 403 });
@@ -165,7 +165,7 @@ enrolling('does not ask when it cannot write what it will present', async () => 
   assert.is(asked, 0);
 });
 
-enrolling('ends with a key that works when two of one cluster enroll at once', async () => {
+enrolling('ends with a valid key when two agents of one cluster enroll at once', async () => {
   const { read, obtain } = await openCluster();
   const { name, enrollment } = await invite();
   const atLast = () => eventually(() => obtain(enrollment), 60_000);
@@ -173,7 +173,7 @@ enrolling('ends with a key that works when two of one cluster enroll at once', a
   assert.is(await works(read('pak')), name);
 });
 
-enrolling('enrolls anew with another token, and keeps a key that somebody else has put there', async () => {
+enrolling('enrolls again with another token, and keeps a key that somebody else stored', async () => {
   const { cluster, simulated, read, obtain } = await openCluster();
   const first = await invite();
   const second = await invite();
@@ -186,7 +186,7 @@ enrolling('enrolls anew with another token, and keeps a key that somebody else h
   assert.is(read('pak'), pak);
 });
 
-enrolling('says what is missing when there is neither a key nor a token', async () => {
+enrolling('says what is missing without a key and a token', async () => {
   const { obtain } = await openCluster();
   const tokenFile = '/nonexistent/token';
   for (const enrollment of [withToken(undefined), { token: undefined, tokenFile, secret }])

@@ -2,8 +2,9 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 
 /**
- * `fenced`: another agent runs with this key. `mismatch`: the key is another cluster's. `changed`: begin again. `invalid`: never to be
- * sent again. `refused`: not as things are with the broker. `exhausted`: too large, or too much.
+ * The meaning of a failed call. `fenced`: another agent runs with this key. `mismatch`: the key belongs to another cluster.
+ * `changed`: the call has to start over. `invalid`: the same request will never be accepted. `refused`: the broker's present state does
+ * not allow the call. `exhausted`: the request is too large, or there are too many.
  */
 export type BrokerErrorKind =
   | 'fenced'
@@ -26,7 +27,7 @@ export class BrokerError extends Error {
   }
 }
 
-/** What a failed call means to the agent. */
+/** Turns any error of a call into a BrokerError. */
 export function toBrokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const { code, rawMessage } = ConnectError.from(error);
@@ -49,7 +50,7 @@ function kindOfError(error: ConnectError): BrokerErrorKind {
       return 'invalid';
     case Code.ResourceExhausted:
       return 'exhausted';
-    // Without a reason it is not the broker's word. Nor is Unimplemented, which stands for a 404 of something on the way.
+    // Without a reason it does not come from the broker. Neither does Unimplemented, which stands for a proxy's 404.
     case Code.FailedPrecondition:
       return reason === undefined ? 'unavailable' : 'refused';
     default:

@@ -10,38 +10,37 @@ import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { configMap, configMapId } from '../../test/agent/test-agent.ts';
 import { openEnvironment, until } from '../../test/agent/test-environment.ts';
-import { eventOf, type StackEvent, sameNews } from '../target/stack-event.ts';
+import { eventOf, eventSignature, type StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
-import { createWire } from './client.ts';
+import { createBrokerClient } from './client.ts';
 import { BrokerError } from './error.ts';
-import { createReporter } from './event-reporter.ts';
+import { createEventReporter } from './event-reporter.ts';
 import { fitting } from './events.ts';
 
 const environment = await openEnvironment();
 const log = pino({ level: 'silent' });
-const reporter = suite('reporter');
+const reporter = suite('event reporter');
 reporter.after(() => environment.close());
 
-/** An agent that only reports, about one stack that is placed on it. */
+/** Starts an agent that only reports events, about one stack that is placed on it. */
 async function begin(name: string, options: { capacity?: number } = {}) {
   const client = environment.broker.client(await environment.createAgent(name));
   await environment.submit(name, [configMap(name, {})], [name]);
-  const wire = createWire(client);
+  const broker = createBrokerClient(client, () => {});
   const ending = new AbortController();
   const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
-  await wire.start(identity, { stacks: [], epoch: 0n }, ending.signal);
+  await broker.start(identity, { stacks: [], epoch: 0n }, ending.signal);
   const pulled = { digest: new Uint8Array(), have: [], pageToken: '', waitMs: 0, epoch: 0n, order: 0n, isSlow: false };
-  const [entry] = (await wire.pull(pulled, ending.signal)).entries;
+  const [entry] = (await broker.pull(pulled, ending.signal)).entries;
   const lost: string[] = [];
   const counts: Record<string, number> = {};
-  const made = createReporter({
-    wire,
+  const made = createEventReporter({
+    broker,
     log,
     lost: (stackId) => lost.push(stackId),
     count: (receipt) => {
       counts[receipt] = (counts[receipt] ?? 0) + 1;
     },
-    fenced: () => {},
     ...options,
   });
   const outcomes = async () =>
@@ -57,7 +56,7 @@ const event = (entry: Entry, message: string, more: Partial<StackEvent> = {}): S
   ...more,
 });
 
-reporter('sends what happened in its order', async () => {
+reporter('sends events in their order', async () => {
   const { entry, made, run, counts, outcomes, end } = await begin('in-order');
   made.report(event(entry, 'first'));
   made.report(event(entry, '', { outcome: 'applied' }));
@@ -71,7 +70,7 @@ reporter('sends what happened in its order', async () => {
   end();
 });
 
-reporter('keeps a bounded number, and the broker is told that some were lost', async () => {
+reporter('keeps a bounded number of events, and the broker records a gap for the others', async () => {
   const { entry, made, run, lost, counts, outcomes, end } = await begin('bounded', { capacity: 3 });
   for (let index = 0; index < 10; index++) made.report(event(entry, `event ${index}`));
   assert.is(made.pending, 3);
@@ -82,11 +81,11 @@ reporter('keeps a bounded number, and the broker is told that some were lost', a
   );
   assert.equal(await outcomes(), [Outcome.GAP, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED]);
   assert.equal(counts, { dropped: 7, accepted: 3 });
-  assert.equal(lost, [], 'a later event of the same stack tells the newer truth');
+  assert.equal(lost, [], 'a later event of the same stack has its present state');
   end();
 });
 
-reporter('drops what tells of drift before what tells how the stack is', async () => {
+reporter('drops events about drift before events about the state of a stack', async () => {
   const { entry, made, run, lost, outcomes, end } = await begin('drifting', { capacity: 2 });
   made.report(event(entry, '', { outcome: 'applied' }));
   for (let index = 0; index < 3; index++) made.report(event(entry, `repair ${index}`, { outcome: 'repaired' }));
@@ -103,7 +102,7 @@ reporter('drops what tells of drift before what tells how the stack is', async (
   end();
 });
 
-reporter('says of which stacks nothing tells how they are any more', async () => {
+reporter('names the stacks whose last state was dropped', async () => {
   const { entry, made, run, lost, end } = await begin('outnumbered', { capacity: 2 });
   const other = (id: string) => event(entry, '', { stackId: id, outcome: 'applied' });
   made.report(event(entry, '', { outcome: 'applied' }));
@@ -111,13 +110,13 @@ reporter('says of which stacks nothing tells how they are any more', async () =>
   run();
   await until(
     () => lost.length > 0,
-    () => 'what is lost to be told',
+    () => 'the lost state to be announced',
   );
   assert.equal(lost, [entry.stackId]);
   end();
 });
 
-reporter('goes on after an event that the broker refuses or does not understand', async () => {
+reporter('continues after an event that the broker refuses or does not understand', async () => {
   const { entry, made, run, counts, outcomes, end } = await begin('poisoned');
   made.report(event(entry, 'about nothing', { stackId: randomUUID() }));
   made.report(event(entry, 'no id at all', { stackId: 'poison' }));
@@ -141,7 +140,7 @@ reporter('goes on after an event that the broker refuses or does not understand'
   end();
 });
 
-reporter('sends events with many fields in requests that the broker takes', async () => {
+reporter('sends events with many fields in requests that the broker accepts', async () => {
   const { entry, made, run, counts, end } = await begin('wide');
   const changes = Array.from({ length: 100 }, (_, index) => ({
     object: configMapId(`o-${index}`),
@@ -159,7 +158,7 @@ reporter('sends events with many fields in requests that the broker takes', asyn
   end();
 });
 
-reporter('says when an event is about more objects than are listed', () => {
+reporter('says when an event lists only some of its objects', () => {
   const changes = Array.from({ length: 250 }, (_, index) => ({
     object: configMapId(`many-${index}`),
     action: 'configured' as const,
@@ -173,13 +172,29 @@ reporter('says when an event is about more objects than are listed', () => {
   assert.is(fit(100, '').message, '');
 });
 
-reporter('takes the 404 of something on the way for an outage, not for an answer', async () => {
+reporter('learns from any call that another agent has started with its key', async () => {
+  const pak = await environment.createAgent('fenced');
+  const fences: string[] = [];
+  const first = createBrokerClient(environment.broker.client(pak), (reason) => fences.push(reason));
+  const second = createBrokerClient(environment.broker.client(pak), () => {});
+  const { signal } = new AbortController();
+  const identity = { clusterId: randomUUID(), version: 'test', kubernetesVersion: 'v1' };
+  for (const client of [first, second]) await client.start(identity, { stacks: [], epoch: 0n }, signal);
+  assert.equal(fences, []);
+  const error = await first
+    .heartbeat({ reachable: true, latencyMs: undefined }, signal)
+    .catch((reason: unknown) => reason);
+  assert.is((error as BrokerError).kind, 'fenced');
+  assert.equal(fences, [(error as BrokerError).message]);
+});
+
+reporter('takes a proxy’s 404 for an outage, not for an answer', async () => {
   const proxy = createServer((_request, response) => response.writeHead(404).end('no such page'));
   proxy.listen(0, '127.0.0.1');
   await once(proxy, 'listening');
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   const client = connectBroker({ url, pak: 'none' });
-  const error = await createWire(client)
+  const error = await createBrokerClient(client, () => {})
     .report([], AbortSignal.timeout(10_000))
     .catch((reason: unknown) => reason);
   client.close();
@@ -188,12 +203,15 @@ reporter('takes the 404 of something on the way for an outage, not for an answer
   assert.is((error as BrokerError).kind, 'unavailable');
 });
 
-reporter('knows news from what was told before', () => {
+reporter('recognizes an event that was reported before', () => {
   const entry = { stackId: 's', deploymentId: 'd', checksum: 'c', generation: 1n, order: 1n } as Entry;
   const first = event(entry, 'conflict at resourceVersion 123');
-  assert.is(sameNews(first), sameNews(event(entry, 'conflict at resourceVersion 456')));
-  assert.is.not(sameNews(first), sameNews(event(entry, 'forbidden')));
-  assert.is.not(sameNews(first), sameNews(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')));
+  assert.is(eventSignature(first), eventSignature(event(entry, 'conflict at resourceVersion 456')));
+  assert.is.not(eventSignature(first), eventSignature(event(entry, 'forbidden')));
+  assert.is.not(
+    eventSignature(first),
+    eventSignature(event({ ...entry, order: 2n }, 'conflict at resourceVersion 123')),
+  );
 });
 
 reporter.run();

@@ -8,10 +8,10 @@ const maxMessage = 4_096;
 const maxObjects = 100;
 const maxFields = 50;
 const maxObjectMessage = 1_000;
-/** Of all fields of one event together, so that any event fits into a request. */
+/** Bytes of all fields of one event, so that any event fits into a request. */
 const maxFieldBytes = 64 << 10;
 
-/** What can be told of an event: the first changes, with as many of their fields as have room, and that there are more. */
+/** Cuts an event to what can be reported: the first changes, with as many of their fields as fit. The message says when changes are left out. */
 export function fitting(event: StackEvent): StackEvent {
   let room = maxFieldBytes;
   const changes = event.changes.slice(0, maxObjects).map((change) => {
@@ -28,7 +28,7 @@ export function fitting(event: StackEvent): StackEvent {
   return { ...event, changes, message: event.message === '' ? cut : `${event.message}; ${cut}` };
 }
 
-/** About the bytes that it takes in a request, rather more. */
+/** Estimates the bytes that an event takes in a request, rather too many. */
 export function sizeOfEvent({ message, changes }: StackEvent): number {
   const sizes = changes.map(
     (change) =>
@@ -43,7 +43,7 @@ function sizeOfField(path: string): number {
   return 4 + Buffer.byteLength(path.slice(0, maxObjectMessage));
 }
 
-/** An event under its number, as the contract has it: cut to what it allows, and to what every database takes. */
+/** Builds the message of an event, cut to the limits of the contract and to text that PostgreSQL stores. */
 export function toMessage({ sequence, event }: { sequence: bigint; event: StackEvent }): ReportedEvent {
   const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at } = event;
   return create(ReportedEventSchema, {
@@ -66,12 +66,12 @@ export function toMessage({ sequence, event }: { sequence: bigint; event: StackE
   });
 }
 
-/** Text that every database takes, of so many characters at most. */
+/** Cuts text to `length` characters, and replaces what PostgreSQL cannot store. */
 export function plain(text: string, length: number): string {
   return text.replaceAll('\u0000', '\ufffd').slice(0, length).toWellFormed();
 }
 
-/** Undefined for an answer that says nothing. */
+/** Returns the name of a receipt; undefined for one that this version does not know. */
 export function receiptOf(receipt: Receipt): 'accepted' | 'duplicate' | 'refused' | undefined {
   switch (receipt) {
     case Receipt.ACCEPTED:

@@ -9,6 +9,7 @@ import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { startFaultyProxy } from '../../test/agent/faulty-proxy.ts';
 import { configMap } from '../../test/agent/test-agent.ts';
 import { openEnvironment, until } from '../../test/agent/test-environment.ts';
+import { createChangeSet } from '../concurrency/change-set.ts';
 import type { StackHealth } from '../health/status.ts';
 import { BrokerError } from './error.ts';
 import { createHealthReporter } from './health-reporter.ts';
@@ -44,23 +45,30 @@ const becomes = (stack: string, health: Health) => {
   );
 };
 
-agents('is told on every change, with the reason and the object', async () => {
-  await begin('told');
-  await environment.submit('told', [web('told', 'web:does-not-exist'), configMap('told', {})], ['told']);
-  await becomes('told', Health.FAILED);
-  const found = await healthOf('told');
-  assert.match(found?.message ?? '', /^Deployment default\/told: 0 of 2 replicas ready; pod told-.*: ImagePullBackOff/);
+agents('is reported on every change, with the reason and the object', async () => {
+  await begin('changing');
+  await environment.submit(
+    'changing',
+    [web('changing', 'web:does-not-exist'), configMap('changing', {})],
+    ['changing'],
+  );
+  await becomes('changing', Health.FAILED);
+  const found = await healthOf('changing');
+  assert.match(
+    found?.message ?? '',
+    /^Deployment default\/changing: 0 of 2 replicas ready; pod changing-.*: ImagePullBackOff/,
+  );
   assert.equal(
     found?.objects.map(({ object }) => object?.name),
-    ['told'],
+    ['changing'],
   );
   assert.is(found?.objectCount, 2);
-  await environment.submit('told', [web('told', 'web:2'), configMap('told', {})], ['told']);
-  await becomes('told', Health.HEALTHY);
-  assert.is((await healthOf('told'))?.message, '');
+  await environment.submit('changing', [web('changing', 'web:2'), configMap('changing', {})], ['changing']);
+  await becomes('changing', Health.HEALTHY);
+  assert.is((await healthOf('changing'))?.message, '');
 });
 
-agents('shows in the metrics, with drift, watches and who answers', async () => {
+agents('is part of the metrics, with drift, watches and connectivity', async () => {
   const { agent, cluster } = await begin('measured');
   await environment.submit('measured', [configMap('measured', { k: '1' })], ['measured']);
   await environment.untilPhase('measured', 'measured', PlacementPhase.APPLIED);
@@ -85,7 +93,7 @@ agents('shows in the metrics, with drift, watches and who answers', async () => 
     assert.ok(text.includes(line), line);
 });
 
-agents('learns from heartbeats how the agent reaches its cluster', async () => {
+agents('comes with heartbeats that say how the agent reaches its cluster', async () => {
   await begin('beating');
   const found = async () => (await admin.admin.getAgent({ agent: 'beating' })).agent;
   await until(
@@ -95,7 +103,7 @@ agents('learns from heartbeats how the agent reaches its cluster', async () => {
   assert.ok((await found())?.clusterLatency);
 });
 
-agents('repairs from memory while the broker is away, and tells it in order when it is back', async () => {
+agents('repairs drift while the broker is away, and reports it in order afterwards', async () => {
   const url = new URL(environment.broker.url);
   const proxy = await startFaultyProxy({ host: url.hostname, port: Number(url.port) }, Math.random);
   endings.push(() => proxy.close());
@@ -129,18 +137,19 @@ agents('repairs from memory while the broker is away, and tells it in order when
 const reporter = suite('health reporter');
 const log = pino({ level: 'silent' });
 
-reporter('tells only what changed, the last of several, in calls that are apart', async () => {
+reporter('reports only changes, the last of several, with a pause between calls', async () => {
   const now = new Map<string, StackHealth>();
   const calls: { at: number; reported: string[] }[] = [];
   const ending = new AbortController();
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: {
+    broker: {
       reportHealth: async (stacks) =>
         void calls.push({ at: Date.now(), reported: stacks.map(({ stackId, message }) => `${stackId} ${message}`) }),
     },
     log,
+    changes,
     healthOf: (stackId) => now.get(stackId),
-    fenced: () => {},
     everyMs: 300,
   });
   const running = made.run(ending.signal);
@@ -154,7 +163,7 @@ reporter('tells only what changed, the last of several, in calls that are apart'
       objects: [],
       objectCount: 1,
     });
-    made.changed(stackId);
+    changes.add(stackId);
   };
   for (let number = 1; number <= 20; number++) set('a', `${number} of 20`);
   await until(
@@ -162,8 +171,8 @@ reporter('tells only what changed, the last of several, in calls that are apart'
     () => 'the first call',
   );
   for (let number = 1; number <= 20; number++) set('b', `${number} of 20`);
-  made.changed('a');
-  made.changed('unknown');
+  changes.add('a');
+  changes.add('unknown');
   await until(
     () => calls.length === 2,
     () => 'the second call',
@@ -184,36 +193,29 @@ reporter('tells only what changed, the last of several, in calls that are apart'
   await running;
 });
 
-reporter('tries again what could not be told, as it is then, at most 100 stacks at once', async () => {
+reporter('retries a failed report with the present health, at most 100 stacks at once', async () => {
   const sizes: number[] = [];
   let refusals = 2;
   const ending = new AbortController();
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: {
+    broker: {
       async reportHealth(stacks) {
         if (refusals-- > 0) throw new BrokerError('unavailable', 'away', undefined);
         sizes.push(stacks.length);
       },
     },
     log,
-    healthOf: (stackId) => ({
-      stackId,
-      deploymentId: 'd',
-      generation: 1n,
-      health: 'healthy',
-      message: '',
-      objects: [],
-      objectCount: 1,
-    }),
-    fenced: () => {},
+    changes,
+    healthOf: healthyOf,
     everyMs: 10,
     retry: { baseMs: 5, maxMs: 20 },
   });
   const running = made.run(ending.signal);
-  for (let number = 0; number < 250; number++) made.changed(`stack-${number}`);
+  for (let number = 0; number < 250; number++) changes.add(`stack-${number}`);
   await until(
     () => made.pending === 0,
-    () => 'all to be told',
+    () => 'everything to be reported',
   );
   assert.equal(sizes, [100, 100, 50]);
   ending.abort();
@@ -221,30 +223,30 @@ reporter('tries again what could not be told, as it is then, at most 100 stacks 
 });
 
 reporter('ends when the agent is fenced', async () => {
-  let fence = '';
+  let calls = 0;
+  const changes = createChangeSet();
   const made = createHealthReporter({
-    wire: { reportHealth: () => Promise.reject(new BrokerError('fenced', 'another one', undefined)) },
-    log,
-    healthOf: (stackId) => ({
-      stackId,
-      deploymentId: 'd',
-      generation: 1n,
-      health: 'healthy',
-      message: '',
-      objects: [],
-      objectCount: 1,
-    }),
-    fenced: (reason) => {
-      fence = reason;
+    broker: {
+      reportHealth: () => {
+        calls += 1;
+        return Promise.reject(new BrokerError('fenced', 'another one', undefined));
+      },
     },
+    log,
+    changes,
+    healthOf: healthyOf,
   });
-  made.changed('a');
+  changes.add('a');
   await made.run(new AbortController().signal);
-  assert.is(fence, 'another one');
+  assert.is(calls, 1);
 });
 
 agents.run();
 reporter.run();
+
+function healthyOf(stackId: string): StackHealth {
+  return { stackId, deploymentId: 'd', generation: 1n, health: 'healthy', message: '', objects: [], objectCount: 1 };
+}
 
 function web(name: string, image: string) {
   const labels = { app: name };

@@ -1,19 +1,19 @@
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { toDuration } from '../../contract/duration.ts';
 import { healths } from '../../contract/enum-names.ts';
 import type { StackHealth } from '../health/status.ts';
 import { plain } from './events.ts';
 
-/** How the agent reaches its cluster. */
+/** The cluster's answers to the agent, as heartbeats report them. */
 export interface ClusterState {
   readonly reachable: boolean;
-  /** Of its last small request to the cluster's API; undefined before the first. */
+  /** Duration of the last small request to the cluster's API; undefined before the first. */
   readonly latencyMs: number | undefined;
 }
 
 const maxMessage = 2_048;
 const maxObjects = 100;
 
-/** As the contract has it, cut to what it allows. */
+/** Builds the message of a stack's health, cut to the limits of the contract. */
 export function toHealthMessage(stack: StackHealth) {
   const { stackId, deploymentId, generation, objectCount } = stack;
   return {
@@ -34,6 +34,6 @@ export function toHealthMessage(stack: StackHealth) {
 export function toClusterMessage({ reachable, latencyMs }: ClusterState) {
   return {
     reachable,
-    latency: latencyMs === undefined ? undefined : durationFromMs(Math.round(latencyMs * 1000) / 1000),
+    latency: latencyMs === undefined ? undefined : toDuration(latencyMs),
   };
 }

@@ -7,10 +7,10 @@ import type { TelemetryBatch } from '../telemetry/outbox.ts';
 import { plain } from './events.ts';
 
 const maxLineBytes = 8_192;
-/** Of one character, as JavaScript counts them. */
-const mostBytes = 3;
+/** The most bytes that one UTF-16 code unit takes in UTF-8. */
+const maxBytesPerUnit = 3;
 
-/** A batch as the contract has it, cut to what it allows. */
+/** Builds the message of a batch, cut to the limits of the contract. */
 export function toTelemetryMessage({
   sequence,
   items,
@@ -19,7 +19,7 @@ export function toTelemetryMessage({
 }
 
 function toItem(item: TelemetryItem) {
-  switch (item.what) {
+  switch (item.type) {
     case 'event': {
       const { object, type, reason, message, count, at, firstAt, source } = item.event;
       const value = {
@@ -40,7 +40,7 @@ function toItem(item: TelemetryItem) {
         ...item.source,
         timestamp: item.at && timestampFromDate(item.at),
         line: text,
-        truncated: item.isCut || isCut,
+        truncated: item.isTruncated || isCut,
       };
       return { case: 'line', value } as const;
     }
@@ -62,6 +62,6 @@ function toItem(item: TelemetryItem) {
 function cutLine(line: string): { text: string; isCut: boolean } {
   const text = plain(line, maxLineBytes);
   if (Buffer.byteLength(text) <= maxLineBytes) return { text, isCut: text.length < line.length };
-  const bytes = Buffer.from(text).subarray(0, maxLineBytes - mostBytes);
+  const bytes = Buffer.from(text).subarray(0, maxLineBytes - maxBytesPerUnit);
   return { text: bytes.toString().replace(/\ufffd$/, ''), isCut: true };
 }

@@ -1,51 +1,56 @@
 import { healths, type ObjectHealth, type StackHealth, type Verdict, worstOf } from '../health/status.ts';
 import { andMore, nameOf } from '../object/kube-object.ts';
-import type { Sighting, StackSightings } from './object-cache.ts';
+import type { CachedObject, CachedStack } from './object-cache.ts';
 
 /** The contract takes no more. */
 const maxObjects = 100;
 
 /**
- * How a stack does: the worst of its objects. `details` has, for some of them, the reason that their dependents give. `outage` says why
- * the cluster cannot be asked, if so: then nothing is known.
+ * Aggregates the health of a stack: that of its worst object. `details` has reasons that were found at an object's pods, by object
+ * key. With an `outage`, the reason why the cluster cannot be asked, the health is unknown.
  */
 export function stackHealthOf(
-  { entry, objects, settled }: StackSightings,
+  { entry, objects, isSettled }: CachedStack,
   details: ReadonlyMap<string, Verdict>,
   outage: string | undefined,
 ): StackHealth {
   const { stackId, deploymentId, generation } = entry;
-  const about = { stackId, deploymentId, generation, objectCount: objects.size };
-  if (outage !== undefined) return { ...about, health: 'unknown', message: outage, objects: [] };
-  const ill: ObjectHealth[] = [];
-  for (const [key, sighting] of objects) {
-    const verdict = verdictOf(sighting, details.get(key), settled, entry.drift === 'repair');
-    if (verdict.health !== 'healthy') ill.push({ object: sighting.id, ...verdict });
+  const subject = { stackId, deploymentId, generation, objectCount: objects.size };
+  if (outage !== undefined) return { ...subject, health: 'unknown', message: outage, objects: [] };
+  const unhealthy: ObjectHealth[] = [];
+  for (const [key, cached] of objects) {
+    const verdict = verdictOf(cached, details.get(key), isSettled, entry.drift === 'repair');
+    if (verdict.health !== 'healthy') unhealthy.push({ object: cached.id, ...verdict });
   }
-  ill.sort((left, right) => healths.indexOf(right.health) - healths.indexOf(left.health));
-  return { ...about, health: worstOf(ill), message: summaryOf(ill), objects: ill.slice(0, maxObjects) };
+  unhealthy.sort((left, right) => healths.indexOf(right.health) - healths.indexOf(left.health));
+  return {
+    ...subject,
+    health: worstOf(unhealthy),
+    message: summaryOf(unhealthy),
+    objects: unhealthy.slice(0, maxObjects),
+  };
 }
 
 function verdictOf(
-  { checksum, wanted, verdict }: Sighting,
+  { checksum, desired, verdict }: CachedObject,
   detail: Verdict | undefined,
-  settled: boolean,
+  isSettled: boolean,
   isRepaired: boolean,
 ): Verdict {
   if (checksum === undefined) {
-    if (!settled) return { health: 'progressing', message: 'it is not applied yet' };
+    if (!isSettled) return { health: 'progressing', message: 'it is not applied yet' };
     return isRepaired
       ? { health: 'progressing', message: 'it is gone, and is to be applied again' }
       : { health: 'failed', message: 'it is gone' };
   }
-  // What was there before says nothing about the deployment that is to come.
-  if (!settled && checksum !== wanted && verdict.health === 'healthy')
+  // The health of the previous object says nothing about the deployment that is to come.
+  if (!isSettled && checksum !== desired && verdict.health === 'healthy')
     return { health: 'progressing', message: 'its change is not applied yet' };
   return verdict.health === 'healthy' ? verdict : (detail ?? verdict);
 }
 
-function summaryOf(ill: readonly ObjectHealth[]): string {
-  const [worst] = ill;
+function summaryOf(unhealthy: readonly ObjectHealth[]): string {
+  const [worst] = unhealthy;
   if (!worst) return '';
-  return `${nameOf(worst.object)}: ${worst.message}${andMore(ill)}`;
+  return `${nameOf(worst.object)}: ${worst.message}${andMore(unhealthy)}`;
 }

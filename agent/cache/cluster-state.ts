@@ -1,100 +1,93 @@
 import type { Logger } from 'pino';
 import type { Backoff } from '../concurrency/backoff.ts';
-import type { Cluster } from '../kube/client.ts';
-import { createWatches, type Watches } from '../kube/informer.ts';
-import { createHealthKeeper, type HealthKeeper } from './health-monitor.ts';
+import { createBatch } from '../concurrency/batch.ts';
+import type { Cluster } from '../kube/cluster.ts';
+import { createInformers, type Informers } from '../kube/informer.ts';
+import { createHealthMonitor, type HealthMonitor } from './health-monitor.ts';
 import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
 export interface ClusterStateOptions {
   readonly cluster: Cluster;
   readonly watchNamespace: string | undefined;
   readonly log: Logger;
-  /** Why the cluster does not answer; undefined while it does. */
+  /** Returns why the cluster does not answer; undefined while it does. */
   readonly outage: () => string | undefined;
-  /** Something of a stack is not as its last pass left it. */
-  readonly enqueue: (stackId: string) => void;
-  /** How a stack does may be another now. */
+  /** Called when objects of a stack are not as its last pass left them. */
+  readonly objectsChanged: (stackId: string) => void;
+  /** Called when the health of a stack may have changed. */
   readonly healthChanged: (stackId: string) => void;
-  /** An object was applied; so long it took. */
+  /** Called when an object was applied, with the duration. */
   readonly applied?: (seconds: number) => void;
   readonly retry?: Backoff;
 }
 
-/** What the agent knows of the cluster between passes: fed by passes, and by watches on the kinds that those applied. */
+/** The agent's knowledge of the cluster between passes, fed by passes and by watches on the kinds that they applied. */
 export interface ClusterState {
   readonly objectCache: ObjectCache;
-  readonly keeper: HealthKeeper;
-  readonly watches: Pick<Watches, 'counts'>;
-  /** Until the signal aborts. */
+  readonly healthMonitor: HealthMonitor;
+  readonly watches: Pick<Informers, 'counts'>;
+  /** Runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** Passes of many stacks begin together; which kinds they are about is asked once. */
+/** Milliseconds in which the kinds of several passes gather before they are watched. */
 const followMs = 50;
-/** Many objects of a stack change together. */
+/** Milliseconds in which the changes of a stack's objects gather before its health is read. */
 const gatherMs = 100;
 
 export function createClusterState(options: ClusterStateOptions): ClusterState {
   const { cluster, log, retry } = options;
-  let following: NodeJS.Timeout | undefined;
-  const changed = new Set<string>();
-  let gathering: NodeJS.Timeout | undefined;
-  let isOver = false;
-  const objectCache = createObjectCache({
-    enqueue: options.enqueue,
-    seen: (stackId, key, object) => keeper.seen(stackId, key, object),
-    kindsChanged: () => {
-      following ??= setTimeout(() => {
-        following = undefined;
-        if (!isOver) watches.follow(objectCache.kinds());
-      }, followMs);
-    },
-  });
-  const watches = createWatches({
+  const kinds = createBatch(followMs, () => watches.follow(objectCache.kinds()));
+  const healthChanges = createBatch(gatherMs, (stackIds) => stackIds.forEach(options.healthChanged));
+  const objectCache = withTimes(
+    createObjectCache({
+      objectsChanged: options.objectsChanged,
+      objectSeen: (stackId, key, object) => healthMonitor.objectSeen(stackId, key, object),
+      kindsChanged: () => kinds.add('changed'),
+    }),
+    options.applied,
+  );
+  const watches = createInformers({
     cluster,
     namespace: options.watchNamespace ?? '',
     log,
-    tell: objectCache,
+    handler: objectCache,
     ...(retry && { retry }),
   });
-  const keeper = createHealthKeeper({
+  const healthMonitor = createHealthMonitor({
     cluster,
     objectCache,
     log,
     outage: options.outage,
-    changed(stackId) {
-      changed.add(stackId);
-      gathering ??= setTimeout(() => {
-        gathering = undefined;
-        const stackIds = [...changed];
-        changed.clear();
-        for (const one of stackIds) options.healthChanged(one);
-      }, gatherMs);
-    },
+    changed: healthChanges.add,
   });
   return {
-    objectCache: {
-      ...objectCache,
-      get size() {
-        return objectCache.size;
-      },
-      wrote(stackId, object, askedAt) {
-        options.applied?.((performance.now() - askedAt) / 1000);
-        objectCache.wrote(stackId, object, askedAt);
-      },
-    },
-    keeper,
+    objectCache,
+    healthMonitor,
     watches,
     async run(signal) {
       try {
-        await keeper.run(signal);
+        await healthMonitor.run(signal);
       } finally {
-        isOver = true;
-        clearTimeout(following);
-        clearTimeout(gathering);
+        kinds.close();
+        healthChanges.close();
         objectCache.close();
         await watches.close();
       }
+    },
+  };
+}
+
+/** Returns the same cache, and passes on how long each apply took. */
+function withTimes(objectCache: ObjectCache, applied?: (seconds: number) => void): ObjectCache {
+  return {
+    ...objectCache,
+    get size() {
+      return objectCache.size;
+    },
+    wrote(stackId, object, askedAt) {
+      applied?.((performance.now() - askedAt) / 1000);
+      objectCache.wrote(stackId, object, askedAt);
     },
   };
 }

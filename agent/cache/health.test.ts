@@ -41,7 +41,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     testAgent.setTarget([{ stackId: stack, deploymentId: 'first', ...target }]);
     return testAgent;
   };
-  const healthOf = (testAgent: TestAgent) => testAgent.clusterState.keeper.healthOf(stack);
+  const healthOf = (testAgent: TestAgent) => testAgent.clusterState.healthMonitor.healthOf(stack);
   const becomes = async (testAgent: TestAgent, health: Health, message = /.*/): Promise<StackHealth> => {
     const isSo = () => {
       const now = healthOf(testAgent);
@@ -59,7 +59,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
   test.before.each(() => {
     stack = stackId(`health ${agents.namespace}`);
   });
-  test('is healthy when everything is there, and says how much was looked at', async () => {
+  test('is healthy when every object is there, and says how many were checked', async () => {
     const testAgent = await startWith({ objects: [configMap('there-a', {}), configMap('there-b', {})] });
     const { objects, objectCount, deploymentId, generation } = await becomes(testAgent, 'healthy');
     assert.equal(
@@ -81,7 +81,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     );
   });
 
-  test('tells a container that ends again and again from one that is not ready yet', async () => {
+  test('distinguishes a container that keeps crashing from one that is not ready yet', async () => {
     const testAgent = await startWith({ objects: [web('ends', 1, { behaviour: 'crashing' })] });
     await becomes(testAgent, 'failed', /0 of 1 replicas ready; pod ends-[^ ]+: CrashLoopBackOff: back-off restarting/);
     testAgent.setTarget([
@@ -90,13 +90,13 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await becomes(testAgent, 'progressing', /pod starts-[^ ]+: its containers are not ready yet/);
   });
 
-  test('becomes healthy by itself when its workload does, and says when it no longer is', async () => {
+  test('becomes healthy when its workload does, and says when it no longer is', async () => {
     const testAgent = await startWith({ objects: [web('fine', 2), job('once')] });
     await becomes(testAgent, 'healthy');
     await testAgent.settled();
-    assert.is(testAgent.events.length, 1, 'status is no drift');
+    assert.is(testAgent.events.length, 1, 'a changed status is no drift');
     if (testCluster.simulated) return;
-    // The simulated cluster's workloads do not follow what becomes of their pods.
+    // The simulated cluster's workloads do not follow their pods.
     const [pod] = (await podsOf('fine')) as [KubeObject];
     await foreignWriter.patch(idOf(pod), { metadata: { annotations: { [BEHAVIOUR]: 'crashing' } } });
     await becomes(
@@ -122,7 +122,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     );
   });
 
-  test('judges custom resources by their conditions', async () => {
+  test('reads custom resources by their conditions', async () => {
     const testAgent = await startWith({
       objects: [definition(), { apiVersion: 'example.org/v1', kind: 'Gizmo', metadata: { name: 'one' } }],
     });
@@ -136,7 +136,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await becomes(testAgent, 'failed', /NoSuchChart/);
   });
 
-  test('says what went wrong last, also when it was said of a series of times', async () => {
+  test('names the last warning event, also of an event series', async () => {
     const claim: KubeObject = {
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
@@ -166,14 +166,14 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.match(verdict?.message ?? '', /; Lately: no room$/);
   });
 
-  test('says that an object is gone where drift is only reported', async () => {
+  test('reports a deleted object as gone where drift is only reported', async () => {
     const testAgent = await startWith({ drift: 'report', objects: [configMap('lost', {})] });
     await becomes(testAgent, 'healthy');
     await admin.remove(configMapId('lost'));
     await becomes(testAgent, 'failed', /^ConfigMap default\/lost: it is gone$/);
   });
 
-  test('is about the deployment that is to be, not the one that was', async () => {
+  test('is that of the desired deployment, not of the previous one', async () => {
     const testAgent = await startWith({ objects: [configMap('next', { k: '1' })] });
     await becomes(testAgent, 'healthy');
     const bad: KubeObject = {
@@ -189,7 +189,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.is(objects.length, 2);
   });
 
-  test('is unknown while the cluster cannot be asked, and known again after', async () => {
+  test('is unknown during an outage of the cluster, and known again afterwards', async () => {
     let outage: string | undefined;
     const testAgent = await startWith({ objects: [configMap('dark', {})] }, { outage: () => outage });
     await becomes(testAgent, 'healthy');

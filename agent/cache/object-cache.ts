@@ -1,202 +1,110 @@
 import { healthOf } from '../health/evaluate.ts';
 import type { Verdict } from '../health/status.ts';
-import type { WatchTold } from '../kube/informer.ts';
+import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
-import type { Desired, Live } from '../sync/plan.ts';
 import type { Entry } from '../target/target-state.ts';
+import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
 
-/** What is kept of an object that a stack desires: no content, so that thousands cost little. */
-export interface Sighting {
+/** A desired object as it was seen last. Its content is not kept, so that thousands cost little. */
+export interface CachedObject {
   readonly id: ObjectId;
-  /** Checksum of what is desired. */
-  wanted: string;
-  /** Of the object as it is; undefined while it is not there. */
+  /** Checksum of the desired object. */
+  desired: string;
+  /** Checksum of the live object; undefined while it does not exist. */
   checksum: string | undefined;
   uid: string;
   verdict: Verdict;
-  /** As the stack's last pass left it. */
+  /** Fingerprint that the stack's last pass left. */
   expected: string;
-  /** As it was told last by a watch, and when; a pass that began to read later knows better. */
-  latest: string;
-  latestAt: number;
+  /** Fingerprint that a watch delivered last. */
+  observed: string;
+  /** When that was; a pass that began to read later knows better. */
+  observedAt: number;
 }
 
-export interface StackSightings {
+export interface CachedStack {
   readonly entry: Entry;
-  readonly objects: ReadonlyMap<string, Sighting>;
-  /** Whether the deployment is applied as it should be. */
-  settled: boolean;
+  readonly objects: ReadonlyMap<string, CachedObject>;
+  /** True when the last pass left the stack as desired. */
+  readonly isSettled: boolean;
 }
 
-/** What passes and watches saw last of the objects of each stack. */
-export interface ObjectCache extends WatchTold {
+/** The desired objects of all stacks, as passes and watches saw them last. */
+export interface ObjectCache extends WatchHandler {
   /**
-   * A pass knows what its stack desires, and has read what is there of it, beginning at `readAt`. What is another stack's is told to
-   * that one, until this one has written it.
+   * Stores what a pass desires and what it has read, beginning at `readAt`. Changes of an object that another stack owns are announced
+   * for that stack, until this one has written the object.
    */
   read(
     entry: Entry,
-    desired: readonly Desired[],
-    live: Live,
+    desired: readonly DesiredObject[],
+    live: LiveObjects,
     readAt: number,
     ownerOf: (key: string) => string | undefined,
   ): void;
-  /** A pass has written one of its objects; it had asked at `askedAt`. */
+  /** Stores an object that a pass has written; the request began at `askedAt`. */
   wrote(stackId: string, object: KubeObject, askedAt: number): void;
   settled(stackId: string, isSettled: boolean): void;
-  /** The stack is not to be here any more. */
+  /** Removes a stack that is not to be here any more. */
   forget(stackId: string): void;
-  get(stackId: string): StackSightings | undefined;
+  get(stackId: string): CachedStack | undefined;
   stackIds(): Iterable<string>;
-  /** How many objects are desired. */
+  /** Number of desired objects. */
   readonly size: number;
-  /** Kinds of everything that is desired. */
+  /** Lists the kinds of all desired objects. */
   kinds(): KindId[];
   close(): void;
 }
 
 export interface ObjectCacheOptions {
-  /** Something of the stack is not as its last pass left it. */
-  readonly enqueue: (stackId: string) => void;
-  /** How an object of the stack does may have changed; `object` as it is, undefined when it is gone. */
-  readonly seen: (stackId: string, key: string, object: KubeObject | undefined) => void;
-  /** Other kinds are desired now. */
+  /** Called when objects of a stack are not as its last pass left them. */
+  readonly objectsChanged: (stackId: string) => void;
+  /** Called when an object of a stack was seen; undefined when it does not exist. */
+  readonly objectSeen: (stackId: string, key: string, object: KubeObject | undefined) => void;
+  /** Called when other kinds may be desired. */
   readonly kindsChanged: () => void;
-  /** Watches tell of many changes at once, and of a pass's own writes before those are answered. */
+  /** Milliseconds in which changes gather; default 100. */
   readonly gatherMs?: number;
-  /** Between two alarms about one stack, so that a storm makes few passes, and few events. */
-  readonly alarmMs?: number;
+  /** Milliseconds between two announcements of changes of a stack; default 1 s. */
+  readonly intervalMs?: number;
 }
 
 const absent = '';
+const missing: Verdict = { health: 'progressing', message: 'it is not there' };
 
-interface Kept {
+interface MutableStack {
   entry: Entry;
-  objects: Map<string, Sighting>;
-  settled: boolean;
-  /** Keys of what may not be as it should be. */
-  suspects: Set<string>;
-  timer?: NodeJS.Timeout | undefined;
-  alarmedAt: number;
+  readonly objects: Map<string, CachedObject>;
+  isSettled: boolean;
+}
+
+interface State {
+  readonly options: ObjectCacheOptions;
+  readonly stacks: Map<string, MutableStack>;
+  /** The stack that an object's changes are announced for, by object key. */
+  readonly owners: Map<string, string>;
+  readonly drift: DriftNotifier;
 }
 
 export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
-  const { gatherMs = 100, alarmMs = 1_000 } = options;
-  const stacks = new Map<string, Kept>();
+  const stacks = new Map<string, MutableStack>();
   const owners = new Map<string, string>();
-
-  const now = () => performance.now();
-  const find = (key: string) => {
-    const kept = stacks.get(owners.get(key) ?? '');
-    const sighting = kept?.objects.get(key);
-    return kept && sighting ? { kept, sighting } : undefined;
-  };
-  const enqueue = (kept: Kept, key: string) => {
-    kept.suspects.add(key);
-    // Where drift is ignored, nothing would come of a pass.
-    if (kept.timer || kept.entry.drift === 'ignore') return;
-    const waitMs = Math.max(gatherMs, kept.alarmedAt + alarmMs - now());
-    kept.timer = setTimeout(() => alarm(kept), waitMs);
-  };
-  const alarm = (kept: Kept) => {
-    kept.timer = undefined;
-    const isChanged = [...kept.suspects].some((key) => {
-      const sighting = kept.objects.get(key);
-      return sighting !== undefined && sighting.latest !== sighting.expected;
-    });
-    kept.suspects.clear();
-    if (!isChanged) return;
-    kept.alarmedAt = now();
-    options.enqueue(kept.entry.stackId);
-  };
-  /** How an object is, for health. */
-  const note = (kept: Kept, key: string, sighting: Sighting, object: KubeObject | undefined) => {
-    sighting.checksum = object && checksumOf(object);
-    sighting.uid = object?.metadata.uid ?? '';
-    sighting.verdict = object ? healthOf(object) : missing;
-    options.seen(kept.entry.stackId, key, object);
-  };
-  /** What a pass knows, having asked at some time: a watch may have told of something later. */
-  const expect = (kept: Kept, key: string, sighting: Sighting, object: KubeObject | undefined, askedAt: number) => {
-    sighting.expected = object ? fingerprintOf(object) : absent;
-    if (sighting.latestAt < askedAt) sighting.latest = sighting.expected;
-    else if (sighting.latest !== sighting.expected) return enqueue(kept, key);
-    note(kept, key, sighting, object);
-  };
-  const tell = (key: string, object: KubeObject | undefined) => {
-    const found = find(key);
-    if (!found) return;
-    const { kept, sighting } = found;
-    sighting.latest = object ? fingerprintOf(object) : absent;
-    sighting.latestAt = now();
-    note(kept, key, sighting, object);
-    if (sighting.latest !== sighting.expected) enqueue(kept, key);
-  };
-  const drop = (kept: Kept, keys: Iterable<string>) => {
-    for (const key of keys) {
-      kept.objects.delete(key);
-      if (owners.get(key) === kept.entry.stackId) owners.delete(key);
-    }
-  };
-
+  const drift = createDriftNotifier({
+    gatherMs: options.gatherMs ?? 100,
+    intervalMs: options.intervalMs ?? 1_000,
+    hasDrifted(stackId, key) {
+      const cached = stacks.get(stackId)?.objects.get(key);
+      return cached !== undefined && cached.observed !== cached.expected;
+    },
+    notify: options.objectsChanged,
+  });
+  const state: State = { options, stacks, owners, drift };
   return {
-    read(entry, desired, live, readAt, ownerOf) {
-      const kept: Kept = stacks.get(entry.stackId) ?? {
-        entry,
-        objects: new Map(),
-        settled: false,
-        suspects: new Set(),
-        alarmedAt: Number.NEGATIVE_INFINITY,
-      };
-      stacks.set(entry.stackId, kept);
-      if (kept.entry.deploymentId !== entry.deploymentId) kept.settled = false;
-      kept.entry = entry;
-      const listed = new Set(desired.map(({ id }) => keyOf(id)));
-      drop(
-        kept,
-        [...kept.objects.keys()].filter((key) => !listed.has(key)),
-      );
-      for (const { id, checksum } of desired) {
-        const key = keyOf(id);
-        const sighting = kept.objects.get(key) ?? {
-          id,
-          wanted: checksum,
-          checksum: undefined,
-          uid: '',
-          verdict: missing,
-          expected: absent,
-          latest: absent,
-          latestAt: Number.NEGATIVE_INFINITY,
-        };
-        sighting.wanted = checksum;
-        kept.objects.set(key, sighting);
-        if ((ownerOf(key) ?? entry.stackId) === entry.stackId) owners.set(key, entry.stackId);
-        expect(kept, key, sighting, live.get(key), readAt);
-      }
-      options.kindsChanged();
-    },
-    wrote(stackId, object, askedAt) {
-      const kept = stacks.get(stackId);
-      const key = keyOf(idOf(object));
-      const sighting = kept?.objects.get(key);
-      if (!kept || !sighting) return;
-      owners.set(key, stackId);
-      expect(kept, key, sighting, object, askedAt);
-    },
-    settled(stackId, isSettled) {
-      const kept = stacks.get(stackId);
-      if (kept) kept.settled = isSettled;
-    },
-    forget(stackId) {
-      const kept = stacks.get(stackId);
-      if (!kept) return;
-      clearTimeout(kept.timer);
-      drop(kept, [...kept.objects.keys()]);
-      stacks.delete(stackId);
-      options.kindsChanged();
-    },
+    ...passMethods(state),
+    ...watchMethods(state),
     get: (stackId) => stacks.get(stackId),
     stackIds: () => stacks.keys(),
     get size() {
@@ -208,20 +116,126 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
         for (const { id } of objects.values()) if (!kinds.has(groupKindOf(id))) kinds.set(groupKindOf(id), id);
       return [...kinds.values()];
     },
-    changed: (object) => tell(keyOf(idOf(object)), object),
-    gone: (object) => tell(keyOf(idOf(object)), undefined),
-    listed(kind, keys) {
-      const name = groupKindOf(kind);
-      for (const { objects } of stacks.values())
-        for (const [key, { id, latest }] of objects)
-          if (groupKindOf(id) === name && !keys.has(key) && latest !== absent) tell(key, undefined);
-    },
     close() {
-      for (const { timer } of stacks.values()) clearTimeout(timer);
+      drift.close();
       stacks.clear();
       owners.clear();
     },
   };
 }
 
-const missing: Verdict = { health: 'progressing', message: 'it is not there' };
+function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settled' | 'forget'> {
+  const { options, stacks, owners, drift } = state;
+  return {
+    read(entry, desired, live, readAt, ownerOf) {
+      const { stackId } = entry;
+      const stack = stacks.get(stackId) ?? { entry, objects: new Map(), isSettled: false };
+      stacks.set(stackId, stack);
+      if (stack.entry.deploymentId !== entry.deploymentId) stack.isSettled = false;
+      stack.entry = entry;
+      const listed = new Set(desired.map(({ id }) => keyOf(id)));
+      const dropped = [...stack.objects.keys()].filter((key) => !listed.has(key));
+      drop(state, stack, dropped);
+      for (const { id, checksum } of desired) {
+        const key = keyOf(id);
+        const cached = stack.objects.get(key) ?? unseen(id);
+        cached.desired = checksum;
+        stack.objects.set(key, cached);
+        if ((ownerOf(key) ?? stackId) === stackId) owners.set(key, stackId);
+        expect(state, stack, cached, live.get(key), readAt);
+      }
+      options.kindsChanged();
+    },
+    wrote(stackId, object, askedAt) {
+      const stack = stacks.get(stackId);
+      const key = keyOf(idOf(object));
+      const cached = stack?.objects.get(key);
+      if (!stack || !cached) return;
+      owners.set(key, stackId);
+      expect(state, stack, cached, object, askedAt);
+    },
+    settled(stackId, isSettled) {
+      const stack = stacks.get(stackId);
+      if (stack) stack.isSettled = isSettled;
+    },
+    forget(stackId) {
+      const stack = stacks.get(stackId);
+      if (!stack) return;
+      drift.forget(stackId);
+      drop(state, stack, [...stack.objects.keys()]);
+      stacks.delete(stackId);
+      options.kindsChanged();
+    },
+  };
+}
+
+function watchMethods(state: State): WatchHandler {
+  const { stacks } = state;
+  return {
+    onChange: (object) => observe(state, keyOf(idOf(object)), object),
+    onDelete: (object) => observe(state, keyOf(idOf(object)), undefined),
+    onList(kind, keys) {
+      const name = groupKindOf(kind);
+      for (const { objects } of stacks.values())
+        for (const [key, { id, observed }] of objects)
+          if (groupKindOf(id) === name && !keys.has(key) && observed !== absent) observe(state, key, undefined);
+    },
+  };
+}
+
+/** Stores what a pass knows, having asked at some time. A watch may have delivered something later. */
+function expect(
+  state: State,
+  stack: MutableStack,
+  cached: CachedObject,
+  object: KubeObject | undefined,
+  askedAt: number,
+): void {
+  cached.expected = object ? fingerprintOf(object) : absent;
+  if (cached.observedAt < askedAt) cached.observed = cached.expected;
+  if (cached.observed === cached.expected) noteHealth(state, stack, cached, object);
+  else suspect(state, stack, cached);
+}
+
+/** Stores what a watch delivered. */
+function observe(state: State, key: string, object: KubeObject | undefined): void {
+  const stack = state.stacks.get(state.owners.get(key) ?? '');
+  const cached = stack?.objects.get(key);
+  if (!stack || !cached) return;
+  cached.observed = object ? fingerprintOf(object) : absent;
+  cached.observedAt = performance.now();
+  noteHealth(state, stack, cached, object);
+  if (cached.observed !== cached.expected) suspect(state, stack, cached);
+}
+
+function noteHealth({ options }: State, stack: MutableStack, cached: CachedObject, object: KubeObject | undefined) {
+  cached.checksum = object && checksumOf(object);
+  cached.uid = object?.metadata.uid ?? '';
+  cached.verdict = object ? healthOf(object) : missing;
+  options.objectSeen(stack.entry.stackId, keyOf(cached.id), object);
+}
+
+function suspect({ drift }: State, { entry }: MutableStack, { id }: CachedObject): void {
+  // A pass changes nothing where drift is ignored.
+  if (entry.drift !== 'ignore') drift.suspect(entry.stackId, keyOf(id));
+}
+
+function drop({ owners }: State, { entry, objects }: MutableStack, keys: readonly string[]): void {
+  for (const key of keys) {
+    objects.delete(key);
+    if (owners.get(key) === entry.stackId) owners.delete(key);
+  }
+}
+
+function unseen(id: ObjectId): CachedObject {
+  return {
+    id,
+    desired: '',
+    checksum: undefined,
+    uid: '',
+    verdict: missing,
+    expected: absent,
+    observed: absent,
+    observedAt: Number.NEGATIVE_INFINITY,
+  };
+}

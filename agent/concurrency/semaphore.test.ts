@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { until } from '../../test/agent/test-agent.ts';
 import { createSemaphore, type LendOptions } from './semaphore.ts';
 
-const test = suite('a limit on what runs at once');
+const test = suite('a weighted semaphore');
 
-/** Work that ends when it is told to. */
+/** Opens a semaphore whose work ends when the test says so. */
 function open(size: number, lend?: LendOptions) {
   const limit = createSemaphore(size, lend);
   const started: string[] = [];
@@ -27,7 +27,7 @@ function open(size: number, lend?: LendOptions) {
   return { run, started, end, tick };
 }
 
-test('starts what fits beside something heavy that has to wait', async () => {
+test('starts small work beside something heavy that has to wait', async () => {
   const { run, started, end, tick } = open(10);
   const all = [run('running', 5), run('heavy', 10), run('light', 1)];
   await tick();
@@ -39,7 +39,7 @@ test('starts what fits beside something heavy that has to wait', async () => {
   await Promise.all(all);
 });
 
-test('does not let something heavy wait for ever', async () => {
+test('does not let heavy work wait for ever', async () => {
   const { run, started, end, tick } = open(10);
   const all = [run('running', 5), run('heavy', 10)];
   for (let number = 0; number < 100; number++) all.push(run(`light-${number}`, 1));
@@ -48,10 +48,10 @@ test('does not let something heavy wait for ever', async () => {
     await end(started[place] ?? '');
   }
   await Promise.all(all);
-  assert.is(started.indexOf('heavy'), 17, 'overtaken 16 times, by those after the first');
+  assert.is(started.indexOf('heavy'), 17, 'overtaken 16 times');
 });
 
-test('gives the place of what is given up to the next', async () => {
+test('gives the room of aborted work to the next', async () => {
   const { run, started, end, tick } = open(10);
   const giving = new AbortController();
   const running = run('running', 10);
@@ -69,21 +69,21 @@ test('gives the place of what is given up to the next', async () => {
   await Promise.all([running, next]);
 });
 
-test('lends the places of what is slow, and no more than it may', async () => {
+test('lends the room of slow work, up to its limit', async () => {
   const { run, started, end, tick } = open(2, { afterMs: 20, most: 2 });
   const all = ['slow-1', 'slow-2', 'slow-3', 'slow-4', 'late'].map((name) => run(name, 1));
   await tick();
   assert.equal(started, ['slow-1', 'slow-2']);
   await until(() => started.length === 4, 'two more beside the slow ones');
   await new Promise((resolve) => setTimeout(resolve, 100));
-  assert.equal(started, ['slow-1', 'slow-2', 'slow-3', 'slow-4'], 'nothing is left to lend');
+  assert.equal(started, ['slow-1', 'slow-2', 'slow-3', 'slow-4'], 'nothing more may be lent');
   await end('slow-1');
   await until(() => started.includes('late'), 'the last one');
   for (const name of started) await end(name);
   await Promise.all(all);
   const after = [run('after-1', 1), run('after-2', 1), run('after-3', 1)];
   await tick();
-  assert.equal(started.slice(5), ['after-1', 'after-2'], 'what was lent is given back');
+  assert.equal(started.slice(5), ['after-1', 'after-2'], 'lent room is given back');
   for (const name of ['after-1', 'after-2', 'after-3']) {
     await until(() => started.includes(name), name);
     await end(name);

@@ -1,32 +1,66 @@
-/** Lets at most some calls run at once; the others wait in order, but for those that fit in beside a heavier one. */
+/** Limits how much work runs at once. The rest waits in order, except that small work may start beside something heavy that waits. */
 export interface Semaphore {
-  /** Rejects, without running, when the signal aborts while it waits. `weight` is how much of the limit it takes; at most all. */
+  /**
+   * Runs `work` once there is room for its weight, at most the whole limit. Rejects without running it when the signal aborts while
+   * it waits.
+   */
   run<Result>(work: () => Promise<Result>, signal?: AbortSignal, weight?: number): Promise<Result>;
 }
 
 interface Waiting {
   readonly weight: number;
-  /** How many that came later were started while it was the first to wait. */
+  /** Number of later calls that were started while this one was the first to wait. */
   overtaken: number;
   start(): void;
 }
 
-/** How often what is too heavy for now is overtaken, before all others wait for it. */
+/** Number of times that heavy work is overtaken before all others wait for it. */
 const maxOvertaken = 16;
 
 export interface LendOptions {
-  /** What has run for so long gives its place to others, and goes on. */
+  /** Milliseconds after which work that still runs gives its room to others, and goes on. */
   readonly afterMs: number;
-  /** How much may run beside the limit so. */
+  /** Sum of the weights that may run beside the limit in this way. */
   readonly most: number;
 }
 
-/** With `lend`, a few that are slow do not keep all others waiting. */
+/** Creates a semaphore. `lend` keeps a few slow calls from blocking all others. */
 export function createSemaphore(size: number, lend: LendOptions = { afterMs: 0, most: 0 }): Semaphore {
-  let used = 0;
+  const room = createRoom(size);
   let lent = 0;
-  /** Slow, and still in their places. */
+  /** Slow work that still takes room, because nothing more may be lent. */
   const overdue = new Set<() => void>();
+  return {
+    async run(work, signal, weight = 1) {
+      await room.enter(weight, signal);
+      let isLent = false;
+      const giveWay = () => {
+        if (lent + weight > lend.most) {
+          overdue.add(giveWay);
+          return;
+        }
+        overdue.delete(giveWay);
+        isLent = true;
+        lent += weight;
+        room.leave(weight);
+      };
+      const timer = lend.most > 0 ? setTimeout(giveWay, lend.afterMs) : undefined;
+      try {
+        return await work();
+      } finally {
+        clearTimeout(timer);
+        overdue.delete(giveWay);
+        if (isLent) {
+          lent -= weight;
+          for (const next of overdue) next();
+        } else room.leave(weight);
+      }
+    },
+  };
+}
+
+function createRoom(size: number) {
+  let used = 0;
   const waiting = new Set<Waiting>();
   const startNext = () => {
     let first: Waiting | undefined;
@@ -41,13 +75,8 @@ export function createSemaphore(size: number, lend: LendOptions = { afterMs: 0, 
       next.start();
     }
   };
-  const enter = (weight: number, signal?: AbortSignal): Promise<void> | undefined => {
-    signal?.throwIfAborted();
-    if (waiting.size === 0 && used + weight <= size) {
-      used += weight;
-      return undefined;
-    }
-    return new Promise((resolve, reject) => {
+  const wait = (weight: number, signal?: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
       const abort = () => {
         waiting.delete(entry);
         reject(signal?.reason);
@@ -66,40 +95,24 @@ export function createSemaphore(size: number, lend: LendOptions = { afterMs: 0, 
       signal?.addEventListener('abort', abort, { once: true });
       startNext();
     });
-  };
   return {
-    async run(work, signal, weight = 1) {
-      await enter(weight, signal);
-      let isLent = false;
-      const giveWay = () => {
-        if (lent + weight > lend.most) return void overdue.add(giveWay);
-        overdue.delete(giveWay);
-        isLent = true;
-        lent += weight;
-        used -= weight;
-        startNext();
-      };
-      const timer = lend.most > 0 ? setTimeout(giveWay, lend.afterMs) : undefined;
-      try {
-        return await work();
-      } finally {
-        clearTimeout(timer);
-        overdue.delete(giveWay);
-        if (isLent) {
-          lent -= weight;
-          for (const next of overdue) next();
-        } else {
-          used -= weight;
-          startNext();
-        }
-      }
+    /** Takes room for the weight. Returns undefined when there is room at once. */
+    enter(weight: number, signal?: AbortSignal): Promise<void> | undefined {
+      signal?.throwIfAborted();
+      if (waiting.size > 0 || used + weight > size) return wait(weight, signal);
+      used += weight;
+      return undefined;
+    },
+    leave(weight: number) {
+      used -= weight;
+      startNext();
     },
   };
 }
 
 /**
- * Carries out `work` for each item, at most `size` at once, and answers in the items' order. Ends early, with the first
- * rejection, only after what was begun has settled.
+ * Carries out `work` for each item, at most `size` at once, and returns the results in the items' order. Rejects with the first
+ * rejection, once everything that was begun has settled.
  */
 export async function mapConcurrent<Item, Result>(
   items: readonly Item[],

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { DiagnosticState } from '../../gen/brokkr/v1/diagnostic_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { secretObject, secretValue } from '../../test/agent/secret-object.ts';
 import {
   configMap,
   connect,
@@ -17,28 +18,7 @@ import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { createInventories } from '../inventory/inventory.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
-import { redactObject } from '../object/redact.ts';
 import { diagnose } from './collect.ts';
-
-const canary = 'c2VjcmV0LWNhbmFyeQ==';
-const secret: KubeObject = {
-  apiVersion: 'v1',
-  kind: 'Secret',
-  metadata: {
-    name: 'credentials',
-    namespace: 'default',
-    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `{"data":{"password":"${canary}"}}` },
-  },
-  data: { password: canary },
-};
-
-const masks = suite('masks');
-masks('leave nothing of a Secret but its keys', () => {
-  const text = JSON.stringify(redactObject({ ...secret, stringData: { other: canary } }));
-  assert.not.match(text, canary);
-  assert.match(text, '"password":"***"');
-  assert.match(text, '"other":"***"');
-});
 
 const asked = suite('diagnostics, asked through the broker');
 const environment = await openEnvironment();
@@ -52,7 +32,11 @@ asked('are answered at once, with everything that belongs to the stack and nothi
   const pak = await environment.createAgent('asked');
   await environment.startAgent(pak, cluster.kubeconfig, { config: { pullIntervalMs: 600_000 } });
   cluster.put(configMap('stranger', { k: 'not-ours' }, 'default') as never);
-  await environment.submit('asked', [secret, web('web', 'web:1'), web('broken', 'web:does-not-exist')], ['asked']);
+  await environment.submit(
+    'asked',
+    [secretObject, web('web', 'web:1'), web('broken', 'web:does-not-exist')],
+    ['asked'],
+  );
   await environment.untilPhase('asked', 'asked', PlacementPhase.APPLIED);
   const podsOf = (name: string) =>
     cluster.objects().filter(({ kind, metadata }) => kind === 'Pod' && metadata.name.startsWith(`${name}-`));
@@ -84,7 +68,7 @@ asked('are answered at once, with everything that belongs to the stack and nothi
   const report = answer.diagnostic?.report;
   assert.equal(report?.objects.map(({ object }) => object?.name).sort(), ['broken', 'credentials', 'web']);
   const yaml = report?.objects.map((one) => one.yaml).join('') ?? '';
-  assert.not.match(yaml, canary);
+  assert.not.match(yaml, secretValue);
   assert.not.match(yaml, 'not-ours');
   assert.match(yaml, 'password: "***"');
   const rollout = report?.objects.find(({ object }) => object?.name === 'web')?.rollout.join();
@@ -117,7 +101,6 @@ const simulated = suite('diagnosis, simulated cluster');
 const real = suite('diagnosis, real API server with a simulated node');
 describe(simulated, await openSimulatedCluster({ pods: true }));
 if (needs('go')) describe(real, await openRealCluster({ node: true }));
-masks.run();
 asked.run();
 simulated.run();
 real.run();
@@ -134,7 +117,9 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
   test('finds objects, revisions, events, pods and their logs, and notes what it cannot see', async () => {
     const testAgent = await startTestAgent(testCluster.source);
     const applied = testAgent.nextEvent(stack, 'applied');
-    testAgent.setTarget([{ stackId: stack, objects: [secret, web('seen', 'web:1'), configMap('plain', { k: '1' })] }]);
+    testAgent.setTarget([
+      { stackId: stack, objects: [secretObject, web('seen', 'web:1'), configMap('plain', { k: '1' })] },
+    ]);
     await applied;
     await testAgent.close();
     const live = await testCluster.admin.get(idOf(web('seen', 'web:1')));
@@ -159,7 +144,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.match(pod?.containers[0]?.logLines.at(-1) ?? '', new RegExp(`^${pod?.name} web: line`));
     assert.is(findings.objects.find(({ object }) => object.kind === 'Deployment')?.rollout.length, 1);
     assert.equal(findings.objects.map(({ object }) => object.name).sort(), ['credentials', 'plain', 'seen']);
-    assert.not.match(JSON.stringify(findings), canary);
+    assert.not.match(JSON.stringify(findings), secretValue);
     assert.ok(findings.events.some(({ reason }) => reason === 'Said'));
     if (!testCluster.simulated) return;
     const forget = testCluster.simulated.faults.add({
@@ -186,9 +171,9 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await testAgent.close();
     testCluster.simulated.clearRequests();
     const inventories = createInventories(observer, 'brokkr');
-    const question = { id: 'q', stackId: picky, object: undefined };
+    const request = { id: 'q', stackId: picky, object: undefined };
     await until(
-      async () => (await diagnose({ cluster: observer, inventories }, question, signal)).pods.length > 0,
+      async () => (await diagnose({ cluster: observer, inventories }, request, signal)).pods.length > 0,
       'its pods',
     );
     const asked = testCluster.simulated.requests.filter(({ path }) => path.endsWith('/replicasets'));
@@ -200,8 +185,8 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     if (!testCluster.simulated) return;
     const forget = testCluster.simulated.faults.add({ pathIncludes: '/events', delayMs: 3_000 });
     const inventories = createInventories(observer, 'brokkr');
-    const question = { id: 'q', stackId: stack, object: undefined };
-    const findings = await diagnose({ cluster: observer, inventories }, question, signal, 500);
+    const request = { id: 'q', stackId: stack, object: undefined };
+    const findings = await diagnose({ cluster: observer, inventories }, request, signal, 500);
     forget();
     assert.is(findings.objects.length, 3);
     assert.ok(findings.notes.some((note) => /events in default: not looked at in time/.test(note)));

@@ -6,6 +6,7 @@ export const progressing = (message: string): Verdict => ({ health: 'progressing
 export const degraded = (message: string): Verdict => ({ health: 'degraded', message });
 export const failed = (message: string): Verdict => ({ health: 'failed', message });
 
+/** A condition of an object's status. */
 export interface Condition {
   readonly status: string;
   readonly reason: string;
@@ -13,42 +14,48 @@ export interface Condition {
   readonly observedGeneration: number | undefined;
 }
 
-/** The condition of that type in an object's status; undefined without. */
+/** Returns the condition of a type; undefined when the status has none. */
 export function conditionOf(object: KubeObject, type: string): Condition | undefined {
-  const found = listAt(object, 'status', 'conditions').find((condition) => textAt(condition, 'type') === type);
-  if (!isRecord(found)) return undefined;
-  const { observedGeneration } = found;
+  const condition = listAt(object, 'status', 'conditions').find((candidate) => textAt(candidate, 'type') === type);
+  if (!isRecord(condition)) return undefined;
+  const { observedGeneration } = condition;
   return {
-    status: textAt(found, 'status') ?? '',
-    reason: textAt(found, 'reason') ?? '',
-    message: textAt(found, 'message') ?? '',
+    status: textAt(condition, 'status') ?? '',
+    reason: textAt(condition, 'reason') ?? '',
+    message: textAt(condition, 'message') ?? '',
     observedGeneration: typeof observedGeneration === 'number' ? observedGeneration : undefined,
   };
 }
 
+/** Returns whether the condition exists and its status is True. */
 export function isTrue(condition: Condition | undefined): boolean {
   return condition?.status === 'True';
 }
 
+/** Returns whether the condition exists and its status is False. */
 export function isFalse(condition: Condition | undefined): boolean {
   return condition?.status === 'False';
 }
 
-/** Undefined once its controller has seen the object as it is; `always` for kinds whose controller must say so. */
-export function observed(object: KubeObject, always = false): Verdict | undefined {
+/**
+ * Returns `progressing` until the controller has observed the object's last change, and undefined then. An object without an
+ * observed generation counts as observed, unless its kind's controllers always write one (`isRequired`).
+ */
+export function unobserved(object: KubeObject, { isRequired = false } = {}): Verdict | undefined {
   const generation = Number(object.metadata.generation ?? 0);
-  const seen = at(object, 'status', 'observedGeneration');
-  if (seen === undefined && !always) return undefined;
-  if (Number(seen ?? 0) >= generation) return undefined;
+  const observed = at(object, 'status', 'observedGeneration');
+  if (observed === undefined && !isRequired) return undefined;
+  if (Number(observed ?? 0) >= generation) return undefined;
   return progressing('its controller has not seen the last change yet');
 }
 
-/** "what: why", or only what. */
-export function words(what: string, why: string | undefined): string {
-  return why ? `${what}: ${why}` : what;
+/** Joins a statement and its reason with a colon; returns the statement alone without a reason. */
+export function withReason(statement: string, reason: string | undefined): string {
+  return reason ? `${statement}: ${reason}` : statement;
 }
 
-export function count(object: KubeObject, ...path: readonly string[]): number {
+/** Returns the number at a path of names; 0 when there is none. */
+export function countAt(object: KubeObject, ...path: readonly string[]): number {
   const value = at(object, ...path);
   return typeof value === 'number' ? value : 0;
 }

@@ -1,38 +1,48 @@
 import { at, type KubeObject, kindName, listAt, textAt } from '../object/kube-object.ts';
-import { conditionOf, degraded, failed, healthy, isFalse, isTrue, observed, progressing, words } from './conditions.ts';
+import {
+  conditionOf,
+  degraded,
+  failed,
+  healthy,
+  isFalse,
+  isTrue,
+  progressing,
+  unobserved,
+  withReason,
+} from './conditions.ts';
 import { healthOfPod } from './pod.ts';
 import type { Verdict } from './status.ts';
 import { daemonSet, deployment, job, replicaSet, statefulSet } from './workloads.ts';
 
-/** How one object does, from nothing but itself: the rules of its kind, or the conventions that custom resources keep. */
+/** Evaluates an object's health from the object alone: by the rules of its kind, or by the conventions for custom resources. */
 export function healthOf(object: KubeObject): Verdict {
-  if (object.metadata.deletionTimestamp !== undefined) return progressing(leavingReason(object));
+  if (object.metadata.deletionTimestamp !== undefined) return progressing(terminatingReason(object));
   const rule = rules[kindName(object)];
   if (rule) return rule(object);
-  return observed(object) ?? byConditions(object);
+  return unobserved(object) ?? byConditions(object);
 }
 
-const always = () => healthy;
+const alwaysHealthy = () => healthy;
 
-/** By the name of a kind. What is not here is judged by its conditions, and is healthy without. */
+/** Rules by `kindName`. Objects of other kinds are evaluated by their conditions, and are healthy without any. */
 const rules: Readonly<Record<string, (object: KubeObject) => Verdict>> = {
-  'apps/Deployment': (object) => observed(object, true) ?? deployment(object),
-  'apps/StatefulSet': (object) => observed(object, true) ?? statefulSet(object),
-  'apps/DaemonSet': (object) => observed(object, true) ?? daemonSet(object),
-  'apps/ReplicaSet': (object) => observed(object, true) ?? replicaSet(object),
-  ReplicationController: (object) => observed(object, true) ?? replicaSet(object),
+  'apps/Deployment': (object) => unobserved(object, { isRequired: true }) ?? deployment(object),
+  'apps/StatefulSet': (object) => unobserved(object, { isRequired: true }) ?? statefulSet(object),
+  'apps/DaemonSet': (object) => unobserved(object, { isRequired: true }) ?? daemonSet(object),
+  'apps/ReplicaSet': (object) => unobserved(object, { isRequired: true }) ?? replicaSet(object),
+  ReplicationController: (object) => unobserved(object, { isRequired: true }) ?? replicaSet(object),
   'batch/Job': job,
-  // It is there to make jobs; how those end is theirs.
-  'batch/CronJob': always,
+  // The outcome of the jobs that it creates is their own health.
+  'batch/CronJob': alwaysHealthy,
   Pod: healthOfPod,
   PersistentVolumeClaim: claim,
   PersistentVolume: volume,
   Namespace: namespace,
   Service: service,
-  // Many controllers never write an address.
-  'networking.k8s.io/Ingress': always,
+  // An address in the status proves nothing, because many ingress controllers never write one.
+  'networking.k8s.io/Ingress': alwaysHealthy,
   'autoscaling/HorizontalPodAutoscaler': autoscaler,
-  'policy/PodDisruptionBudget': (object) => observed(object, true) ?? disruptionBudget(object),
+  'policy/PodDisruptionBudget': (object) => unobserved(object, { isRequired: true }) ?? disruptionBudget(object),
   'apiregistration.k8s.io/APIService': apiService,
   'apiextensions.k8s.io/CustomResourceDefinition': definition,
 };
@@ -51,7 +61,7 @@ function claim(object: KubeObject): Verdict {
 function volume(object: KubeObject): Verdict {
   const phase = textAt(object, 'status', 'phase');
   return phase === 'Failed'
-    ? failed(words('its reclamation failed', textAt(object, 'status', 'message')))
+    ? failed(withReason('its reclamation failed', textAt(object, 'status', 'message')))
     : phase === 'Pending'
       ? progressing('it is not available yet')
       : healthy;
@@ -71,18 +81,18 @@ function service(object: KubeObject): Verdict {
 
 function autoscaler(object: KubeObject): Verdict {
   const able = conditionOf(object, 'AbleToScale');
-  if (isFalse(able)) return degraded(words('it cannot scale', able?.message));
+  if (isFalse(able)) return degraded(withReason('it cannot scale', able?.message));
   const active = conditionOf(object, 'ScalingActive');
   // With its target at 0 replicas, it is switched off on purpose.
   if (isFalse(active) && active?.reason !== 'ScalingDisabled')
-    return degraded(words('it does not scale', active?.message));
+    return degraded(withReason('it does not scale', active?.message));
   return healthy;
 }
 
 function disruptionBudget(object: KubeObject): Verdict {
   const allowed = conditionOf(object, 'DisruptionAllowed');
   if (isFalse(allowed) && allowed?.reason === 'SyncFailed')
-    return degraded(words('it cannot be computed', allowed.message));
+    return degraded(withReason('it cannot be computed', allowed.message));
   const current = Number(at(object, 'status', 'currentHealthy') ?? 0);
   const desired = Number(at(object, 'status', 'desiredHealthy') ?? 0);
   return current < desired ? progressing(`${current} of ${desired} pods are healthy`) : healthy;
@@ -91,36 +101,38 @@ function disruptionBudget(object: KubeObject): Verdict {
 function apiService(object: KubeObject): Verdict {
   const available = conditionOf(object, 'Available');
   if (isTrue(available)) return healthy;
-  return isFalse(available) ? degraded(words('it is not available', available?.message)) : progressing('not asked yet');
+  return isFalse(available)
+    ? degraded(withReason('it is not available', available?.message))
+    : progressing('not asked yet');
 }
 
 function definition(object: KubeObject): Verdict {
   const names = conditionOf(object, 'NamesAccepted');
-  if (isFalse(names)) return failed(words('its names are refused', names?.message));
+  if (isFalse(names)) return failed(withReason('its names are refused', names?.message));
   const established = conditionOf(object, 'Established');
-  return isTrue(established) ? healthy : progressing(words('it is not established yet', established?.message));
+  return isTrue(established) ? healthy : progressing(withReason('it is not established yet', established?.message));
 }
 
-/** kstatus: Stalled, Reconciling and Ready; then what is as common. */
+/** Evaluates the conditions of kstatus (Stalled, Reconciling, Ready) and others that are as common. */
 function byConditions(object: KubeObject): Verdict {
   const stalled = conditionOf(object, 'Stalled');
-  if (isTrue(stalled)) return failed(words('it is stalled', stalled?.message || stalled?.reason));
+  if (isTrue(stalled)) return failed(withReason('it is stalled', stalled?.message || stalled?.reason));
   const reconciling = conditionOf(object, 'Reconciling');
-  if (isTrue(reconciling)) return progressing(words('it is being reconciled', reconciling?.message));
+  if (isTrue(reconciling)) return progressing(withReason('it is being reconciled', reconciling?.message));
   const broken = conditionOf(object, 'Degraded');
-  if (isTrue(broken)) return degraded(words('it is degraded', broken?.message || broken?.reason));
+  if (isTrue(broken)) return degraded(withReason('it is degraded', broken?.message || broken?.reason));
   for (const type of ['Ready', 'Available', 'Accepted', 'Programmed']) {
     const condition = conditionOf(object, type);
     if (!condition || isTrue(condition)) continue;
     const generation = Number(object.metadata.generation ?? 0);
     if (condition.observedGeneration !== undefined && condition.observedGeneration < generation)
       return progressing('its controller has not seen the last change yet');
-    return progressing(words(`it is not ${type.toLowerCase()}`, condition.message || condition.reason));
+    return progressing(withReason(`it is not ${type.toLowerCase()}`, condition.message || condition.reason));
   }
   return healthy;
 }
 
-function leavingReason({ metadata }: KubeObject): string {
+function terminatingReason({ metadata }: KubeObject): string {
   const finalizers = metadata.finalizers ?? [];
   return finalizers.length > 0 ? `it is being deleted; waits for ${finalizers.join(', ')}` : 'it is being deleted';
 }

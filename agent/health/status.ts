@@ -1,12 +1,13 @@
 import type { ObjectId } from '../object/kube-object.ts';
 
-/** How objects do, by the conventions of kstatus; each one is worse than those before it. */
+/** Health by the conventions of kstatus; each value is worse than those before it. */
 export const healths = ['healthy', 'progressing', 'degraded', 'failed', 'unknown'] as const;
 export type Health = (typeof healths)[number];
 
+/** The health of one object, and its reason. */
 export interface Verdict {
   readonly health: Health;
-  /** Why, in words; empty when it is healthy. */
+  /** Reason for people; empty for a healthy object. */
   readonly message: string;
 }
 
@@ -14,19 +15,19 @@ export interface ObjectHealth extends Verdict {
   readonly object: ObjectId;
 }
 
-/** How the objects of one deployment do. */
+/** Health of the objects of one deployment. */
 export interface StackHealth extends Verdict {
   readonly stackId: string;
   readonly deploymentId: string;
-  /** Of the placement. */
+  /** Generation of the placement. */
   readonly generation: bigint;
-  /** Those that are not healthy, the worst first. */
+  /** The objects that are not healthy, worst first. */
   readonly objects: readonly ObjectHealth[];
-  /** How many were looked at. */
+  /** Number of objects that were evaluated. */
   readonly objectCount: number;
 }
 
-/** The worst of several; healthy for none. */
+/** Returns the worst health of several; healthy for none. */
 export function worstOf(verdicts: Iterable<Verdict>): Health {
   let worst = 0;
   for (const { health } of verdicts) worst = Math.max(worst, healths.indexOf(health));

@@ -1,75 +1,85 @@
 import { at, type KubeObject, textAt } from '../object/kube-object.ts';
-import { conditionOf, count, degraded, failed, healthy, isFalse, isTrue, progressing, words } from './conditions.ts';
+import {
+  conditionOf,
+  countAt,
+  degraded,
+  failed,
+  healthy,
+  isFalse,
+  isTrue,
+  progressing,
+  withReason,
+} from './conditions.ts';
 import type { Verdict } from './status.ts';
 
 export function deployment(object: KubeObject): Verdict {
-  const wanted = replicasOf(object);
-  const stuck = conditionOf(object, 'Progressing');
-  const ready = count(object, 'status', 'availableReplicas');
-  const readiness = `${ready} of ${wanted} replicas ready`;
-  if (isFalse(stuck) && stuck?.reason === 'ProgressDeadlineExceeded')
-    return failed(words(readiness, stuck.message || 'it made no progress in time'));
+  const desired = replicasOf(object);
+  const progress = conditionOf(object, 'Progressing');
+  const ready = countAt(object, 'status', 'availableReplicas');
+  const readiness = `${ready} of ${desired} replicas ready`;
+  if (isFalse(progress) && progress?.reason === 'ProgressDeadlineExceeded')
+    return failed(withReason(readiness, progress.message || 'it made no progress in time'));
   const refused = conditionOf(object, 'ReplicaFailure');
-  if (isTrue(refused)) return failed(words(readiness, refused?.message));
-  const updated = count(object, 'status', 'updatedReplicas');
-  if (updated < wanted) return progressing(`${updated} of ${wanted} replicas updated, ${ready} ready`);
-  const old = count(object, 'status', 'replicas') - updated;
-  if (old > 0) return progressing(`${old} replicas of the old revision are still there`);
-  if (ready >= wanted) return healthy;
-  // Once rolled out, it has lost replicas; before, they are on their way.
-  const isRolledOut = stuck?.reason === 'NewReplicaSetAvailable';
+  if (isTrue(refused)) return failed(withReason(readiness, refused?.message));
+  const updated = countAt(object, 'status', 'updatedReplicas');
+  if (updated < desired) return progressing(`${updated} of ${desired} replicas updated, ${ready} ready`);
+  const outdated = countAt(object, 'status', 'replicas') - updated;
+  if (outdated > 0) return progressing(`${outdated} replicas of the old revision are still there`);
+  if (ready >= desired) return healthy;
+  // After the rollout missing replicas were lost; during it they are still being started.
+  const isRolledOut = progress?.reason === 'NewReplicaSetAvailable';
   return isRolledOut && ready > 0 ? degraded(readiness) : progressing(readiness);
 }
 
 export function statefulSet(object: KubeObject): Verdict {
-  const wanted = replicasOf(object);
-  const ready = count(object, 'status', 'readyReplicas');
-  const readiness = `${ready} of ${wanted} replicas ready`;
+  const desired = replicasOf(object);
+  const ready = countAt(object, 'status', 'readyReplicas');
+  const readiness = `${ready} of ${desired} replicas ready`;
   const current = textAt(object, 'status', 'currentRevision');
   const update = textAt(object, 'status', 'updateRevision');
-  const partition = count(object, 'spec', 'updateStrategy', 'rollingUpdate', 'partition');
-  const byHand = textAt(object, 'spec', 'updateStrategy', 'type') === 'OnDelete';
-  const isUpdating = !byHand && current !== update;
-  const updated = count(object, 'status', 'updatedReplicas');
-  const toUpdate = Math.max(0, wanted - partition);
-  if (count(object, 'status', 'replicas') < wanted) return progressing(readiness);
+  const partition = countAt(object, 'spec', 'updateStrategy', 'rollingUpdate', 'partition');
+  const isManual = textAt(object, 'spec', 'updateStrategy', 'type') === 'OnDelete';
+  const isUpdating = !isManual && current !== update;
+  const updated = countAt(object, 'status', 'updatedReplicas');
+  const toUpdate = Math.max(0, desired - partition);
+  if (countAt(object, 'status', 'replicas') < desired) return progressing(readiness);
   if (isUpdating && updated < toUpdate)
     return progressing(`${updated} of ${toUpdate} replicas updated, ${ready} ready`);
-  if (ready >= wanted) return healthy;
+  if (ready >= desired) return healthy;
   return !isUpdating && ready > 0 ? degraded(readiness) : progressing(readiness);
 }
 
 export function daemonSet(object: KubeObject): Verdict {
-  const wanted = count(object, 'status', 'desiredNumberScheduled');
-  const ready = count(object, 'status', 'numberReady');
-  const available = count(object, 'status', 'numberAvailable');
-  const byHand = textAt(object, 'spec', 'updateStrategy', 'type') === 'OnDelete';
-  const updated = count(object, 'status', 'updatedNumberScheduled');
-  if (!byHand && updated < wanted) return progressing(`${updated} of ${wanted} pods updated, ${ready} ready`);
-  if (available >= wanted) return healthy;
-  const readiness = `ready on ${Math.min(ready, available)} of ${wanted} nodes`;
+  const desired = countAt(object, 'status', 'desiredNumberScheduled');
+  const ready = countAt(object, 'status', 'numberReady');
+  const available = countAt(object, 'status', 'numberAvailable');
+  const isManual = textAt(object, 'spec', 'updateStrategy', 'type') === 'OnDelete';
+  const updated = countAt(object, 'status', 'updatedNumberScheduled');
+  if (!isManual && updated < desired) return progressing(`${updated} of ${desired} pods updated, ${ready} ready`);
+  if (available >= desired) return healthy;
+  const readiness = `ready on ${Math.min(ready, available)} of ${desired} nodes`;
   return available > 0 ? degraded(readiness) : progressing(readiness);
 }
 
 export function replicaSet(object: KubeObject): Verdict {
-  const wanted = replicasOf(object);
-  const ready = count(object, 'status', 'availableReplicas');
-  const readiness = `${ready} of ${wanted} replicas ready`;
+  const desired = replicasOf(object);
+  const ready = countAt(object, 'status', 'availableReplicas');
+  const readiness = `${ready} of ${desired} replicas ready`;
   const refused = conditionOf(object, 'ReplicaFailure');
-  if (isTrue(refused)) return failed(words(readiness, refused?.message));
-  return ready >= wanted ? healthy : progressing(readiness);
+  if (isTrue(refused)) return failed(withReason(readiness, refused?.message));
+  return ready >= desired ? healthy : progressing(readiness);
 }
 
-/** A job is there to end: until then it is on its way. */
+/** A job is healthy once it has completed, and progressing until then. */
 export function job(object: KubeObject): Verdict {
-  const lost = conditionOf(object, 'Failed');
-  if (isTrue(lost)) return failed(words('it failed', lost?.message || lost?.reason));
+  const failure = conditionOf(object, 'Failed');
+  if (isTrue(failure)) return failed(withReason('it failed', failure?.message || failure?.reason));
   if (isTrue(conditionOf(object, 'Complete'))) return healthy;
   if (at(object, 'spec', 'suspend') === true) return healthy;
-  const done = count(object, 'status', 'succeeded');
-  const losses = count(object, 'status', 'failed');
-  const wanted = at(object, 'spec', 'completions') ?? 1;
-  return progressing(`${done} of ${wanted} completions${losses > 0 ? `; ${losses} pods failed` : ''}`);
+  const succeeded = countAt(object, 'status', 'succeeded');
+  const failures = countAt(object, 'status', 'failed');
+  const completions = at(object, 'spec', 'completions') ?? 1;
+  return progressing(`${succeeded} of ${completions} completions${failures > 0 ? `; ${failures} pods failed` : ''}`);
 }
 
 function replicasOf(object: KubeObject): number {

@@ -1,39 +1,41 @@
 import { keyOf, namespaceOfKey } from '../object/kube-object.ts';
 import type { Item } from './shards.ts';
 
-/** A stack as others see it when they want one of its objects. */
+/** The part of a stack that matters to other stacks that want one of its objects. */
 export interface StackView {
   readonly stackId: string;
-  /** Name, for people. */
+  /** Name of the stack, for messages. */
   readonly stack: string;
   readonly generator: string;
-  /** Keys of what it desires now; empty for a stack that is being removed, or that nobody speaks of any more. */
+  /** Keys of the objects that it desires; empty for a stack that is being removed or no longer in the target state. */
   readonly desired: Pick<ReadonlySet<string>, 'has'>;
 }
 
+/** A stack's claim to objects, which lasts until it is kept or released. */
 export interface Claim {
-  /** Why some objects cannot be had: key, and the name of the stack that has or wants each. */
+  /** Name of the stack that has or claims each object that this stack cannot have, by key. Empty when the claim was granted. */
   readonly conflicts: ReadonlyMap<string, string>;
-  /** Makes the claim last: the inventory says so now. Answers the stacks that objects were taken over from. */
+  /** Makes the stack the owner, once the inventory records it. Returns the stacks from which objects were taken over. */
   keep(): Set<string>;
-  /** Gives back what was not kept. */
+  /** Gives up the claim; what was kept stays owned. */
   release(): void;
 }
 
-/** Which stack an object belongs to, over all stacks of the agent: claimed before an inventory is written. */
+/** Tracks which stack of the agent each object belongs to. Objects are claimed before they are recorded in an inventory. */
 export interface Ownership {
-  /** What an inventory says, at the start and whenever it was written. */
+  /** Records the objects of an inventory, at the start and after it was restored. Does not change existing owners. */
   note(stackId: string, items: Iterable<Item>): void;
+  /** Returns the id of the stack that owns the object with this key. */
   ownerOf(key: string): string | undefined;
-  /** In which stacks have anything; empty for what is in none. */
+  /** Returns the namespaces in which stacks own objects; the empty name stands for cluster-scoped objects. */
   namespaces(): Set<string>;
-  /** Owners of these, other than the stack itself. */
+  /** Returns the owners of these objects, other than the stack itself. */
   ownersOf(keys: Iterable<string>, stackId: string): Set<string>;
-  /** Forgets what the stack no longer has. */
+  /** Forgets objects that the stack no longer has. */
   drop(stackId: string, keys: Iterable<string>): void;
   /**
-   * Claims objects for a stack, all or none. An object that its owner, of the same generator, no longer desires is handed over; any
-   * other that belongs to another stack, or is being claimed by one, is a conflict. Does not wait, so that two claims cannot cross.
+   * Claims objects for a stack, all or none. An object is handed over when its owner is of the same generator and no longer desires
+   * it; any other object that another stack owns or claims is a conflict. Synchronous, so that two claims cannot interleave.
    */
   claim(
     stack: Pick<StackView, 'stackId' | 'generator'>,
@@ -42,52 +44,50 @@ export interface Ownership {
   ): Claim;
 }
 
+/** Creates the empty record of owners. */
 export function createOwnership(): Ownership {
   const owners = new Map<string, string>();
   const claims = new Map<string, string>();
+  const ownersOf = (keys: Iterable<string>, stackId: string) => {
+    const others = new Set<string>();
+    for (const key of keys) {
+      const owner = owners.get(key);
+      if (owner !== undefined && owner !== stackId) others.add(owner);
+    }
+    return others;
+  };
   return {
     note(stackId, items) {
       for (const { id } of items) if (!owners.has(keyOf(id))) owners.set(keyOf(id), stackId);
     },
     ownerOf: (key) => owners.get(key),
     namespaces: () => new Set([...owners.keys()].map(namespaceOfKey)),
-    ownersOf(keys, stackId) {
-      const found = new Set<string>();
-      for (const key of keys) {
-        const owner = owners.get(key);
-        if (owner !== undefined && owner !== stackId) found.add(owner);
-      }
-      return found;
-    },
+    ownersOf,
     drop(stackId, keys) {
       for (const key of keys) if (owners.get(key) === stackId) owners.delete(key);
     },
     claim({ stackId, generator }, keys, stackView) {
-      const wanted = [...keys];
+      const claimedKeys = [...keys];
       const conflicts = new Map<string, string>();
-      for (const key of wanted) {
-        const rival = claims.get(key);
+      for (const key of claimedKeys) {
+        const claimant = claims.get(key);
         const owner = owners.get(key);
-        if (rival !== undefined && rival !== stackId) conflicts.set(key, stackView(rival).stack);
+        if (claimant !== undefined && claimant !== stackId) conflicts.set(key, stackView(claimant).stack);
         if (owner === undefined || owner === stackId) continue;
         const other = stackView(owner);
         if (other.generator !== generator || other.desired.has(key)) conflicts.set(key, other.stack);
       }
-      if (conflicts.size === 0) for (const key of wanted) claims.set(key, stackId);
+      if (conflicts.size === 0) for (const key of claimedKeys) claims.set(key, stackId);
       const release = () => {
-        for (const key of wanted) if (claims.get(key) === stackId) claims.delete(key);
+        for (const key of claimedKeys) if (claims.get(key) === stackId) claims.delete(key);
       };
       return {
         conflicts,
         keep() {
-          const givers = new Set<string>();
-          for (const key of wanted) {
-            const owner = owners.get(key);
-            if (owner !== undefined && owner !== stackId) givers.add(owner);
-            owners.set(key, stackId);
-          }
+          const previousOwners = ownersOf(claimedKeys, stackId);
+          for (const key of claimedKeys) owners.set(key, stackId);
           release();
-          return givers;
+          return previousOwners;
         },
         release,
       };

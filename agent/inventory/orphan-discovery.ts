@@ -1,51 +1,51 @@
 import { hasStatus } from '../kube/api-error.ts';
-import type { Cluster, ListOptions } from '../kube/client.ts';
+import type { Cluster, ListOptions } from '../kube/cluster.ts';
 import { idOf, isAppliedFor, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import type { Item } from './shards.ts';
 
-/** Finds what was applied for a stack by its marks, for when the inventory is not there to tell. */
+/** Finds the objects of a stack by their marks, when its inventory is missing. */
 export interface OrphanDiscovery {
   /**
-   * Objects of this kind that were applied for the stack. `sinceStart` asks for those that were there when the process started, which
-   * is all there can be of a stack that it has not touched yet; they are read once for all stacks.
+   * Returns the objects of this kind that were applied for the stack. With `sinceStart`, only those that existed when the process
+   * started: enough for a stack that it has not touched yet, and read once for all stacks.
    */
   list(kind: KindId, stackId: string, options: { sinceStart: boolean }, signal: AbortSignal): Promise<readonly Item[]>;
 }
 
-/** Looks in one namespace only, when `namespace` is given. */
+/** Creates the search; with `namespace`, in that namespace only. The signal ends the searches that stacks share. */
 export function createOrphanDiscovery(
   cluster: Cluster,
   namespace: string | undefined,
   signal: AbortSignal,
 ): OrphanDiscovery {
-  const counted = new Map<string, Promise<Map<string, Item[]>>>();
+  const shared = new Map<string, Promise<Map<string, Item[]>>>();
 
   const collect = async (kind: KindId, labelSelector: string, during: AbortSignal): Promise<Map<string, Item[]>> => {
-    // Limited to a namespace, it has applied nothing outside of it, and may not look there.
+    // An agent that is limited to a namespace has applied nothing outside of it, and may not list there.
     const resource = await cluster.discovery.findAnyVersion(kind.apiVersion, kind.kind, during);
     if (namespace !== undefined && resource?.namespaced === false) return new Map();
     return collectApplied(cluster, kind, { namespace: namespace ?? '', labelSelector }, during);
   };
-  const count = (kind: KindId) => {
+  const collectShared = (kind: KindId) => {
     const name = `${kind.apiVersion}/${kind.kind}`;
-    const known = counted.get(name);
-    if (known) return known;
-    // Shared by passes, so it ends with the agent, not with the pass that asked first.
-    const begun = collect(kind, stackLabel, signal);
-    counted.set(name, begun);
-    begun.catch(() => counted.delete(name));
-    return begun;
+    const earlier = shared.get(name);
+    if (earlier) return earlier;
+    // Several passes wait for this search, so it must not end with the pass that asked first.
+    const search = collect(kind, stackLabel, signal);
+    shared.set(name, search);
+    search.catch(() => shared.delete(name));
+    return search;
   };
 
   return {
     async list(kind, stackId, { sinceStart }, during) {
-      const found = await (sinceStart ? count(kind) : collect(kind, `${stackLabel}=${stackId}`, during));
+      const found = await (sinceStart ? collectShared(kind) : collect(kind, `${stackLabel}=${stackId}`, during));
       return found.get(stackId) ?? [];
     },
   };
 }
 
-/** What is marked as applied for stacks, by stack. */
+/** Returns the objects that were applied for stacks, by stack id. */
 async function collectApplied(
   cluster: Cluster,
   kind: KindId,
@@ -53,7 +53,7 @@ async function collectApplied(
   signal: AbortSignal,
 ): Promise<Map<string, Item[]>> {
   const found = new Map<string, Item[]>();
-  for await (const page of cluster.pages(kind, options, signal)) {
+  for await (const page of cluster.listPages(kind, options, signal)) {
     for (const object of page) {
       const stackId = object.metadata.labels?.[stackLabel] ?? '';
       if (isAppliedFor(object, stackId)) found.set(stackId, [...(found.get(stackId) ?? []), itemOf(object)]);
@@ -62,7 +62,7 @@ async function collectApplied(
   return found;
 }
 
-/** The same for one stack in some namespaces, as far as this access reaches. */
+/** Finds the objects of one stack in these namespaces, and skips those where the agent may not list. */
 export async function findWithin(
   cluster: Cluster,
   kind: KindId,

@@ -1,26 +1,28 @@
 import { at, keyOf, type ObjectId, textAt } from '../object/kube-object.ts';
 
-/** One object of a stack. */
+/** One object of an inventory. */
 export interface Item {
   readonly id: ObjectId;
-  /** Empty until the object was applied. */
+  /** Uid of the applied object; empty until it was applied. */
   readonly uid: string;
 }
 
-/** What shard 0 says about the stack. */
+/** The record about the stack itself, in shard 0. */
 export interface Header {
-  /** Name, for people and for conflicts. */
+  /** Name of the stack, for messages. */
   readonly stack: string;
   readonly generator: string;
   readonly epoch: bigint;
   readonly order: bigint;
   readonly generation: bigint;
   readonly deploymentId: string;
-  /** The stack was removed; the rest is kept only until the broker knows, against answers from before. */
+  /** True once the stack was removed. The header stays until the broker no longer lists the stack, to reject outdated entries. */
   readonly removed: boolean;
+  /** Number of shards of the inventory. */
   readonly shards: number;
 }
 
+/** A shard as it is stored. */
 export interface StoredShard {
   readonly index: number;
   readonly resourceVersion: string;
@@ -28,7 +30,7 @@ export interface StoredShard {
   readonly items: readonly Item[];
 }
 
-/** A shard as it is to be written; without a resourceVersion it is to be made. */
+/** A shard to be written: created when it has no resourceVersion, replaced otherwise. */
 export interface ShardPlan {
   readonly index: number;
   readonly resourceVersion: string | undefined;
@@ -36,50 +38,50 @@ export interface ShardPlan {
   readonly items: readonly Item[];
 }
 
-/** Well below the 1 MiB that an object may have, its bookkeeping included. */
+/** Well below the 1 MiB that an object may have, including managed fields. */
 const shardBytes = 512 << 10;
 const headerBytes = 2 << 10;
 
 /**
- * Lays items out over shards: each stays where it is, new ones go where there is room. Answers only the shards that differ from
- * the stored ones, the header's first. Shards are never fewer than before, so that no write depends on a deletion.
+ * Distributes items over shards: known items stay where they are, and new ones go where there is room. Returns the shards that
+ * differ from the stored ones, the header's first. The number of shards never falls, so that no write depends on a deletion.
  */
-export function layOut(
+export function planShards(
   stored: readonly StoredShard[],
   header: Omit<Header, 'shards'>,
   items: Iterable<Item>,
 ): ShardPlan[] {
-  const wanted = new Map([...items].map((item) => [keyOf(item.id), item]));
+  const unplaced = new Map([...items].map((item) => [keyOf(item.id), item]));
   const count = Math.max(1, ...stored.map(({ index }) => index + 1));
   const shards = Array.from({ length: count }, (_, index) => {
-    const old = stored.find((shard) => shard.index === index);
-    const kept = (old?.items ?? []).flatMap(({ id }) => take(wanted, keyOf(id)));
-    return { index, old, items: kept, bytes: (index === 0 ? headerBytes : 0) + sizeOf(kept) };
+    const before = stored.find((shard) => shard.index === index);
+    const kept = (before?.items ?? []).flatMap(({ id }) => takeItem(unplaced, keyOf(id)));
+    return { index, before, items: kept, bytes: (index === 0 ? headerBytes : 0) + sizeOf(kept) };
   });
-  for (const item of wanted.values()) {
+  for (const item of unplaced.values()) {
     const bytes = sizeOf([item]);
     let shard = shards.find((candidate) => candidate.bytes + bytes <= shardBytes);
     if (!shard) {
-      shard = { index: shards.length, old: undefined, items: [], bytes: 0 };
+      shard = { index: shards.length, before: undefined, items: [], bytes: 0 };
       shards.push(shard);
     }
     shard.items.push(item);
     shard.bytes += bytes;
   }
-  const full: Header = { ...header, shards: shards.length };
-  return shards.flatMap(({ index, old, items: own }) => {
-    const ownHeader = index === 0 ? full : undefined;
-    if (old && sameItems(old.items, own) && sameHeader(old.header, ownHeader)) return [];
-    return [{ index, resourceVersion: old?.resourceVersion, header: ownHeader, items: own }];
+  const completeHeader: Header = { ...header, shards: shards.length };
+  return shards.flatMap(({ index, before, items: own }) => {
+    const ownHeader = index === 0 ? completeHeader : undefined;
+    if (before && sameItems(before.items, own) && sameHeader(before.header, ownHeader)) return [];
+    return [{ index, resourceVersion: before?.resourceVersion, header: ownHeader, items: own }];
   });
 }
 
-/** As one line of a shard. */
+/** Formats an item as one line of a shard. */
 export function itemText({ id, uid }: Item): string {
   return JSON.stringify([id.apiVersion, id.kind, id.namespace, id.name, uid]);
 }
 
-/** Undefined for a line that is none. */
+/** Parses a line of a shard; undefined for a line that is no item. */
 export function itemOf(line: string): Item | undefined {
   try {
     const fields: unknown = JSON.parse(line);
@@ -92,6 +94,7 @@ export function itemOf(line: string): Item | undefined {
   }
 }
 
+/** Formats a header as JSON. */
 export function headerText({
   stack,
   generator,
@@ -106,7 +109,7 @@ export function headerText({
   return JSON.stringify({ stack, generator, ...numbers, deploymentId, removed, shards });
 }
 
-/** Undefined for a text that is no header. */
+/** Parses a header; undefined for a text that is none. */
 export function headerOf(text: string): Header | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -128,9 +131,10 @@ export function headerOf(text: string): Header | undefined {
   }
 }
 
-function take(wanted: Map<string, Item>, key: string): Item[] {
-  const item = wanted.get(key);
-  wanted.delete(key);
+/** Removes an item from the map and returns it in a list; an empty list when it is not there. */
+function takeItem(unplaced: Map<string, Item>, key: string): Item[] {
+  const item = unplaced.get(key);
+  unplaced.delete(key);
   return item ? [item] : [];
 }
 

@@ -1,25 +1,25 @@
 import { isRecord, type KindId, listAt, nameOf, type ObjectId, textAt } from '../object/kube-object.ts';
 
-const maxMessage = 1_000;
-/** Answers that can quote the object that was sent. */
-const quoting: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
-/** The API server's own, which are safe to pass on even about a Secret. */
-const ownWords =
+const maxMessageLength = 1_000;
+/** Statuses of responses that can quote the object that was sent. */
+const quotingStatuses: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
+/** Messages of the API server itself, which quote no content and are safe to pass on even about a Secret. */
+const safeMessage =
   /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$/;
 
 /**
- * The Kubernetes API refused or did not answer. The message has the API server's words, but never an object's content: what it says
- * about a Secret's fields is cut down to their paths.
+ * The Kubernetes API refused a request or did not respond. The message quotes the API server, but never an object's content: for a
+ * Secret, it is reduced to the paths of the fields.
  */
 export class ClusterError extends Error {
   override readonly name = 'ClusterError';
-  /** HTTP status; 0 when there was no answer. */
+  /** HTTP status; 0 without a response. */
   readonly status: number;
-  /** The Status object's reason, such as `Conflict`; `Unreachable` without an answer. */
+  /** Reason of the Status object, such as `Conflict`; `Unreachable` without a response. */
   readonly reason: string;
-  /** Unset for a request that concerns no single object. */
+  /** Undefined for a request that is not about a single object. */
   readonly object: ObjectId | undefined;
-  /** True for a 404 that is about a kind the server does not serve, not about an object. */
+  /** True for a 404 that says that the server does not serve the kind, rather than that the object does not exist. */
   readonly unknownKind: boolean;
 
   constructor(
@@ -34,29 +34,31 @@ export class ClusterError extends Error {
   }
 }
 
-/** No answer, or a passing trouble of the server: what is left of a pass would fail as well. */
+/** Returns whether there was no response, so that the rest of a pass would fail as well. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 0;
 }
 
+/** Returns whether the error is a ClusterError with this HTTP status. */
 export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof ClusterError && error.status === status;
 }
 
-/** A webhook that cannot be asked in a dry run makes the server answer 400 with these words. */
+/** Returns whether the server rejected a dry run because an admission webhook does not support it. */
 export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
 }
 
 /**
- * The object was applied in another version of its kind, whose schema lacks a field that is applied now: the server compares the two
- * in the old version, and cannot.
+ * Returns whether an apply failed because the object was applied before in another version of its kind, whose schema lacks a field
+ * that is applied now. The server merges the two in the old version, and cannot.
  */
 export function refusesVersion(error: unknown): boolean {
   return error instanceof ClusterError && /convert merged object to last applied version/.test(error.message);
 }
 
-export function unreachable(cause: unknown, object: ObjectId | undefined): ClusterError {
+/** Creates the error for a request without a response. */
+export function unreachableError(cause: unknown, object: ObjectId | undefined): ClusterError {
   const code =
     isRecord(cause) && typeof cause.code === 'string'
       ? cause.code
@@ -71,39 +73,43 @@ export function unreachable(cause: unknown, object: ObjectId | undefined): Clust
   });
 }
 
-/** The server has no such kind; `object` is what it was asked about, if that was a single one. */
-export function unserved(kind: KindId, object?: ObjectId): ClusterError {
+/** Creates the error for a kind that the server does not serve; `object` is the one that the request was about. */
+export function unservedKind(kind: KindId, object?: ObjectId): ClusterError {
   return new ClusterError(unservedText(kind), { status: 404, reason: 'NotFound', object, unknownKind: true });
 }
 
+/** Says that the cluster does not serve a kind. */
 export function unservedText({ apiVersion, kind }: KindId): string {
   return `the cluster serves no ${kind} of ${apiVersion}`;
 }
 
-/** Turns a refusal into an error; `body` is the text that came with it, mostly a Status object. */
-export function refusal(status: number, body: string, object: ObjectId | undefined): ClusterError {
-  const answer = parse(body);
-  const isStatus = textAt(answer, 'kind') === 'Status';
-  const reason = textAt(answer, 'reason') || `HTTP ${status}`;
-  const words = textAt(answer, 'message') || reason;
-  const isWithheld = object?.kind === 'Secret' && (quoting.has(status) || words.startsWith('admission webhook '));
-  const message = isWithheld ? (ownWords.exec(words)?.[0] ?? withheld(answer, reason)) : words;
-  const unknownKind = status === 404 && (!isStatus || !textAt(answer, 'details', 'name'));
-  return new ClusterError(message.slice(0, maxMessage), { status, reason, object, unknownKind });
+/** Creates the error for a refusal; `body` is the response's text, usually a Status object. */
+export function errorFromResponse(status: number, body: string, object: ObjectId | undefined): ClusterError {
+  const details = parseJson(body);
+  const isStatus = textAt(details, 'kind') === 'Status';
+  const reason = textAt(details, 'reason') || `HTTP ${status}`;
+  const serverMessage = textAt(details, 'message') || reason;
+  const isWithheld =
+    object?.kind === 'Secret' && (quotingStatuses.has(status) || serverMessage.startsWith('admission webhook '));
+  const message = isWithheld
+    ? (safeMessage.exec(serverMessage)?.[0] ?? fieldPathsOnly(details, reason))
+    : serverMessage;
+  const unknownKind = status === 404 && (!isStatus || !textAt(details, 'details', 'name'));
+  return new ClusterError(message.slice(0, maxMessageLength), { status, reason, object, unknownKind });
 }
 
-/** The error's words, with the object they are about. */
+/** Returns the error's message, preceded by the object that it is about. */
 export function errorMessage(error: unknown): string {
   if (error instanceof ClusterError && error.object) return `${nameOf(error.object)}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
 }
 
-function withheld(answer: unknown, reason: string): string {
-  const fields = listAt(answer, 'details', 'causes').flatMap((cause) => textAt(cause, 'field') ?? []);
+function fieldPathsOnly(status: unknown, reason: string): string {
+  const fields = listAt(status, 'details', 'causes').flatMap((cause) => textAt(cause, 'field') ?? []);
   return `${reason}${fields.length > 0 ? ` in ${fields.join(', ')}` : ''} (a Secret: details are left out)`;
 }
 
-function parse(body: string): unknown {
+function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {

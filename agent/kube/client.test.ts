@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configMap, configMapId, connect, openSimulatedCluster, stackId, until } from '../../test/agent/test-agent.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
-import { ClusterError, refusal } from './api-error.ts';
+import { ClusterError, errorFromResponse } from './api-error.ts';
 import { readLive } from './read-objects.ts';
 
 const testCluster = await openSimulatedCluster();
@@ -43,12 +43,14 @@ access('finds an object in another version once its own is no longer served', as
 });
 
 access('knows of every kind that a namespace may hold, whatever version has it', async () => {
-  const kinds = (await cluster.discovery.contentKinds(signal)).map(({ kind, apiVersion }) => `${apiVersion} ${kind}`);
+  const kinds = (await cluster.discovery.namespacedKinds(signal)).map(
+    ({ kind, apiVersion }) => `${apiVersion} ${kind}`,
+  );
   assert.is(new Set(kinds).size, kinds.length);
   assert.is(kinds.filter((kind) => kind.endsWith(' Lamp')).length, 1);
   await cluster.create(lamps({ v1: true, v2: true }, { plural: 'bulbs', kind: 'Bulb' }), signal);
   const kindsOf = async () =>
-    (await cluster.discovery.contentKinds(signal))
+    (await cluster.discovery.namespacedKinds(signal))
       .filter(({ apiVersion }) => apiVersion.startsWith('light.example.org/'))
       .map(({ kind }) => kind)
       .sort();
@@ -61,7 +63,7 @@ access('knows of every kind that a namespace may hold, whatever version has it',
     const version = served.v1 ? 'v1' : 'v2';
     await testCluster.admin.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
     await until(async () => {
-      const found = await cluster.discovery.contentKinds(signal);
+      const found = await cluster.discovery.namespacedKinds(signal);
       return found.some(({ apiVersion, kind }) => kind === 'Lamp' && apiVersion === lampIn(version).apiVersion);
     }, `the kind in ${version} only`);
   }
@@ -120,7 +122,7 @@ access('reads what a namespaced account has in several namespaces', async () => 
 const words = suite('words of the API server');
 const secret: ObjectId = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: 's' };
 const reported = (status: number, message: string) =>
-  refusal(status, JSON.stringify({ kind: 'Status', reason: 'Why', message }), secret).message;
+  errorFromResponse(status, JSON.stringify({ kind: 'Status', reason: 'Why', message }), secret).message;
 
 words('about a Secret are passed on only when they cannot quote it', () => {
   for (const status of [400, 403, 406, 409, 422, 500])

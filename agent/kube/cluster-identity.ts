@@ -1,8 +1,8 @@
 import type { ObjectId } from '../object/kube-object.ts';
 import { hasStatus } from './api-error.ts';
-import type { Cluster } from './client.ts';
+import type { Cluster } from './cluster.ts';
 
-/** Makes the namespace of the inventory when it is missing. An agent that may not is left to find out with its first write. */
+/** Creates the inventory's namespace when it is missing. An agent without that right fails later, with its first write. */
 export async function ensureNamespace(cluster: Cluster, name: string, signal: AbortSignal): Promise<void> {
   const id = namespaceId(name);
   try {
@@ -14,10 +14,10 @@ export async function ensureNamespace(cluster: Cluster, name: string, signal: Ab
 }
 
 /**
- * What tells this cluster from others: the uid of `kube-system`. An agent that may not look there, being limited to a namespace, takes
- * that of its inventory's namespace. Throws when it may read neither.
+ * Returns the cluster's identity: the uid of `kube-system`. An agent that is limited to a namespace, and may not read that, uses
+ * the uid of its inventory's namespace. Rejects when it may read neither.
  */
-export async function clusterId(cluster: Cluster, namespace: string, signal: AbortSignal): Promise<string> {
+export async function readClusterId(cluster: Cluster, namespace: string, signal: AbortSignal): Promise<string> {
   for (const name of ['kube-system', namespace]) {
     try {
       const uid = (await cluster.get(namespaceId(name), signal))?.metadata.uid;

@@ -6,85 +6,76 @@ import type { KubeHttp } from './http.ts';
 export interface Resource {
   readonly apiVersion: string;
   readonly kind: string;
-  /** Name in paths, such as `deployments`. */
+  /** Name of the kind in paths, such as `deployments`. */
   readonly plural: string;
   readonly namespaced: boolean;
   readonly verbs: readonly string[];
 }
 
+/** Finds out which kinds the cluster serves, and remembers it for each group version. */
 export interface Discovery {
-  /** The kind, or undefined when the cluster does not serve it. Asks once a group version, and again for a kind that it does not know. */
+  /**
+   * Finds a kind in exactly this version; undefined when it is not served. Reads a known group version again for a kind it lacks.
+   */
   find(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
-  /** The same, or the kind in another version of its group: objects outlive the version in which they were made. */
+  /** Finds a kind in this or another version of its group: objects outlive the version in which they were created. */
   findAnyVersion(apiVersion: string, kind: string, signal: AbortSignal): Promise<Resource | undefined>;
-  /** Asks again at the next look: after a definition was established, or a kind has turned out to be gone. */
+  /** Makes the next lookup read the group version again: after a definition was established, or a kind turned out to be gone. */
   forget(apiVersion: string): void;
   /**
-   * Every namespaced kind that can be listed and deleted, once each: in its group's preferred version, or in another. Asks anew, each time, and fails when it
-   * cannot see them all.
+   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads
+   * all group versions again each time, and rejects when one of them cannot be read.
    */
-  contentKinds(signal: AbortSignal): Promise<Resource[]>;
+  namespacedKinds(signal: AbortSignal): Promise<Resource[]>;
 }
 
-/** How often a kind that is unknown is looked for again. */
-const missingMs = 1_000;
+/** Milliseconds for which a group version is not read again for a kind that it lacks. */
+const rereadMs = 1_000;
 
-interface Known {
+interface GroupVersion {
   readonly resources: Promise<readonly Resource[]>;
-  readonly at: number;
+  readonly readAt: number;
 }
 
+/** Reads group versions, and remembers each until it is forgotten or its read fails. */
+interface GroupVersions {
+  /** Returns the group version that was read last. */
+  get(apiVersion: string): GroupVersion | undefined;
+  /** Reads a group version. With `isAdvertised`, the cluster has listed it, and a 404 is an error. */
+  load(apiVersion: string, signal: AbortSignal, isAdvertised?: boolean): GroupVersion;
+  forget(apiVersion: string): void;
+}
+
+/** Creates the discovery of a cluster; it reads nothing before the first lookup. */
 export function createDiscovery(http: KubeHttp): Discovery {
-  const known = new Map<string, Known>();
-
-  /** `isNamed`: the cluster says that it serves this version. */
-  const read = async (apiVersion: string, signal: AbortSignal, isNamed: boolean): Promise<readonly Resource[]> => {
-    try {
-      const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
-      return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
-    } catch (error) {
-      // The core is always served: such an answer is not the API server's.
-      if (hasStatus(error, 404) && !isNamed && groupOf(apiVersion) !== '') return [];
-      throw error;
-    }
-  };
-  const load = (apiVersion: string, signal: AbortSignal, isNamed = false) => {
-    const entry = { resources: read(apiVersion, signal, isNamed), at: Date.now() };
-    known.set(apiVersion, entry);
-    entry.resources.catch(() => {
-      if (known.get(apiVersion) === entry) known.delete(apiVersion);
-    });
-    return entry;
-  };
-
+  const groupVersions = createGroupVersions(http);
   const discovery: Discovery = {
     async find(apiVersion, kind, signal) {
-      const entry = known.get(apiVersion) ?? load(apiVersion, signal);
-      const find = (resources: readonly Resource[]) => resources.find((resource) => resource.kind === kind);
-      // The read may be another stack's, which was given up meanwhile: then this one asks itself.
-      const first = await entry.resources.catch(() => load(apiVersion, signal).resources);
-      const found = find(first);
-      if (found || Date.now() - entry.at < missingMs) return found;
-      const newer = known.get(apiVersion);
-      return find(await (newer && newer !== entry ? newer : load(apiVersion, signal)).resources);
+      const cached = groupVersions.get(apiVersion) ?? groupVersions.load(apiVersion, signal);
+      const findKind = (resources: readonly Resource[]) => resources.find((resource) => resource.kind === kind);
+      // The read may belong to another stack's pass that was given up meanwhile: then this caller reads for itself.
+      const resource = findKind(await cached.resources.catch(() => groupVersions.load(apiVersion, signal).resources));
+      if (resource || Date.now() - cached.readAt < rereadMs) return resource;
+      const newer = groupVersions.get(apiVersion);
+      return findKind(await (newer && newer !== cached ? newer : groupVersions.load(apiVersion, signal)).resources);
     },
     async findAnyVersion(apiVersion, kind, signal) {
-      const found = await discovery.find(apiVersion, kind, signal);
+      const resource = await discovery.find(apiVersion, kind, signal);
       const group = groupOf(apiVersion);
-      if (found || group === '') return found;
+      if (resource || group === '') return resource;
       for (const version of await versionsOf(http, group, signal)) {
         const other = version === apiVersion ? undefined : await discovery.find(version, kind, signal);
         if (other) return other;
       }
       return undefined;
     },
-    forget: (apiVersion) => {
-      known.delete(apiVersion);
-    },
-    async contentKinds(signal) {
+    forget: groupVersions.forget,
+    async namespacedKinds(signal) {
       const { body } = await http({ method: 'GET', path: '/apis', signal });
       const versions = new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
-      const lists = await Promise.all([...versions].map((apiVersion) => load(apiVersion, signal, true).resources));
+      const lists = await Promise.all(
+        [...versions].map((apiVersion) => groupVersions.load(apiVersion, signal, true).resources),
+      );
       const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
@@ -93,6 +84,34 @@ export function createDiscovery(http: KubeHttp): Discovery {
     },
   };
   return discovery;
+}
+
+function createGroupVersions(http: KubeHttp): GroupVersions {
+  const groupVersions = new Map<string, GroupVersion>();
+  const read = async (apiVersion: string, signal: AbortSignal, isAdvertised: boolean): Promise<readonly Resource[]> => {
+    try {
+      const { body } = await http({ method: 'GET', path: pathOf(apiVersion), signal });
+      return listAt(body, 'resources').flatMap((item) => toResource(item, apiVersion));
+    } catch (error) {
+      // Every API server serves the core group, so a 404 for it does not come from one.
+      if (hasStatus(error, 404) && !isAdvertised && groupOf(apiVersion) !== '') return [];
+      throw error;
+    }
+  };
+  return {
+    get: (apiVersion) => groupVersions.get(apiVersion),
+    load(apiVersion, signal, isAdvertised = false) {
+      const loading = { resources: read(apiVersion, signal, isAdvertised), readAt: Date.now() };
+      groupVersions.set(apiVersion, loading);
+      loading.resources.catch(() => {
+        if (groupVersions.get(apiVersion) === loading) groupVersions.delete(apiVersion);
+      });
+      return loading;
+    },
+    forget: (apiVersion) => {
+      groupVersions.delete(apiVersion);
+    },
+  };
 }
 
 function preferredFirst(group: unknown): string[] {
@@ -110,7 +129,7 @@ async function versionsOf(http: KubeHttp, group: string, signal: AbortSignal): P
   }
 }
 
-/** `/api/v1` or `/apis/apps/v1`. */
+/** Returns the path of a group version: `/api/v1` or `/apis/apps/v1`. */
 export function pathOf(apiVersion: string): string {
   return apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
 }

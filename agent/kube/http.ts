@@ -3,11 +3,11 @@ import { request as httpsRequest } from 'node:https';
 import { sleep } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { ObjectId } from '../object/kube-object.ts';
-import { refusal, unreachable } from './api-error.ts';
+import { errorFromResponse, unreachableError } from './api-error.ts';
 
-/** How to reach and convince the API server just now. */
-export interface Access {
-  /** For example `https://10.0.0.1:6443`; may have a path. */
+/** Current address and credentials of the API server. */
+export interface ApiAccess {
+  /** URL such as `https://10.0.0.1:6443`, possibly with a path. */
   readonly server: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly agent: Agent;
@@ -19,86 +19,87 @@ export interface KubeRequest {
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
-  /** The answer is text, and `body` is that. */
-  readonly text?: boolean;
-  /** Another form of the answer than plain JSON. */
+  /** Returns the response's text as `body`, rather than parsed JSON. */
+  readonly isText?: boolean;
+  /** Value of the Accept header; JSON by default. */
   readonly accept?: string;
-  /** The user to act as; this agent's own when unset. */
-  readonly impersonate?: string;
-  /** What the request is about, for errors. */
+  /** User to impersonate; none for the agent's own rights. */
+  readonly user?: string;
+  /** Object that the request is about, for errors. */
   readonly object?: ObjectId | undefined;
   readonly signal: AbortSignal;
 }
 
-export interface KubeAnswer {
+export interface KubeResponse {
   readonly status: number;
   readonly body: unknown;
 }
 
 export interface KubeHttpOptions {
-  /** Asked before each request; `renew` after the server has refused the credentials. Rejects as soon as the signal aborts. */
-  access(renew: boolean, signal: AbortSignal): Promise<Access>;
+  /** Provides the credentials of each request; with `renew` after the server refused them. Rejects when the signal aborts. */
+  access(renew: boolean, signal: AbortSignal): Promise<ApiAccess>;
   readonly timeoutMs: number;
-  /** Requests at the same time; as many slow ones again may go on beside them. */
+  /** Maximum number of concurrent requests; as many slow ones again may go on beside them. */
   readonly concurrency: number;
   readonly userAgent: string;
-  /** Told about each answer; status 0 for none. */
+  /** Called after each request; status 0 means that there was no response. */
   readonly observe: (method: string, status: number, seconds: number) => void;
 }
 
-export type KubeHttp = (request: KubeRequest) => Promise<KubeAnswer>;
+export type KubeHttp = (request: KubeRequest) => Promise<KubeResponse>;
 
-/** A request that takes longer, such as one that a webhook holds up, makes room for those of other stacks. */
+/** A request that takes longer, such as one that waits for a webhook, no longer counts towards the limit. */
 const slowMs = 1_000;
 const maxRetries = 3;
 const maxRetryAfterMs = 10_000;
 
 /**
- * Requests to a Kubernetes API over kept connections. A refusal is a ClusterError; no answer within the time, too. An overloaded
- * server's `Retry-After` is honoured, at most three times. Every request is one that may be sent twice.
+ * Creates the function that sends requests over reused connections. It rejects with ClusterError for a refusal and after a timeout,
+ * and honours an overloaded server's `Retry-After` at most three times. Requests may be sent twice, so each must be safe to repeat.
  */
 export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
-  const limit = createSemaphore(options.concurrency, { afterMs: slowMs, most: options.concurrency });
+  const requestLimit = createSemaphore(options.concurrency, { afterMs: slowMs, most: options.concurrency });
   return async (request) => {
     let renewed = false;
     for (let attempt = 0; ; ) {
-      const answer = await limit.run(() => send(options, request, renewed), request.signal);
-      if (answer.status < 300) {
-        const body: unknown = request.text ? answer.text : JSON.parse(answer.text);
-        return { status: answer.status, body };
+      const response = await requestLimit.run(() => send(options, request, renewed), request.signal);
+      if (response.status < 300) {
+        const body: unknown = request.isText ? response.text : JSON.parse(response.text);
+        return { status: response.status, body };
       }
-      if (answer.status === 401 && !renewed) {
+      if (response.status === 401 && !renewed) {
         renewed = true;
         continue;
       }
-      const waitMs = retryAfterMs(answer);
-      if (waitMs === undefined || attempt === maxRetries) throw refusal(answer.status, answer.text, request.object);
+      const waitMs = retryAfterMs(response);
+      if (waitMs === undefined || attempt === maxRetries)
+        throw errorFromResponse(response.status, response.text, request.object);
       attempt += 1;
       await sleep(waitMs, request.signal);
     }
   };
 }
 
-interface RawAnswer {
+interface RawResponse {
   readonly status: number;
   readonly text: string;
   readonly retryAfter: string | undefined;
 }
 
-async function send(options: KubeHttpOptions, request: KubeRequest, renew: boolean): Promise<RawAnswer> {
+async function send(options: KubeHttpOptions, request: KubeRequest, renew: boolean): Promise<RawResponse> {
   const startedAt = performance.now();
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(options.timeoutMs)]);
   let status = 0;
   try {
     const access = await options.access(renew, signal);
-    let answer = await exchange(access, options.userAgent, request, signal).catch(onceMore);
-    // A kept connection that the server closed meanwhile: the request did not get through.
-    answer ??= await exchange(access, options.userAgent, request, signal);
-    status = answer.status;
-    return answer;
+    let response = await exchange(access, options.userAgent, request, signal).catch(ignoreStaleConnection);
+    // The server had closed the reused connection, so the request did not get through.
+    response ??= await exchange(access, options.userAgent, request, signal);
+    status = response.status;
+    return response;
   } catch (error) {
     request.signal.throwIfAborted();
-    throw unreachable(
+    throw unreachableError(
       signal.aborted ? new Error(`timed out after ${options.timeoutMs / 1000} s`) : error,
       request.object,
     );
@@ -109,26 +110,26 @@ async function send(options: KubeHttpOptions, request: KubeRequest, renew: boole
 
 class StaleConnection extends Error {}
 
-function onceMore(error: unknown): undefined {
+function ignoreStaleConnection(error: unknown): undefined {
   if (!(error instanceof StaleConnection)) throw error;
 }
 
 async function exchange(
-  access: Access,
+  access: ApiAccess,
   userAgent: string,
   request: KubeRequest,
   signal: AbortSignal,
-): Promise<RawAnswer> {
-  const incoming = await openAnswer(access, userAgent, request, signal);
+): Promise<RawResponse> {
+  const incoming = await openResponse(access, userAgent, request, signal);
   const text = await readText(incoming);
   return { status: incoming.statusCode ?? 0, text, retryAfter: incoming.headers['retry-after'] };
 }
 
-/** Sends a request, and answers as soon as the head of the answer is here; its body is still to be read, or destroyed. */
-export function openAnswer(
-  access: Access,
+/** Sends a request and resolves as soon as the response's headers arrive. The caller has to read the body or destroy it. */
+export function openResponse(
+  access: ApiAccess,
   userAgent: string,
-  { method, path, query = {}, body, contentType, accept = 'application/json', impersonate }: KubeRequest,
+  { method, path, query = {}, body, contentType, accept = 'application/json', user }: KubeRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -139,7 +140,7 @@ export function openAnswer(
       ...access.headers,
       accept,
       'user-agent': userAgent,
-      ...(impersonate !== undefined && { 'impersonate-user': impersonate }),
+      ...(user !== undefined && { 'impersonate-user': user }),
     };
     if (payload) {
       headers['content-type'] = contentType ?? 'application/json';
@@ -158,15 +159,15 @@ export function openAnswer(
   });
 }
 
-/** The whole body, as text. */
+/** Reads the whole body as text. */
 export async function readText(incoming: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** 429 is always about load; 503 only when it says when to come back. */
-function retryAfterMs({ status, retryAfter }: RawAnswer): number | undefined {
+/** Returns how long to wait before a retry: 429 always means overload, 503 only when it comes with a Retry-After. */
+function retryAfterMs({ status, retryAfter }: RawResponse): number | undefined {
   if (status !== 429 && !(status === 503 && retryAfter !== undefined)) return undefined;
   const seconds = Number(retryAfter ?? 1);
   return Math.min(

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import {
   openRealTenantCluster,
   openSimulatedTenantCluster,
@@ -214,7 +214,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
   });
 }
 
-function rules(limits: Partial<Limits>) {
+function rules(limits: Partial<GeneratorLimits>) {
   const none = { allowNamespaces: [], denyNamespaces: [], allowKinds: [], denyKinds: [], clusterScoped: false };
   return { generators: [{ generator: 'ci', limits: { ...none, ...limits } }] };
 }

@@ -1,20 +1,20 @@
 import { ClusterError, hasStatus } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
-/** The user name of a ServiceAccount, given as "namespace/name". */
-export function userOf(serviceAccount: string): string {
+/** Returns the user name of a ServiceAccount that is given as "namespace/name". */
+export function serviceAccountUser(serviceAccount: string): string {
   return `system:serviceaccount:${serviceAccount.replace('/', ':')}`;
 }
 
 /**
- * The same requests, made as a ServiceAccount. The API server gives it the groups that a ServiceAccount has: were they named here, the
- * agent would need the right to impersonate groups as well. A 403 says who was not allowed.
+ * Sends requests as a ServiceAccount. Its groups are not named, because the API server adds them by itself, and naming them would
+ * need the right to impersonate groups. The message of a 403 names the account that was refused.
  */
-export function impersonating(http: KubeHttp, serviceAccount: string): KubeHttp {
-  const user = userOf(serviceAccount);
+export function withImpersonation(http: KubeHttp, serviceAccount: string): KubeHttp {
+  const user = serviceAccountUser(serviceAccount);
   return async (request) => {
     try {
-      return await http({ ...request, impersonate: user });
+      return await http({ ...request, user: user });
     } catch (error) {
       if (!(error instanceof ClusterError) || !hasStatus(error, 403) || error.message.includes(`"${user}"`))
         throw error;

@@ -15,7 +15,7 @@ import {
 } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject, stackLabel } from '../object/kube-object.ts';
-import { createWatches, type Watches } from './informer.ts';
+import { createInformers, type Informers } from './informer.ts';
 
 const simulated = suite('watches, simulated cluster');
 const real = suite('watches, real API server');
@@ -29,24 +29,24 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
   const { admin } = testCluster;
   const foreignWriter = createForeignWriter(testCluster);
   const closing: (() => Promise<void>)[] = [];
-  const open = ({ namespace = '', roundMs = 270_000, source = testCluster.source } = {}) => {
+  const open = ({ namespace = '', maxWatchMs = 270_000, source = testCluster.source } = {}) => {
     const cluster = connect(source);
     const reported: string[] = [];
     const objects: KubeObject[] = [];
-    const watches = createWatches({
+    const watches = createInformers({
       cluster,
       namespace,
       log: pino({ level: 'silent' }),
-      roundMs,
+      maxWatchMs,
       pollMs: 200,
       retry: { baseMs: 20, maxMs: 100 },
-      tell: {
-        changed: (object) => {
+      handler: {
+        onChange: (object) => {
           objects.push(object);
           reported.push(`changed ${idOf(object).name}`);
         },
-        gone: (object) => reported.push(`gone ${idOf(object).name}`),
-        listed: ({ kind }, keys) => reported.push(`listed ${keys.size} ${kind}`),
+        onDelete: (object) => reported.push(`gone ${idOf(object).name}`),
+        onList: ({ kind }, keys) => reported.push(`listed ${keys.size} ${kind}`),
       },
     });
     closing.push(async () => {
@@ -55,7 +55,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
     });
     return { watches, reported, objects };
   };
-  const isUp = ({ counts }: Watches) => counts.up > 0 && counts.down === 0;
+  const isUp = ({ counts }: Informers) => counts.up > 0 && counts.down === 0;
   const maps = { apiVersion: 'v1', kind: 'ConfigMap' };
   const labelled = (name: string, namespace = 'default') => {
     const object = configMap(name, { k: '1' }, namespace);
@@ -101,7 +101,7 @@ function describe(test: typeof simulated, testCluster: TestCluster, line?: Inter
   });
 
   test('goes on where it was when the server ends a watch', async () => {
-    const { watches, reported } = open({ roundMs: 1_500 });
+    const { watches, reported } = open({ maxWatchMs: 1_500 });
     watches.follow([maps]);
     await until(() => isUp(watches), 'the watch');
     for (let number = 0; number < 12; number++) {

@@ -1,48 +1,49 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs, usualRetry } from '../concurrency/backoff.ts';
+import { type Backoff, defaultBackoff, pause, retryMs } from '../concurrency/backoff.ts';
 import { groupKindOf, idOf, type KindId, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
 import { errorMessage, hasStatus } from './api-error.ts';
-import type { Cluster } from './client.ts';
+import type { Cluster, WatchOptions } from './cluster.ts';
 
-export interface WatchesOptions {
-  readonly cluster: Pick<Cluster, 'versioned' | 'watch' | 'discovery'>;
-  /** Only in this one; empty for all. */
+export interface InformerOptions {
+  readonly cluster: Pick<Cluster, 'listVersioned' | 'watch' | 'discovery'>;
+  /** Namespace to watch; empty for all. */
   readonly namespace: string;
-  /** Default: what carries a stack's label. */
+  /** Objects to watch; by default those with a stack's label. */
   readonly labelSelector?: string;
-  /** Ask for metadata only, whatever the kind. */
-  readonly partial?: boolean;
+  /** Asks for nothing but metadata, whatever the kind. */
+  readonly metadataOnly?: boolean;
   readonly log: Logger;
-  readonly tell: WatchTold;
+  readonly handler: WatchHandler;
   readonly retry?: Backoff;
-  /** Watches end after about so long, and go on where they were. */
-  readonly roundMs?: number;
-  /** How often a kind that may be listed but not watched is listed. */
+  /** Milliseconds, about, after which a watch ends and continues where it was. */
+  readonly maxWatchMs?: number;
+  /** Milliseconds between two lists of a kind that may be listed but not watched. */
   readonly pollMs?: number;
 }
 
-/** What watches tell, in the order in which it happened for each object. */
-export interface WatchTold {
-  /** An object that is selected, as it is now. */
-  changed(object: KubeObject): void;
-  /** Deleted, or no longer selected. */
-  gone(object: KubeObject): void;
-  /** These are all that there are of a kind. */
-  listed(kind: KindId, keys: ReadonlySet<string>): void;
+/** Receives what watches observe, in order for each object. */
+export interface WatchHandler {
+  /** Receives a selected object as it is now. */
+  onChange(object: KubeObject): void;
+  /** Receives an object that was deleted or is no longer selected. */
+  onDelete(object: KubeObject): void;
+  /** Receives the keys of all objects of a kind. */
+  onList(kind: KindId, keys: ReadonlySet<string>): void;
 }
 
-export interface Watches {
-  /** From now on these kinds are watched, and no others. */
+/** The running watches, at most one for each kind. */
+export interface Informers {
+  /** Watches these kinds from now on, and no others. */
   follow(kinds: Iterable<KindId>): void;
   readonly counts: { readonly up: number; readonly down: number };
-  /** Ends all of them. */
+  /** Ends all watches. */
   close(): Promise<void>;
 }
 
-/** Kinds beyond are looked at by passes only. */
+/** Kinds beyond this number are not watched: only passes notice their changes. */
 const maxKinds = 200;
-/** Nothing of these but their metadata matters: their content, which may be secret or large, is not asked for. */
-const partialKinds: ReadonlySet<string> = new Set(['/ConfigMap', '/Secret']);
+/** Kinds of which only metadata is read, because their content may be secret or large and is not needed. */
+const metadataOnlyKinds: ReadonlySet<string> = new Set(['/ConfigMap', '/Secret']);
 
 interface Watch {
   readonly end: AbortController;
@@ -51,20 +52,20 @@ interface Watch {
 }
 
 /**
- * Watches what is selected, a watch a kind: lists once, then goes on from the version of the list, over lost connections as
- * well, and lists again only when the server no longer knows that version. Keeps no objects.
+ * Creates watches for kinds. Each lists its kind once, continues from the version of the list, also after a lost connection, and
+ * lists again only when the server no longer knows that version. Keeps no objects.
  */
-export function createWatches(options: WatchesOptions): Watches {
+export function createInformers(options: InformerOptions): Informers {
   const watches = new Map<string, Watch>();
   return {
     follow(kinds) {
-      const wanted = new Map([...kinds].map((kind) => [groupKindOf(kind), kind]));
+      const kindsByName = new Map([...kinds].map((kind) => [groupKindOf(kind), kind]));
       for (const [name, watch] of watches) {
-        if (wanted.has(name)) continue;
+        if (kindsByName.has(name)) continue;
         watch.end.abort(new Error('nothing of this kind is left to watch'));
         watches.delete(name);
       }
-      for (const [name, kind] of wanted) {
+      for (const [name, kind] of kindsByName) {
         if (watches.has(name) || watches.size >= maxKinds) continue;
         const end = new AbortController();
         const setUp = (up: boolean) => {
@@ -87,38 +88,38 @@ export function createWatches(options: WatchesOptions): Watches {
   };
 }
 
-/** Never rejects; ends with the signal. */
+/** Lists and watches one kind until the signal aborts. Never rejects. */
 async function keepWatching(
-  options: WatchesOptions,
+  options: InformerOptions,
   kind: KindId,
   setUp: (up: boolean) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, log, retry = usualRetry, pollMs = 60_000 } = options;
-  const place: Place = { version: undefined };
-  // Before the first await of the loop, its caller has to know the watch.
+  const { cluster, log, retry = defaultBackoff, pollMs = 60_000 } = options;
+  const position: Position = { version: undefined };
+  // Lets the caller store the watch before the loop calls `setUp`.
   await Promise.resolve();
   for (let failures = 0; !signal.aborted; ) {
-    const beganAt = Date.now();
+    const startedAt = Date.now();
     let waitMs = 0;
     try {
-      place.version ??= await listAll(options, kind, signal);
+      position.version ??= await listAll(options, kind, signal);
       setUp(true);
-      await watchOnce(options, kind, place, signal);
-      // A server that ends watches as soon as they begin is not to be asked all the time.
-      failures = Date.now() - beganAt < 1_000 ? failures + 1 : 0;
+      await watchOnce(options, kind, position, signal);
+      // Backs off from a server that ends watches as soon as they begin.
+      failures = Date.now() - startedAt < 1_000 ? failures + 1 : 0;
     } catch (error) {
       if (signal.aborted) break;
-      failures = Date.now() - beganAt > retry.maxMs ? 1 : failures + 1;
+      failures = Date.now() - startedAt > retry.maxMs ? 1 : failures + 1;
       const isForbidden = hasStatus(error, 403) || hasStatus(error, 405);
-      if (hasStatus(error, 410) || hasStatus(error, 404) || isForbidden) place.version = undefined;
+      if (hasStatus(error, 410) || hasStatus(error, 404) || isForbidden) position.version = undefined;
       if (hasStatus(error, 404)) cluster.discovery.forget(kind.apiVersion);
       if (isForbidden) waitMs = pollMs;
       log[failures === 3 || (isForbidden && failures === 1) ? 'warn' : 'debug'](
         { kind: kind.kind, apiVersion: kind.apiVersion, reason: errorMessage(error) },
         'a watch ended',
       );
-      // The version was merely too old: the list that follows is all that is needed.
+      // The version was merely too old: listing again is enough.
       if (hasStatus(error, 410) && failures === 1) continue;
     }
     if (failures === 0) continue;
@@ -128,43 +129,51 @@ async function keepWatching(
   setUp(false);
 }
 
-/** Where a watch goes on. */
-interface Place {
+/** The version from which a watch continues; undefined when it has to list first. */
+interface Position {
   version: string | undefined;
 }
 
-async function listAll(options: WatchesOptions, kind: KindId, signal: AbortSignal) {
-  const { cluster, tell } = options;
+async function listAll(options: InformerOptions, kind: KindId, signal: AbortSignal) {
+  const { cluster, handler } = options;
   const keys = new Set<string>();
   let version = '';
-  for await (const { objects, resourceVersion } of cluster.versioned(kind, selectionOf(options, kind), signal)) {
+  for await (const { objects, resourceVersion } of cluster.listVersioned(kind, selectionOf(options, kind), signal)) {
     version ||= resourceVersion;
     for (const object of objects) {
       keys.add(keyOf(idOf(object)));
-      tell.changed(object);
+      handler.onChange(object);
     }
   }
-  tell.listed(kind, keys);
+  handler.onList(kind, keys);
   return version;
 }
 
-async function watchOnce(options: WatchesOptions, kind: KindId, place: Place, signal: AbortSignal): Promise<void> {
-  const { cluster, tell, roundMs = 270_000 } = options;
-  // Rounds of many agents, and of many kinds, are not to end at the same time.
-  const timeoutMs = roundMs * (0.8 + 0.4 * Math.random());
-  const from = { ...selectionOf(options, kind), resourceVersion: place.version ?? '', timeoutMs };
-  for await (const event of cluster.watch(kind, from, signal)) {
+async function watchOnce(
+  options: InformerOptions,
+  kind: KindId,
+  position: Position,
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster, handler, maxWatchMs = 270_000 } = options;
+  // The jitter keeps the watches of many agents and kinds from ending at the same time.
+  const timeoutMs = maxWatchMs * (0.8 + 0.4 * Math.random());
+  const watchOptions = { ...selectionOf(options, kind), resourceVersion: position.version ?? '', timeoutMs };
+  for await (const event of cluster.watch(kind, watchOptions, signal)) {
     if (event.type === 'bookmark') {
-      place.version = event.resourceVersion || place.version;
+      position.version = event.resourceVersion || position.version;
       continue;
     }
     const { object } = event;
-    place.version = object.metadata.resourceVersion ?? place.version;
-    if (event.type === 'deleted') tell.gone(object);
-    else tell.changed(object);
+    position.version = object.metadata.resourceVersion ?? position.version;
+    if (event.type === 'deleted') handler.onDelete(object);
+    else handler.onChange(object);
   }
 }
 
-function selectionOf({ namespace, labelSelector = stackLabel, partial }: WatchesOptions, kind: KindId) {
-  return { namespace, labelSelector, partial: partial ?? partialKinds.has(groupKindOf(kind)) };
+function selectionOf(
+  { namespace, labelSelector = stackLabel, metadataOnly }: InformerOptions,
+  kind: KindId,
+): Pick<WatchOptions, 'namespace' | 'labelSelector' | 'metadataOnly'> {
+  return { namespace, labelSelector, metadataOnly: metadataOnly ?? metadataOnlyKinds.has(groupKindOf(kind)) };
 }

@@ -26,9 +26,9 @@ const base64 = (value: string) => Buffer.from(value).toString('base64');
 
 kubeconfig('gives the token and the certificates of the current context', async () => {
   const cluster = { 'certificate-authority-data': base64('authority'), 'tls-server-name': 'kube' };
-  const { server, ask } = openCredentials({ text: text({ token: 't' }, cluster) });
+  const { server, read } = openCredentials({ text: text({ token: 't' }, cluster) });
   assert.is(server, 'https://one:6443');
-  const { headers, tls } = await ask();
+  const { headers, tls } = await read();
   assert.equal(headers, { authorization: 'Bearer t' });
   assert.is(String(tls.ca), 'authority');
   assert.is(tls.servername, 'kube');
@@ -40,11 +40,11 @@ kubeconfig('reads files beside it, anew each time, and takes another context', a
   writeFileSync(file, text({ tokenFile: 'token', 'client-certificate': 'cert.pem', 'client-key-data': base64('key') }));
   writeFileSync(join(folder, 'token'), 'first\n');
   writeFileSync(join(folder, 'cert.pem'), 'cert');
-  const { server, ask } = openCredentials({ file, context: 'live' });
+  const { server, read } = openCredentials({ file, context: 'live' });
   assert.is(server, 'https://two:6443');
-  assert.equal((await ask()).headers, { authorization: 'Bearer first' });
+  assert.equal((await read()).headers, { authorization: 'Bearer first' });
   writeFileSync(join(folder, 'token'), 'second\n');
-  const { headers, tls } = await ask();
+  const { headers, tls } = await read();
   assert.equal(headers, { authorization: 'Bearer second' });
   assert.is(String(tls.cert), 'cert');
   assert.is(String(tls.key), 'key');
@@ -58,7 +58,7 @@ kubeconfig('asks a program for credentials, when it is told to', async () => {
   };
   const script = `process.stdout.write(${JSON.stringify(JSON.stringify(credential))})`;
   const exec = { apiVersion: credential.apiVersion, command: process.execPath, args: ['-e', script] };
-  const { headers } = await openCredentials({ text: text({ exec }) }).ask();
+  const { headers } = await openCredentials({ text: text({ exec }) }).read();
   assert.equal(headers, { authorization: 'Bearer made' });
 });
 

@@ -5,23 +5,24 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { at, isRecord, listAt, textAt } from '../object/kube-object.ts';
 
-/** Where the cluster's credentials come from: a kubeconfig's path or text, or the service account of the pod that runs beside `service`. */
+/** Source of the cluster's credentials: the path or text of a kubeconfig, or the service account of the agent's pod. */
 export type KubeSource =
   | { readonly file: string; readonly context?: string | undefined }
   | { readonly text: string }
+  /** URL of the API server as the pod sees it; undefined outside of a cluster. */
   | { readonly service: string | undefined };
 
-export interface Credentials {
-  /** For example `https://10.0.0.1:6443`. */
+export interface ClusterCredentials {
+  /** URL such as `https://10.0.0.1:6443`. */
   readonly server: string;
-  /** What a request has to show just now: tokens and certificates may change. */
-  ask(): Promise<Shown>;
+  /** Reads the current credentials: tokens and certificates may change. */
+  read(): Promise<RequestCredentials>;
 }
 
-export interface Shown {
+export interface RequestCredentials {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsOptions;
-  /** Set for a cluster that is reached through a proxy. */
+  /** Set when the cluster is reached through a proxy. */
   readonly agent?: HttpAgent | undefined;
 }
 
@@ -32,8 +33,8 @@ export type TlsOptions = Pick<
 
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** Reads where the cluster is and how to convince it. Throws one clear line when that cannot be read. */
-export function openCredentials(source: KubeSource): Credentials {
+/** Reads the address of the cluster and how to get its credentials. Throws a one-line Error when they cannot be read. */
+export function openCredentials(source: KubeSource): ClusterCredentials {
   if ('service' in source) return openServiceAccount(source.service);
   try {
     return openKubeconfig(source);
@@ -45,7 +46,7 @@ export function openCredentials(source: KubeSource): Credentials {
   }
 }
 
-function openServiceAccount(service: string | undefined): Credentials {
+function openServiceAccount(service: string | undefined): ClusterCredentials {
   if (service === undefined) throw new Error('KUBECONFIG is not set, and this is no pod of a cluster');
   const token = () => readFileSync(`${serviceAccount}/token`, 'utf8').trim();
   try {
@@ -54,10 +55,10 @@ function openServiceAccount(service: string | undefined): Credentials {
     throw new Error(`KUBECONFIG is not set, and the pod has no service account token in ${serviceAccount}`);
   }
   const ca = readFileSync(`${serviceAccount}/ca.crt`);
-  return { server: service, ask: async () => ({ headers: bearer(token()), tls: { ca } }) };
+  return { server: service, read: async () => ({ headers: bearer(token()), tls: { ca } }) };
 }
 
-function openKubeconfig(source: Exclude<KubeSource, { service: unknown }>): Credentials {
+function openKubeconfig(source: Exclude<KubeSource, { service: unknown }>): ClusterCredentials {
   const text = 'file' in source ? readFileSync(source.file, 'utf8') : source.text;
   const folder = 'file' in source ? dirname(resolve(source.file)) : '.';
   const config: unknown = parse(text);
@@ -69,10 +70,10 @@ function openKubeconfig(source: Exclude<KubeSource, { service: unknown }>): Cred
   if (!server) throw new Error(`context ${name} has no cluster with a server`);
   const user = named(config, 'users', 'user', textAt(context, 'user')) ?? {};
   const plain = plainCredentials({ server, cluster, user, folder });
-  return plain ?? { server, ask: askLibrary(source, name) };
+  return plain ?? { server, read: readByLibrary(source, name) };
 }
 
-/** What only says where to find things, which is nearly always; undefined when more is needed (programs, providers, proxies). */
+/** Reads credentials that the kubeconfig holds or points to; undefined when it needs more (programs, auth providers, proxies). */
 function plainCredentials({
   server,
   cluster,
@@ -83,18 +84,18 @@ function plainCredentials({
   cluster: unknown;
   user: unknown;
   folder: string;
-}): Credentials | undefined {
-  const isPlain = (value: unknown, known: ReadonlySet<string>) =>
-    !isRecord(value) || Object.keys(value).every((field) => known.has(field));
-  if (!isPlain(cluster, clusterFields) || !isPlain(user, userFields)) return undefined;
-  /** From the field itself, in base64, or from the file that another one names. */
-  const bytes = (part: unknown, field: string) => {
+}): ClusterCredentials | undefined {
+  const hasOnly = (value: unknown, fields: ReadonlySet<string>) =>
+    !isRecord(value) || Object.keys(value).every((field) => fields.has(field));
+  if (!hasOnly(cluster, clusterFields) || !hasOnly(user, userFields)) return undefined;
+  /** Reads a value from its base64 field, or from the file that another field names. */
+  const readBytes = (part: unknown, field: string) => {
     const data = textAt(part, `${field}-data`);
     if (data) return Buffer.from(data, 'base64');
     const file = textAt(part, field);
     return file ? readFileSync(resolve(folder, file)) : undefined;
   };
-  const shown = (): Shown => {
+  const readPlain = (): RequestCredentials => {
     const tokenFile = textAt(user, 'tokenFile');
     const token = tokenFile ? readFileSync(resolve(folder, tokenFile), 'utf8').trim() : textAt(user, 'token');
     const [username, password] = [textAt(user, 'username'), textAt(user, 'password')];
@@ -102,16 +103,17 @@ function plainCredentials({
     return {
       headers: token ? bearer(token) : username ? { authorization: basic } : {},
       tls: {
-        ca: bytes(cluster, 'certificate-authority'),
-        cert: bytes(user, 'client-certificate'),
-        key: bytes(user, 'client-key'),
+        ca: readBytes(cluster, 'certificate-authority'),
+        cert: readBytes(user, 'client-certificate'),
+        key: readBytes(user, 'client-key'),
         rejectUnauthorized: at(cluster, 'insecure-skip-tls-verify') !== true,
         servername: textAt(cluster, 'tls-server-name'),
       },
     };
   };
-  shown();
-  return { server, ask: async () => shown() };
+  // Fails here, rather than with the first request, when a file is missing.
+  readPlain();
+  return { server, read: async () => readPlain() };
 }
 
 const clusterFields: ReadonlySet<string> = new Set([
@@ -134,11 +136,11 @@ const userFields: ReadonlySet<string> = new Set([
   'extensions',
 ]);
 
-/** The library knows the rest; it is loaded only then, since it takes half as much memory as all else together. */
-function askLibrary(
+/** Leaves the rest to the Kubernetes client library, which is loaded only then: it takes half as much memory as the whole agent. */
+function readByLibrary(
   source: Exclude<KubeSource, { service: unknown }>,
   context: string | undefined,
-): Credentials['ask'] {
+): ClusterCredentials['read'] {
   const load = async () => {
     const { KubeConfig } = await import('@kubernetes/client-node');
     const config = new KubeConfig();
@@ -151,18 +153,19 @@ function askLibrary(
   return async () => {
     loading ??= load();
     const config = await loading;
-    const asked: RequestOptions = {};
-    await config.applyToHTTPSOptions(asked);
+    const options: RequestOptions = {};
+    await config.applyToHTTPSOptions(options);
     const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(asked.headers ?? {})) headers[name.toLowerCase()] = String(value);
-    if (asked.auth) headers.authorization = `Basic ${Buffer.from(asked.auth).toString('base64')}`;
-    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = asked;
+    for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value);
+    if (options.auth) headers.authorization = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
     const viaProxy = config.getCurrentCluster()?.proxyUrl !== undefined;
-    const agent = viaProxy ? (asked.agent as HttpAgent) : undefined;
+    const agent = viaProxy ? (options.agent as HttpAgent) : undefined;
     return { headers, tls: { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }, agent };
   };
 }
 
+/** Returns a field of the item with this name in one of the kubeconfig's lists. */
 function named(config: unknown, list: string, field: string, name: string | undefined): unknown {
   return at(
     listAt(config, list).find((item) => name !== undefined && textAt(item, 'name') === name),

@@ -14,7 +14,7 @@ import {
 import { openEnvironment } from '../../test/agent/test-environment.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { at, textAt } from '../object/kube-object.ts';
-import { createElection, type Election } from './leader-election.ts';
+import { createLeaderElection, type LeaderElection } from './leader-election.ts';
 
 const times = { leaseMs: 1_000, renewMs: 600, retryMs: 50 };
 const lease = (namespace: string) => ({
@@ -83,21 +83,21 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     for (const cluster of clusters.splice(0)) cluster.close();
   });
   test.after(() => testCluster.close());
-  const candidate = (holder: string): Election => {
+  const candidate = (holder: string): LeaderElection => {
     const cluster = connect(testCluster.source);
     clusters.push(cluster);
-    return createElection({ cluster, namespace, holder, times });
+    return createLeaderElection({ cluster, namespace, holder, times });
   };
 
   test('is won by one of many that ask at once, and only by one at a time', async () => {
     const candidates = Array.from({ length: 4 }, (_, index) => candidate(`agent-${index}`));
     const order: string[] = [];
-    const lead = async (election: Election, index: number) => {
-      assert.ok(await election.win(ending.signal));
-      assert.is(candidates.filter(({ leading }) => leading).length, 1);
+    const lead = async (election: LeaderElection, index: number) => {
+      assert.ok(await election.acquire(ending.signal));
+      assert.is(candidates.filter(({ isLeading }) => isLeading).length, 1);
       order.push(`agent-${index}`);
       const kept = new AbortController();
-      const keeping = election.keep(kept.signal);
+      const keeping = election.holdLease(kept.signal);
       await delay(150);
       kept.abort();
       assert.is(await keeping, 'ended');
@@ -110,19 +110,19 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
 
   test('is taken over from a leader that is gone, not before its lease is over', async () => {
     const first = candidate('first');
-    await first.win(ending.signal);
+    await first.acquire(ending.signal);
     const wonAt = performance.now();
     const second = candidate('second');
-    await second.win(ending.signal);
+    await second.acquire(ending.signal);
     assert.ok(performance.now() - wonAt >= times.leaseMs - 50);
-    assert.is(await first.keep(ending.signal), 'lost');
-    assert.is(first.leading, false);
+    assert.is(await first.holdLease(ending.signal), 'lost');
+    assert.is(first.isLeading, false);
   });
 
   test('is lost when the lease is another’s', async () => {
     const leader = candidate('leader');
-    await leader.win(ending.signal);
-    const keeping = leader.keep(ending.signal);
+    await leader.acquire(ending.signal);
+    const keeping = leader.holdLease(ending.signal);
     await testCluster.admin.edit(lease(namespace), (live) => ({
       ...live,
       spec: {

@@ -1,141 +1,103 @@
 import { pause } from '../concurrency/backoff.ts';
-import { at, type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
-import { errorMessage, hasStatus } from './api-error.ts';
-import type { Cluster } from './client.ts';
+import { errorMessage } from './api-error.ts';
+import type { Cluster } from './cluster.ts';
+import { openLease } from './lease.ts';
 
-/** Times as the Kubernetes components have them. */
+/** Times of the election; the defaults are those of the Kubernetes components. */
 export interface ElectionTimes {
-  /** How long others wait after the last renewal that they saw. */
+  /** Milliseconds that other processes wait after the last renewal that they observed. */
   readonly leaseMs: number;
-  /** A leader that could not renew for so long stops; well before the lease is over. */
-  readonly renewMs: number;
+  /** Milliseconds without a renewal after which the leader stops; less than `leaseMs`. */
+  readonly renewDeadlineMs: number;
   readonly retryMs: number;
 }
 
 export interface ElectionOptions {
   readonly cluster: Pick<Cluster, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
-  /** Tells this process from all others. */
+  /** Identity of this process, different for each one. */
   readonly holder: string;
   readonly times?: Partial<ElectionTimes>;
-  /** Told why the lease could not be asked for; once a try. */
-  readonly failed?: (reason: string) => void;
+  /** Called with the reason after each attempt that failed. */
+  readonly onError?: (reason: string) => void;
 }
 
-/** Lets one of several processes act, by a Lease in the cluster. */
-export interface Election {
-  /** Waits until this process leads. False when the signal aborts before. */
-  win(signal: AbortSignal): Promise<boolean>;
-  /** Goes on leading. Answers `lost`, while nobody else can lead yet, when that cannot be renewed; `ended` when the signal aborts. */
-  keep(signal: AbortSignal): Promise<'lost' | 'ended'>;
-  /** Gives the lead away at once, when this process has it; what cannot be written runs out by itself. */
+/** Lets one of several processes act, by means of a Lease in the cluster. */
+export interface LeaderElection {
+  /** Waits until this process leads. Resolves to false when the signal aborts before that. */
+  acquire(signal: AbortSignal): Promise<boolean>;
+  /**
+   * Renews the lease. Resolves to `lost` when it cannot be renewed, while no other process can lead yet, and to `ended` when the
+   * signal aborts.
+   */
+  holdLease(signal: AbortSignal): Promise<'lost' | 'ended'>;
+  /** Releases the lease if this process holds it. A lease that cannot be written expires by itself. */
   release(): Promise<void>;
-  /** Who leads, as far as is known. */
+  /** Holder of the lease as this process observed it last; empty for none. */
   readonly leader: string;
-  readonly leading: boolean;
+  readonly isLeading: boolean;
 }
 
-const defaultTimes: ElectionTimes = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000 };
+const defaultTimes: ElectionTimes = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
 const releaseMs = 1_000;
-const name = 'brokkr-agent';
+const leaseName = 'brokkr-agent';
 
-export function createElection({ cluster, namespace, holder, times, failed }: ElectionOptions): Election {
-  const { leaseMs, renewMs, retryMs } = { ...defaultTimes, ...times };
-  const id: ObjectId = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace, name };
-  // Clocks of two machines are never compared: what counts is how long ago the lease was seen to change.
-  let seen = { text: '', at: 0 };
-  let leader = '';
-  let renewedAt: number | undefined;
-
-  const attempt = async (signal: AbortSignal): Promise<'held' | 'other'> => {
-    const askedAt = performance.now();
-    const live = await cluster.get(id, signal);
-    const text = JSON.stringify(live?.spec ?? {});
-    if (text !== seen.text) seen = { text, at: askedAt };
-    const current = textAt(live, 'spec', 'holderIdentity') ?? '';
-    const isMine = current === holder;
-    leader = current;
-    const untilMs = seen.at + 1_000 * Number(at(live, 'spec', 'leaseDurationSeconds') ?? 0);
-    if (current !== '' && !isMine && askedAt < untilMs) return 'other';
-    const written = leaseOf(live, isMine);
+/** Creates the election of one process; it does not take part before `acquire`. */
+export function createLeaderElection({ cluster, namespace, holder, times, onError }: ElectionOptions): LeaderElection {
+  const { leaseMs, renewDeadlineMs, retryMs } = { ...defaultTimes, ...times };
+  const lease = openLease(cluster, { namespace, name: leaseName, candidate: holder, leaseMs });
+  let isLeading = false;
+  /** Attempts once to take or renew the lease, for at most `timeoutMs`. */
+  const tryOnce = async (signal: AbortSignal, timeoutMs: number): Promise<'held' | 'other' | 'failed'> => {
+    const timeout = AbortSignal.timeout(Math.max(1, Math.round(timeoutMs)));
     try {
-      await (live ? cluster.replace(written, signal) : cluster.create(written, signal));
+      const result = await lease.attempt(AbortSignal.any([signal, timeout]));
+      if (result === 'held') isLeading = true;
+      return result;
     } catch (error) {
-      if (hasStatus(error, 409)) return 'other';
-      throw error;
-    }
-    leader = holder;
-    renewedAt = askedAt;
-    return 'held';
-  };
-  const leaseOf = (live: KubeObject | undefined, isMine: boolean): KubeObject => {
-    const now = new Date().toISOString().replace('Z', '000Z');
-    const transitions = Number(at(live, 'spec', 'leaseTransitions') ?? 0);
-    return {
-      apiVersion: id.apiVersion,
-      kind: id.kind,
-      metadata: live?.metadata ?? { name, namespace },
-      spec: {
-        holderIdentity: holder,
-        leaseDurationSeconds: Math.ceil(leaseMs / 1_000),
-        acquireTime: (isMine && textAt(live, 'spec', 'acquireTime')) || now,
-        renewTime: now,
-        leaseTransitions: live && !isMine ? transitions + 1 : transitions,
-      },
-    };
-  };
-  /** One try, given up when it would be of no more use. */
-  const tryOnce = async (signal: AbortSignal, mostMs: number): Promise<'held' | 'other' | 'failed'> => {
-    try {
-      return await attempt(AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.round(mostMs)))]));
-    } catch (error) {
-      if (!signal.aborted) failed?.(errorMessage(error));
+      if (!signal.aborted) onError?.(errorMessage(error));
       return 'failed';
     }
   };
-
+  const remainingMs = () => (lease.renewedAt ?? 0) + renewDeadlineMs - performance.now();
   return {
-    async win(signal) {
+    async acquire(signal) {
       while (!signal.aborted) {
-        if ((await tryOnce(signal, renewMs)) === 'held') return true;
-        // Jitter: two that wait for the same lease should not ask at the same moment.
+        if ((await tryOnce(signal, renewDeadlineMs)) === 'held') return true;
+        // The jitter keeps two processes that wait for the same lease from asking at the same moment.
         await pause(retryMs * (1 + 0.2 * Math.random()), signal);
       }
       return false;
     },
-    async keep(signal) {
+    async holdLease(signal) {
       while (!signal.aborted) {
         await pause(retryMs, signal);
         if (signal.aborted) break;
-        // Measured before asking: a process that was stopped for a while must not find out only by a slow answer.
-        const leftMs = (renewedAt ?? 0) + renewMs - performance.now();
-        const result = leftMs > 0 ? await tryOnce(signal, leftMs) : 'other';
+        // Checked before asking, so that a process that was suspended does not depend on a slow response to find out.
+        const timeoutMs = remainingMs();
+        const result = timeoutMs > 0 ? await tryOnce(signal, timeoutMs) : 'other';
         if (result === 'held' || signal.aborted) continue;
-        if (result === 'failed' && performance.now() < (renewedAt ?? 0) + renewMs) continue;
-        if (result === 'other' && leader === holder && leftMs > 0) continue;
-        renewedAt = undefined;
+        if (result === 'failed' && remainingMs() > 0) continue;
+        if (result === 'other' && lease.holder === holder && timeoutMs > 0) continue;
+        isLeading = false;
         return 'lost';
       }
       return 'ended';
     },
     async release() {
-      if (renewedAt === undefined) return;
-      renewedAt = undefined;
-      const signal = AbortSignal.timeout(releaseMs);
+      if (!isLeading) return;
+      isLeading = false;
       try {
-        const live = await cluster.get(id, signal);
-        if (!live || textAt(live, 'spec', 'holderIdentity') !== holder) return;
-        const spec = { ...(live.spec as object), holderIdentity: '', leaseDurationSeconds: 1 };
-        await cluster.replace({ ...live, spec }, signal);
+        await lease.release(AbortSignal.timeout(releaseMs));
       } catch (error) {
-        failed?.(errorMessage(error));
+        onError?.(errorMessage(error));
       }
     },
     get leader() {
-      return leader;
+      return lease.holder;
     },
-    get leading() {
-      return renewedAt !== undefined;
+    get isLeading() {
+      return isLeading;
     },
   };
 }

@@ -1,16 +1,16 @@
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
 import { hasStatus } from './api-error.ts';
-import type { Cluster } from './client.ts';
+import type { Cluster } from './cluster.ts';
 
-/** Requests of one pass at the same time, so that a slow stack leaves room for others. */
+/** Maximum number of concurrent requests of one pass, so that a slow stack leaves room for others. */
 export const passConcurrency = 6;
-/** From this many objects of one kind on, a list by label is cheaper than asking for each. */
-const listFrom = 10;
+/** From this many objects of one kind on, one list by label is cheaper than one request for each. */
+const minListedObjects = 10;
 
 /**
- * Reads the objects as they are; what is missing is missing from the answer. Objects that the stack has already are read by lists, a
- * kind each, and what those do not have, or what may not be listed, by name.
+ * Reads live objects, by key; objects that do not exist are left out. Reads the objects that the stack has already by one list for
+ * each kind, and by name what such a list lacks or what may not be listed.
  */
 export async function readLive(
   cluster: Cluster,
@@ -20,16 +20,18 @@ export async function readLive(
 ): Promise<Map<string, KubeObject>> {
   const live = new Map<string, KubeObject>();
   const byKind = Map.groupBy(ids, ({ apiVersion, kind }) => `${apiVersion}/${kind}`);
-  const large = [...byKind.values()].filter((group) => group.filter((id) => known.has(keyOf(id))).length >= listFrom);
-  await mapConcurrent(large, passConcurrency, async (group) => {
+  const listedGroups = [...byKind.values()].filter(
+    (group) => group.filter((id) => known.has(keyOf(id))).length >= minListedObjects,
+  );
+  await mapConcurrent(listedGroups, passConcurrency, async (group) => {
     const [first] = group as [ObjectId];
     const namespaces = new Set(group.map(({ namespace }) => namespace));
     const wanted = new Set(group.map(keyOf));
     const labelSelector = `${stackLabel}=${stackId}`;
-    /** False when that may not be listed. */
+    /** Returns false when the agent may not list the kind there. */
     const list = async (namespace: string): Promise<boolean> => {
       try {
-        for await (const page of cluster.pages(first, { namespace, labelSelector }, signal)) {
+        for await (const page of cluster.listPages(first, { namespace, labelSelector }, signal)) {
           for (const object of page) {
             const key = keyOf({ ...first, namespace: object.metadata.namespace ?? '', name: object.metadata.name });
             if (wanted.has(key)) live.set(key, object);
@@ -44,10 +46,10 @@ export async function readLive(
     if (namespaces.size > 1 && (await list(''))) return;
     for (const namespace of namespaces) await list(namespace);
   });
-  const left = ids.filter((id) => !live.has(keyOf(id)));
-  await mapConcurrent(left, passConcurrency, async (id) => {
-    const found = await cluster.get(id, signal);
-    if (found) live.set(keyOf(id), found);
+  const unread = ids.filter((id) => !live.has(keyOf(id)));
+  await mapConcurrent(unread, passConcurrency, async (id) => {
+    const object = await cluster.get(id, signal);
+    if (object) live.set(keyOf(id), object);
   });
   return live;
 }

@@ -1,68 +1,88 @@
 import type { IncomingMessage } from 'node:http';
 import { at, type KindId, type KubeObject, textAt } from '../object/kube-object.ts';
-import { ClusterError, refusal, unreachable } from './api-error.ts';
-import type { WatchEvent } from './client.ts';
-import { type KubeHttpOptions, type KubeRequest, openAnswer, readText } from './http.ts';
+import { ClusterError, errorFromResponse, unreachableError } from './api-error.ts';
+import { type KubeHttpOptions, type KubeRequest, openResponse, readText } from './http.ts';
 
-/** An answer that comes bit by bit, read by `read`. A refusal, a break or a long silence is a ClusterError. */
+/**
+ * Sends a request and yields the parts that `read` makes of the response. Throws ClusterError for a refusal, a break or a long
+ * silence.
+ */
 export type KubeStream = <Part>(
   request: KubeRequest,
   read: (incoming: IncomingMessage) => AsyncIterable<Part>,
-  patience?: Patience,
+  timeouts?: StreamTimeouts,
 ) => AsyncIterable<Part>;
 
-/** How long nothing may come: before the answer begins, and then. */
-export interface Patience {
-  readonly headMs: number;
-  readonly silentMs: number;
+export interface StreamTimeouts {
+  /** Milliseconds until the response's headers must have arrived. */
+  readonly headersMs: number;
+  /** Milliseconds without any data after which the connection counts as dead. */
+  readonly idleMs: number;
 }
 
-/** A server sends a bookmark about every minute; a connection on which nothing comes for so long may be dead. */
-const usualSilentMs = 180_000;
+/** One event of a watch. */
+export type WatchEvent =
+  | { readonly type: 'changed' | 'deleted'; readonly object: KubeObject }
+  /** Everything up to this version has been sent. */
+  | { readonly type: 'bookmark'; readonly resourceVersion: string };
+
+export interface TextLine {
+  readonly text: string;
+  /** True when the line was longer than the text. */
+  readonly isTruncated: boolean;
+}
+
+/** Three times the interval at which servers send bookmarks: a connection that is silent for longer may be dead. */
+const defaultIdleMs = 180_000;
 /** Larger than any object that a cluster stores. */
 const maxLineBytes = 16 << 20;
 
+/** Creates the function that opens streaming requests. They do not count towards the limit on concurrent requests. */
 export function createKubeStream(options: KubeHttpOptions): KubeStream {
-  return async function* stream(request, read, patience) {
+  return async function* stream(request, read, timeouts) {
     const end = new AbortController();
     const signal = AbortSignal.any([request.signal, end.signal]);
-    const fail = (what: string) => () => end.abort(new Error(what));
-    const { headMs = options.timeoutMs, silentMs = usualSilentMs } = patience ?? {};
-    const headTimer = setTimeout(fail(`timed out after ${headMs / 1000} s`), headMs);
-    let silence: NodeJS.Timeout | undefined;
+    const abortWith = (message: string) => () => end.abort(new Error(message));
+    const { headersMs = options.timeoutMs, idleMs = defaultIdleMs } = timeouts ?? {};
+    const headersTimer = setTimeout(abortWith(`timed out after ${headersMs / 1000} s`), headersMs);
+    let idleTimer: NodeJS.Timeout | undefined;
     const startedAt = performance.now();
     let status = 0;
     try {
-      let answer = await openAnswer(await options.access(false, signal), options.userAgent, request, signal);
-      if (answer.statusCode === 401) {
-        answer.destroy();
-        answer = await openAnswer(await options.access(true, signal), options.userAgent, request, signal);
-      }
-      status = answer.statusCode ?? 0;
-      if (status >= 300) throw refusal(status, await readText(answer), request.object);
-      clearTimeout(headTimer);
+      const response = await openAuthenticated(options, request, signal);
+      status = response.statusCode ?? 0;
+      if (status >= 300) throw errorFromResponse(status, await readText(response), request.object);
+      clearTimeout(headersTimer);
       options.observe('WATCH', status, (performance.now() - startedAt) / 1000);
-      silence = setTimeout(fail(`nothing came for ${silentMs / 1000} s`), silentMs);
-      for await (const part of read(answer)) {
-        silence.refresh();
+      idleTimer = setTimeout(abortWith(`nothing came for ${idleMs / 1000} s`), idleMs);
+      for await (const part of read(response)) {
+        idleTimer.refresh();
         yield part;
       }
     } catch (error) {
       request.signal.throwIfAborted();
       if (status === 0 || status >= 300) options.observe('WATCH', status, (performance.now() - startedAt) / 1000);
       if (error instanceof ClusterError) throw error;
-      throw unreachable(end.signal.aborted ? end.signal.reason : error, request.object);
+      throw unreachableError(end.signal.aborted ? end.signal.reason : error, request.object);
     } finally {
-      clearTimeout(headTimer);
-      clearTimeout(silence);
+      clearTimeout(headersTimer);
+      clearTimeout(idleTimer);
       end.abort();
     }
   };
 }
 
-/** What a document of a watch says; undefined for one of an unknown type. An error of the server is a ClusterError. */
+/** Opens the response, with renewed credentials when the server refuses the present ones. */
+async function openAuthenticated(options: KubeHttpOptions, request: KubeRequest, signal: AbortSignal) {
+  const response = await openResponse(await options.access(false, signal), options.userAgent, request, signal);
+  if (response.statusCode !== 401) return response;
+  response.destroy();
+  return openResponse(await options.access(true, signal), options.userAgent, request, signal);
+}
+
+/** Converts a document of a watch; undefined for an unknown type. Throws ClusterError for an error that the server reports. */
 export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): WatchEvent | undefined {
-  // In another form, objects say that they are that form.
+  // A partial object calls itself PartialObjectMetadata, so its kind is set here.
   const object = () => ({ ...(at(document, 'object') as KubeObject), apiVersion, kind });
   switch (textAt(document, 'type')) {
     case 'ADDED':
@@ -72,41 +92,42 @@ export function toWatchEvent(document: unknown, { apiVersion, kind }: KindId): W
       return { type: 'deleted', object: object() };
     case 'BOOKMARK':
       return { type: 'bookmark', resourceVersion: textAt(document, 'object', 'metadata', 'resourceVersion') ?? '' };
-    case 'ERROR':
-      throw refusal(Number(at(document, 'object', 'code') ?? 500), JSON.stringify(at(document, 'object')), undefined);
+    case 'ERROR': {
+      const status = Number(at(document, 'object', 'code') ?? 500);
+      throw errorFromResponse(status, JSON.stringify(at(document, 'object')), undefined);
+    }
     default:
       return undefined;
   }
 }
 
-/** One JSON document a line. */
+/** Yields the JSON documents of a response that has one in each line. */
 export async function* documentsOf(incoming: IncomingMessage): AsyncIterable<unknown> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
     if (rest.length > maxLineBytes) throw new Error('a document of the stream is too large');
-    for (const part of parts) if (part.trim() !== '') yield JSON.parse(part) as unknown;
+    for (const line of lines) if (line.trim() !== '') yield JSON.parse(line) as unknown;
   }
 }
 
-export interface TextLine {
-  readonly text: string;
-  /** There was more of it. */
-  readonly isCut: boolean;
-}
-
-/** Lines of text, each cut to about so many characters; what has no end yet when the stream ends is a line too. */
-export async function* textLinesOf(incoming: IncomingMessage, longest: number): AsyncIterable<TextLine> {
+/**
+ * Yields the lines of a text, each truncated to `maxLength` characters. What remains without a line end at the end is a line too.
+ */
+export async function* textLinesOf(incoming: IncomingMessage, maxLength: number): AsyncIterable<TextLine> {
   const decoder = new TextDecoder();
   let rest = '';
-  const lineOf = (text: string) => ({ text: text.slice(0, longest).replace(/\r$/, ''), isCut: text.length > longest });
+  const lineOf = (text: string): TextLine => ({
+    text: text.slice(0, maxLength).replace(/\r$/, ''),
+    isTruncated: text.length > maxLength,
+  });
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    // Of a line that does not end, no more is kept than is needed to know that it is too long.
-    rest = (parts.pop() ?? '').slice(0, longest + 1);
-    for (const part of parts) yield lineOf(part);
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    // An unfinished line is kept only as far as is needed to know that it is too long.
+    rest = (lines.pop() ?? '').slice(0, maxLength + 1);
+    for (const line of lines) yield lineOf(line);
   }
   if (rest !== '') yield lineOf(rest);
 }

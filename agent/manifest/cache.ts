@@ -4,49 +4,52 @@ import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Manifests on disk, by checksum. They may hold Secrets: nobody else may read the folder. */
-export interface ManifestStore {
-  /** Checksums of what is held. */
-  readonly held: ReadonlySet<string>;
-  /** Undefined when it is not held, or not what it should be. */
+/** Manifests on disk, by checksum. They may contain Secrets, so only the agent's user may read the folder. */
+export interface ManifestCache {
+  /** Checksums of the cached manifests. */
+  readonly checksums: ReadonlySet<string>;
+  /** Reads a manifest; undefined when it is not cached, or its file does not have the checksum. */
   read(checksum: string): Promise<Uint8Array | undefined>;
-  /** Refuses bytes that do not have the checksum: false. */
+  /** Writes a manifest. Returns false, and writes nothing, when the data does not have the checksum. */
   write(checksum: string, data: Uint8Array): Promise<boolean>;
-  /** Deletes all but these. */
+  /** Deletes all manifests but these. */
   keepOnly(checksums: ReadonlySet<string>): Promise<void>;
-  /** Deletes the folder, when it was made for this process only. */
+  /** Deletes the folder if it was created for this process only. */
   close(): Promise<void>;
 }
 
-const nameShape = /^[0-9a-f]{64}$/;
+const checksumPattern = /^[0-9a-f]{64}$/;
 
-/** Opens the folder, made when missing; without a name, a new one. Throws one clear line when it cannot be used. */
-export async function openManifestStore(stateDir: string | undefined): Promise<ManifestStore> {
+/**
+ * Opens the folder and creates it when missing; without `stateDir`, a temporary one. Rejects with a one-line Error when it is
+ * unusable.
+ */
+export async function openManifestCache(stateDir: string | undefined): Promise<ManifestCache> {
   const folder = openFolder(stateDir);
-  const held = new Set((await readdir(folder)).filter((name) => nameShape.test(name)));
+  const cached = new Set((await readdir(folder)).filter((name) => checksumPattern.test(name)));
   return {
-    held,
+    checksums: cached,
     async read(checksum) {
-      if (!held.has(checksum)) return undefined;
+      if (!cached.has(checksum)) return undefined;
       const data = await readFile(join(folder, checksum)).catch(() => undefined);
       if (data && sha256(data) === checksum) return data;
-      held.delete(checksum);
+      cached.delete(checksum);
       return undefined;
     },
     async write(checksum, data) {
       if (sha256(data) !== checksum) return false;
-      if (held.has(checksum)) return true;
-      // Whole or not at all, whatever happens.
+      if (cached.has(checksum)) return true;
+      // The rename makes sure that a crash leaves no half-written manifest under its checksum.
       const partial = join(folder, `${checksum}.${process.pid}.part`);
       await writeFile(partial, data, { mode: 0o600 });
       await rename(partial, join(folder, checksum));
-      held.add(checksum);
+      cached.add(checksum);
       return true;
     },
     async keepOnly(checksums) {
-      for (const checksum of [...held]) {
+      for (const checksum of [...cached]) {
         if (checksums.has(checksum)) continue;
-        held.delete(checksum);
+        cached.delete(checksum);
         await rm(join(folder, checksum), { force: true });
       }
     },

@@ -1,6 +1,6 @@
 import { type KindId, kindName } from '../object/kube-object.ts';
 
-/** Kinds that others need, in the order in which they are applied; kinds in one row go together. */
+/** Kinds that others need, in the order in which they are applied. The kinds of one row go together. */
 const first: readonly (readonly string[])[] = [
   ['Namespace'],
   ['apiextensions.k8s.io/CustomResourceDefinition'],
@@ -31,7 +31,7 @@ const first: readonly (readonly string[])[] = [
   ['autoscaling/HorizontalPodAutoscaler', 'networking.k8s.io/Ingress'],
 ];
 
-/** Kinds that can stop everything else, once they are there: after all others. */
+/** Kinds that can block requests about all other kinds once they exist, so they are applied last. */
 const last: readonly (readonly string[])[] = [
   ['apiregistration.k8s.io/APIService'],
   ['admissionregistration.k8s.io/ValidatingAdmissionPolicy', 'admissionregistration.k8s.io/MutatingAdmissionPolicy'],
@@ -50,12 +50,12 @@ const ranks: ReadonlyMap<string, number> = new Map([
   ...last.flatMap((row, rank) => row.map((kind) => [kind, first.length + 1 + rank] as const)),
 ]);
 
-/** Place of a kind in the order of application. Everything that the tables do not name, custom resources above all, goes between them. */
+/** Returns a kind's rank in the order of application. Kinds in neither table, such as custom resources, rank between the two. */
 export function rankOf(id: KindId): number {
   return ranks.get(kindName(id)) ?? first.length;
 }
 
-/** Groups to apply one after another; within one, the order does not matter. Removal goes through them backwards. */
+/** Groups items by rank, lowest first. The groups are applied one after another, and removed in reverse order. */
 export function groupByRank<Item>(items: readonly Item[], idOfItem: (item: Item) => KindId): Item[][] {
   const groups = new Map<number, Item[]>();
   for (const item of items) {

@@ -13,32 +13,34 @@ import {
   textAt,
 } from '../object/kube-object.ts';
 
-/** One object of a manifest, before it is known whether its kind is namespaced. */
+/** One object of a manifest. Its namespace is not filled in yet, because only the cluster knows whether its kind is namespaced. */
 export interface ManifestObject {
   readonly object: KubeObject;
   /** First 32 hex digits of the SHA-256 of the object's line. */
   readonly checksum: string;
 }
 
+/** The namespaces that the agent works in. */
 export interface Scope {
-  /** Where objects without a namespace go. */
+  /** Namespace of objects that name none. */
   readonly defaultNamespace: string;
-  /** When set, nothing outside of it is touched. */
+  /** When set, the agent touches nothing outside of this namespace. */
   readonly watchNamespace: string | undefined;
 }
 
+/** A manifest cannot be read. The message names lines, but quotes no content. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
 
 /**
- * Reads a manifest: one Kubernetes object as JSON a line, whose SHA-256 (hex) must be `checksum`. Throws a ManifestError, which
- * names lines but no content.
+ * Parses a manifest: one Kubernetes object as JSON in each line. Throws ManifestError unless its SHA-256 is `checksum` (hex), and
+ * for lines that are no object or repeat one.
  */
 export function parseManifest(data: Uint8Array, checksum: string): ManifestObject[] {
-  const found = createHash('sha256').update(data).digest('hex');
-  if (found !== checksum) throw new ManifestError(`the manifest's checksum is ${found}, not ${checksum}`);
-  const seen = new Set<string>();
+  const actual = createHash('sha256').update(data).digest('hex');
+  if (actual !== checksum) throw new ManifestError(`the manifest's checksum is ${actual}, not ${checksum}`);
+  const keys = new Set<string>();
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     .toString('utf8')
     .split('\n')
@@ -46,15 +48,15 @@ export function parseManifest(data: Uint8Array, checksum: string): ManifestObjec
       if (line === '') return [];
       const object = parseLine(line, index + 1);
       const key = keyOf(idOf(object));
-      if (seen.has(key)) throw new ManifestError(`line ${index + 1} of the manifest names an object a second time`);
-      seen.add(key);
+      if (keys.has(key)) throw new ManifestError(`line ${index + 1} of the manifest names an object a second time`);
+      keys.add(key);
       return [{ object, checksum: createHash('sha256').update(line).digest('hex').slice(0, 32) }];
     });
 }
 
 /**
- * Keys under which the cluster may know these objects. Without asking the cluster which kinds are namespaced, an object counts both
- * as cluster-scoped and as one in its namespace: at most one of the two can exist.
+ * Returns the keys that these objects may have in the cluster. Each object gets two, as a cluster-scoped and as a namespaced one,
+ * because only the cluster knows which kinds are namespaced; at most one of the two can exist.
  */
 export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespace }: Scope): Set<string> {
   const keys = new Set<string>();
@@ -66,7 +68,7 @@ export function desiredKeys(objects: readonly ManifestObject[], { defaultNamespa
   return keys;
 }
 
-/** Puts an object where it belongs. Answers why it cannot be there, in a namespace-limited agent. */
+/** Fills in an object's namespace. Returns a refusal when the agent is limited to another namespace. */
 export function placeObject(
   object: KubeObject,
   namespaced: boolean,
@@ -88,7 +90,7 @@ export function placeObject(
   return { object: { ...object, metadata: { ...metadata, namespace } } };
 }
 
-/** The object with the marks that tell whose it is and what it was applied from. */
+/** Returns the object with the label of its stack and the annotation with its checksum. */
 export function stampObject(object: KubeObject, stackId: string, checksum: string): KubeObject {
   const { labels, annotations } = object.metadata;
   return {
@@ -101,14 +103,16 @@ export function stampObject(object: KubeObject, stackId: string, checksum: strin
   };
 }
 
+/** A custom kind that a manifest defines. */
 export interface Definition {
+  /** Id of the CustomResourceDefinition. */
   readonly id: ObjectId;
   readonly group: string;
   readonly kind: string;
   readonly namespaced: boolean;
 }
 
-/** The custom kinds that a manifest defines itself. */
+/** Returns the custom kinds that the manifest defines itself. */
 export function definitionsIn(objects: readonly ManifestObject[]): Definition[] {
   return objects.flatMap(({ object }) => {
     const id = idOf(object);
@@ -119,7 +123,7 @@ export function definitionsIn(objects: readonly ManifestObject[]): Definition[] 
   });
 }
 
-/** The kind that a definition serves, in each of its versions: what to look for when its instances matter. */
+/** Returns the kind that a CustomResourceDefinition serves, once for each served version. */
 export function servedVersions(definition: KubeObject): KindId[] {
   const group = textAt(definition, 'spec', 'group') ?? '';
   const kind = textAt(definition, 'spec', 'names', 'kind') ?? '';

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
-import { faultsInOrder, wavesOf } from './waves.ts';
+import { orderFaults, wavesOf } from './waves.ts';
 
 const rules = suite('waves');
 
@@ -12,7 +12,7 @@ const order = (objects: readonly KubeObject[]) =>
     number,
     groups.map((group) => group.map(({ id }) => id.name).join(' ')),
   ]);
-const faults = (objects: readonly KubeObject[]) => faultsInOrder(objects.map(placed)).map(({ message }) => message);
+const faults = (objects: readonly KubeObject[]) => orderFaults(objects.map(placed)).map(({ message }) => message);
 
 rules('sorts by number, then by what comes after what, then by kind', () => {
   const objects = [

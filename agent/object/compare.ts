@@ -1,17 +1,17 @@
 import { checksumAnnotation, isRecord, type KubeObject } from './kube-object.ts';
 
-/** Bookkeeping of the API server, which changes without the object. */
+/** Metadata that the API server maintains, and that changes without the object's content. */
 const bookkeeping: ReadonlySet<string> = new Set(['managedFields', 'resourceVersion', 'generation']);
 
 /**
- * Whether the live object already says everything that the desired one says. True is certain; false may also come from a value that
- * the API server writes in another way, such as "1000m" for "1": then a dry run tells.
+ * Returns whether the live object already has everything that the desired one has. True is certain. False may also mean that the
+ * API server normalised a value, such as "1000m" to "1": only a dry run can tell the two apart.
  */
 export function matchesDesired(desired: KubeObject, live: KubeObject): boolean {
   return isWithin(desired, live);
 }
 
-/** Whether an apply, as a dry run answered it, would leave the live object as it is. */
+/** Returns whether an apply with this result, as a dry run returned it, would leave the live object as it is. */
 export function isSameObject(live: KubeObject, applied: KubeObject): boolean {
   const content = ({ metadata, ...rest }: KubeObject) => ({
     ...rest,
@@ -20,10 +20,12 @@ export function isSameObject(live: KubeObject, applied: KubeObject): boolean {
   return isWithin(content(live), content(applied)) && isWithin(content(applied), content(live));
 }
 
+/** Returns the checksum of what the live object was applied from. */
 export function checksumOf(live: KubeObject): string | undefined {
   return live.metadata.annotations?.[checksumAnnotation];
 }
 
+/** Returns whether every field of `part` has the same value in `whole`. */
 function isWithin(part: unknown, whole: unknown): boolean {
   if (Array.isArray(part)) {
     return (

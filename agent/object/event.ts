@@ -1,6 +1,6 @@
 import { at, type KubeObject, type ObjectId, textAt } from './kube-object.ts';
 
-/** What Kubernetes itself says about an object. */
+/** A Kubernetes Event about an object. */
 export interface KubeEvent {
   readonly object: ObjectId;
   /** "Normal" or "Warning". */
@@ -8,13 +8,14 @@ export interface KubeEvent {
   readonly reason: string;
   readonly message: string;
   readonly count: number;
+  /** Time of the last occurrence. */
   readonly at: Date | undefined;
   readonly firstAt: Date | undefined;
-  /** What told it, such as "kubelet". */
+  /** Component that reported the event, such as "kubelet". */
   readonly source: string;
 }
 
-/** An Event of v1. */
+/** Converts an Event of `v1`, whose writers fill in different fields. */
 export function toEvent(event: KubeObject): KubeEvent {
   const text = (...path: string[]) => textAt(event, ...path) ?? '';
   const count = Number(at(event, 'series', 'count') ?? at(event, 'count') ?? 1);
@@ -37,7 +38,7 @@ export function toEvent(event: KubeObject): KubeEvent {
   };
 }
 
-/** For sorting; what has no time is the oldest. */
+/** Compares events for sorting; those without a time come last. */
 export function newestFirst(left: KubeEvent, right: KubeEvent): number {
   return (right.at?.getTime() ?? 0) - (left.at?.getTime() ?? 0);
 }

@@ -2,7 +2,7 @@ import { groupOf, type KindId, type ObjectId } from '../../contract/object-key.t
 
 export { groupKindOf, groupOf, type KindId, keyOf, kindName, type ObjectId } from '../../contract/object-key.ts';
 
-/** A Kubernetes object as the API server answers it, or as a manifest holds it. */
+/** A Kubernetes object as the API server returns it, or as a manifest contains it. */
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -29,77 +29,84 @@ export interface Metadata {
   readonly [field: string]: unknown;
 }
 
-/** What a field manager has set, as the API server keeps book of it. */
+/** The fields that a field manager has set, as recorded by the API server. */
 export interface ManagedFields {
   readonly manager?: string;
   readonly operation?: string;
   readonly subresource?: string;
-  /** When it last wrote. */
+  /** Time of the manager's last write. */
   readonly time?: string;
   readonly fieldsV1?: unknown;
 }
 
 /** The field manager of everything that the agent applies. */
 export const fieldManager = 'brokkr';
-/** Label of an applied object: the stack it belongs to. */
+/** Label of an applied object with the id of the stack that it belongs to. */
 export const stackLabel = 'k8s.brokkr.io/stack-id';
-/** Annotation of an applied object: what it was applied from, so that an equal one need not be applied again. */
+/** Annotation of an applied object with the checksum of what it was applied from, so that equal content is not applied again. */
 export const checksumAnnotation = 'k8s.brokkr.io/checksum';
 
-/** Annotation of an object: with `disabled` it is never deleted because its stack no longer lists it, or is removed. */
+/** Annotation that, as `disabled`, keeps an object when its stack no longer lists it or is removed. */
 const pruneAnnotation = 'k8s.brokkr.io/prune';
 
+/** Returns whether the object must stay when its stack no longer lists it or is removed. */
 export function isPruneDisabled({ metadata }: KubeObject): boolean {
   return metadata.annotations?.[pruneAnnotation] === 'disabled';
 }
 
+/** Returns the id of an object. */
 export function idOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };
 }
 
-/** Of the object that the key stands for. */
+/** Returns the namespace of the object with this key. */
 export function namespaceOfKey(key: string): string {
   return key.split('/')[2] ?? '';
 }
 
-/** As people name it: `Deployment default/web`. */
+/** Names an object for people: `Deployment default/web`. */
 export function nameOf({ kind, namespace, name }: ObjectId): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
-/** What a sentence about the first of a list ends with: ` (and 2 more)`; nothing for a list of one. */
+/** Returns the end of a sentence that quotes the first item of a list: ` (and 2 more)`; empty for a list of one. */
 export function andMore(list: readonly unknown[]): string {
   return list.length > 1 ? ` (and ${list.length - 1} more)` : '';
 }
 
-/** Whether the object was applied for this stack: its label, and an apply by our field manager. Copies of the label alone do not count. */
+/**
+ * Returns whether the agent has applied the object for this stack. The label alone does not prove it, because labels are copied.
+ */
 export function isAppliedFor(object: KubeObject, stackId: string): boolean {
   const { labels, managedFields = [] } = object.metadata;
   if (labels?.[stackLabel] !== stackId) return false;
   return managedFields.some(isOwnApply);
 }
 
-/** Whether these are the fields that this agent has applied; an update by its field manager is none of it. */
+/** Returns whether these are the fields that the agent has applied, rather than updated. */
 export function isOwnApply({ manager, operation }: ManagedFields): boolean {
   return manager === fieldManager && operation === 'Apply';
 }
 
+/** Returns whether the value is an object with named fields. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value at a path of names; undefined where there is none. */
+/** Returns the value at a path of names; undefined when there is none. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
-  let here = value;
-  for (const name of path) here = isRecord(here) ? here[name] : undefined;
-  return here;
+  let current = value;
+  for (const name of path) current = isRecord(current) ? current[name] : undefined;
+  return current;
 }
 
+/** Returns the string at a path of names; undefined for anything else. */
 export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : undefined;
 }
 
+/** Returns the array at a path of names; empty for anything else. */
 export function listAt(value: unknown, ...path: readonly string[]): readonly unknown[] {
   const found = at(value, ...path);
   return Array.isArray(found) ? found : [];

@@ -1,9 +1,9 @@
 import { at, isRecord, type KubeObject, listAt, textAt } from './kube-object.ts';
 
-/** The text of a workload's selector, labels and expressions; undefined when it has none. */
+/** Formats a workload's label selector as a query parameter; undefined when it has none. */
 export function selectorOf(workload: KubeObject): string | undefined {
   const selector = at(workload, 'spec', 'selector');
-  // Before there were expressions, a selector was its labels.
+  // A ReplicationController's selector has no matchLabels and matchExpressions: it is a map of labels.
   const labels = workload.kind === 'ReplicationController' ? selector : at(selector, 'matchLabels');
   const terms = [
     ...Object.entries(isRecord(labels) ? labels : {}).map(([key, value]) => `${key}=${String(value)}`),

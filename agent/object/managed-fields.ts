@@ -1,10 +1,10 @@
 import { isOwnApply, isRecord, type KubeObject } from './kube-object.ts';
 
-/** A step towards a field: a name, or an item of a list. */
+/** One step of a path: a field's name, or an item of a list. */
 type Step = string | { readonly item: unknown; readonly label: string };
 export type FieldPath = readonly Step[];
 
-/** Of the metadata, what the API server keeps for itself. */
+/** Metadata that the API server maintains. */
 const bookkeeping: ReadonlySet<string> = new Set([
   'managedFields',
   'resourceVersion',
@@ -12,12 +12,12 @@ const bookkeeping: ReadonlySet<string> = new Set([
   'uid',
   'creationTimestamp',
 ]);
-/** The contract takes no more. */
+/** Maximum number of paths in a report. */
 const maxPaths = 50;
 
 /**
- * Paths of the fields in which the live object differs from the other: what an apply would make of it, or, with `part`, what is
- * applied, which leaves out what others set. At most 50.
+ * Returns the paths, at most 50, of the fields in which the live object differs from `other`: the result of an apply, or, with
+ * `part`, the object to apply, which lacks the fields that others set.
  */
 export function differences(live: KubeObject, other: KubeObject, { part = false } = {}): FieldPath[] {
   const found: FieldPath[] = [];
@@ -25,12 +25,14 @@ export function differences(live: KubeObject, other: KubeObject, { part = false 
   return found;
 }
 
-/** As people write it: `.spec.template.spec.containers[name=web].image`. */
+/** Formats a path for people: `.spec.template.spec.containers[name=web].image`. */
 export function pathText(path: FieldPath): string {
   return path.map((step) => (typeof step === 'string' ? `.${quoted(step)}` : `[${step.label}]`)).join('');
 }
 
-/** Managers other than this agent that own one of the fields; when nobody does, since they were removed, who wrote last. */
+/**
+ * Returns the managers other than the agent that own one of the fields; if none does, because they were removed, the last writer.
+ */
 export function managersOf(live: KubeObject, paths: readonly FieldPath[]): string[] {
   const entries = (live.metadata.managedFields ?? []).filter(
     (entry) => !isOwnApply(entry) && entry.subresource !== 'status',
@@ -40,14 +42,14 @@ export function managersOf(live: KubeObject, paths: readonly FieldPath[]): strin
   return [...new Set((owners.length > 0 ? owners : latest).flatMap(({ manager }) => manager ?? []))];
 }
 
-/** The sub-tree of a field set below an item of a list; undefined when the item is not in it. */
+/** Returns the field set below an item of a list; undefined when the set does not contain the item. */
 export function fieldsOfItem(fields: unknown, item: unknown): unknown {
   if (!isRecord(fields)) return undefined;
   for (const [name, inner] of Object.entries(fields)) {
     if (name.startsWith('v:') && JSON.stringify(item) === name.slice(2)) return inner;
     if (!name.startsWith('k:')) continue;
     const keys: unknown = JSON.parse(name.slice(2));
-    // A key that a manifest leaves out is filled in by the server.
+    // The server fills in merge keys that a manifest leaves out.
     if (
       isRecord(keys) &&
       isRecord(item) &&
@@ -58,6 +60,7 @@ export function fieldsOfItem(fields: unknown, item: unknown): unknown {
   return undefined;
 }
 
+/** Returns whether a field set contains the path, or the whole of a value on the way to it. */
 function owns(fieldsV1: unknown, path: FieldPath): boolean {
   let fields = fieldsV1;
   for (const step of path) {
@@ -68,7 +71,7 @@ function owns(fieldsV1: unknown, path: FieldPath): boolean {
   return true;
 }
 
-/** The sub-tree of a field set below a name; undefined when it is not in it. */
+/** Returns the field set below a name; undefined when the set does not contain the name. */
 export function fieldOf(fields: unknown, name: string): unknown {
   return isRecord(fields) ? fields[`f:${name}`] : undefined;
 }
@@ -84,10 +87,11 @@ function compare(live: unknown, other: unknown, path: FieldPath, part: boolean, 
   if (found.length >= maxPaths || live === other) return;
   if (part && other === undefined) return;
   const isMap = isRecord(live) && isRecord(other);
-  // The last of some labels, annotations or keys goes with its map.
+  // With the last label, annotation or key, the map itself disappears.
   const isFlat = path.length > 0 && path.length <= 2 && (path[0] === 'metadata' || path[0] === 'data');
   if (isMap || (isFlat && (isRecord(live) || isRecord(other)))) {
-    const [left, right] = [isRecord(live) ? live : {}, isRecord(other) ? other : {}];
+    const left = isRecord(live) ? live : {};
+    const right = isRecord(other) ? other : {};
     const names = part ? Object.keys(right) : new Set([...Object.keys(left), ...Object.keys(right)]);
     for (const name of names) compare(left[name], right[name], [...path, name], part, found);
     return;
@@ -96,7 +100,7 @@ function compare(live: unknown, other: unknown, path: FieldPath, part: boolean, 
   found.push(path);
 }
 
-/** False for lists whose items cannot be told apart, and differ. */
+/** Compares lists item by item. Returns false for lists of different lengths whose items have no names to match them by. */
 function compareLists(
   live: readonly unknown[],
   other: readonly unknown[],
@@ -129,7 +133,7 @@ function byName(list: readonly unknown[]): Map<string, unknown> | undefined {
   return named;
 }
 
-/** Names with dots, as annotations have, are not to be taken for paths. */
+/** Quotes names with dots, such as those of annotations, which would read as paths. */
 function quoted(name: string): string {
   return /^[A-Za-z0-9_-]+$/.test(name) ? name : `"${name}"`;
 }

@@ -1,16 +1,16 @@
 import { groupOf, isRecord, type KubeObject } from './kube-object.ts';
 
 const mask = '***';
-/** Annotations of the agent's own say nothing about a Secret's content; others may hold all of it. */
-const ownPrefix = 'k8s.brokkr.io/';
+/** Prefix of the agent's own annotations, which reveal nothing of a Secret; others may contain all of it. */
+const ownAnnotationPrefix = 'k8s.brokkr.io/';
 
-/** The object as it may be shown: without the API server's bookkeeping, and a Secret without anything that it keeps. */
+/** Returns the object as it may be shown: without managed fields, and for a Secret with all values masked. */
 export function redactObject(object: KubeObject): KubeObject {
   const { managedFields: _, ...metadata } = object.metadata;
   if (object.kind !== 'Secret' || groupOf(object.apiVersion) !== '') return { ...object, metadata };
   const annotations = Object.entries(metadata.annotations ?? {}).map(([name, value]): [string, string] => [
     name,
-    name.startsWith(ownPrefix) ? value : mask,
+    name.startsWith(ownAnnotationPrefix) ? value : mask,
   ]);
   return {
     ...object,

@@ -1,16 +1,16 @@
 import type { Readiness } from './http-server.ts';
 
-/** Whether the broker and the cluster answer, by what was last heard of each. */
+/** Remembers whether the broker and the cluster answered the last request to each. */
 export interface Connectivity {
   readonly broker: Readiness;
   readonly cluster: Readiness;
   brokerAnswered(): void;
   brokerFailed(reason: string): void;
   clusterAnswered(status: number): void;
-  /** How long a small request took. */
+  /** Notes the duration of a small request. */
   clusterTook(latencyMs: number): void;
   clusterFailed(reason: string): void;
-  /** Of the last small request; undefined before the first. */
+  /** Duration of the last small request to the cluster; undefined before the first. */
   readonly clusterLatencyMs: number | undefined;
 }
 

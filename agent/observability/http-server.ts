@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Address, hostOf } from '../../client/settings.ts';
+import { type Address, reachableHost } from '../../client/settings.ts';
 
-/** Whether one of the agent's peers answers; if not, why. */
+/** The readiness of the broker or the cluster, with the reason when it does not answer. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
 
 export interface HealthServer {
@@ -13,11 +13,11 @@ export interface HealthServer {
 
 export interface HealthOptions {
   readonly listen: Address;
-  /** Told apart: an agent that lost its broker is not one that lost its cluster. */
+  /** Returns the readiness of each by itself, since losing the broker is not losing the cluster. */
   readonly readiness: () => {
     readonly broker: Readiness;
     readonly cluster: Readiness;
-    /** Who acts, when it is another agent: then this one needs no broker to be ready. */
+    /** The agent that leads, when it is another one: this agent is then ready without a broker. */
     readonly standby?: string | undefined;
   };
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
@@ -51,7 +51,7 @@ export async function startHealthServer({ listen, readiness, metrics }: HealthOp
   }
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${hostOf(listen.host)}:${port}`,
+    url: `http://${reachableHost(listen.host)}:${port}`,
     async close() {
       const closed = once(server, 'close');
       server.close();

@@ -1,44 +1,43 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** The agent's figures, in a registry of their own: many agents may run in one process. */
-export interface Metrics {
-  readonly pulls: Counter<'result'>;
-  readonly events: Counter<'receipt'>;
-  readonly passes: Histogram<'outcome'>;
-  readonly requests: Histogram<'method' | 'status'>;
-  readonly sessionUp: Gauge;
-  readonly stacks: Gauge<'state'>;
-  readonly pending: Gauge;
-  readonly brokerAnswered: Gauge;
-  readonly applies: Histogram;
-  readonly drift: Counter<'outcome'>;
-  readonly health: Gauge<'health'>;
-  readonly healthPending: Gauge;
-  readonly telemetryPending: Gauge;
-  readonly telemetryDropped: Counter;
-  readonly logStreams: Gauge;
-  readonly objects: Gauge;
-  readonly watches: Gauge<'state'>;
-  readonly up: Gauge<'peer'>;
-  readonly clusterLatency: Gauge;
-  readonly leads: Gauge;
-  /** Text in the format of Prometheus. */
-  text(): Promise<string>;
-  readonly contentType: string;
-}
+type Registers = Registry[];
+
+/** The agent's metrics, in a registry of their own: many agents may run in one process. */
+export type Metrics = ReturnType<typeof brokerMetrics> &
+  ReturnType<typeof stackMetrics> &
+  ReturnType<typeof telemetryMetrics> &
+  ReturnType<typeof clusterMetrics> & {
+    /** Returns all of them in the Prometheus text format. */
+    text(): Promise<string>;
+    readonly contentType: string;
+  };
 
 const passBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 const requestBuckets = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30];
 
-/** With `process`, also the process's own figures (memory, CPU, event loop). */
+/** Creates the metrics; `process` adds those of the process itself (memory, CPU, event loop). */
 export function createMetrics(options: { process: boolean; version: string }): Metrics {
   const registry = new Registry();
   const registers = [registry];
   if (options.process) collectDefaultMetrics({ register: registry });
-  new Gauge({ registers, name: 'brokkr_agent_build_info', help: 'Always 1.', labelNames: ['version'] }).set(
-    { version: options.version },
-    1,
-  );
+  const buildInfo = new Gauge({
+    registers,
+    name: 'brokkr_agent_build_info',
+    help: 'Always 1.',
+    labelNames: ['version'],
+  });
+  buildInfo.set({ version: options.version }, 1);
+  return {
+    ...brokerMetrics(registers),
+    ...stackMetrics(registers),
+    ...telemetryMetrics(registers),
+    ...clusterMetrics(registers),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+function brokerMetrics(registers: Registers) {
   return {
     pulls: new Counter({
       registers,
@@ -49,33 +48,13 @@ export function createMetrics(options: { process: boolean; version: string }): M
     events: new Counter({
       registers,
       name: 'brokkr_agent_events_total',
-      help: 'Events, by what became of them.',
+      help: 'Events, by receipt, or dropped by the agent.',
       labelNames: ['receipt'],
-    }),
-    passes: new Histogram({
-      registers,
-      name: 'brokkr_agent_pass_seconds',
-      help: 'Passes over a stack.',
-      labelNames: ['outcome'],
-      buckets: passBuckets,
-    }),
-    requests: new Histogram({
-      registers,
-      name: 'brokkr_agent_kubernetes_request_seconds',
-      help: 'Requests to the Kubernetes API.',
-      labelNames: ['method', 'status'],
-      buckets: requestBuckets,
     }),
     sessionUp: new Gauge({
       registers,
       name: 'brokkr_agent_session_up',
       help: 'Whether a session with the broker is up.',
-    }),
-    stacks: new Gauge({
-      registers,
-      name: 'brokkr_agent_stacks',
-      help: 'Stacks that the broker speaks of.',
-      labelNames: ['state'],
     }),
     pending: new Gauge({
       registers,
@@ -87,10 +66,33 @@ export function createMetrics(options: { process: boolean; version: string }): M
       name: 'brokkr_agent_broker_answer_timestamp_seconds',
       help: 'When the broker last answered a pull.',
     }),
+    healthPending: new Gauge({
+      registers,
+      name: 'brokkr_agent_health_pending',
+      help: 'Stacks whose health is still to be reported to the broker.',
+    }),
+  };
+}
+
+function stackMetrics(registers: Registers) {
+  return {
+    passes: new Histogram({
+      registers,
+      name: 'brokkr_agent_pass_seconds',
+      help: 'Duration of passes over a stack, by outcome.',
+      labelNames: ['outcome'],
+      buckets: passBuckets,
+    }),
+    stacks: new Gauge({
+      registers,
+      name: 'brokkr_agent_stacks',
+      help: 'Stacks that the broker lists, by whether they are as desired.',
+      labelNames: ['state'],
+    }),
     applies: new Histogram({
       registers,
       name: 'brokkr_agent_apply_seconds',
-      help: 'Applies of an object; dry runs left out.',
+      help: 'Duration of applying an object; dry runs left out.',
       buckets: requestBuckets,
     }),
     drift: new Counter({
@@ -102,14 +104,15 @@ export function createMetrics(options: { process: boolean; version: string }): M
     health: new Gauge({
       registers,
       name: 'brokkr_agent_stack_health',
-      help: 'Stacks, by how they do.',
+      help: 'Stacks, by health.',
       labelNames: ['health'],
     }),
-    healthPending: new Gauge({
-      registers,
-      name: 'brokkr_agent_health_pending',
-      help: 'Stacks whose health is to be told to the broker.',
-    }),
+    objects: new Gauge({ registers, name: 'brokkr_agent_objects', help: 'Objects that stacks desire.' }),
+  };
+}
+
+function telemetryMetrics(registers: Registers) {
+  return {
     telemetryPending: new Gauge({
       registers,
       name: 'brokkr_agent_telemetry_pending',
@@ -118,37 +121,46 @@ export function createMetrics(options: { process: boolean; version: string }): M
     telemetryDropped: new Counter({
       registers,
       name: 'brokkr_agent_telemetry_dropped_total',
-      help: 'Kubernetes events and log lines that were left out because there was no room to keep them.',
+      help: 'Kubernetes events and log lines that were dropped because the buffer was full.',
     }),
     logStreams: new Gauge({
       registers,
       name: 'brokkr_agent_log_streams',
       help: 'Containers whose logs are followed.',
     }),
-    objects: new Gauge({ registers, name: 'brokkr_agent_objects', help: 'Objects that stacks desire.' }),
+  };
+}
+
+function clusterMetrics(registers: Registers) {
+  return {
+    requests: new Histogram({
+      registers,
+      name: 'brokkr_agent_kubernetes_request_seconds',
+      help: 'Duration of requests to the Kubernetes API, by method and status.',
+      labelNames: ['method', 'status'],
+      buckets: requestBuckets,
+    }),
     watches: new Gauge({
       registers,
       name: 'brokkr_agent_watches',
-      help: 'Watches, one a kind, by whether they are up.',
+      help: 'Watches, one for each kind, by whether they are up.',
       labelNames: ['state'],
     }),
     up: new Gauge({
       registers,
       name: 'brokkr_agent_peer_up',
-      help: 'Whether the broker and the cluster answered when they were asked last.',
+      help: 'Whether the broker and the cluster answered their last request.',
       labelNames: ['peer'],
     }),
     clusterLatency: new Gauge({
       registers,
       name: 'brokkr_agent_cluster_latency_seconds',
-      help: 'How long the last small request to the Kubernetes API took.',
+      help: 'Duration of the last small request to the Kubernetes API.',
     }),
     leads: new Gauge({
       registers,
       name: 'brokkr_agent_leads',
-      help: 'Whether this agent acts; 0 while it waits for another one to end.',
+      help: 'Whether this agent acts; 0 while another one leads.',
     }),
-    text: () => registry.metrics(),
-    contentType: registry.contentType,
   };
 }

@@ -1,13 +1,13 @@
 import type { Tracing } from '../../client/trace.ts';
 import type { Entry } from '../target/target-state.ts';
 
-/** Adds what this agent does for a deployment to the trace in which it was submitted. */
+/** Adds spans for what this agent does to the trace of a deployment's submission. */
 export interface AgentTraces {
-  /** The agent's name, once the broker has said it. */
+  /** Sets the agent's name, which the broker gives at the start. */
   named(agent: string): void;
-  /** Entries came, and their manifests; the answer was there at that time, in milliseconds since 1970. */
+  /** Records that entries and their manifests arrived; `at` is the time of the answer in milliseconds since 1970. */
   received(entries: readonly Entry[], at: number): void;
-  /** A pass over a deployment that is new here has ended. */
+  /** Records a pass over a deployment that is new here. */
   passed(entry: Entry, outcome: string, seconds: number): void;
 }
 
@@ -34,7 +34,7 @@ export function agentTraces(tracing: Tracing | undefined): AgentTraces {
     passed(entry, outcome, seconds) {
       if (entry.traceParent === '') return;
       const span = step('apply', entry, Date.now() - seconds * 1000);
-      span?.note({ 'brokkr.outcome': outcome });
+      span?.setAttributes({ 'brokkr.outcome': outcome });
       span?.end(outcome === 'failed' ? outcome : undefined);
     },
   };

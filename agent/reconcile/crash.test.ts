@@ -16,7 +16,7 @@ const a = stackId('a');
 const b = stackId('b');
 const c = stackId('c');
 
-/** A rollout that does everything at once: changes, prunes, hands over, removes, defines, in waves, one stack after another. */
+/** A rollout that does everything at once: changes, prunes, hand-overs, removals and definitions, in waves and with dependencies. */
 const before: readonly TargetStack[] = [
   { stackId: a, order: 1n, deploymentId: 'a1', objects: [map('a-kept', '1'), map('a-moves', '1'), map('a-goes', '1')] },
   { stackId: c, order: 2n, deploymentId: 'c1', objects: [map('c-goes', '1'), map('c-inherited', '1')] },
@@ -40,15 +40,15 @@ const after: readonly TargetStack[] = [
 const wanted = ['a-kept', 'a-moves', 'a-new', 'b-inside', 'c-inherited', 'stranger'];
 const survivors = ['a-kept', 'a-moves', 'c-inherited', 'stranger'];
 
-const crashes = suite('an agent that ends at any moment');
+const crashes = suite('an agent that crashes at any moment');
 
-crashes('converges after it ended at each single request of a rollout', async () => {
+crashes('converges after a crash at each single request of a rollout', async () => {
   const total = await rollout(undefined);
   assert.ok(total >= 30, `a rollout has ${total} requests`);
   for (let point = 1; point <= total; point++) await rollout({ at: point, answered: point % 2 === 0 });
 });
 
-crashes('converges when answers of the cluster are lost, whichever they are', async () => {
+crashes('converges when any of the cluster’s answers are lost', async () => {
   for (let lost = 0; lost < 12; lost++) {
     const testCluster = await openSimulatedCluster();
     const testAgent = await begin(testCluster);
@@ -65,7 +65,7 @@ crashes('converges when answers of the cluster are lost, whichever they are', as
 
 crashes.run();
 
-/** One rollout, ended at a request and gone on with by the next process; answers how many requests the rollout took. */
+/** Runs a rollout that crashes at a request and is continued by the next process. Returns the number of requests. */
 async function rollout(crash: { at: number; answered: boolean } | undefined): Promise<number> {
   const testCluster = await openSimulatedCluster();
   const first = await begin(testCluster);
@@ -77,7 +77,7 @@ async function rollout(crash: { at: number; answered: boolean } | undefined): Pr
     seen += 1;
     if (crash?.at !== seen) return;
     const closing = first.close();
-    // The request is carried out all the same, or not, as with a process that was killed.
+    // The cluster may or may not carry out the request of a process that was killed.
     if (!crash.answered) await closing;
     isEnded = true;
   });
@@ -118,14 +118,14 @@ function isConverged(testCluster: TestCluster, testAgent: TestAgent): boolean {
   const outcomes = new Map(testAgent.events.map((event) => [event.stackId, event.outcome]));
   return (
     namesOf(testCluster).join() === wanted.join() &&
-    testAgent.reconciler.counts.unsettled === 0 &&
+    testAgent.stacks.counts.unsettled === 0 &&
     outcomes.get(c) === 'removed'
   );
 }
 
 function check(testCluster: TestCluster, uids: ReadonlyMap<string, string>, at?: number): void {
   const now = uidsOf(testCluster);
-  for (const name of survivors) assert.is(now.get(name), uids.get(name), `${name} was made anew (crash at ${at})`);
+  for (const name of survivors) assert.is(now.get(name), uids.get(name), `${name} was created again (crash at ${at})`);
 }
 
 function mapsOf({ simulated }: TestCluster) {

@@ -10,7 +10,7 @@ const giveUp = suite('giving up a pass');
 const agents = agentsOn(giveUp, testCluster);
 const stack = stackId('given-up');
 
-/** Told 60 objects, and `then` with the first write. Answers how many were written by the end of that pass. */
+/** Starts an agent with 60 objects, and changes its target state at the first write. Returns how many objects were written. */
 async function begin(name: string, then: 'pause' | 'change') {
   const testAgent = await agents.start();
   const objects = Array.from({ length: 60 }, (_, index) => configMap(`${name}-${index}`, { k: '1' }));
@@ -26,7 +26,7 @@ async function begin(name: string, then: 'pause' | 'change') {
   return { testAgent, written };
 }
 
-giveUp('stops in the middle of a group when it is paused, and notes what it has written', async () => {
+giveUp('stops in the middle of a group when it is paused, and records what it has written', async () => {
   const { written } = await begin('paused', 'pause');
   const uids = async () => {
     const shard = await testCluster.admin.get(configMapId(`brokkr-inv-${stack}-0`, agents.namespace));
@@ -39,7 +39,7 @@ giveUp('stops in the middle of a group when it is paused, and notes what it has 
 });
 
 giveUp(
-  'stops in the middle of a group when it is told something newer, and prunes what that does not list',
+  'stops in the middle of a group when the target changes, and prunes what the new one does not list',
   async () => {
     const { testAgent, written } = await begin('changed', 'change');
     await until(

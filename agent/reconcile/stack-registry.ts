@@ -1,114 +1,87 @@
 import { createSemaphore } from '../concurrency/semaphore.ts';
-import type { StackView } from '../inventory/object-owners.ts';
-import type { Header } from '../inventory/shards.ts';
 import { desiredKeys, ManifestError, parseManifest } from '../manifest/parse.ts';
-import type { StackRegistry, SyncContext } from '../sync/context.ts';
-import type { Seen } from '../target/admission.ts';
+import type { StackProgress, StackRegistry, SyncContext } from '../sync/context.ts';
 import { type Entry, hasSameSpec } from '../target/target-state.ts';
+import { restingPhase, type Stack } from './stack.ts';
+import type { StackStore } from './stack-store.ts';
 
-/** What the reconciler keeps of one stack. */
-export interface StackState {
-  readonly stackId: string;
-  /** What is told about it now; undefined when nothing is. */
-  entry?: Entry | undefined;
-  seen?: Seen | undefined;
-  /** Of its inventory, as it was at the start. */
-  header?: Header | undefined;
-  /** A process before this one removed it, and left the note that it did. */
-  isOver?: boolean | undefined;
-  /** Name and owner, when it was told of last. */
-  known?: Pick<StackView, 'stack' | 'generator'>;
-  /** It holds something newer than what is told, and keeps it. */
-  ahead?: boolean;
-  /** Another process was told this, which is newer, and has begun it: nothing is done until this one is told as much. */
-  newer?: Header | undefined;
-  /** Keys of what a manifest desires. */
-  desired?: { readonly checksum: string; readonly keys: ReadonlySet<string> };
-  running?: boolean;
-  /** To be worked on once more when the running pass has ended. */
-  again?: boolean;
-  timer?: NodeJS.Timeout | undefined;
-  /** Tries since it was last as it should be. */
-  attempt: number;
-  settled?: boolean;
-  /** Since when it has not been as it should be. */
-  waitingSince?: number | undefined;
-  /** Whether this process has worked on it. */
-  touched: boolean;
-  /** What was reported last. */
-  news?: string | undefined;
-  /** The message of what was reported last. */
-  message?: string | undefined;
-  /** What was applied in full last, by this process. */
-  done?: Entry | undefined;
-  /** Its deployment was begun by a process before this one, and no other was told since. */
-  begun?: boolean;
-  /** What was reported last of drift that is left as it is. */
-  driftNews?: string | undefined;
-  /** Looks since it began to wait for other objects. */
-  looks?: number | undefined;
+interface LoadedKeys {
+  readonly checksum: string;
+  readonly keys: ReadonlySet<string>;
 }
 
-/** How one stack's pass sees the others. */
+/** Lets a pass see the agent's other stacks. `objectsTakenOver` is called with the stacks that lost objects to another one. */
 export function createStackRegistry(
-  slots: ReadonlyMap<string, StackState>,
+  stacks: StackStore,
   { readManifest, scope }: Pick<SyncContext, 'readManifest' | 'scope'>,
   objectsTakenOver: (stackIds: Iterable<string>) => void,
 ): StackRegistry {
-  /** Each holds a whole manifest for a moment. */
+  const loaded = new Map<string, LoadedKeys>();
+  // One manifest at a time, since each is in memory as a whole.
   const oneByOne = createSemaphore(1);
-  const isLearned = (slot: StackState | undefined) =>
-    slot?.entry?.state !== 'active' || slot.desired?.checksum === slot.entry.checksum;
-  const learnOne = async (slot: StackState): Promise<boolean> => {
-    const { entry } = slot;
-    // Another pass may have learned it while this one waited for its turn.
-    if (!entry || isLearned(slot)) return true;
-    const bytes = await readManifest(entry.checksum);
-    if (!bytes) return false;
-    try {
-      slot.desired = { checksum: entry.checksum, keys: desiredKeys(parseManifest(bytes, entry.checksum), scope) };
-      return true;
-    } catch (error) {
-      if (error instanceof ManifestError) return false;
-      throw error;
-    }
+  const isLoaded = (stackId: string) => {
+    const entry = stacks.entryOf(stackId);
+    return entry?.state !== 'active' || loaded.get(stackId)?.checksum === entry.checksum;
+  };
+  const loadOne = async (stackId: string): Promise<boolean> => {
+    const entry = stacks.entryOf(stackId);
+    // Another pass may have loaded them while this one waited for its turn.
+    if (!entry || isLoaded(stackId)) return true;
+    const keys = await keysOf(entry, readManifest, scope);
+    if (keys) loaded.set(stackId, { checksum: entry.checksum, keys });
+    return keys !== undefined;
   };
 
   return {
     async loadDesired(stackIds) {
       const unknown: string[] = [];
-      for (const stackId of stackIds) {
-        const slot = slots.get(stackId);
-        if (slot && !isLearned(slot) && !(await oneByOne.run(() => learnOne(slot)))) unknown.push(stackId);
-      }
+      for (const stackId of stackIds)
+        if (!isLoaded(stackId) && !(await oneByOne.run(() => loadOne(stackId)))) unknown.push(stackId);
       return unknown;
     },
-    isDesiredLoaded: (stackId) => isLearned(slots.get(stackId)),
-    get(stackId): StackView {
-      const slot = slots.get(stackId);
-      const { entry, header, known, ahead, newer, desired } = slot ?? {};
-      const { stack, generator } = known ?? header ?? { stack: stackId, generator: '' };
-      // Nobody knows what a stack that is ahead desires: everything that it has.
-      if (ahead || newer) return { stackId, stack, generator, desired: { has: () => true } };
-      return {
-        stackId,
-        stack,
-        generator,
-        desired: entry?.state === 'active' ? (desired?.keys ?? new Set()) : new Set(),
-      };
+    isDesiredLoaded: isLoaded,
+    get(stackId) {
+      const stack = stacks.get(stackId);
+      const { stack: name, generator } = stack?.label ?? stack?.header ?? { stack: stackId, generator: '' };
+      return { stackId, stack: name, generator, desired: desiredBy(stack, loaded.get(stackId)) };
     },
-    progressOf(stackId) {
-      const { entry, ahead, done, message } = slots.get(stackId) ?? {};
-      if (ahead) return { kind: 'ahead' };
-      if (!entry) return { kind: 'absent' };
-      if (entry.state === 'removing') return { kind: 'removing' };
-      if (!done || !hasSameSpec(done, entry)) return { kind: 'pending', message: message ?? '' };
-      return { kind: 'applied', entry };
-    },
+    progressOf: (stackId) => progressOf(stacks.get(stackId)),
     activeStacksOf: (generator, except) =>
-      [...slots.values()].flatMap(({ stackId, entry }) =>
+      [...stacks.all()].flatMap(({ stackId, entry }) =>
         stackId !== except && entry?.state === 'active' && entry.generator === generator ? [stackId] : [],
       ),
     objectsTakenOver,
   };
+}
+
+/** Returns the keys of what a manifest desires; undefined while it is not here, or when it cannot be read. */
+async function keysOf(
+  { checksum }: Entry,
+  readManifest: SyncContext['readManifest'],
+  scope: SyncContext['scope'],
+): Promise<ReadonlySet<string> | undefined> {
+  const bytes = await readManifest(checksum);
+  if (!bytes) return undefined;
+  try {
+    return desiredKeys(parseManifest(bytes, checksum), scope);
+  } catch (error) {
+    if (error instanceof ManifestError) return undefined;
+    throw error;
+  }
+}
+
+function desiredBy(stack: Stack | undefined, loaded: LoadedKeys | undefined): Pick<ReadonlySet<string>, 'has'> {
+  // A newer deployment is unknown here, and may desire everything that the stack has.
+  if (stack && (stack.ahead || restingPhase(stack).kind === 'superseded')) return { has: () => true };
+  return stack?.entry?.state === 'active' ? (loaded?.keys ?? new Set()) : new Set();
+}
+
+function progressOf(stack: Stack | undefined): StackProgress {
+  if (stack?.ahead) return { kind: 'ahead' };
+  if (!stack?.entry) return { kind: 'absent' };
+  const { entry, progress, reported } = stack;
+  if (entry.state === 'removing') return { kind: 'removing' };
+  if (progress.kind !== 'applied' || !hasSameSpec(progress.entry, entry))
+    return { kind: 'pending', message: reported.message };
+  return { kind: 'applied', entry };
 }

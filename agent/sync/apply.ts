@@ -1,10 +1,11 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
-import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unserved } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unservedKind } from '../kube/api-error.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { type Definition, servedVersions } from '../manifest/parse.ts';
 import { isSameObject } from '../object/compare.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import {
   groupKindOf,
   isCustomResourceDefinition,
@@ -18,29 +19,28 @@ import {
   textAt,
 } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
-import type { Checked } from './drift.ts';
-import type { Desired } from './plan.ts';
+import type { CheckedObject } from './drift.ts';
 
-/** Done with what was asked for, or not: then with what failed. */
-export interface Tried {
+export interface DryRunResult {
   readonly failed: readonly Change[];
-  /** Objects that no dry run could check: a webhook supports none, or the object was applied in another version. */
+  /** Number of objects that no dry run could check, because of a webhook without support for it or an apply in another version. */
   readonly unchecked: number;
 }
 
-export interface Applied extends Tried {
+export interface ApplyResult {
   readonly changes: readonly Change[];
+  readonly failed: readonly Change[];
 }
 
-/** How long a pass waits for a definition to be served, or a namespace to be active. */
+/** Milliseconds that a pass waits for a definition to be served, or a namespace to be active. */
 const readyMs = 10_000;
-const readyEveryMs = 100;
+const readyCheckMs = 100;
 
-/** Whether an object needs a definition or namespace that is written in the same pass, so that it cannot be tried before. */
+/** Returns a test for objects that need a definition or namespace of the same pass, so that no dry run can check them before it. */
 export function dependsOn(
-  prerequisites: readonly Desired[],
+  prerequisites: readonly DesiredObject[],
   definitions: readonly Definition[],
-): (wanted: Desired) => boolean {
+): (wanted: DesiredObject) => boolean {
   const written = new Set(prerequisites.map(({ id }) => keyOf(id)));
   const namespaces = new Set(prerequisites.filter(({ id }) => isNamespace(id)).map(({ id }) => id.name));
   const kinds = new Set(
@@ -49,23 +49,24 @@ export function dependsOn(
   return ({ id }) => namespaces.has(id.namespace) || kinds.has(groupKindOf(id));
 }
 
-export function isPrerequisite({ id }: Desired): boolean {
+/** Returns whether other objects may need this one to exist, and to be ready, before they can be applied. */
+export function isPrerequisite({ id }: DesiredObject): boolean {
   return isNamespace(id) || isCustomResourceDefinition(id);
 }
 
-/** Asks the API server what an apply of each would do. A kind that has just been defined may take a moment: `patient` waits for it. */
+/** Asks the API server whether it would accept each object. With `patient`, waits for kinds that were defined a moment ago. */
 export async function dryRun(
   cluster: Cluster,
-  objects: readonly Desired[],
+  objects: readonly DesiredObject[],
   signal: AbortSignal,
   { patient = false } = {},
-): Promise<Tried> {
+): Promise<DryRunResult> {
   let unchecked = 0;
   const failed = await mapConcurrent(objects, passConcurrency, async (wanted) => {
-    const end = Date.now() + (patient ? readyMs / 2 : 0);
+    const deadline = Date.now() + (patient ? readyMs / 2 : 0);
     for (;;) {
       try {
-        await applyOne(cluster, wanted, true, signal);
+        await applyObject(cluster, wanted, { dryRun: true }, signal);
         return undefined;
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
@@ -73,29 +74,29 @@ export async function dryRun(
           unchecked += 1;
           return undefined;
         }
-        if (!hasStatus(error, 404) || Date.now() > end) return failure(wanted.id, error);
+        if (!hasStatus(error, 404) || Date.now() > deadline) return failure(wanted.id, error);
       }
       cluster.discovery.forget(wanted.id.apiVersion);
-      await sleep(readyEveryMs, signal);
+      await sleep(readyCheckMs, signal);
     }
   });
   return { failed: failed.flatMap((change) => change ?? []), unchecked };
 }
 
-/** Of objects whose live form reads differently, those that an apply would change, and into what. */
+/** Returns, of objects that read differently from what is desired, those that an apply would change. */
 export async function findDrifted(
   cluster: Cluster,
-  objects: readonly Desired[],
-  live: ReadonlyMap<string, KubeObject>,
+  objects: readonly DesiredObject[],
+  live: LiveObjects,
   signal: AbortSignal,
-): Promise<Checked[]> {
+): Promise<CheckedObject[]> {
   const drifted = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     try {
-      const { object } = await applyOne(cluster, wanted, true, signal);
+      const { object } = await applyObject(cluster, wanted, { dryRun: true }, signal);
       return isSameObject(live.get(keyOf(wanted.id)) ?? object, object) ? [] : [{ wanted, applied: object }];
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
-      // Refused or not to be asked: let the pass try, and tell.
+      // The dry run was refused or is not supported: the pass applies the object, and reports what comes of it.
       return [{ wanted, applied: undefined }];
     }
   });
@@ -103,16 +104,16 @@ export async function findDrifted(
 }
 
 /**
- * Applies one group after another, those of one in parallel; stops after a group in which something failed. `seen` gets each object
- * as the API server answered it, also of those before `checkpoint` throws, which it may for each.
+ * Applies one group after another, the objects of a group concurrently; stops after a group in which one failed. `onApplied` gets
+ * each object as the API server returned it, also when `checkpoint`, which runs before each object, throws later.
  */
 export async function applyObjects(
   cluster: Cluster,
-  groups: readonly (readonly Desired[])[],
+  groups: readonly (readonly DesiredObject[])[],
   signal: AbortSignal,
   checkpoint: () => void,
-  seen: (wanted: Desired, object: KubeObject) => void,
-): Promise<Applied> {
+  onApplied: (wanted: DesiredObject, object: KubeObject) => void,
+): Promise<ApplyResult> {
   const changes: Change[] = [];
   const failed: Change[] = [];
   for (const group of groups) {
@@ -120,7 +121,7 @@ export async function applyObjects(
       checkpoint();
       try {
         const { object, created } = await applyInVersion(cluster, wanted, signal);
-        seen(wanted, object);
+        onApplied(wanted, object);
         changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
@@ -129,28 +130,29 @@ export async function applyObjects(
     });
     if (failed.length > 0) break;
   }
-  return { changes, failed, unchecked: 0 };
+  return { changes, failed };
 }
 
-/** Waits until definitions are served and namespaces are active; answers what is not, in time. */
+/** Waits until definitions are served and namespaces are active. Returns a failure for each that is not ready in time. */
 export async function waitUntilReady(
   cluster: Cluster,
-  prerequisites: readonly Desired[],
+  prerequisites: readonly DesiredObject[],
   signal: AbortSignal,
 ): Promise<Change[]> {
-  const end = Date.now() + readyMs;
-  const late = await mapConcurrent(prerequisites, passConcurrency, async ({ id, object }) => {
+  const deadline = Date.now() + readyMs;
+  const failures = await mapConcurrent(prerequisites, passConcurrency, async ({ id, object }) => {
     for (;;) {
-      const problem = await whyNotReady(cluster, id, object, signal);
-      if (problem === undefined) return undefined;
-      if (Date.now() > end) return { object: id, action: 'failed' as const, message: problem };
-      await sleep(readyEveryMs, signal);
+      const reason = await unreadyReason(cluster, id, object, signal);
+      if (reason === undefined) return undefined;
+      if (Date.now() > deadline) return { object: id, action: 'failed' as const, message: reason };
+      await sleep(readyCheckMs, signal);
     }
   });
-  return late.flatMap((change) => change ?? []);
+  return failures.flatMap((change) => change ?? []);
 }
 
-async function whyNotReady(
+/** Returns why a namespace or definition is not ready; undefined when it is. */
+async function unreadyReason(
   cluster: Cluster,
   id: ObjectId,
   object: KubeObject,
@@ -177,30 +179,36 @@ async function whyNotReady(
   return undefined;
 }
 
-async function applyInVersion(cluster: Cluster, wanted: Desired, signal: AbortSignal) {
+/** Applies an object, also when it was applied before in another version that lacks one of its fields. */
+async function applyInVersion(cluster: Cluster, wanted: DesiredObject, signal: AbortSignal) {
   try {
-    return await applyOne(cluster, wanted, false, signal);
+    return await applyObject(cluster, wanted, { dryRun: false }, signal);
   } catch (error) {
     if (!refusesVersion(error)) throw error;
-    await restateVersion(cluster, wanted.id, signal);
-    return applyOne(cluster, wanted, false, signal);
+    await rewriteAppliedVersion(cluster, wanted.id, signal);
+    return applyObject(cluster, wanted, { dryRun: false }, signal);
   }
 }
 
-/** Says of what was applied in another version that it was applied in this one: the paths of fields stay as they are. */
-async function restateVersion(cluster: Cluster, id: ObjectId, signal: AbortSignal): Promise<void> {
+/** Rewrites the version in which the agent's fields were applied to that of `id`; the fields stay the same. */
+async function rewriteAppliedVersion(cluster: Cluster, id: ObjectId, signal: AbortSignal): Promise<void> {
   const live = await cluster.get(id, signal);
   if (!live) return;
-  const managedFields = live.metadata.managedFields?.map((entry) =>
-    isOwnApply(entry) ? { ...entry, apiVersion: id.apiVersion } : entry,
+  const managedFields = live.metadata.managedFields?.map((fields) =>
+    isOwnApply(fields) ? { ...fields, apiVersion: id.apiVersion } : fields,
   );
   await cluster.replace({ ...live, metadata: { ...live.metadata, managedFields } } as KubeObject, signal);
 }
 
-async function applyOne(cluster: Cluster, { id, object }: Desired, dry: boolean, signal: AbortSignal) {
+async function applyObject(
+  cluster: Cluster,
+  { id, object }: DesiredObject,
+  { dryRun: isDryRun }: { dryRun: boolean },
+  signal: AbortSignal,
+) {
   const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
-  if (!resource) throw unserved(id, id);
-  return cluster.apply(object, resource, { dryRun: dry, force: true }, signal);
+  if (!resource) throw unservedKind(id, id);
+  return cluster.apply(object, resource, { dryRun: isDryRun, force: true }, signal);
 }
 
 function failure(object: ObjectId, error: unknown): Change {

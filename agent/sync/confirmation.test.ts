@@ -1,29 +1,19 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
 import { customResourceDefinition, removedStack, statefulSet, statefulSetId } from '../../test/agent/held-deletions.ts';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  type TargetStack,
-  type TestCluster,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { configMap, configMapId, type TargetStack } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { type KubeObject, stackLabel } from '../object/kube-object.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 
 const simulated = suite('confirming deletions, simulated cluster');
 const real = suite('confirming deletions, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const { start } = agentsOn(test, testCluster);
+function describe(test: typeof simulated, { admin, start }: ClusterContext): void {
   const { stack, removal, apply, requestRemoval } = removedStack;
 
   test('holds too many deletions until they are confirmed', async () => {

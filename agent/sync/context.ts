@@ -3,7 +3,7 @@ import type { Inventories } from '../inventory/inventory.ts';
 import type { Ownership, StackView } from '../inventory/object-owners.ts';
 import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
 import type { Header } from '../inventory/shards.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { Scope } from '../manifest/parse.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -29,7 +29,9 @@ export interface SyncContext {
 
 /** Answers what a pass over one stack has to know about the agent's other stacks. */
 export interface StackRegistry {
-  /** Reads the manifests of these stacks, so that `get` knows their desired keys. Returns the stacks whose manifest has not arrived. */
+  /**
+   * Reads the manifests of these stacks, so that `get` knows their desired keys. Returns the stacks whose manifest has not arrived.
+   */
   loadDesired(stackIds: Iterable<string>): Promise<readonly string[]>;
   /** Returns whether the desired keys of a stack are those of its current entry. */
   isDesiredLoaded(stackId: string): boolean;
@@ -57,13 +59,15 @@ export type StackProgress =
 export interface Pass {
   readonly entry: Entry;
   readonly epoch: bigint;
-  /** Whether this is the first pass of this process over the stack. */
+  /** True for this process's first pass over the stack. */
   readonly isFirst: boolean;
-  /** Whether this entry was applied in full before: the pass then only repairs drift, and waits for no wave and no dependency. */
+  /** True when this entry was applied in full before: the pass then only repairs drift, and waits for no wave and no dependency. */
   readonly isAlreadyApplied: boolean;
-  /** How far earlier passes brought this deployment; distinguishes drift from changes of the deployment itself. */
+  /** Progress of this deployment in earlier passes, which distinguishes drift from changes of the deployment itself. */
   readonly history: History;
   readonly signal: AbortSignal;
+  /** Notes which stage runs, for the log. */
+  enterStage(name: string): void;
   /** Throws Superseded when the pass has become pointless: the entry changed, or the agent was paused or fenced. */
   checkpoint(): void;
 }
@@ -78,7 +82,9 @@ export type PassResult =
       /** Milliseconds until the next pass is due, when a repair was deferred because somebody keeps reverting it. */
       readonly recheckMs?: number | undefined;
     }
-  /** The stack is not as desired and needs another pass. With `waiting` the cause usually resolves by itself, so reporting can wait. */
+  /**
+   * The stack is not as desired and needs another pass. With `waiting` the cause usually resolves by itself, so reporting can wait.
+   */
   | { readonly kind: 'unsettled'; readonly event: StackEvent; readonly waiting: boolean }
   /** The remaining work waits until other objects are healthy. */
   | { readonly kind: 'waiting'; readonly event: StackEvent }

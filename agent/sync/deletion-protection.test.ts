@@ -1,28 +1,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
 import { customResourceDefinition, removedStack } from '../../test/agent/held-deletions.ts';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { configMap, configMapId, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import type { KubeObject } from '../object/kube-object.ts';
 
 const simulated = suite('holding deletions, simulated cluster');
 const real = suite('holding deletions, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const { start } = agentsOn(test, testCluster);
+function describe(test: typeof simulated, { testCluster, admin, start }: ClusterContext): void {
   const { stack, apply, requestRemoval } = removedStack;
 
   test('holds a namespace with other content, and lets one with none go', async () => {

@@ -2,36 +2,29 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
 import { createForeignWriter } from '../../test/agent/foreign-writer.ts';
 import {
   configMap,
   configMapId,
-  openRealCluster,
-  openSimulatedCluster,
   stackId,
   type TargetStack,
   type TestAgent,
   type TestAgentOptions,
-  type TestCluster,
   until,
 } from '../../test/agent/test-agent.ts';
-import { agentsOn, applyStack } from '../../test/agent/test-agents.ts';
+import { applyStack } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { at, type KubeObject, type ObjectId } from '../object/kube-object.ts';
 
 const simulated = suite('drift, simulated cluster');
 const real = suite('drift, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
+function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const foreignWriter = createForeignWriter(testCluster);
-  const agents = agentsOn(test, testCluster);
-  /** An agent looks by itself only every 10 minutes: what it notices before, a watch has told. */
-  const { start } = agents;
   let stack = '';
   /** The same, with a stack applied and watched. */
   const startWith = async (target: Omit<TargetStack, 'stackId'>, options: TestAgentOptions = {}) => {
@@ -149,7 +142,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.is((await reported).changes.length, 2);
     assert.equal(testAgent.objectWrites(), []);
     assert.equal(await dataOf('told'), { k: 'meddled' });
-    assert.is(testAgent.clusterState.keeper.healthOf(stack)?.health, 'failed');
+    assert.is(testAgent.clusterState.healthMonitor.healthOf(stack)?.health, 'failed');
     await testAgent.close();
     const again = await start({ namespace: agents.namespace });
     const first = again.nextEvent(stack, 'drifted');

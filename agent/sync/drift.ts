@@ -1,29 +1,31 @@
 import type { Item } from '../inventory/shards.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { type KubeObject, keyOf, nameOf } from '../object/kube-object.ts';
 import { differences, managersOf, pathText } from '../object/managed-fields.ts';
 import { type Change, eventOf, type StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
-import type { Desired, Live, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import type { RepairBackoff } from './repair-backoff.ts';
 
 /** An object that somebody else has changed or deleted since it was applied. */
-export interface Drifted {
-  readonly wanted: Desired;
-  /** Paths of the fields that differ; none for an object that was deleted. */
+export interface DriftedObject {
+  readonly wanted: DesiredObject;
+  /** Paths of the fields that differ; empty for an object that was deleted. */
   readonly fields: readonly string[];
-  /** Who did it, in words. */
+  /** A clause that says who changed it, as far as is known. */
   readonly cause: string;
 }
 
-/** An object that an apply would change, with what that would make of it, where that is known. */
-export interface Checked {
-  readonly wanted: Desired;
+/** An object that an apply would change. */
+export interface CheckedObject {
+  readonly wanted: DesiredObject;
+  /** The object as the apply would make it; undefined when the dry run failed. */
   readonly applied: KubeObject | undefined;
 }
 
 /**
- * How far this deployment has come before this pass: applied in full by this process; begun, as the inventory says, by one before; or
- * new, so that nothing of what differs is drift.
+ * Progress of this deployment in earlier passes: `applied` in full by this process; `begun` by an earlier process, as the inventory
+ * says; or `new`, so that no difference is drift.
  */
 export type History = 'applied' | 'begun' | 'new';
 
@@ -31,51 +33,51 @@ export interface DriftInput {
   readonly entry: Pick<Entry, 'drift'>;
   readonly history: History;
   readonly plan: Pick<Plan, 'create' | 'configure'>;
-  readonly checked: readonly Checked[];
+  readonly checked: readonly CheckedObject[];
   readonly inventory: ReadonlyMap<string, Item>;
-  readonly live: Live;
+  readonly live: LiveObjects;
   readonly repairBackoff: Pick<RepairBackoff, 'waitMs'>;
   readonly now: number;
 }
 
 export interface DriftDecision {
-  /** To be applied now: what the deployment is about, and what is put right. */
-  readonly writes: readonly Desired[];
-  /** Of these, what is put right. */
-  readonly repairs: readonly Drifted[];
-  /** Left as it is, by the stack's policy. */
-  readonly left: readonly Drifted[];
-  /** Until when something is left as it is, because of a fight; undefined for nothing. */
+  /** Objects to apply now: changes of the deployment, and repairs. */
+  readonly writes: readonly DesiredObject[];
+  /** The objects of `writes` that are repaired. */
+  readonly repairs: readonly DriftedObject[];
+  /** Drifted objects that the stack's policy leaves as found. */
+  readonly leftAsFound: readonly DriftedObject[];
+  /** Milliseconds until the first deferred repair is due; undefined when none is deferred. */
   readonly recheckMs: number | undefined;
 }
 
-/** Tells drift from what the deployment itself changes, and says what to do about it. */
+/** Separates drift from what the deployment itself changes, and decides by the stack's policy what to do about each. */
 export function classifyDrift(input: DriftInput): DriftDecision {
   const { entry, history, plan, checked, inventory, live, repairBackoff, now } = input;
-  const writes: Desired[] = [];
-  const repairs: Drifted[] = [];
-  const left: Drifted[] = [];
-  const waits: number[] = [];
-  const take = (wanted: Desired, isDrift: boolean, applied?: KubeObject) => {
+  const writes: DesiredObject[] = [];
+  const repairs: DriftedObject[] = [];
+  const leftAsFound: DriftedObject[] = [];
+  const waitsMs: number[] = [];
+  const classify = (wanted: DesiredObject, isDrift: boolean, applied?: KubeObject) => {
     if (!isDrift) return writes.push(wanted);
     const drifted = describeDrift(wanted, live.get(keyOf(wanted.id)), applied);
-    if (entry.drift !== 'repair') return left.push(drifted);
+    if (entry.drift !== 'repair') return leftAsFound.push(drifted);
     const waitMs = repairBackoff.waitMs(keyOf(wanted.id), now);
-    if (waitMs > 0) return waits.push(waitMs);
+    if (waitMs > 0) return waitsMs.push(waitMs);
     repairs.push(drifted);
     return writes.push(wanted);
   };
-  // Of a deployment that another process began, only what is known to have been applied can have been changed by somebody else.
-  const wasThere = ({ id }: Desired) =>
+  // Of a deployment that an earlier process began, only objects that are known to have been applied can have drifted.
+  const wasApplied = ({ id }: DesiredObject) =>
     history === 'applied' || (history === 'begun' && (inventory.get(keyOf(id))?.uid ?? '') !== '');
-  for (const wanted of plan.create) take(wanted, wasThere(wanted));
-  for (const wanted of plan.configure) take(wanted, history === 'applied');
-  for (const { wanted, applied } of checked) take(wanted, history !== 'new', applied);
-  return { writes, repairs, left, recheckMs: waits.length > 0 ? Math.min(...waits) : undefined };
+  for (const wanted of plan.create) classify(wanted, wasApplied(wanted));
+  for (const wanted of plan.configure) classify(wanted, history === 'applied');
+  for (const { wanted, applied } of checked) classify(wanted, history !== 'new', applied);
+  return { writes, repairs, leftAsFound, recheckMs: waitsMs.length > 0 ? Math.min(...waitsMs) : undefined };
 }
 
-/** Changes with, for those that put something right, what had been changed and by whom. */
-export function explained(changes: readonly Change[], repairs: readonly Drifted[]): Change[] {
+/** Returns the changes; those that are repairs say which fields had drifted, and who changed them. */
+export function explainRepairs(changes: readonly Change[], repairs: readonly DriftedObject[]): Change[] {
   const byKey = new Map(repairs.map((drifted) => [keyOf(drifted.wanted.id), drifted]));
   return changes.map((change) => {
     const drifted = byKey.get(keyOf(change.object));
@@ -83,47 +85,38 @@ export function explained(changes: readonly Change[], repairs: readonly Drifted[
   });
 }
 
-/** Counts repairs, and says what is to be told about drift; `told` is what is left to be told about the deployment itself. */
+/** Counts the repairs for the backoff. Returns the event about drift, and the changes that belong to the deployment itself. */
 export function toDriftEvent(
   repairBackoff: Pick<RepairBackoff, 'repaired'>,
   entry: Entry,
-  { repairs, left }: DriftDecision,
+  { repairs, leftAsFound }: DriftDecision,
   changes: readonly Change[],
-): { told: readonly Change[]; event: StackEvent | undefined } {
+): { deploymentChanges: readonly Change[]; event: StackEvent | undefined } {
   const keys = new Set(repairs.map(({ wanted }) => keyOf(wanted.id)));
   const repaired = changes.filter(({ object }) => keys.has(keyOf(object)));
-  const fought = new Map<string, number>();
+  const contestedMs = new Map<string, number>();
   for (const { object } of repaired) {
     const waitMs = repairBackoff.repaired(keyOf(object), Date.now());
-    if (waitMs !== undefined) fought.set(keyOf(object), waitMs);
+    if (waitMs !== undefined) contestedMs.set(keyOf(object), waitMs);
   }
-  const event =
-    repaired.length > 0
-      ? repairedEvent(entry, repaired, fought)
-      : left.length > 0 && entry.drift === 'report'
-        ? driftedEvent(entry, left)
-        : undefined;
-  return { told: changes.filter((change) => !repaired.includes(change)), event };
+  const deploymentChanges = changes.filter((change) => !repaired.includes(change));
+  if (repaired.length > 0) return { deploymentChanges, event: repairedEvent(entry, repaired, contestedMs) };
+  const isReported = leftAsFound.length > 0 && entry.drift === 'report';
+  return { deploymentChanges, event: isReported ? driftedEvent(entry, leftAsFound) : undefined };
 }
 
-/** Says what was put right; `fights` has, for the objects over which somebody fights, how long they are left now. */
-function repairedEvent(
-  entry: Entry,
-  changes: readonly Change[],
-  repairBackoff: ReadonlyMap<string, number>,
-): StackEvent {
-  const [fought] = changes.filter(({ object }) => repairBackoff.has(keyOf(object)));
-  const fight = fought
-    ? `; ${nameOf(fought.object)} is changed back over and over: it is left for ${Math.round(
-        (repairBackoff.get(keyOf(fought.object)) ?? 0) / 1000,
-      )} s now`
+/** `contestedMs` has, for each object that somebody keeps reverting, for how long its next repair is deferred. */
+function repairedEvent(entry: Entry, changes: readonly Change[], contestedMs: ReadonlyMap<string, number>): StackEvent {
+  const contested = changes.find(({ object }) => contestedMs.has(keyOf(object)));
+  const seconds = contested ? Math.round((contestedMs.get(keyOf(contested.object)) ?? 0) / 1000) : 0;
+  const note = contested
+    ? `; ${nameOf(contested.object)} is changed back over and over: it is left for ${seconds} s now`
     : '';
-  return eventOf(entry, 'repaired', `${sentence('applied again', changes)}${fight}`, changes);
+  return eventOf(entry, 'repaired', `${sentence('applied again', changes)}${note}`, changes);
 }
 
-/** Says what was found and left. */
-function driftedEvent(entry: Entry, left: readonly Drifted[]): StackEvent {
-  const changes = left.map(({ wanted, fields, cause }): Change => {
+function driftedEvent(entry: Entry, leftAsFound: readonly DriftedObject[]): StackEvent {
+  const changes = leftAsFound.map(({ wanted, fields, cause }): Change => {
     const action = cause === deletedCause ? 'created' : 'configured';
     return { object: wanted.id, action, fields, message: cause };
   });
@@ -132,7 +125,11 @@ function driftedEvent(entry: Entry, left: readonly Drifted[]): StackEvent {
 
 const deletedCause = 'somebody deleted it';
 
-function describeDrift(wanted: Desired, live: KubeObject | undefined, applied: KubeObject | undefined): Drifted {
+function describeDrift(
+  wanted: DesiredObject,
+  live: KubeObject | undefined,
+  applied: KubeObject | undefined,
+): DriftedObject {
   if (!live) return { wanted, fields: [], cause: deletedCause };
   const paths = applied ? differences(live, applied) : differences(live, wanted.object, { part: true });
   const managers = managersOf(live, paths);
@@ -140,6 +137,7 @@ function describeDrift(wanted: Desired, live: KubeObject | undefined, applied: K
   return { wanted, fields: paths.map(pathText), cause };
 }
 
+/** Quotes the first change after what was done. */
 function sentence(done: string, changes: readonly Change[]): string {
   const [first] = changes;
   if (!first) return done;

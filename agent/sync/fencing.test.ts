@@ -1,31 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TargetStack,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMap, configMapId, stackId, type TargetStack, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { textAt } from '../object/kube-object.ts';
 
 const simulated = suite('a process that another one has overtaken, simulated cluster');
 const real = suite('a process that another one has overtaken, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const orderOf = async (stack: string) => {
     const header = await admin.get(configMapId(`brokkr-inv-${stack}-0`, agents.namespace));
     return (JSON.parse(textAt(header, 'data', 'header') ?? '{}') as { order?: string }).order;
@@ -57,7 +44,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     assert.equal((await admin.get(configMapId('both')))?.data, { k: '2' });
     assert.is(await orderOf(stack), '8');
     assert.is(stale.events.length, length);
-    assert.equal(stale.reconciler.held(), [{ stackId: stack, deploymentId: 'b', order: 8n }]);
+    assert.equal(stale.stacks.held(), [{ stackId: stack, deploymentId: 'b', order: 8n }]);
 
     const next = stale.nextEvent(stack, 'applied');
     stale.setTarget([{ ...first, order: 9n, deploymentId: 'c' }]);
@@ -117,7 +104,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
           ? { stackId: stack, order: 2n, generation: 2n, deploymentId: 'a', state: 'removing', kinds: ['v1/ConfigMap'] }
           : { ...first, order: 2n, deploymentId: 'b', objects: [configMap(kept, { k: '1' })] },
       ]);
-      await until(() => stale.reconciler.order === 3n, 'the stale process to find out');
+      await until(() => stale.stacks.order === 3n, 'the stale process to find out');
       forget();
       assert.ok(isTold);
       assert.is((await admin.get(configMapId(dropped)))?.metadata.uid, uid);

@@ -1,11 +1,16 @@
 import type { Inventories, Inventory } from '../inventory/inventory.ts';
 
-/** Throws InventoryConflict once another process has begun something newer; asks again when the last answer is older than `maxAgeMs`. */
+/**
+ * Rejects with InventoryConflict once another process has begun something newer. Reuses an answer that is younger than `maxAgeMs`.
+ */
 export type Fence = (maxAgeMs: number) => Promise<void>;
 
+/** Milliseconds for which a fence's answer is good enough within one group of deletions. */
+export const fenceMaxAgeMs = 1_000;
+
 /**
- * Guards what cannot be undone: a process that was cut off, or suspended, does not learn in another way that it is not the latest,
- * and an inventory that is saved after a deletion tells too late.
+ * Creates the check that goes before what cannot be undone. A process that was suspended or cut off learns only from the inventory
+ * that another one has replaced it, and saving the inventory after a deletion would find that out too late.
  */
 export function createFence(inventories: Inventories, inventory: Inventory, signal: AbortSignal): Fence {
   let askedAt = Number.NEGATIVE_INFINITY;

@@ -1,16 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TestAgent,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn, applyStack } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMap, configMapId, stackId, type TestAgent, until } from '../../test/agent/test-agent.ts';
+import { applyStack } from '../../test/agent/test-agents.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { waveAnnotation } from '../manifest/waves.ts';
@@ -18,15 +10,11 @@ import { type KubeObject, stackLabel, textAt } from '../object/kube-object.ts';
 
 const simulated = suite('pruning, simulated cluster');
 const real = suite('pruning, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const a = stackId('a');
   const b = stackId('b');
   const inventoryOf = (stack: string) => configMapId(`brokkr-inv-${stack}-0`, agents.namespace);

@@ -1,102 +1,149 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
+import type { Inventory } from '../inventory/inventory.ts';
 import type { Item } from '../inventory/shards.ts';
 import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
+import type { LiveObjects } from '../object/desired-object.ts';
 import { andMore, checksumAnnotation, type KubeObject, keyOf, nameOf, stackLabel } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
-import type { Fence } from './fencing.ts';
+import { createFence, type Fence, fenceMaxAgeMs } from './fencing.ts';
+import type { PrunePlan } from './plan-prune.ts';
+import { siblingsOf } from './siblings.ts';
 
-export interface Deletion {
-  readonly deleted: readonly Item[];
-  /** Somebody made it anew meanwhile: no longer what was to be deleted. */
-  readonly replaced: readonly Item[];
-  readonly failed: readonly Change[];
-  /** Marked as being deleted, and still there: something else has to let go of it. */
-  readonly leaving: readonly Item[];
-  /** Another stack has, or wants, it by now: to be planned anew. */
+/** The result of carrying out a prune plan. */
+export interface PruneOutcome {
+  /** Keys of the objects that the stack no longer has. */
+  readonly endedKeys: ReadonlySet<string>;
+  readonly released: readonly Item[];
+  /** Changes of the objects that were released or deleted. */
+  readonly changes: readonly Change[];
+  readonly failures: readonly Change[];
+  /** Objects that are marked for deletion but still there: a finalizer has to let go of them. */
+  readonly terminating: readonly Item[];
+  /** Objects that another stack has taken over, or desires by now; the next pass plans them again. */
   readonly skipped: readonly Item[];
 }
 
-/** How long a pass waits for objects to be gone; what takes longer is looked at again by the next one. */
+/** Milliseconds that a pass waits for deleted objects to be gone; the next pass checks what takes longer. */
 const goneMs = 2_000;
-const lookEveryMs = 50;
-/** Within a group, whether another process is newer is asked this often. */
-export const guardMs = 1_000;
+const goneCheckMs = 50;
+const releaseAttempts = 5;
 
 /**
- * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and sees them gone.
- * Goes no further than the first group of which something is left: what is left may need the rest. The plan may be old by now, so
- * each object is asked for again: what another stack took over, or wants, is spared. Throws Superseded when the pass is to end, and
- * InventoryConflict when another process is newer.
+ * Releases and deletes what the plan says. Rejects with Superseded when the pass has become pointless, and with InventoryConflict
+ * when another process has begun something newer.
  */
-export async function deleteObjects(
+export async function pruneObjects(
+  context: SyncContext,
+  pass: Pass,
+  plan: Pick<PrunePlan, 'prune' | 'release' | 'drop'>,
+  live: LiveObjects,
+  inventory: Inventory,
+): Promise<PruneOutcome> {
+  const { cluster, inventories } = context;
+  const { entry, signal } = pass;
+  const fence = createFence(inventories, inventory, signal);
+  const release = await releaseObjects(cluster, plan.release, entry.stackId, fence, signal);
+  const deletion = await deleteObjects(context, pass, plan.prune, live, fence);
+  const { deleted, replaced, terminating, skipped } = deletion;
+  const ended = [...plan.drop, ...release.released, ...deleted, ...replaced];
+  return {
+    endedKeys: new Set(ended.map(({ id }) => keyOf(id))),
+    released: release.released,
+    changes: [
+      ...release.released.map(({ id }): Change => ({ object: id, action: 'configured', message: releasedMessage })),
+      ...deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' })),
+    ],
+    failures: [...release.failures, ...deletion.failures],
+    terminating,
+    skipped,
+  };
+}
+
+interface Deletion {
+  readonly deleted: Item[];
+  /** Objects that somebody recreated meanwhile: they are no longer what was to be deleted. */
+  readonly replaced: Item[];
+  readonly failures: Change[];
+  readonly terminating: Item[];
+  readonly skipped: Item[];
+}
+
+/**
+ * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and waits until they
+ * are gone. Stops after the first group of which something is left, since what is left may need the rest.
+ */
+async function deleteObjects(
   context: SyncContext,
   pass: Pass,
   items: readonly Item[],
-  live: ReadonlyMap<string, KubeObject>,
+  live: LiveObjects,
   fence: Fence,
 ): Promise<Deletion> {
-  const { cluster, registry } = context;
-  const { entry, signal, checkpoint } = pass;
-  const deleted: Item[] = [];
-  const replaced: Item[] = [];
-  const failed: Change[] = [];
-  const leaving: Item[] = [];
-  const skipped: Item[] = [];
+  const outcome: Deletion = { deleted: [], replaced: [], failures: [], terminating: [], skipped: [] };
   for (const group of groupsOf(items, live).reverse()) {
     await fence(0);
-    checkpoint();
-    await mapConcurrent(group, passConcurrency, async (item) => {
-      await fence(guardMs);
-      // A group may take minutes, in which others are told anew.
-      await registry.loadDesired(rivalsOf(context, entry).filter((rival) => !registry.isDesiredLoaded(rival)));
-      checkpoint();
-      const release = claimToDelete(context, entry, keyOf(item.id));
-      if (!release) return void skipped.push(item);
-      try {
-        await cluster.remove(item.id, item.uid, signal);
-        if (await isGone(cluster, item, signal)) deleted.push(item);
-        else leaving.push(item);
-      } catch (error) {
-        if (signal.aborted || isUnreachable(error)) throw error;
-        if (hasStatus(error, 409)) replaced.push(item);
-        else failed.push({ object: item.id, action: 'failed', message: messageOf(error) });
-      } finally {
-        release();
-      }
-    });
-    if (failed.length > 0 || leaving.length > 0 || skipped.length > 0) break;
+    pass.checkpoint();
+    await mapConcurrent(group, passConcurrency, (item) => deleteObject(context, pass, item, fence, outcome));
+    if (outcome.failures.length + outcome.terminating.length + outcome.skipped.length > 0) break;
   }
-  return { deleted, replaced, failed, leaving, skipped };
+  return outcome;
 }
 
-/** Stacks that may take over what this one no longer lists. */
-function rivalsOf({ registry }: SyncContext, { generator, stackId }: Entry): string[] {
-  return registry.activeStacksOf(generator, stackId);
+/** Deletes one object, unless another stack has it by now, and adds it to the outcome. */
+async function deleteObject(
+  context: SyncContext,
+  { entry, signal, checkpoint }: Pass,
+  item: Item,
+  fence: Fence,
+  outcome: Deletion,
+): Promise<void> {
+  const { cluster, registry } = context;
+  await fence(fenceMaxAgeMs);
+  // A group may take minutes, in which the siblings' target states may change.
+  await registry.loadDesired(siblingsOf(context, entry).filter((sibling) => !registry.isDesiredLoaded(sibling)));
+  checkpoint();
+  const releaseClaim = claimForDeletion(context, entry, keyOf(item.id));
+  if (!releaseClaim) {
+    outcome.skipped.push(item);
+    return;
+  }
+  try {
+    await cluster.remove(item.id, item.uid, signal);
+    if (await isGone(cluster, item, signal)) outcome.deleted.push(item);
+    else outcome.terminating.push(item);
+  } catch (error) {
+    if (signal.aborted || isUnreachable(error)) throw error;
+    if (hasStatus(error, 409)) outcome.replaced.push(item);
+    else outcome.failures.push({ object: item.id, action: 'failed', message: messageOf(error) });
+  } finally {
+    releaseClaim();
+  }
 }
 
 /**
- * Keeps others from taking an object over while it is deleted, until the answer is called; undefined when one has, or wants, it, or
- * may want it as far as is known. Does not wait: what it looks at is true until the answer is there.
+ * Claims an object, so that no sibling takes it over while it is deleted, and returns how to release the claim. Undefined when
+ * another stack has the object, desires it, or may desire it as far as is known. Synchronous, so that nothing can change in
+ * between.
  */
-function claimToDelete(context: SyncContext, entry: Entry, key: string): (() => void) | undefined {
+function claimForDeletion(context: SyncContext, entry: Entry, key: string): (() => void) | undefined {
   const { registry, ownership } = context;
   const { stackId } = entry;
   if ((ownership.ownerOf(key) ?? stackId) !== stackId) return undefined;
-  const isWanted = (rival: string) => !registry.isDesiredLoaded(rival) || registry.get(rival).desired.has(key);
-  if (rivalsOf(context, entry).some(isWanted)) return undefined;
+  const mayDesire = (sibling: string) => !registry.isDesiredLoaded(sibling) || registry.get(sibling).desired.has(key);
+  if (siblingsOf(context, entry).some(mayDesire)) return undefined;
   const claim = ownership.claim(entry, [key], registry.get);
   return claim.conflicts.size > 0 ? undefined : claim.release;
 }
 
 /**
- * Takes the stack's marks off an object that stays. False when somebody else wrote it at the same time, again and again; true when
- * it is done, or there is nothing of ours to release.
+ * Takes the stack's label and checksum off an object that stays. Returns true when it is done or the object does not carry the
+ * label; false when somebody else wrote the object during each of several attempts.
  */
 export async function releaseObject(
   cluster: Cluster,
@@ -104,7 +151,7 @@ export async function releaseObject(
   stackId: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (let attempt = 0; attempt < 5; attempt++) {
+  for (let attempt = 0; attempt < releaseAttempts; attempt++) {
     const live = await cluster.get(item.id, signal);
     if (!live || live.metadata.labels?.[stackLabel] !== stackId) return true;
     try {
@@ -118,71 +165,66 @@ export async function releaseObject(
   return false;
 }
 
-/**
- * Takes the stack's marks off objects that say that they are not to be deleted. Answers what was done, and what could not be. Throws
- * InventoryConflict when another process is newer.
- */
-export async function releaseKept(
+async function releaseObjects(
   cluster: Cluster,
   items: readonly Item[],
   stackId: string,
   fence: Fence,
   signal: AbortSignal,
-): Promise<{ released: readonly Item[]; changes: readonly Change[]; failed: readonly Change[] }> {
+): Promise<{ released: readonly Item[]; failures: readonly Change[] }> {
   const released: Item[] = [];
-  const failed: Change[] = [];
+  const failures: Change[] = [];
   await mapConcurrent(items, passConcurrency, async (item) => {
-    await fence(guardMs);
-    const fault = (message: string) => failed.push({ object: item.id, action: 'failed', message });
+    await fence(fenceMaxAgeMs);
+    const fail = (message: string) => failures.push({ object: item.id, action: 'failed', message });
     try {
       if (await releaseObject(cluster, item, stackId, signal)) released.push(item);
-      else fault('it is written by somebody else all the time');
+      else fail('it is written by somebody else all the time');
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
-      fault(messageOf(error));
+      fail(messageOf(error));
     }
   });
-  const changes = released.map(({ id }): Change => ({ object: id, action: 'configured', message: keptMessage }));
-  return { released, changes, failed };
+  return { released, failures };
 }
 
-const keptMessage = 'left where it is, since its deletion is disabled';
+const releasedMessage = 'left where it is, since its deletion is disabled';
 
-/** For people: which objects were left, and why. Empty for none. */
-export function describeKept(items: readonly Item[]): string {
+/** Says which objects were released, and why; empty for none. */
+export function describeReleased(items: readonly Item[]): string {
   const [first] = items;
   if (!first) return '';
-  return `${nameOf(first.id)}${andMore(items)} was ${keptMessage}`;
+  return `${nameOf(first.id)}${andMore(items)} was ${releasedMessage}`;
 }
 
-/** Who is to have an object from now on, for people. */
-export function describeSpared({ id }: Item): string {
+/** Says that an object waits for another stack to take it over. */
+export function describeHandOver({ id }: Item): string {
   return `waiting until another stack has taken over ${nameOf(id)}`;
 }
 
-/** What still holds an object, for people. */
-export function describeLeaving(items: readonly Item[]): string {
+/** Says which objects are terminating, and what may hold them. */
+export function describeTerminating(items: readonly Pick<Item, 'id'>[]): string {
   const [first] = items;
   if (!first) return '';
   const rest = items.length > 1 ? ` and ${items.length - 1} more` : '';
   return `waiting until ${nameOf(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
 }
 
-/** In the order in which they would be applied, by what the objects themselves say. */
-function groupsOf(items: readonly Item[], live: ReadonlyMap<string, KubeObject>): (readonly Item[])[] {
-  const placedOf = ({ id }: Item) => {
+/** Groups items in the order in which they would be applied; the order annotations are those of the live objects. */
+function groupsOf(items: readonly Item[], live: LiveObjects): (readonly Item[])[] {
+  const withObject = ({ id }: Item) => {
     const { apiVersion, kind, namespace, name } = id;
     return { id, object: live.get(keyOf(id)) ?? { apiVersion, kind, metadata: { name, namespace } } };
   };
-  return wavesOf(items, placedOf).flatMap(({ groups }) => groups);
+  return wavesOf(items, withObject).flatMap(({ groups }) => groups);
 }
 
 async function isGone(cluster: Cluster, item: Item, signal: AbortSignal): Promise<boolean> {
-  const end = Date.now() + goneMs;
-  for (let waitMs = lookEveryMs; ; waitMs *= 2) {
+  const deadline = Date.now() + goneMs;
+  for (let waitMs = goneCheckMs; ; waitMs *= 2) {
     const live = await cluster.get(item.id, signal);
     if (!live || live.metadata.uid !== item.uid) return true;
-    if (Date.now() + waitMs > end) return false;
+    if (Date.now() + waitMs > deadline) return false;
     await sleep(waitMs, signal);
   }
 }

@@ -5,11 +5,12 @@ import { type KindId, keyOf } from '../object/kube-object.ts';
 import { fullName, type Pass, type SyncContext } from './context.ts';
 
 /**
- * Makes an inventory that is missing, or lacks a part, whole again: what it still lists, and of these kinds what is marked as
- * applied for the stack. Nothing may be pruned in the pass that restored it. A new stack's inventory is answered as it is.
+ * Completes an inventory that is missing or lacks a part: adds the objects of these kinds that carry the stack's marks. The pass
+ * that restored an inventory must not prune. The inventory of a new stack is returned as it is.
  *
- * An agent that may only act as ServiceAccounts may not look for itself. With `namespaces` the stack's account looks there, and what it
- * does not see is never pruned. Then a new stack's inventory is written at once: without one, a removal would have to look everywhere.
+ * An agent that may only impersonate ServiceAccounts cannot search the whole cluster. With `namespaces` it then searches these as
+ * the stack's account, and never prunes what that account cannot see. In that case the inventory of a new stack is written at once,
+ * because a removal without an inventory would have to search everywhere.
  */
 export async function restoreInventory(
   context: SyncContext,
@@ -20,28 +21,28 @@ export async function restoreInventory(
 ): Promise<Inventory> {
   const { entry, isFirst, signal } = pass;
   const items = new Map(inventory.items);
-  // What is left of a damaged one was written by this process, perhaps: then the first count may miss something.
+  // This process may have written the rest of a damaged inventory: then a search of what was there at the start may miss objects.
   const sinceStart = isFirst && inventory.shards.length === 0;
-  const distinct = new Map(kinds.map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]));
-  let narrow = false;
-  const look = async (kind: KindId) => {
+  const distinctKinds = new Map(kinds.map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind]));
+  let isNarrowed = false;
+  const search = async (kind: KindId) => {
     try {
       return await context.orphanDiscovery.list(kind, entry.stackId, { sinceStart }, signal);
     } catch (error) {
       if (!namespaces || entry.serviceAccount === '' || !hasStatus(error, 403)) throw error;
-      narrow = true;
+      isNarrowed = true;
       return findWithin(context.cluster, kind, entry.stackId, namespaces, signal);
     }
   };
-  for (const kind of distinct.values()) {
-    for (const item of await look(kind)) {
+  for (const kind of distinctKinds.values()) {
+    for (const item of await search(kind)) {
       const key = keyOf(item.id);
       const owner = context.ownership.ownerOf(key);
       if (owner === undefined || owner === entry.stackId) items.set(key, item);
     }
   }
-  // Nothing found and nothing lost: the stack is new, and its first inventory is written with what it applies.
-  if (items.size === 0 && inventory.shards.length === 0 && !narrow) return inventory;
+  // Nothing was found and nothing was lost: the stack is new, and the pass writes its first inventory.
+  if (items.size === 0 && inventory.shards.length === 0 && !isNarrowed) return inventory;
   const saved = await context.inventories.save(inventory, headerFor(pass, false), items.values(), signal);
   context.ownership.note(entry.stackId, saved.items.values());
   return saved;

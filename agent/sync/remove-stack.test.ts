@@ -1,30 +1,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
 import { removedStack } from '../../test/agent/held-deletions.ts';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  type TargetStack,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { configMap, configMapId, type TargetStack, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { checksumAnnotation, stackLabel } from '../object/kube-object.ts';
 
 const simulated = suite('removing a stack, simulated cluster');
 const real = suite('removing a stack, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { admin, agents, start }: ClusterContext): void {
   const inventory = () => admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
   const { stack, apply, requestRemoval } = removedStack;

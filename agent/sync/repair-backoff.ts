@@ -1,48 +1,51 @@
-/** Which objects are put right over and over, because somebody else changes them back. */
+/** Defers repairs of objects that somebody else keeps reverting. */
 export interface RepairBackoff {
-  /** How long an object is to be left as it is; 0 when it may be put right now. */
+  /** Returns for how many milliseconds an object must be left as it is; 0 when it may be repaired now. */
   waitMs(key: string, now: number): number;
-  /** Notes that it was put right. Answers, for a fight, how long the next repair waits. */
+  /** Records a repair. Returns the milliseconds that the next repair has to wait; undefined while repairs are not contested. */
   repaired(key: string, now: number): number | undefined;
 }
 
-/** So many repairs within so long are a fight. */
-const fightRepairs = 5;
-const withinMs = 60_000;
+/** This many repairs within `contestWindowMs` mean that somebody keeps reverting them. */
+const contestRepairs = 5;
+const contestWindowMs = 60_000;
 const firstWaitMs = 10_000;
 const longestWaitMs = 600_000;
-/** Left alone for so long after a wait, it is over. */
-const overMs = 60_000;
-/** Many objects that are put right once are no fight; this many are remembered. */
+/** Without a repair for this long after a wait, the backoff starts over. */
+const calmMs = 60_000;
+/** Objects whose repairs are remembered; the ones that were repaired longest ago are forgotten first. */
 const capacity = 10_000;
 
-interface Rounds {
-  /** When it was put right, the latest ones. */
-  times: number[];
-  waitMs: number;
-  until: number;
+interface RepairHistory {
+  /** Times of the latest repairs. */
+  readonly times: readonly number[];
+  readonly waitMs: number;
+  /** Time until which the object is left as it is; 0 for none. */
+  readonly until: number;
 }
 
 export function createRepairBackoff(): RepairBackoff {
-  const rounds = new Map<string, Rounds>();
-  /** Maps keep their order: the first ones are those that were put right longest ago. */
-  const tidy = (now: number) => {
-    for (const [key, { times, until }] of rounds) {
-      const isOver = now - (times.at(-1) ?? 0) > withinMs && now > until + overMs;
-      if (!isOver && rounds.size <= capacity) return;
-      rounds.delete(key);
+  /** In the order of the latest repair, oldest first. */
+  const histories = new Map<string, RepairHistory>();
+  const forgetOld = (now: number) => {
+    for (const [key, { times, until }] of histories) {
+      const isOver = now - (times.at(-1) ?? 0) > contestWindowMs && now > until + calmMs;
+      if (!isOver && histories.size <= capacity) return;
+      histories.delete(key);
     }
   };
   return {
-    waitMs: (key, now) => Math.max(0, (rounds.get(key)?.until ?? 0) - now),
+    waitMs: (key, now) => Math.max(0, (histories.get(key)?.until ?? 0) - now),
     repaired(key, now) {
-      const before = rounds.get(key);
-      const isOn = before !== undefined && before.waitMs > 0 && now <= before.until + overMs;
-      const times = [...(before?.times ?? []).filter((at) => now - at < withinMs), now].slice(-fightRepairs);
-      const waitMs = isOn ? Math.min(longestWaitMs, before.waitMs * 2) : times.length >= fightRepairs ? firstWaitMs : 0;
-      rounds.delete(key);
-      rounds.set(key, { times, waitMs, until: waitMs > 0 ? now + waitMs : 0 });
-      tidy(now);
+      const before = histories.get(key);
+      const isContested = before !== undefined && before.waitMs > 0 && now <= before.until + calmMs;
+      const recent = (before?.times ?? []).filter((time) => now - time < contestWindowMs);
+      const times = [...recent, now].slice(-contestRepairs);
+      const firstMs = times.length >= contestRepairs ? firstWaitMs : 0;
+      const waitMs = isContested ? Math.min(longestWaitMs, before.waitMs * 2) : firstMs;
+      histories.delete(key);
+      histories.set(key, { times, waitMs, until: waitMs > 0 ? now + waitMs : 0 });
+      forgetOld(now);
       return waitMs > 0 ? waitMs : undefined;
     },
   };

@@ -1,51 +1,63 @@
-import { whyNotAllowed } from '../../contract/generator-limits.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
+import type { DesiredObject } from '../object/desired-object.ts';
 import { groupOf, idOf, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Pass, SyncContext } from './context.ts';
-import type { Desired } from './plan.ts';
 
-/** Puts each object where it belongs and marks it. A kind that nobody serves may still be defined by the manifest itself. */
+export interface ResolvedObjects {
+  readonly desired: DesiredObject[];
+  /** One failure for each object that cannot be applied here. */
+  readonly failures: Change[];
+  /**
+   * One failure for each object whose kind is not served yet: it counts only if the manifest's own definition is not applied first.
+   */
+  readonly unserved: Change[];
+}
+
+/**
+ * Fills in each object's namespace, sets the stack's marks, and checks that the cluster serves its kind and that the stack's
+ * generator may deploy it. A kind that is not served may still be defined by the manifest itself.
+ */
 export async function resolveObjects(
   { cluster, scope, inventories }: SyncContext,
   objects: readonly ManifestObject[],
   { entry, signal }: Pass,
-): Promise<{ desired: Desired[]; failed: Change[]; unknown: Change[] }> {
+): Promise<ResolvedObjects> {
   const definitions = definitionsIn(objects);
-  const desired: Desired[] = [];
-  const faults: Change[] = [];
-  const unknown: Change[] = [];
-  const seen = new Set<string>();
+  const desired: DesiredObject[] = [];
+  const failures: Change[] = [];
+  const unserved: Change[] = [];
+  const keys = new Set<string>();
   for (const { object, checksum } of objects) {
     const { apiVersion, kind } = object;
     const resource = await cluster.discovery.find(apiVersion, kind, signal);
     const own = definitions.find((definition) => definition.group === groupOf(apiVersion) && definition.kind === kind);
-    const fault = (message: string): Change => ({ object: idOf(object), action: 'failed', message });
+    const fail = (message: string, id = idOf(object)) => failures.push({ object: id, action: 'failed', message });
     if (!resource && !own) {
-      faults.push(fault(unservedText(object)));
+      fail(unservedText(object));
       continue;
     }
     const namespaced = resource?.namespaced ?? own?.namespaced ?? false;
     const placed = placeObject(object, namespaced, scope);
     if ('refusal' in placed) {
-      faults.push(fault(placed.refusal));
+      fail(placed.refusal);
       continue;
     }
     const id = idOf(placed.object);
-    // Once without a namespace, once with the default one.
-    if (seen.has(keyOf(id))) faults.push(fault('is listed twice'));
-    seen.add(keyOf(id));
+    // A manifest may list an object once without a namespace, and once with the default one.
+    if (keys.has(keyOf(id))) fail('is listed twice');
+    keys.add(keyOf(id));
     const violation = inventories.isInventory(placed.object)
       ? 'it is one of the agent’s inventories'
-      : entry.limits && whyNotAllowed(entry.limits, id, namespaced);
+      : entry.limits && denialReason(entry.limits, id, namespaced);
     if (violation !== undefined) {
-      const message = `generator ${entry.generator} may not deploy it: ${violation}`;
-      faults.push({ object: id, action: 'failed', message });
+      fail(`generator ${entry.generator} may not deploy it: ${violation}`, id);
       continue;
     }
-    if (!resource) unknown.push({ object: id, action: 'failed', message: unservedText(id) });
+    if (!resource) unserved.push({ object: id, action: 'failed', message: unservedText(id) });
     desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
   }
-  return { desired, failed: faults, unknown };
+  return { desired, failures, unserved };
 }

@@ -1,29 +1,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMapId, stackId, until } from '../../test/agent/test-agent.ts';
 import { deployment, testConfigMap, withOrder } from '../../test/agent/wave-objects.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { idOf, type KubeObject } from '../object/kube-object.ts';
 
 const simulated = suite('rollout in waves, simulated cluster');
 const real = suite('rollout in waves, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { admin, agents, start }: ClusterContext): void {
   let stack = '';
   let other = '';
   // What a test leaves behind belongs to no stack of the next.

@@ -2,140 +2,145 @@ import { healthOf } from '../health/evaluate.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
 import type { Definition } from '../manifest/parse.ts';
 import type { Wave } from '../manifest/waves.ts';
+import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { andMore, type KubeObject, keyOf, nameOf, type ObjectId } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
-import type { Desired } from './plan.ts';
 
 export interface Rollout {
-  readonly waves: readonly Wave<Desired>[];
-  readonly writes: readonly Desired[];
+  readonly waves: readonly Wave<DesiredObject>[];
+  /** The objects of the waves that are written in this pass. */
+  readonly writes: readonly DesiredObject[];
   /** Custom kinds that the manifest defines itself. */
   readonly definitions: readonly Definition[];
-  readonly live: ReadonlyMap<string, KubeObject>;
-  /** Whether a wave waits for those before it; what only puts things right does not. */
+  readonly live: LiveObjects;
+  /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly gated: boolean;
 }
 
-/** How far it came, and what became of what was written. */
-export interface RolledOut {
-  /** Empty when all is written. */
+/** Why a rollout stops before its next wave: some objects have failed, or the rollout waits for their health. */
+export interface RolloutBlocker {
   readonly failed: readonly Change[];
-  /** With failures: in a few words, what was done all the same. */
+  /** With failures: a clause that says what was done all the same. */
   readonly summary: string;
-  /** A wave is not healthy yet, so that the next one has to wait. */
+  /** Set while a wave that is not healthy yet keeps the next one waiting. */
   readonly waiting?: string;
+}
+
+/** Progress of a rollout; without failures and `waiting` everything is written. */
+export interface RolloutResult extends RolloutBlocker {
   readonly changes: readonly Change[];
-  /** Objects that no dry run could check. */
+  /** Number of objects that no dry run could check. */
   readonly unchecked: number;
 }
 
 /**
- * Writes wave by wave: each only when all objects of those before it are healthy, and no further than one in which something failed.
- * `uids` gets the uid of each object that is written, by key. Throws Superseded when the pass is to end, with some of them there.
+ * Writes wave by wave: each only when all objects of the earlier waves are healthy, and none after a wave in which an object
+ * failed. `uids` gets the uid of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
  */
 export async function rollOut(
   context: SyncContext,
   pass: Pass,
   rollout: Rollout,
   uids: Map<string, string>,
-): Promise<RolledOut> {
+): Promise<RolloutResult> {
   const { waves, writes, live } = rollout;
   const written = new Set(writes);
-  const last = waves.findLastIndex(({ groups }) => groups.some((group) => group.some((one) => written.has(one))));
+  const last = waves.findLastIndex((wave) => hasAny(wave, written));
   const changes: Change[] = [];
   let unchecked = 0;
   for (const [index, wave] of waves.entries()) {
     if (index > last) break;
-    const applied = new Map<string, Verdict>();
-    const seen = ({ id }: Desired, object: KubeObject) => {
-      applied.set(keyOf(id), healthOf(object));
+    const verdicts = new Map<string, Verdict>();
+    const onApplied = ({ id }: DesiredObject, object: KubeObject) => {
+      verdicts.set(keyOf(id), healthOf(object));
       uids.set(keyOf(id), object.metadata.uid ?? '');
     };
-    const done = await writeWave(context, pass, rollout, wave, written, seen);
-    changes.push(...done.changes);
-    unchecked += done.unchecked;
-    if (done.failed.length > 0) {
-      const more = index < last ? `; waves after ${wave.number} were not begun` : '';
-      return { ...done, summary: done.summary + more, changes, unchecked };
+    const result = await writeWave(context, pass, rollout, wave, written, onApplied);
+    changes.push(...result.changes);
+    unchecked += result.unchecked;
+    if (result.failed.length > 0) {
+      const rest = index < last ? `; waves after ${wave.number} were not begun` : '';
+      return { ...result, summary: result.summary + rest, changes, unchecked };
     }
     if (index === last || !rollout.gated) continue;
-    const blocked = waveBlocker(wave, waves[index + 1], (key) => applied.get(key) ?? verdictOf(live.get(key)));
-    if (blocked) return { ...blocked, changes, unchecked };
+    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdicts.get(key) ?? verdictOf(live.get(key)));
+    if (blocker) return { ...blocker, changes, unchecked };
   }
   return { failed: [], summary: '', changes, unchecked };
 }
 
-/** What keeps the first wave that has something to write waiting, before anything is done; undefined when it may begin. */
-export function rolloutBlocker({
-  waves,
-  writes,
-  live,
-  gated,
-}: Rollout): Pick<RolledOut, 'failed' | 'summary' | 'waiting'> | undefined {
+/** Returns what keeps the first wave that has writes waiting, before anything is written; undefined when it may begin. */
+export function rolloutBlocker({ waves, writes, live, gated }: Rollout): RolloutBlocker | undefined {
   if (!gated) return undefined;
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
-    if (wave.groups.some((group) => group.some((one) => written.has(one)))) return undefined;
-    const blocked = waveBlocker(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
-    if (blocked && waves.slice(index + 1).some(({ groups }) => groups.flat().some((one) => written.has(one))))
-      return blocked;
+    if (hasAny(wave, written)) return undefined;
+    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
+    if (blocker && waves.slice(index + 1).some((later) => hasAny(later, written))) return blocker;
   }
   return undefined;
 }
 
+function hasAny({ groups }: Wave<DesiredObject>, written: ReadonlySet<DesiredObject>): boolean {
+  return groups.some((group) => group.some((wanted) => written.has(wanted)));
+}
+
+/** Writes one wave: first the definitions and namespaces that others of the wave need, then the rest. */
 async function writeWave(
   { cluster }: SyncContext,
   { signal, checkpoint }: Pass,
   { writes, definitions }: Rollout,
-  { groups }: Wave<Desired>,
-  written: ReadonlySet<Desired>,
-  seen: (wanted: Desired, object: KubeObject) => void,
-): Promise<RolledOut> {
-  const mine = groups.map((group) => group.filter((one) => written.has(one)));
-  const needs = dependsOn(writes.filter(isPrerequisite), definitions);
-  const dependent = mine.flat().filter(needs);
-  // What others of the same wave need first has to be there, and ready, before those can be tried.
-  const staged = new Set(dependent.length > 0 ? mine.flat().filter((one) => isPrerequisite(one) && !needs(one)) : []);
-  const first = mine.map((group) => group.filter((one) => staged.has(one)));
-  const rest = mine.map((group) => group.filter((one) => !staged.has(one)));
-  const prepared = await applyObjects(cluster, first, signal, checkpoint, seen);
-  const late = prepared.failed.length > 0 ? prepared.failed : await waitUntilReady(cluster, [...staged], signal);
-  const tried =
-    late.length > 0 ? { failed: late, unchecked: 0 } : await dryRun(cluster, dependent, signal, { patient: true });
-  const applied = tried.failed.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, seen);
+  { groups }: Wave<DesiredObject>,
+  written: ReadonlySet<DesiredObject>,
+  onApplied: (wanted: DesiredObject, object: KubeObject) => void,
+): Promise<RolloutResult> {
+  const pending = groups.map((group) => group.filter((wanted) => written.has(wanted)));
+  const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
+  const dependents = pending.flat().filter(needsPrerequisite);
+  // The prerequisites of a dependent in the same wave have to be ready before a dry run can check the dependent.
+  const isFirst = (wanted: DesiredObject) =>
+    dependents.length > 0 && isPrerequisite(wanted) && !needsPrerequisite(wanted);
+  const first = pending.map((group) => group.filter(isFirst));
+  const rest = pending.map((group) => group.filter((wanted) => !isFirst(wanted)));
+  const prepared = await applyObjects(cluster, first, signal, checkpoint, onApplied);
+  const unready = prepared.failed.length > 0 ? prepared.failed : await waitUntilReady(cluster, first.flat(), signal);
+  const checked =
+    unready.length > 0
+      ? { failed: unready, unchecked: 0 }
+      : await dryRun(cluster, dependents, signal, { patient: true });
+  const applied =
+    checked.failed.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, onApplied);
   return {
-    failed: [...tried.failed, ...(applied?.failed ?? [])],
+    failed: [...checked.failed, ...(applied?.failed ?? [])],
     summary: applied ? 'some objects were not applied' : 'only definitions and namespaces were applied',
     changes: [...prepared.changes, ...(applied?.changes ?? [])],
-    unchecked: tried.unchecked,
+    unchecked: checked.unchecked,
   };
 }
 
+/** Returns why the next wave has to wait for this one; undefined when all objects of this one are healthy. */
 function waveBlocker(
-  wave: Wave<Desired>,
-  next: Wave<Desired> | undefined,
-  verdict: (key: string) => Verdict,
-): Pick<RolledOut, 'failed' | 'summary' | 'waiting'> | undefined {
+  wave: Wave<DesiredObject>,
+  next: Wave<DesiredObject> | undefined,
+  verdictFor: (key: string) => Verdict,
+): RolloutBlocker | undefined {
   const ids: ObjectId[] = wave.groups.flatMap((group) => group.map(({ id }) => id));
-  const ill = ids.flatMap((id) => {
-    const found = verdict(keyOf(id));
-    return found.health === 'healthy' ? [] : [{ id, ...found }];
+  const unhealthy = ids.flatMap((id) => {
+    const verdict = verdictFor(keyOf(id));
+    return verdict.health === 'healthy' ? [] : [{ id, ...verdict }];
   });
-  const [first] = ill.filter(({ health }) => health === worstOf(ill));
-  if (!first) return undefined;
-  const what = `wave ${next?.number ?? ''} waits for wave ${wave.number}`;
-  const ended = ill.filter(({ health }) => health === 'failed');
-  if (ended.length > 0) {
-    const failed = ended.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
-    return { failed, summary: `${what}, of which some objects have failed` };
+  const worst = unhealthy.find(({ health }) => health === worstOf(unhealthy));
+  if (!worst) return undefined;
+  const clause = `wave ${next?.number ?? ''} waits for wave ${wave.number}`;
+  const failures = unhealthy.filter(({ health }) => health === 'failed');
+  if (failures.length > 0) {
+    const failed = failures.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
+    return { failed, summary: `${clause}, of which some objects have failed` };
   }
-  return {
-    failed: [],
-    summary: '',
-    waiting: `${what}: ${nameOf(first.id)} is ${first.health}: ${first.message}${andMore(ill)}`,
-  };
+  const example = `${nameOf(worst.id)} is ${worst.health}: ${worst.message}`;
+  return { failed: [], summary: '', waiting: `${clause}: ${example}${andMore(unhealthy)}` };
 }
 
 function verdictOf(live: KubeObject | undefined): Verdict {

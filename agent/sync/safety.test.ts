@@ -1,28 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TestCluster,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMap, configMapId, stackId } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { checksumAnnotation, type KubeObject, stackLabel, textAt } from '../object/kube-object.ts';
 
 const simulated = suite('what is not to be touched, simulated cluster');
 const real = suite('what is not to be touched, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { admin, agents, start }: ClusterContext): void {
   let stack = '';
   test.before.each(() => {
     stack = stackId(`safety ${agents.namespace}`);

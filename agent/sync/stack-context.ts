@@ -1,19 +1,19 @@
-import type { Cluster } from '../kube/client.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import { checksumOf } from '../object/compare.ts';
 import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { SyncContext } from './context.ts';
 
 /**
- * Narrows the agent's context to one stack: requests are made as the stack's ServiceAccount, and an apply takes fields over from other
- * managers only when the stack's conflict policy allows it.
+ * Narrows the agent's context to one stack: requests are made as the stack's ServiceAccount, and an apply takes fields over from
+ * other managers only when the stack's conflict policy allows it.
  */
 export function contextForStack(
   { stackId, serviceAccount, conflict }: Pick<Entry, 'stackId' | 'serviceAccount' | 'conflict'>,
   context: SyncContext,
 ): SyncContext {
   const cluster = recordingWrites(
-    serviceAccount === '' ? context.cluster : context.cluster.as(serviceAccount),
+    serviceAccount === '' ? context.cluster : context.cluster.impersonate(serviceAccount),
     stackId,
     context,
   );

@@ -1,30 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  stackId,
-  type TestCluster,
-  until,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { configMap, configMapId, stackId, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { type KubeObject, textAt } from '../object/kube-object.ts';
 
 const simulated = suite('serving a stack, simulated cluster');
 const real = suite('serving a stack, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const agents = agentsOn(test, testCluster);
-  const { start } = agents;
+function describe(test: typeof simulated, { testCluster, admin, agents, start }: ClusterContext): void {
   const stack = stackId('one');
 
   test('applies what is told, and tells what was created', async () => {
@@ -194,7 +182,7 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await reported;
     await first.close();
     const second = await start({ namespace: agents.namespace });
-    assert.is(second.reconciler.order, 5n);
+    assert.is(second.stacks.order, 5n);
     reported = second.nextEvent(stack);
     second.setTarget([target]);
     assert.is((await reported).outcome, 'applied', 'the report of the last run may have been lost');

@@ -1,27 +1,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
 import { customResourceDefinition, removedStack, statefulSet } from '../../test/agent/held-deletions.ts';
-import {
-  configMap,
-  configMapId,
-  openRealCluster,
-  openSimulatedCluster,
-  type TestCluster,
-} from '../../test/agent/test-agent.ts';
-import { agentsOn } from '../../test/agent/test-agents.ts';
+import { configMap, configMapId } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import type { KubeObject, ObjectId } from '../object/kube-object.ts';
 
 const simulated = suite('holding what has volume claims, simulated cluster');
 const real = suite('holding what has volume claims, real API server');
-describe(simulated, await openSimulatedCluster());
-if (needs('go')) describe(real, await openRealCluster());
+await onBothClusters(simulated, needs('go') && real, describe);
 simulated.run();
 real.run();
 
-function describe(test: typeof simulated, testCluster: TestCluster): void {
-  const { admin } = testCluster;
-  const { start } = agentsOn(test, testCluster);
+function describe(test: typeof simulated, { testCluster, admin, start }: ClusterContext): void {
   const { apply, requestRemoval } = removedStack;
   const claimOf = (name: string, namespace = 'default') => ({ ...volumeClaim, namespace, name });
   /** As an operator would: owned by one of these. */

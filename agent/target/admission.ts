@@ -1,6 +1,6 @@
 import type { Entry } from './target-state.ts';
 
-/** The last that was seen of a stack. */
+/** The entry of a stack that was accepted last. */
 export interface Seen {
   readonly epoch: bigint;
   readonly order: bigint;
@@ -8,8 +8,9 @@ export interface Seen {
 }
 
 /**
- * What to do with an entry: `take` it; ignore it as `stale`, since something newer was seen; or keep what there is, being `ahead` of a
- * broker that was restored from an older backup. Orders are compared within an epoch; a new epoch's removals need a confirmation.
+ * Decides what to do with an entry: `take` it; ignore it as `stale`, because something newer was accepted; or leave the cluster as it is,
+ * which is `ahead` of a broker that was restored from an older backup. Orders are compared within an epoch. After a restore, removals
+ * need a confirmation.
  */
 export function admitEntry(entry: Entry, epoch: bigint, seen: Seen | undefined): 'take' | 'stale' | 'ahead' {
   if (seen === undefined || entry.order > seen.order) return epoch < (seen?.epoch ?? 0n) ? 'stale' : 'take';

@@ -1,7 +1,7 @@
 import { nameOf, type ObjectId } from '../object/kube-object.ts';
 import type { Entry } from './target-state.ts';
 
-/** What came of a pass over a stack; the words of the contract. */
+/** The outcome of a pass over a stack, named as in the contract. */
 export type Outcome =
   | 'applied'
   | 'failed'
@@ -31,12 +31,12 @@ export interface StackEvent {
   readonly outcome: Outcome;
   readonly message: string;
   readonly changes: readonly Change[];
-  /** Of the objects whose deletion is held back; see `heldKeys` of `hold.ts`. */
+  /** Keys of the objects whose deletion waits for a confirmation. */
   readonly heldKeys: readonly string[];
   readonly at: Date;
 }
 
-/** Says something about the placement that the entry is about. */
+/** Builds an event about the placement of an entry. */
 export function eventOf(
   entry: Entry,
   outcome: Outcome,
@@ -48,21 +48,23 @@ export function eventOf(
   return { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys, at: new Date() };
 }
 
-/** Equal for events of which the second tells nothing new: the same outcome, of the same, for the same reasons. */
-export function sameNews(event: StackEvent): string {
+/** Returns the same text for two events that say the same: same deployment, outcome and reasons. Numbers in messages are ignored. */
+export function eventSignature(event: StackEvent): string {
   const { stackId, deploymentId, checksum, generation, order, outcome, message, changes, heldKeys } = event;
-  const reasons = changes.flatMap(({ object, message: why }) => (why === '' ? [] : [`${nameOf(object)}: ${why}`]));
+  const reasons = changes.flatMap(({ object, message: reason }) =>
+    reason === '' ? [] : [`${nameOf(object)}: ${reason}`],
+  );
   const text = outcome === 'applied' ? '' : withoutNumbers([message, ...reasons.sort()].join('\n'));
   return [stackId, deploymentId, checksum, generation, order, outcome, text, ...heldKeys].join('|');
 }
 
-/** Equal for two finds of the same drift. */
-export function sameDrift({ stackId, deploymentId, changes }: StackEvent): string {
+/** Returns the same text for two events about the same drift. */
+export function driftSignature({ stackId, deploymentId, changes }: StackEvent): string {
   const finds = changes.map(({ object, fields, message }) => `${nameOf(object)}: ${fields?.join(', ')}: ${message}`);
   return [stackId, deploymentId, ...finds.sort()].join('|');
 }
 
-/** The API server's words quote resource versions, ports and times, which differ with each try. */
+/** Hides resource versions, ports and times, which differ in the API server's message with each try. */
 function withoutNumbers(text: string): string {
   return text.replace(/[0-9]+/g, '0').replace(/no answer from the Kubernetes API: .*/g, 'no answer');
 }

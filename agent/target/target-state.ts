@@ -1,25 +1,25 @@
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { confirmedText, limitsText, settingsText } from '../../contract/target-digest.ts';
 import type { TargetEntry, TargetState } from '../../contract/target-state.ts';
 
 /** One stack of the target state. */
 export interface Entry extends TargetEntry {
-  /** What its generator may deploy, set once the whole state is received; undefined for anything. */
-  readonly limits?: Limits | undefined;
+  /** Limits on what its generator may deploy, set once the whole state is received; undefined for none. */
+  readonly limits?: GeneratorLimits | undefined;
 }
 
-/** Returns the entries, each with what its generator may deploy. */
+/** Returns the entries, each with the limits of its generator. */
 export function limitedEntries({ entries, generators }: TargetState): Entry[] {
   const limits = new Map(generators.map(({ generator, limits: allowed }) => [generator, allowed]));
   return entries.map((entry) => ({ ...entry, limits: limits.get(entry.generator) }));
 }
 
-/** Answers whether two entries ask for the same, so that a pass for one need not be repeated for the other. */
+/** Returns whether two entries ask for the same, so that a pass for one need not be repeated for the other. */
 export function hasSameSpec(left: Entry, right: Entry): boolean {
   return signatureOf(left) === signatureOf(right);
 }
 
-/** Answers whether two entries are about the same deployment of the same placement, whatever the settings. */
+/** Returns whether two entries are about the same deployment of the same placement, whatever the settings. */
 export function isSameDeployment(
   left: Pick<Entry, 'deploymentId' | 'generation'>,
   right: Pick<Entry, 'deploymentId' | 'generation'>,

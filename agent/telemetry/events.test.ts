@@ -86,7 +86,7 @@ function describe(test: typeof simulated, place: TestCluster, interruptible?: In
     await until(() => opened.texts().includes('ConfigMap Last'), 'the last event');
     assert.equal([...new Set(opened.texts())], ['ConfigMap First', 'ConfigMap OfAPart', 'ConfigMap Last']);
     const reported = opened.items().find((item) => describeItem(item) === 'ConfigMap OfAPart');
-    assert.ok(reported?.what === 'event');
+    assert.ok(reported?.type === 'event');
     assert.equal(
       { ...reported.event, at: reported.event.at?.toISOString(), firstAt: reported.event.firstAt?.toISOString() },
       {

@@ -1,6 +1,6 @@
 import type { KubeEvent } from '../object/event.ts';
 
-/** A container of a pod. */
+/** The container that wrote a log line. */
 export interface LogSource {
   readonly namespace: string;
   readonly pod: string;
@@ -9,39 +9,40 @@ export interface LogSource {
 
 export type GapReason = 'rate_limit' | 'buffer_full' | 'stream_limit' | 'history_lost' | 'not_followed';
 
-/** Something is missing; `count` is 0 when it is not known how much. */
+/** Marks where items are missing. */
 export interface Gap {
-  readonly what: 'gap';
+  readonly type: 'gap';
   readonly stackId: string;
-  /** The container whose lines are missing; undefined for events. */
+  /** Container whose lines are missing; undefined for events. */
   readonly source: LogSource | undefined;
   readonly reason: GapReason;
+  /** Number of missing items; 0 when it is unknown. */
   count: number;
   at: Date;
 }
 
-/** One thing to tell about what belongs to a stack. */
+/** A Kubernetes event or log line about an object of a stack, or a gap. */
 export type TelemetryItem =
-  | { readonly what: 'event'; readonly stackId: string; readonly event: KubeEvent }
+  | { readonly type: 'event'; readonly stackId: string; readonly event: KubeEvent }
   | {
-      readonly what: 'line';
+      readonly type: 'line';
       readonly stackId: string;
       readonly source: LogSource;
       readonly at: Date | undefined;
       readonly text: string;
-      readonly isCut: boolean;
+      readonly isTruncated: boolean;
     }
   | Gap;
 
-/** What a gap stands for is counted, item by item, for each of these. */
+/** Returns the key under which gaps are counted: the stack, and for log lines the container. */
 export function originOf(item: TelemetryItem): string {
-  const source = item.what === 'event' ? undefined : item.source;
+  const source = item.type === 'event' ? undefined : item.source;
   return source ? [item.stackId, source.namespace, source.pod, source.container].join('/') : item.stackId;
 }
 
-/** About the bytes that it takes in memory, and in a request. */
+/** Estimates the bytes that an item takes in memory and in a request. */
 export function sizeOf(item: TelemetryItem): number {
-  switch (item.what) {
+  switch (item.type) {
     case 'event':
       return 600 + item.event.message.length;
     case 'line':

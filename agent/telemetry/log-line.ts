@@ -1,14 +1,15 @@
-/** A line of a log, without the time that the node has put before it. */
+/** A line of a log, separated from the timestamp that the node puts before it. */
 export interface LogLine {
-  /** Nanoseconds since 1970; undefined for a line without a time. */
+  /** Nanoseconds since 1970; undefined for a line without a timestamp. */
   readonly at: bigint | undefined;
   readonly text: string;
 }
 
-const timed = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ?/;
+const timestampPattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ?/;
 
+/** Parses a line of a log that was requested with timestamps. */
 export function parseLine(line: string): LogLine {
-  const match = timed.exec(line);
+  const match = timestampPattern.exec(line);
   if (!match) return { at: undefined, text: line };
   const [all, seconds, fraction = '', zone] = match;
   const ms = Date.parse(`${seconds}${zone}`);
@@ -16,40 +17,41 @@ export function parseLine(line: string): LogLine {
   return { at, text: line.slice(all.length) };
 }
 
-/** Remembers up to where a log was read, so that a stream that begins with the same second again repeats nothing. */
-export interface LogPlace {
-  /** Whether the line is new; lines without a time are. */
+/** Remembers how far a log was read, because a new stream can only start at a full second and repeats lines of that second. */
+export interface LogPosition {
+  /** Records a line, and returns whether it is new. Lines without a timestamp always are. */
   isNew(line: LogLine): boolean;
-  /** The stream begins anew, at the second of `from`. */
+  /** Starts over with a stream that begins at the second of `from`. */
   restart(): void;
-  /** What is between the last line and those that come is skipped. */
+  /** Forgets the position: lines between the last one and the next are skipped. */
   forget(): void;
-  /** Of the last line; undefined before the first. */
+  /** Time of the last line; undefined before the first. */
   readonly from: Date | undefined;
 }
 
-export function createPlace(): LogPlace {
+/** Creates the position before the first line. */
+export function createLogPosition(): LogPosition {
   let last: bigint | undefined;
-  /** How many lines were of just that time. */
-  let count = 0;
-  let repeated = 0;
+  /** Number of lines with the time `last` that were read, over all streams and in this one. */
+  let readCount = 0;
+  let streamCount = 0;
   return {
     isNew({ at }) {
       if (at === undefined || last === undefined || at > last) {
         if (at === undefined) return true;
         last = at;
-        count = 1;
-        repeated = 1;
+        readCount = 1;
+        streamCount = 1;
         return true;
       }
       if (at < last) return false;
-      repeated += 1;
-      if (repeated <= count) return false;
-      count = repeated;
+      streamCount += 1;
+      if (streamCount <= readCount) return false;
+      readCount = streamCount;
       return true;
     },
     restart() {
-      repeated = 0;
+      streamCount = 0;
     },
     forget() {
       last = undefined;

@@ -1,143 +1,88 @@
-import { type Gap, type GapReason, type LogSource, originOf, sizeOf, type TelemetryItem } from './item.ts';
+import type { GapReason, LogSource, TelemetryItem } from './item.ts';
+import { createItemQueue, type QueueLimits } from './item-queue.ts';
 
-/** Items under the number by which the broker acknowledges them. */
+/** Items that the broker acknowledges together, by their sequence. */
 export interface TelemetryBatch {
   readonly sequence: bigint;
   readonly items: readonly TelemetryItem[];
 }
 
-/** What is to be told, in bounded memory, until the broker has it. Nothing is left out without a mark. */
+/** Keeps items in bounded memory until the broker has them. Every item that is left out is counted in a gap. */
 export interface Outbox {
+  /** Appends an item; drops the oldest ones when there is no room. */
   add(item: TelemetryItem): void;
-  /** Marks that something is missing here: `count` more of it, or 0 when that is not known. */
-  lost(stackId: string, source: LogSource | undefined, reason: GapReason, count: number): void;
-  /** The next batch to send; undefined while there is nothing, or enough is under way. */
+  /** Records that items are missing here: `count` of them, or 0 for an unknown number. */
+  addGap(stackId: string, source: LogSource | undefined, reason: GapReason, count: number): void;
+  /** Returns the next batch to send; undefined while there is none, or enough batches are in flight. */
   take(): TelemetryBatch | undefined;
-  /** Settles when there may be something to take. */
-  news(): Promise<void>;
-  /** The broker has everything up to this sequence. */
-  received(sequence: bigint): void;
-  /** What was under way may not have arrived: it is taken again. */
+  /** Resolves when there may be a batch to take. */
+  available(): Promise<void>;
+  /** Removes the batches up to this sequence, which the broker has. */
+  acknowledge(sequence: bigint): void;
+  /** Sends the batches in flight again, which may not have arrived. */
   rewind(): void;
-  /** The broker does not take what was under way first: it is left out, with marks. */
-  refused(): void;
+  /** Drops the first batch in flight, which the broker refuses, and counts its items in gaps. */
+  dropFirst(): void;
+  /** Number of items that the broker does not have yet. */
   readonly pending: number;
-  /** How many items were left out for want of room, or refused. */
+  /** Number of items that were dropped for lack of room, or refused. */
   readonly dropped: number;
 }
 
-export interface OutboxLimits {
-  readonly items: number;
-  readonly bytes: number;
-}
+const defaultLimits: QueueLimits = { items: 5_000, bytes: 4 << 20 };
+/** Maximum of one request. */
+const batchLimits: QueueLimits = { items: 500, bytes: 256 << 10 };
+const maxBatchesInFlight = 8;
 
-const usualLimits: OutboxLimits = { items: 5_000, bytes: 4 << 20 };
-/** The contract takes no more at once. */
-const batchItems = 500;
-const batchBytes = 256 << 10;
-const batchesUnderWay = 8;
-
-export function createOutbox({ items: mostItems, bytes: mostBytes }: OutboxLimits = usualLimits): Outbox {
-  /** What was left out before everything in the queue. */
-  const before = new Map<string, Gap>();
-  /** Marks at the end of the queue that what is missing next can be added to. */
-  const open = new Map<string, Gap>();
-  const queue: TelemetryItem[] = [];
-  let bytes = 0;
-  const underWay: TelemetryBatch[] = [];
-  let sent = 0;
+/** Creates an empty outbox. */
+export function createOutbox(limits: QueueLimits = defaultLimits): Outbox {
+  const queue = createItemQueue(limits, batchLimits);
+  const inFlight: TelemetryBatch[] = [];
+  /** Number of batches in flight that were taken since the last rewind. */
+  let takenCount = 0;
   let sequence = 0n;
-  let dropped = 0;
-  let news = Promise.withResolvers<void>();
-
-  const push = (item: TelemetryItem) => {
-    queue.push(item);
-    bytes += sizeOf(item);
-    while (queue.length > mostItems || bytes > mostBytes) leaveOut(shift(), 'buffer_full');
-    news.resolve();
-  };
-  const shift = (): TelemetryItem => {
-    const item = queue.shift()!;
-    bytes -= sizeOf(item);
-    if (item.what === 'gap' && open.get(originOf(item)) === item) open.delete(originOf(item));
-    return item;
-  };
-  const leaveOut = (item: TelemetryItem, reason: GapReason) => {
-    const isGap = item.what === 'gap';
-    const count = isGap ? item.count : 1;
-    if (!isGap) dropped += 1;
-    const mark = before.get(originOf(item));
-    if (mark) mark.count += count;
-    else before.set(originOf(item), gapFor(item, reason, count));
-  };
-  const canTake = () => sent < underWay.length || (underWay.length < batchesUnderWay && queue.length + before.size > 0);
-  const fill = (): TelemetryItem[] => {
-    const items: TelemetryItem[] = [];
-    for (const [origin, mark] of before) {
-      if (items.length === batchItems) return items;
-      items.push(mark);
-      before.delete(origin);
-    }
-    for (let size = 0; queue.length > 0 && items.length < batchItems; ) {
-      size += sizeOf(queue[0]!);
-      if (items.length > 0 && size > batchBytes) break;
-      items.push(shift());
-    }
-    return items;
-  };
+  let availability = Promise.withResolvers<void>();
+  const canTake = () => takenCount < inFlight.length || (inFlight.length < maxBatchesInFlight && queue.size > 0);
   return {
     add(item) {
-      open.delete(originOf(item));
-      push(item);
+      queue.push(item);
+      availability.resolve();
     },
-    lost(stackId, source, reason, count) {
-      const gap: Gap = { what: 'gap', stackId, source, reason, count, at: new Date() };
-      const mark = open.get(originOf(gap));
-      if (mark?.reason === reason) {
-        mark.count += count;
-        mark.at = gap.at;
-        return;
-      }
-      open.set(originOf(gap), gap);
-      push(gap);
+    addGap(stackId, source, reason, count) {
+      queue.addGap(stackId, source, reason, count);
+      availability.resolve();
     },
     take() {
       if (!canTake()) return undefined;
-      if (sent === underWay.length) underWay.push({ sequence: ++sequence, items: fill() });
-      return underWay[sent++];
+      if (takenCount === inFlight.length) inFlight.push({ sequence: ++sequence, items: queue.shiftBatch() });
+      return inFlight[takenCount++];
     },
-    news() {
+    available() {
       if (canTake()) return Promise.resolve();
-      news = Promise.withResolvers();
-      return news.promise;
+      availability = Promise.withResolvers();
+      return availability.promise;
     },
-    received(upTo) {
-      while (underWay[0] && underWay[0].sequence <= upTo) {
-        underWay.shift();
-        sent = Math.max(0, sent - 1);
+    acknowledge(upTo) {
+      while (inFlight[0] && inFlight[0].sequence <= upTo) {
+        inFlight.shift();
+        takenCount = Math.max(0, takenCount - 1);
       }
-      news.resolve();
+      availability.resolve();
     },
     rewind() {
-      sent = 0;
-      news.resolve();
+      takenCount = 0;
+      availability.resolve();
     },
-    refused() {
-      for (const item of underWay.shift()?.items ?? []) leaveOut(item, 'buffer_full');
-      sent = 0;
-      news.resolve();
+    dropFirst() {
+      for (const item of inFlight.shift()?.items ?? []) queue.drop(item, 'buffer_full');
+      takenCount = 0;
+      availability.resolve();
     },
     get pending() {
-      return queue.length + before.size + underWay.reduce((sum, { items }) => sum + items.length, 0);
+      return queue.size + inFlight.reduce((sum, { items }) => sum + items.length, 0);
     },
     get dropped() {
-      return dropped;
+      return queue.dropped;
     },
   };
-}
-
-function gapFor(item: TelemetryItem, reason: GapReason, count: number): Gap {
-  const source = item.what === 'event' ? undefined : item.source;
-  const at = (item.what === 'event' ? item.event.at : item.at) ?? new Date();
-  return { what: 'gap', stackId: item.stackId, source, reason, count, at };
 }

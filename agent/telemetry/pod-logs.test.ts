@@ -45,7 +45,7 @@ const idOfWorkload = (name: string): ObjectId => ({
   name,
 });
 const linesOf = (opened: CollectedTelemetry) =>
-  opened.items().flatMap((item) => (item.what === 'line' ? [item.text] : []));
+  opened.items().flatMap((item) => (item.type === 'line' ? [item.text] : []));
 const upTo = (opened: CollectedTelemetry, text: string) =>
   until(() => linesOf(opened).includes(text), `the line ${text}`);
 forLogs.after.each(async () => {
@@ -72,12 +72,12 @@ forLogs('are told from the beginning, of pods that ask for it and belong to a st
   await upTo(opened, 'two');
   assert.equal(opened.texts(), ['one', 'two']);
   assert.equal(opened.items()[0], {
-    what: 'line',
+    type: 'line',
     stackId: ownStack,
     source: { namespace: 'default', pod: asks.name, container: 'main' },
-    at: opened.items()[0]!.what === 'line' ? (opened.items()[0] as { at: Date }).at : undefined,
+    at: opened.items()[0]!.type === 'line' ? (opened.items()[0] as { at: Date }).at : undefined,
     text: 'one',
-    isCut: false,
+    isTruncated: false,
   });
   cluster.put({
     apiVersion: 'v1',
@@ -110,12 +110,12 @@ forLogs('that are too many are left out with a mark, and long lines are cut', as
   await until(() => opened.texts().some((text) => /^gap of \d+: rate_limit$/.test(text)), 'the mark');
   await until(async () => {
     pod.write('x'.repeat(20_000));
-    return opened.items().some((item) => item.what === 'line' && item.isCut);
+    return opened.items().some((item) => item.type === 'line' && item.isTruncated);
   }, 'the long line');
-  const long = opened.items().find((item) => item.what === 'line' && item.isCut)!;
+  const long = opened.items().find((item) => item.type === 'line' && item.isTruncated)!;
   assert.ok(sizeOf(long) < 9_000);
-  const lines = opened.items().filter(({ what }) => what === 'line').length;
-  const missing = opened.items().reduce((sum, item) => sum + (item.what === 'gap' ? item.count : 0), 0);
+  const lines = opened.items().filter(({ type }) => type === 'line').length;
+  const missing = opened.items().reduce((sum, item) => sum + (item.type === 'gap' ? item.count : 0), 0);
   assert.ok(missing >= 60 && lines >= 20, `${lines} lines and ${missing} missing`);
 });
 

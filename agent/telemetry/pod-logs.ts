@@ -1,32 +1,33 @@
 import type { Logger } from 'pino';
-import { type Backoff, pause, retryMs } from '../concurrency/backoff.ts';
+import type { Backoff } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
-import { errorMessage } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/client.ts';
-import { createWatches } from '../kube/informer.ts';
-import { idOf, type KubeObject, keyOf } from '../object/kube-object.ts';
-import { containersOf, type FollowTools, followContainer } from './follow-container.ts';
+import type { Cluster } from '../kube/cluster.ts';
+import { createInformers, type WatchHandler } from '../kube/informer.ts';
+import { idOf, keyOf } from '../object/kube-object.ts';
+import type { FollowContext } from './follow-container.ts';
 import type { Outbox } from './outbox.ts';
-import type { Owners } from './owners.ts';
-import { createMeter, type Rate } from './rate-limiter.ts';
+import { createPodFollowers, type PodFollowers } from './pod-followers.ts';
+import { createRateLimiter, type Rate } from './rate-limiter.ts';
+import type { StackFinder } from './stack-finder.ts';
 
-/** Annotation of a pod: with `true`, what its containers write is told to the broker, if it belongs to a stack. */
+/** Annotation that, as `true`, makes the agent send the logs of a stack's pod to the broker. */
 const streamAnnotation = 'brokkr.io/stream-logs';
 
 export interface PodLogLimits {
-  /** Logs that are read at the same time. */
+  /** Maximum number of logs that are read at the same time. */
   readonly streams: number;
-  /** Of one container, and of all together. */
+  /** Rate of one container. */
   readonly rate: Rate;
-  readonly total: Rate;
+  /** Rate of all containers together. */
+  readonly totalRate: Rate;
 }
 
 export interface PodLogOptions {
   readonly cluster: Cluster;
-  readonly clusterFor: FollowTools['clusterFor'];
-  /** Only in this one; empty for all. */
+  readonly clusterFor: FollowContext['clusterFor'];
+  /** Namespace to watch; empty for all. */
   readonly namespace: string;
-  readonly owners: Owners;
+  readonly stackFinder: StackFinder;
   readonly outbox: Outbox;
   readonly log: Logger;
   readonly retry?: Backoff;
@@ -34,50 +35,39 @@ export interface PodLogOptions {
 }
 
 export interface PodLogs {
-  /** Logs that are read now. */
+  /** Number of logs that are being read. */
   readonly streams: number;
-  /** Until the signal aborts. */
+  /** Watches pods and follows their logs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-const usualLimits: PodLogLimits = {
+const defaultLimits: PodLogLimits = {
   streams: 50,
   rate: { items: 200, bytes: 128 << 10 },
-  total: { items: 800, bytes: 512 << 10 },
+  totalRate: { items: 800, bytes: 512 << 10 },
 };
 const defaultRetry: Backoff = { baseMs: 1_000, maxMs: 30_000 };
-/** An owner that is no stack's may be one later. */
-const strayMs = 60_000;
-/** What a container wrote last is still read after its pod is gone. */
-const lastWordsMs = 5_000;
-const pods = { apiVersion: 'v1', kind: 'Pod' } as const;
+/** Milliseconds for which the log of a deleted pod is still read, for what it wrote last. */
+const deletedPodMs = 5_000;
+const podKind = { apiVersion: 'v1', kind: 'Pod' } as const;
 
-interface Followed {
-  readonly uid: string;
-  readonly end: AbortController;
-  news: PromiseWithResolvers<void>;
-}
-
-/** Follows the logs of all pods that ask for it and belong to a stack. Of other pods nothing is kept, nor asked but their metadata. */
+/** Creates the followers of all pods that have the annotation and belong to a stack. Of other pods only the metadata is read. */
 export function createPodLogs(options: PodLogOptions): PodLogs {
-  const { cluster, owners, outbox, log, retry = defaultRetry } = options;
-  const limits = { ...usualLimits, ...options.limits };
-  const followed = new Map<string, Followed>();
-  const running = new Set<Promise<void>>();
-  const room = createSemaphore(limits.streams);
+  const { cluster, namespace, stackFinder, outbox, log, retry = defaultRetry } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const streamLimit = createSemaphore(limits.streams);
   const startedAt = Date.now();
   let streams = 0;
-  let during: AbortSignal | undefined;
-  const tools: FollowTools = {
+  const context: FollowContext = {
     clusterFor: options.clusterFor,
     outbox,
     rate: limits.rate,
-    total: createMeter(limits.total),
+    totalLimiter: createRateLimiter(limits.totalRate),
     retry,
-    debug: (reason) => log.debug({ reason }, 'a log cannot be followed'),
-    async slot(read, isFull, signal) {
-      if (streams >= limits.streams) isFull();
-      return room.run(() => {
+    logDebug: (reason) => log.debug({ reason }, 'a log cannot be followed'),
+    async withStream(read, onFull, signal) {
+      if (streams >= limits.streams) onFull();
+      return streamLimit.run(() => {
         streams += 1;
         return read().finally(() => {
           streams -= 1;
@@ -85,89 +75,45 @@ export function createPodLogs(options: PodLogOptions): PodLogs {
       }, signal);
     },
   };
-
-  const follow = async (pod: KubeObject, state: Followed, signal: AbortSignal) => {
-    const id = idOf(pod);
-    const isOld = Date.parse(String(pod.metadata.creationTimestamp)) < startedAt - 1_000;
-    for (let failures = 0; !signal.aborted; ) {
-      try {
-        const owned = await owners.find(id, state.uid, signal);
-        if (!owned) {
-          await pause(strayMs, signal, state.news.promise);
-          continue;
-        }
-        const live = await options.clusterFor(owned.stackId).get(id, signal);
-        if (!live || live.metadata.uid !== state.uid) return;
-        const changed = () => state.news.promise;
-        await Promise.all(
-          containersOf(live).map((container) =>
-            followContainer({ pod: id, uid: state.uid, container, owned, isOld, changed }, tools, signal),
-          ),
-        );
-        if (owned.holds()) return;
-      } catch (error) {
-        if (signal.aborted) return;
-        tools.debug(errorMessage(error));
-        await pause(retryMs(retry, failures++), signal);
-      }
-    }
-  };
-  const begin = (pod: KubeObject) => {
-    const key = keyOf(idOf(pod));
-    const uid = pod.metadata.uid ?? '';
-    const known = followed.get(key);
-    if (known?.uid === uid) {
-      known.news.resolve();
-      known.news = Promise.withResolvers();
-      return;
-    }
-    if (known) end(key);
-    if (!during || during.aborted) return;
-    const state: Followed = { uid, end: new AbortController(), news: Promise.withResolvers() };
-    followed.set(key, state);
-    const done = follow(pod, state, AbortSignal.any([during, state.end.signal])).finally(() => running.delete(done));
-    running.add(done);
-  };
-  const end = (key: string, graceMs = 0) => {
-    const state = followed.get(key);
-    if (!state) return;
-    followed.delete(key);
-    state.news.resolve();
-    setTimeout(() => state.end.abort(new Error('the pod is gone')), graceMs).unref();
-  };
-  const seen = (pod: KubeObject) => {
-    const asks = pod.metadata.annotations?.[streamAnnotation] === 'true';
-    if (asks) begin(pod);
-    else end(keyOf(idOf(pod)));
-  };
   return {
     get streams() {
       return streams;
     },
     async run(signal) {
-      during = signal;
-      const watches = createWatches({
+      const followers = createPodFollowers(stackFinder, context, startedAt, signal);
+      const handler = handlerFor(followers);
+      const informers = createInformers({
         cluster,
-        namespace: options.namespace,
+        namespace,
         labelSelector: '',
-        partial: true,
+        metadataOnly: true,
         log,
         retry,
-        tell: {
-          changed: seen,
-          gone: (pod) => end(keyOf(idOf(pod)), lastWordsMs),
-          listed(_, keys) {
-            for (const key of followed.keys()) if (!keys.has(key)) end(key, lastWordsMs);
-          },
-        },
+        handler,
       });
-      watches.follow([pods]);
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        else signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-      await watches.close();
-      await Promise.all(running);
+      informers.follow([podKind]);
+      await aborted(signal);
+      await informers.close();
+      await followers.settled();
     },
   };
+}
+
+/** Follows the pods that have the annotation, and ends the followers of all others. */
+function handlerFor(followers: PodFollowers): WatchHandler {
+  return {
+    onChange(pod) {
+      if (pod.metadata.annotations?.[streamAnnotation] === 'true') followers.follow(pod);
+      else followers.unfollow(keyOf(idOf(pod)));
+    },
+    onDelete: (pod) => followers.unfollow(keyOf(idOf(pod)), deletedPodMs),
+    onList: (_, keys) => followers.retain(keys, deletedPodMs),
+  };
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -1,28 +1,29 @@
-/** How much may pass within a second. */
+/** Maximum number of items and bytes within a second. */
 export interface Rate {
   readonly items: number;
   readonly bytes: number;
 }
 
-/** Counts by the second, so that what is over a rate is left out in one piece, and not every other line. */
-export interface Meter {
-  /** Whether this may pass; what may not is not counted as passed. */
+/** Limits a rate by fixed windows of a second, so that the excess is left out in one piece rather than every other line. */
+export interface RateLimiter {
+  /** Returns whether an item of this size is within the rate; an item that is not uses up nothing. */
   admit(bytes: number): boolean;
-  /** Bytes of everything that came in this second, passed or not. */
+  /** Bytes of all items of this window, admitted or not. */
   readonly offered: number;
 }
 
 const windowMs = 1_000;
 
-export function createMeter(rate: Rate, now: () => number = () => performance.now()): Meter {
-  let began = Number.NEGATIVE_INFINITY;
+/** Creates a limiter; `now` returns a time in milliseconds. */
+export function createRateLimiter(rate: Rate, now: () => number = () => performance.now()): RateLimiter {
+  let windowStart = Number.NEGATIVE_INFINITY;
   let items = 0;
   let bytes = 0;
   let offered = 0;
   return {
     admit(size) {
-      if (now() - began >= windowMs) {
-        began = now();
+      if (now() - windowStart >= windowMs) {
+        windowStart = now();
         items = 0;
         bytes = 0;
         offered = 0;

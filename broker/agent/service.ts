@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
+import { toDuration } from '../../contract/duration.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import type { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import {
@@ -212,7 +213,7 @@ export function toMessage(row: AgentRow, now: Date, counts?: Counts): Agent {
     deleteTime: row.deleted_at ? timestampFromDate(row.deleted_at) : undefined,
     etag: row.version,
     clusterReachable: row.cluster_reachable ?? false,
-    clusterLatency: row.cluster_latency_ms === null ? undefined : durationFromMs(row.cluster_latency_ms),
+    clusterLatency: row.cluster_latency_ms === null ? undefined : toDuration(row.cluster_latency_ms),
     connectTime: row.connected_at ? timestampFromDate(row.connected_at) : undefined,
   });
 }

@@ -1,3 +1,5 @@
+import { exactInteger } from '../../contract/exact-json.ts';
+
 const maxDepth = 64;
 
 /** What JSON cannot carry unchanged, and where it stands. */
@@ -20,9 +22,7 @@ function convert(value: unknown, path: (string | number)[]): unknown {
   if (path.length > maxDepth) throw new Unfit(`is nested more than ${maxDepth} deep`, path);
   switch (typeof value) {
     case 'bigint':
-      if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
-        throw new Unfit(`the number ${value} is too large to be kept exactly: quote it`, path);
-      return Number(value);
+      return exactInteger(value);
     case 'number':
       if (!Number.isFinite(value)) throw new Unfit(`${value} is not a JSON number`, path);
       return value;

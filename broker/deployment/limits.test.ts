@@ -1,70 +1,81 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Limits, whyNotAllowed } from '../../contract/generator-limits.ts';
+import { denialReason, type GeneratorLimits } from '../../contract/generator-limits.ts';
 import { refused, startTestBroker } from '../../test/broker.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
 
-const none: Limits = { allowNamespaces: [], denyNamespaces: [], allowKinds: [], denyKinds: [], clusterScoped: false };
-const limits = (more: Partial<Limits>): Limits => ({ ...none, ...more });
+const none: GeneratorLimits = {
+  allowNamespaces: [],
+  denyNamespaces: [],
+  allowKinds: [],
+  denyKinds: [],
+  clusterScoped: false,
+};
+const limits = (more: Partial<GeneratorLimits>): GeneratorLimits => ({ ...none, ...more });
 const object = (kind: string, namespace = '', apiVersion = 'v1', name = 'x') => ({ apiVersion, kind, namespace, name });
 
 /** The rules as a table: what a generator with these limits may deploy (undefined), and why not. */
-const cases: readonly (readonly [Partial<Limits>, ReturnType<typeof object>, RegExp | undefined, boolean?])[] = [
-  // Nothing said: any namespace, any kind that is namespaced.
-  [{}, object('ConfigMap', 'a'), undefined],
-  [{}, object('ConfigMap'), undefined],
-  [{}, object('Namespace'), /Namespace is cluster-scoped/],
-  [{}, object('ClusterRole', '', 'rbac.authorization.k8s.io/v1'), /cluster-scoped/],
-  [{}, object('ClusterRole', 'a', 'rbac.authorization.k8s.io/v1'), /cluster-scoped/],
-  [{}, object('CustomResourceDefinition', '', 'apiextensions.k8s.io/v1'), /cluster-scoped/],
-  [{}, object('ValidatingAdmissionPolicy', '', 'admissionregistration.k8s.io/v1'), /cluster-scoped/],
-  [{ clusterScoped: true }, object('ClusterRole', '', 'rbac.authorization.k8s.io/v1'), undefined],
-  // A kind of somebody else's group with the name of a cluster-scoped one is not that one.
-  [{}, object('Namespace', 'a', 'example.com/v1'), undefined],
-  // Namespaces.
-  [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'a'), undefined],
-  [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team-x'), undefined],
-  [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team-'), undefined],
-  [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team'), /team is not among/],
-  [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'ab'), /ab is not among/],
-  [{ allowNamespaces: ['a'] }, object('ConfigMap'), /must name its namespace/],
-  [{ denyNamespaces: ['kube-*'] }, object('ConfigMap', 'kube-system'), /kube-system is denied/],
-  [{ denyNamespaces: ['kube-*'] }, object('ConfigMap', 'a'), undefined],
-  [{ denyNamespaces: ['kube-*'] }, object('ConfigMap'), /must name its namespace/],
-  [{ allowNamespaces: ['team-*'], denyNamespaces: ['team-x'] }, object('ConfigMap', 'team-x'), /denied/],
-  // Namespaces as objects are namespaces by their name.
-  [{ clusterScoped: true, allowNamespaces: ['team-*'] }, object('Namespace', '', 'v1', 'team-a'), undefined],
-  [{ clusterScoped: true, allowNamespaces: ['team-*'] }, object('Namespace', '', 'v1', 'other'), /other is not among/],
-  [{ clusterScoped: true, denyNamespaces: ['kube-*'] }, object('Namespace', '', 'v1', 'kube-system'), /denied/],
-  [{ clusterScoped: true, denyNamespaces: ['x'] }, object('PersistentVolume', '', 'v1', 'x'), undefined],
-  // Kinds.
-  [{ allowKinds: ['ConfigMap'] }, object('ConfigMap', 'a'), undefined],
-  [{ allowKinds: ['ConfigMap'] }, object('Secret', 'a'), /kind Secret is not among/],
-  [{ allowKinds: ['ConfigMap'] }, object('ConfigMap', 'a', 'example.com/v1'), /example.com\/ConfigMap is not among/],
-  [{ allowKinds: ['apps/*'] }, object('Deployment', 'a', 'apps/v1'), undefined],
-  [{ allowKinds: ['apps/*'] }, object('Deployment', 'a', 'apps.example.com/v1'), /not among/],
-  [{ allowKinds: ['*'], denyKinds: ['Secret'] }, object('Secret', 'a'), /kind Secret is denied/],
-  [{ allowKinds: ['*'], denyKinds: ['Secret'] }, object('Pod', 'a'), undefined],
-  [{ denyKinds: ['rbac.authorization.k8s.io/*'] }, object('Role', 'a', 'rbac.authorization.k8s.io/v1'), /denied/],
-  [{ denyKinds: ['*'] }, object('Pod', 'a'), /denied/],
-  // Of another's group, the agent knows whether the kind is namespaced; until then only what is certain is refused.
-  [{ allowNamespaces: ['a'] }, object('Widget', 'b', 'example.com/v1'), /b is not among/],
-  [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), undefined],
-  [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), /must name its namespace/, true],
-  [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), /cluster-scoped/, false],
-  [{ clusterScoped: true }, object('Widget', '', 'example.com/v1'), undefined, false],
-  [{}, object('Widget', '', 'example.com/v1'), /cluster-scoped/, false],
-];
+const cases: readonly (readonly [Partial<GeneratorLimits>, ReturnType<typeof object>, RegExp | undefined, boolean?])[] =
+  [
+    // Nothing said: any namespace, any kind that is namespaced.
+    [{}, object('ConfigMap', 'a'), undefined],
+    [{}, object('ConfigMap'), undefined],
+    [{}, object('Namespace'), /Namespace is cluster-scoped/],
+    [{}, object('ClusterRole', '', 'rbac.authorization.k8s.io/v1'), /cluster-scoped/],
+    [{}, object('ClusterRole', 'a', 'rbac.authorization.k8s.io/v1'), /cluster-scoped/],
+    [{}, object('CustomResourceDefinition', '', 'apiextensions.k8s.io/v1'), /cluster-scoped/],
+    [{}, object('ValidatingAdmissionPolicy', '', 'admissionregistration.k8s.io/v1'), /cluster-scoped/],
+    [{ clusterScoped: true }, object('ClusterRole', '', 'rbac.authorization.k8s.io/v1'), undefined],
+    // A kind of somebody else's group with the name of a cluster-scoped one is not that one.
+    [{}, object('Namespace', 'a', 'example.com/v1'), undefined],
+    // Namespaces.
+    [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'a'), undefined],
+    [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team-x'), undefined],
+    [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team-'), undefined],
+    [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'team'), /team is not among/],
+    [{ allowNamespaces: ['a', 'team-*'] }, object('ConfigMap', 'ab'), /ab is not among/],
+    [{ allowNamespaces: ['a'] }, object('ConfigMap'), /must name its namespace/],
+    [{ denyNamespaces: ['kube-*'] }, object('ConfigMap', 'kube-system'), /kube-system is denied/],
+    [{ denyNamespaces: ['kube-*'] }, object('ConfigMap', 'a'), undefined],
+    [{ denyNamespaces: ['kube-*'] }, object('ConfigMap'), /must name its namespace/],
+    [{ allowNamespaces: ['team-*'], denyNamespaces: ['team-x'] }, object('ConfigMap', 'team-x'), /denied/],
+    // Namespaces as objects are namespaces by their name.
+    [{ clusterScoped: true, allowNamespaces: ['team-*'] }, object('Namespace', '', 'v1', 'team-a'), undefined],
+    [
+      { clusterScoped: true, allowNamespaces: ['team-*'] },
+      object('Namespace', '', 'v1', 'other'),
+      /other is not among/,
+    ],
+    [{ clusterScoped: true, denyNamespaces: ['kube-*'] }, object('Namespace', '', 'v1', 'kube-system'), /denied/],
+    [{ clusterScoped: true, denyNamespaces: ['x'] }, object('PersistentVolume', '', 'v1', 'x'), undefined],
+    // Kinds.
+    [{ allowKinds: ['ConfigMap'] }, object('ConfigMap', 'a'), undefined],
+    [{ allowKinds: ['ConfigMap'] }, object('Secret', 'a'), /kind Secret is not among/],
+    [{ allowKinds: ['ConfigMap'] }, object('ConfigMap', 'a', 'example.com/v1'), /example.com\/ConfigMap is not among/],
+    [{ allowKinds: ['apps/*'] }, object('Deployment', 'a', 'apps/v1'), undefined],
+    [{ allowKinds: ['apps/*'] }, object('Deployment', 'a', 'apps.example.com/v1'), /not among/],
+    [{ allowKinds: ['*'], denyKinds: ['Secret'] }, object('Secret', 'a'), /kind Secret is denied/],
+    [{ allowKinds: ['*'], denyKinds: ['Secret'] }, object('Pod', 'a'), undefined],
+    [{ denyKinds: ['rbac.authorization.k8s.io/*'] }, object('Role', 'a', 'rbac.authorization.k8s.io/v1'), /denied/],
+    [{ denyKinds: ['*'] }, object('Pod', 'a'), /denied/],
+    // Of another's group, the agent knows whether the kind is namespaced; until then only what is certain is refused.
+    [{ allowNamespaces: ['a'] }, object('Widget', 'b', 'example.com/v1'), /b is not among/],
+    [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), undefined],
+    [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), /must name its namespace/, true],
+    [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), /cluster-scoped/, false],
+    [{ clusterScoped: true }, object('Widget', '', 'example.com/v1'), undefined, false],
+    [{}, object('Widget', '', 'example.com/v1'), /cluster-scoped/, false],
+  ];
 
 const rules = suite("a generator's rules");
 rules.after(() => test.close());
 
 rules('allow and deny as the table says', () => {
   for (const [more, subject, expected, namespaced] of cases) {
-    const reason = whyNotAllowed(limits(more), subject, namespaced);
+    const reason = denialReason(limits(more), subject, namespaced);
     const what = `${JSON.stringify(more)} ${JSON.stringify(subject)}: ${reason}`;
     if (expected === undefined) assert.is(reason, undefined, what);
     else assert.match(reason ?? '', expected, what);

@@ -1,4 +1,4 @@
-import { whyNotAllowed } from '../../contract/generator-limits.ts';
+import { denialReason } from '../../contract/generator-limits.ts';
 import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
@@ -7,7 +7,7 @@ import type { ObjectIdentity } from './object.ts';
 export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
   const limits = limitsOf(generator);
   const violations = objects.flatMap((object, at) => {
-    const reason = whyNotAllowed(limits, object);
+    const reason = denialReason(limits, object);
     const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
     return reason === undefined ? [] : [{ field: `manifest.objects[${at}]`, description: `${name}: ${reason}` }];
   });

@@ -1,5 +1,3 @@
-import { groupOf } from '../../contract/object-key.ts';
-
 /** A Kubernetes object as it is submitted. */
 export interface ManifestObject {
   apiVersion: string;
@@ -22,26 +20,18 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Fields that belong to a live object; server-side apply refuses them or would make them wrong. */
-const liveFields = [
-  'uid',
-  'resourceVersion',
-  'managedFields',
-  'generateName',
-  'selfLink',
-  'deletionTimestamp',
-] as const;
-
 /** Keys that agents write themselves. */
 const reserved = { labels: 'k8s.brokkr.io/stack-id', annotations: 'k8s.brokkr.io/checksum' } as const;
 
-const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?v[a-z0-9]{1,20}$/;
-const kindShape = /^[A-Z][A-Za-z0-9]{0,62}$/;
+/** A group is a DNS name, a version a DNS label (RFC 1035): what the API server takes in a definition. */
+const apiVersionShape = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/;
+/** A kind in lower case may be a DNS label, too: the API server takes `postgresql`. */
+const kindShape = /^[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?$/;
 const labelNameShape = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /**
  * Checks what every Kubernetes object must have, and what a submission must not have; the rest is the API server's to judge.
- * Returns the object to keep (without status and empty creationTimestamp, which a manifest does not decide), or what is wrong.
+ * Takes an object that `withoutLiveFields` has cleaned. Returns the object to keep, or what is wrong.
  */
 export function checkObject(value: unknown): ManifestObject | Problem[] {
   const problems: Problem[] = [];
@@ -59,16 +49,16 @@ export function checkObject(value: unknown): ManifestObject | Problem[] {
     bad(['metadata'], 'must be a map with a name');
     return problems;
   }
-  for (const field of liveFields) {
-    if (metadata[field] !== undefined && metadata[field] !== null)
-      bad(['metadata', field], 'belongs to a live object: leave it out');
-  }
   if (!isName(metadata.name))
-    bad(['metadata', 'name'], 'must be a name of 1 to 253 characters without "/", "%" and white space');
+    bad(
+      ['metadata', 'name'],
+      `must be a name of 1 to 253 characters without "/", "%" and white space${hintOf(metadata.name)}`,
+    );
   const namespace = metadata.namespace;
   if (
     namespace !== undefined &&
     namespace !== null &&
+    namespace !== '' &&
     !(typeof namespace === 'string' && labelNameShape.test(namespace))
   ) {
     bad(['metadata', 'namespace'], 'must be a lower-case name of 1 to 63 characters');
@@ -81,21 +71,22 @@ export function checkObject(value: unknown): ManifestObject | Problem[] {
   return problems.length > 0 ? problems : keep(value as ManifestObject);
 }
 
+/** Drops what says nothing: an empty namespace and null labels or annotations, which kubectl drops too. */
 function keep(object: ManifestObject): ManifestObject {
-  const metadata = withoutNulls(object.metadata as unknown as Record<string, unknown>);
-  const kept = { ...object, metadata } as unknown as ManifestObject;
-  if (isBuiltIn(kept.apiVersion)) delete kept.status;
-  return kept;
+  const metadata = withoutEmpty(object.metadata as unknown as Record<string, unknown>);
+  for (const field of ['labels', 'annotations'] as const) {
+    const strings = metadata[field];
+    if (isRecord(strings)) metadata[field] = withoutNulls(strings);
+  }
+  return { ...object, metadata } as unknown as ManifestObject;
 }
 
-function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null && value !== ''));
+function withoutEmpty(map: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null && value !== ''));
 }
 
-/** Groups of Kubernetes itself, whose kinds all keep status apart. */
-function isBuiltIn(apiVersion: string): boolean {
-  const group = groupOf(apiVersion);
-  return !group.includes('.') || group.endsWith('.k8s.io');
+function withoutNulls(map: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null));
 }
 
 function checkStrings(
@@ -110,9 +101,15 @@ function checkStrings(
     return;
   }
   for (const [key, item] of Object.entries(value)) {
-    if (typeof item !== 'string') bad([...path, key], 'must be a string: quote it');
+    if (typeof item !== 'string' && item !== null) bad([...path, key], 'must be a string: quote it');
   }
   if (reservedKey in value) bad([...path, reservedKey], 'is written by the agents: leave it out');
+}
+
+/** Says why a name that looks like text is none: YAML reads n, no, on and the like as booleans, and 12 as a number. */
+function hintOf(name: unknown): string {
+  if (typeof name === 'boolean') return `, but YAML reads it as the boolean ${name}: quote it`;
+  return typeof name === 'number' ? `, but YAML reads it as the number ${name}: quote it` : '';
 }
 
 /** A path segment by the API server's rule (ValidatePathSegmentName); each kind may be stricter. */

@@ -36,13 +36,18 @@ parser('tells the differences from another manifest', async () => {
     const { data, changes } = await one.parse(text('a'));
     const [a, b] = ['a', 'b'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', namespace: '', name }));
     assert.equal(changes, [{ object: a, action: 'created', fields: [] }]);
-    assert.equal((await one.parse(text('a'), data)).changes, []);
-    assert.equal((await one.parse(text('b'), data)).changes, [
+    assert.equal((await one.parse(text('a'), { before: data })).changes, []);
+    assert.equal((await one.parse(text('b'), { before: data })).changes, [
       { object: b, action: 'created', fields: [] },
       { object: a, action: 'deleted', fields: [] },
     ]);
+    const newer = Buffer.from('apiVersion: v1beta1\nkind: ConfigMap\nmetadata:\n  name: a\n');
+    const [versioned, ...rest] = (await one.parse(newer, { before: data })).changes;
+    assert.equal([versioned?.action, versioned?.fields, rest], ['configured', ['.apiVersion'], []]);
     const configured = Buffer.concat([text('a'), Buffer.from('data:\n  k: v\n')]);
-    assert.equal((await one.parse(configured, data)).changes, [{ object: a, action: 'configured', fields: ['.data'] }]);
+    assert.equal((await one.parse(configured, { before: data })).changes, [
+      { object: a, action: 'configured', fields: ['.data'] },
+    ]);
   } finally {
     await one.close();
   }
@@ -55,12 +60,38 @@ parser('refuses what takes too long, goes on with the next, and never holds up t
   try {
     const slowly = refusal(one.parse(slow));
     const next = one.parse(text('next'));
-    assert.match((await slowly).message, 'could not be read within 1.5 s');
+    assert.match((await slowly).message, 'could not be read within 1.5 s of CPU time');
     assert.is((await next).objects[0]?.name, 'next');
     // A parse on this thread would hold it up for the whole deadline.
     assert.ok(delay.max / 1e6 < 1_000, `held up for ${delay.max / 1e6} ms`);
   } finally {
     delay.disable();
+    await one.close();
+  }
+});
+
+parser('reads a small manifest while large ones of others hold every thread', async () => {
+  const one = createParser(1);
+  const large = refusal(one.parse(slow, { caller: 'large' }));
+  try {
+    assert.is((await one.parse(text('small'), { caller: 'small' })).objects[0]?.name, 'small');
+  } finally {
+    await one.close();
+  }
+  assert.is((await large).kind, 'unavailable');
+});
+
+parser('takes the job of a caller who has gone off its thread and out of the queue', async () => {
+  const one = createParser(1);
+  const gone = new AbortController();
+  const jobs = [slow, slow].map((bytes) => one.parse(bytes, { signal: gone.signal }).catch((why: unknown) => why));
+  const reason = new Error('the caller has gone');
+  try {
+    gone.abort(reason);
+    assert.equal(await Promise.all(jobs), [reason, reason]);
+    assert.is(one.waiting(), 0);
+    assert.is((await one.parse(Buffer.concat([text('next'), Buffer.alloc(300 << 10, '\n')]))).objects.length, 1);
+  } finally {
     await one.close();
   }
 });

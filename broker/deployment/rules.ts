@@ -1,4 +1,5 @@
-import { manifestKeyOf } from '../../contract/object-key.ts';
+import { isRawInteger, parseExact } from '../../contract/exact-json.ts';
+import { keyOf } from '../../contract/object-key.ts';
 import { identity, isRecord, type ManifestObject, type ObjectIdentity } from './object.ts';
 import { takeTurns } from './turns.ts';
 
@@ -43,15 +44,15 @@ export async function compareManifests(before: Uint8Array, after: Uint8Array): P
   const old = new Map<string, ManifestObject>();
   for (const line of oldLines) {
     if (newLines.has(line)) continue;
-    const object = JSON.parse(line) as ManifestObject;
-    old.set(manifestKeyOf(identity(object)), object);
+    const object = parseExact(line) as ManifestObject;
+    old.set(keyOf(identity(object)), object);
     await turn();
   }
   const differences: Difference[] = [];
   for (const line of newLines) {
     if (oldLines.has(line)) continue;
-    const object = JSON.parse(line) as ManifestObject;
-    const key = manifestKeyOf(identity(object));
+    const object = parseExact(line) as ManifestObject;
+    const key = keyOf(identity(object));
     const earlier = old.get(key);
     old.delete(key);
     const difference = differenceOf(earlier, object);
@@ -73,12 +74,13 @@ function differenceOf(before: ManifestObject | undefined, after: ManifestObject)
 /** Adds the paths of what differs to `found`, until there are enough: each value is looked at once. */
 function findDifferences(before: unknown, after: unknown, path: string, found: string[]): void {
   if (Object.is(before, after)) return;
+  if (isRawInteger(before) && isRawInteger(after) && before.rawJSON === after.rawJSON) return;
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     for (const [index, item] of before.entries()) {
       if (found.length >= maxFields) return;
       findDifferences(item, after[index], `${path}[${index}]`, found);
     }
-  } else if (isRecord(before) && isRecord(after)) {
+  } else if (isRecord(before) && isRecord(after) && !isRawInteger(before) && !isRawInteger(after)) {
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)].sort())) {
       if (found.length >= maxFields) return;
       findDifferences(own(before, key), own(after, key), `${path}.${key}`, found);
@@ -98,7 +100,7 @@ export async function identitiesOf(manifest: Uint8Array): Promise<ObjectIdentity
   const turn = takeTurns();
   const identities: ObjectIdentity[] = [];
   for (const line of linesOf(manifest)) {
-    identities.push(identity(JSON.parse(line) as ManifestObject));
+    identities.push(identity(parseExact(line) as ManifestObject));
     await turn();
   }
   return identities;

@@ -53,7 +53,11 @@ export function deploymentMethods({
       // Before the slow part: a caller without the stack learns nothing about its manifest, and costs nothing.
       const found = await findStack(db, ownerOf(principal), request.stack);
       const before = await store.currentManifest(db, found.id);
-      const parsed = await parser.parse(request.manifest, before?.data);
+      const parsed = await parser.parse(request.manifest, {
+        before: before?.data,
+        caller: principal.ownerId,
+        signal: context.signal,
+      });
       if (parsed.objects.length === 0 && !request.allowEmpty) {
         throw new Refusal(
           'invalid_argument',
@@ -148,7 +152,7 @@ async function submit(
   const before = await store.currentDeployment(tx, stack);
   const generator = await generatorById(tx, stack.generator_id);
   requireAllowed(generator, parsed.objects);
-  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true);
+  if (before?.checksum.equals(Buffer.from(parsed.checksum))) return answer(before, agents, [], true, parsed.warnings);
   const changes = await changesSince(tx, before, parsed);
   await store.keepManifest(tx, parsed.checksum, parsed.data);
   const row = await store.makeCurrent(tx, {
@@ -164,7 +168,7 @@ async function submit(
   });
   await keepWithinQuota(tx, generator, stack.id);
   await announce(tx, 'stack', [stack.id]);
-  return answer(row, agents, changes, false);
+  return answer(row, agents, changes, false, parsed.warnings);
 }
 
 /** Forgets the stack's oldest deployments; refuses the new one when what is left is too much for its generator. */
@@ -180,7 +184,7 @@ async function preview(db: Sql, stack: StackRow, parsed: ComparedManifest): Prom
   const agents = await store.servingAgents(db, stack.id, namedAgents);
   const before = await store.currentDeployment(db, stack);
   const unchanged = before?.checksum.equals(Buffer.from(parsed.checksum)) ?? false;
-  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged);
+  return answer(unchanged ? before : undefined, agents, unchanged ? [] : parsed.changes, unchanged, parsed.warnings);
 }
 
 /** The differences were found before the lock was taken: somebody may have been quicker. */
@@ -198,6 +202,7 @@ function answer(
   agents: { names: string[]; count: number },
   changes: readonly Difference[],
   unchanged: boolean,
+  warnings: readonly string[],
 ): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: row && toMessage(row),
@@ -205,6 +210,7 @@ function answer(
     changes: withinAnswer(changes).map(changeMessage),
     agents: agents.names,
     agentCount: agents.count,
+    warnings: [...warnings],
   });
 }
 

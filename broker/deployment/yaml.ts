@@ -12,6 +12,7 @@ import {
   type Tags,
   type YAMLMap,
 } from 'yaml';
+import { floatKey, maxInt64, numberTags } from './yaml-scalars.ts';
 
 /** What is wrong at one place of the text. */
 export interface Slip {
@@ -23,20 +24,8 @@ const maxDepth = 64;
 const tooDeep = `is nested more than ${maxDepth} deep`;
 const aliasesInDocument = 100;
 
-/** What kubectl's YAML reader does not know of YAML 1.1: base-60 numbers, timestamps and the collection types. */
-const unknownToKubectl = /:(timestamp|omap|pairs|set)$/;
-
-/** `0o17`, which is of YAML 1.2, but which kubectl reads. */
-const octal: ScalarTag = {
-  tag: 'tag:yaml.org,2002:int',
-  default: true,
-  format: 'OCT',
-  test: /^[-+]?0o[0-7_]+$/,
-  resolve: (text) => {
-    const digits = text.replace(/[-+_]/g, '');
-    return text.startsWith('-') ? -BigInt(digits) : BigInt(digits);
-  },
-};
+/** Tags of YAML 1.1 that kubectl's reader does not know, and those whose numbers it reads by rules of its own. */
+const replaced = /:(timestamp|omap|pairs|set|binary|int|float)$/;
 
 /** Text kept in base 64; kubectl hands on the text. */
 const binary: ScalarTag = {
@@ -75,12 +64,8 @@ export function composeYaml(text: string, lineCounter: LineCounter): Document.Pa
 }
 
 function asKubectl(tags: Tags): Tags {
-  const known = tags.filter(
-    (tag) =>
-      typeof tag === 'string' ||
-      !(unknownToKubectl.test(tag.tag) || tag.tag === binary.tag || ('format' in tag && tag.format === 'TIME')),
-  );
-  return [octal, binary, ...known];
+  const known = tags.filter((tag) => typeof tag === 'string' || !replaced.test(tag.tag));
+  return [...numberTags, binary, ...known];
 }
 
 /**
@@ -153,6 +138,8 @@ function walkMap(node: YAMLMap, depth: number, slips: Slip[], anchors: Set<strin
     if (key === undefined) bad(pair.key, 'a key must be a text, a number or a boolean');
     else if (keys.has(key)) bad(pair.key, `key "${key.slice(0, 100)}" stands twice in one map`);
     else keys.add(key);
+    // The library would write a number its own way.
+    if (isScalar(pair.key) && typeof pair.key.value === 'number') pair.key.value = key;
     const named = (pair.key as { anchor?: string } | null)?.anchor;
     if (named !== undefined) anchors.add(named);
     walk(pair.value, depth + 1, slips, anchors);
@@ -163,12 +150,14 @@ function offsetOfNode(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;
 }
 
-/** A key as JSON has it: always text. Undefined for one that JSON cannot have. */
+/** A key as JSON has it: always text. Undefined for one that JSON cannot have, and for an integer that kubectl refuses as a key. */
 function keyText(pair: Pair): string | undefined {
   if (!isScalar(pair.key)) return undefined;
   const { value } = pair.key;
   if (typeof value === 'symbol') return value.description;
-  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value) ? String(value) : undefined;
+  if (typeof value === 'number') return floatKey(value);
+  if (typeof value === 'bigint') return value <= maxInt64 ? String(value) : undefined;
+  return typeof value === 'string' || typeof value === 'boolean' ? String(value) : undefined;
 }
 
 function isNodePair(value: unknown): value is Pair {

@@ -1,4 +1,4 @@
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { halfOfBigint } from '../numbers.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -36,7 +36,7 @@ export interface Quota {
 
 const defaults: Quota = { stacks: 1_000, deploymentsPerStack: 100, manifestBytes: 1n << 30n };
 
-export function limitsOf(row: GeneratorRow): Limits {
+export function limitsOf(row: GeneratorRow): GeneratorLimits {
   return {
     allowNamespaces: row.allow_namespaces,
     denyNamespaces: row.deny_namespaces,

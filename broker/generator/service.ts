@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import type { AdminService } from '../../gen/brokkr/v1/admin_pb.ts';
 import {
   CreateGeneratorResponseSchema,
@@ -137,7 +137,7 @@ function toPolicy(policy: RegistrationPolicy): Policy {
   return policy === RegistrationPolicy.APPROVE ? 'approve' : 'open';
 }
 
-function toLimits(rules: GeneratorRules | undefined): Limits {
+function toLimits(rules: GeneratorRules | undefined): GeneratorLimits {
   return {
     allowNamespaces: rules?.allowNamespaces ?? [],
     denyNamespaces: rules?.denyNamespaces ?? [],
@@ -148,7 +148,7 @@ function toLimits(rules: GeneratorRules | undefined): Limits {
 }
 
 /** What a generator may deploy, as a message. */
-export function toRules(limits: Limits): GeneratorRules {
+export function toRules(limits: GeneratorLimits): GeneratorRules {
   return create(GeneratorRulesSchema, {
     allowNamespaces: [...limits.allowNamespaces],
     denyNamespaces: [...limits.denyNamespaces],

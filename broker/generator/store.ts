@@ -1,6 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
-import type { Limits } from '../../contract/generator-limits.ts';
+import type { GeneratorLimits } from '../../contract/generator-limits.ts';
 import { Refusal } from '../refusal.ts';
 import { refuseDuplicate, type Sql, type Tx } from '../store/orm.ts';
 import type { GeneratorRow, Policy, Quota } from './rules.ts';
@@ -116,7 +116,7 @@ export async function updateGenerator(
 }
 
 /** Replaces what a generator may deploy. */
-export async function writeLimits(tx: Tx, id: string, limits: Limits): Promise<void> {
+export async function writeLimits(tx: Tx, id: string, limits: GeneratorLimits): Promise<void> {
   await tx.sql(
     `update generator set allow_namespaces = $2, deny_namespaces = $3, allow_kinds = $4, deny_kinds = $5, cluster_scoped = $6
      where id = $1`,

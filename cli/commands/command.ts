@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Session } from '../session/session.ts';
-import type { Globals } from '../session/settings.ts';
+import type { GlobalOptions } from '../session/settings.ts';
 
 export type Verb =
   | 'agent'
@@ -40,10 +40,10 @@ export type Verb =
   | 'whoami';
 
 /** Adds a noun's arguments, options and action to a verb's command. */
-export type Define = (command: Command) => void;
+export type DefineCommand = (command: Command) => void;
 
 /** What a noun's module exports. */
-export type Verbs = Readonly<Partial<Record<Verb, Define>>>;
+export type VerbDefinitions = Readonly<Partial<Record<Verb, DefineCommand>>>;
 
 /** An action with a session that is closed whatever happens; it gets the command's arguments, then its options. */
 export function withSession<A extends readonly unknown[]>(
@@ -53,7 +53,7 @@ export function withSession<A extends readonly unknown[]>(
     const command = all.at(-1) as Command;
     const { openSession } = await import('../session/session.ts');
     const { beginTrace } = await import('../session/trace.ts');
-    const options = command.optsWithGlobals<Globals & { watch?: boolean }>();
+    const options = command.optsWithGlobals<GlobalOptions & { watch?: boolean }>();
     const trace = await beginTrace(command.name());
     let failed = true;
     try {
@@ -61,7 +61,7 @@ export function withSession<A extends readonly unknown[]>(
       const once = (asked: Session) => work(asked, ...(all.slice(0, -1) as unknown as A));
       try {
         if (!options.watch) await once(session);
-        else await (await import('../stream/watch-loop.ts')).repeat(session, once);
+        else await (await import('../stream/watch-loop.ts')).runRepeatedly(session, once);
         failed = false;
       } finally {
         session.close();

@@ -1,46 +1,46 @@
 import type { Command, Option } from 'commander';
 import { readContexts } from '../session/context.ts';
 import { openSession, type Session } from '../session/session.ts';
-import type { Globals } from '../session/settings.ts';
+import type { GlobalOptions } from '../session/settings.ts';
 
 /** Somebody waits with a finger on the key. */
-const deadlineMs = 2_000;
+const timeoutMs = 2_000;
 
 /** What names on a command line stand for. */
 type Kind = 'stacks' | 'agents' | 'generators' | 'paks' | 'contexts';
 
 /** Where a command line has got to. */
-interface Place {
+interface CursorPosition {
   readonly command: Command;
   /** How many arguments the command has so far. */
-  readonly given: number;
+  readonly argumentCount: number;
   /** The option whose value is being typed. */
   readonly option: Option | undefined;
-  readonly globals: Globals;
+  readonly globals: GlobalOptions;
 }
 
 /**
  * What may stand in the place of the last word: commands, options, or names of what is there now. Nothing rather than an error, and
  * nothing after two seconds. `load` makes a command's own commands and options known.
  */
-export async function candidates(
+export async function listCompletions(
   program: Command,
   words: readonly string[],
   load: (command: Command) => Promise<void>,
 ): Promise<string[]> {
   const typed = words.at(-1) ?? '';
-  const place = await walk(program, words.slice(0, -1), load);
-  const found = await suggest(place, typed).catch(() => []);
+  const place = await locateCursor(program, words.slice(0, -1), load);
+  const found = await suggestWords(place, typed).catch(() => []);
   return [...new Set(found)].filter((one) => one.startsWith(typed));
 }
 
-async function walk(
+async function locateCursor(
   program: Command,
   words: readonly string[],
   load: (command: Command) => Promise<void>,
-): Promise<Place> {
+): Promise<CursorPosition> {
   let command = program;
-  let given = 0;
+  let argumentCount = 0;
   const values: Record<string, string | boolean> = {};
   const rest = words.values();
   for (const word of rest) {
@@ -48,41 +48,47 @@ async function walk(
       const option = optionsOf(command).find(({ long, short }) => word === long || word === short);
       if (!option) continue;
       const value = option.required ? rest.next() : { done: false, value: true };
-      if (value.done) return { command, given, option, globals: values };
+      if (value.done) return { command, argumentCount, option, globals: values };
       values[option.attributeName()] = value.value;
       continue;
     }
     const inner = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
-    if (!inner) given += 1;
+    if (!inner) argumentCount += 1;
     else {
       if (command === program) await load(inner);
       command = inner;
     }
   }
-  return { command, given, option: undefined, globals: values };
+  return { command, argumentCount, option: undefined, globals: values };
 }
 
-async function suggest({ command, given, option, globals }: Place, typed: string): Promise<string[]> {
+async function suggestWords(
+  { command, argumentCount, option, globals }: CursorPosition,
+  typed: string,
+): Promise<string[]> {
   if (option) {
     const kind = kindOfOption(option);
-    return option.argChoices ?? (option.long === '--output' ? forms : kind === undefined ? [] : namesOf(kind, globals));
+    return (
+      option.argChoices ??
+      (option.long === '--output' ? outputFormats : kind === undefined ? [] : namesOf(kind, globals))
+    );
   }
   if (typed.startsWith('-')) return optionsOf(command).flatMap(({ long, hidden }) => (hidden || !long ? [] : [long]));
   if (command.commands.length > 0) return command.commands.map((one) => one.name());
-  const argument = command.registeredArguments[given] ?? command.registeredArguments.at(-1);
-  const isThere = argument !== undefined && (given < command.registeredArguments.length || argument.variadic);
+  const argument = command.registeredArguments[argumentCount] ?? command.registeredArguments.at(-1);
+  const isThere = argument !== undefined && (argumentCount < command.registeredArguments.length || argument.variadic);
   const kind = isThere ? kindOfArgument(argument.name(), command) : undefined;
   return kind === undefined ? [] : namesOf(kind, globals);
 }
 
-const forms = ['table', 'wide', 'json', 'yaml', 'name', 'jsonpath='];
+const outputFormats = ['table', 'wide', 'json', 'yaml', 'name', 'jsonpath='];
 
 /** Of the command and of those around it. */
 function optionsOf(command: Command | null): Option[] {
   return command ? [...command.options, ...optionsOf(command.parent)] : [];
 }
 
-const kinds: Readonly<Record<string, Kind>> = {
+const kindsByName: Readonly<Record<string, Kind>> = {
   stack: 'stacks',
   stacks: 'stacks',
   'depends-on': 'stacks',
@@ -102,17 +108,17 @@ const kinds: Readonly<Record<string, Kind>> = {
 };
 
 function kindOfOption({ long }: Option): Kind | undefined {
-  return kinds[long?.slice(2) ?? ''];
+  return kindsByName[long?.slice(2) ?? ''];
 }
 
 /** An argument says what it names, or its command does. */
 function kindOfArgument(name: string, command: Command): Kind | undefined {
   const around = command.parent?.name() ?? '';
   if (around === 'create' || around === 'install') return undefined;
-  return kinds[name] ?? (around === 'context' ? 'contexts' : kinds[command.name()]);
+  return kindsByName[name] ?? (around === 'context' ? 'contexts' : kindsByName[command.name()]);
 }
 
-async function namesOf(kind: Kind, globals: Globals): Promise<string[]> {
+async function namesOf(kind: Kind, globals: GlobalOptions): Promise<string[]> {
   if (kind === 'contexts') return Object.keys(readContexts(process.env).all);
   const session = openSession(globals);
   try {
@@ -124,7 +130,7 @@ async function namesOf(kind: Kind, globals: Globals): Promise<string[]> {
 
 async function list(kind: Exclude<Kind, 'contexts'>, { admin, broker }: Session): Promise<string[]> {
   const page = { pageSize: 500 };
-  const options = { timeoutMs: deadlineMs, signal: AbortSignal.timeout(deadlineMs) };
+  const options = { timeoutMs: timeoutMs, signal: AbortSignal.timeout(timeoutMs) };
   switch (kind) {
     case 'stacks': {
       const { stacks } = await broker.listStacks(page, options);

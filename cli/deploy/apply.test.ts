@@ -95,6 +95,14 @@ apply('warns of a stack that nothing places', async () => {
   assert.is((await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin: config('a') })).stderr, '');
 });
 
+apply('says what was left out of an exported object', async () => {
+  const stack = fresh();
+  const stdin = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: "1", resourceVersion: "2"}\n';
+  const { stderr } = await cli.run(`apply -f - --stack ${stack} --label ${stack}`, { stdin });
+  const left = 'metadata.uid, metadata.resourceVersion left out: only a live object has that';
+  assert.is(stderr, `warning: ConfigMap "a": ${left}\n`);
+});
+
 apply('shows of many changes the first, and all when they are asked for', async () => {
   const [stack, one] = [fresh(), config('x')];
   const stdin = Array.from({ length: 60 }, (_, at) => config(`c${at}`)).join('---\n');

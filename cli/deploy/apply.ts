@@ -7,7 +7,7 @@ import { LabelSelectorSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import type { Submission } from '../manifest/manifest.ts';
 import { type StackSettings, settingPaths } from '../options/stack-options.ts';
 import { Failure } from '../output/failure.ts';
-import { violationsOf } from '../session/errors.ts';
+import { fieldViolations } from '../session/errors.ts';
 import type { Session } from '../session/session.ts';
 
 /** What a stack is to be: who serves it, how, and what it runs. */
@@ -25,10 +25,10 @@ export interface StackSpec {
 }
 
 /** Of a stack, what it is called and what it runs. */
-export type Objects = Pick<StackSpec, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
+export type SubmissionSpec = Pick<StackSpec, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
 
 /** Is told of each step when it is done: a later one may fail. */
-export interface Steps {
+export interface ApplyListener {
   created(stack: Stack): void;
   submitted(answer: SubmitDeploymentResponse): void;
   /** Who serves it, or how, was changed, of a stack that was there. */
@@ -42,7 +42,7 @@ export interface Applied {
 }
 
 /** The stack as a request names it. */
-export function refOf({ generator, name }: Pick<StackSpec, 'generator' | 'name'>): string {
+export function stackRef({ generator, name }: Pick<StackSpec, 'generator' | 'name'>): string {
   return generator === undefined ? name : `${generator}/${name}`;
 }
 
@@ -51,10 +51,10 @@ export function refOf({ generator, name }: Pick<StackSpec, 'generator' | 'name'>
  * adds what is missing of labels, annotations, selector and targets: in this order, so that no agent begins with older settings
  * or an older revision. A new stack whose objects are refused is taken back; the settings of one that is there stay.
  */
-export async function applyStack(session: Session, wanted: StackSpec, steps: Steps): Promise<Applied> {
+export async function applyStack(session: Session, wanted: StackSpec, steps: ApplyListener): Promise<Applied> {
   const { broker } = session;
-  const found = await findStack(session, refOf(wanted));
-  const before = found ? await changeSettings(session, found, wanted) : await makeStack(session, wanted);
+  const found = await findStack(session, stackRef(wanted));
+  const before = found ? await updateSettings(session, found, wanted) : await createStack(session, wanted);
   let answer: SubmitDeploymentResponse;
   try {
     answer = await submit(session, before.id, wanted, false);
@@ -63,8 +63,9 @@ export async function applyStack(session: Session, wanted: StackSpec, steps: Ste
     throw error;
   }
   if (!found) steps.created(before);
+  noteWarnings(session, answer);
   steps.submitted(answer);
-  const edited = await editPlacing(session, before, wanted);
+  const edited = await updatePlacementRules(session, before, wanted);
   if (found && (edited || before !== found)) steps.edited(before);
   for (const agent of wanted.targets) {
     if (!before.targets.includes(agent)) await broker.addTarget({ stack: before.id, agent });
@@ -74,9 +75,20 @@ export async function applyStack(session: Session, wanted: StackSpec, steps: Ste
 }
 
 /** What a submission would do to a stack that is there; undefined when it is not. */
-export async function previewStack(session: Session, wanted: Objects): Promise<SubmitDeploymentResponse | undefined> {
-  const found = await findStack(session, refOf(wanted));
-  return found && submit(session, found.id, wanted, true);
+export async function previewStack(
+  session: Session,
+  wanted: SubmissionSpec,
+): Promise<SubmitDeploymentResponse | undefined> {
+  const found = await findStack(session, stackRef(wanted));
+  if (!found) return undefined;
+  const answer = await submit(session, found.id, wanted, true);
+  noteWarnings(session, answer);
+  return answer;
+}
+
+/** Prints what the broker left out of the manifest, as kubectl prints the warnings of an API server: beside the answer. */
+function noteWarnings({ out }: Session, { warnings }: SubmitDeploymentResponse): void {
+  for (const warning of warnings) out.note(`warning: ${warning}`);
 }
 
 async function findStack({ broker }: Session, ref: string): Promise<Stack | undefined> {
@@ -90,13 +102,13 @@ async function findStack({ broker }: Session, ref: string): Promise<Stack | unde
   }
 }
 
-async function makeStack({ broker }: Session, { name, generator, settings }: StackSpec): Promise<Stack> {
+async function createStack({ broker }: Session, { name, generator, settings }: StackSpec): Promise<Stack> {
   const { stack } = await broker.createStack({ requestId: randomUUID(), name, generator, ...settings });
   return stack!;
 }
 
 /** Returns the stack as it is then; the same one when it was so already. */
-async function changeSettings(session: Session, stack: Stack, wanted: StackSpec): Promise<Stack> {
+async function updateSettings(session: Session, stack: Stack, wanted: StackSpec): Promise<Stack> {
   const paths = settingPaths(wanted.settings, stack);
   if (paths.length === 0) return stack;
   await submit(session, stack.id, wanted, true);
@@ -111,26 +123,26 @@ async function changeSettings(session: Session, stack: Stack, wanted: StackSpec)
 async function submit(
   { broker }: Session,
   stack: string,
-  { submission, message, allowEmpty }: Omit<Objects, 'name' | 'generator'>,
+  { submission, message, allowEmpty }: Omit<SubmissionSpec, 'name' | 'generator'>,
   dryRun: boolean,
 ): Promise<SubmitDeploymentResponse> {
   const requestId = randomUUID();
   try {
     return await broker.submitDeployment({ requestId, stack, manifest: submission.bytes, message, allowEmpty, dryRun });
   } catch (error) {
-    throw located(ConnectError.from(error), submission);
+    throw withFileLocations(ConnectError.from(error), submission);
   }
 }
 
 /** Says where in the files it is what the broker refused. */
-function located(error: ConnectError, submission: Submission): Error {
-  const places = violationsOf(error).filter(({ field }) => field.startsWith('manifest.documents'));
+function withFileLocations(error: ConnectError, submission: Submission): Error {
+  const places = fieldViolations(error).filter(({ field }) => field.startsWith('manifest.documents'));
   if (places.length === 0) return error;
   const lines = places.map(({ description }) => submission.locate(description));
   return new Failure(lines.length === 1 ? lines[0]! : `the objects are refused\n  ${lines.join('\n  ')}`);
 }
 
-async function editPlacing({ broker }: Session, stack: Stack, wanted: StackSpec): Promise<boolean> {
+async function updatePlacementRules({ broker }: Session, stack: Stack, wanted: StackSpec): Promise<boolean> {
   const { selector } = wanted;
   const addLabels = wanted.labels.filter((label) => !stack.labels.includes(label));
   const annotations = Object.entries(wanted.annotations).filter(([key, value]) => stack.annotations[key] !== value);

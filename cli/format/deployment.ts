@@ -1,6 +1,6 @@
 import { type Deployment, DeploymentSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import type { View } from '../output/output.ts';
-import { age } from './enum-labels.ts';
+import { ageText } from './enum-labels.ts';
 
 /** "generator/name@revision": what `describe deployment` and `get deployments` take. */
 export function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | 'revision'>): string {
@@ -9,14 +9,14 @@ export function deploymentName({ stack, revision }: Pick<Deployment, 'stack' | '
 
 export const deploymentView: View<typeof DeploymentSchema> = {
   schema: DeploymentSchema,
-  plural: 'deployments',
+  listField: 'deployments',
   name: deploymentName,
   columns: [
     { title: 'STACK', text: ({ stack }) => stack },
     { title: 'REVISION', text: ({ revision }) => String(revision) },
     { title: 'CURRENT', text: ({ current }) => (current ? 'yes' : ''), tone: () => 'good' },
     { title: 'OBJECTS', text: ({ objectCount }) => String(objectCount) },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
     { title: 'BY', text: ({ createdBy }) => createdBy },
     { title: 'MESSAGE', text: ({ message }) => message },
   ],

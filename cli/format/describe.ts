@@ -1,17 +1,17 @@
 import type { Output } from '../output/output.ts';
-import { printable } from '../output/output.ts';
+import { sanitize } from '../output/output.ts';
 
 /** One line of a description; without a value it is left out. */
-export type Fact = readonly [label: string, value: string];
+export type Field = readonly [label: string, value: string];
 
 /** Prints "Label:   value" lines, the values below one another. */
-export function printFacts(out: Output, facts: readonly Fact[]): void {
-  const safe = facts.map(([label, value]) => [label, printable(value)] as const);
-  for (const line of factLines(out, safe)) out.line(line);
+export function printFields(out: Output, facts: readonly Field[]): void {
+  const safe = facts.map(([label, value]) => [label, sanitize(value)] as const);
+  for (const line of fieldLines(out, safe)) out.line(line);
 }
 
 /** The same lines, of values that are coloured already. */
-export function factLines(out: Output, facts: readonly Fact[]): string[] {
+export function fieldLines(out: Output, facts: readonly Field[]): string[] {
   const told = facts.filter(([, value]) => value !== '');
   const width = Math.max(...told.map(([label]) => label.length)) + 1;
   return told.map(([label, value]) => `${out.paint('dim', `${label}:`.padEnd(width))}  ${value}`);

@@ -7,32 +7,32 @@ import type {
   ObjectReport,
   PodReport,
 } from '../../gen/brokkr/v1/diagnostic_pb.ts';
-import { type Column, type Output, printable, printableLine, tableOf } from '../output/output.ts';
+import { type Column, type Output, renderTable, sanitize, sanitizeLine } from '../output/output.ts';
 import { printSection } from './describe.ts';
-import { age, moment } from './enum-labels.ts';
+import { ageText, timestampText } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 /** Prints what an agent found, for people; with `yaml`, the live objects too. */
-export function printReport(out: Output, diagnostic: Diagnostic, { yaml }: { readonly yaml: boolean }): void {
+export function printDiagnostic(out: Output, diagnostic: Diagnostic, { yaml }: { readonly yaml: boolean }): void {
   const { stack, agent, completeTime } = diagnostic;
   const report = diagnostic.report!;
-  out.line(printable(`stack ${stack} on agent ${agent}, ${moment(completeTime)}`));
+  out.line(sanitize(`stack ${stack} on agent ${agent}, ${timestampText(completeTime)}`));
   printSection(out, 'Objects', report.objects.flatMap((object) => objectLines(out, object)).join('\n'));
   printSection(out, 'Pods', report.pods.flatMap((pod) => podLines(out, pod)).join('\n'));
   printSection(out, 'Kubernetes events', eventTable(out, report));
-  printSection(out, 'Notes', report.notes.map(printable).join('\n'));
+  printSection(out, 'Notes', report.notes.map(sanitize).join('\n'));
   if (!yaml) return;
   for (const { object, yaml: text } of report.objects)
-    if (text !== '') printSection(out, printable(objectText(object)), textLines(text).join('\n'));
+    if (text !== '') printSection(out, sanitize(objectText(object)), textLines(text).join('\n'));
 }
 
 function objectLines(out: Output, report: ObjectReport): string[] {
   const { object, message, rollout, yaml } = report;
   const health = out.paint(healthTone(report), healthText(report));
-  const said = [health, printable(message)].filter((text) => text !== '');
+  const said = [health, sanitize(message)].filter((text) => text !== '');
   // What is there has a text, whatever is known of its health.
   const state = said.join(': ') || (yaml === '' ? out.paint('bad', 'is not there') : 'is there');
-  return [`${printable(objectText(object))}  ${state}`, ...rollout.map((line) => `  revision ${printable(line)}`)];
+  return [`${sanitize(objectText(object))}  ${state}`, ...rollout.map((line) => `  revision ${sanitize(line)}`)];
 }
 
 function podLines(out: Output, pod: PodReport): string[] {
@@ -40,14 +40,14 @@ function podLines(out: Output, pod: PodReport): string[] {
   const where = node === '' ? '' : ` on ${node}`;
   const about = [`${phase}${where}`, message].filter((text) => text !== '').join(': ');
   return [
-    `${out.paint('strong', printable(`${namespace}/${name}`))}  ${printable(about)}`,
+    `${out.paint('strong', sanitize(`${namespace}/${name}`))}  ${sanitize(about)}`,
     ...containers.flatMap((container) => containerLines(out, container)),
   ];
 }
 
 function containerLines(out: Output, { name, state, restarts, ready, logLines }: ContainerReport): string[] {
   const again = restarts === 0 ? '' : `, ${restarts} ${restarts === 1 ? 'restart' : 'restarts'}`;
-  const line = `  ${printable(name)}  ${printable(state)}${again}`;
+  const line = `  ${sanitize(name)}  ${sanitize(state)}${again}`;
   return [
     ready ? line : out.paint('warn', line),
     ...logLines.flatMap(textLines).map((text) => `    ${out.paint('dim', '|')} ${text}`),
@@ -55,11 +55,11 @@ function containerLines(out: Output, { name, state, restarts, ready, logLines }:
 }
 
 function eventTable(out: Output, { events }: DiagnosticReport): string {
-  return events.length === 0 ? '' : tableOf(out, eventColumns, events);
+  return events.length === 0 ? '' : renderTable(out, eventColumns, events);
 }
 
 const eventColumns: readonly Column<KubernetesEvent>[] = [
-  { title: 'AGE', text: ({ lastTime }) => age(lastTime) },
+  { title: 'AGE', text: ({ lastTime }) => ageText(lastTime) },
   { title: 'TYPE', text: ({ type }) => type, tone: ({ type }) => (type === 'Warning' ? 'warn' : undefined) },
   { title: 'REASON', text: ({ reason }) => reason },
   { title: 'OBJECT', text: ({ object }) => objectText(object) },
@@ -69,5 +69,5 @@ const eventColumns: readonly Column<KubernetesEvent>[] = [
 
 /** A text of a cluster's in lines that a terminal only shows. */
 function textLines(text: string): string[] {
-  return text.trimEnd().split('\n').map(printableLine);
+  return text.trimEnd().split('\n').map(sanitizeLine);
 }

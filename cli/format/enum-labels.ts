@@ -16,16 +16,16 @@ import type { Tone } from '../output/output.ts';
 import { shortDuration } from './duration.ts';
 
 /** The label of a value, and how a terminal shows it. */
-export interface Word {
-  readonly word: string;
+export interface StyledLabel {
+  readonly text: string;
   readonly tone?: Tone;
   /** One character for it, in lists of changes. */
-  readonly sign?: string;
+  readonly symbol?: string;
 }
 
-type Words<Value extends number> = Readonly<Record<Value, Word>>;
+type StyledLabels<Value extends number> = Readonly<Record<Value, StyledLabel>>;
 
-export const phases = withStyle(phaseLabels, {
+export const styledPhases = withStyle(phaseLabels, {
   [PlacementPhase.PENDING]: { tone: 'warn' },
   [PlacementPhase.APPLIED]: { tone: 'good' },
   [PlacementPhase.FAILED]: { tone: 'bad' },
@@ -34,7 +34,7 @@ export const phases = withStyle(phaseLabels, {
   [PlacementPhase.AHEAD]: { tone: 'bad' },
 });
 
-export const outcomes = withStyle(outcomeLabels, {
+export const styledOutcomes = withStyle(outcomeLabels, {
   [Outcome.APPLIED]: { tone: 'good' },
   [Outcome.FAILED]: { tone: 'bad' },
   [Outcome.REMOVED]: { tone: 'good' },
@@ -47,17 +47,17 @@ export const outcomes = withStyle(outcomeLabels, {
   [Outcome.WAITING]: { tone: 'warn' },
 });
 
-export const actions = withStyle(actionLabels, {
-  [ObjectAction.UNSPECIFIED]: { sign: '?' },
-  [ObjectAction.CREATED]: { sign: '+', tone: 'good' },
-  [ObjectAction.CONFIGURED]: { sign: '~', tone: 'warn' },
-  [ObjectAction.UNCHANGED]: { sign: '=' },
-  [ObjectAction.DELETED]: { sign: '-', tone: 'bad' },
-  [ObjectAction.FAILED]: { sign: '!', tone: 'bad' },
-  [ObjectAction.HELD]: { sign: '!', tone: 'bad' },
+export const styledActions = withStyle(actionLabels, {
+  [ObjectAction.UNSPECIFIED]: { symbol: '?' },
+  [ObjectAction.CREATED]: { symbol: '+', tone: 'good' },
+  [ObjectAction.CONFIGURED]: { symbol: '~', tone: 'warn' },
+  [ObjectAction.UNCHANGED]: { symbol: '=' },
+  [ObjectAction.DELETED]: { symbol: '-', tone: 'bad' },
+  [ObjectAction.FAILED]: { symbol: '!', tone: 'bad' },
+  [ObjectAction.HELD]: { symbol: '!', tone: 'bad' },
 });
 
-export const agentStates = withStyle(agentStateLabels, {
+export const styledAgentStates = withStyle(agentStateLabels, {
   [AgentState.ONLINE]: { tone: 'good' },
   [AgentState.OFFLINE]: { tone: 'bad' },
   [AgentState.PAUSED]: { tone: 'warn' },
@@ -65,12 +65,12 @@ export const agentStates = withStyle(agentStateLabels, {
   [AgentState.DRAINING]: { tone: 'warn' },
 });
 
-export const registrationStates = withStyle(registrationStateLabels, {
+export const styledRegistrationStates = withStyle(registrationStateLabels, {
   [RegistrationState.REGISTERED]: { tone: 'good' },
   [RegistrationState.REQUESTED]: { tone: 'warn' },
 });
 
-export const policies = {
+export const registrationPolicies = {
   open: RegistrationPolicy.OPEN,
   approve: RegistrationPolicy.APPROVE,
 } as const;
@@ -78,52 +78,55 @@ export const policies = {
 /** Adds to labels how a terminal shows them; a value without a style is shown plainly. */
 export function withStyle<Value extends number>(
   labels: Labels<Value>,
-  styles: Readonly<Partial<Record<Value, Omit<Word, 'word'>>>>,
-): Words<Value> {
-  const words = Object.entries<string>(labels).map(([value, word]) => [
+  styles: Readonly<Partial<Record<Value, Omit<StyledLabel, 'text'>>>>,
+): StyledLabels<Value> {
+  const words = Object.entries<string>(labels).map(([value, text]) => [
     value,
-    { word, ...styles[Number(value) as Value] },
+    { text, ...styles[Number(value) as Value] },
   ]);
-  return Object.fromEntries(words) as Words<Value>;
+  return Object.fromEntries(words) as StyledLabels<Value>;
 }
 
 /** Returns the name of a value in a table of options; "-" for none. */
-export function nameFor<V>(table: Readonly<Record<string, V>>, value: V): string {
+export function keyOfValue<V>(table: Readonly<Record<string, V>>, value: V): string {
   return Object.entries(table).find(([, candidate]) => candidate === value)?.[0] ?? '-';
 }
 
-/** Returns the word for a value; the number itself for one that this version does not know. */
-export function wordOf(table: Readonly<Record<number, Word>>, value: number): Word {
-  return table[value] ?? { word: String(value) };
+/** Returns the text for a value; the number itself for one that this version does not know. */
+export function styledLabelOf(table: Readonly<Record<number, StyledLabel>>, value: number): StyledLabel {
+  return table[value] ?? { text: String(value) };
 }
 
-/** Returns the value for a word that was given to an option with `choicesOf`. */
-export function valueFor<V extends number>(table: Readonly<Record<V, Word>>, word: string | undefined): V | undefined {
-  const entry = Object.entries<Word>(table).find(([, candidate]) => candidate.word === word);
+/** Returns the value for a text that was given to an option with `choicesOf`. */
+export function valueOfLabel<V extends number>(
+  table: Readonly<Record<V, StyledLabel>>,
+  text: string | undefined,
+): V | undefined {
+  const entry = Object.entries<StyledLabel>(table).find(([, candidate]) => candidate.text === text);
   return entry === undefined ? undefined : (Number(entry[0]) as V);
 }
 
-/** Lists the words that `valueFor` knows, without the one for unspecified. */
-export function choicesOf(table: Readonly<Record<number, Word>>): string[] {
+/** Lists the words that `valueOfLabel` knows, without the one for unspecified. */
+export function choicesOf(table: Readonly<Record<number, StyledLabel>>): string[] {
   return Object.values(table)
-    .map(({ word }) => word)
-    .filter((word) => word !== 'unknown');
+    .map(({ text }) => text)
+    .filter((text) => text !== 'unknown');
 }
 
 /** Lists the phases of placements: "2 applied, 1 failed"; "none" without placements. */
-export function countsText(counts: PlacementCounts | undefined): string {
+export function placementCountsText(counts: PlacementCounts | undefined): string {
   const { applied = 0, pending = 0, failed = 0, held = 0, ahead = 0, removing = 0 } = counts ?? {};
-  return tally({ applied, pending, failed, held, ahead, removing }) || 'none';
+  return joinCounts({ applied, pending, failed, held, ahead, removing }) || 'none';
 }
 
 /** Lists the counts that are not zero: "2 applied, 1 failed"; empty when there is none. */
-export function tally(counts: Readonly<Record<string, number>>): string {
+export function joinCounts(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
-  return parts.map(([word, count]) => `${count} ${word}`).join(', ');
+  return parts.map(([text, count]) => `${count} ${text}`).join(', ');
 }
 
 /** Returns the tone of the phase that needs attention most. */
-export function countsTone(counts: PlacementCounts | undefined): Tone | undefined {
+export function placementCountsTone(counts: PlacementCounts | undefined): Tone | undefined {
   if (!counts) return undefined;
   if (counts.failed + counts.held + counts.ahead > 0) return 'bad';
   if (counts.pending + counts.removing > 0) return 'warn';
@@ -131,12 +134,12 @@ export function countsTone(counts: PlacementCounts | undefined): Tone | undefine
 }
 
 /** Says how long ago something happened: "12m". Empty for what has not happened. */
-export function age(time: Timestamp | undefined): string {
+export function ageText(time: Timestamp | undefined): string {
   return time === undefined ? '' : shortDuration(Date.now() - timestampMs(time));
 }
 
 /** Says when something happened: "2026-01-31T12:00:00Z (5d ago)". Empty for what has not happened. */
-export function moment(time: Timestamp | undefined): string {
+export function timestampText(time: Timestamp | undefined): string {
   if (time === undefined) return '';
   const ms = timestampMs(time);
   const past = Date.now() - ms;
@@ -145,6 +148,6 @@ export function moment(time: Timestamp | undefined): string {
 }
 
 /** "1 object", "3 objects". */
-export function count(number: number, noun: string): string {
+export function pluralize(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

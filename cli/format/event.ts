@@ -2,21 +2,21 @@ import { objectText } from '../../contract/object-key.ts';
 import { EventSchema } from '../../gen/brokkr/v1/event_pb.ts';
 import type { ObjectChange } from '../../gen/brokkr/v1/object_pb.ts';
 import type { View } from '../output/output.ts';
-import { actions, age, outcomes, wordOf } from './enum-labels.ts';
+import { ageText, styledActions, styledLabelOf, styledOutcomes } from './enum-labels.ts';
 
 export const eventView: View<typeof EventSchema> = {
   schema: EventSchema,
-  plural: 'events',
+  listField: 'events',
   name: ({ agent, incarnation, sequence }) => `${agent}/${incarnation}/${sequence}`,
   columns: [
-    { title: 'AGE', text: ({ receiveTime }) => age(receiveTime) },
+    { title: 'AGE', text: ({ receiveTime }) => ageText(receiveTime) },
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'STACK', text: ({ stack }) => stack },
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
     {
       title: 'OUTCOME',
-      text: ({ outcome }) => wordOf(outcomes, outcome).word,
-      tone: ({ outcome }) => wordOf(outcomes, outcome).tone,
+      text: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).text,
+      tone: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).tone,
     },
     { title: 'MESSAGE', text: ({ message }) => message },
     { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true },
@@ -26,6 +26,6 @@ export const eventView: View<typeof EventSchema> = {
 /** "configured ConfigMap shop/a .data.open (changed by kubectl)". */
 function changeText({ object, action, fields, message }: ObjectChange): string {
   const about = message === '' ? '' : `(${message})`;
-  const parts = [wordOf(actions, action).word, objectText(object), ...fields, about];
+  const parts = [styledLabelOf(styledActions, action).text, objectText(object), ...fields, about];
   return parts.filter((part) => part !== '').join(' ');
 }

@@ -11,7 +11,7 @@ import { eventually, startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
 import { listenFor } from '../../test/tools/command.ts';
 import { openOutput } from '../output/output.ts';
-import { pictureOf } from './fleet.ts';
+import { fleetScreen } from './fleet.ts';
 
 const fleet = suite('cli: the fleet');
 const broker = await startTestBroker();
@@ -142,13 +142,13 @@ fleet('fits on a screen of any size, those in trouble first', () => {
     }),
   );
   for (const rows of [10, 24, 35]) {
-    const lines = pictureOf(out, counts, members, rows);
+    const lines = fleetScreen(out, counts, members, rows);
     assert.is(lines.length, rows);
     assert.match(lines.find((line) => line.startsWith('edge-'))!, /^edge-07 +online +failed /);
   }
-  assert.is(pictureOf(out, counts, members, 10).at(-1), 'and 27 more, 7 of them in trouble');
-  assert.is(pictureOf(out, counts, members, 24).at(-1), 'and 13 more, none of them in trouble');
-  assert.is(pictureOf(out, counts, members, 100).length, 36);
+  assert.is(fleetScreen(out, counts, members, 10).at(-1), 'and 27 more, 7 of them in trouble');
+  assert.is(fleetScreen(out, counts, members, 24).at(-1), 'and 13 more, none of them in trouble');
+  assert.is(fleetScreen(out, counts, members, 100).length, 36);
 });
 
 fleet.run();

@@ -1,11 +1,11 @@
 import { healthLabels } from '../../contract/enum-labels.ts';
 import { objectText } from '../../contract/object-key.ts';
 import { type AgentHealth, Health, type HealthCounts, type ObjectHealth } from '../../gen/brokkr/v1/health_pb.ts';
-import { type Output, printable, type Tone } from '../output/output.ts';
+import { type Output, sanitize, type Tone } from '../output/output.ts';
 import type { Session } from '../session/session.ts';
-import { tally, withStyle, wordOf } from './enum-labels.ts';
+import { joinCounts, styledLabelOf, withStyle } from './enum-labels.ts';
 
-export const healths = withStyle(healthLabels, {
+export const styledHealths = withStyle(healthLabels, {
   [Health.HEALTHY]: { tone: 'good' },
   [Health.PROGRESSING]: { tone: 'warn' },
   [Health.DEGRADED]: { tone: 'warn' },
@@ -15,17 +15,17 @@ export const healths = withStyle(healthLabels, {
 
 /** A column or a part of a line; empty when nobody has reported it. */
 export function healthText({ health }: { readonly health: Health }): string {
-  return wordOf(healths, health).word;
+  return styledLabelOf(styledHealths, health).text;
 }
 
 export function healthTone({ health }: { readonly health: Health }): Tone | undefined {
-  return wordOf(healths, health).tone;
+  return styledLabelOf(styledHealths, health).tone;
 }
 
 /** "1 failed, 2 healthy": the worst first; empty when nobody has reported it. */
 export function healthCountsText(counts: HealthCounts | undefined): string {
   const { unknown = 0, failed = 0, degraded = 0, progressing = 0, healthy = 0 } = counts ?? {};
-  return tally({ unknown, failed, degraded, progressing, healthy });
+  return joinCounts({ unknown, failed, degraded, progressing, healthy });
 }
 
 /** What most needs a look. */
@@ -38,14 +38,14 @@ export function healthCountsTone(counts: HealthCounts | undefined): Tone | undef
 
 /** "Deployment.apps shop/web: degraded: 1 of 3 replicas ready". */
 export function objectLine(out: Output, { object, health, message }: ObjectHealth): string {
-  const { word, tone } = wordOf(healths, health);
-  return [printable(objectText(object)), out.paint(tone, word), printable(message)]
+  const { text, tone } = styledLabelOf(styledHealths, health);
+  return [sanitize(objectText(object)), out.paint(tone, text), sanitize(message)]
     .filter((part) => part !== '')
     .join(': ');
 }
 
 /** Text below the objects when the list is cut. */
-export function moreText(shown: number, all: number): string {
+export function omittedText(shown: number, all: number): string {
   return all > shown ? `and ${all - shown} more` : '';
 }
 

@@ -1,31 +1,31 @@
 import { matchReasonsText } from '../../contract/enum-labels.ts';
 import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { View } from '../output/output.ts';
-import { age, phases, wordOf } from './enum-labels.ts';
+import { ageText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
 
 export const placementView: View<typeof PlacementSchema> = {
   schema: PlacementSchema,
-  plural: 'placements',
+  listField: 'placements',
   name: ({ stack, agent }) => `${stack} ${agent}`,
   columns: [
     { title: 'STACK', text: ({ stack }) => stack },
     { title: 'AGENT', text: ({ agent }) => agent },
     {
       title: 'PHASE',
-      text: ({ phase }) => wordOf(phases, phase).word,
-      tone: ({ phase }) => wordOf(phases, phase).tone,
+      text: ({ phase }) => styledLabelOf(styledPhases, phase).text,
+      tone: ({ phase }) => styledLabelOf(styledPhases, phase).tone,
     },
     { title: 'WANTED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
     { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
     { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'AGE', text: ({ reportTime }) => age(reportTime) },
+    { title: 'AGE', text: ({ reportTime }) => ageText(reportTime) },
     { title: 'BECAUSE', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
-    { title: 'MESSAGE', text: messageOf },
+    { title: 'MESSAGE', text: placementMessage },
   ],
 };
 
 /** What the agent said of the phase and, of what it has applied, of the health. */
-export function messageOf({ phase, message, healthMessage }: Placement): string {
+export function placementMessage({ phase, message, healthMessage }: Placement): string {
   return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
 }

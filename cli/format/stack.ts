@@ -1,7 +1,7 @@
 import { driftPolicies } from '../../contract/enum-names.ts';
 import { type Stack, StackSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 import type { View } from '../output/output.ts';
-import { age, countsText, countsTone, nameFor } from './enum-labels.ts';
+import { ageText, keyOfValue, placementCountsText, placementCountsTone } from './enum-labels.ts';
 import { healthCountsText, healthCountsTone } from './health.ts';
 
 /** "generator/name": what names a stack for everybody. */
@@ -11,15 +11,15 @@ export function stackName(stack: Pick<Stack, 'generator' | 'name'>): string {
 
 export const stackView: View<typeof StackSchema> = {
   schema: StackSchema,
-  plural: 'stacks',
+  listField: 'stacks',
   name: stackName,
   columns: [
     { title: 'NAME', text: stackName },
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
     {
       title: 'AGENTS',
-      text: ({ placements }) => countsText(placements),
-      tone: ({ placements }) => countsTone(placements),
+      text: ({ placements }) => placementCountsText(placements),
+      tone: ({ placements }) => placementCountsTone(placements),
     },
     {
       title: 'HEALTH',
@@ -27,9 +27,9 @@ export const stackView: View<typeof StackSchema> = {
       tone: ({ health }) => healthCountsTone(health),
     },
     { title: 'LABELS', text: ({ labels }) => labels.join(',') },
-    { title: 'DRIFT', text: ({ drift }) => nameFor(driftPolicies, drift), wide: true },
+    { title: 'DRIFT', text: ({ drift }) => keyOfValue(driftPolicies, drift), wide: true },
     { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
     { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
   ],
 };

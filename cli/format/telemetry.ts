@@ -10,12 +10,12 @@ import {
   type TelemetryRecord,
   TelemetryRecordSchema,
 } from '../../gen/brokkr/v1/telemetry_pb.ts';
-import { jsonOf, type Output, printable, printableLine, printJson } from '../output/output.ts';
-import { count } from './enum-labels.ts';
+import { jsonOf, type Output, printJson, sanitize, sanitizeLine } from '../output/output.ts';
+import { pluralize } from './enum-labels.ts';
 
 /** Prints one record: for people a line, otherwise as JSON a line, as YAML a document. */
 export function printRecord(out: Output, record: TelemetryRecord, more: { timestamps: boolean }): void {
-  switch (out.form) {
+  switch (out.format) {
     case 'json':
       out.line(JSON.stringify(jsonOf(TelemetryRecordSchema, record)));
       break;
@@ -24,7 +24,7 @@ export function printRecord(out: Output, record: TelemetryRecord, more: { timest
       printJson(out, jsonOf(TelemetryRecordSchema, record));
       break;
     case 'name':
-      out.line(printable(nameOf(record)));
+      out.line(sanitize(nameOf(record)));
       break;
     case 'table':
       out.line(lineOf(out, record, more.timestamps));
@@ -42,7 +42,7 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
   const told = item?.item;
   switch (told?.case) {
     case 'line': {
-      const from = printable(`${agent} ${told.value.pod}/${told.value.container}`);
+      const from = sanitize(`${agent} ${told.value.pod}/${told.value.container}`);
       const time = timestamps ? [out.paint('dim', timeText(told.value.timestamp ?? receiveTime))] : [];
       return [out.tint(from, from), ...time, textOf(out, told.value)].join('  ');
     }
@@ -52,7 +52,7 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
         ...eventParts(out, agent, told.value),
       ].join('  ');
     case 'gap': {
-      const from = printable([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
+      const from = sanitize([agent, gapSource(told.value)].filter((part) => part !== '').join(' '));
       return [...(from === '' ? [] : [out.tint(from, from)]), out.paint('warn', gapText(told.value))].join('  ');
     }
     default:
@@ -61,18 +61,18 @@ function lineOf(out: Output, { agent, item, receiveTime }: TelemetryRecord, time
 }
 
 function textOf(out: Output, { line, truncated }: PodLogLine): string {
-  return printableLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
+  return sanitizeLine(line) + (truncated ? out.paint('warn', ' … (cut)') : '');
 }
 
 function eventParts(out: Output, agent: string, event: KubernetesEvent): string[] {
   const { object, type, reason, message, count: times } = event;
-  const said = printable(type);
+  const said = sanitize(type);
   return [
-    out.tint(agent, printable(agent)),
+    out.tint(agent, sanitize(agent)),
     type === 'Warning' ? out.paint('warn', said) : said,
-    printable(reason),
-    printable(objectText(object)),
-    `${printable(message)}${times > 1 ? ` (x${times})` : ''}`,
+    sanitize(reason),
+    sanitize(objectText(object)),
+    `${sanitize(message)}${times > 1 ? ` (x${times})` : ''}`,
   ];
 }
 
@@ -82,7 +82,7 @@ function gapText({ kind, count: missing, reason }: TelemetryGap): string {
   const what =
     missing === 0n
       ? `${noun}s may be missing`
-      : `${count(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
+      : `${pluralize(Number(missing), noun)} ${missing === 1n ? 'is' : 'are'} missing`;
   return `(${what}: ${gapReasonLabels[reason] ?? gapReasonLabels[GapReason.UNSPECIFIED]})`;
 }
 

@@ -1,7 +1,7 @@
-import { clusterRules, ownRules } from './agent-rbac.ts';
+import { clusterRules, namespaceRules } from './agent-rbac.ts';
 
 /** What the objects that run an agent are made from. */
-export interface AgentManifest {
+export interface AgentManifestOptions {
   readonly namespace: string;
   readonly image: string;
   readonly brokerUrl: string;
@@ -37,11 +37,11 @@ const labels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/managed-by':
 const user = 65532;
 
 /** The objects that register a cluster, in the order in which they have to be made. The token is in one of them. */
-export function agentManifest(about: AgentManifest): ManifestObject[] {
+export function buildAgentManifest(about: AgentManifestOptions): ManifestObject[] {
   const { namespace } = about;
   // Names outside of namespaces: another namespace may have an agent too.
   const clusterName = `${namespace}-${name}`;
-  const here = (own: string) => ({ name: own, namespace, labels });
+  const namespacedMetadata = (own: string) => ({ name: own, namespace, labels });
   const subjects = [{ kind: 'ServiceAccount', name, namespace }];
   const binding = (bound: string, kind: string, role: string, own?: string) => ({
     apiVersion: `${rbac}/v1`,
@@ -52,8 +52,13 @@ export function agentManifest(about: AgentManifest): ManifestObject[] {
   });
   return [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: here(name) },
-    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: here(name), rules: ownRules(namespace, pakSecret) },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: namespacedMetadata(name) },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata: namespacedMetadata(name),
+      rules: namespaceRules(namespace, pakSecret),
+    },
     binding(name, 'Role', name, namespace),
     { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: clusterName, labels }, rules: clusterRules },
     binding(clusterName, 'ClusterRole', clusterName),
@@ -61,20 +66,27 @@ export function agentManifest(about: AgentManifest): ManifestObject[] {
     {
       apiVersion: 'v1',
       kind: 'Secret',
-      metadata: here(tokenSecret),
+      metadata: namespacedMetadata(tokenSecret),
       type: 'Opaque',
       stringData: { token: about.token },
     },
     // Empty: the agent keeps its key there, and may write no other Secret for itself.
-    { apiVersion: 'v1', kind: 'Secret', metadata: here(pakSecret), type: 'Opaque' },
+    { apiVersion: 'v1', kind: 'Secret', metadata: namespacedMetadata(pakSecret), type: 'Opaque' },
     ...(about.ca === undefined
       ? []
-      : [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: here(caConfigMap), data: { 'ca.crt': about.ca } }]),
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: here(name), spec: deploymentSpec(about) },
+      : [
+          {
+            apiVersion: 'v1',
+            kind: 'ConfigMap',
+            metadata: namespacedMetadata(caConfigMap),
+            data: { 'ca.crt': about.ca },
+          },
+        ]),
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: namespacedMetadata(name), spec: deploymentSpec(about) },
   ];
 }
 
-function deploymentSpec(about: AgentManifest): object {
+function deploymentSpec(about: AgentManifestOptions): object {
   const selector = { 'app.kubernetes.io/name': name };
   const hasCa = about.ca !== undefined;
   return {
@@ -123,7 +135,7 @@ function deploymentSpec(about: AgentManifest): object {
   };
 }
 
-function agentEnvironment(about: AgentManifest): object[] {
+function agentEnvironment(about: AgentManifestOptions): object[] {
   const token = { secretKeyRef: { name: tokenSecret, key: 'token', optional: true } };
   const values: Readonly<Record<string, string | false>> = {
     BROKKR_BROKER_URL: about.brokerUrl,

@@ -1,15 +1,15 @@
 /** A rule of a Kubernetes role. */
-export interface Rule {
+export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly resourceNames?: readonly string[];
   readonly verbs: readonly string[];
 }
 
-const all = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as const;
+const allVerbs = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'] as const;
 
 /** What an agent needs in its own namespace, whatever it applies. */
-export function ownRules(namespace: string, pakSecret: string): Rule[] {
+export function namespaceRules(namespace: string, pakSecret: string): PolicyRule[] {
   return [
     // The inventories: what each stack has in the cluster.
     { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list', 'create', 'update', 'delete'] },
@@ -29,9 +29,9 @@ export function ownRules(namespace: string, pakSecret: string): Rule[] {
 }
 
 /** What it may apply, and read for health and diagnostics, in the whole cluster. Secrets and roles are not in it. */
-export const clusterRules: readonly Rule[] = [
+export const clusterRules: readonly PolicyRule[] = [
   // The uid of kube-system tells what cluster this is, among other things.
-  { apiGroups: [''], resources: ['namespaces'], verbs: all },
+  { apiGroups: [''], resources: ['namespaces'], verbs: allVerbs },
   {
     apiGroups: [''],
     resources: [
@@ -42,13 +42,13 @@ export const clusterRules: readonly Rule[] = [
       'pods',
       'replicationcontrollers',
     ],
-    verbs: all,
+    verbs: allVerbs,
   },
-  { apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'], verbs: all },
-  { apiGroups: ['batch'], resources: ['jobs', 'cronjobs'], verbs: all },
-  { apiGroups: ['networking.k8s.io'], resources: ['ingresses', 'networkpolicies'], verbs: all },
-  { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: all },
-  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: all },
+  { apiGroups: ['apps'], resources: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'], verbs: allVerbs },
+  { apiGroups: ['batch'], resources: ['jobs', 'cronjobs'], verbs: allVerbs },
+  { apiGroups: ['networking.k8s.io'], resources: ['ingresses', 'networkpolicies'], verbs: allVerbs },
+  { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: allVerbs },
+  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: allVerbs },
   { apiGroups: [''], resources: ['events'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
   { apiGroups: ['apps'], resources: ['controllerrevisions'], verbs: ['get', 'list', 'watch'] },

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { usage } from '../output/failure.ts';
+import { usageError } from '../output/failure.ts';
 
 /** Kubernetes objects from one or more files, as they are submitted. */
 export interface Submission {
@@ -10,53 +10,53 @@ export interface Submission {
   locate(description: string): string;
 }
 
-interface Part {
+interface SourceFile {
   readonly name: string;
   readonly bytes: Buffer;
 }
 
 /** Ends a document whatever it was, also before a file that begins with directives. */
-const separator = Buffer.from('\n...\n');
-const endings = ['.yaml', '.yml', '.json'];
+const documentEnd = Buffer.from('\n...\n');
+const fileExtensions = ['.yaml', '.yml', '.json'];
 /** What the broker takes of a submission. */
-const mostMiB = 8;
+const maxSizeMiB = 8;
 const byteOrderMark = '\ufeff';
 
 /** Reads what `-f` names: files, folders (their .yaml, .yml and .json files, in order of their names), `-` for standard input. */
 export async function readSubmission(paths: readonly string[], recursive: boolean): Promise<Submission> {
-  if (paths.filter((name) => name === '-').length > 1) throw usage('standard input can be read once only');
-  const parts: Part[] = [];
+  if (paths.filter((name) => name === '-').length > 1) throw usageError('standard input can be read once only');
+  const parts: SourceFile[] = [];
   for (const name of paths) {
     if (name === '-') parts.push({ name: 'stdin', bytes: await buffer(process.stdin) });
     else parts.push(...filesOf(name, recursive).map((file) => ({ name: file, bytes: readFileSync(file) })));
   }
-  const submission = join(parts);
-  if (submission.bytes.length > mostMiB << 20)
-    throw usage(`the objects have more than ${mostMiB} MiB together`, 'spread them over several stacks');
+  const submission = joinParts(parts);
+  if (submission.bytes.length > maxSizeMiB << 20)
+    throw usageError(`the objects have more than ${maxSizeMiB} MiB together`, 'spread them over several stacks');
   return submission;
 }
 
 function filesOf(name: string, recursive: boolean): string[] {
   const info = statSync(name, { throwIfNoEntry: false });
-  if (!info) throw usage(`there is no file or folder ${name}`);
+  if (!info) throw usageError(`there is no file or folder ${name}`);
   if (!info.isDirectory()) return [name];
   const files = readdirSync(name, { recursive, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory() && endings.includes(path.extname(entry.name)))
+    .filter((entry) => !entry.isDirectory() && fileExtensions.includes(path.extname(entry.name)))
     .map((entry) => path.join(entry.parentPath, entry.name))
     .sort();
-  if (files.length === 0) throw usage(`there are no ${endings.join(', ')} files in ${name}`);
+  if (files.length === 0) throw usageError(`there are no ${fileExtensions.join(', ')} files in ${name}`);
   return files;
 }
 
-function join(parts: readonly Part[]): Submission {
+function joinParts(parts: readonly SourceFile[]): Submission {
   const chunks: Buffer[] = [];
-  const starts: { readonly part: Part; readonly line: number }[] = [];
+  const starts: { readonly part: SourceFile; readonly line: number }[] = [];
   let line = 1;
   for (const part of parts) {
     const text = part.bytes.subarray(part.bytes.indexOf(byteOrderMark) === 0 ? Buffer.byteLength(byteOrderMark) : 0);
     if (chunks.length > 0) {
-      chunks.push(separator);
-      line += lineBreaks(separator);
+      chunks.push(documentEnd);
+      line += lineBreaks(documentEnd);
     }
     starts.push({ part, line });
     chunks.push(text);

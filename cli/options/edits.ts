@@ -1,4 +1,4 @@
-import { usage } from '../output/failure.ts';
+import { usageError } from '../output/failure.ts';
 
 /** Annotations of repeated `--annotation KEY=VALUE` options. */
 export function parseAnnotations(texts: readonly string[] = []): Record<string, string> {
@@ -9,7 +9,7 @@ export function parseAnnotations(texts: readonly string[] = []): Record<string, 
 export function labelEdits(texts: readonly string[]): { addLabels: string[]; removeLabels: string[] } {
   const assigned = texts.find((text) => text.includes('='));
   if (assigned !== undefined)
-    throw usage(`"${assigned}": labels are plain words`, 'for KEY=VALUE use: brokkr annotate');
+    throw usageError(`"${assigned}": labels are plain words`, 'for KEY=VALUE use: brokkr annotate');
   return {
     addLabels: texts.filter((text) => !text.endsWith('-')),
     removeLabels: texts.filter((text) => text.endsWith('-')).map((text) => text.slice(0, -1)),
@@ -31,6 +31,6 @@ export function annotationEdits(texts: readonly string[]): {
 /** "KEY=VALUE" as an entry. Throws a usage Failure for anything else. */
 function parseAnnotation(text: string): [key: string, value: string] {
   const at = text.indexOf('=');
-  if (at < 1) throw usage(`"${text}" is not KEY=VALUE`);
+  if (at < 1) throw usageError(`"${text}" is not KEY=VALUE`);
   return [text.slice(0, at), text.slice(at + 1)];
 }

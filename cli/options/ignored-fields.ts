@@ -4,10 +4,11 @@ import { type IgnoredFields, IgnoredFieldsSchema } from '../../gen/brokkr/v1/sta
 
 export const ignoredFieldHelp = '[KIND[/NAME]:]PATH that others may change, as apps/Deployment/web:.spec.replicas';
 
-const written = /^(?:((?:[a-z0-9][-a-z0-9.]*\/)?[A-Z][A-Za-z0-9]*)(?:\/([^/]+))?:)?((?:\.[A-Za-z0-9_-]+)+)$/;
+const ignoredFieldPattern =
+  /^(?:((?:[a-z0-9][-a-z0-9.]*\/)?[A-Z][A-Za-z0-9]*)(?:\/([^/]+))?:)?((?:\.[A-Za-z0-9_-]+)+)$/;
 
 /** Groups of kinds that people name without one; the contract takes a bare kind for one of the core group. */
-const groups: Readonly<Record<string, string>> = {
+const defaultGroups: Readonly<Record<string, string>> = {
   DaemonSet: 'apps',
   Deployment: 'apps',
   ReplicaSet: 'apps',
@@ -22,12 +23,12 @@ const groups: Readonly<Record<string, string>> = {
 
 /** For an option of commander that may be given several times: those before, and one more path. */
 export function collectIgnoredField(text: string, before: readonly IgnoredFields[] | false | undefined) {
-  const [, bare = '', name = '', path] = written.exec(text) ?? [];
+  const [, bare = '', name = '', path] = ignoredFieldPattern.exec(text) ?? [];
   if (path === undefined)
     throw new InvalidArgumentError(
       'write it as .spec.replicas, apps/Deployment:.spec.replicas or ConfigMap/web:.data.',
     );
-  const kind = groups[bare] === undefined ? bare : `${groups[bare]}/${bare}`;
+  const kind = defaultGroups[bare] === undefined ? bare : `${defaultGroups[bare]}/${bare}`;
   const all = before || [];
   const same = all.find((fields) => fields.kind === kind && fields.name === name);
   const paths = [...new Set([...(same?.paths ?? []), path])];

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Generator, GeneratorQuota, GeneratorRules } from '../../gen/brokkr/v1/generator_pb.ts';
-import type { Fact } from '../format/describe.ts';
+import type { Field } from '../format/describe.ts';
 import { collect } from './collect.ts';
 import { parseCount } from './numbers.ts';
 import { parseSize, sizeText } from './size.ts';
@@ -18,8 +18,11 @@ export interface LimitOptions {
   readonly quotaBytes?: bigint;
 }
 
-type Rules = Pick<GeneratorRules, 'allowNamespaces' | 'denyNamespaces' | 'allowKinds' | 'denyKinds' | 'clusterScoped'>;
-type Quota = Pick<GeneratorQuota, 'stacks' | 'deploymentsPerStack' | 'manifestBytes'>;
+type MergedRules = Pick<
+  GeneratorRules,
+  'allowNamespaces' | 'denyNamespaces' | 'allowKinds' | 'denyKinds' | 'clusterScoped'
+>;
+type MergedQuota = Pick<GeneratorQuota, 'stacks' | 'deploymentsPerStack' | 'manifestBytes'>;
 
 export function limitOptions(command: Command): Command {
   const list = (flags: string, what: string) => new Option(flags, `${what} (repeat; "" for none)`).argParser(collect);
@@ -36,7 +39,7 @@ export function limitOptions(command: Command): Command {
 }
 
 /** What the rules become; undefined when no option is about them. */
-export function rulesWith(options: LimitOptions, before?: Rules): Rules | undefined {
+export function mergeRules(options: LimitOptions, before?: MergedRules): MergedRules | undefined {
   const { allowNamespace, denyNamespace, allowKind, denyKind, clusterScoped } = options;
   const given = [allowNamespace, denyNamespace, allowKind, denyKind, clusterScoped];
   if (given.every((option) => option === undefined)) return undefined;
@@ -52,7 +55,7 @@ export function rulesWith(options: LimitOptions, before?: Rules): Rules | undefi
 }
 
 /** What the quota becomes; undefined when no option is about it. */
-export function quotaWith(options: LimitOptions, before?: Quota): Quota | undefined {
+export function mergeQuota(options: LimitOptions, before?: MergedQuota): MergedQuota | undefined {
   const { quotaStacks, quotaDeployments, quotaBytes } = options;
   if (quotaStacks === undefined && quotaDeployments === undefined && quotaBytes === undefined) return undefined;
   return {
@@ -63,7 +66,7 @@ export function quotaWith(options: LimitOptions, before?: Quota): Quota | undefi
 }
 
 /** What a generator may deploy and keep, for people. */
-export function limitFacts({ rules, quota, system }: Generator): Fact[] {
+export function limitFields({ rules, quota, system }: Generator): Field[] {
   if (system) return [['Limits', 'none: these are the stacks of the admins']];
   const list = (texts: readonly string[] | undefined, none: string) => texts?.join(', ') || none;
   return [

@@ -11,10 +11,10 @@ import {
 export const selectorHelp = `agents by label and annotation, as kubectl -l: 'zone in (a,b),tier=web,!gpu'; '*' is all`;
 
 const { IN, NOT_IN, EXISTS, DOES_NOT_EXIST } = SelectorOperator;
-const key = '[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?';
-const among = new RegExp(String.raw`^(${key})\s+(in|notin)\s*\(([^()]*)\)$`);
-const equal = new RegExp(String.raw`^(${key})\s*(==|=|!=)\s*([^=!(),]*)$`);
-const present = new RegExp(String.raw`^(!?)\s*(${key})$`);
+const keyPattern = '[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?';
+const setTerm = new RegExp(String.raw`^(${keyPattern})\s+(in|notin)\s*\(([^()]*)\)$`);
+const equalityTerm = new RegExp(String.raw`^(${keyPattern})\s*(==|=|!=)\s*([^=!(),]*)$`);
+const existenceTerm = new RegExp(String.raw`^(!?)\s*(${keyPattern})$`);
 
 /** Reads a selector as kubectl's `-l` does; for an option of commander. */
 export function parseSelector(text: string): LabelSelector {
@@ -27,14 +27,14 @@ export function parseSelector(text: string): LabelSelector {
 function parseTerm(term: string): LabelSelectorRequirement {
   const make = (key: string, operator: SelectorOperator, values: string[] = []) =>
     create(LabelSelectorRequirementSchema, { key, operator, values });
-  const [, name, word, list] = among.exec(term) ?? [];
+  const [, name, word, list] = setTerm.exec(term) ?? [];
   if (name !== undefined) {
     const values = list?.split(',').map((value) => value.trim()) ?? [];
     return make(name, word === 'in' ? IN : NOT_IN, values);
   }
-  const [, left, sign, right] = equal.exec(term) ?? [];
+  const [, left, sign, right] = equalityTerm.exec(term) ?? [];
   if (left !== undefined) return make(left, sign === '!=' ? NOT_IN : IN, [right?.trim() ?? '']);
-  const [, not, only] = present.exec(term) ?? [];
+  const [, not, only] = existenceTerm.exec(term) ?? [];
   if (only !== undefined) return make(only, not === '!' ? DOES_NOT_EXIST : EXISTS);
   throw new InvalidArgumentError(
     `"${term}" is none of KEY=VALUE, KEY!=VALUE, KEY in (A,B), KEY notin (A,B), KEY, !KEY.`,

@@ -56,7 +56,7 @@ export function settingOptions(command: Command): Command {
     .option(
       '--depends-on <stack>',
       'must be healthy on an agent before this one begins there; may be repeated',
-      collectNames,
+      collectDependencies,
     )
     .option('--ignore-field <path>', `${ignoredFieldHelp}; may be repeated`, collectIgnoredField);
 }
@@ -99,11 +99,11 @@ const maskPaths = {
 export function settingPaths(settings: StackSettings, stack?: Stack): string[] {
   return Object.entries(maskPaths).flatMap(([setting, path]) => {
     const name = setting as keyof StackSettings;
-    return settings[name] === undefined || (stack && isSet[name](settings, stack)) ? [] : [path];
+    return settings[name] === undefined || (stack && hasSetting[name](settings, stack)) ? [] : [path];
   });
 }
 
-const isSet: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack: Stack) => boolean>> = {
+const hasSetting: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack: Stack) => boolean>> = {
   onDelete: ({ onDelete }, stack) => onDelete === stack.onDelete,
   drift: ({ drift }, stack) => drift === stack.drift,
   conflict: ({ conflict }, stack) => conflict === stack.conflict,
@@ -118,13 +118,13 @@ const isSet: Readonly<Record<keyof StackSettings, (wanted: StackSettings, stack:
 };
 
 /** "generator/name" in its parts; `generator` may also have been given apart. */
-export function splitName(name: string, generator?: string): { name: string; generator: string | undefined } {
+export function splitStackName(name: string, generator?: string): { name: string; generator: string | undefined } {
   const at = name.indexOf('/');
   if (at < 0) return { name, generator };
   return { name: name.slice(at + 1), generator: name.slice(0, at) };
 }
 
 /** As `collect`; a `--no-…` before it counts for nothing. */
-function collectNames(value: string, before: readonly string[] | false | undefined): string[] {
+function collectDependencies(value: string, before: readonly string[] | false | undefined): string[] {
   return collect(value, before || undefined);
 }

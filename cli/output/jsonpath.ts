@@ -1,5 +1,5 @@
 import { JSONPath } from 'jsonpath-plus';
-import { usage } from './failure.ts';
+import { usageError } from './failure.ts';
 
 type Json = null | boolean | number | string | object;
 
@@ -15,14 +15,14 @@ export type Template = (value: Json) => string;
 export function parseTemplate(source: string): Template {
   const pieces = source.match(/\{(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^{}"'])*\}|[^{}]+/g) ?? [];
   if (pieces.join('') !== source || pieces.length === 0)
-    throw usage(`jsonpath: "${source}" is not a template`, example);
+    throw usageError(`jsonpath: "${source}" is not a template`, exampleHint);
   const parts = partsOf(pieces[Symbol.iterator](), false);
   // What cannot be a path is said before anything is asked for.
   render(parts, {});
   return (value) => render(parts, value);
 }
 
-const example = "it looks like -o jsonpath='{.agents[*].name}'";
+const exampleHint = "it looks like -o jsonpath='{.agents[*].name}'";
 
 function partsOf(pieces: Iterator<string>, inRange: boolean): Part[] {
   const parts: Part[] = [];
@@ -31,14 +31,14 @@ function partsOf(pieces: Iterator<string>, inRange: boolean): Part[] {
     const inner = piece.slice(1, -1).trim();
     if (!piece.startsWith('{')) parts.push({ text: piece });
     else if (inner === 'end') {
-      if (!inRange) throw usage('jsonpath: there is an {end} without a {range}', example);
+      if (!inRange) throw usageError('jsonpath: there is an {end} without a {range}', exampleHint);
       return parts;
     } else if (inner.startsWith('range '))
       parts.push({ range: pathOf(inner.slice('range '.length)), each: partsOf(pieces, true) });
-    else if (/^(".*"|'.*')$/s.test(inner)) parts.push({ text: unquoted(inner) });
+    else if (/^(".*"|'.*')$/s.test(inner)) parts.push({ text: unquote(inner) });
     else parts.push({ path: pathOf(inner) });
   }
-  if (inRange) throw usage('jsonpath: there is a {range} without an {end}', example);
+  if (inRange) throw usageError('jsonpath: there is a {range} without an {end}', exampleHint);
   return parts;
 }
 
@@ -46,8 +46,8 @@ function render(parts: readonly Part[], value: Json): string {
   return parts
     .map((part) => {
       if ('text' in part) return part.text;
-      if ('path' in part) return find(part.path, value).map(textOf).join(' ');
-      return find(part.range, value)
+      if ('path' in part) return evaluate(part.path, value).map(textOf).join(' ');
+      return evaluate(part.range, value)
         .map((one) => render(part.each, one))
         .join('');
     })
@@ -67,11 +67,11 @@ function pathOf(text: string): string {
 }
 
 /** Filters are read by a parser of their own: nothing is ever run as a program. */
-function find(path: string, json: Json): Json[] {
+function evaluate(path: string, json: Json): Json[] {
   try {
     return JSONPath({ path, json, eval: 'safe' }) as Json[];
   } catch {
-    throw usage(`jsonpath: "${path}" is not a path`, example);
+    throw usageError(`jsonpath: "${path}" is not a path`, exampleHint);
   }
 }
 
@@ -79,9 +79,9 @@ function textOf(value: Json): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-function unquoted(text: string): string {
+function unquote(text: string): string {
   if (text.startsWith("'")) return text.slice(1, -1);
-  return text.slice(1, -1).replace(/\\(.)/g, (_, letter: string) => escapes[letter] ?? letter);
+  return text.slice(1, -1).replace(/\\(.)/g, (_, letter: string) => escapeSequences[letter] ?? letter);
 }
 
-const escapes: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r' };
+const escapeSequences: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r' };

@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from 'commander';
 
-export type Form = 'table' | 'json' | 'yaml' | 'name';
+export type OutputFormat = 'table' | 'json' | 'yaml' | 'name';
 
 /** `wide` is a table with more in it; `jsonpath=` picks from the JSON. */
-export type OutputOption = Form | 'wide' | `jsonpath=${string}`;
+export type OutputOption = OutputFormat | 'wide' | `jsonpath=${string}`;
 
 /** For `-o` of commander. */
 export function parseOutput(text: string): OutputOption {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Column, openOutput, tableOf } from './output.ts';
+import { type Column, openOutput, renderTable } from './output.ts';
 
 interface Row {
   readonly name: string;
@@ -17,7 +17,7 @@ const rows: readonly Row[] = [
   { name: 'a-name-that-must-stay', labels: 'x'.repeat(40), message: 'm'.repeat(30) },
   { name: 'b', labels: 'short', message: '' },
 ];
-const at = (width: number) => tableOf({ ...openOutput('table'), width }, columns, rows).split('\n');
+const at = (width: number) => renderTable({ ...openOutput('table'), width }, columns, rows).split('\n');
 
 const tables = suite('cli: tables');
 

@@ -4,13 +4,13 @@ import Table from 'cli-table3';
 import pc from 'picocolors';
 import { stringify } from 'yaml';
 import { parseTemplate, type Template } from './jsonpath.ts';
-import type { Form, OutputOption } from './output-format.ts';
+import type { OutputFormat, OutputOption } from './output-format.ts';
 
 export type Tone = 'good' | 'bad' | 'warn' | 'dim' | 'strong';
 
 /** Where a command's answer goes: data to standard output, everything said to people besides it to standard error. */
 export interface Output {
-  readonly form: Form;
+  readonly format: OutputFormat;
   /** What to pick from the JSON, when that is not all of it. */
   readonly template: Template | undefined;
   /** How many characters of a table fit beside one another: without an end where there is no terminal. */
@@ -31,9 +31,9 @@ export interface Output {
 export interface View<D extends DescMessage> {
   readonly schema: D;
   /** The list's name in JSON: as in the contract's answer. */
-  readonly plural: string;
+  readonly listField: string;
   /** What people call them; default `plural`. */
-  readonly called?: string;
+  readonly displayName?: string;
   readonly columns: readonly Column<MessageShape<D>>[];
   /** What other commands take for it. */
   readonly name: (message: MessageShape<D>) => string;
@@ -48,7 +48,7 @@ export interface Column<M> {
 }
 
 export function openOutput(option: OutputOption): Output {
-  const colours = pc.createColors(wantsColours(process.stdout));
+  const colours = pc.createColors(supportsColours(process.stdout));
   const tones: Record<Tone, (text: string) => string> = {
     good: colours.green,
     bad: colours.red,
@@ -59,10 +59,10 @@ export function openOutput(option: OutputOption): Output {
   const { cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright } = colours;
   const tints = [cyan, green, magenta, blue, yellow, cyanBright, greenBright, magentaBright, blueBright];
   return {
-    form: formOf(option),
-    template: option.startsWith(jsonpath) ? parseTemplate(option.slice(jsonpath.length)) : undefined,
+    format: formatOf(option),
+    template: option.startsWith(jsonpathPrefix) ? parseTemplate(option.slice(jsonpathPrefix.length)) : undefined,
     wide: option === 'wide',
-    width: process.stdout.isTTY ? process.stdout.columns || usualWidth : Number.POSITIVE_INFINITY,
+    width: process.stdout.isTTY ? process.stdout.columns || defaultWidth : Number.POSITIVE_INFINITY,
     paint: (tone, text) => (tone === undefined ? text : tones[tone](text)),
     tint(key, text) {
       const sum = [...key].reduce((before, letter) => (before * 31 + letter.charCodeAt(0)) % 65_521, 7);
@@ -73,22 +73,22 @@ export function openOutput(option: OutputOption): Output {
   };
 }
 
-const jsonpath = 'jsonpath=';
+const jsonpathPrefix = 'jsonpath=';
 
-function formOf(option: OutputOption): Form {
+function formatOf(option: OutputOption): OutputFormat {
   if (option === 'wide') return 'table';
-  return option.startsWith(jsonpath) ? 'json' : (option as Form);
+  return option.startsWith(jsonpathPrefix) ? 'json' : (option as OutputFormat);
 }
 
 /** Text from elsewhere in one line, without what a terminal would obey. */
-export function printable(text: string): string {
+export function sanitize(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/\s+/g, ' ')
     .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
 }
 
 /** Text from elsewhere as a line of its own: as `printable`, with the spaces that it has. */
-export function printableLine(text: string): string {
+export function sanitizeLine(text: string): string {
   return stripVTControlCharacters(text.replaceAll('\t', '    ')).replace(/[\p{Cc}\p{Bidi_Control}]/gu, '');
 }
 
@@ -98,11 +98,11 @@ export function printList<D extends DescMessage>(
   view: View<D>,
   messages: readonly MessageShape<D>[],
 ): void {
-  if (out.form === 'name') for (const message of messages) out.line(view.name(message));
-  else if (out.form !== 'table')
-    printJson(out, { [view.plural]: messages.map((message) => jsonOf(view.schema, message)) });
-  else if (messages.length === 0) out.note(`no ${view.called ?? view.plural}`);
-  else out.line(tableOf(out, view.columns, messages));
+  if (out.format === 'name') for (const message of messages) out.line(view.name(message));
+  else if (out.format !== 'table')
+    printJson(out, { [view.listField]: messages.map((message) => jsonOf(view.schema, message)) });
+  else if (messages.length === 0) out.note(`no ${view.displayName ?? view.listField}`);
+  else out.line(renderTable(out, view.columns, messages));
 }
 
 /** Prints one message; `inFull` prints what people read. */
@@ -112,8 +112,8 @@ export function printOne<D extends DescMessage>(
   message: MessageShape<D>,
   inFull: () => void,
 ): void {
-  if (out.form === 'table') inFull();
-  else if (out.form === 'name') out.line(view.name(message));
+  if (out.format === 'table') inFull();
+  else if (out.format === 'name') out.line(view.name(message));
   else printJson(out, jsonOf(view.schema, message));
 }
 
@@ -124,23 +124,23 @@ export function jsonOf<D extends DescMessage>(schema: D, message: MessageShape<D
 
 export function printJson(out: Output, value: JsonValue): void {
   if (out.template) out.line(out.template(value).replace(/\n$/, ''));
-  else out.line(out.form === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
+  else out.line(out.format === 'yaml' ? stringify(value, { lineWidth: 0 }).trimEnd() : JSON.stringify(value, null, 2));
 }
 
 /**
  * A table without lines that fits its place: what is too much is cut from the widest columns, but never from the first, by which
  * things are called.
  */
-export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: readonly M[]): string {
+export function renderTable<M>(out: Output, all: readonly Column<M>[], messages: readonly M[]): string {
   const columns = all.filter(({ wide }) => out.wide || !wide);
-  const rows = messages.map((message) => columns.map((column) => printable(column.text(message)) || '-'));
-  const widths = fitted(
+  const rows = messages.map((message) => columns.map((column) => sanitize(column.text(message)) || '-'));
+  const widths = fitWidths(
     columns.map(({ title }, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0))),
-    columns.map(({ title }) => Math.max(title.length, narrowest)),
-    out.width - gap * (columns.length - 1),
+    columns.map(({ title }) => Math.max(title.length, minColumnWidth)),
+    out.width - columnGap * (columns.length - 1),
   );
   const table = new Table({
-    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': gap },
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': columnGap },
     chars,
   });
   table.push(columns.map((column) => out.paint('dim', column.title)));
@@ -162,7 +162,7 @@ export function tableOf<M>(out: Output, all: readonly Column<M>[], messages: rea
 }
 
 /** Widths that together have no more than `room`, as far as the least that each needs allows; the first one stays. */
-function fitted(widths: readonly number[], least: readonly number[], room: number): number[] {
+function fitWidths(widths: readonly number[], least: readonly number[], room: number): number[] {
   const fit = [...widths];
   for (let over = fit.reduce((sum, width) => sum + width, 0) - room; over > 0; over -= 1) {
     const spare = fit.map((width, at) => (at > 0 && width > (least[at] ?? 0) ? width : 0));
@@ -174,19 +174,19 @@ function fitted(widths: readonly number[], least: readonly number[], room: numbe
 }
 
 /** A table as a part of something larger: nothing without rows, and without the columns that would say the same in each. */
-export function partTable<D extends DescMessage>(
+export function renderSubtable<D extends DescMessage>(
   out: Output,
   view: View<D>,
   messages: readonly MessageShape<D>[],
   ...without: readonly string[]
 ): string {
   const columns = view.columns.filter(({ title }) => !without.includes(title));
-  return messages.length === 0 ? '' : tableOf(out, columns, messages);
+  return messages.length === 0 ? '' : renderTable(out, columns, messages);
 }
 
-const gap = 3;
-const usualWidth = 80;
-const narrowest = 8;
+const columnGap = 3;
+const defaultWidth = 80;
+const minColumnWidth = 8;
 
 const sides = [
   'top',
@@ -201,6 +201,6 @@ const sides = [
 const inner = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'] as const;
 const chars = Object.fromEntries([...sides, ...inner].map((side) => [side, '']));
 
-function wantsColours(stream: NodeJS.WriteStream): boolean {
+function supportsColours(stream: NodeJS.WriteStream): boolean {
   return Boolean(stream.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
 }

@@ -7,18 +7,18 @@ export interface Screen {
   close(): void;
 }
 
-const begin = '\x1b[?7l\x1b[2J';
-const end = '\x1b[?7h';
-const usualRows = 24;
+const enterSequence = '\x1b[?7l\x1b[2J';
+const exitSequence = '\x1b[?7h';
+const defaultRows = 24;
 
 /** Takes standard output over, which must be a terminal. A Ctrl-C gives it back before it ends the process. */
 export function openScreen(): Screen {
   const { stdout } = process;
   // Too long a line is cut by the terminal itself, which knows what is a colour and what is text.
-  stdout.write(begin);
+  stdout.write(enterSequence);
   const close = () => {
     for (const signal of signals) process.removeListener(signal, stop);
-    stdout.write(`${end}\n`);
+    stdout.write(`${exitSequence}\n`);
   };
   const stop = (signal: NodeJS.Signals) => {
     close();
@@ -26,7 +26,7 @@ export function openScreen(): Screen {
   };
   for (const signal of signals) process.once(signal, stop);
   return {
-    rows: () => stdout.rows || usualRows,
+    rows: () => stdout.rows || defaultRows,
     // Line by line over the old picture, so that nothing flickers.
     draw: (lines) => void stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\n')}\x1b[J`),
     close,

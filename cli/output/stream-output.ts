@@ -8,13 +8,13 @@ export interface StreamItem {
 }
 
 /** Prints one message of a stream: for people lines with the time, as JSON a line, as YAML a document. */
-export function printNews<D extends DescMessage>(
+export function printStreamItem<D extends DescMessage>(
   out: Output,
   schema: D,
   news: MessageShape<D>,
   said: StreamItem,
 ): void {
-  switch (out.form) {
+  switch (out.format) {
     case 'json':
       if (out.template) printJson(out, jsonOf(schema, news));
       else out.line(JSON.stringify(jsonOf(schema, news)));
@@ -27,11 +27,11 @@ export function printNews<D extends DescMessage>(
       for (const name of said.names()) out.line(name);
       break;
     case 'table':
-      for (const line of said.lines()) out.line(`${out.paint('dim', clock())}  ${line}`);
+      for (const line of said.lines()) out.line(`${out.paint('dim', clockTime())}  ${line}`);
   }
 }
 
 /** The time of day, as UTC. */
-export function clock(): string {
+export function clockTime(): string {
   return new Date().toISOString().slice(11, 19);
 }

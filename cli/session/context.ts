@@ -19,7 +19,7 @@ export interface Contexts {
   readonly all: Readonly<Record<string, Context>>;
 }
 
-const keys = {
+const contextKeys = {
   server: 'server',
   pak: 'pak',
   caFile: 'ca-file',
@@ -31,7 +31,7 @@ const keys = {
 /** The kept contexts; none when there is no file. Throws a Failure when the file cannot be understood. */
 export function readContexts(env: NodeJS.ProcessEnv): Contexts {
   const file = contextsFile(env);
-  const text = readIfThere(file);
+  const text = readIfExists(file);
   if (text === undefined) return { current: undefined, all: {} };
   try {
     const { 'current-context': current, contexts = {} } = asMap(parse(text, { prettyErrors: false }) ?? {});
@@ -39,7 +39,7 @@ export function readContexts(env: NodeJS.ProcessEnv): Contexts {
     return { current: typeof current === 'string' ? current : undefined, all: Object.fromEntries(all) };
   } catch (cause) {
     // The parser's own message may quote a line that holds a key.
-    throw new Failure(`${file} cannot be understood`, { next: 'mend it, or remove it and log in again', cause });
+    throw new Failure(`${file} cannot be understood`, { hint: 'mend it, or remove it and log in again', cause });
   }
 }
 
@@ -54,12 +54,12 @@ export function writeContexts(env: NodeJS.ProcessEnv, contexts: Contexts): void 
     ...(contexts.current !== undefined && { 'current-context': contexts.current }),
     contexts: Object.fromEntries(all),
   });
-  const next = `${file}.${process.pid}`;
+  const temporary = `${file}.${process.pid}`;
   try {
-    writeFileSync(next, text, { mode: 0o600, flag: 'wx', flush: true });
-    renameSync(next, file);
+    writeFileSync(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
+    renameSync(temporary, file);
   } catch (error) {
-    rmSync(next, { force: true });
+    rmSync(temporary, { force: true });
     throw error;
   }
 }
@@ -70,12 +70,12 @@ function contextsFile(env: NodeJS.ProcessEnv): string {
 }
 
 /** Puts a context in, or changes it, and makes it the current one unless that is not wanted. */
-export function keepContext(env: NodeJS.ProcessEnv, name: string, context: Context, makeCurrent = true): void {
+export function saveContext(env: NodeJS.ProcessEnv, name: string, context: Context, makeCurrent = true): void {
   const { current, all } = readContexts(env);
   writeContexts(env, { current: makeCurrent ? name : current, all: { ...all, [name]: context } });
 }
 
-function readIfThere(file: string): string | undefined {
+function readIfExists(file: string): string | undefined {
   try {
     const text = readFileSync(file, 'utf8');
     if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0)
@@ -94,21 +94,21 @@ function asMap(value: unknown): Record<string, unknown> {
 
 function toContext(name: string, map: Record<string, unknown>): Context {
   const text = (key: string) => (typeof map[key] === 'string' ? map[key] : undefined);
-  const server = text(keys.server);
+  const server = text(contextKeys.server);
   if (server === undefined) throw new Error(`context ${name} has no server`);
   return {
     server,
-    pak: text(keys.pak),
-    caFile: text(keys.caFile),
-    certFile: text(keys.certFile),
-    keyFile: text(keys.keyFile),
-    insecureCleartext: map[keys.insecureCleartext] === true || undefined,
+    pak: text(contextKeys.pak),
+    caFile: text(contextKeys.caFile),
+    certFile: text(contextKeys.certFile),
+    keyFile: text(contextKeys.keyFile),
+    insecureCleartext: map[contextKeys.insecureCleartext] === true || undefined,
   };
 }
 
 function fromContext(context: Context): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(keys).flatMap(([field, key]) => {
+    Object.entries(contextKeys).flatMap(([field, key]) => {
       const value = context[field as keyof Context];
       return value === undefined ? [] : [[key, value]];
     }),

@@ -1,80 +1,82 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from '../output/failure.ts';
-import { printable } from '../output/output.ts';
-import { withoutPatterns } from './patterns.ts';
-import { isUnanswered } from './retry.ts';
+import { sanitize } from '../output/output.ts';
+import { describePatterns } from './patterns.ts';
+import { isUnavailable } from './retry.ts';
 
-export interface Explanation {
+export interface ErrorReport {
   readonly lines: readonly string[];
   readonly exitCode: ExitCode;
 }
 
-const listedViolations = 20;
+const maxListedViolations = 20;
 
-/** What to print about an error: what is wrong, then what to do next. */
-export function explain(error: unknown): Explanation {
-  if (error instanceof Failure) return told(error.message, error.next, error.exitCode, error.cause);
-  if (error instanceof ConnectError) return refused(error);
+/** What to print about an error: what is wrong, then what to do hint. */
+export function explainError(error: unknown): ErrorReport {
+  if (error instanceof Failure) return toReport(error.message, error.hint, error.exitCode, error.cause);
+  if (error instanceof ConnectError) return reportRpcError(error);
   // Everything that the system says about files has a code; the rest is a defect, and its place helps to mend it.
   const { code, stack } = error as NodeJS.ErrnoException;
-  if (error instanceof Error) return told(code === undefined ? (stack ?? error.message) : error.message);
-  return told(String(error));
+  if (error instanceof Error) return toReport(code === undefined ? (stack ?? error.message) : error.message);
+  return toReport(String(error));
 }
 
-function told(message: string, next?: string, exitCode: ExitCode = 1, cause?: unknown): Explanation {
-  const because = cause instanceof ConnectError ? [`  ${printable(cause.rawMessage)}`] : [];
-  return { lines: [`error: ${message}`, ...because, ...(next === undefined ? [] : [`  ${next}`])], exitCode };
+function toReport(message: string, hint?: string, exitCode: ExitCode = 1, cause?: unknown): ErrorReport {
+  const because = cause instanceof ConnectError ? [`  ${sanitize(cause.rawMessage)}`] : [];
+  return { lines: [`error: ${message}`, ...because, ...(hint === undefined ? [] : [`  ${hint}`])], exitCode };
 }
 
-function refused(error: ConnectError): Explanation {
-  const violations = violationsOf(error);
-  const next = nextStep(error);
+function reportRpcError(error: ConnectError): ErrorReport {
+  const violations = fieldViolations(error);
+  const hint = hintFor(error);
   if (violations.length > 1) {
-    const lines = violations.slice(0, listedViolations).map((violation) => `  ${violationText(violation)}`);
+    const lines = violations.slice(0, maxListedViolations).map((violation) => `  ${violationText(violation)}`);
     return {
-      lines: [`error: ${violations.length} things are wrong`, ...lines, ...(next ? [`  ${next}`] : [])],
+      lines: [`error: ${violations.length} things are wrong`, ...lines, ...(hint ? [`  ${hint}`] : [])],
       exitCode: 1,
     };
   }
-  return told(messageOf(error, violations[0]), next);
+  return toReport(rpcMessage(error, violations[0]), hint);
 }
 
-function messageOf(error: ConnectError, violation: Violation | undefined): string {
-  if (isUnanswered(error, undefined)) return `the broker cannot be reached: ${printable(reasonOf(error))}`;
-  if (reasonIn(error) === 'EMPTY_MANIFEST') return 'there are no objects, which would remove everything';
-  const message = said(error.rawMessage);
-  return violation === undefined || message.includes(violation.field) || message.includes(said(violation.description))
+function rpcMessage(error: ConnectError, violation: Violation | undefined): string {
+  if (isUnavailable(error, undefined)) return `the broker cannot be reached: ${sanitize(connectionFailure(error))}`;
+  if (errorReason(error) === 'EMPTY_MANIFEST') return 'there are no objects, which would remove everything';
+  const message = cleanMessage(error.rawMessage);
+  return violation === undefined ||
+    message.includes(violation.field) ||
+    message.includes(cleanMessage(violation.description))
     ? message
     : violationText(violation);
 }
 
 function violationText({ field, description }: Violation): string {
-  return description.includes(field) ? said(description) : `${field}: ${said(description)}`;
+  return description.includes(field) ? cleanMessage(description) : `${field}: ${cleanMessage(description)}`;
 }
 
-function said(text: string): string {
-  return withoutPatterns(printable(text));
+function cleanMessage(text: string): string {
+  return describePatterns(sanitize(text));
 }
 
-function reasonIn(error: ConnectError): string | undefined {
+function errorReason(error: ConnectError): string | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
 /** A failed connection's own words are several causes deep. */
-function reasonOf(error: ConnectError): string {
+function connectionFailure(error: ConnectError): string {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ECONNREFUSED') return 'nothing listens there';
     if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'there is no host of that name';
     if (cause instanceof AggregateError)
-      return reasonOf(new ConnectError('', error.code, undefined, undefined, cause.errors[0]));
+      return connectionFailure(new ConnectError('', error.code, undefined, undefined, cause.errors[0]));
   }
   return error.code === Code.Unavailable ? error.rawMessage : 'the connection broke';
 }
 
-function nextStep(error: ConnectError): string | undefined {
-  switch (reasonIn(error)) {
+function hintFor(error: ConnectError): string | undefined {
+  switch (errorReason(error)) {
     case 'NOT_REGISTERED':
       return 'an admin can run: brokkr register AGENT GENERATOR';
     case 'NAME_TAKEN':
@@ -90,7 +92,7 @@ function nextStep(error: ConnectError): string | undefined {
     case 'AMBIGUOUS_NAME':
       return 'write it as GENERATOR/NAME';
   }
-  if (isUnanswered(error, undefined)) return 'is the broker running, and is --server right?';
+  if (isUnavailable(error, undefined)) return 'is the broker running, and is --server right?';
   switch (error.code) {
     case Code.Unauthenticated:
       return 'run: brokkr login   (or check BROKKR_PAK)';
@@ -114,6 +116,6 @@ export interface Violation {
 }
 
 /** Which fields were wrong, as the broker's error details say. */
-export function violationsOf(error: ConnectError): readonly Violation[] {
+export function fieldViolations(error: ConnectError): readonly Violation[] {
   return error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
 }

@@ -1,12 +1,12 @@
 /** As many as a list gives at once. */
 const pageSize = 500;
 
-interface Page {
+interface ListPage {
   readonly nextPageToken: string;
 }
 
 /** Reads a list page by page, for what should not be in memory all at once. */
-export async function* eachPage<P extends Page>(
+export async function* eachPage<P extends ListPage>(
   read: (page: { pageSize: number; pageToken: string }) => Promise<P>,
 ): AsyncGenerator<P> {
   for (let pageToken = ''; ; ) {
@@ -18,7 +18,7 @@ export async function* eachPage<P extends Page>(
 }
 
 /** Reads a list through all its pages, or until there are `limit`. */
-export async function allPages<P extends Page, M>(
+export async function allPages<P extends ListPage, M>(
   read: (page: { pageSize: number; pageToken: string }) => Promise<P>,
   items: (page: P) => readonly M[],
   limit = Number.POSITIVE_INFINITY,

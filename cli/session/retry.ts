@@ -3,11 +3,11 @@ import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobu
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 
 /** How often a broker that cannot be reached is tried before that is said. */
-export const tries = 5;
-const firstPauseMs = 200;
+export const maxAttempts = 5;
+const initialBackoffMs = 200;
 
 /** Whether a call ended without the broker's answer, although nobody canceled it. */
-export function isUnanswered(reason: unknown, signal: AbortSignal | undefined): boolean {
+export function isUnavailable(reason: unknown, signal: AbortSignal | undefined): boolean {
   return !signal?.aborted && ConnectError.from(reason).code === Code.Unavailable;
 }
 
@@ -24,8 +24,8 @@ export const retryUnavailable: Interceptor = (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (!safe || attempt === tries || !isUnanswered(error, request.signal)) throw error;
-      await pause(Math.random() * firstPauseMs * 2 ** (attempt - 1), undefined, { signal: request.signal });
+      if (!safe || attempt === maxAttempts || !isUnavailable(error, request.signal)) throw error;
+      await pause(Math.random() * initialBackoffMs * 2 ** (attempt - 1), undefined, { signal: request.signal });
     }
   }
 };

@@ -5,20 +5,20 @@ import type { Placement } from '../../gen/brokkr/v1/placement_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { Stack } from '../../gen/brokkr/v1/stack_pb.ts';
 import { shortDuration } from '../format/duration.ts';
-import { count } from '../format/enum-labels.ts';
-import { healthOn, healthText, moreText, objectLine } from '../format/health.ts';
+import { pluralize } from '../format/enum-labels.ts';
+import { healthOn, healthText, objectLine, omittedText } from '../format/health.ts';
 import { Failure } from '../output/failure.ts';
-import { type Output, printable } from '../output/output.ts';
+import { type Output, sanitize } from '../output/output.ts';
 import type { Session } from '../session/session.ts';
 import { followStack } from './follow.ts';
 
 /** What is waited for on every agent. */
 export type WaitCondition = 'healthy' | 'applied';
 
-type Awaited = Pick<Deployment, 'id' | 'revision' | 'stackId' | 'stack'>;
+type AwaitedDeployment = Pick<Deployment, 'id' | 'revision' | 'stackId' | 'stack'>;
 
 /** For `--wait [what]` of commander. */
-export function parseGoal(text: string): WaitCondition {
+export function parseWaitCondition(text: string): WaitCondition {
   if (text === 'healthy' || text === 'applied') return text;
   throw new InvalidArgumentError('write --wait=healthy or --wait=applied, or put --wait behind the other words.');
 }
@@ -29,28 +29,28 @@ export function parseGoal(text: string): WaitCondition {
  * nobody serves the stack; or when the time is over.
  */
 export async function waitUntil(
-  goal: WaitCondition,
+  condition: WaitCondition,
   session: Session,
-  deployment: Awaited,
+  deployment: AwaitedDeployment,
   timeoutMs: number,
 ): Promise<void> {
   const progress = showProgress(session.out);
   const signal = AbortSignal.timeout(timeoutMs);
-  let last: Standing | undefined;
+  let last: WaitProgress | undefined;
   try {
     for await (const { stack, placements } of followStack(session, deployment.stackId, { signal })) {
       if (!stack) continue;
-      last = judge(goal, stack, [...placements.values()], deployment);
+      last = evaluateProgress(condition, stack, [...placements.values()], deployment);
       progress.say(last);
       const [hopeless] = last.pending.filter(({ health }) => health === Health.FAILED);
-      if (hopeless) throw await unhealthy(session, hopeless);
+      if (hopeless) throw await unhealthyFailure(session, hopeless);
       // Of very many placements the first message holds a part.
       if (last.pending.length === 0 && placements.size >= placementCount(stack)) return;
     }
     throw new Failure(`stack ${deployment.stack} was deleted meanwhile`);
   } catch (error) {
     if (!signal.aborted || error instanceof Failure) throw error;
-    throw await timedOut(session, deployment.stack, last, timeoutMs, goal);
+    throw await timeoutFailure(session, deployment.stack, last, timeoutMs, condition);
   } finally {
     progress.end();
   }
@@ -61,125 +61,134 @@ function placementCount({ placements }: Stack): number {
   return pending + applied + failed + removing + held + ahead;
 }
 
-interface Standing {
-  readonly goal: WaitCondition;
+interface WaitProgress {
+  readonly condition: WaitCondition;
   readonly applied: number;
   readonly all: number;
   /** Those that are not there yet; what they say is about this deployment. */
   readonly pending: readonly Pick<Placement, 'stack' | 'agent' | 'phase' | 'message' | 'health' | 'healthMessage'>[];
 }
 
-function judge(
-  goal: WaitCondition,
+function evaluateProgress(
+  condition: WaitCondition,
   stack: Stack,
   all: readonly Placement[],
-  { id, revision, stack: name }: Awaited,
-): Standing {
+  { id, revision, stack: name }: AwaitedDeployment,
+): WaitProgress {
   if (stack.deleteTime) throw new Failure(`stack ${name} is being deleted`);
   if (stack.currentDeploymentId !== id)
     throw new Failure(`revision ${stack.revision} of stack ${name} has taken the place of revision ${revision}`);
   const serving = all.filter(({ state }) => state === PlacementState.ACTIVE);
   if (serving.length === 0) {
-    const next = `label or target it, or ask: brokkr explain ${name} AGENT`;
-    throw new Failure(`revision ${revision} is stored, but no agent serves stack ${name}`, { next });
+    const hint = `label or target it, or ask: brokkr explain ${name} AGENT`;
+    throw new Failure(`revision ${revision} is stored, but no agent serves stack ${name}`, { hint });
   }
-  const told = serving.map((placement) => toldOf(placement, id));
-  for (const placement of told) refuseStuck(placement);
-  const pending = told.filter(
-    ({ phase, health }) => phase !== PlacementPhase.APPLIED || (goal === 'healthy' && health !== Health.HEALTHY),
+  const reports = serving.map((placement) => reportFor(placement, id));
+  for (const placement of reports) failIfStuck(placement);
+  const pending = reports.filter(
+    ({ phase, health }) => phase !== PlacementPhase.APPLIED || (condition === 'healthy' && health !== Health.HEALTHY),
   );
-  const applied = told.filter(({ phase }) => phase === PlacementPhase.APPLIED).length;
-  return { goal, applied, all: serving.length, pending };
+  const applied = reports.filter(({ phase }) => phase === PlacementPhase.APPLIED).length;
+  return { condition, applied, all: serving.length, pending };
 }
 
 /** A placement may have been read just before the new deployment: then it says nothing about that. */
-function toldOf({ stack, agent, phase, message, health, healthMessage, desiredDeploymentId }: Placement, id: string) {
+function reportFor(
+  { stack, agent, phase, message, health, healthMessage, desiredDeploymentId }: Placement,
+  id: string,
+) {
   return desiredDeploymentId === id
     ? { stack, agent, phase, message, health, healthMessage }
     : { stack, agent, phase: PlacementPhase.PENDING, message: '', health: Health.UNSPECIFIED, healthMessage: '' };
 }
 
-function refuseStuck({ phase, agent, stack, message }: Standing['pending'][number]): void {
-  const told = printable(message);
+function failIfStuck({ phase, agent, stack, message }: WaitProgress['pending'][number]): void {
+  const reports = sanitize(message);
   switch (phase) {
     case PlacementPhase.FAILED:
-      throw new Failure(`agent ${agent}: ${told}`, {
-        next: `it keeps trying; look with: brokkr explain ${stack} ${agent}`,
+      throw new Failure(`agent ${agent}: ${reports}`, {
+        hint: `it keeps trying; look with: brokkr explain ${stack} ${agent}`,
       });
     case PlacementPhase.HELD:
-      throw new Failure(`agent ${agent} waits: ${told}`, {
-        next: `if that is right: brokkr confirm-removal ${agent} ${stack}`,
+      throw new Failure(`agent ${agent} waits: ${reports}`, {
+        hint: `if that is right: brokkr confirm-removal ${agent} ${stack}`,
       });
     case PlacementPhase.AHEAD:
-      throw new Failure(`agent ${agent} holds something newer: ${told}`, {
-        next: `to let it go back: brokkr confirm-removal ${agent} ${stack}`,
+      throw new Failure(`agent ${agent} holds something newer: ${reports}`, {
+        hint: `to let it go back: brokkr confirm-removal ${agent} ${stack}`,
       });
   }
 }
 
-async function unhealthy(session: Session, placement: Standing['pending'][number]): Promise<Failure> {
+async function unhealthyFailure(session: Session, placement: WaitProgress['pending'][number]): Promise<Failure> {
   const { stack, agent, healthMessage } = placement;
-  const told = printable(healthMessage) || 'it is applied, but has failed';
-  return new Failure([`agent ${agent}: ${told}`, ...(await troubles(session, placement))].join('\n'), {
-    next: `look closely with: brokkr diagnose ${stack} ${agent}`,
+  const reports = sanitize(healthMessage) || 'it is applied, but has failed';
+  return new Failure([`agent ${agent}: ${reports}`, ...(await unhealthyObjectLines(session, placement))].join('\n'), {
+    hint: `look closely with: brokkr diagnose ${stack} ${agent}`,
   });
 }
 
-async function timedOut(
+async function timeoutFailure(
   session: Session,
   stack: string,
-  last: Standing | undefined,
+  last: WaitProgress | undefined,
   timeoutMs: number,
-  goal: WaitCondition,
+  condition: WaitCondition,
 ): Promise<Failure> {
-  const said = `not ${goal} within ${shortDuration(timeoutMs)}`;
+  const summary = `not ${condition} within ${shortDuration(timeoutMs)}`;
   const [first] = last?.pending ?? [];
-  if (!last || !first) return new Failure(said);
+  if (!last || !first) return new Failure(summary);
   const verb = first.phase === PlacementPhase.APPLIED ? 'diagnose' : 'explain';
-  return new Failure([`${said}: ${standingText(last)}`, ...(await troubles(session, first))].join('\n'), {
-    next: `ask: brokkr ${verb} ${stack} ${first.agent}`,
-  });
+  return new Failure(
+    [`${summary}: ${progressText(last)}`, ...(await unhealthyObjectLines(session, first))].join('\n'),
+    {
+      hint: `ask: brokkr ${verb} ${stack} ${first.agent}`,
+    },
+  );
 }
 
-const listedObjects = 5;
-/** For what is only said besides. */
-const troublesTimeoutMs = 5_000;
+const maxListedObjects = 5;
+/** For what is only summary besides. */
+const detailsTimeoutMs = 5_000;
 
 /** The objects that are not healthy there, a line each. */
-async function troubles(session: Session, { stack, agent, phase }: Standing['pending'][number]): Promise<string[]> {
+async function unhealthyObjectLines(
+  session: Session,
+  { stack, agent, phase }: WaitProgress['pending'][number],
+): Promise<string[]> {
   if (phase !== PlacementPhase.APPLIED) return [];
-  const health = await healthOn(session, stack, agent, troublesTimeoutMs).catch(() => undefined);
+  const health = await healthOn(session, stack, agent, detailsTimeoutMs).catch(() => undefined);
   const objects = health?.objects ?? [];
-  const lines = objects.slice(0, listedObjects).map((object) => objectLine(session.out, object));
-  return [...lines, moreText(lines.length, objects.length)].filter((line) => line !== '').map((line) => `  ${line}`);
+  const lines = objects.slice(0, maxListedObjects).map((object) => objectLine(session.out, object));
+  return [...lines, omittedText(lines.length, objects.length)].filter((line) => line !== '').map((line) => `  ${line}`);
 }
 
-const namedAgents = 3;
+const maxNamedAgents = 3;
 
-function standingText({ goal, applied, all, pending }: Standing): string {
-  const more = pending.length > namedAgents ? ', …' : '';
-  const named = pending.slice(0, namedAgents).map(waitText).join(', ');
+function progressText({ condition, applied, all, pending }: WaitProgress): string {
+  const more = pending.length > maxNamedAgents ? ', …' : '';
+  const named = pending.slice(0, maxNamedAgents).map(pendingAgentText).join(', ');
   const rest = pending.length === 0 ? '' : `, waiting for ${named}${more}`;
   const done = all - pending.length;
-  const also = goal === 'healthy' && applied > done ? ` (${applied} applied)` : '';
-  return `${done} of ${count(all, 'agent')} ${goal}${also}${rest}`;
+  const also = condition === 'healthy' && applied > done ? ` (${applied} applied)` : '';
+  return `${done} of ${pluralize(all, 'agent')} ${condition}${also}${rest}`;
 }
 
 /** An agent, and what it says is missing there: "edge (progressing: 1 of 3 replicas ready)". */
-function waitText(placement: Standing['pending'][number]): string {
+function pendingAgentText(placement: WaitProgress['pending'][number]): string {
   const { agent, phase, message, healthMessage } = placement;
   const health = [healthText(placement), healthMessage].filter((text) => text !== '').join(': ');
   const why = phase === PlacementPhase.APPLIED ? health || 'no health reported yet' : message;
-  return why === '' ? agent : `${agent} (${printable(why)})`;
+  return why === '' ? agent : `${agent} (${sanitize(why)})`;
 }
 
 /** One line that is written over on a terminal; elsewhere a line for each change. */
-function showProgress(out: Output): { say(standing: Standing): void; end(): void } {
+function showProgress(out: Output): { say(standing: WaitProgress): void; end(): void } {
   const live = Boolean(process.stderr.isTTY);
   let shown = '';
   return {
     say: (standing) => {
-      const text = standingText(standing);
+      const text = progressText(standing);
       if (text === shown) return;
       shown = text;
       if (live) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`);

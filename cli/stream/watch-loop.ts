@@ -1,16 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { openScreen } from '../output/screen.ts';
-import { isUnanswered } from '../session/retry.ts';
+import { isUnavailable } from '../session/retry.ts';
 import type { Session } from '../session/session.ts';
 
-const everyMs = 2_000;
+const intervalMs = 2_000;
 
 /**
  * Does the same again and again until Ctrl-C. On a terminal each answer is drawn over the one before; elsewhere an answer is printed
  * when it differs. A broker that is away for a while is waited for.
  */
-export async function repeat(session: Session, work: (session: Session) => Promise<void>): Promise<never> {
-  const screen = session.out.form === 'table' && process.stdout.isTTY ? openScreen() : undefined;
+export async function runRepeatedly(session: Session, work: (session: Session) => Promise<void>): Promise<never> {
+  const screen = session.out.format === 'table' && process.stdout.isTTY ? openScreen() : undefined;
   let before: string | undefined;
   try {
     for (;;) {
@@ -23,9 +23,9 @@ export async function repeat(session: Session, work: (session: Session) => Promi
         else if (text !== before) session.out.line(text);
         before = text;
       } catch (error) {
-        if (before === undefined || !isUnanswered(error, undefined)) throw error;
+        if (before === undefined || !isUnavailable(error, undefined)) throw error;
       }
-      await pause(everyMs);
+      await pause(intervalMs);
     }
   } finally {
     screen?.close();

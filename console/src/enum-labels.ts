@@ -11,7 +11,7 @@ import type { IconName } from './components/icon.tsx';
 
 export type Tone = 'good' | 'busy' | 'warn' | 'bad' | 'idle';
 
-/** How the console shows an enum value: by text and icon, so that nothing depends on colour alone. */
+/** The text and icon by which the console shows an enum value, so that nothing depends on colour alone. */
 export interface EnumLabel extends Style {
   readonly text: string;
 }

@@ -74,7 +74,7 @@ export type Connection = 'connecting' | 'live' | 'lost';
 
 export interface StreamState {
   readonly connection: Connection;
-  /** Why the stream ended permanently, such as NOT_FOUND. */
+  /** The error with which the stream ended permanently, such as NOT_FOUND. */
   readonly error: unknown;
 }
 

@@ -6,7 +6,7 @@ import { type ErrorSummary, summarizeError } from './errors.ts';
 import { type Session, signIn } from './session/session.ts';
 
 interface SignInProps {
-  /** Why the previous session ended; '' when there was none. */
+  /** The reason that the previous session ended; '' when there was none. */
   readonly reason: string;
   readonly onSignedIn: (session: Session) => void;
   readonly onEnded: () => void;

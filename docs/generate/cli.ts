@@ -1,22 +1,22 @@
 import { execFileSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { makeWholeProgram } from '../../cli/program.ts';
+import { createFullProgram } from '../../cli/program.ts';
 import { help as startHelp } from '../../sandbox/start/options.ts';
 import { fenced, generatedFrom, page } from './markdown.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const helpWidth = 100;
 
-/** The page about commands: what each says of itself. */
+/** Returns the page about the commands, with the help of each. */
 export async function cliPage(): Promise<string> {
-  const program = await makeWholeProgram();
+  const program = await createFullProgram();
   return page(
     '# Commands',
-    generatedFrom('what the programs say of themselves'),
+    generatedFrom('the help texts of the programs'),
     'In a checkout, `npm run -s cli -- …` runs `brokkr`, and `npm run -s broker -- …` runs `brokkr-broker`.',
     '## brokkr',
-    'Options for every command, before or after its name:',
+    'Options of every command, before or after its name:',
     fenced('text', helpOf(program)),
     ...program.commands.flatMap(sections),
     '## brokkr-broker',
@@ -28,7 +28,7 @@ export async function cliPage(): Promise<string> {
   );
 }
 
-/** The commands below one, each with its help; one that only groups others has no section of its own. */
+/** Returns the sections of a command and its subcommands; a command that only groups others has no section. */
 function sections(command: Command): string[] {
   const own = command.commands.length === 0 || command.registeredArguments.length > 0;
   const section = [`### ${pathOf(command)}`, fenced('text', helpOf(command))];
@@ -39,7 +39,7 @@ function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
-/** The text of `--help`, with what is added after it, and without the options of every command. */
+/** Returns the text of `--help` with its additions, without the options of every command. */
 function helpOf(command: Command): string {
   let text = '';
   command

@@ -24,7 +24,7 @@ import { writeVendored } from '../../proto/gen.ts';
 const root = resolve(import.meta.dirname, '../..');
 const buf = join(root, 'node_modules/.bin/buf');
 
-/** Reads the contract from its sources, with its comments, which the generated code no longer has. */
+/** Reads the contract from its sources, because the generated code does not contain the comments. */
 export function readContract(): FileRegistry {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
@@ -40,20 +40,20 @@ export function readContract(): FileRegistry {
   }
 }
 
-/** The files of this project's own package. */
+/** Returns the files of the project's own package. */
 export function ownFiles(contract: FileRegistry): DescFile[] {
   return [...contract.files]
     .filter(({ proto }) => proto.package === 'brokkr.v1')
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** What the contract says about a thing, as running text. */
+/** Returns the comment of a declaration as running text. */
 export function commentOf(desc: Exclude<AnyDesc, DescFile>): string {
   const { leading, trailing } = getComments(desc);
   return (leading ?? trailing ?? '').trim().replaceAll(/\s*\n\s*/g, ' ');
 }
 
-/** The roles that may call a method: `admin`, `read only`, … */
+/** Returns the roles that may call a method: `admin`, `read only` and others. */
 export function rolesOf(contract: FileRegistry, method: DescMethod): string[] {
   const option = contract.getExtension('brokkr.v1.roles');
   const role = contract.getEnum('brokkr.v1.Role');
@@ -63,12 +63,12 @@ export function rolesOf(contract: FileRegistry, method: DescMethod): string[] {
   );
 }
 
-/** Whether a method changes nothing. */
+/** Returns whether a method has no side effects. */
 export function isReadOnly(method: DescMethod): boolean {
   return method.idempotency === Idempotency.NO_SIDE_EFFECTS;
 }
 
-/** What a field's value must be like, in the words of protovalidate: `min_len 1`, `max_len 63`. */
+/** Returns the validation rules of a field as protovalidate names them: `min_len 1`, `max_len 63`. */
 export function rulesOf(contract: FileRegistry, field: DescField): string[] {
   const option = contract.getExtension('buf.validate.field');
   if (!option?.message) throw new Error('the contract does not import buf/validate/validate.proto');
@@ -80,7 +80,7 @@ export function rulesOf(contract: FileRegistry, field: DescField): string[] {
   return leavesOf(rules);
 }
 
-/** The innermost names with their values; what is within a list is said by the list's name. */
+/** Returns the innermost names with their values; rules on items of a list are prefixed. */
 function leavesOf(value: JsonValue): string[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
   return Object.entries(value).flatMap(([name, inner]) => {
@@ -93,7 +93,7 @@ function leavesOf(value: JsonValue): string[] {
   });
 }
 
-/** The services of this project, in the order in which people meet them. */
+/** Returns the project's services in the order in which readers need them. */
 export function ownServices(contract: FileRegistry): DescService[] {
   return ['BrokerService', 'AgentService', 'AdminService'].map((name) => {
     const service = contract.getService(`brokkr.v1.${name}`);

@@ -10,40 +10,44 @@ interface Refused {
   readonly message: string;
 }
 
-/** What a caller does about each code, whatever the reason. */
+/** The meaning of each code, and what a caller should do regardless of the reason. */
 const advice: readonly (readonly [code: string, meaning: string, doing: string])[] = [
-  ['INVALID_ARGUMENT', 'the request is wrong by itself; the details name the fields', 'mend the request'],
-  ['NOT_FOUND', 'there is no such thing, or it is not yours', 'look at the name, and at whose key it is'],
-  ['ALREADY_EXISTS', 'the name is taken, or a `request_id` was used for another request', 'choose another'],
-  ['ABORTED', 'somebody else was faster', 'read again, decide again, try again'],
-  ['FAILED_PRECONDITION', 'not in this state', 'do what the message says first; trying again alone does not help'],
-  ['PERMISSION_DENIED', 'the key is good and may not do this', 'use another key, or have the rules changed'],
-  ['UNAUTHENTICATED', 'the key is missing, wrong, revoked or expired: which one is never said', 'get a new key'],
-  ['RESOURCE_EXHAUSTED', 'a limit or a quota', 'less, or slower'],
-  ['UNAVAILABLE', 'the broker or its database does not answer', 'try again, with growing pauses'],
-  ['DEADLINE_EXCEEDED', 'it took longer than the call may take', 'try again'],
-  ['INTERNAL', 'a defect; the cause is in the broker’s log and nowhere else', 'report it'],
+  ['INVALID_ARGUMENT', 'the request is invalid; the details name the fields', 'correct the request'],
+  ['NOT_FOUND', 'the object does not exist, or belongs to somebody else', 'check the name, and whose key you use'],
+  ['ALREADY_EXISTS', 'the name is taken, or the `request_id` was used for another request', 'choose another one'],
+  ['ABORTED', 'somebody else made a change in the meantime', 'read the current state, decide again, and retry'],
+  [
+    'FAILED_PRECONDITION',
+    'the call is not possible in the current state',
+    'first do what the message says; a retry alone does not help',
+  ],
+  ['PERMISSION_DENIED', 'the key is valid but may not do this', 'use another key, or have the rules changed'],
+  ['UNAUTHENTICATED', 'the key is missing, wrong, revoked or expired; the answer does not say which', 'get a new key'],
+  ['RESOURCE_EXHAUSTED', 'a limit or a quota is exceeded', 'send less, or more slowly'],
+  ['UNAVAILABLE', 'the broker or its database does not answer', 'retry with backoff'],
+  ['DEADLINE_EXCEEDED', 'the call took too long', 'retry'],
+  ['INTERNAL', 'a defect; only the broker’s log has the cause', 'report it'],
 ];
 
-/** The page about errors: codes, and the reasons that the sources give. */
+/** Returns the page about errors: the codes, and the reasons found in the sources. */
 export function errorsPage(): string {
   return page(
     '# Errors',
     generatedFrom('the refusals in `broker/`'),
-    'A refused call has a gRPC code and a message for people. Many have a reason for programs as well: a `google.rpc.ErrorInfo` with ' +
-      'domain `brokkr`. Reasons stay as they are; messages may change. What is wrong with single fields is in `google.rpc.BadRequest`.',
+    'A refused call returns a gRPC code and a message for people. Many also return a reason for programs: a `google.rpc.ErrorInfo` with ' +
+      'domain `brokkr`. Reasons are stable; messages may change. Violations of single fields are in `google.rpc.BadRequest`.',
     '## Codes',
     table(
-      ['code', 'meaning', 'what to do'],
+      ['code', 'meaning', 'action'],
       advice.map(([code, ...rest]) => [`\`${code}\``, ...rest]),
     ),
     '## Reasons',
-    'The message is shown as the sources have it; `…` stands for what differs.',
+    'Messages are shown as in the sources; `…` stands for values.',
     table(['reason', 'code', 'message'], reasonRows()),
   );
 }
 
-/** A row for each reason and code, with all messages that go with them. */
+/** Returns a row for each pair of reason and code, with all its messages. */
 function reasonRows(): string[][] {
   const found = sourcesOf('broker').flatMap((source) => callsOf(source).flatMap(readCall));
   const byReason = Map.groupBy(found, ({ reason, kind }) => `\`${reason}\` \`${kind.toUpperCase()}\``);
@@ -60,7 +64,7 @@ function sourcesOf(folder: string): string[] {
     .map((name) => readFileSync(join(root, folder, name), 'utf8'));
 }
 
-/** What stands between the parentheses of each `new Refusal(…)`. */
+/** Returns the arguments of each `new Refusal(…)`. */
 function callsOf(source: string): string[] {
   return source
     .split('new Refusal(')

@@ -1,4 +1,4 @@
-/** Makes the reference pages that come from the code: `npm run docs:gen`, also as the last part of `npm run gen`. */
+/** Generates the reference pages from the code: `npm run docs:gen`, also the last step of `npm run gen`. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contentFolder } from '../pages.ts';
@@ -8,7 +8,7 @@ import { errorsPage } from './errors.ts';
 import { metricsPage } from './metrics.ts';
 import { rpcPages } from './rpc.ts';
 
-/** Every generated page, by its path in `docs/content`. */
+/** Returns every generated page by its path in `docs/content`. */
 export async function generatedPages(): Promise<Map<string, string>> {
   const pages: [string, string][] = [
     ...rpcPages(),

@@ -1,9 +1,9 @@
-/** The line that says where a page comes from. */
+/** Returns the line that names the source of a generated page. */
 export function generatedFrom(source: string): string {
-  return `> Made from ${source} by \`npm run docs:gen\`: edits here are lost.`;
+  return `> Generated from ${source} by \`npm run docs:gen\`. Do not edit.`;
 }
 
-/** A table; cells may have several lines and any character. */
+/** Formats a table. Cells may contain several lines and any character. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
   return [line(header), `|${'---|'.repeat(header.length)}`, ...rows.map(line)].join('\n');
@@ -16,12 +16,12 @@ function cell(text: string): string {
     .replaceAll('|', '\\|');
 }
 
-/** Parts of a page, a blank line between each two; those that are undefined or empty are left out. */
+/** Joins the parts of a page with blank lines; undefined and empty parts are left out. */
 export function page(...parts: readonly (string | undefined)[]): string {
   return `${parts.filter((part) => part !== undefined && part !== '').join('\n\n')}\n`;
 }
 
-/** A fenced block. */
+/** Formats a fenced block. */
 export function fenced(language: string, text: string): string {
   return `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``;
 }

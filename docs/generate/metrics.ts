@@ -12,12 +12,12 @@ export interface Metric {
   readonly labels: readonly string[];
 }
 
-/** The page about what Prometheus finds. */
+/** Returns the page about the metrics. */
 export function metricsPage(): string {
   return page(
     '# Metrics',
-    generatedFrom('what `broker/` and `agent/` register'),
-    'Each program also has the figures of its process and of Node.js, `process_…` and `nodejs_…`: memory, processor time, open files, ' +
+    generatedFrom('the metrics that `broker/` and `agent/` register'),
+    'Each program also exposes the metrics of its process and of Node.js, `process_…` and `nodejs_…`: memory, CPU time, open files, ' +
       'event loop.',
     '## The broker',
     'On port 9090, `/metrics`.',
@@ -28,7 +28,7 @@ export function metricsPage(): string {
   );
 }
 
-/** What a program's sources register, by name. */
+/** Returns the metrics that a program's sources register, by name. */
 export function metricsOf(folder: 'broker' | 'agent'): Metric[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))

@@ -10,7 +10,7 @@ import {
 import { commentOf, isReadOnly, ownFiles, ownServices, readContract, rolesOf, rulesOf } from './contract.ts';
 import { generatedFrom, page, table } from './markdown.ts';
 
-/** The pages about the contract, by file name: one for each service, and one for what their messages share. */
+/** Returns the pages about the contract, by file name: one per service, and one for the shared messages. */
 export function rpcPages(): Map<string, string> {
   const contract = readContract();
   const services = ownServices(contract);
@@ -28,9 +28,9 @@ function servicePage(contract: FileRegistry, service: DescService): string {
     `# ${service.name}`,
     generatedFrom('the contract in `proto/`'),
     commentOf(service),
-    'How to call it, and what all calls have in common: [Calling the API](calling-the-api.md). Roles are those of the key.',
+    '[Calling the API](calling-the-api.md) describes what all calls have in common. Roles are those of the key.',
     table(
-      ['RPC', 'roles', 'reads only', 'about'],
+      ['RPC', 'roles', 'read-only', 'description'],
       service.methods.map((method) => [
         `[${method.name}](#${method.name.toLowerCase()})`,
         rolesOf(contract, method).join(', '),
@@ -57,11 +57,11 @@ function streamsOf({ methodKind }: DescMethod): string {
     case 'unary':
       return '';
     case 'server_streaming':
-      return 'Answers a stream';
+      return 'Returns a stream';
     case 'client_streaming':
       return 'Takes a stream';
     case 'bidi_streaming':
-      return 'A stream both ways';
+      return 'A bidirectional stream';
   }
 }
 
@@ -76,7 +76,7 @@ function fieldTable(contract: FileRegistry, { fields }: DescMessage): string {
   const rules = fields.map((field) => rulesOf(contract, field));
   const ruled = rules.some((texts) => texts.length > 0);
   return table(
-    ['field', 'type', 'about', ...(ruled ? ['rules'] : [])],
+    ['field', 'type', 'description', ...(ruled ? ['rules'] : [])],
     fields.map((field, at) => [
       `\`${field.name}\``,
       typeOf(field),
@@ -130,8 +130,8 @@ function messagesPage(contract: FileRegistry, services: readonly DescService[]):
   return page(
     '# Messages',
     generatedFrom('the contract in `proto/`'),
-    'What requests and answers are made of. The requests and answers themselves are with their RPCs.',
-    '## Kinds of messages',
+    'Messages and enumerations that several requests and answers share. The requests and answers themselves are described with their RPCs.',
+    '## Message types',
     ...byName(messages).flatMap((message) => [
       `### ${nameOf(message)}`,
       commentOf(message),
@@ -142,14 +142,14 @@ function messagesPage(contract: FileRegistry, services: readonly DescService[]):
       `### ${nameOf(type)}`,
       commentOf(type),
       table(
-        ['value', 'number', 'about'],
+        ['value', 'number', 'description'],
         type.values.map((value) => [`\`${value.name}\``, String(value.number), commentOf(value)]),
       ),
     ]),
   );
 }
 
-/** A message and those declared within it; the entries of maps are no messages that anybody names. */
+/** Returns a message and those nested in it, without the entries of maps, which nobody names. */
 function withNested(message: DescMessage): DescMessage[] {
   return [message, ...message.nestedMessages.filter(({ proto }) => !proto.options?.mapEntry).flatMap(withNested)];
 }

@@ -1,4 +1,4 @@
-/** Builds the documents into a static site: `npm run docs [-- FOLDER]`, by default docs/dist. */
+/** Builds a static site from the documents: `npm run docs [-- FOLDER]`, by default into docs/dist. */
 import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
@@ -7,10 +7,10 @@ import { contentFolder, readPages } from '../pages.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** Writes the whole site into a folder, which is emptied first; answers how many pages it has. Rejects when a page cannot be built. */
+/** Writes the site into a folder, which is emptied first, and returns the number of pages. Rejects when a page cannot be built. */
 export async function buildSite(out: string): Promise<number> {
   rmSync(out, { recursive: true, force: true });
-  // Eleventy takes every path as one below the working folder.
+  // Eleventy resolves every path against the working directory.
   const here = (path: string) => relative(process.cwd(), path);
   const site = new Eleventy(here(contentFolder), here(out), {
     quietMode: true,

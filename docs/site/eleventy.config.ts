@@ -2,7 +2,7 @@ import type { TemplateData, UserConfig } from '@11ty/eleventy';
 import { partsOf, readPages } from '../pages.ts';
 import { builtPath, createMarkdown } from './markdown.ts';
 
-/** How Eleventy builds the site: each page at its own place, with a list of all pages beside it. */
+/** Configures Eleventy: each page keeps its path and gets a list of all pages beside it. */
 export default function configure(config: UserConfig): object {
   const pages = readPages();
   const index = pages.get('index.md');
@@ -27,7 +27,7 @@ export default function configure(config: UserConfig): object {
   return {
     dir: { includes: '../site' },
     templateFormats: ['md'],
-    // Braces in examples are for Kubernetes and for shells, not for a template.
+    // Braces in the examples belong to Kubernetes and shells, not to a template.
     markdownTemplateEngine: false,
   };
 }

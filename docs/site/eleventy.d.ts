@@ -1,4 +1,4 @@
-/** What is used of Eleventy, which ships no types of its own. */
+/** The part of Eleventy's API that is used here; Eleventy ships no types. */
 declare module '@11ty/eleventy' {
   export interface UserConfig {
     setLibrary(name: 'md', library: import('markdown-it').default): void;
@@ -6,9 +6,9 @@ declare module '@11ty/eleventy' {
     addFilter(name: string, filter: (value: string) => string): void;
   }
 
-  /** What a template knows of its page. */
+  /** The data of a page in a template. */
   export interface TemplateData {
-    /** `filePathStem`: below the input folder, without the ending, `/how-to/upgrade`. */
+    /** `filePathStem` is the path below the input folder without extension: `/how-to/upgrade`. */
     readonly page: { readonly filePathStem: string };
   }
 

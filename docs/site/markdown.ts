@@ -1,7 +1,7 @@
 import MarkdownIt from 'markdown-it';
 import type Token from 'markdown-it/lib/token.mjs';
 
-/** Markdown as the site shows it: headings can be linked to, links lead to the built pages, diagrams are left for the browser. */
+/** Creates the Markdown renderer of the site: headings get anchors, links lead to built pages, and diagrams are drawn in the browser. */
 export function createMarkdown(): MarkdownIt {
   const markdown = new MarkdownIt({ html: false });
   markdown.core.ruler.push('brokkr', ({ tokens }) => {
@@ -23,11 +23,11 @@ export interface Heading {
   readonly token: Token;
   readonly level: number;
   readonly text: string;
-  /** The anchor, as GitHub makes it: so links work there and on the site. */
+  /** The anchor as GitHub computes it, so that links work there and on the site. */
   readonly slug: string;
 }
 
-/** The headings among the tokens of a page, in order. */
+/** Returns the headings among the tokens of a page, in order. */
 export function headingsOf(tokens: readonly Token[]): Heading[] {
   const seen = new Map<string, number>();
   return tokens.flatMap((token, index) => {
@@ -40,7 +40,7 @@ export function headingsOf(tokens: readonly Token[]): Heading[] {
   });
 }
 
-/** The opening tokens of links. */
+/** Returns the opening tokens of links. */
 export function linkTokensOf(tokens: readonly Token[]): Token[] {
   return tokens.flatMap(({ children }) => children ?? []).filter(({ type }) => type === 'link_open');
 }
@@ -60,7 +60,7 @@ function slugOf(text: string): string {
     .replaceAll(/\s/g, '-');
 }
 
-/** A page links to another's source, which is what a reader of the repository wants; the site has it under another name. */
+/** Rewrites a link to a page's source, which works in the repository, to the built page. */
 export function builtPath(href: string): string {
   return /^\w+:/.test(href) ? href : href.replace(/\.md(?=#|$)/, '.html');
 }

@@ -15,7 +15,7 @@ export interface Delivery {
   readonly signal: AbortSignal;
 }
 
-export interface Delivered {
+export interface DeliveryResult {
   readonly revision: number;
   /** The stack had these objects already. */
   readonly unchanged: boolean;
@@ -24,7 +24,7 @@ export interface Delivered {
 }
 
 /** Submits the objects, makes the stack when it is missing, and waits until they are healthy on all its agents. */
-export async function deliver(broker: Broker, delivery: Delivery): Promise<Delivered> {
+export async function deliver(broker: Broker, delivery: Delivery): Promise<DeliveryResult> {
   const { stack, label, manifest, commit, signal } = delivery;
   await ensureStack(broker, stack, label, signal);
   // The same id again is answered as the first time: a lost answer does not make a second revision.
@@ -75,7 +75,7 @@ function isHealthy({ phase, health }: Placement): boolean {
   return phase === PlacementPhase.APPLIED && health === Health.HEALTHY;
 }
 
-const pauseMs = 1_000;
+const retryDelayMs = 1_000;
 
 /** A broker that restarts is back in a moment; the signal limits how long that is believed. */
 async function whileUnavailable<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -87,6 +87,6 @@ async function whileUnavailable<T>(call: () => Promise<T>, signal: AbortSignal):
       // What the broker did not say itself is a connection that broke.
       if (error.isWireError && error.code !== Code.Unavailable) throw error;
     }
-    await new Promise((settle) => setTimeout(settle, pauseMs * (0.5 + Math.random())));
+    await new Promise((settle) => setTimeout(settle, retryDelayMs * (0.5 + Math.random())));
   }
 }

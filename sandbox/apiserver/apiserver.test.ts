@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { needs } from '../../test/runner/needs.ts';
 import { buildKube, type Kube, startKube } from './apiserver.ts';
-import { APPLY_PATCH, askKube, type KubeAccess, type KubeAsk } from './client.ts';
+import { APPLY_PATCH, type KubeAccess, type KubeRequest, requestKube } from './client.ts';
 
 interface Body {
   readonly data?: unknown;
@@ -20,7 +20,7 @@ if (needs('go')) await describe();
 kube.run();
 
 async function describe(): Promise<void> {
-  // These tests are about our own build, also where another one is at hand.
+  // Test our own build, even where the environment names other programs.
   delete process.env.KUBEBUILDER_ASSETS;
   const place = mkdtempSync(join(tmpdir(), 'brokkr-kube-'));
   const binary = await buildKube();
@@ -31,7 +31,7 @@ async function describe(): Promise<void> {
     rmSync(place, { recursive: true, force: true });
   });
 
-  kube('is the version it says', async () => {
+  kube('reports its version', async () => {
     const { body } = await ask(cluster, 'GET', '/version');
     assert.is(body.gitVersion, 'v1.36.3');
   });
@@ -126,7 +126,7 @@ async function describe(): Promise<void> {
     await other.stop();
   });
 
-  kube('tells why a program ended', async () => {
+  kube('reports why a program ended', async () => {
     const assets = writeAssets(join(place, 'broken'), 'echo out of luck; exit 3');
     const starting = withAssets(assets, () => startKube({ dataDir: join(place, 'failed') }));
     const refusal = await starting.catch((error: Error) => error.message);
@@ -134,8 +134,8 @@ async function describe(): Promise<void> {
   });
 }
 
-function ask(access: KubeAccess, method: KubeAsk['method'], path: string, body?: unknown) {
-  return askKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
+function ask(access: KubeAccess, method: KubeRequest['method'], path: string, body?: unknown) {
+  return requestKube<Body>(access, { method, path, body, ...(method === 'PATCH' && { contentType: APPLY_PATCH }) });
 }
 
 function applyConfigMap(access: Kube, namespace: string, name: string, data: Record<string, string>) {

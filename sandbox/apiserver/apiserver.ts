@@ -4,50 +4,52 @@ import { kubeconfigText, openFolder } from './folder.ts';
 import { freePorts } from './process.ts';
 import { type Cluster, endCluster, restartApiServer, startCluster } from './processes.ts';
 
-export { buildKube, goPresent } from './build.ts';
+export { buildKube, isGoInstalled as goPresent } from './build.ts';
 
 const STARTUP_MS = 60_000;
 
 export interface KubeOptions {
-  /** Made when missing. A later start here finds the objects and the admin's token again. One cluster at a time. */
+  /**
+   * Created when missing. A later start on the same folder has the same objects and admin token. One cluster at a time.
+   */
   readonly dataDir: string;
   /** Stops the cluster when aborted, during the build and the start as well. */
   readonly signal?: AbortSignal;
-  /** Gets one line for each thing worth telling. Without it only a build is told, on standard error. */
+  /** Receives progress, one line at a time. By default only a build is reported, on standard error. */
   readonly log?: (line: string) => void;
-  /** How long the start, or a restart of the API server, may take; the build is not counted. Default 60,000 ms. */
+  /** Milliseconds that the start, or a restart of the API server, may take, without the build. Default 60,000. */
   readonly startupMs?: number;
 }
 
 export interface Kube {
   /** Path of the admin's kubeconfig; only this user may read it. */
   readonly kubeconfig: string;
-  /** `https://127.0.0.1:port`: another port at each start, the same one after `restartApiServer`. */
+  /** `https://127.0.0.1:port`. Each start chooses another port; `restartApiServer` keeps it. */
   readonly url: string;
-  /** PEM of the authority that signed the API server's certificate; another one at each start. */
+  /** PEM of the authority that signed the API server's certificate. Each start makes a new one. */
   readonly ca: string;
   /** Bearer token of a user in `system:masters`. */
   readonly token: string;
-  /** Process numbers of the programs that run now. */
+  /** Process ids of the programs that are running. */
   readonly pids: readonly number[];
-  /** The text of a kubeconfig for the bearer of another token. */
+  /** Returns the text of a kubeconfig that authenticates with another token. */
   kubeconfigFor(token: string): string;
-  /** SIGKILL, as a crash would. etcd and the controllers stay; `restartApiServer` brings it back. */
+  /** Sends SIGKILL, as a crash would. etcd and the controllers keep running; `restartApiServer` starts it again. */
   killApiServer(): void;
   /**
-   * Ends the API server if it runs, starts it on the same port, and the controllers anew, and returns when it is
+   * Ends the API server if it runs, starts it on the same port, restarts the controllers, and resolves when it is
    * ready. Rejects after `stop`.
    */
   restartApiServer(): Promise<void>;
-  /** Ends every program, within 5 s, and keeps the data folder. May be called again. */
+  /** Ends every program within 5 s and keeps the data folder. Idempotent. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts real etcd, kube-apiserver and kube-controller-manager on loopback ports, built first where needed,
- * and returns when the API server is ready and the `default` namespace has its service account. Rejects, with
- * nothing left running, when one of them ends, the time is over or the signal aborts. None outlives this
- * process, however it dies; only programs of KUBEBUILDER_ASSETS outlive its SIGKILL.
+ * Starts real etcd, kube-apiserver and kube-controller-manager on loopback ports, building them first where needed, and
+ * resolves when the API server is ready and the `default` namespace has its service account. Rejects, with nothing left
+ * running, when one of them ends, the time is over or the signal aborts. None outlives this process, however it dies;
+ * only programs of KUBEBUILDER_ASSETS survive its SIGKILL.
  */
 export async function startKube(options: KubeOptions): Promise<Kube> {
   const { signal, log = () => {}, startupMs = STARTUP_MS } = options;
@@ -57,8 +59,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const [etcdPort = 0, port = 0] = await freePorts(2);
   const url = `https://${HOST}:${port}`;
   const halt = new AbortController();
-  const cluster: Cluster = { folder, programs, etcdPort, port, url, parts: new Map(), log, halt: halt.signal };
-  const killAll = () => cluster.parts.forEach((part) => void part.kill());
+  const cluster: Cluster = { folder, programs, etcdPort, port, url, components: new Map(), log, halt: halt.signal };
+  const killAll = () => cluster.components.forEach((part) => void part.kill());
   const end = async () => {
     halt.abort(signal?.reason ?? new Error('the cluster has been stopped'));
     await endCluster(cluster);
@@ -79,10 +81,10 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       ca,
       token,
       get pids() {
-        return [...cluster.parts.values()].filter((part) => !part.ending).map((part) => part.pid);
+        return [...cluster.components.values()].filter((part) => !part.ending).map((part) => part.pid);
       },
       kubeconfigFor: (other) => kubeconfigText(url, ca, other),
-      killApiServer: () => cluster.parts.get('kube-apiserver')?.kill(),
+      killApiServer: () => cluster.components.get('kube-apiserver')?.kill(),
       restartApiServer: () => restartApiServer(cluster, Date.now() + startupMs),
       stop,
     };

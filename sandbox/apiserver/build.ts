@@ -6,10 +6,13 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** How to start a program: the command, and the arguments that come before its own. */
+/** A command, and the arguments that precede those of the program. */
 export type Program = readonly [command: string, ...first: string[]];
 
-/** `controllerManager` is absent from the envtest archives: namespaces are then never finished deleting. */
+/**
+ * Programs of a control plane. The envtest archives lack `controllerManager`; without it a deleted namespace never
+ * finishes terminating.
+ */
 export interface KubePrograms {
   readonly etcd: Program;
   readonly apiServer: Program;
@@ -21,16 +24,18 @@ const VERSION = { gitVersion: 'v1.36.3', gitMajor: '1', gitMinor: '36' } as cons
 const LOCK_TOUCH_MS = 2_000;
 const LOCK_STALE_MS = 30_000;
 
-/** Whether `buildKube` has a Go tool chain to work with: on PATH or in /usr/local/go/bin. Its version is not looked at. */
-export function goPresent(): boolean {
+/**
+ * Reports whether `buildKube` can find a Go tool chain, on PATH or in /usr/local/go/bin. It does not check the version.
+ */
+export function isGoInstalled(): boolean {
   return findGo() !== undefined;
 }
 
 /**
- * The path of the one binary with etcd, kube-apiserver and kube-controller-manager in it, built if this
- * version of `sandbox/kube/` has not been built on this machine: minutes and the Go module proxy the first
- * time. Concurrent callers, of other processes too, share one build. Rejects with the signal's reason when
- * aborted, and with the compiler's last lines when the build fails. `log` goes to standard error by default.
+ * Builds the one binary that contains etcd, kube-apiserver and kube-controller-manager, unless this version of
+ * `sandbox/kube/` has been built on this machine before, and returns its path. The first build takes minutes and the Go
+ * module proxy. Concurrent callers, of other processes too, share one build. Rejects with the signal's reason when
+ * aborted, and with the compiler's last lines when the build fails. `log` writes to standard error by default.
  */
 export async function buildKube(signal?: AbortSignal, log = toStandardError): Promise<string> {
   const folder = join(cacheRoot(), `kube-${sourceHash()}`);
@@ -39,7 +44,7 @@ export async function buildKube(signal?: AbortSignal, log = toStandardError): Pr
   const go = findGo();
   if (!go) throw new Error('no Go tool chain to build kube-apiserver with: install Go, or set KUBEBUILDER_ASSETS');
   fs.mkdirSync(folder, { recursive: true });
-  const release = await holdLock(join(folder, 'lock'), signal);
+  const release = await acquireLock(join(folder, 'lock'), signal);
   try {
     if (fs.existsSync(binary)) return binary;
     log('building kube-apiserver, about 6 minutes the first time');
@@ -56,7 +61,7 @@ export async function buildKube(signal?: AbortSignal, log = toStandardError): Pr
   }
 }
 
-/** The programs in `KUBEBUILDER_ASSETS` when that is set, else those of `buildKube`. */
+/** Returns the programs in `KUBEBUILDER_ASSETS` when that is set, else those of `buildKube`. */
 export async function kubePrograms(signal?: AbortSignal, log?: (line: string) => void): Promise<KubePrograms> {
   const assets = process.env.KUBEBUILDER_ASSETS;
   if (!assets) {
@@ -68,7 +73,7 @@ export async function kubePrograms(signal?: AbortSignal, log?: (line: string) =>
     };
   }
   const [etcd, apiServer, controllerManager] = ['etcd', 'kube-apiserver', 'kube-controller-manager'].map((name) =>
-    runnable(join(assets, name)),
+    executableFile(join(assets, name)),
   );
   if (!etcd || !apiServer) throw new Error(`KUBEBUILDER_ASSETS: no etcd and kube-apiserver to run in ${assets}`);
   return { etcd: [etcd], apiServer: [apiServer], ...(controllerManager && { controllerManager: [controllerManager] }) };
@@ -76,10 +81,10 @@ export async function kubePrograms(signal?: AbortSignal, log?: (line: string) =>
 
 function findGo(): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/go/bin'];
-  return folders.map((folder) => folder && runnable(join(folder, 'go'))).find(Boolean) || undefined;
+  return folders.map((folder) => folder && executableFile(join(folder, 'go'))).find(Boolean) || undefined;
 }
 
-function runnable(path: string): string | undefined {
+function executableFile(path: string): string | undefined {
   try {
     fs.accessSync(path, fs.constants.X_OK);
     return fs.statSync(path).isFile() ? path : undefined;
@@ -88,7 +93,7 @@ function runnable(path: string): string | undefined {
   }
 }
 
-/** Where what is built for tests is kept, for every checkout on this machine. */
+/** Returns the folder of builds for tests, which all checkouts on this machine share. */
 export function cacheRoot(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'brokkr');
 }
@@ -102,7 +107,7 @@ function sourceHash(): string {
 async function compile(go: string, output: string, signal?: AbortSignal): Promise<void> {
   const stamps = Object.entries(VERSION).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
   const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${stamps.join(' ')}`];
-  // Without cgo no C compiler is needed. SIGINT is what go itself passes on to its compilers.
+  // Without cgo no C compiler is needed. On SIGINT, go also interrupts its compilers.
   const child = spawn(go, [...args, '-o', output, '.'], {
     cwd: SOURCES,
     env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
@@ -114,20 +119,20 @@ async function compile(go: string, output: string, signal?: AbortSignal): Promis
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     tail = (tail + text).slice(-2_000);
   });
-  const code = await new Promise((settle, fail) => {
-    child.once('close', settle);
-    child.once('error', (error) => fail(signal?.aborted ? signal.reason : error));
+  const code = await new Promise((resolve, reject) => {
+    child.once('close', resolve);
+    child.once('error', (error) => reject(signal?.aborted ? signal.reason : error));
   });
   signal?.throwIfAborted();
   if (code !== 0) throw new Error(`kube-apiserver could not be built: ${tail.trim()}`);
 }
 
 /**
- * Waits for the lock and returns its release. The holder touches the file all the time, so that the
- * lock of a killed process is known by its age, whatever process number it had.
+ * Waits for the lock and returns its release. The holder keeps touching the file, so the lock of a killed process is
+ * recognised by its age, even if another process has its number by now.
  */
-export async function holdLock(lock: string, signal?: AbortSignal): Promise<() => void> {
-  while (!take(lock)) {
+export async function acquireLock(lock: string, signal?: AbortSignal): Promise<() => void> {
+  while (!tryCreate(lock)) {
     signal?.throwIfAborted();
     const touched = fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
     if (touched && Date.now() - touched > LOCK_STALE_MS) fs.rmSync(lock, { force: true });
@@ -140,7 +145,7 @@ export async function holdLock(lock: string, signal?: AbortSignal): Promise<() =
   };
 }
 
-function take(lock: string): boolean {
+function tryCreate(lock: string): boolean {
   try {
     fs.writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
     return true;

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
-/** Where an API is, and who may do everything there. */
+/** Address of a Kubernetes API, and credentials that may do everything there. */
 export interface KubeAccess {
   readonly url: string;
   readonly token: string;
@@ -9,42 +9,45 @@ export interface KubeAccess {
   readonly ca: string | undefined;
 }
 
-export interface KubeAsk {
+export interface KubeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** With its query. */
+  /** Includes the query. */
   readonly path: string;
   readonly body?: unknown;
-  /** Of the body: which kind of patch it is. */
+  /** Media type of the body, which for a PATCH selects the patch format. */
   readonly contentType?: string;
   readonly signal?: AbortSignal;
 }
 
-export interface KubeAnswer<Body> {
+export interface KubeResponse<Body> {
   readonly status: number;
   readonly body: Body;
 }
 
-/** The form of a patch that is merged into the object; null removes a field. */
+/** Media type of a JSON merge patch: null removes a field. */
 export const MERGE_PATCH = 'application/merge-patch+json';
 export const APPLY_PATCH = 'application/apply-patch+yaml';
 
-/** Asks a Kubernetes API something, whatever it answers; rejects when no answer comes. */
-export async function askKube<Body>(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<Body>> {
-  const { status, body } = await readKube(access, ask);
+/** Sends a request to a Kubernetes API and returns the answer, whatever its status. Rejects when no answer arrives. */
+export async function requestKube<Body>(access: KubeAccess, request: KubeRequest): Promise<KubeResponse<Body>> {
+  const { status, body } = await requestKubeText(access, request);
   return { status, body: JSON.parse(body) as Body };
 }
 
-/** The same for what is not JSON, such as a log. */
-export async function readKube(access: KubeAccess, ask: KubeAsk): Promise<KubeAnswer<string>> {
-  const response = await open(access, ask);
+/** Like `requestKube`, for answers that are not JSON, such as a log. */
+export async function requestKubeText(access: KubeAccess, request: KubeRequest): Promise<KubeResponse<string>> {
+  const response = await sendRequest(access, request);
   let body = '';
   for await (const part of response.setEncoding('utf8') as AsyncIterable<string>) body += part;
   return { status: response.statusCode ?? 0, body };
 }
 
-/** What a watch tells, a document a line, until the server ends it. Rejects when it is refused or breaks. */
+/**
+ * Yields the events of a watch, one document a line, until the server ends it. Rejects when the watch is refused or
+ * breaks.
+ */
 export async function* watchKube<Event>(access: KubeAccess, path: string, signal: AbortSignal): AsyncIterable<Event> {
-  const response = await open(access, { method: 'GET', path, signal });
+  const response = await sendRequest(access, { method: 'GET', path, signal });
   if (response.statusCode !== 200) {
     response.destroy();
     throw new Error(`the watch was refused with ${response.statusCode}`);
@@ -57,25 +60,29 @@ export async function* watchKube<Event>(access: KubeAccess, path: string, signal
   }
 }
 
-/** A token of a ServiceAccount, as a pod of it would have one. */
-export async function tokenOf(access: KubeAccess, namespace: string, name: string): Promise<string> {
+/** Requests a token of a ServiceAccount, like the one that its pods get. */
+export async function requestToken(access: KubeAccess, namespace: string, name: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-  const wanted = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
-  const { body } = await askKube<{ status: { token: string } }>(access, { method: 'POST', path, body: wanted });
+  const tokenRequest = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+  const { body } = await requestKube<{ status: { token: string } }>(access, {
+    method: 'POST',
+    path,
+    body: tokenRequest,
+  });
   return body.status.token;
 }
 
-function open({ url, token, ca }: KubeAccess, { method, path, body, contentType, signal }: KubeAsk) {
+function sendRequest({ url, token, ca }: KubeAccess, { method, path, body, contentType, signal }: KubeRequest) {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const headers = {
     authorization: `Bearer ${token}`,
-    // Node sends the body of a DELETE without its length otherwise.
+    // Otherwise Node sends the body of a DELETE without its length.
     ...(payload && { 'content-type': contentType ?? 'application/json', 'content-length': payload.length }),
   };
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
-  return new Promise<IncomingMessage>((settle, fail) => {
-    const sent = send(`${url}${path}`, { method, ca, headers, agent: false, signal }, settle);
-    sent.on('error', fail);
-    sent.end(payload);
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    const request = send(`${url}${path}`, { method, ca, headers, agent: false, signal }, resolve);
+    request.on('error', reject);
+    request.end(payload);
   });
 }

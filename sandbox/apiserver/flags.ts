@@ -2,8 +2,8 @@ import { HOST } from '../host.ts';
 import type { KubeFolder } from './folder.ts';
 
 /**
- * Those that act on API objects alone. What concerns nodes, volumes' contents and cloud providers is left out:
- * the cluster has none.
+ * Controllers that act on API objects alone. Those for nodes, contents of volumes and cloud providers are left out: the
+ * cluster has none.
  */
 const CONTROLLERS = [
   'clusterrole-aggregation-controller',
@@ -37,7 +37,7 @@ export function etcdFlags(folder: KubeFolder, port: number): string[] {
     `--listen-client-urls=${url}`,
     `--advertise-client-urls=${url}`,
     `--listen-peer-urls=http://${HOST}:0`,
-    // The only member elects itself: quick timeouts cost nothing and save a second of the start.
+    // The only member elects itself: short timeouts cost nothing and save a second of the start.
     '--heartbeat-interval=10',
     '--election-timeout=100',
     '--unsafe-no-fsync',
@@ -45,7 +45,7 @@ export function etcdFlags(folder: KubeFolder, port: number): string[] {
   ];
 }
 
-/** `controllers` tells whether service accounts will be made: pods need them admitted otherwise. */
+/** Pass `controllers: false` when nothing will create service accounts: pods are then admitted without one. */
 export function apiServerFlags(folder: KubeFolder, port: number, etcdPort: number, controllers: boolean): string[] {
   return [
     `--etcd-servers=http://${HOST}:${etcdPort}`,
@@ -60,7 +60,7 @@ export function apiServerFlags(folder: KubeFolder, port: number, etcdPort: numbe
     '--service-cluster-ip-range=10.0.0.0/24',
     '--authorization-mode=RBAC',
     '--allow-privileged=true',
-    // A loopback address may not be an endpoint of the `kubernetes` service.
+    // A loopback address is not allowed as an endpoint of the `kubernetes` service.
     '--endpoint-reconciler-type=none',
     '--enable-priority-and-fairness=false',
     '--profiling=false',

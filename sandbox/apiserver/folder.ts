@@ -2,11 +2,11 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-/** Absolute paths of what one cluster keeps in its data folder. */
+/** Absolute paths of the files in a cluster's data folder. */
 export interface KubeFolder {
   readonly root: string;
   readonly etcdData: string;
-  /** kube-apiserver makes its serving certificate in here. */
+  /** kube-apiserver creates its serving certificate here. */
   readonly certificates: string;
   readonly ca: string;
   readonly tokens: string;
@@ -14,7 +14,7 @@ export interface KubeFolder {
   readonly kubeconfig: string;
 }
 
-/** Makes the folder when it is missing, so that nobody else may look in. */
+/** Creates the folder when it is missing, readable by this user only. */
 export function openFolder(dataDir: string): KubeFolder {
   const root = resolve(dataDir);
   mkdirSync(root, { recursive: true, mode: 0o700 });
@@ -29,9 +29,12 @@ export function openFolder(dataDir: string): KubeFolder {
   };
 }
 
-/** Prepares what kube-apiserver reads at its start, keeping an earlier start's keys, and returns the admin's token. */
+/**
+ * Writes the files that kube-apiserver reads at its start, keeping the keys of an earlier start, and returns the
+ * admin's token.
+ */
 export function writeSecrets(folder: KubeFolder): string {
-  // Its serving certificate is valid for one year only.
+  // The serving certificate expires after a year.
   rmSync(folder.certificates, { recursive: true, force: true });
   if (!existsSync(folder.serviceAccountKey)) {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -43,7 +46,9 @@ export function writeSecrets(folder: KubeFolder): string {
   return readFileSync(folder.tokens, 'utf8').split(',', 1).join();
 }
 
-/** The PEM of the authority, which kube-apiserver writes behind its own certificate. Throws while it is not there. */
+/**
+ * Returns the PEM of the authority, which kube-apiserver appends to its own certificate. Throws until the file exists.
+ */
 export function readAuthority(folder: KubeFolder): string {
   const chain = readFileSync(join(folder.certificates, 'apiserver.crt'), 'utf8');
   const authority = chain.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/g)?.[1];
@@ -51,13 +56,13 @@ export function readAuthority(folder: KubeFolder): string {
   return authority;
 }
 
-/** For the admin, and for the controllers, which need the authority in a file of its own too. */
+/** Writes the kubeconfig of the admin and the controllers, and the authority's file, which the controllers need too. */
 export function writeKubeconfig(folder: KubeFolder, url: string, ca: string, token: string): void {
   writeOwn(folder.ca, ca);
   writeOwn(folder.kubeconfig, kubeconfigText(url, ca, token));
 }
 
-/** The text of a kubeconfig with one cluster, one user and one context. */
+/** Returns the text of a kubeconfig with one cluster, one user and one context. */
 export function kubeconfigText(url: string, ca: string, token: string): string {
   return `apiVersion: v1
 kind: Config

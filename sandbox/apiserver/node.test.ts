@@ -8,7 +8,7 @@ import { needs } from '../../test/runner/needs.ts';
 import { BEHAVIOUR } from '../cluster/controllers/pod-status.ts';
 import { type JsonObject, type KubeObject, listAt, numberAt, textAt } from '../cluster/core/object.ts';
 import { startKube } from './apiserver.ts';
-import { askKube, type KubeAsk, readKube } from './client.ts';
+import { type KubeRequest, requestKube, requestKubeText } from './client.ts';
 import { startSimulatedNode } from './node.ts';
 
 const node = suite('simulated node');
@@ -20,11 +20,11 @@ async function describe(): Promise<void> {
   const kube = await startKube({ dataDir });
   const first = await startSimulatedNode(kube);
   const nodes = [first];
-  const ask = (method: KubeAsk['method'], path: string, body?: unknown) =>
-    askKube<JsonObject>(kube, { method, path, body });
+  const ask = (method: KubeRequest['method'], path: string, body?: unknown) =>
+    requestKube<JsonObject>(kube, { method, path, body });
   const readLog = async (pod: KubeObject | undefined, query = '') => {
     const path = `/api/v1/namespaces/default/pods/${pod?.metadata.name}/log?${query}`;
-    return (await readKube(kube, { method: 'GET', path })).body;
+    return (await requestKubeText(kube, { method: 'GET', path })).body;
   };
   const make = async (path: string, object: object) => assert.is((await ask('POST', path, object)).status, 201);
   const podsOf = async (app: string) =>
@@ -39,7 +39,7 @@ async function describe(): Promise<void> {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  node('runs what a Deployment makes', async () => {
+  node('runs the pods of a Deployment', async () => {
     await make('/apis/apps/v1/namespaces/default/deployments', deployment('web', 3));
     await eventually(async () => {
       const { body } = await ask('GET', '/apis/apps/v1/namespaces/default/deployments/web');
@@ -69,7 +69,7 @@ async function describe(): Promise<void> {
     await eventually(() => finished('broken', 'failed'));
   });
 
-  node('says what keeps a container from running', async () => {
+  node('reports why a container does not run', async () => {
     const path = '/apis/apps/v1/namespaces/default/deployments';
     await make(path, deployment('unpullable', 1, {}, 'web:does-not-exist'));
     await make(path, deployment('crashing', 1, { [BEHAVIOUR]: 'crashing' }));
@@ -89,7 +89,7 @@ async function describe(): Promise<void> {
     assert.match(await readLog(pod, 'container=other'), 'container other is not valid');
   });
 
-  node('goes on after a crash of the API server, and lets go of what is deleted', async () => {
+  node('continues after a crash of the API server, and drops deleted pods', async () => {
     kube.killApiServer();
     await kube.restartApiServer();
     await ask('DELETE', '/apis/apps/v1/namespaces/default/deployments/web?propagationPolicy=Background');
@@ -98,7 +98,7 @@ async function describe(): Promise<void> {
     await eventually(async () => (await podsOf('later')).every((pod) => textAt(pod, 'status.phase') === 'Running'));
   });
 
-  node('is found again when it is started anew', async () => {
+  node('reuses its Node object after a restart', async () => {
     await first.close();
     nodes.push(await startSimulatedNode(kube));
     const [pod] = await podsOf('later');

@@ -3,31 +3,40 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate } from 'selfsigned';
 import { podStatus } from '../cluster/controllers/pod-status.ts';
-import { at, type JsonObject, type KubeObject, keyOf, listAt, objectAt, textAt } from '../cluster/core/object.ts';
+import {
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  objectAt,
+  objectKey,
+  textAt,
+  valueAt,
+} from '../cluster/core/object.ts';
 import { StatusError } from '../cluster/core/status.ts';
 import { createLogs } from '../cluster/http/logs.ts';
 import { HOST } from '../host.ts';
-import { askKube, type KubeAccess, type KubeAsk, MERGE_PATCH, watchKube } from './client.ts';
+import { type KubeAccess, type KubeRequest, MERGE_PATCH, requestKube, watchKube } from './client.ts';
 
 export interface NodeOptions {
-  /** How long a step of a pod takes: being bound, becoming what it comes to; default 50. */
+  /** Milliseconds until a pod is bound, and again until its final status; default 50. */
   readonly stepMs?: number;
 }
 
-/** No container runs on it: it says what a node would say. */
+/** A node that runs no containers and reports what a kubelet would report. */
 export interface SimulatedNode {
-  /** Leaves the Node and its pods as they are, as a node does that has gone silent. */
+  /** Leaves the Node and its pods as they are, as when a node stops responding. */
   close(): Promise<void>;
 }
 
-const NAME = 'simulated';
-const AGAIN_MS = 500;
+const NODE_NAME = 'simulated';
+const RETRY_MS = 500;
 
 type Pods = Map<string, KubeObject>;
 
 /**
- * Adds a simulated node to a real API server, and returns when it is registered. Every pod is bound to it, does what its image and
- * `BEHAVIOUR` say, has a log, and is gone soon after its deletion. An API server that is away is waited for.
+ * Adds a simulated node to a real API server, and resolves when it is registered. Every pod is bound to it, behaves as
+ * its image and `BEHAVIOUR` say, has a log, and disappears soon after its deletion. The node retries while the API
+ * server is unavailable.
  */
 export async function startSimulatedNode(access: KubeAccess, options: NodeOptions = {}): Promise<SimulatedNode> {
   const { stepMs = 50 } = options;
@@ -37,39 +46,39 @@ export async function startSimulatedNode(access: KubeAccess, options: NodeOption
   const kubelet = await startKubelet(pods);
   const close = async () => {
     closing.abort(new Error('the node has been closed'));
-    for (const { timer } of due.values()) clearTimeout(timer);
+    for (const { timer } of timers.values()) clearTimeout(timer);
     kubelet.closeAllConnections();
-    await Promise.all([running, new Promise((settle) => kubelet.close(settle))]);
+    await Promise.all([running, new Promise((resolve) => kubelet.close(resolve))]);
   };
-  const due = new Map<string, { timer: NodeJS.Timeout }>();
-  const tendLater = (key: string, waitMs: number) => {
-    if (signal.aborted || due.has(key)) return;
+  const timers = new Map<string, { timer: NodeJS.Timeout }>();
+  const scheduleRequest = (key: string, waitMs: number) => {
+    if (signal.aborted || timers.has(key)) return;
     const timer = setTimeout(async () => {
-      due.delete(key);
+      timers.delete(key);
       const pod = pods.get(key);
-      const step = pod && nextStep(pod);
-      if (!step) return;
-      const isDone = await askKube(access, { ...step, signal }).then(
+      const nextStep = pod && nextRequest(pod);
+      if (!nextStep) return;
+      const isDone = await requestKube(access, { ...nextStep, signal }).then(
         ({ status }) => status < 300 || status === 404,
         () => false,
       );
-      if (!isDone) tendLater(key, AGAIN_MS);
+      if (!isDone) scheduleRequest(key, RETRY_MS);
     }, waitMs);
-    due.set(key, { timer });
+    timers.set(key, { timer });
   };
-  const see = (pod: KubeObject) => {
-    const key = keyOf(pod.metadata.namespace, pod.metadata.name);
+  const updatePod = (pod: KubeObject) => {
+    const key = objectKey(pod.metadata.namespace, pod.metadata.name);
     pods.set(key, pod);
-    tendLater(key, stepMs);
+    scheduleRequest(key, stepMs);
   };
-  const forget = ({ metadata }: KubeObject) => pods.delete(keyOf(metadata.namespace, metadata.name));
+  const removePod = ({ metadata }: KubeObject) => pods.delete(objectKey(metadata.namespace, metadata.name));
   const follow = async () => {
     while (!signal.aborted) {
       try {
-        await followPods(access, { start: pods.clear.bind(pods), see, forget }, signal);
+        await followPods(access, { start: pods.clear.bind(pods), updatePod, removePod }, signal);
       } catch {
-        // The API server is away, or the version that is watched from has become too old: the pods are listed anew.
-        await delay(AGAIN_MS, undefined, { signal }).catch(() => {});
+        // The API server is unavailable, or the watched resource version is too old: list the pods again.
+        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
       }
     }
   };
@@ -85,49 +94,63 @@ export async function startSimulatedNode(access: KubeAccess, options: NodeOption
 }
 
 async function register(access: KubeAccess, port: number): Promise<void> {
-  const ask = async (request: KubeAsk, ...fine: number[]) => {
-    const { status, body } = await askKube<JsonObject>(access, request);
-    if (status >= 300 && !fine.includes(status)) throw new Error(`the node is refused: ${textAt(body, 'message')}`);
+  const sendOk = async (request: KubeRequest, ...acceptedStatuses: number[]) => {
+    const { status, body } = await requestKube<JsonObject>(access, request);
+    if (status >= 300 && !acceptedStatuses.includes(status))
+      throw new Error(`the node is refused: ${textAt(body, 'message')}`);
   };
-  const path = `/api/v1/nodes/${NAME}`;
-  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: NAME, labels: { 'kubernetes.io/hostname': NAME } } };
-  await ask({ method: 'POST', path: '/api/v1/nodes', body: node }, 409);
-  // A new node is tainted as not ready until a controller that is not there has seen it be ready.
-  await ask({ method: 'PATCH', path, body: { spec: { taints: null } }, contentType: MERGE_PATCH });
+  const path = `/api/v1/nodes/${NODE_NAME}`;
+  const node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: NODE_NAME, labels: { 'kubernetes.io/hostname': NODE_NAME } },
+  };
+  await sendOk({ method: 'POST', path: '/api/v1/nodes', body: node }, 409);
+  // A new node has a not-ready taint, which a controller would remove; there is none here.
+  await sendOk({ method: 'PATCH', path, body: { spec: { taints: null } }, contentType: MERGE_PATCH });
   const status = { ...nodeStatus(), daemonEndpoints: { kubeletEndpoint: { Port: port } } };
-  await ask({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType: MERGE_PATCH });
+  await sendOk({ method: 'PATCH', path: `${path}/status`, body: { status }, contentType: MERGE_PATCH });
 }
 
 function nodeStatus(): JsonObject {
   const now = new Date().toISOString();
   const ready = { type: 'Ready', status: 'True', reason: 'Simulated', lastHeartbeatTime: now, lastTransitionTime: now };
-  const room = { cpu: '64', memory: '256Gi', pods: '5000' };
-  return { addresses: [{ type: 'InternalIP', address: HOST }], capacity: room, allocatable: room, conditions: [ready] };
+  const capacity = { cpu: '64', memory: '256Gi', pods: '5000' };
+  return {
+    addresses: [{ type: 'InternalIP', address: HOST }],
+    capacity,
+    allocatable: capacity,
+    conditions: [ready],
+  };
 }
 
-interface Follower {
-  /** A whole list comes. */
+interface PodHandler {
+  /** Called before a complete list of pods. */
   start(): void;
-  see(pod: KubeObject): void;
-  forget(pod: KubeObject): void;
+  updatePod(pod: KubeObject): void;
+  removePod(pod: KubeObject): void;
 }
 
-/** Tells of every pod, and of every change, until the watch ends. */
-async function followPods(access: KubeAccess, { start, see, forget }: Follower, signal: AbortSignal): Promise<void> {
-  const { status, body } = await askKube<JsonObject>(access, { method: 'GET', path: '/api/v1/pods', signal });
+/** Passes on every pod, and every change of one, until the watch ends. */
+async function followPods(
+  access: KubeAccess,
+  { start, updatePod, removePod }: PodHandler,
+  signal: AbortSignal,
+): Promise<void> {
+  const { status, body } = await requestKube<JsonObject>(access, { method: 'GET', path: '/api/v1/pods', signal });
   if (status !== 200) throw new Error(`the pods cannot be listed: ${status}`);
   start();
-  for (const pod of listAt(body, 'items')) see(pod as KubeObject);
+  for (const pod of listAt(body, 'items')) updatePod(pod as KubeObject);
   const path = `/api/v1/pods?watch=true&resourceVersion=${textAt(body, 'metadata.resourceVersion')}`;
   for await (const { type, object } of watchKube<{ type: string; object: KubeObject }>(access, path, signal)) {
     if (type === 'ERROR') return;
-    if (type === 'DELETED') forget(object);
-    else see(object);
+    if (type === 'DELETED') removePod(object);
+    else updatePod(object);
   }
 }
 
-/** What is to be done about a pod as it is; undefined for nothing. */
-function nextStep(pod: KubeObject): KubeAsk | undefined {
+/** Returns the next request for a pod in its current state, or undefined when there is nothing to do. */
+function nextRequest(pod: KubeObject): KubeRequest | undefined {
   const { name, namespace, uid, deletionTimestamp } = pod.metadata;
   const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
   const node = textAt(pod, 'spec.nodeName');
@@ -137,37 +160,37 @@ function nextStep(pod: KubeObject): KubeAsk | undefined {
   }
   if (!node) {
     if (listAt(pod, 'spec.schedulingGates').length > 0) return undefined;
-    const target = { apiVersion: 'v1', kind: 'Node', name: NAME };
+    const target = { apiVersion: 'v1', kind: 'Node', name: NODE_NAME };
     const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name, uid }, target };
     return { method: 'POST', path: `${path}/binding`, body: binding };
   }
   const isOver = ['Succeeded', 'Failed'].includes(textAt(pod, 'status.phase') ?? '');
-  if (node !== NAME || isOver) return undefined;
+  if (node !== NODE_NAME || isOver) return undefined;
   const status = podStatus(pod, true);
-  if (outline(status) === outline(objectAt(pod, 'status'))) return undefined;
+  if (serializeStatus(status) === serializeStatus(objectAt(pod, 'status'))) return undefined;
   return { method: 'PATCH', path: `${path}/status`, body: { status }, contentType: MERGE_PATCH };
 }
 
-/** What matters of a pod's status: without times, and what the API server adds. */
-function outline(status: JsonObject): string {
+/** Serialises a pod's status without times and without the fields that the API server adds. */
+function serializeStatus(status: JsonObject): string {
   const containers = listAt(status, 'containerStatuses').map((one) => [
-    at(one, 'name'),
-    at(one, 'ready'),
-    at(one, 'restartCount'),
+    valueAt(one, 'name'),
+    valueAt(one, 'ready'),
+    valueAt(one, 'restartCount'),
     Object.keys(objectAt(one, 'state')),
-    at(one, 'state.waiting.reason'),
+    valueAt(one, 'state.waiting.reason'),
   ]);
-  return JSON.stringify([at(status, 'phase'), containers]);
+  return JSON.stringify([valueAt(status, 'phase'), containers]);
 }
 
-/** The part of a node that the API server asks for logs. */
+/** Serves the kubelet endpoint from which the API server reads logs. */
 async function startKubelet(pods: Pods): Promise<Server> {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: NAME }], { keyType: 'ec' });
+  const { cert, private: key } = await generate([{ name: 'commonName', value: NODE_NAME }], { keyType: 'ec' });
   const logs = createLogs();
   const server = createServer({ cert, key }, (request, response) => {
     const url = new URL(request.url ?? '/', 'https://node');
     const [, place, namespace, name = '', container = ''] = url.pathname.split('/').map(decodeURIComponent);
-    const pod = place === 'containerLogs' ? pods.get(keyOf(namespace, name)) : undefined;
+    const pod = place === 'containerLogs' ? pods.get(objectKey(namespace, name)) : undefined;
     url.searchParams.set('container', container);
     try {
       if (!pod) throw new StatusError(404, `no pod ${name} on this node`);
@@ -177,9 +200,9 @@ async function startKubelet(pods: Pods): Promise<Server> {
       response.end(error instanceof StatusError ? error.message : 'the log cannot be told');
     }
   });
-  await new Promise<void>((settle, fail) => {
-    server.once('error', fail);
-    server.listen(0, HOST, settle);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, HOST, resolve);
   });
   return server;
 }

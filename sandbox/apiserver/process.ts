@@ -7,26 +7,29 @@ import type { Program } from './build.ts';
 
 const KILL_WAIT_MS = 500;
 
-/** One running program of the three. */
-export interface Part {
+/** One running process of the control plane. */
+export interface Component {
   /** 0 when the program could not be started. */
   readonly pid: number;
-  /** Undefined while it runs; else how it ended, with the last lines of its log. */
+  /** Undefined while it runs; otherwise how it ended, with the last lines of its log. */
   readonly ending: string | undefined;
   kill(): void;
-  /** SIGTERM, and SIGKILL after `graceMs`; returns when the process is gone. */
+  /** Sends SIGTERM, then SIGKILL after `graceMs`, and resolves when the process is gone. */
   end(graceMs: number): Promise<void>;
 }
 
-/** Starts `program`, its output going to `logFile`, emptied first. `onLoss` hears of an end that nobody asked for. */
-export function startPart(
+/**
+ * Starts `program` with its output in `logFile`, which is emptied first. `onLoss` is called when it ends without being
+ * asked to.
+ */
+export function startComponent(
   program: Program,
   args: readonly string[],
   logFile: string,
   onLoss: (ending: string) => void,
-): Part {
-  const child = launch(program, args, logFile);
-  let wanted = false;
+): Component {
+  const child = spawnProgram(program, args, logFile);
+  let isEnding = false;
   let failure: Error | undefined;
   const ending = () => {
     if (!failure && child.exitCode === null && child.signalCode === null) return undefined;
@@ -36,10 +39,10 @@ export function startPart(
     failure = error;
   });
   child.once('exit', () => {
-    if (!wanted) onLoss(ending() ?? '');
+    if (!isEnding) onLoss(ending() ?? '');
   });
   const kill = () => {
-    wanted = true;
+    isEnding = true;
     child.kill('SIGKILL');
   };
   return {
@@ -49,7 +52,7 @@ export function startPart(
     },
     kill,
     end: async (graceMs) => {
-      wanted = true;
+      isEnding = true;
       const gone = exited(child);
       child.kill('SIGTERM');
       if (await Promise.race([gone, delay(graceMs, false, { ref: false })])) return;
@@ -59,7 +62,7 @@ export function startPart(
   };
 }
 
-/** Distinct loopback ports that were free a moment ago. */
+/** Returns distinct loopback ports that were free when checked. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, listenAnywhere));
   try {
@@ -69,23 +72,23 @@ export async function freePorts(count: number): Promise<number[]> {
       return address.port;
     });
   } finally {
-    await Promise.all(servers.map((server) => new Promise((settle) => server.close(settle))));
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }
 
 function listenAnywhere() {
   const server = createServer();
-  return new Promise<typeof server>((settle, fail) => {
-    server.once('error', fail);
-    server.listen(0, HOST, () => settle(server));
+  return new Promise<typeof server>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, HOST, () => resolve(server));
   });
 }
 
-function launch([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
+function spawnProgram([command, ...first]: Program, args: readonly string[], logFile: string): ChildProcess {
   const output = openSync(logFile, 'w', 0o600);
   try {
-    // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches
-    // this process first. The bare environment keeps ETCD_* variables of other purposes out.
+    // The pipe tells our binary when this process is gone. Detached, so that Ctrl-C in a terminal reaches this process
+    // first. The minimal environment keeps unrelated ETCD_* variables out.
     return spawn(command, [...first, ...args], {
       cwd: '/',
       detached: true,
@@ -99,7 +102,7 @@ function launch([command, ...first]: Program, args: readonly string[], logFile: 
 
 function exited(child: ChildProcess): Promise<boolean> {
   if (child.exitCode !== null || child.signalCode !== null || !child.pid) return Promise.resolve(true);
-  return new Promise((settle) => child.once('exit', () => settle(true)));
+  return new Promise((resolve) => child.once('exit', () => resolve(true)));
 }
 
 function lastLines(logFile: string): string {

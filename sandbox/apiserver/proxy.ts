@@ -8,22 +8,25 @@ import { HOST } from '../host.ts';
 import type { KubeAccess } from './client.ts';
 import { kubeconfigText } from './folder.ts';
 
-/** Stands between clients and a Kubernetes API, real or simulated: notes requests, and answers wrong what it is told to. */
+/** A proxy in front of a real or simulated Kubernetes API that records requests and injects faults. */
 export interface KubeProxy {
-  /** Text of a kubeconfig whose bearer may do everything. */
+  /** Text of a kubeconfig that authenticates as the proxy's own user. */
   readonly kubeconfig: string;
   /** The last requests, oldest first; at least 5,000. */
   readonly requests: readonly RequestRecord[];
   clearRequests(): void;
   readonly faults: { add(rule: FaultRule): () => void };
-  /** Awaited before each request is handed on: to hold it, or to end something just then. */
+  /**
+   * Registers a handler that is awaited before each request is forwarded; it may delay the request or act at that
+   * moment.
+   */
   onRequest(handler: RequestHandler): () => void;
-  /** Ends every connection that is open now, watches too. */
-  cut(): void;
+  /** Closes every open connection, watches included. */
+  closeConnections(): void;
   close(): Promise<void>;
 }
 
-/** Starts a proxy on a loopback port. Its own side is plain HTTP. */
+/** Starts a proxy on a loopback port. Clients reach it over plain HTTP. */
 export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
   const requests = createRequests();
   const server = createServer((request, response) => {
@@ -36,8 +39,8 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
       record.status = response.statusCode;
     });
     requests.admit(record).then(
-      (drop) => (drop === true ? response.destroy() : handOn(access, request, response, drop === 'answer')),
-      (error: unknown) => refuse(response, error),
+      (drop) => (drop === true ? response.destroy() : forward(access, request, response, drop === 'answer')),
+      (error: unknown) => respondError(response, error),
     );
   });
   server.listen(0, HOST);
@@ -54,7 +57,7 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
     clearRequests: requests.clear,
     faults: { add: requests.addFault },
     onRequest: requests.onRequest,
-    cut: () => server.closeAllConnections(),
+    closeConnections: () => server.closeAllConnections(),
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -64,7 +67,7 @@ export async function startKubeProxy(access: KubeAccess): Promise<KubeProxy> {
   };
 }
 
-function handOn(
+function forward(
   { url, ca }: KubeAccess,
   request: IncomingMessage,
   response: ServerResponse,
@@ -83,7 +86,7 @@ function handOn(
   request.pipe(sent);
 }
 
-function refuse(response: ServerResponse, error: unknown): void {
+function respondError(response: ServerResponse, error: unknown): void {
   const { code, status } = error instanceof StatusError ? error : new StatusError(500, String(error));
   response.writeHead(code, { 'content-type': 'application/json', ...(code === 429 && { 'retry-after': '1' }) });
   response.end(JSON.stringify(status));

@@ -8,29 +8,30 @@ import { runServiceController } from './controllers/service.ts';
 import { runWorkloadControllers } from './controllers/workload.ts';
 import { createCore } from './core/core.ts';
 import { type JsonObject, type KubeObject, objectAt, textAt } from './core/object.ts';
-import { keepSnapshot, loadSnapshot } from './core/snapshot.ts';
+import { loadSnapshot, saveOnChange } from './core/snapshot.ts';
 import { createLogs } from './http/logs.ts';
 import { createRequests, type FaultRule, type RequestHandler, type RequestRecord } from './http/requests.ts';
 import type { Rights } from './http/rights.ts';
 import { createApiServer } from './http/server.ts';
 import { mergePatch } from './write/patch.ts';
+import { toVersion } from './write/persist.ts';
 import { removeObject } from './write/remove.ts';
-import { asVersion, createObject, patchObject } from './write/write.ts';
+import { createObject, patchObject } from './write/write.ts';
 
 export interface ClusterOptions {
-  /** Default: any free one. */
+  /** Default: any free port. */
   readonly port?: number;
-  /** A JSON file that keeps the cluster over restarts. Default: none, it is gone with the process. */
+  /** JSON file that preserves the cluster across restarts. By default the cluster ends with the process. */
   readonly dataFile?: string;
-  /** How long workloads take to become ready; default 50. */
+  /** Milliseconds until workloads become ready; default 50. */
   readonly readyDelayMs?: number;
-  /** Whether workloads make pods, at most three each; default true. */
+  /** Whether workloads create pods, at most three each; default true. */
   readonly pods?: boolean;
-  /** How often each container writes a line by itself; 0 for never. Default 1,000. */
+  /** Milliseconds between the lines that each container writes by itself; 0 for none. Default 1,000. */
   readonly lineEveryMs?: number;
-  /** How many events a watch can go back at least; default 1,000. */
+  /** Minimum number of past events that a watch can start from; default 1,000. */
   readonly historySize?: number;
-  /** Limits every client to some namespaces, and to acting as some accounts. Default: all is allowed. */
+  /** Limits every client to some namespaces, and to impersonating some accounts. By default everything is allowed. */
   readonly rights?: Rights;
   /** Stops the cluster when aborted. */
   readonly signal?: AbortSignal;
@@ -41,34 +42,40 @@ export interface SimulatedCluster {
   readonly port: number;
   /** YAML for a kubeconfig file. */
   readonly kubeconfig: string;
-  /** Of the namespace kube-system, which is taken as the cluster's id. */
+  /** UID of the namespace kube-system, which identifies the cluster. */
   readonly uid: string;
   objects(): KubeObject[];
   get(apiVersion: string, kind: string, namespace: string | undefined, name: string): KubeObject | undefined;
-  /** Creates, or merges into, an object as another manager would; null removes a field. */
+  /** Creates an object, or merges into it, as another manager would; null removes a field. */
   put(object: JsonObject, options?: { readonly manager?: string }): KubeObject;
-  /** Deletes; does nothing when there is no such object. */
+  /** Deletes an object; does nothing when it does not exist. */
   remove(apiVersion: string, kind: string, namespace: string | undefined, name: string): void;
-  /** Lets a container write lines to its log. */
+  /** Appends lines to a container's log. */
   write(namespace: string, pod: string, container: string, lines: readonly string[]): void;
   /** The last requests, oldest first; at least 5,000. */
   readonly requests: readonly RequestRecord[];
   clearRequests(): void;
   readonly faults: { add(rule: FaultRule): () => void };
-  /** Awaited before each request is carried out: to hold it, or to end something just then. */
+  /**
+   * Registers a handler that is awaited before each request is processed; it may delay the request or act at that
+   * moment.
+   */
   onRequest(handler: RequestHandler): () => void;
   stop(): Promise<void>;
   /** Ends at once, connections included, without saving. */
   crash(): void;
 }
 
-/** A Kubernetes API server with the controllers that matter to a client, in this process, over real HTTP. */
+/**
+ * Starts a simulated Kubernetes API server in this process, over real HTTP, with the controllers that matter to a
+ * client.
+ */
 export async function startSimulatedCluster(options: ClusterOptions = {}): Promise<SimulatedCluster> {
   const { dataFile, readyDelayMs = 50, pods = true, historySize = 1_000, rights, signal, lineEveryMs } = options;
   signal?.throwIfAborted();
   const core = createCore(historySize);
   const restored = dataFile !== undefined && loadSnapshot(core, dataFile);
-  const save = dataFile === undefined ? () => {} : keepSnapshot(core, dataFile);
+  const save = dataFile === undefined ? () => {} : saveOnChange(core, dataFile);
   runGarbageCollector(core);
   runNamespaceController(core);
   runCustomResources(core);
@@ -76,10 +83,10 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   runWorkloadControllers(core, { readyDelayMs, pods });
   if (!restored) {
     createInitialNamespaces(core);
-    // The cluster's id counts from the first request on: a crash must not change it.
+    // The cluster's id must survive a crash right after the first request.
     save();
   }
-  // Deletions that the last run did not finish go on.
+  // Continue deletions that the last run did not finish.
   else
     for (const [resource, object] of [...core.store.all()])
       if (object.metadata.deletionTimestamp) core.store.put(resource, object);
@@ -121,7 +128,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
     get: (apiVersion, name, namespace, objectName) => {
       const kind = kindOf(apiVersion, name);
       const found = core.store.get(kind.resource, namespace, objectName);
-      return found && asVersion(kind, found);
+      return found && toVersion(kind, found);
     },
     put: (object, { manager = 'another-manager' } = {}) => {
       const kind = kindOf(textAt(object, 'apiVersion') ?? '', textAt(object, 'kind') ?? '');
@@ -129,9 +136,16 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
       const place = kind.namespaced ? String(namespace ?? 'default') : undefined;
       if (!core.store.get(kind.resource, place, String(name)))
         return createObject(core, kind, object, place, { manager });
-      return patchObject(core, kind, place, String(name), (live) => mergePatch(live, object) as JsonObject, {
-        manager,
-      });
+      return patchObject(
+        core,
+        kind,
+        place,
+        String(name),
+        (liveObject) => mergePatch(liveObject, object) as JsonObject,
+        {
+          manager,
+        },
+      );
     },
     remove: (apiVersion, name, namespace, objectName) => {
       const kind = kindOf(apiVersion, name);
@@ -149,7 +163,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   };
 }
 
-/** The official client for Node refuses plain HTTP unless verification is off. */
+/** The official Node client refuses plain HTTP unless verification is off. */
 function kubeconfigFor(url: string): string {
   return `apiVersion: v1
 kind: Config

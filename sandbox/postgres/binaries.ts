@@ -15,12 +15,12 @@ export interface PostgresBinaries {
 }
 
 /**
- * The binaries of the npm package for this machine, usable by the user that will run them.
- * Copied into `copyFolder` when they cannot be reached or completed where npm put them.
+ * Returns the binaries of the npm package for this machine, usable by the user that will run them. They are copied into
+ * `copyFolder` when that user cannot reach or complete them where npm put them.
  */
 export function placeBinaries(copyFolder: string, log: (line: string) => void): PostgresBinaries {
   const root = packageRoot();
-  if (reachable(root) && completeLinks(root)) return inside(root);
+  if (isReachable(root) && completeLinks(root)) return inside(root);
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const copy = join(copyFolder, `postgresql-${version}`);
   if (!existsSync(copy)) {
@@ -34,8 +34,8 @@ export function placeBinaries(copyFolder: string, log: (line: string) => void): 
   return inside(copy);
 }
 
-/** Whether the user that runs PostgreSQL may enter every folder on the way to `path`. */
-export function reachable(path: string): boolean {
+/** Reports whether the user that runs PostgreSQL may enter every folder on the way to `path`. */
+export function isReachable(path: string): boolean {
   if (!asRoot) return true;
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     const stat = statSync(folder, { throwIfNoEntry: false });
@@ -64,7 +64,7 @@ function packageRoot(): string {
   }
 }
 
-/** npm packages cannot carry symbolic links: the package lists them and makes them in an install script. */
+/** npm packages cannot contain symbolic links: the package lists them, and creates them in an install script. */
 function completeLinks(root: string): boolean {
   const list = join(root, 'native/pg-symlinks.json');
   if (!existsSync(list)) return true;

@@ -12,23 +12,23 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { asRoot, NOBODY, reachable } from './binaries.ts';
+import { asRoot, isReachable, NOBODY } from './binaries.ts';
 
-/** One database's folder: `data` is PostgreSQL's own, the rest is ours. */
+/** The folder of one database: `data` belongs to PostgreSQL, the rest to us. */
 export interface PostgresFolder {
   readonly root: string;
   readonly data: string;
   readonly logFile: string;
   readonly passwordFile: string;
   readonly password: string;
-  /** The port of the last start, so that a restart keeps the URL. */
+  /** Returns the port of the last start, so that a restart keeps the URL. */
   readPort(): number | undefined;
   writePort(port: number): void;
-  /** Lets the next start in. */
+  /** Releases the lock, so that the next start may use the folder. */
   release(): void;
 }
 
-/** Opens, and if necessary makes, the folder, and holds it for this process until `release`. */
+/** Opens the folder, creating it if necessary, and locks it for this process until `release`. */
 export function openFolder(dataDir: string, log: (line: string) => void): PostgresFolder {
   const root = usableFolder(resolve(dataDir), log);
   const lock = join(root, 'lock');
@@ -52,28 +52,28 @@ export function openFolder(dataDir: string, log: (line: string) => void): Postgr
   }
 }
 
-/** The PostgreSQL that a killed process left behind on this data folder, if it still runs. */
+/** Returns the process id of a PostgreSQL that a killed process left running on this data folder. */
 export function findOrphan(data: string): number | undefined {
   const pid = Number(readText(join(data, 'postmaster.pid'))?.split('\n')[0]);
-  return pid > 1 && runsOn(pid, data) ? pid : undefined;
+  return pid > 1 && isServerOn(pid, data) ? pid : undefined;
 }
 
-/** Whether the process is a PostgreSQL of this data folder: numbers are used again. */
-export function runsOn(pid: number, data: string): boolean {
-  const command = commandOf(pid) ?? '';
+/** Reports whether the process is a PostgreSQL on this data folder; process ids are reused. */
+export function isServerOn(pid: number, data: string): boolean {
+  const command = processCommand(pid) ?? '';
   return command.includes('postgres') && command.includes(data);
 }
 
 function usableFolder(wanted: string, log: (line: string) => void): string {
-  if (reachable(dirname(wanted)) && mayBecomeOurs(wanted) && prepare(wanted)) return wanted;
+  if (isReachable(dirname(wanted)) && canChangeOwner(wanted) && prepare(wanted)) return wanted;
   const other = join('/var/lib/brokkr', createHash('sha256').update(wanted).digest('hex').slice(0, 16));
   if (!prepare(other)) throw new Error(`neither ${wanted} nor ${other} can be used as PostgreSQL's folder`);
   log(`PostgreSQL cannot run in ${wanted} as an ordinary user: its data is kept in ${other}`);
   return other;
 }
 
-/** Root gives the folder to another user: never one with somebody's files in it. */
-function mayBecomeOurs(folder: string): boolean {
+/** Root gives the folder to another user, so it must not contain anybody's files. */
+function canChangeOwner(folder: string): boolean {
   const stat = statSync(folder, { throwIfNoEntry: false });
   return !asRoot || !stat || stat.uid === NOBODY || (stat.isDirectory() && readdirSync(folder).length === 0);
 }
@@ -83,7 +83,7 @@ function prepare(folder: string): boolean {
     mkdirSync(folder, { recursive: true });
     if (asRoot) chownSync(folder, NOBODY, NOBODY);
     chmodSync(folder, 0o700);
-    return reachable(folder);
+    return isReachable(folder);
   } catch (error) {
     if (asRoot) return false;
     throw error;
@@ -91,7 +91,7 @@ function prepare(folder: string): boolean {
 }
 
 function hold(lock: string, root: string): void {
-  const mine = `${process.pid} ${startedAt(process.pid)}\n`;
+  const mine = `${process.pid} ${processStartTime(process.pid)}\n`;
   for (let attempt = 0; attempt < 5; attempt++) {
     try {
       writeFileSync(lock, mine, { flag: 'wx', mode: 0o600 });
@@ -101,15 +101,15 @@ function hold(lock: string, root: string): void {
     }
     const held = readText(lock);
     const [pid, started] = (held ?? '').split(' ');
-    if (pid && startedAt(Number(pid)) === started)
+    if (pid && processStartTime(Number(pid)) === started)
       throw new Error(`the database folder ${root} is in use by process ${pid}`);
-    dropStale(lock, held);
+    removeStaleLock(lock, held);
   }
   throw new Error(`the database folder ${root} is being opened by several processes`);
 }
 
-/** By renaming, so that a lock somebody took since it was read is not dropped unseen. */
-function dropStale(lock: string, read: string | undefined): void {
+/** Renames instead of deleting, so that a lock taken since it was read is not dropped unnoticed. */
+function removeStaleLock(lock: string, read: string | undefined): void {
   const aside = `${lock}.${process.pid}`;
   try {
     renameSync(lock, aside);
@@ -120,19 +120,22 @@ function dropStale(lock: string, read: string | undefined): void {
   else renameSync(aside, lock);
 }
 
-/** Tells a process from a later one with the same number; undefined when there is none. */
-export function startedAt(pid: number): string | undefined {
+/**
+ * Returns a process's start time, which distinguishes it from a later one with the same id; undefined when there is
+ * none.
+ */
+export function processStartTime(pid: number): string | undefined {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`);
     const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A killed process whose parent died too stays as a zombie until somebody collects it.
+    // A killed process whose parent has died too stays a zombie until it is collected.
     return fields?.[0] === 'Z' ? undefined : fields?.[19];
   }
   return ps(pid, 'lstart')?.replaceAll(' ', '-');
 }
 
-/** The command line of a process, or undefined when there is none. */
-export function commandOf(pid: number): string | undefined {
+/** Returns the command line of a process, or undefined when there is none. */
+export function processCommand(pid: number): string | undefined {
   if (process.platform === 'linux') return readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ');
   return ps(pid, 'command');
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runsOn } from './data-folder.ts';
+import { isServerOn } from './data-folder.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'brokkr-postgres-'));
@@ -31,7 +31,7 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
   }
 }
 
-const lives = (pid: number) => runsOn(pid, join(dataDir, 'data'));
+const lives = (pid: number) => isServerOn(pid, join(dataDir, 'data'));
 
 async function startElsewhere(): Promise<{ parent: ChildProcess; pid: number }> {
   const script = `import { startPostgres } from ${JSON.stringify(import.meta.resolve('./postgres.ts'))};
@@ -94,7 +94,7 @@ postgres('leaves no process after stop', async () => {
   await database.stop();
 });
 
-postgres('takes over what a killed process left running', async () => {
+postgres('takes over the server that a killed process left running', async () => {
   const { parent, pid } = await startElsewhere();
   parent.kill('SIGKILL');
   await once(parent, 'exit');
@@ -112,7 +112,7 @@ postgres('lets only one process use a folder', async () => {
   assert.match(String(refusal), `in use by process ${process.pid}`);
 });
 
-postgres('is not hindered by a stale postmaster.pid and lock', async () => {
+postgres('starts despite a stale postmaster.pid and lock', async () => {
   const database = await start();
   await database.stop();
   writeFileSync(join(dataDir, 'data/postmaster.pid'), `${process.pid}\n${join(dataDir, 'data')}\n0\n1\n`);
@@ -125,7 +125,7 @@ postgres('stops when its signal is aborted', async () => {
   const controller = new AbortController();
   const { pid } = await startPostgres({ dataDir, fsync: false, signal: controller.signal });
   controller.abort();
-  for (let wait = 0; lives(pid) && wait < 200; wait++) await new Promise((settle) => setTimeout(settle, 20));
+  for (let wait = 0; lives(pid) && wait < 200; wait++) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.not(lives(pid));
 });
 

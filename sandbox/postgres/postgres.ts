@@ -5,32 +5,39 @@ import pg from 'pg';
 import { HOST } from '../host.ts';
 import { placeBinaries } from './binaries.ts';
 import { openFolder, type PostgresFolder } from './data-folder.ts';
-import { endOrphan, endProcess, initialise, type PostmasterOptions, startPostmaster, urlOf } from './process.ts';
+import {
+  connectionUrl,
+  endOrphan,
+  endProcess,
+  initialise,
+  type PostmasterOptions,
+  startPostmaster,
+} from './process.ts';
 
 export interface PostgresOptions extends PostmasterOptions {
-  /** Made when missing. Another folder is used, and said, when root's choice cannot be entered by `nobody`. */
+  /** Created when missing. When root chose a folder that `nobody` cannot enter, another one is used and logged. */
   readonly dataDir: string;
-  /** Default: the port of the last start while it is free, else any free one. */
+  /** Default: the port of the last start if it is free, else any free one. */
   readonly port?: number;
-  /** Gets one line for each thing worth telling; silent by default. */
+  /** Receives progress, one line at a time; silent by default. */
   readonly log?: (line: string) => void;
 }
 
 export interface Postgres {
-  /** `postgres://brokkr:…@127.0.0.1:port/brokkr`; the same after a restart. */
+  /** `postgres://brokkr:…@127.0.0.1:port/brokkr`; unchanged by a restart. */
   readonly url: string;
   readonly port: number;
   /** The folder in use: not `options.dataDir` when that one cannot be entered. */
   readonly dataDir: string;
-  /** Of the running postmaster; changes with `restart`. */
+  /** Process id of the running postmaster; changes with `restart`. */
   readonly pid: number;
-  /** SIGKILL, as a crash would: for tests. `restart` brings it back. */
+  /** Sends SIGKILL, as a crash would; for tests. `restart` starts it again. */
   kill(): void;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts PostgreSQL on a folder; ends one that a killed process left running there first. */
+/** Starts PostgreSQL on a folder. A server that a killed process left running there is ended first. */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { signal, log = () => {} } = options;
   signal?.throwIfAborted();
@@ -66,7 +73,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     signal?.throwIfAborted();
     signal?.addEventListener('abort', close, { once: true });
     return {
-      url: urlOf(folder, port, 'brokkr'),
+      url: connectionUrl(folder, port, 'brokkr'),
       port,
       dataDir: folder.root,
       get pid() {
@@ -86,7 +93,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 }
 
 async function createDatabase(folder: PostgresFolder, port: number): Promise<void> {
-  const client = new pg.Client({ connectionString: urlOf(folder, port, 'postgres') });
+  const client = new pg.Client({ connectionString: connectionUrl(folder, port, 'postgres') });
   await client.connect();
   try {
     const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = 'brokkr'");
@@ -98,23 +105,23 @@ async function createDatabase(folder: PostgresFolder, port: number): Promise<voi
 
 async function choosePort(wanted: number | undefined, folder: PostgresFolder): Promise<number> {
   if (wanted) {
-    if (!(await freePort(wanted))) throw new Error(`port ${wanted} for PostgreSQL is in use`);
+    if (!(await findFreePort(wanted))) throw new Error(`port ${wanted} for PostgreSQL is in use`);
     return wanted;
   }
   const last = folder.readPort();
-  const port = (last && (await freePort(last))) || (await freePort(0));
+  const port = (last && (await findFreePort(last))) || (await findFreePort(0));
   if (!port) throw new Error(`no free port on ${HOST} for PostgreSQL`);
   folder.writePort(port);
   return port;
 }
 
-function freePort(port: number): Promise<number | undefined> {
-  return new Promise((settle) => {
+function findFreePort(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => settle(undefined));
+    server.once('error', () => resolve(undefined));
     server.listen(port, HOST, () => {
       const address = server.address();
-      server.close(() => settle(typeof address === 'object' ? address?.port : undefined));
+      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
     });
   });
 }

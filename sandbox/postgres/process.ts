@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { HOST } from '../host.ts';
 import { type PostgresBinaries, spawnIdentity } from './binaries.ts';
-import { findOrphan, type PostgresFolder, runsOn } from './data-folder.ts';
+import { findOrphan, isServerOn, type PostgresFolder } from './data-folder.ts';
 
 const FAST_STOP_MS = 4_000;
 const QUIT_STOP_MS = 2_000;
@@ -16,16 +16,16 @@ export async function initialise(binaries: PostgresBinaries, folder: PostgresFol
   rmSync(unfinished, { recursive: true, force: true });
   const args = ['-D', unfinished, '-U', 'brokkr', `--pwfile=${folder.passwordFile}`, '-A', 'scram-sha-256'];
   args.push('-E', 'UTF8', '--locale=C', '--no-instructions', ...(fsync ? [] : ['--no-sync']));
-  const child = launch(binaries.initdb, args, folder);
-  const [code] = await ended(child);
+  const child = spawnServer(binaries.initdb, args, folder);
+  const [code] = await exitOf(child);
   if (code !== 0) throw new Error(`initdb failed in ${folder.root}: ${lastLines(folder)}`);
   renameSync(unfinished, folder.data);
 }
 
 export interface PostmasterOptions {
-  /** Default true. False is for tests: quicker, and a power cut may cost the data. */
+  /** Default true. False is for tests: faster, but a power cut may lose the data. */
   readonly fsync?: boolean;
-  /** Stops the database when aborted, during the start as well. */
+  /** Stops the database when aborted, also during the start. */
   readonly signal?: AbortSignal;
 }
 
@@ -36,25 +36,29 @@ export async function startPostmaster(
   port: number,
   options: PostmasterOptions,
 ): Promise<ChildProcess> {
-  const args = ['-D', folder.data, ...settings(port, options.fsync ?? true).flatMap((setting) => ['-c', setting])];
+  const args = [
+    '-D',
+    folder.data,
+    ...serverSettings(port, options.fsync ?? true).flatMap((setting) => ['-c', setting]),
+  ];
   const deadline = Date.now() + READY_MS;
   while (true) {
-    const child = launch(binaries.postgres, args, folder);
-    const exited = ended(child);
+    const child = spawnServer(binaries.postgres, args, folder);
+    const exited = exitOf(child);
     try {
-      await untilReady(child, folder, port, deadline, options.signal);
+      await waitUntilReady(child, folder, port, deadline, options.signal);
       return child;
     } catch (error) {
       await endProcess(child);
       await exited;
-      // After a SIGKILL the children of the old postmaster hold its memory for some moments.
+      // After a SIGKILL, children of the old postmaster hold its shared memory for a moment.
       if (!lastLines(folder).includes('pre-existing shared memory') || Date.now() > deadline) throw error;
       await delay(100);
     }
   }
 }
 
-function settings(port: number, fsync: boolean): string[] {
+function serverSettings(port: number, fsync: boolean): string[] {
   const cheap = fsync ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'];
   return [
     `listen_addresses=${HOST}`,
@@ -71,11 +75,11 @@ function settings(port: number, fsync: boolean): string[] {
   ];
 }
 
-function launch(command: string, args: string[], folder: PostgresFolder): ChildProcess {
+function spawnServer(command: string, args: string[], folder: PostgresFolder): ChildProcess {
   if (existsSync(folder.logFile) && statSync(folder.logFile).size > LOG_LIMIT) truncateSync(folder.logFile);
   const logFile = openSync(folder.logFile, 'a', 0o600);
   try {
-    // Its own session, so that Ctrl-C in a terminal reaches our process first and the database last.
+    // A session of its own, so that Ctrl-C in a terminal reaches our process first and the database last.
     return spawn(command, args, {
       ...spawnIdentity,
       cwd: '/',
@@ -88,7 +92,7 @@ function launch(command: string, args: string[], folder: PostgresFolder): ChildP
   }
 }
 
-async function untilReady(
+async function waitUntilReady(
   child: ChildProcess,
   folder: PostgresFolder,
   port: number,
@@ -104,7 +108,7 @@ async function untilReady(
     if (failure) throw failure;
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`PostgreSQL did not start in ${folder.root}: ${lastLines(folder)}`);
-    const client = new pg.Client({ connectionString: urlOf(folder, port, 'postgres') });
+    const client = new pg.Client({ connectionString: connectionUrl(folder, port, 'postgres') });
     client.on('error', () => {});
     try {
       await client.connect();
@@ -119,7 +123,7 @@ async function untilReady(
 }
 
 export async function endProcess(child: ChildProcess): Promise<void> {
-  const exited = ended(child);
+  const exited = exitOf(child);
   for (const [name, waitMs] of STOP_STEPS) {
     child.kill(name);
     if (await Promise.race([exited.then(() => true), delay(waitMs, false, { ref: false })])) return;
@@ -132,28 +136,31 @@ const STOP_STEPS = [
   ['SIGKILL', QUIT_STOP_MS],
 ] as const;
 
-/** Also clears a stale postmaster.pid, whose number may by now be somebody else's. */
+/**
+ * Ends a server that an earlier run left behind. Also removes a stale postmaster.pid, whose process id may be in use by
+ * another program.
+ */
 export async function endOrphan(folder: PostgresFolder, log: (line: string) => void): Promise<void> {
   const pid = findOrphan(folder.data);
   if (pid) {
     log(`ending the PostgreSQL (process ${pid}) that an earlier run left in ${folder.root}`);
     for (const [name, waitMs] of STOP_STEPS) {
       const deadline = Date.now() + waitMs;
-      if (runsOn(pid, folder.data)) process.kill(pid, name);
-      while (runsOn(pid, folder.data) && Date.now() < deadline) await delay(20);
+      if (isServerOn(pid, folder.data)) process.kill(pid, name);
+      while (isServerOn(pid, folder.data) && Date.now() < deadline) await delay(20);
     }
   }
   rmSync(`${folder.data}/postmaster.pid`, { force: true });
 }
 
-export function urlOf(folder: PostgresFolder, port: number, database: string): string {
+export function connectionUrl(folder: PostgresFolder, port: number, database: string): string {
   return `postgres://brokkr:${folder.password}@${HOST}:${port}/${database}`;
 }
 
-function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
   if (child.exitCode !== null || child.signalCode !== null || !child.pid)
     return Promise.resolve([child.exitCode, child.signalCode]);
-  return new Promise((settle) => child.once('exit', (code, signal) => settle([code, signal])));
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve([code, signal])));
 }
 
 function lastLines(folder: PostgresFolder): string {

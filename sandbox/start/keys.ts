@@ -3,17 +3,17 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { dirname } from 'node:path';
 import type { AgentKeys } from '../fleet.ts';
 
-/** What a later start needs to go on with the same agents, in a file that only this user may read. */
+/** State that a later start needs to continue with the same agents, in a file that only this user may read. */
 export interface StartKeys extends AgentKeys {
-  /** The first admin's key until it has been shown. */
+  /** Key of the first admin until it has been shown. */
   firstAdmin: string | undefined;
-  /** The key that `npm start` itself works with. */
+  /** Key that `npm start` itself uses. */
   ownAdmin: string | undefined;
-  /** Whether the sample stack was ever submitted: who deletes it does not get it back. */
+  /** Whether the sample stack was ever submitted: a user who deletes it does not get it back. */
   sampleDone: boolean;
 }
 
-interface Stored {
+interface StoredKeys {
   readonly owner: string;
   readonly firstAdmin?: string;
   readonly ownAdmin?: string;
@@ -21,18 +21,18 @@ interface Stored {
   readonly agents: Record<string, { readonly id: string; readonly pak: string }>;
 }
 
-/** Opens the file, and writes it at once at every change. */
+/** Opens the file; every change is written at once. */
 export function openKeys(file: string): StartKeys {
-  let stored = read(file) ?? { owner: randomUUID(), agents: {} };
-  const change = (change: Partial<Stored>) => {
+  let stored = readKeys(file) ?? { owner: randomUUID(), agents: {} };
+  const change = (change: Partial<StoredKeys>) => {
     stored = { ...stored, ...change };
-    write(file, stored);
+    writeKeys(file, stored);
   };
   change({});
   return {
     owner: stored.owner,
     find: (name) => stored.agents[name],
-    keep: (name, agent) => change({ agents: { ...stored.agents, [name]: agent } }),
+    store: (name, agent) => change({ agents: { ...stored.agents, [name]: agent } }),
     get firstAdmin() {
       return stored.firstAdmin;
     },
@@ -54,17 +54,17 @@ export function openKeys(file: string): StartKeys {
   };
 }
 
-function read(file: string): Stored | undefined {
+function readKeys(file: string): StoredKeys | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Stored;
+    return JSON.parse(readFileSync(file, 'utf8')) as StoredKeys;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }
 
-/** A key that the broker has committed must not be lost by a crash of this process or machine. */
-function write(file: string, stored: Stored): void {
+/** A key that the broker has committed must survive a crash of this process or machine. */
+function writeKeys(file: string, stored: StoredKeys): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o711 });
   const descriptor = openSync(`${file}.new`, 'w', 0o600);
   try {

@@ -1,50 +1,52 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { commandOf, startedAt } from '../postgres/data-folder.ts';
+import { processCommand, processStartTime } from '../postgres/data-folder.ts';
 import { StartError } from './options.ts';
 
-/** A process that cannot be mistaken for a later one with its number. */
+/** A process, distinguishable from a later one with the same id. */
 interface Identity {
   readonly pid: number;
   readonly started: string;
 }
 
-interface Holder extends Identity {
-  /** The npm that runs it: what a terminal's user sees, and may kill. */
+interface LockHolder extends Identity {
+  /** The npm that runs it: the process that a user sees in the terminal, and may kill. */
   readonly npm?: Identity;
 }
 
-const FILE = 'start.lock';
-/** A start that lost its npm ends by itself within this time. */
+const LOCK_FILE = 'start.lock';
+/** A start whose npm is gone ends by itself within this time. */
 const ORPHAN_END_MS = 6_000;
 const WATCH_MS = 250;
 
 /**
- * Takes the data folder for this process and returns its release. One that a killed npm left behind is waited for, and ended
- * if need be; one that still runs is a StartError.
+ * Locks the data folder for this process and returns the release. Waits for a start whose npm was killed, and ends it
+ * if need be. Throws a StartError when another start is running.
  */
-export async function holdDataDir(dataDir: string, log: (line: string) => void): Promise<() => void> {
+export async function lockDataDir(dataDir: string, log: (line: string) => void): Promise<() => void> {
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
-  const file = join(dataDir, FILE);
+  const file = join(dataDir, LOCK_FILE);
   const holder = readHolder(file);
-  if (holder && runs(holder) && holder.pid !== process.pid) {
-    if (!holder.npm || runs(holder.npm))
+  if (holder && isRunning(holder) && holder.pid !== process.pid) {
+    if (!holder.npm || isRunning(holder.npm))
       throw new StartError(`${dataDir} is in use by another npm start (process ${holder.pid})`);
     log(`ending what a killed npm start left running (process ${holder.pid})`);
-    await end(holder);
+    await endHolder(holder);
   }
-  const mine: Holder = { pid: process.pid, started: startedAt(process.pid) ?? '', npm: npmAbove() };
+  const mine: LockHolder = { pid: process.pid, started: processStartTime(process.pid) ?? '', npm: findParentNpm() };
   writeFileSync(file, JSON.stringify(mine), { mode: 0o600 });
   return () => rmSync(file, { force: true });
 }
 
-/** Calls `lost` when the npm that runs this process is gone without a signal: nobody could end us any more. */
+/**
+ * Calls `lost` when the npm that runs this process disappears without a signal: nobody could end this process any more.
+ */
 export function watchNpm(lost: () => void): () => void {
-  const npm = npmAbove();
+  const npm = findParentNpm();
   if (!npm) return () => {};
   const timer = setInterval(() => {
-    if (runs(npm)) return;
+    if (isRunning(npm)) return;
     clearInterval(timer);
     lost();
   }, WATCH_MS);
@@ -52,20 +54,20 @@ export function watchNpm(lost: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-async function end(holder: Holder): Promise<void> {
+async function endHolder(holder: LockHolder): Promise<void> {
   const deadline = Date.now() + ORPHAN_END_MS;
   process.kill(holder.pid, 'SIGTERM');
-  while (runs(holder) && Date.now() < deadline) await delay(50);
-  if (runs(holder)) process.kill(holder.pid, 'SIGKILL');
-  while (runs(holder) && Date.now() < deadline + 1_000) await delay(50);
+  while (isRunning(holder) && Date.now() < deadline) await delay(50);
+  if (isRunning(holder)) process.kill(holder.pid, 'SIGKILL');
+  while (isRunning(holder) && Date.now() < deadline + 1_000) await delay(50);
 }
 
-/** Our npm is our parent, or the parent of the shell that it may start us by. */
-function npmAbove(): Identity | undefined {
+/** npm is our parent, or the parent of the shell in which it started us. */
+function findParentNpm(): Identity | undefined {
   if (process.env.npm_lifecycle_event === undefined) return undefined;
-  const isShell = /^(\S*\/)?(ba|da)?sh /.test(commandOf(process.ppid) ?? '');
+  const isShell = /^(\S*\/)?(ba|da)?sh /.test(processCommand(process.ppid) ?? '');
   const pid = isShell ? parentOf(process.ppid) : process.ppid;
-  const started = pid === undefined ? undefined : startedAt(pid);
+  const started = pid === undefined ? undefined : processStartTime(pid);
   return pid !== undefined && pid > 0 && started !== undefined ? { pid, started } : undefined;
 }
 
@@ -74,17 +76,17 @@ function parentOf(pid: number): number | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
-    return undefined; // Elsewhere than on Linux only a direct npm is watched.
+    return undefined; // Outside Linux, only an npm that is the direct parent is watched.
   }
 }
 
-function runs({ pid, started }: Identity): boolean {
-  return startedAt(pid) === started;
+function isRunning({ pid, started }: Identity): boolean {
+  return processStartTime(pid) === started;
 }
 
-function readHolder(file: string): Holder | undefined {
+function readHolder(file: string): LockHolder | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Holder;
+    return JSON.parse(readFileSync(file, 'utf8')) as LockHolder;
   } catch {
     return undefined;
   }

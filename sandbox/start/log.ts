@@ -4,20 +4,23 @@ import pc from 'picocolors';
 import pino, { type Logger } from 'pino';
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
-const WARN = 40;
-/** What is retried fails alike each time; the terminal shows it again only after this. */
+const WARN_LEVEL = 40;
+/** A retry fails with the same line each time; the terminal repeats it only after this time. */
 const REPEAT_MS = 60_000;
-/** What every line has, and what the terminal shows in its own way. */
-const framing = new Set(['level', 'time', 'msg', 'part']);
+/** Fields that every line has, which the terminal formats in its own way. */
+const framingFields = new Set(['level', 'time', 'msg', 'part']);
 
-/** A log whose lines from info go to a file, and those from warn to `terminal` too, as one readable line each. */
+/**
+ * Creates a logger that writes lines from info to a file, and those from warn to `terminal` too, as one readable line
+ * each.
+ */
 export function openLog(file: string, part: string, terminal: (line: string) => void): Logger {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LIMIT_BYTES) truncateSync(file);
   const toFile = pino.destination({ dest: file, append: true, sync: true, mode: 0o600 });
   let last = { text: '', at: 0 };
   const write = (line: string) => {
-    const text = readable(part, line);
+    const text = formatLine(part, line);
     if (text === last.text && Date.now() - last.at < REPEAT_MS) return;
     last = { text, at: Date.now() };
     terminal(text);
@@ -31,17 +34,17 @@ export function openLog(file: string, part: string, terminal: (line: string) => 
   );
 }
 
-function readable(part: string, line: string): string {
+function formatLine(part: string, line: string): string {
   const entry = JSON.parse(line) as Record<string, unknown>;
-  const paint = Number(entry.level) > WARN ? pc.red : pc.yellow;
+  const paint = Number(entry.level) > WARN_LEVEL ? pc.red : pc.yellow;
   const fields = Object.entries(entry)
-    .filter(([name]) => !framing.has(name))
-    .map(([name, value]) => `${name}=${short(value)}`);
+    .filter(([name]) => !framingFields.has(name))
+    .map(([name, value]) => `${name}=${shortText(value)}`);
   return [paint(`${part}:`), String(entry.msg ?? ''), pc.dim(fields.join(' '))].join(' ').trimEnd();
 }
 
-/** An error's message tells enough here; its stack is in the file. */
-function short(value: unknown): string {
+/** The terminal shows an error's message only; the stack is in the file. */
+function shortText(value: unknown): string {
   const message = typeof value === 'object' && value !== null && 'message' in value ? value.message : value;
   const text = typeof message === 'string' ? message : JSON.stringify(message);
   return text.replaceAll(/\s+/g, ' ').slice(0, 300);

@@ -15,7 +15,7 @@ const starting = suite('npm start with options');
 starting.after.each(starts.end);
 starting.after(starts.close);
 
-starting('uses a database that is there, and tells no password', async () => {
+starting('uses an existing database, and prints no password', async () => {
   const database = await startPostgres({ dataDir: join(place, 'elsewhere'), fsync: false });
   try {
     const args = ['--port', '0', '--data-dir', join(place, 'external'), '--database-url', database.url];
@@ -46,10 +46,10 @@ starting('uses the cluster of a kubeconfig', async () => {
   }
 });
 
-starting('tells a taken port in one line, and leaves nothing behind', async () => {
+starting('reports a taken port in one line, and leaves nothing behind', async () => {
   const [port = 0] = await freePorts(1);
   const server = createServer();
-  await new Promise<void>((settle) => server.listen(port, '127.0.0.1', () => settle()));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
   const dataDir = join(place, 'taken');
   await starts.refused(
     new RegExp(`port ${port} on 127.0.0.1 is in use`),
@@ -59,11 +59,11 @@ starting('tells a taken port in one line, and leaves nothing behind', async () =
     '--data-dir',
     dataDir,
   );
-  await new Promise((settle) => server.close(settle));
+  await new Promise((resolve) => server.close(resolve));
   await assertNothingLeft(dataDir, port);
 });
 
-starting('tells a database that it cannot reach in one line, without the password', async () => {
+starting('reports an unreachable database in one line, without the password', async () => {
   const [closed] = await freePorts(1);
   const url = `postgres://me:geheim@127.0.0.1:${closed}/brokkr`;
   const args = ['--port', '0', '--data-dir', join(place, 'unreachable'), '--database-url', url];
@@ -82,7 +82,7 @@ starting('tells a database that it cannot reach in one line, without the passwor
   );
 });
 
-starting('tells a kubeconfig that it cannot use in one line', async () => {
+starting('reports an unusable kubeconfig in one line', async () => {
   const dataDir = join(place, 'unreadable');
   const file = join(place, 'kubeconfig-of-none');
   await starts.refused(/--kubeconfig: .*none cannot be read/, 1, '--data-dir', dataDir, '--kubeconfig', file);
@@ -92,7 +92,7 @@ starting('tells a kubeconfig that it cannot use in one line', async () => {
   await starts.refused(/has no context "prod"; it has none/, 1, '--kubeconfig', file, '--context', 'prod');
 });
 
-starting('tells a wrong command line in one line', async () => {
+starting('reports a wrong command line in one line', async () => {
   await starts.refused(/--port: "many" is not a number from 0 to 65535/, 2, '--port', 'many');
   await starts.refused(/Unknown option '--ports'; see npm start -- --help/, 2, '--ports', '1');
 });

@@ -5,18 +5,18 @@ import { parse as parseYaml } from 'yaml';
 
 export interface StartOptions {
   readonly host: string;
-  /** 0 means a free one. */
+  /** 0 selects a free port. */
   readonly port: number;
   readonly dataDir: string;
-  /** An existing PostgreSQL; undefined means the embedded one. */
+  /** An existing PostgreSQL; undefined selects the embedded one. */
   readonly databaseUrl: string | undefined;
-  /** How many agents, each with a simulated cluster. */
+  /** Number of agents, each with a simulated cluster. */
   readonly agents: number;
   /** A real cluster, for one agent, instead of simulated ones. */
   readonly cluster: { readonly kubeconfigFile: string; readonly context: string } | undefined;
 }
 
-/** What the user can mend: told in one line. */
+/** An error that the user can correct, explained in one line. */
 export class StartError extends Error {
   override readonly name = 'StartError';
   /** 2 when the command line itself is wrong. */
@@ -28,8 +28,8 @@ export class StartError extends Error {
   }
 }
 
-const most = 5_000;
-const usage = { exitCode: 2 } as const;
+const MAX_AGENTS = 5_000;
+const usageError = { exitCode: 2 } as const;
 
 export const help = `Usage: npm start -- [options]
 
@@ -45,36 +45,39 @@ Runs everything on this machine: PostgreSQL, the broker, and agents with simulat
   --help               this text
 `;
 
-/** Reads the command line. Undefined means that only the help text is wanted; throws a StartError that says what is wrong. */
+/**
+ * Reads the command line. Returns undefined when only the help text is wanted; throws a StartError that explains what
+ * is wrong.
+ */
 export function readOptions(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): StartOptions | undefined {
-  const values = parse(args);
+  const values = parseArguments(args);
   if (values.help) return undefined;
   const databaseUrl = values['database-url'] || env.BROKKR_DATABASE_URL || undefined;
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\/\S+$/.test(databaseUrl))
-    throw new StartError('--database-url: must begin with postgres://', usage);
+    throw new StartError('--database-url: must begin with postgres://', usageError);
   if (values.context !== undefined && values.kubeconfig === undefined)
-    throw new StartError('--context: needs --kubeconfig', usage);
+    throw new StartError('--context: needs --kubeconfig', usageError);
   if (values.kubeconfig !== undefined && values.agents !== undefined)
     throw new StartError(
       '--agents: a real cluster has one agent; leave out --kubeconfig for simulated clusters',
-      usage,
+      usageError,
     );
-  if (values.host === '') throw new StartError('--host: must not be empty', usage);
+  if (values.host === '') throw new StartError('--host: must not be empty', usageError);
   return {
     host: values.host ?? '127.0.0.1',
-    port: numberOf('--port', values.port ?? '3000', 0, 65_535),
+    port: parseNumber('--port', values.port ?? '3000', 0, 65_535),
     // npm runs scripts in the project's folder, wherever it was called.
     dataDir: resolve(env.INIT_CWD ?? '.', values['data-dir'] ?? join(import.meta.dirname, '../../.brokkr')),
     databaseUrl,
-    agents: numberOf('--agents', values.agents ?? '1', 1, most),
+    agents: parseNumber('--agents', values.agents ?? '1', 1, MAX_AGENTS),
     cluster: values.kubeconfig === undefined ? undefined : readCluster(env, values.kubeconfig, values.context),
   };
 }
 
-function parse(args: readonly string[]) {
+function parseArguments(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
@@ -91,18 +94,18 @@ function parse(args: readonly string[]) {
     }).values;
   } catch (error) {
     const [message = ''] = (error as Error).message.split(/\. To specify|\. Did you mean/);
-    throw new StartError(`${message}; see npm start -- --help`, usage);
+    throw new StartError(`${message}; see npm start -- --help`, usageError);
   }
 }
 
-function numberOf(option: string, value: string, least: number, highest: number): number {
+function parseNumber(option: string, value: string, least: number, highest: number): number {
   const number = /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN;
   if (!(number >= least && number <= highest))
-    throw new StartError(`${option}: "${value}" is not a number from ${least} to ${highest}`, usage);
+    throw new StartError(`${option}: "${value}" is not a number from ${least} to ${highest}`, usageError);
   return number;
 }
 
-/** Looks whether the file can be used, before anything is started for it. */
+/** Checks that the file is usable before anything is started. */
 function readCluster(env: Readonly<Record<string, string | undefined>>, file: string, wanted: string | undefined) {
   const kubeconfigFile = resolve(env.INIT_CWD ?? '.', file);
   let config: Kubeconfig;
@@ -112,7 +115,7 @@ function readCluster(env: Readonly<Record<string, string | undefined>>, file: st
     const [why = ''] = (error as Error).message.split('\n');
     throw new StartError(`--kubeconfig: ${kubeconfigFile} cannot be read: ${why}`);
   }
-  const contexts = named(config.contexts);
+  const contexts = namedEntries(config.contexts);
   const context = wanted ?? String(config['current-context'] ?? '');
   const found = contexts.find(({ name }) => name === context);
   if (!found) {
@@ -120,7 +123,7 @@ function readCluster(env: Readonly<Record<string, string | undefined>>, file: st
     throw new StartError(`--kubeconfig: ${kubeconfigFile} has no context "${context}"; it has ${known}`);
   }
   const cluster = found.context?.cluster;
-  if (!named(config.clusters).some(({ name }) => name === cluster))
+  if (!namedEntries(config.clusters).some(({ name }) => name === cluster))
     throw new StartError(`--kubeconfig: ${kubeconfigFile} has no cluster "${cluster ?? ''}" for context "${context}"`);
   return { kubeconfigFile, context };
 }
@@ -131,11 +134,11 @@ interface Kubeconfig {
   readonly clusters?: unknown;
 }
 
-interface Named {
+interface NamedEntry {
   readonly name: string;
   readonly context?: { readonly cluster?: string };
 }
 
-function named(list: unknown): Named[] {
-  return Array.isArray(list) ? list.filter((entry): entry is Named => typeof entry?.name === 'string') : [];
+function namedEntries(list: unknown): NamedEntry[] {
+  return Array.isArray(list) ? list.filter((entry): entry is NamedEntry => typeof entry?.name === 'string') : [];
 }

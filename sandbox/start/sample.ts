@@ -14,7 +14,10 @@ export const sample = {
 const SETTLE_MS = 8_000;
 const ASK_MS = 50;
 
-/** Makes the sample stack, for every agent with its label, and submits it, unless that was done before. */
+/**
+ * Creates the sample stack, for every agent with its label, and submits a deployment. Does nothing if that was done
+ * before.
+ */
 export async function submitSample({ broker }: BrokkrClient): Promise<void> {
   await broker.createStack({ name: sample.stack, labels: [sample.label] }).catch((error: unknown) => {
     if (ConnectError.from(error).code !== Code.AlreadyExists) throw error;
@@ -28,7 +31,7 @@ function readManifest(): Uint8Array {
   return Buffer.from(files.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n---\n'));
 }
 
-/** The placements on these agents, once they all settled (applied, failed or held), or as they are after 8 s. */
+/** Returns the placements on these agents once all have settled (applied, failed or held), or as they are after 8 s. */
 export async function settledPlacements(
   client: BrokkrClient,
   agentIds: ReadonlySet<string>,
@@ -39,7 +42,7 @@ export async function settledPlacements(
     const asked = Date.now();
     const placements = (await allPlacements(client, signal)).filter(({ agentId }) => agentIds.has(agentId));
     if (placements.every(isSettled) || Date.now() > deadline) return placements;
-    // A large fleet's list takes a while to make: the broker has better to do.
+    // Listing a large fleet takes a while, so the broker is not asked more often.
     await delay(Math.max(ASK_MS, 2 * (Date.now() - asked)), undefined, { signal });
   }
 }

@@ -38,7 +38,7 @@ starting.after(starts.close);
 const first = join(place, 'first');
 let pak: string | undefined;
 
-starting('brings up everything and says what it is', async () => {
+starting('starts everything and prints a summary', async () => {
   const start = npmStart('--port', String(port), '--data-dir', first);
   const text = await start.ready();
   pak = keyIn(text);
@@ -67,7 +67,7 @@ starting('ends within 5 s of a Ctrl-C, and leaves no process', async () => {
   await assertNothingLeft(first, port);
 });
 
-starting('goes on where it was, without new keys and without touching what is applied', async () => {
+starting('continues after a restart without new keys and without touching applied objects', async () => {
   const before = npmStart('--port', String(port), '--data-dir', first);
   assert.is(keyIn(await before.ready()), undefined);
   const versions = await versionsIn(first, 'local-1');
@@ -111,7 +111,7 @@ starting('ends by itself when npm was killed', async () => {
   assert.equal(await processesLeft(first, 20_000), []);
 });
 
-starting('does not lose the admin key to a kill at its first start', async () => {
+starting('keeps the admin key when its first start is killed', async () => {
   const dataDir = join(place, 'killed');
   const keys = join(dataDir, 'keys.json');
   const killed = npmStart('--port', String(port), '--data-dir', dataDir);
@@ -162,7 +162,7 @@ function clusterUrl(folder: string, agent: string): string {
   return /server: '([^']+)'/.exec(config)?.[1] ?? '';
 }
 
-/** Which versions the objects of the sample have in a simulated cluster: a write makes another one. */
+/** Returns the resource versions of the sample's objects in a simulated cluster; every write changes one. */
 async function versionsIn(folder: string, agent: string): Promise<string[]> {
   const url = clusterUrl(folder, agent);
   const lists = ['api/v1/configmaps', 'api/v1/services', 'apis/apps/v1/deployments'].map(async (path) => {

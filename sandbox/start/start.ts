@@ -1,4 +1,7 @@
-/** `npm start`: the database, the broker, agents and their clusters, all on this machine and in one process but for the database. */
+/**
+ * `npm start`: runs a database, a broker, agents and their clusters on this machine, all but the database in one
+ * process.
+ */
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
@@ -15,38 +18,43 @@ import { buildConsole } from '../../console/build.ts';
 import { ensureAgent, startAgentFor, startFleet } from '../fleet.ts';
 import { startPostgres } from '../postgres/postgres.ts';
 import { openKeys, type StartKeys } from './keys.ts';
-import { holdDataDir, watchNpm } from './lock.ts';
+import { lockDataDir, watchNpm } from './lock.ts';
 import { openLog } from './log.ts';
 import { help, readOptions, StartError, type StartOptions } from './options.ts';
 import { sample, settledPlacements, submitSample } from './sample.ts';
-import { describeRunning, type Running } from './text.ts';
+import { formatSummary, type StartSummary } from './text.ts';
 
-/** Everything must be gone 5 s after Ctrl-C. */
+/** Everything must have ended 5 s after Ctrl-C. */
 const END_MS = 4_500;
 const BROKER_GRACE_MS = 500;
 const DATABASE_MS = 5_000;
-/** The admin that this program works as, so that the first one's key need not be kept. */
+/** The admin that this program acts as, so that the first admin's key need not be stored. */
 const OWN_ADMIN = 'npm-start';
 
-/** Settings of the broker that may be tried here; addresses and TLS are not among them. */
-const passedOn = ['BROKKR_DATABASE_SCHEMA', 'BROKKR_CORS_ORIGINS', 'BROKKR_WORKERS', 'BROKKR_LOG_LEVEL'] as const;
+/** Broker settings that may be tried here; addresses and TLS are not among them. */
+const passedVariables = [
+  'BROKKR_DATABASE_SCHEMA',
+  'BROKKR_CORS_ORIGINS',
+  'BROKKR_WORKERS',
+  'BROKKR_LOG_LEVEL',
+] as const;
 
-const say = (line: string) => void process.stdout.write(`${line}\n`);
-const warn = (line: string) => void process.stderr.write(`${line}\n`);
+const print = (line: string) => void process.stdout.write(`${line}\n`);
+const printError = (line: string) => void process.stderr.write(`${line}\n`);
 
-/** Starts everything, tells it, and returns when `signal` is aborted and everything has ended. */
-async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
+/** Starts everything, prints a summary, and returns when `signal` is aborted and everything has ended. */
+async function runSandbox(options: StartOptions, signal: AbortSignal): Promise<void> {
   const began = Date.now();
   await using parts = new AsyncDisposableStack();
-  parts.defer(await holdDataDir(options.dataDir, say));
+  parts.defer(await lockDataDir(options.dataDir, print));
   await refuseTakenPort(options);
   const consoleBuilt = buildOwnConsole();
   const database = await openDatabase(options, parts, signal);
-  // The broker reads it when it starts.
+  // The broker reads the built console when it starts.
   await consoleBuilt;
   const keys = openKeys(join(database.stateDir, 'keys.json'));
-  const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', warn);
-  const agentLog = openLog(join(options.dataDir, 'logs/agents.log'), 'agent', warn);
+  const brokerLog = openLog(join(options.dataDir, 'logs/broker.log'), 'broker', printError);
+  const agentLog = openLog(join(options.dataDir, 'logs/agents.log'), 'agent', printError);
   const config = brokerConfig(options, database.url);
   const broker = await startBroker(config, {
     log: brokerLog,
@@ -70,8 +78,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
     keys.sampleDone = true;
   }
   const placements = await settledPlacements(client, new Set(agents.ids), signal);
-  say(
-    describeRunning({
+  print(
+    formatSummary({
       brokerUrl: broker.url,
       metricsUrl: broker.metricsUrl,
       database: withoutPassword(database.url),
@@ -83,15 +91,17 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<void> {
     }),
   );
   if (keys.firstAdmin !== undefined) keys.firstAdmin = undefined;
-  if (!signal.aborted) await new Promise((settle) => signal.addEventListener('abort', settle, { once: true }));
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
-/** What is built from the sources here, meanwhile; a broker without a console says so at `/`. */
+/** Builds the console from the sources. Without it, the broker answers `/` with an explanation. */
 async function buildOwnConsole(): Promise<void> {
-  await buildConsole().catch((error: Error) => warn(`the console is not built: ${error.message}`));
+  await buildConsole().catch((error: Error) => printError(`the console is not built: ${error.message}`));
 }
 
-/** The embedded database, or the one that was named. What belongs to one database is kept apart from another's. */
+/**
+ * Opens the embedded database, or the given one. State that belongs to one database is kept apart from that of another.
+ */
 async function openDatabase(options: StartOptions, parts: AsyncDisposableStack, signal: AbortSignal) {
   const { databaseUrl, dataDir } = options;
   if (databaseUrl !== undefined) {
@@ -100,7 +110,7 @@ async function openDatabase(options: StartOptions, parts: AsyncDisposableStack, 
     const name = createHash('sha256').update(`${host}${pathname} ${process.env.BROKKR_DATABASE_SCHEMA ?? ''}`);
     return { url: databaseUrl, stateDir: join(dataDir, 'databases', name.digest('hex').slice(0, 12)) };
   }
-  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), log: say }).catch((error: Error) => {
+  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), log: print }).catch((error: Error) => {
     throw new StartError(error.message, { cause: error });
   });
   parts.defer(() => postgres.stop());
@@ -122,7 +132,7 @@ async function refuseUnreachable(url: string): Promise<void> {
 }
 
 function brokerConfig({ host, port }: StartOptions, databaseUrl: string): Config {
-  const settings = Object.fromEntries(passedOn.map((name) => [name, process.env[name]]));
+  const settings = Object.fromEntries(passedVariables.map((name) => [name, process.env[name]]));
   return {
     ...readConfig({ ...settings, BROKKR_DATABASE_URL: databaseUrl }),
     listen: { host, port },
@@ -130,19 +140,22 @@ function brokerConfig({ host, port }: StartOptions, databaseUrl: string): Config
   };
 }
 
-/** Before anything is started: the broker would only say it at the end of a slow start. */
+/** Checks the port first: the broker would report it only at the end of a slow start. */
 async function refuseTakenPort({ host, port }: StartOptions): Promise<void> {
   const server = createServer();
-  const problem = await new Promise<NodeJS.ErrnoException | undefined>((settle) => {
-    server.once('error', settle).listen({ host, port, exclusive: true }, () => settle(undefined));
+  const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once('error', resolve).listen({ host, port, exclusive: true }, () => resolve(undefined));
   });
-  await new Promise((settle) => server.close(settle));
+  await new Promise((resolve) => server.close(resolve));
   if (problem?.code === 'EADDRINUSE')
     throw new StartError(`port ${port} on ${host} is in use: end what uses it, or choose another with --port`);
   if (problem) throw new StartError(`cannot listen on ${host}, port ${port}: ${problem.code ?? problem.message}`);
 }
 
-/** Connects with the key of a former start; where that is gone or revoked, with a new one, as the database's operator may. */
+/**
+ * Connects with the key of a former start. If that is lost or revoked, issues a new one, as the database's operator
+ * may.
+ */
 async function connectAsAdmin(url: string, config: Config, keys: StartKeys): Promise<BrokkrClient> {
   if (keys.ownAdmin !== undefined) {
     const client = connectBroker({ url, pak: keys.ownAdmin });
@@ -163,9 +176,9 @@ async function connectAsAdmin(url: string, config: Config, keys: StartKeys): Pro
   return connectBroker({ url, pak: keys.ownAdmin });
 }
 
-interface Agents {
+interface StartedAgents {
   readonly ids: readonly string[];
-  readonly shown: Running['agents'];
+  readonly shown: StartSummary['agents'];
   readonly close: () => Promise<void>;
 }
 
@@ -174,7 +187,7 @@ async function startAgents(
   client: BrokkrClient,
   keys: StartKeys,
   common: { brokerUrl: string; stateDir: string; log: Logger; signal: AbortSignal },
-): Promise<Agents> {
+): Promise<StartedAgents> {
   const labels = [sample.label];
   if (cluster === undefined) {
     const fleet = await startFleet({
@@ -203,7 +216,7 @@ async function startAgents(
   return { ids: [key.id], shown, close: () => agent.close() };
 }
 
-/** A context's name as an agent's: `kind-dev`, `arn-aws-eks-...`. */
+/** Derives an agent's name from a context's: `kind-dev`, `arn-aws-eks-...`. */
 function agentName(context: string): string {
   const plain = context.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   return plain.slice(-63).replaceAll(/^-+|-+$/g, '') || 'cluster';
@@ -215,8 +228,8 @@ function withoutPassword(url: string): string {
   return shown.href;
 }
 
-/** One line for what the user can mend; a stack only for a defect. */
-function explain(error: unknown): string {
+/** One line for errors that the user can correct; a stack only for defects. */
+function errorText(error: unknown): string {
   if (error instanceof StartError) return error.message;
   const { name, code, message, stack } = error as NodeJS.ErrnoException;
   if (name === 'ConfigError' || name === 'Refusal' || typeof code === 'string' || error instanceof ConnectError)
@@ -227,26 +240,26 @@ function explain(error: unknown): string {
 async function main(): Promise<number> {
   const stop = new AbortController();
   const interrupted = (name: string) => {
-    if (stop.signal.aborted) return; // npm and the terminal both pass a Ctrl-C on.
-    say(`\n${name}: ending`);
+    if (stop.signal.aborted) return; // npm and the terminal both forward Ctrl-C.
+    print(`\n${name}: ending`);
     stop.abort();
     setTimeout(() => {
-      warn('the end took too long: what is left is killed');
+      printError('the end took too long: what is left is killed');
       process.exit(1);
     }, END_MS).unref();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted(name));
-  // A terminal that is gone must not stop the end from being an orderly one.
+  // A closed terminal must not prevent an orderly end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const unwatch = watchNpm(() => interrupted('npm is gone'));
   try {
     const options = readOptions(process.argv.slice(2), process.env);
     if (options === undefined) process.stdout.write(help);
-    else await run(options, stop.signal);
+    else await runSandbox(options, stop.signal);
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return 0;
-    warn(`npm start: ${explain(error)}`);
+    printError(`npm start: ${errorText(error)}`);
     return error instanceof StartError ? error.exitCode : 1;
   } finally {
     unwatch();

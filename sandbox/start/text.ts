@@ -2,8 +2,8 @@ import { relative } from 'node:path';
 import pc from 'picocolors';
 import { type Placement, PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 
-/** What `npm start` tells when everything runs. */
-export interface Running {
+/** The data of the summary that `npm start` prints. */
+export interface StartSummary {
   readonly brokerUrl: string;
   readonly metricsUrl: string;
   /** Without the password. */
@@ -16,28 +16,28 @@ export interface Running {
   readonly startedInMs: number;
 }
 
-const shown = 10;
+const SHOWN_ROWS = 10;
 
-/** The text for a person; every line that begins with `$` can be pasted without it. */
-export function describeRunning(running: Running): string {
+/** Formats the summary for a person; a line that begins with `$` can be pasted without it. */
+export function formatSummary(running: StartSummary): string {
   const { brokerUrl, adminPak, agents } = running;
   const { host } = new URL(brokerUrl);
   return [
     '',
     pc.bold(`Brokkr runs, started in ${(running.startedInMs / 1_000).toFixed(1)} s.`),
     '',
-    ...table([
+    ...formatTable([
       ['Console', brokerUrl, 'sign in with the admin key'],
       ['Broker', brokerUrl, 'gRPC, gRPC-Web and Connect'],
       ['Metrics', running.metricsUrl, ''],
       ['Database', running.database, ''],
-      ['Data, logs', here(running.dataDir), ''],
-      ...some(agents).map((agent) => [`Agent ${agent.name}`, agent.healthUrl, agent.cluster]),
+      ['Data, logs', relativeToHere(running.dataDir), ''],
+      ...firstRows(agents).map((agent) => [`Agent ${agent.name}`, agent.healthUrl, agent.cluster]),
     ]),
-    ...more(agents.length),
+    ...moreLine(agents.length),
     '',
     pc.bold('Deployed:'),
-    ...deployed(running.placements),
+    ...placementRows(running.placements),
     '',
     ...keyText(adminPak),
     pc.bold('Try next:'),
@@ -59,21 +59,21 @@ function keyText(adminPak: string | undefined): string[] {
   ];
 }
 
-function deployed(placements: readonly Placement[]): string[] {
+function placementRows(placements: readonly Placement[]): string[] {
   if (placements.length === 0) return ['  nothing'];
   const sorted = placements.toSorted(worstFirst);
-  const rows = some(sorted).map(({ agent, stack, reportedRevision, desiredRevision, phase, message }) => [
+  const rows = firstRows(sorted).map(({ agent, stack, reportedRevision, desiredRevision, phase, message }) => [
     stack,
     `revision ${reportedRevision || desiredRevision}`,
     phaseText(phase),
     `on ${agent}`,
     phase === PlacementPhase.FAILED ? message : '',
   ]);
-  const rest = new Set(sorted.slice(shown).map(({ phase }) => phaseText(phase)));
-  return [...table(rows), ...more(placements.length, `: ${[...rest].join(', ')}`)];
+  const rest = new Set(sorted.slice(SHOWN_ROWS).map(({ phase }) => phaseText(phase)));
+  return [...formatTable(rows), ...moreLine(placements.length, `: ${[...rest].join(', ')}`)];
 }
 
-/** What is applied is no news. */
+/** Applied placements come last. */
 function worstFirst(a: Placement, b: Placement): number {
   const applied = ({ phase }: Placement) => Number(phase === PlacementPhase.APPLIED);
   return applied(a) - applied(b) || a.agent.localeCompare(b.agent, 'en', { numeric: true });
@@ -99,28 +99,28 @@ function phaseText(phase: PlacementPhase): string {
   return `phase ${phase}`;
 }
 
-function some<T>(list: readonly T[]): readonly T[] {
-  return list.slice(0, shown);
+function firstRows<T>(list: readonly T[]): readonly T[] {
+  return list.slice(0, SHOWN_ROWS);
 }
 
-function more(count: number, what = ''): string[] {
-  return count > shown ? [`  and ${count - shown} more${what}`] : [];
+function moreLine(count: number, detail = ''): string[] {
+  return count > SHOWN_ROWS ? [`  and ${count - SHOWN_ROWS} more${detail}`] : [];
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => width(row[column])))) ?? [];
+function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => visibleWidth(row[column])))) ?? [];
   return rows.map((row) =>
-    `  ${row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell))).join('  ')}`.trimEnd(),
+    `  ${row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - visibleWidth(cell))).join('  ')}`.trimEnd(),
   );
 }
 
-/** Of what is seen: colours take no room. */
-function width(cell = ''): number {
+/** Counts visible characters only: colour codes have no width. */
+function visibleWidth(cell = ''): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape is what colours begin with
   return cell.replaceAll(/\u001b\[\d+m/g, '').length;
 }
 
-function here(folder: string): string {
+function relativeToHere(folder: string): string {
   const inside = relative(process.cwd(), folder);
   return inside.startsWith('..') ? folder : inside || '.';
 }

@@ -10,8 +10,8 @@ export const ownStack = stackId('mine');
 
 /** Summarizes one item. */
 export const describeItem = (item: TelemetryItem) => {
-  if (item.what === 'gap') return `gap of ${item.count}: ${item.reason}`;
-  return item.what === 'line' ? item.text : `${item.event.object.kind} ${item.event.reason}`;
+  if (item.type === 'gap') return `gap of ${item.count}: ${item.reason}`;
+  return item.type === 'line' ? item.text : `${item.event.object.kind} ${item.event.reason}`;
 };
 
 export interface CollectedTelemetry {
@@ -46,7 +46,7 @@ export function collectTelemetry(
   const take = () => {
     for (let batch = telemetry.outbox.take(); batch; batch = telemetry.outbox.take()) {
       items.push(...batch.items);
-      telemetry.outbox.received(batch.sequence);
+      telemetry.outbox.acknowledge(batch.sequence);
     }
     return items;
   };

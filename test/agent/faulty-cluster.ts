@@ -27,7 +27,7 @@ export async function openSimulatedFaultyCluster(): Promise<FaultyCluster> {
     observer,
     async whileDown(work) {
       const endOutage = proxy.faults.add({ drop: true });
-      proxy.cut();
+      proxy.closeConnections();
       try {
         return await work();
       } finally {

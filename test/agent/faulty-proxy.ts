@@ -11,7 +11,7 @@ export interface FaultyProxy {
   readonly port: number;
   /** Injects the fault into this share (0 to 1) of the server's chunks. */
   inject(mischief: NetworkFault, share?: number): void;
-  /** How often each fault was injected. */
+  /** Number of injections of each fault. */
   readonly injected: Readonly<Record<NetworkFault, number>>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { groupOf, type ObjectId } from '../../agent/object/kube-object.ts';
-import { askKube, MERGE_PATCH } from '../../sandbox/apiserver/client.ts';
+import { MERGE_PATCH, requestKube } from '../../sandbox/apiserver/client.ts';
 import type { TestCluster } from './test-agent.ts';
 
 /** Changes objects under another field manager's name, as another client of the cluster would. */
@@ -20,7 +20,7 @@ const plurals: Readonly<Record<string, string>> = {
 export function createForeignWriter({ address }: Pick<TestCluster, 'address'>): ForeignWriter {
   const send = async (path: string, body: unknown) => {
     const ask = { method: 'PATCH', path, body, contentType: MERGE_PATCH } as const;
-    const answer = await askKube<unknown>(address, ask);
+    const answer = await requestKube<unknown>(address, ask);
     if (answer.status !== 200) throw new Error(`${answer.status}: ${JSON.stringify(answer.body)}`);
   };
   return {

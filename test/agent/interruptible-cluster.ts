@@ -1,4 +1,4 @@
-import type { KubeSource } from '../../agent/kube/client.ts';
+import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import { startTcpRelay, type TcpRelay } from '../tools/tcp-relay.ts';
 import type { TestCluster } from './test-agent.ts';
 

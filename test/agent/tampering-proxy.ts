@@ -10,7 +10,7 @@ export type Tampering = 'empty message' | 'no entries' | 'one entry less' | 'las
 export interface TamperingProxy {
   readonly url: string;
   tamper(tampering: Tampering | undefined): void;
-  /** How many responses were changed. */
+  /** Number of changed responses. */
   readonly tamperedCount: number;
   close(): Promise<void>;
 }
@@ -18,45 +18,15 @@ export interface TamperingProxy {
 /** Starts a proxy between an agent and its broker that forwards every call and makes pull responses well-formed, but wrong. */
 export async function startTamperingProxy(brokerUrl: string): Promise<TamperingProxy> {
   const broker = createClient(AgentService, createGrpcTransport({ baseUrl: brokerUrl, acceptCompression: [] }));
-  let tampering: Tampering | undefined;
-  let tamperedCount = 0;
-  let older: PullTargetStateResponse | undefined;
-  const forwarded = (context: { requestHeader: Headers; signal: AbortSignal }) => ({
-    headers: { authorization: context.requestHeader.get('authorization') ?? '' },
-    signal: context.signal,
-  });
-  const tampered = (answer: PullTargetStateResponse): PullTargetStateResponse => {
-    if (tampering === undefined) {
-      older = answer.entries.length > 0 ? answer : older;
-      return answer;
-    }
-    tamperedCount += 1;
-    switch (tampering) {
-      case 'empty message':
-        return create(PullTargetStateResponseSchema, {});
-      case 'no entries':
-        return { ...answer, entries: [], manifests: [] };
-      case 'one entry less':
-      case 'last page only':
-        return {
-          ...answer,
-          entries: tampering === 'one entry less' ? answer.entries.slice(1) : answer.entries.slice(-1),
-        };
-      case 'older digest':
-        return { ...answer, digest: older?.digest ?? answer.digest };
-    }
-  };
+  const tamperer = createTamperer();
   const routes = (router: ConnectRouter) =>
     router.service(AgentService, {
       startAgent: (request, context) => broker.startAgent(request, forwarded(context)),
-      pullTargetState: async (request, context) =>
+      async pullTargetState(request, context) {
         // Without a digest the broker sends everything each time, so that there is something to tamper with.
-        tampered(
-          await broker.pullTargetState(
-            tampering ? { ...request, digest: new Uint8Array() } : request,
-            forwarded(context),
-          ),
-        ),
+        const asked = tamperer.tampering ? { ...request, digest: new Uint8Array() } : request;
+        return tamperer.apply(await broker.pullTargetState(asked, forwarded(context)));
+      },
       getManifests: (request, context) => broker.getManifests(request, forwarded(context)),
       reportEvents: (request, context) => broker.reportEvents(request, forwarded(context)),
       heartbeat: (request, context) => broker.heartbeat(request, forwarded(context)),
@@ -72,14 +42,48 @@ export async function startTamperingProxy(brokerUrl: string): Promise<TamperingP
   return {
     url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
     tamper(next) {
-      tampering = next;
+      tamperer.tampering = next;
     },
     get tamperedCount() {
-      return tamperedCount;
+      return tamperer.count;
     },
     async close() {
       for (const session of sessions) session.destroy();
       await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function forwarded(context: { requestHeader: Headers; signal: AbortSignal }) {
+  return {
+    headers: { authorization: context.requestHeader.get('authorization') ?? '' },
+    signal: context.signal,
+  };
+}
+
+function createTamperer() {
+  let older: PullTargetStateResponse | undefined;
+  return {
+    tampering: undefined as Tampering | undefined,
+    count: 0,
+    apply(answer: PullTargetStateResponse): PullTargetStateResponse {
+      if (this.tampering === undefined) {
+        older = answer.entries.length > 0 ? answer : older;
+        return answer;
+      }
+      this.count += 1;
+      switch (this.tampering) {
+        case 'empty message':
+          return create(PullTargetStateResponseSchema, {});
+        case 'no entries':
+          return { ...answer, entries: [], manifests: [] };
+        case 'one entry less':
+          return { ...answer, entries: answer.entries.slice(1) };
+        case 'last page only':
+          return { ...answer, entries: answer.entries.slice(-1) };
+        case 'older digest':
+          return { ...answer, digest: older?.digest ?? answer.digest };
+      }
     },
   };
 }

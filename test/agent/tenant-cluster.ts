@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { KubeSource } from '../../agent/kube/client.ts';
+import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import type { KubeObject, ObjectId } from '../../agent/object/kube-object.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
-import { tokenOf } from '../../sandbox/apiserver/client.ts';
+import { requestToken } from '../../sandbox/apiserver/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { connect, until } from './test-agent.ts';
 
@@ -66,10 +66,10 @@ export async function openRealTenantCluster(): Promise<TenantCluster> {
     },
   });
   for (const object of fixtures) await admin.create(object, signal);
-  const token = await tokenOf(kube, 'brokkr', 'agent');
+  const token = await requestToken(kube, 'brokkr', 'agent');
   // The authorizer sees new roles only after a moment.
   const agent = connect({ text: kube.kubeconfigFor(token) });
-  await until(() => mayAct(agent.as('team/deployer')), 'the roles to take effect');
+  await until(() => mayAct(agent.impersonate('team/deployer')), 'the roles to take effect');
   agent.close();
   return tenantCluster(token);
 }

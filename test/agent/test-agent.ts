@@ -3,16 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import pino from 'pino';
-import { type ClusterState, createClusterState } from '../../agent/cache/cluster-state.ts';
-import { createInventories } from '../../agent/inventory/inventory.ts';
-import { createOwnership } from '../../agent/inventory/object-owners.ts';
-import { createOrphanDiscovery } from '../../agent/inventory/orphan-discovery.ts';
+import type { ClusterState } from '../../agent/cache/cluster-state.ts';
 import { hasStatus } from '../../agent/kube/api-error.ts';
-import { type Cluster, connectCluster, type KubeSource } from '../../agent/kube/client.ts';
+import { connectCluster } from '../../agent/kube/client.ts';
+import type { Cluster } from '../../agent/kube/cluster.ts';
 import { ensureNamespace } from '../../agent/kube/cluster-identity.ts';
+import type { KubeSource } from '../../agent/kube/kubeconfig.ts';
 import { idOf, type KindId, type KubeObject, nameOf, type ObjectId } from '../../agent/object/kube-object.ts';
-import { createReconciler, type Reconciler } from '../../agent/reconcile/reconciler.ts';
+import type { StackStore } from '../../agent/reconcile/stack-store.ts';
+import type { Triggers } from '../../agent/reconcile/triggers.ts';
 import type { StackEvent } from '../../agent/target/stack-event.ts';
 import type { Entry } from '../../agent/target/target-state.ts';
 import type { TargetState } from '../../contract/target-state.ts';
@@ -20,10 +19,14 @@ import { startKube } from '../../sandbox/apiserver/apiserver.ts';
 import type { KubeAccess } from '../../sandbox/apiserver/client.ts';
 import { startSimulatedNode } from '../../sandbox/apiserver/node.ts';
 import { type ClusterOptions, type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
+import { createParts, type TestAgentOptions } from './agent-parts.ts';
+
+export type { TestAgentOptions } from './agent-parts.ts';
 
 /** An agent without a broker, which takes target states as plain values. */
 export interface TestAgent {
-  readonly reconciler: Reconciler;
+  readonly stacks: StackStore;
+  readonly triggers: Triggers;
   readonly clusterState: ClusterState;
   /** All events so far, oldest first. */
   readonly events: StackEvent[];
@@ -45,16 +48,6 @@ export type TargetStack = Partial<Omit<Entry, 'stackId'>> & {
   readonly objects?: readonly KubeObject[];
 };
 
-export interface TestAgentOptions {
-  readonly maxDeletions?: number;
-  readonly watchNamespace?: string;
-  readonly namespace?: string;
-  readonly retry?: { baseMs: number; maxMs: number };
-  readonly resyncMs?: number;
-  /** Why the cluster counts as unreachable; undefined while it answers. */
-  readonly outage?: () => string | undefined;
-}
-
 /** Long enough for the slowest machine; a passing test never waits for it. */
 const deadlineMs = 60_000;
 
@@ -75,68 +68,36 @@ export function configMap(name: string, data: Record<string, string>, namespace?
 }
 
 export async function startTestAgent(source: KubeSource, options: TestAgentOptions = {}): Promise<TestAgent> {
-  const { namespace = 'brokkr', watchNamespace, maxDeletions = 50 } = options;
+  const { namespace = 'brokkr' } = options;
   const ending = new AbortController();
-  const log = pino({ level: 'fatal' });
   const writes: string[] = [];
   const cluster = recordWrites(writes, connect(source));
   await ensureNamespace(cluster, namespace, ending.signal);
-  const inventories = createInventories(cluster, namespace);
   const manifests = new Map<string, Buffer>();
   const events: StackEvent[] = [];
-  const clusterState = createClusterState({
-    cluster,
-    watchNamespace,
-    log,
-    outage: options.outage ?? (() => undefined),
-    enqueue: (stack) => reconciler.enqueue(stack),
-    healthChanged: (stack) => reconciler.healthChanged(stack),
-    retry: { baseMs: 20, maxMs: 100 },
-  });
+  const parts = { cluster, namespace, manifests, events };
+  const { stacks, triggers, clusterState, reconciler } = await createParts(parts, options, ending.signal);
   const watching = clusterState.run(ending.signal);
-  const reconciler = createReconciler({
-    context: {
-      objectCache: clusterState.objectCache,
-      cluster,
-      inventories,
-      ownership: createOwnership(),
-      orphanDiscovery: createOrphanDiscovery(cluster, watchNamespace, ending.signal),
-      scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
-      maxDeletions,
-      readManifest: async (checksum) => manifests.get(checksum),
-    },
-    inventories: await inventories.loadAll(ending.signal),
-    report: (event) => events.push(event),
-    observePass: () => {},
-    overtaken: () => {},
-    log,
-    retry: options.retry ?? { baseMs: 20, maxMs: 100 },
-    resyncMs: options.resyncMs ?? 600_000,
-  });
   return {
-    reconciler,
+    stacks,
+    triggers,
     clusterState,
     events,
     writes,
     objectWrites: () => writes.filter((write) => !write.includes('/brokkr-inv-')),
-    setTarget(wishes, { epoch = 1n, paused = false, generators = [] } = {}) {
-      const entries = wishes.map(({ objects, ...target }) => {
-        const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
-        if (objects) manifests.set(checksum, data);
-        return { ...defaultEntry, stack: target.stackId.slice(0, 8), ...target, checksum, size: data.length };
-      });
-      reconciler.accept({ epoch, paused, entries, generators });
+    setTarget(targets, { epoch = 1n, paused = false, generators = [] } = {}) {
+      const entries = targets.map((target) => toEntry(target, manifests));
+      triggers.targetReceived({ epoch, paused, entries, generators });
     },
     async nextEvent(stack, outcome) {
       const from = events.length;
-      const found = () =>
-        events
-          .slice(from)
-          .find((event) => event.stackId === stack && (outcome === undefined || event.outcome === outcome));
+      const isNext = (event: StackEvent) =>
+        event.stackId === stack && (outcome === undefined || event.outcome === outcome);
+      const found = () => events.slice(from).find(isNext);
       await until(() => found() !== undefined, `an event ${outcome ?? ''} about ${stack}`);
       return found()!;
     },
-    settled: () => until(() => reconciler.counts.unsettled === 0, 'every stack to be as desired'),
+    settled: () => until(() => stacks.counts.unsettled === 0, 'every stack to be as desired'),
     async close() {
       await reconciler.close(0);
       ending.abort();
@@ -144,6 +105,13 @@ export async function startTestAgent(source: KubeSource, options: TestAgentOptio
       cluster.close();
     },
   };
+}
+
+/** Makes an entry like the broker's, and stores its manifest. */
+function toEntry({ objects, ...target }: TargetStack, manifests: Map<string, Buffer>): Entry {
+  const { data, checksum } = objects ? manifestOf(objects) : { data: Buffer.alloc(0), checksum: '' };
+  if (objects) manifests.set(checksum, data);
+  return { ...defaultEntry, stack: target.stackId.slice(0, 8), ...target, checksum, size: data.length };
 }
 
 /** A cluster to test on, with a client that changes it as another user would. */
@@ -235,7 +203,7 @@ function recordWrites(writes: string[], cluster: Cluster): Cluster {
   const note = (verb: string, id: ObjectId) => writes.push(`${verb} ${nameOf(id)}`);
   return {
     ...cluster,
-    as: (serviceAccount) => recordWrites(writes, cluster.as(serviceAccount)),
+    impersonate: (serviceAccount) => recordWrites(writes, cluster.impersonate(serviceAccount)),
     apply(object, resource, options, signal) {
       if (!options.dryRun) note('apply', idOf(object));
       return cluster.apply(object, resource, options, signal);
@@ -272,7 +240,8 @@ export async function until(
   }
 }
 
-const defaultEntry: Omit<Entry, 'stackId'> = {
+/** An entry of the target state with the default settings. */
+export const defaultEntry: Omit<Entry, 'stackId'> = {
   stack: '',
   generator: 'ci',
   deploymentId: '',

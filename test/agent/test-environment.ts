@@ -48,8 +48,6 @@ export async function openEnvironment(options: TestBrokerOptions = {}): Promise<
   const agents: RunningAgent[] = [];
   let count = 0;
 
-  const placement = async (stack: string, agent: string) =>
-    (await admin.broker.listPlacements({ stack, agent })).placements[0];
   return {
     broker,
     admin,
@@ -75,6 +73,19 @@ export async function openEnvironment(options: TestBrokerOptions = {}): Promise<
         typeof objects === 'string' ? objects : objects.map((object) => `${JSON.stringify(object)}\n`).join('---\n');
       await admin.broker.submitDeployment({ stack, manifest: Buffer.from(text), allowEmpty: text === '' });
     },
+    ...placementWaits(admin),
+    async close() {
+      await Promise.all(agents.map((agent) => agent.close()));
+      await broker.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function placementWaits(admin: BrokkrClient): Pick<TestEnvironment, 'placement' | 'untilPhase' | 'untilRemoved'> {
+  const placement = async (stack: string, agent: string) =>
+    (await admin.broker.listPlacements({ stack, agent })).placements[0];
+  return {
     placement,
     async untilPhase(stack, agent, phase, waitMs) {
       let last: Placement | undefined;
@@ -92,15 +103,10 @@ export async function openEnvironment(options: TestBrokerOptions = {}): Promise<
       until(
         async () => {
           const { placements } = await admin.broker.listPlacements({ agent, pageSize: 500 });
-          return !placements.some((one) => one.stack.endsWith(`/${stack}`));
+          return !placements.some((other) => other.stack.endsWith(`/${stack}`));
         },
         () => `${agent} to have nothing of ${stack}`,
       ),
-    async close() {
-      await Promise.all(agents.map((agent) => agent.close()));
-      await broker.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
   };
 }
 

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path/posix';
 import type { Source } from './sources.ts';
 
-/** Who imports whom: for each node, the nodes that it needs. Nodes are files or rooms. */
+/** The imports of each node, which is a file or a room. */
 export type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Builds the graph of the files themselves; only imports of files that are among the sources count, type imports too. */
@@ -9,7 +9,7 @@ export function fileGraph(sources: readonly Source[]): Graph {
   return graphOf(sources, (path) => path);
 }
 
-/** Builds the graph of rooms, as `roomOf` names them; a file without a room belongs to none. */
+/** Builds the graph of rooms, as `roomOf` names them; a file for which it returns undefined is ignored. */
 export function graphOf(sources: readonly Source[], roomOf: (path: string) => string | undefined): Graph {
   const known = new Set(sources.map(({ path }) => path));
   const graph = new Map<string, Set<string>>();
@@ -26,10 +26,7 @@ export function graphOf(sources: readonly Source[], roomOf: (path: string) => st
   return graph;
 }
 
-/**
- * Finds the nodes that need each other in a circle: each answer is one group of two nodes or more, sorted. Tarjan's algorithm for
- * strongly connected components.
- */
+/** Finds the strongly connected components of two nodes or more, each sorted, by Tarjan's algorithm. */
 export function circlesOf(graph: Graph): string[][] {
   const circles: string[][] = [];
   const indexes = new Map<string, number>();

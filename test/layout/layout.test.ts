@@ -30,7 +30,7 @@ for (const { name, reason, find, example } of treeRules) {
   });
 }
 
-layout('every folder is one that the design knows', () => {
+layout('every folder belongs to the layout', () => {
   assert.equal(
     foldersBelow(root).filter((folder) => !isKnownFolder(folder)),
     [],
@@ -47,7 +47,7 @@ layout('every RPC names the roles that may call it', () => {
   );
 });
 
-layout('imports are seen however they are written', () => {
+layout('imports are recognised in every form', () => {
   const text = [
     "import { a } from './a.ts';",
     "import type { B } from '../b.ts';",

@@ -3,7 +3,7 @@ import { circlesOf, fileGraph, folderSizes } from './graph.ts';
 import { isTestFile, roomCircles } from './rooms.ts';
 import type { Source } from './sources.ts';
 
-/** A figure about the sources: what it is called, and its value as text. */
+/** A figure about the sources, as text. */
 export type Measure = readonly [name: string, value: string];
 
 const LONG_FUNCTION_LINES = 50;
@@ -52,7 +52,7 @@ interface Parsed {
   readonly comments: readonly string[];
 }
 
-/** Reads what is measured from one source. */
+/** Parses one source and collects what is measured. */
 export function parse({ path, text }: Source): Parsed {
   const { program, comments, errors } = parseSync(path, text, { lang: path.endsWith('x') ? 'tsx' : 'ts' });
   if (errors.length > 0) throw new Error(`${path}: ${errors[0]?.message}`);

@@ -2,23 +2,23 @@ import { suitesOf } from '../runner/test-file.ts';
 import { services } from './rooms.ts';
 import type { Import, Source } from './sources.ts';
 
-/** One rule of the layout: which sources break it, and why there is such a rule. */
+/** A rule that every source has to follow, and the reason for it. */
 export interface Rule {
   readonly name: string;
   readonly reason: string;
-  /** Where in a source it is broken: one text each. */
+  /** Lists the violations in a source, one text each. */
   readonly find: (source: Source) => readonly string[];
-  /** A source that breaks it, so that a rule which finds nothing any more is noticed. */
+  /** A source that violates the rule, which proves that the rule still finds something. */
   readonly example: { readonly path: string; readonly text: string };
 }
 
 const isTest = (path: string) => /\.test\.ts$/.test(path) || /^(test|bench|examples)\//.test(path);
 const within = (...folders: string[]) => new RegExp(`^(${folders.join('|')})/`);
 
-/** Where a message of the wire may be made or read. */
+/** Places that may build or read messages of the wire. */
 const wire = [services, /^broker\/(rpc\/.+|server)\.ts$/, within('client', 'contract', 'cli', 'console')];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
-/** Where the agent speaks with the broker. */
+/** Files of the agent that communicate with the broker. */
 const agentWire = /^agent\/broker\/(client|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
 
 /** Forbids imports to every source but those in the listed places. */
@@ -73,6 +73,16 @@ export const importRules: readonly Rule[] = [
         ? onlyIn([stores], /^(@mikro-orm\/|pg$|kysely$)/)(source)
         : [],
     example: { path: 'broker/stack/create.ts', text: "import { defineEntity } from '@mikro-orm/postgresql';" },
+  },
+  {
+    name: 'SQL stays in stores and migrations',
+    reason: 'a rule or a job that wants data asks its noun’s store, which names the query',
+    // A forwarded call, `sql(...call)`, writes no SQL.
+    find: (source) =>
+      /^broker\//.test(source.path) && !isTest(source.path) && !stores.test(source.path)
+        ? lines(source, /\.sql\((?!\.\.\.)/)
+        : [],
+    example: { path: 'broker/jobs/jobs.ts', text: "await db.sql('select 1');" },
   },
   {
     name: 'generated code stays at the wire',
@@ -219,18 +229,18 @@ export const testRules: readonly Rule[] = [
 
 const folders = [
   /^(\.ci|bench|client|contract|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
-  /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|target|telemetry))?$/,
+  /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|sync\/stages|target|telemetry))?$/,
   /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
   /^broker\/(rpc(\/(admission|http|interceptors|standard))?|store(\/migrations)?)$/,
   /^cli(\/(completion|deploy|format|install|manifest|options|output|session|stream))?$/,
   /^cli\/commands(\/(access|agent|settings|stack|status))?$/,
   /^sandbox(\/(apiserver|kube|postgres|start))?$/,
   /^sandbox\/cluster(\/(controllers|core|http|write))?$/,
-  /^test(\/(agent|layout|runner|stories|tools))?$/,
+  /^test(\/(agent|compatibility|layout|runner|stories|tools(\/kubectl-yaml)?))?$/,
   /^(console|docs|charts|examples)(\/.+)?$/,
 ];
 
-/** Answers whether the map of the project has a folder. */
+/** Reports whether a folder belongs to the layout. */
 export function isKnownFolder(path: string): boolean {
   return path === '' || folders.some((known) => known.test(path));
 }

@@ -12,14 +12,14 @@ export interface Source {
 export interface Import {
   /** A file of ours, relative to the root, or a package's name as written. */
   readonly target: string;
-  /** Erased before the code runs: it binds no code to other code. */
+  /** Whether the import is erased before the code runs, so that it binds no code to other code. */
   readonly typeOnly: boolean;
   readonly line: number;
 }
 
 const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
-/** Every TypeScript file of the project below `root`, without generated ones. */
+/** Reads every TypeScript file of the project below `root`, without generated ones. */
 export function readSources(root: string): Source[] {
   return foldersBelow(root).flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true })
@@ -29,7 +29,7 @@ export function readSources(root: string): Source[] {
   );
 }
 
-/** Every folder of the project, relative to `root`, itself as ''. */
+/** Lists every folder of the project, relative to `root`, which is itself ''. */
 export function foldersBelow(root: string, folder = ''): string[] {
   const inner = readdirSync(join(root, folder), { withFileTypes: true }).filter(
     (entry) => entry.isDirectory() && !NOT_OURS.has(entry.name),
@@ -53,13 +53,13 @@ function importsOf(path: string, text: string): Import[] {
     return {
       target: target.startsWith('.') ? posix.join(dirname(path), target) : target,
       typeOnly: /^\s*type\b/.test(clause) || onlyTypesNamed(clause) || /typeof $/.test(text.slice(index - 7, index)),
-      // The statement's own first line, which is where a reader looks.
+      // The first line of the statement, where a reader looks.
       line: text.slice(0, index).split('\n').length + (whole.startsWith('\n') ? 1 : 0),
     };
   });
 }
 
-/** `{ type A, type B }` */
+/** Recognises `{ type A, type B }`. */
 function onlyTypesNamed(clause: string): boolean {
   const names = /^\s*\{([^}]*)\}\s*$/
     .exec(clause)?.[1]

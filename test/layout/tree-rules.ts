@@ -1,14 +1,14 @@
-import { folderSizes } from './graph.ts';
+import { circlesOf, fileGraph, folderSizes } from './graph.ts';
 import { isTestFile } from './rooms.ts';
 import { type Source, toSource } from './sources.ts';
 
-/** One rule about the sources as a whole. */
+/** A rule about the sources as a whole. */
 export interface TreeRule {
   readonly name: string;
   readonly reason: string;
-  /** Lists the places that break it, one text each. */
+  /** Lists the violations, one text each. */
   readonly find: (sources: readonly Source[]) => readonly string[];
-  /** Sources that break it, so that a rule which finds nothing any more is noticed. */
+  /** Sources that violate the rule, which prove that the rule still finds something. */
   readonly example: readonly Source[];
 }
 
@@ -25,5 +25,14 @@ export const treeRules: readonly TreeRule[] = [
     example: Array.from({ length: MAX_FOLDER_SOURCES + 1 }, (_, number) =>
       toSource(`agent/sync/part-${number}.ts`, ''),
     ),
+  },
+  {
+    name: 'no files import each other in a circle',
+    reason: 'files in a circle are one file to whoever reads, tests or moves them',
+    find: (sources) => circlesOf(fileGraph(sources)).map((circle) => circle.join(', ')),
+    example: [
+      toSource('agent/kube/client.ts', "import { read } from './stream.ts';"),
+      toSource('agent/kube/stream.ts', "import type { Client } from './client.ts';"),
+    ],
   },
 ];

@@ -1,18 +1,23 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { goPresent } from '../../sandbox/apiserver/build.ts';
-import { chromiumPresent } from '../../sandbox/chromium.ts';
+import { isGoInstalled } from '../../sandbox/apiserver/build.ts';
+import { isChromiumInstalled } from '../../sandbox/chromium.ts';
+import { hasLandedCommit, landedCommit } from '../compatibility/landed.ts';
 
-/** The folder of real-world input beside the checkout; only there where `needs('real-world')` is true. */
+/** The folder of real-world input beside the checkout; it exists only where `needs('real-world')` is true. */
 export const realWorldFolder = resolve(import.meta.dirname, '../../../shared/real-world');
 
 const kinds = {
-  go: { present: goPresent, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
-  chromium: { present: chromiumPresent, reason: 'no chromium on PATH, and none from npm for this platform' },
+  go: { present: isGoInstalled, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
+  chromium: { present: isChromiumInstalled, reason: 'no chromium on PATH, and none from npm for this platform' },
   'real-world': { present: () => existsSync(realWorldFolder), reason: `no folder ${realWorldFolder}` },
+  landed: { present: hasLandedCommit, reason: `git does not have the landed commit ${landedCommit.slice(0, 12)} here` },
 } as const;
 
-/** Whether this machine has what a test file needs; where it has not, a line tells that the tests were skipped and why. */
+/**
+ * Reports whether this machine has what a test file needs. Otherwise prints a line with the reason why tests are
+ * skipped.
+ */
 export function needs(kind: keyof typeof kinds): boolean {
   const { present, reason } = kinds[kind];
   const met = present();

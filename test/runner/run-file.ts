@@ -11,27 +11,27 @@ export interface RunOptions {
   readonly root: string;
   /** Ends the run, with everything it started. */
   readonly signal: AbortSignal;
-  /** How long a process may go on after its closing lines; default 20 s. An open handle is found by it. */
+  /** Milliseconds that a process may continue after its closing lines, which reveals open handles; default 20 s. */
   readonly lingerMs?: number;
-  /** How long the processes that it started may outlive it; default 5 s. */
+  /** Milliseconds that the processes which it started may outlive it; default 5 s. */
   readonly graceMs?: number;
 }
 
 const LINGER_MS = 20_000;
 const GRACE_MS = 5_000;
-/** How long a killed process may take to be gone. */
+/** Milliseconds for a killed process to disappear. */
 const KILL_MS = 5_000;
-/** More than this is cut in the middle of a report. */
+/** Longer output is cut in the middle of a report. */
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 
 /**
  * Runs one test file as a process of its own, with a temporary folder of its own, and returns when that process and all
- * that it started are gone: those still there after the time limit or after the grace are ended.
+ * that it started are gone: those that remain after the time limit or after the grace are killed.
  */
 export async function runFile(file: TestFile, options: RunOptions): Promise<Run> {
   const { root, signal, lingerMs = LINGER_MS, graceMs = GRACE_MS } = options;
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-test-'));
-  // The database runs as another user, and must get to its folder below.
+  // The database runs as another user, who must be able to enter the folder.
   chmodSync(folder, 0o711);
   const began = Date.now();
   const child = spawn(process.execPath, [file.path], {
@@ -68,9 +68,9 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
     const left = await processesLeft(folder, ended === undefined ? graceMs : 0, group);
     killAll(left.map(({ pid }) => pid));
     if (left.length > 0) await processesLeft(folder, KILL_MS, group);
-    // A pipe that a lost process holds must not hold us.
+    // An orphaned process may keep the pipe open.
     await Promise.race([closed, delay(2_000, undefined, { ref: false })]);
-    // What a test was stopped from ending is no fault of its own.
+    // Processes that a killed test could not end are not its fault.
     const faults = ended === undefined ? left.map(({ pid, command }) => `${pid} ${command}`) : [];
     return { output, exit, durationMs, ended, left: faults };
   } finally {
@@ -81,7 +81,10 @@ export async function runFile(file: TestFile, options: RunOptions): Promise<Run>
   }
 }
 
-/** Ours, without what could change a test's outcome: colours, and settings of a broker or agent of the developer's. */
+/**
+ * Returns our environment without variables that could change a test's outcome: colours, and the developer's settings
+ * of a broker or agent.
+ */
 function environment(folder: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => name !== 'FORCE_COLOR' && (!name.startsWith('BROKKR_') || name.startsWith('BROKKR_TEST_')),

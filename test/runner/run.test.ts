@@ -9,7 +9,7 @@ import { runFile } from './run-file.ts';
 import { findTestFiles, limitOf, needsOf, suitesOf } from './test-file.ts';
 import { judge, type Verdict } from './verdict.ts';
 
-// Below the checkout, so that the files written here find uvu; never searched by `npm test` itself.
+// A folder below the checkout, so that the files written here find uvu. `npm test` itself never searches it.
 const cache = join(import.meta.dirname, '../../.cache');
 mkdirSync(cache, { recursive: true });
 const root = mkdtempSync(join(cache, 'guard-'));
@@ -87,14 +87,14 @@ guard('fails a file that keeps something open', async () => {
   assert.equal(problems, ['did not exit after its tests: something is still open']);
 });
 
-guard('ends a file that takes longer than it may', async () => {
+guard('kills a file that exceeds its time limit', async () => {
   const source = `${head}s('a', () => new Promise((settle) => setTimeout(settle, 60_000))); s.run();`;
   const { failed, problems } = await verdictOn(source, { limitMs: 600 });
   assert.is(failed, 1);
   assert.match(problems.join('; '), 'took longer than its time limit');
 });
 
-guard('fails, and ends, a process left running with a session of its own', async () => {
+guard('fails a file that leaves a process with a session of its own, and kills that', async () => {
   const pidFile = join(root, 'pid');
   const source = `${head}
     import { spawn } from 'node:child_process';
@@ -125,7 +125,7 @@ guard('counts the tests that this machine cannot run, with the reason', async ()
   assert.equal(verdict, { passed: 0, failed: 0, skipped: 2, skips: ['go: no Go'], problems: [] });
 });
 
-guard('gives each file a temporary folder of its own, and no settings of the developer', async () => {
+guard('gives each file a temporary folder, and hides the developer’s settings', async () => {
   process.env.BROKKR_DATABASE_URL = 'postgres://elsewhere';
   const source = `${head}
     import { tmpdir } from 'node:os';
@@ -138,7 +138,7 @@ guard('gives each file a temporary folder of its own, and no settings of the dev
   delete process.env.BROKKR_DATABASE_URL;
 });
 
-guard('ends with the sums, and says whether all passed', async () => {
+guard('prints the totals last, and returns whether all passed', async () => {
   const lines: string[] = [];
   const run = (...patterns: string[]) => {
     lines.length = 0;
@@ -155,7 +155,7 @@ guard('ends with the sums, and says whether all passed', async () => {
   assert.is(lines.at(-1), '0 passed, 1 failed');
 });
 
-guard('ends its tests when it is interrupted, and has then not passed', async () => {
+guard('ends its tests when it is interrupted, and fails then', async () => {
   const pidFile = join(root, 'pid');
   writeFileSync(
     join(root, 'one.test.ts'),

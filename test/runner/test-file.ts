@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** One file of tests, with what its source says about it. */
+/** A test file, with the settings in its source. */
 export interface TestFile {
   /** Relative to the root, with forward slashes. */
   readonly path: string;
@@ -14,8 +14,8 @@ const LONGEST_LIMIT_MIN = 20;
 const NOT_OURS = new Set(['node_modules', 'gen', '.cache', '.git', '.brokkr', 'dist']);
 
 /**
- * The test files below `root` whose path contains one of the patterns (all files without patterns), those with the
- * longest time limit first, so that none of them is what everybody waits for at the end.
+ * Finds the test files below `root` whose path contains one of the patterns (all files without patterns). Those with
+ * the longest time limit come first, so that they do not delay the end.
  */
 export function findTestFiles(root: string, patterns: readonly string[] = []): TestFile[] {
   return readdirSync(root, { recursive: false, withFileTypes: true })
@@ -25,13 +25,15 @@ export function findTestFiles(root: string, patterns: readonly string[] = []): T
     .sort((a, b) => b.limitMs - a.limitMs || (a.path < b.path ? -1 : 1));
 }
 
-/** A file may take 5 minutes, or what its first line declares: `// time limit: 10 min`, at most 20. */
+/**
+ * Returns the time limit of a file: 5 minutes, or what its first line declares: `// time limit: 10 min`, at most 20.
+ */
 export function limitOf(source: string): number {
   const [, minutes] = /^\/\/ time limit: (\d+) min\r?\n/.exec(source) ?? [];
   return minutes === undefined ? DEFAULT_LIMIT_MS : Math.min(Number(minutes), LONGEST_LIMIT_MIN) * 60_000;
 }
 
-/** The names of the suites that a source makes, each with how many tests are declared on it and how often it is run. */
+/** Returns the suites that a source creates, each with the number of its declared tests and of its runs. */
 export function suitesOf(source: string): { name: string; tests: number; runs: number }[] {
   const made = [...source.matchAll(/^\s*(?:export )?const (\w+) = suite(?:<[^>]*>)?\(/gm)];
   return made.map(([, name = '']) => ({
@@ -41,7 +43,7 @@ export function suitesOf(source: string): { name: string; tests: number; runs: n
   }));
 }
 
-/** What `needs` is asked for in a source. */
+/** Returns the arguments of `needs` in a source. */
 export function needsOf(source: string): string[] {
   return [...source.matchAll(/\bneeds\('([\w-]+)'\)/g)].map(([, kind = '']) => kind);
 }

@@ -1,28 +1,28 @@
 import { suitesOf, type TestFile } from './test-file.ts';
 
-/** How the process of one test file went. */
+/** The end of a test file's process. */
 export interface Run {
   readonly output: string;
   readonly exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null };
   readonly durationMs: number;
-  /** Why the guard ended the process itself, if it did. */
+  /** Reason why the guard ended the process, if it did. */
   readonly ended?: string;
-  /** The processes that were left running when it had ended, one line each. */
+  /** Processes that were still running after it had ended, one line each. */
   readonly left: readonly string[];
 }
 
 export interface Verdict {
   readonly passed: number;
-  /** At least 1 when anything was wrong, whatever the tests said. */
+  /** At least 1 when anything was wrong, whatever uvu printed. */
   readonly failed: number;
   readonly skipped: number;
-  /** `go: no Go tool chain ...`, as `needs` told. */
+  /** Lines printed by `needs`, such as `go: no Go tool chain ...`. */
   readonly skips: readonly string[];
   readonly problems: readonly string[];
 }
 
 /**
- * Says what a run was worth. uvu alone exits with 0 when a `before` hook throws, when `.run()` is forgotten and when
+ * Decides the outcome of a run. uvu alone exits with 0 when a `before` hook throws, when `.run()` is forgotten and when
  * `.only` is left in, so its closing lines are read and compared with the source.
  */
 export function judge(file: Pick<TestFile, 'source'>, run: Run): Verdict {
@@ -55,7 +55,7 @@ export function judge(file: Pick<TestFile, 'source'>, run: Run): Verdict {
   };
 }
 
-/** uvu's closing lines, the last ones when a test printed such lines too. */
+/** Finds uvu's closing lines: the last ones, since a test may print such lines too. */
 function closingLines(output: string): { total: number; passed: number; skipped: number } | undefined {
   const found = [...output.matchAll(/^ {2}Total: {5}(\d+)\n {2}Passed: {4}(\d+)\n {2}Skipped: {3}(\d+)\n/gm)].at(-1);
   if (!found) return undefined;
@@ -63,7 +63,7 @@ function closingLines(output: string): { total: number; passed: number; skipped:
   return { total, passed, skipped };
 }
 
-/** A lower limit: a test declared in a loop counts once. */
+/** A lower bound: a test declared in a loop counts once. */
 function declared(suites: readonly { tests: number }[]): number {
   return suites.reduce((sum, { tests }) => sum + tests, 0);
 }

@@ -14,7 +14,10 @@ process.stdout.write(`bad network: BROKKR_TEST_SEED=${seed}\n`);
 const environment = await openEnvironment();
 const random = mulberry(seed);
 const names = ['one', 'two', 'three'];
-/** An answer that was swallowed is missed at the call's deadline, a minute at most, and the next try waits for up to half a minute. */
+/**
+ * A swallowed answer is noticed at the call's deadline, a minute at most, and the next try waits for up to half a
+ * minute.
+ */
 const patienceMs = 10 * 60_000;
 const network = suite('a bad network between agent and broker');
 network.after(() => environment.close());
@@ -56,7 +59,7 @@ for (const fault of ['truncate', 'reset', 'delay', 'empty'] as const satisfies r
   });
 }
 
-network('a slow link: what is too much for one answer arrives all the same', async () => {
+network('a slow link: target states too large for one answer arrive all the same', async () => {
   const cluster = await startSimulatedCluster({ pods: false });
   const { hostname, port } = new URL(environment.broker.url);
   const proxy = await startFaultyProxy({ host: hostname, port: Number(port) }, random);
@@ -66,7 +69,7 @@ network('a slow link: what is too much for one answer arrives all the same', asy
   });
   try {
     proxy.inject('trickle');
-    // More than a pull may bring in its time, but less than it may carry.
+    // A pull cannot deliver this much before its deadline, although its limit on size would allow it.
     const k = 'x'.repeat(300 << 10);
     for (const name of names) await environment.submit(`far-${name}`, [configMap(`far-${name}`, { k })], ['far-away']);
     for (const name of names)
@@ -79,7 +82,7 @@ network('a slow link: what is too much for one answer arrives all the same', asy
 });
 
 for (const change of ['empty message', 'no entries', 'one entry less', 'last page only', 'older digest'] as const) {
-  network(`an answer with ${change}: nothing is deleted, and nothing is believed`, async () => {
+  network(`an answer with ${change}: nothing is deleted, and the answer is rejected`, async () => {
     const cluster = await startSimulatedCluster({ pods: false });
     const changer = await startTamperingProxy(environment.broker.url);
     const name = change.replaceAll(' ', '-');
@@ -123,7 +126,7 @@ for (const change of ['empty message', 'no entries', 'one entry less', 'last pag
 
 network.run();
 
-/** Random numbers that a seed repeats. */
+/** Generates random numbers that a seed repeats. */
 function mulberry(start: number): () => number {
   let state = start;
   return () => {

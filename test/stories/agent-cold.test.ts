@@ -10,7 +10,7 @@ import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { configMap } from '../agent/test-agent.ts';
 import { openEnvironment, type TestEnvironment, until } from '../agent/test-environment.ts';
 
-/** As `npm run agent` starts it: young objects get little room, which keeps an agent with 1,000 objects below 150 MiB. */
+/** As in `npm run agent`: a small young generation keeps an agent with 1,000 objects below 150 MiB. */
 const asNpmDoes = ['--max-semi-space-size=2'];
 const folder = mkdtempSync(join(tmpdir(), 'brokkr-cold-'));
 const environment = await openEnvironment();
@@ -60,7 +60,7 @@ async function submitMany(
   await Promise.all([work(), work(), work(), work()]);
 }
 
-/** Starts an agent as a process of its own, waits until all is applied, and prints how long it took and what memory. */
+/** Starts an agent as a process, waits until everything is applied, and prints the time and memory that it took. */
 async function applyAll(name: string, stacks: number, objects: number): Promise<void> {
   const cluster = await startSimulatedCluster({ pods: false });
   const kubeconfig = join(folder, `${name}.kubeconfig`);

@@ -13,7 +13,7 @@ import { configMap } from '../agent/test-agent.ts';
 import { openEnvironment, until } from '../agent/test-environment.ts';
 import { needs } from '../runner/needs.ts';
 
-/** So many objects are changed by each revision, and the agent is killed at each of them once. */
+/** Number of objects that each revision changes; the agent is killed once at each of them. */
 const objectCount = 5;
 
 const environment = await openEnvironment();
@@ -60,7 +60,7 @@ for (const faultyCluster of sites)
   );
 story.run();
 
-/** Objects that stay and change, and one that only this revision has. */
+/** Returns objects that stay and change, and one that only this revision has. */
 function revision(name: string, number: number) {
   const stay = Array.from({ length: objectCount }, (_, index) =>
     configMap(`${name}-${index}`, { revision: String(number) }, 'default'),
@@ -73,7 +73,10 @@ function startAgent(environment: NodeJS.ProcessEnv): ChildProcess {
   return spawn(process.execPath, [main], { env: environment, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-/** Settles when the agent is dead: it is killed at the nth object that it applies, which every other time is not applied any more. */
+/**
+ * Kills the agent at the nth object that it applies, and resolves when it is dead; every other time that object is not
+ * applied.
+ */
 async function killAt({ name, proxy }: FaultyCluster, agent: ChildProcess, nth: number): Promise<void> {
   let count = 0;
   const { promise, resolve: killed } = Promise.withResolvers<void>();
@@ -96,7 +99,7 @@ async function end(agent: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 }
 
 async function check(faultyCluster: FaultyCluster, number: number, uids: ReadonlyMap<string, string>): Promise<void> {
-  // What is pruned may still be on its way out when the stack is applied.
+  // Pruned objects may still be terminating when the stack is applied.
   const wanted = revision(faultyCluster.name, number).map(({ metadata }) => metadata.name);
   await until(
     async () => [...(await uidsOf(faultyCluster)).keys()].sort().join() === wanted.sort().join(),

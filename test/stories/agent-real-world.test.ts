@@ -44,7 +44,7 @@ async function tell(): Promise<void> {
     await environment.submit('gateway-api', read('gateway-api-1.6'));
     await environment.untilPhase('gateway-api', 'real', APPLIED);
     assert.is((await definitions()).length, 10);
-    // The API server takes a new policy into account a moment after it was made.
+    // The API server enforces a new policy only a moment after its creation.
     const old = parseAllDocuments(read('gateway-api-1.2')).map((document) => document.toJS() as KubeObject | null);
     const definition = old.find((object) => object?.kind === 'CustomResourceDefinition');
     assert.ok(definition);
@@ -94,7 +94,7 @@ async function tell(): Promise<void> {
     );
   });
 
-  story('its 36 objects go with the stack', async () => {
+  story('its 36 objects are deleted with the stack', async () => {
     await environment.admin.broker.deleteStack({ stack: 'boutique' });
     await environment.untilRemoved('boutique', 'real');
     assert.is((await observer.list('apps/v1', 'Deployment')).length, 0);

@@ -15,14 +15,14 @@ const downMs = 60_000;
 const environment = await openEnvironment();
 const story = suite('a cluster in trouble, with its agent and its broker');
 const sites = [await openSimulatedFaultyCluster(), ...(needs('go') ? [await openRealFaultyCluster()] : [])];
-// Side by side: what they cost is mostly waiting.
+// In parallel, since these tests mostly wait.
 const reported = sites.map((faultyCluster) => ({ faultyCluster, ending: Promise.allSettled([tell(faultyCluster)]) }));
 story.after(async () => {
   await environment.close();
   for (const faultyCluster of sites) await faultyCluster.close();
 });
 for (const { faultyCluster, ending } of reported)
-  story(`refuses one kind, is slow, and is away for ${downMs / 1000} s: ${faultyCluster.name}`, async () => {
+  story(`refuses one kind, is slow, and is unavailable for ${downMs / 1000} s: ${faultyCluster.name}`, async () => {
     const [outcome] = await ending;
     if (outcome.status === 'rejected') throw outcome.reason;
   });
@@ -38,7 +38,7 @@ async function tell(faultyCluster: FaultyCluster): Promise<void> {
   await isAway(faultyCluster, agent.healthUrl);
 }
 
-/** Stacks with such an object wait, and others go on; it heals by itself. */
+/** Stacks with such an object wait while others continue, and recover by themselves. */
 async function refusesOneKind({ name, proxy, observer }: FaultyCluster): Promise<void> {
   const troubles = [
     { status: 429, kind: 'Secret', plural: 'secrets' },
@@ -79,7 +79,7 @@ async function isSlow({ name, proxy }: FaultyCluster): Promise<void> {
   quick();
 }
 
-/** What is there stays, what is told meanwhile is done after, and nothing is deleted but what is to go. */
+/** Existing objects stay, changes made meanwhile are applied afterwards, and only what is to be deleted is deleted. */
 async function isAway({ name, proxy, observer, whileDown }: FaultyCluster, healthUrl: string): Promise<void> {
   const [one, two] = [`${name}-down`, `${name}-meanwhile`];
   await environment.submit(one, [configMap(`${one}-kept`, { k: '1' }), configMap(`${one}-goes`, { k: '1' })], [name]);

@@ -49,7 +49,7 @@ const known: Known = {
   ...Object.fromEntries(ofProcess.getMetricsAsArray().map(({ name }) => [name, ['gauge', {}] as const])),
 };
 
-/** What of an expression names something that no program has: syntax, metrics, labels and what they say. */
+/** Returns the parts of an expression that no program has: unknown syntax, metrics, labels and label values. */
 function strangeIn(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*');
   const strange: string[] = [];
@@ -77,7 +77,7 @@ function strangeIn(expression: string): string[] {
 
 const alerts = suite('alerts');
 
-alerts('ask only for metrics and labels that the programs have', () => {
+alerts('use only metrics and labels that the programs have', () => {
   assert.ok(rules.length > 15);
   assert.equal(
     rules.flatMap(({ alert, expr }) => strangeIn(expr).map((what) => `${alert}: ${what}`)),
@@ -85,7 +85,7 @@ alerts('ask only for metrics and labels that the programs have', () => {
   );
 });
 
-alerts('say what is wrong, how bad it is, and where it is explained what to do', () => {
+alerts('state the problem, its severity, and where to read what to do', () => {
   assert.is(new Set(rules.map(({ alert }) => alert)).size, rules.length);
   for (const { alert, labels, annotations } of rules) {
     assert.match(alert, /^Brokkr[A-Z]/);
@@ -96,9 +96,9 @@ alerts('say what is wrong, how bad it is, and where it is explained what to do',
   }
 });
 
-alerts('lead to pages that are there', () => {
+alerts('link to existing pages', () => {
   const pages = new Set(rules.map(({ annotations }) => annotations.runbook_url ?? ''));
-  // Without the incidents' pages there is no set of documents here to lead into.
+  // Without the pages about incidents there is nothing to link to.
   if (!existsSync(join(root, 'docs/content/index.md'))) return;
   assert.equal(
     [...pages].filter((page) => !existsSync(join(root, page))),
@@ -106,14 +106,14 @@ alerts('lead to pages that are there', () => {
   );
 });
 
-alerts('that name a command name one that there is', () => {
+alerts('name only existing commands', () => {
   const program = readFileSync(join(root, 'cli/program.ts'), 'utf8');
   for (const { annotations } of rules)
     for (const [, verb = ''] of (annotations.description ?? '').matchAll(/\bbrokkr ([a-z-]+)/g))
       assert.match(program, `verb: '${verb}'`);
 });
 
-alerts('would be found out if they asked for anything else', () => {
+alerts('with an unknown metric or label are found', () => {
   assert.equal(strangeIn('max(brokkr_agents{state="offline"}) > 0'), []);
   assert.equal(strangeIn('brokkr_agents{state="away"}'), ['brokkr_agents with state="away"']);
   assert.equal(strangeIn('rate(brokkr_nothing_total[5m])'), ['metric brokkr_nothing_total']);
@@ -126,7 +126,7 @@ if (promtoolPath === undefined) {
   process.stdout.write('promtool is not here (Debian has it in prometheus): the rules were only read\n');
 } else {
   const promtool = (...args: string[]) => promisify(execFile)(promtoolPath, args, { cwd: folder });
-  alerts('are rules for Prometheus', async () => {
+  alerts('are valid rules for Prometheus', async () => {
     assert.match((await promtool('check', 'rules', rulesFile)).stdout, `${rules.length} rules found`);
   });
   alerts('fire when they should, and only then', async () => {
@@ -138,7 +138,7 @@ alerts.run();
 
 const boards = suite('dashboards');
 
-boards('ask only for metrics and labels that the programs have', () => {
+boards('use only metrics and labels that the programs have', () => {
   assert.is(dashboards.length, 2);
   for (const { title, panels, templating } of dashboards) {
     const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
@@ -156,7 +156,7 @@ boards('show every metric of the programs', () => {
   assert.equal(left.sort(), [...aside, 'brokkr_config_last_reload_success_timestamp_seconds'].sort());
 });
 
-boards('have panels that do not lie on one another', () => {
+boards('have panels that do not overlap', () => {
   for (const { panels } of dashboards) {
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_, at) => `${x + (at % w)},${y + Math.floor(at / w)}`),
@@ -167,7 +167,7 @@ boards('have panels that do not lie on one another', () => {
   }
 });
 
-boards('are known by names of their own', () => {
+boards('have unique names', () => {
   assert.equal(dashboards.map(({ uid }) => uid).sort(), ['brokkr-agents', 'brokkr-broker']);
 });
 

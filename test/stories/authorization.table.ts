@@ -1,12 +1,12 @@
 import { Code } from '@connectrpc/connect';
 
-/** What the calls of a table are about: names and ids of one tenant's things, or of things that do not exist. */
+/** Subjects of the table's calls: names and ids of one tenant's resources, or of resources that do not exist. */
 export interface Things {
   readonly stack: string;
   readonly agent: string;
   readonly generator: string;
   readonly deployment: string;
-  /** Id of a diagnostic that nobody has claimed. */
+  /** Id of a diagnostic that no agent has claimed. */
   readonly diagnostic: string;
   /** Short token of the agent's key. */
   readonly pak: string;
@@ -15,19 +15,19 @@ export interface Things {
 }
 
 export interface Row {
-  /** Who may call: ad(min), ro (read-only), ge(nerator), ag(ent), en(rollment). */
+  /** Roles that may call: ad(min), ro (read-only), ge(nerator), ag(ent), en(rollment). */
   readonly who: string;
-  /** The request; `incarnation` is filled in for agents. */
+  /** Builds the request; `incarnation` is filled in for agents. */
   readonly request: (of: Things) => Record<string, unknown>;
-  /** The request is about nothing that belongs to somebody. */
+  /** The request concerns no resource that has an owner. */
   readonly aboutNothing?: true;
-  /** A list that is filtered by it is empty, rather than NOT_FOUND. */
+  /** Field of a list that is filtered by the resource: it is empty, instead of NOT_FOUND. */
   readonly emptyList?: string;
-  /** What the caller gets for its own, when that is not OK. */
+  /** Status of the call about the caller's own resource, when that is not OK. */
   readonly own?: Code;
-  /** Other tenants' things are open to this role, by the rules. */
+  /** Role that may access the resources of other tenants. */
   readonly openTo?: string;
-  /** The words for another's and for a missing thing may differ: their names are no secret to this caller. */
+  /** The messages about another tenant's resource and a missing one may differ: this caller may know the names. */
   readonly wordsDiffer?: true;
 }
 
@@ -83,7 +83,7 @@ export const table: Readonly<Record<string, Row>> = {
   'AgentService/CompleteDiagnostic': {
     who: 'ag',
     request: ({ diagnostic }) => ({ id: diagnostic, message: 'failed' }),
-    // Nobody has claimed it.
+    // No agent has claimed it.
     own: Code.FailedPrecondition,
   },
   'AgentService/Heartbeat': { who: 'ag', ...nothing },
@@ -111,7 +111,7 @@ export const table: Readonly<Record<string, Row>> = {
   'AdminService/ForgetRemoval': {
     who: 'ad',
     request: ({ agent, stack, generation }) => ({ agent, stack, generation }),
-    // It serves the stack: there is no removal.
+    // The agent serves the stack: there is no removal.
     own: Code.FailedPrecondition,
   },
   'AdminService/CreateGenerator': { who: 'ad', request: () => ({ name: 'new' }), aboutNothing: true },

@@ -15,7 +15,7 @@ import { eventually, startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
 import { type Row, type Things, table } from './authorization.table.ts';
 
-// Calls say where they come from: those with bad keys wait for one another if they come from one address.
+// Calls name their source address: those with bad keys throttle each other if they come from one address.
 const test = await startTestBroker({ config: { trustedProxies: 1 } });
 const { admin, broker } = test.client();
 const sql = new pg.Client({
@@ -34,13 +34,13 @@ const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
 interface Tenant extends Things {
   readonly generatorPak: string;
   readonly agentPak: string;
-  /** Of another agent, which is not there yet. */
+  /** Enrollment token of another agent, which does not exist yet. */
   readonly enrollmentPak: string;
   readonly incarnation: bigint;
 }
 
 let tenants = 0;
-/** A generator with a stack of two revisions, which its agent serves by a target. */
+/** Creates a generator with a stack of two revisions, which its agent serves by a target. */
 async function makeTenant(): Promise<Tenant> {
   const name = `t${++tenants}`;
   const generator = await admin.createGenerator({ name });
@@ -72,7 +72,7 @@ async function makeTenant(): Promise<Tenant> {
 }
 
 const missing: Things = {
-  // As long as the others' names: the details of errors carry lengths.
+  // As long as the other tenants' names: the details of errors contain lengths.
   stack: 't0/web',
   agent: 't0',
   generator: 't0',
@@ -110,7 +110,7 @@ for (const pak of [expired.generatorPak, expired.agentPak])
         () => true,
       ),
   );
-// A job purges what was deleted a minute ago. Here it stays, so that rows change by calls alone.
+// A job purges rows a minute after their deletion. Here they stay, so that only calls change rows.
 await sql.query(`create function stay() returns trigger language plpgsql as 'begin return null; end'`);
 for (const table of ['stack', 'generator'])
   await sql.query(`create trigger stay before delete on ${table} for each row execute function stay()`);
@@ -118,19 +118,19 @@ const deleted = await makeTenant();
 await admin.deleteGenerator({ generator: deleted.generator, cascade: true });
 await admin.deleteAgent({ agent: deleted.agent, orphan: true });
 
-/** A role's key: its holder owns what belongs to the tenant. */
+/** Returns the key of a role for the owner of the tenant's resources. */
 const pakOf = (role: RoleName, tenant: Tenant) =>
   ({ ad: test.adminPak, ro: readOnly.pak, ge: tenant.generatorPak, ag: tenant.agentPak, en: tenant.enrollmentPak })[
     role
   ];
 
-const story = suite('who may do what');
+const story = suite('authorization');
 story.after(async () => {
   await sql.end();
   await test.close();
 });
 
-story('is written down for every RPC, and the same in the contract', () => {
+story('is specified for every RPC, and matches the contract', () => {
   assert.equal(Object.keys(table).sort(), methods.map(({ name }) => name).sort());
   for (const { name, method } of methods) {
     const written = rowOf(name).who.split(' ') as RoleName[];
@@ -138,14 +138,14 @@ story('is written down for every RPC, and the same in the contract', () => {
   }
 });
 
-/** Only these rows are walked, when a run is about them. */
+/** Limits a run to some rows of the table. */
 const walked = new RegExp(process.env.BROKKR_TABLE_ROWS ?? '');
 
 for (const { name, method } of methods.filter(({ name }) => walked.test(name))) {
   const row = rowOf(name);
   const send = (pak: string | undefined, of: Things, tenant = own) => call(name, method, row, pak, of, tenant);
 
-  story(`${name} is refused without a key that works, and without the right one`, async () => {
+  story(`${name} is refused without a valid key, and without the right one`, async () => {
     const before = await fingerprint(sql);
     const bad = [
       ['none', undefined],
@@ -174,16 +174,16 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
   });
 
   for (const role of row.who.split(' ') as RoleName[]) {
-    story(`${name} works for ${role} with what is its own`, async () => {
+    story(`${name} works for ${role}on its own resources`, async () => {
       const tenant = await makeTenant();
-      // A key of its own to rotate, so that the others' stay.
+      // A separate key to rotate, so that the others stay valid.
       const spare = role === 'ad' || role === 'ro' ? await makeAdmin(role) : pakOf(role, tenant);
       const answer = await send(spare, tenant, tenant);
       assert.is(codeOf(answer), row.own === undefined ? 'OK' : Code[row.own], String(answer));
     });
 
     if (row.aboutNothing) continue;
-    story(`${name} tells ${role} of a missing thing what it tells of another's`, async () => {
+    story(`${name} answers ${role} alike about missing and foreign resources`, async () => {
       const before = await fingerprint(sql);
       const absent = await send(pakOf(role, own), missing);
       assertHidden(row, absent, 'a missing one');
@@ -198,7 +198,7 @@ for (const { name, method } of methods.filter(({ name }) => walked.test(name))) 
   }
 }
 
-story('a stack of its own never reaches an agent of another, by any name', async () => {
+story('a tenant’s stack never reaches another tenant’s agent, by any name', async () => {
   const holder = test.client(own.generatorPak).broker;
   const before = await fingerprint(sql);
   const id = (await admin.getAgent({ agent: other.agent })).agent?.id;
@@ -214,7 +214,7 @@ story('a stack of its own never reaches an agent of another, by any name', async
   assert.equal(await fingerprint(sql), before);
 });
 
-story('ids open nothing that names do not', async () => {
+story('ids grant no more access than names', async () => {
   const { stack } = await broker.getStack({ stack: other.stack });
   const { generator } = await admin.getGenerator({ generator: other.generator });
   const things = { ...other, stack: stack?.id ?? '', generator: generator?.id ?? '' };
@@ -228,7 +228,7 @@ story('ids open nothing that names do not', async () => {
   assert.equal(await fingerprint(sql), before);
 });
 
-story('lists show a generator its own things only', async () => {
+story('lists show a generator only its own resources', async () => {
   const holder = test.client(own.generatorPak).broker;
   const { stacks } = await holder.listStacks({});
   assert.equal(
@@ -257,7 +257,7 @@ story('lists show a generator its own things only', async () => {
   );
 });
 
-story('an agent reports about what it serves only', async () => {
+story('an agent reports only about stacks that it serves', async () => {
   const { stack } = await broker.getStack({ stack: other.stack });
   const { receipts } = await test.client(own.agentPak).agent.reportEvents({
     incarnation: own.incarnation,
@@ -288,7 +288,7 @@ function rowOf(name: string): Row {
   return row;
 }
 
-/** The first answer of a call, or its error. */
+/** Returns the first answer of a call, or its error. */
 async function call(
   name: string,
   method: DescMethod,
@@ -340,7 +340,7 @@ function assertHidden(row: Row, answer: unknown, what: string): void {
   else assert.equal((answer as Record<string, unknown>)[row.emptyList], [], what);
 }
 
-/** An answer without the names that were asked for. */
+/** Serialises an answer without the requested names. */
 function wordsOf(answer: unknown, asked: Things): string {
   if (!(answer instanceof ConnectError)) return JSON.stringify(answer);
   const names = Object.values(asked).map((value) =>

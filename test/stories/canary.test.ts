@@ -12,7 +12,10 @@ import { eventually, startTestBroker } from '../broker.ts';
 import { answerOf, type Call, everyMethod, makeEveryCall } from '../every-call.ts';
 import { openSession } from '../sessions.ts';
 
-/** What may be in no log, error, record or metric: keys of callers, the key of the database, and what Secrets hold. */
+/**
+ * Must not appear in any log, error, record or metric: keys of callers, the key of the database, and contents of
+ * Secrets.
+ */
 const secret = 'canary-b7Kq2ZsecretXw9';
 const encoded = Buffer.from(secret).toString('base64');
 const encryptionKey = randomBytes(32);
@@ -66,18 +69,18 @@ story('pass through every RPC, with success and without', async () => {
   const { pak } = await admin.createGenerator({ name: 'stranger' });
   const unknown = makePak('ad').text;
   paks.push(pak, unknown);
-  // Again, when everything is gone; as others; as nobody; with words where names and ids belong.
+  // Call again after everything is deleted; as other callers; without a key; with keys in place of names and ids.
   for (const call of calls) {
     const service = call.name.split('/')[0];
-    // Who rotates its own key cannot go on with the old one.
+    // Rotating its own key would revoke the one that the caller uses.
     if (call.name === 'BrokerService/RotatePak') continue;
-    // An unknown key is made to wait after ten attempts.
+    // After ten attempts with an unknown key the caller is throttled.
     const strangers = errors.length < 30 ? [test.client(pak), test.client(unknown)] : [test.client(pak)];
     for (const client of [test.client(), ...strangers, call.client]) await answerOf({ ...call, client }).catch(caught);
     const fields = everyMethod.get(call.name)?.input.fields ?? [];
     for (const field of fields) {
       if (field.fieldKind !== 'scalar' || field.scalar !== 9) continue;
-      // A key where something else belongs is the slip that people make; what is a name is public, and may be repeated.
+      // Users mistake a key for another value; names are public, and may be repeated.
       const request = { ...call.request, [field.localName]: pak };
       const client = service === 'AgentService' ? call.client : test.client();
       await answerOf({ ...call, client, request }).catch(caught);
@@ -86,7 +89,7 @@ story('pass through every RPC, with success and without', async () => {
   assert.ok(errors.length > 200, String(errors.length));
 });
 
-story('pass through all that an agent tells of its cluster', async () => {
+story('pass through everything that an agent reports', async () => {
   const agent = await startTestAgent(test, { name: 'talker', labels: ['talked'] });
   const { agent: service } = agent.client;
   const { pak } = agent;
@@ -96,7 +99,7 @@ story('pass through all that an agent tells of its cluster', async () => {
   const { stackId, deploymentId, checksum, generation } = await eventually(() =>
     agent.entry('talked-of').catch(() => undefined),
   );
-  // The version is too short a field for a whole key, and for none of what follows.
+  // The version field is too short for a whole key, and the remaining fields for any part of it.
   const { incarnation } = await service.startAgent({ clusterId: agent.clusterId, version: pak.slice(0, 63) });
   const object = { apiVersion: 'v1', kind: 'Secret', namespace: 'default', name: pak };
   const told = { stackId, deploymentId, generation, message: pak };
@@ -144,11 +147,11 @@ story('pass through all that an agent tells of its cluster', async () => {
   }
 });
 
-story('pass through submissions that are refused', async () => {
+story('pass through refused submissions', async () => {
   await broker.createStack({ name: 'bad' });
   await broker.submitDeployment({ stack: 'bad', manifest: secretManifest(0) });
   const head = 'apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n';
-  // A tag or an alias that is unknown is named: it is the document's grammar, not what it holds.
+  // An unknown tag or alias is named: it belongs to the document's grammar, not to its contents.
   for (const text of [
     `${head}stringData:\n  password: "${secret}\n`,
     `${head}stringData:\n  password: ${secret}\n  password: ${secret}\n`,
@@ -166,7 +169,7 @@ story('pass through submissions that are refused', async () => {
       await broker.submitDeployment({ stack: 'bad', manifest: Buffer.from(text), dryRun }).catch(caught);
   const changed = await broker.submitDeployment({ stack: 'bad', manifest: secretManifest(1), dryRun: true });
   assert.not.match(JSON.stringify(changed.changes, plain), secret);
-  // The database refuses in the middle of it all.
+  // The database refuses in the middle of the work.
   await sql.query(`create function fail() returns trigger language plpgsql as $$
     begin raise exception 'the row % fails', new; end $$`);
   await sql.query('create trigger fail before insert on deployment for each row execute function fail()');
@@ -215,7 +218,7 @@ story('are in no list that shows keys', async () => {
 
 story('leave the broker whole: what was refused was no defect', () => {
   const codes = errors.filter((error) => error.startsWith(`[${Code[Code.Internal]?.toLowerCase()}]`));
-  // The three that the database was made to refuse.
+  // The three calls that the database was made to refuse.
   assert.is(codes.length, 3, codes.join('\n'));
 });
 

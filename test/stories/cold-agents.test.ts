@@ -20,7 +20,7 @@ story.after(async () => {
   await test.close();
 });
 
-/** Makes stacks with a label, each with a manifest of its own of about `size` bytes, as submissions would. */
+/** Inserts stacks with a label, each with a manifest of about `size` bytes, as submissions would. */
 async function makeStacks(label: string, count: number, size: number): Promise<void> {
   await db.transact(async (tx) => {
     for (let at = 1; at <= count; at += 1) {
@@ -41,7 +41,7 @@ async function makeStacks(label: string, count: number, size: number): Promise<v
   });
 }
 
-/** What this process holds outside the heap, where bytes live, after everything unused is gone. */
+/** Returns the memory of this process outside the heap, where bytes are kept, after garbage collection. */
 async function bytesHeld(): Promise<number> {
   collectGarbage();
   await delay(50);
@@ -49,7 +49,9 @@ async function bytesHeld(): Promise<number> {
   return process.memoryUsage().arrayBuffers;
 }
 
-/** Gets manifests as an agent does, a hundred at a time, and checks each; calls `atFirst` when the first chunk is there. */
+/**
+ * Fetches manifests as an agent does, a hundred at a time, and verifies each; calls `atFirst` after the first chunk.
+ */
 async function fetchAll(
   agent: TestAgent,
   checksums: readonly Uint8Array[],
@@ -85,7 +87,7 @@ story('with 200 stacks and 60 MiB of manifests gets all of it, while the broker 
   const before = await bytesHeld();
   let held = 0;
   const total = await fetchAll(agent, rest, async () => {
-    // An agent that reads slowly: what is not read yet stays in the database.
+    // A slow reader: unread manifests stay in the database.
     await delay(1_000);
     held = (await bytesHeld()) - before;
   });

@@ -29,13 +29,13 @@ const loud = await tenant('loud');
 const quiet = await tenant('quiet');
 const agent = await startTestAgent(test, { name: 'edge' });
 
-story('waits for itself, not another for it', async () => {
+story('waits for itself, and delays no other tenant', async () => {
   let ofLoud = 0;
   let ofQuiet = 0;
   const seen: number[] = [];
   const load = Array.from({ length: 450 }, () => loud.broker.getStack({ stack: 'web' }).then(() => (ofLoud += 1)));
   await eventually(() => ofLoud > 0, 60_000);
-  // One after the other, as somebody who waits for each answer.
+  // One call after the other, as from a caller that waits for each answer.
   for (let at = 0; at < 9; at += 1) {
     const before = ofLoud;
     await quiet.broker.getStack({ stack: 'web' });
@@ -46,11 +46,11 @@ story('waits for itself, not another for it', async () => {
   await Promise.all(load);
   assert.is(ofQuiet, 9);
   assert.ok(left > 0, `the quiet one was done before the loud one: ${seen}`);
-  // At first come, first served, each of its calls would wait for hundreds.
+  // With first come, first served, each of its calls would wait for hundreds.
   assert.ok(Math.max(...seen) < 100, `answers of the loud one between two of the quiet one: ${seen}`);
 });
 
-story('cannot fill all places with calls that hang', async () => {
+story('cannot occupy all slots with hanging calls', async () => {
   const stack = (await loud.broker.getStack({ stack: 'web' })).stack?.id;
   // Every change of the stack waits for this lock.
   await sql.query('begin');
@@ -77,10 +77,10 @@ story('cannot fill all places with calls that hang', async () => {
   assert.is(after?.labels.length, 40);
 });
 
-story('cannot take all connections with reads that hang, of calls or of streams', async () => {
+story('cannot occupy all connections with hanging reads of calls or streams', async () => {
   const leave = new AbortController();
   const { signal } = leave;
-  // Everything that is told of a cluster waits for this lock.
+  // All reports about a cluster wait for this lock.
   await sql.query('begin');
   await sql.query('lock table telemetry in access exclusive mode');
   const hanging = Array.from({ length: 40 }, async () => {
@@ -110,7 +110,7 @@ story('cannot take all connections with reads that hang, of calls or of streams'
   await loud.broker.listPodLogs({ stack: 'web' });
 });
 
-story('is told so when it has too much waiting, and goes on afterwards', async () => {
+story('is refused when too much of it waits, and served afterwards', async () => {
   const flood = Array.from({ length: 1_500 }, () =>
     loud.broker.listStacks({}).then(
       () => 'OK',
@@ -124,7 +124,7 @@ story('is told so when it has too much waiting, and goes on afterwards', async (
   await loud.broker.listStacks({});
 });
 
-story('whose callers have gone leaves no work behind', async () => {
+story('leaves no work behind when its callers have gone', async () => {
   const gone = new AbortController();
   const calls = Array.from({ length: 200 }, () => loud.broker.listStacks({}, { signal: gone.signal }).catch(() => {}));
   gone.abort();

@@ -8,14 +8,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { killAll, processesLeft } from '../tools/processes.ts';
 
-/** One guard, as it stands in the source, and what stands there when it is knocked out. */
+/** A guard in the source, and its replacement that disables it. */
 interface Guard {
   readonly file: string;
   readonly at: number;
   readonly length: number;
   readonly instead: string;
   readonly test: string;
-  /** Rows of the authorization table that are walked. */
+  /** Rows of the authorization table to test. */
   readonly rows: string;
 }
 
@@ -28,7 +28,7 @@ const stores = ['agent', 'deployment', 'diagnostic', 'event', 'placement', 'stac
 );
 const readers = '/(GetStack|GetDeployment|ListStacks|ListDeployments|ListAgents|ExplainPlacement|GetDiagnostic)$';
 
-/** Every comparison with the owner ($1; where a statement has more, the last) in the SQL of the stores. */
+/** Finds every comparison with the owner ($1; where a statement has more, the last) in the SQL of the stores. */
 function ownerPredicates(): Guard[] {
   return stores.flatMap((file) =>
     [...read(file).matchAll(/\b((s|r|mine)\.generator_id|g\.id) = \$[16]\b/g)].map((match) => ({
@@ -42,7 +42,7 @@ function ownerPredicates(): Guard[] {
   );
 }
 
-/** A guard that stands once in a file. */
+/** Describes a guard that occurs once in a file. */
 function guard(file: string, text: string, instead: string, test: string, rows = 'none'): Guard {
   const source = read(file);
   assert.is(source.split(text).length, 2, `${text} stands once in ${file}`);
@@ -129,15 +129,15 @@ chmodSync(folder, 0o755);
 const story = suite('guards');
 story.after(() => rmSync(folder, { recursive: true, force: true }));
 
-story('are as many as the code has', () => {
+story('are all listed', () => {
   const found = ownerPredicates();
-  // A statement that limits what a generator sees, and is not found here, is not knocked out: look at the pattern.
+  // A statement that limits what a generator sees, and is not found here, is not tested: check the pattern.
   assert.is(found.length, 9, found.map(({ file, at }) => `${file} ${read(file).slice(at - 40, at + 40)}`).join('\n'));
 });
 
 const atOnce = 2;
 const missed: string[] = [];
-story('are each missed when they are gone', async () => {
+story('each fail a test when they are removed', async () => {
   const queue = [...guards.entries()];
   const work = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -154,7 +154,7 @@ story('are each missed when they are gone', async () => {
   assert.equal(missed, []);
 });
 
-story('that are whole pass the same tests', async () => {
+story('pass the same tests unchanged', async () => {
   const copy = copyOf('whole');
   const outcome = await outcomeOf(copy, { test: table, rows: readers });
   assert.is(outcome, 'all passed');
@@ -162,7 +162,7 @@ story('that are whole pass the same tests', async () => {
 
 story.run();
 
-/** The sources in a folder of their own, so that one can be changed there. */
+/** Copies the sources into a folder where one can be changed. */
 function copyOf(name: string): string {
   const copy = join(folder, name);
   const wanted = ['agent', 'broker', 'client', 'gen', 'sandbox', 'test', 'package.json'];
@@ -174,7 +174,7 @@ function copyOf(name: string): string {
 
 /** Runs a test until something fails in it, or all has passed. */
 async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows'>): Promise<string> {
-  // Its database lies in the copy too, so that it is found, and ended, with it.
+  // The database lies in the copy too, so that its processes are found and ended with it.
   const scratch = mkdtempSync(join(cwd, 'tmp-'));
   chmodSync(scratch, 0o755);
   const env = { ...process.env, BROKKR_TABLE_ROWS: rows, TMPDIR: scratch };
@@ -183,7 +183,7 @@ async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows
   let output = '';
   const heard = (chunk: Buffer) => {
     output += chunk;
-    // The rest need not be waited for.
+    // One failure is enough.
     if (output.includes('✘')) child.kill('SIGKILL');
   };
   child.stdout.on('data', heard);
@@ -195,7 +195,7 @@ async function outcomeOf(cwd: string, { test, rows }: Pick<Guard, 'test' | 'rows
     for (const { pid } of await processesLeft(scratch, 0)) process.kill(pid, 'SIGINT');
     killAll((await processesLeft(scratch, 10_000)).map(({ pid }) => pid));
   }
-  // A failure that nobody waits for ends the process.
+  // An unhandled rejection ends the process.
   const broke = output.includes('AssertionError') || output.includes('ERR_ASSERTION');
   const [, total] = /Total: +([0-9]+)/.exec(output) ?? [];
   const [, passed] = /Passed: +([0-9]+)/.exec(output) ?? [];

@@ -15,7 +15,7 @@ import { sitesOf, valuesFor } from './hostile-values.ts';
 const test = await startTestBroker();
 const { admin, broker } = test.client();
 
-/** What a caller may be told; the rest are defects. */
+/** Codes that a caller may receive; others indicate defects. */
 const allowed = new Set([
   'OK',
   'InvalidArgument',
@@ -67,7 +67,7 @@ const methods = [BrokerService, AgentService, AdminService].flatMap((service) =>
 );
 
 for (const { name, method } of methods) {
-  story(`in any field of ${name} is answered, never a defect, and changes no neighbour`, async () => {
+  story(`in any field of ${name} is answered, never a defect, and changes nothing else`, async () => {
     const before = await neighbourhood();
     let tried = 0;
     for (const site of sitesOf(method.input, 0)) {
@@ -84,7 +84,7 @@ for (const { name, method } of methods) {
   });
 }
 
-story('never became a defect in the log', () => {
+story('logs no defect', () => {
   const defects = test.logged.filter((line) => (JSON.parse(line) as { level: number }).level >= 50);
   assert.equal(defects, []);
 });
@@ -129,7 +129,7 @@ story('above the size limits is refused before it is read', async () => {
   assert.is(larger.status, 429, larger.text);
 });
 
-story('that is compressed is not unpacked beyond the limits', async () => {
+story('that is compressed is not decompressed beyond the limits', async () => {
   const { gzipSync } = await import('node:zlib');
   const bomb = gzipSync(Buffer.alloc(64 << 20));
   const { status } = await post('CreateStack', 'application/proto', bomb, { 'content-encoding': 'gzip' });
@@ -173,13 +173,13 @@ story('leaves the broker serving, and no key in the log', async () => {
 
 story.run();
 
-/** Whose key a call, or those of a service, are made with; the admin's otherwise. */
+/** Keys for single calls or for a service; the admin's otherwise. */
 const keys: Readonly<Record<string, string>> = {
   AgentService: own.agentPak,
   'AgentService/Enroll': own.enrollmentPak,
 };
 
-/** A request that would be right, about what is the caller's own. */
+/** Builds a valid request about the caller's own resources. */
 function base(name: string, method: DescMethod): MessageShape<DescMessage> {
   const row = table[name];
   assert.ok(row);

@@ -21,14 +21,14 @@ const numbers: Partial<Record<ScalarType, readonly (number | bigint)[]>> = {
   [ScalarType.UINT64]: [2n ** 64n - 1n, 2n ** 63n, 2n ** 62n],
 };
 
-/** One place of a message where a caller can put a value. */
+/** A place in a message that accepts a value. */
 export interface Site {
   readonly path: string;
   readonly field: DescField;
   readonly write: (message: ReflectMessage, value: unknown) => void;
 }
 
-/** Every such place. */
+/** Yields every such place. */
 export function* sitesOf(message: DescMessage, depth: number): Generator<Site> {
   if (depth > 3) return;
   for (const field of message.fields) {
@@ -65,7 +65,7 @@ export function* sitesOf(message: DescMessage, depth: number): Generator<Site> {
   }
 }
 
-/** Values for a field's type that nobody would send in good faith, each with what it is. */
+/** Returns hostile values for a field's type, each with its description. */
 export function valuesFor(field: DescField): readonly (readonly [string, unknown])[] {
   if (field.fieldKind === 'enum') return [99, -1, 2_147_483_647].map((value) => [String(value), value]);
   const scalar =

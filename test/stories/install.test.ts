@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { connectCluster } from '../../agent/kube/client.ts';
 import { type KubeObject, textAt } from '../../agent/object/kube-object.ts';
 import { startKube } from '../../sandbox/apiserver/apiserver.ts';
-import { tokenOf } from '../../sandbox/apiserver/client.ts';
+import { requestToken } from '../../sandbox/apiserver/client.ts';
 import { connectObserver } from '../agent/test-environment.ts';
 import { startTestBroker } from '../broker.ts';
 import { testCli } from '../cli.ts';
@@ -14,7 +14,7 @@ import { type Pod, runPod } from '../kube-pod.ts';
 import { needs } from '../runner/needs.ts';
 import { makeAuthority } from '../tools/certificates.ts';
 
-const story = suite('a cluster that is registered with one command');
+const story = suite('a cluster registered with one command');
 if (needs('go')) await tell();
 story.run();
 
@@ -50,7 +50,7 @@ async function tell(): Promise<void> {
   );
   story.after(() => admin.close());
   const { signal } = new AbortController();
-  /** As `kubectl apply --server-side` does. */
+  /** Applies like `kubectl apply --server-side`. */
   const apply = async (object: KubeObject) => {
     const resource = await admin.discovery.find(object.apiVersion, object.kind, signal);
     assert.ok(resource, object.kind);
@@ -93,7 +93,7 @@ async function tell(): Promise<void> {
       'value',
     );
 
-  story('enrolls, is green, and applies a stack with its own rights', async () => {
+  story('enrolls, becomes ready, and applies a stack with its own rights', async () => {
     const deployment = await install('north');
     const { end, env } = await run(deployment, 'first');
     assert.match(env.BROKKR_CA_FINGERPRINT ?? '', /^[0-9a-f]{64}$/);
@@ -121,8 +121,8 @@ async function tell(): Promise<void> {
     await end();
   });
 
-  story('has no rights but those that it was given', async () => {
-    const mine = connectObserver(kube.kubeconfigFor(await tokenOf(kube, 'brokkr', 'brokkr-agent')));
+  story('has only the rights that it was given', async () => {
+    const mine = connectObserver(kube.kubeconfigFor(await requestToken(kube, 'brokkr', 'brokkr-agent')));
     assert.ok(await mine.get(secret('brokkr', 'brokkr-agent-key')));
     for (const other of [secret('brokkr', 'brokkr-agent-enrollment'), secret('default', 'brokkr-agent-key')])
       await mine.get(other).then(

@@ -8,7 +8,7 @@ import { blocked, openSession } from '../tools/database-session.ts';
 
 const test = await startTestBroker({ brokers: 2 });
 const { admin, broker } = test.client();
-/** By the other broker. */
+/** Uses the other broker. */
 const other = test.client(undefined, { url: test.urls[1] ?? '' });
 const races = suite('interleavings that break simpler rules');
 races.after(() => test.close());
@@ -17,8 +17,8 @@ let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
 /**
- * Starts calls one after another while no transaction that announces a change can commit: each has done its work by then, or waits for
- * one that has. Then lets all of them end.
+ * Starts calls one after another while no transaction that announces a change can commit: each has done its work by
+ * then, or waits for one that has. Then lets all of them finish.
  */
 async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<PromiseSettledResult<unknown>[]> {
   const [holder, watcher] = [await openSession(test), await openSession(test)];
@@ -41,7 +41,7 @@ async function overlapping(...calls: (() => Promise<unknown>)[]): Promise<Promis
 
 const placementsOf = async (stack: string) => (await broker.listPlacements({ stack })).placements;
 
-races('an agent and a stack that get the same label at once find each other', async () => {
+races('an agent and a stack that get the same label at once are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     await admin.createAgent({ name: agent });
@@ -62,7 +62,7 @@ races('an agent and a stack that get the same label at once find each other', as
   }
 });
 
-races('a new agent and a new stack with the same label find each other', async () => {
+races('a new agent and a new stack with the same label are matched', async () => {
   for (const agentFirst of [true, false]) {
     const [agent, stack, label] = [fresh('agent'), fresh('stack'), fresh('label')];
     const calls = [
@@ -161,7 +161,7 @@ races('a transaction that a deadlock ends runs again', async () => {
   };
   try {
     const before = await deadlocks();
-    await raw.query(`set deadlock_timeout = '60s'`); // the broker's side is the one that finds it, and ends
+    await raw.query(`set deadlock_timeout = '60s'`); // the broker's session detects the deadlock, and ends
     await raw.query('begin');
     await raw.query('lock table change in exclusive mode');
     const edit = admin.updateAgent({ agent: name, addLabels: ['again'] });

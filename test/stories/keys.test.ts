@@ -20,7 +20,7 @@ await sql.connect();
 
 const invalid = 'the key is not valid';
 const now = { seconds: 0n };
-/** What a key may do at each of the two brokers. */
+/** Clients with one key, one at each broker. */
 const holders = (pak: string) => test.urls.map((url) => test.client(pak, { url, timeoutMs: 100_000 }));
 const works = async (pak: string) => void (await Promise.all(holders(pak).map((it) => it.broker.whoAmI({}))));
 const fails = async (pak: string) => {
@@ -41,7 +41,7 @@ story.after(async () => {
   await test.close();
 });
 
-story('an old key goes on working in the overlap, at both brokers', async () => {
+story('an old key keeps working during the overlap, at both brokers', async () => {
   const { pak } = await generator();
   await works(pak);
   const next = await test.client(pak).broker.rotatePak({});
@@ -59,7 +59,7 @@ story('a rotation without overlap ends the old key at both brokers', async () =>
   await works(next.pak);
 });
 
-story('an overlap that is over ends the old key without anybody being told', async () => {
+story('the end of the overlap ends the old key without a notification', async () => {
   const { pak } = await agent();
   await works(pak);
   const next = await test.client(pak).broker.rotatePak({ overlap: { seconds: 2n } });
@@ -158,17 +158,17 @@ story('an admin key ends at its expiry, and its watch with it', async () => {
   );
 });
 
-story('the last key that may administer cannot be revoked, even by two at once', async () => {
-  // In another installation, where no other test makes admin keys.
+story('the last admin key cannot be revoked, even by two callers at once', async () => {
+  // A separate installation, where no other test creates admin keys.
   const other = await startTestBroker({ brokers: 2, postgres: test.postgres });
   try {
     const first = other.client();
     const { shortToken } = await first.broker.whoAmI({});
     await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
-    // A read-only key is no way back in.
+    // A read-only key cannot restore access.
     await first.admin.createAdminPak({ name: 'reader', readOnly: true });
     await refused(first.admin.revokePak({ pak: shortToken }), Code.FailedPrecondition, 'last key');
-    // Neither is one that ends.
+    // Neither can one that expires.
     const brief = await first.admin.createAdminPak({
       name: 'brief',
       expireTime: timestampFromMs(Date.now() + 3_600_000),
@@ -231,11 +231,11 @@ story('every kind of bad key gets the same answer, to the byte', async () => {
   await works(live.pak);
 });
 
-story('a mutation asks for its key again, whatever is remembered', async () => {
+story('a mutation checks its key again, whatever is cached', async () => {
   const { pak, generator: ci } = await generator();
   const holder = test.client(pak);
   await holder.broker.createStack({ name: 'before' });
-  // No change row: nothing tells the brokers.
+  // Without a change row: the brokers are not notified.
   await sql.query('update pak set revoked_at = now() where generator_id = $1', [ci?.id]);
   await refused(holder.broker.createStack({ name: 'after' }), Code.Unauthenticated, invalid);
   await refused(holder.broker.submitDeployment({ stack: 'before', allowEmpty: true }), Code.Unauthenticated, invalid);
@@ -244,7 +244,7 @@ story('a mutation asks for its key again, whatever is remembered', async () => {
   assert.equal(rows, [{ name: 'before' }]);
 });
 
-story('a key is known by its hash only', async () => {
+story('only the hash of a key is stored', async () => {
   const { pak } = await agent();
   const { rows } = await sql.query<{ table_name: string }>(
     `select table_name from information_schema.tables where table_schema = current_schema() and table_type = 'BASE TABLE'`,
@@ -259,7 +259,7 @@ story('a key is known by its hash only', async () => {
   assert.ok(hashes.every(({ hash }) => /^\$argon2id\$v=19\$m=1024,(t=1,p=1|p=1,t=1)\$/.test(hash)));
 });
 
-story('uses are written, and listed', async () => {
+story('the last use of a key is recorded, and listed', async () => {
   const { pak, agent: edge } = await agent();
   await works(pak);
   await eventually(async () => {
@@ -277,7 +277,7 @@ async function* hello(incarnation: bigint) {
   await delay(60_000, undefined, { ref: false });
 }
 
-/** Gives a text that looks like a key the checksum that belongs to it, by the format in the design. */
+/** Appends the matching checksum to a text that looks like a key, by the format in the design. */
 function sealed(text: string): string {
   const body = text.slice(0, -6);
   let value = BigInt(`0x${createHash('sha256').update(body).digest('hex').slice(0, 16)}`);

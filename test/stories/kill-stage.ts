@@ -1,24 +1,26 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { type BrokkrClient, connectBroker } from '../../client/client.ts';
 import { type SimulatedCluster, startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { type Postgres, startPostgres } from '../../sandbox/postgres/postgres.ts';
 import { eventually } from '../broker.ts';
+import { createProgram } from '../tools/program.ts';
 import { startTcpRelay } from '../tools/tcp-relay.ts';
 
 export type Victim = 'broker' | 'database' | 'agent';
 
-/** A moment at which a process is killed: when the broker sends a statement, or when the agent asks the cluster for something. */
+/**
+ * The moment at which a process is killed: when the broker sends a statement, or when the agent sends a request to the
+ * cluster.
+ */
 export interface Moment {
   /** Text of the statement, or "METHOD part-of-the-path" of the request. */
   readonly at: string;
   readonly of: 'statement' | 'request';
-  /** `before` it is carried out, or `after`, before its answer arrives. */
+  /** `before` it is processed, or `after`, before its answer arrives. */
   readonly when: 'before' | 'after';
   readonly victim: Victim;
 }
@@ -28,19 +30,18 @@ export interface KillStage {
   readonly admin: BrokkrClient;
   readonly agentName: string;
   readonly cluster: SimulatedCluster;
-  /** Kills, with SIGKILL, at the next such moment, and brings the victim back; settles when that is done. */
+  /** Sends SIGKILL to the victim at the next such moment and starts it again; `done` resolves after that. */
   killAt(moment: Moment): { readonly done: Promise<void>; cancel(): void };
   close(): Promise<void>;
 }
 
-const root = resolve(import.meta.dirname, '../..');
 const startMs = 60_000;
 
 export async function startKillStage(): Promise<KillStage> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-kills-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  // With fsync: without, a killed database forgets what it had committed last.
+  // With fsync: otherwise a killed database loses its last commits.
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   stack.defer(() => postgres.stop());
   const cluster = await startSimulatedCluster({ pods: false });
@@ -59,31 +60,31 @@ export async function startKillStage(): Promise<KillStage> {
   cluster.onRequest(async ({ method, path, query }) => {
     const taken = take('request', `${method} ${path}?${query}`);
     if (!taken) return;
-    // Carried out all the same when it is to be killed after it: the process that asked is gone by then.
+    // With `after`, the request is processed all the same: the process that sent it is gone by then.
     if (taken.moment.when === 'before') await taken.fire();
     else void taken.fire();
   });
   const port = await freePort();
   const pakFile = join(folder, 'pak');
-  const broker = createProcess(
-    'broker/main.ts',
-    {
+  const broker = createProgram({
+    file: 'broker/main.ts',
+    env: {
       BROKKR_DATABASE_URL: proxy.url,
       BROKKR_LISTEN: `127.0.0.1:${port}`,
       BROKKR_METRICS_LISTEN: '127.0.0.1:0',
       BROKKR_ADMIN_PAK_FILE: pakFile,
     },
-    /the broker is ready/,
-  );
+    ready: /the broker is ready/,
+  });
   stack.defer(() => broker.stop());
   await broker.start();
   const admin = connectBroker({ url: `http://127.0.0.1:${port}`, pak: readFileSync(pakFile, 'utf8').trim() });
   stack.defer(() => admin.close());
   const agentName = 'mortal';
   const { pak } = await admin.admin.createAgent({ name: agentName, labels: ['mortal'] });
-  const agent = createProcess(
-    'agent/main.ts',
-    {
+  const agent = createProgram({
+    file: 'agent/main.ts',
+    env: {
       BROKKR_BROKER_URL: `http://127.0.0.1:${port}`,
       BROKKR_PAK: pak,
       BROKKR_PULL_INTERVAL: '2s',
@@ -91,8 +92,7 @@ export async function startKillStage(): Promise<KillStage> {
       BROKKR_STATE_DIR: join(folder, 'state'),
       KUBECONFIG: kubeconfig,
     },
-    /./,
-  );
+  });
   stack.defer(() => agent.stop());
   await agent.start();
   const replace: Record<Victim, () => Promise<void>> = {
@@ -100,7 +100,7 @@ export async function startKillStage(): Promise<KillStage> {
     agent: agent.replace,
     database: async () => {
       postgres.kill();
-      // Backends that outlive the postmaster for a moment keep the next one from starting.
+      // Backends that outlive the postmaster for a moment prevent the next start.
       await eventually(() => postgres.restart().then(() => true), startMs);
     },
   };
@@ -129,48 +129,12 @@ export async function startKillStage(): Promise<KillStage> {
   };
 }
 
-interface Process {
-  start(): Promise<void>;
-  /** SIGKILL, then a new one. */
-  replace(): Promise<void>;
-  stop(): Promise<void>;
-}
-
-function createProcess(file: string, env: Record<string, string>, ready: RegExp): Process {
-  let child: ChildProcess | undefined;
-  const start = async () => {
-    const started = spawn(process.execPath, [join(root, file)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    });
-    child = started;
-    const late = setTimeout(() => started.kill('SIGKILL'), startMs);
-    const isReady = Promise.withResolvers<void>();
-    createInterface({ input: started.stdout }).on('line', (line) => ready.test(line) && isReady.resolve());
-    started.once('exit', (code) => isReady.reject(new Error(`${file} ended with ${code} before it was ready`)));
-    await isReady.promise.finally(() => clearTimeout(late));
-  };
-  const end = async (signal: NodeJS.Signals) => {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    await once(child, 'exit');
-  };
-  return {
-    start,
-    async replace() {
-      await end('SIGKILL');
-      await start();
-    },
-    stop: () => end('SIGTERM'),
-  };
-}
-
 interface Taken {
   readonly moment: Moment;
   readonly fire: () => Promise<void>;
 }
 
-/** Between the broker and the database; asks `take` about everything that the broker sends. */
+/** Starts a proxy between the broker and the database, which passes everything that the broker sends to `take`. */
 async function startStatementProxy(
   postgres: Postgres,
   take: (text: string) => Taken | undefined,
@@ -187,7 +151,7 @@ async function startStatementProxy(
     });
     upstream.on('data', (chunk) => {
       if (!last) return void client.write(chunk);
-      // The database has done it; nobody will hear.
+      // The database has executed it; the answer is lost.
       const { fire } = last;
       last = undefined;
       void fire();
@@ -200,8 +164,8 @@ async function startStatementProxy(
 }
 
 /**
- * What is sent, with the text of prepared statements that are run by their names: Parse is "P", four bytes, name, NUL, text, NUL, and
- * Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
+ * Adds the text of prepared statements, which are executed by their names: Parse is "P", four bytes, name, NUL, text,
+ * NUL, and Bind is "B", four bytes, portal, NUL, name, NUL (PostgreSQL's message formats).
  */
 function spelledOut(sent: string, prepared: Map<string, string>): string {
   for (const [, name = '', text = ''] of sent.matchAll(/P[\s\S]{4}([\w-]+)\0([^\0]+)\0/g)) prepared.set(name, text);

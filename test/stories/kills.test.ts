@@ -10,7 +10,7 @@ import { type KillStage, type Moment, startKillStage, type Victim } from './kill
 const convergeMs = 90_000;
 const momentMs = 60_000;
 const stage = await startKillStage();
-const kills = suite('a rollout survives the death of anybody at any moment');
+const kills = suite('a rollout survives a kill of any process at any moment');
 kills.after(() => stage.close());
 
 const statements = [
@@ -63,7 +63,7 @@ process.stdout.write(`seed ${seed}, ${moments.length} moments\n`);
 let version = 0;
 let revision = 0;
 
-kills('converges to the last word, deletes nothing that should stay, and does nothing twice', async () => {
+kills('converges to the last submission, deletes nothing that should stay, and does nothing twice', async () => {
   assert.ok(moments.length >= 30);
   await prepare(stage);
   for (const moment of shuffled(moments, seed)) {
@@ -78,7 +78,7 @@ kills('converges to the last word, deletes nothing that should stay, and does no
 
 kills.run();
 
-/** Two stacks that the agent serves: one that changes, one that never does, and objects that are nobody's. */
+/** Creates two stacks for the agent, one that changes and one that never does, and objects that belong to neither. */
 async function prepare({ admin, cluster }: KillStage): Promise<void> {
   cluster.put(map('stranger', '0'));
   await admin.broker.createStack({ name: 'steady', labels: ['mortal'] });
@@ -91,8 +91,8 @@ async function prepare({ admin, cluster }: KillStage): Promise<void> {
 }
 
 /**
- * A submission that changes, adds and prunes, and a stack that comes and goes, with one death in it. The callers call again under
- * the same request id, as callers should, so each of their calls must have happened exactly once.
+ * A submission that changes, adds and prunes, and a stack that comes and goes, with one kill in between. The callers
+ * retry with the same request id, as callers should, so each of their calls must take effect exactly once.
  */
 async function rolloutWith(moment: Moment): Promise<void> {
   const uids = uidsOf(['stranger', 'steady', 'kept']);
@@ -102,7 +102,7 @@ async function rolloutWith(moment: Moment): Promise<void> {
     const first = { over: false };
     const settled = converged(first);
     settled.catch(() => {});
-    // Some moments belong to a stack that goes, which is every other rollout.
+    // Some moments belong to the removal of a stack, which is part of every other rollout.
     const came = await Promise.race([kill.done.then(() => true), settled.then(() => false)]);
     first.over = true;
     if (!came) await nextRollout();
@@ -130,12 +130,12 @@ async function nextRollout(): Promise<void> {
   await persistently(() => stage.admin.admin.updateAgent({ agent: stage.agentName, ...edit }));
 }
 
-/** The cluster holds just what it should, and the broker knows it. */
+/** Waits until the cluster contains exactly what it should, and the broker knows it. */
 async function converged(wait = { over: false }): Promise<void> {
   const here = version % 2 === 0;
   const wanted = ['kept', `old-${version}`, ...(here ? ['old-guest'] : []), 'steady', 'stranger'].sort();
   await eventually(async () => {
-    // Nobody waits any more: the next rollout has another end.
+    // The wait was abandoned: the next rollout ends differently.
     if (wait.over) return true;
     const { placements } = await stage.admin.broker.listPlacements({ agent: stage.agentName });
     const found = placements.map(({ stack, desiredRevision, phase }) => ({ stack, desiredRevision, phase }));
@@ -170,7 +170,7 @@ function uidsOf(names: readonly string[]): (string | undefined)[] {
   return names.map((name) => stage.cluster.get('v1', 'ConfigMap', 'default', name)?.metadata.uid);
 }
 
-/** Calls again until there is an answer, as a client does whose broker is away. */
+/** Retries until there is an answer, as a client does while its broker is down. */
 function persistently<T>(call: () => Promise<T>): Promise<T> {
   return eventually(
     () =>
@@ -197,7 +197,7 @@ function manifestOf(...objects: readonly ReturnType<typeof map>[]): Uint8Array {
   return Buffer.from(objects.map((object) => JSON.stringify(object)).join('\n---\n'));
 }
 
-/** Fisher-Yates with a small generator (mulberry32), so that a seed gives the same order again. */
+/** Shuffles with Fisher-Yates and a small generator (mulberry32), so that a seed repeats the order. */
 function shuffled<T>(items: readonly T[], start: number): T[] {
   let state = start;
   const random = () => {

@@ -16,7 +16,7 @@ lates.after(() => test.close());
 let things = 0;
 const fresh = (kind: string) => `${kind}-${++things}`;
 
-lates('a broker that is behind tells an older order, and one that is cut off does not answer from memory', async () => {
+lates('a broker that lags reports an older order, and a disconnected one does not answer from its cache', async () => {
   const [name, stack] = [fresh('agent'), fresh('stack')];
   const agent = await startTestAgent(test, { name, labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });
@@ -33,7 +33,7 @@ lates('a broker that is behind tells an older order, and one that is cut off doe
       return entries.find((entry) => entry.stack === stack);
     };
     const before = await eventually(ask);
-    // The feed's next answer is late, for longer than a lost one would be noticed.
+    // The next answer of the feed is delayed for longer than it takes to notice a lost one.
     const feed = proxy.hold('pg_visible_in_snapshot');
     await feed.asked;
     await admin.updateAgent({ agent: name, removeLabels: [stack] });
@@ -52,7 +52,7 @@ lates('a broker that is behind tells an older order, and one that is cut off doe
   }
 });
 
-lates('what was read before a change is not remembered after it', async () => {
+lates('a value read before a change is not cached after it', async () => {
   const proxy = await startDatabaseProxy(test.postgres.url);
   const slow = await startTestBroker({
     postgres: test.postgres,
@@ -64,14 +64,14 @@ lates('what was read before a change is not remembered after it', async () => {
       const agent = await startTestAgent(test, { name, labels: [stack], url: slow.url });
       const { digest } = await agent.pull();
       await admin.updateAgent({ agent: name, addLabels: ['unrelated'] });
-      await delay(300); // the memory of the agent is dropped by now
+      await delay(300); // by now the memory of the agent is dropped
       const read = proxy.hold('target-index');
       const request = { incarnation: agent.incarnation, digest, ...(waits && { wait: { seconds: 30n } }) };
       const asked = agent.client.agent.pullTargetState(request);
       await read.asked;
       await broker.createStack({ name: stack, labels: [stack] });
       await broker.submitDeployment({ stack, manifest: configMap(stack) });
-      await delay(300); // the change is seen while the older answer is still on its way
+      await delay(300); // the change is visible while the older answer is still on its way
       read.release();
       const answer = await asked;
       if (waits) assert.is(answer.kind, TargetStateKind.INDEX, 'the wait ends with the change');
@@ -128,7 +128,7 @@ lates('a change that commits late, with a lower number, is not skipped', async (
   }
 });
 
-lates('reports notify nobody of changes, and their watchers in one message', async () => {
+lates('reports notify only their watchers, in one message', async () => {
   const stack = fresh('stack');
   const agent = await startTestAgent(test, { name: fresh('agent'), labels: [stack] });
   await broker.createStack({ name: stack, labels: [stack] });

@@ -10,7 +10,7 @@ import { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../../gen/brokkr/v1/broker_pb.ts';
 import manifest from '../../package.json' with { type: 'json' };
 
-/** What a label may say. */
+/** Allowed values of each label. */
 export type Labels = Readonly<Record<string, readonly string[] | RegExp>>;
 export type Known = Readonly<Record<string, readonly [type: string, labels: Labels]>>;
 
@@ -26,7 +26,10 @@ const le = /^[0-9.]+$|^\+Inf$/;
 const pools = ['entities', 'statements'];
 const version = [manifest.version];
 
-/** Every metric, and all that its labels may say: so their number does not grow with the fleet, nor with what callers choose. */
+/**
+ * Every metric with all allowed values of its labels, so that their number grows neither with the fleet nor with what
+ * callers choose.
+ */
 export const ofBroker: Known = {
   grpc_server_handled_total: ['counter', { ...ofMethod, grpc_code: codes }],
   grpc_server_handling_seconds: ['histogram', { ...ofMethod, le }],

@@ -43,7 +43,7 @@ for (const [program, read, known] of [
   ['broker', brokerText, ofBroker],
   ['agent', agentText, ofAgent],
 ] as const) {
-  metrics(`of the ${program} are the known ones, with their kinds, and labels that are bounded`, async () => {
+  metrics(`of the ${program} are documented, with their types and bounded labels`, async () => {
     await refused(environment.broker.client(makePak('ge').text).broker.whoAmI({}), Code.Unauthenticated);
     await refused(environment.admin.broker.getStack({ stack: 'a-name-that-a-caller-chose' }), Code.NotFound);
     const text = await read();
@@ -93,7 +93,7 @@ metrics('of the broker count calls, refused keys and the fleet', async () => {
   }, 60_000);
 });
 
-metrics('of the broker tell how long something has not been applied', async () => {
+metrics('of the broker show the age of the oldest unapplied placement', async () => {
   await environment.admin.broker.createStack({ name: 'waits', labels: ['never-came'] });
   const manifest = Buffer.from(JSON.stringify(configMap('a', { a: 'b' })));
   await environment.admin.broker.submitDeployment({ stack: 'waits', manifest });
@@ -105,14 +105,14 @@ metrics('of the broker tell how long something has not been applied', async () =
   }, 60_000);
 });
 
-metrics('of the fleet are read again after a while', async () => {
+metrics('of the fleet are refreshed after a while', async () => {
   const stacks = async () => sampleOf(readExposition(await brokerText()), 'brokkr_stacks');
   const before = await stacks();
   await environment.admin.broker.createStack({ name: 'just-made' });
   await eventually(async () => assert.is(await stacks(), before + 1) ?? true, 120_000);
 });
 
-metrics('are those of the reference', () => {
+metrics('match the reference', () => {
   const file = resolve(import.meta.dirname, '../../docs/content/reference/metrics.md');
   if (!existsSync(file)) return;
   const named = [...readFileSync(file, 'utf8').matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name);

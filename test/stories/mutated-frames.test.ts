@@ -14,7 +14,7 @@ import { assertNoKeys } from '../no-keys.ts';
 import { mutateBytes, seededNumbers } from '../tools/mutate-bytes.ts';
 
 const frames = Number(process.env.BROKKR_TEST_FRAMES ?? 2_000);
-// The same frames at each run: chance is for longer runs, with another seed.
+// The same frames in each run; longer runs choose another seed.
 const seed = Number(process.env.BROKKR_TEST_SEED ?? 5);
 process.stdout.write(`seed ${seed} (BROKKR_TEST_SEED), ${frames} frames (BROKKR_TEST_FRAMES)\n`);
 const random = seededNumbers(seed);
@@ -35,7 +35,7 @@ story.after(async () => {
   await test.close();
 });
 
-/** These answer late or never, as they should. */
+/** These legitimately answer late or never. */
 const waiting = new Set(['WatchStack', 'WatchFleet', 'GetDiagnostic', 'Session', 'PullTargetState']);
 const atOnce = 8;
 const deadlineMs = 30_000;
@@ -46,7 +46,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** The keys of a moment: mutated calls may well end them. */
+/** Creates fresh keys: mutated calls may well revoke them. */
 async function freshKeys(round: number): Promise<Record<Call['caller'], string>> {
   const name = `fuzz-${round}`;
   const admin = await rotateAdmin(db, name);
@@ -58,7 +58,10 @@ async function freshKeys(round: number): Promise<Record<Call['caller'], string>>
   return { admin, generator: generator.pak, agent: agent.pak, enrollment: enrollment.pak };
 }
 
-/** One call on a connection of its own: thousands of rounds would hold as many. A refusal is an error that uvu can print. */
+/**
+ * Makes one call on a connection of its own: thousands of rounds would keep as many open. A refusal becomes an error
+ * that uvu can print.
+ */
 async function asking<T>(pak: string, call: (client: BrokkrClient) => Promise<T>): Promise<T> {
   const client = connectBroker({ url: test.url, pak });
   try {
@@ -70,7 +73,7 @@ async function asking<T>(pak: string, call: (client: BrokkrClient) => Promise<T>
   }
 }
 
-/** What went wrong by the log, since it was last read; its lines are forgotten, for a long run writes millions. */
+/** Returns the errors logged since the last call, and empties the log: a long run writes millions of lines. */
 function readLog(): string[] {
   const lines = test.logged.splice(0);
   assertNoKeys(lines);
@@ -92,7 +95,7 @@ function bodyOf({ method, request }: Call, type: (typeof types)[number]): Buffer
   const plain = type.endsWith('json')
     ? Buffer.from(toJsonString(method.input, message))
     : Buffer.from(toBinary(method.input, message));
-  // Half of them are mutated before they get their frame, so that the frame fits.
+  // Half of them are mutated before they are framed, so that the frame's length is right.
   const inner = random(2) === 0 ? mutateBytes(plain, random) : plain;
   if (!type.includes('grpc')) return inner === plain ? mutateBytes(plain, random) : inner;
   const head = Buffer.alloc(5);
@@ -137,7 +140,7 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
     stream.on('data', (chunk: string) => {
       if (text.length < 4_000) text += chunk;
     });
-    // A stream that the broker resets was answered as well.
+    // A stream that the broker resets counts as answered.
     stream.on('error', () => {});
     stream.on('close', () => {
       clearTimeout(timer);
@@ -147,17 +150,17 @@ function send(session: ClientHttp2Session, call: Call, pak: string): Promise<Ans
   });
 }
 
-/** True of INTERNAL, in each protocol. */
+/** Recognises INTERNAL in each protocol. */
 function isDefect({ status, grpcStatus, text }: Answer): boolean {
   // Mutated text need not be UTF-8.
   const plain = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return grpcStatus === '13' || status === 500 || /grpc-status: ?13|"code":"internal"/.test(plain);
 }
 
-story('of every RPC are answered, never by a defect, and leave the broker serving in the memory it had', async () => {
+story('of every RPC are answered without a defect, and leave the broker serving with no more memory', async () => {
   const counts = new Map<string, number>();
   const defects: string[] = [];
-  /** Printed at once: it may take an hour until the run ends. */
+  /** Printed at once: the run may take an hour. */
   const note = (defect: string) => {
     defects.push(defect);
     process.stdout.write(`  ${defect}\n`);
@@ -201,7 +204,7 @@ story('of every RPC are answered, never by a defect, and leave the broker servin
   assert.ok(grown < 48 << 20, `the heap has grown by ${grown} bytes`);
 });
 
-story('of HTTP/2 itself end their connection, and no other', async () => {
+story('of HTTP/2 itself end only their connection', async () => {
   const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   const frame = (kind: number, flags: number, id: number, payload: Buffer) => {
     const head = Buffer.alloc(9);

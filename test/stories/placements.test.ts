@@ -10,7 +10,7 @@ import { eventually, refused, startTestBroker } from '../broker.ts';
 
 const test = await startTestBroker();
 const { admin, broker } = test.client();
-const story = suite('who serves what');
+const story = suite('placements');
 story.after(() => test.close());
 
 const submit = (stack: string) => broker.submitDeployment({ stack, manifest: configMap(stack) });
@@ -38,7 +38,7 @@ story('a lost label removes the stack from that agent only, a gained one adds it
   assert.equal(placements.map((placement) => placement.agent).sort(), ['north', 'west']);
 });
 
-story('target, label, annotation and selector each place a stack, and all reasons are told', async () => {
+story('target, label, annotation and selector each place a stack, and all reasons are listed', async () => {
   const many = await startTestAgent(test, { name: 'many', labels: ['l1'], annotations: { tier: 'gold', zone: 'a' } });
   const two = await startTestAgent(test, { name: 'two', labels: ['l2'], annotations: { tier: 'silver', zone: 'b' } });
   const none = await startTestAgent(test, { name: 'none' });
@@ -69,7 +69,7 @@ story('target, label, annotation and selector each place a stack, and all reason
     [MatchKind.SELECTOR, ''],
     [MatchKind.TARGET, ''],
   ]);
-  // One reason less leaves it in place, with the generation it had.
+  // With one reason less, the placement stays and keeps its generation.
   const before = await many.entry('by-all');
   await broker.removeTarget({ stack: 'by-all', agent: 'many' });
   await admin.updateAgent({ agent: 'many', removeLabels: ['l1'], setAnnotations: { zone: 'z' } });
@@ -80,7 +80,7 @@ story('target, label, annotation and selector each place a stack, and all reason
   await eventually(async () => (await many.removes()).includes('by-all'));
 });
 
-story('a selector is that of Kubernetes, over labels and annotations', async () => {
+story('a selector has the Kubernetes syntax, over labels and annotations', async () => {
   const { IN, NOT_IN, EXISTS, DOES_NOT_EXIST } = SelectorOperator;
   await admin.createAgent({ name: 's-both', labels: ['env'], annotations: { env: 'prod', 'x.io/team': 'red' } });
   await admin.createAgent({ name: 's-label', labels: ['env'] });
@@ -144,7 +144,7 @@ story('a selector is that of Kubernetes, over labels and annotations', async () 
   await refused(select({ matchLabels: { '': 'v' } }), Code.InvalidArgument, 'without a key');
 });
 
-story('a paused agent is told only that, and goes on where it was', async () => {
+story('a paused agent receives nothing else, and continues where it was', async () => {
   const agent = await startTestAgent(test, { name: 'sleepy', labels: ['sleep'] });
   await broker.createStack({ name: 'bed', labels: ['sleep'] });
   await submit('bed');
@@ -193,7 +193,7 @@ story(
     assert.match((await agent.entry('mine')).reason, /registration with generator "ci" was removed by shy/);
     await agent.reconcile();
     await eventually(async () => (await agent.pull()).entries.every((entry) => entry.stack !== 'mine'));
-    // Consent given again does not bring the old target back, only what matches now.
+    // Repeated consent does not restore the old target, only what matches now.
     await admin.updateAgent({ agent: 'shy', removeLabels: ['shy'] });
     await generator.updateStack({ stack: 'mine', updateMask: { paths: ['selector'] } });
     await admin.addRegistration({ agent: 'shy', generator: 'ci' });

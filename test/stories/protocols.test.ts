@@ -171,7 +171,7 @@ for (const way of ways) {
   });
 }
 
-protocols('TLS refuses old versions, and clear text', async () => {
+protocols('TLS refuses old versions and clear text', async () => {
   const { port } = new URL(tls.url);
   const old = await request(`https://127.0.0.1:${port}`, { ca, maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' });
   assert.instance(old, Error);
@@ -190,7 +190,7 @@ protocols('mutual TLS refuses clients without a certificate of its authority', a
   await mutual.client(undefined, { caFile: authority.caFile, ...client }).broker.whoAmI({});
 });
 
-protocols('a certificate that is replaced is served to new connections, and a broken one is not', async () => {
+protocols('new connections get a replaced certificate, but not a broken one', async () => {
   const { broker } = tls.client(undefined, { caFile: authority.caFile });
   await broker.whoAmI({});
   const before = await fingerprint(tls.url);
@@ -203,7 +203,7 @@ protocols('a certificate that is replaced is served to new connections, and a br
   await logged(tls, 'new TLS certificates are in use');
   assert.is.not(await fingerprint(tls.url), before);
   await broker.whoAmI({});
-  // The demand for a client's certificate outlives a renewal.
+  // Client certificates are still required after a renewal.
   await logged(mutual, 'new TLS certificates are in use');
   const { broker: stranger } = mutual.client(undefined, { caFile: authority.caFile, timeoutMs: 5_000 });
   assert.instance(await stranger.whoAmI({}).catch(ConnectError.from), ConnectError);
@@ -231,7 +231,7 @@ function unary(from: GrpcClient, method: string, message: unknown, metadata: grp
   });
 }
 
-/** A generated service in grpc-js' own terms. */
+/** Converts a generated service to the terms of grpc-js. */
 function toGrpcService(service: DescService): grpc.ServiceDefinition {
   const serialize = (desc: DescMessage) => (message: unknown) =>
     Buffer.from(toBinary(desc, create(desc, message as MessageShape<DescMessage>)));
@@ -267,7 +267,7 @@ function clientFiles(way: Way) {
   return way.name === 'cleartext' ? {} : { caFile: authority.caFile, ...(way.name === 'mutual TLS' && client) };
 }
 
-/** What comes of a plain HTTP/2 connection: an error, or nothing. */
+/** Opens a plain HTTP/2 connection; returns the error, if any. */
 function request(url: string, options: http2.SecureClientSessionOptions): Promise<Error | undefined> {
   return new Promise((resolve) => {
     const session = http2.connect(url, options);

@@ -14,7 +14,7 @@ import { eventually, startTestBroker } from '../broker.ts';
 const edits = 1_000;
 const rounds = 5;
 const connections = 8;
-/** The same seed makes the same edits; their interleaving is the machine's. */
+/** The same seed makes the same edits; their interleaving depends on the machine. */
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Date.now() % 2 ** 31);
 
 const agentNames = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
@@ -101,7 +101,7 @@ const agents = new Map<string, TestAgent>();
 const story = suite('random edits from eight connections over two brokers');
 story.after(() => test.close());
 
-/** What somebody else's edit may have made impossible meanwhile; anything else is a defect. */
+/** Codes of an edit that a concurrent one has made impossible; any other is a defect. */
 const usual = new Set([Code.NotFound, Code.AlreadyExists, Code.FailedPrecondition, Code.Unauthenticated, Code.Aborted]);
 
 async function carryOut(client: BrokkrClient, url: string, what: Edit): Promise<void> {
@@ -183,7 +183,7 @@ async function carryOut(client: BrokkrClient, url: string, what: Edit): Promise<
   }
 }
 
-/** Who serves what, straight from the words of the rule. */
+/** Computes the placements directly from the words of the rule. */
 function naive(all: readonly Agent[], stacks: readonly Stack[]): string[] {
   return all
     .flatMap((one) =>
@@ -222,7 +222,7 @@ function selects(wanted: LabelSelector, valuesOf: (key: string) => string[]): bo
   });
 }
 
-/** Carries out edits from all connections at once. */
+/** Makes edits from all connections concurrently. */
 async function carryOutAll(todo: readonly Edit[]): Promise<number> {
   let done = 0;
   const lanes = clients.map(async ({ client, url }, lane) => {
@@ -241,7 +241,7 @@ async function carryOutAll(todo: readonly Edit[]): Promise<number> {
   return done;
 }
 
-/** Compares placements, and what agents are told by either broker, with the naive model. Returns how many there are. */
+/** Compares placements, and the target states from either broker, with the naive model. Returns their number. */
 async function compare(): Promise<number> {
   const { admin, broker } = test.client();
   const { agents: all } = await admin.listAgents({ pageSize: 500 });
@@ -267,7 +267,7 @@ async function compare(): Promise<number> {
   return active.length;
 }
 
-story(`leave the placements of the rules, again and again (BROKKR_TEST_SEED=${seed})`, async () => {
+story(`always leave the placements that the rules prescribe (BROKKR_TEST_SEED=${seed})`, async () => {
   const { admin } = test.client();
   for (const name of generatorNames.slice(1)) await admin.createGenerator({ name });
   for (const name of agentNames) agents.set(name, await startTestAgent(test, { name, generators: ['g1', 'g2'] }));

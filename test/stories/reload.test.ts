@@ -27,9 +27,9 @@ writeFileSync(kubeconfig, cluster.kubeconfig, { mode: 0o600 });
 
 interface Program {
   readonly child: ChildProcess;
-  /** What it has logged. */
+  /** Returns the lines that it has logged. */
   lines(): Record<string, unknown>[];
-  /** The first line with this text, after the one with that number. */
+  /** Waits for the first line with this text, after the one with that number. */
   says(text: string, after?: number): Promise<Record<string, unknown>>;
 }
 
@@ -58,7 +58,7 @@ function start(file: string, env: Record<string, string>): Program {
   return { child, lines, says };
 }
 
-/** Whole or not at all: the file is looked at all the time. */
+/** Replaces the file atomically, since the broker watches it. */
 function write(file: string, variables: Record<string, string>): void {
   const text = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(`${file}.new`, `# what is changed while it runs\n\n${text.join('')}`);
@@ -98,7 +98,7 @@ reloads.after(async () => {
   for (const path of [folder, dataDir]) rmSync(path, { recursive: true, force: true });
 });
 
-/** Has the broker read its file again; answers what it then says first with this text. */
+/** Makes the broker reread its file; returns the first line with this text that it logs then. */
 async function hangUp(variables: Record<string, string>, text = 'the configuration was read again') {
   const before = broker.lines().length;
   write(brokerFile, { ...usual, ...variables });
@@ -109,7 +109,7 @@ async function hangUp(variables: Record<string, string>, text = 'the configurati
 const gauge = async (name = 'brokkr_config_last_reload_successful') =>
   readExposition(await (await fetch(metricsUrl)).text()).get(name)?.samples[0]?.value ?? Number.NaN;
 
-reloads('takes another log level', async () => {
+reloads('applies another log level', async () => {
   await connect().broker.whoAmI({});
   assert.not.ok(broker.lines().some(({ msg }) => msg === 'a call ended'));
   await hangUp({ BROKKR_LOG_LEVEL: 'debug' });
@@ -117,7 +117,7 @@ reloads('takes another log level', async () => {
   await broker.says('a call ended');
 });
 
-reloads('takes other limits', async () => {
+reloads('applies other limits', async () => {
   const { broker: calls } = connect();
   await calls.createStack({ name: 'web' });
   await hangUp({ BROKKR_STREAMS_PER_KEY: '1' });
@@ -130,7 +130,7 @@ reloads('takes other limits', async () => {
   end.abort();
 });
 
-reloads('takes other certificates', async () => {
+reloads('applies other certificates', async () => {
   const subject = async () => {
     const { hostname: host, port } = new URL(url);
     const socket = tls.connect({
@@ -165,7 +165,7 @@ reloads('is not needed for the certificates of a client, which reads them for ea
   assert.is((await client.broker.whoAmI({})).name, 'admin');
 });
 
-reloads('refuses what cannot be used, as a whole and in one line, and goes on', async () => {
+reloads('refuses an invalid configuration as a whole, in one line, and continues', async () => {
   const key = makePak('ad').text;
   for (const [wrong, told] of [
     [{ BROKKR_LOG_LEVEL: 'loud', BROKKR_STREAMS_PER_KEY: '1' }, 'BROKKR_LOG_LEVEL: "loud"'],
@@ -182,7 +182,7 @@ reloads('refuses what cannot be used, as a whole and in one line, and goes on', 
   assert.is(await gauge(), 1);
 });
 
-reloads('says what needs a restart', async () => {
+reloads('names the variables that need a restart', async () => {
   const line = await hangUp({ BROKKR_WORKERS: '2' }, 'these settings have changed and need a restart');
   assert.equal(line.variables, ['BROKKR_WORKERS']);
   await hangUp({});
@@ -194,7 +194,7 @@ reloads('happens by itself when the file changes', async () => {
   await broker.says('the configuration was read again', before);
 });
 
-reloads('is the same for an agent', async () => {
+reloads('works the same for an agent', async () => {
   const file = join(folder, 'agent.env');
   write(file, { BROKKR_LOG_LEVEL: 'info' });
   const agent = start('agent/main.ts', {

@@ -38,7 +38,7 @@ const dump = () =>
     await client.query('create table backup.orders as select last_value from order_seq');
   });
 
-/** Puts the copies back, as a restore into the same cluster does. */
+/** Restores the copies, as a restore into the same cluster does. */
 const restore = () =>
   operate(async (client) => {
     await client.query('set session_replication_role = replica');
@@ -79,7 +79,7 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   const { agent, kept, again } = await scene('witness');
   const epoch = (await agent.pull()).epoch;
   await dump();
-  // After the dump: the removal is taken back, and both stacks move on.
+  // After the dump, the removal is withdrawn and both stacks get new revisions.
   await admin.updateAgent({ agent: 'witness', addLabels: [again] });
   for (const stack of [kept, again]) await broker.submitDeployment({ stack, manifest: configMap(stack, 'two') });
   const ahead = await eventually(async () => {
@@ -108,13 +108,13 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   assert.ok(older && older.order < seen.order);
   await agent.report(older, Outcome.AHEAD, 'holds a later order');
   assert.is(await phaseOf(kept), PlacementPhase.AHEAD);
-  // Again and again: it stays so, and no further epoch begins.
+  // Repeated starts change nothing, and begin no further epoch.
   for (let times = 0; times < 3; times += 1) {
     const pulled = await agent.pull({ ...seen, epoch: told.epoch });
     assert.is(pulled.epoch, told.epoch);
     assert.ok(pulled.entries.every(({ state, held }) => state === PlacementState.ACTIVE || held));
   }
-  // A later submission is above all that the agent has seen; a confirmation lets the removal go on.
+  // A later submission exceeds all orders that the agent has seen; a confirmation lets the removal continue.
   await broker.submitDeployment({ stack: kept, manifest: configMap(kept, 'three') });
   const moved = await eventually(async () => {
     const entry = await agent.entry(kept);
@@ -129,7 +129,7 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   });
 });
 
-story('is noticed by a deployment that it does not know, and a confirmation moves the agent', async () => {
+story('is detected by an unknown deployment, and a confirmation moves the agent', async () => {
   const { agent, kept } = await scene('finder');
   const epoch = (await agent.pull()).epoch;
   await dump();
@@ -140,7 +140,7 @@ story('is noticed by a deployment that it does not know, and a confirmation move
   });
   await test.restart(0, async () => {
     await restore();
-    // Others have used up orders since, so that the order alone tells nothing.
+    // Others have used up orders since, so the order alone proves nothing.
     await operate((client) => client.query(`select setval('order_seq', 1000000)`));
   });
   const began = await eventually(() => agent.start({ held: heldBy(ahead.entries), epoch }));
@@ -162,7 +162,7 @@ story('is noticed by a deployment that it does not know, and a confirmation move
   assert.is(await phaseOf(kept), PlacementPhase.PENDING);
 });
 
-story('takes the reports of an agent whose start it has forgotten', async () => {
+story('accepts the reports of an agent whose start it has lost', async () => {
   const { agent, kept } = await scene('restarted');
   for (let times = 0; times < 20; times += 1) await agent.report(await agent.entry(kept), Outcome.FAILED);
   await dump();
@@ -191,7 +191,7 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
   const other = await eventually(async () => (await agent.pull()).epoch);
   assert.is(other, before + 1n);
   assert.ok((await agent.entry(again)).held);
-  // Under a broker that runs: its connections break, and the new ones look.
+  // Restored under a running broker: its connections break, and the new ones check.
   await operate(async (client) => {
     await client.query('update installation set timeline = 99');
     await client.query('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()');
@@ -209,7 +209,7 @@ story('another cluster, timeline or an operator begins a new epoch, for brokers 
   assert.is((await waiting).epoch, before + 3n);
 });
 
-story('is not made up by an agent that presents what no broker gave out', async () => {
+story('cannot be faked by an agent that presents what no broker issued', async () => {
   const { agent, kept } = await scene('liar');
   const { epoch } = await agent.pull();
   for (const lie of [{ epoch: 2n ** 62n }, { epoch: 2n ** 64n - 1n }, { order: 2n ** 62n }, { order: 2n ** 64n - 1n }])
@@ -220,7 +220,7 @@ story('is not made up by an agent that presents what no broker gave out', async 
   assert.is((await agent.pull({ epoch })).epoch, epoch);
 });
 
-story('is read by a role without rights of its own', async () => {
+story('is detected by a role without special rights', async () => {
   await operate(async (client) => {
     await client.query('create role plain login');
     await client.query('set role plain');
@@ -231,7 +231,7 @@ story('is read by a role without rights of its own', async () => {
   });
 });
 
-story('lets one agent begin one epoch an hour, so that it cannot hold all removals again and again', async () => {
+story('lets one agent begin one epoch an hour, so that it cannot keep holding all removals', async () => {
   const agent = await startTestAgent(test, { name: 'crier' });
   const present = (order: bigint) => agent.client.agent.pullTargetState({ incarnation: agent.incarnation, order });
   const { epoch: before } = await agent.pull();

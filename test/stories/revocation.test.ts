@@ -23,7 +23,10 @@ story.after(async () => {
 });
 
 let names = 0;
-/** An agent's key, known at both brokers, with a long poll and a session at each. Says of each that has ended how it did. */
+/**
+ * Creates an agent's key that both brokers know, with a long poll and a session at each, and reports how each of them
+ * ends.
+ */
 async function busyKey() {
   const name = `a${++names}`;
   const { pak, agent } = await admin.createAgent({ name });
@@ -62,14 +65,14 @@ async function allEnd({ ends, holders }: Awaited<ReturnType<typeof busyKey>>, wi
   for (const { broker } of holders) await refused(broker.whoAmI({}), Code.Unauthenticated, 'the key is not valid');
 }
 
-story('is known at both brokers, and ends streams and long polls', async () => {
+story('reaches both brokers, and ends streams and long polls', async () => {
   const busy = await busyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await admin.revokePak({ pak: paks[0]?.id });
   await allEnd(busy, 10_000);
 });
 
-story('is known at both brokers though its NOTIFY is lost', async () => {
+story('reaches both brokers although its NOTIFY is lost', async () => {
   const busy = await busyKey();
   await sql.query('begin');
   await sql.query('update pak set revoked_at = now() where agent_id = $1', [busy.id]);
@@ -78,7 +81,7 @@ story('is known at both brokers though its NOTIFY is lost', async () => {
   await allEnd(busy, 60_000);
 });
 
-story('is known at both brokers though they had lost their listening connections', async () => {
+story('reaches both brokers although they had lost their listening connections', async () => {
   const busy = await busyKey();
   const { paks } = await admin.listPaks({ owner: busy.name });
   await Promise.all([
@@ -91,20 +94,20 @@ story('is known at both brokers though they had lost their listening connections
   await allEnd(busy, 60_000);
 });
 
-story('by expiry ends streams and long polls without anybody being told', async () => {
+story('by expiry ends streams and long polls without a notification', async () => {
   const busy = await busyKey();
-  // As a rotation with an overlap does it.
+  // As in a rotation with an overlap.
   await admin.rotateAgentPak({ agent: busy.name, overlap: { seconds: 2n } });
   await allEnd(busy, 30_000);
 });
 
-story('with its agent ends streams and long polls', async () => {
+story('by deleting its agent ends streams and long polls', async () => {
   const busy = await busyKey();
   await admin.deleteAgent({ agent: busy.name });
   await allEnd(busy, 30_000);
 });
 
-story('is not put off by its use: the time of that is written once a minute, whoever saw it', async () => {
+story('is not delayed by its use, which the brokers record together once a minute', async () => {
   const { agent } = await admin.createAgent({ name: 'used' });
   const db = await openMigrated(test.config);
   const { rows } = await sql.query<{ id: string }>('select id from pak where agent_id = $1', [agent?.id]);
@@ -114,7 +117,7 @@ story('is not put off by its use: the time of that is written once a minute, who
   const log = { warn: (...words: unknown[]) => assert.unreachable(String(words)) } as never;
   const seen = async (at: number) => {
     now = at;
-    // Two brokers see it, each flushes as it closes.
+    // Both brokers see the key in use, and each writes that as it closes.
     for (const uses of [createUses(db, log, () => new Date(now)), createUses(db, log, () => new Date(now + 5))]) {
       uses.note(keyId);
       uses.note(keyId);

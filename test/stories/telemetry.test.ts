@@ -73,7 +73,7 @@ function tail(client: BrokkrClient, request: MessageInitShape<typeof TailStackRe
   };
 }
 
-/** Agents, each with a cluster, that serve a stack of one workload. */
+/** Starts agents, each with a cluster, that serve a stack of one workload. */
 async function serve(
   names: readonly string[],
   stack: string,
@@ -93,7 +93,7 @@ async function serve(
   return { clusters, agents };
 }
 
-/** Writes again and again until the agent follows the log: nothing else says that it does. */
+/** Writes repeatedly until the agent follows the log: no other sign shows that it does. */
 async function followed(cluster: SimulatedCluster, stack: string, agent: string): Promise<string> {
   const pod = await podOf(cluster, stack);
   cluster.write('default', pod, 'main', ['ready']);
@@ -104,7 +104,7 @@ async function followed(cluster: SimulatedCluster, stack: string, agent: string)
   return pod;
 }
 
-story('lines and events of two clusters come to one tail, and are kept', async () => {
+story('lines and events of two clusters arrive at one tail, and are stored', async () => {
   const { clusters } = await serve(['east', 'west'], 'web');
   const pods = await Promise.all(clusters.map((cluster, at) => followed(cluster, 'web', ['east', 'west'][at]!)));
   const watching = tail(admin, { stack: 'web' });
@@ -145,7 +145,7 @@ story('a restart of the broker loses no line, and repeats none', async () => {
   assert.equal(await kept(), ['steady: ready', ...lines.map((line) => `steady: ${line}`)]);
 });
 
-story('what an agent cannot keep while its session is cut is marked with how much it is', async () => {
+story('lines that an agent drops while its session is cut leave a marker with their number', async () => {
   const telemetry = { outbox: { items: 10, bytes: 1 << 20 } };
   const { clusters } = await serve(['cut'], 'cut', { telemetry });
   const pod = await followed(clusters[0]!, 'cut', 'cut');
@@ -166,7 +166,7 @@ story('what an agent cannot keep while its session is cut is marked with how muc
   assert.is(reported + gaps.reduce((sum, { count: missing }) => sum + Number(missing), 0), 100);
 });
 
-story('a tenant sees what its own stacks tell, from a cluster that others use too', async () => {
+story('a tenant sees only the telemetry of its own stacks in a shared cluster', async () => {
   const cluster = await startCluster();
   const tenants = await Promise.all(
     ['red', 'blue'].map(async (name) => ({ name, pak: (await admin.admin.createGenerator({ name })).pak })),
@@ -200,7 +200,7 @@ story('a tenant sees what its own stacks tell, from a cluster that others use to
   for (const each of tails) await each.end();
 });
 
-story('the operator of a cluster switches off what is told of it', async () => {
+story('the operator of a cluster switches off its telemetry', async () => {
   const off = await serve(['mute'], 'mute', { config: { telemetry: 'off' } });
   const events = await serve(['terse'], 'terse', { config: { telemetry: 'events' } });
   const pods = await Promise.all([podOf(off.clusters[0]!, 'mute'), podOf(events.clusters[0]!, 'terse')]);
@@ -223,7 +223,7 @@ story('the operator of a cluster switches off what is told of it', async () => {
   assert.not.ok(off.clusters[0]!.requests.some(({ path }) => /\/(events|log)$/.test(path)));
 });
 
-story('where nothing is to be kept, those who follow still see it', async () => {
+story('without retention, followers still receive telemetry', async () => {
   const fleeting = await openEnvironment({
     postgres: broker.postgres,
     brokers: 2,

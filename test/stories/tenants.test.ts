@@ -15,7 +15,7 @@ tenants.after.each(async () => {
 });
 tenants.after(() => environment.close());
 
-/** An agent that may do nothing in its cluster but keep inventories and act as two accounts of namespace `team`. */
+/** Enrolls an agent that may only store inventories in its cluster and impersonate two accounts of namespace `team`. */
 async function enrol(name: string) {
   const account = { namespaces: ['team'], resources: ['configmaps'] };
   const cluster = await startSimulatedCluster({
@@ -38,35 +38,38 @@ async function enrol(name: string) {
   return { agent: `${name}-agent`, stack: `${name}/shop`, cluster, own, actors, submit };
 }
 
-tenants('an agent acts as the account of its registration, as its next one, and as the last when it ends', async () => {
-  const { agent, stack, cluster, own, actors, submit } = await enrol('shops');
-  await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/first' });
-  await own.broker.addTarget({ stack: 'shop', agent });
-  await submit(configMap('open', { k: '1' }, 'team'));
-  await environment.untilPhase(stack, agent, APPLIED);
-  assert.equal([...actors()], ['system:serviceaccount:team:first']);
+tenants(
+  'an agent impersonates the account of its registration, then a changed one, and the last one after its end',
+  async () => {
+    const { agent, stack, cluster, own, actors, submit } = await enrol('shops');
+    await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/first' });
+    await own.broker.addTarget({ stack: 'shop', agent });
+    await submit(configMap('open', { k: '1' }, 'team'));
+    await environment.untilPhase(stack, agent, APPLIED);
+    assert.equal([...actors()], ['system:serviceaccount:team:first']);
 
-  cluster.clearRequests();
-  await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/second' });
-  await until(
-    () => actors().has('system:serviceaccount:team:second'),
-    () => 'a look as the other account',
-  );
-  await submit(configMap('open', { k: '2' }, 'team'));
-  await until(
-    () => (cluster.get('v1', 'ConfigMap', 'team', 'open')?.data as { k: string } | undefined)?.k === '2',
-    () => 'the change',
-  );
-  assert.equal([...actors()], ['system:serviceaccount:team:second']);
+    cluster.clearRequests();
+    await admin.admin.addRegistration({ agent, generator: 'shops', serviceAccount: 'team/second' });
+    await until(
+      () => actors().has('system:serviceaccount:team:second'),
+      () => 'a look as the other account',
+    );
+    await submit(configMap('open', { k: '2' }, 'team'));
+    await until(
+      () => (cluster.get('v1', 'ConfigMap', 'team', 'open')?.data as { k: string } | undefined)?.k === '2',
+      () => 'the change',
+    );
+    assert.equal([...actors()], ['system:serviceaccount:team:second']);
 
-  cluster.clearRequests();
-  await admin.admin.removeRegistration({ agent, generator: 'shops' });
-  await environment.untilRemoved('shop', agent);
-  assert.is(cluster.get('v1', 'ConfigMap', 'team', 'open'), undefined);
-  assert.equal([...actors()], ['system:serviceaccount:team:second']);
-});
+    cluster.clearRequests();
+    await admin.admin.removeRegistration({ agent, generator: 'shops' });
+    await environment.untilRemoved('shop', agent);
+    assert.is(cluster.get('v1', 'ConfigMap', 'team', 'open'), undefined);
+    assert.equal([...actors()], ['system:serviceaccount:team:second']);
+  },
+);
 
-tenants('what the account may not do is told in the API server’s words', async () => {
+tenants('a refused request of the account is reported in the API server’s words', async () => {
   const { agent, stack, own, submit } = await enrol('secrets');
   await admin.admin.addRegistration({ agent, generator: 'secrets', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });
@@ -75,7 +78,7 @@ tenants('what the account may not do is told in the API server’s words', async
   assert.match(message, 'User "system:serviceaccount:team:first" cannot get resource "secrets"');
 });
 
-tenants('rules that are tightened stop what is there from changing, and delete nothing', async () => {
+tenants('stricter rules stop changes of existing objects, and delete nothing', async () => {
   const { agent, stack, cluster, own, submit } = await enrol('ruled');
   await admin.admin.addRegistration({ agent, generator: 'ruled', serviceAccount: 'team/first' });
   await own.broker.addTarget({ stack: 'shop', agent });

@@ -11,7 +11,7 @@ import { assertNoKeys } from '../no-keys.ts';
 import { startOtlpReceiver } from '../tools/otlp-receiver.ts';
 
 const receiver = await startOtlpReceiver();
-// Exporters read them by themselves.
+// Exporters read these variables themselves.
 process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url;
 process.env.OTEL_BSP_SCHEDULE_DELAY = '100';
 const open = (service: string) => openTracing(process.env, { service, version: 'test' });
@@ -80,7 +80,7 @@ traces('carry neither keys nor what objects contain', () => {
   for (const word of [pak, environment.broker.adminPak, secret]) assert.not.ok(text.includes(word));
 });
 
-traces('are kept on a deployment whose caller is in one, also when the broker sends none', async () => {
+traces('are stored with a deployment whose caller is in one, even if the broker exports none', async () => {
   const traceParent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const manifest = Buffer.from(JSON.stringify(configMap('a', { a: 'b' })));
   await environment.admin.broker.createStack({ name: 'kept' });
@@ -91,7 +91,7 @@ traces('are kept on a deployment whose caller is in one, also when the broker se
   assert.is(deployment?.traceId, traceIdOf(traceParent));
 });
 
-traces('do not begin with what agents do all the time', () => {
+traces('do not start at the routine work of agents', () => {
   const routine = receiver.spans.filter(({ name, parentId }) => /AgentService/.test(name) && parentId === '');
   assert.equal(routine, []);
 });
@@ -102,7 +102,7 @@ traces('are off, and load nothing, without an endpoint', async () => {
   assert.is(await openTracing(off, { service: 'a', version: 'b' }), undefined);
 });
 
-traces('are refused in one line when the variables cannot be followed', async () => {
+traces('are refused in one line when the variables are invalid', async () => {
   for (const wrong of [
     { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' },
     { OTEL_TRACES_SAMPLER: 'now and then' },

@@ -15,7 +15,7 @@ const sql = new pg.Client({
 });
 await sql.connect();
 
-/** An agent that waits longer than any test lasts: only a wake ends its waits in time. */
+/** Longer than any test lasts: only a notification ends such waits in time. */
 const waitSeconds = 280n;
 const wokenWithinMs = 15_000;
 
@@ -45,7 +45,7 @@ story('a submit on one reaches a session at the other', async () => {
   assert.is(await session.hint(), SessionHint.TARGET_STATE_CHANGED);
 });
 
-story('after the listening connections were cut, the next submit wakes both kinds', async () => {
+story('after the listening connections were cut, the next submit notifies both kinds', async () => {
   const { woken } = await waitingPoll();
   await using session = await openSession(agent);
   assert.is(await cutListeners(), 2, 'each broker listens on one connection');
@@ -55,17 +55,17 @@ story('after the listening connections were cut, the next submit wakes both kind
   await eventually(async () => (await listeners()) === 2);
 });
 
-story('a submit while a listening connection is down wakes too', async () => {
+story('a submit while a listening connection is down notifies too', async () => {
   const { woken } = await waitingPoll();
   const cut = cutListeners();
   await Promise.all([cut, submit()]);
   assert.is(await revisionOf(woken), revisions);
 });
 
-story('a change whose NOTIFY is lost wakes within the next read of the feed', async () => {
+story('a change whose NOTIFY is lost notifies at the next read of the feed', async () => {
   const { woken } = await waitingPoll();
   await using session = await openSession(agent);
-  // What a submit writes, without the NOTIFY.
+  // Writes what a submit writes, without the NOTIFY.
   await sql.query('begin');
   await sql.query(`update agent set paused = true where name = 'edge'`);
   await sql.query(`insert into change (kind, ref) values ('agent', $1)`, [created.agent?.id]);
@@ -85,7 +85,7 @@ story('a change that commits after a later one is not lost', async () => {
     await late.query('begin');
     await late.query(`insert into change (kind, ref) values ('agent', $1)`, [created.agent?.id]);
     await late.query(`update agent set paused = true where name = 'edge'`);
-    // Later changes commit, and are read by both brokers, while the earlier one is still open.
+    // Later changes commit, and both brokers read them, while the earlier one is still open.
     await here.broker.createStack({ name: 'other' });
     await there.broker.createStack({ name: 'another' });
     const { woken } = await waitingPoll();
@@ -97,7 +97,7 @@ story('a change that commits after a later one is not lost', async () => {
   }
 });
 
-story('the same holds the other way round', async () => {
+story('the same holds in the other direction', async () => {
   const mirrored = test.client(created.pak, { url: test.urls[0], timeoutMs: 290_000 }).agent;
   const { woken } = await waitingPoll(mirrored);
   await there.broker.submitDeployment({ stack: 'web', manifest: configMap(`${++revisions}`) });
@@ -106,7 +106,7 @@ story('the same holds the other way round', async () => {
 
 story.run();
 
-/** A long poll that has settled at its broker: the digest that it carries is current. */
+/** Starts a long poll that waits at its broker, since the digest that it carries is current. */
 async function waitingPoll(from: Client<typeof AgentService> = agent) {
   const { digest } = await from.pullTargetState({ incarnation });
   const unchanged = await from.pullTargetState({ incarnation, digest });

@@ -9,7 +9,7 @@ export interface CertificateFiles {
   readonly keyFile: string;
 }
 
-/** An authority that is made for one test file, and what it issues, in a folder of its own. */
+/** A certificate authority for one test file, whose files are in a temporary folder. */
 export interface Authority {
   readonly caFile: string;
   /** Issues a certificate for 127.0.0.1 and localhost, for servers and clients; files of the same name are replaced. */
@@ -17,7 +17,7 @@ export interface Authority {
   remove(): void;
 }
 
-/** Makes an authority. */
+/** Creates an authority. */
 export async function makeAuthority(name = 'test authority'): Promise<Authority> {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-certificates-'));
   const ca = await generate([{ name: 'commonName', value: name }], {

@@ -7,13 +7,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Something that a running program says, to be waited for. */
+/** A wait for text in the output of a running program. */
 export interface Hearing {
   readonly onOutput: (said: string) => void;
   readonly heard: Promise<void>;
 }
 
-/** Pass `onOutput` to the program and wait for `heard`, together with its end: it may never say so. */
+/** Pass `onOutput` to the program and wait for `heard`, together with the program's end: the text may never come. */
 export function listenFor(text: string): Hearing {
   const { promise: heard, resolve } = Promise.withResolvers<void>();
   return { heard, onOutput: (said) => (said.includes(text) ? resolve() : undefined) };
@@ -25,13 +25,13 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
-  /** Called with everything that it has said so far, on standard output and standard error, each time that it says more. */
+  /** Called with all output so far, on standard output and standard error, whenever there is more. */
   readonly onOutput?: (said: string) => void;
 }
 
 const root = path.resolve(import.meta.dirname, '../..');
 
-/** Runs one of our programs as a process of its own, at most a minute. Rejects only when it could not be started. */
+/** Runs one of our programs as a process, at most a minute. Rejects only when it cannot be started. */
 export async function runProgram(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const { env = {}, stdin = '', deadlineMs = 60_000, signal, onOutput } = options;
   const { PATH = '', HOME = '' } = process.env;
@@ -45,7 +45,7 @@ export async function runProgram(file: string, args: readonly string[], options:
       said[stream] += text;
       onOutput?.(said.stdout + said.stderr);
     });
-  // A program that ends without reading is none of the writer's business.
+  // The program may end without reading its input.
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   try {

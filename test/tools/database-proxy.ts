@@ -1,19 +1,19 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a broker and its database, and keeps answers back. */
+/** A proxy between a broker and its database that delays answers. */
 export interface DatabaseProxy {
   readonly url: string;
   /**
-   * Keeps back the answers on the next connection whose client sends `text`: `asked` settles when the database has answered, `release`
-   * lets the answers through.
+   * Delays the answers on the next connection whose client sends `text`: `asked` resolves when the database has
+   * answered, `release` lets the answers through.
    */
   hold(text: string): { readonly asked: Promise<void>; release(): void };
-  /** From now on counts what is sent with `text` in it; the returned function tells how much it was. */
+  /** Starts counting messages with `text` in them; the returned function returns their number. */
   count(text: string): () => number;
-  /** Keeps back everything, on all connections, until the returned function is called. */
+  /** Delays everything, on all connections, until the returned function is called. */
   freeze(): () => void;
-  /** Nothing passes any more on the connections that are open now, and nobody is told; new ones work. */
+  /** Silently drops everything on the connections that are open now; new ones work. */
   forget(): void;
   close(): Promise<void>;
 }
@@ -23,7 +23,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   const held = new Map<Socket, Buffer[]>();
-  /** The database's end of each client's connection. */
+  /** Connections to the database, by the client's connection. */
   const upstreams = new Map<Socket, Socket>();
   const forgotten = new WeakSet<Socket>();
   let hold: { text: string; asked: () => void; took: (socket: Socket) => void } | undefined;

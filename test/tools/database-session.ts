@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { TestBroker } from '../broker.ts';
 import { eventually } from '../broker.ts';
 
-/** A connection to an installation's tables that a test rules alone. The caller ends it. */
+/** Opens a connection to an installation's tables, for statements of a test. The caller ends it. */
 export async function openSession(test: TestBroker): Promise<pg.Client> {
   const { databaseSchema } = test.config;
   const client = new pg.Client({ connectionString: test.postgres.url, options: `-c search_path=${databaseSchema}` });

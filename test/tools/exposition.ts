@@ -13,7 +13,7 @@ export interface Family {
 
 const label = /(\w+)="((?:[^"\\\n]|\\.)*)"/g;
 
-/** Reads Prometheus' text format (version 0.0.4), by family. Throws at the first line that is none. */
+/** Parses Prometheus' text format (version 0.0.4), by family. Throws at the first invalid line. */
 export function readExposition(text: string): Map<string, Family> {
   const families = new Map<string, { type: string; help: string; samples: Sample[] }>();
   const familyOf = (name: string) => {

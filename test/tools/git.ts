@@ -14,7 +14,10 @@ export function git(...args: string[]): string | undefined {
   }
 }
 
-/** Writes the files of a commit below `folder`: all of them, or those at the given paths. Throws when git lacks the commit. */
+/**
+ * Writes the files of a commit below `folder`: all of them, or those at the given paths. Throws when git lacks the
+ * commit.
+ */
 export function extractCommit(commit: string, folder: string, paths: readonly string[] = []): void {
   mkdirSync(folder, { recursive: true });
   const archive = execFileSync('git', ['archive', commit, ...paths], { cwd: root, maxBuffer: 256 << 20 });

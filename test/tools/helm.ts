@@ -5,15 +5,20 @@ import { type Chart, pathOf } from '../../charts/write.ts';
 import { goTool } from './go-tool.ts';
 
 export interface Helm {
-  /** What `helm lint --strict` says. Throws when it finds anything. */
+  /** Runs `helm lint --strict`. Throws when it finds anything. */
   lint(chart: Chart, values: object): string;
-  /** The objects of a release of this name in the namespace `brokkr`. Throws Helm's words when the values are refused. */
+  /**
+   * Renders the objects of a release of this name in the namespace `brokkr`. Throws Helm's message when the values are
+   * refused.
+   */
   render(chart: Chart, values: object, release?: string): KubeObject[];
-  /** Installs a release of this name in the namespace `brokkr` of a cluster, or upgrades it. Waits for nothing to run. */
+  /**
+   * Installs a release of this name in the namespace `brokkr` of a cluster, or upgrades it, without waiting for pods.
+   */
   install(chart: Chart, values: object, release: string, kubeconfig: string): void;
 }
 
-/** Helm itself, built where it has not been; only where `needs('go')` is true. */
+/** Opens Helm itself, building it where it has not been; requires `needs('go')`. */
 export async function openHelm(): Promise<Helm> {
   const helm = await goTool('helm.sh/helm/v4/cmd/helm', 'v4.3.1');
   const run = (values: object, ...args: string[]) => {

@@ -1,4 +1,4 @@
-/** Numbers from 0 up to but not including `below`, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 up to but not including `below`, which the seed repeats (mulberry32). */
 export function seededNumbers(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
@@ -10,7 +10,7 @@ export function seededNumbers(seed: number): (below: number) => number {
   };
 }
 
-/** What parsers of lengths, numbers and texts stumble over. */
+/** Bytes that break parsers of lengths, numbers and texts. */
 const pieces = [
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
   Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]),
@@ -28,7 +28,7 @@ const pieces = [
   Buffer.from(`';--`),
 ];
 
-/** One to four changes of some bytes: bits, bytes, pieces, cuts and repetitions. */
+/** Makes one to four changes of some bytes: bits, bytes, pieces, cuts and repetitions. */
 export function mutateBytes(bytes: Uint8Array, random: (below: number) => number): Buffer<ArrayBufferLike> {
   let mutated: Buffer<ArrayBufferLike> = Buffer.from(bytes);
   for (let changes = 1 + random(4); changes > 0; changes -= 1) mutated = change(mutated, random);

@@ -10,22 +10,22 @@ import { killAll, processesLeft } from './processes.ts';
 
 export interface Started {
   readonly child: ChildProcess;
-  /** What was printed so far, on both streams. */
+  /** Returns the output so far, of both streams. */
   text(): string;
-  /** The whole text, once everything runs. Rejects when the process ends before. */
+  /** Returns the whole output, once everything runs. Rejects when the process ends before. */
   ready(): Promise<string>;
-  /** As a terminal does it: to npm and to what it runs. */
+  /** Sends a signal as a terminal does: to npm and to what it runs. */
   signal(name: NodeJS.Signals): void;
-  /** The exit code; null when npm ended by the signal that it was sent. */
+  /** Waits for the exit code; null when npm ended by the signal that it was sent. */
   ended(): Promise<number | null>;
 }
 
-/** The starts of one test file, in a folder of their own. */
+/** The starts of one test file, in a temporary folder. */
 export interface Starts {
   readonly folder: string;
   /** Runs the real `npm start` with these options. */
   start(...args: string[]): Started;
-  /** Runs it where it must end with this code and this one line; returns all it printed. */
+  /** Runs it where it must end with this code and this one line; returns its output. */
   refused(line: RegExp, code: 1 | 2, ...args: string[]): Promise<string>;
   /** Ends what was started, and what it left. */
   end(): Promise<void>;
@@ -100,12 +100,12 @@ function launch(args: readonly string[]): Started {
   };
 }
 
-/** The admin key in what was printed, if it was shown. */
+/** Finds the admin key in the output, if it was shown. */
 export function keyIn(text: string): string | undefined {
   return /BROKKR_PAK=(brokkr_ad\w+)/.exec(text)?.[1];
 }
 
-/** Nothing that knows the folder, and nobody on the port. */
+/** Asserts that no process uses the folder, and none the port. */
 export async function assertNothingLeft(folder: string, port: number): Promise<void> {
   assert.equal(await processesLeft(folder, 1_000), []);
   const answered = await new Promise((settle) => {

@@ -5,25 +5,25 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 
-/** What a receiver of traces is told of one step. */
+/** A span that a receiver of traces was sent. */
 export interface ReceivedSpan {
   readonly service: string;
   readonly name: string;
   readonly traceId: string;
   readonly spanId: string;
-  /** Empty for the first of a trace. */
+  /** Empty for the root of a trace. */
   readonly parentId: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** A collector as OpenTelemetry has them, by both protocols of OTLP. */
+/** An OpenTelemetry collector for both protocols of OTLP. */
 export interface OtlpReceiver {
   /** For `http/protobuf`. */
   readonly url: string;
   /** For `grpc`. */
   readonly grpcUrl: string;
   readonly spans: readonly ReceivedSpan[];
-  /** Every byte that came, headers too, as text. */
+  /** All received bytes, headers included, as text. */
   readonly text: () => string;
   close(): Promise<void>;
 }
@@ -43,7 +43,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   grpc.on('stream', async (stream, headers) => {
     stream.on('error', () => {});
     const framed = await buffer(stream);
-    // Before the message: whether it is compressed, and its length.
+    // The message follows a compression flag and its length.
     take(headers, framed.subarray(5));
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
@@ -73,7 +73,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
 
 type Field = readonly [number: number, bytes: Buffer];
 
-/** The fields of a message that are bytes, text or messages; numbers are left out. */
+/** Reads the fields of a message that are bytes, text or messages; numbers are skipped. */
 function fieldsOf(bytes: Uint8Array): Field[] {
   const reader = new BinaryReader(bytes);
   const fields: Field[] = [];
@@ -89,7 +89,7 @@ const all = (fields: readonly Field[], number: number) =>
   fields.filter(([found]) => found === number).map(([, bytes]) => bytes);
 const one = (fields: readonly Field[], number: number) => all(fields, number)[0] ?? Buffer.alloc(0);
 
-/** ExportTraceServiceRequest of opentelemetry/proto/collector/trace/v1. */
+/** Reads an ExportTraceServiceRequest of opentelemetry/proto/collector/trace/v1. */
 function readRequest(body: Buffer): ReceivedSpan[] {
   return all(fieldsOf(body), 1).flatMap((ofResource) => {
     const resource = fieldsOf(ofResource);

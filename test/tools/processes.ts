@@ -8,8 +8,9 @@ export interface Left {
 }
 
 /**
- * Waits up to `graceMs` for the processes that a test started to be gone, and returns those that are not. Known by the
- * test's own temporary folder in the command line, since a database has a session of its own, and by their process group.
+ * Waits up to `graceMs` for the processes that a test started to end, and returns those that remain. They are
+ * recognised by the test's temporary folder in the command line, since a database has a session of its own, and by
+ * their process group.
  */
 export async function processesLeft(folder: string, graceMs: number, group?: number): Promise<Left[]> {
   if (!folder.includes('brokkr-'))
@@ -22,7 +23,7 @@ export async function processesLeft(folder: string, graceMs: number, group?: num
   }
 }
 
-/** Ends processes at once; those that are gone already do not matter. */
+/** Kills processes; those that are gone already are ignored. */
 export function killAll(pids: readonly number[]): void {
   for (const pid of pids) {
     try {
@@ -48,7 +49,7 @@ function listProc(): (Left & { group: number })[] {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return [{ pid: Number(name), group: Number(group), command }];
       } catch {
-        return []; // It ended meanwhile.
+        return []; // It has ended meanwhile.
       }
     });
 }

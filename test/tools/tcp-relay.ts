@@ -1,15 +1,18 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a client and a server, for tests that disturb what goes to and fro. */
+/** A relay between a client and a server, for tests that disturb the traffic. */
 export interface TcpRelay {
   readonly port: number;
-  /** Ends every connection; new ones come through. */
+  /** Ends every connection; new ones work. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** Starts one on a free loopback port. `join` passes on what each connection brings; when one of its ends closes, so does the other. */
+/**
+ * Starts a relay on a free loopback port. `join` forwards the data of each connection; when one of its ends closes, so
+ * does the other.
+ */
 export async function startTcpRelay(
   target: { readonly host: string; readonly port: number },
   join: (client: Socket, upstream: Socket) => void,

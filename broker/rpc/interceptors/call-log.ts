@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import { codeName, observed } from '../../../client/traced-calls.ts';
+import { codeName, observeStream } from '../../../client/traced-calls.ts';
 import { principalKey } from '../principal.ts';
 
 /** Logs a line at debug level for every call that ends. */
@@ -20,7 +20,7 @@ export function callLogInterceptor(log: Logger): Interceptor {
       );
     try {
       const response = await next(request);
-      if (response.stream) return { ...response, message: observed(response.message, ended) };
+      if (response.stream) return { ...response, message: observeStream(response.message, ended) };
       ended();
       return response;
     } catch (error) {

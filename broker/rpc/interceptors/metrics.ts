@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { codeName, observed } from '../../../client/traced-calls.ts';
+import { codeName, observeStream } from '../../../client/traced-calls.ts';
 import { type AuthFailure, authFailures } from '../../access/keys.ts';
 import type { AuthenticationMetrics } from './authenticate.ts';
 import { longPolls } from './long-polls.ts';
@@ -60,7 +60,7 @@ export function callMetrics(register: Registry): CallMetrics {
         streams.inc(labels);
         return {
           ...response,
-          message: observed(response.message, (failure) => {
+          message: observeStream(response.message, (failure) => {
             streams.dec(labels);
             ended(method, failure ?? 'OK');
           }),

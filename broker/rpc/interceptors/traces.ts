@@ -1,6 +1,6 @@
 import type { Interceptor } from '@connectrpc/connect';
 import type { Tracing } from '../../../client/trace.ts';
-import { stepped } from '../../../client/traced-calls.ts';
+import { traceCall } from '../../../client/traced-calls.ts';
 import { currentCall } from '../call.ts';
 
 /**
@@ -25,6 +25,6 @@ export function traceInterceptor(tracing: Tracing): Interceptor {
       },
     });
     call.traceParent = span.traceParent;
-    return stepped(span, next, request);
+    return traceCall(span, next, request);
   };
 }

@@ -2,16 +2,16 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { type WhoAmIResponse, WhoAmIResponseSchema } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { moment } from '../../format/enum-labels.ts';
+import { timestampText } from '../../format/enum-labels.ts';
 import { Failure } from '../../output/failure.ts';
 import { printOne } from '../../output/output.ts';
 import { readPak } from '../../output/prompt.ts';
-import { keepContext, readContexts, writeContexts } from '../../session/context.ts';
-import { connect } from '../../session/session.ts';
-import { defaultServer, type Globals, type Settings, serverOf } from '../../session/settings.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { readContexts, saveContext, writeContexts } from '../../session/context.ts';
+import { connectSession } from '../../session/session.ts';
+import { type ConnectionSettings, defaultServer, type GlobalOptions, parseServer } from '../../session/settings.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   login: (command) =>
     command
       .option('--pak-stdin', 'read the key from standard input')
@@ -25,22 +25,22 @@ export const verbs: Verbs = {
       withSession(async ({ broker, out, settings }) => {
         const me = await broker.whoAmI({});
         printOne(out, { schema: WhoAmIResponseSchema, name: ({ name }) => name }, me, () => {
-          out.line(introduction(me, settings.server));
+          out.line(identityText(me, settings.server));
         });
       }),
     ),
 };
 
 async function login(options: { pakStdin?: boolean }, command: Command): Promise<void> {
-  const globals = command.optsWithGlobals<Globals>();
-  const settings = await askForSettings(globals, options.pakStdin ?? false);
-  const session = connect(settings, globals);
+  const globals = command.optsWithGlobals<GlobalOptions>();
+  const settings = await promptForSettings(globals, options.pakStdin ?? false);
+  const session = connectSession(settings, globals);
   try {
     const me = await session.broker.whoAmI({});
-    const { keptIn: _, ...context } = settings;
+    const { contextName: _, ...context } = settings;
     const name = globals.context || process.env.BROKKR_CONTEXT || new URL(settings.server).host;
-    keepContext(process.env, name, context);
-    session.out.line(introduction(me, settings.server));
+    saveContext(process.env, name, context);
+    session.out.line(identityText(me, settings.server));
     session.out.note(`kept as context ${name}`);
     if (process.env.BROKKR_PAK) session.out.note('warning: BROKKR_PAK is set, and is used instead');
   } finally {
@@ -48,10 +48,10 @@ async function login(options: { pakStdin?: boolean }, command: Command): Promise
   }
 }
 
-async function askForSettings(globals: Globals, fromStdin: boolean): Promise<Settings> {
+async function promptForSettings(globals: GlobalOptions, fromStdin: boolean): Promise<ConnectionSettings> {
   const { current, all } = readContexts(process.env);
   const known = all[globals.context || process.env.BROKKR_CONTEXT || current || ''];
-  const server = serverOf(globals.server || process.env.BROKKR_SERVER || known?.server || defaultServer);
+  const server = parseServer(globals.server || process.env.BROKKR_SERVER || known?.server || defaultServer);
   const absolute = (file: string | undefined) => (file === undefined ? undefined : path.resolve(file));
   const kept = known?.server === server ? known : undefined;
   return {
@@ -60,14 +60,14 @@ async function askForSettings(globals: Globals, fromStdin: boolean): Promise<Set
     certFile: absolute(globals.certFile) ?? kept?.certFile,
     keyFile: absolute(globals.keyFile) ?? kept?.keyFile,
     insecureCleartext: globals.insecureCleartext ?? kept?.insecureCleartext,
-    keptIn: undefined,
+    contextName: undefined,
     pak: await readPak(`Key (PAK) for ${server}: `, fromStdin),
   };
 }
 
 function logout(_options: unknown, command: Command): void {
   const { current, all } = readContexts(process.env);
-  const name = command.optsWithGlobals<Globals>().context || process.env.BROKKR_CONTEXT || current;
+  const name = command.optsWithGlobals<GlobalOptions>().context || process.env.BROKKR_CONTEXT || current;
   const context = name === undefined ? undefined : all[name];
   if (name === undefined || context === undefined) throw new Failure('there is no login to forget');
   const { pak: _, ...rest } = context;
@@ -75,7 +75,7 @@ function logout(_options: unknown, command: Command): void {
   process.stderr.write(`the key of context ${name} is forgotten; to end it as well: brokkr revoke\n`);
 }
 
-function introduction(me: WhoAmIResponse, server: string): string {
-  const expires = me.expireTime ? `, expires ${moment(me.expireTime)}` : '';
+function identityText(me: WhoAmIResponse, server: string): string {
+  const expires = me.expireTime ? `, expires ${timestampText(me.expireTime)}` : '';
   return `${labelOf(roleLabels, me.role)} ${me.name} (key ${me.shortToken}${expires}) at ${server}, version ${me.brokerVersion}`;
 }

@@ -10,18 +10,18 @@ import {
   VerifyAuditResponseSchema,
 } from '../../../gen/brokkr/v1/audit_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
-import { printFacts } from '../../format/describe.ts';
-import { count, moment } from '../../format/enum-labels.ts';
+import { printFields } from '../../format/describe.ts';
+import { pluralize, timestampText } from '../../format/enum-labels.ts';
 import { parsePast } from '../../options/duration.ts';
 import { parseLimit } from '../../options/numbers.ts';
 import { Failure } from '../../output/failure.ts';
 import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const auditView: View<typeof AuditEntrySchema> = {
   schema: AuditEntrySchema,
-  plural: 'entries',
+  listField: 'entries',
   name: ({ id }) => String(id),
   columns: [
     { title: 'ID', text: ({ id }) => String(id) },
@@ -35,12 +35,12 @@ const auditView: View<typeof AuditEntrySchema> = {
 };
 
 /** More than that does not fit a screen; --limit 0 gives it all the same. */
-const usualLimit = 1_000;
+const defaultLimit = 1_000;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     filterOptions(command.command('audit').description('who did what, newest first'))
-      .option('--limit <count>', 'at most so many; 0 for all', parseLimit, usualLimit)
+      .option('--limit <count>', 'at most so many; 0 for all', parseLimit, defaultLimit)
       .action(
         withSession(async ({ admin, out }, options: Filter & { limit: number }) => {
           const entries = await allPages(
@@ -61,14 +61,14 @@ export const verbs: Verbs = {
         withSession(async ({ admin, out }) => {
           let answer = await admin.verifyAudit({});
           while (answer.nextPageToken !== '') answer = await admin.verifyAudit({ pageToken: answer.nextPageToken });
-          if (out.form === 'table') {
-            printFacts(out, [
+          if (out.format === 'table') {
+            printFields(out, [
               ['Intact', answer.intact ? 'yes' : 'no'],
-              ['Entries', `${answer.entries} in ${count(Number(answer.seals), 'seal')}`],
-              ['Not sealed yet', unsealedText(answer.unsealedEntries, moment(answer.oldestUnsealedTime))],
+              ['Entries', `${answer.entries} in ${pluralize(Number(answer.seals), 'seal')}`],
+              ['Not sealed yet', unsealedText(answer.unsealedEntries, timestampText(answer.oldestUnsealedTime))],
               ['Head', Buffer.from(answer.head).toString('hex')],
             ]);
-          } else if (out.form === 'name') out.line(Buffer.from(answer.head).toString('hex'));
+          } else if (out.format === 'name') out.line(Buffer.from(answer.head).toString('hex'));
           else printJson(out, jsonOf(VerifyAuditResponseSchema, answer));
           if (!answer.intact) throw new Failure(`the record is not intact: ${answer.problem}`);
         }),

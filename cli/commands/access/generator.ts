@@ -1,37 +1,39 @@
 import { randomUUID } from 'node:crypto';
 import { Option } from 'commander';
 import { CreateGeneratorResponseSchema, type Generator, GeneratorSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
-import { printFacts, printSection } from '../../format/describe.ts';
-import { age, count, moment, nameFor, policies } from '../../format/enum-labels.ts';
+import { printFields, printSection } from '../../format/describe.ts';
+import { ageText, keyOfValue, pluralize, registrationPolicies, timestampText } from '../../format/enum-labels.ts';
 import { registrationView } from '../../format/registration.ts';
 import { stackView } from '../../format/stack.ts';
-import { type LimitOptions, limitFacts, limitOptions, quotaWith, rulesWith } from '../../options/limits.ts';
-import { usage } from '../../output/failure.ts';
+import { type LimitOptions, limitFields, limitOptions, mergeQuota, mergeRules } from '../../options/limits.ts';
+import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { partTable, printList, printOne, type View } from '../../output/output.ts';
+import { printList, printOne, renderSubtable, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const generatorView: View<typeof GeneratorSchema> = {
   schema: GeneratorSchema,
-  plural: 'generators',
+  listField: 'generators',
   name: ({ name }) => name,
   columns: [
     { title: 'NAME', text: ({ name }) => name },
     { title: 'STACKS', text: ({ stackCount }) => String(stackCount) },
     { title: 'AGENTS', text: ({ agentCount }) => String(agentCount) },
-    { title: 'REGISTRATION', text: ({ registration }) => nameFor(policies, registration) },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
+    { title: 'REGISTRATION', text: ({ registration }) => keyOfValue(registrationPolicies, registration) },
+    { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
     { title: 'STATUS', text: statusOf },
     { title: 'DESCRIPTION', text: ({ description }) => description },
   ],
 };
 
 const registrationOption = () =>
-  new Option('--registration <policy>', 'whether an agent may register by itself').choices(Object.keys(policies));
+  new Option('--registration <policy>', 'whether an agent may register by itself').choices(
+    Object.keys(registrationPolicies),
+  );
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('generators')
@@ -62,7 +64,7 @@ export const verbs: Verbs = {
       .action(
         withSession(async ({ admin, broker, out }, name: string) => {
           const generator = (await admin.getGenerator({ generator: name })).generator!;
-          if (out.form !== 'table') return printOne(out, generatorView, generator, () => {});
+          if (out.format !== 'table') return printOne(out, generatorView, generator, () => {});
           const of = { generator: generator.name };
           const [stacks, registrations] = await Promise.all([
             allPages(
@@ -74,19 +76,19 @@ export const verbs: Verbs = {
               (page) => page.registrations,
             ),
           ]);
-          printFacts(out, [
+          printFields(out, [
             ['Generator', generator.name],
             ['Id', generator.id],
             ['Description', generator.description],
-            ['Registration', nameFor(policies, generator.registration)],
-            ...limitFacts(generator),
+            ['Registration', keyOfValue(registrationPolicies, generator.registration)],
+            ...limitFields(generator),
             ['Status', statusOf(generator)],
-            ['Created', moment(generator.createTime)],
-            ['Deleted', moment(generator.deleteTime)],
+            ['Created', timestampText(generator.createTime)],
+            ['Deleted', timestampText(generator.deleteTime)],
             ['Etag', generator.etag],
           ]);
-          printSection(out, 'Stacks', partTable(out, stackView, stacks));
-          printSection(out, 'Agents', partTable(out, registrationView, registrations, 'GENERATOR'));
+          printSection(out, 'Stacks', renderSubtable(out, stackView, stacks));
+          printSection(out, 'Agents', renderSubtable(out, registrationView, registrations, 'GENERATOR'));
         }),
       ),
 
@@ -107,17 +109,17 @@ export const verbs: Verbs = {
             requestId: randomUUID(),
             name,
             description,
-            registration: registration && policies[registration],
-            rules: rulesWith(options),
-            quota: quotaWith(options),
+            registration: registration && registrationPolicies[registration],
+            rules: mergeRules(options),
+            quota: mergeQuota(options),
           });
-          const again = `brokkr rotate generator ${name} --now`;
+          const retryCommand = `brokkr rotate generator ${name} --now`;
           printNewKey(out, {
             schema: CreateGeneratorResponseSchema,
             answer,
-            done: `generator ${name} created`,
+            summary: `generator ${name} created`,
             pakFile,
-            again,
+            retryCommand,
           });
         }),
       ),
@@ -135,17 +137,17 @@ export const verbs: Verbs = {
       .action(
         withSession(async ({ admin, out }, name: string, options: Settings & { etag?: string }) => {
           const { description, registration } = options;
-          const changesLimits = rulesWith(options) !== undefined || quotaWith(options) !== undefined;
+          const changesLimits = mergeRules(options) !== undefined || mergeQuota(options) !== undefined;
           // Rules and quotas are written whole: what no option names stays as it is, unless it changes meanwhile.
           const before = changesLimits ? (await admin.getGenerator({ generator: name })).generator : undefined;
           const settings = {
             description,
-            registration: registration && policies[registration],
-            rules: rulesWith(options, before?.rules),
-            quota: quotaWith(options, before?.quota),
+            registration: registration && registrationPolicies[registration],
+            rules: mergeRules(options, before?.rules),
+            quota: mergeQuota(options, before?.quota),
           };
           const paths = Object.entries(settings).flatMap(([path, value]) => (value === undefined ? [] : [path]));
-          if (paths.length === 0) throw usage('nothing to change', 'say what, as --help lists it');
+          if (paths.length === 0) throw usageError('nothing to change', 'say what, as --help lists it');
           const etag = options.etag ?? before?.etag;
           const { generator } = await admin.updateGenerator({
             generator: name,
@@ -170,7 +172,7 @@ export const verbs: Verbs = {
         withSession(
           async ({ admin, out }, name: string, options: { cascade?: boolean; etag?: string; yes?: boolean }) => {
             const { generator: found } = await admin.getGenerator({ generator: name });
-            const stacks = options.cascade ? ` with ${count(found!.stackCount, 'stack')}` : '';
+            const stacks = options.cascade ? ` with ${pluralize(found!.stackCount, 'stack')}` : '';
             await confirm(`Delete generator ${found!.name}${stacks}?`, options.yes);
             const { cascade, etag } = options;
             const { generator } = await admin.deleteGenerator({ generator: found!.id, cascade, etag });
@@ -185,7 +187,7 @@ export const verbs: Verbs = {
 
 interface Settings extends LimitOptions {
   readonly description?: string;
-  readonly registration?: keyof typeof policies;
+  readonly registration?: keyof typeof registrationPolicies;
 }
 
 function statusOf({ system, deleteTime }: Generator): string {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
+import { toDuration } from '../../../contract/duration.ts';
 import { labelOf, roleLabels } from '../../../contract/enum-labels.ts';
 import { RotateAgentPakResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { RotateGeneratorPakResponseSchema } from '../../../gen/brokkr/v1/generator_pb.ts';
@@ -10,32 +11,32 @@ import {
   PakSchema,
   RotatePakResponseSchema,
 } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { age, moment } from '../../format/enum-labels.ts';
+import { ageText, timestampText } from '../../format/enum-labels.ts';
 import { parseDuration, parseFuture } from '../../options/duration.ts';
-import { usage } from '../../output/failure.ts';
+import { usageError } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
 import { printList, printOne, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { keepContext, readContexts } from '../../session/context.ts';
+import { readContexts, saveContext } from '../../session/context.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const pakView: View<typeof PakSchema> = {
   schema: PakSchema,
-  plural: 'paks',
+  listField: 'paks',
   name: ({ shortToken }) => shortToken,
   columns: [
     { title: 'KEY', text: ({ shortToken }) => shortToken },
     { title: 'ROLE', text: ({ role }) => labelOf(roleLabels, role) },
     { title: 'OWNER', text: ({ owner }) => owner },
-    { title: 'AGE', text: ({ createTime }) => age(createTime) },
-    { title: 'USED', text: ({ lastUseTime }) => age(lastUseTime) },
+    { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
+    { title: 'USED', text: ({ lastUseTime }) => ageText(lastUseTime) },
     { title: 'STATE', text: stateOf, tone: (pak) => (pak.revokeTime ? 'bad' : undefined) },
   ],
 };
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('paks')
@@ -53,7 +54,7 @@ export const verbs: Verbs = {
             );
             const wanted = keys.map((key) => {
               const found = paks.find(({ id, shortToken }) => key === id || key === shortToken);
-              if (!found) throw usage(`there is no key ${key}`);
+              if (!found) throw usageError(`there is no key ${key}`);
               return found;
             });
             printList(out, pakView, keys.length > 0 ? wanted : paks);
@@ -77,9 +78,9 @@ export const verbs: Verbs = {
           printNewKey(out, {
             schema: CreateAdminPakResponseSchema,
             answer,
-            done: `admin key ${name} created`,
+            summary: `admin key ${name} created`,
             pakFile,
-            again: `brokkr revoke ${answer.info?.shortToken}, then create it again`,
+            retryCommand: `brokkr revoke ${answer.info?.shortToken}, then create it again`,
           });
         }),
       ),
@@ -88,22 +89,28 @@ export const verbs: Verbs = {
     rotateOptions(command.command('self').description('the key in use; a kept one is replaced in its context')).action(
       withSession(async (session, options: RotateOptions) => {
         const answer = await session.broker.rotatePak({ requestId: randomUUID(), overlap: overlapOf(options) });
-        if (answer.pak !== '') keepRotated(session, answer.pak);
+        if (answer.pak !== '') saveRotatedKey(session, answer.pak);
         printNewKey(session.out, {
           schema: RotatePakResponseSchema,
           answer,
-          done: doneWords('own key', options),
+          summary: rotationSummary('own key', options),
           pakFile: options.pakFile,
-          again: 'brokkr rotate self',
+          retryCommand: 'brokkr rotate self',
         });
       }),
     );
     rotateOptions(command.command('agent').description("an agent's key").argument('<name>')).action(
       withSession(async ({ admin, out }, agent: string, options: RotateOptions) => {
         const answer = await admin.rotateAgentPak({ requestId: randomUUID(), agent, overlap: overlapOf(options) });
-        const done = doneWords(`key of agent ${agent}`, options);
-        const again = `brokkr rotate agent ${agent} --now`;
-        printNewKey(out, { schema: RotateAgentPakResponseSchema, answer, done, pakFile: options.pakFile, again });
+        const summary = rotationSummary(`key of agent ${agent}`, options);
+        const retryCommand = `brokkr rotate agent ${agent} --now`;
+        printNewKey(out, {
+          schema: RotateAgentPakResponseSchema,
+          answer,
+          summary,
+          pakFile: options.pakFile,
+          retryCommand,
+        });
       }),
     );
     rotateOptions(command.command('generator').description("a generator's key").argument('<name>')).action(
@@ -113,9 +120,15 @@ export const verbs: Verbs = {
           generator,
           overlap: overlapOf(options),
         });
-        const done = doneWords(`key of generator ${generator}`, options);
-        const again = `brokkr rotate generator ${generator} --now`;
-        printNewKey(out, { schema: RotateGeneratorPakResponseSchema, answer, done, pakFile: options.pakFile, again });
+        const summary = rotationSummary(`key of generator ${generator}`, options);
+        const retryCommand = `brokkr rotate generator ${generator} --now`;
+        printNewKey(out, {
+          schema: RotateGeneratorPakResponseSchema,
+          answer,
+          summary,
+          pakFile: options.pakFile,
+          retryCommand,
+        });
       }),
     );
   },
@@ -132,7 +145,7 @@ export const verbs: Verbs = {
           const { id, shortToken } = await broker.whoAmI({});
           const isOwn = [id, shortToken, shortToken.slice(2)].includes(key);
           if (isOwn && yes && !own)
-            throw usage(
+            throw usageError(
               `${key} is the key in use: without another one you are locked out`,
               'if that is meant: say --yes --own',
             );
@@ -165,25 +178,25 @@ function rotateOptions(command: Command): Command {
 }
 
 function overlapOf({ now, overlap }: RotateOptions) {
-  if (now && overlap !== undefined) throw usage('--now and --overlap exclude each other');
+  if (now && overlap !== undefined) throw usageError('--now and --overlap exclude each other');
   const ms = now ? 0 : overlap;
-  return ms === undefined ? undefined : durationFromMs(ms);
+  return ms === undefined ? undefined : toDuration(ms);
 }
 
-function doneWords(what: string, { now, overlap }: RotateOptions): string {
+function rotationSummary(what: string, { now, overlap }: RotateOptions): string {
   return `${what} rotated; the old one ${now || overlap === 0 ? 'has ended' : 'goes on working for a while'}`;
 }
 
 /** Before the new key is shown: a context must not be left with a key that is about to end. */
-function keepRotated({ settings, out }: Session, pak: string): void {
-  const name = settings.keptIn;
+function saveRotatedKey({ settings, out }: Session, pak: string): void {
+  const name = settings.contextName;
   const context = name === undefined ? undefined : readContexts(process.env).all[name];
   if (name === undefined || context === undefined) return;
-  keepContext(process.env, name, { ...context, pak }, false);
+  saveContext(process.env, name, { ...context, pak }, false);
   out.note(`kept in context ${name}`);
 }
 
 function stateOf({ revokeTime, expireTime }: Pak): string {
-  if (revokeTime) return `revoked ${moment(revokeTime)}`;
-  return expireTime ? `expires ${moment(expireTime)}` : 'live';
+  if (revokeTime) return `revoked ${timestampText(revokeTime)}`;
+  return expireTime ? `expires ${timestampText(expireTime)}` : 'live';
 }

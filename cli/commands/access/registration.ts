@@ -2,9 +2,9 @@ import { registrationView } from '../../format/registration.ts';
 import { printList, printOne } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('registrations')

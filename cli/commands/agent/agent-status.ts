@@ -3,21 +3,21 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { type Agent, AgentSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
 import type { Pak } from '../../../gen/brokkr/v1/pak_pb.ts';
-import { type Fact, printFacts } from '../../format/describe.ts';
+import { type Field, printFields } from '../../format/describe.ts';
 import { shortDuration } from '../../format/duration.ts';
-import { countsText, moment } from '../../format/enum-labels.ts';
+import { placementCountsText, timestampText } from '../../format/enum-labels.ts';
 import { clusterText } from '../../format/fleet.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
 import { type Output, printOne, type Tone } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-const usualTimeoutMs = 300_000;
-const askEveryMs = 500;
+const defaultTimeoutMs = 300_000;
+const pollIntervalMs = 500;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   agent: (command) =>
     command
       .command('status')
@@ -27,40 +27,40 @@ export const verbs: Verbs = {
       .option('--timeout <duration>', 'how long to wait (default: 5m)', parseDuration)
       .action(
         withSession(async (session, name: string, options: { wait?: boolean; timeout?: number }) => {
-          const { wait, timeout = usualTimeoutMs } = options;
-          const standing = wait ? await waitFor(session, name, timeout) : await look(session, name);
-          print(session.out, name, standing);
+          const { wait, timeout = defaultTimeoutMs } = options;
+          const standing = wait ? await waitFor(session, name, timeout) : await readReadiness(session, name);
+          printReadiness(session.out, name, standing);
           if (!standing.ready)
-            throw new Failure(`agent ${name} is not ready: ${standing.text}`, { next: standing.next });
+            throw new Failure(`agent ${name} is not ready: ${standing.text}`, { hint: standing.hint });
         }),
       ),
 };
 
 /** How far an agent is on its way from an enrollment to work. */
-interface Standing {
+interface Readiness {
   readonly ready: boolean;
   readonly text: string;
-  readonly next?: string;
+  readonly hint?: string;
   readonly agent?: Agent;
 }
 
-const lookThere = 'its own words: kubectl -n brokkr logs deployment/brokkr-agent';
+const logHint = 'its own words: kubectl -n brokkr logs deployment/brokkr-agent';
 
-async function waitFor(session: Session, name: string, timeoutMs: number): Promise<Standing> {
+async function waitFor(session: Session, name: string, timeoutMs: number): Promise<Readiness> {
   const deadline = Date.now() + timeoutMs;
   let told = '';
   for (;;) {
-    const standing = await look(session, name);
+    const standing = await readReadiness(session, name);
     if (standing.ready || Date.now() >= deadline) return standing;
     if (standing.text !== told) session.out.note(`waiting, at most ${shortDuration(timeoutMs)}: ${standing.text}`);
     told = standing.text;
-    await pause(askEveryMs);
+    await pause(pollIntervalMs);
   }
 }
 
-async function look({ admin }: Session, name: string): Promise<Standing> {
+async function readReadiness({ admin }: Session, name: string): Promise<Readiness> {
   try {
-    return standingOf((await admin.getAgent({ agent: name })).agent!);
+    return agentReadiness((await admin.getAgent({ agent: name })).agent!);
   } catch (error) {
     if (ConnectError.from(error).code !== Code.NotFound) throw error;
   }
@@ -69,41 +69,41 @@ async function look({ admin }: Session, name: string): Promise<Standing> {
     (page) => page.paks,
   );
   const invitation = paks.filter(({ role }) => role === Role.ENROLLMENT).at(-1);
-  if (!invitation) throw new Failure(`agent "${name}" not found`, { next: `brokkr install agent ${name} makes it` });
-  return invited(invitation, name);
+  if (!invitation) throw new Failure(`agent "${name}" not found`, { hint: `brokkr install agent ${name} makes it` });
+  return enrollmentReadiness(invitation, name);
 }
 
-function invited({ shortToken, revokeTime, expireTime }: Pak, name: string): Standing {
-  const again = { ready: false, next: `brokkr install agent ${name} makes another token` };
+function enrollmentReadiness({ shortToken, revokeTime, expireTime }: Pak, name: string): Readiness {
+  const again = { ready: false, hint: `brokkr install agent ${name} makes another token` };
   if (revokeTime) return { ...again, text: `its token ${shortToken} was revoked` };
-  const endsAt = moment(expireTime);
+  const endsAt = timestampText(expireTime);
   if (expireTime && Number(expireTime.seconds) * 1_000 <= Date.now())
     return { ...again, text: `it has not enrolled, and its token ended ${endsAt}` };
-  return { ready: false, text: `it has not enrolled yet; its token is good until ${endsAt}`, next: lookThere };
+  return { ready: false, text: `it has not enrolled yet; its token is good until ${endsAt}`, hint: logHint };
 }
 
-function standingOf(agent: Agent): Standing {
-  const not = (text: string): Standing => ({ ready: false, text, next: lookThere, agent });
+function agentReadiness(agent: Agent): Readiness {
+  const not = (text: string): Readiness => ({ ready: false, text, hint: logHint, agent });
   if (agent.incarnation === 0n) return not('it has never started');
-  if (!agent.online) return not(`offline, last seen ${moment(agent.lastHeartbeatTime)}`);
+  if (!agent.online) return not(`offline, last seen ${timestampText(agent.lastHeartbeatTime)}`);
   if (!agent.clusterReachable) return not('online, but it does not reach its cluster');
   return { ready: true, text: agent.paused ? 'online, paused' : 'online', agent };
 }
 
-function print(out: Output, name: string, { ready, text, agent }: Standing): void {
+function printReadiness(out: Output, name: string, { ready, text, agent }: Readiness): void {
   const tone: Tone = ready ? 'good' : 'bad';
   const told = (): void => {
-    const facts: Fact[] = agent
+    const facts: Field[] = agent
       ? [
           ['Cluster', agent.online ? clusterText(agent) : ''],
           ['Kubernetes', agent.kubernetesVersion],
           ['Version', agent.version],
-          ['Stacks', countsText(agent.placements)],
+          ['Stacks', placementCountsText(agent.placements)],
         ]
       : [];
     out.line(`${out.paint(tone, ready ? '✔' : '✘')} agent ${name}: ${text}`);
-    printFacts(out, facts);
+    printFields(out, facts);
   };
   if (agent) printOne(out, { schema: AgentSchema, name: () => name }, agent, told);
-  else if (out.form === 'table') told();
+  else if (out.format === 'table') told();
 }

@@ -3,8 +3,16 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
 import { type Agent, AgentSchema, CreateAgentResponseSchema } from '../../../gen/brokkr/v1/cluster_agent_pb.ts';
 import { AgentState } from '../../../gen/brokkr/v1/fleet_pb.ts';
-import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
-import { age, agentStates, count, countsText, countsTone, moment, wordOf } from '../../format/enum-labels.ts';
+import { annotationsText, printFields, printSection } from '../../format/describe.ts';
+import {
+  ageText,
+  placementCountsText,
+  placementCountsTone,
+  pluralize,
+  styledAgentStates,
+  styledLabelOf,
+  timestampText,
+} from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { clusterText } from '../../format/fleet.ts';
 import { placementView } from '../../format/placement.ts';
@@ -12,34 +20,34 @@ import { collect } from '../../options/collect.ts';
 import { annotationEdits, labelEdits, parseAnnotations } from '../../options/edits.ts';
 import { Failure } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
-import { type Output, partTable, printList, printOne, type View } from '../../output/output.ts';
+import { type Output, printList, printOne, renderSubtable, type View } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const agentView: View<typeof AgentSchema> = {
   schema: AgentSchema,
-  plural: 'agents',
+  listField: 'agents',
   name: ({ name }) => name,
   columns: [
     { title: 'NAME', text: ({ name }) => name },
     { title: 'STATUS', text: statusOf, tone: (agent) => (statusOf(agent) === 'online' ? 'good' : 'warn') },
     {
       title: 'STACKS',
-      text: ({ placements }) => countsText(placements),
-      tone: ({ placements }) => countsTone(placements),
+      text: ({ placements }) => placementCountsText(placements),
+      tone: ({ placements }) => placementCountsTone(placements),
     },
     { title: 'LABELS', text: ({ labels }) => labels.join(',') },
     { title: 'ANNOTATIONS', text: ({ annotations }) => annotationsText(annotations) },
     { title: 'KUBERNETES', text: ({ kubernetesVersion }) => kubernetesVersion },
-    { title: 'SEEN', text: ({ lastHeartbeatTime }) => age(lastHeartbeatTime) },
+    { title: 'SEEN', text: ({ lastHeartbeatTime }) => ageText(lastHeartbeatTime) },
   ],
 };
 
 const recentEvents = 5;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('agents')
@@ -71,7 +79,7 @@ export const verbs: Verbs = {
         withSession(async (session, name: string) => {
           const { broker, out } = session;
           const agent = await findAgent(session, name);
-          if (out.form !== 'table') return printOne(out, agentView, agent, () => {});
+          if (out.format !== 'table') return printOne(out, agentView, agent, () => {});
           const [placements, { events }] = await Promise.all([
             allPages(
               (page) => broker.listPlacements({ agent: agent.id, ...page }),
@@ -80,8 +88,8 @@ export const verbs: Verbs = {
             broker.listEvents({ agent: agent.id, pageSize: recentEvents }),
           ]);
           printAgent(out, agent);
-          printSection(out, 'Stacks', partTable(out, placementView, placements, 'AGENT'));
-          printSection(out, 'Last events', partTable(out, eventView, events, 'AGENT'));
+          printSection(out, 'Stacks', renderSubtable(out, placementView, placements, 'AGENT'));
+          printSection(out, 'Last events', renderSubtable(out, eventView, events, 'AGENT'));
         }),
       ),
 
@@ -108,9 +116,9 @@ export const verbs: Verbs = {
           printNewKey(out, {
             schema: CreateAgentResponseSchema,
             answer,
-            done: `agent ${name} created`,
+            summary: `agent ${name} created`,
             pakFile: options.pakFile,
-            again: `brokkr rotate agent ${name} --now`,
+            retryCommand: `brokkr rotate agent ${name} --now`,
           });
         }),
       ),
@@ -133,8 +141,8 @@ export const verbs: Verbs = {
         }),
       ),
 
-  label: (command) => edit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
-  annotate: (command) => edit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
+  label: (command) => defineEdit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
+  annotate: (command) => defineEdit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
 
   pause: (command) =>
     command.argument('<agent>').action(
@@ -185,12 +193,12 @@ export const verbs: Verbs = {
           const found = await findAgent(session, name);
           const fate = orphan
             ? 'its objects stay in the cluster'
-            : `it removes its stacks first: ${countsText(found.placements)}`;
+            : `it removes its stacks first: ${placementCountsText(found.placements)}`;
           await confirm(`Delete agent ${found.name}? (${fate})`, yes);
           const { agent } = await admin.deleteAgent({ agent: found.id, orphan, etag });
           printOne(out, agentView, agent!, () => {
             const removing = agent!.placements?.removing ?? 0;
-            const rest = removing > 0 ? `, as soon as it has removed ${count(removing, 'stack')}` : '';
+            const rest = removing > 0 ? `, as soon as it has removed ${pluralize(removing, 'stack')}` : '';
             out.line(`agent ${agent!.name} deleted${rest}`);
           });
         }),
@@ -217,29 +225,29 @@ export async function findAgent({ admin, broker }: Session, name: string): Promi
   const agents = await allPages((page) => broker.listAgents(page), agentsOf);
   const found = agents.find((agent) => agent.name === name || agent.id === name);
   if (!found)
-    throw new Failure(`agent "${name}" not found`, { next: 'brokkr get agents shows those that you may use' });
+    throw new Failure(`agent "${name}" not found`, { hint: 'brokkr get agents shows those that you may use' });
   return found;
 }
 
 function printAgent(out: Output, agent: Agent): void {
-  printFacts(out, [
+  printFields(out, [
     ['Agent', agent.name],
     ['Id', agent.id],
     ['Description', agent.description],
     ['Status', statusOf(agent)],
-    ['Last heartbeat', moment(agent.lastHeartbeatTime) || 'never'],
+    ['Last heartbeat', timestampText(agent.lastHeartbeatTime) || 'never'],
     ['Labels', agent.labels.join(', ')],
     ['Annotations', annotationsText(agent.annotations)],
     ['Generators', agent.generators.join(', ')],
     ['Cluster', agent.clusterId],
     ['Cluster answers', agent.online ? clusterText(agent) : ''],
-    ['Connected', agent.connectTime ? `since ${moment(agent.connectTime)}` : ''],
+    ['Connected', agent.connectTime ? `since ${timestampText(agent.connectTime)}` : ''],
     ['Kubernetes', agent.kubernetesVersion],
     ['Version', agent.version],
     ['Starts', String(agent.incarnation)],
-    ['Placements', countsText(agent.placements)],
-    ['Created', moment(agent.createTime)],
-    ['Deleted', agent.deleteTime ? `${moment(agent.deleteTime)}; it is still removing` : ''],
+    ['Placements', placementCountsText(agent.placements)],
+    ['Created', timestampText(agent.createTime)],
+    ['Deleted', agent.deleteTime ? `${timestampText(agent.deleteTime)}; it is still removing` : ''],
     ['Etag', agent.etag],
   ]);
 }
@@ -247,7 +255,7 @@ function printAgent(out: Output, agent: Agent): void {
 function statusOf({ paused, online, incarnation, deleteTime }: Agent): string {
   const isNew = incarnation === 0n;
   const parts = [
-    online ? 'online' : wordOf(agentStates, isNew ? AgentState.NEVER_STARTED : AgentState.OFFLINE).word,
+    online ? 'online' : styledLabelOf(styledAgentStates, isNew ? AgentState.NEVER_STARTED : AgentState.OFFLINE).text,
     ...(paused ? ['paused'] : []),
     ...(deleteTime ? ['being deleted'] : []),
   ];
@@ -255,7 +263,12 @@ function statusOf({ paused, online, incarnation, deleteTime }: Agent): string {
 }
 
 /** The `label` and `annotate` commands of an agent. */
-function edit(command: Command, what: string, words: string, read: (edits: readonly string[]) => object): Command {
+function defineEdit(
+  command: Command,
+  what: string,
+  words: string,
+  read: (edits: readonly string[]) => object,
+): Command {
   return command
     .command('agent')
     .alias('agents')
@@ -268,7 +281,7 @@ function edit(command: Command, what: string, words: string, read: (edits: reado
         const { agent } = await admin.updateAgent({ agent: name, etag: options.etag, ...read(edits) });
         printOne(out, agentView, agent!, () => {
           const now = what === 'labels' ? agent!.labels.join(', ') : annotationsText(agent!.annotations);
-          out.line(`agent ${agent!.name}: ${what} ${now || 'none'}; stacks ${countsText(agent!.placements)}`);
+          out.line(`agent ${agent!.name}: ${what} ${now || 'none'}; stacks ${placementCountsText(agent!.placements)}`);
         });
       }),
     );

@@ -1,25 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { isCleartext, isLoopback } from '../../../client/client.ts';
 import { fingerprintsOf, parseFingerprints } from '../../../client/pin.ts';
+import { toDuration } from '../../../contract/duration.ts';
 import manifest from '../../../package.json' with { type: 'json' };
-import { moment } from '../../format/enum-labels.ts';
-import { agentManifest, type ManifestObject } from '../../install/agent-manifest.ts';
+import { timestampText } from '../../format/enum-labels.ts';
+import { buildAgentManifest, type ManifestObject } from '../../install/agent-manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';
 import { collect } from '../../options/collect.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { parseAnnotations } from '../../options/edits.ts';
-import { Failure, usage } from '../../output/failure.ts';
+import { Failure, usageError } from '../../output/failure.ts';
 import { type Output, printJson } from '../../output/output.ts';
 import type { Session } from '../../session/session.ts';
-import { type Settings, serverOf } from '../../session/settings.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type ConnectionSettings, parseServer } from '../../session/settings.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-const usualTtlMs = 60 * 60_000;
-const usualImage = `brokkr:${manifest.version}`;
+const defaultTtlMs = 60 * 60_000;
+const defaultImage = `brokkr:${manifest.version}`;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   install: (command) =>
     command
       .command('agent')
@@ -31,7 +31,7 @@ export const verbs: Verbs = {
       .option('--generator <name>', 'register it with this generator; may be repeated', collect)
       .option('--ttl <duration>', 'how long the token is good for (default: 1h)', parseDuration)
       .option('--namespace <name>', 'where it runs', 'brokkr')
-      .option('--image <image>', 'what it runs; nobody publishes one', usualImage)
+      .option('--image <image>', 'what it runs; nobody publishes one', defaultImage)
       .option('--broker-url <url>', 'where it finds the broker (default: the server in use)')
       .option(
         '--broker-ca <file>',
@@ -64,8 +64,8 @@ interface InstallOptions {
 
 async function install({ admin, out, settings }: Session, name: string, options: InstallOptions): Promise<void> {
   // Before the token is made: what is wrong must not use it up.
-  const broker = brokerOf(options, settings);
-  const { ttl = usualTtlMs, description, label, generator, annotation, namespace, image, clusterRole = [] } = options;
+  const broker = brokerConnection(options, settings);
+  const { ttl = defaultTtlMs, description, label, generator, annotation, namespace, image, clusterRole = [] } = options;
   const { pak, info } = await admin.createEnrollment({
     requestId: randomUUID(),
     name,
@@ -73,27 +73,30 @@ async function install({ admin, out, settings }: Session, name: string, options:
     labels: label,
     annotations: parseAnnotations(annotation),
     generators: generator,
-    ttl: durationFromMs(ttl),
+    ttl: toDuration(ttl),
   });
   if (pak === '')
-    throw new Failure('the token was lost with the connection', { next: 'run it again: the lost one ends' });
+    throw new Failure('the token was lost with the connection', { hint: 'run it again: the lost one ends' });
   const tokenName = info?.shortToken ?? '';
-  print(out, agentManifest({ ...broker, namespace, image, token: pak, tokenName, clusterRoles: clusterRole }));
-  out.note(
-    `Agent ${name} may enroll once, until ${moment(info?.expireTime)}; brokkr revoke ${tokenName} takes that back.`,
+  printManifest(
+    out,
+    buildAgentManifest({ ...broker, namespace, image, token: pak, tokenName, clusterRoles: clusterRole }),
   );
-  if (image === usualImage)
+  out.note(
+    `Agent ${name} may enroll once, until ${timestampText(info?.expireTime)}; brokkr revoke ${tokenName} takes that back.`,
+  );
+  if (image === defaultImage)
     out.note(`warning: ${image} is published nowhere: build it, and say with --image where clusters find it`);
   if (isLoopback(broker.brokerUrl))
     out.note(`warning: pods do not reach ${broker.brokerUrl}: say with --broker-url where they find the broker`);
   out.note(`When it runs: brokkr agent status ${name} --wait`);
 }
 
-function brokerOf(options: InstallOptions, settings: Settings) {
-  const brokerUrl = serverOf(options.brokerUrl ?? settings.server);
+function brokerConnection(options: InstallOptions, settings: ConnectionSettings) {
+  const brokerUrl = parseServer(options.brokerUrl ?? settings.server);
   const allowCleartext = isCleartext(brokerUrl);
   if (allowCleartext && !settings.insecureCleartext)
-    throw usage(
+    throw usageError(
       `${brokerUrl} is not encrypted: the agent's key could be read on the way`,
       'name an https address with --broker-url, or say --insecure-cleartext',
     );
@@ -101,27 +104,27 @@ function brokerOf(options: InstallOptions, settings: Settings) {
   // The authority that this command trusts is the other broker address's only if somebody says so.
   const file = options.brokerCa ?? (brokerUrl === settings.server ? settings.caFile : undefined);
   const ca = isHttps && file !== undefined ? readFileSync(file, 'utf8') : undefined;
-  if (options.caFingerprint !== undefined && !isHttps) throw usage('--ca-fingerprint is for https');
-  return { brokerUrl, allowCleartext, ca, caFingerprints: pinsOf(options.caFingerprint, ca, file) };
+  if (options.caFingerprint !== undefined && !isHttps) throw usageError('--ca-fingerprint is for https');
+  return { brokerUrl, allowCleartext, ca, caFingerprints: fingerprintsFor(options.caFingerprint, ca, file) };
 }
 
 /** Those that are named, else those of the authorities that are to be trusted; none where the image's own are. */
-function pinsOf(named: string | undefined, ca: string | undefined, file: string | undefined): string[] {
+function fingerprintsFor(named: string | undefined, ca: string | undefined, file: string | undefined): string[] {
   try {
     if (named !== undefined) return parseFingerprints(named);
     return ca === undefined ? [] : fingerprintsOf(ca);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw usage(named === undefined ? `${file} cannot be used: ${reason}` : reason);
+    throw usageError(named === undefined ? `${file} cannot be used: ${reason}` : reason);
   }
 }
 
-function print(out: Output, objects: readonly ManifestObject[]): void {
+function printManifest(out: Output, objects: readonly ManifestObject[]): void {
   const text = objects.map((object) => kubernetesYaml(object)).join('---\n');
-  if (out.form === 'json')
+  if (out.format === 'json')
     printJson(out, JSON.parse(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })));
-  else if (out.form === 'yaml') out.line(text.trimEnd());
-  else if (out.form === 'name')
+  else if (out.format === 'yaml') out.line(text.trimEnd());
+  else if (out.format === 'name')
     for (const { kind, metadata } of objects) out.line(`${kind.toLowerCase()}/${metadata.name}`);
   else out.line(`kubectl apply -f - <<'EOF'\n${text}EOF`);
 }

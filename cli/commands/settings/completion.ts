@@ -1,5 +1,5 @@
 import { Argument } from 'commander';
-import type { Verbs } from '../command.ts';
+import type { VerbDefinitions } from '../command.ts';
 
 /** Each asks the command itself what may come next, and falls back to files. */
 const scripts = {
@@ -23,7 +23,7 @@ complete -c brokkr -f -a '(__brokkr_complete)'
 complete -c brokkr -s f -l filename -r -F`,
 } as const;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   completion: (command) =>
     command
       .addArgument(new Argument('<shell>').choices(Object.keys(scripts)))

@@ -1,16 +1,16 @@
-import { usage } from '../../output/failure.ts';
-import { openOutput, printJson, tableOf } from '../../output/output.ts';
+import { usageError } from '../../output/failure.ts';
+import { openOutput, printJson, renderTable } from '../../output/output.ts';
 import { type Context, readContexts, writeContexts } from '../../session/context.ts';
-import type { Globals } from '../../session/settings.ts';
-import type { Verbs } from '../command.ts';
+import type { GlobalOptions } from '../../session/settings.ts';
+import type { VerbDefinitions } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   context: (command) => {
     command
       .command('list')
       .alias('get-contexts')
       .description('the kept contexts; the current one is marked')
-      .action((_options, self) => list(self.optsWithGlobals() as Globals));
+      .action((_options, self) => list(self.optsWithGlobals() as GlobalOptions));
     command
       .command('use')
       .alias('use-context')
@@ -37,7 +37,7 @@ export const verbs: Verbs = {
   },
 };
 
-function list(globals: Globals): void {
+function list(globals: GlobalOptions): void {
   const { current, all } = readContexts(process.env);
   const out = openOutput(globals.output ?? 'table');
   const rows = Object.entries(all).map(([name, { server, pak }]) => ({
@@ -52,14 +52,14 @@ function list(globals: Globals): void {
     { title: 'SERVER', text: (row: (typeof rows)[number]) => row.server },
     { title: 'KEY', text: (row: (typeof rows)[number]) => (row.loggedIn ? 'kept' : 'none') },
   ];
-  if (out.form === 'name') for (const { name } of rows) out.line(name);
-  else if (out.form !== 'table') printJson(out, { contexts: rows });
+  if (out.format === 'name') for (const { name } of rows) out.line(name);
+  else if (out.format !== 'table') printJson(out, { contexts: rows });
   else if (rows.length === 0) out.note('no contexts; brokkr login makes one');
-  else out.line(tableOf(out, columns, rows));
+  else out.line(renderTable(out, columns, rows));
 }
 
 function find(all: Readonly<Record<string, Context>>, name: string): Context {
   const context = all[name];
-  if (!context) throw usage(`there is no context "${name}"`, 'brokkr context list shows them');
+  if (!context) throw usageError(`there is no context "${name}"`, 'brokkr context list shows them');
   return context;
 }

@@ -3,29 +3,35 @@ import { type Command, Option } from 'commander';
 import { objectText } from '../../../contract/object-key.ts';
 import { type GetDeploymentResponse, GetDeploymentResponseSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { applyStack, previewStack, refOf, type StackSpec, type Steps } from '../../deploy/apply.ts';
-import { changesText, previewOfNew, printChanges, printSubmission, servedText } from '../../deploy/submission.ts';
+import { type ApplyListener, applyStack, previewStack, type StackSpec, stackRef } from '../../deploy/apply.ts';
+import {
+  changesText,
+  previewOfNew,
+  printChanges,
+  printSubmission,
+  servingAgentsText,
+} from '../../deploy/submission.ts';
 import { deploymentName, deploymentView } from '../../format/deployment.ts';
-import { printFacts, printSection } from '../../format/describe.ts';
-import { countsText, moment } from '../../format/enum-labels.ts';
+import { printFields, printSection } from '../../format/describe.ts';
+import { placementCountsText, timestampText } from '../../format/enum-labels.ts';
 import { stackName } from '../../format/stack.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { kubernetesYaml } from '../../manifest/yaml.ts';
 import { collect } from '../../options/collect.ts';
 import { parseDuration } from '../../options/duration.ts';
-import { numberFrom, parseLimit } from '../../options/numbers.ts';
-import { readStackOptions, type StackOptions, splitName, stackOptions } from '../../options/stack-options.ts';
-import { usage } from '../../output/failure.ts';
-import { type Output, printable, printList, printOne } from '../../output/output.ts';
+import { integerBetween, parseLimit } from '../../options/numbers.ts';
+import { readStackOptions, type StackOptions, splitStackName, stackOptions } from '../../options/stack-options.ts';
+import { usageError } from '../../output/failure.ts';
+import { type Output, printList, printOne, sanitize } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { parseGoal, type WaitCondition, waitUntil } from '../../stream/wait.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { parseWaitCondition, type WaitCondition, waitUntil } from '../../stream/wait.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-const parseRevision = numberFrom(1);
-const usualTimeoutMs = 300_000;
+const parseRevision = integerBetween(1);
+const defaultTimeoutMs = 300_000;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   apply: (command) => {
     command
       .requiredOption('-f, --filename <file>', 'YAML or JSON file, a folder of them, or - ; may be repeated', collect)
@@ -109,9 +115,11 @@ function waitOptions(command: Command): Command {
     .addOption(
       new Option('--wait [what]', 'until it is healthy on every agent that serves the stack; or only "applied"')
         .preset('healthy')
-        .argParser(parseGoal),
+        .argParser(parseWaitCondition),
     )
-    .addOption(new Option('--timeout <duration>', 'of --wait').default(usualTimeoutMs, '5m').argParser(parseDuration));
+    .addOption(
+      new Option('--timeout <duration>', 'of --wait').default(defaultTimeoutMs, '5m').argParser(parseDuration),
+    );
 }
 
 interface RollbackOptions {
@@ -135,9 +143,9 @@ interface ApplyOptions extends StackOptions {
 
 async function apply(session: Session, options: ApplyOptions): Promise<void> {
   const { out } = session;
-  if (options.dryRun && options.wait) throw usage('--dry-run has nothing to --wait for');
+  if (options.dryRun && options.wait) throw usageError('--dry-run has nothing to --wait for');
   const wanted: StackSpec = {
-    ...splitName(options.stack),
+    ...splitStackName(options.stack),
     ...readStackOptions(options),
     targets: options.target ?? [],
     submission: await readSubmission(options.filename, options.recursive ?? false),
@@ -149,13 +157,13 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
     return;
   }
   // People see each step; the answer for programs comes at the end, when all of it is good.
-  const people = out.form === 'table';
-  const { stack, answer } = await applyStack(session, wanted, people ? stepsFor(out) : silent);
+  const people = out.format === 'table';
+  const { stack, answer } = await applyStack(session, wanted, people ? listenerFor(out) : silentListener);
   const deployment = answer.deployment!;
   if (options.wait) await waitUntil(options.wait, session, deployment, options.timeout);
   if (!people) printSubmission(out, answer);
   else if (options.wait) out.line(`revision ${deployment.revision} is ${options.wait}`);
-  else out.line(`agents: ${countsText(stack.placements)}`);
+  else out.line(`agents: ${placementCountsText(stack.placements)}`);
   if (isPlacedNowhere(stack))
     out.note(`warning: stack ${stackName(stack)} is placed nowhere yet: say --label, --target or --selector`);
 }
@@ -165,9 +173,9 @@ function isPlacedNowhere({ labels, annotations, selector, targets }: Stack): boo
   return labels.length + Object.keys(annotations).length + targets.length === 0 && selector === undefined;
 }
 
-const silent: Steps = { created: () => {}, submitted: () => {}, edited: () => {} };
+const silentListener: ApplyListener = { created: () => {}, submitted: () => {}, edited: () => {} };
 
-function stepsFor(out: Output): Steps {
+function listenerFor(out: Output): ApplyListener {
   return {
     created: (stack) => out.line(`stack ${stackName(stack)} created`),
     submitted: (answer) => {
@@ -183,14 +191,14 @@ async function preview(session: Session, wanted: StackSpec): Promise<void> {
   const { out } = session;
   const found = await previewStack(session, wanted);
   const answer = found ?? previewOfNew(wanted);
-  if (out.form !== 'table') {
+  if (out.format !== 'table') {
     printSubmission(out, answer);
     return;
   }
-  if (!found) out.line(`stack ${refOf(wanted)} would be created`);
+  if (!found) out.line(`stack ${stackRef(wanted)} would be created`);
   out.line(answer.unchanged ? 'nothing would change' : `would be submitted: ${changesText(answer)}`);
   printChanges(out, answer);
-  if (found) out.line(servedText(answer));
+  if (found) out.line(servingAgentsText(answer));
   else out.note('the stack is new: its objects are checked, and its agents found, when it is there');
 }
 
@@ -199,19 +207,19 @@ function printDeployment(out: Output, answer: GetDeploymentResponse): void {
   const shown: GetDeploymentResponse = { ...answer, manifest: new Uint8Array() };
   const deployment = answer.deployment!;
   printOne(out, { schema: GetDeploymentResponseSchema, name: () => deploymentName(deployment) }, shown, () => {
-    printFacts(out, [
+    printFields(out, [
       ['Deployment', deploymentName(deployment)],
       ['Id', deployment.id],
       ['Current', deployment.current ? 'yes' : 'no'],
       ['Message', deployment.message],
       ['Rollback of', deployment.rollbackOf === 0 ? '' : `revision ${deployment.rollbackOf}`],
-      ['Created', moment(deployment.createTime)],
+      ['Created', timestampText(deployment.createTime)],
       ['By', deployment.createdBy],
       ['Checksum', deployment.checksum],
       ['Size', `${deployment.size} bytes`],
       ['Trace', deployment.traceId],
     ]);
-    printSection(out, 'Objects', answer.objects.map((object) => printable(objectText(object))).join('\n'));
+    printSection(out, 'Objects', answer.objects.map((object) => sanitize(objectText(object))).join('\n'));
   });
 }
 
@@ -220,7 +228,7 @@ function printManifest(out: Output, { manifest }: GetDeploymentResponse): void {
     .toString()
     .split('\n')
     .filter((line) => line !== '');
-  if (out.form === 'json') for (const line of lines) out.line(line);
+  if (out.format === 'json') for (const line of lines) out.line(line);
   else
     out.line(
       lines

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { type Placement, PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
-import { phases, wordOf } from '../../format/enum-labels.ts';
+import { styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
 import { placementView } from '../../format/placement.ts';
 import { Failure } from '../../output/failure.ts';
-import { printable, printOne } from '../../output/output.ts';
+import { printOne, sanitize } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   'confirm-removal': (command) =>
     removalArguments(command).action(
       withSession(async (session, agent: string, stack: string, options: Options) => {
@@ -18,10 +18,10 @@ export const verbs: Verbs = {
         const generation = options.generation ?? found.generation;
         // Of another situation than the one that is meant, the broker says that it has changed.
         if (generation === found.generation && !isHeld(found))
-          throw new Failure(`nothing is held: ${situation(found)}`, {
-            next: 'brokkr get placements --phase held shows what is',
+          throw new Failure(`nothing is held: ${placementText(found)}`, {
+            hint: 'brokkr get placements --phase held shows what is',
           });
-        await confirm(`Let it go on? ${situation(found)}`, options.yes);
+        await confirm(`Let it go on? ${placementText(found)}`, options.yes);
         const { stackId, heldKeys, order } = found;
         const { placement = found } = await admin.confirmRemoval({
           agent,
@@ -31,7 +31,7 @@ export const verbs: Verbs = {
           order,
         });
         if (placement.phase === PlacementPhase.HELD)
-          throw new Failure(`more is held by now than was shown: ${situation(placement)}`);
+          throw new Failure(`more is held by now than was shown: ${placementText(placement)}`);
         printOne(out, placementView, placement, () => {
           out.line(`agent ${found.agent} may go on with stack ${found.stack}`);
         });
@@ -45,7 +45,7 @@ export const verbs: Verbs = {
         withSession(async (session, agent: string, stack: string, options: Options) => {
           const { admin, out } = session;
           const found = await findPlacement(session, agent, stack);
-          await confirm(`Forget it, and leave its objects where they are? ${situation(found)}`, options.yes);
+          await confirm(`Forget it, and leave its objects where they are? ${placementText(found)}`, options.yes);
           await admin.forgetRemoval({
             agent,
             stack: found.stackId,
@@ -85,9 +85,11 @@ function isHeld({ phase }: Placement): boolean {
   return phase === PlacementPhase.HELD || phase === PlacementPhase.AHEAD;
 }
 
-function situation({ stack, agent, phase, removalReason, message }: Placement): string {
+function placementText({ stack, agent, phase, removalReason, message }: Placement): string {
   const why = [removalReason, message].filter((text) => text !== '').join('; ');
-  return printable(`Stack ${stack} on agent ${agent} is ${wordOf(phases, phase).word}${why ? ` (${why})` : ''}.`);
+  return sanitize(
+    `Stack ${stack} on agent ${agent} is ${styledLabelOf(styledPhases, phase).text}${why ? ` (${why})` : ''}.`,
+  );
 }
 
 function parseGeneration(text: string): bigint {

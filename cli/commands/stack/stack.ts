@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import { conflictPolicies, driftPolicies, onDeletes } from '../../../contract/enum-names.ts';
 import type { LabelSelector, Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { deploymentView } from '../../format/deployment.ts';
-import { annotationsText, printFacts, printSection } from '../../format/describe.ts';
-import { count, countsText, moment, nameFor } from '../../format/enum-labels.ts';
+import { annotationsText, printFields, printSection } from '../../format/describe.ts';
+import { keyOfValue, placementCountsText, pluralize, timestampText } from '../../format/enum-labels.ts';
 import { eventView } from '../../format/event.ts';
 import { healthCountsText } from '../../format/health.ts';
 import { placementView } from '../../format/placement.ts';
 import { stackName, stackView } from '../../format/stack.ts';
-import { healthChangeView, unhealthyText } from '../../format/stack-health.ts';
+import { healthChangeView, unhealthyObjectsText } from '../../format/stack-health.ts';
 import { collect } from '../../options/collect.ts';
 import { annotationEdits, labelEdits } from '../../options/edits.ts';
 import { ignoredFieldsText } from '../../options/ignored-fields.ts';
@@ -21,21 +21,21 @@ import {
   type StackOptions,
   settingOptions,
   settingPaths,
-  splitName,
+  splitStackName,
   stackOptions,
 } from '../../options/stack-options.ts';
-import { usage } from '../../output/failure.ts';
-import { type Output, partTable, printList, printOne } from '../../output/output.ts';
+import { usageError } from '../../output/failure.ts';
+import { type Output, printList, printOne, renderSubtable } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
-import { neverStarted } from './never-started.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
+import { listNeverStarted } from './never-started.ts';
 
 /** How many of the last revisions and events a description shows. */
-const recent = 5;
+const recentCount = 5;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('stacks')
@@ -78,10 +78,10 @@ export const verbs: Verbs = {
           async (session, name: string, options: StackOptions & { generator?: string; target?: string[] }) => {
             const { broker, out } = session;
             const { settings, ...placing } = readStackOptions(options);
-            const owned = splitName(name, options.generator);
+            const owned = splitStackName(name, options.generator);
             const requestId = randomUUID();
             const { stack } = await broker.createStack({ requestId, ...owned, ...placing, ...settings });
-            if (out.form === 'table') out.line(`stack ${stackName(stack!)} created`);
+            if (out.format === 'table') out.line(`stack ${stackName(stack!)} created`);
             for (const agent of options.target ?? []) await broker.addTarget({ stack: stack!.id, agent });
             const { stack: now } = await broker.getStack({ stack: stack!.id });
             printOne(out, stackView, now!, () => {});
@@ -106,7 +106,7 @@ export const verbs: Verbs = {
           const selector = options.selector === false ? undefined : options.selector;
           const settings = readSettingOptions(options);
           const paths = [...(options.selector === undefined ? [] : ['selector']), ...settingPaths(settings)];
-          if (paths.length === 0) throw usage('nothing to change', 'brokkr update stack --help lists what can be');
+          if (paths.length === 0) throw usageError('nothing to change', 'brokkr update stack --help lists what can be');
           const updateMask = { paths };
           const { stack } = await broker.updateStack({
             stack: name,
@@ -119,8 +119,8 @@ export const verbs: Verbs = {
         }),
       ),
 
-  label: (command) => edit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
-  annotate: (command) => edit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
+  label: (command) => defineEdit(command, 'labels', 'LABEL, or LABEL- to take it away', labelEdits),
+  annotate: (command) => defineEdit(command, 'annotations', 'KEY=VALUE, or KEY- to take it away', annotationEdits),
 
   target: (command) =>
     command
@@ -161,16 +161,16 @@ export const verbs: Verbs = {
           const { broker, out } = session;
           const { stack: found } = await broker.getStack({ stack: name });
           const { deployments } = await broker.listDeployments({ stack: found!.id, pageSize: 1 });
-          const objects = count(deployments[0]?.objectCount ?? 0, 'object');
-          const agents = countsText(found!.placements);
+          const objects = pluralize(deployments[0]?.objectCount ?? 0, 'object');
+          const agents = placementCountsText(found!.placements);
           await confirm(`Delete stack ${stackName(found!)} (${objects}; agents: ${agents})?`, options.yes);
           const { stack } = await broker.deleteStack({ stack: found!.id, etag: options.etag });
           printOne(out, stackView, stack!, () => {
             const agents = stack!.placements?.removing ?? 0;
-            const rest = agents > 0 ? `, as soon as ${count(agents, 'agent')} removed it` : '';
+            const rest = agents > 0 ? `, as soon as ${pluralize(agents, 'agent')} removed it` : '';
             out.line(`stack ${stackName(stack!)} deleted${rest}`);
           });
-          for (const agent of await neverStarted(session, stack!)) {
+          for (const agent of await listNeverStarted(session, stack!)) {
             out.note(`agent ${agent} has never started: until it does, the removal waits, or is ended by`);
             out.note(`  brokkr forget-removal ${agent} ${stackName(stack!)}`);
           }
@@ -191,27 +191,27 @@ interface Update extends SettingOptions {
 
 async function describe({ broker, out }: Session, name: string): Promise<void> {
   const { stack } = await broker.getStack({ stack: name });
-  if (out.form !== 'table') return printOne(out, stackView, stack!, () => {});
+  if (out.format !== 'table') return printOne(out, stackView, stack!, () => {});
   const of = { stack: stack!.id };
   const [placements, health, { deployments }, { events }] = await Promise.all([
     allPages(
       (page) => broker.listPlacements({ ...of, ...page }),
       (page) => page.placements,
     ),
-    broker.getStackHealth({ ...of, pageSize: recent }),
-    broker.listDeployments({ ...of, pageSize: recent }),
-    broker.listEvents({ ...of, pageSize: recent }),
+    broker.getStackHealth({ ...of, pageSize: recentCount }),
+    broker.listDeployments({ ...of, pageSize: recentCount }),
+    broker.listEvents({ ...of, pageSize: recentCount }),
   ]);
   printStack(out, stack!);
-  printSection(out, 'Agents', partTable(out, placementView, placements, 'STACK'));
-  printSection(out, 'Not healthy', unhealthyText(out, health.agents));
-  printSection(out, 'Last health changes', partTable(out, healthChangeView, health.history.slice(0, recent)));
-  printSection(out, 'Last revisions', partTable(out, deploymentView, deployments, 'STACK'));
-  printSection(out, 'Last events', partTable(out, eventView, events, 'STACK'));
+  printSection(out, 'Agents', renderSubtable(out, placementView, placements, 'STACK'));
+  printSection(out, 'Not healthy', unhealthyObjectsText(out, health.agents));
+  printSection(out, 'Last health changes', renderSubtable(out, healthChangeView, health.history.slice(0, recentCount)));
+  printSection(out, 'Last revisions', renderSubtable(out, deploymentView, deployments, 'STACK'));
+  printSection(out, 'Last events', renderSubtable(out, eventView, events, 'STACK'));
 }
 
 function printStack(out: Output, stack: Stack): void {
-  printFacts(out, [
+  printFields(out, [
     ['Stack', stackName(stack)],
     ['Id', stack.id],
     ['Revision', stack.revision === 0 ? 'none yet' : String(stack.revision)],
@@ -219,22 +219,27 @@ function printStack(out: Output, stack: Stack): void {
     ['Annotations', annotationsText(stack.annotations)],
     ['Selector', stack.selector ? selectorText(stack.selector) : ''],
     ['Targets', stack.targets.join(', ')],
-    ['On delete', nameFor(onDeletes, stack.onDelete)],
-    ['Drift', nameFor(driftPolicies, stack.drift)],
+    ['On delete', keyOfValue(onDeletes, stack.onDelete)],
+    ['Drift', keyOfValue(driftPolicies, stack.drift)],
     ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
-    ['Conflict', nameFor(conflictPolicies, stack.conflict)],
+    ['Conflict', keyOfValue(conflictPolicies, stack.conflict)],
     ['Depends on', stack.dependsOn.join(', ')],
-    ['Placements', countsText(stack.placements)],
+    ['Placements', placementCountsText(stack.placements)],
     ['Health', healthCountsText(stack.health)],
-    ['Created', moment(stack.createTime)],
-    ['Updated', moment(stack.updateTime)],
-    ['Deleted', stack.deleteTime ? `${moment(stack.deleteTime)}; agents are still removing it` : ''],
+    ['Created', timestampText(stack.createTime)],
+    ['Updated', timestampText(stack.updateTime)],
+    ['Deleted', stack.deleteTime ? `${timestampText(stack.deleteTime)}; agents are still removing it` : ''],
     ['Etag', stack.etag],
   ]);
 }
 
 /** The `label` and `annotate` commands of a stack. */
-function edit(command: Command, what: string, words: string, read: (edits: readonly string[]) => object): Command {
+function defineEdit(
+  command: Command,
+  what: string,
+  words: string,
+  read: (edits: readonly string[]) => object,
+): Command {
   return command
     .command('stack')
     .alias('stacks')
@@ -247,7 +252,9 @@ function edit(command: Command, what: string, words: string, read: (edits: reado
         const { stack } = await broker.updateStack({ stack: name, etag: options.etag, ...read(edits) });
         printOne(out, stackView, stack!, () => {
           const now = what === 'labels' ? stack!.labels.join(', ') : annotationsText(stack!.annotations);
-          out.line(`stack ${stackName(stack!)}: ${what} ${now || 'none'}; agents ${countsText(stack!.placements)}`);
+          out.line(
+            `stack ${stackName(stack!)}: ${what} ${now || 'none'}; agents ${placementCountsText(stack!.placements)}`,
+          );
         });
       }),
     );

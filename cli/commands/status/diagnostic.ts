@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Option } from 'commander';
+import { toDuration } from '../../../contract/duration.ts';
 import { kindName } from '../../../contract/object-key.ts';
 import { type Diagnostic, DiagnosticSchema, DiagnosticState } from '../../../gen/brokkr/v1/diagnostic_pb.ts';
 import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
-import { printReport } from '../../format/diagnostic.ts';
+import { printDiagnostic } from '../../format/diagnostic.ts';
 import { shortDuration } from '../../format/duration.ts';
-import { age } from '../../format/enum-labels.ts';
+import { ageText } from '../../format/enum-labels.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
-import { printable, printOne } from '../../output/output.ts';
+import { printOne, sanitize } from '../../output/output.ts';
 import type { Session } from '../../session/session.ts';
 import { findAgent } from '../agent/agent.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-const usualTimeoutMs = 60_000;
+const defaultTimeoutMs = 60_000;
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   diagnose: (command) =>
     command
       .argument('<stack>')
@@ -25,7 +25,7 @@ export const verbs: Verbs = {
       .option('--yaml', 'print the live objects too, without the values of Secrets')
       .addOption(
         new Option('--timeout <duration>', 'to wait for the answer')
-          .default(usualTimeoutMs, '60s')
+          .default(defaultTimeoutMs, '60s')
           .argParser(parseDuration),
       )
       .addHelpText('after', '\n-o json and -o yaml print everything that the agent found.')
@@ -44,64 +44,68 @@ async function diagnose(session: Session, stack: string, agent: string, options:
   const { diagnostic } = await broker.requestDiagnostic({ requestId: randomUUID(), stack, agent, object });
   const answered = await waitForAnswer(session, diagnostic!, options.timeout);
   if (answered.state === DiagnosticState.FAILED)
-    throw new Failure(`agent ${answered.agent} could not look: ${printable(answered.message)}`);
+    throw new Failure(`agent ${answered.agent} could not look: ${sanitize(answered.message)}`);
   printOne(out, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
-    printReport(out, answered, { yaml: options.yaml ?? false }),
+    printDiagnostic(out, answered, { yaml: options.yaml ?? false }),
   );
 }
 
 /** One call waits at most so long: a broker that is restarted meanwhile is asked again. */
-const longestWaitMs = 10_000;
+const maxWaitMs = 10_000;
 
 async function waitForAnswer(session: Session, asked: Diagnostic, timeoutMs: number): Promise<Diagnostic> {
   const deadline = Date.now() + timeoutMs;
   for (let latest = asked; ; ) {
     if (latest.state === DiagnosticState.DONE || latest.state === DiagnosticState.FAILED) return latest;
     const leftMs = deadline - Date.now();
-    if (leftMs <= 0) throw await unanswered(session, latest, timeoutMs);
-    const wait = durationFromMs(Math.min(leftMs, longestWaitMs));
+    if (leftMs <= 0) throw await unansweredFailure(session, latest, timeoutMs);
+    const wait = toDuration(Math.min(leftMs, maxWaitMs));
     latest = (await session.broker.getDiagnostic({ id: asked.id, wait })).diagnostic!;
   }
 }
 
-async function unanswered(session: Session, { agent, stack, state }: Diagnostic, timeoutMs: number): Promise<Failure> {
+async function unansweredFailure(
+  session: Session,
+  { agent, stack, state }: Diagnostic,
+  timeoutMs: number,
+): Promise<Failure> {
   const said = `no answer within ${shortDuration(timeoutMs)}`;
   const { online, paused, lastHeartbeatTime } = await findAgent(session, agent);
   if (!online) {
-    const seen = lastHeartbeatTime ? `last heard of ${age(lastHeartbeatTime)} ago` : 'it has never started';
+    const seen = lastHeartbeatTime ? `last heard of ${ageText(lastHeartbeatTime)} ago` : 'it has never started';
     return new Failure(`${said}: agent ${agent} is offline (${seen})`, {
-      next: `ask: brokkr explain ${stack} ${agent}`,
+      hint: `ask: brokkr explain ${stack} ${agent}`,
     });
   }
   const doing = state === DiagnosticState.CLAIMED ? 'is still looking' : 'has not taken the question yet';
   return new Failure(`${said}: agent ${agent} ${doing}${paused ? '; it is paused' : ''}`, {
-    next: 'give it more time with --timeout',
+    hint: 'give it more time with --timeout',
   });
 }
 
 /** An object of the stack's current deployment, by the words that people use. */
 async function findObject({ broker }: Session, stack: string, text: string): Promise<ObjectRef> {
   const { objects } = await broker.getDeployment({ stack });
-  const found = objects.filter((object) => isNamed(object, text));
+  const found = objects.filter((object) => matchesName(object, text));
   const [first, ...more] = found;
   if (first && more.length === 0) return first;
-  const list = (found.length > 0 ? found : objects).slice(0, listedObjects).map((object) => nameOf(object));
+  const list = (found.length > 0 ? found : objects).slice(0, maxListedObjects).map((object) => nameOf(object));
   if (first)
-    throw new Failure(`several objects are ${text}: ${list.join(', ')}`, { next: 'name one of these', exitCode: 2 });
+    throw new Failure(`several objects are ${text}: ${list.join(', ')}`, { hint: 'name one of these', exitCode: 2 });
   throw new Failure(`there is no ${text} in stack ${stack}`, {
-    next: list.length === 0 ? undefined : `there are: ${list.join(', ')}${objects.length > list.length ? ', …' : ''}`,
+    hint: list.length === 0 ? undefined : `there are: ${list.join(', ')}${objects.length > list.length ? ', …' : ''}`,
   });
 }
 
-const listedObjects = 10;
+const maxListedObjects = 10;
 
 /** "Deployment/web", with its group "apps/Deployment/web", and each with the namespace before the name. */
-function isNamed({ apiVersion, kind, namespace, name }: ObjectRef, text: string): boolean {
+function matchesName({ apiVersion, kind, namespace, name }: ObjectRef, text: string): boolean {
   const kinds = [kind, kindName({ apiVersion, kind })];
   const names = [name, `${namespace}/${name}`];
   return kinds.some((of) => names.some((what) => `${of}/${what}`.toLowerCase() === text.toLowerCase()));
 }
 
 function nameOf({ kind, namespace, name }: ObjectRef): string {
-  return printable([kind, namespace, name].filter((part) => part !== '').join('/'));
+  return sanitize([kind, namespace, name].filter((part) => part !== '').join('/'));
 }

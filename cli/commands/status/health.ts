@@ -5,28 +5,28 @@ import {
   GetStackHealthResponseSchema,
 } from '../../../gen/brokkr/v1/health_pb.ts';
 import { printSection } from '../../format/describe.ts';
-import { age } from '../../format/enum-labels.ts';
+import { ageText } from '../../format/enum-labels.ts';
 import { healthText, healthTone } from '../../format/health.ts';
-import { healthChangeView, unhealthyText } from '../../format/stack-health.ts';
+import { healthChangeView, unhealthyObjectsText } from '../../format/stack-health.ts';
 import { jsonOf, printJson, printList, type View } from '../../output/output.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
 const agentHealthView: View<typeof AgentHealthSchema> = {
   schema: AgentHealthSchema,
-  plural: 'agents',
+  listField: 'agents',
   name: ({ agent }) => agent,
   columns: [
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'HEALTH', text: healthText, tone: healthTone },
     { title: 'HEALTHY', text: healthyObjects },
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
-    { title: 'SINCE', text: ({ changeTime }) => age(changeTime) },
+    { title: 'SINCE', text: ({ changeTime }) => ageText(changeTime) },
     { title: 'MESSAGE', text: ({ message }) => message },
   ],
 };
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   get: (command) =>
     command
       .command('health')
@@ -64,13 +64,13 @@ async function getHealth(
     },
     (page) => page.agents,
   );
-  if (out.form === 'json' || out.form === 'yaml') {
+  if (out.format === 'json' || out.format === 'yaml') {
     const answer = { ...whole!, agents, nextPageToken: '' };
     printJson(out, jsonOf(GetStackHealthResponseSchema, answer));
     return;
   }
   printList(out, agentHealthView, agents);
-  if (out.wide) printSection(out, 'Not healthy', unhealthyText(out, agents));
+  if (out.wide) printSection(out, 'Not healthy', unhealthyObjectsText(out, agents));
 }
 
 /** "2 of 3"; the broker keeps the names of at most 100 that are not healthy. */

@@ -5,15 +5,15 @@ import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import { TelemetryKind, type TelemetryRecord } from '../../../gen/brokkr/v1/telemetry_pb.ts';
 import { printRecord } from '../../format/telemetry.ts';
 import { parsePast } from '../../options/duration.ts';
-import { numberFrom } from '../../options/numbers.ts';
+import { integerBetween } from '../../options/numbers.ts';
 import { allPages, eachPage } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { followTelemetry, reconnecting } from '../../stream/follow.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { followTelemetry, reconnectingMessage } from '../../stream/follow.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   logs: (command) =>
-    commonOptions(command, 'lines')
+    recordOptions(command, 'lines')
       .option('-n, --namespace <namespace>', 'only of pods in this one')
       .option('--pod <pod>', 'only of this pod')
       .option('--container <container>', 'only of this container')
@@ -26,11 +26,11 @@ export const verbs: Verbs = {
         withSession(async (session, stack: string, options: LogOptions) => {
           const { agent, namespace, pod, container, timestamps = false } = options;
           const wish = { stack, agent, namespace, pod, container };
-          await show(session, options, {
+          await showRecords(session, options, {
             list: (page) => session.broker.listPodLogs({ ...wish, ...page }),
             follow: { ...wish, kinds: [TelemetryKind.POD_LOGS] },
             timestamps,
-            why: [
+            emptyHints: [
               '  lines come from pods with the annotation brokkr.io/stream-logs: "true", in a Deployment that of its pod template',
               '  an agent with BROKKR_TELEMETRY=off or =events sends none, and the simulated cluster of npm start runs no pods',
             ],
@@ -39,7 +39,7 @@ export const verbs: Verbs = {
       ),
 
   events: (command) =>
-    commonOptions(command, 'events')
+    recordOptions(command, 'events')
       .option('--object <object>', 'only about this object: KIND/NAME, or KIND/NAMESPACE/NAME', parseObject)
       .option('--warnings', 'only those of type Warning')
       .addHelpText(
@@ -50,11 +50,11 @@ export const verbs: Verbs = {
         withSession(async (session, stack: string, options: EventOptions) => {
           const { agent, object, warnings } = options;
           const wish = { stack, agent, object, ...(warnings && { type: 'Warning' }) };
-          await show(session, options, {
+          await showRecords(session, options, {
             list: (page) => session.broker.listKubernetesEvents({ ...wish, ...page }),
             follow: { ...wish, kinds: [TelemetryKind.KUBERNETES_EVENTS] },
             timestamps: true,
-            why: ['  an agent with BROKKR_TELEMETRY=off sends none'],
+            emptyHints: ['  an agent with BROKKR_TELEMETRY=off sends none'],
           });
         }),
       ),
@@ -79,7 +79,7 @@ interface EventOptions extends CommonOptions {
   readonly warnings?: boolean;
 }
 
-function commonOptions(command: Command, noun: string): Command {
+function recordOptions(command: Command, noun: string): Command {
   return command
     .argument('<stack>')
     .option('-f, --follow', `go on with new ${noun} as they come, until Ctrl-C`)
@@ -92,11 +92,11 @@ function commonOptions(command: Command, noun: string): Command {
     .option(
       '--tail <count>',
       `at most so many ${noun} of before, the last (default: all; with -f, 1000)`,
-      numberFrom(0, 999_999),
+      integerBetween(0, 999_999),
     );
 }
 
-interface Show {
+interface RecordQuery {
   readonly list: (page: {
     pageSize: number;
     pageToken: string;
@@ -106,10 +106,10 @@ interface Show {
   readonly follow: Parameters<typeof followTelemetry>[1];
   readonly timestamps: boolean;
   /** What to say where there is nothing. */
-  readonly why: readonly string[];
+  readonly emptyHints: readonly string[];
 }
 
-async function show(session: Session, { follow, since, tail }: CommonOptions, what: Show): Promise<void> {
+async function showRecords(session: Session, { follow, since, tail }: CommonOptions, what: RecordQuery): Promise<void> {
   const print = async (records: readonly TelemetryRecord[]) => {
     for (const record of records) printRecord(session.out, record, what);
     // A slow reader must not make the rest wait in memory.
@@ -117,10 +117,10 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
   };
   const startTime = since === undefined ? undefined : timestampFromMs(since);
   if (follow) {
-    const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, mostFollowed) };
+    const history = { startTime: startTime ?? timestampFromMs(0), historySize: Math.min(tail ?? 0, maxFollowHistory) };
     const wish = { ...what.follow, ...(tail !== 0 && history) };
-    const broken = () => session.out.note(reconnecting);
-    for await (const records of followTelemetry(session, wish, { broken })) await print(records);
+    const onDisconnect = () => session.out.note(reconnectingMessage);
+    for await (const records of followTelemetry(session, wish, { onDisconnect })) await print(records);
     session.out.note('the stack is gone');
     return;
   }
@@ -139,12 +139,12 @@ async function show(session: Session, { follow, since, tail }: CommonOptions, wh
     found = last.length;
     await print(last.toReversed());
   }
-  if (found === 0 && session.out.form === 'table')
-    for (const line of ['there is nothing that is kept', ...what.why]) session.out.note(line);
+  if (found === 0 && session.out.format === 'table')
+    for (const line of ['there is nothing that is kept', ...what.emptyHints]) session.out.note(line);
 }
 
 /** What the broker gives at most before what is new. */
-const mostFollowed = 5_000;
+const maxFollowHistory = 5_000;
 
 function parseObject(text: string): Pick<ObjectRef, 'kind' | 'namespace' | 'name'> {
   const parts = text.split('/');

@@ -1,15 +1,15 @@
 import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { type Stack, type WatchStackResponse, WatchStackResponseSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
-import { countsText, phases, wordOf } from '../../format/enum-labels.ts';
-import { healthCountsText, healths } from '../../format/health.ts';
-import { messageOf } from '../../format/placement.ts';
+import { placementCountsText, styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
+import { healthCountsText, styledHealths } from '../../format/health.ts';
+import { placementMessage } from '../../format/placement.ts';
 import { stackName } from '../../format/stack.ts';
-import { type Output, printable } from '../../output/output.ts';
-import { printNews } from '../../output/stream-output.ts';
-import { followStack, reconnecting } from '../../stream/follow.ts';
-import { type Verbs, withSession } from '../command.ts';
+import { type Output, sanitize } from '../../output/output.ts';
+import { printStreamItem } from '../../output/stream-output.ts';
+import { followStack, reconnectingMessage } from '../../stream/follow.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 
-export const verbs: Verbs = {
+export const verbs: VerbDefinitions = {
   watch: (command) =>
     command
       .argument('<stack>')
@@ -21,27 +21,27 @@ export const verbs: Verbs = {
         withSession(async (session, name: string) => {
           const { stack } = await session.broker.getStack({ stack: name });
           const agents = new Map<string, string>();
-          for await (const { news } of followStack(session, stack!.id, {
-            broken: () => session.out.note(reconnecting),
+          for await (const { update } of followStack(session, stack!.id, {
+            onDisconnect: () => session.out.note(reconnectingMessage),
           })) {
-            const isKeepalive = !news.stack && news.placements.length + news.goneAgentIds.length === 0;
+            const isKeepalive = !update.stack && update.placements.length + update.goneAgentIds.length === 0;
             if (!isKeepalive)
-              printNews(session.out, WatchStackResponseSchema, news, {
-                lines: () => linesOf(session.out, news, agents),
-                names: () => news.placements.map(({ stack, agent }) => `${stack} ${agent}`),
+              printStreamItem(session.out, WatchStackResponseSchema, update, {
+                lines: () => linesOf(session.out, update, agents),
+                names: () => update.placements.map(({ stack, agent }) => `${stack} ${agent}`),
               });
-            for (const { agentId, agent } of news.placements) agents.set(agentId, agent);
+            for (const { agentId, agent } of update.placements) agents.set(agentId, agent);
           }
-          if (session.out.form === 'table') session.out.line(`stack ${stackName(stack!)} is gone`);
+          if (session.out.format === 'table') session.out.line(`stack ${stackName(stack!)} is gone`);
         }),
       ),
 };
 
-function linesOf(out: Output, news: WatchStackResponse, agents: ReadonlyMap<string, string>): string[] {
+function linesOf(out: Output, update: WatchStackResponse, agents: ReadonlyMap<string, string>): string[] {
   return [
-    ...(news.stack ? [stackLine(news.stack)] : []),
-    ...news.placements.map((placement) => placementLine(out, placement)),
-    ...news.goneAgentIds.map((id) => `${agents.get(id) ?? id}  gone`),
+    ...(update.stack ? [stackLine(update.stack)] : []),
+    ...update.placements.map((placement) => placementLine(out, placement)),
+    ...update.goneAgentIds.map((id) => `${agents.get(id) ?? id}  gone`),
   ];
 }
 
@@ -49,17 +49,20 @@ function stackLine(stack: Stack): string {
   const { revision, placements, deleteTime } = stack;
   const what = deleteTime ? 'is being deleted' : revision === 0 ? 'has no objects yet' : `is at revision ${revision}`;
   const health = healthCountsText(stack.health);
-  const told = [what, `agents: ${countsText(placements)}`, ...(health === '' ? [] : [`health: ${health}`])];
+  const told = [what, `agents: ${placementCountsText(placements)}`, ...(health === '' ? [] : [`health: ${health}`])];
   return `${stackName(stack)} ${told.join('; ')}`;
 }
 
 function placementLine(out: Output, placement: Placement): string {
   const { agent, phase, health, desiredRevision, removalReason } = placement;
-  const said = [wordOf(phases, phase), wordOf(healths, health)]
-    .filter(({ word }) => word !== '')
-    .map(({ word, tone }) => out.paint(tone, word));
-  const about = [desiredRevision === 0 ? '' : `revision ${desiredRevision}`, messageOf(placement) || removalReason]
+  const said = [styledLabelOf(styledPhases, phase), styledLabelOf(styledHealths, health)]
+    .filter(({ text }) => text !== '')
+    .map(({ text, tone }) => out.paint(tone, text));
+  const about = [
+    desiredRevision === 0 ? '' : `revision ${desiredRevision}`,
+    placementMessage(placement) || removalReason,
+  ]
     .filter(Boolean)
     .join(': ');
-  return [agent, ...said, printable(about)].join('  ').trimEnd();
+  return [agent, ...said, sanitize(about)].join('  ').trimEnd();
 }

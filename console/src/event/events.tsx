@@ -11,7 +11,7 @@ import { useSession } from '../session/session.ts';
 
 interface EventsProps {
   readonly filter: { readonly stack?: string; readonly agent?: string };
-  /** Which end of the placement to show for each event. */
+  /** The end of the placement to show for each event. */
   readonly linkTo: 'stack' | 'agent';
 }
 

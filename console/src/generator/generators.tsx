@@ -50,7 +50,7 @@ export function Generators() {
   );
 }
 
-/** How agents register with a generator. */
+/** Texts for the registration policies: when an agent is registered. */
 export const registrationPolicyNames: Readonly<Record<RegistrationPolicy, string>> = {
   [RegistrationPolicy.UNSPECIFIED]: 'immediately',
   [RegistrationPolicy.OPEN]: 'immediately',

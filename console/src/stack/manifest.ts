@@ -1,5 +1,5 @@
 import { Document, parseAllDocuments, type Tags, visit } from 'yaml';
-import { manifestKeyOf, type ObjectId } from '../../../contract/object-key.ts';
+import { keyOf, type ObjectId } from '../../../contract/object-key.ts';
 
 /** A Kubernetes object as it is displayed. */
 export interface DisplayedObject {
@@ -84,7 +84,7 @@ export function toDisplayed(object: Json): DisplayedObject {
   const secretValues = secret ? JSON.stringify([object.data, object.stringData]) : '';
   const ref = { apiVersion, kind, namespace, name };
   return {
-    key: manifestKeyOf(ref),
+    key: keyOf(ref),
     ref,
     text,
     secretValues,

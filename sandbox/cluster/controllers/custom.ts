@@ -1,15 +1,15 @@
 import type { Core } from '../core/core.ts';
 import { timestamp } from '../core/core.ts';
-import { type Kind, namesOf } from '../core/kinds.ts';
-import { at, isObject, type Json, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
+import { type Kind, kindNames } from '../core/kinds.ts';
+import { isObject, type Json, type KubeObject, listAt, objectAt, textAt, valueAt } from '../core/object.ts';
 import { schemaShape } from '../core/shape.ts';
-import { DEFINITION_FINALIZER, dropFinalizer, removeObject } from '../write/remove.ts';
+import { DEFINITION_FINALIZER, removeFinalizer, removeObject } from '../write/remove.ts';
 import { writeStatus } from '../write/write.ts';
 
 const RESOURCE = 'apiextensions.k8s.io/customresourcedefinitions';
 const ESTABLISH_MS = 20;
 
-/** Serves custom resources some moments after their definition, and ends their instances with it. */
+/** Serves custom resources shortly after their definition is created, and deletes their instances with it. */
 export function runCustomResources(core: Core): void {
   const { store } = core;
   const kind = core.kinds.byKind('apiextensions.k8s.io/v1', 'CustomResourceDefinition')!;
@@ -29,35 +29,35 @@ export function runCustomResources(core: Core): void {
       for (const { metadata } of store.list(instances.resource))
         removeObject(core, instances, metadata.namespace, metadata.name, { body: { propagationPolicy: 'Background' } });
     if (!instances || store.list(instances.resource).length === 0)
-      dropFinalizer(core, kind, found, DEFINITION_FINALIZER);
+      removeFinalizer(core, kind, found, DEFINITION_FINALIZER);
   };
   store.subscribe(({ resource, object, previous, deleted }) => {
     const { name, deletionTimestamp } = object.metadata;
     if (resource !== RESOURCE) {
-      const owner = deleted && [...served].find((one) => resourceOf(one) === resource);
-      if (owner) core.later(2, () => endInstances(owner));
+      const owner = deleted && [...served].find((candidate) => toResource(candidate) === resource);
+      if (owner) core.schedule(2, () => endInstances(owner));
     } else if (deleted) {
       served.delete(name);
-      core.kinds.setCustom(resourceOf(name), []);
-    } else if (deletionTimestamp) core.later(5, () => endInstances(name));
+      core.kinds.setCustom(toResource(name), []);
+    } else if (deletionTimestamp) core.schedule(5, () => endInstances(name));
     else if (!previous || previous.metadata.generation !== object.metadata.generation)
-      core.later(isEstablished(object) ? 0 : ESTABLISH_MS, () => establish(name));
+      core.schedule(isEstablished(object) ? 0 : ESTABLISH_MS, () => establish(name));
   });
   for (const found of store.list(RESOURCE)) establish(found.metadata.name);
 }
 
 function serve(core: Core, definition: KubeObject): void {
   const kinds = kindsOf(definition);
-  core.kinds.setCustom(resourceOf(definition.metadata.name), kinds);
+  core.kinds.setCustom(toResource(definition.metadata.name), kinds);
   for (const kind of kinds) core.schemas.set(`${kind.apiVersion}/${kind.plural}`, schemaOf(definition, kind.version));
 }
 
 function kindsOf(definition: KubeObject): Kind[] {
   const names = objectAt(definition, 'spec.names');
   return listAt(definition, 'spec.versions')
-    .filter((version) => at(version, 'served') === true)
+    .filter((version) => valueAt(version, 'served') === true)
     .map((version) => ({
-      ...namesOf(
+      ...kindNames(
         textAt(definition, 'spec.group') ?? '',
         textAt(version, 'name') ?? '',
         String(names.kind),
@@ -66,22 +66,22 @@ function kindsOf(definition: KubeObject): Kind[] {
       singular: textAt(names, 'singular') ?? String(names.kind).toLowerCase(),
       shortNames: listAt(names, 'shortNames').map(String),
       categories: listAt(names, 'categories').map(String),
-      namespaced: at(definition, 'spec.scope') === 'Namespaced',
-      hasStatus: isObject(at(version, 'subresources.status')),
+      namespaced: valueAt(definition, 'spec.scope') === 'Namespaced',
+      hasStatus: isObject(valueAt(version, 'subresources.status')),
       hasGeneration: true,
       custom: true,
-      shape: schemaShape(at(version, 'schema.openAPIV3Schema')),
+      shape: schemaShape(valueAt(version, 'schema.openAPIV3Schema')),
     }));
 }
 
 function schemaOf(definition: KubeObject, name: string): Json {
-  const version = listAt(definition, 'spec.versions').find((one) => at(one, 'name') === name);
-  return at(version, 'schema.openAPIV3Schema');
+  const version = listAt(definition, 'spec.versions').find((candidate) => valueAt(candidate, 'name') === name);
+  return valueAt(version, 'schema.openAPIV3Schema');
 }
 
 function statusOf(definition: KubeObject) {
   const names = objectAt(definition, 'spec.names');
-  const stored = listAt(definition, 'spec.versions').find((version) => at(version, 'storage') === true);
+  const stored = listAt(definition, 'spec.versions').find((version) => valueAt(version, 'storage') === true);
   const condition = (type: string, reason: string, message: string) => ({
     type,
     status: 'True',
@@ -99,16 +99,16 @@ function statusOf(definition: KubeObject) {
       singular: names.singular ?? String(names.kind).toLowerCase(),
       listKind: names.listKind ?? `${names.kind}List`,
     },
-    storedVersions: [at(stored, 'name') ?? ''],
+    storedVersions: [valueAt(stored, 'name') ?? ''],
   };
 }
 
 function isEstablished(definition: KubeObject): boolean {
-  return listAt(definition, 'status.conditions').some((one) => at(one, 'type') === 'Established');
+  return listAt(definition, 'status.conditions').some((candidate) => valueAt(candidate, 'type') === 'Established');
 }
 
-/** `widgets.example.org` is stored as `example.org/widgets`. */
-function resourceOf(name: string): string {
+/** Converts `widgets.example.org` to the stored form `example.org/widgets`. */
+function toResource(name: string): string {
   const dot = name.indexOf('.');
   return `${name.slice(dot + 1)}/${name.slice(0, dot)}`;
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startSimulatedCluster } from '../cluster.ts';
-import { at, type JsonObject, type KubeObject, listAt } from '../core/object.ts';
+import { type JsonObject, type KubeObject, listAt, valueAt } from '../core/object.ts';
 
 const cluster = await startSimulatedCluster({ readyDelayMs: 5 });
 
@@ -15,7 +15,7 @@ async function call(method: string, path: string, body?: JsonObject, contentType
   };
 }
 
-/** Waits for what happens in the background. */
+/** Waits for an effect of the controllers. */
 async function eventually<T>(look: () => T | undefined | false): Promise<T> {
   for (let wait = 0; wait < 200; wait++) {
     const found = look();
@@ -35,13 +35,13 @@ const maps = '/api/v1/namespaces/default/configmaps';
 const lifecycle = suite('lifecycle');
 lifecycle.after(() => cluster.stop());
 
-lifecycle('empties a namespace before it ends', async () => {
+lifecycle('empties a namespace before it disappears', async () => {
   await call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } });
   assert.ok(cluster.get('v1', 'ServiceAccount', 'shop', 'default'));
   assert.ok(cluster.get('v1', 'ConfigMap', 'shop', 'kube-root-ca.crt'));
   cluster.put(configMap('held', { namespace: 'shop', finalizers: ['example.org/hold'] }));
   const { body } = await call('DELETE', '/api/v1/namespaces/shop');
-  assert.is(at(body, 'status.phase'), 'Terminating');
+  assert.is(valueAt(body, 'status.phase'), 'Terminating');
   const refused = await call('POST', '/api/v1/namespaces/shop/configmaps', { metadata: { name: 'late' } });
   assert.is(refused.code, 403);
   await eventually(() => !cluster.get('v1', 'ServiceAccount', 'shop', 'default'));
@@ -50,7 +50,7 @@ lifecycle('empties a namespace before it ends', async () => {
   await eventually(() => !cluster.get('v1', 'Namespace', undefined, 'shop'));
 });
 
-lifecycle('serves a custom resource between its definition and its end', async () => {
+lifecycle('serves a custom resource as long as its definition exists', async () => {
   const properties = { spec: { type: 'object', required: ['size'], properties: { size: { type: 'integer' } } } };
   const version = {
     name: 'v1',
@@ -71,7 +71,9 @@ lifecycle('serves a custom resource between its definition and its end', async (
   });
   const definition = () =>
     cluster.get('apiextensions.k8s.io/v1', 'CustomResourceDefinition', undefined, 'widgets.example.org');
-  await eventually(() => listAt(definition(), 'status.conditions').some((one) => at(one, 'type') === 'Established'));
+  await eventually(() =>
+    listAt(definition(), 'status.conditions').some((candidate) => valueAt(candidate, 'type') === 'Established'),
+  );
   const widgets = '/apis/example.org/v1/namespaces/default/widgets';
   assert.is((await call('GET', '/apis/example.org/v1')).code, 200);
   assert.is((await call('POST', widgets, { metadata: { name: 'a' }, spec: { size: 'big' } })).code, 422);
@@ -97,7 +99,7 @@ lifecycle('honours preconditions', async () => {
   assert.is((await call('GET', `${maps}/guarded`)).code, 404);
 });
 
-lifecycle('collects what has lost its owner', async () => {
+lifecycle('collects objects that have lost their owner', async () => {
   const owner = cluster.put(configMap('owner'));
   const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: owner.metadata.uid }];
   cluster.put(configMap('owned', { ownerReferences }));
@@ -108,7 +110,7 @@ lifecycle('collects what has lost its owner', async () => {
   assert.ok(cluster.get('v1', 'ConfigMap', 'default', 'orphan'));
 });
 
-lifecycle('keeps dependents on request, and ends them first on request', async () => {
+lifecycle('orphans dependents on request, and deletes them first on request', async () => {
   for (const policy of ['Orphan', 'Foreground']) {
     const owner = cluster.put(configMap('boss'));
     const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'boss', uid: owner.metadata.uid }];
@@ -133,14 +135,15 @@ lifecycle('makes workloads ready, except with an image that cannot be pulled', a
   });
   cluster.put(deployment('good', 'web:1'));
   cluster.put(deployment('bad', 'web:does-not-exist'));
-  const ready = (name: string) => at(cluster.get('apps/v1', 'Deployment', 'default', name), 'status.readyReplicas');
+  const ready = (name: string) =>
+    valueAt(cluster.get('apps/v1', 'Deployment', 'default', name), 'status.readyReplicas');
   await eventually(() => ready('good') === 2);
   const podsOf = (name: string) =>
-    cluster.objects().filter((one) => one.kind === 'Pod' && one.metadata.labels?.app === name);
-  await eventually(() => podsOf('good').filter((pod) => at(pod, 'status.phase') === 'Running').length === 2);
+    cluster.objects().filter((candidate) => candidate.kind === 'Pod' && candidate.metadata.labels?.app === name);
+  await eventually(() => podsOf('good').filter((pod) => valueAt(pod, 'status.phase') === 'Running').length === 2);
   assert.is(ready('bad'), undefined);
   const waiting = await eventually(() => listAt(podsOf('bad')[0], 'status.containerStatuses')[0]);
-  assert.is(at(waiting, 'state.waiting.reason'), 'ImagePullBackOff');
+  assert.is(valueAt(waiting, 'state.waiting.reason'), 'ImagePullBackOff');
   cluster.put(deployment('good', 'web:2'));
   await eventually(
     () => podsOf('good').length === 2 && podsOf('good').every((pod) => JSON.stringify(pod).includes('web:2')),
@@ -149,7 +152,7 @@ lifecycle('makes workloads ready, except with an image that cannot be pulled', a
   await eventually(() => podsOf('good').length === 0);
 });
 
-lifecycle('patches, scales and shows logs as kubectl asks', async () => {
+lifecycle('patches, scales and shows logs for kubectl', async () => {
   const path = '/apis/apps/v1/namespaces/default/deployments/tools';
   const labels = { app: 'tools' };
   const containers = [{ name: 'web', image: 'web:1', env: [{ name: 'A', value: '1' }] }];
@@ -162,13 +165,17 @@ lifecycle('patches, scales and shows logs as kubectl asks', async () => {
   const image = { spec: { template: { spec: { containers: [{ name: 'web', image: 'web:2' }] } } } };
   const patched = await call('PATCH', path, image, 'application/strategic-merge-patch+json');
   const [container] = listAt(patched.body, 'spec.template.spec.containers');
-  assert.is(at(container, 'image'), 'web:2');
-  assert.equal(at(container, 'env'), [{ name: 'A', value: '1' }]);
+  assert.is(valueAt(container, 'image'), 'web:2');
+  assert.equal(valueAt(container, 'env'), [{ name: 'A', value: '1' }]);
   const scaled = await call('PATCH', `${path}/scale`, { spec: { replicas: 3 } }, 'application/merge-patch+json');
   assert.is(scaled.body.kind, 'Scale');
-  assert.is(at(cluster.get('apps/v1', 'Deployment', 'default', 'tools'), 'spec.replicas'), 3);
+  assert.is(valueAt(cluster.get('apps/v1', 'Deployment', 'default', 'tools'), 'spec.replicas'), 3);
   const pod = await eventually(() =>
-    cluster.objects().find((one) => one.metadata.labels?.app === 'tools' && at(one, 'status.phase') === 'Running'),
+    cluster
+      .objects()
+      .find(
+        (candidate) => candidate.metadata.labels?.app === 'tools' && valueAt(candidate, 'status.phase') === 'Running',
+      ),
   );
   const log = await fetch(`${cluster.url}/api/v1/namespaces/default/pods/${pod.metadata.name}/log?tailLines=1`);
   assert.match(await log.text(), /^tools-.* web: line \d+\n$/);
@@ -178,13 +185,16 @@ lifecycle('publishes a Service with its labels', async () => {
   const metadata = { name: 'web', namespace: 'default', labels: { 'k8s.brokkr.io/stack-id': 's1' } };
   const spec = { selector: { app: 'web' }, ports: [{ port: 80 }], type: 'LoadBalancer' };
   const service = cluster.put({ apiVersion: 'v1', kind: 'Service', metadata, spec });
-  assert.match(String(at(service, 'spec.clusterIP')), /^10\.96\./);
+  assert.match(String(valueAt(service, 'spec.clusterIP')), /^10\.96\./);
   const slice = await eventually(() => cluster.get('discovery.k8s.io/v1', 'EndpointSlice', 'default', 'web-sim'));
   assert.is(slice.metadata.labels?.['k8s.brokkr.io/stack-id'], 's1');
   assert.is(cluster.get('v1', 'Endpoints', 'default', 'web')?.metadata.labels?.['k8s.brokkr.io/stack-id'], 's1');
   cluster.remove('v1', 'Service', 'default', 'web');
   await eventually(
-    () => !cluster.objects().some((one) => one.metadata.name === 'web' || one.metadata.name === 'web-sim'),
+    () =>
+      !cluster
+        .objects()
+        .some((candidate) => candidate.metadata.name === 'web' || candidate.metadata.name === 'web-sim'),
   );
 });
 
@@ -196,7 +206,10 @@ lifecycle('lists by selector and in pages', async () => {
     ['page-a', 'page-c'],
   );
   const first = await call('GET', `${maps}?labelSelector=list&limit=2`);
-  const next = await call('GET', `${maps}?labelSelector=list&limit=2&continue=${at(first.body, 'metadata.continue')}`);
+  const next = await call(
+    'GET',
+    `${maps}?labelSelector=list&limit=2&continue=${valueAt(first.body, 'metadata.continue')}`,
+  );
   assert.equal(
     next.body.items.map((item) => item.metadata.name),
     ['page-c'],

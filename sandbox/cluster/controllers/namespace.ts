@@ -5,9 +5,9 @@ import { createObject } from '../write/write.ts';
 
 const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
 
-/** Fills new namespaces, and empties and ends those that are being deleted. */
+/** Creates the initial objects of new namespaces, and empties and finalizes terminating ones. */
 export function runNamespaceController(core: Core): void {
-  const { store, kinds, later } = core;
+  const { store, kinds, schedule: later } = core;
   const scheduled = new Set<string>();
   const schedule = (name: string) => {
     if (scheduled.has(name)) return;
@@ -65,7 +65,7 @@ function empty(core: Core, namespace: string): void {
 }
 
 /** Reports whether a namespace is gone or terminating, so that controllers add nothing to it. */
-export function isTerminating(core: Core, namespace: string): boolean {
+export function isNamespaceTerminating(core: Core, namespace: string): boolean {
   const found = core.store.get('/namespaces', undefined, namespace);
   return !found || found.metadata.deletionTimestamp !== undefined;
 }

@@ -1,31 +1,46 @@
 import { createHash } from 'node:crypto';
 import { timestamp } from '../core/core.ts';
-import { at, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  objectAt,
+  textAt,
+  valueAt,
+} from '../core/object.ts';
 
-/** On a pod, or in a workload's template: how its containers do. Without it they run, or complete as those of a Job. */
+/**
+ * Annotation on a pod, or on a workload's template, that selects how its containers behave. Without it they run, or
+ * complete when they belong to a Job.
+ */
 export const BEHAVIOUR = 'sandbox.brokkr.io/behaviour';
 
-/** What containers come to: `unpullable` has an image that no registry has, `crashing` ends again and again. */
-export type Behaviour = 'well' | 'unpullable' | 'crashing' | 'not-ready';
+/**
+ * How containers behave: those that are `unpullable` have an image that no registry has, `crashing` ones exit again and
+ * again.
+ */
+export type Behaviour = 'healthy' | 'unpullable' | 'crashing' | 'not-ready';
 
-/** Of a pod, or of the pods that a workload makes. */
+/** Returns the behaviour of a pod, or of the pods that a workload creates. */
 export function behaviourOf(object: JsonObject): Behaviour {
-  const pod = isObject(at(object, 'spec.template')) ? objectAt(object, 'spec.template') : object;
+  const pod = isObject(valueAt(object, 'spec.template')) ? objectAt(object, 'spec.template') : object;
   const asked = objectAt(pod, 'metadata.annotations')[BEHAVIOUR];
   if (asked === 'crashing' || asked === 'not-ready') return asked;
   const containers = [...listAt(pod, 'spec.initContainers'), ...listAt(pod, 'spec.containers')];
   const isMissing = (container: Json) => /:does-not-exist$|imagepullbackoff/.test(textAt(container, 'image') ?? '');
-  return containers.some(isMissing) ? 'unpullable' : 'well';
+  return containers.some(isMissing) ? 'unpullable' : 'healthy';
 }
 
-/** Of a pod on a node, while it is being started, and `settled` after that. */
+/** Returns the status of a scheduled pod: while it starts, or once `settled`. */
 export function podStatus(pod: KubeObject, settled: boolean): JsonObject {
   const behaviour = behaviourOf(pod);
   const isJob = pod.metadata.ownerReferences?.some(({ kind }) => kind === 'Job') ?? false;
   const runs = settled && behaviour !== 'unpullable';
-  const isDone = settled && behaviour === 'well' && isJob;
-  const hasFailed = settled && behaviour === 'crashing' && at(pod, 'spec.restartPolicy') === 'Never';
-  const isReady = settled && behaviour === 'well' && !isDone;
+  const isDone = settled && behaviour === 'healthy' && isJob;
+  const hasFailed = settled && behaviour === 'crashing' && valueAt(pod, 'spec.restartPolicy') === 'Never';
+  const isReady = settled && behaviour === 'healthy' && !isDone;
   const octets = createHash('sha256')
     .update(pod.metadata.uid ?? '')
     .digest();
@@ -41,8 +56,8 @@ export function podStatus(pod: KubeObject, settled: boolean): JsonObject {
     podIP: runs ? `10.244.${octets[0]}.${octets[1]}` : undefined,
     startTime: textAt(pod, 'status.startTime') ?? timestamp(),
     containerStatuses: listAt(pod, 'spec.containers').map((container) => ({
-      name: at(container, 'name'),
-      image: at(container, 'image'),
+      name: valueAt(container, 'name'),
+      image: valueAt(container, 'image'),
       imageID: '',
       ready: isReady,
       started: runs && behaviour !== 'crashing',
@@ -51,13 +66,13 @@ export function podStatus(pod: KubeObject, settled: boolean): JsonObject {
   };
 }
 
-interface Course {
+interface PodProgress {
   readonly settled: boolean;
   readonly isDone: boolean;
   readonly hasFailed: boolean;
 }
 
-function containerState(behaviour: Behaviour, { settled, isDone, hasFailed }: Course): JsonObject {
+function containerState(behaviour: Behaviour, { settled, isDone, hasFailed }: PodProgress): JsonObject {
   const now = timestamp();
   const ended = (exitCode: number) => ({
     terminated: { exitCode, reason: exitCode === 0 ? 'Completed' : 'Error', startedAt: now, finishedAt: now },
@@ -71,13 +86,13 @@ function containerState(behaviour: Behaviour, { settled, isDone, hasFailed }: Co
       return { restartCount: 0, state: waiting('ImagePullBackOff', 'Back-off pulling image') };
     case 'crashing':
       return { restartCount: 5, state: waiting('CrashLoopBackOff', 'back-off restarting'), lastState: ended(1) };
-    case 'well':
+    case 'healthy':
     case 'not-ready':
       return { restartCount: 0, state: { running: { startedAt: now } } };
   }
 }
 
-/** As status conditions are written. */
+/** Builds a status condition. */
 export function condition(type: string, holds: boolean, reason: string | undefined): JsonObject {
   return {
     type,

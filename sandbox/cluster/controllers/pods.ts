@@ -6,7 +6,7 @@ import { createObject } from '../write/write.ts';
 
 const HASH = 'controller-revision-hash';
 
-/** Makes and ends the pods of a workload, so that `count` of its present template remain. */
+/** Creates and deletes pods of a workload until `count` of its current template remain. */
 export function setPods(core: Core, owner: KubeObject, count: number): void {
   const kind = core.kinds.byKind('v1', 'Pod')!;
   const { name, namespace, uid } = owner.metadata;
@@ -14,9 +14,12 @@ export function setPods(core: Core, owner: KubeObject, count: number): void {
   const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 10);
   const mine = core.store
     .list(kind.resource, namespace)
-    .filter((pod) => pod.metadata.ownerReferences?.some((one) => one.uid === uid) && !pod.metadata.deletionTimestamp);
+    .filter(
+      (pod) =>
+        pod.metadata.ownerReferences?.some((candidate) => candidate.uid === uid) && !pod.metadata.deletionTimestamp,
+    );
   const present = mine.filter((pod) => pod.metadata.labels?.[HASH] === hash);
-  for (const pod of [...mine.filter((one) => !present.includes(one)), ...present.slice(count)])
+  for (const pod of [...mine.filter((candidate) => !present.includes(candidate)), ...present.slice(count)])
     removeObject(core, kind, namespace, pod.metadata.name);
   const taken = new Set(present.map((pod) => pod.metadata.name));
   const ordered = owner.kind === 'StatefulSet';
@@ -24,11 +27,11 @@ export function setPods(core: Core, owner: KubeObject, count: number): void {
     const podName = ordered ? `${name}-${n}` : `${name}-${randomBytes(3).toString('hex').slice(0, 5)}`;
     if (taken.has(podName)) continue;
     taken.add(podName);
-    createObject(core, kind, podOf(owner, podName, hash), namespace, { manager: 'kube-controller-manager' });
+    createObject(core, kind, buildPod(owner, podName, hash), namespace, { manager: 'kube-controller-manager' });
   }
 }
 
-function podOf(owner: KubeObject, name: string, hash: string): JsonObject {
+function buildPod(owner: KubeObject, name: string, hash: string): JsonObject {
   const template = objectAt(owner, 'spec.template');
   const metadata = objectAt(template, 'metadata');
   const labels = { ...(isObject(metadata.labels) ? metadata.labels : {}), [HASH]: hash };

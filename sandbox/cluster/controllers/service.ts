@@ -1,8 +1,18 @@
 import type { Core } from '../core/core.ts';
-import { at, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../core/object.ts';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  objectAt,
+  textAt,
+  valueAt,
+} from '../core/object.ts';
+import { applyObject } from '../write/apply.ts';
 import { removeObject } from '../write/remove.ts';
-import { applyObject, writeStatus } from '../write/write.ts';
-import { isTerminating } from './namespace.ts';
+import { writeStatus } from '../write/write.ts';
+import { isNamespaceTerminating } from './namespace.ts';
 
 /** Publishes the endpoints of Services, with the Service's own labels as the real controllers do. */
 export function runServiceController(core: Core): void {
@@ -12,31 +22,31 @@ export function runServiceController(core: Core): void {
   const publish = (namespace: string, name: string) => {
     const service = core.store.get(services.resource, namespace, name);
     if (!service || service.metadata.deletionTimestamp) return;
-    if (at(service, 'spec.type') === 'LoadBalancer' && !at(service, 'status.loadBalancer.ingress'))
+    if (valueAt(service, 'spec.type') === 'LoadBalancer' && !valueAt(service, 'status.loadBalancer.ingress'))
       writeStatus(core, services, service, { loadBalancer: { ingress: [{ ip: '192.0.2.10' }] } });
-    if (!isObject(at(service, 'spec.selector')) || isTerminating(core, namespace)) return;
+    if (!isObject(valueAt(service, 'spec.selector')) || isNamespaceTerminating(core, namespace)) return;
     const ready = readyPods(core, service);
     const options = { manager: 'kube-controller-manager', force: true };
-    applyObject(core, endpoints, endpointsOf(service, ready), namespace, name, options);
-    applyObject(core, slices, sliceOf(service, ready), namespace, `${name}-sim`, options);
+    applyObject(core, endpoints, buildEndpoints(service, ready), namespace, name, options);
+    applyObject(core, slices, buildEndpointSlice(service, ready), namespace, `${name}-sim`, options);
   };
   core.store.subscribe(({ resource, object, deleted }) => {
     const { namespace, name } = object.metadata;
     if (!namespace) return;
     if (resource === services.resource) {
-      if (!deleted) core.later(5, () => publish(namespace, name));
+      if (!deleted) core.schedule(5, () => publish(namespace, name));
       else if (core.store.get(endpoints.resource, namespace, name))
-        core.later(5, () => {
+        core.schedule(5, () => {
           if (core.store.get(endpoints.resource, namespace, name)) removeObject(core, endpoints, namespace, name);
         });
     }
     if (resource === '/pods')
       for (const service of core.store.list(services.resource, namespace))
-        if (selects(service, object)) core.later(5, () => publish(namespace, service.metadata.name));
+        if (selectsPod(service, object)) core.schedule(5, () => publish(namespace, service.metadata.name));
   });
 }
 
-function selects(service: KubeObject, pod: KubeObject): boolean {
+function selectsPod(service: KubeObject, pod: KubeObject): boolean {
   const selector = Object.entries(objectAt(service, 'spec.selector'));
   return selector.length > 0 && selector.every(([key, value]) => pod.metadata.labels?.[key] === value);
 }
@@ -45,20 +55,20 @@ function readyPods(core: Core, service: KubeObject): KubeObject[] {
   return core.store
     .list('/pods', service.metadata.namespace)
     .filter(
-      (pod) => selects(service, pod) && !pod.metadata.deletionTimestamp && textAt(pod, 'status.phase') === 'Running',
+      (pod) => selectsPod(service, pod) && !pod.metadata.deletionTimestamp && textAt(pod, 'status.phase') === 'Running',
     );
 }
 
-function endpointsOf(service: KubeObject, pods: KubeObject[]): JsonObject {
+function buildEndpoints(service: KubeObject, pods: KubeObject[]): JsonObject {
   const { name, labels } = service.metadata;
-  const addresses = pods.map((pod) => ({ ip: at(pod, 'status.podIP'), targetRef: reference(pod) }));
+  const addresses = pods.map((pod) => ({ ip: valueAt(pod, 'status.podIP'), targetRef: podReference(pod) }));
   return {
     metadata: { name, labels: { ...labels, 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' } },
-    subsets: addresses.length > 0 ? [{ addresses, ports: portsOf(service) }] : undefined,
+    subsets: addresses.length > 0 ? [{ addresses, ports: endpointPorts(service) }] : undefined,
   };
 }
 
-function sliceOf(service: KubeObject, pods: KubeObject[]): JsonObject {
+function buildEndpointSlice(service: KubeObject, pods: KubeObject[]): JsonObject {
   const { name, uid, labels } = service.metadata;
   const owner = { apiVersion: 'v1', kind: 'Service', name, uid, controller: true, blockOwnerDeletion: true };
   const own = {
@@ -69,22 +79,22 @@ function sliceOf(service: KubeObject, pods: KubeObject[]): JsonObject {
     metadata: { name: `${name}-sim`, labels: { ...labels, ...own }, ownerReferences: [owner] },
     addressType: 'IPv4',
     endpoints: pods.map((pod) => ({
-      addresses: [at(pod, 'status.podIP')],
+      addresses: [valueAt(pod, 'status.podIP')],
       conditions: { ready: true, serving: true, terminating: false },
-      targetRef: reference(pod),
+      targetRef: podReference(pod),
     })),
-    ports: portsOf(service),
+    ports: endpointPorts(service),
   };
 }
 
-function portsOf(service: KubeObject): Json[] {
+function endpointPorts(service: KubeObject): Json[] {
   return listAt(service, 'spec.ports').map((port) => ({
     name: textAt(port, 'name') ?? '',
-    port: at(port, 'targetPort'),
-    protocol: at(port, 'protocol'),
+    port: valueAt(port, 'targetPort'),
+    protocol: valueAt(port, 'protocol'),
   }));
 }
 
-function reference({ kind, metadata: { name, namespace, uid } }: KubeObject): JsonObject {
+function podReference({ kind, metadata: { name, namespace, uid } }: KubeObject): JsonObject {
   return { kind, name, namespace, uid };
 }

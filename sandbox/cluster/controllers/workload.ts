@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type Core, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
-import { at, type JsonObject, type KubeObject, numberAt, objectAt, textAt } from '../core/object.ts';
+import { type JsonObject, type KubeObject, numberAt, objectAt, textAt, valueAt } from '../core/object.ts';
 import { removeObject } from '../write/remove.ts';
 import { createObject, patchObject, writeStatus } from '../write/write.ts';
-import { isTerminating } from './namespace.ts';
+import { isNamespaceTerminating } from './namespace.ts';
 import { behaviourOf, condition, podStatus } from './pod-status.ts';
 import { setPods } from './pods.ts';
 
@@ -13,11 +13,11 @@ export interface WorkloadOptions {
   readonly pods: boolean;
 }
 
-const MOST_PODS = 3;
+const MAX_PODS = 3;
 
-/** Lets workloads, pods and claims become ready by themselves, unless they are made to behave otherwise. */
+/** Makes workloads, pods and claims ready after a delay, unless their behaviour says otherwise. */
 export function runWorkloadControllers(core: Core, options: WorkloadOptions): void {
-  const { store, later } = core;
+  const { store, schedule: later } = core;
   const apps = (name: string) => core.kinds.byKind('apps/v1', name)!;
   const kinds: ReadonlyMap<string, Kind> = new Map(
     [apps('Deployment'), apps('StatefulSet'), apps('DaemonSet'), apps('ReplicaSet')]
@@ -28,41 +28,44 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
   const current = (kind: Kind, { metadata: { namespace, name, uid, generation } }: KubeObject) => {
     const found = store.get(kind.resource, namespace, name);
     const same = found?.metadata.uid === uid && found?.metadata.generation === generation;
-    return found && same && !found.metadata.deletionTimestamp && !isTerminating(core, namespace!) ? found : undefined;
+    return found && same && !found.metadata.deletionTimestamp && !isNamespaceTerminating(core, namespace!)
+      ? found
+      : undefined;
   };
-  const tell = (kind: Kind, object: KubeObject, ready: boolean) => {
-    const status = statusOf[kind.kind]?.(object, ready);
-    if (status && timeless(status) !== timeless(objectAt(object, 'status'))) writeStatus(core, kind, object, status);
+  const reportStatus = (kind: Kind, object: KubeObject, ready: boolean) => {
+    const status = workloadStatus[kind.kind]?.(object, ready);
+    if (status && withoutTimes(status) !== withoutTimes(objectAt(object, 'status')))
+      writeStatus(core, kind, object, status);
   };
-  const settle = (kind: Kind, seen: KubeObject) =>
+  const scheduleReady = (kind: Kind, seen: KubeObject) =>
     later(options.readyDelayMs, () => {
       const waiting = current(kind, seen);
-      // What a pod that does not do well comes to is its own to tell.
-      if (waiting) tell(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'well');
+      // A misbehaving pod reports its own final status; a workload of such pods never becomes ready.
+      if (waiting) reportStatus(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'healthy');
     });
-  const progress = (kind: Kind, seen: KubeObject) => {
+  const startProgress = (kind: Kind, seen: KubeObject) => {
     const found = current(kind, seen);
     if (!found) return;
-    tell(kind, found, false);
-    if (options.pods) makeParts(core, kind, found);
-    settle(kind, found);
+    reportStatus(kind, found, false);
+    if (options.pods) createChildren(core, kind, found);
+    scheduleReady(kind, found);
   };
   store.subscribe(({ resource, object, previous, deleted }) => {
     const kind = kinds.get(resource);
     if (!kind || deleted || object.metadata.deletionTimestamp) return;
     if (previous && previous.metadata.generation === object.metadata.generation) return;
-    later(1, () => progress(kind, object));
+    later(1, () => startProgress(kind, object));
   });
-  for (const [resource, object] of store.all()) if (kinds.has(resource)) settle(kinds.get(resource)!, object);
+  for (const [resource, object] of store.all()) if (kinds.has(resource)) scheduleReady(kinds.get(resource)!, object);
 }
 
-/** A status is written again only for more than a time. */
-function timeless(status: JsonObject): string {
+/** Serialises a status without its times: a change of time alone is not written. */
+function withoutTimes(status: JsonObject): string {
   return JSON.stringify(status, (key, value) => (/(Time|At)$/.test(key) ? undefined : value));
 }
 
-function makeParts(core: Core, kind: Kind, object: KubeObject): void {
-  const replicas = Math.min(numberAt(object, 'spec.replicas') ?? 1, MOST_PODS);
+function createChildren(core: Core, kind: Kind, object: KubeObject): void {
+  const replicas = Math.min(numberAt(object, 'spec.replicas') ?? 1, MAX_PODS);
   switch (kind.kind) {
     case 'Deployment':
       setReplicaSets(core, object);
@@ -78,23 +81,23 @@ function makeParts(core: Core, kind: Kind, object: KubeObject): void {
   }
 }
 
-/** One ReplicaSet for each pod template; those of earlier templates are scaled down to nothing. */
+/** Keeps one ReplicaSet for each pod template; those of earlier templates are scaled down to zero. */
 function setReplicaSets(core: Core, deployment: KubeObject): void {
   const { name, namespace, uid } = deployment.metadata;
   const kind = core.kinds.byKind('apps/v1', 'ReplicaSet')!;
   const template = objectAt(deployment, 'spec.template');
   const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 10);
   const options = { manager: 'kube-controller-manager' };
-  const wanted = numberAt(deployment, 'spec.replicas') ?? 1;
+  const desired = numberAt(deployment, 'spec.replicas') ?? 1;
   const scale = (set: KubeObject, replicas: number) => {
-    const change = (live: KubeObject) => ({ ...live, spec: { ...objectAt(live, 'spec'), replicas } });
+    const change = (liveObject: KubeObject) => ({ ...liveObject, spec: { ...objectAt(liveObject, 'spec'), replicas } });
     if (numberAt(set, 'spec.replicas') !== replicas)
       patchObject(core, kind, namespace, set.metadata.name, change, options);
   };
   const sets = core.store
     .list(kind.resource, namespace)
     .filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === uid));
-  for (const set of sets) scale(set, set.metadata.name === `${name}-${hash}` ? wanted : 0);
+  for (const set of sets) scale(set, set.metadata.name === `${name}-${hash}` ? desired : 0);
   const old = sets.filter((set) => set.metadata.name !== `${name}-${hash}`);
   for (const set of old.slice(0, -(numberAt(deployment, 'spec.revisionHistoryLimit') ?? 10) || undefined))
     removeObject(core, kind, namespace, set.metadata.name);
@@ -105,7 +108,7 @@ function setReplicaSets(core: Core, deployment: KubeObject): void {
   const body = {
     metadata: { name: `${name}-${hash}`, labels, ownerReferences: [owner] },
     spec: {
-      replicas: wanted,
+      replicas: desired,
       selector,
       template: { ...template, metadata: { ...objectAt(template, 'metadata'), labels } },
     },
@@ -113,7 +116,7 @@ function setReplicaSets(core: Core, deployment: KubeObject): void {
   createObject(core, kind, body, namespace, options);
 }
 
-const statusOf: { readonly [kind: string]: (object: KubeObject, ready: boolean) => JsonObject } = {
+const workloadStatus: { readonly [kind: string]: (object: KubeObject, ready: boolean) => JsonObject } = {
   Deployment: (object, ready) => {
     const replicas = numberAt(object, 'spec.replicas') ?? 1;
     const available = condition('Available', ready, ready ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable');
@@ -157,7 +160,7 @@ const statusOf: { readonly [kind: string]: (object: KubeObject, ready: boolean) 
   },
   Job: (object, ready) => {
     const started = { startTime: textAt(object, 'status.startTime') ?? timestamp() };
-    if (!ready || at(object, 'spec.suspend') === true) return { ...started, active: 1, ready: 0 };
+    if (!ready || valueAt(object, 'spec.suspend') === true) return { ...started, active: 1, ready: 0 };
     const conditions = [
       condition('SuccessCriteriaMet', true, 'CompletionsReached'),
       condition('Complete', true, 'CompletionsReached'),
@@ -171,7 +174,11 @@ const statusOf: { readonly [kind: string]: (object: KubeObject, ready: boolean) 
   },
   PersistentVolumeClaim: (object, ready) =>
     ready
-      ? { phase: 'Bound', accessModes: at(object, 'spec.accessModes'), capacity: at(object, 'spec.resources.requests') }
+      ? {
+          phase: 'Bound',
+          accessModes: valueAt(object, 'spec.accessModes'),
+          capacity: valueAt(object, 'spec.resources.requests'),
+        }
       : { phase: 'Pending' },
   Pod: podStatus,
 };

@@ -4,14 +4,14 @@ import type { KubeObject } from './object.ts';
 import { StatusError } from './status.ts';
 import { createStore, type Store } from './store.ts';
 
-/** What all parts of one simulated cluster share. */
+/** State that all parts of one simulated cluster share. */
 export interface Core {
   readonly store: Store;
   readonly kinds: Kinds;
-  /** The custom resources' schemas, by apiVersion/plural. */
+  /** Schemas of custom resources, by apiVersion/plural. */
   readonly schemas: Map<string, KubeObject['spec']>;
-  /** Runs something in the background, unless the cluster stops before. */
-  later(delayMs: number, run: () => void): void;
+  /** Runs something after a delay, unless the cluster stops before. */
+  schedule(delayMs: number, run: () => void): void;
   stop(): void;
 }
 
@@ -22,14 +22,14 @@ export function createCore(historySize: number): Core {
     store: createStore(historySize),
     kinds: createKinds(),
     schemas: new Map(),
-    later: (delayMs, run) => {
+    schedule: (delayMs, run) => {
       if (stopped) return;
       const timer = setTimeout(() => {
         timers.delete(timer);
         try {
           run();
         } catch (error) {
-          // What a controller is refused, e.g. in a namespace that has ended meanwhile, is no failure of ours.
+          // A refused write of a controller, for example in a namespace that has ended meanwhile, is not an error.
           if (!(error instanceof StatusError)) throw error;
         }
       }, delayMs);
@@ -43,7 +43,7 @@ export function createCore(historySize: number): Core {
   };
 }
 
-/** As Kubernetes writes times: whole seconds. */
+/** Returns the current time as Kubernetes writes it, in whole seconds. */
 export function timestamp(): string {
   return `${new Date().toISOString().slice(0, 19)}Z`;
 }

@@ -1,7 +1,7 @@
 import { builtInShape, type Shape } from './shape.ts';
 
 export interface Kind {
-  /** Where objects of all versions of a kind are stored: `group/plural`. */
+  /** Storage key that all versions of a kind share: `group/plural`. */
   readonly resource: string;
   readonly group: string;
   readonly version: string;
@@ -16,13 +16,13 @@ export interface Kind {
   readonly hasStatus: boolean;
   readonly hasGeneration: boolean;
   readonly custom: boolean;
-  /** As messages name it: `deployments.apps`. */
+  /** Name in messages: `deployments.apps`. */
   readonly title: string;
   readonly shape: Shape;
 }
 
 /** Flags: n namespaced, s has a status, g has a generation, a in the category `all`. */
-const table = [
+const builtInTable = [
   ['v1', 'Namespace', 'namespaces', 'ns', 's'],
   ['v1', 'Node', 'nodes', 'no', 's'],
   ['v1', 'PersistentVolume', 'persistentvolumes', 'pv', 's'],
@@ -67,11 +67,11 @@ const table = [
 ] as const;
 
 const builtIn: ReadonlyMap<string, Kind> = new Map(
-  table.map(([apiVersion, name, plural, shortName, flags]) => {
+  builtInTable.map(([apiVersion, name, plural, shortName, flags]) => {
     const has = (flag: string) => flags.includes(flag);
     const [group, version] = splitApiVersion(apiVersion);
     const kind: Kind = {
-      ...namesOf(group, version, name, plural),
+      ...kindNames(group, version, name, plural),
       shortNames: shortName ? [shortName] : [],
       categories: has('a') ? ['all'] : [],
       namespaced: has('n'),
@@ -86,13 +86,13 @@ const builtIn: ReadonlyMap<string, Kind> = new Map(
 
 const builtInGroups: ReadonlySet<string> = new Set([...builtIn.values()].map(({ group }) => group));
 
-/** The kinds one cluster serves: the built-in ones, shared by all clusters, and its custom ones. */
+/** The kinds that one cluster serves: the built-in ones, shared by all clusters, and its custom ones. */
 export interface Kinds {
   all(): Kind[];
   byPlural(apiVersion: string, plural: string): Kind | undefined;
   byKind(apiVersion: string, kind: string): Kind | undefined;
   isBuiltInGroup(group: string): boolean;
-  /** Replaces the versions served of a custom resource; none ends it. */
+  /** Replaces the served versions of a custom resource; an empty list removes it. */
   setCustom(resource: string, versions: readonly Kind[]): void;
 }
 
@@ -115,7 +115,7 @@ export function createKinds(): Kinds {
   };
 }
 
-export function namesOf(group: string, version: string, kind: string, plural: string) {
+export function kindNames(group: string, version: string, kind: string, plural: string) {
   return {
     resource: `${group}/${plural}`,
     group,

@@ -37,7 +37,7 @@ export interface Metadata extends JsonObject {
   managedFields?: ManagedFields[];
 }
 
-/** Once stored, an object is never changed, only replaced. */
+/** A stored object is never mutated, only replaced. */
 export interface KubeObject extends JsonObject {
   apiVersion: string;
   kind: string;
@@ -48,45 +48,45 @@ export function isObject(value: Json): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value at a dotted path, e.g. `spec.template.metadata`. */
-export function at(value: Json, path: string): Json {
-  let here = value;
-  for (const name of path.split('.')) here = isObject(here) ? here[name] : undefined;
-  return here;
+/** Returns the value at a dotted path, e.g. `spec.template.metadata`. */
+export function valueAt(value: Json, path: string): Json {
+  let current = value;
+  for (const name of path.split('.')) current = isObject(current) ? current[name] : undefined;
+  return current;
 }
 
 export function objectAt(value: Json, path: string): JsonObject {
-  const found = at(value, path);
+  const found = valueAt(value, path);
   return isObject(found) ? found : {};
 }
 
 export function listAt(value: Json, path: string): Json[] {
-  const found = at(value, path);
+  const found = valueAt(value, path);
   return Array.isArray(found) ? found : [];
 }
 
 export function textAt(value: Json, path: string): string | undefined {
-  const found = at(value, path);
+  const found = valueAt(value, path);
   return typeof found === 'string' ? found : undefined;
 }
 
 export function numberAt(value: Json, path: string): number | undefined {
-  const found = at(value, path);
+  const found = valueAt(value, path);
   return typeof found === 'number' ? found : undefined;
 }
 
-/** Equal as JSON: the order of keys does not count, and a missing key is the same as undefined. */
-export function equal(left: Json, right: Json): boolean {
+/** Compares as JSON: the order of keys is irrelevant, and a missing key equals undefined. */
+export function equalJson(left: Json, right: Json): boolean {
   if (left === right) return true;
   if (Array.isArray(left))
-    return Array.isArray(right) && left.length === right.length && left.every((item, n) => equal(item, right[n]));
+    return Array.isArray(right) && left.length === right.length && left.every((item, n) => equalJson(item, right[n]));
   if (!isObject(left) || !isObject(right)) return false;
-  for (const key of Object.keys(left)) if (!equal(left[key], right[key])) return false;
+  for (const key of Object.keys(left)) if (!equalJson(left[key], right[key])) return false;
   for (const key of Object.keys(right)) if (right[key] !== undefined && left[key] === undefined) return false;
   return true;
 }
 
-/** A copy without null and undefined members, as decoding into a Go struct leaves it. */
+/** Returns a copy without null and undefined members, as decoding into a Go struct leaves it. */
 export function withoutNulls(value: Json): Json {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (!isObject(value)) return value;
@@ -96,6 +96,6 @@ export function withoutNulls(value: Json): Json {
   return copy;
 }
 
-export function keyOf(namespace: string | undefined, name: string): string {
+export function objectKey(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }

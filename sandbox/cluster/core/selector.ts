@@ -1,26 +1,26 @@
-import { at, type KubeObject } from './object.ts';
+import { type KubeObject, valueAt } from './object.ts';
 import { badRequest } from './status.ts';
 
-export type Matches = (object: KubeObject) => boolean;
+export type ObjectFilter = (object: KubeObject) => boolean;
 
-/** Equality and set based: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. */
-export function labelSelector(text: string): Matches {
+/** Parses an equality or set based label selector: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. */
+export function parseLabelSelector(text: string): ObjectFilter {
   const terms = splitTerms(text).map(labelTerm);
   return ({ metadata }) => terms.every((term) => term(metadata.labels ?? {}));
 }
 
-/** `metadata.name=x,metadata.namespace!=y` and any other path to a single value. */
-export function fieldSelector(text: string): Matches {
+/** Parses a field selector: `metadata.name=x,metadata.namespace!=y` and any other path to a single value. */
+export function parseFieldSelector(text: string): ObjectFilter {
   const terms = splitTerms(text).map((term) => {
     const match = /^([\w.[\]/-]+?)(!=|==|=)(.*)$/.exec(term);
     if (!match) throw badRequest(`unable to parse field selector: ${term}`);
-    const [, path = '', operator, wanted] = match;
-    return (object: KubeObject) => (String(at(object, path) ?? '') === wanted) !== (operator === '!=');
+    const [, path = '', operator, desired] = match;
+    return (object: KubeObject) => (String(valueAt(object, path) ?? '') === desired) !== (operator === '!=');
   });
   return (object) => terms.every((term) => term(object));
 }
 
-/** Commas inside brackets belong to a term. */
+/** Commas inside parentheses belong to a term. */
 function splitTerms(text: string): string[] {
   return text
     .split(/,(?![^(]*\))/)

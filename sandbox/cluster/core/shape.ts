@@ -1,8 +1,8 @@
 import { isObject, type Json, type JsonObject } from './object.ts';
 
 /**
- * How the members of a map or list are owned: each by itself (`granular` maps; lists `set` or by the named keys),
- * or only together (`atomic`). The path holds field names only: `spec.template.spec.containers.env`.
+ * Ownership of the members of a map or list: each by itself (`granular` maps; lists `set` or by the named keys), or
+ * only together (`atomic`). The path holds field names only: `spec.template.spec.containers.env`.
  */
 export type Ownership = 'granular' | 'atomic' | 'set' | readonly string[];
 export type Shape = (path: string, list: boolean) => Ownership;
@@ -54,7 +54,7 @@ export const builtInShape: Shape = (path, list) => {
   return listKeys[name] ?? 'atomic';
 };
 
-/** From the `x-kubernetes-…` extensions of a custom resource's schema. */
+/** Reads the shape from the `x-kubernetes-…` extensions of a custom resource's schema. */
 export function schemaShape(schema: Json): Shape {
   const known = new Map<string, Ownership>();
   collect(schema, '', known);

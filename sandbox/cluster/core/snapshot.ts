@@ -10,7 +10,7 @@ interface Snapshot {
   readonly objects: [resource: string, object: KubeObject][];
 }
 
-/** Puts back what an earlier run saved; false when there is nothing. */
+/** Restores what an earlier run saved. Returns false when there is no file. */
 export function loadSnapshot(core: Core, file: string): boolean {
   let text: string;
   try {
@@ -24,8 +24,8 @@ export function loadSnapshot(core: Core, file: string): boolean {
   return true;
 }
 
-/** Saves some moments after changes; returns a function that saves what is left to save. */
-export function keepSnapshot(core: Core, file: string): () => void {
+/** Saves shortly after each change. Returns a function that saves pending changes at once. */
+export function saveOnChange(core: Core, file: string): () => void {
   let dirty = true;
   const save = () => {
     if (!dirty) return;
@@ -43,7 +43,7 @@ export function keepSnapshot(core: Core, file: string): () => void {
     dirty = true;
     if (scheduled) return;
     scheduled = true;
-    core.later(SAVE_MS, () => {
+    core.schedule(SAVE_MS, () => {
       scheduled = false;
       save();
     });

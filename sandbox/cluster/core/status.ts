@@ -23,16 +23,16 @@ export interface Cause extends JsonObject {
   field?: string;
 }
 
-/** A refusal, with the `Status` object that a Kubernetes API server answers. */
+/** An error that carries the `Status` object with which a Kubernetes API server answers. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
   readonly code: number;
   readonly status: JsonObject;
 
-  constructor(code: number, message: string, more: { reason?: string; details?: JsonObject } = {}) {
+  constructor(code: number, message: string, options: { reason?: string; details?: JsonObject } = {}) {
     super(message);
     this.code = code;
-    const { reason = reasons[code] ?? 'Unknown', details } = more;
+    const { reason = reasons[code] ?? 'Unknown', details } = options;
     const failure = { status: 'Failure', message, reason: reason || undefined, details, code };
     this.status = { kind: 'Status', apiVersion: 'v1', metadata: {}, ...failure };
   }
@@ -52,23 +52,23 @@ export const alreadyExists = (kind: Kind, name: string) =>
     details: detailsOf(kind, name),
   });
 
-export const conflict = (kind: Kind, name: string, why: string) =>
-  new StatusError(409, `Operation cannot be fulfilled on ${kind.title} "${name}": ${why}`, {
+export const conflict = (kind: Kind, name: string, reason: string) =>
+  new StatusError(409, `Operation cannot be fulfilled on ${kind.title} "${name}": ${reason}`, {
     details: detailsOf(kind, name),
   });
 
 export const stale = (kind: Kind, name: string) =>
   conflict(kind, name, 'the object has been modified; please apply your changes to the latest version and try again');
 
-export const forbidden = (kind: Kind, name: string, why: string, causes?: Cause[]) =>
-  new StatusError(403, `${kind.title}${name ? ` "${name}"` : ''} is forbidden: ${why}`, {
+export const forbidden = (kind: Kind, name: string, reason: string, causes?: Cause[]) =>
+  new StatusError(403, `${kind.title}${name ? ` "${name}"` : ''} is forbidden: ${reason}`, {
     details: { ...detailsOf(kind, name), causes },
   });
 
 export const applyConflict = (message: string, causes: Cause[]) =>
   new StatusError(409, message, { details: { causes } });
 
-/** Each cause's message as kube-apiserver words it, e.g. `Required value`. */
+/** Builds an Invalid error. Each cause has the message of kube-apiserver, e.g. `Required value`. */
 export function invalid(kind: Kind, name: string, causes: Cause[]): StatusError {
   const list = causes.map(({ field, message }) => `${field}: ${message}`);
   const text = list.length === 1 ? list[0] : `[${list.join(', ')}]`;

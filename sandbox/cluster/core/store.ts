@@ -1,4 +1,4 @@
-import { type KubeObject, keyOf } from './object.ts';
+import { type KubeObject, objectKey } from './object.ts';
 
 export interface StoreEvent {
   readonly revision: number;
@@ -12,16 +12,16 @@ export interface StoreEvent {
 export interface Store {
   readonly revision: number;
   get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined;
-  /** In the order of namespace and name. */
+  /** Ordered by namespace and name. */
   list(resource: string, namespace?: string): KubeObject[];
   all(): Iterable<readonly [resource: string, object: KubeObject]>;
-  /** Stores with the next resource version, and tells the subscribers. */
+  /** Stores an object with the next resource version, and notifies the subscribers. */
   put(resource: string, object: KubeObject): KubeObject;
   remove(resource: string, object: KubeObject): KubeObject;
   subscribe(listener: (event: StoreEvent) => void): () => void;
-  /** What happened to a resource after a revision; undefined when that is no longer known. */
+  /** Returns the events of a resource after a revision, or undefined when the history does not reach back that far. */
   since(revision: number, resource: string): StoreEvent[] | undefined;
-  /** Puts back what a snapshot holds, without events. */
+  /** Restores the contents of a snapshot, without events. */
   restore(revision: number, objects: Iterable<readonly [resource: string, object: KubeObject]>): void;
 }
 
@@ -30,9 +30,9 @@ export function createStore(historySize: number): Store {
   const listeners = new Set<(event: StoreEvent) => void>();
   let history: StoreEvent[] = [];
   let revision = 1;
-  let forgotten = 0;
+  let oldestRevision = 0;
 
-  const table = (resource: string) => {
+  const objectsOf = (resource: string) => {
     let found = resources.get(resource);
     if (!found) {
       found = new Map();
@@ -40,15 +40,15 @@ export function createStore(historySize: number): Store {
     }
     return found;
   };
-  const tell = (event: StoreEvent) => {
+  const notify = (event: StoreEvent) => {
     history.push(event);
     if (history.length > historySize * 2) {
       history = history.slice(-historySize);
-      forgotten = history[0]!.revision - 1;
+      oldestRevision = history[0]!.revision - 1;
     }
     for (const listener of [...listeners]) listener(event);
   };
-  const stamp = (object: KubeObject): KubeObject => {
+  const withNextVersion = (object: KubeObject): KubeObject => {
     revision += 1;
     const { apiVersion, kind, metadata, ...rest } = object;
     return { apiVersion, kind, metadata: { ...metadata, resourceVersion: String(revision) }, ...rest };
@@ -58,7 +58,7 @@ export function createStore(historySize: number): Store {
     get revision() {
       return revision;
     },
-    get: (resource, namespace, name) => resources.get(resource)?.get(keyOf(namespace, name)),
+    get: (resource, namespace, name) => resources.get(resource)?.get(objectKey(namespace, name)),
     list: (resource, namespace) => {
       const found: [string, KubeObject][] = [];
       for (const entry of resources.get(resource) ?? [])
@@ -70,18 +70,18 @@ export function createStore(historySize: number): Store {
         for (const object of objects.values()) yield [resource, object] as const;
     },
     put: (resource, unstamped) => {
-      const objects = table(resource);
-      const object = stamp(unstamped);
-      const key = keyOf(object.metadata.namespace, object.metadata.name);
+      const objects = objectsOf(resource);
+      const object = withNextVersion(unstamped);
+      const key = objectKey(object.metadata.namespace, object.metadata.name);
       const previous = objects.get(key);
       objects.set(key, object);
-      tell({ revision, resource, object, previous, deleted: false });
+      notify({ revision, resource, object, previous, deleted: false });
       return object;
     },
-    remove: (resource, live) => {
-      const object = stamp(live);
-      table(resource).delete(keyOf(object.metadata.namespace, object.metadata.name));
-      tell({ revision, resource, object, previous: live, deleted: true });
+    remove: (resource, liveObject) => {
+      const object = withNextVersion(liveObject);
+      objectsOf(resource).delete(objectKey(object.metadata.namespace, object.metadata.name));
+      notify({ revision, resource, object, previous: liveObject, deleted: true });
       return object;
     },
     subscribe: (listener) => {
@@ -89,14 +89,14 @@ export function createStore(historySize: number): Store {
       return () => listeners.delete(listener);
     },
     since: (start, resource) => {
-      if (start < forgotten || start > revision) return undefined;
+      if (start < oldestRevision || start > revision) return undefined;
       return history.filter((event) => event.revision > start && event.resource === resource);
     },
     restore: (start, objects) => {
       revision = start;
-      forgotten = start;
+      oldestRevision = start;
       for (const [resource, object] of objects)
-        table(resource).set(keyOf(object.metadata.namespace, object.metadata.name), object);
+        objectsOf(resource).set(objectKey(object.metadata.namespace, object.metadata.name), object);
     },
   };
 }

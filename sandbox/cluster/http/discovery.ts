@@ -16,7 +16,9 @@ export const versionInfo = {
   platform: 'linux/amd64',
 };
 
-/** The answer to a discovery path; undefined for a path that is none, or a group that is not served. */
+/**
+ * Returns the answer to a discovery path, or undefined when the path is no discovery path or its group is not served.
+ */
 export function discover(kinds: Kinds, path: string): JsonObject | undefined {
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
   if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groupsOf(kinds) };

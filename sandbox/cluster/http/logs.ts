@@ -1,42 +1,42 @@
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { at, type KubeObject, listAt, textAt } from '../core/object.ts';
+import { type KubeObject, listAt, textAt, valueAt } from '../core/object.ts';
 import { badRequest } from '../core/status.ts';
 
-/** What containers write. */
+/** Logs of the containers. */
 export interface Logs {
-  /** Lets a container write lines; they are kept for as long as the cluster runs. */
+  /** Appends lines to a container's log, which lasts as long as the cluster runs. */
   write(namespace: string, pod: string, container: string, lines: readonly string[]): void;
   /** Answers a request for a log. */
   stream(pod: KubeObject, query: URLSearchParams, response: ServerResponse): void;
 }
 
-interface Line {
+interface LogLine {
   readonly ms: number;
-  /** Of several within a millisecond. */
+  /** Distinguishes lines of the same millisecond. */
   readonly nanos: number;
   readonly text: string;
 }
 
-const MOST_LINES = 200;
+const MAX_LINES = 200;
 const NANOS = 1_000_000;
 
-/** By itself, a container writes a line every `everyMs` since its pod was made, of which the last 200 are kept. */
+/** Each container writes a line every `everyMs` since its pod was created, of which the last 200 are kept. */
 export function createLogs(everyMs = 1_000): Logs {
-  const written = new Map<string, Line[]>();
-  const news = new EventEmitter().setMaxListeners(0);
-  let last: Line = { ms: 0, nanos: 0, text: '' };
+  const written = new Map<string, LogLine[]>();
+  const lineEvents = new EventEmitter().setMaxListeners(0);
+  let last: LogLine = { ms: 0, nanos: 0, text: '' };
   const keyOf = (namespace: string, pod: string, container: string) => `${namespace}/${pod}/${container}`;
   return {
     write(namespace, pod, container, lines) {
       const key = keyOf(namespace, pod, container);
-      const kept = written.get(key) ?? [];
-      written.set(key, kept);
+      const existing = written.get(key) ?? [];
+      written.set(key, existing);
       for (const text of lines) {
         const ms = Date.now();
         last = { ms, nanos: last.ms === ms ? (last.nanos + 1) % NANOS : 0, text };
-        kept.push(last);
-        news.emit(key, last);
+        existing.push(last);
+        lineEvents.emit(key, last);
       }
     },
     stream(pod, query, response) {
@@ -48,40 +48,44 @@ export function createLogs(everyMs = 1_000): Logs {
         throw badRequest(`container "${container}" in pod "${name}" is waiting to start: ContainerCreating`);
 
       const start = Date.parse(creationTimestamp);
-      const isOver = at(pod, 'status.phase') === 'Succeeded' || at(pod, 'status.phase') === 'Failed';
-      const own = (n: number): Line => ({ ms: start + n * everyMs, nanos: 0, text: `${name} ${container}: line ${n}` });
+      const isOver = valueAt(pod, 'status.phase') === 'Succeeded' || valueAt(pod, 'status.phase') === 'Failed';
+      const ownLine = (n: number): LogLine => ({
+        ms: start + n * everyMs,
+        nanos: 0,
+        text: `${name} ${container}: line ${n}`,
+      });
       const now = everyMs > 0 ? Math.max(0, Math.floor((Date.now() - start) / everyMs)) : -1;
-      const ownLines = Array.from({ length: Math.min(MOST_LINES, now + 1) }, (_, back) => own(now - back)).reverse();
+      const ownLines = Array.from({ length: Math.min(MAX_LINES, now + 1) }, (_, back) => ownLine(now - back)).reverse();
       const key = keyOf(namespace, name, container);
       const lines = [...ownLines, ...(written.get(key) ?? [])].sort(
-        (one, other) => one.ms - other.ms || one.nanos - other.nanos,
+        (left, right) => left.ms - right.ms || left.nanos - right.nanos,
       );
-      const since = beginOf(query);
+      const since = firstTimeMs(query);
       const tail = Number(query.get('tailLines') ?? Number.POSITIVE_INFINITY);
       const recent = lines.filter(({ ms }) => ms >= since);
-      const say = ({ ms, nanos, text }: Line) => {
+      const writeLine = ({ ms, nanos, text }: LogLine) => {
         const time = new Date(ms).toISOString().replace('Z', `${String(nanos).padStart(6, '0')}Z`);
         response.write(`${query.get('timestamps') === 'true' ? `${time} ` : ''}${text}\n`);
       };
       response.writeHead(200, { 'content-type': 'text/plain' });
       response.flushHeaders();
-      for (const line of recent.slice(Math.max(0, recent.length - tail))) say(line);
+      for (const line of recent.slice(Math.max(0, recent.length - tail))) writeLine(line);
       if (query.get('follow') !== 'true' || isOver || response.closed) {
         response.end();
         return;
       }
       let next = now + 1;
-      const timer = everyMs > 0 ? setInterval(() => say(own(next++)), everyMs) : undefined;
-      news.on(key, say);
+      const timer = everyMs > 0 ? setInterval(() => writeLine(ownLine(next++)), everyMs) : undefined;
+      lineEvents.on(key, writeLine);
       response.once('close', () => {
         clearInterval(timer);
-        news.off(key, say);
+        lineEvents.off(key, writeLine);
       });
     },
   };
 }
 
-function beginOf(query: URLSearchParams): number {
+function firstTimeMs(query: URLSearchParams): number {
   const [time, seconds] = [query.get('sinceTime'), query.get('sinceSeconds')];
   if (time) return Date.parse(time);
   return seconds ? Date.now() - Number(seconds) * 1_000 : 0;

@@ -9,27 +9,31 @@ export interface RequestRecord {
   /** Without the question mark. */
   readonly query: string;
   readonly userAgent: string;
-  /** The user whom the client acts as; empty when it acts for itself. */
+  /** The impersonated user; empty when the client acts for itself. */
   readonly impersonated: string;
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** 0 until answered; stays 0 when the connection was dropped. */
+  /** 0 until answered, and for good when the connection was dropped. */
   status: number;
 }
 
-/** What a rule does to the requests it fits: all that are given must fit, and no condition fits every request. */
+/**
+ * A fault for matching requests: all given conditions must match, and a rule without conditions matches every request.
+ */
 export interface FaultRule {
   readonly method?: string;
-  /** Of the path with its query. */
+  /** Part of the path with its query. */
   readonly pathIncludes?: string;
-  /** Answers with this code instead of doing anything. */
+  /** Answers with this status code without processing the request. */
   readonly status?: number;
   readonly message?: string;
-  /** Waits before anything else. */
+  /** Milliseconds to wait before anything else. */
   readonly delayMs?: number;
-  /** Ends the connection: `true` before anything is done, `answer` when it is done and only the answer is lost. */
+  /**
+   * Closes the connection: `true` before the request is processed, `answer` after it, so that only the answer is lost.
+   */
   readonly drop?: boolean | 'answer';
-  /** How many requests it applies to; all by default. */
+  /** Number of requests that the rule applies to; unlimited by default. */
   readonly times?: number;
 }
 
@@ -39,9 +43,9 @@ export interface Requests {
   readonly records: RequestRecord[];
   clear(): void;
   addFault(rule: FaultRule): () => void;
-  /** Awaited before a request is carried out, in the order they were added. */
+  /** Registers a handler that is awaited before a request is processed, in the order of registration. */
   onRequest(handler: RequestHandler): () => void;
-  /** Notes the request and does what rules and handlers ask; tells whether to drop the connection, and when. */
+  /** Records the request, runs the rules and handlers, and returns whether to drop the connection, and when. */
   admit(record: RequestRecord): Promise<FaultRule['drop']>;
 }
 
@@ -70,7 +74,7 @@ export function createRequests(): Requests {
       if (records.length > LOG_SIZE * 2) records = records.slice(-LOG_SIZE);
       for (const handler of handlers) await handler(record);
       for (const [rule, left] of faults) {
-        if (!fits(rule, record)) continue;
+        if (!matchesRule(rule, record)) continue;
         if (left <= 1) faults.delete(rule);
         else faults.set(rule, left - 1);
         if (rule.delayMs) await delay(rule.delayMs, undefined, { ref: false });
@@ -82,7 +86,7 @@ export function createRequests(): Requests {
   };
 }
 
-function fits({ method, pathIncludes }: FaultRule, record: RequestRecord): boolean {
+function matchesRule({ method, pathIncludes }: FaultRule, record: RequestRecord): boolean {
   if (method && method.toUpperCase() !== record.method) return false;
   return !pathIncludes || `${record.path}?${record.query}`.includes(pathIncludes);
 }

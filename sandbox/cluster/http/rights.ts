@@ -1,48 +1,48 @@
 import type { Core } from '../core/core.ts';
-import { at, type JsonObject, objectAt, textAt } from '../core/object.ts';
+import { type JsonObject, objectAt, textAt, valueAt } from '../core/object.ts';
 import { StatusError } from '../core/status.ts';
 import type { Target } from './target.ts';
 
-/** Undefined: everything is allowed. Else all in these namespaces, and nothing outside. */
+/** Rights of a client: everything in these namespaces, and nothing outside. Undefined rights allow everything. */
 export interface Rights {
   readonly namespaces: readonly string[];
-  /** ServiceAccounts ("namespace/name") that the client may act as, and what each may do. Default: none. */
+  /** ServiceAccounts ("namespace/name") that the client may impersonate, and the rights of each. Default: none. */
   readonly accounts?: Readonly<Record<string, AccountRights>>;
 }
 
 export interface AccountRights {
   readonly namespaces: readonly string[];
-  /** Such as `configmaps`; default all. */
+  /** Plural names such as `configmaps`; default all. */
   readonly resources?: readonly string[];
 }
 
 const USER = 'system:serviceaccount:default:brokkr';
 const ACCOUNT = 'system:serviceaccount:';
 
-/** Who asks, and what that one may do. */
-export interface Asker {
+/** The user who makes a request, with that user's rights. */
+export interface Requester {
   readonly user: string;
   readonly rights: AccountRights | undefined;
 }
 
-/** Reads the request's `Impersonate-User`; refuses who the client may not act as. */
-export function askerOf(rights: Rights | undefined, impersonated: string): Asker {
+/** Reads the request's `Impersonate-User`. Throws Forbidden when the client may not impersonate that user. */
+export function authenticate(rights: Rights | undefined, impersonated: string): Requester {
   if (impersonated === '') return { user: USER, rights };
   const [namespace = '', name = ''] = impersonated.startsWith(ACCOUNT)
     ? impersonated.slice(ACCOUNT.length).split(':')
     : [];
   const account = rights?.accounts?.[`${namespace}/${name}`];
   if (!rights || account) return { user: impersonated, rights: account };
-  const what = name
+  const message = name
     ? `serviceaccounts "${name}" is forbidden: User "${USER}" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "${namespace}"`
     : `users "${impersonated}" is forbidden: User "${USER}" cannot impersonate resource "users" in API group "" at the cluster scope`;
-  throw new StatusError(403, what, {
+  throw new StatusError(403, message, {
     details: { name: name || impersonated, kind: name ? 'serviceaccounts' : 'users' },
   });
 }
 
 export function checkRights(
-  { user, rights }: Asker,
+  { user, rights }: Requester,
   { kind, namespace, name, subresource }: Target,
   verb: string,
 ): void {
@@ -57,7 +57,7 @@ export function checkRights(
   });
 }
 
-export function verbOf(method: string, name: string | undefined, watch: boolean): string {
+export function requestVerb(method: string, name: string | undefined, watch: boolean): string {
   switch (method) {
     case 'GET':
     case 'HEAD':
@@ -75,13 +75,13 @@ export function verbOf(method: string, name: string | undefined, watch: boolean)
   }
 }
 
-/** Answers a SelfSubjectAccessReview as the rights would. */
+/** Answers a SelfSubjectAccessReview according to the rights. */
 export function reviewAccess(core: Core, rights: Rights | undefined, review: JsonObject): JsonObject {
   const { group, resource, namespace, name, verb } = objectAt(review, 'spec.resourceAttributes');
-  const kind = core.kinds.all().find((one) => one.plural === resource && one.group === (group ?? ''));
+  const kind = core.kinds.all().find((candidate) => candidate.plural === resource && candidate.group === (group ?? ''));
   const scope = kind?.resource === '/namespaces' && verb === 'get' ? name : namespace;
   const allowed =
-    !rights || at(review, 'spec.resourceAttributes') === undefined || rights.namespaces.includes(String(scope));
+    !rights || valueAt(review, 'spec.resourceAttributes') === undefined || rights.namespaces.includes(String(scope));
   const reason = textAt(review, 'spec.resourceAttributes.namespace') ? 'by the namespace' : 'at the cluster scope';
   return { ...review, metadata: {}, status: { allowed, reason } };
 }

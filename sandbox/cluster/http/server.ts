@@ -6,8 +6,8 @@ import { discover, versionInfo } from './discovery.ts';
 import type { Logs } from './logs.ts';
 import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
-import { answerResource, selectorOf } from './resources.ts';
-import { askerOf, checkRights, type Rights, reviewAccess, verbOf } from './rights.ts';
+import { answerResource, querySelector } from './resources.ts';
+import { authenticate, checkRights, type Rights, requestVerb, reviewAccess } from './rights.ts';
 import { parseTarget } from './target.ts';
 import { streamWatch } from './watch.ts';
 
@@ -29,7 +29,9 @@ export function createApiServer(core: Core, requests: Requests, logs: Logs, righ
     response.once('finish', () => {
       record.status = response.statusCode;
     });
-    respond(core, requests, logs, rights, record, request, response).catch((error: unknown) => refuse(response, error));
+    respond(core, requests, logs, rights, record, request, response).catch((error: unknown) =>
+      respondError(response, error),
+    );
   });
 }
 
@@ -49,21 +51,21 @@ async function respond(
     return;
   }
   const { method, path, userAgent } = record;
-  const asker = askerOf(rights, record.impersonated);
+  const requester = authenticate(rights, record.impersonated);
   const query = new URLSearchParams(record.query);
-  if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return end(response, 200, 'ok', 'text/plain');
-  if (path === '/version') return end(response, 200, JSON.stringify(versionInfo));
+  if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return sendText(response, 200, 'ok', 'text/plain');
+  if (path === '/version') return sendText(response, 200, JSON.stringify(versionInfo));
   const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
   const document = discover(core.kinds, plain) ?? openApi(core.kinds, plain);
-  if (document) return end(response, 200, JSON.stringify(document));
+  if (document) return sendText(response, 200, JSON.stringify(document));
   if (path === REVIEW && method === 'POST')
-    return end(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));
+    return sendText(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));
   const target = parseTarget(core, path);
-  if (!target) return end(response, 404, '404 page not found\n', 'text/plain; charset=utf-8');
+  if (!target) return sendText(response, 404, '404 page not found\n', 'text/plain; charset=utf-8');
   const watch = query.get('watch') === 'true' || query.get('watch') === '1';
-  checkRights(asker, target, verbOf(method, target.name, watch));
+  checkRights(requester, target, requestVerb(method, target.name, watch));
   if (watch && method === 'GET' && !target.name) {
-    streamWatch(core, target.kind, target.namespace, selectorOf(query), query, response);
+    streamWatch(core, target.kind, target.namespace, querySelector(query), query, response);
     record.status = 200;
     return;
   }
@@ -77,20 +79,20 @@ async function respond(
   const contentType = request.headers['content-type'] ?? 'application/json';
   const answer = answerResource(core, { target, method, query, contentType, userAgent, body });
   if (drop === 'answer') response.destroy();
-  else end(response, answer.status, answer.text);
+  else sendText(response, answer.status, answer.text);
 }
 
-function refuse(response: ServerResponse, error: unknown): void {
+function respondError(response: ServerResponse, error: unknown): void {
   const known =
     error instanceof StatusError ? error : new StatusError(500, `Internal error occurred: ${String(error)}`);
   if (response.headersSent || response.destroyed) response.destroy();
   else {
     if (known.code === 429) response.setHeader('retry-after', '1');
-    end(response, known.code, JSON.stringify(known.status));
+    sendText(response, known.code, JSON.stringify(known.status));
   }
 }
 
-function end(response: ServerResponse, status: number, text: string, type = 'application/json'): void {
+function sendText(response: ServerResponse, status: number, text: string, type = 'application/json'): void {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }

@@ -1,7 +1,7 @@
 import type { Core } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 
-/** What a request's path names. */
+/** The resource and object that a request's path names. */
 export interface Target {
   readonly kind: Kind;
   readonly namespace: string | undefined;
@@ -9,7 +9,7 @@ export interface Target {
   readonly subresource: string | undefined;
 }
 
-/** Reads `/api/v1/namespaces/x/pods/y/status` and the like; undefined when nothing of that name is served. */
+/** Parses paths like `/api/v1/namespaces/x/pods/y/status`. Returns undefined when no such resource is served. */
 export function parseTarget(core: Core, path: string): Target | undefined {
   const parts = path.split('/').slice(1).map(decodeURIComponent);
   const apiVersion = parts[0] === 'api' ? parts[1] : parts[0] === 'apis' ? `${parts[1]}/${parts[2]}` : undefined;

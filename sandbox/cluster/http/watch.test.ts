@@ -18,8 +18,13 @@ async function start(options: Parameters<typeof startSimulatedCluster>[0] = {}):
   return cluster;
 }
 
-/** Reads a watch until `count` events came or it ended. */
-async function watch(cluster: SimulatedCluster, query: string, count: number): Promise<WatchEvent[]> {
+/** Reads a watch until `count` events have arrived or it has ended; `onEvent` is called for each. */
+async function watch(
+  cluster: SimulatedCluster,
+  query: string,
+  count: number,
+  onEvent: (event: WatchEvent) => void = () => {},
+): Promise<WatchEvent[]> {
   const events: WatchEvent[] = [];
   const controller = new AbortController();
   const response = await fetch(`${cluster.url}/api/v1/configmaps?watch=true&${query}`, { signal: controller.signal });
@@ -28,7 +33,11 @@ async function watch(cluster: SimulatedCluster, query: string, count: number): P
     text += chunk;
     const lines = text.split('\n');
     text = lines.pop() ?? '';
-    for (const line of lines) events.push(JSON.parse(line) as WatchEvent);
+    for (const line of lines) {
+      const event = JSON.parse(line) as WatchEvent;
+      events.push(event);
+      onEvent(event);
+    }
     if (events.length >= count) break;
   }
   controller.abort();
@@ -63,11 +72,12 @@ watching('resumes after a resource version', async () => {
   assert.is(events[0]?.object.kind, 'ConfigMap');
 });
 
-watching('tells what is there, then what comes', async () => {
+watching('sends existing objects, then changes', async () => {
   const cluster = await start();
   cluster.put(configMap('a', { on: 'yes' }));
-  setTimeout(() => cluster.put(configMap('b', { on: 'yes' })), 50);
-  const events = await watch(cluster, 'labelSelector=on&sendInitialEvents=true', 3);
+  const events = await watch(cluster, 'labelSelector=on&sendInitialEvents=true', 3, ({ type }) => {
+    if (type === 'BOOKMARK') cluster.put(configMap('b', { on: 'yes' }));
+  });
   assert.equal(
     events.map(({ type, object }) => `${type} ${object.metadata.name}`),
     ['ADDED a', 'BOOKMARK undefined', 'ADDED b'],
@@ -82,7 +92,7 @@ watching('refuses a resource version that is too old', async () => {
   assert.is(event?.object.code, 410);
 });
 
-watching('ends after its time', async () => {
+watching('ends after its timeoutoutout', async () => {
   const cluster = await start();
   assert.equal(
     await watch(
@@ -94,7 +104,7 @@ watching('ends after its time', async () => {
   );
 });
 
-watching('logs requests, and fails them on demand', async () => {
+watching('records requests, and fails them on demand', async () => {
   const cluster = await start();
   const url = `${cluster.url}/api/v1/namespaces/default/configmaps`;
   const end = cluster.faults.add({ method: 'GET', pathIncludes: 'configmaps', status: 429, times: 1 });
@@ -164,27 +174,27 @@ watching('serves the official client', async () => {
   const config = new KubeConfig();
   config.loadFromString(cluster.kubeconfig);
   const api = KubernetesObjectApi.makeApiClient(config);
-  const wanted = {
+  const desired = {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: 'typed', namespace: 'default' },
     data: { a: '1' },
   };
-  const patch = (object: typeof wanted, manager: string) =>
+  const patch = (object: typeof desired, manager: string) =>
     api.patch(object, undefined, undefined, manager, undefined, PatchStrategy.ServerSideApply);
-  await patch(wanted, 'brokkr');
+  await patch(desired, 'brokkr');
   const read = (await api.read({
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: 'typed', namespace: 'default' },
-  })) as typeof wanted;
+  })) as typeof desired;
   assert.equal(read.data, { a: '1' });
-  const refused = await patch({ ...wanted, data: { a: '2' } }, 'other').catch((error: { code: number }) => error.code);
+  const refused = await patch({ ...desired, data: { a: '2' } }, 'other').catch((error: { code: number }) => error.code);
   assert.is(refused, 409);
   const { items } = await api.list('v1', 'ConfigMap', 'default');
   assert.ok(items.some((item) => item.metadata?.name === 'typed'));
-  await api.delete(wanted);
-  assert.is(await api.read(wanted).catch((error: { code: number }) => error.code), 404);
+  await api.delete(desired);
+  assert.is(await api.read(desired).catch((error: { code: number }) => error.code), 404);
 });
 
 watching.run();

@@ -52,11 +52,11 @@ applying('creates, and notes what is owned', async () => {
 });
 
 applying('writes nothing when nothing changes', async () => {
-  const wanted = deployment('same', [{ name: 'web', image: 'web:1', ports: [{ containerPort: 80 }] }]);
-  await apply(`${deployments}/same`, wanted);
+  const desired = deployment('same', [{ name: 'web', image: 'web:1', ports: [{ containerPort: 80 }] }]);
+  await apply(`${deployments}/same`, desired);
   await new Promise((settle) => setTimeout(settle, 60));
   const before = await call('GET', `${deployments}/same`);
-  const { code, body } = await apply(`${deployments}/same`, wanted);
+  const { code, body } = await apply(`${deployments}/same`, desired);
   assert.is(code, 200);
   assert.is(body.metadata.resourceVersion, before.body.metadata.resourceVersion);
   assert.is(body.metadata.generation, 1);

@@ -1,7 +1,7 @@
 import type { Kind } from '../core/kinds.ts';
 import { isObject, type Json, type JsonObject, type KubeObject, objectAt } from '../core/object.ts';
 
-/** Fills what the real server fills in, as far as a client notices it. Changes nothing in place. */
+/** Returns a copy with the defaults that the real server sets, as far as a client notices them. */
 export function withDefaults(kind: Kind, object: KubeObject): KubeObject {
   const fill = kind.custom ? undefined : fillers[kind.kind];
   return fill ? fill(object) : object;

@@ -1,10 +1,10 @@
 import { isObject, type Json, type JsonObject } from '../core/object.ts';
 import type { Shape } from '../core/shape.ts';
 
-/** Between the elements of a field's path: `f:spec`, `f:ports`, `k:{"port":80,"protocol":"TCP"}`, `v:"finalizer"`. */
+/** Separates the elements of a field's path: `f:spec`, `f:ports`, `k:{"port":80,"protocol":"TCP"}`, `v:"finalizer"`. */
 const SEPARATOR = '\u0000';
 
-/** Fields that nobody owns. */
+/** Fields without an owner. */
 const unowned: ReadonlySet<string> = new Set([
   'apiVersion',
   'kind',
@@ -12,8 +12,8 @@ const unowned: ReadonlySet<string> = new Set([
   ...['deletionGracePeriodSeconds', 'generation', 'managedFields', 'selfLink'].map(inMetadata),
 ]);
 
-/** Every owned path of an object with the value there; a list item stands for itself with `true`. */
-export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
+/** Returns every owned path of an object with its value; the value of a list item is `true`. */
+export function ownedFields(object: JsonObject, shape: Shape): Map<string, Json> {
   const fields = new Map<string, Json>();
   const walk = (value: Json, path: string, names: string): void => {
     if (unowned.has(names)) return;
@@ -23,7 +23,7 @@ export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
       else
         for (const [name, member] of entries) walk(member, join(path, `f:${name}`), names ? `${names}.${name}` : name);
     } else if (Array.isArray(value)) {
-      const elements = elementsOf(value, names, shape);
+      const elements = pathElements(value, names, shape);
       if (!elements) fields.set(path, value);
       else
         value.forEach((item, n) => {
@@ -40,8 +40,8 @@ export function fieldsOf(object: JsonObject, shape: Shape): Map<string, Json> {
   return fields;
 }
 
-/** The path elements of a list's items; undefined for a list that is owned as a whole. */
-export function elementsOf(list: Json[], names: string, shape: Shape): string[] | undefined {
+/** Returns the path elements of a list's items, or undefined for a list that is owned as a whole. */
+export function pathElements(list: Json[], names: string, shape: Shape): string[] | undefined {
   const ownership = shape(names, true);
   if (typeof ownership === 'string')
     return ownership === 'set' ? list.map((item) => `v:${JSON.stringify(item)}`) : undefined;
@@ -65,7 +65,7 @@ export function toFieldsV1(paths: Iterable<string>): JsonObject {
     }
     here['.'] = {};
   }
-  return leavesShort(root);
+  return shortenLeaves(root);
 }
 
 export function fromFieldsV1(fields: JsonObject): Set<string> {
@@ -83,7 +83,7 @@ export function fromFieldsV1(fields: JsonObject): Set<string> {
   return paths;
 }
 
-/** All paths and the paths above them. */
+/** Returns the paths together with all their parents. */
 export function withParents(paths: Iterable<string>): Set<string> {
   const all = new Set<string>();
   for (const path of paths)
@@ -96,8 +96,8 @@ export function elementsOfPath(path: string): string[] {
   return path.split(SEPARATOR);
 }
 
-/** As messages show it: `.spec.containers[name="web"].image`. */
-export function showPath(path: string): string {
+/** Formats a path as messages show it: `.spec.containers[name="web"].image`. */
+export function formatPath(path: string): string {
   return elementsOfPath(path)
     .map((element) => {
       const text = element.slice(2);
@@ -120,13 +120,13 @@ export function keyElement(item: Json, keys: readonly string[]): string | undefi
   return `k:${JSON.stringify(found)}`;
 }
 
-/** A member without members below is written as an empty node, others carry a dot. */
-function leavesShort(node: JsonObject): JsonObject {
+/** A leaf member is written as an empty node; others contain a dot. */
+function shortenLeaves(node: JsonObject): JsonObject {
   const names = Object.keys(node);
   if (names.length === 1 && names[0] === '.') return {};
   for (const name of names) {
     const member = node[name];
-    if (name !== '.' && isObject(member)) node[name] = leavesShort(member);
+    if (name !== '.' && isObject(member)) node[name] = shortenLeaves(member);
   }
   return node;
 }

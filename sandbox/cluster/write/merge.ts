@@ -1,15 +1,15 @@
 import { isObject, type Json, type JsonObject } from '../core/object.ts';
 import type { Shape } from '../core/shape.ts';
-import { elementsOf, elementsOfPath, keyElement, withParents } from './fields.ts';
+import { elementsOfPath, keyElement, pathElements, withParents } from './fields.ts';
 
-/** The live object with what is applied laid over it. */
-export function mergeApplied(live: JsonObject, applied: JsonObject, shape: Shape): JsonObject {
-  return mergeMaps(live, applied, '', shape);
+/** Returns the live object merged with the applied one. */
+export function mergeApplied(liveValue: JsonObject, applied: JsonObject, shape: Shape): JsonObject {
+  return mergeMaps(liveValue, applied, '', shape);
 }
 
 /**
- * Removes what an owner applied before (`last`) and no longer does, unless it is in `kept`:
- * the paths that this apply or any other owner holds.
+ * Removes fields that an owner applied before (`last`) and no longer does, unless they are in `kept`: the paths that
+ * this apply or any other owner holds.
  */
 export function pruneApplied(object: JsonObject, last: Iterable<string>, kept: Iterable<string>): JsonObject {
   const keptPaths = withParents(kept).add('f:metadata');
@@ -26,42 +26,42 @@ export function pruneApplied(object: JsonObject, last: Iterable<string>, kept: I
   return pruned as JsonObject;
 }
 
-function mergeMaps(live: JsonObject, applied: JsonObject, names: string, shape: Shape): JsonObject {
-  const merged: JsonObject = { ...live };
+function mergeMaps(liveValue: JsonObject, applied: JsonObject, names: string, shape: Shape): JsonObject {
+  const merged: JsonObject = { ...liveValue };
   for (const [name, value] of Object.entries(applied))
-    merged[name] = mergeValues(live[name], value, names ? `${names}.${name}` : name, shape);
+    merged[name] = mergeValues(liveValue[name], value, names ? `${names}.${name}` : name, shape);
   return merged;
 }
 
-function mergeValues(live: Json, applied: Json, names: string, shape: Shape): Json {
-  if (isObject(live) && isObject(applied) && shape(names, false) !== 'atomic')
-    return mergeMaps(live, applied, names, shape);
-  if (Array.isArray(live) && Array.isArray(applied)) return mergeLists(live, applied, names, shape);
+function mergeValues(liveValue: Json, applied: Json, names: string, shape: Shape): Json {
+  if (isObject(liveValue) && isObject(applied) && shape(names, false) !== 'atomic')
+    return mergeMaps(liveValue, applied, names, shape);
+  if (Array.isArray(liveValue) && Array.isArray(applied)) return mergeLists(liveValue, applied, names, shape);
   return applied;
 }
 
-/** In the applied order; items that only the live list has keep their place before the next common one. */
-function mergeLists(live: Json[], applied: Json[], names: string, shape: Shape): Json[] {
-  const liveElements = elementsOf(live, names, shape);
-  const appliedElements = elementsOf(applied, names, shape);
+/** Merges in the applied order; items that only the live list has keep their place before the next common one. */
+function mergeLists(liveValue: Json[], applied: Json[], names: string, shape: Shape): Json[] {
+  const liveElements = pathElements(liveValue, names, shape);
+  const appliedElements = pathElements(applied, names, shape);
   if (!liveElements || !appliedElements) return applied;
   const position = new Map(liveElements.map((element, n) => [element, n]));
   const both = new Set(appliedElements);
   const merged: Json[] = [];
   let next = 0;
   const takeLiveOnly = (end: number) => {
-    for (; next < end; next++) if (!both.has(liveElements[next]!)) merged.push(live[next]);
+    for (; next < end; next++) if (!both.has(liveElements[next]!)) merged.push(liveValue[next]);
   };
   applied.forEach((item, n) => {
     const place = position.get(appliedElements[n]!);
     if (place === undefined) merged.push(item);
     else {
       takeLiveOnly(place);
-      const old = live[place];
+      const old = liveValue[place];
       merged.push(isObject(old) && isObject(item) ? mergeMaps(old, item, names, shape) : item);
     }
   });
-  takeLiveOnly(live.length);
+  takeLiveOnly(liveValue.length);
   return merged;
 }
 

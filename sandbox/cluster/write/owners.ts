@@ -1,6 +1,6 @@
 import type { Json, JsonObject, ManagedFields } from '../core/object.ts';
 import { applyConflict, type StatusError } from '../core/status.ts';
-import { fromFieldsV1, showPath, toFieldsV1 } from './fields.ts';
+import { formatPath, fromFieldsV1, toFieldsV1 } from './fields.ts';
 
 /** One entry of `metadata.managedFields`, its fields as a set of paths. */
 export interface Owner {
@@ -13,7 +13,7 @@ export interface Owner {
 }
 
 export interface Changes {
-  /** Added or with another value. */
+  /** Paths that were added or have another value. */
   readonly set: ReadonlySet<string>;
   readonly removed: ReadonlySet<string>;
 }
@@ -44,7 +44,7 @@ export function writeOwners(owners: readonly Owner[]): ManagedFields[] | undefin
   return entries.length > 0 ? entries : undefined;
 }
 
-export function sameOwner(left: Owner, right: Omit<Owner, 'time' | 'fields'>): boolean {
+export function isSameOwner(left: Owner, right: Omit<Owner, 'time' | 'fields'>): boolean {
   return (
     left.manager === right.manager &&
     left.operation === right.operation &&
@@ -65,19 +65,19 @@ export function compare(
   return { set, removed };
 }
 
-/** Takes from an owner what somebody else changed or removed. */
-export function losing(owner: Owner, changes: Changes): Owner {
+/** Removes from an owner the paths that somebody else changed or removed. */
+export function withoutChangedFields(owner: Owner, changes: Changes): Owner {
   const left = new Set<string>();
   for (const path of owner.fields) if (!changes.set.has(path) && !changes.removed.has(path)) left.add(path);
   return left.size === owner.fields.size ? owner : { ...owner, fields: left };
 }
 
-/** The refusal of an apply that would change what others own; undefined when it would not. */
-export function conflictWith(owners: readonly Owner[], changes: Changes): StatusError | undefined {
+/** Returns the conflict of an apply that would change fields of other owners, or undefined when there is none. */
+export function findConflict(owners: readonly Owner[], changes: Changes): StatusError | undefined {
   const found: { owner: string; field: string }[] = [];
   for (const owner of owners)
     for (const path of owner.fields)
-      if (changes.set.has(path)) found.push({ owner: showOwner(owner), field: showPath(path) });
+      if (changes.set.has(path)) found.push({ owner: showOwner(owner), field: formatPath(path) });
   if (found.length === 0) return undefined;
   const causes = found.map(({ owner, field }) => ({
     reason: 'FieldManagerConflict',
@@ -91,9 +91,9 @@ function conflictMessage(found: { owner: string; field: string }[]): string {
   const [first] = found;
   if (found.length === 1) return `Apply failed with 1 conflict: conflict with ${first?.owner}: ${first?.field}`;
   const lines: string[] = [];
-  for (const owner of [...new Set(found.map((one) => one.owner))].sort()) {
+  for (const owner of [...new Set(found.map((candidate) => candidate.owner))].sort()) {
     lines.push(`conflicts with ${owner}:`);
-    for (const one of found) if (one.owner === owner) lines.push(`- ${one.field}`);
+    for (const candidate of found) if (candidate.owner === owner) lines.push(`- ${candidate.field}`);
   }
   return `Apply failed with ${found.length} conflicts: ${lines.join('\n')}`;
 }

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../core/object.ts';
 import type { Shape } from '../core/shape.ts';
 import { badRequest, StatusError } from '../core/status.ts';
-import { elementsOf } from './fields.ts';
+import { pathElements } from './fields.ts';
 
 export function mergePatch(target: Json, patch: Json): Json {
   if (!isObject(patch)) return patch;
@@ -13,7 +13,9 @@ export function mergePatch(target: Json, patch: Json): Json {
   return merged;
 }
 
-/** A merge patch whose lists merge by their keys; of the directives, `$patch: delete` and `replace` are known. */
+/**
+ * Applies a strategic merge patch: lists merge by their keys. Supports the directives `$patch: delete` and `replace`.
+ */
 export function strategicPatch(target: Json, patch: Json, shape: Shape, names = ''): Json {
   if (Array.isArray(patch)) return strategicList(Array.isArray(target) ? target : [], patch, shape, names);
   if (!isObject(patch)) return patch;
@@ -27,8 +29,8 @@ export function strategicPatch(target: Json, patch: Json, shape: Shape, names = 
 }
 
 function strategicList(target: Json[], patch: Json[], shape: Shape, names: string): Json[] {
-  const present = elementsOf(target, names, shape);
-  const given = elementsOf(patch, names, shape);
+  const present = pathElements(target, names, shape);
+  const given = pathElements(patch, names, shape);
   if (!present || !given) return patch;
   const merged = new Map(present.map((element, n) => [element, target[n]]));
   patch.forEach((item, n) => {

@@ -3,25 +3,25 @@ import type { Kind } from '../core/kinds.ts';
 import type { KubeObject, Metadata } from '../core/object.ts';
 import { conflict, forbidden, invalid, notFound, stale } from '../core/status.ts';
 
-/** A patch cannot name another object's uid. */
-export function checkUid(kind: Kind, live: KubeObject, { uid, name }: Metadata): void {
+/** Refuses a patch that names another object's uid. */
+export function checkUid(kind: Kind, liveObject: KubeObject, { uid, name }: Metadata): void {
   const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
-  if (uid !== live.metadata.uid)
+  if (uid !== liveObject.metadata.uid)
     throw invalid(kind, name, [{ reason: 'FieldValueInvalid', message, field: 'metadata.uid' }]);
 }
 
-/** A write that names the object it means, by uid or version, is refused when it is another one. */
-export function checkPreconditions(kind: Kind, live: KubeObject, { uid, resourceVersion, name }: Metadata): void {
-  if (uid && uid !== live.metadata.uid)
+/** Refuses a write whose uid or resource version does not match the live object. */
+export function checkPreconditions(kind: Kind, liveObject: KubeObject, { uid, resourceVersion, name }: Metadata): void {
+  if (uid && uid !== liveObject.metadata.uid)
     throw conflict(
       kind,
       name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid}`,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${liveObject.metadata.uid}`,
     );
-  if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) throw stale(kind, name);
+  if (resourceVersion && resourceVersion !== liveObject.metadata.resourceVersion) throw stale(kind, name);
 }
 
-/** Nothing is created in a namespace that is missing or on its way out. */
+/** Refuses to create anything in a namespace that is missing or terminating. */
 export function checkNamespace(core: Core, kind: Kind, { metadata: { name, namespace } }: KubeObject): void {
   if (!kind.namespaced || !namespace) return;
   const namespaces = core.kinds.byKind('v1', 'Namespace')!;

@@ -2,20 +2,21 @@ import { type Core, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 import { type JsonObject, type KubeObject, textAt } from '../core/object.ts';
 import { notFound, StatusError } from '../core/status.ts';
-import { isHeld, writeStatus } from './write.ts';
+import { hasFinalizers } from './persist.ts';
+import { writeStatus } from './write.ts';
 
 const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
 
-/** Holds a definition that is being deleted until its instances are gone. */
+/** Finalizer that keeps a definition until its instances are gone. */
 export const DEFINITION_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
 export interface RemoveOptions {
   readonly dryRun?: boolean;
-  /** The body of a delete: preconditions and propagationPolicy. */
+  /** Body of the DELETE request: preconditions and propagationPolicy. */
   readonly body?: JsonObject;
 }
 
-/** Deletes, or marks as being deleted for what holds the object. */
+/** Deletes an object, or marks it as terminating when finalizers hold it. */
 export function removeObject(
   core: Core,
   kind: Kind,
@@ -23,26 +24,26 @@ export function removeObject(
   name: string,
   { dryRun, body = {} }: RemoveOptions = {},
 ): { object: KubeObject; gone: boolean } {
-  const live = core.store.get(kind.resource, namespace, name);
-  if (!live) throw notFound(kind, name);
-  checkPreconditions(kind, live, body);
-  if (dryRun) return { object: live, gone: !isHeld(live) };
+  const liveObject = core.store.get(kind.resource, namespace, name);
+  if (!liveObject) throw notFound(kind, name);
+  checkPreconditions(kind, liveObject, body);
+  if (dryRun) return { object: liveObject, gone: !hasFinalizers(liveObject) };
   const policy = textAt(body, 'propagationPolicy') ?? defaultPolicy(kind);
   const extra = policy === 'Foreground' ? 'foregroundDeletion' : policy === 'Orphan' ? 'orphan' : undefined;
-  const finalizers = [...(live.metadata.finalizers ?? [])];
+  const finalizers = [...(liveObject.metadata.finalizers ?? [])];
   if (kind.resource === DEFINITIONS && !finalizers.includes(DEFINITION_FINALIZER))
     finalizers.push(DEFINITION_FINALIZER);
   if (extra && !finalizers.includes(extra)) finalizers.push(extra);
-  const held = finalizers.length > 0 ? { ...live, metadata: { ...live.metadata, finalizers } } : live;
-  if (!isHeld(held)) return { object: core.store.remove(kind.resource, live), gone: true };
-  if (live.metadata.deletionTimestamp) return { object: live, gone: false };
+  const held = finalizers.length > 0 ? { ...liveObject, metadata: { ...liveObject.metadata, finalizers } } : liveObject;
+  if (!hasFinalizers(held)) return { object: core.store.remove(kind.resource, liveObject), gone: true };
+  if (liveObject.metadata.deletionTimestamp) return { object: liveObject, gone: false };
   const marked: KubeObject = {
     ...held,
     metadata: {
       ...held.metadata,
       deletionTimestamp: timestamp(),
       deletionGracePeriodSeconds: 0,
-      generation: kind.hasGeneration ? (live.metadata.generation ?? 0) + 1 : undefined,
+      generation: kind.hasGeneration ? (liveObject.metadata.generation ?? 0) + 1 : undefined,
     },
   };
   const stored = core.store.put(kind.resource, marked);
@@ -50,19 +51,19 @@ export function removeObject(
   return { object, gone: false };
 }
 
-/** Takes a finalizer off, which ends an object that waits for it. */
-export function dropFinalizer(core: Core, kind: Kind, object: KubeObject, finalizer: string): void {
+/** Removes a finalizer, and the object when it was terminating and this was the last one. */
+export function removeFinalizer(core: Core, kind: Kind, object: KubeObject, finalizer: string): void {
   const finalizers = object.metadata.finalizers?.filter((name) => name !== finalizer);
   const next = { ...object, metadata: { ...object.metadata, finalizers: finalizers?.length ? finalizers : undefined } };
   const stored = core.store.put(kind.resource, next);
-  if (stored.metadata.deletionTimestamp && !isHeld(stored)) core.store.remove(kind.resource, stored);
+  if (stored.metadata.deletionTimestamp && !hasFinalizers(stored)) core.store.remove(kind.resource, stored);
 }
 
 function checkPreconditions(kind: Kind, { metadata }: KubeObject, body: JsonObject): void {
-  const refuse = (what: string, wanted: string, found: string | undefined, then: string) =>
+  const refuse = (what: string, desired: string, found: string | undefined, then: string) =>
     new StatusError(
       409,
-      `Operation cannot be fulfilled on ${kind.kind} "${metadata.name}": the ${what} in the precondition (${wanted}) does not match the ${what} in record (${found}). The object might have been ${then}`,
+      `Operation cannot be fulfilled on ${kind.kind} "${metadata.name}": the ${what} in the precondition (${desired}) does not match the ${what} in record (${found}). The object might have been ${then}`,
       { details: { name: metadata.name, kind: kind.kind } },
     );
   const uid = textAt(body, 'preconditions.uid');
@@ -72,7 +73,7 @@ function checkPreconditions(kind: Kind, { metadata }: KubeObject, body: JsonObje
     throw refuse('ResourceVersion', version, metadata.resourceVersion, 'modified');
 }
 
-/** Jobs leave their pods behind unless told otherwise. */
+/** Jobs orphan their pods by default. */
 function defaultPolicy(kind: Kind): string {
   return kind.resource === 'batch/jobs' ? 'Orphan' : 'Background';
 }

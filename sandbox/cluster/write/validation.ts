@@ -1,7 +1,6 @@
 import type { Kind } from '../core/kinds.ts';
 import {
-  at,
-  equal,
+  equalJson,
   isObject,
   type Json,
   type JsonObject,
@@ -9,6 +8,7 @@ import {
   listAt,
   objectAt,
   textAt,
+  valueAt,
 } from '../core/object.ts';
 import { badRequest, type Cause, invalid, StatusError } from '../core/status.ts';
 
@@ -17,31 +17,31 @@ const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const LABEL_VALUE = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 const FREE_NAMES: ReadonlySet<string> = new Set(['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']);
 
-/** The few checks that a client can run into; the real server has many more. */
-export function validate(kind: Kind, object: KubeObject, live: KubeObject | undefined): void {
+/** Runs the few checks that a client is likely to meet; the real server has many more. */
+export function validate(kind: Kind, object: KubeObject, liveObject: KubeObject | undefined): void {
   const causes = [...metadataCauses(kind, object)];
-  const added = object.metadata.finalizers?.filter((name) => !live?.metadata.finalizers?.includes(name)) ?? [];
-  if (live?.metadata.deletionTimestamp && added.length > 0)
+  const added = object.metadata.finalizers?.filter((name) => !liveObject?.metadata.finalizers?.includes(name)) ?? [];
+  if (liveObject?.metadata.deletionTimestamp && added.length > 0)
     causes.push(denied('metadata.finalizers', 'no new finalizers can be added if the object is being deleted'));
   if (!kind.custom) {
     causes.push(...(checks[kind.kind]?.(object) ?? []));
-    if (live) causes.push(...immutableCauses(kind, object, live));
+    if (liveObject) causes.push(...immutableCauses(kind, object, liveObject));
   }
   if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
 }
 
-/** The types in a custom resource's schema, and what it requires. */
+/** Checks the types and the required fields of a custom resource's schema. */
 export function validateSchema(kind: Kind, object: KubeObject, schema: Json): void {
   const causes = [...schemaCauses(schema, { ...object, metadata: undefined }, '')];
   if (causes.length > 0) throw invalid(kind, object.metadata.name, causes);
 }
 
-/** An apply of wrong types fails before validation, as an error of the server. */
+/** An apply with wrong types fails before validation, as an internal server error. */
 export function checkTyped(kind: Kind, object: JsonObject, schema: Json): void {
   const fail = (path: string, expected: string, value: Json) => {
     const found = typeof value === 'string' ? 'string' : `&value.valueUnstructured{Value:${JSON.stringify(value)}}`;
     const place = `${textAt(object, 'metadata.namespace') ?? ''}/${textAt(object, 'metadata.name')}`;
-    const what = `(${place}; ${gvkText(kind.apiVersion, kind.kind)})`;
+    const what = `(${place}; ${formatKind(kind.apiVersion, kind.kind)})`;
     const message = `failed to create typed patch object ${what}: .${path}: expected ${expected}, got ${found}`;
     throw new StatusError(500, message, { reason: '' });
   };
@@ -52,7 +52,7 @@ export function checkTyped(kind: Kind, object: JsonObject, schema: Json): void {
   for (const { reason, field = '', message } of schemaCauses(schema, { ...object, metadata: undefined }, ''))
     if (reason === 'FieldValueTypeInvalid') {
       const [, type = ''] = /must be of type (\w+)/.exec(message) ?? [];
-      fail(field, typeWords[type] ?? type, at(object, field));
+      fail(field, typeWords[type] ?? type, valueAt(object, field));
     }
 }
 
@@ -63,12 +63,12 @@ const typeWords: { readonly [type: string]: string } = {
   array: 'list',
 };
 
-/** As Go prints a kind: `apps/v1, Kind=Deployment`. */
-export function gvkText(apiVersion: string, kind: string): string {
+/** Formats a kind as Go prints it: `apps/v1, Kind=Deployment`. */
+export function formatKind(apiVersion: string, kind: string): string {
   return `${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`;
 }
 
-/** What the real server cannot decode at all. */
+/** Refuses what the real server cannot decode. */
 export function checkDecodable(kind: Kind, object: KubeObject): void {
   if (kind.custom || (kind.kind !== 'ConfigMap' && kind.kind !== 'Secret')) return;
   for (const field of ['data', 'stringData'])
@@ -125,10 +125,13 @@ const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause>
 };
 
 function* workload(object: KubeObject): Iterable<Cause> {
-  if (!isObject(at(object, 'spec.selector'))) yield required('spec.selector', '');
+  if (!isObject(valueAt(object, 'spec.selector'))) yield required('spec.selector', '');
   const labels = objectAt(object, 'spec.template.metadata.labels');
-  const wanted = objectAt(object, 'spec.selector.matchLabels');
-  if (!isObject(at(object, 'spec.selector')) || Object.entries(wanted).some(([key, value]) => labels[key] !== value))
+  const desired = objectAt(object, 'spec.selector.matchLabels');
+  if (
+    !isObject(valueAt(object, 'spec.selector')) ||
+    Object.entries(desired).some(([key, value]) => labels[key] !== value)
+  )
     yield bad('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
   yield* containers(object, 'spec.template.spec');
 }
@@ -151,18 +154,18 @@ function* containers(object: KubeObject, path: string): Iterable<Cause> {
   }
 }
 
-function* immutableCauses(kind: Kind, object: KubeObject, live: KubeObject): Iterable<Cause> {
+function* immutableCauses(kind: Kind, object: KubeObject, liveObject: KubeObject): Iterable<Cause> {
   const fixed = immutableFields[kind.kind] ?? [];
   for (const field of fixed)
-    if (at(live, field) !== undefined && !equal(at(object, field), at(live, field)))
-      yield bad(field, at(object, field), 'field is immutable');
-  const [address, old] = [textAt(object, 'spec.clusterIP'), textAt(live, 'spec.clusterIP')];
+    if (valueAt(liveObject, field) !== undefined && !equalJson(valueAt(object, field), valueAt(liveObject, field)))
+      yield bad(field, valueAt(object, field), 'field is immutable');
+  const [address, old] = [textAt(object, 'spec.clusterIP'), textAt(liveObject, 'spec.clusterIP')];
   if (kind.kind === 'Service' && old && address !== old && textAt(object, 'spec.type') !== 'ExternalName')
     yield bad('spec.clusterIPs[0]', [address], 'may not change once set');
-  if (live.immutable !== true) return;
+  if (liveObject.immutable !== true) return;
   if (object.immutable !== true) yield denied('immutable', 'field is immutable when `immutable` is set');
   for (const field of ['data', 'binaryData'])
-    if (!equal(object[field], live[field])) yield denied(field, 'field is immutable when `immutable` is set');
+    if (!equalJson(object[field], liveObject[field])) yield denied(field, 'field is immutable when `immutable` is set');
 }
 
 const immutableFields: { readonly [kind: string]: readonly string[] } = {
@@ -189,11 +192,11 @@ function* schemaCauses(schema: Json, value: Json, path: string): Iterable<Cause>
     );
     return;
   }
-  if (Array.isArray(schema.enum) && !schema.enum.some((one) => equal(one, value)))
+  if (Array.isArray(schema.enum) && !schema.enum.some((candidate) => equalJson(candidate, value)))
     yield cause(
       'FieldValueNotSupported',
       path,
-      `Unsupported value: ${JSON.stringify(value)}: supported values: ${schema.enum.map((one) => JSON.stringify(one)).join(', ')}`,
+      `Unsupported value: ${JSON.stringify(value)}: supported values: ${schema.enum.map((candidate) => JSON.stringify(candidate)).join(', ')}`,
     );
   if (isObject(value)) {
     for (const name of listAt(schema, 'required'))
@@ -219,8 +222,8 @@ function goType(value: Json): string {
 
 const below = (path: string, name: string) => (path ? `${path}.${name}` : name);
 const cause = (reason: string, field: string, message: string): Cause => ({ reason, message, field });
-const bad = (field: string, value: Json, why: string) =>
-  cause('FieldValueInvalid', field, `Invalid value: ${JSON.stringify(value)}: ${why}`);
-const denied = (field: string, why: string) => cause('FieldValueForbidden', field, `Forbidden: ${why}`);
-const required = (field: string, why: string) =>
-  cause('FieldValueRequired', field, `Required value${why ? `: ${why}` : ''}`);
+const bad = (field: string, value: Json, reason: string) =>
+  cause('FieldValueInvalid', field, `Invalid value: ${JSON.stringify(value)}: ${reason}`);
+const denied = (field: string, reason: string) => cause('FieldValueForbidden', field, `Forbidden: ${reason}`);
+const required = (field: string, reason: string) =>
+  cause('FieldValueRequired', field, `Required value${reason ? `: ${reason}` : ''}`);

@@ -1,8 +1,8 @@
-import { andMore, nameOf } from '../object/kube-object.ts';
-import { type Change, eventOf, type Outcome } from '../target/stack-event.ts';
-import type { Entry } from '../target/target-state.ts';
-import type { Pass, PassResult } from './context.ts';
-import type { Held } from './deletion-protection.ts';
+import { andMore, nameOf } from '../../object/kube-object.ts';
+import { type Change, eventOf, type Outcome } from '../../target/stack-event.ts';
+import type { Entry } from '../../target/target-state.ts';
+import type { Pass, PassResult } from '../context.ts';
+import type { HeldDeletions } from '../deletion-protection.ts';
 
 /** The message of a pass that deletes nothing, because another stack may desire what this one no longer lists. */
 export const manifestsMissing = 'other manifests have to be received before anything is deleted';
@@ -34,7 +34,7 @@ export function waiting({ entry }: Pick<Pass, 'entry'>, message: string, done: r
 }
 
 /** Ends a pass whose deletions wait for a confirmation. */
-export function holdBack(entry: Entry, message: string, { changes, keys }: Held): PassResult {
+export function holdBack(entry: Entry, message: string, { changes, keys }: HeldDeletions): PassResult {
   return { kind: 'unsettled', event: eventOf(entry, 'held', message, changes, keys), waiting: false };
 }
 

@@ -1,0 +1,54 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { webDeployment, withManagers } from '../../test/agent/managed-objects.ts';
+import type { KubeObject } from './kube-object.ts';
+import { differences, managersOf, pathText } from './managed-fields.ts';
+import { fingerprintOf } from './managed-fields-hash.ts';
+
+const paths = (live: KubeObject, other: KubeObject, part = false) => differences(live, other, { part }).map(pathText);
+
+const fields = suite('fields that differ');
+
+fields('names fields, items by their name, and keys with dots', () => {
+  const live = webDeployment({ image: 'a', args: ['x'] }, { note: '1', 'example.org/a.b': '1' });
+  const other = webDeployment({ image: 'b', args: ['y'] }, { note: '1' });
+  assert.equal(paths(live, other), [
+    '.spec.template.spec.containers[name=web].image',
+    '.spec.template.spec.containers[name=web].args[0]',
+    '.metadata.annotations."example.org/a.b"',
+  ]);
+});
+
+fields('leaves out what only the live object says, when compared with what is applied', () => {
+  const live = { ...webDeployment({ image: 'a', imagePullPolicy: 'Always' }), status: { replicas: 3 } };
+  assert.equal(paths(live, webDeployment({ image: 'a' }), true), []);
+  assert.equal(paths(live, webDeployment({ image: 'b' }), true), ['.spec.template.spec.containers[name=web].image']);
+});
+
+fields('tells who owns them now, items of lists included; and who wrote last, when they are gone', () => {
+  const item = { 'k:{"name":"web"}': { 'f:image': {} } };
+  const entries = [
+    { manager: 'brokkr', operation: 'Apply', time: '2030-01-03', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+    {
+      manager: 'editor',
+      operation: 'Update',
+      time: '2030-01-01',
+      fieldsV1: { 'f:spec': { 'f:template': { 'f:spec': { 'f:containers': item } } } },
+    },
+    { manager: 'scaler', operation: 'Update', time: '2030-01-02', fieldsV1: { 'f:spec': { 'f:paused': {} } } },
+    { manager: 'controller', operation: 'Update', subresource: 'status', time: '2030-01-04', fieldsV1: {} },
+  ];
+  const live = withManagers(webDeployment({ image: 'a' }), entries);
+  assert.equal(managersOf(live, differences(live, webDeployment({ image: 'b' }))), ['editor']);
+  assert.equal(managersOf(live, [['spec', 'minReadySeconds']]), ['scaler']);
+});
+
+fields('sees the fingerprint change with what was applied, and with nothing else', () => {
+  const mine = (set: object) => [{ manager: 'brokkr', operation: 'Apply', fieldsV1: set }];
+  const before = withManagers(webDeployment({ image: 'a' }), mine({ 'f:spec': { 'f:replicas': {} } }));
+  const status = { ...before, status: { replicas: 3 }, metadata: { ...before.metadata, resourceVersion: '9' } };
+  assert.is(fingerprintOf(status), fingerprintOf(before));
+  assert.is.not(fingerprintOf(withManagers(before, mine({ 'f:spec': {} }))), fingerprintOf(before));
+});
+
+fields.run();

@@ -1,0 +1,163 @@
+import type { Inventory, Item } from '../../inventory/inventory.ts';
+import { definitionsIn } from '../../manifest/parse.ts';
+import { wavesOf } from '../../manifest/waves.ts';
+import type { DesiredObject } from '../../object/desired-object.ts';
+import { keyOf } from '../../object/kube-object.ts';
+import type { Change, StackEvent } from '../../target/stack-event.ts';
+import { dependsOn, dryRun, findDrifted, isPrerequisite } from '../apply.ts';
+import { Superseded } from '../context.ts';
+import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
+import { headerFor } from '../rebuild-inventory.ts';
+import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
+import type { PassState, StageResult } from '../stage.ts';
+import type { Claimed, Planned } from './plan.ts';
+import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
+import { failed, waiting } from './results.ts';
+
+export interface Classified {
+  readonly drift: DriftDecision;
+}
+
+/** Separates drift from what the deployment changes, and decides what is written now. */
+export async function classifyChanges({
+  context,
+  pass,
+  plan,
+  live,
+  inventory,
+}: PassState & Planned & InventoryLoaded): Promise<StageResult<Classified>> {
+  const { entry, history, signal } = pass;
+  const checked = await findDrifted(context.cluster, plan.check, live, signal);
+  const { repairBackoff } = context;
+  const now = Date.now();
+  const drift = classifyDrift({ entry, history, plan, checked, inventory: inventory.items, live, repairBackoff, now });
+  return { next: { drift } };
+}
+
+export interface Gated {
+  readonly rollout: Rollout;
+}
+
+/** Sorts the writes into waves; the pass ends when an earlier wave is not healthy yet. */
+export function gateWaves({
+  pass,
+  objects,
+  desired,
+  live,
+  drift,
+}: PassState & ManifestRead & Planned & Classified): StageResult<Gated> {
+  const { writes, repairs } = drift;
+  const rollout: Rollout = {
+    waves: wavesOf(desired, (wanted) => wanted),
+    writes,
+    definitions: definitionsIn(objects),
+    live,
+    gated: !pass.isAlreadyApplied && writes.length > repairs.length,
+  };
+  const blocker = rolloutBlocker(rollout);
+  if (blocker?.waiting !== undefined) return { stop: waiting(pass, blocker.waiting) };
+  if (blocker) return { stop: failed(pass, blocker.summary, blocker.failed) };
+  return { next: { rollout } };
+}
+
+export interface DryRun {
+  /** Number of objects that the dry run could not check. */
+  readonly unchecked: number;
+}
+
+/** Asks the API server whether it would accept the writes; the pass ends, with nothing applied, when it refuses one. */
+export async function dryRunWrites({
+  context,
+  pass,
+  unserved,
+  rollout,
+}: PassState & Resolved & Gated): Promise<StageResult<DryRun>> {
+  const { writes, definitions } = rollout;
+  const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
+  const unservable = unserved.filter(
+    ({ object }) => !writes.some((write) => write.id === object && needsPrerequisite(write)),
+  );
+  const checkable = writes.filter(
+    (write) => !needsPrerequisite(write) && !unservable.some(({ object }) => object === write.id),
+  );
+  const result = await dryRun(context.cluster, checkable, pass.signal);
+  const refused = [...unservable, ...result.failed];
+  if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
+  pass.checkpoint();
+  return { next: { unchecked: result.unchecked } };
+}
+
+export interface Recorded {
+  /** The inventory as it was saved before the first write. */
+  readonly recorded: Inventory;
+  readonly items: readonly Item[];
+}
+
+/** Records everything that is about to be written in the inventory, and takes over the claimed objects. */
+export async function recordInventory({
+  context,
+  pass,
+  plan,
+  inventory,
+  claim,
+  drift,
+}: PassState & Planned & InventoryLoaded & Claimed & Classified): Promise<StageResult<Recorded>> {
+  const items = keepingUids(plan.items, inventory.items, drift.writes);
+  const recorded = await context.inventories.save(inventory, headerFor(pass, false), items, pass.signal);
+  context.registry.objectsTakenOver(claim.keep());
+  return { next: { recorded, items } };
+}
+
+export interface Applied {
+  /** Uids of the objects that were written, by key. */
+  readonly uids: ReadonlyMap<string, string>;
+  /** Changes of the deployment itself, without repairs. */
+  readonly changes: readonly Change[];
+  readonly driftEvent: StackEvent | undefined;
+  /** Number of objects that could not be checked while they were applied. */
+  readonly uncheckedWrites: number;
+}
+
+/** Writes wave by wave; the pass ends when a write fails or a wave has to wait for the health of the one before. */
+export async function applyWaves({
+  context,
+  pass,
+  drift,
+  rollout,
+  recorded,
+  items,
+}: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
+  const { inventories, repairBackoff } = context;
+  const uids = new Map<string, string>();
+  const saveUids = () => inventories.save(recorded, headerFor(pass, false), withUids(items, uids), pass.signal);
+  const result = await rollOut(context, pass, rollout, uids).catch(async (error: unknown) => {
+    // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
+    if (error instanceof Superseded) await saveUids().catch(() => {});
+    throw error;
+  });
+  const changes = explainRepairs(result.changes, drift.repairs);
+  if (result.failed.length > 0 || result.waiting !== undefined) {
+    await saveUids();
+    if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
+    return { stop: failed(pass, result.summary, result.failed, changes) };
+  }
+  const { deploymentChanges, event } = toDriftEvent(repairBackoff, pass.entry, drift, changes);
+  return { next: { uids, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.unchecked } };
+}
+
+/** Keeps the uid of an object that is gone and not recreated: without it, a restarted agent would take the object for a new one. */
+function keepingUids(
+  items: readonly Item[],
+  known: ReadonlyMap<string, Item>,
+  writes: readonly DesiredObject[],
+): Item[] {
+  const written = new Set(writes.map(({ id }) => keyOf(id)));
+  return items.map((item) =>
+    item.uid === '' && !written.has(keyOf(item.id)) ? (known.get(keyOf(item.id)) ?? item) : item,
+  );
+}
+
+/** Returns the items with the uids of what was written. */
+export function withUids(items: readonly Item[], uids: ReadonlyMap<string, string>): Item[] {
+  return items.map((item) => ({ id: item.id, uid: uids.get(keyOf(item.id)) ?? item.uid }));
+}
