@@ -22,6 +22,7 @@ import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
 import { outsideCall } from '../rpc/call.ts';
+import { encodeOnce } from '../rpc/grpc/encoded.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/orm.ts';
@@ -49,7 +50,7 @@ export function targetMethods({
       const now = await waitFor(targets, request, context, closing);
       requireIncarnation(now.incarnation, request.incarnation);
       await notice(principalOf(context), request, now);
-      if (request.pageToken === '' && now.digest.equals(request.digest)) return plain(now, TargetStateKind.UNCHANGED);
+      if (request.pageToken === '' && now.digest.equals(request.digest)) return unchanged(now);
       const state = now.paused ? undefined : known(await targets.index(agentId));
       if (!state || state.paused) return plain(state ?? now, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
@@ -187,6 +188,18 @@ async function page(
     generators:
       start === 0 ? state.generators.map(({ generator, limits }) => ({ generator, rules: toRules(limits) })) : [],
   });
+}
+
+const unchangedAnswers = new WeakMap<Summary, PullTargetStateResponse>();
+
+/** Returns the answer to an idle poll, which is encoded once for each state. */
+function unchanged(state: Summary): PullTargetStateResponse {
+  let answer = unchangedAnswers.get(state);
+  if (!answer) {
+    answer = encodeOnce(PullTargetStateResponseSchema, plain(state, TargetStateKind.UNCHANGED));
+    unchangedAnswers.set(state, answer);
+  }
+  return answer;
 }
 
 function plain(state: Summary, kind: TargetStateKind): PullTargetStateResponse {

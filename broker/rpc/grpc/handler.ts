@@ -50,7 +50,7 @@ export function createGrpcHandler(options: {
     const connection = connectionOf(session, () => session.socket?.remoteAddress);
     setOrigin(call.values, originOf(headers, connection));
     call.values.set(cancelKey, () => stream.close(constants.NGHTTP2_CANCEL));
-    const refusal = readTimeout(call, headers['grpc-timeout']) ?? checkEncoding(headers['grpc-encoding']);
+    const refusal = readTimeout(call, headers['grpc-timeout']) ?? checkEncoding(call, headers['grpc-encoding']);
     const context = createCall(headers['x-request-id'], headers.traceparent);
     const response = new GrpcResponse(stream, context.requestId);
     void runInCall(context, () => serve({ call, method, stream, response, refusal }, authenticate, log));
@@ -77,9 +77,8 @@ function readTimeout(call: GrpcCall, header: string | string[] | undefined): Con
 }
 
 /** Compression costs ten times what it saves on small messages, so none is accepted (gRPC, compression.md). */
-function checkEncoding(encoding: string | string[] | undefined): ConnectError | undefined {
+function checkEncoding(call: GrpcCall, encoding: string | string[] | undefined): ConnectError | undefined {
   if (encoding === undefined || encoding === 'identity') return undefined;
-  return new ConnectError(`unknown compression "${encoding}": only identity is supported`, Code.Unimplemented, {
-    'grpc-accept-encoding': 'identity',
-  });
+  call.responseHeader.set('grpc-accept-encoding', 'identity');
+  return new ConnectError(`unknown compression "${encoding}": only identity is supported`, Code.Unimplemented);
 }

@@ -23,6 +23,8 @@ export function readMessage(stream: ServerHttp2Stream, maxBytes: number, lifetim
     });
     stream.once('end', () => {
       try {
+        // A stream that breaks off ends, too.
+        if (stream.aborted) throw clientDisconnected;
         reader.end();
         if (!message) throw protocolError('missing input message');
         resolve(message);
@@ -56,8 +58,8 @@ export async function* readMessages(
   for (;;) {
     const chunk: Buffer | null = stream.read();
     if (chunk) yield* reader.read(chunk);
+    else if (stream.aborted || lifetime.ended) throw clientDisconnected;
     else if (isComplete) return reader.end();
-    else if (lifetime.ended) throw clientDisconnected;
     else
       await new Promise<void>((resolve) => {
         wake = resolve;

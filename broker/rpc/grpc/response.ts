@@ -53,7 +53,7 @@ export class GrpcResponse {
   }
 
   /** Ends the response with an error: in trailers, or in the headers when no message was sent. */
-  fail(error: ConnectError): void {
+  fail(error: ConnectError, added: Headers | undefined): void {
     if (!this.isOpen) return;
     const trailers = setTrailerStatus(new Headers(), error);
     if (this.#stream.headersSent) {
@@ -61,22 +61,22 @@ export class GrpcResponse {
       this.#stream.end();
       return;
     }
-    this.#stream.respond([...this.#head(), ...[...trailers].flat()], trailersOnly);
+    this.#stream.respond([...this.#head(added), ...[...trailers].flat()], trailersOnly);
     this.#stream.once('finish', () => this.#refuseRest());
   }
 
   #open(added: Headers | undefined): void {
-    const head = this.#head();
-    if (added) head.push(...[...added].flat());
-    this.#stream.respond(head, messagesFollow);
+    this.#stream.respond(this.#head(added), messagesFollow);
     this.#stream.once('wantTrailers', () => {
       this.#stream.sendTrailers(this.#trailers);
       if (!this.#stream.readableEnded) this.#refuseRest();
     });
   }
 
-  #head(): string[] {
-    return [':status', '200', 'content-type', contentType, 'x-request-id', this.#requestId];
+  #head(added: Headers | undefined): string[] {
+    const head = [':status', '200', 'content-type', contentType, 'x-request-id', this.#requestId];
+    if (added) head.push(...[...added].flat());
+    return head;
   }
 
   #setTrailers(trailers: Headers | undefined): void {

@@ -33,7 +33,7 @@ export async function serve(exchange: Exchange, authenticate: Authenticate, log:
     if (refusal) throw refusal;
     await (method.isUnary ? serveUnary(exchange) : serveStream(exchange));
   } catch (error) {
-    response.fail(toConnectError(error, log, method.descriptor.name));
+    response.fail(toConnectError(error, log, method.descriptor.name), call.added.header);
   } finally {
     if (!response.isOpen) log.debug({ path: method.path }, 'the client disconnected during the response');
     call.lifetime.end(answered);

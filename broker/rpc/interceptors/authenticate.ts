@@ -124,9 +124,13 @@ export function denialInterceptor(denials: Denials): Interceptor {
 
 const deniedKinds: ReadonlySet<RefusalKind> = new Set(['permission_denied', 'unauthenticated']);
 
+const rolesByMethod = new WeakMap<DescMethod, readonly Role[]>();
+
 /** Returns the roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {
-  return getOption(method, roles);
+  let allowed = rolesByMethod.get(method);
+  if (!allowed) rolesByMethod.set(method, (allowed = getOption(method, roles)));
+  return allowed;
 }
 
 function bearerToken(header: string | undefined): string | undefined {
