@@ -262,11 +262,11 @@ apply('puts objects without a namespace into that of -n, and keeps it until anot
   assert.match(await cli.done(args, { stdin: config('a') }), 'revision 1 is already current');
   assert.match(await cli.done(`describe deployment ${stack}`), /Namespace: +argocd\n[\s\S]*ConfigMap argocd\/a\n/);
   const diff = await cli.done(`diff -f - --stack ${stack}`, { stdin: config('a', 'two') });
-  assert.match(diff, /-  value: one\n\+  value: two\n/);
+  assert.match(diff, /- {2}value: one\n\+ {2}value: two\n/);
   assert.not.match(diff, /^[-+] .*namespace/m);
   assert.match(
     await cli.done(`diff -f - --stack ${stack} -n other`, { stdin: config('a') }),
-    /\+\+\+ ConfigMap other\/a[\s\S]*\+  namespace: other[\s\S]*-  namespace: argocd/,
+    /\+\+\+ ConfigMap other\/a[\s\S]*\+ {2}namespace: other[\s\S]*- {2}namespace: argocd/,
   );
   const moved = await cli.done(`${args} --no-namespace`, { stdin: config('a') });
   assert.match(moved, /\+ ConfigMap a\n {2}- ConfigMap argocd\/a\n/);
