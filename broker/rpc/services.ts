@@ -27,12 +27,17 @@ const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
 /** Paths of the methods whose requests are streams. */
 export const clientStreamingPaths: ReadonlySet<string> = new Set(
-  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
+  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ methods }) =>
     methods
       .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
-      .map(({ name }) => `/${typeName}/${name}`),
+      .map(pathOf),
   ),
 );
+
+/** Returns the path of a method's calls. */
+export function pathOf({ parent, name }: DescMethod): string {
+  return `/${parent.typeName}/${name}`;
+}
 
 /** A method of a service, with its implementation and its limits. */
 export interface Method {

@@ -5,7 +5,7 @@ import { parseTimeout } from '@connectrpc/connect/protocol-grpc';
 import type { Logger } from 'pino';
 import { createCall, runInCall } from '../call.ts';
 import type { Authenticate } from '../interceptors/authenticate.ts';
-import { deadlineKey } from '../interceptors/deadline.ts';
+import { setDeadline } from '../interceptors/deadline.ts';
 import { cancelKey } from '../interceptors/key-revocation.ts';
 import { type Connection, connectionOf, type Origin, setOrigin } from '../origin.ts';
 import type { Method } from '../services.ts';
@@ -69,10 +69,7 @@ function isNativeGrpc(headers: IncomingHttpHeaders): boolean {
 function readTimeout(call: GrpcCall, header: string | string[] | undefined): ConnectError | undefined {
   if (header === undefined) return undefined;
   const { timeoutMs, error } = parseTimeout(String(header), Number.MAX_SAFE_INTEGER);
-  if (timeoutMs !== undefined) {
-    call.deadline = performance.now() + timeoutMs;
-    call.values.set(deadlineKey, call.deadline);
-  }
+  if (timeoutMs !== undefined) setDeadline(call.values, timeoutMs);
   return error;
 }
 

@@ -1,12 +1,15 @@
 import { constants } from 'node:http2';
-import { createContextValues, type Interceptor } from '@connectrpc/connect';
+import { type ContextValues, createContextValues, type Interceptor } from '@connectrpc/connect';
+import { parseTimeout as parseConnectTimeout } from '@connectrpc/connect/protocol-connect';
+import { parseTimeout as parseGrpcTimeout } from '@connectrpc/connect/protocol-grpc';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import type { Authenticate } from '../interceptors/authenticate.ts';
+import { setDeadline } from '../interceptors/deadline.ts';
 import { cancelKey } from '../interceptors/key-revocation.ts';
 import { refuseMalformedRequests } from '../interceptors/malformed-request.ts';
 import { connectionOf, type createOriginResolver, setOrigin } from '../origin.ts';
-import { addMethods, type Method } from '../services.ts';
+import { addMethods, type Method, pathOf } from '../services.ts';
 import { handleClientAbort } from './client-abort.ts';
 import type { Handler } from './port.ts';
 
@@ -26,14 +29,12 @@ export function createConnectHandler(
   const adapter = connectNodeAdapter({
     // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
     acceptCompression: [],
-    contextValues: (request) =>
-      setOrigin(
-        createContextValues(),
-        rpc.originOf(
-          request.headers,
-          connectionOf(carrierOf(request), () => request.socket.remoteAddress),
-        ),
-      ).set(cancelKey, (hasEnded) => cancel(request, hasEnded)),
+    contextValues(request) {
+      const connection = connectionOf(carrierOf(request), () => request.socket.remoteAddress);
+      const values = setOrigin(createContextValues(), rpc.originOf(request.headers, connection));
+      moveDeadline(request, values);
+      return values.set(cancelKey, (hasEnded) => cancel(request, hasEnded));
+    },
     requestGate: rpc.authenticate,
     interceptors: [...rpc.interceptors],
     routes: (router) => {
@@ -42,7 +43,31 @@ export function createConnectHandler(
     },
     fallback,
   });
-  return handleClientAbort(adapter, rpc.log);
+  const streamingPaths = new Set(rpc.methods.filter(hasResponseStream).map(({ descriptor }) => pathOf(descriptor)));
+  return handleClientAbort((request, response) => {
+    // nginx collects a response until its buffers are full or the response ends, which a stream does not.
+    if (streamingPaths.has(request.url ?? '')) response.setHeader('x-accel-buffering', 'no');
+    adapter(request, response);
+  }, rpc.log);
+}
+
+function hasResponseStream({ descriptor: { methodKind } }: Method): boolean {
+  return methodKind === 'server_streaming' || methodKind === 'bidi_streaming';
+}
+
+/**
+ * Takes a valid deadline out of a request's headers: connect-node passes it to a timer, which fires at once for more than 24 days, and
+ * ends a stream at its deadline as if the handler had finished. connect-node refuses what is no deadline.
+ */
+function moveDeadline({ headers }: Request, values: ContextValues): void {
+  const isGrpc = headers['content-type']?.startsWith('application/grpc') ?? false;
+  const name = isGrpc ? 'grpc-timeout' : 'connect-timeout-ms';
+  const value = headers[name];
+  if (typeof value !== 'string') return;
+  const { timeoutMs } = (isGrpc ? parseGrpcTimeout : parseConnectTimeout)(value, Number.MAX_SAFE_INTEGER);
+  if (timeoutMs === undefined) return;
+  delete headers[name];
+  setDeadline(values, timeoutMs);
 }
 
 /** What stands for a request's connection. */
