@@ -1,19 +1,26 @@
 import { constants } from 'node:http2';
-import { type ContextValues, createContextValues, type Interceptor } from '@connectrpc/connect';
+import { type ContextValues, createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
 import { parseTimeout as parseConnectTimeout } from '@connectrpc/connect/protocol-connect';
 import { parseTimeout as parseGrpcTimeout } from '@connectrpc/connect/protocol-grpc';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
+import type { RequestBudget } from '../admission/request-budget.ts';
 import type { Authenticate } from '../interceptors/authenticate.ts';
 import { setDeadline } from '../interceptors/deadline.ts';
+import { toConnectError } from '../interceptors/errors.ts';
 import { cancelKey } from '../interceptors/key-revocation.ts';
 import { refuseMalformedRequests } from '../interceptors/malformed-request.ts';
-import { connectionOf, type createOriginResolver, setOrigin } from '../origin.ts';
+import { connectionOf, type createOriginResolver, setOrigin, sourceOf } from '../origin.ts';
+import { principalKey } from '../principal.ts';
 import { addMethods, type Method, pathOf } from '../services.ts';
 import { handleClientAbort } from './client-abort.ts';
 import type { Handler } from './port.ts';
 
 type Request = Parameters<Handler>[0];
+
+/** Requests up to this size need no place in the budget: they are smaller than what a stream costs anyway. */
+const smallRequestBytes = 4 << 10;
+const requestBytesKey = createContextKey<number | undefined>(undefined, { description: 'the size that was announced' });
 
 /** Serves the Connect protocol, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 by connect-node; other paths are those of `fallback`. */
 export function createConnectHandler(
@@ -22,10 +29,12 @@ export function createConnectHandler(
     readonly interceptors: readonly Interceptor[];
     readonly authenticate: Authenticate;
     readonly originOf: ReturnType<typeof createOriginResolver>;
+    readonly requests: RequestBudget;
     readonly log: Logger;
   },
   fallback: Handler,
 ): Handler {
+  const limits = new Map(rpc.methods.map(({ descriptor, readMaxBytes }) => [pathOf(descriptor), readMaxBytes]));
   const adapter = connectNodeAdapter({
     // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
     acceptCompression: [],
@@ -33,9 +42,20 @@ export function createConnectHandler(
       const connection = connectionOf(carrierOf(request), () => request.socket.remoteAddress);
       const values = setOrigin(createContextValues(), rpc.originOf(request.headers, connection));
       moveDeadline(request, values);
+      values.set(requestBytesKey, contentLengthOf(request));
       return values.set(cancelKey, (hasEnded) => cancel(request, hasEnded));
     },
-    requestGate: rpc.authenticate,
+    async requestGate(context) {
+      await rpc.authenticate(context);
+      const bytes = context.values.get(requestBytesKey) ?? limits.get(pathOf(context.method)) ?? 0;
+      if (bytes <= smallRequestBytes || context.method.methodKind === 'bidi_streaming') return;
+      const principal = context.values.get(principalKey);
+      try {
+        rpc.requests.reserve(bytes, context, { principal, source: sourceOf(context) });
+      } catch (error) {
+        throw toConnectError(error, rpc.log, context.method.name);
+      }
+    },
     interceptors: [...rpc.interceptors],
     routes: (router) => {
       addMethods(router, rpc.methods);
@@ -49,6 +69,12 @@ export function createConnectHandler(
     if (streamingPaths.has(request.url ?? '')) response.setHeader('x-accel-buffering', 'no');
     adapter(request, response);
   }, rpc.log);
+}
+
+/** Returns the size that a request announces; undefined for one without a length. */
+function contentLengthOf({ headers }: Request): number | undefined {
+  const length = Number(headers['content-length'] ?? Number.NaN);
+  return Number.isSafeInteger(length) ? length : undefined;
 }
 
 function hasResponseStream({ descriptor: { methodKind } }: Method): boolean {
