@@ -26,6 +26,10 @@ const maxResponseBytes = 4 << 20;
 const maxManifestResponseBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
+/** Time within which a client must have taken a response of one message. */
+export const responseTimeoutMs = 120_000;
+/** Longest time from a unary call's first byte to the last one of its response: request, long poll, work and response. */
+export const maxUnaryCallMs = 600_000;
 /** Time within which a request must have arrived; less for callers without a key. */
 const requestTimeoutMs = 120_000;
 const requestTimeoutWithoutKeyMs = 10_000;

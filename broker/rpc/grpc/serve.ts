@@ -48,7 +48,8 @@ async function serveUnary({ call, method, stream, response, reserve }: Exchange)
   call.message = method.decode(await readMessage(stream, reader, call.lifetime));
   const { message } = (await method.invoke(call)) as { message: Response };
   const { header, trailer } = call.added;
-  response.send(method.encode(message), header, trailer);
+  const sent = response.send(method.encode(message), header, trailer);
+  if (sent) await sent;
 }
 
 async function serveStream({ call, method, stream, response, reserve }: Exchange): Promise<void> {

@@ -1,5 +1,12 @@
 import { constants } from 'node:http2';
-import { type ContextValues, createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+} from '@connectrpc/connect';
 import { parseTimeout as parseConnectTimeout } from '@connectrpc/connect/protocol-connect';
 import { parseTimeout as parseGrpcTimeout } from '@connectrpc/connect/protocol-grpc';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -10,16 +17,21 @@ import { setDeadline } from '../interceptors/deadline.ts';
 import { toConnectError } from '../interceptors/errors.ts';
 import { cancelKey } from '../interceptors/key-revocation.ts';
 import { refuseMalformedRequests } from '../interceptors/malformed-request.ts';
+import { LazyLifetime, type Lifetime } from '../lifetime.ts';
 import { connectionOf, type createOriginResolver, setOrigin, sourceOf } from '../origin.ts';
 import { principalKey } from '../principal.ts';
-import { addMethods, type Method, pathOf } from '../services.ts';
+import { addMethods, type Method, maxUnaryCallMs, pathOf } from '../services.ts';
 import { handleClientAbort } from './client-abort.ts';
 import type { Handler } from './port.ts';
 
 type Request = Parameters<Handler>[0];
+type Response = Parameters<Handler>[1];
 
 /** Requests up to this size need no place in the budget: they are smaller than what a stream costs anyway. */
 const smallRequestBytes = 4 << 10;
+const lifetimeKey = createContextKey<Lifetime | undefined>(undefined, {
+  description: 'the lifetime until the response is sent',
+});
 const requestBytesKey = createContextKey<number | undefined>(undefined, { description: 'the size that was announced' });
 
 /** Serves the Connect protocol, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 by connect-node; other paths are those of `fallback`. */
@@ -34,6 +46,7 @@ export function createConnectHandler(
   },
   fallback: Handler,
 ): Handler {
+  const lifetimes = new WeakMap<Request, Lifetime>();
   const limits = new Map(rpc.methods.map(({ descriptor, readMaxBytes }) => [pathOf(descriptor), readMaxBytes]));
   const adapter = connectNodeAdapter({
     // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
@@ -42,11 +55,13 @@ export function createConnectHandler(
       const connection = connectionOf(carrierOf(request), () => request.socket.remoteAddress);
       const values = setOrigin(createContextValues(), rpc.originOf(request.headers, connection));
       moveDeadline(request, values);
+      values.set(lifetimeKey, lifetimes.get(request));
       values.set(requestBytesKey, contentLengthOf(request));
       return values.set(cancelKey, (hasEnded) => cancel(request, hasEnded));
     },
     async requestGate(context) {
-      await rpc.authenticate(context);
+      const { method, service, signal, values } = context;
+      await rpc.authenticate({ method, service, signal, values, lifetime: values.get(lifetimeKey) });
       const bytes = context.values.get(requestBytesKey) ?? limits.get(pathOf(context.method)) ?? 0;
       if (bytes <= smallRequestBytes || context.method.methodKind === 'bidi_streaming') return;
       const principal = context.values.get(principalKey);
@@ -67,8 +82,24 @@ export function createConnectHandler(
   return handleClientAbort((request, response) => {
     // nginx collects a response until its buffers are full or the response ends, which a stream does not.
     if (streamingPaths.has(request.url ?? '')) response.setHeader('x-accel-buffering', 'no');
+    else limitResponse(request, response);
+    lifetimes.set(request, createLifetime(response));
     adapter(request, response);
   }, rpc.log);
+}
+
+/** Cuts off a client that does not read its response: it would keep the response in memory, and its place among large calls. */
+function limitResponse(request: Request, response: Response): void {
+  const timer = setTimeout(() => cancel(request, false), maxUnaryCallMs);
+  timer.unref();
+  response.once('close', () => clearTimeout(timer));
+}
+
+/** Returns the lifetime of a call, which ends when its response was sent or the client is gone. */
+function createLifetime(response: Response): Lifetime {
+  const lifetime = new LazyLifetime();
+  response.once('close', () => lifetime.end(new ConnectError('the call has ended', Code.Canceled)));
+  return lifetime;
 }
 
 /** Returns the size that a request announces; undefined for one without a length. */

@@ -151,67 +151,6 @@ port('ends a call whose request stays incomplete, but not one that streams', asy
   }
 });
 
-port(
-  'closes HTTP/2 connections that stay idle without a key, and refuses more of one address than it may have',
-  async () => {
-    const limited = await openPort({
-      host: '127.0.0.1',
-      port: 0,
-      handler: (_request, response) => void response.end(),
-      requestTimeoutMs: () => undefined,
-      connectionLimits: () => ({ total: 3, perAddress: 2, idleMs: 300 }),
-    });
-    const connect = () => {
-      const session = http2.connect(`http://127.0.0.1:${limited.port}`);
-      session.on('error', () => {});
-      const closed = new Promise<void>((resolve) => session.once('close', resolve));
-      return { session, closed, connected: once(session, 'connect') };
-    };
-    const [first, second] = [connect(), connect()];
-    try {
-      await Promise.all([first.connected, second.connected]);
-      const busy = first.session.request({ ':method': 'POST', ':path': '/busy' });
-      busy.on('error', () => {});
-      const third = connect();
-      await third.closed;
-      await second.closed;
-      assert.not(first.session.closed);
-    } finally {
-      first.session.destroy();
-      await limited.close(0);
-    }
-  },
-);
-
-port('makes room for a new connection by closing the one that is idle longest', async () => {
-  const limited = await openPort({
-    host: '127.0.0.1',
-    port: 0,
-    handler: (_request, response) => void response.end(),
-    requestTimeoutMs: () => undefined,
-    connectionLimits: () => ({ total: 2, perAddress: 10, idleMs: 600_000 }),
-  });
-  const sessions: http2.ClientHttp2Session[] = [];
-  const connect = async () => {
-    const session = http2.connect(`http://127.0.0.1:${limited.port}`);
-    session.on('error', () => {});
-    sessions.push(session);
-    await once(session, 'remoteSettings');
-    return session;
-  };
-  try {
-    const oldest = await connect();
-    const second = await connect();
-    const closed = new Promise<void>((resolve) => oldest.once('close', resolve));
-    const third = await connect();
-    await closed;
-    for (const session of [second, third]) assert.not(session.destroyed);
-  } finally {
-    for (const session of sessions) session.destroy();
-    await limited.close(0);
-  }
-});
-
 port('that is taken is named in the error, and nothing stays open', async () => {
   const log = pino({ level: 'silent' });
   const taken = { host: '127.0.0.1', port: Number(new URL(shared.url).port) };
