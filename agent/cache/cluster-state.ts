@@ -43,6 +43,7 @@ export function createClusterState(options: ClusterStateOptions): ClusterState {
     createObjectCache({
       objectsChanged: options.objectsChanged,
       objectSeen: (stackId, key, object) => healthMonitor.objectSeen(stackId, key, object),
+      passSeen: (stackId) => healthChanges.add(stackId),
       kindsChanged: () => kinds.add('changed'),
     }),
     options.applied,

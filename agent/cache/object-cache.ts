@@ -7,6 +7,8 @@ import { groupKindOf, type KindId, type KubeObject, keyOf, type ObjectId, object
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
 import type { Entry } from '../target/target-state.ts';
 import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
+import { createObjectStacks, type ObjectStacks } from './object-stacks.ts';
+import { isOlderVersion } from './resource-version.ts';
 
 /** A desired object as it was seen last. Its content is not kept, so that thousands cost little. */
 export interface CachedObject {
@@ -19,10 +21,12 @@ export interface CachedObject {
   verdict: Verdict;
   /** Fingerprint that the stack's last pass left. */
   expected: string;
-  /** Fingerprint that a watch delivered last. */
+  /** Fingerprint of the latest state that is known, whoever delivered it. */
   observed: string;
-  /** When that was; a pass that began to read later knows better. */
+  /** When that state became known; an answer to a later question is later. */
   observedAt: number;
+  /** The last known resourceVersion, also of an object that is gone by now. */
+  version: string | undefined;
 }
 
 export interface CachedStack {
@@ -64,6 +68,8 @@ export interface ObjectCacheOptions {
   readonly objectsChanged: (stackId: string) => void;
   /** Called when an object of a stack was seen; undefined when it does not exist. */
   readonly objectSeen: (stackId: string, key: string, object: KubeObject | undefined) => void;
+  /** Called when a pass has begun or ended: what is known of the stack's objects now counts for another deployment. */
+  readonly passSeen: (stackId: string) => void;
   /** Called when other kinds may be desired. */
   readonly kindsChanged: () => void;
   /** Milliseconds in which changes gather; default 100. */
@@ -84,14 +90,13 @@ interface MutableStack {
 interface State {
   readonly options: ObjectCacheOptions;
   readonly stacks: Map<string, MutableStack>;
-  /** The stack that an object's changes are announced for, by object key. */
-  readonly owners: Map<string, string>;
+  readonly objectStacks: ObjectStacks;
   readonly drift: DriftNotifier;
 }
 
 export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
   const stacks = new Map<string, MutableStack>();
-  const owners = new Map<string, string>();
+  const objectStacks = createObjectStacks();
   const drift = createDriftNotifier({
     gatherMs: options.gatherMs ?? 100,
     intervalMs: options.intervalMs ?? 1_000,
@@ -101,14 +106,14 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
     },
     notify: options.objectsChanged,
   });
-  const state: State = { options, stacks, owners, drift };
+  const state: State = { options, stacks, objectStacks, drift };
   return {
     ...passMethods(state),
     ...watchMethods(state),
     get: (stackId) => stacks.get(stackId),
     stackIds: () => stacks.keys(),
     get size() {
-      return owners.size;
+      return objectStacks.size;
     },
     kinds() {
       const kinds = new Map<string, KindId>();
@@ -119,13 +124,13 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
     close() {
       drift.close();
       stacks.clear();
-      owners.clear();
+      objectStacks.clear();
     },
   };
 }
 
 function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settled' | 'forget'> {
-  const { options, stacks, owners, drift } = state;
+  const { options, stacks, objectStacks, drift } = state;
   return {
     read(entry, desired, live, readAt, ownerOf) {
       const { stackId } = entry;
@@ -141,9 +146,11 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
         const cached = stack.objects.get(key) ?? unseen(id);
         cached.desired = checksum;
         stack.objects.set(key, cached);
-        if ((ownerOf(key) ?? stackId) === stackId) owners.set(key, stackId);
+        if ((ownerOf(key) ?? stackId) === stackId) objectStacks.own(key, stackId);
+        else objectStacks.contend(key, stackId);
         expect(state, stack, cached, live.get(key), readAt);
       }
+      options.passSeen(stackId);
       options.kindsChanged();
     },
     wrote(stackId, object, askedAt) {
@@ -151,12 +158,14 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
       const key = keyOf(objectIdOf(object));
       const cached = stack?.objects.get(key);
       if (!stack || !cached) return;
-      owners.set(key, stackId);
+      objectStacks.own(key, stackId);
       expect(state, stack, cached, object, askedAt);
     },
     settled(stackId, isSettled) {
       const stack = stacks.get(stackId);
-      if (stack) stack.isSettled = isSettled;
+      if (!stack || stack.isSettled === isSettled) return;
+      stack.isSettled = isSettled;
+      options.passSeen(stackId);
     },
     forget(stackId) {
       const stack = stacks.get(stackId);
@@ -172,18 +181,49 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
 function watchMethods(state: State): WatchHandler {
   const { stacks } = state;
   return {
-    onChange: (object) => observe(state, keyOf(objectIdOf(object)), object),
-    onDelete: (object) => observe(state, keyOf(objectIdOf(object)), undefined),
-    onList(kind, keys) {
+    onChange: (object, listedAt) => observe(state, keyOf(objectIdOf(object)), { object, listedAt }),
+    onDelete: (object) =>
+      observe(state, keyOf(objectIdOf(object)), { object: undefined, version: object.metadata.resourceVersion }),
+    onList(kind, keys, listedAt) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
         for (const [key, { id, observed }] of objects)
-          if (groupKindOf(id) === name && !keys.has(key) && observed !== absent) observe(state, key, undefined);
+          if (groupKindOf(id) === name && !keys.has(key) && observed !== absent)
+            observe(state, key, { object: undefined, listedAt });
     },
   };
 }
 
-/** Stores what a pass knows, having asked at some time. A watch may have delivered something later. */
+/** A state of an object, and what tells its place among others. */
+interface Sighting {
+  readonly object: KubeObject | undefined;
+  readonly version?: string | undefined;
+  /** When it was asked for; undefined for an event of a watch. */
+  readonly askedAt?: number | undefined;
+}
+
+/**
+ * Stores a state of an object unless a later one is known; returns whether it did. Answers and events of a watch overtake each other:
+ * the one with the higher resourceVersion is later. Where versions cannot tell, an answer counts as older than what arrived since it
+ * was asked for, because the watch delivers whatever is later still.
+ */
+function takeSighting(
+  state: State,
+  stack: MutableStack,
+  cached: CachedObject,
+  { object, version = object?.metadata.resourceVersion, askedAt }: Sighting,
+): boolean {
+  const isAskedSince = askedAt !== undefined && askedAt > cached.observedAt;
+  const isOlder = isOlderVersion(version, cached.version) ?? askedAt !== undefined;
+  if (isOlder && !isAskedSince) return false;
+  cached.observed = object ? fingerprintOf(object) : absent;
+  cached.observedAt = performance.now();
+  cached.version = version ?? cached.version;
+  noteHealth(state, stack, cached, object);
+  return true;
+}
+
+/** Stores what a pass knows, having asked at some time. */
 function expect(
   state: State,
   stack: MutableStack,
@@ -192,20 +232,23 @@ function expect(
   askedAt: number,
 ): void {
   cached.expected = object ? fingerprintOf(object) : absent;
-  if (cached.observedAt < askedAt) cached.observed = cached.expected;
-  if (cached.observed === cached.expected) noteHealth(state, stack, cached, object);
-  else suspect(state, stack, cached);
+  takeSighting(state, stack, cached, { object, askedAt });
+  if (cached.observed !== cached.expected) suspect(state, stack, cached);
 }
 
-/** Stores what a watch delivered. */
-function observe(state: State, key: string, object: KubeObject | undefined): void {
-  const stack = state.stacks.get(state.owners.get(key) ?? '');
-  const cached = stack?.objects.get(key);
-  if (!stack || !cached) return;
-  cached.observed = object ? fingerprintOf(object) : absent;
-  cached.observedAt = performance.now();
-  noteHealth(state, stack, cached, object);
-  if (cached.observed !== cached.expected) suspect(state, stack, cached);
+/** Stores what a watch delivered, for every stack that desires the object. */
+function observe(
+  state: State,
+  key: string,
+  { listedAt, ...sighting }: Omit<Sighting, 'askedAt'> & { readonly listedAt?: number | undefined },
+): void {
+  const owner = state.objectStacks.ownerOf(key);
+  for (const stackId of state.objectStacks.stacksOf(key)) {
+    const stack = state.stacks.get(stackId);
+    const cached = stack?.objects.get(key);
+    if (!stack || !cached || !takeSighting(state, stack, cached, { ...sighting, askedAt: listedAt })) continue;
+    if (stackId === owner && cached.observed !== cached.expected) suspect(state, stack, cached);
+  }
 }
 
 function noteHealth({ options }: State, stack: MutableStack, cached: CachedObject, object: KubeObject | undefined) {
@@ -220,10 +263,10 @@ function suspect({ drift }: State, { entry }: MutableStack, { id }: CachedObject
   if (entry.drift !== 'ignore') drift.suspect(entry.stackId, keyOf(id));
 }
 
-function drop({ owners }: State, { entry, objects }: MutableStack, keys: readonly string[]): void {
+function drop({ objectStacks }: State, { entry, objects }: MutableStack, keys: readonly string[]): void {
   for (const key of keys) {
     objects.delete(key);
-    if (owners.get(key) === entry.stackId) owners.delete(key);
+    objectStacks.drop(key, entry.stackId);
   }
 }
 
@@ -237,5 +280,6 @@ function unseen(id: ObjectId): CachedObject {
     expected: absent,
     observed: absent,
     observedAt: Number.NEGATIVE_INFINITY,
+    version: undefined,
   };
 }

@@ -23,12 +23,12 @@ export interface InformerOptions {
 
 /** Receives what watches observe, in order for each object. */
 export interface WatchHandler {
-  /** Receives a selected object as it is now. */
-  onChange(object: KubeObject): void;
+  /** Receives a selected object as it is now; `listedAt` is when the list that has it was asked for, undefined for an event. */
+  onChange(object: KubeObject, listedAt?: number): void;
   /** Receives an object that was deleted or is no longer selected. */
   onDelete(object: KubeObject): void;
-  /** Receives the keys of all objects of a kind. */
-  onList(kind: KindId, keys: ReadonlySet<string>): void;
+  /** Receives the keys of all objects of a kind, of a list that was asked for at `listedAt`. */
+  onList(kind: KindId, keys: ReadonlySet<string>, listedAt: number): void;
 }
 
 /** The running watches, at most one for each kind. */
@@ -138,14 +138,15 @@ async function listAll(options: InformerOptions, kind: KindId, signal: AbortSign
   const { cluster, handler } = options;
   const keys = new Set<string>();
   let version = '';
+  const listedAt = performance.now();
   for await (const { objects, resourceVersion } of cluster.listVersioned(kind, selectionOf(options, kind), signal)) {
     version ||= resourceVersion;
     for (const object of objects) {
       keys.add(keyOf(objectIdOf(object)));
-      handler.onChange(object);
+      handler.onChange(object, listedAt);
     }
   }
-  handler.onList(kind, keys);
+  handler.onList(kind, keys, listedAt);
   return version;
 }
 
