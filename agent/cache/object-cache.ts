@@ -1,33 +1,15 @@
 import { healthOf } from '../health/evaluate.ts';
-import type { Verdict } from '../health/status.ts';
+import { deletedRunOf, hasEnded, type Run, runOf } from '../health/run.ts';
 import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { groupKindOf, type KindId, type KubeObject, keyOf, type ObjectId, objectIdOf } from '../object/kube-object.ts';
+import { groupKindOf, type KindId, type KubeObject, keyOf, objectIdOf } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
 import type { Entry } from '../target/target-state.ts';
+import { absent, type CachedObject, missing, unseen } from './cached-object.ts';
 import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
 import { createObjectStacks, type ObjectStacks } from './object-stacks.ts';
 import { isOlderVersion } from './resource-version.ts';
-
-/** A desired object as it was seen last. Its content is not kept, so that thousands cost little. */
-export interface CachedObject {
-  readonly id: ObjectId;
-  /** Checksum of the desired object. */
-  desired: string;
-  /** Checksum of the live object; undefined while it does not exist. */
-  checksum: string | undefined;
-  uid: string;
-  verdict: Verdict;
-  /** Fingerprint that the stack's last pass left. */
-  expected: string;
-  /** Fingerprint of the latest state that is known, whoever delivered it. */
-  observed: string;
-  /** When that state became known; an answer to a later question is later. */
-  observedAt: number;
-  /** The last known resourceVersion, also of an object that is gone by now. */
-  version: string | undefined;
-}
 
 export interface CachedStack {
   readonly entry: Entry;
@@ -40,7 +22,7 @@ export interface CachedStack {
 export interface ObjectCache extends WatchHandler {
   /**
    * Stores what a pass desires and what it has read, beginning at `readAt`. Changes of an object that another stack owns are announced
-   * for that stack, until this one has written the object.
+   * for that stack, until this one has written the object. `recordedRunOf` returns what an earlier process knew of an object's run.
    */
   read(
     entry: Entry,
@@ -48,6 +30,7 @@ export interface ObjectCache extends WatchHandler {
     live: LiveObjects,
     readAt: number,
     ownerOf: (key: string) => string | undefined,
+    recordedRunOf?: (key: string) => Run | undefined,
   ): void;
   /** Stores an object that a pass has written; the request began at `askedAt`. */
   wrote(stackId: string, object: KubeObject, askedAt: number): void;
@@ -77,9 +60,6 @@ export interface ObjectCacheOptions {
   /** Milliseconds between two announcements of changes of a stack; default 1 s. */
   readonly intervalMs?: number;
 }
-
-const absent = '';
-const missing: Verdict = { health: 'progressing', message: 'it is not there' };
 
 interface MutableStack {
   entry: Entry;
@@ -132,7 +112,7 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
 function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settled' | 'forget'> {
   const { options, stacks, objectStacks, drift } = state;
   return {
-    read(entry, desired, live, readAt, ownerOf) {
+    read(entry, desired, live, readAt, ownerOf, recordedRunOf) {
       const { stackId } = entry;
       const stack = stacks.get(stackId) ?? { entry, objects: new Map(), isSettled: false };
       stacks.set(stackId, stack);
@@ -145,6 +125,7 @@ function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settle
         const key = keyOf(id);
         const cached = stack.objects.get(key) ?? unseen(id);
         cached.desired = checksum;
+        cached.run ??= recordedRunOf?.(key);
         stack.objects.set(key, cached);
         if ((ownerOf(key) ?? stackId) === stackId) objectStacks.own(key, stackId);
         else objectStacks.contend(key, stackId);
@@ -183,7 +164,11 @@ function watchMethods(state: State): WatchHandler {
   return {
     onChange: (object, listedAt) => observe(state, keyOf(objectIdOf(object)), { object, listedAt }),
     onDelete: (object) =>
-      observe(state, keyOf(objectIdOf(object)), { object: undefined, version: object.metadata.resourceVersion }),
+      observe(state, keyOf(objectIdOf(object)), {
+        object: undefined,
+        deleted: object,
+        version: object.metadata.resourceVersion,
+      }),
     onList(kind, keys, listedAt) {
       const name = groupKindOf(kind);
       for (const { objects } of stacks.values())
@@ -197,6 +182,8 @@ function watchMethods(state: State): WatchHandler {
 /** A state of an object, and what tells its place among others. */
 interface Sighting {
   readonly object: KubeObject | undefined;
+  /** An object that is gone, as it was last. */
+  readonly deleted?: KubeObject;
   readonly version?: string | undefined;
   /** When it was asked for; undefined for an event of a watch. */
   readonly askedAt?: number | undefined;
@@ -211,7 +198,7 @@ function takeSighting(
   state: State,
   stack: MutableStack,
   cached: CachedObject,
-  { object, version = object?.metadata.resourceVersion, askedAt }: Sighting,
+  { object, deleted, version = object?.metadata.resourceVersion, askedAt }: Sighting,
 ): boolean {
   const isAskedSince = askedAt !== undefined && askedAt > cached.observedAt;
   const isOlder = isOlderVersion(version, cached.version) ?? askedAt !== undefined;
@@ -219,6 +206,8 @@ function takeSighting(
   cached.observed = object ? fingerprintOf(object) : absent;
   cached.observedAt = performance.now();
   cached.version = version ?? cached.version;
+  if (object) cached.run = runOf(object);
+  else if (deleted) cached.run = deletedRunOf(deleted) ?? cached.run;
   noteHealth(state, stack, cached, object);
   return true;
 }
@@ -246,7 +235,11 @@ function observe(
   for (const stackId of state.objectStacks.stacksOf(key)) {
     const stack = state.stacks.get(stackId);
     const cached = stack?.objects.get(key);
-    if (!stack || !cached || !takeSighting(state, stack, cached, { ...sighting, askedAt: listedAt })) continue;
+    if (!stack || !cached) continue;
+    const { run } = cached;
+    if (!takeSighting(state, stack, cached, { ...sighting, askedAt: listedAt })) continue;
+    // A pass records the end, because the object may be gone before this process ends.
+    if (hasEnded(cached.run) && !(hasEnded(run) && run?.uid === cached.run?.uid)) state.options.objectsChanged(stackId);
     if (stackId === owner && cached.observed !== cached.expected) suspect(state, stack, cached);
   }
 }
@@ -268,18 +261,4 @@ function drop({ objectStacks }: State, { entry, objects }: MutableStack, keys: r
     objects.delete(key);
     objectStacks.drop(key, entry.stackId);
   }
-}
-
-function unseen(id: ObjectId): CachedObject {
-  return {
-    id,
-    desired: '',
-    checksum: undefined,
-    uid: '',
-    verdict: missing,
-    expected: absent,
-    observed: absent,
-    observedAt: Number.NEGATIVE_INFINITY,
-    version: undefined,
-  };
 }

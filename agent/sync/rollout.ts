@@ -1,5 +1,6 @@
 import { healthOf } from '../health/evaluate.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
 import type { CustomKind } from '../manifest/parse.ts';
 import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
@@ -7,6 +8,7 @@ import { andMore, displayName, type KubeObject, keyOf, type ObjectId } from '../
 import type { Change } from '../target/stack-event.ts';
 import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
+import { itemFor } from './plan.ts';
 
 export interface Rollout {
   readonly waves: readonly Wave<DesiredObject>[];
@@ -15,6 +17,8 @@ export interface Rollout {
   /** Custom kinds that the manifest defines itself. */
   readonly definitions: readonly CustomKind[];
   readonly live: LiveObjects;
+  /** Health of the objects that are gone since they have run to their end, by key. */
+  readonly ended: ReadonlyMap<string, Verdict>;
   /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly isGated: boolean;
 }
@@ -37,15 +41,15 @@ export interface RolloutResult extends RolloutBlocker {
 
 /**
  * Writes wave by wave: each only when all objects of the earlier waves are healthy, and none after a wave in which an object
- * failed. `uids` gets the uid of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
+ * failed. `items` gets the inventory item of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
  */
 export async function rollOut(
   context: SyncContext,
   pass: Pass,
   rollout: Rollout,
-  uids: Map<string, string>,
+  items: Map<string, InventoryItem>,
 ): Promise<RolloutResult> {
-  const { waves, writes, live } = rollout;
+  const { waves, writes } = rollout;
   const written = new Set(writes);
   const last = waves.findLastIndex((wave) => hasAny(wave, written));
   const changes: Change[] = [];
@@ -55,7 +59,7 @@ export async function rollOut(
     const verdicts = new Map<string, Verdict>();
     const onApplied = ({ id }: DesiredObject, object: KubeObject) => {
       verdicts.set(keyOf(id), healthOf(object));
-      uids.set(keyOf(id), object.metadata.uid ?? '');
+      items.set(keyOf(id), itemFor(id, object));
     };
     const result = await writeWave(context, pass, rollout, wave, written, onApplied);
     changes.push(...result.changes);
@@ -65,19 +69,20 @@ export async function rollOut(
       return { ...result, summary: result.summary + rest, changes, uncheckedCount };
     }
     if (index === last || !rollout.isGated) continue;
-    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdicts.get(key) ?? verdictOf(live.get(key)));
+    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdicts.get(key) ?? verdictOf(rollout, key));
     if (blocker) return { ...blocker, changes, uncheckedCount };
   }
   return { failures: [], summary: '', changes, uncheckedCount };
 }
 
 /** Returns what keeps the first wave that has writes waiting, before anything is written; undefined when it may begin. */
-export function rolloutBlocker({ waves, writes, live, isGated }: Rollout): RolloutBlocker | undefined {
+export function rolloutBlocker(rollout: Rollout): RolloutBlocker | undefined {
+  const { waves, writes, isGated } = rollout;
   if (!isGated) return undefined;
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
     if (hasAny(wave, written)) return undefined;
-    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
+    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdictOf(rollout, key));
     if (blocker && waves.slice(index + 1).some((later) => hasAny(later, written))) return blocker;
   }
   return undefined;
@@ -144,6 +149,8 @@ function waveBlocker(
   return { failures: [], summary: '', waiting: `${clause}: ${example}${andMore(unhealthy)}` };
 }
 
-function verdictOf(live: KubeObject | undefined): Verdict {
-  return live ? healthOf(live) : { health: 'progressing', message: 'it is not there yet' };
+function verdictOf({ live, ended }: Pick<Rollout, 'live' | 'ended'>, key: string): Verdict {
+  const object = live.get(key);
+  if (object) return healthOf(object);
+  return ended.get(key) ?? { health: 'progressing', message: 'it is not there yet' };
 }

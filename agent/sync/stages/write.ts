@@ -42,6 +42,7 @@ export interface Gated {
 export function gateWaves({
   pass,
   objects,
+  plan,
   desired,
   live,
   drift,
@@ -52,6 +53,7 @@ export function gateWaves({
     writes,
     definitions: definitionsIn(objects),
     live,
+    ended: plan.ended,
     isGated: !pass.isAlreadyApplied && writes.length > repairs.length,
   };
   const blocker = rolloutBlocker(rollout);
@@ -109,8 +111,8 @@ export async function recordInventory({
 }
 
 export interface Applied {
-  /** Uids of the objects that were written, by key. */
-  readonly uids: ReadonlyMap<string, string>;
+  /** Inventory items of the objects that were written, by key. */
+  readonly written: ReadonlyMap<string, InventoryItem>;
   /** Changes of the deployment itself, without repairs. */
   readonly changes: readonly Change[];
   readonly driftEvent: StackEvent | undefined;
@@ -128,9 +130,9 @@ export async function applyWaves({
   items,
 }: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
-  const uids = new Map<string, string>();
-  const saveUids = () => inventories.save(recorded, headerFor(pass, false), withUids(items, uids), pass.signal);
-  const result = await rollOut(context, pass, rollout, uids).catch(async (error: unknown) => {
+  const written = new Map<string, InventoryItem>();
+  const saveUids = () => inventories.save(recorded, headerFor(pass, false), withWritten(items, written), pass.signal);
+  const result = await rollOut(context, pass, rollout, written).catch(async (error: unknown) => {
     // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
     if (error instanceof Superseded) await saveUids().catch(() => {});
     throw error;
@@ -142,7 +144,7 @@ export async function applyWaves({
     return { stop: failed(pass, result.summary, result.failures, changes) };
   }
   const { deploymentChanges, event } = toDriftEvent(repairBackoff, pass.entry, drift, changes);
-  return { next: { uids, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.uncheckedCount } };
+  return { next: { written, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.uncheckedCount } };
 }
 
 /** Keeps the uid of an object that is gone and not recreated: without it, a restarted agent would take the object for a new one. */
@@ -157,7 +159,10 @@ function keepingUids(
   );
 }
 
-/** Returns the items with the uids of what was written. */
-export function withUids(items: readonly InventoryItem[], uids: ReadonlyMap<string, string>): InventoryItem[] {
-  return items.map((item) => ({ id: item.id, uid: uids.get(keyOf(item.id)) ?? item.uid }));
+/** Returns the items as they are after what was written. */
+export function withWritten(
+  items: readonly InventoryItem[],
+  written: ReadonlyMap<string, InventoryItem>,
+): InventoryItem[] {
+  return items.map((item) => written.get(keyOf(item.id)) ?? item);
 }
