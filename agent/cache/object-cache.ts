@@ -19,7 +19,18 @@ export interface CachedStack {
 }
 
 /** The desired objects of all stacks, as passes and watches saw them last. */
-export interface ObjectCache extends WatchHandler {
+export interface ObjectCache extends WatchHandler, PassRecords {
+  get(stackId: string): CachedStack | undefined;
+  stackIds(): Iterable<string>;
+  /** Number of desired objects. */
+  readonly size: number;
+  /** Lists the kinds of all desired objects. */
+  kinds(): KindId[];
+  close(): void;
+}
+
+/** What passes store in the cache. */
+interface PassRecords {
   /**
    * Stores what a pass desires and what it has read, beginning at `readAt`. Changes of an object that another stack owns are announced
    * for that stack, until this one has written the object. `recordedRunOf` returns what an earlier process knew of an object's run.
@@ -37,13 +48,6 @@ export interface ObjectCache extends WatchHandler {
   settled(stackId: string, isSettled: boolean): void;
   /** Removes a stack that is not to be here any more. */
   forget(stackId: string): void;
-  get(stackId: string): CachedStack | undefined;
-  stackIds(): Iterable<string>;
-  /** Number of desired objects. */
-  readonly size: number;
-  /** Lists the kinds of all desired objects. */
-  kinds(): KindId[];
-  close(): void;
 }
 
 export interface ObjectCacheOptions {
@@ -109,7 +113,7 @@ export function createObjectCache(options: ObjectCacheOptions): ObjectCache {
   };
 }
 
-function passMethods(state: State): Pick<ObjectCache, 'read' | 'wrote' | 'settled' | 'forget'> {
+function passMethods(state: State): PassRecords {
   const { options, stacks, objectStacks, drift } = state;
   return {
     read(entry, desired, live, readAt, ownerOf, recordedRunOf) {

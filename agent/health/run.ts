@@ -62,7 +62,8 @@ const unseenEnd: Verdict = {
   message: 'it is gone, as it asks to be after its end, but how it ended was not seen; a change of it runs it again',
 };
 
-function hasExpiry(object: KubeObject): boolean {
+/** Returns whether the object asks to be removed once it has ended. */
+export function hasExpiry(object: KubeObject): boolean {
   const paths = [['ttlSecondsAfterFinished'], ['runPolicy', 'ttlSecondsAfterFinished'], ['ttlStrategy']];
   return paths.some((path) => (valueAt(object, 'spec', ...path) ?? undefined) !== undefined);
 }

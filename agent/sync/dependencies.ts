@@ -1,4 +1,5 @@
 import { healthOf } from '../health/evaluate.ts';
+import { findHolding } from '../health/holding.ts';
 import { verdictOfEnded } from '../health/run.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
 import { readLive } from '../kube/read-objects.ts';
@@ -55,9 +56,10 @@ async function unhealthyReason(context: SyncContext, entry: Entry, signal: Abort
     const object = live.get(keyOf(id));
     const { run, desired = '' } = seen?.get(keyOf(id)) ?? {};
     const verdict = object ? healthOf(object) : (verdictOfEnded(run, desired) ?? gone);
-    return verdict.health === 'healthy' ? [] : [{ ...verdict, id }];
+    return verdict.health === 'healthy' ? [] : [{ ...verdict, id, object }];
   });
-  const worst = verdicts.find(({ health }) => health === worstOf(verdicts));
+  const holding = await findHolding(cluster, verdicts, { begun: [...live.values()], later: [] }, signal);
+  const worst = holding.find(({ health }) => health === worstOf(holding));
   if (!worst) return undefined;
-  return `which is ${worst.health}: ${displayName(worst.id)}: ${worst.message}${andMore(verdicts)}`;
+  return `which is ${worst.health}: ${displayName(worst.id)}: ${worst.message}${andMore(holding)}`;
 }

@@ -114,11 +114,12 @@ function describe(test: typeof simulated, testCluster: TestCluster): void {
     await applied;
     await becomesHealthy(testAgent, stack);
     await delay(300);
+    const before = applies(testAgent, 'done');
     await admin.remove(objectIdOf(done));
     await gone(done);
     const second = target('done', [done, withOrder(testConfigMap('after-done', '2'), { wave: '1' })], 2n);
     await applyStack(testAgent, second);
-    assert.is(applies(testAgent, 'done'), 1);
+    assert.is(applies(testAgent, 'done'), before);
     await becomesHealthy(testAgent, second);
   });
 

@@ -1,3 +1,4 @@
+import { hasExpiry } from '../../health/run.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { definitionsIn } from '../../manifest/parse.ts';
 import { wavesOf } from '../../manifest/waves.ts';
@@ -39,14 +40,15 @@ export interface Gated {
 }
 
 /** Sorts the writes into waves; the pass ends when an earlier wave is not healthy yet. */
-export function gateWaves({
+export async function gateWaves({
+  context,
   pass,
   objects,
   plan,
   desired,
   live,
   drift,
-}: PassState & ManifestRead & Planned & Classified): StageResult<Gated> {
+}: PassState & ManifestRead & Planned & Classified): Promise<StageResult<Gated>> {
   const { writes, repairs } = drift;
   const rollout: Rollout = {
     waves: wavesOf(desired, (wanted) => wanted),
@@ -56,7 +58,7 @@ export function gateWaves({
     ended: plan.ended,
     isGated: !pass.isAlreadyApplied && writes.length > repairs.length,
   };
-  const blocker = rolloutBlocker(rollout);
+  const blocker = await rolloutBlocker(context.cluster, rollout, pass.signal);
   if (blocker?.waiting !== undefined) return { stop: waiting(pass, blocker.waiting) };
   if (blocker) return { stop: failed(pass, blocker.summary, blocker.failures) };
   return { next: { rollout } };
@@ -130,6 +132,8 @@ export async function applyWaves({
   items,
 }: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
+  // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
+  await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
   const written = new Map<string, InventoryItem>();
   const saveUids = () => inventories.save(recorded, headerFor(pass, false), withWritten(items, written), pass.signal);
   const result = await rollOut(context, pass, rollout, written).catch(async (error: unknown) => {
