@@ -1,21 +1,19 @@
 import { ownerOf, type Principal } from '../access/principal.ts';
-import { generatorById } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
-import type { StackRow } from '../stack/rules.ts';
-import { findStack } from '../stack/store.ts';
-import type { Database, Tx } from '../store/database.ts';
+import type { Database, Sql } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import type { ComparedManifest, Parser } from './parser.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
+import { findStackManifest, readRevisionState } from './revision-store.ts';
 import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
 import * as store from './store.ts';
 
 /** Names of agents that an answer lists; it counts all of them. */
-export const maxNamedAgents = 1_000;
+const maxNamedAgents = 1_000;
 
 /** A parsed manifest and the deployment of its stack that it was compared with. */
 export interface Submission {
-  readonly stack: StackRow;
+  readonly stackId: string;
   readonly manifest: ComparedManifest;
   /** Checksum of that deployment's manifest; undefined for a stack without one. */
   readonly comparedWith: Buffer | undefined;
@@ -43,8 +41,7 @@ export async function parseSubmission(
   request: { readonly stack: string; readonly manifest: Uint8Array; readonly allowEmpty: boolean },
   signal: AbortSignal,
 ): Promise<Submission> {
-  const stack = await findStack(db, ownerOf(principal), request.stack);
-  const before = await store.currentManifest(db, stack.id);
+  const { stackId, manifest: before } = await findStackManifest(db, ownerOf(principal), request.stack);
   const manifest = await parser.parse(request.manifest, { before: before?.data, caller: principal.ownerId, signal });
   if (manifest.objects.length === 0 && !request.allowEmpty) {
     throw new Refusal(
@@ -53,7 +50,7 @@ export async function parseSubmission(
       { field: 'manifest', reason: 'EMPTY_MANIFEST' },
     );
   }
-  return { stack, manifest, comparedWith: before?.checksum };
+  return { stackId, manifest, comparedWith: before?.checksum };
 }
 
 /**
@@ -61,38 +58,51 @@ export async function parseSubmission(
  * may not deploy, RESOURCE_EXHAUSTED beyond its quota.
  */
 export async function submit(
-  tx: Tx,
+  tx: Sql,
   principal: Principal,
   request: { readonly stack: string; readonly message: string; readonly traceParent: string },
-  { manifest, comparedWith }: Submission,
+  { stackId, manifest, comparedWith }: Submission,
 ): Promise<SubmitResult> {
-  const stack = await lockStack(tx, principal, request.stack);
-  const agents = await store.servingAgents(tx, stack.id, maxNamedAgents);
-  const before = await store.currentDeployment(tx, stack);
-  const generator = await generatorById(tx, stack.generatorId);
-  requireAllowed(generator, manifest.objects);
+  await lockStack(tx, principal, stackId, request.stack);
+  const state = await readRevisionState(tx, stackId, manifest.checksum, maxNamedAgents);
+  requireAllowed(state.generator, manifest.objects);
+  const { current, agents } = state;
   const { warnings } = manifest;
-  if (before?.checksum.equals(Buffer.from(manifest.checksum)))
-    return { deployment: before, isUnchanged: true, changes: [], agents, warnings };
+  if (current?.checksum.equals(manifest.checksum))
+    return { deployment: current, isUnchanged: true, changes: [], agents, warnings };
   // Somebody may have submitted another manifest before the lock was taken.
   const changes =
-    before?.checksum.toString('hex') === comparedWith?.toString('hex')
+    current?.checksum.toString('hex') === comparedWith?.toString('hex')
       ? manifest.changes
       : await compareManifests(
-          before ? await store.manifestData(tx, before.checksum) : new Uint8Array(),
+          current ? await store.manifestData(tx, current.checksum) : new Uint8Array(),
           manifest.data,
         );
-  await store.keepManifest(tx, manifest.checksum, manifest.data);
-  const deployment = await addRevision(tx, generator, {
-    stackId: stack.id,
-    checksum: manifest.checksum,
-    size: manifest.data.length,
-    objectCount: manifest.objects.length,
-    kinds: manifest.kinds,
-    message: request.message,
-    createdBy: authorOf(principal),
-    rollbackOf: null,
-    traceParent: request.traceParent,
-  });
+  const deployment = await addRevision(
+    tx,
+    state,
+    {
+      stackId,
+      checksum: manifest.checksum,
+      size: manifest.data.length,
+      objectCount: manifest.objects.length,
+      kinds: manifest.kinds,
+      message: request.message,
+      createdBy: authorOf(principal),
+      rollbackOf: null,
+      traceParent: request.traceParent,
+    },
+    state.isStored ? undefined : manifest.data,
+  );
   return { deployment, isUnchanged: false, changes, agents, warnings };
+}
+
+/** Returns what a submission would change, without writing anything. PERMISSION_DENIED as for the submission itself. */
+export async function preview(db: Sql, { stackId, manifest }: Submission): Promise<SubmitResult> {
+  const { generator, agents, current } = await readRevisionState(db, stackId, manifest.checksum, maxNamedAgents);
+  requireAllowed(generator, manifest.objects);
+  const { warnings } = manifest;
+  return current?.checksum.equals(manifest.checksum)
+    ? { deployment: current, isUnchanged: true, changes: [], agents, warnings }
+    : { deployment: undefined, isUnchanged: false, changes: manifest.changes, agents, warnings };
 }

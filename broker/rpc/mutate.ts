@@ -39,11 +39,7 @@ export function mutatePrepared<O extends DescMessage>(
   return db.transactPrepared((tx) => run(tx, mutation, work));
 }
 
-type Work<T extends Sql, O extends DescMessage> = (
-  tx: T,
-  principal: Principal,
-  note: Note,
-) => Promise<MessageShape<O>>;
+type Work<T extends Sql, O extends DescMessage> = (tx: T, principal: Principal, note: Note) => Promise<MessageShape<O>>;
 
 interface Mutation<O extends DescMessage> {
   readonly context: HandlerContext;

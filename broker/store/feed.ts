@@ -54,10 +54,10 @@ export const notifyChangeSql = `select pg_notify('brokkr_change_' || current_sch
 /** Records, in the transaction that makes them, changes that no broker may miss; the commit wakes every broker. */
 export async function announce(tx: Sql, kind: ChangeKind, refs: readonly string[]): Promise<void> {
   if (refs.length === 0) return;
-  await tx.sql(
-    `with announced as (insert into change (kind, ref) select $1, unnest($2::uuid[])) ${notifyChangeSql}`,
-    [kind, refs],
-  );
+  await tx.sql(`with announced as (insert into change (kind, ref) select $1, unnest($2::uuid[])) ${notifyChangeSql}`, [
+    kind,
+    refs,
+  ]);
 }
 
 /**
