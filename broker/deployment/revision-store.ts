@@ -11,7 +11,7 @@ import type { NewDeployment, ServingAgents } from './store.ts';
 export interface StackManifest {
   readonly stackId: string;
   /** Undefined while nothing was submitted. */
-  readonly manifest: { readonly checksum: Buffer; readonly data: Buffer } | undefined;
+  readonly manifest: { readonly checksum: Buffer; readonly data: Buffer; readonly namespace: string } | undefined;
 }
 
 interface StackManifestRow {
@@ -20,18 +20,19 @@ interface StackManifestRow {
   readonly checksum: Buffer | null;
   readonly keyId: string;
   readonly data: Buffer;
+  readonly namespace: string;
 }
 
 const stackManifestSql = `
-  select s.id as "stackId", m.checksum, m.key_id as "keyId", m.data from stack s
+  select s.id as "stackId", m.checksum, m.key_id as "keyId", m.data, d.namespace from stack s
   left join deployment d on d.id = s.current_deployment left join manifest m on m.checksum = d.checksum`;
 const ofLiveSql = `${stackManifestSql} where s.deleted_at is null`;
 
 /** Finds a stack as `findStack` does, with its current manifest. */
 export async function findStackManifest(db: Database, owner: string | null, ref: string): Promise<StackManifest> {
   const row = (await findLive(db, owner, ref)) ?? (await findAny(db, owner, ref));
-  const { stackId, checksum } = row;
-  return { stackId, manifest: checksum ? { checksum, data: db.cipher.open(checksum, row) } : undefined };
+  const { stackId, checksum, namespace } = row;
+  return { stackId, manifest: checksum ? { checksum, data: db.cipher.open(checksum, row), namespace } : undefined };
 }
 
 /**
@@ -60,7 +61,7 @@ async function findLive(db: Database, owner: string | null, ref: string): Promis
 async function findAny(db: Database, owner: string | null, ref: string): Promise<StackManifestRow> {
   const { id } = await findStack(db, owner, ref);
   const [row] = await db.read<StackManifestRow>('manifest-of-any-stack', `${stackManifestSql} where s.id = $1`, [id]);
-  return row ?? { stackId: id, checksum: null, keyId: '', data: Buffer.alloc(0) };
+  return row ?? { stackId: id, checksum: null, keyId: '', data: Buffer.alloc(0), namespace: '' };
 }
 
 /** Locks a stack, so that its submissions follow one another. Undefined when it is gone. */
@@ -102,7 +103,7 @@ const revisionStateSql = `
     g.allow_namespaces as "allowNamespaces", g.deny_namespaces as "denyNamespaces", g.allow_kinds as "allowKinds",
     g.deny_kinds as "denyKinds", g.cluster_scoped as "clusterScoped", g.quota_stacks as "quotaStacks",
     g.quota_deployments as "quotaDeployments", g.quota_bytes as "quotaBytes",
-    d.id, d.stack_id as "stackId", d.revision, d.checksum, d.size, d.object_count as "objectCount", d.message,
+    d.id, d.stack_id as "stackId", d.revision, d.checksum, d.size, d.object_count as "objectCount", d.namespace, d.message,
     d.created_by as "createdBy", d.rollback_of as "rollbackOf", d.trace_parent as "traceParent", d.created_at as "createdAt",
     true as "isCurrent", (select count(*) from locked) as locks, exists (select from stored) as "isStored",
     jsonb_build_object(
@@ -151,18 +152,19 @@ const writeSql = `
       trimmed_through = greatest(trimmed_through, (select id from gone order by id desc limit 1))
     where id = $1 returning last_revision, generator_id, kept_bytes),
   added as (
-    insert into deployment (id, stack_id, revision, checksum, size, object_count, kinds, message, created_by, rollback_of, trace_parent)
-    select $3, $1, last_revision, $5::bytea, $4, $6::int, $7::text[], $8, $9, $10::int, $11 from revised
+    insert into deployment (id, stack_id, revision, checksum, size, object_count, kinds, namespace, message, created_by, rollback_of,
+      trace_parent)
+    select $3, $1, last_revision, $5::bytea, $4, $6::int, $7::text[], $8, $9, $10, $11::int, $12 from revised
     returning revision, created_at),
   announced as (insert into change (kind, ref) values ('stack', $1)),
   notified as (${notifyChangeSql})
   select added.revision, added.created_at as "createdAt",
-    case when $12::boolean then revised.kept_bytes + coalesce(
+    case when $13::boolean then revised.kept_bytes + coalesce(
       (select sum(o.kept_bytes) from stack o where o.generator_id = revised.generator_id and o.id <> $1), 0) else 0 end::bigint as "keptBytes"
   from added, revised, notified`;
 
 const withManifestSql = `
-  with stored as (insert into manifest (checksum, key_id, data) values ($5, $13, $14) on conflict do nothing), ${writeSql}`;
+  with stored as (insert into manifest (checksum, key_id, data) values ($5, $14, $15) on conflict do nothing), ${writeSql}`;
 const withoutManifestSql = `with ${writeSql}`;
 
 /**
@@ -185,6 +187,7 @@ export async function writeRevision(
     checksum,
     deployment.objectCount,
     deployment.kinds,
+    deployment.namespace,
     deployment.message,
     deployment.createdBy,
     deployment.rollbackOf,

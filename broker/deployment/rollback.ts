@@ -36,9 +36,11 @@ export async function rollBack(
       field: 'revision',
       reason: 'NO_EARLIER_REVISION',
     });
-  const { checksum, size, objectCount, kinds } = await store.contentOf(tx, source.id);
+  const { checksum, size, objectCount, kinds, namespace } = await store.contentOf(tx, source.id);
   const state = await readRevisionState(tx, stack.id, checksum, 0);
-  if (state.current?.checksum.equals(checksum)) return { deployment: state.current, isUnchanged: true };
+  const { current } = state;
+  if (current?.checksum.equals(checksum) && current.namespace === namespace)
+    return { deployment: current, isUnchanged: true };
   requireAllowed(state.generator, await identitiesOf(await store.manifestData(tx, checksum)));
   const content = {
     stackId: stack.id,
@@ -46,6 +48,7 @@ export async function rollBack(
     size,
     objectCount,
     kinds,
+    namespace,
     message: request.message || `roll back to revision ${source.revision}`,
     createdBy: authorOf(principal),
     rollbackOf: source.revision,

@@ -80,9 +80,9 @@ export function deploymentMethods({
 /** Notes for the audit log which deployment became the current one, or stayed it. */
 function recordDeployment(note: Note, deployment: DeploymentRow | undefined): void {
   if (!deployment) return;
-  const { id, stack, revision, checksum } = deployment;
+  const { id, stack, revision, checksum, namespace } = deployment;
   note.about('deployment', id, `${stack} revision ${revision}`);
-  note.after({ id, revision, checksum });
+  note.after({ id, revision, checksum, namespace });
 }
 
 /** Returns the trace of the current call: the agents' work for what it submits continues that trace. */
@@ -111,6 +111,7 @@ function submitResponse({
   changes,
   agents,
   warnings,
+  namespace,
 }: SubmitResult): SubmitDeploymentResponse {
   return create(SubmitDeploymentResponseSchema, {
     deployment: deployment && toMessage(deployment),
@@ -119,6 +120,7 @@ function submitResponse({
     agents: [...agents.names],
     agentCount: agents.count,
     warnings: [...warnings],
+    namespace,
   });
 }
 
@@ -156,5 +158,6 @@ function toMessage(row: DeploymentRow): Deployment {
     rollbackOf: row.rollbackOf ?? 0,
     current: row.isCurrent,
     traceId: traceIdOf(row.traceParent),
+    namespace: row.namespace,
   });
 }

@@ -3,7 +3,7 @@ import type { Sql, Tx } from '../store/database.ts';
 import type { DeploymentRow } from './rules.ts';
 
 const columns = `d.id, d.stack_id as "stackId", g.name || '/' || s.name as stack, d.revision, d.checksum, d.size,
-  d.object_count as "objectCount", d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
+  d.object_count as "objectCount", d.namespace, d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
   d.trace_parent as "traceParent", d.created_at as "createdAt", d.id = s.current_deployment as "isCurrent"`;
 const from = 'from deployment d join stack s on s.id = d.stack_id join generator g on g.id = s.generator_id';
 
@@ -14,6 +14,7 @@ export interface NewDeployment {
   readonly size: number;
   readonly objectCount: number;
   readonly kinds: readonly string[];
+  readonly namespace: string;
   readonly message: string;
   readonly createdBy: string;
   readonly rollbackOf: number | null;
@@ -122,12 +123,12 @@ export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffe
   return db.cipher.open(row.checksum, row);
 }
 
-type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size'> & { readonly checksum: Buffer };
+type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size' | 'namespace'> & { readonly checksum: Buffer };
 
 /** Reads the columns that describe a deployment's content, for a copy of it. */
 export async function contentOf(db: Sql, id: string): Promise<Content> {
   const [row] = await db.sql<Content>(
-    'select kinds, object_count as "objectCount", size, checksum from deployment where id = $1',
+    'select kinds, object_count as "objectCount", size, namespace, checksum from deployment where id = $1',
     [id],
   );
   if (!row) throw new Error('a deployment that was just read is missing');

@@ -8,8 +8,8 @@ import { createNote, type NewEntry, type Note, type NoteContent, sorted } from '
 import type { Database, Sql, Tx } from '../store/database.ts';
 import { type RequestKey, recallAnswer } from '../store/idempotency.ts';
 import { beginMutation, endMutation } from './mutation-store.ts';
+import { sourceOf } from './origin.ts';
 import { principalOf } from './principal.ts';
-import { sourceOf } from './source.ts';
 
 /**
  * Runs a mutation in one transaction: re-checks the caller's key, then runs `work`, at most once for a request_id. A repeated
