@@ -124,7 +124,7 @@ function lists(connection: Connection): Pick<Cluster, 'list' | 'listPages' | 'li
   };
 }
 
-function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'replace' | 'remove'> {
+function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'patch' | 'replace' | 'remove'> {
   const { http, discovery } = connection;
   return {
     async apply(object, resource, { dryRun, force }, signal) {
@@ -145,6 +145,18 @@ function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'rep
       const path = listPath(await resourceOf(discovery, id, signal), id.namespace);
       const request = { method: 'POST', path, query: { fieldManager }, body: object, object: id, signal } as const;
       return (await http(request)).body as KubeObject;
+    },
+    async patch(id, patch, signal) {
+      const { body } = await http({
+        method: 'PATCH',
+        path: objectPath(await resourceOf(discovery, id, signal), id),
+        query: { fieldManager },
+        body: patch,
+        contentType: 'application/merge-patch+json',
+        object: id,
+        signal,
+      });
+      return body as KubeObject;
     },
     async replace(object, signal) {
       const id = objectIdOf(object);

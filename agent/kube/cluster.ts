@@ -20,7 +20,15 @@ export interface Cluster {
   /** Yields the changes after a version until the server ends the watch. Throws ClusterError 410 for a version that is too old. */
   watch(kind: KindId, options: WatchOptions, signal: AbortSignal): AsyncIterable<WatchEvent>;
   create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
-  /** Replaces an object. Rejects with 409 unless its resourceVersion is the stored one. */
+  /**
+   * Merges `patch` into an object (JSON merge patch): null removes a field, and what the patch does not name is not touched. Rejects
+   * with 409 when the patch names another resourceVersion than the stored one.
+   */
+  patch(id: ObjectId, patch: MergePatch, signal: AbortSignal): Promise<KubeObject>;
+  /**
+   * Replaces an object that is the agent's own. Rejects with 409 unless its resourceVersion is the stored one. Objects of stacks are
+   * applied or patched instead, since a replacement writes every field that anybody has set.
+   */
   replace(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Deletes the object with this uid, and its dependents in the background. Rejects with 409 when the object has another uid. */
   remove(id: ObjectId, uid: string, signal: AbortSignal): Promise<void>;
@@ -34,6 +42,9 @@ export interface Cluster {
   version(signal: AbortSignal): Promise<string>;
   close(): void;
 }
+
+/** Fields to set; null removes one. A list is replaced as a whole. */
+export type MergePatch = Readonly<Record<string, unknown>>;
 
 export interface ApplyOptions {
   readonly dryRun: boolean;

@@ -197,7 +197,8 @@ async function rewriteAppliedVersion(cluster: Cluster, id: ObjectId, signal: Abo
   const managedFields = live.metadata.managedFields?.map((fields) =>
     isOwnApply(fields) ? { ...fields, apiVersion: id.apiVersion } : fields,
   );
-  await cluster.replace({ ...live, metadata: { ...live.metadata, managedFields } } as KubeObject, signal);
+  const { resourceVersion } = live.metadata;
+  await cluster.patch(id, { metadata: { resourceVersion, managedFields } }, signal);
 }
 
 async function applyObject(

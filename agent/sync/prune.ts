@@ -7,11 +7,12 @@ import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
-import { andMore, checksumAnnotation, displayName, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import { andMore, displayName, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
 import { createFence, type Fence, fenceMaxAgeMs } from './fencing.ts';
+import { releaseObject } from './ownership/release.ts';
 import type { PrunePlan } from './plan-prune.ts';
 import { siblingsOf } from './siblings.ts';
 
@@ -32,7 +33,6 @@ export interface PruneOutcome {
 /** Milliseconds that a pass waits for deleted objects to be gone; the next pass checks what takes longer. */
 const goneMs = 2_000;
 const goneCheckMs = 50;
-const releaseAttempts = 5;
 
 /**
  * Releases and deletes what the plan says. Rejects with Superseded when the pass has become pointless, and with InventoryConflict
@@ -141,30 +141,6 @@ function claimForDeletion(context: SyncContext, entry: Entry, key: string): (() 
   return claim.conflicts.size > 0 ? undefined : claim.release;
 }
 
-/**
- * Takes the stack's label and checksum off an object that stays. Returns true when it is done or the object does not carry the
- * label; false when somebody else wrote the object during each of several attempts.
- */
-export async function releaseObject(
-  cluster: Cluster,
-  item: InventoryItem,
-  stackId: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  for (let attempt = 0; attempt < releaseAttempts; attempt++) {
-    const live = await cluster.get(item.id, signal);
-    if (!live || live.metadata.labels?.[stackLabel] !== stackId) return true;
-    try {
-      await cluster.replace(withoutMarks(live), signal);
-      return true;
-    } catch (error) {
-      if (hasStatus(error, 404)) return true;
-      if (!hasStatus(error, 409)) throw error;
-    }
-  }
-  return false;
-}
-
 async function releaseObjects(
   cluster: Cluster,
   items: readonly InventoryItem[],
@@ -227,18 +203,6 @@ async function isGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal
     if (Date.now() + waitMs > deadline) return false;
     await sleep(waitMs, signal);
   }
-}
-
-function withoutMarks(live: KubeObject): KubeObject {
-  const { labels = {}, annotations = {} } = live.metadata;
-  const without = (map: Readonly<Record<string, string>>, key: string) =>
-    Object.fromEntries(Object.entries(map).filter(([name]) => name !== key));
-  const metadata = {
-    ...live.metadata,
-    labels: without(labels, stackLabel),
-    annotations: without(annotations, checksumAnnotation),
-  };
-  return { ...live, metadata };
 }
 
 function messageOf(error: unknown): string {

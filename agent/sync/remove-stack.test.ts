@@ -4,7 +4,7 @@ import { type ClusterContext, onBothClusters } from '../../test/agent/both-clust
 import { removedStack } from '../../test/agent/held-deletions.ts';
 import { configMap, configMapId, type TargetStack, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
-import { checksumAnnotation, stackLabel } from '../object/kube-object.ts';
+import { checksumAnnotation, isOwnApply, stackLabel } from '../object/kube-object.ts';
 
 const simulated = suite('removing a stack, simulated cluster');
 const real = suite('removing a stack, real API server');
@@ -16,6 +16,14 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
   const inventory = () => admin.list({ apiVersion: 'v1', kind: 'ConfigMap' }, agents.namespace);
   const has = async (prefix: string) => (await inventory()).some(({ metadata }) => metadata.name.startsWith(prefix));
   const { stack, apply, requestRemoval } = removedStack;
+  /** Checks that an object is there with this data, and that nothing of the stack is left on it. */
+  const expectReleased = async (name: string, data: Record<string, string>) => {
+    const live = await admin.get(configMapId(name));
+    assert.equal(live?.data, data);
+    assert.is(live?.metadata.labels?.[stackLabel], undefined);
+    assert.is(live?.metadata.annotations?.[checksumAnnotation], undefined);
+    assert.not.ok(live?.metadata.managedFields?.some(isOwnApply), 'the agent owns no field any more');
+  };
 
   test('deletes what the inventory lists, acknowledges, and forgets it once the broker has', async () => {
     const testAgent = await start();
@@ -84,14 +92,27 @@ function describe(test: typeof simulated, { admin, agents, start }: ClusterConte
     assert.is(await admin.get(configMapId('lost')), undefined);
   });
 
-  test('leaves the objects of an orphaned stack, without its marks', async () => {
+  test('leaves the objects of an orphaned stack, without its marks, by a patch of nothing else', async () => {
     const testAgent = await start();
     await apply(testAgent, [configMap('orphan', { k: '1' })]);
+    const id = configMapId('orphan');
+    await admin.edit(id, (live) => ({ ...live, data: { k: '1', theirs: '2' } }));
+    testAgent.writes.length = 0;
     assert.is((await requestRemoval(testAgent, { onDelete: 'orphan' })).outcome, 'removed');
-    const live = await admin.get(configMapId('orphan'));
-    assert.equal(live?.data, { k: '1' });
-    assert.is(live?.metadata.labels?.[stackLabel], undefined);
-    assert.is(live?.metadata.annotations?.[checksumAnnotation], undefined);
+    await expectReleased('orphan', { k: '1', theirs: '2' });
+    assert.equal(testAgent.objectWrites(), ['patch ConfigMap default/orphan']);
+  });
+
+  test('takes its marks off what may not be pruned, by a patch of nothing else', async () => {
+    const testAgent = await start();
+    const kept = configMap('kept', { k: '1' });
+    const annotations = { 'k8s.brokkr.io/prune': 'disabled' };
+    await apply(testAgent, [{ ...kept, metadata: { ...kept.metadata, annotations } }]);
+    testAgent.writes.length = 0;
+    assert.is((await requestRemoval(testAgent)).outcome, 'removed');
+    await expectReleased('kept', { k: '1' });
+    assert.equal(testAgent.objectWrites(), ['patch ConfigMap default/kept']);
+    assert.equal((await admin.get(configMapId('kept')))?.metadata.annotations, annotations);
   });
 
   test('waits for what a finalizer holds', async () => {

@@ -218,6 +218,10 @@ function recordWrites(writes: string[], cluster: Cluster): Cluster {
       note('create', objectIdOf(object));
       return cluster.create(object, signal);
     },
+    patch(id, patch, signal) {
+      note('patch', id);
+      return cluster.patch(id, patch, signal);
+    },
     replace(object, signal) {
       note('replace', objectIdOf(object));
       return cluster.replace(object, signal);

@@ -9,15 +9,9 @@ import type { Entry } from '../../target/target-state.ts';
 import type { Pass, PassResult, SyncContext } from '../context.ts';
 import { findHeldDeletions, type HeldDeletions, unseenKey } from '../deletion-protection.ts';
 import { createFence, fenceMaxAgeMs } from '../fencing.ts';
+import { releaseObject } from '../ownership/release.ts';
 import { type PrunePlan, planPrune } from '../plan-prune.ts';
-import {
-  describeHandOver,
-  describeReleased,
-  describeTerminating,
-  type PruneOutcome,
-  pruneObjects,
-  releaseObject,
-} from '../prune.ts';
+import { describeHandOver, describeReleased, describeTerminating, type PruneOutcome, pruneObjects } from '../prune.ts';
 import { headerFor, restoreInventory } from '../rebuild-inventory.ts';
 import { loadSiblings } from '../siblings.ts';
 import { uidsOfOtherStacks } from '../stack-context.ts';

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/deployment.proto.
  */
 export const file_brokkr_v1_deployment: GenFile = /*@__PURE__*/
-  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIo8CCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCSKwAQoXU3VibWl0RGVwbG95bWVudFJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESGAoFc3RhY2sYAiABKAlCCbpIBnIEEAEYfxIcCghtYW5pZmVzdBgDIAEoDEIKukgHegUYgICABBIPCgdkcnlfcnVuGAQgASgIEhkKB21lc3NhZ2UYBSABKAlCCLpIBXIDGIAIEhMKC2FsbG93X2VtcHR5GAYgASgIIssBChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0SEAoId2FybmluZ3MYByADKAkiVQoUR2V0RGVwbG95bWVudFJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICGCQSFgoFc3RhY2sYAiABKAlCB7pIBHICGH8SEAoIcmV2aXNpb24YAyABKA0iewoVR2V0RGVwbG95bWVudFJlc3BvbnNlEikKCmRlcGxveW1lbnQYASABKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIQCghtYW5pZmVzdBgCIAEoDBIlCgdvYmplY3RzGAMgAygLMhQuYnJva2tyLnYxLk9iamVjdFJlZiJtChZMaXN0RGVwbG95bWVudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVzdGFjaxgDIAEoCUIHukgEcgIYfyJeChdMaXN0RGVwbG95bWVudHNSZXNwb25zZRIqCgtkZXBsb3ltZW50cxgBIAMoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ7ChRSb2xsYmFja1N0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhAKCHJldmlzaW9uGAMgASgNEhkKB21lc3NhZ2UYBCABKAlCCLpIBXIDGIAIImcKFVJvbGxiYWNrU3RhY2tSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIcmVwbGF5ZWQYAiABKAgSEQoJdW5jaGFuZ2VkGAMgASgIYgZwcm90bzM", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIqICCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCRIRCgluYW1lc3BhY2UYDiABKAkigwIKF1N1Ym1pdERlcGxveW1lbnRSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhgKBXN0YWNrGAIgASgJQgm6SAZyBBABGH8SHAoIbWFuaWZlc3QYAyABKAxCCrpIB3oFGICAgAQSDwoHZHJ5X3J1bhgEIAEoCBIZCgdtZXNzYWdlGAUgASgJQgi6SAVyAxiACBITCgthbGxvd19lbXB0eRgGIAEoCBJDCgluYW1lc3BhY2UYByABKAlCK7pIKHImGD8yIl4oW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8pPyRIAIgBAUIMCgpfbmFtZXNwYWNlIt4BChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0SEAoId2FybmluZ3MYByADKAkSEQoJbmFtZXNwYWNlGAggASgJIlUKFEdldERlcGxveW1lbnRSZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhgkEhYKBXN0YWNrGAIgASgJQge6SARyAhh/EhAKCHJldmlzaW9uGAMgASgNInsKFUdldERlcGxveW1lbnRSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIbWFuaWZlc3QYAiABKAwSJQoHb2JqZWN0cxgDIAMoCzIULmJyb2trci52MS5PYmplY3RSZWYibQoWTGlzdERlcGxveW1lbnRzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgSFgoFc3RhY2sYAyABKAlCB7pIBHICGH8iXgoXTGlzdERlcGxveW1lbnRzUmVzcG9uc2USKgoLZGVwbG95bWVudHMYASADKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiewoUUm9sbGJhY2tTdGFja1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESGAoFc3RhY2sYAiABKAlCCbpIBnIEEAEYfxIQCghyZXZpc2lvbhgDIAEoDRIZCgdtZXNzYWdlGAQgASgJQgi6SAVyAxiACCJnChVSb2xsYmFja1N0YWNrUmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhAKCHJlcGxheWVkGAIgASgIEhEKCXVuY2hhbmdlZBgDIAEoCGIGcHJvdG8z", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Deployment is one immutable revision of a stack's objects.
@@ -113,6 +113,13 @@ export type Deployment = Message<"brokkr.v1.Deployment"> & {
    * @generated from field: string trace_id = 13;
    */
   traceId: string;
+
+  /**
+   * The namespace of the objects that name none; empty for each agent's own default.
+   *
+   * @generated from field: string namespace = 14;
+   */
+  namespace: string;
 };
 
 /**
@@ -167,6 +174,14 @@ export type SubmitDeploymentRequest = Message<"brokkr.v1.SubmitDeploymentRequest
    * @generated from field: bool allow_empty = 6;
    */
   allowEmpty: boolean;
+
+  /**
+   * The namespace of the objects that name none and are not cluster-scoped. Unset keeps that of the current deployment;
+   * empty leaves such objects to each agent's default namespace.
+   *
+   * @generated from field: optional string namespace = 7;
+   */
+  namespace?: string | undefined;
 };
 
 /**
@@ -228,6 +243,13 @@ export type SubmitDeploymentResponse = Message<"brokkr.v1.SubmitDeploymentRespon
    * @generated from field: repeated string warnings = 7;
    */
   warnings: string[];
+
+  /**
+   * The namespace that was used for objects that name none; empty for none.
+   *
+   * @generated from field: string namespace = 8;
+   */
+  namespace: string;
 };
 
 /**

@@ -98,7 +98,7 @@ function ownersAfterUpdate(
     ownedFields(next, kind.shape),
     equalJson,
   );
-  const owners = readOwners(liveObject?.metadata.managedFields);
+  const owners = givenOwners(liveObject, next);
   if (changes.set.size === 0 && changes.removed.size === 0) return owners;
   const { manager, subresource } = options;
   const mine = { manager, operation: 'Update' as const, apiVersion: kind.apiVersion, subresource };
@@ -107,4 +107,12 @@ function ownersAfterUpdate(
   const others = owners.filter((owner) => owner !== last).map((owner) => withoutChangedFields(owner, changes));
   const unchanged = last && [...changes.set].every((path) => last.fields.has(path)) && fields.size === last.fields.size;
   return [...others, unchanged ? { ...last, time: timestamp() } : { ...mine, time: timestamp(), fields }];
+}
+
+/** Returns the owners that the write itself states; those of the live object for a write that states none. */
+function givenOwners(liveObject: KubeObject | undefined, next: KubeObject): Owner[] {
+  const given = liveObject ? next.metadata.managedFields : undefined;
+  if (!given || given.length === 0) return readOwners(liveObject?.metadata.managedFields);
+  // One empty entry stands for none at all.
+  return readOwners(given.filter(({ manager }) => manager !== undefined));
 }
