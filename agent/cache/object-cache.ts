@@ -1,10 +1,11 @@
 import { healthOf } from '../health/evaluate.ts';
-import { deletedRunOf, hasEnded, type Run, runOf } from '../health/run.ts';
+import { deletedRunOf, runOf } from '../health/run.ts';
 import type { WatchHandler } from '../kube/informer.ts';
 import { checksumOf } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { groupKindOf, type KindId, type KubeObject, keyOf, objectIdOf } from '../object/kube-object.ts';
 import { fingerprintOf } from '../object/managed-fields-hash.ts';
+import { hasEnded, type Run } from '../object/run.ts';
 import type { Entry } from '../target/target-state.ts';
 import { absent, type CachedObject, missing, unseen } from './cached-object.ts';
 import { createDriftNotifier, type DriftNotifier } from './drift-notifier.ts';
@@ -184,7 +185,7 @@ function watchMethods(state: State): WatchHandler {
 }
 
 /** A state of an object, and what tells its place among others. */
-interface Sighting {
+interface Observation {
   readonly object: KubeObject | undefined;
   /** An object that is gone, as it was last. */
   readonly deleted?: KubeObject;
@@ -198,11 +199,11 @@ interface Sighting {
  * the one with the higher resourceVersion is later. Where versions cannot tell, an answer counts as older than what arrived since it
  * was asked for, because the watch delivers whatever is later still.
  */
-function takeSighting(
+function takeObservation(
   state: State,
   stack: MutableStack,
   cached: CachedObject,
-  { object, deleted, version = object?.metadata.resourceVersion, askedAt }: Sighting,
+  { object, deleted, version = object?.metadata.resourceVersion, askedAt }: Observation,
 ): boolean {
   const isAskedSince = askedAt !== undefined && askedAt > cached.observedAt;
   const isOlder = isOlderVersion(version, cached.version) ?? askedAt !== undefined;
@@ -225,7 +226,7 @@ function expect(
   askedAt: number,
 ): void {
   cached.expected = object ? fingerprintOf(object) : absent;
-  takeSighting(state, stack, cached, { object, askedAt });
+  takeObservation(state, stack, cached, { object, askedAt });
   if (cached.observed !== cached.expected) suspect(state, stack, cached);
 }
 
@@ -233,7 +234,7 @@ function expect(
 function observe(
   state: State,
   key: string,
-  { listedAt, ...sighting }: Omit<Sighting, 'askedAt'> & { readonly listedAt?: number | undefined },
+  { listedAt, ...observation }: Omit<Observation, 'askedAt'> & { readonly listedAt?: number | undefined },
 ): void {
   const owner = state.objectStacks.ownerOf(key);
   for (const stackId of state.objectStacks.stacksOf(key)) {
@@ -241,7 +242,7 @@ function observe(
     const cached = stack?.objects.get(key);
     if (!stack || !cached) continue;
     const { run } = cached;
-    if (!takeSighting(state, stack, cached, { ...sighting, askedAt: listedAt })) continue;
+    if (!takeObservation(state, stack, cached, { ...observation, askedAt: listedAt })) continue;
     // A pass records the end, because the object may be gone before this process ends.
     if (hasEnded(cached.run) && !(hasEnded(run) && run?.uid === cached.run?.uid)) state.options.objectsChanged(stackId);
     if (stackId === owner && cached.observed !== cached.expected) suspect(state, stack, cached);

@@ -1,21 +1,8 @@
 import { checksumOf } from '../object/compare.ts';
 import { groupKindOf, type KubeObject, textAt, valueAt } from '../object/kube-object.ts';
+import { hasEnded, type Run, type RunOutcome } from '../object/run.ts';
 import { conditionOf, failed, healthy, isTrue } from './conditions.ts';
 import type { Verdict } from './status.ts';
-
-/** How far an object has come that runs to an end: `cut off` was deleted before that. */
-export type RunOutcome = 'begun' | 'succeeded' | 'failed' | 'cut off';
-
-/** The run of a Job, a Pod, or another object that goes by itself after its end. It outlives the object. */
-export interface Run {
-  /** Uid of the object. */
-  readonly uid: string;
-  /** Checksum of what was applied. */
-  readonly checksum: string;
-  readonly outcome: RunOutcome;
-  /** True when the object itself asks to be removed once it has ended. */
-  readonly expires: boolean;
-}
 
 /** Returns the run of an object that the agent has applied; undefined for a kind that does not run to an end. */
 export function runOf(object: KubeObject): Run | undefined {
@@ -26,11 +13,6 @@ export function runOf(object: KubeObject): Run | undefined {
   if (checksum === undefined || uid === undefined) return undefined;
   if (!expires && groupKind !== 'batch/Job' && groupKind !== '/Pod') return undefined;
   return { uid, checksum, outcome: outcomeOf(object), expires };
-}
-
-/** Returns whether the run is over and its outcome known. */
-export function hasEnded(run: Run | undefined): boolean {
-  return run?.outcome === 'succeeded' || run?.outcome === 'failed';
 }
 
 /** Returns the run of an object that was deleted, as it was then. */

@@ -1,9 +1,10 @@
-import { type Run, runOf, verdictOfEnded } from '../health/run.ts';
+import { runOf, verdictOfEnded } from '../health/run.ts';
 import type { Verdict } from '../health/status.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
 import { checksumOf, matchesDesired } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { isAppliedFor, type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
+import type { Run } from '../object/run.ts';
 import { type PruneInput, type PrunePlan, planPrune } from './plan-prune.ts';
 
 export interface PlanInput extends PruneInput {
