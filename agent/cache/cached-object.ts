@@ -1,6 +1,6 @@
-import type { Run } from '../health/run.ts';
 import type { Verdict } from '../health/status.ts';
 import type { ObjectId } from '../object/kube-object.ts';
+import type { Run } from '../object/run.ts';
 
 /** A desired object as it was seen last. Its content is not kept, so that thousands cost little. */
 export interface CachedObject {

@@ -1,5 +1,5 @@
-import type { Run } from '../health/run.ts';
 import { keyOf, type ObjectId, textAt, valueAt } from '../object/kube-object.ts';
+import type { Run } from '../object/run.ts';
 
 /** One object of an inventory. */
 export interface InventoryItem {
