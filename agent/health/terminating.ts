@@ -1,5 +1,4 @@
 import { type KubeObject, listAt, textAt } from '../object/kube-object.ts';
-import { withReason } from './conditions.ts';
 
 /** Conditions in which a namespace or a definition says what keeps it from going. */
 const contentConditions: ReadonlySet<string> = new Set([
@@ -18,12 +17,13 @@ export function awaitedBy(object: KubeObject): string {
       ? [textAt(condition, 'message') ?? '']
       : [],
   );
-  const named = finalizers.length === 0 ? '' : `its finalizer${finalizers.length > 1 ? 's' : ''} ${finalizers.join(', ')}`;
+  const named =
+    finalizers.length === 0 ? '' : `its finalizer${finalizers.length > 1 ? 's' : ''} ${finalizers.join(', ')}`;
   return [named, ...content].filter((text) => text !== '').join('; ');
 }
 
 /** Says that an object is being deleted, and what it waits for. */
 export function describeTerminatingObject(object: KubeObject): string {
   const awaited = awaitedBy(object);
-  return awaited === '' ? 'it is being deleted' : withReason('it is being deleted', `waits for ${awaited}`);
+  return awaited === '' ? 'it is being deleted' : `it is being deleted; waits for ${awaited}`;
 }
