@@ -1,4 +1,3 @@
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Tracing } from '../client/trace.ts';
@@ -9,8 +8,9 @@ import type { Methods } from './methods.ts';
 import type { Parts } from './parts.ts';
 import type { LiveConfig } from './reload.ts';
 import { fairnessInterceptor } from './rpc/admission/fairness.ts';
+import { createGrpcHandler, type StreamHandler } from './rpc/grpc/handler.ts';
 import { callContextHandler } from './rpc/http/call-context.ts';
-import { handleClientAbort } from './rpc/http/client-abort.ts';
+import { createConnectHandler } from './rpc/http/connect.ts';
 import { consoleHandler, readConsole } from './rpc/http/console.ts';
 import { corsHandler } from './rpc/http/cors.ts';
 import { rejectGrpcJson } from './rpc/http/grpc-json.ts';
@@ -20,12 +20,11 @@ import { createAuthenticator, denialInterceptor } from './rpc/interceptors/authe
 import { callLogInterceptor } from './rpc/interceptors/call-log.ts';
 import { deadlineInterceptor } from './rpc/interceptors/deadline.ts';
 import { errorInterceptor } from './rpc/interceptors/errors.ts';
-import { keyRevocationInterceptor, registerCancel } from './rpc/interceptors/key-revocation.ts';
-import { refuseMalformedRequests } from './rpc/interceptors/malformed-request.ts';
+import { keyRevocationInterceptor } from './rpc/interceptors/key-revocation.ts';
 import { traceInterceptor } from './rpc/interceptors/traces.ts';
 import { validationInterceptor } from './rpc/interceptors/validation.ts';
-import { addService, addStandardServices, maxResponseBytes } from './rpc/services.ts';
-import { createSourceResolver } from './rpc/source.ts';
+import { createOriginResolver } from './rpc/origin.ts';
+import { methodsOf, standardMethods } from './rpc/services.ts';
 
 export interface HandlerOptions {
   readonly parts: Pick<Parts, 'calls' | 'denials' | 'keys' | 'limiter'>;
@@ -41,15 +40,37 @@ export interface HandlerOptions {
   readonly closing: AbortSignal;
 }
 
-/** Creates the handler of the broker's port: RPCs, probes and the console. */
-export function createHandler({ parts, methods, live, log, ready, closing, ...options }: HandlerOptions): Handler {
-  const sourceOf = createSourceResolver(() => live.config.trustedProxies);
-  const rpcHandler = connectNodeAdapter({
-    // Compression costs ten times what it saves on small messages, and must not let a request exceed the size limits.
-    acceptCompression: [],
-    writeMaxBytes: maxResponseBytes,
-    contextValues: (request) => registerCancel(request, sourceOf(request)),
-    requestGate: createAuthenticator({ ...parts, log, metrics: parts.calls }),
+/** The handlers of the broker's port. */
+export interface Handlers {
+  /** Serves native gRPC. */
+  readonly serveStream: StreamHandler;
+  /** Serves all other protocols, probes and the console. */
+  readonly handler: Handler;
+}
+
+/** Creates the handlers of the broker's port. All protocols share one table of methods and one list of checks. */
+export function createHandlers(options: HandlerOptions): Handlers {
+  const { live, ready } = options;
+  const rpc = createRpc(options);
+  const fallback = probeHandler(ready, consoleHandler(readConsole(options.consoleFolder)));
+  const guarded = rejectGrpcJson(createConnectHandler(rpc, fallback));
+  return {
+    serveStream: createGrpcHandler(rpc),
+    handler: callContextHandler(corsHandler(guarded, () => live.config.corsOrigins)),
+  };
+}
+
+function createRpc({ parts, methods, live, log, ready, closing, ...options }: HandlerOptions) {
+  return {
+    log,
+    methods: [
+      ...methodsOf(BrokerService, methods.broker),
+      ...methodsOf(AgentService, methods.agent),
+      ...methodsOf(AdminService, methods.admin),
+      ...standardMethods(ready, closing),
+    ],
+    originOf: createOriginResolver(() => live.config.trustedProxies),
+    authenticate: createAuthenticator({ ...parts, log, metrics: parts.calls }),
     // The outer interceptors measure, log and time the inner ones, and translate their errors.
     interceptors: [
       parts.calls.interceptor,
@@ -62,15 +83,5 @@ export function createHandler({ parts, methods, live, log, ready, closing, ...op
       fairnessInterceptor(options.metrics, () => live.config.limits),
       keyRevocationInterceptor(),
     ],
-    routes: (router) => {
-      addService(router, BrokerService, methods.broker);
-      addService(router, AgentService, methods.agent);
-      addService(router, AdminService, methods.admin);
-      addStandardServices(router, ready, closing);
-      refuseMalformedRequests(router);
-    },
-    fallback: probeHandler(ready, consoleHandler(readConsole(options.consoleFolder))),
-  });
-  const guarded = rejectGrpcJson(handleClientAbort(rpcHandler, log));
-  return callContextHandler(corsHandler(guarded, () => live.config.corsOrigins));
+  };
 }

@@ -7,7 +7,7 @@ import { ownBy } from './cleanup.ts';
 import type { Config } from './config.ts';
 import { createFigures } from './fleet/figures.ts';
 import { registerGauges } from './gauges.ts';
-import { createHandler } from './handler.ts';
+import { createHandlers, type Handlers } from './handler.ts';
 import { createMethods } from './methods.ts';
 import { openMetricsPort } from './metrics.ts';
 import { openStore } from './open-store.ts';
@@ -17,7 +17,7 @@ import { createLiveConfig, type LiveConfig } from './reload.ts';
 import { createFairDatabase } from './rpc/admission/fair-database.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
 import { builtConsole } from './rpc/http/console.ts';
-import { type Handler, openPort } from './rpc/http/port.ts';
+import { openPort } from './rpc/http/port.ts';
 import { clientStreamingPaths } from './rpc/services.ts';
 
 export interface BrokerOptions {
@@ -66,12 +66,12 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
       ...{ feed, log, version: config.version, keepMs: config.telemetryRetentionMs, closing: closing.signal },
       db: createFairDatabase(db),
     });
-    const handler = createHandler({
+    const handlers = createHandlers({
       ...{ parts, methods, live, log, metrics, ready: feed.available, closing: closing.signal },
       tracing: options.tracing,
       consoleFolder: options.consoleFolder ?? builtConsole,
     });
-    const { port, certificates } = await openBrokerPort(handler, live, log, stack);
+    const { port, certificates } = await openBrokerPort(handlers, live, log, stack);
     const certificateEndsAt = () => certificates?.expiresAt();
     const { tls, listen, version } = config;
     registerGauges(metrics, { ...parts, db, feed, live, figures: createFigures(db), certificateEndsAt, version });
@@ -98,10 +98,10 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
 }
 
 /** Opens the port and, with TLS, watches the certificate files. */
-async function openBrokerPort(handler: Handler, live: LiveConfig, log: Logger, stack: AsyncDisposableStack) {
+async function openBrokerPort(handlers: Handlers, live: LiveConfig, log: Logger, stack: AsyncDisposableStack) {
   const { tls, listen } = live.config;
   const isClientStreaming = (path: string) => clientStreamingPaths.has(path);
-  const port = await openPort({ ...listen, handler, tls: tls && readCertificates(tls), isClientStreaming });
+  const port = await openPort({ ...listen, ...handlers, tls: tls && readCertificates(tls), isClientStreaming });
   stack.defer(() => port.close(0));
   const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
   stack.defer(() => certificates?.stop());

@@ -100,6 +100,33 @@ data: { greeting: ${value} }
     assert.is(deployment?.rollbackOf, 1);
   });
 
+  deploying('objects without a namespace go to the one that is entered, and stay there', async () => {
+    await broker.createStack({ name: 'placed', labels: ['demo'] });
+    const bare = yaml('placed', 'one').replace(', namespace: default', '');
+    const page = await testbed.open({ path: '/stacks/system/placed/deploy' });
+    const preview = page.getByRole('region', { name: 'Preview' });
+    const deploy = async (text: string) => {
+      await page.getByLabel('Kubernetes objects').fill(text);
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await preview.getByText('ConfigMap default/placed').waitFor();
+      await page.getByRole('button', { name: 'Deploy…' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
+    };
+    await page.getByLabel('Namespace of objects that name none').fill('default');
+    await deploy(bare);
+    await applied(page, 1);
+    assert.is((await broker.getDeployment({ stack: 'placed' })).deployment?.namespace, 'default');
+    await goTo(page, '/stacks/system/placed/deploy', 'Deploy system/placed');
+    const field = page.getByLabel('Namespace of objects that name none');
+    await eventually(async () => (await field.inputValue()) === 'default', 30_000);
+    await deploy(bare.replace('one', 'two'));
+    await applied(page, 2);
+    const { deployment } = await broker.getDeployment({ stack: 'placed' });
+    assert.is(deployment?.namespace, 'default');
+    const [member] = fleet.members;
+    assert.equal(member?.cluster?.get('v1', 'ConfigMap', 'default', 'placed')?.data, { greeting: 'two' });
+  });
+
   deploying('values of Secrets are not shown in a comparison', async () => {
     await broker.createStack({ name: 'secrets' });
     for (const password of ['hunter2', 'hunter3']) {

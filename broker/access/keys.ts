@@ -25,6 +25,11 @@ export interface Keys {
    * or expired is refused with the same message. While the database is gone, every key is refused with UNAVAILABLE.
    */
   authenticate(pak: string | undefined, source: string): Promise<Principal>;
+  /**
+   * Counts a use of a principal that `authenticate` returned, if it may still be trusted without reading anything; answers whether it
+   * may. If not, the caller has to be authenticated again.
+   */
+  isCurrent(principal: Principal): boolean;
   close(): Promise<void>;
 }
 
@@ -78,6 +83,11 @@ export function createKeys(
       }
       lastUsed.note(session.keyId);
       return session.principal;
+    },
+    isCurrent(principal) {
+      const isCurrent = feed.available() && sessions.isCurrent(principal);
+      if (isCurrent) lastUsed.note(principal.keyId);
+      return isCurrent;
     },
     async close() {
       sessions.close();

@@ -35,6 +35,8 @@ export interface SessionCache {
   /** Returns the cached session of a digest, if it can be trusted now. */
   current(digest: string): Promise<Session | undefined>;
   isValid(session: Session): boolean;
+  /** Answers whether the session of a principal can be trusted now, without reading anything. */
+  isCurrent(principal: Principal): boolean;
   close(): void;
 }
 
@@ -114,7 +116,7 @@ export function createSessionCache(db: Database, feed: Feed, log: Logger, now: (
     await Promise.all(batch.filter((session) => session.changed && !session.controller.signal.aborted).map(reread));
   };
 
-  const isUnread = (session: CachedSession) => session.staleAt === 0 && isCurrent(session) && !closed;
+  const isUnread = (session: CachedSession) => session.staleAt === 0 && isValid(session) && !closed;
 
   const invalidate = (session: CachedSession) => {
     session.changed = true;
@@ -167,14 +169,19 @@ export function createSessionCache(db: Database, feed: Feed, log: Logger, now: (
     async current(digest) {
       const session = byDigest.get(digest);
       if (!session) return undefined;
-      if (session.rereading || !feed.healthy() || now().getTime() >= session.staleAt) await reread(session);
-      if (!isCurrent(session)) return undefined;
+      if (mustBeReread(session)) await reread(session);
+      if (!isValid(session)) return undefined;
       requireRead(session);
-      byDigest.delete(digest);
-      byDigest.set(digest, session); // keeps the map in order of last use
+      touch(session);
       return session;
     },
-    isValid: (session) => isCurrent(session as CachedSession),
+    isValid: (session) => isValid(session as CachedSession),
+    isCurrent(principal) {
+      const session = byKey.get(principal.keyId);
+      if (session?.principal !== principal || mustBeReread(session) || !isValid(session)) return false;
+      touch(session);
+      return true;
+    },
     close() {
       closed = true;
       unsubscribe();
@@ -182,7 +189,17 @@ export function createSessionCache(db: Database, feed: Feed, log: Logger, now: (
     },
   };
 
-  function isCurrent(session: CachedSession): boolean {
+  function mustBeReread(session: CachedSession): boolean {
+    return session.rereading !== undefined || !feed.healthy() || now().getTime() >= session.staleAt;
+  }
+
+  /** Keeps the map in the order of use: the entry used longest ago comes first. */
+  function touch(session: CachedSession): void {
+    byDigest.delete(session.digest);
+    byDigest.set(session.digest, session);
+  }
+
+  function isValid(session: CachedSession): boolean {
     return !session.controller.signal.aborted && now().getTime() < session.expiresAt;
   }
 }

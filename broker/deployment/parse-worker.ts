@@ -3,8 +3,8 @@ import { parseManifest } from './parse.ts';
 import type { ParseJob, ParseJobResult } from './parser.ts';
 import { compareManifests } from './rules.ts';
 
-async function run({ bytes, before }: ParseJob): Promise<ParseJobResult> {
-  const parsed = parseManifest(bytes);
+async function run({ bytes, before, namespace }: ParseJob): Promise<ParseJobResult> {
+  const parsed = parseManifest(bytes, namespace);
   return 'violations' in parsed ? parsed : { ...parsed, changes: await compareManifests(before, parsed.data) };
 }
 

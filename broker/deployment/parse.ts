@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Document, LineCounter } from 'yaml';
+import { inDefaultNamespace } from '../../contract/default-namespace.ts';
 import { keyOf } from '../../contract/object-key.ts';
 import { toCanonical, UnsupportedValue } from './canonical.ts';
 import { withoutLiveFields } from './exported.ts';
@@ -46,10 +47,11 @@ interface LocatedObject {
 }
 
 /**
- * Parses a submission as kubectl does, checks every document and returns the canonical form. It reads all documents, so that one answer
- * names all problems (at most 20). Pure but slow: call it in a worker thread.
+ * Parses a submission as kubectl does, checks every document and returns the canonical form, in which objects that name no namespace
+ * have the given one. It reads all documents, so that one answer names all problems (at most 20). Pure but slow: call it in a worker
+ * thread.
  */
-export function parseManifest(bytes: Uint8Array): ParseResult {
+export function parseManifest(bytes: Uint8Array, namespace = ''): ParseResult {
   const text = decode(bytes);
   if (typeof text !== 'string') return { violations: [text] };
   const violations: Violation[] = [];
@@ -58,9 +60,26 @@ export function parseManifest(bytes: Uint8Array): ParseResult {
   for (const { text: part, firstLine } of splitJson(text) ?? [{ text, firstLine: 1 }]) {
     if (!readPart(part, firstLine, { objects, violations, size })) break;
   }
-  violations.push(...findDuplicates(objects));
+  const placed = placeObjects(objects, namespace);
+  const placedBytes = placed.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0);
+  if (placedBytes > limits.submissionBytes && size.bytes <= limits.submissionBytes)
+    violations.push({ document: 1, line: 1, message: `the objects have more than ${limits.submissionBytes} bytes` });
+  violations.push(...findDuplicates(placed));
   if (violations.length > 0) return { violations: violations.slice(0, limits.violations) };
-  return toParsedManifest(objects);
+  return toParsedManifest(placed);
+}
+
+/** Puts the objects that name no namespace into the given one. */
+function placeObjects(objects: readonly LocatedObject[], namespace: string): readonly LocatedObject[] {
+  if (namespace === '') return objects;
+  const placed = inDefaultNamespace(
+    objects.map(({ object }) => object),
+    namespace,
+  );
+  return objects.map((located, index) => {
+    const object = placed[index];
+    return object && object !== located.object ? { ...located, object, json: JSON.stringify(object) } : located;
+  });
 }
 
 /** Collects the objects and problems of a submission. */

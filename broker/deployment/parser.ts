@@ -19,6 +19,8 @@ export interface Parser {
 export interface ParseOptions {
   /** Another manifest in canonical form to compare with; by default an empty one. */
   readonly before?: Uint8Array | undefined;
+  /** The namespace of objects that name none; by default they stay without. */
+  readonly namespace?: string;
   /** Id of the caller: threads are shared fairly between callers. */
   readonly caller?: string;
   readonly signal?: AbortSignal;
@@ -32,6 +34,7 @@ export interface ComparedManifest extends ParsedManifest {
 export interface ParseJob {
   readonly bytes: Uint8Array;
   readonly before: Uint8Array;
+  readonly namespace: string;
 }
 
 export type ParseJobResult = ComparedManifest | Exclude<ParseResult, ParsedManifest>;
@@ -147,11 +150,11 @@ export function createParser(count: number, limitMs = defaultLimitMs): Parser {
   };
 
   return {
-    async parse(bytes, { before = new Uint8Array(), caller = '', signal } = {}) {
+    async parse(bytes, { before = new Uint8Array(), namespace = '', caller = '', signal } = {}) {
       if (closed) throw closingRefusal();
       signal?.throwIfAborted();
       const answer = Promise.withResolvers<ParseJobResult>();
-      const job: Job = { caller, bytes: bytes.length + before.length, work: { bytes, before }, answer };
+      const job: Job = { caller, bytes: bytes.length + before.length, work: { bytes, before, namespace }, answer };
       if (!queue.add(job)) throw new Refusal('resource_exhausted', 'too many submissions are waiting: try again later');
       const onAbort = () => abandon(job, signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });

@@ -11,6 +11,8 @@ export interface DeploymentRow {
   readonly checksum: Buffer;
   readonly size: number;
   readonly objectCount: number;
+  /** The default namespace of its objects; empty for none. */
+  readonly namespace: string;
   readonly message: string;
   readonly createdBy: string;
   readonly rollbackOf: number | null;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { readTraceParent } from '../../client/trace.ts';
+import type { Lifetime } from './lifetime.ts';
 
 /** The context of one request, which everything that runs for it shares. */
 export interface Call {
@@ -8,8 +9,8 @@ export interface Call {
   readonly requestId: string;
   /** `traceparent` of the call's span: the caller's, or the one that the broker started for it. Empty without a trace. */
   traceParent: string;
-  /** Set once the caller's key was verified: who calls, and the signal that ends the call. */
-  caller?: { readonly ownerId: string; readonly signal: AbortSignal };
+  /** Set once the caller's key was verified: who calls, and when the call ends. */
+  caller?: { readonly ownerId: string; readonly lifetime: Lifetime };
 }
 
 const calls = new AsyncLocalStorage<Call>();

@@ -16,10 +16,11 @@ import { reflectionMethods } from './standard/reflection.ts';
 
 const services = [BrokerService, AgentService, AdminService] as const;
 const maxRequestBytes = 1 << 20;
+const maxStandardRequestBytes = 64 << 10;
 /** A manifest of 8 MiB and the fields around it. */
 const maxSubmissionBytes = (8 << 20) + (64 << 10);
 /** Maximum size of a response message, except where a method has its own. */
-export const maxResponseBytes = 4 << 20;
+const maxResponseBytes = 4 << 20;
 /** A response may hold a manifest of 8 MiB with the names of its objects, or the changes of as many objects. */
 const maxManifestResponseBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
@@ -33,23 +34,28 @@ export const clientStreamingPaths: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Registers a service's methods, each with its size limits for requests and responses. */
-export function addService<S extends DescService>(
-  router: ConnectRouter,
-  service: S,
-  implementation: ServiceImpl<S>,
-): void {
-  for (const method of service.methods as readonly DescMethod[]) {
-    const implemented = implementation[method.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>;
-    router.rpc(method, implemented, {
-      readMaxBytes: method.name === 'SubmitDeployment' ? maxSubmissionBytes : maxRequestBytes,
-      ...(manifestMethods.has(method.name) && { writeMaxBytes: maxManifestResponseBytes }),
-    });
-  }
+/** A method of a service, with its implementation and its limits. */
+export interface Method {
+  readonly descriptor: DescMethod;
+  readonly implementation: MethodImpl<DescMethod>;
+  /** Maximum size of a request message, in bytes. */
+  readonly readMaxBytes: number;
+  /** Maximum size of a response message, in bytes. */
+  readonly writeMaxBytes: number;
 }
 
-/** Registers the standard gRPC services: health and reflection. */
-export function addStandardServices(router: ConnectRouter, ready: () => boolean, closing: AbortSignal): void {
+/** Returns a service's methods, each with its size limits. */
+export function methodsOf<S extends DescService>(service: S, implementation: ServiceImpl<S>): Method[] {
+  return service.methods.map((descriptor) => ({
+    descriptor,
+    implementation: implementation[descriptor.localName as keyof ServiceImpl<S>] as MethodImpl<DescMethod>,
+    readMaxBytes: descriptor.name === 'SubmitDeployment' ? maxSubmissionBytes : maxRequestBytes,
+    writeMaxBytes: manifestMethods.has(descriptor.name) ? maxManifestResponseBytes : maxResponseBytes,
+  }));
+}
+
+/** Returns the methods of the standard gRPC services: health and reflection. */
+export function standardMethods(ready: () => boolean, closing: AbortSignal): Method[] {
   const all = [...services, Health, ServerReflection, ServerReflectionAlpha];
   const files = [
     file_brokkr_v1_broker,
@@ -63,8 +69,17 @@ export function addStandardServices(router: ConnectRouter, ready: () => boolean,
   ];
   const names = services.map(({ typeName }) => typeName);
   const reflection = reflectionMethods(files, all);
-  router.service(Health, healthMethods(names, ready, closing), { readMaxBytes: 64 << 10 });
-  router.service(ServerReflection, reflection, { readMaxBytes: 64 << 10 });
-  // Both versions have the same messages, but for the package in their names.
-  router.service(ServerReflectionAlpha, reflection as never, { readMaxBytes: 64 << 10 });
+  const methods = [
+    ...methodsOf(Health, healthMethods(names, ready, closing)),
+    ...methodsOf(ServerReflection, reflection),
+    // Both versions have the same messages, but for the package in their names.
+    ...methodsOf(ServerReflectionAlpha, reflection as never),
+  ];
+  return methods.map((method) => ({ ...method, readMaxBytes: maxStandardRequestBytes }));
+}
+
+/** Registers methods with connect-node. */
+export function addMethods(router: ConnectRouter, methods: readonly Method[]): void {
+  for (const { descriptor, implementation, readMaxBytes, writeMaxBytes } of methods)
+    router.rpc(descriptor, implementation, { readMaxBytes, writeMaxBytes });
 }

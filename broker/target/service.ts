@@ -18,6 +18,7 @@ import { requireIncarnation } from '../agent/rules.ts';
 import type { Deps } from '../deps.ts';
 import { toRules } from '../generator/service.ts';
 import { Refusal } from '../refusal.ts';
+import { encodeOnce } from '../rpc/grpc/encoded.ts';
 import { endOf, principalOf, refuseEnded } from '../rpc/principal.ts';
 import { settingsMessage } from '../stack/settings-service.ts';
 import type { Database } from '../store/database.ts';
@@ -39,8 +40,7 @@ export function targetMethods({
       const summary = await waitForChange(targets, request, context, closing);
       requireIncarnation(summary.incarnation, request.incarnation);
       await detectRestore({ id, name }, request, summary.epoch);
-      if (request.pageToken === '' && summary.digest.equals(request.digest))
-        return answerWithoutEntries(summary, TargetStateKind.UNCHANGED);
+      if (request.pageToken === '' && summary.digest.equals(request.digest)) return unchangedAnswer(summary);
       const state = summary.paused ? undefined : requireExisting(await targets.full(id));
       if (!state || state.paused) return answerWithoutEntries(state ?? summary, TargetStateKind.PAUSED);
       const start = request.pageToken === '' ? 0 : readPageToken(request.pageToken, state.digest);
@@ -99,6 +99,18 @@ async function answerPage(
     generators:
       start === 0 ? state.generators.map(({ generator, limits }) => ({ generator, rules: toRules(limits) })) : [],
   });
+}
+
+const unchangedAnswers = new WeakMap<Summary, PullTargetStateResponse>();
+
+/** Returns the answer to an idle poll, which is encoded once for each state. */
+function unchangedAnswer(state: Summary): PullTargetStateResponse {
+  let answer = unchangedAnswers.get(state);
+  if (!answer) {
+    answer = encodeOnce(PullTargetStateResponseSchema, answerWithoutEntries(state, TargetStateKind.UNCHANGED));
+    unchangedAnswers.set(state, answer);
+  }
+  return answer;
 }
 
 function answerWithoutEntries(state: Summary, kind: TargetStateKind): PullTargetStateResponse {

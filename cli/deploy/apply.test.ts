@@ -253,6 +253,26 @@ apply('shows the objects of a deployment only with --manifest', async () => {
   assert.is(JSON.parse(line!).data.value, 'precious');
 });
 
+apply('puts objects without a namespace into that of -n, and keeps it until another is given', async () => {
+  const stack = freshName();
+  const args = `apply -f - --stack ${stack}`;
+  const dry = await cli.run(`${args} -n argocd --dry-run`, { stdin: config('a') });
+  assert.match(dry.stdout, '+ ConfigMap argocd/a', 'also for a stack that does not exist yet');
+  assert.match(await cli.done(`${args} --namespace argocd`, { stdin: config('a') }), '+ ConfigMap argocd/a');
+  assert.match(await cli.done(args, { stdin: config('a') }), 'revision 1 is already current');
+  assert.match(await cli.done(`describe deployment ${stack}`), /Namespace: +argocd\n[\s\S]*ConfigMap argocd\/a\n/);
+  const diff = await cli.done(`diff -f - --stack ${stack}`, { stdin: config('a', 'two') });
+  assert.match(diff, /- {2}value: one\n\+ {2}value: two\n/);
+  assert.not.match(diff, /^[-+] .*namespace/m);
+  assert.match(
+    await cli.done(`diff -f - --stack ${stack} -n other`, { stdin: config('a') }),
+    /\+\+\+ ConfigMap other\/a[\s\S]*\+ {2}namespace: other[\s\S]*- {2}namespace: argocd/,
+  );
+  const moved = await cli.done(`${args} --no-namespace`, { stdin: config('a') });
+  assert.match(moved, /\+ ConfigMap a\n {2}- ConfigMap argocd\/a\n/);
+  assert.match(await cli.fails(1, `${args} -n Wrong`, { stdin: config('a') }), 'namespace');
+});
+
 apply('prints the messages of the API for programs', async () => {
   const stack = freshName();
   const answer = JSON.parse(await cli.done(`apply -f - --stack ${stack} -o json`, { stdin: config('a') }));

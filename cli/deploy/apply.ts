@@ -20,12 +20,17 @@ export interface StackSpec {
   readonly settings: StackSettings;
   readonly targets: readonly string[];
   readonly submission: Submission;
+  /** The namespace of objects that name none; undefined keeps that of the current deployment. */
+  readonly namespace: string | undefined;
   readonly message: string | undefined;
   readonly allowEmpty: boolean | undefined;
 }
 
 /** The name of a stack and the objects to submit. */
-export type SubmissionSpec = Pick<StackSpec, 'name' | 'generator' | 'submission' | 'message' | 'allowEmpty'>;
+export type SubmissionSpec = Pick<
+  StackSpec,
+  'name' | 'generator' | 'submission' | 'namespace' | 'message' | 'allowEmpty'
+>;
 
 /** Receives each step once it is done; a later step may still fail. */
 export interface ApplyListener {
@@ -125,12 +130,13 @@ async function updateSettings(session: Session, stack: Stack, spec: StackSpec): 
 async function submit(
   { broker }: Session,
   stack: string,
-  { submission, message, allowEmpty }: Omit<SubmissionSpec, 'name' | 'generator'>,
+  { submission, namespace, message, allowEmpty }: Omit<SubmissionSpec, 'name' | 'generator'>,
   dryRun: boolean,
 ): Promise<SubmitDeploymentResponse> {
   const requestId = randomUUID();
   try {
-    return await broker.submitDeployment({ requestId, stack, manifest: submission.bytes, message, allowEmpty, dryRun });
+    const manifest = submission.bytes;
+    return await broker.submitDeployment({ requestId, stack, manifest, namespace, message, allowEmpty, dryRun });
   } catch (error) {
     throw withFileLocations(ConnectError.from(error), submission);
   }

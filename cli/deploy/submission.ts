@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { inDefaultNamespace } from '../../contract/default-namespace.ts';
 import { objectText } from '../../contract/object-key.ts';
 import { type SubmitDeploymentResponse, SubmitDeploymentResponseSchema } from '../../gen/brokkr/v1/deployment_pb.ts';
 import { ObjectAction } from '../../gen/brokkr/v1/object_pb.ts';
@@ -47,10 +48,13 @@ export function printChanges(output: Output, { changes }: SubmitDeploymentRespon
 const maxListedChanges = 50;
 
 /** Previews a submission to a stack that does not exist: every object would be created. */
-export function previewOfNew({ submission }: Pick<SubmissionSpec, 'submission'>): SubmitDeploymentResponse {
-  const changes = objectsOf(submission.bytes).map((object) => ({
+export function previewOfNew({
+  submission,
+  namespace = '',
+}: Pick<SubmissionSpec, 'submission' | 'namespace'>): SubmitDeploymentResponse {
+  const changes = inDefaultNamespace(objectsOf(submission.bytes), namespace).map((object) => ({
     object: idOf(object),
     action: ObjectAction.CREATED,
   }));
-  return create(SubmitDeploymentResponseSchema, { changes });
+  return create(SubmitDeploymentResponseSchema, { changes, namespace });
 }

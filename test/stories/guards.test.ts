@@ -53,7 +53,7 @@ const guards: readonly Guard[] = [
   ...ownerPredicates(),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    '!rolesOf(context.method).includes(roleOf[principal.role])',
+    '!rolesOf(call.method).includes(roleOf[principal.role])',
     'false',
     table,
     '/GetAgent$',
@@ -80,7 +80,7 @@ const guards: readonly Guard[] = [
   guard('broker/access/sessions.ts', 'session.controller.abort(invalidKey());', '', 'test/stories/revocation.test.ts'),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
-    'cancelOnRevocation(principal.signal, context);',
+    'cancelOnRevocation(principal.signal, call);',
     '',
     'broker/rpc/interceptors/key-revocation.test.ts',
   ),

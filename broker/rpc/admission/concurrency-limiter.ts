@@ -1,6 +1,7 @@
-import type { HandlerContext } from '@connectrpc/connect';
+import type { DescMethod } from '@bufbuild/protobuf';
 import type { Limits } from '../../config.ts';
 import { Refusal } from '../../refusal.ts';
+import { type EndingCall, type Lifetime, lifetimeOf } from '../lifetime.ts';
 import { createFairQueue } from './queue.ts';
 
 /** Maximum share of concurrent submissions per caller. */
@@ -9,15 +10,20 @@ const maxCallerShare = 0.25;
 /** Maximum number of open streams of the services that need no key (health, reflection), over all callers. */
 const maxStreamsWithoutKey = 1_000;
 
+/** What the limiter reads of a call. */
+export interface AdmittedCall extends EndingCall {
+  readonly method: DescMethod;
+}
+
 /** Bounds the streams and submissions that a caller has open, before any of a request's body is read. */
 export interface ConcurrencyLimiter {
   /**
-   * Counts a call until its signal aborts; resolves when the call may start, which a submission waits for. Rejects with
-   * `resource_exhausted` when the caller has too many streams open, or too many submissions waiting.
+   * Counts a call until it ends. A submission gets a promise that resolves at its turn; other calls start at once. Throws or rejects
+   * with `resource_exhausted` when the caller has too many streams open, or too many submissions waiting.
    */
-  admit(caller: string, context: Pick<HandlerContext, 'method' | 'signal'>): Promise<void>;
-  /** Counts a call that needs no key under the address that it came from; throws as `admit` rejects. */
-  admitWithoutKey(source: string, context: Pick<HandlerContext, 'method' | 'signal'>): void;
+  admit(caller: string, call: AdmittedCall): Promise<void> | undefined;
+  /** Counts a call that needs no key under the address that it came from; throws as `admit` does. */
+  admitWithoutKey(source: string, call: AdmittedCall): void;
   /** Returns the number of submissions that wait for their turn. */
   waitingSubmissions(): number;
 }
@@ -38,52 +44,52 @@ export function createConcurrencyLimiter(limits: () => Limits): ConcurrencyLimit
       return limits().callsWaiting;
     },
   });
-  const openStream = (streams: Map<string, number>, caller: string, of: string, ended: AbortSignal) => {
+  const openStream = (streams: Map<string, number>, caller: string, of: string, lifetime: Lifetime) => {
     const open = (streams.get(caller) ?? 0) + 1;
     const { streamsPerKey } = limits();
     if (open > streamsPerKey) throw tooManyStreams(streamsPerKey, `of this ${of}`);
     streams.set(caller, open);
-    onAbort(ended, () => {
+    lifetime.onEnd(() => {
       const left = (streams.get(caller) ?? 1) - 1;
       if (left > 0) streams.set(caller, left);
       else streams.delete(caller);
     });
   };
+  const takeTurn = async (caller: string, lifetime: Lifetime) => {
+    const ended = new Promise<void>((settle) => lifetime.onEnd(settle));
+    await new Promise<void>((enter, refuse) => {
+      submissions
+        .run(caller, 'single', lifetime, async () => {
+          enter();
+          // The submission keeps its place until the call ends.
+          await ended;
+        })
+        .catch(refuse);
+    });
+  };
   return {
     waitingSubmissions: submissions.waiting,
-    admitWithoutKey(source, { method, signal }) {
-      signal.throwIfAborted();
-      if (method.methodKind === 'unary') return;
+    admitWithoutKey(source, call) {
+      if (call.method.methodKind === 'unary') return;
+      const lifetime = lifetimeOf(call);
+      if (lifetime.ended) lifetime.signal.throwIfAborted();
       if (openWithoutKey >= maxStreamsWithoutKey) throw tooManyStreams(maxStreamsWithoutKey, 'without a key');
-      openStream(streamsByAddress, source, 'address', signal);
+      openStream(streamsByAddress, source, 'address', lifetime);
       openWithoutKey += 1;
-      onAbort(signal, () => {
+      lifetime.onEnd(() => {
         openWithoutKey -= 1;
       });
     },
-    async admit(caller, { method, signal }) {
-      // The signal of a client that has left does not abort again: its place would never be freed.
-      signal.throwIfAborted();
-      if (method.methodKind !== 'unary') openStream(streamsByKey, caller, 'key', signal);
-      if (method.name !== 'SubmitDeployment') return;
-      // The submission keeps its place until the call ends, which aborts its signal.
-      const ended = new Promise<void>((settle) => onAbort(signal, settle));
-      await new Promise<void>((enter, refuse) => {
-        submissions
-          .run(caller, 'single', signal, async () => {
-            enter();
-            await ended;
-          })
-          .catch(refuse);
-      });
+    admit(caller, call) {
+      const lifetime = lifetimeOf(call);
+      // An ended call does not end again, so its place would never be freed.
+      if (lifetime.ended) lifetime.signal.throwIfAborted();
+      if (call.method.methodKind !== 'unary') openStream(streamsByKey, caller, 'key', lifetime);
+      return call.method.name === 'SubmitDeployment' ? takeTurn(caller, lifetime) : undefined;
     },
   };
 }
 
 function tooManyStreams(count: number, whose: string): Refusal {
   return new Refusal('resource_exhausted', `${count} streams ${whose} are open`, { reason: 'TOO_MANY_STREAMS' });
-}
-
-function onAbort(signal: AbortSignal, ended: () => void): void {
-  signal.addEventListener('abort', ended, { once: true });
 }

@@ -20,7 +20,7 @@ export function createFairDatabase(db: Database): Database {
   const queues = { statements: makeQueue(), entities: makeQueue() };
   const share = <T>(pool: keyof typeof queues, work: () => Promise<T>): Promise<T> => {
     const caller = currentCall()?.caller;
-    return caller ? queues[pool].run(caller.ownerId, 'single', caller.signal, work) : work();
+    return caller ? queues[pool].run(caller.ownerId, 'single', caller.lifetime, work) : work();
   };
   return {
     ...db,

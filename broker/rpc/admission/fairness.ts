@@ -2,6 +2,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { Gauge, type Registry } from 'prom-client';
 import type { Limits } from '../../config.ts';
 import { currentCall } from '../call.ts';
+import { lifetimeOf } from '../lifetime.ts';
 import { principalKey } from '../principal.ts';
 import { type CallClass, createFairQueue } from './queue.ts';
 
@@ -48,11 +49,13 @@ export function fairnessInterceptor(register: Registry, limits: () => Limits): I
   return (next) => (request) => {
     const principal = request.contextValues.get(principalKey);
     const call = currentCall();
-    if (call && principal) call.caller = { ownerId: principal.ownerId, signal: request.signal };
-    if (request.stream || !principal || request.method.name === 'PullTargetState') return next(request);
+    if (!principal) return next(request);
+    const lifetime = lifetimeOf(request);
+    if (call) call.caller = { ownerId: principal.ownerId, lifetime };
+    if (request.stream || request.method.name === 'PullTargetState') return next(request);
     const kind = callClassOf(request.service.name, request.method.name);
     const waits = 'wait' in request.message && request.message.wait !== undefined;
-    return (waits ? longPollQueue : queue).run(principal.ownerId, kind, request.signal, () => next(request));
+    return (waits ? longPollQueue : queue).run(principal.ownerId, kind, lifetime, () => next(request));
   };
 }
 

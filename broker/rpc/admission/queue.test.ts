@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Refusal } from '../../refusal.ts';
+import { lifetimeOf } from '../lifetime.ts';
 import { type CallClass, createFairQueue, type FairQueue, type QueueOptions } from './queue.ts';
 
 const calm = new AbortController().signal;
@@ -18,7 +19,7 @@ function createTestbed(options: Partial<QueueOptions> = {}) {
   const run = (caller: string, name: string, kind: CallClass = 'single', signal: AbortSignal = calm) => {
     const end = Promise.withResolvers<string>();
     ends.set(name, () => end.resolve(name));
-    return queue.run(caller, kind, signal, () => {
+    return queue.run(caller, kind, lifetimeOf({ signal }), () => {
       started.push(name);
       return end.promise;
     });
@@ -154,8 +155,8 @@ turns('skip calls whose client has gone', async () => {
 
 turns('go on after a call that fails', async () => {
   const { queue } = createTestbed();
-  const fail = queue.run('a', 'single', calm, () => Promise.reject(new Error('no')));
-  const next = queue.run('b', 'single', calm, async () => 'next');
+  const fail = queue.run('a', 'single', lifetimeOf({ signal: calm }), () => Promise.reject(new Error('no')));
+  const next = queue.run('b', 'single', lifetimeOf({ signal: calm }), async () => 'next');
   await fail.then(
     () => assert.unreachable(),
     (error: unknown) => assert.match(String(error), 'no'),
@@ -171,7 +172,7 @@ turns('never exceed the limits under random load', async () => {
   const calls = Array.from({ length: 2_000 }, (_, at) => {
     const caller = `c${at % 7 === 0 ? at % 5 : 0}`;
     const kind = (['agent', 'single', 'list'] as const)[at % 3] as CallClass;
-    return queue.run(caller, kind, calm, async () => {
+    return queue.run(caller, kind, lifetimeOf({ signal: calm }), async () => {
       running.set(caller, (running.get(caller) ?? 0) + 1);
       most = Math.max(
         most,

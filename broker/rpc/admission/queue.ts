@@ -1,4 +1,5 @@
 import { Refusal } from '../../refusal.ts';
+import type { Lifetime } from '../lifetime.ts';
 
 /** Classes by priority: a call of an earlier class goes first, except in the turns reserved for later classes. */
 const callClasses = ['agent', 'single', 'list'] as const;
@@ -10,9 +11,9 @@ const turnOrder: readonly CallClass[] = ['agent', 'agent', 'single', 'agent', 'a
 export interface FairQueue {
   /**
    * Runs `work` when its turn comes and settles as it does. Rejects with `resource_exhausted` when the caller has too many calls
-   * waiting, and with `unavailable` when `signal` aborts during the wait.
+   * waiting, and with `unavailable` when the call ends during the wait.
    */
-  run<T>(caller: string, kind: CallClass, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+  run<T>(caller: string, kind: CallClass, lifetime: Lifetime, work: () => Promise<T>): Promise<T>;
   /** Returns the number of calls that wait. */
   waiting(): number;
 }
@@ -71,11 +72,7 @@ export function createFairQueue(options: QueueOptions): FairQueue {
     changeRunning(caller, -1);
     startNext();
   };
-  const enter = (caller: string, kind: CallClass, signal: AbortSignal): Promise<void> => {
-    if (mayRun(caller)) {
-      changeRunning(caller, 1);
-      return Promise.resolve();
-    }
+  const waitForTurn = (caller: string, kind: CallClass, signal: AbortSignal): Promise<void> => {
     const callers = waitingByClass.get(kind) as Map<string, Start[]>;
     const starts = callers.get(caller) ?? [];
     if (starts.length >= options.maxWaitingPerCaller) {
@@ -109,9 +106,10 @@ export function createFairQueue(options: QueueOptions): FairQueue {
   };
   return {
     waiting: () => waiting,
-    async run(caller, kind, signal, work) {
-      signal.throwIfAborted();
-      await enter(caller, kind, signal);
+    async run(caller, kind, lifetime, work) {
+      if (lifetime.ended) lifetime.signal.throwIfAborted();
+      if (mayRun(caller)) changeRunning(caller, 1);
+      else await waitForTurn(caller, kind, lifetime.signal);
       try {
         return await work();
       } finally {

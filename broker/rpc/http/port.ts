@@ -3,6 +3,7 @@ import * as http2 from 'node:http2';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
+import type { StreamHandler } from '../grpc/handler.ts';
 import { startKeepalive } from './keepalive.ts';
 import { createRequestTimeouts } from './request-timeout.ts';
 
@@ -23,6 +24,8 @@ export interface PortOptions {
   /** 0 chooses a free port. */
   readonly port: number;
   readonly handler: Handler;
+  /** Serves streams of HTTP/2 that it takes before they reach `handler`. */
+  readonly serveStream?: StreamHandler;
   /** With `ca`, clients must present a certificate that it issued. */
   readonly tls?: tls.SecureContextOptions | undefined;
   /** Returns true for paths whose requests are streams, which `requestTimeoutMs` does not limit. */
@@ -62,7 +65,7 @@ const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContex
 
 /** Listens. Rejects with the system's error when the address cannot be bound. */
 export async function openPort(options: PortOptions): Promise<Port> {
-  const { handler, isClientStreaming, requestTimeoutMs = defaultRequestTimeoutMs } = options;
+  const { handler, serveStream, isClientStreaming, requestTimeoutMs = defaultRequestTimeoutMs } = options;
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   const streams = new Set<http2.ServerHttp2Stream>();
@@ -81,14 +84,15 @@ export async function openPort(options: PortOptions): Promise<Port> {
     // The connection's window is as wide as that of several streams: one slow reader does not hold up the others.
     session.setLocalWindowSize(4 << 20);
     session.once('close', () => sessions.delete(session));
-    session.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
-      streams.add(stream);
-      if (!isClientStreaming(headers[':path'] ?? '')) requestTimeouts.add(stream);
-      stream.once('close', () => {
-        streams.delete(stream);
-        requestTimeouts.delete(stream);
-      });
+  });
+  serveFirst(listener.h2, (stream, headers) => {
+    streams.add(stream);
+    if (!isClientStreaming(headers[':path'] ?? '')) requestTimeouts.add(stream);
+    stream.once('close', () => {
+      streams.delete(stream);
+      requestTimeouts.delete(stream);
     });
+    return serveStream?.(stream, headers) ?? false;
   });
   listener.h2.on('sessionError', () => {});
   const stopPings = startKeepalive(sessions);
@@ -118,6 +122,16 @@ export async function openPort(options: PortOptions): Promise<Port> {
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** Offers each stream to `serve` first; the streams that it does not take go to Node's compatibility API, and so to the handler. */
+function serveFirst(server: http2.Http2Server, serve: StreamHandler): void {
+  const serveRequests = server.listeners('stream') as ((...stream: unknown[]) => void)[];
+  server.removeAllListeners('stream');
+  server.on('stream', (stream, headers, ...rest) => {
+    if (serve(stream, headers)) return;
+    for (const serveRequest of serveRequests) serveRequest.call(server, stream, headers, ...rest);
+  });
 }
 
 /** Time that a complete response gets to reach the client. */

@@ -10,8 +10,9 @@ import type { Denials } from '../../audit/denials.ts';
 import { nobody } from '../../audit/rules.ts';
 import { Refusal, type RefusalKind } from '../../refusal.ts';
 import type { ConcurrencyLimiter } from '../admission/concurrency-limiter.ts';
+import type { EndingCall } from '../lifetime.ts';
+import { type Origin, originOf, sourceOf } from '../origin.ts';
 import { principalKey } from '../principal.ts';
-import { sourceOf } from '../source.ts';
 import { codeOf, toConnectError } from './errors.ts';
 import { cancelOnRevocation } from './key-revocation.ts';
 import { longPolls } from './long-polls.ts';
@@ -29,10 +30,22 @@ export interface AuthenticationMetrics {
   ended(method: DescMethod, code: string): void;
 }
 
+/** What the check reads of a call. */
+export type AuthenticatedCall = EndingCall & Pick<HandlerContext, 'method' | 'service' | 'values'>;
+
+/**
+ * Admits a call or throws, or rejects, with a ConnectError. It returns nothing when the call may start at once, which is so for keys
+ * that the connection has presented before.
+ */
+export type Authenticate = (call: AuthenticatedCall) => Promise<void> | void;
+
+/** A connection of a proxy carries the keys of many callers; those beyond this number are looked up by their digest again. */
+const maxRememberedPrincipals = 64;
+
 /**
  * Creates the check that runs before any of a request's body is read: the caller needs a valid key whose role is listed in the
  * method's `roles` option. A method without the option is refused for everybody. The check records denied calls in the audit log and
- * cancels calls whose key is revoked. It rejects with ConnectErrors only.
+ * cancels calls whose key is revoked.
  */
 export function createAuthenticator({
   keys,
@@ -46,30 +59,44 @@ export function createAuthenticator({
   readonly denials: Denials;
   readonly log: Logger;
   readonly metrics: AuthenticationMetrics;
-}): (context: HandlerContext) => Promise<void> {
-  return async (context) => {
-    let principal: Principal | undefined;
+}): Authenticate {
+  const admit = (call: AuthenticatedCall, principal: Principal) => {
+    call.values.set(principalKey, principal);
+    if (!rolesOf(call.method).includes(roleOf[principal.role])) {
+      metrics.authFailed('role');
+      throw new ConnectError(
+        `a key of role ${roleName(roleOf[principal.role])} may not call ${call.method.name}`,
+        Code.PermissionDenied,
+      );
+    }
+    cancelOnRevocation(principal.signal, call);
+    return limiter.admit(principal.ownerId, call);
+  };
+  const verify = async (call: AuthenticatedCall, { authorization, source, connection }: Origin) => {
+    const principal = await keys.authenticate(bearerToken(authorization), source);
+    if (connection.principals.size >= maxRememberedPrincipals) connection.principals.clear();
+    connection.principals.set(authorization ?? '', principal);
+    await admit(call, principal);
+  };
+  const refuse = (error: unknown, { method, values }: AuthenticatedCall): never => {
+    const refusal = toConnectError(error, log, method.name);
+    metrics.ended(method, Code[refusal.code]);
+    if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied || isThrottled(error)) {
+      const principal = values.get(principalKey);
+      const actor = principal ? actorOf(principal) : nobody;
+      denials.note({ actor, method: method.name, source: sourceOf({ values }), code: Code[refusal.code] });
+    }
+    throw refusal;
+  };
+  return (call) => {
+    const origin = originOf(call);
     try {
-      if (servicesWithoutKey.has(context.service.typeName)) return limiter.admitWithoutKey(sourceOf(context), context);
-      principal = await keys.authenticate(bearerToken(context.requestHeader.get('authorization')), sourceOf(context));
-      if (!rolesOf(context.method).includes(roleOf[principal.role])) {
-        metrics.authFailed('role');
-        throw new ConnectError(
-          `a key of role ${roleName(roleOf[principal.role])} may not call ${context.method.name}`,
-          Code.PermissionDenied,
-        );
-      }
-      context.values.set(principalKey, principal);
-      cancelOnRevocation(principal.signal, context);
-      await limiter.admit(principal.ownerId, context);
+      if (servicesWithoutKey.has(call.service.typeName)) return limiter.admitWithoutKey(origin.source, call);
+      const remembered = origin.connection.principals.get(origin.authorization ?? '');
+      const admitted = remembered && keys.isCurrent(remembered) ? admit(call, remembered) : verify(call, origin);
+      return admitted?.catch((error) => refuse(error, call));
     } catch (error) {
-      const refusal = toConnectError(error, log, context.method.name);
-      metrics.ended(context.method, Code[refusal.code]);
-      if (refusal.code === Code.Unauthenticated || refusal.code === Code.PermissionDenied || isThrottled(error)) {
-        const actor = principal ? actorOf(principal) : nobody;
-        denials.note({ actor, method: context.method.name, source: sourceOf(context), code: Code[refusal.code] });
-      }
-      throw refusal;
+      return refuse(error, call);
     }
   };
 }
@@ -97,12 +124,18 @@ export function denialInterceptor(denials: Denials): Interceptor {
 
 const deniedKinds: ReadonlySet<RefusalKind> = new Set(['permission_denied', 'unauthenticated']);
 
+const rolesByMethod = new WeakMap<DescMethod, readonly Role[]>();
+
 /** Returns the roles that may call a method. */
 export function rolesOf(method: DescMethod): readonly Role[] {
-  return getOption(method, roles);
+  const known = rolesByMethod.get(method);
+  if (known) return known;
+  const allowed = getOption(method, roles);
+  rolesByMethod.set(method, allowed);
+  return allowed;
 }
 
-function bearerToken(header: string | null): string | undefined {
+function bearerToken(header: string | undefined): string | undefined {
   return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 

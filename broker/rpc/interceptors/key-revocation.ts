@@ -1,7 +1,6 @@
-import { constants } from 'node:http2';
-import { type ContextValues, createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
+import { createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { invalidKey } from '../../access/rules.ts';
-import type { Handler } from '../http/port.ts';
+import { type EndingCall, lifetimeOf } from '../lifetime.ts';
 import { principalKey } from '../principal.ts';
 
 /**
@@ -11,29 +10,36 @@ import { principalKey } from '../principal.ts';
 const streamGraceMs = 500;
 const unaryGraceMs = 5_000;
 
-const cancelCall = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cuts the call off' });
+/** Cancels a call whatever its handler is doing; it is told whether the handler has ended. */
+export const cancelKey = createContextKey<(hasEnded: boolean) => void>(() => {}, { description: 'cancels the call' });
 
-/** Registers how to cancel a call whatever its handler is doing: HTTP/2 resets the stream, HTTP/1.1 closes the connection. */
-export function registerCancel(request: Parameters<Handler>[0], values: ContextValues): ContextValues {
-  return values.set(cancelCall, (hasEnded) => {
-    // Reset it even when the handler has ended: a client that reads nothing has not got the response, and may go on sending.
-    if ('stream' in request) request.stream.close(constants.NGHTTP2_CANCEL);
-    // After the call, the connection may serve another caller.
-    else if (!hasEnded) request.socket.destroy();
-  });
-}
+/** The running calls of each key, as functions that cancel them later: one listener a key costs less than one a call. */
+const runningCalls = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
  * Cancels a call that has not ended by itself soon after its key was revoked. Handlers check the key's signal where they wait and
  * between messages; a handler that is blocked by a client that does not read, or by a body that does not arrive, cannot.
  */
 export function cancelOnRevocation(
-  keyEnded: AbortSignal | undefined,
-  { method, signal, values }: Pick<HandlerContext, 'method' | 'signal' | 'values'>,
+  keyRevoked: AbortSignal | undefined,
+  call: EndingCall & Pick<HandlerContext, 'method' | 'values'>,
 ): void {
-  const graceMs = method.methodKind === 'unary' ? unaryGraceMs : streamGraceMs;
-  const cancelLater = () => setTimeout(() => values.get(cancelCall)(signal.aborted), graceMs).unref();
-  keyEnded?.addEventListener('abort', cancelLater, { once: true, signal });
+  if (!keyRevoked) return;
+  const lifetime = lifetimeOf(call);
+  const graceMs = call.method.methodKind === 'unary' ? unaryGraceMs : streamGraceMs;
+  const cancelLater = () => void setTimeout(() => call.values.get(cancelKey)(lifetime.ended), graceMs).unref();
+  const calls = callsOf(keyRevoked);
+  calls.add(cancelLater);
+  lifetime.onEnd(() => calls.delete(cancelLater));
+}
+
+function callsOf(keyRevoked: AbortSignal): Set<() => void> {
+  const known = runningCalls.get(keyRevoked);
+  if (known) return known;
+  const calls = new Set<() => void>();
+  runningCalls.set(keyRevoked, calls);
+  keyRevoked.addEventListener('abort', () => calls.forEach((cancelLater) => void cancelLater()), { once: true });
+  return calls;
 }
 
 /** Refuses calls whose key was revoked while their request arrived or while they waited in a queue. */

@@ -36,8 +36,16 @@ export function validationInterceptor(): Interceptor {
     });
   };
   return (next) => async (request) => {
-    if (!request.stream) return next({ ...request, message: check(request.method, request.message) });
-    return next({ ...request, message: mapMessages(request.message, (message) => check(request.method, message)) });
+    const { method } = request;
+    // Not a copy: calls of native gRPC have getters, which a copy would call.
+    return next(
+      Object.assign(
+        request,
+        request.stream
+          ? { message: mapMessages(request.message, (message) => check(method, message)) }
+          : { message: check(method, request.message) },
+      ),
+    );
   };
 }
 

@@ -7,6 +7,7 @@ import { Migration6Traces } from './migration-6.ts';
 import { Migration7Limits } from './migration-7.ts';
 import { Migration8HeldKeys } from './migration-8.ts';
 import { Migration9Sealed } from './migration-9.ts';
+import { Migration10Namespace } from './migration-10.ts';
 
 /** All migrations, in the order in which they run. A released one is never changed. */
 export const migrations = [
@@ -19,4 +20,5 @@ export const migrations = [
   { name: '7-limits', class: Migration7Limits },
   { name: '8-held-keys', class: Migration8HeldKeys },
   { name: '9-sealed', class: Migration9Sealed },
+  { name: '10-namespace', class: Migration10Namespace },
 ] as const;

@@ -11,7 +11,7 @@ import { placementCountsText } from '../../format/enum-labels.ts';
 import { stackName } from '../../format/stack.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
 import { collect } from '../../options/collect.ts';
-import { type ManifestOptions, manifestOptions } from '../../options/manifest-options.ts';
+import { type ManifestOptions, manifestOptions, namespaceOf } from '../../options/manifest-options.ts';
 import { readStackOptions, type StackOptions, splitStackName, stackOptions } from '../../options/stack-options.ts';
 import { usageError } from '../../output/failure.ts';
 import type { Output } from '../../output/output.ts';
@@ -52,6 +52,7 @@ async function apply(session: Session, options: ApplyOptions): Promise<void> {
     ...readStackOptions(options),
     targets: options.target ?? [],
     submission: await readSubmission(options.filename, options.recursive ?? false),
+    namespace: namespaceOf(options),
     message: options.message,
     allowEmpty: options.allowEmpty,
   };

@@ -69,6 +69,7 @@ function printDeployment(output: Output, response: GetDeploymentResponse): void 
       ['Deployment', deploymentName(deployment)],
       ['Id', deployment.id],
       ['Current', deployment.current ? 'yes' : 'no'],
+      ['Namespace', deployment.namespace],
       ['Message', deployment.message],
       ['Rollback of', deployment.rollbackOf === 0 ? '' : `revision ${deployment.rollbackOf}`],
       ['Created', timestampText(deployment.createTime)],

@@ -1,3 +1,4 @@
+import { inDefaultNamespace } from '../../../contract/default-namespace.ts';
 import { parseExact } from '../../../contract/exact-json.ts';
 import { keyOf, objectText } from '../../../contract/object-key.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
@@ -6,7 +7,7 @@ import { printSubmission, servingAgentsText } from '../../deploy/submission.ts';
 import { pluralize } from '../../format/enum-labels.ts';
 import { idOf, type ManifestObject, objectsOf, unifiedDiff } from '../../manifest/differences.ts';
 import { readSubmission } from '../../manifest/manifest.ts';
-import { type ManifestOptions, manifestOptions } from '../../options/manifest-options.ts';
+import { type ManifestOptions, manifestOptions, namespaceOf } from '../../options/manifest-options.ts';
 import { splitStackName } from '../../options/stack-options.ts';
 import { Failure } from '../../output/failure.ts';
 import type { Output } from '../../output/output.ts';
@@ -37,7 +38,8 @@ async function diff(session: Session, options: DiffOptions): Promise<void> {
   const { broker, output } = session;
   const { allowEmpty, filename, recursive = false } = options;
   const submission = await readSubmission(filename, recursive);
-  const spec = { ...splitStackName(options.stack), submission, message: undefined, allowEmpty };
+  const namespace = namespaceOf(options);
+  const spec = { ...splitStackName(options.stack), submission, namespace, message: undefined, allowEmpty };
   const preview = await previewStack(session, spec);
   const stack = stackRef(spec);
   if (!preview)
@@ -47,7 +49,8 @@ async function diff(session: Session, options: DiffOptions): Promise<void> {
   if (output.format !== 'table') printSubmission(output, preview);
   else {
     const manifest = preview.changes.length === 0 ? undefined : (await broker.getDeployment({ stack })).manifest;
-    printDifferences(output, preview, parseManifest(manifest), objectsOf(submission.bytes));
+    const after = inDefaultNamespace(objectsOf(submission.bytes), preview.namespace);
+    printDifferences(output, preview, parseManifest(manifest), after);
   }
   if (options.exitCode && preview.changes.length > 0)
     throw new Failure(`${pluralize(preview.changes.length, 'object')} of stack ${stack} would change`);

@@ -21,9 +21,10 @@ export function Compare({ name, deployments, left, right }: CompareProps) {
     <label className="field inline">
       <span>{label}</span>
       <select value={value} onChange={(event) => setQuery({ [parameter]: event.target.value })}>
-        {deployments.map(({ revision }) => (
+        {deployments.map(({ revision, namespace }) => (
           <option key={revision} value={revision}>
             revision {revision}
+            {namespace && ` (namespace ${namespace})`}
           </option>
         ))}
       </select>

@@ -1,4 +1,5 @@
 import { type ChangeEvent, useRef, useState } from 'react';
+import { inDefaultNamespace } from '../../../contract/default-namespace.ts';
 import type { SubmitDeploymentResponse } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { ErrorMessage } from '../components/problem.tsx';
@@ -14,6 +15,7 @@ import { Preview } from './preview.tsx';
 
 interface Previewed {
   readonly yaml: string;
+  readonly editedNamespace: string | undefined;
   readonly answer: SubmitDeploymentResponse;
   readonly after: readonly DisplayedObject[];
 }
@@ -29,6 +31,7 @@ data:
 export function Deploy({ name }: { name: string }) {
   const { broker } = useSession();
   const [yaml, setYaml] = useState('');
+  const [editedNamespace, setNamespace] = useState<string>();
   const [message, setMessage] = useState('');
   const [previewed, setPreviewed] = useState<Previewed>();
   const [failure, setFailure] = useState<unknown>();
@@ -39,10 +42,11 @@ export function Deploy({ name }: { name: string }) {
     `current ${name}`,
     async (signal) => {
       const { stack } = await broker.getStack({ stack: name }, { signal });
-      if (!stack || stack.revision === 0) return { revision: 0, objects: [], before: [] };
-      const { manifest } = await broker.getDeployment({ stack: name }, { signal });
+      if (!stack || stack.revision === 0) return { revision: 0, namespace: '', objects: [], before: [] };
+      const { manifest, deployment } = await broker.getDeployment({ stack: name }, { signal });
       const objects = decodeObjects(manifest);
-      return { revision: stack.revision, objects, before: objects.map(toDisplayed) };
+      const namespace = deployment?.namespace ?? '';
+      return { revision: stack.revision, namespace, objects, before: objects.map(toDisplayed) };
     },
     { once: true },
   );
@@ -54,14 +58,16 @@ export function Deploy({ name }: { name: string }) {
     setBusy(true);
     setFailure(undefined);
     try {
-      const after = parseObjects(yaml).map(toDisplayed);
+      const objects = parseObjects(yaml);
       const answer = await broker.submitDeployment({
         stack: name,
         manifest: new TextEncoder().encode(yaml),
+        namespace: editedNamespace,
         dryRun: true,
       });
       requestId.current = newRequestId();
-      setPreviewed({ yaml, answer, after });
+      const after = inDefaultNamespace(objects, answer.namespace).map(toDisplayed);
+      setPreviewed({ yaml, editedNamespace, answer, after });
     } catch (error) {
       setPreviewed(undefined);
       setFailure(error);
@@ -73,7 +79,8 @@ export function Deploy({ name }: { name: string }) {
     const texts = await Promise.all([...(event.target.files ?? [])].map((file) => file.text()));
     if (texts.length > 0) changeYaml(texts.join('\n---\n'));
   };
-  const currentPreview = previewed?.yaml === yaml ? previewed : undefined;
+  const isPreviewed = previewed?.yaml === yaml && previewed.editedNamespace === editedNamespace;
+  const currentPreview = isPreviewed ? previewed : undefined;
   return (
     <>
       <ViewHeader
@@ -111,6 +118,16 @@ export function Deploy({ name }: { name: string }) {
             spellCheck={false}
             autoComplete="off"
             placeholder={example}
+          />
+        </label>
+        <label className="field">
+          <span>Namespace of objects that name none (optional)</span>
+          <input
+            value={editedNamespace ?? current?.namespace ?? ''}
+            maxLength={63}
+            onChange={(event) => setNamespace(event.target.value.trim())}
+            autoComplete="off"
+            spellCheck={false}
           />
         </label>
         <label className="field">
@@ -159,6 +176,7 @@ export function Deploy({ name }: { name: string }) {
               requestId: requestId.current,
               stack: name,
               manifest: new TextEncoder().encode(currentPreview.yaml),
+              namespace: currentPreview.answer.namespace,
               message,
             });
             navigate(stackPath(name));

@@ -18,7 +18,8 @@ export function RollBack({ name, to, onClose }: { name: string; to: Deployment; 
     `roll back ${name} ${to.revision}`,
     async (signal) => {
       const { manifest } = await broker.getDeployment({ stack: name, revision: to.revision }, { signal });
-      return broker.submitDeployment({ stack: name, manifest, dryRun: true, allowEmpty: true }, { signal });
+      const { namespace } = to;
+      return broker.submitDeployment({ stack: name, manifest, namespace, dryRun: true, allowEmpty: true }, { signal });
     },
     { once: true },
   );

@@ -1,0 +1,68 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Lifetime } from '../lifetime.ts';
+import { FrameReader } from './frames.ts';
+
+/** Why a call ended whose client is gone. Shared by all of them: its stack says nothing. */
+export const clientDisconnected = new ConnectError('the client disconnected', Code.Canceled);
+
+/** Reads the only message of a request. Rejects when it is malformed or too large, and when the call ends before it is complete. */
+export function readMessage(stream: ServerHttp2Stream, maxBytes: number, lifetime: Lifetime): Promise<Uint8Array> {
+  const reader = new FrameReader(maxBytes);
+  let message: Uint8Array | undefined;
+  return new Promise((resolve, reject) => {
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        for (const next of reader.read(chunk)) {
+          if (message) throw protocolError('received extra input message');
+          message = next;
+        }
+      } catch (error) {
+        reject(error);
+      }
+    });
+    stream.once('end', () => {
+      try {
+        // A stream that breaks off ends, too.
+        if (stream.aborted) throw clientDisconnected;
+        reader.end();
+        if (!message) throw protocolError('missing input message');
+        resolve(message);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    lifetime.onEnd(() => reject(clientDisconnected));
+  });
+}
+
+function protocolError(what: string): ConnectError {
+  return new ConnectError(`protocol error: ${what} for unary method`, Code.Unimplemented);
+}
+
+/** Reads the messages of a request as they are asked for. Throws when one is malformed or too large, and when the call ends. */
+export async function* readMessages(
+  stream: ServerHttp2Stream,
+  maxBytes: number,
+  lifetime: Lifetime,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = new FrameReader(maxBytes);
+  let wake = () => {};
+  let isComplete = false;
+  stream.on('readable', () => wake());
+  stream.once('end', () => {
+    isComplete = true;
+    wake();
+  });
+  lifetime.onEnd(() => wake());
+  for (;;) {
+    const chunk: Buffer | null = stream.read();
+    if (chunk) yield* reader.read(chunk);
+    else if (stream.aborted || lifetime.ended) throw clientDisconnected;
+    else if (isComplete) return reader.end();
+    else
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+  }
+}

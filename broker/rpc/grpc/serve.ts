@@ -1,0 +1,69 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { Authenticate } from '../interceptors/authenticate.ts';
+import { toConnectError } from '../interceptors/errors.ts';
+import type { GrpcCall } from './call.ts';
+import type { GrpcMethod } from './method.ts';
+import { clientDisconnected, readMessage, readMessages } from './request.ts';
+import type { GrpcResponse } from './response.ts';
+
+/** What serving a call needs. */
+export interface Exchange {
+  readonly call: GrpcCall;
+  readonly method: GrpcMethod;
+  readonly stream: ServerHttp2Stream;
+  readonly response: GrpcResponse;
+  /** Refuses the call for what its headers say; checked once the caller is known. */
+  readonly refusal: ConnectError | undefined;
+}
+
+type Response = MessageInitShape<DescMessage>;
+
+/** Why a signal aborts whose call has been answered. */
+const answered = new ConnectError('the call has ended', Code.Canceled);
+
+/** Serves a call from its headers to its trailers. Never rejects. */
+export async function serve(exchange: Exchange, authenticate: Authenticate, log: Logger): Promise<void> {
+  const { call, method, response, refusal } = exchange;
+  try {
+    const admitted = authenticate(call);
+    if (admitted) await admitted;
+    if (refusal) throw refusal;
+    await (method.isUnary ? serveUnary(exchange) : serveStream(exchange));
+  } catch (error) {
+    response.fail(toConnectError(error, log, method.descriptor.name), call.added.header);
+  } finally {
+    if (!response.isOpen) log.debug({ path: method.path }, 'the client disconnected during the response');
+    call.lifetime.end(answered);
+  }
+}
+
+async function serveUnary({ call, method, stream, response }: Exchange): Promise<void> {
+  call.message = method.decode(await readMessage(stream, method.readMaxBytes, call.lifetime));
+  const { message } = (await method.invoke(call)) as { message: Response };
+  const { header, trailer } = call.added;
+  response.send(method.encode(message), header, trailer);
+}
+
+async function serveStream({ call, method, stream, response }: Exchange): Promise<void> {
+  call.message = decoded(method, readMessages(stream, method.readMaxBytes, call.lifetime));
+  const { message: messages } = (await method.invoke(call)) as { message: AsyncIterable<Response> };
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      if (await response.write(method.encode(next.value), call.added.header)) continue;
+      await iterator.throw?.(clientDisconnected).catch(() => {});
+      return;
+    }
+  } finally {
+    // Not awaited: it waits for a handler that may have been left behind by the deadline.
+    void iterator.return?.().catch(() => {});
+  }
+  response.end(call.added.header, call.added.trailer);
+}
+
+async function* decoded(method: GrpcMethod, messages: AsyncIterable<Uint8Array>) {
+  for await (const message of messages) yield method.decode(message);
+}
