@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { HOST } from '../host.ts';
+import { runBudgetController } from './controllers/budgets.ts';
 import { runCustomResources } from './controllers/custom.ts';
+import { runFinishedJobsController } from './controllers/finished-jobs.ts';
 import { runGarbageCollector } from './controllers/garbage.ts';
 import { createInitialNamespaces, runNamespaceController } from './controllers/namespace.ts';
 import { runServiceController } from './controllers/service.ts';
@@ -80,6 +82,8 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   runNamespaceController(core);
   runCustomResources(core);
   runServiceController(core);
+  runBudgetController(core);
+  runFinishedJobsController(core);
   runWorkloadControllers(core, { readyDelayMs, pods });
   if (!restored) {
     createInitialNamespaces(core);

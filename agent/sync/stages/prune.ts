@@ -7,7 +7,7 @@ import { headerFor } from '../rebuild-inventory.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
 import { failed, holdBack, manifestsMissing, summary, unsettled } from './results.ts';
-import { type Applied, type Classified, type DryRun, type Recorded, withUids } from './write.ts';
+import { type Applied, type Classified, type DryRun, type Recorded, withWritten } from './write.ts';
 
 export interface DeletionsHeld {
   /** The planned deletions that wait for a confirmation; none of them when all may go on. */
@@ -40,13 +40,13 @@ export async function prune({
   held,
   recorded,
   items,
-  uids,
+  written,
 }: PassState & Planned & DeletionsHeld & Recorded & Applied): Promise<StageResult<Pruned>> {
   const { inventories, ownership } = context;
   const { entry, signal } = pass;
   const decided = held.changes.length > 0 ? { ...plan, prune: [] } : plan;
   const pruned = await pruneObjects(context, pass, decided, live, recorded);
-  const remaining = withUids(items, uids).filter(({ id }) => !pruned.endedKeys.has(keyOf(id)));
+  const remaining = withWritten(items, written).filter(({ id }) => !pruned.endedKeys.has(keyOf(id)));
   await inventories.save(recorded, headerFor(pass, false), remaining, signal);
   ownership.forgetItems(entry.stackId, pruned.endedKeys);
   return { next: { pruned } };
