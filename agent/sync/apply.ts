@@ -3,7 +3,7 @@ import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
 import { describeTerminatingObject } from '../health/terminating.ts';
 import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unservedKind } from '../kube/api-error.ts';
-import type { Cluster } from '../kube/cluster.ts';
+import type { ApplyOptions, Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { type CustomKind, servedVersions } from '../manifest/parse.ts';
 import { isSameObject } from '../object/compare.ts';
@@ -67,7 +67,7 @@ export async function dryRun(
     const deadline = Date.now() + (patient ? readyMs / 2 : 0);
     for (;;) {
       try {
-        await applyObject(cluster, wanted, { dryRun: true }, signal);
+        await applyObject(cluster, wanted, { dryRun: true, takesObstacles: true }, signal);
         return undefined;
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
@@ -93,7 +93,7 @@ export async function findDrifted(
 ): Promise<CheckedObject[]> {
   const drifted = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     try {
-      const { object } = await applyObject(cluster, wanted, { dryRun: true }, signal);
+      const { object } = await applyObject(cluster, wanted, { dryRun: true, takesObstacles: false }, signal);
       return isSameObject(live.get(keyOf(wanted.id)) ?? object, object) ? [] : [{ wanted, applied: object }];
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
@@ -199,11 +199,11 @@ async function unreadyReason(
 /** Applies an object, also when it was applied before in another version that lacks one of its fields. */
 async function applyInVersion(cluster: Cluster, wanted: DesiredObject, signal: AbortSignal) {
   try {
-    return await applyObject(cluster, wanted, { dryRun: false }, signal);
+    return await applyObject(cluster, wanted, { dryRun: false, takesObstacles: true }, signal);
   } catch (error) {
     if (!refusesVersion(error)) throw error;
     await rewriteAppliedVersion(cluster, wanted.id, signal);
-    return applyObject(cluster, wanted, { dryRun: false }, signal);
+    return applyObject(cluster, wanted, { dryRun: false, takesObstacles: true }, signal);
   }
 }
 
@@ -221,12 +221,12 @@ async function rewriteAppliedVersion(cluster: Cluster, id: ObjectId, signal: Abo
 async function applyObject(
   cluster: Cluster,
   { id, object }: DesiredObject,
-  { dryRun: isDryRun }: { dryRun: boolean },
+  options: Pick<ApplyOptions, 'dryRun' | 'takesObstacles'>,
   signal: AbortSignal,
 ) {
   const resource = await cluster.discovery.find(id.apiVersion, id.kind, signal);
   if (!resource) throw unservedKind(id, id);
-  return cluster.apply(object, resource, { dryRun: isDryRun, force: true }, signal);
+  return cluster.apply(object, resource, { ...options, force: true }, signal);
 }
 
 function failure(object: ObjectId, error: unknown): Change {

@@ -9,6 +9,7 @@ import type { Change, StackEvent } from '../../target/stack-event.ts';
 import { dependsOn, dryRun, findDrifted, isPrerequisite, type Readiness, waitUntilReady } from '../apply.ts';
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
+import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
 import { headerFor } from '../rebuild-inventory.ts';
 import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
@@ -63,6 +64,25 @@ export async function gateWaves({
   if (blocker?.waiting !== undefined) return { stop: waiting(pass, blocker.waiting) };
   if (blocker) return { stop: failed(pass, blocker.summary, blocker.failures) };
   return { next: { rollout } };
+}
+
+export interface Adopted {
+  /** What was taken over of the objects that others had made, by key. */
+  readonly adoptions: ReadonlyMap<string, Adoption>;
+}
+
+/** Takes over, in the objects that are adopted, the fields that others have written from manifests. */
+export async function adoptObjects({
+  context: { cluster },
+  pass: { signal },
+  plan,
+  live,
+  rollout,
+}: PassState & Planned & Gated): Promise<StageResult<Adopted>> {
+  const writes = new Set(rollout.writes);
+  await ownTextsOfSecrets(cluster, rollout.writes, live, signal);
+  const foreign = plan.foreign.filter((wanted) => writes.has(wanted));
+  return { next: { adoptions: await adoptFields(cluster, foreign, live, signal) } };
 }
 
 export interface DryRun {
@@ -161,9 +181,10 @@ export async function applyWaves({
   pass,
   drift,
   rollout,
+  adoptions,
   recorded,
   items,
-}: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
+}: PassState & Classified & Gated & Adopted & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
   // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
   await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
@@ -174,7 +195,7 @@ export async function applyWaves({
     if (error instanceof Superseded) await saveUids().catch(() => {});
     throw error;
   });
-  const changes = explainRepairs(result.changes, drift.repairs);
+  const changes = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
   if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
