@@ -1,19 +1,21 @@
 import { hasExpiry } from '../../health/run.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
-import { definitionsIn } from '../../manifest/parse.ts';
+import type { Cluster } from '../../kube/cluster.ts';
+import { type CustomKind, definitionsIn, servedVersions } from '../../manifest/parse.ts';
 import { wavesOf } from '../../manifest/waves.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
-import { keyOf } from '../../object/kube-object.ts';
+import { displayName, groupOf, keyOf } from '../../object/kube-object.ts';
 import type { Change, StackEvent } from '../../target/stack-event.ts';
-import { dependsOn, dryRun, findDrifted, isPrerequisite } from '../apply.ts';
+import { dependsOn, dryRun, findDrifted, isPrerequisite, type Readiness, waitUntilReady } from '../apply.ts';
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
+import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
 import { headerFor } from '../rebuild-inventory.ts';
 import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
-import { failed, waiting } from './results.ts';
+import { awaiting, failed, waiting } from './results.ts';
 
 export interface Classified {
   readonly drift: DriftDecision;
@@ -64,6 +66,25 @@ export async function gateWaves({
   return { next: { rollout } };
 }
 
+export interface Adopted {
+  /** What was taken over of the objects that others had made, by key. */
+  readonly adoptions: ReadonlyMap<string, Adoption>;
+}
+
+/** Takes over, in the objects that are adopted, the fields that others have written from manifests. */
+export async function adoptObjects({
+  context: { cluster },
+  pass: { signal },
+  plan,
+  live,
+  rollout,
+}: PassState & Planned & Gated): Promise<StageResult<Adopted>> {
+  const writes = new Set(rollout.writes);
+  await ownTextsOfSecrets(cluster, rollout.writes, live, signal);
+  const foreign = plan.foreign.filter((wanted) => writes.has(wanted));
+  return { next: { adoptions: await adoptFields(cluster, foreign, live, signal) } };
+}
+
 export interface DryRun {
   /** Number of objects that the dry run could not check. */
   readonly unchecked: number;
@@ -74,8 +95,9 @@ export async function dryRunWrites({
   context,
   pass,
   unserved,
+  desired,
   rollout,
-}: PassState & Resolved & Gated): Promise<StageResult<DryRun>> {
+}: PassState & Resolved & Planned & Gated): Promise<StageResult<DryRun>> {
   const { writes, definitions } = rollout;
   const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
   const unservable = unserved.filter(
@@ -84,11 +106,42 @@ export async function dryRunWrites({
   const checkable = writes.filter(
     (write) => !needsPrerequisite(write) && !unservable.some(({ object }) => object === write.id),
   );
+  const unready = await unreadyDefinitions(context.cluster, unservable, desired, definitions, pass.signal);
+  if (unready.failures.length === 0 && unready.waiting !== undefined) return { stop: waiting(pass, unready.waiting) };
   const result = await dryRun(context.cluster, checkable, pass.signal);
-  const refused = [...unservable, ...result.failures];
+  const refused = [...unready.failures, ...result.failures];
+  const isTerminating = ({ message }: Change) => message.includes('because it is being terminated');
+  if (refused[0] && refused.every(isTerminating))
+    return { stop: awaiting(pass, `waits for ${displayName(refused[0].object)}: ${refused[0].message}`) };
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
   return { next: { unchecked: result.uncheckedCount } };
+}
+
+/**
+ * Finds out whether the kinds of these objects come by themselves, because the definitions that the manifest has of them are applied
+ * but not served yet. Each object whose kind no definition will serve is a failure.
+ */
+async function unreadyDefinitions(
+  cluster: Cluster,
+  unservable: readonly Change[],
+  desired: readonly DesiredObject[],
+  definitions: readonly CustomKind[],
+  signal: AbortSignal,
+): Promise<Readiness> {
+  const definitionOf = ({ object }: Change) => {
+    const found = definitions.find(({ group, kind }) => group === groupOf(object.apiVersion) && kind === object.kind);
+    const wanted = found && desired.find(({ id }) => keyOf(id) === keyOf(found.id));
+    const isServed = wanted && servedVersions(wanted.object).some(({ apiVersion }) => apiVersion === object.apiVersion);
+    return isServed ? wanted : undefined;
+  };
+  const awaited = new Set(unservable.flatMap((change) => definitionOf(change) ?? []));
+  const unready = await waitUntilReady(cluster, [...awaited], signal, { patienceMs: 0 });
+  const failures = unservable.filter((change) => definitionOf(change) === undefined);
+  // A kind that has come meanwhile is found by the next pass.
+  const waiting =
+    unready.waiting ?? (awaited.size > 0 ? 'waits for a kind that was not served a moment ago' : undefined);
+  return { failures: [...failures, ...unready.failures], ...(waiting !== undefined && { waiting }) };
 }
 
 export interface Recorded {
@@ -128,9 +181,10 @@ export async function applyWaves({
   pass,
   drift,
   rollout,
+  adoptions,
   recorded,
   items,
-}: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
+}: PassState & Classified & Gated & Adopted & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
   // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
   await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
@@ -141,7 +195,7 @@ export async function applyWaves({
     if (error instanceof Superseded) await saveUids().catch(() => {});
     throw error;
   });
-  const changes = explainRepairs(result.changes, drift.repairs);
+  const changes = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
   if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
