@@ -61,7 +61,7 @@ export function createStackParts(
   const { healthOf } = clusterState.healthMonitor;
   const healthReporter = createHealthReporter({ broker, log, changes: healthChanges, healthOf });
   const reconciler = createReconciler({
-    context: { ...clusterContext(context), objectCache: clusterState.objectCache, inventories, ownership },
+    context: { ...clusterContext(context), ...watchedObjects(clusterState), inventories, ownership },
     maxDeletions: () => context.settings().maxDeletions,
     stacks,
     queue,
@@ -104,6 +104,14 @@ function clusterContext({ connections: { cluster }, config: { watchNamespace }, 
     scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
     readManifest: manifests.read,
   };
+}
+
+/** The part of a pass's context that watches feed. */
+function watchedObjects({
+  objectCache,
+  untilWatched,
+}: ClusterState): Pick<ClusterState, 'objectCache' | 'untilWatched'> {
+  return { objectCache, untilWatched };
 }
 
 /** Reports what passes do, and counts and traces it. */

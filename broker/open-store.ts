@@ -4,7 +4,7 @@ import { entities as accessEntities } from './access/store.ts';
 import { entities as agentEntities } from './agent/store.ts';
 import { createAuditDays } from './audit/retention.ts';
 import type { Config } from './config.ts';
-import { entities as deploymentEntities, unknownKeys } from './deployment/store.ts';
+import { unknownKeys } from './deployment/store.ts';
 import { entities as generatorEntities } from './generator/store.ts';
 import { entities as stackEntities } from './stack/store.ts';
 import { failWhileUnavailable } from './store/availability.ts';
@@ -15,7 +15,7 @@ import { type Feed, startFeed } from './store/feed.ts';
 import { checkInstallation } from './store/installation.ts';
 import { openDatabase } from './store/open-database.ts';
 
-const entities = [...accessEntities, ...agentEntities, ...deploymentEntities, ...generatorEntities, ...stackEntities];
+const entities = [...accessEntities, ...agentEntities, ...generatorEntities, ...stackEntities];
 
 type StoreConfig = Pick<Config, 'databaseUrl' | 'databaseSchema' | 'encryptionKeys'>;
 

@@ -25,7 +25,7 @@ const brokerHelp = execFileSync(process.execPath, [join(root, 'broker/main.ts'),
 
 /** Third-party programs that the documents call. */
 const foreign = new Set(
-  'cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool psql rm sed set sleep source systemctl tail umask unset'.split(
+  'buf cat cd cp createdb curl cut docker dropdb echo export alias git go grep grpcurl head helm jq kubectl mkdir mv openssl pg_dump pg_restore printf promtool protoc psql python3 rm sed set sleep source systemctl tail umask unset venv/bin/pip venv/bin/python'.split(
     ' ',
   ),
 );
@@ -50,7 +50,7 @@ function each(language: string, check: (block: Block) => unknown): () => Promise
 }
 
 blocks('are in a known language', () => {
-  const known = ['console', 'json', 'mermaid', 'sh', 'sql', 'text', 'ts', 'yaml'];
+  const known = ['console', 'go', 'json', 'mermaid', 'python', 'sh', 'sql', 'text', 'ts', 'yaml'];
   assert.equal(
     found.filter(({ language }) => !known.includes(language)).map(({ where, language }) => `${where}: ${language}`),
     [],

@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse, stringify } from 'yaml';
@@ -80,6 +82,18 @@ release('is a package of executable programs, one file each', () => {
     assert.is(statSync(join(folder, file)).mode & 0o777, 0o755);
   }
   assert.not(readdirSync(folder).includes('node_modules'));
+});
+
+release('contains the whole contract, as files and as a descriptor set', () => {
+  const contract = createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(join(folder, 'brokkr.binpb'))));
+  assert.ok(contract.getService('brokkr.v1.BrokerService'));
+  const sources = readdirSync(join(folder, 'proto'), { recursive: true, encoding: 'utf8' });
+  for (const { proto } of contract.files)
+    assert.ok(sources.includes(proto.name) || proto.package === 'google.protobuf', proto.name);
+  assert.equal(
+    sources.filter((name) => name.endsWith('.ts')),
+    [],
+  );
 });
 
 release('lists the licenses of its packages', () => {

@@ -2,6 +2,7 @@ import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeF
 import { join, resolve } from 'node:path';
 import { buildConsole, packagesOfConsole } from '../console/build.ts';
 import manifest from '../package.json' with { type: 'json' };
+import { writeDescriptorSet } from '../proto/descriptor-set.ts';
 import { bundleProgram, consoleFolder, type Program } from './bundle.ts';
 
 const programs: readonly Program[] = [
@@ -15,7 +16,7 @@ const root = resolve(import.meta.dirname, '..');
 
 /**
  * Replaces the folder by a release that needs only Node: the bundled programs, the prebuilt binaries of argon2 for all platforms, the
- * console, and the licenses of all bundled packages.
+ * console, the contract with its descriptor set, and the licenses of all bundled packages.
  */
 export async function makeRelease(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
@@ -27,11 +28,19 @@ export async function makeRelease(folder: string): Promise<void> {
   }
   cpSync(join(root, 'node_modules/argon2/prebuilds'), join(folder, 'prebuilds'), { recursive: true });
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
+  copyContract(folder);
   await buildConsole();
   cpSync(join(root, consoleFolder.built), join(folder, consoleFolder.released), { recursive: true });
   for (const packageFolder of packagesOfConsole()) packages.add(packageFolder);
   writeFileSync(join(folder, 'THIRD-PARTY.txt'), [...packages].sort().map(licenseOf).join('\n'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
+}
+
+/** Copies the contract and everything that it imports, and compiles it to `brokkr.binpb`. */
+function copyContract(folder: string): void {
+  const source = join(root, 'proto');
+  cpSync(source, join(folder, 'proto'), { recursive: true, filter: (file) => !file.endsWith('.ts') });
+  writeDescriptorSet(join(folder, 'brokkr.binpb'));
 }
 
 function packageOf({ name, version, description, license, type }: typeof manifest): object {

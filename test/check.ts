@@ -10,7 +10,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { generatedPages } from '../docs/generate/main.ts';
 import { contentFolder } from '../docs/pages.ts';
-import { generate, writeVendored } from '../proto/gen.ts';
+import { generate } from '../proto/gen.ts';
 import { hasLandedCommit, landedCommit } from './compatibility/landed.ts';
 import { extractCommit, git } from './tools/git.ts';
 
@@ -27,11 +27,10 @@ const checks: readonly (readonly [name: string, check: () => Promise<Finding>])[
   ['types', () => runTool('tsc', '--noEmit')],
   ["console's types", () => runTool('tsc', '--noEmit', '--project', 'console')],
   ['lint and format', () => runTool('biome', 'ci', '--error-on-warnings', '--colors=off')],
-  // The generator writes the vendored contracts, which the checks after it read.
   ['generated code', checkGeneratedCode],
   ['reference pages', checkReferencePages],
   ['contract lint', () => runTool('buf', 'lint')],
-  ['contract format', () => runTool('buf', 'format', 'proto', '--diff', '--exit-code')],
+  ['contract format', () => runTool('buf', 'format', '--path', 'proto/brokkr', '--diff', '--exit-code')],
   ['contract compatible', checkCompatibility],
   ['layout', () => runTool('node', 'test/layout/layout.test.ts')],
 ];
@@ -102,9 +101,10 @@ async function checkCompatibility(): Promise<Finding> {
   if (git('ls-tree', base, 'proto/') === undefined) return { note: `not checked: ${base} has no contract` };
   const before = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
-    extractCommit(base, before, ['proto', 'buf.yaml']);
-    if (!existsSync(join(root, '.cache/vendored'))) writeVendored();
-    cpSync(join(root, '.cache/vendored'), join(before, '.cache/vendored'), { recursive: true });
+    extractCommit(base, before, ['proto']);
+    // An older commit does not contain what the contract imports.
+    for (const path of ['buf.yaml', 'proto/buf', 'proto/google', 'proto/grpc'])
+      cpSync(join(root, path), join(before, path), { recursive: true });
     return { ...(await runTool('buf', 'breaking', '--against', before)), note: `against ${base.slice(0, 12)}` };
   } finally {
     rmSync(before, { recursive: true, force: true });

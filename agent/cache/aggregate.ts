@@ -1,6 +1,8 @@
+import { verdictOfEnded } from '../health/run.ts';
 import { healths, type ObjectHealth, type StackHealth, type Verdict, worstOf } from '../health/status.ts';
 import { andMore, displayName } from '../object/kube-object.ts';
-import type { CachedObject, CachedStack } from './object-cache.ts';
+import type { CachedObject } from './cached-object.ts';
+import type { CachedStack } from './object-cache.ts';
 
 /** The contract takes no more. */
 const maxObjects = 100;
@@ -32,12 +34,14 @@ export function stackHealthOf(
 }
 
 function verdictOf(
-  { checksum, desired, verdict }: CachedObject,
+  { checksum, desired, verdict, run }: CachedObject,
   detail: Verdict | undefined,
   isSettled: boolean,
   isRepaired: boolean,
 ): Verdict {
   if (checksum === undefined) {
+    const end = verdictOfEnded(run, desired);
+    if (end) return end;
     if (!isSettled) return { health: 'progressing', message: 'it is not applied yet' };
     return isRepaired
       ? { health: 'progressing', message: 'it is gone, and is to be applied again' }

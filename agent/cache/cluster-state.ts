@@ -3,6 +3,7 @@ import type { Backoff } from '../concurrency/backoff.ts';
 import { createBatch } from '../concurrency/batch.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { createInformers, type Informers } from '../kube/informer.ts';
+import type { KindId } from '../object/kube-object.ts';
 import { createHealthMonitor, type HealthMonitor } from './health-monitor.ts';
 import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
@@ -26,6 +27,8 @@ export interface ClusterState {
   readonly objectCache: ObjectCache;
   readonly healthMonitor: HealthMonitor;
   readonly watches: Pick<Informers, 'counts'>;
+  /** Resolves once these kinds, of which a pass has read objects, are watched as far as they can be. */
+  untilWatched(kinds: Iterable<KindId>): Promise<void>;
   /** Runs until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -43,6 +46,7 @@ export function createClusterState(options: ClusterStateOptions): ClusterState {
     createObjectCache({
       objectsChanged: options.objectsChanged,
       objectSeen: (stackId, key, object) => healthMonitor.objectSeen(stackId, key, object),
+      passSeen: (stackId) => healthChanges.add(stackId),
       kindsChanged: () => kinds.add('changed'),
     }),
     options.applied,
@@ -65,6 +69,10 @@ export function createClusterState(options: ClusterStateOptions): ClusterState {
     objectCache,
     healthMonitor,
     watches,
+    async untilWatched(wanted) {
+      watches.follow(objectCache.kinds());
+      await Promise.all([...wanted].map(watches.untilWatched));
+    },
     async run(signal) {
       try {
         await healthMonitor.run(signal);

@@ -55,7 +55,7 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
       changed(stackId);
       const cached = cachedObject(stackId, key);
       if (cached && object && cached.verdict.health !== 'healthy' && hasDetail(cached.id))
-        inspector.inspect(stackId, key);
+        inspector.inspect(stackId, key, Number(object.metadata.generation ?? 0));
       else inspector.end(key);
     },
     healthOf,

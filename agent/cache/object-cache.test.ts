@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { stackId } from '../../test/agent/test-agent.ts';
 import { checksumAnnotation, type KubeObject, keyOf, objectIdOf, stackLabel } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
-import { createObjectCache } from './object-cache.ts';
+import { createObjectCache, type ObjectCache } from './object-cache.ts';
 
 const test = suite('cache of the objects that passes and watches see');
 const stack = stackId('seen');
@@ -14,9 +14,11 @@ const desired = [{ id, object: live(1), checksum: 'c' }];
 
 function open(drift: Entry['drift'] = 'repair') {
   const announced: string[] = [];
+  const seen: string[] = [];
   const objectCache = createObjectCache({
     objectsChanged: (stackId) => announced.push(stackId),
     objectSeen: () => {},
+    passSeen: (stackId) => seen.push(stackId),
     kindsChanged: () => {},
     gatherMs: 10,
     intervalMs: 50,
@@ -24,7 +26,7 @@ function open(drift: Entry['drift'] = 'repair') {
   const entry = { stackId: stack, deploymentId: 'd', generation: 1n, drift } as Entry;
   const read = (object: KubeObject | undefined, readAt = performance.now()) =>
     objectCache.read(entry, desired, new Map(object ? [[key, object]] : []), readAt, () => stack);
-  return { objectCache, announced, read };
+  return { objectCache, announced, seen, read };
 }
 
 test('does not take a pass’s own write for drift when the watch delivers it before the answer', async () => {
@@ -46,6 +48,64 @@ test('does not lose a change that arrives while a pass reads', async () => {
   read(live(1), readAt);
   await delay(40);
   assert.equal(announced, [stack]);
+});
+
+test('keeps the health that the watch told last when the answer of the write arrives later', () => {
+  const { objectCache, read } = open();
+  read(undefined);
+  const askedAt = performance.now();
+  objectCache.onChange(terminating(live(1), '11'));
+  objectCache.wrote(stack, versioned(live(1), '10'), askedAt);
+  assert.is(healthIn(objectCache), 'progressing');
+  objectCache.onChange(versioned(live(1), '12'));
+  assert.is(healthIn(objectCache), 'healthy');
+  objectCache.wrote(stack, terminating(live(1), '13'), askedAt);
+  assert.is(healthIn(objectCache), 'progressing', 'the answer is the later state');
+});
+
+test('ignores what a watch delivers late, and believes a list that was asked for later', () => {
+  const { objectCache, read } = open();
+  read(terminating(live(1), '100'));
+  objectCache.onChange(versioned(live(1), '99'));
+  objectCache.onDelete(versioned(live(1), '9'));
+  assert.is(healthIn(objectCache), 'progressing');
+  // As after a restore of the cluster's database, whose versions begin lower again.
+  objectCache.onChange(versioned(live(1), '50'), performance.now() + 1);
+  assert.is(healthIn(objectCache), 'healthy');
+});
+
+test('does not take an object for gone that was created while the list was read', async () => {
+  const { objectCache, announced, read } = open();
+  read(undefined);
+  const listedAt = performance.now();
+  objectCache.wrote(stack, versioned(live(1), '10'), listedAt);
+  objectCache.onList({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set(), listedAt);
+  await delay(40);
+  assert.equal(announced, []);
+  assert.is(healthIn(objectCache), 'healthy');
+});
+
+test('says that the health counts for another deployment when a pass begins and when one ends', () => {
+  const { objectCache, seen, read } = open();
+  const readAt = performance.now();
+  read(versioned(live(1), '1'));
+  objectCache.onChange(versioned(live(1), '2'));
+  read(versioned(live(1), '1'), readAt);
+  objectCache.settled(stack, true);
+  objectCache.settled(stack, true);
+  assert.equal(seen, [stack, stack, stack]);
+});
+
+test('tells a stack that is about to take an object over what the watch delivers before the answer', () => {
+  const { objectCache, read } = open();
+  const other = stackId('takes-over');
+  const entry = { stackId: other, deploymentId: 'd', generation: 1n, drift: 'repair' } as Entry;
+  read(versioned(live(1), '1'));
+  objectCache.read(entry, desired, new Map([[key, versioned(live(1), '1')]]), performance.now(), () => stack);
+  const askedAt = performance.now();
+  objectCache.onChange(terminating(live(2), '3'));
+  objectCache.wrote(other, versioned(live(2), '2'), askedAt);
+  assert.is(healthIn(objectCache, other), 'progressing');
 });
 
 test('announces a change once that is older than what the next pass reads', async () => {
@@ -85,10 +145,10 @@ test('announces nothing where drift is ignored, nor changes of objects that no s
 test('notices in a list which objects are gone', async () => {
   const { objectCache, announced, read } = open();
   read(live(1));
-  objectCache.onList({ apiVersion: 'v1', kind: 'Secret' }, new Set());
+  objectCache.onList({ apiVersion: 'v1', kind: 'Secret' }, new Set(), performance.now());
   await delay(40);
   assert.equal(announced, []);
-  objectCache.onList({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set());
+  objectCache.onList({ apiVersion: 'v1', kind: 'ConfigMap' }, new Set(), performance.now());
   await delay(40);
   assert.equal(announced, [stack]);
 });
@@ -123,6 +183,19 @@ test('keeps nothing of a forgotten stack', () => {
 });
 
 test.run();
+
+function healthIn(objectCache: ObjectCache, stackId = stack) {
+  return objectCache.get(stackId)?.objects.get(key)?.verdict.health;
+}
+
+function versioned(object: KubeObject, resourceVersion: string): KubeObject {
+  return { ...object, metadata: { ...object.metadata, resourceVersion } };
+}
+
+function terminating(object: KubeObject, resourceVersion: string): KubeObject {
+  const deletionTimestamp = '2026-01-01T00:00:00Z';
+  return { ...object, metadata: { ...object.metadata, resourceVersion, deletionTimestamp } };
+}
 
 /** Builds the live object after a change; each change moves other fields to other managers. */
 function live(time: number): KubeObject {

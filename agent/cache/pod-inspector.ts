@@ -20,8 +20,8 @@ export interface PodInspectorOptions {
 
 /** Finds out why objects are unhealthy by asking for their pods, again and again until they are healthy. */
 export interface PodInspector {
-  /** Inspects an object soon, and from then on. */
-  inspect(stackId: string, key: string): void;
+  /** Inspects this generation of an object soon, and from then on; what was found about an earlier one is dropped. */
+  inspect(stackId: string, key: string, generation: number): void;
   /** Stops inspecting an object. */
   end(key: string): void;
   /** Results of the last inspections, by object key. */
@@ -31,6 +31,7 @@ export interface PodInspector {
 
 interface Inspection {
   readonly stackId: string;
+  readonly generation: number;
   /** Number of inspections since the object was last seen. */
   attempts: number;
 }
@@ -69,8 +70,11 @@ export function createPodInspector({ cluster, log, backoff, find, changed }: Pod
   });
 
   return {
-    inspect(stackId, key) {
-      const inspection = inspections.get(key) ?? { stackId, attempts: 0 };
+    inspect(stackId, key, generation) {
+      const before = inspections.get(key);
+      const isSame = before?.generation === generation;
+      if (!isSame) details.delete(key);
+      const inspection = isSame ? before : { stackId, generation, attempts: 0 };
       inspections.set(key, inspection);
       inspection.attempts = 0;
       queue.addAfter(key, gatherMs);

@@ -6,6 +6,9 @@ export const progressing = (message: string): Verdict => ({ health: 'progressing
 export const degraded = (message: string): Verdict => ({ health: 'degraded', message });
 export const failed = (message: string): Verdict => ({ health: 'failed', message });
 
+/** The health of an object whose status is about an earlier generation. */
+export const notSeen = progressing('its controller has not seen the last change yet');
+
 /** A condition of an object's status. */
 export interface Condition {
   readonly status: string;
@@ -46,7 +49,7 @@ export function unobserved(object: KubeObject, { isRequired = false } = {}): Ver
   const observed = valueAt(object, 'status', 'observedGeneration');
   if (observed === undefined && !isRequired) return undefined;
   if (Number(observed ?? 0) >= generation) return undefined;
-  return progressing('its controller has not seen the last change yet');
+  return notSeen;
 }
 
 /** Joins a statement and its reason with a colon; returns the statement alone without a reason. */

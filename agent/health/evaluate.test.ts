@@ -228,11 +228,22 @@ const rows: readonly Row[] = [
     'healthy',
   ],
   [
-    'short',
+    'without its pods',
     'policy/v1 PodDisruptionBudget',
-    deployment({ currentHealthy: 1, desiredHealthy: 2 }),
-    'progressing',
-    /^1 of 2 pods/,
+    deployment({
+      currentHealthy: 0,
+      desiredHealthy: 2,
+      conditions: [condition('DisruptionAllowed', 'False', 'InsufficientPods')],
+    }),
+    'healthy',
+  ],
+  ['new', 'policy/v1 PodDisruptionBudget', {}, 'progressing', /not seen/],
+  [
+    'that cannot be computed',
+    'policy/v1 PodDisruptionBudget',
+    deployment({ conditions: [condition('DisruptionAllowed', 'False', 'SyncFailed', 'no scale')] }),
+    'degraded',
+    /no scale/,
   ],
   ['kept', 'policy/v1 PodDisruptionBudget', deployment({ currentHealthy: 2, desiredHealthy: 2 }), 'healthy'],
   [
@@ -280,6 +291,63 @@ const rows: readonly Row[] = [
     /not seen/,
   ],
   [
+    'ready in an older generation',
+    'example.org/v1 Widget',
+    { status: { conditions: [{ ...condition('Ready', 'True'), observedGeneration: 1 }] } },
+    'progressing',
+    /not seen/,
+  ],
+  [
+    'stalled in an older generation',
+    'example.org/v1 Widget',
+    { status: { conditions: [{ ...condition('Stalled', 'True'), observedGeneration: 1 }] } },
+    'progressing',
+    /not seen/,
+  ],
+  [
+    'that is ready, but not synced',
+    'example.org/v1 Widget',
+    {
+      status: {
+        conditions: [condition('Ready', 'True'), condition('Synced', 'False', 'ReconcileError', 'no such region')],
+      },
+    },
+    'degraded',
+    /^it is not synced: no such region$/,
+  ],
+  [
+    'not synced yet',
+    'example.org/v1 Widget',
+    { status: { conditions: [condition('Synced', 'Unknown')] } },
+    'progressing',
+  ],
+  [
+    'that runs',
+    'example.org/v1 Widget',
+    { status: { conditions: [condition('Succeeded', 'Unknown', 'Running')] } },
+    'progressing',
+    /has not succeeded: Running/,
+  ],
+  [
+    'that failed',
+    'example.org/v1 Widget',
+    { status: { conditions: [condition('Failed', 'True', 'Bad')] } },
+    'failed',
+    /^it failed: Bad$/,
+  ],
+  [
+    'unhealthy',
+    'example.org/v1 Widget',
+    { status: { conditions: [condition('Installed', 'True'), condition('Healthy', 'False')] } },
+    'progressing',
+  ],
+  [
+    'neither stalled nor degraded',
+    'example.org/v1 Widget',
+    { status: { conditions: [condition('Stalled', 'False'), condition('Degraded', 'False')] } },
+    'healthy',
+  ],
+  [
     'stalled',
     'example.org/v1 Widget',
     { status: { conditions: [condition('Stalled', 'True', 'Bad', 'no such chart'), condition('Ready', 'False')] } },
@@ -316,7 +384,7 @@ test('calls what is being deleted progressing, whatever it is', () => {
   const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z', finalizers: ['example.org/keep'] };
   const { health, message } = healthOf(object('v1 ConfigMap', {}, metadata));
   assert.is(health, 'progressing');
-  assert.is(message, 'it is being deleted; waits for example.org/keep');
+  assert.is(message, 'it is being deleted; waits for its finalizer example.org/keep');
 });
 
 test('survives a status of any shape', () => {

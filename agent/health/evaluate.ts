@@ -1,4 +1,4 @@
-import { type KubeObject, kindName, listAt, textAt, valueAt } from '../object/kube-object.ts';
+import { type KubeObject, kindName, listAt, textAt } from '../object/kube-object.ts';
 import {
   conditionOf,
   degraded,
@@ -10,16 +10,18 @@ import {
   unobserved,
   withReason,
 } from './conditions.ts';
+import { healthOfCustom } from './custom.ts';
 import { healthOfPod } from './pod.ts';
 import type { Verdict } from './status.ts';
+import { describeTerminatingObject } from './terminating.ts';
 import { daemonSet, deployment, job, replicaSet, statefulSet } from './workloads.ts';
 
 /** Evaluates an object's health from the object alone: by the rules of its kind, or by the conventions for custom resources. */
 export function healthOf(object: KubeObject): Verdict {
-  if (object.metadata.deletionTimestamp !== undefined) return progressing(terminatingReason(object));
+  if (object.metadata.deletionTimestamp !== undefined) return progressing(describeTerminatingObject(object));
   const rule = rules[kindName(object)];
   if (rule) return rule(object);
-  return unobserved(object) ?? byConditions(object);
+  return unobserved(object) ?? healthOfCustom(object);
 }
 
 const alwaysHealthy = () => healthy;
@@ -89,13 +91,12 @@ function autoscaler(object: KubeObject): Verdict {
   return healthy;
 }
 
+/** A budget is healthy once it was computed, whatever it allows: how the pods are is their own health. */
 function disruptionBudget(object: KubeObject): Verdict {
   const allowed = conditionOf(object, 'DisruptionAllowed');
-  if (isFalse(allowed) && allowed?.reason === 'SyncFailed')
-    return degraded(withReason('it cannot be computed', allowed.message));
-  const current = Number(valueAt(object, 'status', 'currentHealthy') ?? 0);
-  const desired = Number(valueAt(object, 'status', 'desiredHealthy') ?? 0);
-  return current < desired ? progressing(`${current} of ${desired} pods are healthy`) : healthy;
+  return isFalse(allowed) && allowed?.reason === 'SyncFailed'
+    ? degraded(withReason('it cannot be computed', allowed.message))
+    : healthy;
 }
 
 function apiService(object: KubeObject): Verdict {
@@ -111,28 +112,4 @@ function definition(object: KubeObject): Verdict {
   if (isFalse(names)) return failed(withReason('its names are refused', names?.message));
   const established = conditionOf(object, 'Established');
   return isTrue(established) ? healthy : progressing(withReason('it is not established yet', established?.message));
-}
-
-/** Evaluates the conditions of kstatus (Stalled, Reconciling, Ready) and others that are as common. */
-function byConditions(object: KubeObject): Verdict {
-  const stalled = conditionOf(object, 'Stalled');
-  if (isTrue(stalled)) return failed(withReason('it is stalled', stalled?.message || stalled?.reason));
-  const reconciling = conditionOf(object, 'Reconciling');
-  if (isTrue(reconciling)) return progressing(withReason('it is being reconciled', reconciling?.message));
-  const broken = conditionOf(object, 'Degraded');
-  if (isTrue(broken)) return degraded(withReason('it is degraded', broken?.message || broken?.reason));
-  for (const type of ['Ready', 'Available', 'Accepted', 'Programmed']) {
-    const condition = conditionOf(object, type);
-    if (!condition || isTrue(condition)) continue;
-    const generation = Number(object.metadata.generation ?? 0);
-    if (condition.observedGeneration !== undefined && condition.observedGeneration < generation)
-      return progressing('its controller has not seen the last change yet');
-    return progressing(withReason(`it is not ${type.toLowerCase()}`, condition.message || condition.reason));
-  }
-  return healthy;
-}
-
-function terminatingReason({ metadata }: KubeObject): string {
-  const finalizers = metadata.finalizers ?? [];
-  return finalizers.length > 0 ? `it is being deleted; waits for ${finalizers.join(', ')}` : 'it is being deleted';
 }

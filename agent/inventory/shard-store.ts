@@ -1,8 +1,18 @@
 import { hasStatus } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { ensureNamespace } from '../kube/cluster-identity.ts';
-import { type KubeObject, type ObjectId, textAt } from '../object/kube-object.ts';
-import { headerOf, headerText, itemOf, itemText, type ShardPlan, type StoredShard } from './shards.ts';
+import { type KubeObject, keyOf, type ObjectId, textAt } from '../object/kube-object.ts';
+import {
+  headerOf,
+  headerText,
+  type InventoryItem,
+  itemOf,
+  itemText,
+  runsIn,
+  runText,
+  type ShardPlan,
+  type StoredShard,
+} from './shards.ts';
 
 /** Another process has written the inventory since it was loaded: the pass has to load it and plan again. */
 export class InventoryConflict extends Error {
@@ -87,6 +97,7 @@ export function conflictOf(stackId: string, cause?: unknown): InventoryConflict 
 
 function shardObject({ name, namespace }: ObjectId, stackId: string, plan: ShardPlan): KubeObject {
   const { header, items, resourceVersion } = plan;
+  const runs = items.flatMap((item) => runText(item) ?? []);
   return {
     ...configMapKind,
     metadata: {
@@ -95,7 +106,11 @@ function shardObject({ name, namespace }: ObjectId, stackId: string, plan: Shard
       labels: { 'app.kubernetes.io/managed-by': 'brokkr', [inventoryLabel]: stackId },
       ...(resourceVersion !== undefined && { resourceVersion }),
     },
-    data: { ...(header && { header: headerText(header) }), items: items.map(itemText).join('\n') },
+    data: {
+      ...(header && { header: headerText(header) }),
+      items: items.map(itemText).join('\n'),
+      ...(runs.length > 0 && { runs: runs.join('\n') }),
+    },
   };
 }
 
@@ -105,13 +120,20 @@ function shardsIn(stackId: string, objects: readonly KubeObject[]): StoredShard[
   return objects.flatMap((object) => {
     const index = Number(object.metadata.name.slice(prefix.length));
     if (!object.metadata.name.startsWith(prefix) || !Number.isInteger(index)) return [];
-    const lines = (textAt(object, 'data', 'items') ?? '').split('\n');
+    const linesOf = (name: string) => (textAt(object, 'data', name) ?? '').split('\n');
+    const runs = runsIn(linesOf('runs'));
+    const withRun = (item: InventoryItem): InventoryItem => {
+      const run = runs.get(keyOf(item.id));
+      return run ? { ...item, run } : item;
+    };
     return [
       {
         index,
         resourceVersion: object.metadata.resourceVersion ?? '',
         header: headerOf(textAt(object, 'data', 'header') ?? ''),
-        items: lines.flatMap((line) => itemOf(line) ?? []),
+        items: linesOf('items')
+          .flatMap((line) => itemOf(line) ?? [])
+          .map(withRun),
       },
     ];
   });

@@ -1,10 +1,13 @@
 import { keyOf, type ObjectId, textAt, valueAt } from '../object/kube-object.ts';
+import type { Run } from '../object/run.ts';
 
 /** One object of an inventory. */
 export interface InventoryItem {
   readonly id: ObjectId;
   /** Uid of the applied object; empty until it was applied. */
   readonly uid: string;
+  /** Its run, for an object that runs to an end: it may be gone by itself. */
+  readonly run?: Run | undefined;
 }
 
 /** The record about the stack itself, in shard 0. */
@@ -94,6 +97,30 @@ export function itemOf(line: string): InventoryItem | undefined {
   }
 }
 
+/** Formats the run of an item as one line; undefined for an item without one. An agent that knows no runs ignores these lines. */
+export function runText({ id, run }: InventoryItem): string | undefined {
+  return run && JSON.stringify([keyOf(id), run.uid, run.checksum, run.outcome, run.expires ? 'expires' : '']);
+}
+
+/** Parses the runs among the lines, by the key of their item; lines that are none are left out. */
+export function runsIn(lines: readonly string[]): Map<string, Run> {
+  return new Map(lines.flatMap((line) => parseRun(line)));
+}
+
+const outcomes: readonly string[] = ['begun', 'succeeded', 'failed', 'cut off'] satisfies Run['outcome'][];
+
+function parseRun(line: string): [string, Run][] {
+  try {
+    const fields: unknown = JSON.parse(line);
+    if (!Array.isArray(fields) || !fields.every((field) => typeof field === 'string')) return [];
+    const [key = '', uid = '', checksum = '', outcome = '', expires = ''] = fields as string[];
+    if (!outcomes.includes(outcome)) return [];
+    return [[key, { uid, checksum, outcome: outcome as Run['outcome'], expires: expires === 'expires' }]];
+  } catch {
+    return [];
+  }
+}
+
 /** Formats a header as JSON. */
 export function headerText({
   stack,
@@ -139,11 +166,14 @@ function takeItem(unplaced: Map<string, InventoryItem>, key: string): InventoryI
 }
 
 function sizeOf(items: readonly InventoryItem[]): number {
-  return items.reduce((sum, item) => sum + Buffer.byteLength(JSON.stringify(itemText(item))) + 2, 0);
+  const lines = items.flatMap((item) => [itemText(item), runText(item) ?? []].flat());
+  return lines.reduce((sum, line) => sum + Buffer.byteLength(JSON.stringify(line)) + 2, 0);
 }
 
 function sameItems(left: readonly InventoryItem[], right: readonly InventoryItem[]): boolean {
-  return left.length === right.length && left.every((item, index) => itemText(item) === itemText(right[index]!));
+  const isSame = (item: InventoryItem, other: InventoryItem) =>
+    itemText(item) === itemText(other) && runText(item) === runText(other);
+  return left.length === right.length && left.every((item, index) => isSame(item, right[index]!));
 }
 
 function sameHeader(left: InventoryHeader | undefined, right: InventoryHeader | undefined): boolean {

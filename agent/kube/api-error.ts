@@ -1,11 +1,23 @@
 import { displayName, isRecord, type KindId, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
 
 const maxMessageLength = 1_000;
+/** Values quoted by longer messages are left out of them. */
+const maxQuoteLength = 300;
 /** Statuses of responses that can quote the object that was sent. */
 const quotingStatuses: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
 /** Messages of the API server itself, which quote no content and are safe to pass on even about a Secret. */
 const safeMessage =
   /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$/;
+
+/** Why the API server refused one field of an object. */
+export interface FieldCause {
+  /** Reason such as `FieldValueDuplicate`. */
+  readonly reason: string;
+  /** Path such as `spec.ports[1].name`. */
+  readonly field: string;
+  /** The server's words, without a value that they quote at length; empty for a Secret. */
+  readonly message: string;
+}
 
 /**
  * The Kubernetes API refused a request or did not respond. The message quotes the API server, but never an object's content: for a
@@ -21,16 +33,26 @@ export class ClusterError extends Error {
   readonly object: ObjectId | undefined;
   /** True for a 404 that says that the server does not serve the kind, rather than that the object does not exist. */
   readonly unknownKind: boolean;
+  /** The fields that an invalid object was refused for. */
+  readonly fieldCauses: readonly FieldCause[];
 
   constructor(
     message: string,
-    more: { status: number; reason: string; object?: ObjectId | undefined; unknownKind?: boolean; cause?: unknown },
+    more: {
+      status: number;
+      reason: string;
+      object?: ObjectId | undefined;
+      unknownKind?: boolean;
+      fieldCauses?: readonly FieldCause[];
+      cause?: unknown;
+    },
   ) {
     super(message, { cause: more.cause });
     this.status = more.status;
     this.reason = more.reason;
     this.object = more.object;
     this.unknownKind = more.unknownKind ?? false;
+    this.fieldCauses = more.fieldCauses ?? [];
   }
 }
 
@@ -91,17 +113,48 @@ export function errorFromResponse(status: number, body: string, object: ObjectId
   const serverMessage = textAt(details, 'message') || reason;
   const isWithheld =
     object?.kind === 'Secret' && (quotingStatuses.has(status) || serverMessage.startsWith('admission webhook '));
+  const fieldCauses = fieldCausesOf(details, isWithheld);
   const message = isWithheld
     ? (safeMessage.exec(serverMessage)?.[0] ?? fieldPathsOnly(details, reason))
-    : serverMessage;
+    : withoutDumps(serverMessage, fieldCauses, details);
   const unknownKind = status === 404 && (!isStatus || !textAt(details, 'details', 'name'));
-  return new ClusterError(message.slice(0, maxMessageLength), { status, reason, object, unknownKind });
+  return new ClusterError(message.slice(0, maxMessageLength), {
+    status,
+    reason,
+    object,
+    unknownKind,
+    fieldCauses,
+  });
 }
 
 /** Returns the error's message, preceded by the object that it is about. */
 export function errorMessage(error: unknown): string {
   if (error instanceof ClusterError && error.object) return `${displayName(error.object)}: ${error.message}`;
   return error instanceof Error ? error.message : String(error);
+}
+
+function fieldCausesOf(status: unknown, isWithheld: boolean): FieldCause[] {
+  return listAt(status, 'details', 'causes').flatMap((cause) => {
+    const field = textAt(cause, 'field');
+    if (field === undefined) return [];
+    const message = isWithheld ? '' : withoutDump(textAt(cause, 'message') ?? '');
+    return [{ reason: textAt(cause, 'reason') ?? '', field, message }];
+  });
+}
+
+/** Returns the message; when the server quotes whole values in it, the fields' own sentences instead. */
+function withoutDumps(message: string, fieldCauses: readonly FieldCause[], status: unknown): string {
+  if (message.length <= maxQuoteLength || fieldCauses.length === 0) return message;
+  const [kind, name] = [textAt(status, 'details', 'kind'), textAt(status, 'details', 'name')];
+  const sentences = fieldCauses.map((cause) => `${cause.field}: ${cause.message}`);
+  return `${kind ?? 'object'} "${name ?? ''}" is invalid: ${sentences.join(', ')}`;
+}
+
+/** Returns a field's message without the value that it quotes at length: what matters stands behind the value. */
+function withoutDump(message: string): string {
+  if (message.length <= maxQuoteLength) return message;
+  const quoted = /^([^:{["]*: )[\s\S]*[}\])"']: ?([^{}]*)$/.exec(message);
+  return quoted ? `${quoted[1]}(…): ${quoted[2]}` : message;
 }
 
 function fieldPathsOnly(status: unknown, reason: string): string {

@@ -50,6 +50,8 @@ export interface ApplyOptions {
   readonly dryRun: boolean;
   /** Takes over fields that other managers own. */
   readonly force: boolean;
+  /** With `force`: takes over fields of others, too, that make the result invalid, and applies once more. */
+  readonly takesObstacles?: boolean;
 }
 
 export interface ApplyResult {

@@ -23,12 +23,12 @@ export interface InformerOptions {
 
 /** Receives what watches observe, in order for each object. */
 export interface WatchHandler {
-  /** Receives a selected object as it is now. */
-  onChange(object: KubeObject): void;
+  /** Receives a selected object as it is now; `listedAt` is when the list that has it was asked for, undefined for an event. */
+  onChange(object: KubeObject, listedAt?: number): void;
   /** Receives an object that was deleted or is no longer selected. */
   onDelete(object: KubeObject): void;
-  /** Receives the keys of all objects of a kind. */
-  onList(kind: KindId, keys: ReadonlySet<string>): void;
+  /** Receives the keys of all objects of a kind, of a list that was asked for at `listedAt`. */
+  onList(kind: KindId, keys: ReadonlySet<string>, listedAt: number): void;
 }
 
 /** The running watches, at most one for each kind. */
@@ -36,6 +36,8 @@ export interface Informers {
   /** Watches these kinds from now on, and no others. */
   follow(kinds: Iterable<KindId>): void;
   readonly counts: { readonly up: number; readonly down: number };
+  /** Resolves once a followed kind is watched, or when it turned out that it cannot be for now. */
+  untilWatched(kind: KindId): Promise<void>;
   /** Ends all watches. */
   close(): Promise<void>;
 }
@@ -48,6 +50,8 @@ const metadataOnlyKinds: ReadonlySet<string> = new Set(['/ConfigMap', '/Secret']
 interface Watch {
   readonly end: AbortController;
   readonly done: Promise<void>;
+  /** Settles with the first attempt. */
+  readonly attempted: Promise<void>;
   up: boolean;
 }
 
@@ -68,16 +72,21 @@ export function createInformers(options: InformerOptions): Informers {
       for (const [name, kind] of kindsByName) {
         if (watches.has(name) || watches.size >= maxKinds) continue;
         const end = new AbortController();
+        const { promise: attempted, resolve: noteAttempt } = Promise.withResolvers<void>();
         const setUp = (up: boolean) => {
           watch.up = up;
+          noteAttempt();
         };
-        const watch: Watch = { end, up: false, done: keepWatching(options, kind, setUp, end.signal) };
+        const watch: Watch = { end, up: false, attempted, done: keepWatching(options, kind, setUp, end.signal) };
         watches.set(name, watch);
       }
     },
     get counts() {
       const up = [...watches.values()].filter((watch) => watch.up).length;
       return { up, down: watches.size - up };
+    },
+    async untilWatched(kind) {
+      await watches.get(groupKindOf(kind))?.attempted;
     },
     async close() {
       const all = [...watches.values()];
@@ -138,14 +147,15 @@ async function listAll(options: InformerOptions, kind: KindId, signal: AbortSign
   const { cluster, handler } = options;
   const keys = new Set<string>();
   let version = '';
+  const listedAt = performance.now();
   for await (const { objects, resourceVersion } of cluster.listVersioned(kind, selectionOf(options, kind), signal)) {
     version ||= resourceVersion;
     for (const object of objects) {
       keys.add(keyOf(objectIdOf(object)));
-      handler.onChange(object);
+      handler.onChange(object, listedAt);
     }
   }
-  handler.onList(kind, keys);
+  handler.onList(kind, keys, listedAt);
   return version;
 }
 

@@ -35,6 +35,9 @@ export interface ManagedFields {
   readonly manager?: string;
   readonly operation?: string;
   readonly subresource?: string;
+  /** Version of the kind in which the fields were set. */
+  readonly apiVersion?: string;
+  readonly fieldsType?: string;
   /** Time of the manager's last write. */
   readonly time?: string;
   readonly fieldsV1?: unknown;

@@ -5,6 +5,7 @@ import type { OrphanDiscovery } from '../inventory/orphan-discovery.ts';
 import type { InventoryHeader } from '../inventory/shards.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import type { NamespaceScope } from '../manifest/parse.ts';
+import type { KindId } from '../object/kube-object.ts';
 import type { StackEvent } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { History } from './drift.ts';
@@ -24,6 +25,8 @@ export interface SyncContext {
   readonly registry: StackRegistry;
   /** The objects as passes and watches saw them last. */
   readonly objectCache: ObjectCache;
+  /** Resolves once these kinds, of which the pass has read objects, are watched as far as they can be. */
+  untilWatched(kinds: Iterable<KindId>): Promise<void>;
   readonly repairBackoff: RepairBackoff;
 }
 

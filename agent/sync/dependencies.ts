@@ -1,5 +1,7 @@
 import { healthOf } from '../health/evaluate.ts';
-import { worstOf } from '../health/status.ts';
+import { findHolding } from '../health/holding.ts';
+import { verdictOfEnded } from '../health/run.ts';
+import { type Verdict, worstOf } from '../health/status.ts';
 import { readLive } from '../kube/read-objects.ts';
 import { andMore, displayName, keyOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -22,6 +24,8 @@ export async function dependencyBlocker(
   }
   return undefined;
 }
+
+const gone: Verdict = { health: 'failed', message: 'it is gone' };
 
 /** Returns why a dependency is not ready, as a relative clause; undefined when it is. */
 async function unreadyReason(context: SyncContext, stackId: string, signal: AbortSignal): Promise<string | undefined> {
@@ -47,12 +51,15 @@ async function unhealthyReason(context: SyncContext, entry: Entry, signal: Abort
   const ids = [...items.values()].map(({ id }) => id);
   const { cluster } = contextForStack(entry, context);
   const live = await readLive(cluster, ids, { stackId, known: new Set(items.keys()) }, signal);
+  const seen = context.objectCache.get(stackId)?.objects;
   const verdicts = ids.flatMap((id) => {
     const object = live.get(keyOf(id));
-    const verdict = object ? healthOf(object) : ({ health: 'failed', message: 'it is gone' } as const);
-    return verdict.health === 'healthy' ? [] : [{ ...verdict, id }];
+    const { run, desired = '' } = seen?.get(keyOf(id)) ?? {};
+    const verdict = object ? healthOf(object) : (verdictOfEnded(run, desired) ?? gone);
+    return verdict.health === 'healthy' ? [] : [{ ...verdict, id, object }];
   });
-  const worst = verdicts.find(({ health }) => health === worstOf(verdicts));
+  const holding = await findHolding(cluster, verdicts, { begun: [...live.values()], later: [] }, signal);
+  const worst = holding.find(({ health }) => health === worstOf(holding));
   if (!worst) return undefined;
-  return `which is ${worst.health}: ${displayName(worst.id)}: ${worst.message}${andMore(verdicts)}`;
+  return `which is ${worst.health}: ${displayName(worst.id)}: ${worst.message}${andMore(holding)}`;
 }

@@ -1,7 +1,10 @@
+import { runOf, verdictOfEnded } from '../health/run.ts';
+import type { Verdict } from '../health/status.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
 import { checksumOf, matchesDesired } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { isAppliedFor, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import { isAppliedFor, type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
+import type { Run } from '../object/run.ts';
 import { type PruneInput, type PrunePlan, planPrune } from './plan-prune.ts';
 
 export interface PlanInput extends PruneInput {
@@ -9,6 +12,8 @@ export interface PlanInput extends PruneInput {
   readonly inventory: ReadonlyMap<string, InventoryItem>;
   /** False while the inventory is incomplete or a manifest of another stack is missing: then nothing is pruned. */
   readonly mayPrune: boolean;
+  /** Returns the run of an object as watches have seen it, by key; undefined when none has. */
+  readonly seenRunOf?: (key: string) => Run | undefined;
 }
 
 /** The work of one pass over a stack. */
@@ -19,6 +24,8 @@ export interface Plan extends PrunePlan {
   /** Objects that were applied with the same content but read differently: a dry run shows whether they have drifted. */
   readonly check: readonly DesiredObject[];
   readonly unchanged: readonly DesiredObject[];
+  /** Objects that are gone since they have run to their end, by key, with their health: they are not applied again. */
+  readonly ended: ReadonlyMap<string, Verdict>;
   /** Terminating objects, which are recreated once gone. */
   readonly terminating: readonly DesiredObject[];
   /** The objects of `configure` that exist although no stack of this agent has applied them. */
@@ -38,12 +45,19 @@ export function planStack(input: PlanInput): Plan {
   const unchanged: DesiredObject[] = [];
   const terminating: DesiredObject[] = [];
   const foreign: DesiredObject[] = [];
+  const ended = new Map<string, Verdict>();
   const items: InventoryItem[] = [];
   for (const wanted of desired) {
     const key = keyOf(wanted.id);
     const object = live.get(key);
+    const end = object ? undefined : endOf(input, key, wanted);
+    if (end) {
+      ended.set(key, end.verdict);
+      items.push(end.item);
+      continue;
+    }
     // A uid in the inventory entitles the stack to delete the object, so it is recorded only for objects that the stack has applied.
-    items.push({ id: wanted.id, uid: object && isAppliedFor(object, stackId) ? (object.metadata.uid ?? '') : '' });
+    items.push(object && isAppliedFor(object, stackId) ? itemFor(wanted.id, object) : { id: wanted.id, uid: '' });
     if (!object) create.push(wanted);
     else if (object.metadata.deletionTimestamp !== undefined) terminating.push(wanted);
     else if (checksumOf(object) !== wanted.checksum || object.metadata.labels?.[stackLabel] !== stackId) {
@@ -61,11 +75,31 @@ export function planStack(input: PlanInput): Plan {
     configure,
     check,
     unchanged,
+    ended,
     terminating,
     foreign,
     inventoryItems: [...items, ...unlisted],
     ...(input.mayPrune ? planPrune({ ...input, uidsInUse }, unlisted) : noPrune),
   };
+}
+
+/** Returns the inventory item of an object that the stack has applied. */
+export function itemFor(id: ObjectId, object: KubeObject): InventoryItem {
+  const run = runOf(object);
+  return { id, uid: object.metadata.uid ?? '', ...(run && { run }) };
+}
+
+/** Returns the item and the health of an object that is gone because it has run to its end; undefined for one to be applied. */
+function endOf(
+  { inventory, seenRunOf }: Pick<PlanInput, 'inventory' | 'seenRunOf'>,
+  key: string,
+  { checksum }: DesiredObject,
+): { item: InventoryItem; verdict: Verdict } | undefined {
+  const item = inventory.get(key);
+  const run = seenRunOf?.(key) ?? item?.run;
+  if (!item || run?.uid !== item.uid) return undefined;
+  const verdict = verdictOfEnded(run, checksum);
+  return verdict && { item: { ...item, run }, verdict };
 }
 
 function uidsOf(desired: readonly DesiredObject[], live: LiveObjects): string[] {

@@ -1,5 +1,6 @@
 import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
+import { appliedForm } from '../manifest/applied-form.ts';
 import { definitionsIn, type ManifestObject, placeObject, stampObject } from '../manifest/parse.ts';
 import type { DesiredObject } from '../object/desired-object.ts';
 import { groupOf, keyOf, objectIdOf } from '../object/kube-object.ts';
@@ -57,7 +58,7 @@ export async function resolveObjects(
       continue;
     }
     if (!resource) unserved.push({ object: id, action: 'failed', message: unservedText(id) });
-    desired.push({ id, object: stampObject(placed.object, entry.stackId, checksum), checksum });
+    desired.push({ id, object: stampObject(appliedForm(placed.object), entry.stackId, checksum), checksum });
   }
   return { desired, failures, unserved };
 }

@@ -1,12 +1,16 @@
 import { healthOf } from '../health/evaluate.ts';
+import { findHolding } from '../health/holding.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
+import type { InventoryItem } from '../inventory/shards.ts';
+import type { Cluster } from '../kube/cluster.ts';
 import type { CustomKind } from '../manifest/parse.ts';
 import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
-import { andMore, displayName, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
+import { andMore, displayName, type KubeObject, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
-import { applyObjects, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
+import { applyObjects, dependsOn, dryRun, isPrerequisite, type Readiness, waitUntilReady } from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
+import { itemFor } from './plan.ts';
 
 export interface Rollout {
   readonly waves: readonly Wave<DesiredObject>[];
@@ -15,6 +19,8 @@ export interface Rollout {
   /** Custom kinds that the manifest defines itself. */
   readonly definitions: readonly CustomKind[];
   readonly live: LiveObjects;
+  /** Health of the objects that are gone since they have run to their end, by key. */
+  readonly ended: ReadonlyMap<string, Verdict>;
   /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly isGated: boolean;
 }
@@ -24,7 +30,7 @@ export interface RolloutBlocker {
   readonly failures: readonly Change[];
   /** With failures: a clause that says what was done all the same. */
   readonly summary: string;
-  /** Set while a wave that is not healthy yet keeps the next one waiting. */
+  /** Set while the rollout waits: for a wave that is not healthy yet, or for a definition that is not served yet. */
   readonly waiting?: string;
 }
 
@@ -37,25 +43,25 @@ export interface RolloutResult extends RolloutBlocker {
 
 /**
  * Writes wave by wave: each only when all objects of the earlier waves are healthy, and none after a wave in which an object
- * failed. `uids` gets the uid of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
+ * failed. `items` gets the inventory item of each written object, by key. Rejects with Superseded when the pass has become pointless halfway.
  */
 export async function rollOut(
   context: SyncContext,
   pass: Pass,
   rollout: Rollout,
-  uids: Map<string, string>,
+  items: Map<string, InventoryItem>,
 ): Promise<RolloutResult> {
-  const { waves, writes, live } = rollout;
+  const { waves, writes } = rollout;
   const written = new Set(writes);
   const last = waves.findLastIndex((wave) => hasAny(wave, written));
   const changes: Change[] = [];
+  const seen = new Map(rollout.live);
   let uncheckedCount = 0;
   for (const [index, wave] of waves.entries()) {
     if (index > last) break;
-    const verdicts = new Map<string, Verdict>();
     const onApplied = ({ id }: DesiredObject, object: KubeObject) => {
-      verdicts.set(keyOf(id), healthOf(object));
-      uids.set(keyOf(id), object.metadata.uid ?? '');
+      seen.set(keyOf(id), object);
+      items.set(keyOf(id), itemFor(id, object));
     };
     const result = await writeWave(context, pass, rollout, wave, written, onApplied);
     changes.push(...result.changes);
@@ -64,21 +70,28 @@ export async function rollOut(
       const rest = index < last ? `; waves after ${wave.number} were not begun` : '';
       return { ...result, summary: result.summary + rest, changes, uncheckedCount };
     }
+    if (result.waiting !== undefined) return { ...result, changes, uncheckedCount };
     if (index === last || !rollout.isGated) continue;
-    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdicts.get(key) ?? verdictOf(live.get(key)));
+    const blocker = await waveBlocker(context.cluster, { ...rollout, live: seen }, index, pass.signal);
     if (blocker) return { ...blocker, changes, uncheckedCount };
   }
   return { failures: [], summary: '', changes, uncheckedCount };
 }
 
 /** Returns what keeps the first wave that has writes waiting, before anything is written; undefined when it may begin. */
-export function rolloutBlocker({ waves, writes, live, isGated }: Rollout): RolloutBlocker | undefined {
+export async function rolloutBlocker(
+  cluster: Cluster,
+  rollout: Rollout,
+  signal: AbortSignal,
+): Promise<RolloutBlocker | undefined> {
+  const { waves, writes, isGated } = rollout;
   if (!isGated) return undefined;
   const written = new Set(writes);
   for (const [index, wave] of waves.entries()) {
     if (hasAny(wave, written)) return undefined;
-    const blocker = waveBlocker(wave, waves[index + 1], (key) => verdictOf(live.get(key)));
-    if (blocker && waves.slice(index + 1).some((later) => hasAny(later, written))) return blocker;
+    if (!waves.slice(index + 1).some((later) => hasAny(later, written))) return undefined;
+    const blocker = await waveBlocker(cluster, rollout, index, signal);
+    if (blocker) return blocker;
   }
   return undefined;
 }
@@ -105,11 +118,13 @@ async function writeWave(
   const first = pending.map((group) => group.filter(isFirst));
   const rest = pending.map((group) => group.filter((wanted) => !isFirst(wanted)));
   const prepared = await applyObjects(cluster, first, signal, checkpoint, onApplied);
-  const unready =
-    prepared.failures.length > 0 ? prepared.failures : await waitUntilReady(cluster, first.flat(), signal);
+  const ready: Readiness =
+    prepared.failures.length > 0 ? prepared : await waitUntilReady(cluster, first.flat(), signal);
+  if (ready.failures.length === 0 && ready.waiting !== undefined)
+    return { failures: [], summary: '', waiting: ready.waiting, changes: prepared.changes, uncheckedCount: 0 };
   const checked =
-    unready.length > 0
-      ? { failures: unready, uncheckedCount: 0 }
+    ready.failures.length > 0
+      ? { failures: ready.failures, uncheckedCount: 0 }
       : await dryRun(cluster, dependents, signal, { patient: true });
   const applied =
     checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, onApplied);
@@ -121,29 +136,36 @@ async function writeWave(
   };
 }
 
-/** Returns why the next wave has to wait for this one; undefined when all objects of this one are healthy. */
-function waveBlocker(
-  wave: Wave<DesiredObject>,
-  next: Wave<DesiredObject> | undefined,
-  verdictFor: (key: string) => Verdict,
-): RolloutBlocker | undefined {
-  const ids: ObjectId[] = wave.groups.flatMap((group) => group.map(({ id }) => id));
-  const unhealthy = ids.flatMap((id) => {
-    const verdict = verdictFor(keyOf(id));
-    return verdict.health === 'healthy' ? [] : [{ id, ...verdict }];
+/** Returns why the next wave has to wait for this one; undefined when it need not. */
+async function waveBlocker(
+  cluster: Cluster,
+  rollout: Pick<Rollout, 'waves' | 'live' | 'ended'>,
+  index: number,
+  signal: AbortSignal,
+): Promise<RolloutBlocker | undefined> {
+  const { waves, live } = rollout;
+  const objectsOf = (some: readonly Wave<DesiredObject>[]) =>
+    some.flatMap(({ groups }) => groups.flat()).map(({ object }) => object);
+  const unhealthy = (waves[index]?.groups ?? []).flat().flatMap(({ id }) => {
+    const verdict = verdictOf(rollout, keyOf(id));
+    return verdict.health === 'healthy' ? [] : [{ id, object: live.get(keyOf(id)), ...verdict }];
   });
-  const worst = unhealthy.find(({ health }) => health === worstOf(unhealthy));
+  const soFar = { begun: objectsOf(waves.slice(0, index + 1)), later: objectsOf(waves.slice(index + 1)) };
+  const holding = await findHolding(cluster, unhealthy, soFar, signal);
+  const worst = holding.find(({ health }) => health === worstOf(holding));
   if (!worst) return undefined;
-  const clause = `wave ${next?.number ?? ''} waits for wave ${wave.number}`;
-  const failed = unhealthy.filter(({ health }) => health === 'failed');
+  const clause = `wave ${waves[index + 1]?.number ?? ''} waits for wave ${waves[index]?.number ?? ''}`;
+  const failed = holding.filter(({ health }) => health === 'failed');
   if (failed.length > 0) {
     const failures = failed.map(({ id, message }): Change => ({ object: id, action: 'failed', message }));
     return { failures, summary: `${clause}, of which some objects have failed` };
   }
   const example = `${displayName(worst.id)} is ${worst.health}: ${worst.message}`;
-  return { failures: [], summary: '', waiting: `${clause}: ${example}${andMore(unhealthy)}` };
+  return { failures: [], summary: '', waiting: `${clause}: ${example}${andMore(holding)}` };
 }
 
-function verdictOf(live: KubeObject | undefined): Verdict {
-  return live ? healthOf(live) : { health: 'progressing', message: 'it is not there yet' };
+function verdictOf({ live, ended }: Pick<Rollout, 'live' | 'ended'>, key: string): Verdict {
+  const object = live.get(key);
+  if (object) return healthOf(object);
+  return ended.get(key) ?? { health: 'progressing', message: 'it is not there yet' };
 }

@@ -3,6 +3,7 @@ import { checksumOf } from '../object/compare.ts';
 import { type KubeObject, keyOf, objectIdOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { SyncContext } from './context.ts';
+import { withoutObstacles } from './ownership/take-over.ts';
 
 /**
  * Narrows the agent's context to one stack: requests are made as the stack's ServiceAccount, and an apply takes fields over from
@@ -12,11 +13,8 @@ export function contextForStack(
   { stackId, serviceAccount, conflict }: Pick<Entry, 'stackId' | 'serviceAccount' | 'conflict'>,
   context: SyncContext,
 ): SyncContext {
-  const cluster = recordingWrites(
-    serviceAccount === '' ? context.cluster : context.cluster.impersonate(serviceAccount),
-    stackId,
-    context,
-  );
+  const account = serviceAccount === '' ? context.cluster : context.cluster.impersonate(serviceAccount);
+  const cluster = recordingWrites(withoutObstacles(account), stackId, context);
   // The stack applied this object with the same content before: repairing it takes nothing over.
   const isOwn = (object: KubeObject) =>
     context.objectCache.get(stackId)?.objects.get(keyOf(objectIdOf(object)))?.checksum === checksumOf(object);

@@ -2,7 +2,7 @@ import { type RunStages, stages } from './stage.ts';
 import { awaitDependencies, claimObjects, planChanges } from './stages/plan.ts';
 import { checkDependencies, completeInventory, loadInventory, readManifest, resolve } from './stages/prepare.ts';
 import { holdDeletions, prune, reportSync } from './stages/prune.ts';
-import { applyWaves, classifyChanges, dryRunWrites, gateWaves, recordInventory } from './stages/write.ts';
+import { adoptObjects, applyWaves, classifyChanges, dryRunWrites, gateWaves, recordInventory } from './stages/write.ts';
 
 /**
  * Runs one pass over an active stack, from scratch each time: reads the state of the cluster, plans, applies, prunes, and returns
@@ -21,6 +21,7 @@ export const syncStack: RunStages = stages()
   .add('claim objects', claimObjects)
   .add('classify drift', classifyChanges)
   .add('gate waves', gateWaves)
+  .add('adopt objects', adoptObjects)
   .add('dry run', dryRunWrites)
   .add('record inventory', recordInventory)
   .add('apply waves', applyWaves)

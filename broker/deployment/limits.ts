@@ -1,10 +1,10 @@
 import { denialReason } from '../../contract/generator-limits.ts';
-import { type GeneratorRow, limitsOf, quotaOf } from '../generator/rules.ts';
+import { type GeneratorRules, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
 
 /** Refuses objects that the stack's generator may not deploy, whoever submits them. The agents would refuse them too. */
-export function requireAllowed(generator: GeneratorRow, objects: readonly ObjectIdentity[]): void {
+export function requireAllowed(generator: GeneratorRules, objects: readonly ObjectIdentity[]): void {
   const limits = limitsOf(generator);
   const violations = objects.flatMap((object, index) => {
     const reason = denialReason(limits, object);
@@ -24,7 +24,7 @@ export function requireAllowed(generator: GeneratorRow, objects: readonly Object
 }
 
 /** Refuses a deployment if, with the oldest ones already trimmed, its generator keeps more bytes than its quota allows. */
-export function requireWithinQuota(generator: GeneratorRow, keptBytes: bigint): void {
+export function requireWithinQuota(generator: GeneratorRules, keptBytes: bigint): void {
   const { manifestBytes } = quotaOf(generator);
   if (keptBytes <= manifestBytes) return;
   throw new Refusal(

@@ -1,40 +1,38 @@
 import { ownerOf, type Principal } from '../access/principal.ts';
-import { type GeneratorRow, quotaOf } from '../generator/rules.ts';
-import { keptBytes, lockGeneratorRow } from '../generator/store.ts';
-import { lockStacks } from '../placement/lock-store.ts';
-import { requireNotDeleted, type StackRow } from '../stack/rules.ts';
-import { findStack } from '../stack/store.ts';
-import type { Tx } from '../store/database.ts';
-import { announce } from '../store/feed.ts';
+import { quotaOf } from '../generator/rules.ts';
+import { Refusal } from '../refusal.ts';
+import { requireNotDeleted } from '../stack/rules.ts';
+import type { Sql } from '../store/database.ts';
 import { requireWithinQuota } from './limits.ts';
+import * as store from './revision-store.ts';
 import type { DeploymentRow } from './rules.ts';
-import * as store from './store.ts';
+import type { NewDeployment } from './store.ts';
 
-/** Locks a stack, so that its submissions follow one another, and reads it. Placements do not change, so this is the only lock. */
-export async function lockStack(tx: Tx, principal: Principal, ref: string): Promise<StackRow> {
-  const found = await findStack(tx, ownerOf(principal), ref);
-  await lockStacks(tx, [found.id]);
-  const row = await findStack(tx, ownerOf(principal), found.id);
-  requireNotDeleted(row, ref);
-  return row;
+/**
+ * Locks a stack, so that its submissions follow one another. Placements do not change, so this is the first lock. NOT_FOUND when the
+ * stack is gone meanwhile, FAILED_PRECONDITION when it is being deleted; `ref` is how the caller named it.
+ */
+export async function lockStack(tx: Sql, principal: Principal, stackId: string, ref: string): Promise<void> {
+  const stack = await store.lockStackRow(tx, ownerOf(principal), stackId);
+  if (!stack) throw new Refusal('not_found', `stack "${ref}" not found`, { field: 'stack' });
+  requireNotDeleted(stack, ref);
 }
 
 /**
  * Adds a revision, makes it current and forgets the stack's oldest deployments. RESOURCE_EXHAUSTED when the generator would keep more
- * than its quota allows. The stack's lock must be held.
+ * than its quota allows. `state` must have been read under the stack's lock; `manifest` holds the bytes of one that is not stored.
  */
 export async function addRevision(
-  tx: Tx,
-  generator: GeneratorRow,
-  deployment: store.NewDeployment,
+  tx: Sql,
+  { generator, stack }: store.RevisionState,
+  deployment: NewDeployment,
+  manifest: Uint8Array | undefined,
 ): Promise<DeploymentRow> {
-  const row = await store.makeCurrent(tx, deployment);
-  // Two submissions must not each count without the other: after a wait for the lock, a new statement sees both.
-  if (!generator.system) await lockGeneratorRow(tx, generator.id);
-  await store.trimDeployments(tx, deployment.stackId, quotaOf(generator).deploymentsPerStack);
-  requireWithinQuota(generator, await keptBytes(tx, generator.id));
-  await announce(tx, 'stack', [deployment.stackId]);
-  return row;
+  const countBytes = !generator.system || generator.quotaBytes !== '0';
+  const keep = quotaOf(generator).deploymentsPerStack;
+  const { keptBytes, ...written } = await store.writeRevision(tx, deployment, { keep, countBytes, manifest });
+  requireWithinQuota(generator, BigInt(keptBytes));
+  return { ...deployment, ...written, stack, checksum: Buffer.from(deployment.checksum), isCurrent: true };
 }
 
 /** Returns the author's name for people. It is kept as text, because keys and generators come and go. */

@@ -1,9 +1,10 @@
-import type { Principal } from '../access/principal.ts';
-import { generatorById } from '../generator/store.ts';
+import { ownerOf, type Principal } from '../access/principal.ts';
 import { Refusal } from '../refusal.ts';
-import type { Tx } from '../store/database.ts';
+import { findStack } from '../stack/store.ts';
+import type { Sql } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
+import { readRevisionState } from './revision-store.ts';
 import { type DeploymentRow, identitiesOf } from './rules.ts';
 import * as store from './store.ts';
 
@@ -20,11 +21,12 @@ export interface Rollback {
  * there is no earlier revision. The generator's limits apply as to a submission.
  */
 export async function rollBack(
-  tx: Tx,
+  tx: Sql,
   principal: Principal,
   request: Rollback,
 ): Promise<{ readonly deployment: DeploymentRow; readonly isUnchanged: boolean }> {
-  const stack = await lockStack(tx, principal, request.stack);
+  const stack = await findStack(tx, ownerOf(principal), request.stack);
+  await lockStack(tx, principal, stack.id, request.stack);
   const source =
     request.revision === 0
       ? await store.previousDeployment(tx, stack.id)
@@ -35,12 +37,12 @@ export async function rollBack(
       reason: 'NO_EARLIER_REVISION',
     });
   const { checksum, size, objectCount, kinds, namespace } = await store.contentOf(tx, source.id);
-  const current = await store.currentDeployment(tx, stack);
+  const state = await readRevisionState(tx, stack.id, checksum, 0);
+  const { current } = state;
   if (current?.checksum.equals(checksum) && current.namespace === namespace)
     return { deployment: current, isUnchanged: true };
-  const generator = await generatorById(tx, stack.generatorId);
-  requireAllowed(generator, await identitiesOf(await store.manifestData(tx, checksum)));
-  const deployment = await addRevision(tx, generator, {
+  requireAllowed(state.generator, await identitiesOf(await store.manifestData(tx, checksum)));
+  const content = {
     stackId: stack.id,
     checksum,
     size,
@@ -51,6 +53,6 @@ export async function rollBack(
     createdBy: authorOf(principal),
     rollbackOf: source.revision,
     traceParent: request.traceParent,
-  });
-  return { deployment, isUnchanged: false };
+  };
+  return { deployment: await addRevision(tx, state, content, undefined), isUnchanged: false };
 }

@@ -18,17 +18,16 @@ import type { Deps } from '../deps.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
 import { currentCall } from '../rpc/call.ts';
-import { mutate } from '../rpc/mutate.ts';
+import { mutatePrepared } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
 import type { Sql } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import type { Parser } from './parser.ts';
-import { preview } from './preview.ts';
 import { rollBack } from './rollback.ts';
 import { type DeploymentRow, type Difference, identitiesOf } from './rules.ts';
 import * as store from './store.ts';
-import { parseSubmission, type SubmitResult, submit } from './submit.ts';
+import { parseSubmission, preview, type SubmitResult, submit } from './submit.ts';
 
 type Methods = 'submitDeployment' | 'getDeployment' | 'listDeployments' | 'rollbackStack';
 
@@ -42,7 +41,7 @@ export function deploymentMethods({
       const { stack, message, dryRun } = request;
       const submission = await parseSubmission(db, parser, principalOf(context), request, context.signal);
       if (dryRun) return submitResponse(await preview(db, submission));
-      return mutate(db, context, request, SubmitDeploymentResponseSchema, async (tx, principal, note) => {
+      return mutatePrepared(db, context, request, SubmitDeploymentResponseSchema, async (tx, principal, note) => {
         const result = await submit(tx, principal, { stack, message, traceParent: traceParent() }, submission);
         recordDeployment(note, result.deployment);
         return submitResponse(result);
@@ -68,7 +67,7 @@ export function deploymentMethods({
     },
 
     rollbackStack: (request, context) =>
-      mutate(db, context, request, RollbackStackResponseSchema, async (tx, principal, note) => {
+      mutatePrepared(db, context, request, RollbackStackResponseSchema, async (tx, principal, note) => {
         const { stack, revision, message } = request;
         const rollback = { stack, revision, message, traceParent: traceParent() };
         const { deployment, isUnchanged } = await rollBack(tx, principal, rollback);

@@ -1,29 +1,6 @@
-import { defineEntity, p } from '@mikro-orm/postgresql';
-import { v7 as uuid } from 'uuid';
 import { Refusal } from '../refusal.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import type { DeploymentRow } from './rules.ts';
-
-const DeploymentEntity = defineEntity({
-  name: 'Deployment',
-  tableName: 'deployment',
-  properties: {
-    id: p.uuid().primary(),
-    stackId: p.uuid().fieldName('stack_id'),
-    revision: p.integer(),
-    checksum: p.blob(),
-    size: p.integer(),
-    objectCount: p.integer().fieldName('object_count'),
-    kinds: p.array().columnType('text[]'),
-    namespace: p.string(),
-    message: p.string(),
-    createdBy: p.string().fieldName('created_by'),
-    rollbackOf: p.integer().fieldName('rollback_of').nullable(),
-    traceParent: p.string().fieldName('trace_parent'),
-  },
-});
-
-export const entities = [DeploymentEntity];
 
 const columns = `d.id, d.stack_id as "stackId", g.name || '/' || s.name as stack, d.revision, d.checksum, d.size,
   d.object_count as "objectCount", d.namespace, d.message, d.created_by as "createdBy", d.rollback_of as "rollbackOf",
@@ -42,21 +19,6 @@ export interface NewDeployment {
   readonly createdBy: string;
   readonly rollbackOf: number | null;
   readonly traceParent: string;
-}
-
-/** Stores a manifest, encrypted if there is a key; equal manifests are stored once. */
-export async function keepManifest(tx: Tx, checksum: Uint8Array, data: Uint8Array): Promise<void> {
-  const name = Buffer.from(checksum);
-  // The lock keeps the job that purges unused manifests away until a deployment refers to it.
-  const lock = () => tx.sql('select 1 from manifest where checksum = $1 for key share', [name]);
-  for (let locked = await lock(); locked.length === 0; locked = await lock()) {
-    const sealed = tx.cipher.seal(name, data);
-    await tx.sql('insert into manifest (checksum, key_id, data) values ($1, $2, $3) on conflict do nothing', [
-      name,
-      sealed.keyId,
-      sealed.data,
-    ]);
-  }
 }
 
 interface ManifestRow {
@@ -109,44 +71,6 @@ export async function purgeManifests(tx: Tx, limit: number): Promise<number> {
   return rows.length;
 }
 
-/**
- * Deletes a stack's oldest deployments beyond `keep`, except the current one and those that a placement is pinned to, and updates the
- * stack's kept bytes.
- */
-export async function trimDeployments(tx: Tx, stackId: string, keep: number): Promise<void> {
-  await tx.sql(
-    `with old as (
-       select d.id from deployment d join stack s on s.id = d.stack_id
-       where d.stack_id = $1 and d.id <> s.current_deployment
-         and not exists (select from placement p where p.stack_id = $1 and p.pin_deployment = d.id)
-       order by d.revision desc offset $2),
-     gone as (delete from deployment d using old where d.id = old.id returning d.id, d.size)
-     update stack set kept_bytes = (select coalesce(sum(d.size), 0) from deployment d where d.stack_id = $1)
-         - (select coalesce(sum(size), 0) from gone),
-       trimmed_through = greatest(trimmed_through, (select id from gone order by id desc limit 1))
-     where id = $1`,
-    [stackId, Math.max(0, keep - 1)],
-  );
-}
-
-/** Adds the next revision and makes it current. It writes the stack's row, whose lock must be held, and no placement. */
-export async function makeCurrent(tx: Tx, deployment: NewDeployment): Promise<DeploymentRow> {
-  const id = uuid();
-  const [stack] = await tx.sql<{ revision: number }>(
-    `update stack set last_revision = last_revision + 1, current_deployment = $2, current_order = nextval('order_seq'),
-       version = version + 1, updated_at = now() where id = $1 returning last_revision as revision`,
-    [deployment.stackId, id],
-  );
-  await tx.em.insert(DeploymentEntity, {
-    ...deployment,
-    id,
-    revision: stack?.revision ?? 0,
-    checksum: Buffer.from(deployment.checksum),
-    kinds: [...deployment.kinds],
-  });
-  return findDeployment(tx, null, { id });
-}
-
 export type DeploymentRef = { readonly id: string } | { readonly stackId: string; readonly revision: number };
 
 /** Finds a deployment by id or revision (0 means the current one). `owner` limits it to one generator; null means all. NOT_FOUND otherwise. */
@@ -160,14 +84,6 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
   );
   if (!row) throw new Refusal('not_found', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
   return row;
-}
-
-/** Reads a stack's current deployment; undefined while nothing was submitted. */
-export async function currentDeployment(
-  db: Sql,
-  { currentDeployment: id }: { readonly currentDeployment: string | null },
-): Promise<DeploymentRow | undefined> {
-  return id === null ? undefined : findDeployment(db, null, { id });
 }
 
 /** Finds the highest revision below the current one; undefined when there is none. */
@@ -207,19 +123,6 @@ export async function manifestData(db: Sql, checksum: Uint8Array): Promise<Buffe
   return db.cipher.open(row.checksum, row);
 }
 
-/** Reads the manifest and the default namespace of a stack's current deployment; undefined when there is none. */
-export async function currentManifest(
-  db: Sql,
-  stackId: string,
-): Promise<{ checksum: Buffer; data: Buffer; namespace: string } | undefined> {
-  const [row] = await db.sql<ManifestRow & { namespace: string }>(
-    `select m.checksum, m.key_id as "keyId", m.data, d.namespace from stack s
-     join deployment d on d.id = s.current_deployment join manifest m on m.checksum = d.checksum where s.id = $1`,
-    [stackId],
-  );
-  return row && { checksum: row.checksum, data: db.cipher.open(row.checksum, row), namespace: row.namespace };
-}
-
 type Content = Pick<NewDeployment, 'kinds' | 'objectCount' | 'size' | 'namespace'> & { readonly checksum: Buffer };
 
 /** Reads the columns that describe a deployment's content, for a copy of it. */
@@ -236,15 +139,4 @@ export interface ServingAgents {
   /** The first names in order. */
   readonly names: readonly string[];
   readonly count: number;
-}
-
-/** Lists the names of the agents that serve a stack, at most `limit`, and counts all of them. */
-export async function servingAgents(db: Sql, stackId: string, limit: number): Promise<ServingAgents> {
-  const [row] = await db.sql<ServingAgents>(
-    `select array(select a.name from placement p join agent a on a.id = p.agent_id
-        where p.stack_id = $1 and p.state = 'active' order by 1 limit $2) as names,
-       (select count(*)::int from placement where stack_id = $1 and state = 'active') as count`,
-    [stackId, limit],
-  );
-  return row ?? { names: [], count: 0 };
 }

@@ -1,21 +1,19 @@
 import { ownerOf, type Principal } from '../access/principal.ts';
-import { generatorById } from '../generator/store.ts';
 import { Refusal } from '../refusal.ts';
-import type { StackRow } from '../stack/rules.ts';
-import { findStack } from '../stack/store.ts';
-import type { Database, Tx } from '../store/database.ts';
+import type { Database, Sql } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import type { ComparedManifest, Parser } from './parser.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
+import { findStackManifest, readRevisionState } from './revision-store.ts';
 import { compareManifests, type DeploymentRow, type Difference } from './rules.ts';
 import * as store from './store.ts';
 
 /** Names of agents that an answer lists; it counts all of them. */
-export const maxNamedAgents = 1_000;
+const maxNamedAgents = 1_000;
 
 /** A parsed manifest and the deployment of its stack that it was compared with. */
 export interface Submission {
-  readonly stack: StackRow;
+  readonly stackId: string;
   readonly manifest: ComparedManifest;
   /** Checksum of that deployment's manifest; undefined for a stack without one. */
   readonly comparedWith: Buffer | undefined;
@@ -55,8 +53,7 @@ export async function parseSubmission(
   },
   signal: AbortSignal,
 ): Promise<Submission> {
-  const stack = await findStack(db, ownerOf(principal), request.stack);
-  const before = await store.currentManifest(db, stack.id);
+  const { stackId, manifest: before } = await findStackManifest(db, ownerOf(principal), request.stack);
   const namespace = request.namespace ?? before?.namespace ?? '';
   const options = { before: before?.data, namespace, caller: principal.ownerId, signal };
   const manifest = await parser.parse(request.manifest, options);
@@ -68,7 +65,7 @@ export async function parseSubmission(
     );
   }
   const isNamespaceKept = request.namespace === undefined;
-  return { stack, manifest, comparedWith: before?.checksum, namespace, isNamespaceKept };
+  return { stackId, manifest, comparedWith: before?.checksum, namespace, isNamespaceKept };
 }
 
 /**
@@ -76,31 +73,29 @@ export async function parseSubmission(
  * may not deploy, RESOURCE_EXHAUSTED beyond its quota, ABORTED if the default namespace that was to be kept has changed meanwhile.
  */
 export async function submit(
-  tx: Tx,
+  tx: Sql,
   principal: Principal,
   request: { readonly stack: string; readonly message: string; readonly traceParent: string },
-  { manifest, comparedWith, namespace, isNamespaceKept }: Submission,
+  { stackId, manifest, comparedWith, namespace, isNamespaceKept }: Submission,
 ): Promise<SubmitResult> {
-  const stack = await lockStack(tx, principal, request.stack);
-  const agents = await store.servingAgents(tx, stack.id, maxNamedAgents);
-  const before = await store.currentDeployment(tx, stack);
-  if (isNamespaceKept && (before?.namespace ?? '') !== namespace) throw namespaceChanged();
-  const generator = await generatorById(tx, stack.generatorId);
-  requireAllowed(generator, manifest.objects);
+  await lockStack(tx, principal, stackId, request.stack);
+  const state = await readRevisionState(tx, stackId, manifest.checksum, maxNamedAgents);
+  const { current, agents } = state;
+  if (isNamespaceKept && (current?.namespace ?? '') !== namespace) throw namespaceChanged();
+  requireAllowed(state.generator, manifest.objects);
   const common = { agents, warnings: manifest.warnings, namespace };
-  if (isSameContent(before, manifest, namespace))
-    return { ...common, deployment: before, isUnchanged: true, changes: [] };
+  if (isSameContent(current, manifest, namespace))
+    return { ...common, deployment: current, isUnchanged: true, changes: [] };
   // Somebody may have submitted another manifest before the lock was taken.
   const changes =
-    before?.checksum.toString('hex') === comparedWith?.toString('hex')
+    current?.checksum.toString('hex') === comparedWith?.toString('hex')
       ? manifest.changes
       : await compareManifests(
-          before ? await store.manifestData(tx, before.checksum) : new Uint8Array(),
+          current ? await store.manifestData(tx, current.checksum) : new Uint8Array(),
           manifest.data,
         );
-  await store.keepManifest(tx, manifest.checksum, manifest.data);
-  const deployment = await addRevision(tx, generator, {
-    stackId: stack.id,
+  const newDeployment = {
+    stackId,
     checksum: manifest.checksum,
     size: manifest.data.length,
     objectCount: manifest.objects.length,
@@ -110,12 +105,23 @@ export async function submit(
     createdBy: authorOf(principal),
     rollbackOf: null,
     traceParent: request.traceParent,
-  });
+  };
+  const deployment = await addRevision(tx, state, newDeployment, state.isStored ? undefined : manifest.data);
   return { ...common, deployment, isUnchanged: false, changes };
 }
 
+/** Returns what a submission would change, without writing anything. PERMISSION_DENIED as for the submission itself. */
+export async function preview(db: Sql, { stackId, manifest, namespace }: Submission): Promise<SubmitResult> {
+  const { generator, agents, current } = await readRevisionState(db, stackId, manifest.checksum, maxNamedAgents);
+  requireAllowed(generator, manifest.objects);
+  const common = { agents, warnings: manifest.warnings, namespace };
+  return isSameContent(current, manifest, namespace)
+    ? { ...common, deployment: current, isUnchanged: true, changes: [] }
+    : { ...common, deployment: undefined, isUnchanged: false, changes: manifest.changes };
+}
+
 /** Answers whether a deployment has this content: the same objects and the same default namespace. */
-export function isSameContent(
+function isSameContent(
   deployment: DeploymentRow | undefined,
   { checksum }: ComparedManifest,
   namespace: string,

@@ -27,6 +27,22 @@ export interface GeneratorRow {
   readonly quotaBytes: string;
 }
 
+/** What a generator may deploy and keep. */
+export type GeneratorRules = Pick<
+  GeneratorRow,
+  | 'id'
+  | 'name'
+  | 'system'
+  | 'allowNamespaces'
+  | 'denyNamespaces'
+  | 'allowKinds'
+  | 'denyKinds'
+  | 'clusterScoped'
+  | 'quotaStacks'
+  | 'quotaDeployments'
+  | 'quotaBytes'
+>;
+
 /** Limits of what a generator may keep; 0 means the default. */
 export interface Quota {
   readonly stacks: number;
@@ -37,7 +53,7 @@ export interface Quota {
 const defaults: Quota = { stacks: 1_000, deploymentsPerStack: 100, manifestBytes: 1n << 30n };
 
 /** Returns the limits on what a generator may deploy. */
-export function limitsOf(row: GeneratorRow): GeneratorLimits {
+export function limitsOf(row: GeneratorRules): GeneratorLimits {
   return {
     allowNamespaces: row.allowNamespaces,
     denyNamespaces: row.denyNamespaces,
@@ -48,7 +64,7 @@ export function limitsOf(row: GeneratorRow): GeneratorLimits {
 }
 
 /** Returns the quota in force. The system generator has none, except for the deployments that each stack keeps. */
-export function quotaOf(row: GeneratorRow): Quota {
+export function quotaOf(row: GeneratorRules): Quota {
   const isUnlimited = row.system;
   return {
     stacks: row.quotaStacks || (isUnlimited ? Number.POSITIVE_INFINITY : defaults.stacks),

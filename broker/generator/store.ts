@@ -138,15 +138,6 @@ export async function writeQuota(tx: Tx, id: string, quota: Quota): Promise<void
   ]);
 }
 
-/** Sums the manifest bytes of all deployments that a generator's stacks keep. */
-export async function keptBytes(db: Sql, id: string): Promise<bigint> {
-  const [row] = await db.sql<{ bytes: string }>(
-    'select coalesce(sum(kept_bytes), 0)::bigint as bytes from stack where generator_id = $1',
-    [id],
-  );
-  return BigInt(row?.bytes ?? 0);
-}
-
 /** Returns the ids of all stacks of a generator, deleted ones included. They stay the same while its exclusive lock is held. */
 export async function stackIdsOf(tx: Tx, generatorId: string): Promise<string[]> {
   const rows = await tx.sql<{ id: string }>('select id from stack where generator_id = $1', [generatorId]);

@@ -3,11 +3,11 @@ import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJso
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { actorOf, type Principal } from '../access/principal.ts';
-import { requireValidKey } from '../access/store.ts';
+import { invalidKey } from '../access/rules.ts';
 import { createNote, type NewEntry, type Note, type NoteContent, sorted } from '../audit/rules.ts';
-import { insertEntries } from '../audit/store.ts';
-import type { Database, Tx } from '../store/database.ts';
-import { runIdempotent } from '../store/idempotency.ts';
+import type { Database, Sql, Tx } from '../store/database.ts';
+import { type RequestKey, recallAnswer } from '../store/idempotency.ts';
+import { beginMutation, endMutation } from './mutation-store.ts';
 import { sourceOf } from './origin.ts';
 import { principalOf } from './principal.ts';
 
@@ -16,27 +16,63 @@ import { principalOf } from './principal.ts';
  * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The same transaction writes the
  * audit entry, whose object `work` names in its note.
  */
-export async function mutate<O extends DescMessage>(
+export function mutate<O extends DescMessage>(
   db: Database,
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
-  work: (tx: Tx, principal: Principal, note: Note) => Promise<MessageShape<O>>,
+  work: Work<Tx, O>,
 ): Promise<MessageShape<O>> {
+  const mutation = toMutation(context, request, output);
+  return db.transact((tx) => run(tx, mutation, work));
+}
+
+/** Does the same with prepared statements and without the entity manager, for frequent mutations. */
+export function mutatePrepared<O extends DescMessage>(
+  db: Database,
+  context: HandlerContext,
+  request: MessageShape<DescMessage>,
+  output: O,
+  work: Work<Sql, O>,
+): Promise<MessageShape<O>> {
+  const mutation = toMutation(context, request, output);
+  return db.transactPrepared((tx) => run(tx, mutation, work));
+}
+
+type Work<T extends Sql, O extends DescMessage> = (tx: T, principal: Principal, note: Note) => Promise<MessageShape<O>>;
+
+interface Mutation<O extends DescMessage> {
+  readonly context: HandlerContext;
+  readonly output: O;
+  readonly principal: Principal;
+  readonly key: RequestKey;
+}
+
+function toMutation<O extends DescMessage>(
+  context: HandlerContext,
+  request: MessageShape<DescMessage>,
+  output: O,
+): Mutation<O> {
   const principal = principalOf(context);
   const requestId = (request as { requestId?: string }).requestId ?? '';
   const hash = requestId === '' ? new Uint8Array() : hashRequest(context.method.input, request);
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
-  return db.transact(async (tx) => {
-    await requireValidKey(tx, principal.keyId);
-    const result = await runIdempotent(tx, key, async () => {
-      const note = createNote();
-      const answer = await work(tx, principal, note);
-      await insertEntries(tx, [toAuditEntry(context, principal, requestId, note.read())]);
-      return { answer, remember: toBinary(output, withoutSecret(output, answer)) };
-    });
-    return 'answer' in result ? result.answer : markReplayed(output, fromBinary(output, result.remembered));
-  });
+  return { context, output, principal, key };
+}
+
+async function run<T extends Sql, O extends DescMessage>(
+  tx: T,
+  { context, output, principal, key }: Mutation<O>,
+  work: Work<T, O>,
+): Promise<MessageShape<O>> {
+  const { isKeyValid, isFirst } = await beginMutation(tx, principal.keyId, key);
+  if (!isKeyValid) throw invalidKey();
+  if (!isFirst) return markReplayed(output, fromBinary(output, await recallAnswer(tx, key)));
+  const note = createNote();
+  const answer = await work(tx, principal, note);
+  const entry = toAuditEntry(context, principal, key.requestId, note.read());
+  await endMutation(tx, entry, key, toBinary(output, withoutSecret(output, answer)));
+  return answer;
 }
 
 function toAuditEntry(context: HandlerContext, principal: Principal, requestId: string, noted: NoteContent): NewEntry {

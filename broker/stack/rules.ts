@@ -85,7 +85,7 @@ function toRecord(row: StackRow): object {
 }
 
 /** Refuses a change of a stack that is being deleted; `ref` is how the caller named it. */
-export function requireNotDeleted(row: StackRow, ref: string): void {
+export function requireNotDeleted(row: Pick<StackRow, 'deletedAt'>, ref: string): void {
   if (row.deletedAt === null) return;
   throw new Refusal('failed_precondition', `stack "${ref}" is being deleted`, { field: 'stack', reason: 'DELETED' });
 }

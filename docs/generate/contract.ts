@@ -19,7 +19,6 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
 import { getComments } from '@bufbuild/protoplugin';
-import { writeVendored } from '../../proto/gen.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const buf = join(root, 'node_modules/.bin/buf');
@@ -28,7 +27,6 @@ const buf = join(root, 'node_modules/.bin/buf');
 export function readContract(): FileRegistry {
   const folder = mkdtempSync(join(tmpdir(), 'brokkr-contract-'));
   try {
-    writeVendored();
     const image = join(folder, 'contract.binpb');
     execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', image], {
       cwd: root,

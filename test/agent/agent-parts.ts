@@ -51,6 +51,7 @@ export async function createParts(
   });
   const context = {
     objectCache: clusterState.objectCache,
+    untilWatched: clusterState.untilWatched,
     cluster,
     inventories,
     ownership,

@@ -268,7 +268,8 @@ export const testRules: readonly Rule[] = [
 ];
 
 const knownFolders = [
-  /^(\.ci|bench|client|contract|gen|proto|proto\/brokkr|proto\/brokkr\/v1|release)$/,
+  /^(\.ci|bench|client|contract|gen|proto|release)$/,
+  /^proto\/(brokkr\/v1|brokkr|buf(\/validate)?|google(\/rpc)?|grpc(\/(health|reflection)(\/v1(alpha)?)?)?)$/,
   /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|sync\/(ownership|stages)|target|telemetry))?$/,
   /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
   /^broker\/(rpc(\/(admission|grpc|http|interceptors|standard))?|store(\/migrations)?)$/,

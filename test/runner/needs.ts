@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isGoInstalled } from '../../sandbox/apiserver/build.ts';
@@ -9,6 +10,7 @@ export const realWorldFolder = resolve(import.meta.dirname, '../../../shared/rea
 
 const kinds = {
   go: { present: isGoInstalled, reason: 'no Go tool chain on PATH or in /usr/local/go/bin' },
+  python: { present: isPythonInstalled, reason: 'no python3 with venv on PATH' },
   chromium: { present: isChromiumInstalled, reason: 'no chromium on PATH, and none from npm for this platform' },
   'real-world': { present: () => existsSync(realWorldFolder), reason: `no folder ${realWorldFolder}` },
   landed: { present: hasLandedCommit, reason: `git does not have the landed commit ${landedCommit.slice(0, 12)} here` },
@@ -23,4 +25,8 @@ export function needs(kind: keyof typeof kinds): boolean {
   const met = present();
   if (!met) process.stdout.write(`SKIP ${kind}: ${reason}\n`);
   return met;
+}
+
+function isPythonInstalled(): boolean {
+  return spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0;
 }

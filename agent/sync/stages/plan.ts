@@ -42,13 +42,15 @@ export async function planChanges({
   const desired = resolved.map((wanted) =>
     withoutIgnored(wanted, live.get(keyOf(wanted.id)), entry.ignoredFields, wasApplied),
   );
-  objectCache.read(entry, desired, live, readAt, ownership.ownerOf);
+  objectCache.read(entry, desired, live, readAt, ownership.ownerOf, (key) => inventory.items.get(key)?.run);
+  const seen = objectCache.get(stackId)?.objects;
   const plan = planStack({
     stackId,
     desired,
     inventory: inventory.items,
     mayPrune: inventory.whole && siblings.missing.length === 0,
     live,
+    seenRunOf: (key) => seen?.get(key)?.run,
     ownerOf: ownership.ownerOf,
     isDesiredElsewhere: siblings.isDesired,
     uidsInUse: unlisted.length > 0 ? uidsOfOtherStacks(context, stackId) : new Set(),

@@ -1,18 +1,21 @@
+import { hasExpiry } from '../../health/run.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
-import { definitionsIn } from '../../manifest/parse.ts';
+import type { Cluster } from '../../kube/cluster.ts';
+import { type CustomKind, definitionsIn, servedVersions } from '../../manifest/parse.ts';
 import { wavesOf } from '../../manifest/waves.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
-import { keyOf } from '../../object/kube-object.ts';
+import { displayName, groupOf, keyOf } from '../../object/kube-object.ts';
 import type { Change, StackEvent } from '../../target/stack-event.ts';
-import { dependsOn, dryRun, findDrifted, isPrerequisite } from '../apply.ts';
+import { dependsOn, dryRun, findDrifted, isPrerequisite, type Readiness, waitUntilReady } from '../apply.ts';
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
+import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
 import { headerFor } from '../rebuild-inventory.ts';
 import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
-import { failed, waiting } from './results.ts';
+import { awaiting, failed, waiting } from './results.ts';
 
 export interface Classified {
   readonly drift: DriftDecision;
@@ -39,25 +42,47 @@ export interface Gated {
 }
 
 /** Sorts the writes into waves; the pass ends when an earlier wave is not healthy yet. */
-export function gateWaves({
+export async function gateWaves({
+  context,
   pass,
   objects,
+  plan,
   desired,
   live,
   drift,
-}: PassState & ManifestRead & Planned & Classified): StageResult<Gated> {
+}: PassState & ManifestRead & Planned & Classified): Promise<StageResult<Gated>> {
   const { writes, repairs } = drift;
   const rollout: Rollout = {
     waves: wavesOf(desired, (wanted) => wanted),
     writes,
     definitions: definitionsIn(objects),
     live,
+    ended: plan.ended,
     isGated: !pass.isAlreadyApplied && writes.length > repairs.length,
   };
-  const blocker = rolloutBlocker(rollout);
+  const blocker = await rolloutBlocker(context.cluster, rollout, pass.signal);
   if (blocker?.waiting !== undefined) return { stop: waiting(pass, blocker.waiting) };
   if (blocker) return { stop: failed(pass, blocker.summary, blocker.failures) };
   return { next: { rollout } };
+}
+
+export interface Adopted {
+  /** What was taken over of the objects that others had made, by key. */
+  readonly adoptions: ReadonlyMap<string, Adoption>;
+}
+
+/** Takes over, in the objects that are adopted, the fields that others have written from manifests. */
+export async function adoptObjects({
+  context: { cluster },
+  pass: { signal },
+  plan,
+  live,
+  rollout,
+}: PassState & Planned & Gated): Promise<StageResult<Adopted>> {
+  const writes = new Set(rollout.writes);
+  await ownTextsOfSecrets(cluster, rollout.writes, live, signal);
+  const foreign = plan.foreign.filter((wanted) => writes.has(wanted));
+  return { next: { adoptions: await adoptFields(cluster, foreign, live, signal) } };
 }
 
 export interface DryRun {
@@ -70,8 +95,9 @@ export async function dryRunWrites({
   context,
   pass,
   unserved,
+  desired,
   rollout,
-}: PassState & Resolved & Gated): Promise<StageResult<DryRun>> {
+}: PassState & Resolved & Planned & Gated): Promise<StageResult<DryRun>> {
   const { writes, definitions } = rollout;
   const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
   const unservable = unserved.filter(
@@ -80,11 +106,42 @@ export async function dryRunWrites({
   const checkable = writes.filter(
     (write) => !needsPrerequisite(write) && !unservable.some(({ object }) => object === write.id),
   );
+  const unready = await unreadyDefinitions(context.cluster, unservable, desired, definitions, pass.signal);
+  if (unready.failures.length === 0 && unready.waiting !== undefined) return { stop: waiting(pass, unready.waiting) };
   const result = await dryRun(context.cluster, checkable, pass.signal);
-  const refused = [...unservable, ...result.failures];
+  const refused = [...unready.failures, ...result.failures];
+  const isTerminating = ({ message }: Change) => message.includes('because it is being terminated');
+  if (refused[0] && refused.every(isTerminating))
+    return { stop: awaiting(pass, `waits for ${displayName(refused[0].object)}: ${refused[0].message}`) };
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
   return { next: { unchecked: result.uncheckedCount } };
+}
+
+/**
+ * Finds out whether the kinds of these objects come by themselves, because the definitions that the manifest has of them are applied
+ * but not served yet. Each object whose kind no definition will serve is a failure.
+ */
+async function unreadyDefinitions(
+  cluster: Cluster,
+  unservable: readonly Change[],
+  desired: readonly DesiredObject[],
+  definitions: readonly CustomKind[],
+  signal: AbortSignal,
+): Promise<Readiness> {
+  const definitionOf = ({ object }: Change) => {
+    const found = definitions.find(({ group, kind }) => group === groupOf(object.apiVersion) && kind === object.kind);
+    const wanted = found && desired.find(({ id }) => keyOf(id) === keyOf(found.id));
+    const isServed = wanted && servedVersions(wanted.object).some(({ apiVersion }) => apiVersion === object.apiVersion);
+    return isServed ? wanted : undefined;
+  };
+  const awaited = new Set(unservable.flatMap((change) => definitionOf(change) ?? []));
+  const unready = await waitUntilReady(cluster, [...awaited], signal, { patienceMs: 0 });
+  const failures = unservable.filter((change) => definitionOf(change) === undefined);
+  // A kind that has come meanwhile is found by the next pass.
+  const waiting =
+    unready.waiting ?? (awaited.size > 0 ? 'waits for a kind that was not served a moment ago' : undefined);
+  return { failures: [...failures, ...unready.failures], ...(waiting !== undefined && { waiting }) };
 }
 
 export interface Recorded {
@@ -109,8 +166,8 @@ export async function recordInventory({
 }
 
 export interface Applied {
-  /** Uids of the objects that were written, by key. */
-  readonly uids: ReadonlyMap<string, string>;
+  /** Inventory items of the objects that were written, by key. */
+  readonly written: ReadonlyMap<string, InventoryItem>;
   /** Changes of the deployment itself, without repairs. */
   readonly changes: readonly Change[];
   readonly driftEvent: StackEvent | undefined;
@@ -124,25 +181,28 @@ export async function applyWaves({
   pass,
   drift,
   rollout,
+  adoptions,
   recorded,
   items,
-}: PassState & Classified & Gated & Recorded): Promise<StageResult<Applied>> {
+}: PassState & Classified & Gated & Adopted & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
-  const uids = new Map<string, string>();
-  const saveUids = () => inventories.save(recorded, headerFor(pass, false), withUids(items, uids), pass.signal);
-  const result = await rollOut(context, pass, rollout, uids).catch(async (error: unknown) => {
+  // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
+  await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
+  const written = new Map<string, InventoryItem>();
+  const saveUids = () => inventories.save(recorded, headerFor(pass, false), withWritten(items, written), pass.signal);
+  const result = await rollOut(context, pass, rollout, written).catch(async (error: unknown) => {
     // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
     if (error instanceof Superseded) await saveUids().catch(() => {});
     throw error;
   });
-  const changes = explainRepairs(result.changes, drift.repairs);
+  const changes = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
   if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
     return { stop: failed(pass, result.summary, result.failures, changes) };
   }
   const { deploymentChanges, event } = toDriftEvent(repairBackoff, pass.entry, drift, changes);
-  return { next: { uids, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.uncheckedCount } };
+  return { next: { written, changes: deploymentChanges, driftEvent: event, uncheckedWrites: result.uncheckedCount } };
 }
 
 /** Keeps the uid of an object that is gone and not recreated: without it, a restarted agent would take the object for a new one. */
@@ -157,7 +217,10 @@ function keepingUids(
   );
 }
 
-/** Returns the items with the uids of what was written. */
-export function withUids(items: readonly InventoryItem[], uids: ReadonlyMap<string, string>): InventoryItem[] {
-  return items.map((item) => ({ id: item.id, uid: uids.get(keyOf(item.id)) ?? item.uid }));
+/** Returns the items as they are after what was written. */
+export function withWritten(
+  items: readonly InventoryItem[],
+  written: ReadonlyMap<string, InventoryItem>,
+): InventoryItem[] {
+  return items.map((item) => written.get(keyOf(item.id)) ?? item);
 }

@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/options.proto.
  */
 export const file_brokkr_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chdicm9ra3IvdjEvb3B0aW9ucy5wcm90bxIJYnJva2tyLnYxKnkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARISCg5ST0xFX1JFQURfT05MWRACEhIKDlJPTEVfR0VORVJBVE9SEAMSDgoKUk9MRV9BR0VOVBAEEhMKD1JPTEVfRU5ST0xMTUVOVBAFOkcKBXJvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAMoDjIPLmJyb2trci52MS5Sb2xlUgVyb2xlc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Chdicm9ra3IvdjEvb3B0aW9ucy5wcm90bxIJYnJva2tyLnYxKnkKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfQURNSU4QARISCg5ST0xFX1JFQURfT05MWRACEhIKDlJPTEVfR0VORVJBVE9SEAMSDgoKUk9MRV9BR0VOVBAEEhMKD1JPTEVfRU5ST0xMTUVOVBAFOkcKBXJvbGVzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYsosDIAMoDjIPLmJyb2trci52MS5Sb2xlUgVyb2xlc0IkWiJicm9ra3IuaW8vcHJvdG8vYnJva2tyL3YxO2Jyb2trcnYxYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * Role is the kind of a key (PAK).

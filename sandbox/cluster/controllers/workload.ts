@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Core, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
-import { type JsonObject, type KubeObject, numberAt, objectAt, textAt, valueAt } from '../core/object.ts';
+import { type JsonObject, type KubeObject, listAt, numberAt, objectAt, textAt, valueAt } from '../core/object.ts';
 import { removeObject } from '../write/remove.ts';
 import { createObject, patchObject, writeStatus } from '../write/write.ts';
 import { isNamespaceTerminating } from './namespace.ts';
@@ -41,7 +41,7 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
     later(options.readyDelayMs, () => {
       const waiting = current(kind, seen);
       // A misbehaving pod reports its own final status; a workload of such pods never becomes ready.
-      if (waiting) reportStatus(kind, waiting, kind.kind === 'Pod' || behaviourOf(waiting) === 'healthy');
+      if (waiting) reportStatus(kind, waiting, kind.kind === 'Pod' || canBecomeReady(core, waiting));
     });
   const startProgress = (kind: Kind, seen: KubeObject) => {
     const found = current(kind, seen);
@@ -50,13 +50,37 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
     if (options.pods) createChildren(core, kind, found);
     scheduleReady(kind, found);
   };
+  const claims = core.kinds.byKind('v1', 'PersistentVolumeClaim')!;
   store.subscribe(({ resource, object, previous, deleted }) => {
+    if (resource === '/pods' && !previous) for (const claim of claimsOf(core, object)) scheduleReady(claims, claim);
     const kind = kinds.get(resource);
     if (!kind || deleted || object.metadata.deletionTimestamp) return;
     if (previous && previous.metadata.generation === object.metadata.generation) return;
     later(1, () => startProgress(kind, object));
   });
   for (const [resource, object] of store.all()) if (kinds.has(resource)) scheduleReady(kinds.get(resource)!, object);
+}
+
+/** Returns whether the object becomes ready by itself: some pods do not, and some claims wait for their first pod. */
+function canBecomeReady(core: Core, object: KubeObject): boolean {
+  if (object.kind !== 'PersistentVolumeClaim') return behaviourOf(object) === 'healthy';
+  const { namespace, name } = object.metadata;
+  const storageClass = core.store.get(
+    'storage.k8s.io/storageclasses',
+    undefined,
+    textAt(object, 'spec.storageClassName') ?? '',
+  );
+  if (!storageClass || textAt(storageClass, 'volumeBindingMode') !== 'WaitForFirstConsumer') return true;
+  return core.store.list('/pods', namespace).some((pod) => claimNamesOf(pod).includes(name));
+}
+
+function claimsOf(core: Core, pod: KubeObject): KubeObject[] {
+  const { namespace } = pod.metadata;
+  return claimNamesOf(pod).flatMap((name) => core.store.get('/persistentvolumeclaims', namespace, name) ?? []);
+}
+
+function claimNamesOf(pod: KubeObject): string[] {
+  return listAt(pod, 'spec.volumes').flatMap((volume) => textAt(volume, 'persistentVolumeClaim.claimName') ?? []);
 }
 
 /** Serialises a status without its times: a change of time alone is not written. */

@@ -2,7 +2,7 @@ import { type Core, timestamp } from '../core/core.ts';
 import type { Kind } from '../core/kinds.ts';
 import { equalJson, isObject, type JsonObject, type KubeObject, valueAt } from '../core/object.ts';
 import { badRequest, conflict, notFound, StatusError } from '../core/status.ts';
-import { decodeObject } from './decode.ts';
+import { decodeApplied } from './decode.ts';
 import { ownedFields } from './fields.ts';
 import { mergeApplied, pruneApplied } from './merge.ts';
 import { compare, findConflict, isSameOwner, type Owner, readOwners, withoutChangedFields } from './owners.ts';
@@ -19,7 +19,7 @@ export function applyObject(
   name: string,
   options: WriteOptions,
 ): { object: KubeObject; created: boolean } {
-  const applied = decodeApplied(core, kind, body, namespace, name, options);
+  const applied = readApplied(core, kind, body, namespace, name, options);
   const liveObject = core.store.get(kind.resource, namespace, name);
   const { manager, subresource } = options;
   const fields = new Set(ownedFields(applied, kind.shape).keys());
@@ -41,7 +41,7 @@ export function applyObject(
   return { object: persist(core, kind, liveObject, merged, owners, options), created: false };
 }
 
-function decodeApplied(
+function readApplied(
   core: Core,
   kind: Kind,
   body: JsonObject,
@@ -60,7 +60,7 @@ function decodeApplied(
   if (apiVersion !== kind.apiVersion || kindName !== kind.kind)
     throw badRequest(`invalid object type: ${formatKind(String(apiVersion), String(kindName))}`);
   checkTyped(kind, given, core.schemas.get(`${kind.apiVersion}/${kind.plural}`));
-  return stripStatus(kind, decodeObject(kind, given, namespace, name), options);
+  return stripStatus(kind, decodeApplied(kind, given, namespace, name), options);
 }
 
 function checkCreatable(kind: Kind, { metadata: { name, uid } }: KubeObject, { subresource }: WriteOptions): void {

@@ -9,6 +9,16 @@ export function decodeObject(
   namespace: string | undefined,
   name: string | undefined,
 ): KubeObject {
+  return withoutNulls(decodeApplied(kind, body, namespace, name)) as KubeObject;
+}
+
+/** The same for an applied object, of which nulls are merged before they are left out. */
+export function decodeApplied(
+  kind: Kind,
+  body: JsonObject,
+  namespace: string | undefined,
+  name: string | undefined,
+): KubeObject {
   const { apiVersion = kind.apiVersion, kind: kindName = kind.kind } = body;
   if (apiVersion !== kind.apiVersion)
     throw badRequest(
@@ -23,5 +33,5 @@ export function decodeObject(
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   if (namespace) metadata.namespace = namespace;
   else delete metadata.namespace;
-  return withoutNulls({ ...body, apiVersion, kind: kind.kind, metadata }) as KubeObject;
+  return { ...body, apiVersion, kind: kind.kind, metadata } as KubeObject;
 }

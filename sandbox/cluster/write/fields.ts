@@ -113,7 +113,7 @@ export function keyElement(item: Json, keys: readonly string[]): string | undefi
   if (!isObject(item)) return undefined;
   const found: JsonObject = {};
   for (const key of [...keys].sort()) {
-    const value = item[key] ?? (key === 'protocol' ? 'TCP' : undefined);
+    const value = item[key] === undefined && key === 'protocol' ? 'TCP' : item[key];
     if (value === undefined) return undefined;
     found[key] = value;
   }

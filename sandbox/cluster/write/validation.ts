@@ -102,7 +102,11 @@ function* metadataCauses(kind: Kind, { metadata }: KubeObject): Iterable<Cause> 
 }
 
 const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause> } = {
-  Deployment: workload,
+  *Deployment(object) {
+    yield* workload(object);
+    if (textAt(object, 'spec.strategy.type') === 'Recreate' && valueAt(object, 'spec.strategy.rollingUpdate'))
+      yield denied('spec.strategy.rollingUpdate', "may not be specified when strategy `type` is 'Recreate'");
+  },
   StatefulSet: workload,
   DaemonSet: workload,
   ReplicaSet: workload,
@@ -117,6 +121,13 @@ const checks: { readonly [kind: string]: (object: KubeObject) => Iterable<Cause>
       yield required('spec.ports', '');
     for (const [n, port] of listAt(object, 'spec.ports').entries())
       if (listAt(object, 'spec.ports').length > 1 && !textAt(port, 'name')) yield required(`spec.ports[${n}].name`, '');
+    yield* duplicates(object, 'spec.ports', 'name');
+    const endpoints = listAt(object, 'spec.ports').map(
+      (port) => `${valueAt(port, 'protocol')}/${valueAt(port, 'port')}`,
+    );
+    for (const [n, endpoint] of endpoints.entries())
+      if (endpoints.indexOf(endpoint) < n)
+        yield cause('FieldValueDuplicate', `spec.ports[${n}]`, `Duplicate value: ${JSON.stringify(endpoint)}`);
   },
   *CustomResourceDefinition(object) {
     const expected = `${textAt(object, 'spec.names.plural')}.${textAt(object, 'spec.group')}`;
@@ -142,9 +153,19 @@ function* containers(object: KubeObject, path: string): Iterable<Cause> {
   if (list.length === 0) yield required(`${path}.containers`, '');
   const claims = listAt(object, 'spec.volumeClaimTemplates').map((claim) => textAt(claim, 'metadata.name'));
   const volumes = new Set([...listAt(object, `${path}.volumes`).map((volume) => textAt(volume, 'name')), ...claims]);
+  for (const [n, volume] of listAt(object, `${path}.volumes`).entries()) {
+    const sources = Object.keys(isObject(volume) ? volume : {}).filter((name) => name !== 'name');
+    for (const source of sources.slice(1))
+      yield denied(`${path}.volumes[${n}].${source}`, 'may not specify more than 1 volume type');
+  }
   for (const [n, container] of list.entries()) {
     if (!textAt(container, 'name')) yield required(`${path}.containers[${n}].name`, '');
     if (!textAt(container, 'image')) yield required(`${path}.containers[${n}].image`, '');
+    yield* duplicates(object, `${path}.containers`, 'name');
+    yield* duplicates(container, 'ports', 'name', `${path}.containers[${n}].ports`);
+    for (const [m, variable] of listAt(container, 'env').entries())
+      if (textAt(variable, 'value') && valueAt(variable, 'valueFrom'))
+        yield bad(`${path}.containers[${n}].env[${m}].valueFrom`, '', 'may not be specified when `value` is not empty');
     for (const [m, mount] of listAt(container, 'volumeMounts').entries())
       if (!volumes.has(textAt(mount, 'name')))
         yield cause(
@@ -153,6 +174,14 @@ function* containers(object: KubeObject, path: string): Iterable<Cause> {
           `Not found: ${JSON.stringify(textAt(mount, 'name'))}`,
         );
   }
+}
+
+/** Items of a list that have the same value in a field as an earlier one. */
+function* duplicates(value: Json, list: string, field: string, path = list): Iterable<Cause> {
+  const values = listAt(value, list).map((item) => textAt(item, field));
+  for (const [n, name] of values.entries())
+    if (name && values.indexOf(name) < n)
+      yield cause('FieldValueDuplicate', `${path}[${n}].${field}`, `Duplicate value: ${JSON.stringify(name)}`);
 }
 
 function* immutableCauses(kind: Kind, object: KubeObject, liveObject: KubeObject): Iterable<Cause> {

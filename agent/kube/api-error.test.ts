@@ -1,0 +1,39 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { errorFromResponse } from './api-error.ts';
+
+const test = suite('errors of the Kubernetes API');
+
+const id = (kind: string) => ({ apiVersion: 'batch/v1', kind, namespace: 'default', name: 'migrate' });
+
+function refusal(kind: string, causes: readonly { reason: string; field: string; message: string }[]) {
+  const sentences = causes.map(({ field, message }) => `${field}: ${message}`);
+  const message = `Job.batch "migrate" is invalid: ${sentences.join(', ')}`;
+  const details = { name: 'migrate', group: 'batch', kind: 'Job', causes };
+  const body = JSON.stringify({ kind: 'Status', status: 'Failure', reason: 'Invalid', code: 422, message, details });
+  return errorFromResponse(422, body, id(kind));
+}
+
+const dump = `{"metadata":{"labels":{"a: b":"c"}},"spec":{"containers":[${'{"name":"m","image":"x:1"},'.repeat(80)}]}}`;
+const reason = 'FieldValueInvalid';
+
+test('say what is wrong with a field, not the value that the server quotes at length', () => {
+  const message = `Invalid value: ${dump}: field is immutable`;
+  const error = refusal('Job', [{ reason, field: 'spec.template', message }]);
+  assert.is(error.message, 'Job "migrate" is invalid: spec.template: Invalid value: (…): field is immutable');
+});
+
+test('quote short messages of the server word for word', () => {
+  const message = 'Invalid value: "a": must be b';
+  const error = refusal('Job', [{ reason, field: 'spec.a', message }]);
+  assert.is(error.message, `Job.batch "migrate" is invalid: spec.a: ${message}`);
+  assert.equal(error.fieldCauses, [{ reason, field: 'spec.a', message }]);
+});
+
+test('quote nothing of a Secret', () => {
+  const message = 'Invalid value: "hunter2": must be longer';
+  const error = refusal('Secret', [{ reason, field: 'data.password', message }]);
+  assert.not.match(JSON.stringify([error.message, error.fieldCauses]), 'hunter2');
+});
+
+test.run();
