@@ -105,7 +105,7 @@ const recordSql = `
   join stack s on s.id = p.stack_id
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
   where case p.state
-    when 'removing' then e.outcome in ('removal_failed', 'held')
+    when 'removing' then e.outcome in ('removal_failed', 'held', 'waiting')
     else e.outcome in ('applied', 'failed', 'held', 'ahead', 'waiting') and e.deployment_id = d.id
       and (e.outcome = 'ahead' or decode(e.checksum, 'hex') = coalesce(p.manifest, d.checksum)) end
   order by p.agent_id, p.stack_id, e.incarnation desc, e.sequence desc
