@@ -195,7 +195,8 @@ function groupsOf(items: readonly InventoryItem[], live: LiveObjects): (readonly
   return wavesOf(items, withObject).flatMap(({ groups }) => groups);
 }
 
-async function isGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal): Promise<boolean> {
+/** Waits a moment for a deleted object; returns false when it is still there then. */
+export async function isGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal): Promise<boolean> {
   const deadline = Date.now() + goneMs;
   for (let waitMs = goneCheckMs; ; waitMs *= 2) {
     const live = await cluster.get(item.id, signal);
