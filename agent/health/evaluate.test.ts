@@ -384,7 +384,7 @@ test('calls what is being deleted progressing, whatever it is', () => {
   const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z', finalizers: ['example.org/keep'] };
   const { health, message } = healthOf(object('v1 ConfigMap', {}, metadata));
   assert.is(health, 'progressing');
-  assert.is(message, 'it is being deleted; waits for example.org/keep');
+  assert.is(message, 'it is being deleted; waits for its finalizer example.org/keep');
 });
 
 test('survives a status of any shape', () => {

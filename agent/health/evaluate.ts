@@ -13,11 +13,12 @@ import {
 import { healthOfCustom } from './custom.ts';
 import { healthOfPod } from './pod.ts';
 import type { Verdict } from './status.ts';
+import { describeTerminatingObject } from './terminating.ts';
 import { daemonSet, deployment, job, replicaSet, statefulSet } from './workloads.ts';
 
 /** Evaluates an object's health from the object alone: by the rules of its kind, or by the conventions for custom resources. */
 export function healthOf(object: KubeObject): Verdict {
-  if (object.metadata.deletionTimestamp !== undefined) return progressing(terminatingReason(object));
+  if (object.metadata.deletionTimestamp !== undefined) return progressing(describeTerminatingObject(object));
   const rule = rules[kindName(object)];
   if (rule) return rule(object);
   return unobserved(object) ?? healthOfCustom(object);
@@ -111,9 +112,4 @@ function definition(object: KubeObject): Verdict {
   if (isFalse(names)) return failed(withReason('its names are refused', names?.message));
   const established = conditionOf(object, 'Established');
   return isTrue(established) ? healthy : progressing(withReason('it is not established yet', established?.message));
-}
-
-function terminatingReason({ metadata }: KubeObject): string {
-  const finalizers = metadata.finalizers ?? [];
-  return finalizers.length > 0 ? `it is being deleted; waits for ${finalizers.join(', ')}` : 'it is being deleted';
 }

@@ -94,10 +94,24 @@ function waitForHealth({ queue, events, retry }: OutcomeParts, stack: Stack, { e
   queue.addAfter(stack.stackId, healthCheck.baseMs / 4 + Math.min(retry.maxMs, jittered(healthCheck, checks)));
 }
 
-function backOff({ queue, events }: OutcomeParts, stack: Stack, { event, waiting }: ResultOf<'unsettled'>): void {
+function backOff(
+  { queue, events, retry }: OutcomeParts,
+  stack: Stack,
+  { event, waiting }: ResultOf<'unsettled'>,
+): void {
   const before = restingPhase(stack);
   const since = before.kind === 'backoff' ? before.since : Date.now();
   stack.phase = { kind: 'backoff', since };
-  if (!waiting || Date.now() - since > patienceMs) events.emit(stack, event);
-  queue.addRateLimited(stack.stackId);
+  const waitedMs = Date.now() - since;
+  if (!waiting || waitedMs > patienceMs) events.emit(stack, event);
+  if (!waiting) {
+    queue.addRateLimited(stack.stackId);
+    return;
+  }
+  // What is waited for comes by itself, so the checks do not become rarer and rarer.
+  queue.forget(stack.stackId);
+  queue.addAfter(
+    stack.stackId,
+    Math.min(retry.maxMs, Math.max(healthCheck.baseMs, Math.min(healthCheck.maxMs, waitedMs / 4))),
+  );
 }

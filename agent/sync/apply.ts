@@ -1,5 +1,7 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
+import { healthOf } from '../health/evaluate.ts';
+import { describeTerminatingObject } from '../health/terminating.ts';
 import {
   hasStatus,
   isUnreachable,
@@ -14,6 +16,7 @@ import { type CustomKind, servedVersions } from '../manifest/parse.ts';
 import { isSameObject } from '../object/compare.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import {
+  andMore,
   displayName,
   groupKindOf,
   isCustomResourceDefinition,
@@ -21,9 +24,7 @@ import {
   isOwnApply,
   type KubeObject,
   keyOf,
-  listAt,
   type ObjectId,
-  textAt,
 } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { CheckedObject } from './drift.ts';
@@ -149,48 +150,64 @@ export async function applyObjects(
   return { changes, failures };
 }
 
-/** Waits until definitions are served and namespaces are active. Returns a failure for each that is not ready in time. */
+/** Whether definitions are served and namespaces are active. */
+export interface Readiness {
+  /** Those that will not become ready by themselves. */
+  readonly failures: readonly Change[];
+  /** Set while others are on their way: says which, and what they lack. */
+  readonly waiting?: string;
+}
+
+/** Waits until definitions are served and namespaces are active, but no longer than `patienceMs`. */
 export async function waitUntilReady(
   cluster: Cluster,
   prerequisites: readonly DesiredObject[],
   signal: AbortSignal,
-): Promise<Change[]> {
-  const deadline = Date.now() + readyMs;
-  const failures = await mapConcurrent(prerequisites, passConcurrency, async ({ id, object }) => {
+  { patienceMs = readyMs } = {},
+): Promise<Readiness> {
+  const deadline = Date.now() + patienceMs;
+  const reasons = await mapConcurrent(prerequisites, passConcurrency, async (wanted) => {
     for (;;) {
-      const reason = await unreadyReason(cluster, id, object, signal);
-      if (reason === undefined) return undefined;
-      if (Date.now() > deadline) return { object: id, action: 'failed' as const, message: reason };
+      const reason = await unreadyReason(cluster, wanted, signal);
+      if (reason === undefined || reason.isFinal || Date.now() > deadline) return reason;
       await sleep(readyCheckMs, signal);
     }
   });
-  return failures.flatMap((change) => change ?? []);
+  const unready = reasons.flatMap((reason) => reason ?? []);
+  const failures = unready.flatMap(({ id, message, isFinal }): Change[] =>
+    isFinal ? [{ object: id, action: 'failed', message }] : [],
+  );
+  const pending = unready.filter(({ isFinal }) => !isFinal);
+  const [first] = pending;
+  return first
+    ? { failures, waiting: `waits for ${displayName(first.id)}: ${first.message}${andMore(pending)}` }
+    : { failures };
+}
+
+interface UnreadyReason {
+  readonly id: ObjectId;
+  readonly message: string;
+  /** True for what does not pass by itself. */
+  readonly isFinal: boolean;
 }
 
 /** Returns why a namespace or definition is not ready; undefined when it is. */
 async function unreadyReason(
   cluster: Cluster,
-  id: ObjectId,
-  object: KubeObject,
+  { id, object }: DesiredObject,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<UnreadyReason | undefined> {
   const live = await cluster.get(id, signal);
-  if (!live) return `${displayName(id)} is gone`;
-  if (isNamespace(id)) {
-    const phase = textAt(live, 'status', 'phase');
-    return phase === undefined || phase === 'Active' ? undefined : `it is ${phase}`;
-  }
-  const conditions = listAt(live, 'status', 'conditions');
-  const established = conditions.find((condition) => textAt(condition, 'type') === 'Established');
-  if (textAt(established, 'status') !== 'True') {
-    const refused = conditions.find(
-      (condition) => textAt(condition, 'type') === 'NamesAccepted' && textAt(condition, 'status') === 'False',
-    );
-    return `it is not established${refused ? `: ${textAt(refused, 'message')}` : ''}`;
-  }
+  const passing = (message: string) => ({ id, message, isFinal: false });
+  if (!live) return { id, message: `${displayName(id)} is gone`, isFinal: true };
+  if (live.metadata.deletionTimestamp !== undefined) return passing(describeTerminatingObject(live));
+  const verdict = healthOf(live);
+  if (verdict.health !== 'healthy') return { id, message: verdict.message, isFinal: verdict.health === 'failed' };
+  if (isNamespace(id)) return undefined;
   for (const { apiVersion, kind } of servedVersions(object)) {
     cluster.discovery.forget(apiVersion);
-    if (!(await cluster.discovery.find(apiVersion, kind, signal))) return `${kind} of ${apiVersion} is not served yet`;
+    if (!(await cluster.discovery.find(apiVersion, kind, signal)))
+      return passing(`${kind} of ${apiVersion} is not served yet`);
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
+import { awaitedBy } from '../health/terminating.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
 import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
@@ -7,7 +8,7 @@ import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
-import { andMore, displayName, keyOf } from '../object/kube-object.ts';
+import { andMore, displayName, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
@@ -15,6 +16,12 @@ import { createFence, type Fence, fenceMaxAgeMs } from './fencing.ts';
 import { releaseObject } from './ownership/release.ts';
 import type { PrunePlan } from './plan-prune.ts';
 import { siblingsOf } from './siblings.ts';
+
+/** An object that is being deleted, and what that waits for; empty when it is not known. */
+export interface TerminatingObject {
+  readonly id: ObjectId;
+  readonly awaited: string;
+}
 
 /** The result of carrying out a prune plan. */
 export interface PruneOutcome {
@@ -25,7 +32,7 @@ export interface PruneOutcome {
   readonly changes: readonly Change[];
   readonly failures: readonly Change[];
   /** Objects that are marked for deletion but still there: a finalizer has to let go of them. */
-  readonly terminating: readonly InventoryItem[];
+  readonly terminating: readonly TerminatingObject[];
   /** Objects that another stack has taken over, or desires by now; the next pass plans them again. */
   readonly skipped: readonly InventoryItem[];
 }
@@ -70,7 +77,7 @@ interface Deletion {
   /** Objects that somebody recreated meanwhile: they are no longer what was to be deleted. */
   readonly replaced: InventoryItem[];
   readonly failures: Change[];
-  readonly terminating: InventoryItem[];
+  readonly terminating: TerminatingObject[];
   readonly skipped: InventoryItem[];
 }
 
@@ -115,8 +122,9 @@ async function deleteObject(
   }
   try {
     await cluster.remove(item.id, item.uid, signal);
-    if (await isGone(cluster, item, signal)) outcome.deleted.push(item);
-    else outcome.terminating.push(item);
+    const rest = await untilGone(cluster, item, signal);
+    if (rest) outcome.terminating.push({ id: item.id, awaited: awaitedBy(rest) });
+    else outcome.deleted.push(item);
   } catch (error) {
     if (signal.aborted || isUnreachable(error)) throw error;
     if (hasStatus(error, 409)) outcome.replaced.push(item);
@@ -178,12 +186,12 @@ export function describeHandOver({ id }: InventoryItem): string {
   return `waiting until another stack has taken over ${displayName(id)}`;
 }
 
-/** Says which objects are terminating, and what may hold them. */
-export function describeTerminating(items: readonly Pick<InventoryItem, 'id'>[]): string {
-  const [first] = items;
+/** Says which objects are terminating, and what the first of them waits for. */
+export function describeTerminating(objects: readonly TerminatingObject[]): string {
+  const first = objects.find(({ awaited }) => awaited !== '') ?? objects[0];
   if (!first) return '';
-  const rest = items.length > 1 ? ` and ${items.length - 1} more` : '';
-  return `waiting until ${displayName(first.id)}${rest} is gone: a finalizer or the objects in it may hold it`;
+  const awaited = first.awaited === '' ? '' : `, which waits for ${first.awaited}`;
+  return `waiting until ${displayName(first.id)} is gone${awaited}${andMore(objects)}`;
 }
 
 /** Groups items in the order in which they would be applied; the order annotations are those of the live objects. */
@@ -195,13 +203,17 @@ function groupsOf(items: readonly InventoryItem[], live: LiveObjects): (readonly
   return wavesOf(items, withObject).flatMap(({ groups }) => groups);
 }
 
-/** Waits a moment for a deleted object; returns false when it is still there then. */
-export async function isGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal): Promise<boolean> {
+/** Waits a moment for a deleted object to be gone. Returns what is left of it. */
+export async function untilGone(
+  cluster: Cluster,
+  item: InventoryItem,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> {
   const deadline = Date.now() + goneMs;
   for (let waitMs = goneCheckMs; ; waitMs *= 2) {
     const live = await cluster.get(item.id, signal);
-    if (!live || live.metadata.uid !== item.uid) return true;
-    if (Date.now() + waitMs > deadline) return false;
+    if (!live || live.metadata.uid !== item.uid) return undefined;
+    if (Date.now() + waitMs > deadline) return live;
     await sleep(waitMs, signal);
   }
 }

@@ -8,7 +8,15 @@ import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { andMore, displayName, type KubeObject, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
-import { applyObjects, type BeforeApply, dependsOn, dryRun, isPrerequisite, waitUntilReady } from './apply.ts';
+import {
+  applyObjects,
+  type BeforeApply,
+  dependsOn,
+  dryRun,
+  isPrerequisite,
+  type Readiness,
+  waitUntilReady,
+} from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
 import { itemFor } from './plan.ts';
 
@@ -32,7 +40,7 @@ export interface RolloutBlocker {
   readonly failures: readonly Change[];
   /** With failures: a clause that says what was done all the same. */
   readonly summary: string;
-  /** Set while a wave that is not healthy yet keeps the next one waiting. */
+  /** Set while the rollout waits: for a wave that is not healthy yet, or for a definition that is not served yet. */
   readonly waiting?: string;
 }
 
@@ -72,6 +80,7 @@ export async function rollOut(
       const rest = index < last ? `; waves after ${wave.number} were not begun` : '';
       return { ...result, summary: result.summary + rest, changes, uncheckedCount };
     }
+    if (result.waiting !== undefined) return { ...result, changes, uncheckedCount };
     if (index === last || !rollout.isGated) continue;
     const blocker = await waveBlocker(context.cluster, { ...rollout, live: seen }, index, pass.signal);
     if (blocker) return { ...blocker, changes, uncheckedCount };
@@ -123,11 +132,13 @@ async function writeWave(
     return beforeWrite?.(wanted);
   };
   const prepared = await applyObjects(cluster, first, signal, before, onApplied);
-  const unready =
-    prepared.failures.length > 0 ? prepared.failures : await waitUntilReady(cluster, first.flat(), signal);
+  const ready: Readiness =
+    prepared.failures.length > 0 ? prepared : await waitUntilReady(cluster, first.flat(), signal);
+  if (ready.failures.length === 0 && ready.waiting !== undefined)
+    return { failures: [], summary: '', waiting: ready.waiting, changes: prepared.changes, uncheckedCount: 0 };
   const checked =
-    unready.length > 0
-      ? { failures: unready, uncheckedCount: 0 }
+    ready.failures.length > 0
+      ? { failures: ready.failures, uncheckedCount: 0 }
       : await dryRun(cluster, dependents, signal, { patient: true });
   const applied =
     checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, before, onApplied);

@@ -9,7 +9,7 @@ import {
   CreateStackResponseSchema,
   DeleteStackResponseSchema,
   type LabelSelector,
-  type LabelSelectorSchema,
+  LabelSelectorSchema,
   RemoveTargetResponseSchema,
   SelectorOperator,
   type Stack,
@@ -19,9 +19,7 @@ import {
 } from '../../gen/brokkr/v1/stack_pb.ts';
 import { ownerOf } from '../access/principal.ts';
 import type { Deps } from '../deps.ts';
-import type { HealthCounts } from '../health/rules.ts';
-import { healthCounts } from '../health/store.ts';
-import { type Counts, placementCounts } from '../placement/store.ts';
+import { countsOfStacks, type StackCounts } from '../placement/count-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkMask } from '../resource.ts';
 import { mutate } from '../rpc/mutate.ts';
@@ -29,6 +27,7 @@ import { principalOf } from '../rpc/principal.ts';
 import type { Sql } from '../store/database.ts';
 import { cutPage, readPage } from '../store/page.ts';
 import { createStack } from './create.ts';
+import { listStacks } from './list-store.ts';
 import { checkSelector, fullName, type Operator, recordStack, type Selector, type StackRow } from './rules.ts';
 import { allSettings, maskedSettings, maskPaths, settingsMessage } from './settings-service.ts';
 import * as store from './store.ts';
@@ -60,7 +59,7 @@ export function stackMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
       const principal = principalOf(context);
       const scope = ['stacks', principal.ownerId, request.generator, request.label, request.showDeleted];
       const page = readPage(request, scope);
-      const rows = await store.listStacks(db, {
+      const rows = await listStacks(db, {
         ...request,
         owner: ownerOf(principal),
         after: page.after,
@@ -131,34 +130,41 @@ export async function stackMessage(db: Sql, row: StackRow): Promise<Stack> {
   return message as Stack;
 }
 
-/** Converts stacks to messages; one query each reads the counts of all their placements and healths. */
+/** Converts stacks to messages; one query reads the counts of all their placements and healths. */
 async function toMessages(db: Sql, rows: readonly StackRow[]): Promise<Stack[]> {
-  const stackIds = rows.map((row) => row.id);
-  const counts = await placementCounts(db, { stackIds });
-  const healths = await healthCounts(db, stackIds);
-  return rows.map((row) => toMessage(row, counts.get(row.id), healths.get(row.id)));
+  const counts = await countsOfStacks(
+    db,
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => toMessage(row, counts.get(row.id)));
 }
 
-function toMessage(row: StackRow, counts: Counts | undefined, health: HealthCounts | undefined): Stack {
-  return create(StackSchema, {
+// Most stacks of a long list share these.
+const noPlacements = create(PlacementCountsSchema);
+const noHealth = create(HealthCountsSchema);
+
+/** Converts a stack to a message, which is written as it is: for lists of many, `create` costs more than everything else here. */
+function toMessage(row: StackRow, counts: StackCounts | undefined): Stack {
+  return {
+    $typeName: StackSchema.typeName,
     id: row.id,
     name: row.name,
     generator: row.generator,
     labels: row.labels,
     annotations: row.annotations,
-    selector: row.hasSelector ? fromSelector(row) : undefined,
+    selector: row.hasSelector ? create(LabelSelectorSchema, fromSelector(row)) : undefined,
     ...settingsMessage(row),
     dependsOn: row.dependsOn,
     revision: row.revision ?? 0,
     currentDeploymentId: row.currentDeployment ?? '',
     targets: row.targets,
-    placements: create(PlacementCountsSchema, counts ?? {}),
-    health: create(HealthCountsSchema, health ?? {}),
+    placements: counts ? create(PlacementCountsSchema, counts.phases) : noPlacements,
+    health: counts ? create(HealthCountsSchema, counts.healths) : noHealth,
     createTime: timestampFromDate(row.createdAt),
     updateTime: timestampFromDate(row.updatedAt),
     deleteTime: row.deletedAt ? timestampFromDate(row.deletedAt) : undefined,
     etag: row.version,
-  });
+  };
 }
 
 const operators = {

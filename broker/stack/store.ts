@@ -97,28 +97,6 @@ export interface StackFilter {
   readonly limit: number;
 }
 
-/** Lists stacks in order of (generator, name, id), at most `limit`. */
-export async function listStacks(db: Sql, filter: StackFilter): Promise<StackRow[]> {
-  return db.sql<StackRow>(
-    `select ${columns} ${from}
-     where ($1::uuid is null or s.generator_id = $1) and ($2 = '' or g.name = $2)
-       and ($3 = '' or exists (select from stack_label l where l.stack_id = s.id and l.label = $3))
-       and (s.deleted_at is null or ($4 and ${isStackVisible}))
-       and ($5::text is null or (g.name, s.name, s.id) > ($5, $6, $7::uuid))
-     order by g.name, s.name, s.id limit $8`,
-    [
-      filter.owner,
-      filter.generator,
-      filter.label,
-      filter.showDeleted,
-      filter.after?.[0] ?? null,
-      filter.after?.[1] ?? null,
-      filter.after?.[2] ?? null,
-      filter.limit,
-    ],
-  );
-}
-
 interface StackInsert {
   readonly generatorId: string;
   readonly name: string;

@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly dataFile?: string;
   /** Milliseconds until workloads become ready; default 50. */
   readonly readyDelayMs?: number;
+  /** Milliseconds until a new definition is served; default 20. */
+  readonly establishMs?: number;
   /** Whether workloads create pods, at most three each; default true. */
   readonly pods?: boolean;
   /** Milliseconds between the lines that each container writes by itself; 0 for none. Default 1,000. */
@@ -80,7 +82,7 @@ export async function startSimulatedCluster(options: ClusterOptions = {}): Promi
   const save = dataFile === undefined ? () => {} : saveOnChange(core, dataFile);
   runGarbageCollector(core);
   runNamespaceController(core);
-  runCustomResources(core);
+  runCustomResources(core, { establishMs: options.establishMs ?? 20 });
   runServiceController(core);
   runBudgetController(core);
   runFinishedJobsController(core);

@@ -1,10 +1,10 @@
 import { conditionOf, isTrue } from '../../health/conditions.ts';
+import { describeTerminatingObject } from '../../health/terminating.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { hasStatus, isUnreachable } from '../../kube/api-error.ts';
 import type { Cluster } from '../../kube/cluster.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
 import {
-  displayName,
   groupKindOf,
   isAppliedFor,
   isPruneDisabled,
@@ -18,7 +18,7 @@ import type { Entry } from '../../target/target-state.ts';
 import type { BeforeApply } from '../apply.ts';
 import type { Pass, SyncContext } from '../context.ts';
 import { createFence, fenceMaxAgeMs } from '../fencing.ts';
-import { isGone } from '../prune.ts';
+import { untilGone } from '../prune.ts';
 
 /** What becomes of an object of which a field may not be changed. */
 export type Replacement =
@@ -93,8 +93,8 @@ export function deleteBeforeApply(
     await fence(fenceMaxAgeMs);
     try {
       await cluster.remove(id, item.uid, signal);
-      if (await isGone(cluster, item, signal)) return undefined;
-      return failure(id, `it is replaced, and a finalizer or the objects in it still hold the old ${displayName(id)}`);
+      const left = await untilGone(cluster, item, signal);
+      return left && failure(id, `it is replaced, and has to go first: ${describeTerminatingObject(left)}`);
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
       // Somebody recreated it meanwhile: it is not what was to be replaced.

@@ -7,7 +7,7 @@ import { dependencyBlocker } from '../dependencies.ts';
 import { newerThan, restoreInventory } from '../rebuild-inventory.ts';
 import { resolveObjects } from '../resolve-objects.ts';
 import type { PassState, StageResult } from '../stage.ts';
-import { failed, unsettled, waiting } from './results.ts';
+import { awaiting, failed, waiting } from './results.ts';
 
 export interface ManifestRead {
   readonly objects: readonly ManifestObject[];
@@ -17,7 +17,7 @@ export interface ManifestRead {
 export async function readManifest({ context, pass }: PassState): Promise<StageResult<ManifestRead>> {
   const { checksum } = pass.entry;
   const bytes = await context.readManifest(checksum);
-  if (!bytes) return { stop: unsettled(pass, 'failed', 'its manifest has not been received yet', [], true) };
+  if (!bytes) return { stop: awaiting(pass, 'its manifest has not been received yet') };
   return { next: { objects: parseManifest(bytes, checksum) } };
 }
 

@@ -1,12 +1,21 @@
+import { awaitedBy } from '../../health/terminating.ts';
+import type { DesiredObject, LiveObjects } from '../../object/desired-object.ts';
 import { keyOf } from '../../object/kube-object.ts';
 import { type Change, eventOf } from '../../target/stack-event.ts';
 import type { PassResult } from '../context.ts';
 import { findHeldDeletions, type HeldDeletions } from '../deletion-protection.ts';
-import { describeHandOver, describeReleased, describeTerminating, type PruneOutcome, pruneObjects } from '../prune.ts';
+import {
+  describeHandOver,
+  describeReleased,
+  describeTerminating,
+  type PruneOutcome,
+  pruneObjects,
+  type TerminatingObject,
+} from '../prune.ts';
 import { headerFor } from '../rebuild-inventory.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
-import { failed, holdBack, manifestsMissing, summary, unsettled } from './results.ts';
+import { awaiting, failed, holdBack, manifestsMissing, summary } from './results.ts';
 import { type Applied, type Classified, type DryRun, type Recorded, withWritten } from './write.ts';
 
 export interface DeletionsHeld {
@@ -56,6 +65,7 @@ export async function prune({
 export function reportSync({
   pass,
   plan,
+  live,
   missingSiblings,
   drift,
   unchecked,
@@ -68,7 +78,7 @@ export function reportSync({
   const { entry } = pass;
   const { failures, terminating, skipped, released } = pruned;
   const done: readonly Change[] = [...changes, ...pruned.changes];
-  const wait = (message: string) => unsettled(pass, 'failed', message, done, true);
+  const wait = (message: string) => awaiting(pass, message, done);
   if (held.changes.length > 0) {
     const message = summary(`${plan.prune.length} deletions wait for a confirmation`, held.changes);
     return holdBack(entry, message, { ...held, changes: [...held.changes, ...done] });
@@ -76,11 +86,19 @@ export function reportSync({
   if (failures.length > 0) return failed(pass, 'some objects were not deleted', failures, done);
   if (terminating.length > 0) return wait(describeTerminating(terminating));
   if (skipped[0]) return wait(describeHandOver(skipped[0]));
-  if (plan.terminating.length > 0) return wait(describeTerminating(plan.terminating));
+  if (plan.terminating.length > 0) return wait(describeTerminating(terminatingIn(plan.terminating, live)));
   if (missingSiblings.length > 0) return wait(manifestsMissing);
   const uncheckedCount = unchecked + uncheckedWrites;
   const uncheckedNote = uncheckedCount > 0 ? `${uncheckedCount} objects could not be checked by a dry run` : '';
   const note = [describeReleased(released), uncheckedNote].filter((text) => text !== '').join('; ');
   const event = eventOf(entry, 'applied', note, done);
   return { kind: 'settled', event, drift: driftEvent, recheckMs: drift.recheckMs };
+}
+
+/** Lists desired objects that are being deleted; they are applied again once they are gone. */
+function terminatingIn(desired: readonly DesiredObject[], live: LiveObjects): TerminatingObject[] {
+  return desired.map(({ id }) => {
+    const object = live.get(keyOf(id));
+    return { id, awaited: object ? awaitedBy(object) : '' };
+  });
 }

@@ -17,7 +17,7 @@ import { loadSiblings } from '../siblings.ts';
 import { uidsOfOtherStacks } from '../stack-context.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { InventoryLoaded, InventoryStored } from './prepare.ts';
-import { holdBack, manifestsMissing, summary, unsettled } from './results.ts';
+import { awaiting, holdBack, manifestsMissing, summary, unsettled } from './results.ts';
 
 /**
  * Restores an incomplete inventory from the marks of the kinds that the entry names. The pass that does so ends; it also ends when
@@ -111,7 +111,7 @@ export async function planRemoval({
   const { stackId } = entry;
   const items = [...inventory.items.values()];
   const siblings = await loadSiblings(context, entry, items.length > 0);
-  if (siblings.missing.length > 0) return { stop: unsettled(pass, 'removal_failed', manifestsMissing, [], true) };
+  if (siblings.missing.length > 0) return { stop: awaiting(pass, manifestsMissing) };
   const ids = items.map(({ id }) => id);
   const live = await readLive(context.cluster, ids, { stackId, known: new Set(inventory.items.keys()) }, signal);
   const plan = planPrune(
@@ -188,9 +188,9 @@ export function reportRemoval({
     const message = summary('some objects were not deleted', failures);
     return unsettled(pass, 'removal_failed', message, [...failures, ...changes]);
   }
-  if (terminating.length > 0) return unsettled(pass, 'removal_failed', describeTerminating(terminating), changes, true);
+  if (terminating.length > 0) return awaiting(pass, describeTerminating(terminating), changes);
   const [handedOver] = [...plan.handOver, ...skipped];
-  if (handedOver) return unsettled(pass, 'removal_failed', describeHandOver(handedOver), changes, true);
+  if (handedOver) return awaiting(pass, describeHandOver(handedOver), changes);
   if (remaining.length > 0) return { kind: 'repeat' };
   return { kind: 'settled', event: eventOf(pass.entry, 'removed', describeReleased(released), changes) };
 }

@@ -7,15 +7,19 @@ import type { HeldDeletions } from '../deletion-protection.ts';
 /** The message of a pass that deletes nothing, because another stack may desire what this one no longer lists. */
 export const manifestsMissing = 'other manifests have to be received before anything is deleted';
 
-/** Ends a pass that has to be tried again; `waiting` says that its cause usually resolves by itself. */
+/** Ends a pass that has to be tried again. */
 export function unsettled(
   { entry }: Pick<Pass, 'entry'>,
   outcome: Outcome,
   message: string,
   changes: readonly Change[],
-  waiting = false,
 ): PassResult {
-  return { kind: 'unsettled', event: eventOf(entry, outcome, message, changes), waiting };
+  return { kind: 'unsettled', event: eventOf(entry, outcome, message, changes), waiting: false };
+}
+
+/** Ends a pass that has to be tried again once something has come or gone that does so by itself; `done` is what was changed. */
+export function awaiting({ entry }: Pick<Pass, 'entry'>, message: string, done: readonly Change[] = []): PassResult {
+  return { kind: 'unsettled', event: eventOf(entry, 'waiting', message, done), waiting: true };
 }
 
 /** Ends a pass over an active stack in which these objects failed; `done` is what was changed all the same. */

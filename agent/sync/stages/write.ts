@@ -1,11 +1,12 @@
 import { hasExpiry } from '../../health/run.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
-import { definitionsIn } from '../../manifest/parse.ts';
+import type { Cluster } from '../../kube/cluster.ts';
+import { type CustomKind, definitionsIn, servedVersions } from '../../manifest/parse.ts';
 import { wavesOf } from '../../manifest/waves.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
-import { keyOf } from '../../object/kube-object.ts';
+import { displayName, groupOf, keyOf } from '../../object/kube-object.ts';
 import type { Change, StackEvent } from '../../target/stack-event.ts';
-import { dependsOn, dryRun, findDrifted, isPrerequisite } from '../apply.ts';
+import { dependsOn, dryRun, findDrifted, isPrerequisite, type Readiness, waitUntilReady } from '../apply.ts';
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
 import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
@@ -16,7 +17,7 @@ import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
 import { findReplacements, type Replacing } from './replace.ts';
-import { failed, waiting } from './results.ts';
+import { awaiting, failed, waiting } from './results.ts';
 
 export interface Classified {
   readonly drift: DriftDecision;
@@ -95,7 +96,7 @@ export interface DryRun extends Replacing {
 export async function dryRunWrites(
   state: PassState & Resolved & InventoryLoaded & Planned & Gated,
 ): Promise<StageResult<DryRun>> {
-  const { context, pass, unserved, live, rollout } = state;
+  const { context, pass, unserved, live, desired, rollout } = state;
   const { writes, definitions } = rollout;
   const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
   const unservable = unserved.filter(
@@ -104,12 +105,43 @@ export async function dryRunWrites(
   const checkable = writes.filter(
     (write) => !needsPrerequisite(write) && !unservable.some(({ object }) => object === write.id),
   );
+  const unready = await unreadyDefinitions(context.cluster, unservable, desired, definitions, pass.signal);
+  if (unready.failures.length === 0 && unready.waiting !== undefined) return { stop: waiting(pass, unready.waiting) };
   const result = await dryRun(context.cluster, checkable, pass.signal);
   const { replacements, failures } = await findReplacements(state, live, result);
-  const refused = [...unservable, ...failures];
+  const refused = [...unready.failures, ...failures];
+  const isTerminating = ({ message }: Change) => message.includes('because it is being terminated');
+  if (refused[0] && refused.every(isTerminating))
+    return { stop: awaiting(pass, `waits for ${displayName(refused[0].object)}: ${refused[0].message}`) };
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
   return { next: { unchecked: result.uncheckedCount, replacements } };
+}
+
+/**
+ * Finds out whether the kinds of these objects come by themselves, because the definitions that the manifest has of them are applied
+ * but not served yet. Each object whose kind no definition will serve is a failure.
+ */
+async function unreadyDefinitions(
+  cluster: Cluster,
+  unservable: readonly Change[],
+  desired: readonly DesiredObject[],
+  definitions: readonly CustomKind[],
+  signal: AbortSignal,
+): Promise<Readiness> {
+  const definitionOf = ({ object }: Change) => {
+    const found = definitions.find(({ group, kind }) => group === groupOf(object.apiVersion) && kind === object.kind);
+    const wanted = found && desired.find(({ id }) => keyOf(id) === keyOf(found.id));
+    const isServed = wanted && servedVersions(wanted.object).some(({ apiVersion }) => apiVersion === object.apiVersion);
+    return isServed ? wanted : undefined;
+  };
+  const awaited = new Set(unservable.flatMap((change) => definitionOf(change) ?? []));
+  const unready = await waitUntilReady(cluster, [...awaited], signal, { patienceMs: 0 });
+  const failures = unservable.filter((change) => definitionOf(change) === undefined);
+  // A kind that has come meanwhile is found by the next pass.
+  const waiting =
+    unready.waiting ?? (awaited.size > 0 ? 'waits for a kind that was not served a moment ago' : undefined);
+  return { failures: [...failures, ...unready.failures], ...(waiting !== undefined && { waiting }) };
 }
 
 export interface Recorded {

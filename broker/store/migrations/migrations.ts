@@ -8,6 +8,7 @@ import { Migration7Limits } from './migration-7.ts';
 import { Migration8HeldKeys } from './migration-8.ts';
 import { Migration9Sealed } from './migration-9.ts';
 import { Migration10Namespace } from './migration-10.ts';
+import { Migration11Indexes } from './migration-11.ts';
 
 /** All migrations, in the order in which they run. A released one is never changed. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   { name: '8-held-keys', class: Migration8HeldKeys },
   { name: '9-sealed', class: Migration9Sealed },
   { name: '10-namespace', class: Migration10Namespace },
+  { name: '11-indexes', class: Migration11Indexes },
 ] as const;

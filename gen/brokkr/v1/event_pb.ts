@@ -444,7 +444,8 @@ export const Outcome = {
   REPAIRED: 9,
 
   /**
-   * The pass waits for a stack that this one depends on, or for an earlier wave to become healthy.
+   * The pass waits for what comes by itself: a stack that this one depends on, the health of an earlier wave, a definition that is
+   * not served yet, or an object that is being deleted. Also reported of a removal.
    *
    * @generated from enum value: OUTCOME_WAITING = 10;
    */

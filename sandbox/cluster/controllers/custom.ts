@@ -7,10 +7,9 @@ import { DEFINITION_FINALIZER, removeFinalizer, removeObject } from '../write/re
 import { writeStatus } from '../write/write.ts';
 
 const RESOURCE = 'apiextensions.k8s.io/customresourcedefinitions';
-const ESTABLISH_MS = 20;
 
-/** Serves custom resources shortly after their definition is created, and deletes their instances with it. */
-export function runCustomResources(core: Core): void {
+/** Serves custom resources some time after their definition is created, and deletes their instances with it. */
+export function runCustomResources(core: Core, { establishMs }: { readonly establishMs: number }): void {
   const { store } = core;
   const kind = core.kinds.byKind('apiextensions.k8s.io/v1', 'CustomResourceDefinition')!;
   const served = new Set<string>();
@@ -41,7 +40,7 @@ export function runCustomResources(core: Core): void {
       core.kinds.setCustom(toResource(name), []);
     } else if (deletionTimestamp) core.schedule(5, () => endInstances(name));
     else if (!previous || previous.metadata.generation !== object.metadata.generation)
-      core.schedule(isEstablished(object) ? 0 : ESTABLISH_MS, () => establish(name));
+      core.schedule(isEstablished(object) ? 0 : establishMs, () => establish(name));
   });
   for (const found of store.list(RESOURCE)) establish(found.metadata.name);
 }
