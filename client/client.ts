@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import type { Http2Session } from 'node:http2';
+import { constants, type Http2Session } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
   createGrpcTransport,
   createGrpcWebTransport,
+  type GrpcTransportOptions,
   Http2SessionManager,
 } from '@connectrpc/connect-node';
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
@@ -51,8 +52,10 @@ const pingIntervalMs = 20_000;
 const pingTimeoutMs = 10_000;
 /** Maximum size of a response: a complete deployment with the names of its objects. */
 const maxResponseBytes = 16 << 20;
-/** Maximum size of a request: a submission and its envelope. */
-const maxRequestBytes = 9 << 20;
+/** Maximum size of a request: a submission and its envelope. The broker would refuse more, but only after some of it was sent. */
+const maxRequestBytes = (8 << 20) + (64 << 10);
+/** Memory of a connection's unsent requests, in MB. Node refuses further calls beyond it; its default is less than two submissions. */
+const maxSessionMemory = 64;
 
 /**
  * Connects the generated clients of the three services to a broker over one HTTP/2 connection. It is opened at the first call, kept
@@ -61,11 +64,11 @@ const maxRequestBytes = 9 << 20;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // The next call checks an idle connection. With `pingIdleConnection` the manager (2.2.0) keeps sending PINGs on a connection that
   // failed under a stream, which throws an uncatchable error.
-  const manager = ignoreLateErrors(
+  const manager = watchSessions(
     new Http2SessionManager(
       options.url,
       { pingIntervalMs: pingIntervalMs, pingTimeoutMs, pingIdleConnection: false },
-      tlsOptions(options),
+      { ...tlsOptions(options), maxSessionMemory },
     ),
   );
   const transport = makeTransport(options, manager);
@@ -88,17 +91,22 @@ export function isLoopback(url: string): boolean {
 }
 
 /**
- * Handles errors of connections that the manager no longer listens to. A failing connection reports its error only when its socket
- * closes. If a call in between makes the manager (2.2.0) open another connection, the unhandled `error` of the first one would end the
- * process. The calls on it fail with the same error, so the event can be ignored.
+ * Handles two failures of connections that the manager (2.2.0) does not. A failing connection reports its error only when its socket
+ * closes; if a call in between makes the manager open another one, the unhandled `error` of the first would end the process. The calls
+ * on it fail with the same error, so the event can be ignored. And a connection that is full of requests which were answered early
+ * refuses every further call with ENHANCE_YOUR_CALM: it is closed after its last call, and the next call opens another.
  */
-function ignoreLateErrors(manager: Http2SessionManager): Http2SessionManager {
+function watchSessions(manager: Http2SessionManager): Http2SessionManager {
   const handledSessions = new WeakSet<Http2Session>();
   const request = manager.request.bind(manager);
   manager.request = async (...call) => {
     const stream = await request(...call);
     const { session } = stream;
-    if (session !== undefined && !handledSessions.has(session)) {
+    if (session === undefined) return stream;
+    stream.once('close', () => {
+      if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM && !session.closed) session.close();
+    });
+    if (!handledSessions.has(session)) {
       handledSessions.add(session);
       session.on('error', () => {});
     }
@@ -112,11 +120,11 @@ function makeTransport(options: ClientOptions, sessionManager: Http2SessionManag
     baseUrl: options.url,
     interceptors: [...(options.interceptors ?? []), mapLostConnections, authorization(options.pak)],
     sessionManager,
-    maxResponseBytes,
-    maxRequestBytes,
+    readMaxBytes: maxResponseBytes,
+    writeMaxBytes: maxRequestBytes,
     // Compressing small messages costs about ten times what it saves.
     acceptCompression: [],
-  };
+  } satisfies GrpcTransportOptions;
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   switch (options.protocol ?? 'grpc') {
     case 'grpc':
@@ -144,7 +152,9 @@ function withDeadline(transport: Transport, defaultMs: number): Transport {
 const mapLostConnections = mapErrors((error, { signal }) => {
   const { code, isWireError, message } = ConnectError.from(error);
   const isConnectionError =
-    code === Code.Canceled || code === Code.Aborted || /NGHTTP2_REFUSED_STREAM|missing status/.test(message);
+    code === Code.Canceled ||
+    code === Code.Aborted ||
+    /NGHTTP2_REFUSED_STREAM|NGHTTP2_ENHANCE_YOUR_CALM|missing status/.test(message);
   return !isWireError && !signal.aborted && isConnectionError
     ? new ConnectError('the connection to the broker was lost', Code.Unavailable, undefined, undefined, error)
     : error;

@@ -48,7 +48,6 @@ export function createGrpcHandler(options: {
     const { session } = stream;
     if (!session) return true;
     const call = new GrpcCall(method.descriptor, headers);
-    stream.on('error', () => {});
     stream.once('close', () => call.lifetime.end(clientDisconnected));
     const connection = connectionOf(session, () => session.socket?.remoteAddress);
     const origin = originOf(headers, connection);

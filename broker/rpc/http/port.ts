@@ -81,6 +81,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
     connections.addSession(session);
   });
   serveFirst(listener.h2, (stream, headers) => {
+    // A stream that fails before anybody serves it must not end the process.
+    stream.on('error', () => {});
     streams.add(stream);
     if (stream.session) connections.addStream(stream.session as http2.ServerHttp2Session, stream);
     const timeoutMs = requestTimeoutMs(headers[':path'] ?? '');
