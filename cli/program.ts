@@ -50,7 +50,11 @@ const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
     { verb: 'watch', summary: 'watch a stack or the fleet for changes', nouns: ['watch', 'fleet'] },
   ],
   'Inspect:': [
-    { verb: 'status', summary: 'summarize the fleet and list agents with problems', nouns: ['fleet'] },
+    {
+      verb: 'status',
+      summary: 'summarize the fleet (for a generator, its own part) and list agents with problems',
+      nouns: ['fleet'],
+    },
     { verb: 'get', summary: 'list resources, or show them by name', nouns: listableNouns() },
     { verb: 'describe', summary: 'show one resource in detail', nouns: ['stack', 'deployment', 'agent', 'generator'] },
     { verb: 'audit', summary: 'verify or export the audit log', nouns: ['audit'] },

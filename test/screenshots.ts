@@ -48,7 +48,7 @@ async function takeAll(page: Page): Promise<void> {
   await take(
     page,
     '/explain?stack=system/kiosk&agent=store-0050',
-    'Why is this not applied?',
+    'Explain a placement',
     'agent online',
     'console-explain',
   );

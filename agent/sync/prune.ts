@@ -226,7 +226,11 @@ function groupsOf(items: readonly InventoryItem[], live: LiveObjects): (readonly
 }
 
 /** Waits a moment for a deleted object to be gone. Returns what is left of it. */
-async function untilGone(cluster: Cluster, item: InventoryItem, signal: AbortSignal): Promise<KubeObject | undefined> {
+export async function untilGone(
+  cluster: Cluster,
+  item: InventoryItem,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> {
   const deadline = Date.now() + goneMs;
   for (let waitMs = goneCheckMs; ; waitMs *= 2) {
     const live = await cluster.get(item.id, signal);

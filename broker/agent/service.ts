@@ -174,16 +174,20 @@ export function placeableAgentMethods({ db, now }: Deps): Pick<ServiceImpl<typeo
         limit: page.size + 1,
       });
       const cut = cutPage(rows, page, scope, (row) => [row.name, row.id]);
-      const agents =
-        owner === null ? await toMessages(db, cut.rows, now()) : cut.rows.map((row) => toMessage(row, now()));
-      return { agents, nextPageToken: cut.nextPageToken };
+      return { agents: await toMessages(db, cut.rows, now(), owner), nextPageToken: cut.nextPageToken };
     },
   };
 }
 
-/** Converts agents to messages with the counts of all their placements: for admins only, as they include other generators' stacks. */
-async function toMessages(db: Sql, rows: readonly AgentRow[], now: Date): Promise<Agent[]> {
-  const counts = await placementCounts(db, { agentIds: rows.map((row) => row.id) });
+/** Converts agents to messages with the counts of their placements: of all, or only of the owner's stacks. */
+async function toMessages(
+  db: Sql,
+  rows: readonly AgentRow[],
+  now: Date,
+  owner: string | null = null,
+): Promise<Agent[]> {
+  const agentIds = rows.map((row) => row.id);
+  const counts = await placementCounts(db, { agentIds }, owner);
   return rows.map((row) => toMessage(row, now, counts.get(row.id) ?? {}));
 }
 

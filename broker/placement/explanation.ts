@@ -105,7 +105,7 @@ function heldSteps(placement: PlacementRow | undefined): Step[] {
   return [toStep(name, false, `held, ${message || removalReason}; ${command}`)];
 }
 
-/** Adds what the phase alone does not tell: dependencies, health and drift. */
+/** Says how far the agent came: applied, dependencies, health and drift. */
 function progressSteps(
   { unavailableDependencies }: MatchFacts,
   placement: PlacementRow | undefined,
@@ -115,12 +115,31 @@ function progressSteps(
   const { health, healthMessage, waiting, message } = placement;
   const drift = driftOf(events);
   return [
+    ...appliedSteps(placement),
     ...(waiting ? [toStep('not waiting', false, message ?? ''), ...unavailableDependencies.map(dependencyStep)] : []),
     ...(health === null
       ? []
       : [toStep('healthy', health === 'healthy', healthMessage ? `${health}: ${healthMessage}` : health)]),
     ...(drift ? [{ name: 'drift', verdict: 'info', detail: `${drift.outcome}: ${drift.message}` } as const] : []),
   ];
+}
+
+/** Says whether the desired revision is applied; nothing while another step says what it waits for. */
+function appliedSteps({ phase, desiredRevision, message, waiting }: PlacementRow): Step[] {
+  const step = (holds: boolean, detail: string) => [toStep('applied', holds, `revision ${desiredRevision} ${detail}`)];
+  switch (phase) {
+    case 'applied':
+      return step(true, 'is applied');
+    case 'failed':
+      return step(false, `failed, and is tried again: ${message}`);
+    case 'pending':
+      return waiting ? [] : step(false, 'is not reported yet');
+    case 'ahead':
+      return step(false, 'is older than what the agent holds and keeps');
+    case 'held':
+    case 'removing':
+      return [];
+  }
 }
 
 /** An agent cannot report this by itself: it only gets the stacks that it serves and that have a manifest. */

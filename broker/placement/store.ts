@@ -84,15 +84,20 @@ export async function listPlacements(db: Sql, filter: PlacementFilter): Promise<
 /** Numbers of placements by phase. */
 export type Counts = Readonly<Record<string, number>>;
 
-/** Counts the placements in each phase, for each of the given agents or stacks, in one query. */
+/**
+ * Counts the placements in each phase, for each of the given agents or stacks, in one query: those of all stacks, or only of one
+ * generator's (`owner`).
+ */
 export async function placementCounts(
   db: Sql,
-  owners: { agentIds: readonly string[] } | { stackIds: readonly string[] },
+  of: { agentIds: readonly string[] } | { stackIds: readonly string[] },
+  owner: string | null = null,
 ): Promise<Map<string, Counts>> {
-  const [column, ids] = 'agentIds' in owners ? ['p.agent_id', owners.agentIds] : ['p.stack_id', owners.stackIds];
+  const [column, ids] = 'agentIds' in of ? ['p.agent_id', of.agentIds] : ['p.stack_id', of.stackIds];
   const rows = await db.sql<{ id: string; phase: string; count: number }>(
-    `select ${column} as id, ${phaseSql} as phase, count(*)::int as count ${phaseJoins} where ${column} = any($1) group by 1, 2`,
-    [ids],
+    `select ${column} as id, ${phaseSql} as phase, count(*)::int as count ${phaseJoins}
+     where ${column} = any($1) and ($2::uuid is null or s.generator_id = $2) group by 1, 2`,
+    [ids, owner],
   );
   const counts = new Map<string, Record<string, number>>();
   for (const row of rows) {

@@ -90,7 +90,7 @@ fleet('is listed by state, label, name and problems', async () => {
 
 fleet('is for admins', async () => {
   const { pak } = await client.admin.createGenerator({ name: 'tenant' });
-  for (const look of ['status', 'get fleet', 'watch fleet'])
+  for (const look of ['get fleet', 'watch fleet'])
     assert.match(await cli.fails(1, look, { env: { BROKKR_PAK: pak } }), 'brokkr whoami shows whose key this is');
 });
 
@@ -146,6 +146,25 @@ fleet('fits on a screen of any size, agents with problems first', () => {
   assert.is(fleetScreen(output, counts, members, 10).at(-1), 'and 27 more, 7 of them with problems');
   assert.is(fleetScreen(output, counts, members, 24).at(-1), 'and 13 more, none of them with problems');
   assert.is(fleetScreen(output, counts, members, 100).length, 36);
+});
+
+fleet('is for a generator what it deploys and where, and nothing of others', async () => {
+  const { pak } = await client.admin.createGenerator({ name: 'shop' });
+  const env = { BROKKR_PAK: pak! };
+  assert.match(
+    await cli.done('status', { env }),
+    /^Agents: +none\nStacks: +0\nPlacements: +none\n\nNo problems found\.\n$/,
+  );
+  await client.admin.addRegistration({ agent: 'ill', generator: 'shop' });
+  assert.match(await cli.done('get agents', { env }), /\nill .* none /, 'the stacks of others do not count');
+  await cli.done('apply -f - --stack shop --label edge', { stdin: configMap, env });
+  assert.match(await cli.done('get agents', { env }), /\nill .* 1 pending /);
+  const status = await cli.done('status', { env });
+  assert.match(status, /^Agents: +1 \w+\n(Clusters: .*\n)?Stacks: +1\nPlacements: +1 pending/);
+  assert.match(status, /Agents with problems\n[^\n]*\n {2}ill +\w+ +- +1 pending /);
+  const answer = JSON.parse(await cli.done('status -o json', { env }));
+  assert.equal([answer.fleet.stacks, answer.troubled.length], [1, 1]);
+  assert.match(await cli.done('get agents'), /\nill .* 1 applied, 1 pending /, 'an admin sees all');
 });
 
 fleet.run();

@@ -35,7 +35,7 @@ export const fleetView: View<typeof FleetMemberSchema> = {
     {
       title: 'CLUSTER',
       text: ({ agent }) => clusterText(agent!),
-      tone: (member) => (isClusterUnreachable(member) ? 'bad' : undefined),
+      tone: (member) => (isClusterUnreachable(member.agent!) ? 'bad' : undefined),
     },
     { title: 'SEEN', text: ({ agent }) => ageText(agent!.lastHeartbeatTime) },
     { title: 'CONNECTED', text: ({ agent }) => ageText(agent!.connectTime), wide: true },
@@ -85,7 +85,12 @@ const screenColumns = fleetView.columns.map((column) =>
 function severity(member: FleetMember): number {
   const { pending = 0, failed = 0, held = 0, ahead = 0 } = member.agent?.placements ?? {};
   if (failed + held + ahead > 0 || member.health === Health.FAILED) return 4;
-  if (member.state === AgentState.OFFLINE || isClusterUnreachable(member) || member.health === Health.UNKNOWN) return 3;
+  if (
+    member.state === AgentState.OFFLINE ||
+    (member.agent && isClusterUnreachable(member.agent)) ||
+    member.health === Health.UNKNOWN
+  )
+    return 3;
   if (member.health === Health.DEGRADED) return 2;
   return pending > 0 || member.health === Health.PROGRESSING ? 1 : 0;
 }
@@ -125,7 +130,7 @@ export function memberLine(output: Output, member: FleetMember): string {
     output.paint(tone, text),
     ...(health === '' ? [] : [output.paint(healthTone(member), health)]),
     `stacks: ${placementCountsText(member.agent!.placements)}`,
-    ...(isClusterUnreachable(member) ? [output.paint('bad', 'cluster unreachable')] : []),
+    ...(isClusterUnreachable(member.agent!) ? [output.paint('bad', 'cluster unreachable')] : []),
   ].join('  ');
 }
 
@@ -143,17 +148,13 @@ function stateText({ state }: FleetMember): string {
   return styledLabelOf(styledAgentStates, state).text;
 }
 
-function isClusterUnreachable({ agent }: FleetMember): boolean {
-  return agent !== undefined && isUnreachable(agent);
-}
-
-/** An online agent that has not reported its cluster's latency yet does not count as unreachable. */
-function isUnreachable({ online, clusterReachable, clusterLatency }: Agent): boolean {
+/** Answers whether an online agent does not reach its cluster; one that has not reported a latency yet counts as reaching it. */
+export function isClusterUnreachable({ online, clusterReachable, clusterLatency }: Agent): boolean {
   return online && !clusterReachable && clusterLatency !== undefined;
 }
 
 /** Describes how an agent reaches its cluster: "12ms" or "unreachable"; empty while it is unknown. */
 export function clusterText(agent: Agent): string {
-  if (isUnreachable(agent)) return 'unreachable';
+  if (isClusterUnreachable(agent)) return 'unreachable';
   return agent.clusterReachable && agent.clusterLatency ? `${Math.round(durationMs(agent.clusterLatency))}ms` : '';
 }

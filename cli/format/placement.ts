@@ -1,5 +1,6 @@
 import { matchReasonsText } from '../../contract/enum-labels.ts';
-import { type Placement, PlacementPhase, PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
+import { placementMessage } from '../../contract/placement-message.ts';
+import { PlacementSchema } from '../../gen/brokkr/v1/placement_pb.ts';
 import type { View } from '../output/view.ts';
 import { ageText, styledLabelOf, styledPhases } from './enum-labels.ts';
 import { healthText, healthTone } from './health.ts';
@@ -25,8 +26,3 @@ export const placementView: View<typeof PlacementSchema> = {
     { title: 'MESSAGE', text: placementMessage },
   ],
 };
-
-/** Returns the agent's message about the phase, or about the health once the deployment is applied. */
-export function placementMessage({ phase, message, healthMessage }: Placement): string {
-  return phase === PlacementPhase.APPLIED && healthMessage !== '' ? healthMessage : message;
-}

@@ -69,8 +69,8 @@ export function useLoad<T>(
   };
 }
 
-/** The state of a stream. */
-export type Connection = 'connecting' | 'live' | 'lost';
+/** The state of a stream; it is opened again when it is lost, but not when it has ended. */
+export type Connection = 'connecting' | 'live' | 'lost' | 'ended';
 
 export interface StreamState {
   readonly connection: Connection;
@@ -120,7 +120,7 @@ export function useStream<M>(
         } catch (error) {
           if (signal.aborted) return;
           if (permanentCodes.has(ConnectError.from(error).code)) {
-            setState({ connection: 'lost', error });
+            setState({ connection: 'ended', error });
             return;
           }
         }

@@ -6,6 +6,7 @@ import {
   FleetSchema,
   WatchFleetResponseSchema,
 } from '../../../gen/brokkr/v1/fleet_pb.ts';
+import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
 import { fieldLines, printSection } from '../../format/describe.ts';
 import { choicesOf, pluralize, styledAgentStates, valueOfLabel } from '../../format/enum-labels.ts';
 import { fleetFields, fleetLine, fleetScreen, fleetView, memberLine, sortBySeverity } from '../../format/fleet.ts';
@@ -18,9 +19,10 @@ import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type FollowedFleet, followFleet, reconnectingMessage } from '../../stream/follow.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
+import { ownStatus, type Status } from './own-status.ts';
 
 export const verbs: VerbDefinitions = {
-  status: (command) => command.action(withSession(printStatus)),
+  status: (command) => command.action(withSession(printStatusOf)),
 
   get: (command) =>
     command
@@ -80,15 +82,26 @@ async function listTroubled(session: Session): Promise<FleetMember[]> {
   return sortBySeverity([...byId.values()]);
 }
 
-async function printStatus(session: Session): Promise<void> {
-  const { admin, output } = session;
+/** Commands that list what the status only counts. */
+const fleetCommands = { troubled: 'brokkr get fleet --troubled', paused: 'brokkr get fleet --state paused' };
+const ownCommands: typeof fleetCommands = { troubled: 'brokkr get agents', paused: 'brokkr get agents' };
+
+/** A generator has no right to the fleet: it gets the same view of its own stacks and agents. */
+async function printStatusOf(session: Session): Promise<void> {
+  const { admin, broker } = session;
+  const { role } = await broker.whoAmI({});
+  if (role === Role.GENERATOR) return printStatus(session, await ownStatus(session), ownCommands);
   const [{ fleet }, members] = await Promise.all([admin.getFleet({}), listTroubled(session)]);
+  return printStatus(session, { fleet: fleet!, members }, fleetCommands);
+}
+
+function printStatus({ output }: Session, { fleet, members }: Status, commands: typeof fleetCommands): void {
   const troubled = members.slice(0, maxListedMembers);
   switch (output.format) {
     case 'json':
     case 'yaml':
       printJson(output, {
-        fleet: jsonOf(FleetSchema, fleet!),
+        fleet: jsonOf(FleetSchema, fleet),
         troubled: members.map((member) => jsonOf(FleetMemberSchema, member)),
       });
       break;
@@ -96,14 +109,14 @@ async function printStatus(session: Session): Promise<void> {
       for (const member of members) output.line(fleetView.name(member));
       break;
     case 'table': {
-      for (const line of fieldLines(output, fleetFields(output, fleet!))) output.line(line);
-      const { paused } = fleet!;
+      for (const line of fieldLines(output, fleetFields(output, fleet))) output.line(line);
+      const { paused } = fleet;
       if (troubled.length > 0)
         printSection(output, 'Agents with problems', renderTable(output, fleetView.columns, troubled));
       else if (paused === 0) output.line('\nNo problems found.');
       const more = omittedText(troubled.length, members.length);
-      if (more !== '') output.line(`  ${more}: brokkr get fleet --troubled`);
-      if (paused > 0) output.line(`\n${pluralize(paused, 'agent')} paused: brokkr get fleet --state paused`);
+      if (more !== '') output.line(`  ${more}: ${commands.troubled}`);
+      if (paused > 0) output.line(`\n${pluralize(paused, 'agent')} paused: ${commands.paused}`);
     }
   }
 }

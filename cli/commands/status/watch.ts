@@ -1,8 +1,8 @@
+import { placementMessage } from '../../../contract/placement-message.ts';
 import type { Placement } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { type Stack, type WatchStackResponse, WatchStackResponseSchema } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { placementCountsText, styledLabelOf, styledPhases } from '../../format/enum-labels.ts';
 import { healthCountsText, styledHealths } from '../../format/health.ts';
-import { placementMessage } from '../../format/placement.ts';
 import { stackName } from '../../format/stack.ts';
 import type { Output } from '../../output/output.ts';
 import { sanitize } from '../../output/sanitize.ts';

@@ -56,6 +56,7 @@ const connectionLabels: Readonly<Record<Connection, EnumLabel>> = {
   connecting: { text: 'connecting', tone: 'idle', icon: 'clock' },
   live: { text: 'live', tone: 'good', icon: 'dot' },
   lost: { text: 'reconnecting', tone: 'warn', icon: 'warning' },
+  ended: { text: 'not live', tone: 'idle', icon: 'ring' },
 };
 
 /** Shows whether the view is live. */

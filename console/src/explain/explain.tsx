@@ -36,7 +36,7 @@ export function Explain() {
   };
   return (
     <>
-      <ViewHeader title="Why is this not applied?" />
+      <ViewHeader title="Explain a placement" />
       <ExplainForm key={`${stack} ${agent}`} stack={stack} agent={agent} onSubmit={submit} />
       <ErrorMessage error={error} />
       {!isComplete && <EmptyState>Enter a stack and an agent to see every step from matching to applying.</EmptyState>}

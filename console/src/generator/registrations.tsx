@@ -53,9 +53,7 @@ export function Registrations({ generator = '' }: { generator?: string }) {
         </div>
       )}
       {data && rows.length === 0 ? (
-        <EmptyState>
-          {generator === 'system' ? 'Every agent is always registered with it.' : 'No agent is registered.'}
-        </EmptyState>
+        <EmptyState>{emptyTexts[generator] ?? `No agent is registered with ${generator}.`}</EmptyState>
       ) : (
         <Table
           label="Registrations"
@@ -77,6 +75,12 @@ export function Registrations({ generator = '' }: { generator?: string }) {
     </>
   );
 }
+
+/** What is said of no registrations but those with the system generator, by the generator that is shown; '' for all. */
+const emptyTexts: Readonly<Record<string, string>> = {
+  '': 'Agents are registered with the generator system only.',
+  system: 'Every agent is always registered with it.',
+};
 
 const columns: readonly Column<Registration>[] = [
   {

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { matchReasonsText } from '../../../contract/enum-labels.ts';
+import { placementMessage } from '../../../contract/placement-message.ts';
 import { type Placement, PlacementPhase, PlacementState } from '../../../gen/brokkr/v1/placement_pb.ts';
 import { ConfirmDialog } from '../components/dialog.tsx';
 import { AgentLink, StackLink } from '../components/links.tsx';
@@ -101,7 +102,7 @@ const columns: readonly Column<Placement>[] = [
   {
     head: 'Message',
     width: '5fr',
-    cell: ({ message, healthMessage }) => <Clipped text={message || healthMessage} />,
+    cell: (placement) => <Clipped text={placementMessage(placement)} />,
   },
   {
     head: 'Reported',

@@ -115,7 +115,7 @@ export type Agent = Message<"brokkr.v1.Agent"> & {
   generators: string[];
 
   /**
-   * Number of the agent's placements in each phase; for admins only.
+   * Number of the agent's placements in each phase; a generator sees only those of its own stacks.
    *
    * @generated from field: brokkr.v1.PlacementCounts placements = 14;
    */
