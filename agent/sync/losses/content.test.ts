@@ -108,10 +108,10 @@ function describe(test: typeof simulated, { testCluster, admin, start }: Cluster
     for (const round of [1n, 2n, 3n]) {
       const order = 2n * round;
       const [first, second] = [testAgent.nextEvent(stack, 'applied'), testAgent.nextEvent(bundle, 'applied')];
-      const shop = [room('shop'), configMap('a', { a: '1' }, 'shop')];
+      const app = [room('shop'), configMap('a', { a: '1' }, 'shop')];
       const base = { deploymentId: `d${round}`, order, generation: order };
       testAgent.setTarget([
-        { stackId: stack, ...base, objects: shop },
+        { stackId: stack, ...base, objects: app },
         { stackId: bundle, ...base, objects: [room('bundle-room'), ...definitions] },
       ]);
       await Promise.all([first, second]);
