@@ -7,6 +7,7 @@ import { startSealer } from './audit/seal.ts';
 import type { Own } from './cleanup.ts';
 import { createParser } from './deployment/parser.ts';
 import { createDiagnosticNotifier } from './diagnostic/notifier.ts';
+import { createReportGroups } from './event/report-group.ts';
 import { createFleetCache } from './fleet/fleet-cache.ts';
 import { startJobs } from './jobs/jobs.ts';
 import type { LiveConfig } from './reload.ts';
@@ -38,6 +39,7 @@ export function startParts({ db, feed, log, metrics, live }: PartOptions, own: O
     calls,
     limiter: createConcurrencyLimiter(() => live.config.limits),
     keys: own('keys', createKeys(db, feed, log, now, calls.authFailed)),
+    reportGroups: own('reportGroups', createReportGroups(db)),
     heartbeats: own('heartbeats', createHeartbeats(db, log)),
     parser: own('parser', createParser(workers)),
     targets: own('targets', createTargetStates(db, feed, log)),

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { errorFromResponse } from './api-error.ts';
+import { errorFromResponse, refusesChange } from './api-error.ts';
 
 const test = suite('errors of the Kubernetes API');
 
@@ -23,11 +23,29 @@ test('say what is wrong with a field, not the value that the server quotes at le
   assert.is(error.message, 'Job "migrate" is invalid: spec.template: Invalid value: (…): field is immutable');
 });
 
+test('are told apart when nothing but changes of immutable fields was refused', () => {
+  const messages = [
+    `Invalid value: ${dump}: field is immutable`,
+    'Forbidden: updates to statefulset spec for fields other than "replicas", "template" are forbidden',
+    'Forbidden: spec is immutable after creation except resources.requests for bound claims',
+    'Invalid value: []string{"10.0.0.1"}: may not change once set',
+    'Invalid value: {"kind":"Role"}: cannot change roleRef',
+    'Forbidden: may not be changed in an update.',
+    'Forbidden: updates to provisioner are forbidden.',
+    'Forbidden: pod updates may not change fields other than `spec.containers[*].image`',
+  ];
+  for (const message of messages) assert.ok(refusesChange(refusal('Job', [{ reason, field: 'a', message }])), message);
+  const other = { reason, field: 'b', message: 'Invalid value: "B": must be lower case' };
+  const first = { reason, field: 'a', message: messages[0] ?? '' };
+  assert.not.ok(refusesChange(refusal('Job', [first, other])), 'a replacement could not be created');
+});
+
 test('quote short messages of the server word for word', () => {
   const message = 'Invalid value: "a": must be b';
   const error = refusal('Job', [{ reason, field: 'spec.a', message }]);
   assert.is(error.message, `Job.batch "migrate" is invalid: spec.a: ${message}`);
-  assert.equal(error.fieldCauses, [{ reason, field: 'spec.a', message }]);
+  assert.equal(error.fieldCauses, [{ reason, field: 'spec.a', message, isImmutable: false }]);
+  assert.not.ok(refusesChange(error));
 });
 
 test('quote nothing of a Secret', () => {

@@ -1,6 +1,9 @@
 import { displayName, isRecord, type KindId, listAt, type ObjectId, textAt } from '../object/kube-object.ts';
 
 const maxMessageLength = 1_000;
+/** Words with which the API server, and rules of custom kinds, refuse the change of a field. */
+const immutableWords =
+  /immutable|may not (be )?changed?|can ?not (be )?changed?|updates to .* (is|are) forbidden|may not change fields/i;
 /** Values quoted by longer messages are left out of them. */
 const maxQuoteLength = 300;
 /** Statuses of responses that can quote the object that was sent. */
@@ -17,6 +20,8 @@ export interface FieldCause {
   readonly field: string;
   /** The server's words, without a value that they quote at length; empty for a Secret. */
   readonly message: string;
+  /** True when the field may not be changed, whatever its value. */
+  readonly isImmutable: boolean;
 }
 
 /**
@@ -71,12 +76,23 @@ export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
 }
 
+/** Returns whether the server never deletes the object, as the namespace `default`; some distributions have more of these. */
+export function refusesAnyDeletion(error: unknown): boolean {
+  return error instanceof ClusterError && error.status === 403 && /may not be deleted/i.test(error.message);
+}
+
 /**
  * Returns whether an apply failed because the object was applied before in another version of its kind, whose schema lacks a field
  * that is applied now. The server merges the two in the old version, and cannot.
  */
 export function refusesVersion(error: unknown): boolean {
   return error instanceof ClusterError && /convert merged object to last applied version/.test(error.message);
+}
+
+/** Returns whether the API server refused an object for nothing but changes of fields that may not be changed. */
+export function refusesChange(error: unknown): boolean {
+  if (!(error instanceof ClusterError) || error.status !== 422) return false;
+  return error.fieldCauses.length > 0 && error.fieldCauses.every(({ isImmutable }) => isImmutable);
 }
 
 /** Creates the error for a request without a response. */
@@ -137,8 +153,9 @@ function fieldCausesOf(status: unknown, isWithheld: boolean): FieldCause[] {
   return listAt(status, 'details', 'causes').flatMap((cause) => {
     const field = textAt(cause, 'field');
     if (field === undefined) return [];
-    const message = isWithheld ? '' : withoutDump(textAt(cause, 'message') ?? '');
-    return [{ reason: textAt(cause, 'reason') ?? '', field, message }];
+    const message = withoutDump(textAt(cause, 'message') ?? '');
+    const isImmutable = immutableWords.test(message);
+    return [{ reason: textAt(cause, 'reason') ?? '', field, message: isWithheld ? '' : message, isImmutable }];
   });
 }
 

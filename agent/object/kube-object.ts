@@ -58,6 +58,15 @@ export function isPruneDisabled({ metadata }: KubeObject): boolean {
   return metadata.annotations?.[pruneAnnotation] === 'disabled';
 }
 
+/** Annotation that says whether a change of an immutable field replaces the object: deletes and creates it again. */
+export const replaceAnnotation = 'k8s.brokkr.io/replace';
+
+/** Returns what the object itself says about its replacement; undefined when it says nothing. */
+export function replaceSetting({ metadata }: KubeObject): boolean | undefined {
+  const setting = metadata.annotations?.[replaceAnnotation];
+  return setting === undefined ? undefined : setting === 'true';
+}
+
 /** Returns the id of an object. */
 export function objectIdOf({ apiVersion, kind, metadata }: KubeObject): ObjectId {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name };

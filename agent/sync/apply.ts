@@ -2,7 +2,14 @@ import { sleep } from '../concurrency/backoff.ts';
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
 import { describeTerminatingObject } from '../health/terminating.ts';
-import { hasStatus, isUnreachable, refusesDryRun, refusesVersion, unservedKind } from '../kube/api-error.ts';
+import {
+  hasStatus,
+  isUnreachable,
+  refusesChange,
+  refusesDryRun,
+  refusesVersion,
+  unservedKind,
+} from '../kube/api-error.ts';
 import type { ApplyOptions, Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
 import { type CustomKind, servedVersions } from '../manifest/parse.ts';
@@ -24,6 +31,8 @@ import type { CheckedObject } from './drift.ts';
 
 export interface DryRunResult {
   readonly failures: readonly Change[];
+  /** The objects of `failures` that were refused only because fields of them may not be changed. */
+  readonly immutable: readonly DesiredObject[];
   /** Number of objects that no dry run could check, because of a webhook without support for it or an apply in another version. */
   readonly uncheckedCount: number;
 }
@@ -32,6 +41,9 @@ export interface ApplyResult {
   readonly changes: readonly Change[];
   readonly failures: readonly Change[];
 }
+
+/** Runs before an object is applied: returns why it cannot be, or throws when the pass has to end. */
+export type BeforeApply = (wanted: DesiredObject) => Promise<Change | undefined>;
 
 /** Milliseconds that a pass waits for a definition to be served, or a namespace to be active. */
 const readyMs = 10_000;
@@ -63,6 +75,7 @@ export async function dryRun(
   { patient = false } = {},
 ): Promise<DryRunResult> {
   let uncheckedCount = 0;
+  const immutable: DesiredObject[] = [];
   const failures = await mapConcurrent(objects, passConcurrency, async (wanted) => {
     const deadline = Date.now() + (patient ? readyMs / 2 : 0);
     for (;;) {
@@ -75,13 +88,14 @@ export async function dryRun(
           uncheckedCount += 1;
           return undefined;
         }
+        if (refusesChange(error)) immutable.push(wanted);
         if (!hasStatus(error, 404) || Date.now() > deadline) return failure(wanted.id, error);
       }
       cluster.discovery.forget(wanted.id.apiVersion);
       await sleep(readyCheckMs, signal);
     }
   });
-  return { failures: failures.flatMap((change) => change ?? []), uncheckedCount };
+  return { failures: failures.flatMap((change) => change ?? []), immutable, uncheckedCount };
 }
 
 /** Returns, of objects that read differently from what is desired, those that an apply would change. */
@@ -106,20 +120,22 @@ export async function findDrifted(
 
 /**
  * Applies one group after another, the objects of a group concurrently; stops after a group in which one failed. `onApplied` gets
- * each object as the API server returned it, also when `checkpoint`, which runs before each object, throws later.
+ * each object as the API server returned it, also when `before`, which runs before each object, throws later; an object for which it
+ * returns a failure is not applied.
  */
 export async function applyObjects(
   cluster: Cluster,
   groups: readonly (readonly DesiredObject[])[],
   signal: AbortSignal,
-  checkpoint: () => void,
+  before: BeforeApply,
   onApplied: (wanted: DesiredObject, object: KubeObject) => void,
 ): Promise<ApplyResult> {
   const changes: Change[] = [];
   const failures: Change[] = [];
   for (const group of groups) {
     await mapConcurrent(group, passConcurrency, async (wanted) => {
-      checkpoint();
+      const obstacle = await before(wanted);
+      if (obstacle) return failures.push(obstacle);
       try {
         const { object, created } = await applyInVersion(cluster, wanted, signal);
         onApplied(wanted, object);

@@ -60,4 +60,39 @@ ignoring('sets a field that a deployment is the first to have, but none that som
   assert.equal(Object.keys(specOf(withoutIgnored(one, live, replicas, true))), ['template']);
 });
 
+const webhooks = (caBundle: string, more: object = {}): KubeObject => ({
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingWebhookConfiguration',
+  metadata: { name: 'web' },
+  webhooks: [
+    { name: 'a.io', clientConfig: { caBundle } },
+    { name: 'b.io', clientConfig: { caBundle, ...more } },
+  ],
+});
+const ownHooks = (fields: object) =>
+  mine({ 'f:webhooks': { 'k:{"name":"a.io"}': fields, 'k:{"name":"b.io"}': fields } });
+const bundlesOf = ({ object }: DesiredObject) =>
+  (object.webhooks as { clientConfig: { caBundle?: string } }[]).map(({ clientConfig }) => clientConfig.caBundle);
+
+ignoring('reaches into the items of a list: all, or those that a selector names', () => {
+  const live = withManagers(webhooks('theirs'), ownHooks({ '.': {}, 'f:clientConfig': {}, 'f:name': {} }));
+  const withPath = (path: string) => {
+    const fields = { '.': {}, 'f:name': {}, 'f:clientConfig': { 'f:url': {} } };
+    const object = { ...live, metadata: { ...live.metadata, managedFields: ownHooks(fields) } };
+    return bundlesOf(withoutIgnored(wanted(webhooks('')), object, [{ kind: '', name: '', paths: [path] }], true));
+  };
+  assert.equal(withPath('.webhooks.clientConfig.caBundle'), [undefined, undefined]);
+  assert.equal(withPath('.webhooks[*].clientConfig.caBundle'), [undefined, undefined]);
+  assert.equal(withPath('.webhooks[name=b.io].clientConfig.caBundle'), ['', undefined]);
+  assert.equal(withPath('.webhooks[name=c.io].clientConfig.caBundle'), ['', '']);
+});
+
+ignoring('applies what others have set in a list that has one owner as a whole', () => {
+  const rule = [{ kind: '', name: '', paths: ['.webhooks[*].clientConfig.caBundle'] }];
+  for (const fields of [{ 'f:webhooks': {} }, {}]) {
+    const left = withoutIgnored(wanted(webhooks('')), withManagers(webhooks('theirs'), mine(fields)), rule, true);
+    assert.equal(bundlesOf(left), ['theirs', 'theirs']);
+  }
+});
+
 ignoring.run();

@@ -8,7 +8,15 @@ import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
 import { andMore, displayName, type KubeObject, keyOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
-import { applyObjects, dependsOn, dryRun, isPrerequisite, type Readiness, waitUntilReady } from './apply.ts';
+import {
+  applyObjects,
+  type BeforeApply,
+  dependsOn,
+  dryRun,
+  isPrerequisite,
+  type Readiness,
+  waitUntilReady,
+} from './apply.ts';
 import type { Pass, SyncContext } from './context.ts';
 import { itemFor } from './plan.ts';
 
@@ -23,6 +31,8 @@ export interface Rollout {
   readonly ended: ReadonlyMap<string, Verdict>;
   /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly isGated: boolean;
+  /** Runs before each object is written; returns why it cannot be. */
+  readonly beforeWrite?: BeforeApply;
 }
 
 /** Why a rollout stops before its next wave: some objects have failed, or the rollout waits for their health. */
@@ -104,7 +114,7 @@ function hasAny({ groups }: Wave<DesiredObject>, written: ReadonlySet<DesiredObj
 async function writeWave(
   { cluster }: SyncContext,
   { signal, checkpoint }: Pass,
-  { writes, definitions }: Rollout,
+  { writes, definitions, beforeWrite }: Rollout,
   { groups }: Wave<DesiredObject>,
   written: ReadonlySet<DesiredObject>,
   onApplied: (wanted: DesiredObject, object: KubeObject) => void,
@@ -117,7 +127,11 @@ async function writeWave(
     dependents.length > 0 && isPrerequisite(wanted) && !needsPrerequisite(wanted);
   const first = pending.map((group) => group.filter(isFirst));
   const rest = pending.map((group) => group.filter((wanted) => !isFirst(wanted)));
-  const prepared = await applyObjects(cluster, first, signal, checkpoint, onApplied);
+  const before: BeforeApply = async (wanted) => {
+    checkpoint();
+    return beforeWrite?.(wanted);
+  };
+  const prepared = await applyObjects(cluster, first, signal, before, onApplied);
   const ready: Readiness =
     prepared.failures.length > 0 ? prepared : await waitUntilReady(cluster, first.flat(), signal);
   if (ready.failures.length === 0 && ready.waiting !== undefined)
@@ -127,7 +141,7 @@ async function writeWave(
       ? { failures: ready.failures, uncheckedCount: 0 }
       : await dryRun(cluster, dependents, signal, { patient: true });
   const applied =
-    checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, checkpoint, onApplied);
+    checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, before, onApplied);
   return {
     failures: [...checked.failures, ...(applied?.failures ?? [])],
     summary: applied ? 'some objects were not applied' : 'only definitions and namespaces were applied',

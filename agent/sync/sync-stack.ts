@@ -2,6 +2,7 @@ import { type RunStages, stages } from './stage.ts';
 import { awaitDependencies, claimObjects, planChanges } from './stages/plan.ts';
 import { checkDependencies, completeInventory, loadInventory, readManifest, resolve } from './stages/prepare.ts';
 import { holdDeletions, prune, reportSync } from './stages/prune.ts';
+import { holdReplacements } from './stages/replace.ts';
 import { adoptObjects, applyWaves, classifyChanges, dryRunWrites, gateWaves, recordInventory } from './stages/write.ts';
 
 /**
@@ -23,6 +24,7 @@ export const syncStack: RunStages = stages()
   .add('gate waves', gateWaves)
   .add('adopt objects', adoptObjects)
   .add('dry run', dryRunWrites)
+  .add('hold replacements', holdReplacements)
   .add('record inventory', recordInventory)
   .add('apply waves', applyWaves)
   .add('hold deletions', holdDeletions)

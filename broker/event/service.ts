@@ -17,43 +17,53 @@ import { type ObjectAction, ObjectChangeSchema, ObjectRefSchema } from '../../ge
 import { ownerOf } from '../access/principal.ts';
 import { requireValidKey } from '../access/store.ts';
 import { endIfDrained } from '../agent/lifecycle.ts';
-import { requireIncarnation } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { lockAgentSide } from '../placement/lock-store.ts';
+import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
 import { principalOf } from '../rpc/principal.ts';
 import { findStack } from '../stack/store.ts';
-import type { Sql, Tx } from '../store/database.ts';
+import type { Database, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { cutPage, readPage } from '../store/page.ts';
-import { type AgentEvent, type OutcomeName, type ReceivedEvent, receiveEvents, toHistory } from './rules.ts';
+import { type RecordedReport, recordReport } from './record.ts';
+import type { ReportGroups } from './report-group.ts';
+import type { Report } from './report-store.ts';
+import type { AgentEvent, OutcomeName, ReceivedEvent } from './rules.ts';
 import * as store from './store.ts';
 
-export function reportMethods({ db, feed }: Deps): Pick<ServiceImpl<typeof AgentService>, 'reportEvents'> {
+export function reportMethods({
+  db,
+  feed,
+  reportGroups,
+}: Deps & { reportGroups: ReportGroups }): Pick<ServiceImpl<typeof AgentService>, 'reportEvents'> {
   return {
     async reportEvents(request, context) {
-      const principal = principalOf(context);
-      const agentId = principal.ownerId;
+      const { ownerId: agentId, keyId } = principalOf(context);
       const events = request.events.map(fromMessage);
-      // Only acknowledgements of removals change placements, so other reports do not take the locks that a change waits for.
-      const acknowledges = events.some((event) => event.outcome === 'removed');
-      const { received, accepted } = acknowledges
-        ? await db.transact(async (tx) => {
-            await requireValidKey(tx, principal.keyId);
-            await lockAgentSide(tx, agentId);
-            const recorded = await record(tx, agentId, request.incarnation, events);
-            await endRemovals(tx, agentId, recorded.accepted);
-            return recorded;
-          })
-        : await db.transactPrepared(async (tx) => {
-            await requireValidKey(tx, principal.keyId);
-            return record(tx, agentId, request.incarnation, events);
-          });
+      const report = { agentId, keyId, incarnation: request.incarnation, events };
+      const { received, accepted } = await record(db, reportGroups, report);
       for (const { stackId } of accepted) if (stackId !== null) feed.notifyReport(stackId);
       return create(ReportEventsResponseSchema, { receipts: received.map(toReceipt) });
     },
   };
+}
+
+async function record(db: Database, groups: ReportGroups, report: Report): Promise<RecordedReport> {
+  const { agentId, keyId, events } = report;
+  // Only acknowledgements of removals change placements, so other reports do not take the locks that a change waits for.
+  if (events.some((event) => event.outcome === 'removed'))
+    return db.transact(async (tx) => {
+      await requireValidKey(tx, keyId);
+      await lockAgentSide(tx, agentId);
+      const recorded = await recordReport(tx, report);
+      await endRemovals(tx, agentId, recorded.accepted);
+      return recorded;
+    });
+  const result = (await groups.record(report)) ?? (await db.transactPrepared((tx) => recordReport(tx, report)));
+  if (result instanceof Refusal) throw result;
+  return result;
 }
 
 export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerService>, 'listEvents'> {
@@ -83,23 +93,6 @@ export function eventMethods({ db }: Deps): Pick<ServiceImpl<typeof BrokerServic
 /** Estimates the bytes of an event in an answer. */
 function bytesOf(row: store.EventRow): number {
   return 500 + row.message.length * 3 + JSON.stringify(row.objects).length;
-}
-
-async function record(
-  tx: Sql,
-  agentId: string,
-  incarnation: bigint,
-  events: readonly AgentEvent[],
-): Promise<{ received: ReceivedEvent[]; accepted: AgentEvent[] }> {
-  const stackIds = [...new Set(events.flatMap((event) => (event.stackId === null ? [] : [event.stackId])))];
-  const state = await store.lockEventSequence(tx, agentId, stackIds);
-  requireIncarnation(state?.incarnation ?? 0n, incarnation);
-  // Every start counts its events from 1; a restored database may not know this one.
-  const known = state?.incarnation === incarnation ? state.lastSequence : 0n;
-  const { received, lastSequence } = receiveEvents(events, known, state?.placedStackIds ?? new Set());
-  const accepted = received.filter((item) => item.receipt === 'accepted').map((item) => item.event);
-  await store.recordEvents(tx, agentId, incarnation, { history: toHistory(received), accepted, lastSequence });
-  return { received, accepted };
 }
 
 /** Ends the removals that were acknowledged. The caller holds the locks of the agent's side. */

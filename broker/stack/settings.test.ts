@@ -54,6 +54,12 @@ settings('are refused when they are not ones', async () => {
   const name = (text: string) => ({ ...mask('ignored_fields'), ignoredFields: [{ name: text, paths: ['.a'] }] });
   for (const text of ['a b', 'a|b', 'a;b', 'a\nb'])
     await refused(broker.updateStack(name(text)), Code.InvalidArgument, /ignored_fields/);
+  for (const path of ['.a[0]', '.a[b', '.a."b', '.a[name=b|c]', 'a'])
+    await refused(
+      broker.updateStack({ ...mask('ignored_fields'), ignoredFields: [{ paths: [path] }] }),
+      Code.InvalidArgument,
+      /ignored_fields/,
+    );
   const long = Array.from({ length: 32 }, (_, at) => `.${String(at).padEnd(255, 'x')}`);
   const ignoredFields = Array.from({ length: 4 }, () => ({ paths: long }));
   await refused(

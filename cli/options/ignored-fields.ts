@@ -1,16 +1,20 @@
 import { create } from '@bufbuild/protobuf';
 import { InvalidArgumentError } from 'commander';
+import { fieldPathPattern } from '../../contract/field-path.ts';
 import { type IgnoredFields, IgnoredFieldsSchema } from '../../gen/brokkr/v1/stack_pb.ts';
 
 /** Help text of `--ignore-field`. */
 export const ignoredFieldHelp =
   '[KIND[/NAME]:]PATH of a field that others may change, such as apps/Deployment/web:.spec.replicas';
 
-const ignoredFieldPattern =
-  /^(?:((?:[a-z0-9][-a-z0-9.]*\/)?[A-Z][A-Za-z0-9]*)(?:\/([^/]+))?:)?((?:\.[A-Za-z0-9_-]+)+)$/;
+const ignoredFieldPattern = new RegExp(
+  `^(?:((?:[a-z0-9][-a-z0-9.]*/)?[A-Z][A-Za-z0-9]*)(?:/([^/]+))?:)?(${fieldPathPattern})$`,
+);
 
 /** Groups of common kinds that may be written without one; in the contract a bare kind is of the core group. */
 const defaultGroups: Readonly<Record<string, string>> = {
+  MutatingWebhookConfiguration: 'admissionregistration.k8s.io',
+  ValidatingWebhookConfiguration: 'admissionregistration.k8s.io',
   DaemonSet: 'apps',
   Deployment: 'apps',
   ReplicaSet: 'apps',
@@ -28,7 +32,7 @@ export function collectIgnoredField(text: string, previous: readonly IgnoredFiel
   const [, bareKind = '', name = '', path] = ignoredFieldPattern.exec(text) ?? [];
   if (path === undefined)
     throw new InvalidArgumentError(
-      'use a path such as .spec.replicas, apps/Deployment:.spec.replicas or ConfigMap/web:.data.',
+      'use a path such as .spec.replicas, apps/Deployment:.spec.replicas, ConfigMap/web:.data or .webhooks[*].clientConfig.',
     );
   const kind = defaultGroups[bareKind] === undefined ? bareKind : `${defaultGroups[bareKind]}/${bareKind}`;
   const collected = previous || [];

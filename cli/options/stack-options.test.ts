@@ -25,6 +25,7 @@ settings('are set at its creation, and shown', async () => {
     'Deployment/web:.spec.paused',
     'ConfigMap:.data',
     '.metadata.labels',
+    '.webhooks[name=a.example.org].clientConfig',
   ];
   const options = `--drift report --conflict refuse --depends-on db --depends-on system/db`;
   const ignored = fields.map((field) => `--ignore-field ${field}`).join(' ');
@@ -36,7 +37,7 @@ settings('are set at its creation, and shown', async () => {
     [
       ['apps/Deployment', 'web', ['.spec.replicas', '.spec.paused']],
       ['ConfigMap', '', ['.data']],
-      ['', '', ['.metadata.labels']],
+      ['', '', ['.metadata.labels', '.webhooks[name=a.example.org].clientConfig']],
     ],
   );
   const output = await cli.done('describe stack web');

@@ -19,6 +19,7 @@ const plurals: Readonly<Record<string, string>> = {
   Deployment: 'deployments',
   Pod: 'pods',
   Gizmo: 'gizmos',
+  Job: 'jobs',
   Secret: 'secrets',
   Service: 'services',
   ClusterRole: 'clusterroles',

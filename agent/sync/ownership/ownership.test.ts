@@ -1,11 +1,16 @@
 // time limit: 10 min
+import { generate } from 'selfsigned';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ClusterContext, onBothClusters } from '../../../test/agent/both-clusters.ts';
 import { createForeignWriter } from '../../../test/agent/foreign-writer.ts';
-import { configMap, configMapId, stackId, type TestAgent } from '../../../test/agent/test-agent.ts';
+import { configMap, configMapId, stackId, type TargetStack, type TestAgent } from '../../../test/agent/test-agent.ts';
 import { needs } from '../../../test/runner/needs.ts';
 import { type KubeObject, listAt, type ObjectId, objectIdOf, valueAt } from '../../object/kube-object.ts';
+
+/** A certificate in PEM, in base64: the API server refuses what is none. */
+const { cert } = await generate([{ name: 'commonName', value: 'a' }], { keyType: 'ec', algorithm: 'sha256' });
+const bundle = Buffer.from(cert).toString('base64');
 
 const simulated = suite('owning fields, simulated cluster');
 const real = suite('owning fields, real API server');
@@ -18,10 +23,10 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   let order = 0n;
   const stack = () => stackId(`owning ${agents.namespace}`);
   /** Submits objects as the stack's next deployment, and returns what came of it. */
-  const submit = async (testAgent: TestAgent, objects: readonly KubeObject[]) => {
+  const submit = async (testAgent: TestAgent, objects: readonly KubeObject[], more: Partial<TargetStack> = {}) => {
     const reported = testAgent.nextEvent(stack());
     order += 1n;
-    testAgent.setTarget([{ stackId: stack(), order, deploymentId: `d${order}`, objects }]);
+    testAgent.setTarget([{ stackId: stack(), order, deploymentId: `d${order}`, objects, ...more }]);
     const event = await reported;
     assert.is(event.outcome, 'applied', event.message);
     return event;
@@ -161,6 +166,38 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.is(await at(id, 'metadata', 'annotations', 'restarted'), 'now', 'what no manifest said stays');
     await submit(testAgent, [configMap('adopted', { a: '1' })]);
     assert.equal(await at(id, 'data'), { a: '1', z: '0' });
+  });
+
+  test('leaves an ignored field in the items of a list to whoever sets it', async () => {
+    const testAgent = await start();
+    const hooks = (failurePolicy: string): KubeObject => ({
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingWebhookConfiguration',
+      metadata: { name: `${agents.namespace}-hooks` },
+      webhooks: ['a', 'b'].map((name) => ({
+        name: `${name}.example.org`,
+        ...{ sideEffects: 'None', failurePolicy, admissionReviewVersions: ['v1'] },
+        clientConfig: { caBundle: '', service: { name, namespace: 'default', path: '/v' } },
+        rules: [{ apiGroups: ['x.example.org'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['things'] }],
+      })),
+    });
+    const id = objectIdOf(hooks(''));
+    const kind = 'admissionregistration.k8s.io/ValidatingWebhookConfiguration';
+    const paths = ['.webhooks[name=a.example.org].clientConfig.caBundle'];
+    const ignoredFields = [{ kind, name: '', paths }];
+    await submit(testAgent, [hooks('Ignore')], { ignoredFields });
+    const bundles = async () =>
+      listAt(await admin.get(id), 'webhooks').map((hook) => valueAt(hook, 'clientConfig', 'caBundle') ?? '');
+    const repaired = testAgent.nextEvent(stack(), 'repaired');
+    await foreignWriter.patchJson(
+      id,
+      [0, 1].map((index) => ({ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: bundle })),
+      'injector',
+    );
+    await repaired;
+    assert.equal(await bundles(), [bundle, '']);
+    await submit(testAgent, [hooks('Fail')], { ignoredFields });
+    assert.equal(await bundles(), [bundle, '']);
   });
 
   test('takes nothing over where that could not be applied', async () => {

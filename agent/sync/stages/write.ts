@@ -10,11 +10,13 @@ import { dependsOn, dryRun, findDrifted, isPrerequisite, type Readiness, waitUnt
 import { Superseded } from '../context.ts';
 import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from '../drift.ts';
 import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
+import { deleteBeforeApply, explainReplacements } from '../ownership/replace.ts';
 import { headerFor } from '../rebuild-inventory.ts';
 import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
+import { findReplacements, type Replacing } from './replace.ts';
 import { awaiting, failed, waiting } from './results.ts';
 
 export interface Classified {
@@ -85,19 +87,16 @@ export async function adoptObjects({
   return { next: { adoptions: await adoptFields(cluster, foreign, live, signal) } };
 }
 
-export interface DryRun {
+export interface DryRun extends Replacing {
   /** Number of objects that the dry run could not check. */
   readonly unchecked: number;
 }
 
 /** Asks the API server whether it would accept the writes; the pass ends, with nothing applied, when it refuses one. */
-export async function dryRunWrites({
-  context,
-  pass,
-  unserved,
-  desired,
-  rollout,
-}: PassState & Resolved & Planned & Gated): Promise<StageResult<DryRun>> {
+export async function dryRunWrites(
+  state: PassState & Resolved & InventoryLoaded & Planned & Gated,
+): Promise<StageResult<DryRun>> {
+  const { context, pass, unserved, live, desired, rollout } = state;
   const { writes, definitions } = rollout;
   const needsPrerequisite = dependsOn(writes.filter(isPrerequisite), definitions);
   const unservable = unserved.filter(
@@ -109,13 +108,14 @@ export async function dryRunWrites({
   const unready = await unreadyDefinitions(context.cluster, unservable, desired, definitions, pass.signal);
   if (unready.failures.length === 0 && unready.waiting !== undefined) return { stop: waiting(pass, unready.waiting) };
   const result = await dryRun(context.cluster, checkable, pass.signal);
-  const refused = [...unready.failures, ...result.failures];
+  const { replacements, failures } = await findReplacements(state, live, result);
+  const refused = [...unready.failures, ...failures];
   const isTerminating = ({ message }: Change) => message.includes('because it is being terminated');
   if (refused[0] && refused.every(isTerminating))
     return { stop: awaiting(pass, `waits for ${displayName(refused[0].object)}: ${refused[0].message}`) };
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
-  return { next: { unchecked: result.uncheckedCount } };
+  return { next: { unchecked: result.uncheckedCount, replacements } };
 }
 
 /**
@@ -158,8 +158,11 @@ export async function recordInventory({
   inventory,
   claim,
   drift,
-}: PassState & Planned & InventoryLoaded & Claimed & Classified): Promise<StageResult<Recorded>> {
-  const items = keepingUids(plan.inventoryItems, inventory.items, drift.writes);
+  replacements,
+}: PassState & Planned & InventoryLoaded & Claimed & Classified & Replacing): Promise<StageResult<Recorded>> {
+  const known = keepingUids(plan.inventoryItems, inventory.items, drift.writes);
+  // Should the agent end between a deletion and the creation, the object counts as new, and not as one that somebody deleted.
+  const items = known.map((item) => (replacements.has(keyOf(item.id)) ? { id: item.id, uid: '' } : item));
   const recorded = await context.inventories.save(inventory, headerFor(pass, false), items, pass.signal);
   context.registry.objectsTakenOver(claim.keep());
   return { next: { recorded, items } };
@@ -182,20 +185,23 @@ export async function applyWaves({
   drift,
   rollout,
   adoptions,
+  replacements,
   recorded,
   items,
-}: PassState & Classified & Gated & Adopted & Recorded): Promise<StageResult<Applied>> {
+}: PassState & Classified & Gated & Adopted & Replacing & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
   // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
   await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
   const written = new Map<string, InventoryItem>();
+  const beforeWrite = deleteBeforeApply(context, pass, recorded, replacements);
   const saveUids = () => inventories.save(recorded, headerFor(pass, false), withWritten(items, written), pass.signal);
-  const result = await rollOut(context, pass, rollout, written).catch(async (error: unknown) => {
+  const result = await rollOut(context, pass, { ...rollout, beforeWrite }, written).catch(async (error: unknown) => {
     // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
     if (error instanceof Superseded) await saveUids().catch(() => {});
     throw error;
   });
-  const changes = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
+  const explained = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
+  const changes = explainReplacements(explained, replacements);
   if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };
