@@ -76,6 +76,11 @@ export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
 }
 
+/** Returns whether the server never deletes the object, as the namespace `default`; some distributions have more of these. */
+export function refusesAnyDeletion(error: unknown): boolean {
+  return error instanceof ClusterError && error.status === 403 && /may not be deleted/i.test(error.message);
+}
+
 /**
  * Returns whether an apply failed because the object was applied before in another version of its kind, whose schema lacks a field
  * that is applied now. The server merges the two in the old version, and cannot.

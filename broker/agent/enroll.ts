@@ -3,7 +3,6 @@ import { lockAgents } from '../placement/lock-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkName } from '../resource.ts';
 import type { Tx } from '../store/database.ts';
-import { announce } from '../store/feed.ts';
 import { createAgent, type NewAgent, requireGenerators } from './create.ts';
 import { decideEnrollment } from './enrollment-rules.ts';
 import * as store from './enrollment-store.ts';
@@ -42,10 +41,4 @@ export async function enroll(tx: Tx, tokenId: string, nonce: Buffer): Promise<Is
     case 'key':
       return { id: decision.agentId, ...(await issuePak(tx, { role: 'ag', agentId: decision.agentId })) };
   }
-}
-
-/** Ends the token that created an agent, once the agent has started and so has its key. */
-export async function endEnrollment(tx: Tx, agentId: string): Promise<void> {
-  const endedId = await store.endTokenOf(tx, agentId);
-  if (endedId !== undefined) await announce(tx, 'key', [endedId]);
 }

@@ -39,13 +39,3 @@ export async function markUsed(tx: Tx, pakId: string, nonce: Buffer, agentId: st
 export async function isNameTaken(db: Sql, name: string): Promise<boolean> {
   return (await db.sql('select 1 from agent where name = $1 and deleted_at is null', [name])).length > 0;
 }
-
-/** Revokes the token that created an agent. Returns the token's id; undefined when there is none or it has ended. */
-export async function endTokenOf(tx: Tx, agentId: string): Promise<string | undefined> {
-  const [row] = await tx.sql<{ id: string }>(
-    `update pak set revoked_at = now()
-     where id in (select pak_id from enrollment where agent_id = $1) and revoked_at is null returning id`,
-    [agentId],
-  );
-  return row?.id;
-}

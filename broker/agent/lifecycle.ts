@@ -1,15 +1,16 @@
 import type { Principal } from '../access/principal.ts';
 import { keyIdsOfAgent } from '../access/store.ts';
-import { lockAgentSide } from '../placement/lock-store.ts';
+import { lockAgentSide, lockAgents } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkEtag } from '../resource.ts';
-import type { Tx } from '../store/database.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { beginEpoch } from '../store/installation.ts';
 import * as life from './lifecycle-store.ts';
 import {
   type AgentRow,
+  type BrokerState,
   type HeldDeployment,
   highestOrder,
   identifiableDeployments,
@@ -81,25 +82,24 @@ export interface AgentStart {
 
 /**
  * Starts an agent: binds it to its cluster at the first start and issues the incarnation that fences all earlier starts. If its
- * inventory is newer than what the broker knows, a new epoch begins. The agent's row lock must be held.
+ * inventory is newer than what the broker knows, a new epoch begins. Returns also what the agent was before.
  */
 export async function startAgent(
-  tx: Tx,
-  agent: AgentRow,
+  tx: Sql,
+  agentId: string,
   start: AgentStart,
-): Promise<{ incarnation: bigint; epoch: bigint }> {
-  requireCluster(agent, start.clusterId);
-  const current = BigInt(agent.incarnation);
+): Promise<{ incarnation: bigint; epoch: bigint; before: life.StartState }> {
+  await lockAgents(tx, [agentId]);
+  const before = await life.readStartState(tx, agentId, identifiableDeployments(start.held));
+  if (!before) throw new Refusal('not_found', 'agent not found', { field: 'agent' });
+  requireCluster(before, start.clusterId);
+  const current = BigInt(before.incarnation);
   if (start.incarnation !== 0n) requireIncarnation(current, start.incarnation);
-  await life.bindCluster(tx, agent.id, start.clusterId);
-  const isSameStart = current !== 0n && start.incarnation === current;
-  const incarnation = isSameStart
-    ? current
-    : await life.startIncarnation(tx, agent.id, { ...start, presented: start.incarnation });
   const presented = { epoch: start.epoch, order: highestOrder(start.held) };
-  const { epoch } = await detectRestore(tx, agent, presented, start.held);
-  await announce(tx, 'agent', [agent.id]);
-  return { incarnation, epoch };
+  const { epoch } = await resolveRestore(tx, { id: agentId, name: before.name }, presented, start.held, before.known);
+  const isSameStart = current !== 0n && start.incarnation === current;
+  const incarnation = await life.writeStart(tx, agentId, { ...start, isSameStart, presented: start.incarnation });
+  return { incarnation, epoch, before };
 }
 
 /**
@@ -108,17 +108,26 @@ export async function startAgent(
  * epoch holds removals on all agents, so an agent begins at most one an hour; until then it is refused, and keeps what it has.
  */
 export async function detectRestore(
-  tx: Tx,
+  tx: Sql,
   agent: { readonly id: string; readonly name: string },
   presented: { readonly epoch: bigint; readonly order: bigint },
   held: readonly HeldDeployment[],
 ): Promise<{ epoch: bigint; highestOrder: bigint }> {
-  const deployments = identifiableDeployments(held);
-  const known = await life.readBrokerState(tx, deployments, { lock: false });
+  const known = await life.readBrokerState(tx, identifiableDeployments(held), { lock: false });
+  return resolveRestore(tx, agent, presented, held, known);
+}
+
+async function resolveRestore(
+  tx: Sql,
+  agent: { readonly id: string; readonly name: string },
+  presented: { readonly epoch: bigint; readonly order: bigint },
+  held: readonly HeldDeployment[],
+  known: BrokerState,
+): Promise<{ epoch: bigint; highestOrder: bigint }> {
   requirePlausible(presented, known);
   if (newerThanKnown(presented, known) === undefined) return known;
   await life.lockStatus(tx, agent.id);
-  const locked = await life.readBrokerState(tx, deployments, { lock: true });
+  const locked = await life.readBrokerState(tx, identifiableDeployments(held), { lock: true });
   const newer = newerThanKnown(presented, locked);
   if (newer === undefined) return locked;
   if (!(await life.claimEpoch(tx, agent.id)))

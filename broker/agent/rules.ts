@@ -64,7 +64,7 @@ export function requireIncarnation(current: bigint, presented: bigint): void {
 }
 
 /** Refuses a key in another cluster than its agent's: a copied key could acknowledge removals that never happened. */
-export function requireCluster(agent: AgentRow, clusterId: string): void {
+export function requireCluster(agent: Pick<AgentRow, 'name' | 'clusterId'>, clusterId: string): void {
   if (agent.clusterId === null || agent.clusterId === clusterId) return;
   throw new Refusal(
     'failed_precondition',

@@ -4,10 +4,8 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { AgentService } from '../../gen/brokkr/v1/agent_pb.ts';
 import { StartAgentResponseSchema } from '../../gen/brokkr/v1/target_state_pb.ts';
 import type { Deps } from '../deps.ts';
-import { lockAgents } from '../placement/lock-store.ts';
-import { mutate } from '../rpc/mutate.ts';
+import { mutatePrepared } from '../rpc/mutate.ts';
 import { principalOf } from '../rpc/principal.ts';
-import { endEnrollment } from './enroll.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import { startAgent } from './lifecycle.ts';
 import { requireIncarnation } from './rules.ts';
@@ -27,15 +25,13 @@ export function selfMethods(
   const { db, now, heartbeats, incarnationOf } = deps;
   return {
     startAgent: (request, context) =>
-      mutate(db, context, request, StartAgentResponseSchema, async (tx, principal, note) => {
-        await lockAgents(tx, [principal.ownerId]);
-        const agent = await agentById(tx, principal.ownerId);
-        const { incarnation, epoch } = await startAgent(tx, agent, request);
-        if (agent.incarnation === '0') await endEnrollment(tx, agent.id);
-        note.about('agent', agent.id, agent.name);
-        note.before({ incarnation: agent.incarnation, clusterId: agent.clusterId });
+      mutatePrepared(db, context, request, StartAgentResponseSchema, async (tx, { ownerId: agentId }, note) => {
+        const { incarnation, epoch, before } = await startAgent(tx, agentId, request);
+        const { name, clusterId } = before;
+        note.about('agent', agentId, name);
+        note.before({ incarnation: before.incarnation, clusterId });
         note.after({ incarnation, clusterId: request.clusterId, epoch });
-        return create(StartAgentResponseSchema, { incarnation, agentId: agent.id, name: agent.name, epoch });
+        return create(StartAgentResponseSchema, { incarnation, agentId, name, epoch });
       }),
 
     async getSelf(_request, context) {

@@ -1,4 +1,4 @@
-import type { Tx } from '../store/database.ts';
+import type { Sql, Tx } from '../store/database.ts';
 
 /** Number of advisory locks that generators share: an agent with a thousand registrations must not fill the lock table. */
 const stripes = 128;
@@ -7,7 +7,7 @@ const stripes = 128;
  * Locks agents, in order of their ids. This is the first lock of every change on the agent side: labels, annotations, registrations,
  * targets, deletion, acknowledgements.
  */
-export async function lockAgents(tx: Tx, agentIds: readonly string[]): Promise<void> {
+export async function lockAgents(tx: Sql, agentIds: readonly string[]): Promise<void> {
   await tx.sql('select from agent where id = any($1) order by id for no key update', [agentIds]);
 }
 

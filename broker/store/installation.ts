@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid';
-import type { Database, Tx } from './database.ts';
+import type { Database, Sql } from './database.ts';
 import { announce } from './feed.ts';
 
 /** Name of the generator that owns the stacks of admins. Every agent is registered with it. */
@@ -47,7 +47,7 @@ export async function checkInstallation(db: Database): Promise<bigint> {
  * epoch and all later orders are above `floor`, the highest that an agent has presented. Returns the epoch.
  */
 export async function beginEpoch(
-  tx: Tx,
+  tx: Sql,
   reason: string,
   floor: { readonly epoch: bigint; readonly order: bigint },
 ): Promise<bigint> {
@@ -68,7 +68,7 @@ export async function beginEpoch(
 }
 
 /** Reads the timeline from the current WAL file, since the control file has the old one until the first checkpoint after a promotion. */
-async function readIdentity(tx: Tx): Promise<DatabaseIdentity> {
+async function readIdentity(tx: Sql): Promise<DatabaseIdentity> {
   const [row] = await tx.sql<DatabaseIdentity>(
     `select (select system_identifier from pg_control_system())::text as "systemIdentifier",
             ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int::text as timeline`,

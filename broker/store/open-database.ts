@@ -57,6 +57,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     cipher,
     connect,
     endLost: tracker.endLost,
+    endAll: tracker.endAll,
     transact: (work) => withRetries(() => transact(orm, cipher, work)),
     transactPrepared: (work) => withRetries(() => transactPrepared(pool, cipher, work)),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {
