@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import {
   type Address,
   ConfigError,
@@ -32,6 +33,8 @@ export interface Config {
   readonly telemetryRetentionMs: number;
   /** Threads that parse submissions. */
   readonly workers: number;
+  /** Memory that the broker may use, in bytes. */
+  readonly memoryBytes: number;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
   /** Version of this program, which WhoAmI returns. */
@@ -66,6 +69,8 @@ export const variables = {
   BROKKR_TELEMETRY_RETENTION:
     'how long Kubernetes events and pod logs are kept, such as 30m or 24h, at most 168h; 0 for live tails only (default 6h)',
   BROKKR_WORKERS: 'threads that parse submissions (default 1)',
+  BROKKR_MEMORY:
+    'memory that the broker may use, such as 512Mi or 2Gi; limits of requests follow from it (default: what the container or the machine has)',
   BROKKR_CALLS_AT_ONCE: 'calls that run at the same time; one key may have three quarters of them (default 16)',
   BROKKR_CALLS_WAITING: 'calls of one key that may wait for their turn (default 500)',
   BROKKR_SUBMISSIONS_AT_ONCE:
@@ -109,6 +114,7 @@ export function readConfig(environment: Environment): Config {
     trustedProxies: read('BROKKR_TRUSTED_PROXIES', '0', integerBetween(0, 10)),
     telemetryRetentionMs: read('BROKKR_TELEMETRY_RETENTION', '6h', parseRetention),
     workers: read('BROKKR_WORKERS', '1', integerBetween(1, 64)),
+    memoryBytes: read('BROKKR_MEMORY', `${availableMemoryMi()}Mi`, parseMemory),
     logLevel: read('BROKKR_LOG_LEVEL', 'info', parseOneOf(logLevels)),
     limits: {
       // About as many as the database runs at once. More would only wait there, where callers do not take turns.
@@ -142,6 +148,22 @@ function parseKeys(value: string): Buffer[] {
       throw new Error(`key ${index + 1} is not random: make one with "openssl rand -base64 32"`);
     return [key];
   });
+}
+
+const memoryUnits = { Mi: 2 ** 20, Gi: 2 ** 30 } as const;
+const minMemoryBytes = 128 * memoryUnits.Mi;
+
+function parseMemory(value: string): number {
+  const match = /^([0-9]{1,7})(Mi|Gi)$/.exec(value);
+  const bytes = match ? Number(match[1]) * memoryUnits[match[2] as keyof typeof memoryUnits] : Number.NaN;
+  if (!(bytes >= minMemoryBytes)) throw new Error(`"${value}" is not at least 128Mi, such as 512Mi or 2Gi`);
+  return bytes;
+}
+
+/** Returns the limit of the control group, or the machine's memory when there is none or it is larger, in MiB. */
+function availableMemoryMi(): number {
+  const bytes = Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem());
+  return Math.floor(Math.max(bytes, minMemoryBytes) / memoryUnits.Mi);
 }
 
 const unitMs = { m: 60_000, h: 3_600_000 } as const;

@@ -8,6 +8,7 @@ import type { Methods } from './methods.ts';
 import type { Parts } from './parts.ts';
 import type { LiveConfig } from './reload.ts';
 import { fairnessInterceptor } from './rpc/admission/fairness.ts';
+import { createRequestBudget } from './rpc/admission/request-budget.ts';
 import { createGrpcHandler, type StreamHandler } from './rpc/grpc/handler.ts';
 import { callContextHandler } from './rpc/http/call-context.ts';
 import { createConnectHandler } from './rpc/http/connect.ts';
@@ -69,6 +70,7 @@ function createRpc({ parts, methods, live, log, ready, closing, ...options }: Ha
       ...methodsOf(AdminService, methods.admin),
       ...standardMethods(ready, closing),
     ],
+    requests: createRequestBudget(() => live.config.memoryBytes),
     originOf: createOriginResolver(() => live.config.trustedProxies),
     authenticate: createAuthenticator({ ...parts, log, metrics: parts.calls }),
     // The outer interceptors measure, log and time the inner ones, and translate their errors.

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import './base64.ts';
+
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { openTracing } from '../client/open-tracing.ts';

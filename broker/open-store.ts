@@ -51,8 +51,10 @@ async function ensureAuditPartitions(db: Database): Promise<void> {
 export async function openStore(config: StoreConfig, log: Logger): Promise<{ db: Database; feed: Feed }> {
   const db = await openMigrated(config);
   try {
-    const feed = await startFeed(db, log, async (client) => {
-      await db.endLost(client);
+    const feed = await startFeed(db, log, async (client, wasReadOnly) => {
+      // A session that began read-only stays so.
+      if (wasReadOnly) db.endAll();
+      else await db.endLost(client);
       await checkInstallation(db);
     });
     return { db: failWhileUnavailable(db, feed), feed };

@@ -16,9 +16,10 @@ import { closingRefusal } from './refusal.ts';
 import { createLiveConfig, type LiveConfig } from './reload.ts';
 import { createFairDatabase } from './rpc/admission/fair-database.ts';
 import { readCertificates, watchCertificates } from './rpc/http/certificates.ts';
+import { connectionLimits } from './rpc/http/connections.ts';
 import { builtConsole } from './rpc/http/console.ts';
 import { openPort } from './rpc/http/port.ts';
-import { clientStreamingPaths } from './rpc/services.ts';
+import { requestTimeoutOf } from './rpc/services.ts';
 
 export interface BrokerOptions {
   readonly log: Logger;
@@ -100,8 +101,13 @@ export async function startBroker(config: Config, options: BrokerOptions): Promi
 /** Opens the port and, with TLS, watches the certificate files. */
 async function openBrokerPort(handlers: Handlers, live: LiveConfig, log: Logger, stack: AsyncDisposableStack) {
   const { tls, listen } = live.config;
-  const isClientStreaming = (path: string) => clientStreamingPaths.has(path);
-  const port = await openPort({ ...listen, ...handlers, tls: tls && readCertificates(tls), isClientStreaming });
+  const port = await openPort({
+    ...listen,
+    ...handlers,
+    tls: tls && readCertificates(tls),
+    requestTimeoutMs: requestTimeoutOf,
+    connectionLimits: () => connectionLimits(live.config.trustedProxies > 0),
+  });
   stack.defer(() => port.close(0));
   const certificates = tls && watchCertificates(() => live.config.tls ?? tls, log, port.renew);
   stack.defer(() => certificates?.stop());

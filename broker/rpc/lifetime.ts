@@ -11,7 +11,7 @@ export interface Lifetime {
 /** A call, with its lifetime or at least a signal that aborts when it ends. */
 export interface EndingCall {
   readonly signal: AbortSignal;
-  readonly lifetime?: Lifetime;
+  readonly lifetime?: Lifetime | undefined;
 }
 
 /** Returns the lifetime of a call. Calls of connect-node have only a signal. */

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ServerHttp2Session } from 'node:http2';
 import { isIP } from 'node:net';
 import { type ContextValues, createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { Principal } from '../access/principal.ts';
@@ -18,10 +19,16 @@ export interface Connection {
   readonly peer: string;
   /** The principals that calls of this connection were authenticated as, by their exact header `authorization`. */
   readonly principals: Map<string, Principal>;
+  /** Widens the windows of HTTP/2 once a caller is known: before, each call can send its first 64 KiB only. */
+  widen(): void;
 }
 
+const streamWindowBytes = 256 << 10;
+/** As wide as that of several streams: one slow reader does not hold up the others. */
+const connectionWindowBytes = 4 << 20;
+
 const originKey = createContextKey<Origin>(
-  { source: '', authorization: undefined, connection: { peer: '', principals: new Map() } },
+  { source: '', authorization: undefined, connection: { peer: '', principals: new Map(), widen: () => {} } },
   { description: 'where the call came from' },
 );
 
@@ -46,9 +53,21 @@ const connections = new WeakMap<object, Connection>();
 export function connectionOf(carrier: object, remoteAddress: () => string | undefined): Connection {
   const known = connections.get(carrier);
   if (known) return known;
-  const connection = { peer: parseAddress(remoteAddress()) ?? '', principals: new Map<string, Principal>() };
+  const connection = {
+    peer: parseAddress(remoteAddress()) ?? '',
+    principals: new Map<string, Principal>(),
+    widen() {
+      if (!isSession(carrier) || carrier.destroyed) return;
+      carrier.setLocalWindowSize(connectionWindowBytes);
+      carrier.settings({ initialWindowSize: streamWindowBytes });
+    },
+  };
   connections.set(carrier, connection);
   return connection;
+}
+
+function isSession(carrier: object): carrier is ServerHttp2Session {
+  return 'setLocalWindowSize' in carrier;
 }
 
 /**

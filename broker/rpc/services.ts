@@ -16,7 +16,8 @@ import { reflectionMethods } from './standard/reflection.ts';
 
 const services = [BrokerService, AgentService, AdminService] as const;
 const maxRequestBytes = 1 << 20;
-const maxStandardRequestBytes = 64 << 10;
+/** Callers of these services need no key; their longest request is the name of a symbol. */
+const maxStandardRequestBytes = 4 << 10;
 /** A manifest of 8 MiB and the fields around it. */
 const maxSubmissionBytes = (8 << 20) + (64 << 10);
 /** Maximum size of a response message, except where a method has its own. */
@@ -25,14 +26,33 @@ const maxResponseBytes = 4 << 20;
 const maxManifestResponseBytes = 16 << 20;
 const manifestMethods = new Set(['SubmitDeployment', 'GetDeployment']);
 
-/** Paths of the methods whose requests are streams. */
-export const clientStreamingPaths: ReadonlySet<string> = new Set(
-  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ typeName, methods }) =>
+/** Time within which a client must have taken a response of one message. */
+export const responseTimeoutMs = 120_000;
+/** Longest time from a unary call's first byte to the last one of its response: request, long poll, work and response. */
+export const maxUnaryCallMs = 600_000;
+/** Time within which a request must have arrived; less for callers without a key. */
+const requestTimeoutMs = 120_000;
+const requestTimeoutWithoutKeyMs = 10_000;
+
+const clientStreamingPaths: ReadonlySet<string> = new Set(
+  [...services, Health, ServerReflection, ServerReflectionAlpha].flatMap(({ methods }) =>
     methods
       .filter(({ methodKind }) => methodKind === 'client_streaming' || methodKind === 'bidi_streaming')
-      .map(({ name }) => `/${typeName}/${name}`),
+      .map(pathOf),
   ),
 );
+const healthPaths: ReadonlySet<string> = new Set(Health.methods.map(pathOf));
+
+/** Returns the time within which a request of a path must have arrived completely; undefined for requests that are streams. */
+export function requestTimeoutOf(path: string): number | undefined {
+  if (clientStreamingPaths.has(path)) return undefined;
+  return healthPaths.has(path) ? requestTimeoutWithoutKeyMs : requestTimeoutMs;
+}
+
+/** Returns the path of a method's calls. */
+export function pathOf({ parent, name }: DescMethod): string {
+  return `/${parent.typeName}/${name}`;
+}
 
 /** A method of a service, with its implementation and its limits. */
 export interface Method {

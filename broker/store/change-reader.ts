@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Database } from './database.ts';
+import { sqlState } from './errors.ts';
 import { pause, withTimeout } from './wait.ts';
 
 export type ChangeKind = 'stack' | 'agent' | 'key' | 'epoch' | 'diagnostic';
@@ -37,27 +38,32 @@ const closeTimeoutMs = 1_000;
 
 /** Without a snapshot it reads no rows, only the snapshot from which the next read goes on. */
 const readSql = `
-  select pg_current_snapshot()::text as snapshot, c.kind, c.ref
+  select pg_current_snapshot()::text as snapshot, current_setting('transaction_read_only') = 'on' as "isReadOnly", c.kind, c.ref
   from (select $1::pg_snapshot as before) as last
   left join change c on c.xid >= pg_snapshot_xmin($1::pg_snapshot) and not pg_visible_in_snapshot(c.xid, $1::pg_snapshot)`;
 
-/** Opens a connection that listens, and prepares it for reads. */
-type Connect = () => Promise<pg.Client>;
+/** SQLSTATE of a statement that writes while the database is read-only. */
+const readOnlyState = '25006';
+
+/** Opens a connection that listens, and prepares it for reads. `wasReadOnly` tells that the previous one led to a read-only database. */
+type Connect = (wasReadOnly: boolean) => Promise<pg.Client>;
 
 /**
  * Creates a reader. Each read takes the changes that the snapshot of the previous read could not see, so that every change is read
- * once, whatever the order of commits and whether or not its NOTIFY arrived.
+ * once, whatever the order of commits and whether or not its NOTIFY arrived. A read-only database (a standby, or a primary that was
+ * replaced) counts as one that does not answer.
  */
 export function createChangeReader(connect: Connect): ChangeReader {
   let client: pg.Client | undefined;
   /** Snapshot of the last read on this connection. Another connection may lead to another database, with other transaction ids. */
   let snapshot: string | undefined;
   let lastReadAt = Number.NEGATIVE_INFINITY;
+  let wasReadOnly = false;
 
   const connected = async () => {
     if (client) return client;
     snapshot = undefined;
-    const connecting = connect();
+    const connecting = connect(wasReadOnly);
     client = await withTimeout(connecting, connectTimeoutMs).catch((error: unknown) => {
       connecting.then((late) => late.end()).catch(() => {});
       throw error;
@@ -65,18 +71,32 @@ export function createChangeReader(connect: Connect): ChangeReader {
     return client;
   };
 
+  const readChanges = async () => {
+    const connection = await connected();
+    const before = performance.now() - lastReadAt < snapshotLifeMs ? snapshot : undefined;
+    // One statement has one snapshot: the rows, and the snapshot from which the next read goes on, belong together.
+    const { rows } = await withTimeout(
+      connection.query<{ snapshot: string; isReadOnly: boolean; kind: ChangeKind | null; ref: string }>(readSql, [
+        before ?? null,
+      ]),
+      readTimeoutMs,
+    );
+    if (rows[0]?.isReadOnly) throw Object.assign(new Error('the database is read-only'), { code: readOnlyState });
+    snapshot = rows[0]?.snapshot;
+    lastReadAt = performance.now();
+    return before === undefined ? undefined : rows.filter((row): row is typeof row & Change => row.kind !== null);
+  };
+
   return {
     async read() {
-      const connection = await connected();
-      const before = performance.now() - lastReadAt < snapshotLifeMs ? snapshot : undefined;
-      // One statement has one snapshot: the rows, and the snapshot from which the next read goes on, belong together.
-      const { rows } = await withTimeout(
-        connection.query<{ snapshot: string; kind: ChangeKind | null; ref: string }>(readSql, [before ?? null]),
-        readTimeoutMs,
-      );
-      snapshot = rows[0]?.snapshot;
-      lastReadAt = performance.now();
-      return before === undefined ? undefined : rows.filter((row): row is typeof row & Change => row.kind !== null);
+      try {
+        const changes = await readChanges();
+        wasReadOnly = false;
+        return changes;
+      } catch (error) {
+        wasReadOnly ||= sqlState(error) === readOnlyState;
+        throw error;
+      }
     },
     lastReadAt: () => lastReadAt,
     disconnect() {

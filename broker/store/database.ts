@@ -42,6 +42,8 @@ export interface Database extends Sql {
    * would otherwise wait until their statements time out.
    */
   endLost(client: pg.Client): Promise<void>;
+  /** Ends all pooled connections. Their statements fail. */
+  endAll(): void;
   readonly schema: string;
   /** Returns the current state of the connection pools. */
   pools(): readonly PoolState[];

@@ -57,12 +57,12 @@ export async function announce(tx: Transaction, kind: ChangeKind, refs: readonly
 
 /**
  * Follows the change feed on a connection of its own until it is closed. `onReconnect` runs on every new connection before the first
- * read, to notice a restored database. Rejects when the first read fails.
+ * read, to notice a restored database; it is told whether the database was read-only before. Rejects when the first read fails.
  */
 export async function startFeed(
   db: Database,
   log: Logger,
-  onReconnect: (client: pg.Client) => Promise<void>,
+  onReconnect: (client: pg.Client, wasReadOnly: boolean) => Promise<void>,
 ): Promise<Feed> {
   const listeners = new Set<FeedListener>();
   const closing = new AbortController();
@@ -74,8 +74,10 @@ export async function startFeed(
     else if (channel === channels.report) emit((listener) => listener.reported?.(parseReport(payload)));
     else emit((listener) => listener.telemetryRecorded?.(parseReport(payload)));
   };
-  const reader = createChangeReader(() =>
-    connectListening(db, Object.values(channels), { message: onMessage, ended: wakeup.wake }, onReconnect),
+  const reader = createChangeReader((wasReadOnly) =>
+    connectListening(db, Object.values(channels), { message: onMessage, ended: wakeup.wake }, (client) =>
+      onReconnect(client, wasReadOnly),
+    ),
   );
   const read = async () => {
     const changes = await reader.read();

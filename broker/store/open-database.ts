@@ -61,6 +61,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     cipher,
     connect,
     endLost: tracker.endLost,
+    endAll: tracker.endAll,
     transact: (work) => withRetries(() => transact(orm, parts, work)),
     transactPrepared: (work) => withRetries(() => transactPrepared(pool, parts, work)),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {

@@ -25,6 +25,8 @@ export interface ConnectionTracker {
   track(pool: pg.Pool): void;
   /** Ends the connections that the server of `client` does not know. Their queries fail as if the server had ended them. */
   endLost(client: pg.Client): Promise<void>;
+  /** Ends all of them. */
+  endAll(): void;
 }
 
 /** Creates a tracker of pools whose sessions have this application name on the server. */
@@ -48,10 +50,15 @@ export function createConnectionTracker(applicationName: string): ConnectionTrac
         [applicationName],
       );
       const known = new Set(rows.map(({ pid }) => pid));
-      for (const connection of candidates) {
-        if (!known.has(connection.processID ?? 0))
-          connection.connection.stream.destroy(new Error('Connection terminated: the server does not know it'));
-      }
+      for (const connection of candidates)
+        if (!known.has(connection.processID ?? 0)) destroy(connection, 'the server does not know it');
+    },
+    endAll() {
+      for (const connection of open) destroy(connection, 'the database was read-only');
     },
   };
+}
+
+function destroy({ connection }: pg.PoolClient, reason: string): void {
+  connection.stream.destroy(new Error(`Connection terminated: ${reason}`));
 }

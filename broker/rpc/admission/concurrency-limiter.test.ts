@@ -1,9 +1,12 @@
 import * as http2 from 'node:http2';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { GetDeploymentRequestSchema } from '../../../gen/brokkr/v1/deployment_pb.ts';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { eventually, refused, startTestBroker } from '../../../test/broker.ts';
+import { framed } from '../../../test/tools/raw-grpc.ts';
 import { createConcurrencyLimiter } from './concurrency-limiter.ts';
 
 const limits = suite('the concurrency limits of a caller');
@@ -45,6 +48,60 @@ limits('a hundred streams may be open, the next is refused, and a stream that en
   for (const controller of controllers) controller.abort();
   await Promise.all(held.map(({ ended }) => ended));
 });
+
+for (const protocol of ['native gRPC', 'Connect'] as const) {
+  limits(`${protocol}: a client that does not read manifests holds its own places only, until it leaves`, async () => {
+    const { admin } = test.client();
+    const { pak } = await admin.createGenerator({ name: protocol === 'Connect' ? 'web-reader' : 'reader' });
+    const { broker } = test.client(pak);
+    await broker.createStack({ name: 'large' });
+    const manifest = Buffer.concat(Array.from({ length: 8 }, (_, index) => largeConfigMap(index)));
+    const { deployment } = await broker.submitDeployment({ stack: 'large', manifest });
+    const request = { stack: 'large', revision: deployment?.revision ?? 0 };
+    const sessions = Array.from({ length: 4 }, () => http2.connect(test.url));
+    try {
+      const streams = sessions.map((session) => askWithoutReading(session, protocol, pak, request));
+      await Promise.all(streams.map((stream) => new Promise((resolve) => stream.once('response', resolve))));
+      let answered = false;
+      const fifth = broker.getDeployment(request).then(() => {
+        answered = true;
+      });
+      const { admin: other, broker: asAdmin } = test.client();
+      await asAdmin.getDeployment({ id: deployment?.id ?? '' });
+      await other.listPaks({});
+      assert.not(answered);
+      for (const session of sessions) session.destroy();
+      await fifth;
+    } finally {
+      for (const session of sessions) session.destroy();
+    }
+  });
+}
+
+const largeConfigMap = (index: number) =>
+  Buffer.from(
+    `---\n{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c${index}"},"data":{"value":"${'x'.repeat(500_000)}"}}\n`,
+  );
+
+/** Asks for a manifest over HTTP/2 and never reads the answer. */
+function askWithoutReading(
+  session: http2.ClientHttp2Session,
+  protocol: 'native gRPC' | 'Connect',
+  pak: string,
+  request: MessageInitShape<typeof GetDeploymentRequestSchema>,
+) {
+  const isNative = protocol === 'native gRPC';
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/brokkr.v1.BrokerService/GetDeployment',
+    'content-type': isNative ? 'application/grpc' : 'application/proto',
+    authorization: `Bearer ${pak}`,
+  });
+  const message = create(GetDeploymentRequestSchema, request);
+  stream.end(isNative ? framed(GetDeploymentRequestSchema, message) : toBinary(GetDeploymentRequestSchema, message));
+  stream.on('error', () => {});
+  return stream;
+}
 
 limits('streams whose client disconnected while its key was read take no place', async () => {
   const { admin, broker } = test.client();

@@ -12,9 +12,12 @@ const maxCallerShare = 0.75;
 const maxLongPolls = 2_000;
 const maxLongPollsPerCaller = 50;
 
+const passingMethods: ReadonlySet<string> = new Set(['PullTargetState', 'SubmitDeployment']);
+
 /**
- * Queues unary calls fairly between callers. Calls without a key (health), streams, and pulls, which wait for changes and share their
- * reads, pass: only their caller's share of the database limits them. Calls that ask to wait for a result have a queue of their own,
+ * Queues unary calls fairly between callers. Calls without a key (health), streams, pulls, which wait for changes and share their
+ * reads, and submissions, which have turns of their own and wait for a parser, pass: only their caller's share of the database limits
+ * them. Calls that ask to wait for a result have a queue of their own,
  * so that they do not hold the places of others.
  */
 export function fairnessInterceptor(register: Registry, limits: () => Limits): Interceptor {
@@ -52,7 +55,7 @@ export function fairnessInterceptor(register: Registry, limits: () => Limits): I
     if (!principal) return next(request);
     const lifetime = lifetimeOf(request);
     if (call) call.caller = { ownerId: principal.ownerId, lifetime };
-    if (request.stream || request.method.name === 'PullTargetState') return next(request);
+    if (request.stream || passingMethods.has(request.method.name)) return next(request);
     const kind = callClassOf(request.service.name, request.method.name);
     const waits = 'wait' in request.message && request.message.wait !== undefined;
     return (waits ? longPollQueue : queue).run(principal.ownerId, kind, lifetime, () => next(request));

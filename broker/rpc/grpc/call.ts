@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { type ContextValues, createContextValues, type HandlerContext } from '@connectrpc/connect';
+import { remainingTimeMs } from '../interceptors/deadline.ts';
 import { LazyLifetime } from '../lifetime.ts';
 
 /**
@@ -17,8 +18,6 @@ export class GrpcCall implements HandlerContext {
   /** Tells interceptors whether `message` is one message or an async iterable of them. */
   readonly stream: boolean;
   message: unknown;
-  /** Time on the clock of `performance.now()` by which the client wants its answer. */
-  deadline = Number.POSITIVE_INFINITY;
   readonly #headers: IncomingHttpHeaders;
   #requestHeader: Headers | undefined;
   #responseHeader: Headers | undefined;
@@ -70,7 +69,8 @@ export class GrpcCall implements HandlerContext {
   }
 
   timeoutMs(): number | undefined {
-    return this.deadline === Number.POSITIVE_INFINITY ? undefined : this.deadline - performance.now();
+    const remainingMs = remainingTimeMs(this.values);
+    return remainingMs === Number.POSITIVE_INFINITY ? undefined : remainingMs;
   }
 }
 

@@ -17,19 +17,21 @@ export function toFrame(message: Uint8Array): Buffer {
 /** Splits the bytes of a request into its messages. */
 export class FrameReader {
   readonly #maxBytes: number;
+  readonly #reserve: (bytes: number) => void;
   #head = nothing;
   /** The message that is being read; undefined before its head is complete. */
   #message: Uint8Array | undefined;
   #filled = 0;
 
-  /** `maxBytes` limits each message. */
-  constructor(maxBytes: number) {
+  /** `maxBytes` limits each message. `reserve` gets the size of each message that does not arrive with its head, and may throw. */
+  constructor(maxBytes: number, reserve: (bytes: number) => void = () => {}) {
     this.#maxBytes = maxBytes;
+    this.#reserve = reserve;
   }
 
   /**
    * Takes the next bytes and returns the messages that they complete, as copies. Throws `resource_exhausted` as soon as the head of
-   * a message announces too many bytes, and `invalid_argument` for a compressed message, since no compression is accepted.
+   * a message announces too many bytes, what `reserve` throws, and `invalid_argument` for a compressed message, since no compression is accepted.
    */
   read(chunk: Buffer): Uint8Array[] {
     const messages: Uint8Array[] = [];
@@ -69,9 +71,11 @@ export class FrameReader {
       );
     if (((head[0] ?? 0) & compressedFlag) !== 0)
       throw new ConnectError('the request cannot be read: its message is compressed', Code.InvalidArgument);
+    const rest = head.subarray(headLength);
+    if (rest.length < length) this.#reserve(length);
     this.#head = nothing;
     this.#message = new Uint8Array(length);
     this.#filled = 0;
-    return head.subarray(headLength);
+    return rest;
   }
 }

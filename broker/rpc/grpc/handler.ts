@@ -3,11 +3,13 @@ import { constants } from 'node:http2';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { parseTimeout } from '@connectrpc/connect/protocol-grpc';
 import type { Logger } from 'pino';
+import type { RequestBudget } from '../admission/request-budget.ts';
 import { createCall, runInCall } from '../call.ts';
 import type { Authenticate } from '../interceptors/authenticate.ts';
-import { deadlineKey } from '../interceptors/deadline.ts';
+import { setDeadline } from '../interceptors/deadline.ts';
 import { cancelKey } from '../interceptors/key-revocation.ts';
 import { type Connection, connectionOf, type Origin, setOrigin } from '../origin.ts';
+import { principalKey } from '../principal.ts';
 import type { Method } from '../services.ts';
 import { GrpcCall } from './call.ts';
 import { type GrpcMethod, toGrpcMethod } from './method.ts';
@@ -31,9 +33,10 @@ export function createGrpcHandler(options: {
   readonly interceptors: readonly Interceptor[];
   readonly authenticate: Authenticate;
   readonly originOf: (headers: IncomingHttpHeaders, connection: Connection) => Origin;
+  readonly requests: RequestBudget;
   readonly log: Logger;
 }): StreamHandler {
-  const { authenticate, originOf, log } = options;
+  const { authenticate, originOf, requests, log } = options;
   const methods = new Map(
     options.methods
       .map((method) => toGrpcMethod(method, options.interceptors))
@@ -48,12 +51,15 @@ export function createGrpcHandler(options: {
     stream.on('error', () => {});
     stream.once('close', () => call.lifetime.end(clientDisconnected));
     const connection = connectionOf(session, () => session.socket?.remoteAddress);
-    setOrigin(call.values, originOf(headers, connection));
+    const origin = originOf(headers, connection);
+    setOrigin(call.values, origin);
+    const reserve = (bytes: number) =>
+      requests.reserve(bytes, call, { principal: call.values.get(principalKey), source: origin.source });
     call.values.set(cancelKey, () => stream.close(constants.NGHTTP2_CANCEL));
     const refusal = readTimeout(call, headers['grpc-timeout']) ?? checkEncoding(call, headers['grpc-encoding']);
     const context = createCall(headers['x-request-id'], headers.traceparent);
     const response = new GrpcResponse(stream, context.requestId);
-    void runInCall(context, () => serve({ call, method, stream, response, refusal }, authenticate, log));
+    void runInCall(context, () => serve({ call, method, stream, response, reserve, refusal }, authenticate, log));
     return true;
   };
 }
@@ -69,10 +75,7 @@ function isNativeGrpc(headers: IncomingHttpHeaders): boolean {
 function readTimeout(call: GrpcCall, header: string | string[] | undefined): ConnectError | undefined {
   if (header === undefined) return undefined;
   const { timeoutMs, error } = parseTimeout(String(header), Number.MAX_SAFE_INTEGER);
-  if (timeoutMs !== undefined) {
-    call.deadline = performance.now() + timeoutMs;
-    call.values.set(deadlineKey, call.deadline);
-  }
+  if (timeoutMs !== undefined) setDeadline(call.values, timeoutMs);
   return error;
 }
 

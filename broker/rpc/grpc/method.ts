@@ -7,9 +7,8 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
-import type { Method } from '../services.ts';
+import { type Method, pathOf } from '../services.ts';
 import type { GrpcCall } from './call.ts';
-import { untilDeadline } from './deadline.ts';
 import { encodedFrame } from './encoded.ts';
 import { toFrame } from './frames.ts';
 
@@ -36,7 +35,7 @@ export function toGrpcMethod(method: Method, interceptors: readonly Interceptor[
   const invoke = interceptors.reduceRight((next, interceptor) => interceptor(next), last);
   return {
     ...method,
-    path: `/${descriptor.parent.typeName}/${descriptor.name}`,
+    path: pathOf(descriptor),
     isUnary: descriptor.methodKind === 'unary',
     decode(bytes) {
       try {
@@ -68,17 +67,17 @@ function lastStep(kind: Method['descriptor']['methodKind'], implementation: Impl
     case 'server_streaming':
       return async (call: GrpcCall) => ({
         stream: true,
-        message: untilDeadline(implementation(await onlyOne(call.message as AsyncIterable<Message>), call), call),
+        message: implementation(await onlyOne(call.message as AsyncIterable<Message>), call),
       });
     case 'client_streaming':
       return async (call: GrpcCall) => ({
         stream: true,
-        message: untilDeadline(one(implementation(call.message, call)), call),
+        message: one(implementation(call.message, call)),
       });
     case 'bidi_streaming':
       return async (call: GrpcCall) => ({
         stream: true,
-        message: untilDeadline(implementation(call.message, call), call),
+        message: implementation(call.message, call),
       });
   }
 }

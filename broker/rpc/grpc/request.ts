@@ -1,14 +1,13 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Lifetime } from '../lifetime.ts';
-import { FrameReader } from './frames.ts';
+import type { FrameReader } from './frames.ts';
 
 /** Why a call ended whose client is gone. Shared by all of them: its stack says nothing. */
 export const clientDisconnected = new ConnectError('the client disconnected', Code.Canceled);
 
 /** Reads the only message of a request. Rejects when it is malformed or too large, and when the call ends before it is complete. */
-export function readMessage(stream: ServerHttp2Stream, maxBytes: number, lifetime: Lifetime): Promise<Uint8Array> {
-  const reader = new FrameReader(maxBytes);
+export function readMessage(stream: ServerHttp2Stream, reader: FrameReader, lifetime: Lifetime): Promise<Uint8Array> {
   let message: Uint8Array | undefined;
   return new Promise((resolve, reject) => {
     stream.on('data', (chunk: Buffer) => {
@@ -43,10 +42,9 @@ function protocolError(what: string): ConnectError {
 /** Reads the messages of a request as they are asked for. Throws when one is malformed or too large, and when the call ends. */
 export async function* readMessages(
   stream: ServerHttp2Stream,
-  maxBytes: number,
+  reader: FrameReader,
   lifetime: Lifetime,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = new FrameReader(maxBytes);
   let wake = () => {};
   let isComplete = false;
   stream.on('readable', () => wake());

@@ -6,12 +6,16 @@ import {
 } from 'node:http2';
 import type { ConnectError } from '@connectrpc/connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+import { responseTimeoutMs } from '../services.ts';
 
 const contentType = 'application/grpc+proto';
 const okTrailers: OutgoingHttpHeaders = { 'grpc-status': '0' };
 /** Node adds a `date` otherwise, which no client of gRPC reads. */
 const messagesFollow = { waitForTrailers: true, sendDate: false } as ServerStreamResponseOptions;
 const trailersOnly = { endStream: true, sendDate: false } as ServerStreamResponseOptions;
+
+/** Messages beyond this size do not fit into a connection's buffers. */
+const largeBytes = 64 << 10;
 
 /** The response of a gRPC call. All of its methods do nothing once the stream is closed. */
 export class GrpcResponse {
@@ -28,12 +32,13 @@ export class GrpcResponse {
     return !this.#stream.destroyed && !this.#stream.closed;
   }
 
-  /** Sends the only message of a response, and ends it. */
-  send(frame: Buffer, added: Headers | undefined, trailers: Headers | undefined): void {
-    if (!this.isOpen) return;
+  /** Sends the only message of a response, and ends it. For a large one, it resolves when the client has taken it or is gone. */
+  send(frame: Buffer, added: Headers | undefined, trailers: Headers | undefined): Promise<void> | undefined {
+    if (!this.isOpen) return undefined;
     this.#open(added);
     this.#setTrailers(trailers);
     this.#stream.end(frame);
+    return frame.length > largeBytes ? flushed(this.#stream) : undefined;
   }
 
   /** Sends one message of several; resolves, when the client has taken enough of them, whether it is still there. */
@@ -91,6 +96,19 @@ export class GrpcResponse {
       if (this.isOpen && !this.#stream.readableEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR);
     });
   }
+}
+
+/** Resolves when a stream has sent all of its response. A client that does not read in time is cut off. */
+function flushed(stream: ServerHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), responseTimeoutMs);
+    const settle = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    stream.once('finish', settle);
+    stream.once('close', settle);
+  });
 }
 
 function drained(stream: ServerHttp2Stream): Promise<void> {

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Authenticate } from '../interceptors/authenticate.ts';
 import { toConnectError } from '../interceptors/errors.ts';
 import type { GrpcCall } from './call.ts';
+import { FrameReader } from './frames.ts';
 import type { GrpcMethod } from './method.ts';
 import { clientDisconnected, readMessage, readMessages } from './request.ts';
 import type { GrpcResponse } from './response.ts';
@@ -15,6 +16,8 @@ export interface Exchange {
   readonly method: GrpcMethod;
   readonly stream: ServerHttp2Stream;
   readonly response: GrpcResponse;
+  /** Reserves memory for a message of the request; throws when there is none. */
+  readonly reserve: (bytes: number) => void;
   /** Refuses the call for what its headers say; checked once the caller is known. */
   readonly refusal: ConnectError | undefined;
 }
@@ -40,15 +43,18 @@ export async function serve(exchange: Exchange, authenticate: Authenticate, log:
   }
 }
 
-async function serveUnary({ call, method, stream, response }: Exchange): Promise<void> {
-  call.message = method.decode(await readMessage(stream, method.readMaxBytes, call.lifetime));
+async function serveUnary({ call, method, stream, response, reserve }: Exchange): Promise<void> {
+  const reader = new FrameReader(method.readMaxBytes, reserve);
+  call.message = method.decode(await readMessage(stream, reader, call.lifetime));
   const { message } = (await method.invoke(call)) as { message: Response };
   const { header, trailer } = call.added;
-  response.send(method.encode(message), header, trailer);
+  const sent = response.send(method.encode(message), header, trailer);
+  if (sent) await sent;
 }
 
-async function serveStream({ call, method, stream, response }: Exchange): Promise<void> {
-  call.message = decoded(method, readMessages(stream, method.readMaxBytes, call.lifetime));
+async function serveStream({ call, method, stream, response, reserve }: Exchange): Promise<void> {
+  const reader = new FrameReader(method.readMaxBytes, reserve);
+  call.message = decoded(method, readMessages(stream, reader, call.lifetime));
   const { message: messages } = (await method.invoke(call)) as { message: AsyncIterable<Response> };
   const iterator = messages[Symbol.asyncIterator]();
   try {

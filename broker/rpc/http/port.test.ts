@@ -130,8 +130,8 @@ port('ends a call whose request stays incomplete, but not one that streams', asy
     host: '127.0.0.1',
     port: 0,
     handler: (request) => void request.resume(),
-    isClientStreaming: (path) => path === '/endless',
-    requestTimeoutMs: 200,
+    requestTimeoutMs: (path) => (path === '/endless' ? undefined : 200),
+    checkMs: 20,
   });
   const session = http2.connect(`http://127.0.0.1:${limited.port}`);
   const send = (path: string) => {

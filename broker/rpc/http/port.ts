@@ -4,6 +4,7 @@ import * as net from 'node:net';
 import * as tls from 'node:tls';
 import type { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { StreamHandler } from '../grpc/handler.ts';
+import { type ConnectionLimits, connectionLimits, createConnections } from './connections.ts';
 import { startKeepalive } from './keepalive.ts';
 import { createRequestTimeouts } from './request-timeout.ts';
 
@@ -28,23 +29,22 @@ export interface PortOptions {
   readonly serveStream?: StreamHandler;
   /** With `ca`, clients must present a certificate that it issued. */
   readonly tls?: tls.SecureContextOptions | undefined;
-  /** Returns true for paths whose requests are streams, which `requestTimeoutMs` does not limit. */
-  readonly isClientStreaming: (path: string) => boolean;
-  /** Time within which any other request must have arrived completely; default two minutes. */
-  readonly requestTimeoutMs?: number;
+  /** Returns the time within which a request of a path must have arrived completely; undefined for requests that are streams. */
+  readonly requestTimeoutMs: (path: string) => number | undefined;
+  /** How often requests are checked for that time; default every second. */
+  readonly checkMs?: number;
+  /** Default: limits that leave file descriptors for the database. */
+  readonly connectionLimits?: () => ConnectionLimits;
 }
 
 const preface = Buffer.from('PRI * HTTP/2.0');
 /** Time within which a connection must show which protocol it speaks. */
 const protocolTimeoutMs = 10_000;
-const maxConnections = 20_000;
-
-const defaultRequestTimeoutMs = 120_000;
 
 const http1Options = {
   maxHeaderSize: 16 << 10,
   headersTimeout: 15_000,
-  requestTimeout: defaultRequestTimeoutMs,
+  requestTimeout: 120_000,
   keepAliveTimeout: 75_000,
 } as const satisfies http.ServerOptions;
 
@@ -58,36 +58,33 @@ const http2Options = {
   // Limits HTTP/2 rapid reset (CVE-2023-44487).
   streamResetBurst: 1_000,
   streamResetRate: 100,
-  settings: { maxConcurrentStreams: 100, initialWindowSize: 1 << 20, maxHeaderListSize: 16 << 10, enablePush: false },
+  settings: { maxConcurrentStreams: 100, maxHeaderListSize: 16 << 10, enablePush: false },
 } as const satisfies http2.ServerOptions;
 
 const tlsOptions = { minVersion: 'TLSv1.2' } as const satisfies tls.SecureContextOptions;
 
 /** Listens. Rejects with the system's error when the address cannot be bound. */
 export async function openPort(options: PortOptions): Promise<Port> {
-  const { handler, serveStream, isClientStreaming, requestTimeoutMs = defaultRequestTimeoutMs } = options;
-  const sockets = new Set<net.Socket>();
-  const sessions = new Set<http2.ServerHttp2Session>();
+  const { handler, serveStream, requestTimeoutMs, checkMs = 1_000 } = options;
+  const connections = createConnections(options.connectionLimits ?? (() => connectionLimits(false)));
+  const { sockets, sessions } = connections;
   const streams = new Set<http2.ServerHttp2Stream>();
-  const requestTimeouts = createRequestTimeouts(requestTimeoutMs);
+  const requestTimeouts = createRequestTimeouts(checkMs);
   const listener = options.tls ? listenTls(options.tls, handler) : listenCleartext(handler);
-  listener.server.maxConnections = maxConnections;
   listener.server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
     socket.setNoDelay(true);
-    socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
+    connections.add(socket);
   });
   listener.h2.on('session', (session: http2.ServerHttp2Session) => {
-    sessions.add(session);
     session.on('error', () => {});
-    // The connection's window is as wide as that of several streams: one slow reader does not hold up the others.
-    session.setLocalWindowSize(4 << 20);
-    session.once('close', () => sessions.delete(session));
+    connections.addSession(session);
   });
   serveFirst(listener.h2, (stream, headers) => {
     streams.add(stream);
-    if (!isClientStreaming(headers[':path'] ?? '')) requestTimeouts.add(stream);
+    if (stream.session) connections.addStream(stream.session as http2.ServerHttp2Session, stream);
+    const timeoutMs = requestTimeoutMs(headers[':path'] ?? '');
+    if (timeoutMs !== undefined) requestTimeouts.add(stream, timeoutMs);
     stream.once('close', () => {
       streams.delete(stream);
       requestTimeouts.delete(stream);
@@ -108,6 +105,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
       listener.server.close();
       stopPings();
       requestTimeouts.close();
+      connections.close();
       // Sends GOAWAY: running calls finish, and a session without calls ends at once.
       for (const session of sessions) session.close();
       listener.closeUndetected();

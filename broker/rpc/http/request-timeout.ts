@@ -2,29 +2,30 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 
 /** Streams whose requests have to arrive in time. */
 export interface RequestTimeouts {
-  add(stream: ServerHttp2Stream): void;
+  /** Resets the stream unless its request is complete within `timeoutMs`. */
+  add(stream: ServerHttp2Stream, timeoutMs: number): void;
   delete(stream: ServerHttp2Stream): void;
   close(): void;
 }
 
 /**
- * Resets HTTP/2 streams whose request is not complete within `requestTimeoutMs`; Node has such a limit for HTTP/1.1 only. Without it,
- * a client that sends half a message keeps its place forever. Calls that stream their requests must not be added.
+ * Resets HTTP/2 streams whose request does not arrive in time; Node has such a limit for HTTP/1.1 only. Without it, a client that
+ * sends half a message keeps its place forever. Streams are checked every `checkMs`. Calls that stream their requests must not be added.
  */
-export function createRequestTimeouts(requestTimeoutMs: number): RequestTimeouts {
-  const startedAt = new Map<ServerHttp2Stream, number>();
+export function createRequestTimeouts(checkMs: number): RequestTimeouts {
+  const deadlines = new Map<ServerHttp2Stream, number>();
   const checkAll = () => {
     const now = Date.now();
-    for (const [stream, began] of startedAt) {
-      if (stream.readableEnded) startedAt.delete(stream);
-      else if (now - began > requestTimeoutMs) stream.close(constants.NGHTTP2_CANCEL);
+    for (const [stream, deadline] of deadlines) {
+      if (stream.readableEnded) deadlines.delete(stream);
+      else if (now > deadline) stream.close(constants.NGHTTP2_CANCEL);
     }
   };
-  const timer = setInterval(checkAll, requestTimeoutMs / 8);
+  const timer = setInterval(checkAll, checkMs);
   timer.unref();
   return {
-    add: (stream) => void startedAt.set(stream, Date.now()),
-    delete: (stream) => void startedAt.delete(stream),
+    add: (stream, timeoutMs) => void deadlines.set(stream, Date.now() + timeoutMs),
+    delete: (stream) => void deadlines.delete(stream),
     close: () => clearInterval(timer),
   };
 }

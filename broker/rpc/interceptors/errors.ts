@@ -18,8 +18,11 @@ export function codeOf(kind: RefusalKind): Code {
   return Code[name as PascalCase<RefusalKind>];
 }
 
-/** SQLSTATEs (PostgreSQL, appendix A) of a database that is gone, full or restarting, and of statements that it cancelled. */
-const transientStates = /^(08...|57P0.|53...|57014|25P0[34]|40001|40P01|55P03)$/;
+/**
+ * SQLSTATEs (PostgreSQL, appendix A) of a database that is gone, full, restarting, failing over (read-only, or without the role or the
+ * database yet) or has trouble with its disk, and of statements that it cancelled or whose outcome it does not know.
+ */
+const transientStates = /^(08...|25006|25P0[34]|28...|3D000|4000[13]|40P01|53...|55P03|57014|57P0.|58...)$/;
 const socketErrors = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
