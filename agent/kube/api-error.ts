@@ -10,7 +10,7 @@ const maxQuoteLength = 300;
 const quotingStatuses: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
 /** Messages of the API server itself, which quote no content and are safe to pass on even about a Secret. */
 const safeMessage =
-  /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$/;
+  /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$|^Internal error occurred: failed calling webhook "[^"]*"/;
 
 /** Why the API server refused one field of an object. */
 export interface FieldCause {
