@@ -29,7 +29,7 @@ const builtInGroups: ReadonlySet<string> = new Set([
  * aggregated ClusterRole are left to the controller that writes them.
  */
 export function appliedForm(object: KubeObject): KubeObject {
-  if (!builtInGroups.has(groupOf(object.apiVersion))) return object;
+  if (!isBuiltIn(object)) return object;
   const given = withoutNulls(object) as KubeObject;
   if (isSecret(given)) return withEncodedTexts(given);
   return isAggregated(given) ? withoutRules(given) : given;
@@ -42,6 +42,11 @@ function isAggregated({ kind, apiVersion, aggregationRule }: KubeObject): boolea
 
 function withoutRules({ rules: _, ...rest }: KubeObject): KubeObject {
   return rest as unknown as KubeObject;
+}
+
+/** Returns whether Kubernetes itself defines the kind. */
+export function isBuiltIn({ apiVersion }: Pick<KubeObject, 'apiVersion'>): boolean {
+  return builtInGroups.has(groupOf(apiVersion));
 }
 
 /** Returns whether this is a Secret of Kubernetes itself. */

@@ -1,3 +1,4 @@
+import { nameFor } from '../inventory/object-owners.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
 import { keyOf } from '../object/kube-object.ts';
 import type { Entry } from '../target/target-state.ts';
@@ -29,7 +30,7 @@ export async function loadSiblings(
 }
 
 /**
- * Returns how to find the other stack that is being removed and has an object, by the object's key. A stack whose own removal may wait
+ * Returns how to find, and name, the other stack that is being removed and has an object, by the object's key. A stack whose own removal may wait
  * for this one, because a namespace of it has some of these objects, is left out: the two would wait for each other for ever.
  */
 export function removedWithIn(
@@ -41,9 +42,10 @@ export function removedWithIn(
   const owners = [...namespaces].map((name) =>
     ownership.ownerOf(keyOf({ apiVersion: 'v1', kind: 'Namespace', namespace: '', name })),
   );
+  const { generator } = registry.get(stackId);
   return (key) => {
     const owner = ownership.ownerOf(key);
     if (owner === undefined || owner === stackId || owners.includes(owner)) return undefined;
-    return registry.progressOf(owner).kind === 'removing' ? registry.get(owner).stack : undefined;
+    return registry.progressOf(owner).kind === 'removing' ? nameFor(generator, registry.get(owner)) : undefined;
   };
 }

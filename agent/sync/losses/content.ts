@@ -130,7 +130,7 @@ function describe(other: OtherObject | undefined, reasonOf: (other: OtherObject)
   if (other.stack === undefined) return { kind: 'held', reason: reasonOf(other) };
   return {
     kind: 'awaited',
-    reason: `waits for the removal of stack ${other.stack}, which has ${displayName(other.id)}`,
+    reason: `waits for the removal of ${other.stack}, which has ${displayName(other.id)}`,
   };
 }
 
