@@ -97,11 +97,13 @@ function observeCluster(
 }
 
 /** The part of a pass's context that does not depend on other parts. */
-function clusterContext({ connections: { cluster }, config: { watchNamespace }, manifests, signal }: AgentContext) {
+function clusterContext({ connections: { cluster }, config, manifests, signal }: AgentContext) {
+  const { namespace, watchNamespace, enrollment } = config;
   return {
     cluster,
     orphanDiscovery: createOrphanDiscovery(cluster, watchNamespace, signal),
     scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
+    agentNamespace: { name: namespace, isShared: namespace === watchNamespace, keySecret: enrollment.secret },
     readManifest: manifests.read,
   };
 }

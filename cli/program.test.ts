@@ -34,6 +34,16 @@ program('an invalid call exits with 2 and prints a hint to standard error', asyn
     assert.match(stderr, /--help/);
   }
   assert.match((await brokkr('aply')).stderr, 'Did you mean apply?');
+  for (const args of [
+    ['help', 'nosuch'],
+    ['nosuch', '--help'],
+    ['get', 'nosuch', '--help'],
+    ['help', 'get', 'nosuch'],
+  ]) {
+    const { code, stdout, stderr } = await brokkr(...args);
+    assert.equal([code, stdout], [2, ''], args.join(' '));
+    assert.match(stderr, "unknown command 'nosuch'");
+  }
 });
 
 program('prints its version', async () => {

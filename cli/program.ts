@@ -145,6 +145,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     }
     const program = createProgram().hook('preSubcommand', (_, command) => defineSubcommands(command));
     const argv = first === 'help' ? [...rest, '--help'] : first === 'version' ? ['--version'] : args;
+    if (argv.includes('--help') || argv.includes('-h')) await requireKnownCommand(program, argv);
     await program.parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
@@ -153,6 +154,18 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     const { lines, exitCode } = explainError(error);
     process.stderr.write(`${lines.join('\n')}\n`);
     return exitCode;
+  }
+}
+
+/** Ends with an error for an unknown command, of which commander would print the help of the program instead. */
+async function requireKnownCommand(program: Command, argv: readonly string[]): Promise<void> {
+  let command = program;
+  for (const word of argv) {
+    if (command !== program) await defineSubcommands(command);
+    if (word.startsWith('-') || command.commands.length === 0) return;
+    const next = command.commands.find((known) => known.name() === word || known.aliases().includes(word));
+    if (!next) return command.error(`error: unknown command '${word}'`);
+    command = next;
   }
 }
 
@@ -190,8 +203,12 @@ function createProgram(): Command {
   return program;
 }
 
-/** Loads the nouns of a verb and adds their arguments, options and actions to its command. */
+const definedCommands = new WeakSet<Command>();
+
+/** Loads the nouns of a verb and adds their arguments, options and actions to its command, once. */
 async function defineSubcommands(command: Command): Promise<void> {
+  if (definedCommands.has(command)) return;
+  definedCommands.add(command);
   const entry = Object.values(commandGroups)
     .flat()
     .find(({ verb }) => verb === command.name());

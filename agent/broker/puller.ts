@@ -51,6 +51,8 @@ interface PullState {
   /** New deployments that were not passed on yet, because manifests are missing. */
   fresh: readonly Entry[];
   failures: number;
+  /** The longest wait of a long poll that what is between agent and broker lets pass, in milliseconds. */
+  longestWaitMs: number;
   answeredAt: number | undefined;
 }
 
@@ -62,6 +64,7 @@ export function createPuller(options: PullerOptions): Puller {
     deployments: undefined,
     fresh: [],
     failures: 0,
+    longestWaitMs: maxWaitMs,
     answeredAt: undefined,
   };
   return {
@@ -81,7 +84,7 @@ export function createPuller(options: PullerOptions): Puller {
 async function pullAndRest(options: PullerOptions, state: PullState, signal: AbortSignal): Promise<boolean> {
   const { requests } = options;
   const beganAt = Date.now();
-  const waitMs = options.isHinted() ? 0 : Math.min(maxWaitMs, jitteredInterval(options));
+  const waitMs = options.isHinted() ? 0 : Math.min(state.longestWaitMs, jitteredInterval(options));
   try {
     const kind = await pullOnce(options, state, waitMs, signal);
     options.observe(kind);
@@ -96,11 +99,30 @@ async function pullAndRest(options: PullerOptions, state: PullState, signal: Abo
     return false;
   } catch (error) {
     if (signal.aborted || (error instanceof BrokerError && error.kind === 'fenced')) return true;
+    if (waitLess(options, state, error, Date.now() - beganAt, waitMs)) return false;
     await requests.wait(delayAfter(options, state, error), signal);
     state.failures += 1;
     return false;
   }
 }
+
+/** A long poll that ended sooner may have failed for another reason than its length. */
+const shortestCutMs = 4_000;
+
+/**
+ * Shortens the long polls when a proxy cut one off because it was quiet for too long; the broker has not failed then. Returns whether
+ * that was the case.
+ */
+function waitLess({ log }: PullerOptions, state: PullState, error: unknown, tookMs: number, waitMs: number): boolean {
+  const isTimeout = error instanceof BrokerError && error.kind === 'unavailable' && gatewayTimeout.test(error.message);
+  if (!isTimeout || waitMs === 0 || tookMs < shortestCutMs || tookMs > waitMs) return false;
+  state.longestWaitMs = Math.round(tookMs * 0.8);
+  log.info({ waitMs: state.longestWaitMs }, 'a proxy ends long polls: the agent waits less');
+  return true;
+}
+
+/** What nginx, HAProxy and Envoy say of an answer that they waited for too long. */
+const gatewayTimeout = /^HTTP (408|504)$|upstream request timeout|stream timeout/;
 
 async function pullOnce(options: PullerOptions, state: PullState, waitMs: number, signal: AbortSignal) {
   if (options.requests.takeFull()) state.digest = new Uint8Array();

@@ -26,8 +26,11 @@ ownership('grants one of two claims, and releases what is not kept', () => {
 ownership('hands over what the owner no longer desires, within one generator only', () => {
   const owners = createOwnership();
   owners.claim({ stackId: 'a', generator: 'ci' }, ['x'], stackView([])).keep();
-  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], stackView(['x'])).conflicts.get('x'), 'ci/a');
-  assert.is(owners.claim({ stackId: 'b', generator: 'other' }, ['x'], stackView([])).conflicts.get('x'), 'ci/a');
+  assert.is(owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], stackView(['x'])).conflicts.get('x'), 'stack ci/a');
+  assert.is(
+    owners.claim({ stackId: 'b', generator: 'other' }, ['x'], stackView([])).conflicts.get('x'),
+    'a stack of another generator',
+  );
   const taken = owners.claim({ stackId: 'b', generator: 'ci' }, ['x'], stackView([])).keep();
   assert.equal([...taken], ['a']);
 });

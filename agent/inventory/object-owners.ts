@@ -13,7 +13,7 @@ export interface StackView {
 
 /** A stack's claim to objects, which lasts until it is kept or released. */
 export interface Claim {
-  /** Name of the stack that has or claims each object that this stack cannot have, by key. Empty when the claim was granted. */
+  /** How to name the stack that has or claims each object that this stack cannot have, by key. Empty when the claim was granted. */
   readonly conflicts: ReadonlyMap<string, string>;
   /** Makes the stack the owner, once the inventory records it. Returns the stacks from which objects were taken over. */
   keep(): Set<string>;
@@ -72,10 +72,10 @@ export function createOwnership(): Ownership {
       for (const key of claimedKeys) {
         const claimant = claims.get(key);
         const owner = owners.get(key);
-        if (claimant !== undefined && claimant !== stackId) conflicts.set(key, stackView(claimant).stack);
+        if (claimant !== undefined && claimant !== stackId) conflicts.set(key, nameFor(generator, stackView(claimant)));
         if (owner === undefined || owner === stackId) continue;
         const other = stackView(owner);
-        if (other.generator !== generator || other.desired.has(key)) conflicts.set(key, other.stack);
+        if (other.generator !== generator || other.desired.has(key)) conflicts.set(key, nameFor(generator, other));
       }
       if (conflicts.size === 0) for (const key of claimedKeys) claims.set(key, stackId);
       const release = () => {
@@ -93,4 +93,15 @@ export function createOwnership(): Ownership {
       };
     },
   };
+}
+
+/**
+ * Names a stack in a message to a generator: one tenant is not told what another one has. What the system generator is told, only
+ * admins read.
+ */
+export function nameFor(
+  generator: string,
+  { generator: owner, stack }: Pick<StackView, 'generator' | 'stack'>,
+): string {
+  return generator === owner || generator === 'system' ? `stack ${stack}` : 'a stack of another generator';
 }

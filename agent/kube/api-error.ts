@@ -10,7 +10,7 @@ const maxQuoteLength = 300;
 const quotingStatuses: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
 /** Messages of the API server itself, which quote no content and are safe to pass on even about a Secret. */
 const safeMessage =
-  /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$/;
+  /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$|^Internal error occurred: failed calling webhook "[^"]*"/;
 
 /** Why the API server refused one field of an object. */
 export interface FieldCause {
@@ -74,6 +74,11 @@ export function hasStatus(error: unknown, status: number): boolean {
 /** Returns whether the server rejected a dry run because an admission webhook does not support it. */
 export function refusesDryRun(error: unknown): boolean {
   return error instanceof ClusterError && error.status === 400 && /does not support dry run/i.test(error.message);
+}
+
+/** Returns whether the server never deletes the object, as the namespace `default`; some distributions have more of these. */
+export function refusesAnyDeletion(error: unknown): boolean {
+  return error instanceof ClusterError && error.status === 403 && /may not be deleted/i.test(error.message);
 }
 
 /**

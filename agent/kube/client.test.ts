@@ -43,14 +43,14 @@ access('finds an object in another version once its own is no longer served', as
 });
 
 access('finds every kind that a namespace may contain, whatever version has it', async () => {
-  const kinds = (await cluster.discovery.namespacedKinds(signal)).map(
+  const kinds = (await cluster.discovery.namespacedKinds(signal)).kinds.map(
     ({ kind, apiVersion }) => `${apiVersion} ${kind}`,
   );
   assert.is(new Set(kinds).size, kinds.length);
   assert.is(kinds.filter((kind) => kind.endsWith(' Lamp')).length, 1);
   await cluster.create(lamps({ v1: true, v2: true }, { plural: 'bulbs', kind: 'Bulb' }), signal);
   const kindsOf = async () =>
-    (await cluster.discovery.namespacedKinds(signal))
+    (await cluster.discovery.namespacedKinds(signal)).kinds
       .filter(({ apiVersion }) => apiVersion.startsWith('light.example.org/'))
       .map(({ kind }) => kind)
       .sort();
@@ -63,7 +63,7 @@ access('finds every kind that a namespace may contain, whatever version has it',
     const version = served.v1 ? 'v1' : 'v2';
     await testCluster.admin.edit(definition, (live) => ({ ...live, spec: lamps(served).spec }));
     await until(async () => {
-      const found = await cluster.discovery.namespacedKinds(signal);
+      const { kinds: found } = await cluster.discovery.namespacedKinds(signal);
       return found.some(({ apiVersion, kind }) => kind === 'Lamp' && apiVersion === lampIn(version).apiVersion);
     }, `the kind in ${version} only`);
   }

@@ -1,5 +1,5 @@
 import { groupKindOf, groupOf, isRecord, listAt, textAt } from '../object/kube-object.ts';
-import { hasStatus } from './api-error.ts';
+import { ClusterError, errorMessage, hasStatus } from './api-error.ts';
 import type { KubeHttp } from './http.ts';
 
 /** A kind as the cluster serves it. */
@@ -23,10 +23,15 @@ export interface Discovery {
   /** Makes the next lookup read the group version again: after a definition was established, or a kind turned out to be gone. */
   forget(apiVersion: string): void;
   /**
-   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version. Reads
-   * all group versions again each time, and rejects when one of them cannot be read.
+   * Returns every namespaced kind that can be listed and deleted, once each and preferably in its group's preferred version, and
+   * the group versions that the cluster lists but does not answer for. Reads all group versions again each time.
    */
-  namespacedKinds(signal: AbortSignal): Promise<Resource[]>;
+  namespacedKinds(signal: AbortSignal): Promise<NamespacedKinds>;
+}
+
+export interface NamespacedKinds {
+  readonly kinds: readonly Resource[];
+  readonly unreadable: readonly { readonly apiVersion: string; readonly message: string }[];
 }
 
 /** Milliseconds for which a group version is not read again for a kind that it lacks. */
@@ -71,16 +76,26 @@ export function createDiscovery(http: KubeHttp): Discovery {
     },
     forget: groupVersions.forget,
     async namespacedKinds(signal) {
-      const { body } = await http({ method: 'GET', path: '/apis', signal });
-      const versions = new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
+      const versions = await listedVersions(http, signal);
+      const unreadable: { apiVersion: string; message: string }[] = [];
       const lists = await Promise.all(
-        [...versions].map((apiVersion) => groupVersions.load(apiVersion, signal, true).resources),
+        [...versions].map(async (apiVersion) => {
+          try {
+            return await groupVersions.load(apiVersion, signal, true).resources;
+          } catch (error) {
+            if (!isAnswerOfGroup(error, apiVersion)) throw error;
+            // A group that was listed a moment ago may have gone with its last definition.
+            const isListed = !hasStatus(error, 404) || (await listedVersions(http, signal)).has(apiVersion);
+            if (isListed) unreadable.push({ apiVersion, message: errorMessage(error) });
+            return [];
+          }
+        }),
       );
       const kinds = lists
         .flat()
         .filter(({ namespaced, verbs }) => namespaced && verbs.includes('list') && verbs.includes('delete'));
       const byKind = Map.groupBy(kinds, groupKindOf);
-      return [...byKind.values()].flatMap(([first]) => first ?? []);
+      return { kinds: [...byKind.values()].flatMap(([first]) => first ?? []), unreadable };
     },
   };
   return discovery;
@@ -95,7 +110,7 @@ function createGroupVersions(http: KubeHttp): GroupVersions {
     } catch (error) {
       // Every API server serves the core group, so a 404 for it does not come from one.
       if (hasStatus(error, 404) && !isAdvertised && groupOf(apiVersion) !== '') return [];
-      throw error;
+      throw isAnswerOfGroup(error, apiVersion) && error instanceof ClusterError ? silentApi(apiVersion, error) : error;
     }
   };
   return {
@@ -112,6 +127,24 @@ function createGroupVersions(http: KubeHttp): GroupVersions {
       groupVersions.delete(apiVersion);
     },
   };
+}
+
+/** Lists the group versions that the cluster advertises, the preferred ones of each group first. */
+async function listedVersions(http: KubeHttp, signal: AbortSignal): Promise<Set<string>> {
+  const { body } = await http({ method: 'GET', path: '/apis', signal });
+  return new Set(['v1', ...listAt(body, 'groups').flatMap(preferredFirst)]);
+}
+
+/** Returns whether one group does not answer, as when the backend of an APIService is down, while the cluster itself does. */
+export function isAnswerOfGroup(error: unknown, apiVersion: string): boolean {
+  if (!(error instanceof ClusterError) || groupOf(apiVersion) === '') return false;
+  return error.status === 404 || error.status >= 500;
+}
+
+/** Returns the error with the name of the group version that does not answer. */
+function silentApi(apiVersion: string, error: ClusterError): ClusterError {
+  const { status, reason } = error;
+  return new ClusterError(`the API ${apiVersion} does not answer: ${error.message}`, { status, reason, cause: error });
 }
 
 function preferredFirst(group: unknown): string[] {

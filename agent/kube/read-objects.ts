@@ -1,7 +1,8 @@
 import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { type KubeObject, keyOf, type ObjectId, stackLabel } from '../object/kube-object.ts';
-import { hasStatus } from './api-error.ts';
+import { errorMessage, hasStatus } from './api-error.ts';
 import type { Cluster } from './cluster.ts';
+import { isAnswerOfGroup } from './discovery.ts';
 
 /** Maximum number of concurrent requests of one pass, so that a slow stack leaves room for others. */
 export const passConcurrency = 6;
@@ -52,4 +53,32 @@ export async function readLive(
     if (object) live.set(keyOf(id), object);
   });
   return live;
+}
+
+/** An item whose API does not answer, with what was answered instead. */
+export interface UnreadItem<Item = { readonly id: ObjectId }> {
+  readonly item: Item;
+  readonly message: string;
+}
+
+/** Reads live objects like `readLive`, and tells which could not be read because the API that serves them alone does not answer. */
+export async function readAnswering<Item extends { readonly id: ObjectId }>(
+  cluster: Cluster,
+  items: readonly Item[],
+  stackId: string,
+  signal: AbortSignal,
+): Promise<{ live: Map<string, KubeObject>; unread: UnreadItem<Item>[] }> {
+  const live = new Map<string, KubeObject>();
+  const unread: UnreadItem<Item>[] = [];
+  const known = new Set(items.map(({ id }) => keyOf(id)));
+  for (const [apiVersion, group] of Map.groupBy(items, ({ id }) => id.apiVersion)) {
+    const ids = group.map(({ id }) => id);
+    try {
+      for (const [key, object] of await readLive(cluster, ids, { stackId, known }, signal)) live.set(key, object);
+    } catch (error) {
+      if (!isAnswerOfGroup(error, apiVersion) || hasStatus(error, 404)) throw error;
+      unread.push(...group.map((item) => ({ item, message: errorMessage(error) })));
+    }
+  }
+  return { live, unread };
 }

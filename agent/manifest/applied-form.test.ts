@@ -45,4 +45,15 @@ test('leaves it to the API server to refuse texts that are none', () => {
   assert.is(appliedForm(secret), secret);
 });
 
+test('leaves the rules of an aggregated role to their controller, and those of other roles as they are', () => {
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata };
+  const aggregationRule = { clusterRoleSelectors: [{ matchLabels: { a: 'b' } }] };
+  assert.equal(appliedForm({ ...role, aggregationRule, rules: [] }), { ...role, aggregationRule });
+  for (const plain of [
+    { ...role, rules: [] },
+    { ...role, aggregationRule: null, rules: [] },
+  ])
+    assert.equal(appliedForm(plain).rules, []);
+});
+
 test.run();

@@ -25,12 +25,28 @@ const builtInGroups: ReadonlySet<string> = new Set([
 /**
  * Returns the object as it is applied. Fields that are null count as left out, as with `kubectl apply`, because an applied null would
  * not be recognised as the default that stands for it; objects of custom kinds keep theirs, which may mean something. The texts in a
- * Secret's `stringData` become `data`, since the API server stores them there without making the applier their owner.
+ * Secret's `stringData` become `data`, since the API server stores them there without making the applier their owner. The `rules` of an
+ * aggregated ClusterRole are left to the controller that writes them.
  */
 export function appliedForm(object: KubeObject): KubeObject {
-  if (!builtInGroups.has(groupOf(object.apiVersion))) return object;
+  if (!isBuiltIn(object)) return object;
   const given = withoutNulls(object) as KubeObject;
-  return isSecret(given) ? withEncodedTexts(given) : given;
+  if (isSecret(given)) return withEncodedTexts(given);
+  return isAggregated(given) ? withoutRules(given) : given;
+}
+
+/** Returns whether a controller writes the rules of this role, from the roles that it selects. */
+function isAggregated({ kind, apiVersion, aggregationRule }: KubeObject): boolean {
+  return kind === 'ClusterRole' && groupOf(apiVersion) === 'rbac.authorization.k8s.io' && isRecord(aggregationRule);
+}
+
+function withoutRules({ rules: _, ...rest }: KubeObject): KubeObject {
+  return rest as unknown as KubeObject;
+}
+
+/** Returns whether Kubernetes itself defines the kind. */
+export function isBuiltIn({ apiVersion }: Pick<KubeObject, 'apiVersion'>): boolean {
+  return builtInGroups.has(groupOf(apiVersion));
 }
 
 /** Returns whether this is a Secret of Kubernetes itself. */

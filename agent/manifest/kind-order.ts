@@ -55,6 +55,11 @@ export function rankOf(id: KindId): number {
   return ranks.get(kindName(id)) ?? first.length;
 }
 
+/** Returns whether objects of the kind can block requests about other kinds, so that they are applied last and removed first. */
+export function canBlockRequests(id: KindId): boolean {
+  return rankOf(id) > first.length;
+}
+
 /** Groups items by rank, lowest first. The groups are applied one after another, and removed in reverse order. */
 export function groupByRank<Item>(items: readonly Item[], idOfItem: (item: Item) => KindId): Item[][] {
   const groups = new Map<number, Item[]>();

@@ -25,7 +25,7 @@ fields('leaves out what only the live object says, when compared with what is ap
   assert.equal(paths(live, webDeployment({ image: 'b' }), true), ['.spec.template.spec.containers[name=web].image']);
 });
 
-fields('names who owns them now, items of lists included, or who wrote last when they are gone', () => {
+fields('names who owns them now, items of lists included, or when they are gone, who alone has written since', () => {
   const item = { 'k:{"name":"web"}': { 'f:image': {} } };
   const entries = [
     { manager: 'brokkr', operation: 'Apply', time: '2030-01-03', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
@@ -40,7 +40,12 @@ fields('names who owns them now, items of lists included, or who wrote last when
   ];
   const live = withManagers(webDeployment({ image: 'a' }), entries);
   assert.equal(managersOf(live, differences(live, webDeployment({ image: 'b' }))), ['editor']);
-  assert.equal(managersOf(live, [['spec', 'minReadySeconds']]), ['scaler']);
+  const removed = [['spec', 'minReadySeconds']];
+  const at = (time: string) => entries.map((entry) => (entry.manager === 'scaler' ? { ...entry, time } : entry));
+  assert.equal(managersOf(withManagers(live, at('2030-01-05')), removed), ['scaler']);
+  assert.equal(managersOf(live, removed), [], 'nobody has written since the apply');
+  const both = [...at('2030-01-05'), { manager: 'other', operation: 'Update', time: '2030-01-06', fieldsV1: {} }];
+  assert.equal(managersOf(withManagers(live, both), removed), [], 'it may have been either');
 });
 
 fields('change the hash only when they were applied', () => {

@@ -1,5 +1,5 @@
 import { isSameScalar } from '../../contract/exact-json.ts';
-import { isOwnApply, isRecord, type KubeObject } from './kube-object.ts';
+import { isOwnApply, isRecord, type KubeObject, type ManagedFields } from './kube-object.ts';
 
 /** One step of a path: a field's name, or an item of a list. */
 type Step = string | { readonly item: unknown; readonly label: string };
@@ -32,15 +32,21 @@ export function pathText(path: FieldPath): string {
 }
 
 /**
- * Returns the managers other than the agent that own one of the fields; if none does, because they were removed, the last writer.
+ * Returns the managers other than the agent that own one of the fields. Nobody owns a field that was removed: then the only manager
+ * that has written since the agent's apply, if there is just one.
  */
 export function managersOf(live: KubeObject, paths: readonly FieldPath[]): string[] {
-  const entries = (live.metadata.managedFields ?? []).filter(
-    (entry) => !isOwnApply(entry) && entry.subresource !== 'status',
-  );
+  const all = live.metadata.managedFields ?? [];
+  const entries = all.filter((entry) => !isOwnApply(entry) && entry.subresource !== 'status');
   const owners = entries.filter(({ fieldsV1 }) => paths.some((path) => owns(fieldsV1, path)));
-  const latest = entries.toSorted((left, right) => ((left.time ?? '') < (right.time ?? '') ? 1 : -1)).slice(0, 1);
-  return [...new Set((owners.length > 0 ? owners : latest).flatMap(({ manager }) => manager ?? []))];
+  if (owners.length > 0) return namesOf(owners);
+  const appliedAt = all.find(isOwnApply)?.time ?? '';
+  const later = namesOf(entries.filter(({ time = '' }) => time > appliedAt));
+  return later.length === 1 ? later : [];
+}
+
+function namesOf(entries: readonly ManagedFields[]): string[] {
+  return [...new Set(entries.flatMap(({ manager }) => manager ?? []))];
 }
 
 /** Returns the field set below an item of a list; undefined when the set does not contain the item. */

@@ -26,6 +26,7 @@ import {
   keyOf,
   type ObjectId,
 } from '../object/kube-object.ts';
+import { differences, pathText } from '../object/managed-fields.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { CheckedObject } from './drift.ts';
 
@@ -45,6 +46,8 @@ export interface ApplyResult {
 /** Runs before an object is applied: returns why it cannot be, or throws when the pass has to end. */
 export type BeforeApply = (wanted: DesiredObject) => Promise<Change | undefined>;
 
+/** Number of times that an object is read to compare it with a dry run, while somebody writes it all the time. */
+const maxReads = 5;
 /** Milliseconds that a pass waits for a definition to be served, or a namespace to be active. */
 const readyMs = 10_000;
 const readyCheckMs = 100;
@@ -106,16 +109,40 @@ export async function findDrifted(
   signal: AbortSignal,
 ): Promise<CheckedObject[]> {
   const drifted = await mapConcurrent(objects, passConcurrency, async (wanted) => {
+    const found = live.get(keyOf(wanted.id));
     try {
-      const { object } = await applyObject(cluster, wanted, { dryRun: true, takesObstacles: false }, signal);
-      return isSameObject(live.get(keyOf(wanted.id)) ?? object, object) ? [] : [{ wanted, applied: object }];
+      return (await driftOf(cluster, wanted, found, signal)) ?? [];
     } catch (error) {
       if (signal.aborted || isUnreachable(error)) throw error;
       // The dry run was refused or is not supported: the pass applies the object, and reports what comes of it.
-      return [{ wanted, applied: undefined }];
+      return [{ wanted, live: found, applied: undefined }];
     }
   });
   return drifted.flat();
+}
+
+/** Returns what an apply would change of an object; undefined when it would change nothing. */
+async function driftOf(
+  cluster: Cluster,
+  wanted: DesiredObject,
+  found: KubeObject | undefined,
+  signal: AbortSignal,
+): Promise<CheckedObject | undefined> {
+  for (let live = found, reads = 1; ; reads++) {
+    const { object: applied } = await applyObject(cluster, wanted, { dryRun: true, takesObstacles: false }, signal);
+    if (!live || isSameObject(live, applied)) return undefined;
+    // A dry run answers with the version that it started from. Was the object written since it was read, the two cannot be compared:
+    // they also differ in what a controller has written in between.
+    if (live.metadata.resourceVersion === applied.metadata.resourceVersion) return { wanted, live, applied };
+    if (reads === maxReads) return hasDesiredDifference(wanted, live, applied) ? { wanted, live, applied } : undefined;
+    live = await cluster.get(wanted.id, signal);
+  }
+}
+
+/** Returns whether a field that is desired differs: others may differ because somebody wrote them after `live` was read. */
+function hasDesiredDifference({ object }: DesiredObject, live: KubeObject, applied: KubeObject): boolean {
+  const desired = new Set(differences(live, object, { part: true }).map(pathText));
+  return differences(live, applied).some((path) => desired.has(pathText(path)));
 }
 
 /**

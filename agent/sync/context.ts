@@ -1,3 +1,4 @@
+import type { AgentNamespace } from '../../contract/agent-objects.ts';
 import type { ObjectCache } from '../cache/object-cache.ts';
 import type { Inventories } from '../inventory/inventory.ts';
 import type { Ownership, StackView } from '../inventory/object-owners.ts';
@@ -18,6 +19,7 @@ export interface SyncContext {
   readonly ownership: Ownership;
   readonly orphanDiscovery: OrphanDiscovery;
   readonly scope: NamespaceScope;
+  readonly agentNamespace: AgentNamespace;
   /** A pass that would delete more objects than this holds the deletions until they are confirmed. */
   readonly maxDeletions: number;
   /** Reads a manifest by its checksum; undefined when the agent has not received it. */

@@ -19,6 +19,8 @@ export interface DriftedObject {
 /** An object that an apply would change. */
 export interface CheckedObject {
   readonly wanted: DesiredObject;
+  /** The live object that was compared; undefined when it was gone. */
+  readonly live: KubeObject | undefined;
   /** The object as the apply would make it; undefined when the dry run failed. */
   readonly applied: KubeObject | undefined;
 }
@@ -58,9 +60,14 @@ export function classifyDrift(input: DriftInput): DriftDecision {
   const repairs: DriftedObject[] = [];
   const leftAsFound: DriftedObject[] = [];
   const waitsMs: number[] = [];
-  const classify = (wanted: DesiredObject, isDrift: boolean, applied?: KubeObject) => {
+  const classify = (
+    wanted: DesiredObject,
+    isDrift: boolean,
+    found = live.get(keyOf(wanted.id)),
+    applied?: KubeObject,
+  ) => {
     if (!isDrift) return writes.push(wanted);
-    const drifted = describeDrift(wanted, live.get(keyOf(wanted.id)), applied);
+    const drifted = describeDrift(wanted, found, applied);
     if (entry.drift !== 'repair') return leftAsFound.push(drifted);
     const waitMs = repairBackoff.waitMs(keyOf(wanted.id), now);
     if (waitMs > 0) return waitsMs.push(waitMs);
@@ -72,7 +79,7 @@ export function classifyDrift(input: DriftInput): DriftDecision {
     history === 'applied' || (history === 'begun' && (inventory.get(keyOf(id))?.uid ?? '') !== '');
   for (const wanted of plan.create) classify(wanted, wasApplied(wanted));
   for (const wanted of plan.configure) classify(wanted, history === 'applied');
-  for (const { wanted, applied } of checked) classify(wanted, history !== 'new', applied);
+  for (const { wanted, live: found, applied } of checked) classify(wanted, history !== 'new', found, applied);
   return { writes, repairs, leftAsFound, recheckMs: waitsMs.length > 0 ? Math.min(...waitsMs) : undefined };
 }
 

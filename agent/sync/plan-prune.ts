@@ -1,6 +1,14 @@
 import type { InventoryItem } from '../inventory/shards.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
-import { isAppliedFor, isPruneDisabled, type KubeObject, keyOf, stackLabel } from '../object/kube-object.ts';
+import {
+  isAppliedFor,
+  isNamespace,
+  isPruneDisabled,
+  type KubeObject,
+  keyOf,
+  type ObjectId,
+  stackLabel,
+} from '../object/kube-object.ts';
 
 export interface PruneInput {
   readonly stackId: string;
@@ -17,7 +25,7 @@ export interface PruneInput {
 export interface PrunePlan {
   /** Objects to delete, each with the uid that must still be there. */
   readonly prune: readonly InventoryItem[];
-  /** Objects whose annotation forbids deletion: they stay, without the stack's marks. */
+  /** Objects whose annotation forbids deletion, or that no cluster deletes: they stay, without the stack's marks. */
   readonly release: readonly InventoryItem[];
   /** Objects that are gone or belong to somebody else: only the inventory item goes. */
   readonly drop: readonly InventoryItem[];
@@ -40,10 +48,20 @@ export function planPrune(input: PruneInput, unlisted: readonly InventoryItem[])
     else if (isDesiredElsewhere(key)) handOver.push(item);
     else if (object.metadata.uid !== undefined && uidsInUse.has(object.metadata.uid)) drop.push(item);
     else if (isOwn(stackId, item, object))
-      (isPruneDisabled(object) ? release : prune).push({ id: item.id, uid: object.metadata.uid ?? '' });
+      (isPruneDisabled(object) || isPermanent(item.id) ? release : prune).push({
+        id: item.id,
+        uid: object.metadata.uid ?? '',
+      });
     else drop.push(item);
   }
   return { prune, release, drop, handOver };
+}
+
+const permanentNamespaces: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public', 'kube-node-lease']);
+
+/** Returns whether the object belongs to every cluster, and may not be deleted. */
+export function isPermanent(id: ObjectId): boolean {
+  return isNamespace(id) && permanentNamespaces.has(id.name);
 }
 
 /**

@@ -3,9 +3,10 @@ import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { awaitedBy } from '../health/terminating.ts';
 import type { Inventory } from '../inventory/inventory.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
-import { ClusterError, errorMessage, hasStatus, isUnreachable } from '../kube/api-error.ts';
+import { ClusterError, errorMessage, hasStatus, isUnreachable, refusesAnyDeletion } from '../kube/api-error.ts';
 import type { Cluster } from '../kube/cluster.ts';
 import { passConcurrency } from '../kube/read-objects.ts';
+import { canBlockRequests, groupByRank } from '../manifest/kind-order.ts';
 import { wavesOf } from '../manifest/waves.ts';
 import type { LiveObjects } from '../object/desired-object.ts';
 import { andMore, displayName, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
@@ -14,7 +15,7 @@ import type { Entry } from '../target/target-state.ts';
 import type { Pass, SyncContext } from './context.ts';
 import { createFence, type Fence, fenceMaxAgeMs } from './fencing.ts';
 import { releaseObject } from './ownership/release.ts';
-import type { PrunePlan } from './plan-prune.ts';
+import { isPermanent, type PrunePlan } from './plan-prune.ts';
 import { siblingsOf } from './siblings.ts';
 
 /** An object that is being deleted, and what that waits for; empty when it is not known. */
@@ -23,11 +24,17 @@ export interface TerminatingObject {
   readonly awaited: string;
 }
 
+/** An object that stays, without the stack's marks. */
+export interface ReleasedObject {
+  readonly id: ObjectId;
+  readonly why: 'disabled' | 'permanent';
+}
+
 /** The result of carrying out a prune plan. */
 export interface PruneOutcome {
   /** Keys of the objects that the stack no longer has. */
   readonly endedKeys: ReadonlySet<string>;
-  readonly released: readonly InventoryItem[];
+  readonly released: readonly ReleasedObject[];
   /** Changes of the objects that were released or deleted. */
   readonly changes: readonly Change[];
   readonly failures: readonly Change[];
@@ -57,13 +64,17 @@ export async function pruneObjects(
   const fence = createFence(inventories, inventory, signal);
   const release = await releaseObjects(cluster, plan.release, entry.stackId, fence, signal);
   const deletion = await deleteObjects(context, pass, plan.prune, live, fence);
-  const { deleted, replaced, terminating, skipped } = deletion;
-  const ended = [...plan.drop, ...release.released, ...deleted, ...replaced];
+  const { deleted, replaced, permanent, terminating, skipped } = deletion;
+  const ended = [...plan.drop, ...release.released, ...permanent, ...deleted, ...replaced];
+  const released = [
+    ...release.released.map(({ id }): ReleasedObject => ({ id, why: isPermanent(id) ? 'permanent' : 'disabled' })),
+    ...permanent.map(({ id }): ReleasedObject => ({ id, why: 'permanent' })),
+  ];
   return {
     endedKeys: new Set(ended.map(({ id }) => keyOf(id))),
-    released: release.released,
+    released,
     changes: [
-      ...release.released.map(({ id }): Change => ({ object: id, action: 'configured', message: releasedMessage })),
+      ...released.map(({ id, why }): Change => ({ object: id, action: 'configured', message: releaseReasons[why] })),
       ...deleted.map(({ id }): Change => ({ object: id, action: 'deleted', message: '' })),
     ],
     failures: [...release.failures, ...deletion.failures],
@@ -76,6 +87,8 @@ interface Deletion {
   readonly deleted: InventoryItem[];
   /** Objects that somebody recreated meanwhile: they are no longer what was to be deleted. */
   readonly replaced: InventoryItem[];
+  /** Objects that the cluster does not let anybody delete, released instead. */
+  readonly permanent: InventoryItem[];
   readonly failures: Change[];
   readonly terminating: TerminatingObject[];
   readonly skipped: InventoryItem[];
@@ -83,7 +96,7 @@ interface Deletion {
 
 /**
  * Deletes objects in the reverse of the order in which they are applied, each with its uid as a precondition, and waits until they
- * are gone. Stops after the first group of which something is left, since what is left may need the rest.
+ * are gone. What can block requests about others, such as an APIService, goes first whatever its wave. Stops after the first group of which something is left, since what is left may need the rest.
  */
 async function deleteObjects(
   context: SyncContext,
@@ -92,7 +105,7 @@ async function deleteObjects(
   live: LiveObjects,
   fence: Fence,
 ): Promise<Deletion> {
-  const outcome: Deletion = { deleted: [], replaced: [], failures: [], terminating: [], skipped: [] };
+  const outcome: Deletion = { deleted: [], replaced: [], permanent: [], failures: [], terminating: [], skipped: [] };
   for (const group of groupsOf(items, live).reverse()) {
     await fence(0);
     pass.checkpoint();
@@ -128,6 +141,8 @@ async function deleteObject(
   } catch (error) {
     if (signal.aborted || isUnreachable(error)) throw error;
     if (hasStatus(error, 409)) outcome.replaced.push(item);
+    else if (refusesAnyDeletion(error) && (await releaseObject(cluster, item, entry.stackId, signal)))
+      outcome.permanent.push(item);
     else outcome.failures.push({ object: item.id, action: 'failed', message: messageOf(error) });
   } finally {
     releaseClaim();
@@ -172,13 +187,16 @@ async function releaseObjects(
   return { released, failures };
 }
 
-const releasedMessage = 'left where it is, since its deletion is disabled';
+const releaseReasons: Readonly<Record<ReleasedObject['why'], string>> = {
+  disabled: 'left where it is, since its deletion is disabled',
+  permanent: 'left where it is, since the cluster does not let it be deleted',
+};
 
 /** Says which objects were released, and why; empty for none. */
-export function describeReleased(items: readonly InventoryItem[]): string {
-  const [first] = items;
+export function describeReleased(objects: readonly ReleasedObject[]): string {
+  const [first] = objects;
   if (!first) return '';
-  return `${displayName(first.id)}${andMore(items)} was ${releasedMessage}`;
+  return `${displayName(first.id)}${andMore(objects)} was ${releaseReasons[first.why]}`;
 }
 
 /** Says that an object waits for another stack to take it over. */
@@ -200,7 +218,11 @@ function groupsOf(items: readonly InventoryItem[], live: LiveObjects): (readonly
     const { apiVersion, kind, namespace, name } = id;
     return { id, object: live.get(keyOf(id)) ?? { apiVersion, kind, metadata: { name, namespace } } };
   };
-  return wavesOf(items, withObject).flatMap(({ groups }) => groups);
+  const [blocking, others] = [
+    items.filter(({ id }) => canBlockRequests(id)),
+    items.filter(({ id }) => !canBlockRequests(id)),
+  ];
+  return [...wavesOf(others, withObject).flatMap(({ groups }) => groups), ...groupByRank(blocking, ({ id }) => id)];
 }
 
 /** Waits a moment for a deleted object to be gone. Returns what is left of it. */

@@ -1,3 +1,4 @@
+import { agentObjectReason } from '../../contract/agent-objects.ts';
 import { denialReason } from '../../contract/generator-limits.ts';
 import { unservedText } from '../kube/api-error.ts';
 import { appliedForm } from '../manifest/applied-form.ts';
@@ -6,6 +7,9 @@ import type { DesiredObject } from '../object/desired-object.ts';
 import { groupOf, keyOf, objectIdOf } from '../object/kube-object.ts';
 import type { Change } from '../target/stack-event.ts';
 import type { Pass, SyncContext } from './context.ts';
+
+/** The generator of admins, whose stacks may configure the agent itself. */
+const systemGenerator = 'system';
 
 export interface ResolvedObjects {
   readonly desired: DesiredObject[];
@@ -22,7 +26,7 @@ export interface ResolvedObjects {
  * generator may deploy it. A kind that is not served may still be defined by the manifest itself.
  */
 export async function resolveObjects(
-  { cluster, scope, inventories }: SyncContext,
+  { cluster, scope, agentNamespace, inventories }: SyncContext,
   objects: readonly ManifestObject[],
   { entry, signal }: Pass,
 ): Promise<ResolvedObjects> {
@@ -52,7 +56,8 @@ export async function resolveObjects(
     keys.add(keyOf(id));
     const violation = inventories.isInventory(placed.object)
       ? 'it is one of the agent’s inventories'
-      : entry.limits && denialReason(entry.limits, id, namespaced);
+      : ((entry.generator === systemGenerator ? undefined : agentObjectReason(id, agentNamespace)) ??
+        (entry.limits && denialReason(entry.limits, id, namespaced)));
     if (violation !== undefined) {
       fail(`generator ${entry.generator} may not deploy it: ${violation}`, id);
       continue;

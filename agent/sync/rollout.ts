@@ -3,6 +3,7 @@ import { findHolding } from '../health/holding.ts';
 import { type Verdict, worstOf } from '../health/status.ts';
 import type { InventoryItem } from '../inventory/shards.ts';
 import type { Cluster } from '../kube/cluster.ts';
+import { uncallableOwnWebhook } from '../manifest/own-webhooks.ts';
 import type { CustomKind } from '../manifest/parse.ts';
 import type { Wave } from '../manifest/waves.ts';
 import type { DesiredObject, LiveObjects } from '../object/desired-object.ts';
@@ -31,6 +32,8 @@ export interface Rollout {
   readonly ended: ReadonlyMap<string, Verdict>;
   /** True when each wave waits until those before it are healthy; a pass that only repairs drift does not wait. */
   readonly isGated: boolean;
+  /** Objects of `writes` that need a webhook of this stack which cannot be called for now: they come last in their wave. */
+  readonly deferred: ReadonlySet<DesiredObject>;
   /** Runs before each object is written; returns why it cannot be. */
   readonly beforeWrite?: BeforeApply;
 }
@@ -114,7 +117,7 @@ function hasAny({ groups }: Wave<DesiredObject>, written: ReadonlySet<DesiredObj
 async function writeWave(
   { cluster }: SyncContext,
   { signal, checkpoint }: Pass,
-  { writes, definitions, beforeWrite }: Rollout,
+  { waves, writes, definitions, deferred, beforeWrite }: Rollout,
   { groups }: Wave<DesiredObject>,
   written: ReadonlySet<DesiredObject>,
   onApplied: (wanted: DesiredObject, object: KubeObject) => void,
@@ -126,7 +129,6 @@ async function writeWave(
   const isFirst = (wanted: DesiredObject) =>
     dependents.length > 0 && isPrerequisite(wanted) && !needsPrerequisite(wanted);
   const first = pending.map((group) => group.filter(isFirst));
-  const rest = pending.map((group) => group.filter((wanted) => !isFirst(wanted)));
   const before: BeforeApply = async (wanted) => {
     checkpoint();
     return beforeWrite?.(wanted);
@@ -140,14 +142,39 @@ async function writeWave(
     ready.failures.length > 0
       ? { failures: ready.failures, uncheckedCount: 0 }
       : await dryRun(cluster, dependents, signal, { patient: true });
-  const applied =
-    checked.failures.length > 0 ? undefined : await applyObjects(cluster, rest, signal, before, onApplied);
+  const { uncallable, others } = splitByWebhook(waves, checked.failures);
+  const late = new Set([...deferred, ...dependents.filter(({ id }) => uncallable.some(({ object }) => object === id))]);
+  const isRest = (wanted: DesiredObject) => !isFirst(wanted) && !late.has(wanted);
+  const rest = [...pending.map((group) => group.filter(isRest)), pending.flat().filter((wanted) => late.has(wanted))];
+  const applied = others.length > 0 ? undefined : await applyObjects(cluster, rest, signal, before, onApplied);
+  const refused = splitByWebhook(waves, applied?.failures ?? []);
+  const failures = [...others, ...refused.others];
+  const changes = [...prepared.changes, ...(applied?.changes ?? [])];
+  const { uncheckedCount } = checked;
+  const [awaited] = refused.uncallable;
+  if (failures.length === 0 && awaited) {
+    const waiting = `waits for the webhook of ${displayName(awaited.object)}: ${awaited.message}${andMore(refused.uncallable)}`;
+    return { failures, summary: '', waiting, changes, uncheckedCount };
+  }
+  const summary = applied ? 'some objects were not applied' : 'only definitions and namespaces were applied';
+  return { failures, summary, changes, uncheckedCount };
+}
+
+/** Separates the failures for which a webhook of the stack itself could not be called from the others. */
+export function splitByWebhook(
+  waves: readonly Wave<DesiredObject>[],
+  failures: readonly Change[],
+): { uncallable: readonly Change[]; others: readonly Change[] } {
+  if (failures.length === 0) return { uncallable: [], others: [] };
+  const isUncallable = uncallableOwnWebhook(objectsOf(waves));
   return {
-    failures: [...checked.failures, ...(applied?.failures ?? [])],
-    summary: applied ? 'some objects were not applied' : 'only definitions and namespaces were applied',
-    changes: [...prepared.changes, ...(applied?.changes ?? [])],
-    uncheckedCount: checked.uncheckedCount,
+    uncallable: failures.filter(({ message }) => isUncallable(message)),
+    others: failures.filter(({ message }) => !isUncallable(message)),
   };
+}
+
+function objectsOf(waves: readonly Wave<DesiredObject>[]): KubeObject[] {
+  return waves.flatMap(({ groups }) => groups.flat()).map(({ object }) => object);
 }
 
 /** Returns why the next wave has to wait for this one; undefined when it need not. */
@@ -158,8 +185,6 @@ async function waveBlocker(
   signal: AbortSignal,
 ): Promise<RolloutBlocker | undefined> {
   const { waves, live } = rollout;
-  const objectsOf = (some: readonly Wave<DesiredObject>[]) =>
-    some.flatMap(({ groups }) => groups.flat()).map(({ object }) => object);
   const unhealthy = (waves[index]?.groups ?? []).flat().flatMap(({ id }) => {
     const verdict = verdictOf(rollout, keyOf(id));
     return verdict.health === 'healthy' ? [] : [{ id, object: live.get(keyOf(id)), ...verdict }];

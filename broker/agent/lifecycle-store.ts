@@ -1,6 +1,5 @@
 import { forgetReports } from '../placement/store.ts';
-import type { Database, Sql, Tx } from '../store/database.ts';
-import { notifyChangeSql } from '../store/feed.ts';
+import type { Database, Sql, Transaction, Tx } from '../store/database.ts';
 import type { BrokerState, HeldDeployment } from './rules.ts';
 
 /** What the start of an agent is judged by. */
@@ -44,9 +43,8 @@ export interface NewStart {
 // The token that created the agent ends with its first start, because the agent then has its key.
 const boundSql = `
   with bound as (update agent set cluster_id = $2 where id = $1 and cluster_id is null),
-  announced as (insert into change (kind, ref) values ('agent', $1)),
-  notified as (${notifyChangeSql})`;
-const keptStartSql = `${boundSql} select $3::bigint as incarnation from notified`;
+  announced as (insert into change (kind, ref) values ('agent', $1))`;
+const keptStartSql = `${boundSql} select $3::bigint as incarnation`;
 const newStartSql = `${boundSql},
   before as (select coalesce((select incarnation from agent_status where agent_id = $1), 0) as incarnation),
   ended as (
@@ -62,18 +60,19 @@ const newStartSql = `${boundSql},
       last_heartbeat_at = now(), started_at = now(), agent_version = $4, kubernetes_version = $5, cluster_reachable = null,
       cluster_latency_ms = null, session_id = null
     returning incarnation)
-  select incarnation from started, notified`;
+  select incarnation from started`;
 
 /**
  * Writes an agent's start: binds it to its cluster, unless it is bound to one, issues the next incarnation, ends the token that created
  * the agent, and announces the changes. The incarnation is above every one that was presented or reported: a restored database must not
  * issue one twice, or an old report would outrank a new one. The sequence of its events starts from 1 again.
  */
-export async function writeStart(tx: Sql, agentId: string, start: NewStart): Promise<bigint> {
+export async function writeStart(tx: Transaction, agentId: string, start: NewStart): Promise<bigint> {
   const params = [agentId, start.clusterId, start.presented];
   const [row] = start.isSameStart
     ? await tx.sql<{ incarnation: string }>(keptStartSql, params)
     : await tx.sql<{ incarnation: string }>(newStartSql, [...params, start.version, start.kubernetesVersion]);
+  tx.wakeOnCommit();
   return BigInt(row?.incarnation ?? 0);
 }
 

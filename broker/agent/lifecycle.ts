@@ -4,7 +4,7 @@ import { lockAgentSide, lockAgents } from '../placement/lock-store.ts';
 import { updatePlacements } from '../placement/match-store.ts';
 import { Refusal } from '../refusal.ts';
 import { checkEtag } from '../resource.ts';
-import type { Sql, Tx } from '../store/database.ts';
+import type { Transaction, Tx } from '../store/database.ts';
 import { announce } from '../store/feed.ts';
 import { beginEpoch } from '../store/installation.ts';
 import * as life from './lifecycle-store.ts';
@@ -85,7 +85,7 @@ export interface AgentStart {
  * inventory is newer than what the broker knows, a new epoch begins. Returns also what the agent was before.
  */
 export async function startAgent(
-  tx: Sql,
+  tx: Transaction,
   agentId: string,
   start: AgentStart,
 ): Promise<{ incarnation: bigint; epoch: bigint; before: life.StartState }> {
@@ -108,7 +108,7 @@ export async function startAgent(
  * epoch holds removals on all agents, so an agent begins at most one an hour; until then it is refused, and keeps what it has.
  */
 export async function detectRestore(
-  tx: Sql,
+  tx: Transaction,
   agent: { readonly id: string; readonly name: string },
   presented: { readonly epoch: bigint; readonly order: bigint },
   held: readonly HeldDeployment[],
@@ -118,7 +118,7 @@ export async function detectRestore(
 }
 
 async function resolveRestore(
-  tx: Sql,
+  tx: Transaction,
   agent: { readonly id: string; readonly name: string },
   presented: { readonly epoch: bigint; readonly order: bigint },
   held: readonly HeldDeployment[],

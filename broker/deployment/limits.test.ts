@@ -151,6 +151,26 @@ rules('leave admins, who own the system generator, free', async () => {
   );
 });
 
+rules('keep every generator but system out of the namespace of the agents', async () => {
+  const { pak } = await admin.createGenerator({ name: 'keen', rules: { clusterScoped: true } });
+  const ci = test.client(pak).broker;
+  await ci.createStack({ name: 'web' });
+  const lease = object('Lease', 'brokkr', 'coordination.k8s.io/v1', 'brokkr-agent');
+  for (const one of [lease, object('ResourceQuota', 'brokkr'), object('Namespace', '', 'v1', 'brokkr')])
+    await refused(
+      ci.submitDeployment({ stack: 'web', manifest: yaml(one) }),
+      Code.PermissionDenied,
+      'namespace brokkr is the agent’s own',
+    );
+  await refused(
+    ci.submitDeployment({ stack: 'web', namespace: 'brokkr', manifest: yaml(object('Secret')) }),
+    Code.PermissionDenied,
+    'agent’s own',
+  );
+  await broker.createStack({ name: 'agents' });
+  await broker.submitDeployment({ stack: 'agents', manifest: yaml(lease) });
+});
+
 rules('do not let a generator speak of cluster-scoped objects unless it is told so', async () => {
   const { pak, generator } = await admin.createGenerator({ name: 'tenant' });
   assert.is(generator?.rules?.clusterScoped, false);

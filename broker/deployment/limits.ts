@@ -1,13 +1,18 @@
+import { agentObjectReason, defaultAgentNamespace } from '../../contract/agent-objects.ts';
 import { denialReason } from '../../contract/generator-limits.ts';
 import { type GeneratorRules, limitsOf, quotaOf } from '../generator/rules.ts';
 import { andMore, Refusal } from '../refusal.ts';
 import type { ObjectIdentity } from './object.ts';
 
-/** Refuses objects that the stack's generator may not deploy, whoever submits them. The agents would refuse them too. */
+/**
+ * Refuses objects that the stack's generator may not deploy, whoever submits them: by its rules, and in the agent's own namespace. The
+ * agents would refuse them too.
+ */
 export function requireAllowed(generator: GeneratorRules, objects: readonly ObjectIdentity[]): void {
   const limits = limitsOf(generator);
   const violations = objects.flatMap((object, index) => {
-    const reason = denialReason(limits, object);
+    const reason =
+      (generator.system ? undefined : agentObjectReason(object, defaultAgentNamespace)) ?? denialReason(limits, object);
     const name = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
     return reason === undefined ? [] : [{ field: `manifest.objects[${index}]`, description: `${name}: ${reason}` }];
   });

@@ -2,8 +2,7 @@ import { v7 as uuid } from 'uuid';
 import type { GeneratorRules } from '../generator/rules.ts';
 import { parseStackRef } from '../stack/rules.ts';
 import { findStack } from '../stack/store.ts';
-import type { Database, Sql } from '../store/database.ts';
-import { notifyChangeSql } from '../store/feed.ts';
+import type { Database, Sql, Transaction } from '../store/database.ts';
 import type { DeploymentRow } from './rules.ts';
 import type { NewDeployment, ServingAgents } from './store.ts';
 
@@ -156,12 +155,11 @@ const writeSql = `
       trace_parent)
     select $3, $1, last_revision, $5::bytea, $4, $6::int, $7::text[], $8, $9, $10, $11::int, $12 from revised
     returning revision, created_at),
-  announced as (insert into change (kind, ref) values ('stack', $1)),
-  notified as (${notifyChangeSql})
+  announced as (insert into change (kind, ref) values ('stack', $1))
   select added.revision, added.created_at as "createdAt",
     case when $13::boolean then revised.kept_bytes + coalesce(
       (select sum(o.kept_bytes) from stack o where o.generator_id = revised.generator_id and o.id <> $1), 0) else 0 end::bigint as "keptBytes"
-  from added, revised, notified`;
+  from added, revised`;
 
 const withManifestSql = `
   with stored as (insert into manifest (checksum, key_id, data) values ($5, $14, $15) on conflict do nothing), ${writeSql}`;
@@ -173,7 +171,7 @@ const withoutManifestSql = `with ${writeSql}`;
  * encrypted if there is a key; undefined for one that is stored.
  */
 export async function writeRevision(
-  tx: Sql,
+  tx: Transaction,
   deployment: NewDeployment,
   { keep, countBytes, manifest }: { keep: number; countBytes: boolean; manifest: Uint8Array | undefined },
 ): Promise<WrittenRevision> {
@@ -199,5 +197,6 @@ export async function writeRevision(
     ? await tx.sql<WrittenRevision>(withManifestSql, [...params, sealed.keyId, sealed.data])
     : await tx.sql<WrittenRevision>(withoutManifestSql, params);
   if (!row) throw new Error('a stack that was just locked is missing');
+  tx.wakeOnCommit();
   return { ...row, id };
 }

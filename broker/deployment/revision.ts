@@ -2,7 +2,7 @@ import { ownerOf, type Principal } from '../access/principal.ts';
 import { quotaOf } from '../generator/rules.ts';
 import { Refusal } from '../refusal.ts';
 import { requireNotDeleted } from '../stack/rules.ts';
-import type { Sql } from '../store/database.ts';
+import type { Sql, Transaction } from '../store/database.ts';
 import { requireWithinQuota } from './limits.ts';
 import * as store from './revision-store.ts';
 import type { DeploymentRow } from './rules.ts';
@@ -23,7 +23,7 @@ export async function lockStack(tx: Sql, principal: Principal, stackId: string, 
  * than its quota allows. `state` must have been read under the stack's lock; `manifest` holds the bytes of one that is not stored.
  */
 export async function addRevision(
-  tx: Sql,
+  tx: Transaction,
   { generator, stack }: store.RevisionState,
   deployment: NewDeployment,
   manifest: Uint8Array | undefined,

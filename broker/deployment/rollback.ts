@@ -1,7 +1,7 @@
 import { ownerOf, type Principal } from '../access/principal.ts';
 import { Refusal } from '../refusal.ts';
 import { findStack } from '../stack/store.ts';
-import type { Sql } from '../store/database.ts';
+import type { Transaction } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
 import { readRevisionState } from './revision-store.ts';
@@ -21,7 +21,7 @@ export interface Rollback {
  * there is no earlier revision. The generator's limits apply as to a submission.
  */
 export async function rollBack(
-  tx: Sql,
+  tx: Transaction,
   principal: Principal,
   request: Rollback,
 ): Promise<{ readonly deployment: DeploymentRow; readonly isUnchanged: boolean }> {

@@ -82,8 +82,26 @@ export async function findDeployment(db: Sql, owner: string | null, ref: Deploym
        and ($4::bigint is null or case when $4 = 0 then d.id = s.current_deployment else d.revision = $4 end) limit 1`,
     [owner, id, stackId, revision],
   );
-  if (!row) throw new Refusal('not_found', 'deployment not found', { reason: 'NO_SUCH_DEPLOYMENT' });
+  if (!row) {
+    const message = 'id' in ref ? 'deployment not found' : await missingRevision(db, owner, ref);
+    throw new Refusal('not_found', message, { field: 'id' in ref ? 'id' : 'revision', reason: 'NO_SUCH_DEPLOYMENT' });
+  }
   return row;
+}
+
+/** Says that a stack does not have a revision, and which it has: a generator's quota ends the oldest. */
+async function missingRevision(
+  db: Sql,
+  owner: string | null,
+  { stackId, revision }: { readonly stackId: string; readonly revision: number },
+): Promise<string> {
+  const [kept] = await db.sql<{ first: number | null; last: number | null }>(
+    `select min(d.revision) as first, max(d.revision) as last from deployment d join stack s on s.id = d.stack_id
+     where d.stack_id = $1 and ($2::uuid is null or s.generator_id = $2)`,
+    [stackId, owner],
+  );
+  if (!kept?.last) return 'deployment not found: nothing was submitted to the stack yet';
+  return `revision ${revision} not found: revisions are ${kept.first} to ${kept.last}`;
 }
 
 /** Finds the highest revision below the current one; undefined when there is none. */

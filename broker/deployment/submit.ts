@@ -1,6 +1,6 @@
 import { ownerOf, type Principal } from '../access/principal.ts';
 import { Refusal } from '../refusal.ts';
-import type { Database, Sql } from '../store/database.ts';
+import type { Database, Sql, Transaction } from '../store/database.ts';
 import { requireAllowed } from './limits.ts';
 import type { ComparedManifest, Parser } from './parser.ts';
 import { addRevision, authorOf, lockStack } from './revision.ts';
@@ -73,7 +73,7 @@ export async function parseSubmission(
  * may not deploy, RESOURCE_EXHAUSTED beyond its quota, ABORTED if the default namespace that was to be kept has changed meanwhile.
  */
 export async function submit(
-  tx: Sql,
+  tx: Transaction,
   principal: Principal,
   request: { readonly stack: string; readonly message: string; readonly traceParent: string },
   { stackId, manifest, comparedWith, namespace, isNamespaceKept }: Submission,

@@ -109,6 +109,20 @@ events('change the phase only while they are about the desired state', async () 
   assert.is((await broker.listPlacements({ stack })).placements[0]?.state, PlacementState.ACTIVE);
 });
 
+events('about a removal that waits show what it waits for, and do not end it', async () => {
+  const { agent, stack, entry } = await scene();
+  await broker.deleteStack({ stack });
+  const removal = await eventually(async () => {
+    const now = await agent.entry(stack);
+    return now.generation !== entry.generation && now;
+  });
+  const message = 'waiting until ConfigMap default/a is gone, which waits for its finalizer example.org/a';
+  assert.equal(await reportEvents(agent, { ...eventFor(removal, Outcome.WAITING, 1n), message }), [ACCEPTED]);
+  const [placement] = (await broker.listPlacements({ agent: agent.name })).placements;
+  assert.is(placement?.phase, PlacementPhase.REMOVING);
+  assert.is(placement?.message, message);
+});
+
 events('of one agent do not affect the sequence of another', async () => {
   const [one, two] = [await scene(), await scene()];
   await reportEvents(one.agent, eventFor(one.entry, Outcome.APPLIED, 50n));

@@ -8,12 +8,18 @@ export interface StackCounts {
   readonly healths: HealthCounts;
 }
 
-// Reports are limited to the stacks, too: the planner then reads them together, not one for each placement.
+// Every table is limited to the stacks: the planner then reads their reports together, and not one for each placement. Deployments are
+// looked up by id, one for each stack and each pin, because a join may read all that were ever kept.
 const countSql = `
   select p.stack_id as id, ${phaseSql} as phase, h.health, count(*)::int as count
   from placement p
-  join stack s on s.id = p.stack_id
-  left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
+  join (
+    select id, current_order, current_deployment, (select k.checksum from deployment k where k.id = current_deployment) as checksum
+    from stack where id = any($1) offset 0) s on s.id = p.stack_id
+  cross join lateral (
+    select coalesce(p.pin_deployment, s.current_deployment) as id,
+      case when p.pin_deployment is null then s.checksum
+        else (select k.checksum from deployment k where k.id = p.pin_deployment) end as checksum) d
   left join placement_status st on st.agent_id = p.agent_id and st.stack_id = p.stack_id and st.stack_id = any($1)
   left join placement_health h on h.agent_id = p.agent_id and h.stack_id = p.stack_id and h.stack_id = any($1)
     and p.state = 'active' and h.generation = p.generation and h.deployment_id = d.id

@@ -5,7 +5,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { actorOf, type Principal } from '../access/principal.ts';
 import { invalidKey } from '../access/rules.ts';
 import { createNote, type NewEntry, type Note, type NoteContent, sorted } from '../audit/rules.ts';
-import type { Database, Sql, Tx } from '../store/database.ts';
+import type { Database, Transaction, Tx } from '../store/database.ts';
 import { type RequestKey, recallAnswer } from '../store/idempotency.ts';
 import { beginMutation, endMutation } from './mutation-store.ts';
 import { sourceOf } from './origin.ts';
@@ -33,13 +33,17 @@ export function mutatePrepared<O extends DescMessage>(
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
-  work: Work<Sql, O>,
+  work: Work<Transaction, O>,
 ): Promise<MessageShape<O>> {
   const mutation = toMutation(context, request, output);
   return db.transactPrepared((tx) => run(tx, mutation, work));
 }
 
-type Work<T extends Sql, O extends DescMessage> = (tx: T, principal: Principal, note: Note) => Promise<MessageShape<O>>;
+type Work<T extends Transaction, O extends DescMessage> = (
+  tx: T,
+  principal: Principal,
+  note: Note,
+) => Promise<MessageShape<O>>;
 
 interface Mutation<O extends DescMessage> {
   readonly context: HandlerContext;
@@ -60,7 +64,7 @@ function toMutation<O extends DescMessage>(
   return { context, output, principal, key };
 }
 
-async function run<T extends Sql, O extends DescMessage>(
+async function run<T extends Transaction, O extends DescMessage>(
   tx: T,
   { context, output, principal, key }: Mutation<O>,
   work: Work<T, O>,

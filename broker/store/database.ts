@@ -10,8 +10,14 @@ export interface Sql {
   readonly cipher: Cipher;
 }
 
-/** One transaction: the entity manager is for single rows, SQL for sets. */
-export interface Tx extends Sql {
+/** One transaction. */
+export interface Transaction extends Sql {
+  /** Wakes all brokers once it has committed, so that they read the change feed. */
+  wakeOnCommit(): void;
+}
+
+/** A transaction with the entity manager, which is for single rows; SQL is for sets. */
+export interface Tx extends Transaction {
   readonly em: SqlEntityManager;
 }
 
@@ -26,7 +32,7 @@ export interface Database extends Sql {
    * Does the same with prepared statements and without the entity manager, for frequent transactions. The texts of its statements must
    * be constants, because each is prepared once for a connection.
    */
-  transactPrepared<T>(work: (tx: Sql) => Promise<T>): Promise<T>;
+  transactPrepared<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** Runs one prepared statement outside any transaction, on the primary. A `name` always stands for the same text. */
   read<R = Record<string, unknown>>(name: string, text: string, params?: readonly unknown[]): Promise<R[]>;
   /** Opens a connection outside the pools, for LISTEN and session locks. The caller ends it. */

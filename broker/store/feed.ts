@@ -7,7 +7,7 @@ import {
   connectListening,
   createChangeReader,
 } from './change-reader.ts';
-import type { Database, Sql } from './database.ts';
+import type { Database, Transaction } from './database.ts';
 import { createReportBatcher, parseReport } from './report-batcher.ts';
 import { createWakeup, pause, type Wakeup } from './wait.ts';
 
@@ -48,16 +48,11 @@ const maxBackoffMs = 2_000;
 const healthyForMs = 3_000;
 const availableForMs = 5_000;
 
-/** Wakes every broker when the transaction commits; for a statement that inserts into `change` itself. */
-export const notifyChangeSql = `select pg_notify('brokkr_change_' || current_schema(), '')`;
-
-/** Records, in the transaction that makes them, changes that no broker may miss; the commit wakes every broker. */
-export async function announce(tx: Sql, kind: ChangeKind, refs: readonly string[]): Promise<void> {
+/** Records, in the transaction that makes them, changes that no broker may miss. Once it has committed, every broker is woken. */
+export async function announce(tx: Transaction, kind: ChangeKind, refs: readonly string[]): Promise<void> {
   if (refs.length === 0) return;
-  await tx.sql(`with announced as (insert into change (kind, ref) select $1, unnest($2::uuid[])) ${notifyChangeSql}`, [
-    kind,
-    refs,
-  ]);
+  await tx.sql('insert into change (kind, ref) select $1, unnest($2::uuid[])', [kind, refs]);
+  tx.wakeOnCommit();
 }
 
 /**

@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid';
-import type { Database, Sql } from './database.ts';
+import type { Database, Sql, Transaction } from './database.ts';
 import { announce } from './feed.ts';
 
 /** Name of the generator that owns the stacks of admins. Every agent is registered with it. */
@@ -47,7 +47,7 @@ export async function checkInstallation(db: Database): Promise<bigint> {
  * epoch and all later orders are above `floor`, the highest that an agent has presented. Returns the epoch.
  */
 export async function beginEpoch(
-  tx: Sql,
+  tx: Transaction,
   reason: string,
   floor: { readonly epoch: bigint; readonly order: bigint },
 ): Promise<bigint> {

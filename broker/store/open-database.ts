@@ -3,6 +3,7 @@ import { Migrator } from '@mikro-orm/migrations';
 import { type AnyEntity, type EntityClass, type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { Refusal } from '../refusal.ts';
+import { createChangeNotifier } from './change-notifier.ts';
 import { type Cipher, createCipher } from './cipher.ts';
 import type { Database } from './database.ts';
 import { reasonOf } from './errors.ts';
@@ -26,6 +27,7 @@ const statementTimeoutMs = 30_000;
 const queryTimeoutMs = statementTimeoutMs + 5_000;
 const connectTimeoutMs = 5_000;
 const minConnections = 4;
+const notifyChangeSql = `select pg_notify('brokkr_change_' || current_schema(), '')`;
 const defaultConnections = 20;
 
 /** Opens the connection pools. It connects once first, so that an unreachable database fails at once; a missing schema is created. */
@@ -52,14 +54,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       entityPool = created;
     },
   });
+  const notifier = createChangeNotifier(() => pool.query({ name: 'notify-change', text: notifyChangeSql }));
+  const parts = { cipher, wakeBrokers: notifier.notify };
   return {
     schema,
     cipher,
     connect,
     endLost: tracker.endLost,
     endAll: tracker.endAll,
-    transact: (work) => withRetries(() => transact(orm, cipher, work)),
-    transactPrepared: (work) => withRetries(() => transactPrepared(pool, cipher, work)),
+    transact: (work) => withRetries(() => transact(orm, parts, work)),
+    transactPrepared: (work) => withRetries(() => transactPrepared(pool, parts, work)),
     async read<R>(name: string, text: string, params: readonly unknown[] = []) {
       const result = await pool.query({ name, text, values: [...params] });
       return result.rows as R[];
@@ -74,6 +78,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     ],
     migrate: () => migrate(options, schema, connect),
     async close() {
+      await notifier.close();
       await Promise.allSettled([orm.close(true), pool.end()]);
     },
   };

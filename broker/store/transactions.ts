@@ -3,22 +3,37 @@ import { IsolationLevel, type MikroORM, type SqlEntityManager } from '@mikro-orm
 import { CompiledQuery, type Kysely } from 'kysely';
 import type pg from 'pg';
 import type { Cipher } from './cipher.ts';
-import type { Sql, Tx } from './database.ts';
+import type { Transaction, Tx } from './database.ts';
 import { sqlState } from './errors.ts';
 
 /** SQLSTATE of serialisation failures and deadlocks. */
 const retryable = new Set(['40001', '40P01']);
 const maxAttempts = 5;
 
+/** What transactions need besides a connection. */
+export interface TransactionParts {
+  readonly cipher: Cipher;
+  /** Is called after the commit of a transaction that made changes for the feed. */
+  readonly wakeBrokers: () => void;
+}
+
 /** Runs work in a transaction of the entity manager, READ COMMITTED, which it flushes before the commit. */
-export function transact<T>(orm: MikroORM, cipher: Cipher, work: (tx: Tx) => Promise<T>): Promise<T> {
-  return orm.em.fork().transactional(
+export async function transact<T>(
+  orm: MikroORM,
+  { cipher, wakeBrokers }: TransactionParts,
+  work: (tx: Tx) => Promise<T>,
+): Promise<T> {
+  let wakes = false;
+  const result = await orm.em.fork().transactional(
     async (em) => {
       const connection = em.getTransactionContext<Kysely<unknown>>();
       if (!connection) throw new Error('no transaction');
       return work({
         em: em as SqlEntityManager,
         cipher,
+        wakeOnCommit: () => {
+          wakes = true;
+        },
         async sql<R>(text: string, params: readonly unknown[] = []) {
           const result = await connection.executeQuery(CompiledQuery.raw(text, [...params]));
           return result.rows as R[];
@@ -27,22 +42,34 @@ export function transact<T>(orm: MikroORM, cipher: Cipher, work: (tx: Tx) => Pro
     },
     { isolationLevel: IsolationLevel.READ_COMMITTED },
   );
+  if (wakes) wakeBrokers();
+  return result;
 }
 
 /** Runs work in a transaction of prepared statements, READ COMMITTED, without the entity manager. */
-export async function transactPrepared<T>(pool: pg.Pool, cipher: Cipher, work: (tx: Sql) => Promise<T>): Promise<T> {
+export async function transactPrepared<T>(
+  pool: pg.Pool,
+  { cipher, wakeBrokers }: TransactionParts,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  let wakes = false;
+  let isCommitted = false;
   const client = await pool.connect();
   let rollbackError: Error | undefined;
   try {
     await client.query('begin isolation level read committed');
     const result = await work({
       cipher,
+      wakeOnCommit: () => {
+        wakes = true;
+      },
       async sql<R>(text: string, params: readonly unknown[] = []) {
         const { rows } = await client.query({ name: statementName(text), text, values: [...params] });
         return rows as R[];
       },
     });
     await client.query('commit');
+    isCommitted = true;
     return result;
   } catch (error) {
     await client.query('rollback').catch((broken: Error) => {
@@ -52,6 +79,7 @@ export async function transactPrepared<T>(pool: pg.Pool, cipher: Cipher, work: (
   } finally {
     // The pool discards a connection that could not even roll back.
     client.release(rollbackError);
+    if (isCommitted && wakes) wakeBrokers();
   }
 }
 

@@ -234,7 +234,8 @@ apply('rolls back to an earlier revision', async () => {
   assert.match(await cli.done(`rollback ${stack}`), /revision 3 with the objects of revision 1 is current/);
   assert.match(await cli.done(`rollback ${stack} --revision 1`), /revision 3 is already current/);
   assert.is(await cli.done(`rollback ${stack} --revision 2 -o name`), `system/${stack}@4\n`);
-  await cli.fails(1, `rollback ${stack} --revision 9`);
+  const missing = await cli.fails(1, `rollback ${stack} --revision 9`);
+  assert.match(missing, 'revision 9 not found: revisions are 1 to 4');
   await cli.fails(2, `rollback ${stack} --revision nine`);
   const names = await cli.done(`get deployments --stack ${stack} -o name`);
   assert.is(names, [4, 3, 2, 1].map((revision) => `system/${stack}@${revision}\n`).join(''));

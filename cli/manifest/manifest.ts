@@ -47,7 +47,11 @@ function filesOf(name: string, recursive: boolean): string[] {
     .filter((entry) => !entry.isDirectory() && fileExtensions.includes(path.extname(entry.name)))
     .map((entry) => path.join(entry.parentPath, entry.name))
     .sort();
-  if (files.length === 0) throw usageError(`there are no ${fileExtensions.join(', ')} files in ${name}`);
+  if (files.length === 0) {
+    const hasBelow = !recursive && readdirSync(name, { withFileTypes: true }).some((entry) => entry.isDirectory());
+    const hint = hasBelow ? 'to include the files of its subfolders, add -R' : undefined;
+    throw usageError(`there are no ${fileExtensions.join(', ')} files in ${name}`, hint);
+  }
   return files;
 }
 

@@ -2,8 +2,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ExitCode, Failure } from '../output/failure.ts';
 import { sanitize } from '../output/sanitize.ts';
+import { connectionFailure } from './connection-failure.ts';
 import { describePatterns } from './patterns.ts';
-import { isUnavailable } from './retry.ts';
 
 /** The lines to print about an error, and the exit code. */
 export interface ErrorReport {
@@ -42,7 +42,8 @@ function reportRpcError(error: ConnectError): ErrorReport {
 }
 
 function rpcMessage(error: ConnectError, violation: Violation | undefined): string {
-  if (isUnavailable(error, undefined)) return `the broker cannot be reached: ${sanitize(connectionFailure(error))}`;
+  const failure = connectionFailure(error);
+  if (failure) return sanitize(failure.message);
   if (errorReason(error) === 'EMPTY_MANIFEST') return 'the submission has no objects, which would remove everything';
   const message = cleanMessage(error.rawMessage);
   return violation === undefined ||
@@ -64,18 +65,6 @@ function errorReason(error: ConnectError): string | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
-/** Finds the reason of a failed connection, which is nested several causes deep. */
-function connectionFailure(error: ConnectError): string {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ECONNREFUSED') return 'connection refused';
-    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'host not found';
-    if (cause instanceof AggregateError)
-      return connectionFailure(new ConnectError('', error.code, undefined, undefined, cause.errors[0]));
-  }
-  return error.code === Code.Unavailable ? error.rawMessage : 'the connection was lost';
-}
-
 function hintFor(error: ConnectError): string | undefined {
   switch (errorReason(error)) {
     case 'NOT_REGISTERED':
@@ -93,7 +82,8 @@ function hintFor(error: ConnectError): string | undefined {
     case 'AMBIGUOUS_NAME':
       return 'use GENERATOR/NAME';
   }
-  if (isUnavailable(error, undefined)) return 'check that the broker is running and that --server is correct';
+  const failure = connectionFailure(error);
+  if (failure) return failure.hint;
   switch (error.code) {
     case Code.Unauthenticated:
       return 'run: brokkr login   (or check BROKKR_PAK)';

@@ -76,7 +76,10 @@ retry('retries while the broker restarts', async () => {
 retry('reports immediately that there is no broker to follow', async () => {
   const nowhere = { env: { BROKKR_SERVER: 'http://127.0.0.1:1' } };
   for (const command of ['logs once -f', 'events once -f', 'watch once', 'watch fleet'])
-    assert.match(await cli.fails(1, command, nowhere), 'error: the broker cannot be reached: connection refused');
+    assert.match(
+      await cli.fails(1, command, nowhere),
+      'error: the broker at http://127.0.0.1:1 cannot be reached: connection refused',
+    );
 });
 
 retry('reports that it reconnects, and keeps following', async () => {

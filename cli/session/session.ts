@@ -1,7 +1,9 @@
 import type { Interceptor } from '@connectrpc/connect';
 import { type BrokkrClient, connectBroker, isCleartext } from '../../client/client.ts';
+import { mapErrors } from '../../client/map-errors.ts';
 import { usageError } from '../output/failure.ts';
 import { type Output, openOutput } from '../output/output.ts';
+import { rememberServer } from './connection-failure.ts';
 import { retryUnavailable } from './retry.ts';
 import { type ConnectionSettings, type GlobalOptions, readSettings } from './settings.ts';
 
@@ -25,7 +27,8 @@ export function connectSession(settings: ConnectionSettings, globals: GlobalOpti
     );
   }
   const { server: url, pak, caFile, certFile, keyFile } = settings;
-  const interceptors = [...(tracing ? [tracing] : []), retryUnavailable];
+  const remember = mapErrors((error) => rememberServer(error, url));
+  const interceptors = [remember, ...(tracing ? [tracing] : []), retryUnavailable];
   const client = connectBroker({ url, pak, caFile, certFile, keyFile, interceptors });
   return { ...client, settings, output: openOutput(globals.output ?? 'table') };
 }

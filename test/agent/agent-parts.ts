@@ -57,6 +57,7 @@ export async function createParts(
     ownership,
     orphanDiscovery: createOrphanDiscovery(cluster, watchNamespace, signal),
     scope: { defaultNamespace: watchNamespace ?? 'default', watchNamespace },
+    agentNamespace: { name: namespace, isShared: namespace === watchNamespace, keySecret: 'brokkr-agent-key' },
     readManifest: async (checksum: string) => manifests.get(checksum),
   };
   const reconciler = createReconciler({

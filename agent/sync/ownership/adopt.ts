@@ -8,7 +8,7 @@ import type { TakenFields } from '../../object/field-set.ts';
 import { isOwnApply, isRecord, type KubeObject, keyOf, type ManagedFields } from '../../object/kube-object.ts';
 import { differences, fieldOf, pathText } from '../../object/managed-fields.ts';
 import type { Change } from '../../target/stack-event.ts';
-import { takeOver } from './take-over.ts';
+import { giveBack, takeOver } from './take-over.ts';
 
 /** What the agent has taken over of an object that others had made. */
 export interface Adoption {
@@ -107,9 +107,7 @@ async function takeAndCheck(
   } catch (error) {
     if (signal.aborted || isUnreachable(error)) throw error;
     if (!hasStatus(error, 422)) return [];
-    const { resourceVersion } = taken.metadata;
-    const { managedFields } = found.metadata;
-    await cluster.patch(id, { metadata: { resourceVersion, managedFields } }, signal);
+    await giveBack(cluster, found, taken, signal);
     return undefined;
   }
 }

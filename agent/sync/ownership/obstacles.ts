@@ -1,4 +1,5 @@
 import type { FieldCause } from '../../kube/api-error.ts';
+import { isBuiltIn } from '../../manifest/applied-form.ts';
 import type { FieldElements } from '../../object/field-set.ts';
 import { isRecord, type KubeObject } from '../../object/kube-object.ts';
 
@@ -25,6 +26,8 @@ export function obstaclesTo(desired: KubeObject, live: KubeObject, causes: reado
     const parents = placesAt(root, names.slice(0, -1), live);
     const leaf = names.at(-1) ?? '';
     if (reason === 'FieldValueDuplicate') return parents.flatMap((place) => duplicatesIn(place, leaf, live));
+    // The rules of a custom kind may use these words about something else.
+    if (!isBuiltIn(desired)) return [];
     if (secondMember.test(message)) return placesAt(root, names, live).flatMap(secondForms);
     if (!secondForm.test(message)) return [];
     return parents

@@ -3,6 +3,7 @@ import { describeTerminatingObject } from '../../health/terminating.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { hasStatus, isUnreachable } from '../../kube/api-error.ts';
 import type { Cluster } from '../../kube/cluster.ts';
+import { checksumOf } from '../../object/compare.ts';
 import type { DesiredObject } from '../../object/desired-object.ts';
 import {
   groupKindOf,
@@ -28,11 +29,12 @@ export type Replacement =
 
 /**
  * Decides whether an object is deleted and created again, because the API server refuses to change one of its fields. It must be asked
- * for, except for a Job that has ended, and the live object must be the one that the stack has applied. Pure.
+ * for, except for a Job that has ended; the revision must change the object; and the live object must be the one that the stack has
+ * applied. Pure.
  */
 export function decideReplacement(
   { stackId }: Pick<Entry, 'stackId'>,
-  { id, object }: DesiredObject,
+  { id, object, checksum }: DesiredObject,
   live: KubeObject | undefined,
   recorded: InventoryItem | undefined,
 ): Replacement {
@@ -42,6 +44,9 @@ export function decideReplacement(
   const uid = live?.metadata.uid;
   if (!live || uid === undefined || recorded?.uid !== uid || !isAppliedFor(live, stackId))
     return { kind: 'keep', note: 'it is not replaced, since this stack did not create it' };
+  // Otherwise an object that the cluster itself changes at its creation would be replaced, and a Job run, again and again.
+  if (checksumOf(live) === checksum)
+    return { kind: 'keep', note: 'it is not replaced, since it was created with this content' };
   if (isPruneDisabled(live) || isPruneDisabled(object))
     return { kind: 'keep', note: 'it is not replaced, since its deletion is disabled' };
   if ((live.metadata.ownerReferences?.length ?? 0) > 0)

@@ -20,11 +20,33 @@ export function withoutObstacles(cluster: Cluster): Cluster {
         if (!isCurable || !hasStatus(error, 422)) throw error;
         const live = await cluster.get(objectIdOf(object), signal);
         const paths = live ? obstaclesTo(object, live, error.fieldCauses) : [];
-        if (!live || paths.length === 0 || !(await takeOver(cluster, live, { paths }, signal))) throw error;
-        return cluster.apply(object, resource, options, signal);
+        const taken = live && paths.length > 0 ? await takeOver(cluster, live, { paths }, signal) : undefined;
+        if (!live || !taken) throw error;
+        try {
+          return await cluster.apply(object, resource, options, signal);
+        } catch (refusal) {
+          if (hasStatus(refusal, 422)) await giveBack(cluster, live, taken, signal);
+          throw refusal;
+        }
       }
     },
   };
+}
+
+/** Gives fields that were taken over back to the owners that they had in `before`, unless somebody wrote the object meanwhile. */
+export async function giveBack(
+  cluster: Cluster,
+  before: KubeObject,
+  taken: KubeObject,
+  signal: AbortSignal,
+): Promise<void> {
+  const { resourceVersion } = taken.metadata;
+  const { managedFields } = before.metadata;
+  try {
+    await cluster.patch(objectIdOf(before), { metadata: { resourceVersion, managedFields } }, signal);
+  } catch (error) {
+    if (!hasStatus(error, 409) && !hasStatus(error, 404)) throw error;
+  }
 }
 
 /**

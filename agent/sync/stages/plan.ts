@@ -101,7 +101,7 @@ export async function claimObjects({
 function conflictsOf(desired: readonly DesiredObject[], conflicts: ReadonlyMap<string, string>): Change[] {
   return desired.flatMap(({ id }) => {
     const owner = conflicts.get(keyOf(id));
-    return owner === undefined ? [] : [{ object: id, action: 'failed' as const, message: `belongs to stack ${owner}` }];
+    return owner === undefined ? [] : [{ object: id, action: 'failed' as const, message: `belongs to ${owner}` }];
   });
 }
 

@@ -13,6 +13,7 @@ import {
   type TerminatingObject,
 } from '../prune.ts';
 import { headerFor } from '../rebuild-inventory.ts';
+import { removedWithIn } from '../siblings.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
 import { awaiting, failed, holdBack, manifestsMissing, summary } from './results.ts';
@@ -32,7 +33,10 @@ export async function holdDeletions({
 }: PassState & Planned): Promise<StageResult<DeletionsHeld>> {
   const { cluster, maxDeletions } = context;
   pass.checkpoint();
-  const held = await findHeldDeletions(cluster, pass.entry, plan.prune, live, maxDeletions, pass.signal);
+  const { prune: toDelete } = plan;
+  const removedWith = removedWithIn(context, pass.entry.stackId, toDelete);
+  const deletions = { entry: pass.entry, toDelete, live, maxDeletions, removedWith };
+  const held = await findHeldDeletions(cluster, deletions, pass.signal);
   return { next: { held } };
 }
 
@@ -53,7 +57,7 @@ export async function prune({
 }: PassState & Planned & DeletionsHeld & Recorded & Applied): Promise<StageResult<Pruned>> {
   const { inventories, ownership } = context;
   const { entry, signal } = pass;
-  const decided = held.changes.length > 0 ? { ...plan, prune: [] } : plan;
+  const decided = held.changes.length > 0 || held.awaited !== undefined ? { ...plan, prune: [] } : plan;
   const pruned = await pruneObjects(context, pass, decided, live, recorded);
   const remaining = withWritten(items, written).filter(({ id }) => !pruned.endedKeys.has(keyOf(id)));
   await inventories.save(recorded, headerFor(pass, false), remaining, signal);
@@ -84,6 +88,7 @@ export function reportSync({
     return holdBack(entry, message, { ...held, changes: [...held.changes, ...done] });
   }
   if (failures.length > 0) return failed(pass, 'some objects were not deleted', failures, done);
+  if (held.awaited !== undefined) return wait(held.awaited);
   if (terminating.length > 0) return wait(describeTerminating(terminating));
   if (skipped[0]) return wait(describeHandOver(skipped[0]));
   if (plan.terminating.length > 0) return wait(describeTerminating(terminatingIn(plan.terminating, live)));

@@ -1,7 +1,7 @@
 import { mapConcurrent } from '../../concurrency/semaphore.ts';
 import type { Inventory, InventoryItem } from '../../inventory/inventory.ts';
 import { errorMessage, hasStatus } from '../../kube/api-error.ts';
-import { passConcurrency, readLive } from '../../kube/read-objects.ts';
+import { passConcurrency, readAnswering, type UnreadItem } from '../../kube/read-objects.ts';
 import type { LiveObjects } from '../../object/desired-object.ts';
 import { displayName, keyOf } from '../../object/kube-object.ts';
 import { type Change, eventOf } from '../../target/stack-event.ts';
@@ -13,7 +13,7 @@ import { releaseObject } from '../ownership/release.ts';
 import { type PrunePlan, planPrune } from '../plan-prune.ts';
 import { describeHandOver, describeReleased, describeTerminating, type PruneOutcome, pruneObjects } from '../prune.ts';
 import { headerFor, restoreInventory } from '../rebuild-inventory.ts';
-import { loadSiblings } from '../siblings.ts';
+import { loadSiblings, removedWithIn } from '../siblings.ts';
 import { uidsOfOtherStacks } from '../stack-context.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { InventoryLoaded, InventoryStored } from './prepare.ts';
@@ -97,8 +97,10 @@ export async function releaseOrphans({
 export interface RemovalPlanned {
   readonly items: readonly InventoryItem[];
   readonly live: LiveObjects;
-  /** The decision about each item. */
+  /** The decision about each item that could be read. */
   readonly plan: PrunePlan;
+  /** Items of an API that does not answer: they stay in the inventory. */
+  readonly unread: readonly UnreadItem[];
 }
 
 /** Decides by `planPrune` what becomes of each object; the pass ends while a manifest of a sibling is missing. */
@@ -112,8 +114,8 @@ export async function planRemoval({
   const items = [...inventory.items.values()];
   const siblings = await loadSiblings(context, entry, items.length > 0);
   if (siblings.missing.length > 0) return { stop: awaiting(pass, manifestsMissing) };
-  const ids = items.map(({ id }) => id);
-  const live = await readLive(context.cluster, ids, { stackId, known: new Set(inventory.items.keys()) }, signal);
+  const { live, unread } = await readAnswering(context.cluster, items, stackId, signal);
+  const isRead = (item: InventoryItem) => !unread.some((other) => other.item === item);
   const plan = planPrune(
     {
       stackId,
@@ -122,9 +124,9 @@ export async function planRemoval({
       isDesiredElsewhere: siblings.isDesired,
       uidsInUse: uidsOfOtherStacks(context, stackId),
     },
-    items,
+    items.filter(isRead),
   );
-  return { next: { items, live, plan } };
+  return { next: { items, live, plan, unread } };
 }
 
 /** Ends the pass when the deletions, or the whole removal, wait for a confirmation. */
@@ -136,7 +138,9 @@ export async function holdRemovalDeletions({
 }: PassState & RemovalPlanned): Promise<StageResult<object>> {
   const { entry, signal } = pass;
   const { prune } = plan;
-  const held = await findHeldDeletions(context.cluster, entry, prune, live, context.maxDeletions, signal);
+  const removedWith = removedWithIn(context, entry.stackId, prune);
+  const deletions = { entry, toDelete: prune, live, maxDeletions: context.maxDeletions, removedWith };
+  const held = await findHeldDeletions(context.cluster, deletions, signal);
   if (entry.held) {
     const named = new Set(held.changes.map(({ object }) => object));
     const others = prune.flatMap(({ id }): Change[] =>
@@ -149,6 +153,7 @@ export async function holdRemovalDeletions({
     const message = summary(`${prune.length} deletions wait for a confirmation`, held.changes);
     return { stop: holdBack(entry, message, held) };
   }
+  if (held.awaited !== undefined) return { stop: awaiting(pass, held.awaited) };
   return { next: {} };
 }
 
@@ -180,6 +185,7 @@ export async function pruneForRemoval({
 export function reportRemoval({
   pass,
   plan,
+  unread,
   pruned,
   remaining,
 }: PassState & RemovalPlanned & RemovalPruned): PassResult {
@@ -191,6 +197,12 @@ export function reportRemoval({
   if (terminating.length > 0) return awaiting(pass, describeTerminating(terminating), changes);
   const [handedOver] = [...plan.handOver, ...skipped];
   if (handedOver) return awaiting(pass, describeHandOver(handedOver), changes);
+  const [silent] = unread;
+  // The removal of an APIService may have taken the group out of the API: then the next pass finds nothing of it.
+  if (silent && changes.length === 0) {
+    const message = `${displayName(silent.item.id)} could not be looked at: ${silent.message}`;
+    return unsettled(pass, 'removal_failed', message, changes);
+  }
   if (remaining.length > 0) return { kind: 'repeat' };
   return { kind: 'settled', event: eventOf(pass.entry, 'removed', describeReleased(released), changes) };
 }

@@ -7,10 +7,11 @@ import type { Change } from '../../target/stack-event.ts';
 import type { DryRunResult } from '../apply.ts';
 import { findHeldDeletions } from '../deletion-protection.ts';
 import { creationObstacle, decideReplacement } from '../ownership/replace.ts';
+import { removedWithIn } from '../siblings.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
 import type { InventoryLoaded } from './prepare.ts';
-import { holdBack, summary } from './results.ts';
+import { awaiting, holdBack, summary } from './results.ts';
 
 export interface Replacing {
   /** The objects that are deleted and created again, as the inventory lists them, by key. */
@@ -50,10 +51,13 @@ export async function holdReplacements({
   replacements,
 }: PassState & Planned & Replacing): Promise<StageResult<object>> {
   if (replacements.size === 0) return { next: {} };
-  const deletions = [...replacements.values(), ...plan.prune];
+  const toDelete = [...replacements.values(), ...plan.prune];
   const { cluster, maxDeletions } = context;
-  const held = await findHeldDeletions(cluster, pass.entry, deletions, live, maxDeletions, pass.signal);
-  if (held.changes.length === 0) return { next: {} };
+  const { entry, signal } = pass;
+  const removedWith = removedWithIn(context, entry.stackId, toDelete);
+  const held = await findHeldDeletions(cluster, { entry, toDelete, live, maxDeletions, removedWith }, signal);
+  if (held.changes.length === 0)
+    return held.awaited === undefined ? { next: {} } : { stop: awaiting(pass, held.awaited) };
   const message = `nothing was applied: ${replacements.size} objects have to be deleted and created again`;
   return { stop: holdBack(pass.entry, summary(message, held.changes), held) };
 }

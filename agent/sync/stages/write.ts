@@ -12,7 +12,7 @@ import { classifyDrift, type DriftDecision, explainRepairs, toDriftEvent } from 
 import { type Adoption, adoptFields, explainAdoptions, ownTextsOfSecrets } from '../ownership/adopt.ts';
 import { deleteBeforeApply, explainReplacements } from '../ownership/replace.ts';
 import { headerFor } from '../rebuild-inventory.ts';
-import { type Rollout, rollOut, rolloutBlocker } from '../rollout.ts';
+import { type Rollout, rollOut, rolloutBlocker, splitByWebhook } from '../rollout.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
@@ -60,6 +60,7 @@ export async function gateWaves({
     definitions: definitionsIn(objects),
     live,
     ended: plan.ended,
+    deferred: new Set(),
     isGated: !pass.isAlreadyApplied && writes.length > repairs.length,
   };
   const blocker = await rolloutBlocker(context.cluster, rollout, pass.signal);
@@ -88,6 +89,8 @@ export async function adoptObjects({
 }
 
 export interface DryRun extends Replacing {
+  /** Objects that need a webhook of this stack which cannot be called for now: this revision itself may mend it. */
+  readonly deferred: ReadonlySet<DesiredObject>;
   /** Number of objects that the dry run could not check. */
   readonly unchecked: number;
 }
@@ -109,13 +112,15 @@ export async function dryRunWrites(
   if (unready.failures.length === 0 && unready.waiting !== undefined) return { stop: waiting(pass, unready.waiting) };
   const result = await dryRun(context.cluster, checkable, pass.signal);
   const { replacements, failures } = await findReplacements(state, live, result);
-  const refused = [...unready.failures, ...failures];
+  const { uncallable, others } = splitByWebhook(rollout.waves, failures);
+  const deferred = new Set(writes.filter(({ id }) => uncallable.some(({ object }) => object === id)));
+  const refused = [...unready.failures, ...others];
   const isTerminating = ({ message }: Change) => message.includes('because it is being terminated');
   if (refused[0] && refused.every(isTerminating))
     return { stop: awaiting(pass, `waits for ${displayName(refused[0].object)}: ${refused[0].message}`) };
   if (refused.length > 0) return { stop: failed(pass, 'nothing was applied', refused) };
   pass.checkpoint();
-  return { next: { unchecked: result.uncheckedCount, replacements } };
+  return { next: { unchecked: result.uncheckedCount + deferred.size, deferred, replacements } };
 }
 
 /**
@@ -185,21 +190,24 @@ export async function applyWaves({
   drift,
   rollout,
   adoptions,
+  deferred,
   replacements,
   recorded,
   items,
-}: PassState & Classified & Gated & Adopted & Replacing & Recorded): Promise<StageResult<Applied>> {
+}: PassState & Classified & Gated & Adopted & DryRun & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
   // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
   await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
   const written = new Map<string, InventoryItem>();
   const beforeWrite = deleteBeforeApply(context, pass, recorded, replacements);
   const saveUids = () => inventories.save(recorded, headerFor(pass, false), withWritten(items, written), pass.signal);
-  const result = await rollOut(context, pass, { ...rollout, beforeWrite }, written).catch(async (error: unknown) => {
-    // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
-    if (error instanceof Superseded) await saveUids().catch(() => {});
-    throw error;
-  });
+  const result = await rollOut(context, pass, { ...rollout, deferred, beforeWrite }, written).catch(
+    async (error: unknown) => {
+      // The written objects stay. If their uids cannot be saved, the marks on the objects still show whose they are.
+      if (error instanceof Superseded) await saveUids().catch(() => {});
+      throw error;
+    },
+  );
   const explained = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
   const changes = explainReplacements(explained, replacements);
   if (result.failures.length > 0 || result.waiting !== undefined) {

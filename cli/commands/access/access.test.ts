@@ -106,7 +106,7 @@ access('without a key, the next step is shown', async () => {
 access('an unreachable broker is reported in plain words', async () => {
   const { code, stderr } = await brokkr('whoami --server http://127.0.0.1:9', { env: { BROKKR_PAK: adminPak } });
   assert.is(code, 1);
-  assert.match(stderr, /^error: the broker cannot be reached: connection refused\n/);
+  assert.match(stderr, /^error: the broker at http:\/\/127.0.0.1:\d+ cannot be reached: connection refused\n/);
 });
 
 access('a broken file of contexts is named, but its content is not shown', async () => {

@@ -1,6 +1,8 @@
+import type { Core } from '../core/core.ts';
 import type { Kind, Kinds } from '../core/kinds.ts';
 import type { JsonObject } from '../core/object.ts';
 import { hasScale } from '../write/scale.ts';
+import { aggregatedGroups } from './aggregated.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
@@ -19,14 +21,16 @@ export const versionInfo = {
 /**
  * Returns the answer to a discovery path, or undefined when the path is no discovery path or its group is not served.
  */
-export function discover(kinds: Kinds, path: string): JsonObject | undefined {
+export function discover(core: Core, path: string): JsonObject | undefined {
+  const { kinds } = core;
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
-  if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groupsOf(kinds) };
+  if (path === '/apis')
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: [...groupsOf(kinds), ...aggregatedGroups(core)] };
   if (path === '/api/v1') return resourceList(kinds, 'v1');
   const [, apis, group, version, more] = path.split('/');
   if (apis !== 'apis' || !group || more !== undefined) return undefined;
   if (version) return resourceList(kinds, `${group}/${version}`);
-  const found = groupsOf(kinds).find(({ name }) => name === group);
+  const found = [...groupsOf(kinds), ...aggregatedGroups(core)].find(({ name }) => name === group);
   return found && { kind: 'APIGroup', apiVersion: 'v1', ...found };
 }
 

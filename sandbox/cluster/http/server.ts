@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Core } from '../core/core.ts';
 import type { JsonObject } from '../core/object.ts';
 import { notFound, StatusError } from '../core/status.ts';
+import { isAggregated } from './aggregated.ts';
 import { discover, versionInfo } from './discovery.ts';
 import type { Logs } from './logs.ts';
 import { openApi } from './openapi.ts';
@@ -56,7 +57,8 @@ async function respond(
   if (/^\/(healthz|readyz|livez)(\/|$)/.test(path)) return sendText(response, 200, 'ok', 'text/plain');
   if (path === '/version') return sendText(response, 200, JSON.stringify(versionInfo));
   const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-  const document = discover(core.kinds, plain) ?? openApi(core.kinds, plain);
+  if (isAggregated(core, plain)) return sendText(response, 503, 'service unavailable\n', 'text/plain; charset=utf-8');
+  const document = discover(core, plain) ?? openApi(core.kinds, plain);
   if (document) return sendText(response, 200, JSON.stringify(document));
   if (path === REVIEW && method === 'POST')
     return sendText(response, 201, JSON.stringify(reviewAccess(core, rights, JSON.parse(body) as JsonObject)));

@@ -111,10 +111,22 @@ function container(given: JsonObject): JsonObject {
     imagePullPolicy: tag === undefined || tag === 'latest' ? 'Always' : 'IfNotPresent',
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
-    resources: {},
     ...given,
+    resources: canonicalQuantities(objectAt(given, 'resources')),
     ports: eachObject(given.ports, (port) => ({ protocol: 'TCP', ...port })),
   };
+}
+
+/** Writes quantities of whole units as the real server does: `1000m` as `1`. */
+function canonicalQuantities(resources: JsonObject): JsonObject {
+  const canonical = (value: Json) => (typeof value === 'string' ? value.replace(/^([1-9]\d*)000m$/, '$1') : value);
+  const members = Object.entries(resources).map(([name, amounts]): [string, Json] => [
+    name,
+    isObject(amounts)
+      ? Object.fromEntries(Object.entries(amounts).map(([resource, amount]) => [resource, canonical(amount)]))
+      : amounts,
+  ]);
+  return Object.fromEntries(members);
 }
 
 function eachObject(list: Json, change: (item: JsonObject) => JsonObject): Json {

@@ -10,6 +10,8 @@ const DEFINITIONS = 'apiextensions.k8s.io/customresourcedefinitions';
 /** Finalizer that keeps a definition until its instances are gone. */
 export const DEFINITION_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
+const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
+
 export interface RemoveOptions {
   readonly dryRun?: boolean;
   /** Body of the DELETE request: preconditions and propagationPolicy. */
@@ -27,6 +29,10 @@ export function removeObject(
   const liveObject = core.store.get(kind.resource, namespace, name);
   if (!liveObject) throw notFound(kind, name);
   checkPreconditions(kind, liveObject, body);
+  if (kind.resource === '/namespaces' && immortal.has(name)) {
+    const message = `namespaces "${name}" is forbidden: this namespace may not be deleted`;
+    throw new StatusError(403, message, { reason: 'Forbidden' });
+  }
   if (dryRun) return { object: liveObject, gone: !hasFinalizers(liveObject) };
   const policy = textAt(body, 'propagationPolicy') ?? defaultPolicy(kind);
   const extra = policy === 'Foreground' ? 'foregroundDeletion' : policy === 'Orphan' ? 'orphan' : undefined;
