@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { constants, type Http2Session } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import {
@@ -12,6 +11,7 @@ import {
 import { AdminService } from '../gen/brokkr/v1/admin_pb.ts';
 import { AgentService } from '../gen/brokkr/v1/agent_pb.ts';
 import { BrokerService } from '../gen/brokkr/v1/broker_pb.ts';
+import { type Connection, createConnection } from './connection.ts';
 import { mapErrors } from './map-errors.ts';
 import { checkPinnedFingerprints } from './pin.ts';
 
@@ -64,19 +64,20 @@ const maxSessionMemory = 64;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // The next call checks an idle connection. With `pingIdleConnection` the manager (2.2.0) keeps sending PINGs on a connection that
   // failed under a stream, which throws an uncatchable error.
-  const manager = watchSessions(
-    new Http2SessionManager(
-      options.url,
-      { pingIntervalMs: pingIntervalMs, pingTimeoutMs, pingIdleConnection: false },
-      { ...tlsOptions(options), maxSessionMemory },
-    ),
+  const connection = createConnection(
+    () =>
+      new Http2SessionManager(
+        options.url,
+        { pingIntervalMs: pingIntervalMs, pingTimeoutMs, pingIdleConnection: false },
+        { ...tlsOptions(options), maxSessionMemory },
+      ),
   );
-  const transport = makeTransport(options, manager);
+  const transport = makeTransport(options, connection);
   return {
     broker: createClient(BrokerService, transport),
     agent: createClient(AgentService, transport),
     admin: createClient(AdminService, transport),
-    close: () => manager.abort(),
+    close: () => connection.abort(),
   };
 }
 
@@ -90,32 +91,7 @@ export function isLoopback(url: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
-/**
- * Handles two failures of connections that the manager (2.2.0) does not. A failing connection reports its error only when its socket
- * closes; if a call in between makes the manager open another one, the unhandled `error` of the first would end the process. The calls
- * on it fail with the same error, so the event can be ignored. And a connection that is full of requests which were answered early
- * refuses every further call with ENHANCE_YOUR_CALM: it is closed after its last call, and the next call opens another.
- */
-function watchSessions(manager: Http2SessionManager): Http2SessionManager {
-  const handledSessions = new WeakSet<Http2Session>();
-  const request = manager.request.bind(manager);
-  manager.request = async (...call) => {
-    const stream = await request(...call);
-    const { session } = stream;
-    if (session === undefined) return stream;
-    stream.once('close', () => {
-      if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM && !session.closed) session.close();
-    });
-    if (!handledSessions.has(session)) {
-      handledSessions.add(session);
-      session.on('error', () => {});
-    }
-    return stream;
-  };
-  return manager;
-}
-
-function makeTransport(options: ClientOptions, sessionManager: Http2SessionManager): Transport {
+function makeTransport(options: ClientOptions, sessionManager: Connection): Transport {
   const common = {
     baseUrl: options.url,
     interceptors: [...(options.interceptors ?? []), mapLostConnections, authorization(options.pak)],
