@@ -63,7 +63,8 @@ export function runWorkloadControllers(core: Core, options: WorkloadOptions): vo
 
 /** Returns whether the object becomes ready by itself: some pods do not, and some claims wait for their first pod. */
 function canBecomeReady(core: Core, object: KubeObject): boolean {
-  if (object.kind !== 'PersistentVolumeClaim') return behaviourOf(object) === 'healthy';
+  if (behaviourOf(object) !== 'healthy') return false;
+  if (object.kind !== 'PersistentVolumeClaim') return true;
   const { namespace, name } = object.metadata;
   const storageClass = core.store.get(
     'storage.k8s.io/storageclasses',
