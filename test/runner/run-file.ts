@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cacheRoot } from '../../sandbox/apiserver/build.ts';
 import { killAll, remainingProcesses } from '../tools/processes.ts';
 import type { TestFile } from './test-file.ts';
 import type { Run } from './verdict.ts';
@@ -89,7 +90,9 @@ function testEnvironment(folder: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => name !== 'FORCE_COLOR' && (!name.startsWith('BROKKR_') || name.startsWith('BROKKR_TEST_')),
   );
-  return { ...Object.fromEntries(kept), TMPDIR: folder, NO_COLOR: '1' };
+  // Each file is a process that loads most of the project: compiling it once for all of them saves a third of their start.
+  const NODE_COMPILE_CACHE = join(cacheRoot(), 'compiled');
+  return { ...Object.fromEntries(kept), TMPDIR: folder, NO_COLOR: '1', NODE_COMPILE_CACHE };
 }
 
 function killGroup(group: number): void {
