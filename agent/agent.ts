@@ -98,6 +98,13 @@ async function openContext(
     config,
     version,
     observe: (method, status, seconds) => metrics.requests.observe({ method, status: String(status) }, seconds),
+    defectFound: (method, defect) => {
+      metrics.defects.inc({ method });
+      options.log.error(
+        { method, err: defect.stack ?? defect.message },
+        'a call to the broker failed by a defect of the agent',
+      );
+    },
     clusterAnswered: connectivity.clusterAnswered,
   });
   resources.defer(() => connections.close());

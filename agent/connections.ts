@@ -1,4 +1,5 @@
 import { type BrokkrClient, connectBroker } from '../client/client.ts';
+import { defectReporter } from './broker/defects.ts';
 import type { Config } from './config.ts';
 import { connectCluster } from './kube/client.ts';
 import type { Cluster } from './kube/cluster.ts';
@@ -25,6 +26,8 @@ export interface ConnectionOptions {
   readonly observe: (method: string, status: number, seconds: number) => void;
   /** Called after each request whose outcome tells whether the cluster is reachable. */
   readonly clusterAnswered: (status: number) => void;
+  /** Called after a call to the broker that failed by a defect of the agent. */
+  readonly defectFound: (method: string, defect: Error) => void;
 }
 
 const requestTimeoutMs = 30_000;
@@ -33,7 +36,8 @@ const leaseConcurrency = 2;
 const telemetryConcurrency = 4;
 
 /** Prepares all connections; each is opened by the first call. Throws one clear line when a file that they need cannot be used. */
-export function openConnections({ config, version, observe, clusterAnswered }: ConnectionOptions): Connections {
+export function openConnections(options: ConnectionOptions): Connections {
+  const { config, version, observe, clusterAnswered } = options;
   const connect = (concurrency: number, answered: (status: number) => void) =>
     connectCluster(kubeSource(config), {
       timeoutMs: requestTimeoutMs,
@@ -47,7 +51,12 @@ export function openConnections({ config, version, observe, clusterAnswered }: C
   const cluster = connect(requestConcurrency, clusterAnswered);
   const leases = config.election ? connect(leaseConcurrency, clusterAnswered) : undefined;
   const telemetry = connect(telemetryConcurrency, () => {});
-  const broker = connectBroker({ url: config.brokerUrl, pak: () => connections.pak, ...config.tls });
+  const broker = connectBroker({
+    url: config.brokerUrl,
+    pak: () => connections.pak,
+    ...config.tls,
+    interceptors: [defectReporter(options.defectFound)],
+  });
   const connections: Connections = {
     cluster,
     leases,

@@ -29,7 +29,7 @@ function blocksOf(heading: string): Block[] {
 /** Runs shell text in a folder with only the contract in it, and returns what it prints last. */
 async function lastLineOf(folder: string, ...scripts: readonly string[]): Promise<string | undefined> {
   const path = [join(root, 'node_modules/.bin'), process.env.PATH, '/usr/local/go/bin'].join(delimiter);
-  const env = { ...process.env, PATH: path, BROKKR_ADDRESS: new URL(broker.url).host, BROKKR_PAK: broker.adminPak };
+  const env = { ...process.env, PATH: path, BROKER_ADDRESS: new URL(broker.url).host, BROKKR_PAK: broker.adminPak };
   const { stdout } = await promisify(execFile)('sh', ['-ec', scripts.join('\n')], {
     cwd: folder,
     env,

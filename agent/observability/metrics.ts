@@ -45,6 +45,12 @@ function brokerMetrics(registers: Registers) {
       help: 'Pulls, by result.',
       labelNames: ['result'],
     }),
+    defects: new Counter({
+      registers,
+      name: 'brokkr_agent_defects_total',
+      help: 'Calls to the broker that failed by a defect of the agent, by method.',
+      labelNames: ['method'],
+    }),
     events: new Counter({
       registers,
       name: 'brokkr_agent_events_total',

@@ -68,6 +68,7 @@ export const ofAgent: KnownMetrics = {
   brokkr_agent_events_total: ['counter', { receipt: ['accepted', 'duplicate', 'refused', 'dropped'] }],
   brokkr_agent_pass_seconds: ['histogram', { outcome: /^[a-z_]{1,20}$/, le }],
   brokkr_agent_kubernetes_request_seconds: ['histogram', { method: /^[A-Z]{3,6}$/, status: /^[0-9]{1,3}$/, le }],
+  brokkr_agent_defects_total: ['counter', { method: /^[A-Z][A-Za-z]+$/ }],
   brokkr_agent_session_up: ['gauge', {}],
   brokkr_agent_stacks: ['gauge', { state: ['settled', 'unsettled'] }],
   brokkr_agent_events_pending: ['gauge', {}],
