@@ -24,7 +24,8 @@ const wirePlaces = [
 ];
 const stores = /^broker\/(store\/.+|\w+\/(\w+-)?store)\.ts$/;
 /** Files of the agent that communicate with the broker. */
-const agentWire = /^agent\/broker\/(client|defects|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
+const agentWire =
+  /^agent\/broker\/(client|defects|diagnostic|enroll|error|events|health|session|target|telemetry)\.ts$/;
 
 /** Forbids imports to every source but those in the listed places. */
 function allowOnlyIn(places: readonly RegExp[], forbidden: RegExp, typesToo = true) {

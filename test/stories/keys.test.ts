@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+// Over 300 lines: every way in which a key begins and ends, on one pair of brokers.
+import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -6,7 +7,9 @@ import pg from 'pg';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makePak } from '../../broker/access/pak.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { SessionHint } from '../../gen/brokkr/v1/target_state_pb.ts';
+import { startTestAgent } from '../agents.ts';
 import { eventually, refused, startTestBroker } from '../broker.ts';
 import { assertNoKeys } from '../no-keys.ts';
 
@@ -242,6 +245,14 @@ story('a mutation checks its key again, whatever is cached', async () => {
   await refused(holder.broker.rotatePak({}), Code.Unauthenticated, invalid);
   const { rows } = await sql.query('select name from stack where generator_id = $1', [ci?.id]);
   assert.equal(rows, [{ name: 'before' }]);
+});
+
+story('a report checks its key again, whatever is cached', async () => {
+  const { id, client, incarnation } = await startTestAgent(test, { name: 'reporter' });
+  const stacks = [{ stackId: randomUUID(), deploymentId: randomUUID(), health: Health.HEALTHY }];
+  await client.agent.reportHealth({ incarnation, stacks });
+  await sql.query('update pak set revoked_at = now() where agent_id = $1', [id]);
+  await refused(client.agent.reportHealth({ incarnation, stacks }), Code.Unauthenticated, invalid);
 });
 
 story('only the hash of a key is stored', async () => {
