@@ -245,16 +245,19 @@ health('is part of the explanation of a placement, as are waiting and drift', as
   await eventually(async () => (await explain())[0]?.startsWith('revision 1 waits: for stack base to be healthy'));
   assert.equal((await explain()).slice(1), ['not waiting 2 for stack base to be healthy']);
   await agent.report(entry, Outcome.APPLIED);
-  assert.equal(await explain(), ['revision 1 is applied']);
+  const applied = 'applied 1 revision 1 is applied';
+  assert.equal(await explain(), ['revision 1 is applied', applied]);
   await report(agent, reportOf(entry, Health.DEGRADED, '1 of 3 replicas ready'));
   assert.equal(await explain(), [
     'revision 1 is applied, but degraded: 1 of 3 replicas ready',
+    applied,
     'healthy 2 degraded: 1 of 3 replicas ready',
   ]);
   await report(agent, reportOf(entry, Health.HEALTHY));
   await agent.report(entry, Outcome.DRIFTED, 'kubectl has changed .spec.replicas');
   assert.equal(await explain(), [
     'revision 1 is applied, but somebody else has changed it: kubectl has changed .spec.replicas',
+    applied,
     'healthy 1 healthy',
     'drift 3 drifted: kubectl has changed .spec.replicas',
   ]);
