@@ -24,16 +24,15 @@ const root = resolve(import.meta.dirname, '../..');
 const table = 'test/stories/authorization.test.ts';
 const enrolling = 'broker/agent/enrollment.test.ts';
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
-const stores = [
-  ...['agent', 'deployment', 'diagnostic', 'event', 'placement', 'stack'].map((noun) => `broker/${noun}/store.ts`),
-  'broker/stack/list-store.ts',
-];
+const stores = ['agent', 'deployment', 'diagnostic', 'event', 'placement', 'stack'].map(
+  (noun) => `broker/${noun}/store.ts`,
+);
 const readers = '/(GetStack|GetDeployment|ListStacks|ListDeployments|ListAgents|ExplainPlacement|GetDiagnostic)$';
 
-/** Finds every comparison with the owner ($1, or another parameter of a statement that has more) in the SQL of the stores. */
+/** Finds every comparison with the owner ($1; where a statement has more, the last) in the SQL of the stores. */
 function ownerPredicates(): Guard[] {
   return stores.flatMap((file) =>
-    [...read(file).matchAll(/\b((s|r|mine)\.generator_id|g\.id) = \$[126]\b/g)].map((match) => ({
+    [...read(file).matchAll(/\b((s|r|mine)\.generator_id|g\.id) = \$[16]\b/g)].map((match) => ({
       file,
       at: match.index,
       length: match[0].length,
@@ -53,6 +52,7 @@ function guard(file: string, text: string, instead: string, test: string, rows =
 
 const guards: readonly Guard[] = [
   ...ownerPredicates(),
+  guard('broker/stack/list-store.ts', "'g.id = $2'", "'true'", table, '/ListStacks$'),
   guard(
     'broker/rpc/interceptors/authenticate.ts',
     '!rolesOf(call.method).includes(roleOf[principal.role])',
@@ -135,7 +135,7 @@ story.after(() => rmSync(folder, { recursive: true, force: true }));
 story('are all listed', () => {
   const found = ownerPredicates();
   // A statement that limits what a generator sees, and is not found here, is not tested: check the pattern.
-  assert.is(found.length, 9, found.map(({ file, at }) => `${file} ${read(file).slice(at - 40, at + 40)}`).join('\n'));
+  assert.is(found.length, 8, found.map(({ file, at }) => `${file} ${read(file).slice(at - 40, at + 40)}`).join('\n'));
 });
 
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Date.now() % 1_000_000);
