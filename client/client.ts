@@ -64,14 +64,10 @@ const maxSessionMemory = 64;
 export function connectBroker(options: ClientOptions): BrokkrClient {
   // The next call checks an idle connection. With `pingIdleConnection` the manager (2.2.0) keeps sending PINGs on a connection that
   // failed under a stream, which throws an uncatchable error.
-  const connection = createConnection(
-    () =>
-      new Http2SessionManager(
-        options.url,
-        { pingIntervalMs: pingIntervalMs, pingTimeoutMs, pingIdleConnection: false },
-        { ...tlsOptions(options), maxSessionMemory },
-      ),
-  );
+  // Not a copy: the files are read by getters, for each connection.
+  const sessionOptions = Object.assign(tlsOptions(options), { maxSessionMemory });
+  const managerOptions = { pingIntervalMs, pingTimeoutMs, pingIdleConnection: false };
+  const connection = createConnection(() => new Http2SessionManager(options.url, managerOptions, sessionOptions));
   const transport = makeTransport(options, connection);
   return {
     broker: createClient(BrokerService, transport),
