@@ -2,13 +2,15 @@
  * `npm test [-- pattern...]`: runs every test file as a process of its own, and counts only tests that really ran. The
  * last line is `N passed, N failed`, with `, N skipped` when this machine lacks something.
  */
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { buildKube, isGoInstalled } from '../sandbox/apiserver/build.ts';
 import { runFile } from './runner/run-file.ts';
 import { findNeeds, findTestFiles, type TestFile } from './runner/test-file.ts';
 import { evaluateRun, type Run, type Verdict } from './runner/verdict.ts';
 
-const CONCURRENCY = 2;
+/** Files wait as much as they compute, so one more than there are cores runs at a time; each may start databases and API servers. */
+const CONCURRENCY = Math.min(availableParallelism() + 1, 4);
 
 interface FileResult extends Verdict {
   readonly path: string;

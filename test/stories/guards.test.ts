@@ -140,7 +140,7 @@ story('are all listed', () => {
 
 const seed = Number(process.env.BROKKR_TEST_SEED ?? Date.now() % 1_000_000);
 /** Each run draws some of the guards; BROKKR_TEST_GUARDS gives another number. */
-const count = Math.min(Number(process.env.BROKKR_TEST_GUARDS ?? 12), guards.length);
+const count = Math.min(Number(process.env.BROKKR_TEST_GUARDS ?? 8), guards.length);
 process.stdout.write(`seed ${seed}, ${count} of ${guards.length} guards\n`);
 
 const atOnce = 2;
