@@ -68,12 +68,15 @@ export async function ownTextsOfSecrets(
 ): Promise<void> {
   await mapConcurrent(writes, passConcurrency, async ({ id }) => {
     const found = isSecret(id) ? live.get(keyOf(id)) : undefined;
-    const texts = fieldOf(found?.metadata.managedFields?.find(isOwnApply)?.fieldsV1, 'stringData');
-    if (!found || !isRecord(texts)) return;
-    const keys = Object.keys(texts).filter((name) => name.startsWith('f:'));
-    const paths = keys.map((key) => ['f:data', key]);
-    if (paths.length > 0) await takeOver(cluster, found, { paths }, signal);
+    if (found) await takeOver(cluster, found, (now) => ({ paths: ownTextsOf(now) }), signal);
   });
+}
+
+/** Returns the paths of the keys that the agent owns as `stringData`, as those of the data. */
+function ownTextsOf({ metadata }: KubeObject): string[][] {
+  const texts = fieldOf(metadata.managedFields?.find(isOwnApply)?.fieldsV1, 'stringData');
+  const keys = isRecord(texts) ? Object.keys(texts).filter((name) => name.startsWith('f:')) : [];
+  return keys.map((key) => ['f:data', key]);
 }
 
 /** Returns the changes; those of adopted objects say whose fields were taken over, and which fields changed. */
@@ -98,16 +101,16 @@ async function takeAndCheck(
   fields: TakenFields,
   signal: AbortSignal,
 ): Promise<string[] | undefined> {
-  const taken = await takeOver(cluster, found, fields, signal);
-  const resource = taken && (await cluster.discovery.find(id.apiVersion, id.kind, signal));
-  if (!taken || !resource) return undefined;
+  const takeover = await takeOver(cluster, found, () => fields, signal);
+  const resource = takeover && (await cluster.discovery.find(id.apiVersion, id.kind, signal));
+  if (!takeover || !resource) return undefined;
   try {
     const { object: applied } = await cluster.apply(object, resource, { dryRun: true, force: true }, signal);
-    return differences(taken, applied).map(pathText).filter(isNoMark);
+    return differences(takeover.taken, applied).map(pathText).filter(isNoMark);
   } catch (error) {
     if (signal.aborted || isUnreachable(error)) throw error;
     if (!hasStatus(error, 422)) return [];
-    await giveBack(cluster, found, taken, signal);
+    await giveBack(cluster, takeover, signal);
     return undefined;
   }
 }
