@@ -10,7 +10,7 @@ export interface AgentNamespace {
   readonly keySecret: string;
 }
 
-/** Where agents run unless they are configured otherwise: all that a broker knows of it. */
+/** The namespace in which agents run unless they are configured otherwise; a broker knows no other. */
 export const defaultAgentNamespace: AgentNamespace = {
   name: 'brokkr',
   isShared: false,

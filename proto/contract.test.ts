@@ -39,7 +39,7 @@ contract('names one Go package', () => {
 });
 
 contract('has no field option that an older compiler does not know', () => {
-  // What descriptor.proto of protoc 3.21, the one of Debian 12, has besides extensions.
+  // The options that descriptor.proto of protoc 3.21, the one of Debian 12, has besides extensions.
   const known = new Set(['ctype', 'packed', 'jstype', 'lazy', 'unverified_lazy', 'deprecated', 'weak']);
   const newer = FieldOptionsSchema.fields.filter(({ name }) => !known.has(name) && name !== 'uninterpreted_option');
   const options = own

@@ -121,7 +121,7 @@ function waitLess({ log }: PullerOptions, state: PullState, error: unknown, took
   return true;
 }
 
-/** What nginx, HAProxy and Envoy say of an answer that they waited for too long. */
+/** nginx, HAProxy and Envoy send this when an answer took them too long. */
 const gatewayTimeout = /^HTTP (408|504)$|upstream request timeout|stream timeout/;
 
 async function pullOnce(options: PullerOptions, state: PullState, waitMs: number, signal: AbortSignal) {

@@ -17,7 +17,7 @@ export interface CachedObject {
   expected: string;
   /** Fingerprint of the latest state that is known, whoever delivered it. */
   observed: string;
-  /** When that state became known; an answer to a later question is later. */
+  /** Time at which that state became known; an answer to a later question is later. */
   observedAt: number;
   /** The last known resourceVersion, also of an object that is gone by now. */
   version: string | undefined;

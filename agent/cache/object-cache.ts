@@ -30,7 +30,7 @@ export interface ObjectCache extends WatchHandler, PassRecords {
   close(): void;
 }
 
-/** What passes store in the cache. */
+/** The part of the cache that passes write. */
 interface PassRecords {
   /**
    * Stores what a pass desires and what it has read, beginning at `readAt`. Changes of an object that another stack owns are announced
@@ -190,7 +190,7 @@ interface Observation {
   /** An object that is gone, as it was last. */
   readonly deleted?: KubeObject;
   readonly version?: string | undefined;
-  /** When it was asked for; undefined for an event of a watch. */
+  /** Time of the request; undefined for an event of a watch. */
   readonly askedAt?: number | undefined;
 }
 

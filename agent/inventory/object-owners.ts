@@ -13,7 +13,7 @@ export interface StackView {
 
 /** A stack's claim to objects, which lasts until it is kept or released. */
 export interface Claim {
-  /** How to name the stack that has or claims each object that this stack cannot have, by key. Empty when the claim was granted. */
+  /** Names of the stacks that have or claim the objects which this stack cannot have, by key. Empty when the claim was granted. */
   readonly conflicts: ReadonlyMap<string, string>;
   /** Makes the stack the owner, once the inventory records it. Returns the stacks from which objects were taken over. */
   keep(): Set<string>;

@@ -12,7 +12,7 @@ const quotingStatuses: ReadonlySet<number> = new Set([400, 403, 409, 422, 500]);
 const safeMessage =
   /^secrets(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "secrets" in API group ""(?: in the namespace "[^"]*"| at the cluster scope)?|^admission webhook "[^"]*" does not support dry run$|^Internal error occurred: failed calling webhook "[^"]*"/;
 
-/** Why the API server refused one field of an object. */
+/** The API server's reason to refuse one field of an object. */
 export interface FieldCause {
   /** Reason such as `FieldValueDuplicate`. */
   readonly reason: string;

@@ -72,7 +72,7 @@ function withoutNulls(value: unknown): unknown {
 function withEncodedTexts(secret: KubeObject): KubeObject {
   const { stringData, ...rest } = secret;
   if (stringData === undefined) return secret;
-  // What is no map of texts is left to the API server to refuse.
+  // The API server refuses anything but a map of texts.
   const isMapOfTexts = isRecord(stringData) && Object.values(stringData).every((text) => typeof text === 'string');
   if (!isMapOfTexts || !(rest.data === undefined || isRecord(rest.data))) return secret;
   const encoded = Object.entries(stringData).map(([key, text]) => [key, Buffer.from(String(text)).toString('base64')]);

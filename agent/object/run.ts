@@ -1,4 +1,4 @@
-/** How far an object has come that runs to an end: `cut off` was deleted before that. */
+/** The state of an object that runs to an end; `cut off` means that it was deleted before that. */
 export type RunOutcome = 'begun' | 'succeeded' | 'failed' | 'cut off';
 
 /** The run of a Job, a Pod, or another object that goes by itself after its end. It outlives the object. */

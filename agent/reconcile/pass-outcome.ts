@@ -108,7 +108,7 @@ function backOff(
     queue.addRateLimited(stack.stackId);
     return;
   }
-  // What is waited for comes by itself, so the checks do not become rarer and rarer.
+  // The awaited state comes by itself, so the interval of the checks is bounded.
   queue.forget(stack.stackId);
   queue.addAfter(
     stack.stackId,

@@ -177,7 +177,7 @@ export async function applyObjects(
   return { changes, failures };
 }
 
-/** Whether definitions are served and namespaces are active. */
+/** Tells which definitions are served and which namespaces are active. */
 export interface Readiness {
   /** Those that will not become ready by themselves. */
   readonly failures: readonly Change[];

@@ -2,7 +2,7 @@ import { forgetReports } from '../placement/store.ts';
 import type { Database, Sql, Transaction, Tx } from '../store/database.ts';
 import type { BrokerState, HeldDeployment } from './rules.ts';
 
-/** What the start of an agent is judged by. */
+/** The rows on which the start of an agent is decided. */
 export interface StartState {
   readonly name: string;
   readonly clusterId: string | null;

@@ -77,14 +77,14 @@ export async function lockStackRow(
   return row;
 }
 
-/** What decides on a new revision of a stack. */
+/** The rows on which a new revision of a stack is decided. */
 export interface RevisionState {
   readonly stack: string;
   readonly generator: GeneratorRules;
   readonly agents: ServingAgents;
   /** The current deployment; undefined while nothing was submitted. */
   readonly current: DeploymentRow | undefined;
-  /** Whether the new manifest is stored already; then it is locked, so that the job that purges unused ones leaves it. */
+  /** True if the new manifest is stored already; then it is locked, so that the job that purges unused ones leaves it. */
   readonly isStored: boolean;
 }
 

@@ -5,7 +5,7 @@ import type { Sql } from '../store/database.ts';
 import { lockReports, type Report, type ReportState, recordReports, type SentEvent } from './report-store.ts';
 import { type AgentEvent, type ReceivedEvent, receiveEvents, toHistory } from './rules.ts';
 
-/** What became of a report. */
+/** The outcome of a report. */
 export interface RecordedReport {
   readonly received: readonly ReceivedEvent[];
   readonly accepted: readonly AgentEvent[];

@@ -10,7 +10,7 @@ export interface Report {
   readonly events: readonly AgentEvent[];
 }
 
-/** What a report is judged by: the agent's last event, and which of the stacks in question it serves or removes. */
+/** The rows on which a report is decided: the agent's last event, and which of the stacks in question it serves or removes. */
 export interface ReportState {
   readonly incarnation: bigint;
   readonly lastSequence: bigint;
@@ -70,7 +70,7 @@ export interface SentEvent {
   readonly event: AgentEvent;
 }
 
-/** What is to be recorded of several reports. */
+/** The rows to record for several reports. */
 export interface ReportRecord {
   /** Rows of the history, in the order in which they are listed. */
   readonly history: readonly SentEvent[];

@@ -27,7 +27,7 @@ export interface GeneratorRow {
   readonly quotaBytes: string;
 }
 
-/** What a generator may deploy and keep. */
+/** The rules and quotas of a generator. */
 export type GeneratorRules = Pick<
   GeneratorRow,
   | 'id'

@@ -1,4 +1,4 @@
-/** When a call ends, without an AbortSignal for calls that nobody waits in. */
+/** The end of a call, without an AbortSignal for calls that nobody waits in. */
 export interface Lifetime {
   /** True once the call has ended: answered, cancelled by the client, or past its deadline. */
   readonly ended: boolean;

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { type ContextValues, createContextKey, type HandlerContext } from '@connectrpc/connect';
 import type { Principal } from '../access/principal.ts';
 
-/** Where a call came from, and the credentials that it carries. */
+/** The address that a call came from, and the credentials that it carries. */
 export interface Origin {
   /** Address of the caller; empty when it is not known. */
   readonly source: string;

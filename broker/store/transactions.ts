@@ -10,7 +10,7 @@ import { sqlState } from './errors.ts';
 const retryable = new Set(['40001', '40P01']);
 const maxAttempts = 5;
 
-/** What transactions need besides a connection. */
+/** The dependencies of transactions besides a connection. */
 export interface TransactionParts {
   readonly cipher: Cipher;
   /** Is called after the commit of a transaction that made changes for the feed. */

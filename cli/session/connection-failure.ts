@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 
-/** What to tell about a call that did not reach the broker, and what to do about it. */
+/** Explains a call that did not reach the broker, with a cure. */
 export interface ConnectionFailure {
   readonly message: string;
   readonly hint: string;
@@ -57,7 +57,7 @@ interface Reason {
 
 const checkServer = 'check that the broker is running and that --server is correct';
 
-/** What TLS and the system report, by code and message. */
+/** Errors that TLS and the system report, by code and message. */
 const reasons: readonly (readonly [code: RegExp, reason: string, hint: string])[] = [
   [/^ECONNREFUSED /, 'connection refused', checkServer],
   [/^(ENOTFOUND|EAI_AGAIN) /, 'host not found', checkServer],

@@ -1,14 +1,14 @@
 import { sleep } from '../../concurrency/backoff.ts';
 import { ClusterError } from '../../kube/api-error.ts';
 
-/** What a deletion would take with it that was not submitted. */
+/** Objects that nobody submitted and that a deletion would take along. */
 export interface Loss {
   /** `awaited` when another removal is about to take it away, so that nobody has to be asked. */
   readonly kind: 'held' | 'awaited';
   readonly reason: string;
 }
 
-/** What else is deleted, when it is asked what goes with one object. */
+/** The other objects of the same deletion, for the question which objects go with one of them. */
 export interface Deleted {
   /** Keys of the objects that are deleted together. */
   readonly keys: ReadonlySet<string>;

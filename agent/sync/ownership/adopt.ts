@@ -10,7 +10,7 @@ import { differences, fieldOf, pathText } from '../../object/managed-fields.ts';
 import type { Change } from '../../target/stack-event.ts';
 import { giveBack, takeOver } from './take-over.ts';
 
-/** What the agent has taken over of an object that others had made. */
+/** The fields that the agent has taken over from other managers of an object. */
 export interface Adoption {
   /** The managers whose fields were taken over. */
   readonly managers: readonly string[];

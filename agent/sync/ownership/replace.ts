@@ -21,7 +21,7 @@ import type { Pass, SyncContext } from '../context.ts';
 import { createFence, fenceMaxAgeMs } from '../fencing.ts';
 import { untilGone } from '../prune.ts';
 
-/** What becomes of an object of which a field may not be changed. */
+/** The decision about an object of which a field may not be changed. */
 export type Replacement =
   | { readonly kind: 'replace'; readonly item: InventoryItem }
   /** It stays as it is; the note says why, and what would have it replaced. */

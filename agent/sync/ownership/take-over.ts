@@ -5,7 +5,7 @@ import { type TakenFields, takenOver } from '../../object/field-set.ts';
 import { type KubeObject, type ManagedFields, objectIdOf } from '../../object/kube-object.ts';
 import { obstaclesTo } from './obstacles.ts';
 
-/** How often a write is tried when somebody else, such as a controller that reports a status, writes the object in between. */
+/** Maximum number of tries of a write, because somebody else, such as a controller that reports a status, may write in between. */
 const writeAttempts = 5;
 
 /** Ownership that was taken over. */

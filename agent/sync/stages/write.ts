@@ -70,7 +70,7 @@ export async function gateWaves({
 }
 
 export interface Adopted {
-  /** What was taken over of the objects that others had made, by key. */
+  /** The fields taken over from other managers, by the key of the object. */
   readonly adoptions: ReadonlyMap<string, Adoption>;
 }
 
@@ -196,7 +196,7 @@ export async function applyWaves({
   items,
 }: PassState & Classified & Gated & Adopted & DryRun & Recorded): Promise<StageResult<Applied>> {
   const { inventories, repairBackoff } = context;
-  // What goes by itself after its end may be gone again before a watch that begins later could see how it ended.
+  // An object that goes by itself may be gone before a watch that begins later could see how it ended.
   await context.untilWatched(drift.writes.filter(({ object }) => hasExpiry(object)).map(({ id }) => id));
   const written = new Map<string, InventoryItem>();
   const beforeWrite = deleteBeforeApply(context, pass, recorded, replacements);

@@ -10,7 +10,7 @@ const maxCallerShare = 0.25;
 /** Maximum number of open streams of the services that need no key (health, reflection), over all callers. */
 const maxStreamsWithoutKey = 1_000;
 
-/** What the limiter reads of a call. */
+/** The part of a call that the limiter reads. */
 export interface AdmittedCall extends EndingCall {
   readonly method: DescMethod;
 }

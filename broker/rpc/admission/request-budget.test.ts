@@ -50,7 +50,7 @@ budget('bounds what one key sends and does not finish, and leaves others their s
   const { stream, answer } = rawCall(connect(), whoAmI, other);
   stream.end(frame(new Uint8Array()));
   assert.is((await answer).status, 0);
-  // What ends makes room.
+  // Calls that end make room.
   for (const { stream: held } of calls) held.close(http2.constants.NGHTTP2_CANCEL);
   await eventually(async () => {
     const again = sendMost(connect(), whoAmI, mebibyte, hoarder);

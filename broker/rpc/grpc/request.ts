@@ -3,7 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { Lifetime } from '../lifetime.ts';
 import type { FrameReader } from './frames.ts';
 
-/** Why a call ended whose client is gone. Shared by all of them: its stack says nothing. */
+/** The reason of calls whose client is gone. All of them share it, because its stack says nothing. */
 export const clientDisconnected = new ConnectError('the client disconnected', Code.Canceled);
 
 /** Reads the only message of a request. Rejects when it is malformed or too large, and when the call ends before it is complete. */

@@ -10,7 +10,7 @@ import type { GrpcMethod } from './method.ts';
 import { clientDisconnected, readMessage, readMessages } from './request.ts';
 import type { GrpcResponse } from './response.ts';
 
-/** What serving a call needs. */
+/** A call, with its stream and what serves it. */
 export interface Exchange {
   readonly call: GrpcCall;
   readonly method: GrpcMethod;
@@ -24,7 +24,7 @@ export interface Exchange {
 
 type Response = MessageInitShape<DescMessage>;
 
-/** Why a signal aborts whose call has been answered. */
+/** The reason with which a signal aborts once its call was answered. */
 const answered = new ConnectError('the call has ended', Code.Canceled);
 
 /** Serves a call from its headers to its trailers. Never rejects. */

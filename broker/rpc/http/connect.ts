@@ -127,7 +127,7 @@ function moveDeadline({ headers }: Request, values: ContextValues): void {
   setDeadline(values, timeoutMs);
 }
 
-/** What stands for a request's connection. */
+/** Returns the object that stands for a request's connection. */
 function carrierOf(request: Request): object {
   return ('stream' in request ? request.stream.session : undefined) ?? request.socket;
 }

@@ -31,7 +31,7 @@ export interface PortOptions {
   readonly tls?: tls.SecureContextOptions | undefined;
   /** Returns the time within which a request of a path must have arrived completely; undefined for requests that are streams. */
   readonly requestTimeoutMs: (path: string) => number | undefined;
-  /** How often requests are checked for that time; default every second. */
+  /** Interval of the checks for that time; default one second. */
   readonly checkMs?: number;
   /** Default: limits that leave file descriptors for the database. */
   readonly connectionLimits?: () => ConnectionLimits;

@@ -30,7 +30,7 @@ export interface AuthenticationMetrics {
   ended(method: DescMethod, code: string): void;
 }
 
-/** What the check reads of a call. */
+/** The part of a call that the check reads. */
 export type AuthenticatedCall = EndingCall & Pick<HandlerContext, 'method' | 'service' | 'values'>;
 
 /**

@@ -15,7 +15,7 @@ import { isClusterUnreachable, sortBySeverity } from '../../format/fleet.ts';
 import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 
-/** What `brokkr status` shows. */
+/** The contents of `brokkr status`. */
 export interface Status {
   readonly fleet: Fleet;
   /** Agents with problems, the most severe first. */

@@ -76,7 +76,7 @@ export function Registrations({ generator = '' }: { generator?: string }) {
   );
 }
 
-/** What is said of no registrations but those with the system generator, by the generator that is shown; '' for all. */
+/** Texts for a list without registrations, but for those with the system generator, by the generator that is shown; '' for all. */
 const emptyTexts: Readonly<Record<string, string>> = {
   '': 'Agents are registered with the generator system only.',
   system: 'Every agent is always registered with it.',
