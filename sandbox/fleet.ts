@@ -32,7 +32,7 @@ export interface FleetOptions {
   readonly labels?: readonly string[];
   /** Folder for the clusters, their kubeconfigs and the agents' caches. */
   readonly dataDir: string;
-  /** Whether the clusters outlive the process; default false. */
+  /** True if the clusters outlive the process; default false. */
   readonly persistent?: boolean;
   /** By default the keys end with the process. */
   readonly keys?: AgentKeys;

@@ -87,7 +87,7 @@ function createOutage(current: () => string | undefined, outageMs: number) {
   let reason: string | undefined;
   let failingSince: number | undefined;
   return {
-    /** Why the cluster does not answer, once that has lasted. */
+    /** The reason that the cluster does not answer, once that has lasted. */
     get reason() {
       return reason;
     },

@@ -20,7 +20,7 @@ real.run();
 
 function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
   const agents = agentsOn(test, tenantCluster);
-  /** Where it may keep its inventory. */
+  /** The namespace in which it may keep its inventory. */
   const start = () => agents.start({ namespace: 'brokkr' });
   const account = { serviceAccount: 'team/deployer' };
   const user = 'system:serviceaccount:team:deployer';
@@ -78,7 +78,7 @@ function describe(test: typeof simulated, tenantCluster: TenantCluster): void {
       'hidden',
     );
 
-    // What never was there is removed without a look at the whole cluster, which neither of them has a right to.
+    // An object that never existed is removed without a look at the whole cluster, which neither of them has a right to.
     const removed = testAgent.nextEvent(stack);
     const kinds = ['v1/ConfigMap', 'v1/Secret'];
     testAgent.setTarget([

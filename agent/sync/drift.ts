@@ -74,7 +74,7 @@ export function classifyDrift(input: DriftInput): DriftDecision {
     repairs.push(drifted);
     return writes.push(wanted);
   };
-  // Of a deployment that an earlier process began, only objects that are known to have been applied can have drifted.
+  // If an earlier process began the deployment, only objects that are known to have been applied can have drifted.
   const wasApplied = ({ id }: DesiredObject) =>
     history === 'applied' || (history === 'begun' && (inventory.get(keyOf(id))?.uid ?? '') !== '');
   for (const wanted of plan.create) classify(wanted, wasApplied(wanted));

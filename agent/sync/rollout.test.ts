@@ -15,7 +15,7 @@ real.run();
 function describe(test: typeof simulated, { admin, agents, start }: ClusterContext): void {
   let stack = '';
   let other = '';
-  // What a test leaves behind belongs to no stack of the next.
+  // Objects that a test leaves behind belong to no stack of the next.
   test.before.each(() => {
     stack = stackId(`waves ${agents.namespace}`);
     other = stackId(`other ${agents.namespace}`);

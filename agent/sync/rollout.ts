@@ -38,7 +38,7 @@ export interface Rollout {
   readonly beforeWrite?: BeforeApply;
 }
 
-/** Why a rollout stops before its next wave: some objects have failed, or the rollout waits for their health. */
+/** The reason that a rollout stops before its next wave: some objects have failed, or the rollout waits for their health. */
 export interface RolloutBlocker {
   readonly failures: readonly Change[];
   /** With failures: a clause that says what was done all the same. */

@@ -13,7 +13,7 @@ export interface VolumeClaims {
 interface OwnedClaims {
   /** Name of one claim, by the uid of each of its direct and indirect owners. */
   readonly claimByOwner: ReadonlyMap<string, string>;
-  /** Why there may be more claims than were found; undefined when all could be read. */
+  /** The reason that there may be more claims than were found; undefined when all could be read. */
   readonly unreadable: string | undefined;
 }
 

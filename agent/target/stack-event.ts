@@ -18,7 +18,7 @@ export interface Change {
   readonly action: 'created' | 'configured' | 'deleted' | 'failed' | 'held';
   /** Paths of the fields that differed, such as ".spec.replicas". */
   readonly fields?: readonly string[];
-  /** Why it failed or is held; empty otherwise. */
+  /** The reason that it failed or is held; empty otherwise. */
   readonly message: string;
 }
 

@@ -46,7 +46,7 @@ export function shortToken(row: PakRow): string {
   return `${row.role}${row.short}`;
 }
 
-/** How long the old key stays valid after a rotation that names no overlap. */
+/** Overlap of a rotation that names none: the old key stays valid for this long. */
 export const defaultOverlapMs = 24 * 60 * 60_000;
 
 /**

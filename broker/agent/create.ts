@@ -10,7 +10,7 @@ import { announce } from '../store/feed.ts';
 import { systemGenerator } from '../store/installation.ts';
 import { editLabels, insertAgent } from './store.ts';
 
-/** What an admin decides about an agent before it exists. */
+/** The fields of an agent that an admin decides before it exists. */
 export interface NewAgent {
   readonly name: string;
   readonly description: string;

@@ -69,7 +69,7 @@ export async function rebindAgent(tx: Tx, agent: AgentRow): Promise<void> {
   await announce(tx, 'agent', [agent.id]);
 }
 
-/** What an agent presents when it starts. */
+/** The identity that an agent presents when it starts. */
 export interface AgentStart {
   readonly clusterId: string;
   readonly version: string;

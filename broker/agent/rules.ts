@@ -89,7 +89,7 @@ export interface HeldDeployment {
   readonly order: bigint;
 }
 
-/** What the broker knows, to compare an inventory with. */
+/** The placements that an inventory is compared with. */
 export interface BrokerState {
   readonly epoch: bigint;
   readonly epochStartedAt: Date;

@@ -28,7 +28,7 @@ const maxSources = 10_000;
 interface DenialWindow {
   readonly startedAt: number;
   count: number;
-  /** What the denials that are only counted have in common. */
+  /** The fields that the denials which are only counted have in common. */
   rest: Denial | undefined;
 }
 

@@ -140,7 +140,7 @@ list('believes X-Forwarded-For only from the proxies that are configured', async
     ['[2001:db8::7]:4711', '2001:db8::7'],
     ['2001:db8::7%anything at all', '2001:db8::7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],
-    // What is no address is no source.
+    // Text that is no address is no source.
     ['x'.repeat(500), '127.0.0.1'],
     ['not an address <b>', '127.0.0.1'],
     ['unknown', '127.0.0.1'],

@@ -16,7 +16,7 @@ const sql = new pg.Client({
 });
 await sql.connect();
 
-/** What agents tell and ask is its own record, or none is needed: nothing changes but what was seen. */
+/** Reports and questions of agents are records themselves, or need none. */
 const unrecorded = new Set([
   'PullTargetState',
   'GetManifests',

@@ -57,7 +57,7 @@ retention('drops whole days, keeps their closing hash, and the chain still fits'
     await write(db, 0, 'later');
     await sealAll(db);
     assert.is(await problem(db), '');
-    // What is dropped next replaces the hash.
+    // The next dropped partition replaces the hash.
     assert.is(await dropAuditDays(db, 10), 1);
     assert.equal(await actions(db), ['0-1', '0-2', 'later']);
     assert.is(await problem(db), '');

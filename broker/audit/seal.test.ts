@@ -96,7 +96,7 @@ seals('are verified in as many calls as it takes, with the same result', async (
     assert.ok(parts.more, 'a hundred seals at a time');
     while (parts.more) parts = await verifyChain(db, signal, { from: parts, forMs: 0 });
     assert.equal(parts, whole);
-    // What was forged before the place where the check goes on is found by those who begin anew.
+    // A check from the start finds what was forged before the place where this one goes on.
     const end = await verifyChain(db, signal, { from: parts });
     assert.equal(end, whole);
     await verifyChain(db, signal, { from: { ...parts, seal: parts.seal - 1n } }).then(({ problem, brokenSeal }) => {

@@ -86,7 +86,7 @@ export interface Verdict extends ChainPosition {
 }
 
 const hashBytes = 32;
-/** How long one call verifies, within its deadline; the next call continues. */
+/** Time for which one call verifies, within its deadline; the next call continues. */
 const verifyForMs = 20_000;
 
 /**

@@ -61,7 +61,7 @@ const cases: readonly (readonly [Partial<GeneratorLimits>, ReturnType<typeof obj
     [{ allowKinds: ['*'], denyKinds: ['Secret'] }, object('Pod', 'a'), undefined],
     [{ denyKinds: ['rbac.authorization.k8s.io/*'] }, object('Role', 'a', 'rbac.authorization.k8s.io/v1'), /denied/],
     [{ denyKinds: ['*'] }, object('Pod', 'a'), /denied/],
-    // Of another's group, the agent knows whether the kind is namespaced; until then only what is certain is refused.
+    // Only the agent knows whether a kind of another group is namespaced; until then only certain violations are refused.
     [{ allowNamespaces: ['a'] }, object('Widget', 'b', 'example.com/v1'), /b is not among/],
     [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), undefined],
     [{ allowNamespaces: ['a'] }, object('Widget', '', 'example.com/v1'), /must name its namespace/, true],

@@ -152,7 +152,7 @@ parse('with one broken line do not repeat themselves, nor carry lines of the tex
 });
 
 parse('are read as kubectl reads them', () => {
-  // What sigs.k8s.io/yaml v1.6.0 makes of the same text.
+  // The result of sigs.k8s.io/yaml v1.6.0 for the same text.
   const text = `a: 0644
 aa: 1.
 b: yes

@@ -23,7 +23,7 @@ async function tenant(rules = {}) {
   const agent = await startTestAgent(test, { name, labels: [name], url: test.urls[1] ?? '' });
   return { name, broker, agent };
 }
-/** What ends the agent's long poll once `change` was made. */
+/** Returns the answer that ends the agent's long poll once `change` was made. */
 async function wokenBy(agent: TestAgent, change: () => Promise<unknown>): Promise<PullTargetStateResponse> {
   const { digest } = await agent.pull();
   const poll = agent.client.agent.pullTargetState(

@@ -23,7 +23,7 @@ interface TermFact {
   readonly key: string;
   readonly operator: string;
   readonly values: readonly string[];
-  /** Whether the agent satisfies the term. */
+  /** True if the agent satisfies the term. */
   readonly holds: boolean;
 }
 
@@ -32,7 +32,7 @@ interface UnavailableDependency {
   readonly isPlaced: boolean;
 }
 
-/** What an agent reported about a stack. */
+/** An agent's report about a stack. */
 export interface RecentEvent {
   readonly outcome: string;
   readonly message: string;

@@ -2,7 +2,7 @@ import type { HealthName } from '../health/rules.ts';
 
 export const phases = ['pending', 'applied', 'failed', 'removing', 'held', 'ahead'] as const;
 
-/** How far an agent is with a stack. It follows from the placement and the agent's last report; nothing stores it. */
+/** The progress of an agent with a stack. It follows from the placement and the agent's last report; nothing stores it. */
 export type Phase = (typeof phases)[number];
 
 /** A placement as readers see it: what is desired beside what the agent last reported. */

@@ -3,7 +3,7 @@ import type { Principal } from '../access/principal.ts';
 
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: 'who is calling' });
 
-/** Who is calling. The gate has put it there; without it, no handler runs. */
+/** Returns the caller, which the authentication recorded; no handler runs without one. */
 export function principalOf(context: Pick<HandlerContext, 'values'>): Principal {
   const principal = context.values.get(principalKey);
   if (!principal) throw new Error('a handler ran without authentication');

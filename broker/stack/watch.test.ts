@@ -48,7 +48,7 @@ watches('begins with the whole state, goes on with changes, and ends with the st
   await two.report(await two.entry('seen'), Outcome.FAILED, 'no such namespace');
   await eventually(() => watch.phases().get(two.id) === PlacementPhase.FAILED);
   assert.ok(watch.messages.some(({ placements }) => placements.some(({ message }) => message === 'no such namespace')));
-  // What happens to others is not told.
+  // Changes of other stacks are not sent.
   const before = watch.messages.length;
   await broker.updateStack({ stack: 'unseen', addLabels: ['x'] });
   await broker.submitDeployment({ stack: 'unseen', manifest: configMap('unseen', 'b') });

@@ -59,7 +59,7 @@ export function watchMethods({
   };
 }
 
-/** What the stream's reader knows: the stack as it was last, and a fingerprint of each placement. */
+/** The state that the stream's reader has: the stack as it was last, and a fingerprint of each placement. */
 interface Sent {
   stack: string;
   last: StackRow;

@@ -29,7 +29,7 @@ export interface ClusterOptions {
   readonly readyDelayMs?: number;
   /** Milliseconds until a new definition is served; default 20. */
   readonly establishMs?: number;
-  /** Whether workloads create pods, at most three each; default true. */
+  /** True if workloads create pods, at most three each; default true. */
   readonly pods?: boolean;
   /** Milliseconds between the lines that each container writes by itself; 0 for none. Default 1,000. */
   readonly lineEveryMs?: number;

@@ -9,7 +9,7 @@ export interface StartKeys extends AgentKeys {
   firstAdmin: string | undefined;
   /** Key that `npm start` itself uses. */
   ownAdmin: string | undefined;
-  /** Whether the sample stack was ever submitted: a user who deletes it does not get it back. */
+  /** True once the sample stack was submitted: a user who deletes it does not get it back. */
   sampleDone: boolean;
 }
 

@@ -16,7 +16,7 @@ export interface TestAgentOptions {
   readonly namespace?: string;
   readonly retry?: { baseMs: number; maxMs: number };
   readonly resyncMs?: number;
-  /** Why the cluster counts as unreachable; undefined while it answers. */
+  /** The reason that the cluster counts as unreachable; undefined while it answers. */
   readonly outage?: () => string | undefined;
 }
 

@@ -2,7 +2,7 @@ import type { Test } from 'uvu';
 import { type ClusterAdmin, openRealCluster, openSimulatedCluster, type TestCluster } from './test-agent.ts';
 import { type Agents, agentsOn } from './test-agents.ts';
 
-/** What the tests of one suite use: a cluster, and agents that are closed after each test. */
+/** The environment of one suite: a cluster, and agents that are closed after each test. */
 export interface ClusterContext {
   readonly testCluster: TestCluster;
   readonly admin: ClusterAdmin;

@@ -12,7 +12,7 @@ export interface Source {
 export interface Import {
   /** A file of ours, relative to the root, or a package's name as written. */
   readonly target: string;
-  /** Whether the import is erased before the code runs, so that it binds no code to other code. */
+  /** True if the import is erased before the code runs, so that it binds no code to other code. */
   readonly typeOnly: boolean;
   readonly line: number;
 }

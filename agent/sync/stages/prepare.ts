@@ -55,7 +55,7 @@ export async function completeInventory({
 }
 
 export interface DependencyChecked {
-  /** Why the stack has to wait for one that it depends on; undefined when it need not. */
+  /** The reason that the stack has to wait for one that it depends on; undefined when it need not. */
   readonly dependency: string | undefined;
 }
 

@@ -18,7 +18,7 @@ import {
 export const BEHAVIOUR = 'sandbox.brokkr.io/behaviour';
 
 /**
- * How containers behave: those that are `unpullable` have an image that no registry has, `crashing` ones exit again and
+ * The behaviour of containers: those that are `unpullable` have an image that no registry has, `crashing` ones exit again and
  * again.
  */
 export type Behaviour = 'healthy' | 'unpullable' | 'crashing' | 'not-ready';
