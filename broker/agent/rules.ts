@@ -89,7 +89,7 @@ export interface HeldDeployment {
   readonly order: bigint;
 }
 
-/** The placements that an inventory is compared with. */
+/** The state of the broker that an inventory is compared with. */
 export interface BrokerState {
   readonly epoch: bigint;
   readonly epochStartedAt: Date;

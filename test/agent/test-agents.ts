@@ -43,11 +43,16 @@ export function agentsOn(test: Suite, testCluster: Pick<TestCluster, 'source' | 
   };
 }
 
-/** Makes this stack the whole target state, and waits until the agent reports it applied. */
-export async function applyStack(testAgent: TestAgent, target: TargetStack): Promise<StackEvent> {
+/** Gives an agent a stack, and returns what it reports of it next. */
+export async function submitStack(testAgent: TestAgent, target: TargetStack): Promise<StackEvent> {
   const reported = testAgent.nextEvent(target.stackId);
   testAgent.setTarget([target]);
-  const event = await reported;
+  return reported;
+}
+
+/** Makes this stack the whole target state, and waits until the agent reports it applied. */
+export async function applyStack(testAgent: TestAgent, target: TargetStack): Promise<StackEvent> {
+  const event = await submitStack(testAgent, target);
   assert.is(event.outcome, 'applied', event.message);
   return event;
 }

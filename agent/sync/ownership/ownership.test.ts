@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { type ClusterContext, onBothClusters } from '../../../test/agent/both-clusters.ts';
 import { createForeignWriter } from '../../../test/agent/foreign-writer.ts';
 import { configMap, configMapId, stackId, type TargetStack, type TestAgent } from '../../../test/agent/test-agent.ts';
+import { applyStack } from '../../../test/agent/test-agents.ts';
 import { needs } from '../../../test/runner/needs.ts';
 import { type KubeObject, listAt, type ObjectId, objectIdOf, valueAt } from '../../object/kube-object.ts';
 
@@ -23,13 +24,9 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   let order = 0n;
   const stack = () => stackId(`owning ${agents.namespace}`);
   /** Submits objects as the stack's next deployment, and returns what came of it. */
-  const submit = async (testAgent: TestAgent, objects: readonly KubeObject[], more: Partial<TargetStack> = {}) => {
-    const reported = testAgent.nextEvent(stack());
+  const submit = (testAgent: TestAgent, objects: readonly KubeObject[], more: Partial<TargetStack> = {}) => {
     order += 1n;
-    testAgent.setTarget([{ stackId: stack(), order, deploymentId: `d${order}`, objects, ...more }]);
-    const event = await reported;
-    assert.is(event.outcome, 'applied', event.message);
-    return event;
+    return applyStack(testAgent, { stackId: stack(), order, deploymentId: `d${order}`, objects, ...more });
   };
   const at = async (id: ObjectId, ...path: string[]) => valueAt(await admin.get(id), ...path);
   const portsOf = async (id: ObjectId) => (await at(id, 'spec', 'ports')) as Record<string, unknown>[];

@@ -11,6 +11,7 @@ import {
   type TestAgent,
   until,
 } from '../../../test/agent/test-agent.ts';
+import { submitStack } from '../../../test/agent/test-agents.ts';
 import { needs } from '../../../test/runner/needs.ts';
 import { type KubeObject, listAt, type ObjectId, objectIdOf, valueAt } from '../../object/kube-object.ts';
 
@@ -25,11 +26,9 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   let order = 0n;
   const stack = () => stackId(`replacing ${agents.namespace}`);
   /** Submits objects as the stack's next deployment, and returns what came of it. */
-  const submit = async (testAgent: TestAgent, objects: readonly KubeObject[], more: Partial<TargetStack> = {}) => {
-    const reported = testAgent.nextEvent(stack());
+  const submit = (testAgent: TestAgent, objects: readonly KubeObject[], more: Partial<TargetStack> = {}) => {
     order += 1n;
-    testAgent.setTarget([{ stackId: stack(), order, deploymentId: `d${order}`, objects, ...more }]);
-    return reported;
+    return submitStack(testAgent, { stackId: stack(), order, deploymentId: `d${order}`, objects, ...more });
   };
   const uidOf = async (object: KubeObject) => (await admin.get(objectIdOf(object)))?.metadata.uid;
   const removals = (testAgent: TestAgent) => testAgent.writes.filter((write) => write.startsWith('remove '));
