@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ClusterContext, onBothClusters } from '../../test/agent/both-clusters.ts';
+import { createForeignWriter } from '../../test/agent/foreign-writer.ts';
 import { configMap, configMapId, stackId, type TargetStack, until } from '../../test/agent/test-agent.ts';
 import { needs } from '../../test/runner/needs.ts';
 import { textAt } from '../object/kube-object.ts';
@@ -19,6 +20,7 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
   };
   /** Two processes on one inventory, of which the second does not know that the first goes on. */
   const startTwo = async () => [await start(), await start({ namespace: agents.namespace, resyncMs: 30 })] as const;
+  const foreignWriter = createForeignWriter(testCluster);
   /** Waits for some passes of its resync. */
   const somePasses = () => delay(500);
 
@@ -74,6 +76,40 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
       assert.is(stale.events.length, 0);
     });
   }
+
+  test('repairs nothing once the other process has applied something newer', async () => {
+    if (!testCluster.simulated) return;
+    const stack = stackId('repaired');
+    const [newer, stale] = await startTwo();
+    const first: TargetStack = {
+      stackId: stack,
+      order: 7n,
+      deploymentId: 'a',
+      objects: [configMap('mended', { k: '1' })],
+    };
+    const applied = stale.nextEvent(stack, 'applied');
+    stale.setTarget([first]);
+    await applied;
+    let isSent = false;
+    // By then the pass has seen the drift, and will not write its inventory, which does not change.
+    const forget = testCluster.simulated.onRequest(async ({ method, path, query }) => {
+      if (isSent || method !== 'PATCH' || !path.endsWith('/mended') || !query.includes('dryRun')) return;
+      isSent = true;
+      const done = newer.nextEvent(stack, 'applied');
+      const objects = [configMap('mended', { k: '2' })];
+      newer.setTarget([{ ...first, order: 8n, deploymentId: 'b', objects }]);
+      await done;
+    });
+    const { length } = stale.events;
+    const writes = stale.objectWrites().length;
+    await foreignWriter.patch(configMapId('mended'), { data: { k: 'foreign' } });
+    await until(() => stale.stacks.order === 8n, 'the stale process to find out');
+    forget();
+    assert.ok(isSent);
+    assert.equal(stale.objectWrites().slice(writes), []);
+    assert.equal(stale.events.slice(length), []);
+    assert.equal((await admin.get(configMapId('mended')))?.data, { k: '2' });
+  });
 
   for (const isRemoval of [false, true]) {
     const how = isRemoval ? 'removal' : 'prune';

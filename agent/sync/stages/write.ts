@@ -155,7 +155,10 @@ export interface Recorded {
   readonly items: readonly InventoryItem[];
 }
 
-/** Records everything that is about to be written in the inventory, and takes over the claimed objects. */
+/**
+ * Records everything that is about to be written in the inventory, and takes over the claimed objects. The pass ends when another
+ * process has begun a newer order: saving finds that out, and where nothing is to be saved, such as before a repair, a question does.
+ */
 export async function recordInventory({
   context,
   pass,
@@ -169,6 +172,8 @@ export async function recordInventory({
   // Should the agent end between a deletion and the creation, the object counts as new, and not as one that somebody deleted.
   const items = known.map((item) => (replacements.has(keyOf(item.id)) ? { id: item.id, uid: '' } : item));
   const recorded = await context.inventories.save(inventory, headerFor(pass, false), items, pass.signal);
+  const isUnchanged = recorded === inventory;
+  if (isUnchanged && drift.writes.length > 0) await context.inventories.confirm(inventory, pass.signal);
   context.registry.objectsTakenOver(claim.keep());
   return { next: { recorded, items } };
 }
