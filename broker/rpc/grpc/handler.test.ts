@@ -95,6 +95,21 @@ native('takes a message in pieces, and refuses none, two, half a one, and what i
   assert.match(malformed.error?.rawMessage ?? '', 'the request cannot be read');
 });
 
+native('refuses a request that ended empty while its key was checked', async () => {
+  const agent = await startTestAgent(test, { name: 'brief' });
+  for (const method of ['BrokerService/WhoAmI', 'BrokerService/WatchStack', 'AgentService/Session']) {
+    // The first call of a connection looks its key up, which takes until after the end of the request.
+    const fresh = http2.connect(test.url);
+    const headers = method.startsWith('Agent') ? { authorization: `Bearer ${agent.pak}` } : bearer;
+    const { stream, answer } = rawCall(fresh, `/brokkr.v1.${method}`, headers);
+    stream.end();
+    const late = setTimeout(() => stream.close(), 10_000);
+    assert.ok(((await answer).status ?? 0) > 0, method);
+    clearTimeout(late);
+    fresh.destroy();
+  }
+});
+
 native('refuses compression, and names what it supports', async () => {
   const answer = await ask(whoAmI, empty, { ...bearer, 'grpc-encoding': 'gzip' });
   assert.is(answer.status, Code.Unimplemented);

@@ -20,7 +20,7 @@ export function readMessage(stream: ServerHttp2Stream, reader: FrameReader, life
         reject(error);
       }
     });
-    stream.once('end', () => {
+    const complete = () => {
       try {
         // A stream that breaks off ends, too.
         if (stream.aborted) throw clientDisconnected;
@@ -30,7 +30,10 @@ export function readMessage(stream: ServerHttp2Stream, reader: FrameReader, life
       } catch (error) {
         reject(error);
       }
-    });
+    };
+    // Node ends a stream without data before anybody reads it, so the event may have passed while the key was checked.
+    if (stream.readableEnded) complete();
+    else stream.once('end', complete);
     lifetime.onEnd(() => reject(clientDisconnected));
   });
 }
@@ -46,7 +49,7 @@ export async function* readMessages(
   lifetime: Lifetime,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let wake = () => {};
-  let isComplete = false;
+  let isComplete = stream.readableEnded;
   stream.on('readable', () => wake());
   stream.once('end', () => {
     isComplete = true;
