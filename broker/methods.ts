@@ -18,6 +18,7 @@ import { generatorMethods } from './generator/service.ts';
 import { healthMethods, healthReportMethods } from './health/service.ts';
 import type { Parts } from './parts.ts';
 import { placementMethods, removalMethods } from './placement/service.ts';
+import { problemMethods } from './problem/service.ts';
 import { stackMethods } from './stack/service.ts';
 import { watchMethods } from './stack/watch.ts';
 import { manifestMethods } from './target/manifest-service.ts';
@@ -50,6 +51,7 @@ export function createMethods(deps: MethodDeps): Methods {
       ...deploymentMethods(deps),
       ...placeableAgentMethods(deps),
       ...placementMethods(deps),
+      ...problemMethods(deps),
       ...watchMethods(deps),
       ...eventMethods(deps),
       ...healthMethods(deps),

@@ -23,6 +23,7 @@ const nounModules = {
   install: () => import('./commands/agent/install.ts'),
   pak: () => import('./commands/access/pak.ts'),
   placement: () => import('./commands/stack/placement.ts'),
+  problem: () => import('./commands/status/problem.ts'),
   registration: () => import('./commands/access/registration.ts'),
   removal: () => import('./commands/stack/removal.ts'),
   rollback: () => import('./commands/stack/rollback.ts'),
@@ -52,7 +53,7 @@ const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
   'Inspect:': [
     {
       verb: 'status',
-      summary: 'summarize the fleet (for a generator, its own part) and list agents with problems',
+      summary: 'summarize the fleet (for a generator, its own part) and its problems by cause',
       nouns: ['fleet'],
     },
     { verb: 'get', summary: 'list resources, or show them by name', nouns: listableNouns() },
@@ -107,6 +108,7 @@ function listableNouns(): readonly Noun[] {
     'fleet',
     'placement',
     'health',
+    'problem',
     'event',
     'generator',
     'registration',

@@ -134,7 +134,7 @@ export async function callEveryRpc(
   await call('generator', 'BrokerService/ExplainPlacement', { stack: web, agent: edge });
   for (const about of ['WatchStack', 'TailStack', 'ListKubernetesEvents', 'ListPodLogs'])
     await call('generator', `BrokerService/${about}`, { stack: web });
-  for (const list of ['ListStacks', 'ListDeployments', 'ListAgents', 'ListPlacements', 'ListEvents'])
+  for (const list of ['ListStacks', 'ListDeployments', 'ListAgents', 'ListPlacements', 'ListProblems', 'ListEvents'])
     await call('generator', `BrokerService/${list}`);
   await call('admin', 'AdminService/GetAgent', { agent: edge });
   await call('admin', 'AdminService/GetGenerator', { generator: ci });

@@ -138,6 +138,11 @@ const phases = {
   ahead: PlacementPhase.AHEAD,
 } as const satisfies Record<Phase, PlacementPhase>;
 
+/** Returns the contract's number for a phase. */
+export function phaseNumber(phase: Phase): PlacementPhase {
+  return phases[phase];
+}
+
 function phaseName(phase: PlacementPhase): Phase {
   const found = (Object.keys(phases) as Phase[]).find((name) => phases[name] === phase);
   if (!found) throw new Refusal('invalid_argument', 'phase: unknown', { field: 'phase' });

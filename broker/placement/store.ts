@@ -40,7 +40,7 @@ export const phaseSql = `case
   else 'pending' end`;
 
 /** True while the agent waits for something else before it applies what is desired now. */
-const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
+export const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
   and st.checksum = coalesce(p.manifest, d.checksum)) is true`;
 
 const columns = `p.agent_id as "agentId", a.name as agent, p.stack_id as "stackId", g.name || '/' || s.name as stack, p.state, p.generation,

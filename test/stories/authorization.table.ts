@@ -55,6 +55,7 @@ export const table: Readonly<Record<string, Row>> = {
   'BrokerService/ListAgents': { who: readers, ...nothing },
   'BrokerService/ListPlacements': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/ExplainPlacement': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
+  'BrokerService/ListProblems': { who: readers, request: ({ stack }) => ({ stack }) },
   'BrokerService/WatchStack': { who: readers, request: ({ stack }) => ({ stack }) },
   'BrokerService/GetStackHealth': { who: readers, request: ({ stack, agent }) => ({ stack, agent }) },
   'BrokerService/RequestDiagnostic': { who: writers, request: ({ stack, agent }) => ({ stack, agent }) },

@@ -7,10 +7,21 @@ import {
   WatchFleetResponseSchema,
 } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { Role } from '../../../gen/brokkr/v1/options_pb.ts';
+import { ProblemSchema } from '../../../gen/brokkr/v1/problem_pb.ts';
 import { fieldLines, printSection } from '../../format/describe.ts';
 import { choicesOf, pluralize, styledAgentStates, valueOfLabel } from '../../format/enum-labels.ts';
-import { fleetFields, fleetLine, fleetScreen, fleetView, memberLine, sortBySeverity } from '../../format/fleet.ts';
+import {
+  fleetFields,
+  fleetLine,
+  fleetScreen,
+  fleetView,
+  isClusterUnreachable,
+  memberLine,
+  sortBySeverity,
+} from '../../format/fleet.ts';
 import { omittedText } from '../../format/health.ts';
+import { problemLines } from '../../format/problem.ts';
+import type { Output } from '../../output/output.ts';
 import { openScreen } from '../../output/screen.ts';
 import { printStreamItem } from '../../output/stream-output.ts';
 import { renderTable } from '../../output/table.ts';
@@ -83,42 +94,61 @@ async function listTroubled(session: Session): Promise<FleetMember[]> {
 }
 
 /** Commands that list what the status only counts. */
-const fleetCommands = { troubled: 'brokkr get fleet --troubled', paused: 'brokkr get fleet --state paused' };
-const ownCommands: typeof fleetCommands = { troubled: 'brokkr get agents', paused: 'brokkr get agents' };
+const fleetCommands = { unreachable: 'brokkr get fleet', paused: 'brokkr get fleet --state paused' };
+const ownCommands: typeof fleetCommands = { unreachable: 'brokkr get agents', paused: 'brokkr get agents' };
 
 /** A generator has no right to the fleet: it gets the same view of its own stacks and agents. */
 async function printStatusOf(session: Session): Promise<void> {
   const { admin, broker } = session;
-  const { role } = await broker.whoAmI({});
-  if (role === Role.GENERATOR) return printStatus(session, await ownStatus(session), ownCommands);
+  const [{ role }, { problems, omitted }] = await Promise.all([broker.whoAmI({}), broker.listProblems({})]);
+  const byCause = { problems, omittedProblems: omitted };
+  if (role === Role.GENERATOR) return printStatus(session, { ...(await ownStatus(session)), ...byCause }, ownCommands);
   const [{ fleet }, members] = await Promise.all([admin.getFleet({}), listTroubled(session)]);
-  return printStatus(session, { fleet: fleet!, members }, fleetCommands);
+  return printStatus(session, { fleet: fleet!, members, ...byCause }, fleetCommands);
 }
 
-function printStatus({ output }: Session, { fleet, members }: Status, commands: typeof fleetCommands): void {
-  const troubled = members.slice(0, maxListedMembers);
+function printStatus({ output }: Session, status: Status, commands: typeof fleetCommands): void {
+  const { fleet, members, problems } = status;
   switch (output.format) {
     case 'json':
     case 'yaml':
       printJson(output, {
         fleet: jsonOf(FleetSchema, fleet),
+        problems: problems.map((problem) => jsonOf(ProblemSchema, problem)),
         troubled: members.map((member) => jsonOf(FleetMemberSchema, member)),
       });
       break;
     case 'name':
       for (const member of members) output.line(fleetView.name(member));
       break;
-    case 'table': {
+    case 'table':
       for (const line of fieldLines(output, fleetFields(output, fleet))) output.line(line);
-      const { paused } = fleet;
-      if (troubled.length > 0)
-        printSection(output, 'Agents with problems', renderTable(output, fleetView.columns, troubled));
-      else if (paused === 0) output.line('\nNo problems found.');
-      const more = omittedText(troubled.length, members.length);
-      if (more !== '') output.line(`  ${more}: ${commands.troubled}`);
-      if (paused > 0) output.line(`\n${pluralize(paused, 'agent')} paused: ${commands.paused}`);
-    }
+      printProblems(output, status);
+      printAgents(output, status, commands);
   }
+}
+
+/** Problems listed by `status`; `get problems` lists all. */
+const maxListedProblems = 10;
+
+function printProblems(output: Output, { problems, omittedProblems }: Status): void {
+  const listed = problems.slice(0, maxListedProblems).map((problem) => problemLines(output, problem).join('\n'));
+  printSection(output, 'Problems', listed.join('\n'));
+  const more = omittedText(listed.length, problems.length + omittedProblems);
+  if (more !== '') output.line(`  ${more}: brokkr get problems`);
+}
+
+/** Lists the agents that do not answer or do not reach their cluster; what is wrong with their stacks is listed as problems. */
+function printAgents(output: Output, { fleet, members, problems }: Status, commands: typeof fleetCommands): void {
+  const unreachable = members.filter(
+    ({ agent, state }) => state === AgentState.OFFLINE || isClusterUnreachable(agent!),
+  );
+  const listed = unreachable.slice(0, maxListedMembers);
+  if (listed.length > 0) printSection(output, 'Agents with problems', renderTable(output, fleetView.columns, listed));
+  else if (problems.length + fleet.paused === 0) output.line('\nNo problems found.');
+  const more = omittedText(listed.length, unreachable.length);
+  if (more !== '') output.line(`  ${more}: ${commands.unreachable}`);
+  if (fleet.paused > 0) output.line(`\n${pluralize(fleet.paused, 'agent')} paused: ${commands.paused}`);
 }
 
 /** Prints each change of the fleet as it arrives. */

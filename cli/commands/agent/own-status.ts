@@ -10,6 +10,7 @@ import {
 } from '../../../gen/brokkr/v1/fleet_pb.ts';
 import { HealthCountsSchema } from '../../../gen/brokkr/v1/health_pb.ts';
 import { PlacementCountsSchema } from '../../../gen/brokkr/v1/placement_pb.ts';
+import type { Problem } from '../../../gen/brokkr/v1/problem_pb.ts';
 import type { Stack } from '../../../gen/brokkr/v1/stack_pb.ts';
 import { isClusterUnreachable, sortBySeverity } from '../../format/fleet.ts';
 import { allPages } from '../../session/pages.ts';
@@ -20,10 +21,14 @@ export interface Status {
   readonly fleet: Fleet;
   /** Agents with problems, the most severe first. */
   readonly members: readonly FleetMember[];
+  /** What keeps stacks from being applied and healthy, the worst first. */
+  readonly problems: readonly Problem[];
+  /** Number of problems that were left out. */
+  readonly omittedProblems: number;
 }
 
 /** Reads the status of a generator: the agents that are registered with it, and its own stacks. */
-export async function ownStatus({ broker }: Session): Promise<Status> {
+export async function ownStatus({ broker }: Session): Promise<Omit<Status, 'problems' | 'omittedProblems'>> {
   const [agents, stacks] = await Promise.all([
     allPages(
       (page) => broker.listAgents(page),
