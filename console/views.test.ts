@@ -76,6 +76,17 @@ async function describe(): Promise<void> {
       assert.equal(await accessibilityProblems(page), [], 'a dialog');
     });
 
+  views('the fleet shows a problem once, however many agents have it', async () => {
+    const page = await testbed.open();
+    const problems = page.getByRole('region', { name: 'Problems' });
+    const problem = problems.getByRole('group').filter({ hasText: 'the agent has never started' });
+    await problem.getByText('1 of 2 agents').waitFor();
+    await problem.getByText('system/web', { exact: true }).first().click();
+    await problem.getByRole('link', { name: 'idle' }).click();
+    await page.getByRole('heading', { name: 'Explain' }).waitFor();
+    assert.match(page.url(), /stack=system%2Fweb&agent=idle/);
+  });
+
   views('every view fits a screen of 390 px, with working links', async () => {
     const page = await testbed.open({ width: 390 });
     for (const view of all) {

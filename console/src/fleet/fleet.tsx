@@ -15,6 +15,7 @@ import { useSession } from '../session/session.ts';
 import { Counts } from './counts.tsx';
 import { Filters, filterFrom } from './filters.tsx';
 import { emptyMembers, labelsOf, type Members, type Row, rowsOf, withMessages } from './members.ts';
+import { Problems } from './problems.tsx';
 
 /** Lists every agent, live. */
 export function Fleet() {
@@ -53,6 +54,7 @@ export function Fleet() {
       </ViewHeader>
       <ErrorMessage error={error} />
       <Counts fleet={members.fleet} />
+      <Problems />
       <Filters filter={filter} labels={labels} />
       <p className="sum" role="status">
         {connection === 'connecting' && members.byId.size === 0
