@@ -272,7 +272,7 @@ const knownFolders = [
   /^(\.ci|bench|client|contract|gen|proto|release)$/,
   /^proto\/(brokkr\/v1|brokkr|buf(\/validate)?|google(\/rpc)?|grpc(\/(health|reflection)(\/v1(alpha)?)?)?)$/,
   /^agent(\/(broker|cache|concurrency|diagnostic|health|inventory|kube|manifest|object|observability|reconcile|sync|sync\/(losses|ownership|stages)|target|telemetry))?$/,
-  /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|stack|target|telemetry|template|webhook|work))?$/,
+  /^broker(\/(access|agent|audit|deployment|diagnostic|event|fleet|generator|health|jobs|placement|problem|stack|target|telemetry|template|webhook|work))?$/,
   /^broker\/(rpc(\/(admission|grpc|http|interceptors|standard))?|store(\/migrations)?)$/,
   /^cli(\/(completion|deploy|format|install|manifest|options|output|session|stream))?$/,
   /^cli\/commands(\/(access|agent|settings|stack|status))?$/,
