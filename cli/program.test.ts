@@ -28,7 +28,14 @@ program('help lists every command, and each command has help', async () => {
 });
 
 program('an invalid call exits with 2 and prints a hint to standard error', async () => {
-  for (const args of [[], ['get'], ['aply'], ['get', 'stack', '--nonsense'], ['explain', 'one'], ['pause', 'a', 'b']]) {
+  for (const args of [
+    [],
+    ['get'],
+    ['aply'],
+    ['get', 'stack', '--nonsense'],
+    ['explain', 'one'],
+    ['rebind', 'a', 'b'],
+  ]) {
     const { code, stdout, stderr } = await brokkr(...args);
     assert.equal([code, stdout], [2, ''], args.join(' '));
     assert.match(stderr, /--help/);

@@ -76,8 +76,8 @@ const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
   'Operate agents:': [
     { verb: 'install', summary: 'print a command that registers a cluster', nouns: ['install'] },
     { verb: 'agent', summary: 'show whether an agent is ready', nouns: ['agentStatus'] },
-    { verb: 'pause', summary: 'pause an agent, so that it changes nothing in its cluster', nouns: ['agent'] },
-    { verb: 'resume', summary: 'resume a paused agent', nouns: ['agent'] },
+    { verb: 'pause', summary: 'pause agents, so that they change nothing in their clusters', nouns: ['agent'] },
+    { verb: 'resume', summary: 'resume paused agents', nouns: ['agent'] },
     { verb: 'rebind', summary: 'allow an agent to move to another cluster', nouns: ['agent'] },
     {
       verb: 'register',
@@ -86,7 +86,7 @@ const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
       nouns: ['registration'],
     },
     { verb: 'deregister', summary: "end a registration and remove the generator's objects", nouns: ['registration'] },
-    { verb: 'confirm-removal', summary: 'allow a held removal to proceed', nouns: ['removal'] },
+    { verb: 'confirm-removal', summary: 'allow held removals to proceed', nouns: ['removal'] },
     { verb: 'forget-removal', summary: 'abandon a removal on a lost cluster', nouns: ['removal'] },
   ],
   'Keys and contexts:': [

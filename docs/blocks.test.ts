@@ -102,7 +102,7 @@ blocks('with wrong commands are found', async () => {
   for (const wrong of [
     'brokkr fly',
     'brokkr get stacks --fast',
-    'brokkr pause',
+    'brokkr rebind',
     'brokkr update stack x --drift sideways',
     'brokkr-broker fly',
     'npm run fly',

@@ -40,6 +40,19 @@ export function printOne<D extends DescMessage>(
   else printJson(output, jsonOf(view.schema, message));
 }
 
+/** Prints the results of a command for one or many resources: a line for each, or one resource or a list of them in the form of `-o`. */
+export function printEach<D extends DescMessage>(
+  output: Output,
+  view: View<D>,
+  messages: readonly MessageShape<D>[],
+  lineOf: (message: MessageShape<D>) => string,
+): void {
+  const [first, ...others] = messages;
+  if (output.format === 'table') for (const message of messages) output.line(lineOf(message));
+  else if (first && others.length === 0) printOne(output, view, first, () => {});
+  else printList(output, view, messages);
+}
+
 /** Renders a table within a larger text: empty without rows, and without columns that have the same value in each row. */
 export function renderSubtable<D extends DescMessage>(
   output: Output,

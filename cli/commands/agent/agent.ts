@@ -15,17 +15,19 @@ import {
 import { eventView } from '../../format/event.ts';
 import { clusterText } from '../../format/fleet.ts';
 import { placementView } from '../../format/placement.ts';
+import { addChoiceOptions, type ChoiceOptions, chooseNames } from '../../options/choice.ts';
 import { collect } from '../../options/collect.ts';
 import { parseAnnotations } from '../../options/edits.ts';
 import { Failure } from '../../output/failure.ts';
 import { printNewKey } from '../../output/new-key.ts';
 import type { Output } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { printList, printOne, renderSubtable, type View } from '../../output/view.ts';
+import { printEach, printList, printOne, renderSubtable, type View } from '../../output/view.ts';
 import { allPages, namedOrAll } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type VerbDefinitions, withSession } from '../command.ts';
-import { annotateCommand, labelCommand, metadataText } from '../metadata.ts';
+import { type DefineCommand, type VerbDefinitions, withSession } from '../command.ts';
+import { actOnEach } from '../many.ts';
+import { annotateCommand, type EditableNoun, labelCommand, metadataText } from '../metadata.ts';
 
 const agentView: View<typeof AgentSchema> = {
   schema: AgentSchema,
@@ -48,15 +50,15 @@ const agentView: View<typeof AgentSchema> = {
 
 const recentEvents = 5;
 
-const editableAgent: Parameters<typeof labelCommand>[0] = {
+const editableAgent: EditableNoun<Agent> = {
   noun: 'agent',
-  update: async ({ admin, output }, name, update, field) => {
-    const { agent } = await admin.updateAgent({ agent: name, ...update });
-    printOne(output, agentView, agent!, () => {
-      const stacks = placementCountsText(agent!.placements);
-      output.line(`agent ${agent!.name}: ${metadataText(field, agent!)}; stacks ${stacks}`);
-    });
-  },
+  list: listAgents,
+  update: async ({ admin }, name, update) => (await admin.updateAgent({ agent: name, ...update })).agent!,
+  print: (output, agents, field) =>
+    printEach(output, agentView, agents, (agent) => {
+      const stacks = placementCountsText(agent.placements);
+      return `agent ${agent.name}: ${metadataText(field, agent)}; stacks ${stacks}`;
+    }),
 };
 
 export const verbs: VerbDefinitions = {
@@ -108,21 +110,8 @@ export const verbs: VerbDefinitions = {
   label: labelCommand(editableAgent),
   annotate: annotateCommand(editableAgent),
 
-  pause: (command) =>
-    command.argument('<agent>').action(
-      withSession(async ({ admin, output }, name: string) => {
-        const { agent } = await admin.pauseAgent({ agent: name });
-        printOne(output, agentView, agent!, () => output.line(`agent ${agent!.name} is paused and changes nothing`));
-      }),
-    ),
-
-  resume: (command) =>
-    command.argument('<agent>').action(
-      withSession(async ({ admin, output }, name: string) => {
-        const { agent } = await admin.resumeAgent({ agent: name });
-        printOne(output, agentView, agent!, () => output.line(`agent ${agent!.name} is resumed`));
-      }),
-    ),
+  pause: manyAgentsCommand('Pause', 'is paused and changes nothing', ({ admin }, agent) => admin.pauseAgent({ agent })),
+  resume: manyAgentsCommand('Resume', 'is resumed', ({ admin }, agent) => admin.resumeAgent({ agent })),
 
   rebind: (command) =>
     command.argument('<agent>').option('-y, --yes', 'skip the confirmation prompt').action(withSession(rebindAgent)),
@@ -140,6 +129,34 @@ export const verbs: VerbDefinitions = {
 };
 
 const agentsOf = (page: { readonly agents: readonly Agent[]; readonly nextPageToken: string }) => page.agents;
+
+/** Defines a command that acts on agents: those named, or those that `--selector` or `--all` choose. */
+function manyAgentsCommand(
+  question: string,
+  done: string,
+  act: (session: Session, name: string) => Promise<{ readonly agent?: Agent | undefined }>,
+): DefineCommand {
+  return (command) =>
+    addChoiceOptions(command.argument('[agents...]'), 'agent').action(
+      withSession(async (session, named: string[], options: ChoiceOptions) => {
+        const { output } = session;
+        const list = () => listAgents(session);
+        const names = await chooseNames(named, options, { noun: 'agent', question, list });
+        await actOnEach(
+          output,
+          'agent',
+          names,
+          async (name) => (await act(session, name)).agent!,
+          (agents) => printEach(output, agentView, agents, ({ name }) => `agent ${name} ${done}`),
+        );
+      }),
+    );
+}
+
+/** Lists the agents that the caller may use. */
+export function listAgents({ broker }: Session): Promise<Agent[]> {
+  return allPages((page) => broker.listAgents(page), agentsOf);
+}
 
 interface Filter {
   readonly label?: string;
@@ -235,13 +252,14 @@ async function deleteAgent(session: Session, name: string, { orphan, etag, yes }
 }
 
 /** Finds an agent by name or id. A generator may not read a single agent, so it searches those that it may use. */
-export async function findAgent({ admin, broker }: Session, name: string): Promise<Agent> {
+export async function findAgent(session: Session, name: string): Promise<Agent> {
+  const { admin } = session;
   try {
     return (await admin.getAgent({ agent: name })).agent!;
   } catch (error) {
     if (ConnectError.from(error).code !== Code.PermissionDenied) throw error;
   }
-  const agents = await allPages((page) => broker.listAgents(page), agentsOf);
+  const agents = await listAgents(session);
   const match = agents.find((agent) => agent.name === name || agent.id === name);
   if (!match) {
     const hint = 'list the agents that you may use with: brokkr get agents';

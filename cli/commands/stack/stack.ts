@@ -25,25 +25,31 @@ import {
 import { usageError } from '../../output/failure.ts';
 import type { Output } from '../../output/output.ts';
 import { confirm } from '../../output/prompt.ts';
-import { printList, printOne, renderSubtable } from '../../output/view.ts';
+import { printEach, printList, printOne, renderSubtable } from '../../output/view.ts';
 import { allPages, namedOrAll } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
 import { type DefineCommand, type VerbDefinitions, withSession } from '../command.ts';
-import { annotateCommand, labelCommand, metadataText } from '../metadata.ts';
+import { annotateCommand, type EditableNoun, labelCommand, metadataText } from '../metadata.ts';
 import { listNeverStarted } from './never-started.ts';
 
 /** Number of revisions, events and health changes in a description. */
 const recentCount = 5;
 
-const editableStack: Parameters<typeof labelCommand>[0] = {
+const editableStack: EditableNoun<Stack> = {
   noun: 'stack',
-  update: async ({ broker, output }, name, update, field) => {
-    const { stack } = await broker.updateStack({ stack: name, ...update });
-    printOne(output, stackView, stack!, () => {
-      const agents = placementCountsText(stack!.placements);
-      output.line(`stack ${stackName(stack!)}: ${metadataText(field, stack!)}; agents ${agents}`);
-    });
+  list: async ({ broker }) => {
+    const stacks = await allPages(
+      (page) => broker.listStacks(page),
+      (page) => page.stacks,
+    );
+    return stacks.map((stack) => ({ ...stack, name: stackName(stack) }));
   },
+  update: async ({ broker }, name, update) => (await broker.updateStack({ stack: name, ...update })).stack!,
+  print: (output, stacks, field) =>
+    printEach(output, stackView, stacks, (stack) => {
+      const agents = placementCountsText(stack.placements);
+      return `stack ${stackName(stack)}: ${metadataText(field, stack)}; agents ${agents}`;
+    }),
 };
 
 export const verbs: VerbDefinitions = {

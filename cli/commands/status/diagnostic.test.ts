@@ -148,4 +148,21 @@ diagnose('explains at the timeout why there is no answer', async () => {
   assert.match(await pending, 'is still collecting');
 });
 
+diagnose('asks several agents of a stack at once', async () => {
+  const { name, agent } = await makePlaced();
+  const second = await createTestAgent(broker, { name: `${name}-2`, labels: [name] });
+  await createTestAgent(broker, { name: `${name}-other` });
+  const answers = [agent, second].map(async (one) => {
+    await one.start();
+    const { id } = await take(one);
+    await complete(one, { id, report });
+  });
+  const listed = JSON.parse(await cli.done(`diagnose ${name} --all -o json`)) as { diagnostics: { agent: string }[] };
+  await Promise.all(answers);
+  assert.equal(
+    listed.diagnostics.map(({ agent: of }) => of),
+    [name, `${name}-2`],
+  );
+});
+
 diagnose.run();

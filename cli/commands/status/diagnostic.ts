@@ -7,28 +7,34 @@ import type { ObjectRef } from '../../../gen/brokkr/v1/object_pb.ts';
 import { printDiagnostic } from '../../format/diagnostic.ts';
 import { shortDuration } from '../../format/duration.ts';
 import { ageText } from '../../format/enum-labels.ts';
+import { addSelectionOptions, type ChoiceOptions, chooseNames } from '../../options/choice.ts';
 import { parseDuration } from '../../options/duration.ts';
 import { Failure } from '../../output/failure.ts';
 import { sanitize } from '../../output/sanitize.ts';
-import { printOne } from '../../output/view.ts';
+import { printEach, type View } from '../../output/view.ts';
+import { allPages } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { findAgent } from '../agent/agent.ts';
+import { findAgent, listAgents } from '../agent/agent.ts';
 import { type VerbDefinitions, withSession } from '../command.ts';
+import { actOnEach } from '../many.ts';
 
 const defaultTimeoutMs = 60_000;
 
 export const verbs: VerbDefinitions = {
   diagnose: (command) =>
-    command
-      .argument('<stack>')
-      .argument('<agent>')
-      .option('--object <object>', 'only this object of the stack: KIND/NAME or KIND/NAMESPACE/NAME')
-      .option('--yaml', 'also print the live objects, without values of Secrets')
-      .addOption(
-        new Option('--timeout <duration>', 'maximum time to wait for the answer')
-          .default(defaultTimeoutMs, '60s')
-          .argParser(parseDuration),
-      )
+    addSelectionOptions(
+      command
+        .argument('<stack>')
+        .argument('[agents...]', 'left out with --selector or --all')
+        .option('--object <object>', 'only this object of the stack: KIND/NAME or KIND/NAMESPACE/NAME')
+        .option('--yaml', 'also print the live objects, without values of Secrets')
+        .addOption(
+          new Option('--timeout <duration>', 'maximum time to wait for the answer')
+            .default(defaultTimeoutMs, '60s')
+            .argParser(parseDuration),
+        ),
+      'agent that serves the stack',
+    )
       .addHelpText('after', '\n-o json and -o yaml print the complete result.')
       .action(withSession(diagnose)),
 };
@@ -39,16 +45,77 @@ interface Options {
   readonly timeout: number;
 }
 
-async function diagnose(session: Session, stack: string, agent: string, options: Options): Promise<void> {
-  const { broker, output } = session;
+async function diagnose(
+  session: Session,
+  stack: string,
+  agents: readonly string[],
+  options: Options & ChoiceOptions,
+): Promise<void> {
+  const { output } = session;
+  const names = await chooseAgents(session, stack, agents, options);
   const object = options.object === undefined ? undefined : await findObject(session, stack, options.object);
-  const { diagnostic } = await broker.requestDiagnostic({ requestId: randomUUID(), stack, agent, object });
-  const answered = await waitForAnswer(session, diagnostic!, options.timeout);
+  await actOnEach(
+    output,
+    'agent',
+    names,
+    (agent) => diagnoseOn(session, { stack, agent, object }, options.timeout),
+    (diagnostics) => {
+      if (output.format !== 'table') printEach(output, diagnosticView, diagnostics, () => '');
+      else
+        for (const [index, diagnostic] of diagnostics.entries()) {
+          if (index > 0) output.line('');
+          printDiagnostic(output, diagnostic, { yaml: options.yaml ?? false });
+        }
+    },
+  );
+}
+
+const diagnosticView: View<typeof DiagnosticSchema> = {
+  schema: DiagnosticSchema,
+  listField: 'diagnostics',
+  name: ({ id }) => id,
+  columns: [],
+};
+
+/** Returns the agents that are named, or those of the stack's agents that `--selector` or `--all` choose. */
+async function chooseAgents(
+  session: Session,
+  stack: string,
+  names: readonly string[],
+  options: ChoiceOptions,
+): Promise<readonly string[]> {
+  // Nothing is changed, so nothing is asked.
+  return chooseNames(
+    names,
+    { ...options, yes: true },
+    {
+      noun: 'agent',
+      question: 'Diagnose on',
+      list: async () => {
+        const [agents, placements] = await Promise.all([
+          listAgents(session),
+          allPages(
+            (page) => session.broker.listPlacements({ stack, ...page }),
+            (page) => page.placements,
+          ),
+        ]);
+        const serving = new Set(placements.map(({ agentId }) => agentId));
+        return agents.filter(({ id }) => serving.has(id));
+      },
+    },
+  );
+}
+
+async function diagnoseOn(
+  session: Session,
+  request: { readonly stack: string; readonly agent: string; readonly object: ObjectRef | undefined },
+  timeoutMs: number,
+): Promise<Diagnostic> {
+  const { diagnostic } = await session.broker.requestDiagnostic({ requestId: randomUUID(), ...request });
+  const answered = await waitForAnswer(session, diagnostic!, timeoutMs);
   if (answered.state === DiagnosticState.FAILED)
     throw new Failure(`agent ${answered.agent} could not collect diagnostics: ${sanitize(answered.message)}`);
-  printOne(output, { schema: DiagnosticSchema, name: ({ id }) => id }, answered, () =>
-    printDiagnostic(output, answered, { yaml: options.yaml ?? false }),
-  );
+  return answered;
 }
 
 /** Maximum wait of one call, so that a restart of the broker is noticed. */
