@@ -22,6 +22,7 @@ const nounModules = {
   health: () => import('./commands/status/health.ts'),
   install: () => import('./commands/agent/install.ts'),
   pak: () => import('./commands/access/pak.ts'),
+  pause: () => import('./commands/agent/pause.ts'),
   placement: () => import('./commands/stack/placement.ts'),
   problem: () => import('./commands/status/problem.ts'),
   registration: () => import('./commands/access/registration.ts'),
@@ -76,8 +77,8 @@ const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = {
   'Operate agents:': [
     { verb: 'install', summary: 'print a command that registers a cluster', nouns: ['install'] },
     { verb: 'agent', summary: 'show whether an agent is ready', nouns: ['agentStatus'] },
-    { verb: 'pause', summary: 'pause agents, so that they change nothing in their clusters', nouns: ['agent'] },
-    { verb: 'resume', summary: 'resume paused agents', nouns: ['agent'] },
+    { verb: 'pause', summary: 'pause agents, so that they change nothing in their clusters', nouns: ['pause'] },
+    { verb: 'resume', summary: 'resume paused agents', nouns: ['pause'] },
     { verb: 'rebind', summary: 'allow an agent to move to another cluster', nouns: ['agent'] },
     {
       verb: 'register',

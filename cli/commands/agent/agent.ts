@@ -15,7 +15,6 @@ import {
 import { eventView } from '../../format/event.ts';
 import { clusterText } from '../../format/fleet.ts';
 import { placementView } from '../../format/placement.ts';
-import { addChoiceOptions, type ChoiceOptions, chooseNames } from '../../options/choice.ts';
 import { collect } from '../../options/collect.ts';
 import { parseAnnotations } from '../../options/edits.ts';
 import { Failure } from '../../output/failure.ts';
@@ -25,11 +24,11 @@ import { confirm } from '../../output/prompt.ts';
 import { printEach, printList, printOne, renderSubtable, type View } from '../../output/view.ts';
 import { allPages, namedOrAll } from '../../session/pages.ts';
 import type { Session } from '../../session/session.ts';
-import { type DefineCommand, type VerbDefinitions, withSession } from '../command.ts';
-import { actOnEach } from '../many.ts';
+import { type VerbDefinitions, withSession } from '../command.ts';
 import { annotateCommand, type EditableNoun, labelCommand, metadataText } from '../metadata.ts';
 
-const agentView: View<typeof AgentSchema> = {
+/** Prints agents. */
+export const agentView: View<typeof AgentSchema> = {
   schema: AgentSchema,
   listField: 'agents',
   name: ({ name }) => name,
@@ -110,9 +109,6 @@ export const verbs: VerbDefinitions = {
   label: labelCommand(editableAgent),
   annotate: annotateCommand(editableAgent),
 
-  pause: manyAgentsCommand('Pause', 'is paused and changes nothing', ({ admin }, agent) => admin.pauseAgent({ agent })),
-  resume: manyAgentsCommand('Resume', 'is resumed', ({ admin }, agent) => admin.resumeAgent({ agent })),
-
   rebind: (command) =>
     command.argument('<agent>').option('-y, --yes', 'skip the confirmation prompt').action(withSession(rebindAgent)),
 
@@ -129,29 +125,6 @@ export const verbs: VerbDefinitions = {
 };
 
 const agentsOf = (page: { readonly agents: readonly Agent[]; readonly nextPageToken: string }) => page.agents;
-
-/** Defines a command that acts on agents: those named, or those that `--selector` or `--all` choose. */
-function manyAgentsCommand(
-  question: string,
-  done: string,
-  act: (session: Session, name: string) => Promise<{ readonly agent?: Agent | undefined }>,
-): DefineCommand {
-  return (command) =>
-    addChoiceOptions(command.argument('[agents...]'), 'agent').action(
-      withSession(async (session, named: string[], options: ChoiceOptions) => {
-        const { output } = session;
-        const list = () => listAgents(session);
-        const names = await chooseNames(named, options, { noun: 'agent', question, list });
-        await actOnEach(
-          output,
-          'agent',
-          names,
-          async (name) => (await act(session, name)).agent!,
-          (agents) => printEach(output, agentView, agents, ({ name }) => `agent ${name} ${done}`),
-        );
-      }),
-    );
-}
 
 /** Lists the agents that the caller may use. */
 export function listAgents({ broker }: Session): Promise<Agent[]> {
