@@ -3,14 +3,19 @@ import { type Placement, PlacementPhase } from '../gen/brokkr/v1/placement_pb.ts
 
 /**
  * Returns what is said of a placement beside its phase and health: the reason for its health once the deployment is applied, before that
- * the agent's message about the phase. CLI and console say the same.
+ * the message about the phase; and that the agent is paused, in whatever phase. CLI and console say the same.
  */
 export function placementMessage({
   phase,
   message,
   health,
   healthMessage,
-}: Pick<Placement, 'phase' | 'message' | 'health' | 'healthMessage'>): string {
+  agentPaused,
+}: Pick<Placement, 'phase' | 'message' | 'health' | 'healthMessage' | 'agentPaused'>): string {
   const isAboutHealth = phase === PlacementPhase.APPLIED && healthMessage !== '' && health !== Health.HEALTHY;
-  return isAboutHealth ? healthMessage : message;
+  const reason = isAboutHealth ? healthMessage : message;
+  return agentPaused && reason !== pausedMessage ? [reason, pausedMessage].filter(Boolean).join('; ') : reason;
 }
+
+/** The broker says the same of a pending placement. */
+const pausedMessage = 'the agent is paused';

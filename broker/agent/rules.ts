@@ -1,4 +1,5 @@
 import { halfOfBigint } from '../numbers.ts';
+import { onlineForMs } from '../placement/rules.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
 
@@ -38,9 +39,6 @@ export interface Presence {
   readonly id: string;
   readonly since: Date;
 }
-
-/** Age from which a heartbeat no longer counts: three intervals of 30 s, so that two heartbeats may be lost. */
-export const onlineForMs = 90_000;
 
 export function isOnline(agent: AgentRow, now: Date): boolean {
   return agent.lastHeartbeatAt !== null && now.getTime() - agent.lastHeartbeatAt.getTime() < onlineForMs;

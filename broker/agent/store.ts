@@ -2,11 +2,12 @@ import { defineEntity, p } from '@mikro-orm/postgresql';
 import { v7 as uuid } from 'uuid';
 import { ownerOf, type Principal } from '../access/principal.ts';
 import { isOffered } from '../diagnostic/store.ts';
+import { onlineForSql } from '../placement/store.ts';
 import { Refusal } from '../refusal.ts';
 import { isId } from '../resource.ts';
 import type { Database, Sql, Tx } from '../store/database.ts';
 import { refuseDuplicate } from '../store/errors.ts';
-import { type AgentRow, type ClusterState, onlineForMs, type Presence } from './rules.ts';
+import type { AgentRow, ClusterState, Presence } from './rules.ts';
 
 const AgentEntity = defineEntity({
   name: 'Agent',
@@ -30,9 +31,6 @@ const AgentStatusEntity = defineEntity({
 });
 
 export const entities = [AgentEntity, AgentStatusEntity];
-
-/** Time during which a heartbeat, or a sign of a session, counts. */
-export const onlineForSql = `interval '${onlineForMs / 1_000} seconds'`;
 
 /** The columns of an AgentRow. With an owner ($1), `generators` holds only that generator. */
 export const agentColumns = `a.id, a.name, a.description, a.paused, a.cluster_id as "clusterId", a.version, a.created_at as "createdAt",

@@ -1,6 +1,6 @@
-import { agentColumns, agentJoins, onlineForSql } from '../agent/store.ts';
+import { agentColumns, agentJoins } from '../agent/store.ts';
 import { healthJoin } from '../health/store.ts';
-import { phaseJoins, phaseSql } from '../placement/store.ts';
+import { onlineForSql, phaseJoins, phaseSql } from '../placement/store.ts';
 import type { Sql } from '../store/database.ts';
 import type { AgentState, Backlog, FleetRow, MemberRow } from './rules.ts';
 

@@ -2,6 +2,9 @@ import type { HealthName } from '../health/rules.ts';
 
 export const phases = ['pending', 'applied', 'failed', 'removing', 'held', 'ahead'] as const;
 
+/** Age from which an agent's heartbeat no longer counts: three intervals of 30 s, so that two heartbeats may be lost. */
+export const onlineForMs = 90_000;
+
 /** The progress of an agent with a stack. It follows from the placement and the agent's last report; nothing stores it. */
 export type Phase = (typeof phases)[number];
 
@@ -20,7 +23,9 @@ export interface PlacementRow {
   readonly phase: Phase;
   readonly reportedId: string | null;
   readonly reportedRevision: number | null;
+  /** The agent's message; of a pending placement, what it waits for. */
   readonly message: string | null;
+  readonly agentPaused: boolean;
   readonly reportedAt: Date | null;
   readonly removalReason: string;
   readonly held: boolean;

@@ -15,7 +15,6 @@ import {
 } from '../../gen/brokkr/v1/placement_pb.ts';
 import { ownerOf } from '../access/principal.ts';
 import { endIfDrained } from '../agent/lifecycle.ts';
-import { onlineForMs } from '../agent/rules.ts';
 import { findAgent } from '../agent/store.ts';
 import type { Deps } from '../deps.ts';
 import { toMessage as eventMessage } from '../event/service.ts';
@@ -32,7 +31,7 @@ import { confirmPlacement, forgetPlacement } from './confirm.ts';
 import { explain } from './explanation.ts';
 import { readMatchFacts } from './explanation-store.ts';
 import { lockAgentSide } from './lock-store.ts';
-import type { Phase, PlacementRow } from './rules.ts';
+import { onlineForMs, type Phase, type PlacementRow } from './rules.ts';
 import { listPlacements } from './store.ts';
 
 const eventsInExplanation = 5;
@@ -179,5 +178,6 @@ export function toMessage(row: PlacementRow): Placement {
     healthMessage: row.healthMessage ?? '',
     heldKeys: [...row.heldKeys],
     order: BigInt(row.order),
+    agentPaused: row.agentPaused,
   });
 }

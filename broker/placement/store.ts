@@ -1,6 +1,9 @@
 import { healthJoin } from '../health/store.ts';
 import type { Sql } from '../store/database.ts';
-import type { PlacementRow } from './rules.ts';
+import { onlineForMs, type PlacementRow } from './rules.ts';
+
+/** Time during which a heartbeat of an agent, or a sign of its session, counts. */
+export const onlineForSql = `interval '${onlineForMs / 1_000} seconds'`;
 
 /** Joins a placement with everything that its phase depends on: aliases p, s, d (desired), st (status). */
 export const phaseJoins = `
@@ -9,9 +12,10 @@ export const phaseJoins = `
   left join deployment d on d.id = coalesce(p.pin_deployment, s.current_deployment)
   left join placement_status st on st.agent_id = p.agent_id and st.stack_id = p.stack_id`;
 
-/** Adds names, the reported deployment and health: aliases a, g, rd, h. */
+/** Adds names, the state of the agent, the reported deployment and health: aliases a, ast, g, rd, h. */
 const joins = `${phaseJoins}
   join agent a on a.id = p.agent_id
+  left join agent_status ast on ast.agent_id = p.agent_id
   join generator g on g.id = s.generator_id
   left join deployment rd on rd.id = st.deployment_id
   ${healthJoin}`;
@@ -40,12 +44,22 @@ export const phaseSql = `case
   else 'pending' end`;
 
 /** True while the agent waits for something else before it applies what is desired now. */
-export const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
+const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
   and st.checksum = coalesce(p.manifest, d.checksum)) is true`;
+
+/** What a placement that the agent has not reported about waits for; empty while an agent that works has not reported. Needs aliases a, ast. */
+export const waitsForSql = `case
+  when ${isWaiting} then st.message
+  when coalesce(ast.incarnation, 0) = 0 then 'the agent has never started'
+  when ast.last_heartbeat_at is null or ast.last_heartbeat_at <= now() - ${onlineForSql} then 'the agent is offline'
+  when a.paused then 'the agent is paused'
+  else '' end`;
+
+const messageSql = `case when ${phaseSql} = 'pending' and d.id is not null then ${waitsForSql} else st.message end`;
 
 const columns = `p.agent_id as "agentId", a.name as agent, p.stack_id as "stackId", g.name || '/' || s.name as stack, p.state, p.generation,
   p.reasons, d.id as "desiredId", d.revision as "desiredRevision", ${phaseSql} as phase, st.deployment_id as "reportedId",
-  rd.revision as "reportedRevision", st.message, st.updated_at as "reportedAt", p.removal_reason as "removalReason", p.held,
+  rd.revision as "reportedRevision", ${messageSql} as message, a.paused as "agentPaused", st.updated_at as "reportedAt", p.removal_reason as "removalReason", p.held,
   ${heldKeysSql} as "heldKeys", h.health, h.message as "healthMessage", ${isWaiting} as waiting,
   greatest(p.updated_at, st.updated_at) as "updatedAt", ${orderSql} as "order"`;
 

@@ -1,6 +1,7 @@
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { placementMessage } from '../../contract/placement-message.ts';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
 import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
@@ -91,6 +92,30 @@ problems('tell what an agent that has not reported waits for', async () => {
       ['the agent is paused', ['c-1']],
     ],
   );
+  const { placements } = await broker.listPlacements({ stack: 'calm' });
+  assert.equal(
+    placements
+      .map(({ agent, message, agentPaused }) => [agent, message, agentPaused])
+      .sort(([a], [b]) => String(a).localeCompare(String(b))),
+    [
+      ['c-1', 'the agent is paused', true],
+      ['c-2', '', false],
+      ['c-3', 'the agent has never started', false],
+    ],
+  );
+  assert.equal(
+    placements.filter(({ agent }) => agent === 'c-1').map(placementMessage),
+    ['the agent is paused'],
+    'said once',
+  );
+  const shown = {
+    phase: PlacementPhase.FAILED,
+    message: 'no',
+    health: Health.UNSPECIFIED,
+    healthMessage: '',
+    agentPaused: true,
+  };
+  assert.is(placementMessage(shown), 'no; the agent is paused');
 });
 
 problems('of other generators are not seen, and those of a stack are found by its name', async () => {

@@ -1,19 +1,10 @@
-import { onlineForSql } from '../agent/store.ts';
 import { healthJoin } from '../health/store.ts';
-import { isWaiting, phaseJoins, phaseSql } from '../placement/store.ts';
+import { phaseJoins, phaseSql, waitsForSql } from '../placement/store.ts';
 import type { Sql } from '../store/database.ts';
 import { maxAgents, type ProblemRow } from './rules.ts';
 
 /** Messages that differ only in names and numbers become one problem, so more rows are read than problems are returned. */
 const maxRows = 5_000;
-
-/** What a placement that the agent has not reported about waits for. Uses aliases p, st, ax (agent_status), a. */
-const waitsForSql = `case
-  when ${isWaiting} then st.message
-  when coalesce(ax.incarnation, 0) = 0 then 'the agent has never started'
-  when ax.last_heartbeat_at is null or ax.last_heartbeat_at <= now() - ${onlineForSql} then 'the agent is offline'
-  when a.paused then 'the agent is paused'
-  else '' end`;
 
 /**
  * Groups the placements that are not applied or not healthy, the worst groups first, in one statement: those of one generator's stacks
@@ -30,7 +21,7 @@ export async function listProblemRows(
          case when h.health > 'healthy' then h.changed_at else greatest(p.updated_at, d.created_at) end as since
        ${phaseJoins} ${healthJoin}
        join agent a on a.id = p.agent_id
-       left join agent_status ax on ax.agent_id = p.agent_id
+       left join agent_status ast on ast.agent_id = p.agent_id
        where ($1::uuid is null or s.generator_id = $1) and ($2::uuid is null or p.stack_id = $2)
      ), troubled as (
        select *,

@@ -16,9 +16,9 @@ export const deploymentView: View<typeof DeploymentSchema> = {
     { title: 'STACK', text: ({ stack }) => stack },
     { title: 'REVISION', text: ({ revision }) => String(revision) },
     { title: 'CURRENT', text: ({ current }) => (current ? 'yes' : ''), tone: () => 'good' },
-    { title: 'OBJECTS', text: ({ objectCount }) => String(objectCount) },
+    { title: 'OBJECTS', text: ({ objectCount }) => String(objectCount), drop: 2 },
     { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
-    { title: 'BY', text: ({ createdBy }) => createdBy },
-    { title: 'MESSAGE', text: ({ message }) => message },
+    { title: 'BY', text: ({ createdBy }) => createdBy, drop: 1 },
+    { title: 'MESSAGE', text: ({ message }) => message, prose: true },
   ],
 };

@@ -62,11 +62,11 @@ function eventTable(output: Output, { events }: DiagnosticReport): string {
 
 const eventColumns: readonly Column<KubernetesEvent>[] = [
   { title: 'AGE', text: ({ lastTime }) => ageText(lastTime) },
-  { title: 'TYPE', text: ({ type }) => type, tone: ({ type }) => (type === 'Warning' ? 'warn' : undefined) },
+  { title: 'TYPE', text: ({ type }) => type, tone: ({ type }) => (type === 'Warning' ? 'warn' : undefined), drop: 2 },
   { title: 'REASON', text: ({ reason }) => reason },
   { title: 'OBJECT', text: ({ object }) => objectText(object) },
-  { title: 'COUNT', text: ({ count }) => (count > 1 ? String(count) : '') },
-  { title: 'MESSAGE', text: ({ message }) => message },
+  { title: 'COUNT', text: ({ count }) => (count > 1 ? String(count) : ''), drop: 1 },
+  { title: 'MESSAGE', text: ({ message }) => message, prose: true },
 ];
 
 /** Splits a text from a cluster into lines that are safe to print. */

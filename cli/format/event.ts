@@ -13,14 +13,14 @@ export const eventView: View<typeof EventSchema> = {
     { title: 'AGE', text: ({ receiveTime }) => ageText(receiveTime) },
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'STACK', text: ({ stack }) => stack },
-    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
+    { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)), drop: 1 },
     {
       title: 'OUTCOME',
       text: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).text,
       tone: ({ outcome }) => styledLabelOf(styledOutcomes, outcome).tone,
     },
-    { title: 'MESSAGE', text: ({ message }) => message },
-    { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true },
+    { title: 'MESSAGE', text: ({ message }) => message, prose: true },
+    { title: 'OBJECTS', text: ({ objects }) => objects.map(changeText).join('; '), wide: true, prose: true },
   ],
 };
 

@@ -19,10 +19,14 @@ export const placementView: View<typeof PlacementSchema> = {
       tone: ({ phase }) => styledLabelOf(styledPhases, phase).tone,
     },
     { title: 'DESIRED', text: ({ desiredRevision }) => (desiredRevision === 0 ? '' : String(desiredRevision)) },
-    { title: 'REPORTED', text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)) },
+    {
+      title: 'REPORTED',
+      text: ({ reportedRevision }) => (reportedRevision === 0 ? '' : String(reportedRevision)),
+      drop: 1,
+    },
     { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'AGE', text: ({ reportTime }) => ageText(reportTime) },
-    { title: 'REASON', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons) },
-    { title: 'MESSAGE', text: placementMessage },
+    { title: 'AGE', text: ({ reportTime }) => ageText(reportTime), drop: 2 },
+    { title: 'REASON', text: ({ reasons, removalReason }) => removalReason || matchReasonsText(reasons), drop: 3 },
+    { title: 'MESSAGE', text: placementMessage, prose: true },
   ],
 };

@@ -17,9 +17,9 @@ export const problemView: View<typeof ProblemSchema> = {
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
     { title: 'STATE', text: stateText, tone: stateTone },
     { title: 'AGENTS', text: ({ placements, stackPlacements }) => `${placements} of ${stackPlacements}` },
-    { title: 'SINCE', text: ({ sinceTime }) => ageText(sinceTime) },
-    { title: 'NAMES', text: ({ agents }) => agents.join(','), wide: true },
-    { title: 'MESSAGE', text: messageText },
+    { title: 'SINCE', text: ({ sinceTime }) => ageText(sinceTime), drop: 1 },
+    { title: 'NAMES', text: ({ agents }) => agents.join(','), wide: true, prose: true },
+    { title: 'MESSAGE', text: messageText, prose: true },
   ],
 };
 

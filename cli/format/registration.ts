@@ -15,7 +15,7 @@ export const registrationView: View<typeof RegistrationSchema> = {
       text: ({ state }) => styledLabelOf(styledRegistrationStates, state).text,
       tone: ({ state }) => styledLabelOf(styledRegistrationStates, state).tone,
     },
-    { title: 'ACCOUNT', text: ({ serviceAccount }) => serviceAccount },
+    { title: 'ACCOUNT', text: ({ serviceAccount }) => serviceAccount, drop: 1 },
     { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
   ],
 };

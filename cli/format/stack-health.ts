@@ -13,7 +13,7 @@ export const healthChangeView: View<typeof HealthChangeSchema> = {
     { title: 'AGE', text: ({ time }) => ageText(time) },
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'MESSAGE', text: ({ message }) => message },
+    { title: 'MESSAGE', text: ({ message }) => message, prose: true },
   ],
 };
 

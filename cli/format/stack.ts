@@ -27,10 +27,10 @@ export const stackView: View<typeof StackSchema> = {
       text: ({ health }) => healthCountsText(health),
       tone: ({ health }) => healthCountsTone(health),
     },
-    { title: 'LABELS', text: ({ labels }) => labels.join(',') },
+    { title: 'LABELS', text: ({ labels }) => labels.join(','), drop: 1 },
     { title: 'DRIFT', text: ({ drift }) => keyOfValue(driftPolicies, drift), wide: true },
     { title: 'DEPENDS ON', text: ({ dependsOn }) => dependsOn.join(','), wide: true },
-    { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
+    { title: 'AGE', text: ({ createTime }) => ageText(createTime), drop: 2 },
     { title: 'STATUS', text: ({ deleteTime }) => (deleteTime ? 'being deleted' : 'live') },
   ],
 };

@@ -24,13 +24,13 @@ const auditView: View<typeof AuditEntrySchema> = {
   listField: 'entries',
   name: ({ id }) => String(id),
   columns: [
-    { title: 'ID', text: ({ id }) => String(id) },
+    { title: 'ID', text: ({ id }) => String(id), drop: 2 },
     { title: 'TIME', text: ({ time }) => (time ? timestampDate(time).toISOString() : '') },
     { title: 'ACTOR', text: ({ actor }) => actorText(actor) },
     { title: 'ACTION', text: ({ action }) => action },
     { title: 'OBJECT', text: ({ objectKind, object, objectId }) => `${objectKind} ${object || objectId}`.trim() },
     { title: 'OUTCOME', text: outcomeText, tone: ({ outcome }) => (isDenied(outcome) ? 'bad' : undefined) },
-    { title: 'FROM', text: ({ sourceAddress }) => sourceAddress },
+    { title: 'FROM', text: ({ sourceAddress }) => sourceAddress, drop: 1 },
   ],
 };
 

@@ -21,10 +21,10 @@ const generatorView: View<typeof GeneratorSchema> = {
     { title: 'NAME', text: ({ name }) => name },
     { title: 'STACKS', text: ({ stackCount }) => String(stackCount) },
     { title: 'AGENTS', text: ({ agentCount }) => String(agentCount) },
-    { title: 'REGISTRATION', text: ({ registration }) => keyOfValue(registrationPolicies, registration) },
+    { title: 'REGISTRATION', text: ({ registration }) => keyOfValue(registrationPolicies, registration), drop: 1 },
     { title: 'AGE', text: ({ createTime }) => ageText(createTime) },
     { title: 'STATUS', text: statusOf },
-    { title: 'DESCRIPTION', text: ({ description }) => description },
+    { title: 'DESCRIPTION', text: ({ description }) => description, prose: true },
   ],
 };
 

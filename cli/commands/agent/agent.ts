@@ -40,9 +40,9 @@ export const agentView: View<typeof AgentSchema> = {
       text: ({ placements }) => placementCountsText(placements),
       tone: ({ placements }) => placementCountsTone(placements),
     },
-    { title: 'LABELS', text: ({ labels }) => labels.join(',') },
-    { title: 'ANNOTATIONS', text: ({ annotations }) => annotationsText(annotations) },
-    { title: 'KUBERNETES', text: ({ kubernetesVersion }) => kubernetesVersion },
+    { title: 'LABELS', text: ({ labels }) => labels.join(','), drop: 2 },
+    { title: 'ANNOTATIONS', text: ({ annotations }) => annotationsText(annotations), drop: 1 },
+    { title: 'KUBERNETES', text: ({ kubernetesVersion }) => kubernetesVersion, drop: 3 },
     { title: 'SEEN', text: ({ lastHeartbeatTime }) => ageText(lastHeartbeatTime) },
   ],
 };

@@ -20,10 +20,10 @@ const agentHealthView: View<typeof AgentHealthSchema> = {
   columns: [
     { title: 'AGENT', text: ({ agent }) => agent },
     { title: 'HEALTH', text: healthText, tone: healthTone },
-    { title: 'HEALTHY', text: healthyObjects },
+    { title: 'HEALTHY', text: healthyObjects, drop: 1 },
     { title: 'REVISION', text: ({ revision }) => (revision === 0 ? '' : String(revision)) },
-    { title: 'SINCE', text: ({ changeTime }) => ageText(changeTime) },
-    { title: 'MESSAGE', text: ({ message }) => message },
+    { title: 'SINCE', text: ({ changeTime }) => ageText(changeTime), drop: 2 },
+    { title: 'MESSAGE', text: ({ message }) => message, prose: true },
   ],
 };
 export const verbs: VerbDefinitions = {
