@@ -2,11 +2,11 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { frame } from '../../../test/tools/raw-grpc.ts';
-import { FrameReader, toFrame } from './frames.ts';
+import { type Frame, FrameReader, toFrame } from './frames.ts';
 
 const frames = suite('frames of gRPC');
 
-const text = (messages: readonly Uint8Array[]) => messages.map((message) => Buffer.from(message).toString());
+const text = (messages: readonly Frame[]) => messages.map(({ bytes }) => Buffer.from(bytes).toString());
 
 function codeOf(act: () => unknown): Code | undefined {
   try {
@@ -26,7 +26,7 @@ frames('give the same messages however the bytes are cut', () => {
   const bytes = Buffer.concat(['one', '', 'three', '', ''].map((message) => frame(Buffer.from(message))));
   for (let size = 1; size <= bytes.length; size += 1) {
     const reader = new FrameReader(100);
-    const messages: Uint8Array[] = [];
+    const messages: Frame[] = [];
     for (let at = 0; at < bytes.length; at += size) messages.push(...reader.read(bytes.subarray(at, at + size)));
     reader.end();
     assert.equal(text(messages), ['one', '', 'three', '', ''], `in pieces of ${size}`);
@@ -49,10 +49,12 @@ frames('are refused by their head when they are too large', () => {
   );
 });
 
-frames('are refused when they are compressed', () => {
-  assert.is(
-    codeOf(() => new FrameReader(10).read(frame(Buffer.from('x'), 1))),
-    Code.InvalidArgument,
+frames('say whether they are compressed', () => {
+  const reader = new FrameReader(10);
+  const read = reader.read(Buffer.concat([frame(Buffer.from('x'), 1), frame(Buffer.from('y'))]));
+  assert.equal(
+    read.map(({ isCompressed }) => isCompressed),
+    [true, false],
   );
 });
 

@@ -14,6 +14,12 @@ export function toFrame(message: Uint8Array): Buffer {
   return frame;
 }
 
+/** A message of a request as it was received. */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly isCompressed: boolean;
+}
+
 /** Splits the bytes of a request into its messages. */
 export class FrameReader {
   readonly #maxBytes: number;
@@ -21,6 +27,7 @@ export class FrameReader {
   #head = nothing;
   /** The message that is being read; undefined before its head is complete. */
   #message: Uint8Array | undefined;
+  #isCompressed = false;
   #filled = 0;
 
   /** `maxBytes` limits each message. `reserve` gets the size of each message that does not arrive with its head, and may throw. */
@@ -31,14 +38,14 @@ export class FrameReader {
 
   /**
    * Takes the next bytes and returns the messages that they complete, as copies. Throws `resource_exhausted` as soon as the head of
-   * a message announces too many bytes, what `reserve` throws, and `invalid_argument` for a compressed message, since no compression is accepted.
+   * a message announces too many bytes, and what `reserve` throws.
    */
-  read(chunk: Buffer): Uint8Array[] {
-    const messages: Uint8Array[] = [];
+  read(chunk: Buffer): Frame[] {
+    const messages: Frame[] = [];
     for (let rest = chunk; rest.length > 0; ) {
       rest = this.#message ? this.#fill(this.#message, rest) : this.#readHead(rest);
       if (!this.#message || this.#filled < this.#message.length) continue;
-      messages.push(this.#message);
+      messages.push({ bytes: this.#message, isCompressed: this.#isCompressed });
       this.#message = undefined;
     }
     return messages;
@@ -69,8 +76,7 @@ export class FrameReader {
         `message size ${length} is larger than configured readMaxBytes ${this.#maxBytes}`,
         Code.ResourceExhausted,
       );
-    if (((head[0] ?? 0) & compressedFlag) !== 0)
-      throw new ConnectError('the request cannot be read: its message is compressed', Code.InvalidArgument);
+    this.#isCompressed = ((head[0] ?? 0) & compressedFlag) !== 0;
     const rest = head.subarray(headLength);
     if (rest.length < length) this.#reserve(length);
     this.#head = nothing;

@@ -1,4 +1,6 @@
 import * as http2 from 'node:http2';
+import { gzipSync } from 'node:zlib';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -110,12 +112,32 @@ native('refuses a request that ended empty while its key was checked', async () 
   }
 });
 
-native('refuses compression, and names what it supports', async () => {
-  const answer = await ask(whoAmI, empty, { ...bearer, 'grpc-encoding': 'gzip' });
-  assert.is(answer.status, Code.Unimplemented);
-  assert.is(answer.headers['grpc-accept-encoding'], 'identity');
+native('takes messages that gzip has compressed, and refuses other compressions by name', async () => {
+  const gzipped = { ...bearer, 'grpc-encoding': 'gzip' };
+  assert.is((await ask(whoAmI, empty, gzipped)).status, 0, 'a message need not be compressed');
+  const request = toBinary(CreateStackRequestSchema, create(CreateStackRequestSchema, { name: 'pressed' }));
+  assert.is((await ask(createStack, frame(gzipSync(request), 1), gzipped)).status, 0);
+  assert.ok((await broker.getStack({ stack: 'pressed' })).stack);
+  const brotli = await ask(whoAmI, empty, { ...bearer, 'grpc-encoding': 'br' });
+  assert.is(brotli.status, Code.Unimplemented);
+  assert.is(brotli.headers['grpc-accept-encoding'], 'identity,gzip');
   assert.is((await ask(whoAmI, empty, { ...bearer, 'grpc-encoding': 'identity' })).status, 0);
-  assert.is((await ask(whoAmI, frame(Buffer.from('x'), 1))).status, Code.InvalidArgument);
+});
+
+native('decompresses no message beyond its limit, or that is not what it says', async () => {
+  const gzipped = { ...bearer, 'grpc-encoding': 'gzip' };
+  const bomb = gzipSync(Buffer.alloc(64 << 20));
+  assert.is((await ask(createStack, frame(bomb, 1), gzipped)).status, Code.ResourceExhausted);
+  // The size at the end of the data is a lie.
+  bomb.writeUInt32LE(100, bomb.length - 4);
+  for (const bytes of [bomb, Buffer.from('no gzip'), Buffer.from('x'), gzipSync('cut short').subarray(0, 12)]) {
+    const answer = await ask(createStack, frame(bytes, 1), gzipped);
+    assert.is(answer.status, Code.InvalidArgument);
+    assert.match(answer.error?.rawMessage ?? '', 'not valid gzip data');
+  }
+  const unnamed = await ask(whoAmI, frame(Buffer.from('x'), 1));
+  assert.is(unnamed.status, Code.InvalidArgument);
+  assert.match(unnamed.error?.rawMessage ?? '', 'compressed without a grpc-encoding');
 });
 
 native('ends at the deadline of the client, however long that is', async () => {

@@ -12,6 +12,7 @@ import { type Connection, connectionOf, type Origin, setOrigin } from '../origin
 import { principalKey } from '../principal.ts';
 import type { Method } from '../services.ts';
 import { GrpcCall } from './call.ts';
+import { acceptedEncodings, isAcceptedEncoding } from './compression.ts';
 import { type GrpcMethod, toGrpcMethod } from './method.ts';
 import { clientDisconnected } from './request.ts';
 import { GrpcResponse } from './response.ts';
@@ -58,7 +59,9 @@ export function createGrpcHandler(options: {
     const refusal = readTimeout(call, headers['grpc-timeout']) ?? checkEncoding(call, headers['grpc-encoding']);
     const context = createCall(headers['x-request-id'], headers.traceparent);
     const response = new GrpcResponse(stream, context.requestId);
-    void runInCall(context, () => serve({ call, method, stream, response, reserve, refusal }, authenticate, log));
+    const isGzip = headers['grpc-encoding'] === 'gzip';
+    const exchange = { call, method, stream, response, reserve, refusal, isGzip };
+    void runInCall(context, () => serve(exchange, authenticate, log));
     return true;
   };
 }
@@ -78,9 +81,9 @@ function readTimeout(call: GrpcCall, header: string | string[] | undefined): Con
   return error;
 }
 
-/** Compression costs ten times what it saves on small messages, so none is accepted (gRPC, compression.md). */
+/** Returns the refusal of a compression that is not accepted. */
 function checkEncoding(call: GrpcCall, encoding: string | string[] | undefined): ConnectError | undefined {
-  if (encoding === undefined || encoding === 'identity') return undefined;
-  call.responseHeader.set('grpc-accept-encoding', 'identity');
-  return new ConnectError(`unknown compression "${encoding}": only identity is supported`, Code.Unimplemented);
+  if (encoding === undefined || isAcceptedEncoding(String(encoding))) return undefined;
+  call.responseHeader.set('grpc-accept-encoding', acceptedEncodings);
+  return new ConnectError(`unknown compression "${encoding}": ${acceptedEncodings} are supported`, Code.Unimplemented);
 }

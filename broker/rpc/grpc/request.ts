@@ -1,14 +1,14 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Lifetime } from '../lifetime.ts';
-import type { FrameReader } from './frames.ts';
+import type { Frame, FrameReader } from './frames.ts';
 
 /** The reason of calls whose client is gone. All of them share it, because its stack says nothing. */
 export const clientDisconnected = new ConnectError('the client disconnected', Code.Canceled);
 
 /** Reads the only message of a request. Rejects when it is malformed or too large, and when the call ends before it is complete. */
-export function readMessage(stream: ServerHttp2Stream, reader: FrameReader, lifetime: Lifetime): Promise<Uint8Array> {
-  let message: Uint8Array | undefined;
+export function readMessage(stream: ServerHttp2Stream, reader: FrameReader, lifetime: Lifetime): Promise<Frame> {
+  let message: Frame | undefined;
   return new Promise((resolve, reject) => {
     stream.on('data', (chunk: Buffer) => {
       try {
@@ -47,7 +47,7 @@ export async function* readMessages(
   stream: ServerHttp2Stream,
   reader: FrameReader,
   lifetime: Lifetime,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Frame, void, undefined> {
   let wake = () => {};
   let isComplete = stream.readableEnded;
   stream.on('readable', () => wake());

@@ -5,7 +5,8 @@ import type { Logger } from 'pino';
 import type { Authenticate } from '../interceptors/authenticate.ts';
 import { toConnectError } from '../interceptors/errors.ts';
 import type { GrpcCall } from './call.ts';
-import { FrameReader } from './frames.ts';
+import { decompressMessage } from './compression.ts';
+import { type Frame, FrameReader } from './frames.ts';
 import type { GrpcMethod } from './method.ts';
 import { clientDisconnected, readMessage, readMessages } from './request.ts';
 import type { GrpcResponse } from './response.ts';
@@ -18,6 +19,8 @@ export interface Exchange {
   readonly response: GrpcResponse;
   /** Reserves memory for a message of the request; throws when there is none. */
   readonly reserve: (bytes: number) => void;
+  /** Compressed messages of the request are gzip data. */
+  readonly isGzip: boolean;
   /** Refuses the call for what its headers say; checked once the caller is known. */
   readonly refusal: ConnectError | undefined;
 }
@@ -43,18 +46,21 @@ export async function serve(exchange: Exchange, authenticate: Authenticate, log:
   }
 }
 
-async function serveUnary({ call, method, stream, response, reserve }: Exchange): Promise<void> {
+async function serveUnary(exchange: Exchange): Promise<void> {
+  const { call, method, stream, response, reserve } = exchange;
   const reader = new FrameReader(method.readMaxBytes, reserve);
-  call.message = method.decode(await readMessage(stream, reader, call.lifetime));
+  const frame = await readMessage(stream, reader, call.lifetime);
+  call.message = method.decode(frame.isCompressed ? await decompressed(exchange, frame) : frame.bytes);
   const { message } = (await method.invoke(call)) as { message: Response };
   const { header, trailer } = call.added;
   const sent = response.send(method.encode(message), header, trailer);
   if (sent) await sent;
 }
 
-async function serveStream({ call, method, stream, response, reserve }: Exchange): Promise<void> {
+async function serveStream(exchange: Exchange): Promise<void> {
+  const { call, method, stream, response, reserve } = exchange;
   const reader = new FrameReader(method.readMaxBytes, reserve);
-  call.message = decoded(method, readMessages(stream, reader, call.lifetime));
+  call.message = decoded(exchange, readMessages(stream, reader, call.lifetime));
   const { message: messages } = (await method.invoke(call)) as { message: AsyncIterable<Response> };
   const iterator = messages[Symbol.asyncIterator]();
   try {
@@ -70,6 +76,16 @@ async function serveStream({ call, method, stream, response, reserve }: Exchange
   response.end(call.added.header, call.added.trailer);
 }
 
-async function* decoded(method: GrpcMethod, messages: AsyncIterable<Uint8Array>) {
-  for await (const message of messages) yield method.decode(message);
+async function* decoded(exchange: Exchange, frames: AsyncIterable<Frame>) {
+  for await (const frame of frames)
+    yield exchange.method.decode(frame.isCompressed ? await decompressed(exchange, frame) : frame.bytes);
+}
+
+function decompressed({ method, reserve, isGzip }: Exchange, { bytes }: Frame): Promise<Uint8Array> {
+  if (!isGzip)
+    throw new ConnectError(
+      'the request cannot be read: its message is compressed without a grpc-encoding',
+      Code.InvalidArgument,
+    );
+  return decompressMessage(bytes, method.readMaxBytes, reserve);
 }

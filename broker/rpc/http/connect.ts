@@ -9,7 +9,7 @@ import {
 } from '@connectrpc/connect';
 import { parseTimeout as parseConnectTimeout } from '@connectrpc/connect/protocol-connect';
 import { parseTimeout as parseGrpcTimeout } from '@connectrpc/connect/protocol-grpc';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import type { RequestBudget } from '../admission/request-budget.ts';
 import type { Authenticate } from '../interceptors/authenticate.ts';
@@ -29,6 +29,8 @@ type Response = Parameters<Handler>[1];
 
 /** Requests up to this size need no place in the budget: they are smaller than what a stream costs anyway. */
 const smallRequestBytes = 4 << 10;
+/** Larger than any message. */
+const maxMessageBytes = 0xffff_ffff;
 const lifetimeKey = createContextKey<Lifetime | undefined>(undefined, {
   description: 'the lifetime until the response is sent',
 });
@@ -49,14 +51,16 @@ export function createConnectHandler(
   const lifetimes = new WeakMap<Request, Lifetime>();
   const limits = new Map(rpc.methods.map(({ descriptor, readMaxBytes }) => [pathOf(descriptor), readMaxBytes]));
   const adapter = connectNodeAdapter({
-    // Compression costs ten times what it saves on small messages; requests may not use it to grow past the limits.
-    acceptCompression: [],
+    // Requests may be compressed, as some proxies and clients do; their limits count what they decompress to.
+    acceptCompression: [compressionGzip],
+    // Compression of responses costs more than it saves between a broker and its agents.
+    compressMinBytes: maxMessageBytes,
     contextValues(request) {
       const connection = connectionOf(carrierOf(request), () => request.socket.remoteAddress);
       const values = setOrigin(createContextValues(), rpc.originOf(request.headers, connection));
       moveDeadline(request, values);
       values.set(lifetimeKey, lifetimes.get(request));
-      values.set(requestBytesKey, contentLengthOf(request));
+      values.set(requestBytesKey, isCompressed(request) ? undefined : contentLengthOf(request));
       return values.set(cancelKey, (hasEnded) => cancel(request, hasEnded));
     },
     async requestGate(context) {
@@ -101,6 +105,14 @@ function createLifetime(response: Response): Lifetime {
   response.once('close', () => lifetime.end(new ConnectError('the call has ended', Code.Canceled)));
   return lifetime;
 }
+
+/** Answers whether a request's messages may be compressed, so that its length says nothing about their size. */
+function isCompressed({ headers }: Request): boolean {
+  return encodingHeaders.some((name) => (headers[name] ?? 'identity') !== 'identity');
+}
+
+/** Headers that name a compression: of unary calls, of streams and of gRPC-Web. */
+const encodingHeaders = ['content-encoding', 'connect-content-encoding', 'grpc-encoding'] as const;
 
 /** Returns the size that a request announces; undefined for one without a length. */
 function contentLengthOf({ headers }: Request): number | undefined {
