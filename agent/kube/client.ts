@@ -129,7 +129,7 @@ function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'pat
   return {
     async apply(object, resource, { dryRun, force }, signal) {
       const id = objectIdOf(object);
-      const { status, body } = await http({
+      const { status, body, warnings } = await http({
         method: 'PATCH',
         path: objectPath(resource, id),
         query: { fieldManager, force: String(force), dryRun: dryRun ? 'All' : undefined },
@@ -138,7 +138,7 @@ function writes(connection: Connection): Pick<Cluster, 'apply' | 'create' | 'pat
         object: id,
         signal,
       });
-      return { object: body as KubeObject, created: status === 201 };
+      return { object: body as KubeObject, created: status === 201, warnings };
     },
     async create(object, signal) {
       const id = objectIdOf(object);

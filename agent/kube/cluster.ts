@@ -57,6 +57,8 @@ export interface ApplyOptions {
 export interface ApplyResult {
   readonly object: KubeObject;
   readonly created: boolean;
+  /** Warnings of the API server about the object. */
+  readonly warnings: readonly string[];
 }
 
 export interface ListOptions {

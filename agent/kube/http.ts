@@ -5,6 +5,7 @@ import { sleep } from '../concurrency/backoff.ts';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { ObjectId } from '../object/kube-object.ts';
 import { errorFromResponse, unreachableError } from './api-error.ts';
+import { parseWarnings } from './warnings.ts';
 
 /** Current address and credentials of the API server. */
 export interface ApiAccess {
@@ -34,6 +35,8 @@ export interface KubeRequest {
 export interface KubeResponse {
   readonly status: number;
   readonly body: unknown;
+  /** Warnings of the API server, such as that a version is deprecated. */
+  readonly warnings: readonly string[];
 }
 
 export interface KubeHttpOptions {
@@ -66,7 +69,7 @@ export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
       const response = await requestLimit.run(() => send(options, request, renewed), request.signal);
       if (response.status < 300) {
         const body: unknown = request.isText ? response.text : parseExact(response.text);
-        return { status: response.status, body };
+        return { status: response.status, body, warnings: response.warnings };
       }
       if (response.status === 401 && !renewed) {
         renewed = true;
@@ -85,6 +88,7 @@ interface RawResponse {
   readonly status: number;
   readonly text: string;
   readonly retryAfter: string | undefined;
+  readonly warnings: readonly string[];
 }
 
 async function send(options: KubeHttpOptions, request: KubeRequest, renew: boolean): Promise<RawResponse> {
@@ -123,7 +127,8 @@ async function exchange(
 ): Promise<RawResponse> {
   const incoming = await openResponse(access, userAgent, request, signal);
   const text = await readText(incoming);
-  return { status: incoming.statusCode ?? 0, text, retryAfter: incoming.headers['retry-after'] };
+  const { 'retry-after': retryAfter, warning = '' } = incoming.headers;
+  return { status: incoming.statusCode ?? 0, text, retryAfter, warnings: parseWarnings(warning) };
 }
 
 /** Sends a request and resolves as soon as the response's headers arrive. The caller has to read the body or destroy it. */

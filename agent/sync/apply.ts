@@ -164,9 +164,9 @@ export async function applyObjects(
       const obstacle = await before(wanted);
       if (obstacle) return failures.push(obstacle);
       try {
-        const { object, created } = await applyInVersion(cluster, wanted, signal);
+        const { object, created, warnings } = await applyInVersion(cluster, wanted, signal);
         onApplied(wanted, object);
-        changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '' });
+        changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '', warnings });
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
         failures.push(failure(wanted.id, error));

@@ -20,6 +20,8 @@ export interface Change {
   readonly fields?: readonly string[];
   /** The reason that it failed or is held; empty otherwise. */
   readonly message: string;
+  /** Warnings of the API server about the object. */
+  readonly warnings?: readonly string[];
 }
 
 export interface StackEvent {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
-import { startTestAgent } from '../../test/agents.ts';
+import { startTestAgent, type TestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { testCli } from '../../test/cli.ts';
 
@@ -172,6 +172,9 @@ apply('rejects an invalid call before it calls the broker', async () => {
   );
 });
 
+const submittedEntry = (agent: TestAgent, stack: string) =>
+  eventually(async () => [await agent.entry(stack)].find(({ deploymentId }) => deploymentId !== ''), 30_000);
+
 apply('waits until every agent has applied it', async () => {
   const stack = freshName();
   const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
@@ -188,15 +191,22 @@ apply('waits until every agent has applied it', async () => {
   );
 });
 
+apply('prints what agents say of what they have applied, the same text once', async () => {
+  const stack = freshName();
+  const agents = await Promise.all([makeAgent(`${stack}a`, [stack]), makeAgent(`${stack}b`, [stack])]);
+  const waiting = cli.run(`apply -f - --stack ${stack} --label ${stack} --wait=applied`, { stdin: config('a') });
+  const warning = 'warning: Endpoints shop/a is deprecated';
+  for (const agent of agents) await agent.report(await submittedEntry(agent, stack), Outcome.APPLIED, warning);
+  const { code, stderr } = await waiting;
+  assert.is(code, 0, stderr);
+  assert.is(stderr.split('\n').filter((line) => line.endsWith(` and 1 more: ${warning}`)).length, 1);
+});
+
 apply("fails with the agent's message when it cannot apply", async () => {
   const name = freshName();
   const agent = await makeAgent(name);
   const waiting = cli.run(`apply -f - --stack ${name} --label ${name} --wait`, { stdin: config('a') });
-  const entry = await eventually(async () => {
-    const found = await agent.entry(name);
-    return found.deploymentId !== '' && found;
-  }, 30_000);
-  await agent.report(entry, Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
+  await agent.report(await submittedEntry(agent, name), Outcome.FAILED, 'namespace \u001b[31m"shop" not found');
   const { code, stderr } = await waiting;
   assert.is(code, 1);
   assert.match(stderr, `error: agent ${name}: namespace "shop" not found\n`);

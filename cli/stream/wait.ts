@@ -46,7 +46,9 @@ export async function waitUntil(
       const [failed] = progress.pending.filter(({ health }) => health === Health.FAILED);
       if (failed) throw await unhealthyFailure(session, failed);
       // The first message of a large fleet contains only a part of the placements.
-      if (progress.pending.length === 0 && placements.size >= placementCount(stack)) return;
+      if (progress.pending.length > 0 || placements.size < placementCount(stack)) continue;
+      noteMessages(session.output, [...placements.values()]);
+      return;
     }
     throw new Failure(`stack ${deployment.stack} was deleted in the meantime`);
   } catch (error) {
@@ -54,6 +56,18 @@ export async function waitUntil(
     throw await timeoutFailure(session, deployment.stack, progress, timeoutMs, condition);
   } finally {
     display.close();
+  }
+}
+
+/** Prints what agents say of a deployment that they have applied, such as warnings of their API servers; the same text once. */
+function noteMessages(output: Output, placements: readonly Placement[]): void {
+  const agentsByMessage = Map.groupBy(
+    placements.filter(({ phase, message }) => phase === PlacementPhase.APPLIED && message !== ''),
+    ({ message }) => message,
+  );
+  for (const [message, [first, ...others]] of agentsByMessage) {
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    output.note(sanitize(`agent ${first!.agent}${more}: ${message}`));
   }
 }
 

@@ -17,6 +17,7 @@ import { removedWithIn } from '../siblings.ts';
 import type { PassState, StageResult } from '../stage.ts';
 import type { Planned } from './plan.ts';
 import { awaiting, failed, holdBack, manifestsMissing, summary } from './results.ts';
+import { describeWarnings } from './warnings.ts';
 import { type Applied, type Classified, type DryRun, type Recorded, withWritten } from './write.ts';
 
 export interface DeletionsHeld {
@@ -95,7 +96,9 @@ export function reportSync({
   if (missingSiblings.length > 0) return wait(manifestsMissing);
   const uncheckedCount = unchecked + uncheckedWrites;
   const uncheckedNote = uncheckedCount > 0 ? `${uncheckedCount} objects could not be checked by a dry run` : '';
-  const note = [describeReleased(released), uncheckedNote].filter((text) => text !== '').join('; ');
+  const note = [describeReleased(released), uncheckedNote, describeWarnings(done)]
+    .filter((text) => text !== '')
+    .join('; ');
   const event = eventOf(entry, 'applied', note, done);
   return { kind: 'settled', event, drift: driftEvent, recheckMs: drift.recheckMs };
 }

@@ -18,6 +18,7 @@ import type { Claimed, Planned } from './plan.ts';
 import type { InventoryLoaded, ManifestRead, Resolved } from './prepare.ts';
 import { findReplacements, type Replacing } from './replace.ts';
 import { awaiting, failed, waiting } from './results.ts';
+import { addWarnings } from './warnings.ts';
 
 export interface Classified {
   readonly drift: DriftDecision;
@@ -214,7 +215,7 @@ export async function applyWaves({
     },
   );
   const explained = explainAdoptions(explainRepairs(result.changes, drift.repairs), adoptions);
-  const changes = explainReplacements(explained, replacements);
+  const changes = addWarnings(explainReplacements(explained, replacements));
   if (result.failures.length > 0 || result.waiting !== undefined) {
     await saveUids();
     if (result.waiting !== undefined) return { stop: waiting(pass, result.waiting, changes) };

@@ -9,7 +9,7 @@ import { openApi } from './openapi.ts';
 import type { RequestRecord, Requests } from './requests.ts';
 import { answerResource, querySelector } from './resources.ts';
 import { authenticate, checkRights, type Rights, requestVerb, reviewAccess } from './rights.ts';
-import { parseTarget } from './target.ts';
+import { parseTarget, type Target } from './target.ts';
 import { streamWatch } from './watch.ts';
 
 const BODY_LIMIT = 3 * 1024 * 1024;
@@ -81,7 +81,10 @@ async function respond(
   const contentType = request.headers['content-type'] ?? 'application/json';
   const answer = answerResource(core, { target, method, query, contentType, userAgent, body });
   if (drop === 'answer') response.destroy();
-  else sendText(response, answer.status, answer.text);
+  else {
+    if (method !== 'GET' && method !== 'DELETE') warnOfDeprecation(response, target);
+    sendText(response, answer.status, answer.text);
+  }
 }
 
 function respondError(response: ServerResponse, error: unknown): void {
@@ -92,6 +95,12 @@ function respondError(response: ServerResponse, error: unknown): void {
     if (known.code === 429) response.setHeader('retry-after', '1');
     sendText(response, known.code, JSON.stringify(known.status));
   }
+}
+
+/** Warns as the API server does of what it will serve no longer. */
+function warnOfDeprecation(response: ServerResponse, { kind }: Target): void {
+  if (kind.resource !== '/endpoints') return;
+  response.setHeader('warning', '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"');
 }
 
 function sendText(response: ServerResponse, status: number, text: string, type = 'application/json'): void {
