@@ -53,9 +53,9 @@ const pingTimeoutMs = 10_000;
 /** Maximum size of a response: a complete deployment with the names of its objects. */
 const maxResponseBytes = 16 << 20;
 /** Maximum size of a request: a submission and its envelope. The broker would refuse more, but only after some of it was sent. */
-const maxRequestBytes = (8 << 20) + (64 << 10);
+const maxRequestBytes = (32 << 20) + (64 << 10);
 /** Memory of a connection's unsent requests, in MB. Node refuses further calls beyond it; its default is less than two submissions. */
-const maxSessionMemory = 64;
+const maxSessionMemory = 128;
 
 /**
  * Connects the generated clients of the three services to a broker over one HTTP/2 connection. It is opened at the first call, kept

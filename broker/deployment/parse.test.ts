@@ -108,7 +108,7 @@ const bad: readonly [what: string, text: string | Uint8Array, document: number, 
     /more than 5000 objects/,
   ],
   ['an object that is too large', `${head}data:\n  x: ${'y'.repeat(limits.objectBytes)}\n`, 1, 1, /at most 2097152/],
-  ['too many bytes', Buffer.alloc(limits.submissionBytes + 1, 'a'), 1, 1, /more than 8388608 bytes/],
+  ['too many bytes', Buffer.alloc(limits.textBytes + 1, 'a'), 1, 1, /more than 33554432 bytes/],
   [
     'too many bytes by aliases',
     times(5, (at) => `---\n${named(`a${at}`)}x: &x ${'ä'.repeat(20_000)}\ndata: [${'*x, '.repeat(45)}]\n`),

@@ -10,6 +10,9 @@ import { composeYaml, conversionMessage, findProblems, offsetOf, plainValue } fr
 
 /** The limits of a submission; beyond each, it is refused. */
 export const limits = {
+  /** Size of the text; far more than what is stored, since YAML has comments and indentation. */
+  textBytes: 32 << 20,
+  /** Size of the canonical form. */
   submissionBytes: 8 << 20,
   objectBytes: 2 << 20,
   objects: 5_000,
@@ -93,13 +96,12 @@ interface Reading {
 function readPart(text: string, firstLine: number, { objects, violations, size }: Reading): boolean {
   const lines = new LineCounter();
   const lineAt = (offset: number) => firstLine - 1 + (lines.linePos(offset).line || 1);
-  const documents = composeYaml(text, lines);
-  if (!Array.isArray(documents)) {
-    violations.push({ document: size.documents + 1, line: firstLine, message: documents.message });
-    return false;
-  }
-  for (const document of documents) {
+  for (const document of composeYaml(text, lines)) {
     size.documents += 1;
+    if ('message' in document) {
+      violations.push({ document: size.documents, line: lineAt(document.offset), message: document.message });
+      return false;
+    }
     const bad = (message: string, offset: number) =>
       violations.push({ document: size.documents, line: lineAt(offset), message });
     for (const found of readDocument(document, bad)) {
@@ -166,8 +168,7 @@ function warningsOf(objects: readonly LocatedObject[]): string[] {
 }
 
 function decode(bytes: Uint8Array): string | Violation {
-  if (bytes.length > limits.submissionBytes)
-    return { document: 1, line: 1, message: `more than ${limits.submissionBytes} bytes` };
+  if (bytes.length > limits.textBytes) return { document: 1, line: 1, message: `more than ${limits.textBytes} bytes` };
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const nul = text.indexOf('\0');

@@ -159,4 +159,48 @@ deployments('of other revisions are found by number, and numbers beyond all are 
 
 deployments('are logged without keys', () => assertNoKeys(test.logged));
 
+deployments(
+  'may have text of 32 MiB for objects of 8 MiB, and the same request id returns the first answer',
+  async () => {
+    const stack = await newStack();
+    const commented = Array.from(
+      { length: 31 },
+      (_, at) => `${`# ${'x'.repeat(1021)}\n`.repeat(1 << 10)}${JSON.stringify(object(`c${at}`))}\n`,
+    );
+    const request = { stack, manifest: Buffer.from(commented.join('---\n')), requestId: 'large' };
+    assert.ok(request.manifest.length > 31 << 20);
+    const { deployment, changes } = await broker.submitDeployment(request);
+    assert.equal([deployment?.objectCount, changes.length], [31, 31]);
+    assert.ok(deployment && deployment.size < 4_096n);
+    const again = await broker.submitDeployment(request);
+    assert.equal([again.replayed, again.deployment?.id], [true, deployment.id]);
+    const other = Buffer.from(request.manifest);
+    other[2] = 0x79;
+    await refused(broker.submitDeployment({ ...request, manifest: other }), Code.AlreadyExists, 'request_id');
+    const large = object('big', { x: 'x'.repeat(1 << 20) });
+    const objects = Array.from({ length: 9 }, (_, at) => ({ ...large, metadata: { name: `big-${at}` } }));
+    await refused(
+      broker.submitDeployment({ stack, manifest: text(...objects) }),
+      Code.InvalidArgument,
+      'more than 8388608 bytes',
+    );
+  },
+);
+
+deployments('are read in parts by clients that take no large messages', async () => {
+  const stack = await newStack();
+  await broker.submitDeployment({ stack, manifest: text(object('a'), object('b', { x: 'ä'.repeat(100) })) });
+  const { manifest, objects, deployment } = await broker.getDeployment({ stack });
+  const parts: Uint8Array[] = [];
+  for (let offset = 0; offset < Number(deployment?.size); ) {
+    const part = await broker.getDeployment({ stack, manifestOffset: BigInt(offset), manifestLimit: 100 });
+    assert.is(part.objects.length, offset === 0 ? objects.length : 0);
+    parts.push(part.manifest);
+    offset += part.manifest.length;
+  }
+  assert.ok(parts.length > 2);
+  assert.equal(Buffer.concat(parts), Buffer.from(manifest));
+  assert.is((await broker.getDeployment({ stack, manifestOffset: 1n << 40n })).manifest.length, 0);
+});
+
 deployments.run();

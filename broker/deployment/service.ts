@@ -52,7 +52,10 @@ export function deploymentMethods({
       const owner = ownerOf(principalOf(context));
       const row = await store.findDeployment(db, owner, await refOf(db, owner, request));
       const manifest = await store.manifestData(db, row.checksum);
-      return { deployment: toMessage(row), manifest, objects: await identitiesOf(manifest) };
+      const start = Number(request.manifestOffset);
+      const end = request.manifestLimit === 0 ? manifest.length : start + request.manifestLimit;
+      const objects = start === 0 ? await identitiesOf(manifest) : [];
+      return { deployment: toMessage(row), manifest: manifest.subarray(start, end), objects };
     },
 
     async listDeployments(request, context) {

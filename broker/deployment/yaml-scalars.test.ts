@@ -18,10 +18,8 @@ const seed = Number(process.env.BROKKR_TEST_SEED ?? 1);
 
 /** Reads a document as the broker does: its JSON, or null when it is refused. */
 function read(text: string): string | null {
-  const documents = composeYaml(text, new LineCounter());
-  if (!Array.isArray(documents) || documents.length !== 1) return null;
-  const [document] = documents;
-  if (!document || findProblems(document).length > 0) return null;
+  const [document, ...others] = composeYaml(text, new LineCounter());
+  if (!document || 'message' in document || others.length > 0 || findProblems(document).length > 0) return null;
   try {
     return JSON.stringify(toCanonical(plainValue(document)));
   } catch {

@@ -1,4 +1,5 @@
 import {
+  Composer,
   type Document,
   isAlias,
   isMap,
@@ -7,7 +8,7 @@ import {
   type LineCounter,
   type Node,
   type Pair,
-  parseAllDocuments,
+  Parser,
   type ScalarTag,
   type Tags,
   type YAMLMap,
@@ -40,11 +41,12 @@ const binary: ScalarTag = {
 
 /**
  * Splits a text into documents, each with its own errors, and reads scalars as kubectl does (YAML 1.1 as in sigs.k8s.io/yaml: 0644 is
- * octal, yes and on are true; JSON is YAML). Returns a problem for a text that cannot be split at all.
+ * octal, yes and on are true; JSON is YAML). Ends with a problem where the text cannot be split further. Documents are composed as they
+ * are asked for, so that only one of them is in memory.
  */
-export function composeYaml(text: string, lineCounter: LineCounter): Document.Parsed[] | YamlProblem {
+export function* composeYaml(text: string, lineCounter: LineCounter): Generator<Document.Parsed | YamlProblem> {
   try {
-    const documents = parseAllDocuments(text, {
+    const composer = new Composer({
       version: '1.1',
       schema: 'yaml-1.1',
       customTags: asKubectl,
@@ -54,12 +56,10 @@ export function composeYaml(text: string, lineCounter: LineCounter): Document.Pa
       uniqueKeys: false,
       intAsBigInt: true,
       stringKeys: false,
-      lineCounter,
-      prettyErrors: false,
     });
-    return Array.isArray(documents) ? documents : [];
+    yield* composer.compose(new Parser(lineCounter.addNewLine).parse(text)) as Iterable<Document.Parsed>;
   } catch (error) {
-    return { offset: 0, message: parserMessage(error) };
+    yield { offset: 0, message: parserMessage(error) };
   }
 }
 

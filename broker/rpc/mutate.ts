@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { clone, type DescMessage, fromBinary, type MessageShape, toBinary, toJson } from '@bufbuild/protobuf';
+import {
+  clone,
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  ScalarType,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf';
 import { reflect } from '@bufbuild/protobuf/reflect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { actorOf, type Principal } from '../access/principal.ts';
@@ -16,26 +26,26 @@ import { principalOf } from './principal.ts';
  * request gets the first answer again, with `replayed` set and without its secret (the field `pak`). The same transaction writes the
  * audit entry, whose object `work` names in its note.
  */
-export function mutate<O extends DescMessage>(
+export async function mutate<O extends DescMessage>(
   db: Database,
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
   work: Work<Tx, O>,
 ): Promise<MessageShape<O>> {
-  const mutation = toMutation(context, request, output);
+  const mutation = await toMutation(context, request, output);
   return db.transact((tx) => run(tx, mutation, work));
 }
 
 /** Does the same with prepared statements and without the entity manager, for frequent mutations. */
-export function mutatePrepared<O extends DescMessage>(
+export async function mutatePrepared<O extends DescMessage>(
   db: Database,
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
   work: Work<Transaction, O>,
 ): Promise<MessageShape<O>> {
-  const mutation = toMutation(context, request, output);
+  const mutation = await toMutation(context, request, output);
   return db.transactPrepared((tx) => run(tx, mutation, work));
 }
 
@@ -52,14 +62,14 @@ interface Mutation<O extends DescMessage> {
   readonly key: RequestKey;
 }
 
-function toMutation<O extends DescMessage>(
+async function toMutation<O extends DescMessage>(
   context: HandlerContext,
   request: MessageShape<DescMessage>,
   output: O,
-): Mutation<O> {
+): Promise<Mutation<O>> {
   const principal = principalOf(context);
   const requestId = (request as { requestId?: string }).requestId ?? '';
-  const hash = requestId === '' ? new Uint8Array() : hashRequest(context.method.input, request);
+  const hash = requestId === '' ? new Uint8Array() : await hashRequest(context.method.input, request);
   const key = { principal: principal.ownerId, method: context.method.name, requestId, hash };
   return { context, output, principal, key };
 }
@@ -96,10 +106,26 @@ function toAuditEntry(context: HandlerContext, principal: Principal, requestId: 
   };
 }
 
-/** Hashes the request without its request_id, as JSON with sorted keys: the order of a map's entries does not count. */
-function hashRequest(schema: DescMessage, request: MessageShape<DescMessage>): Uint8Array {
-  const plain = clone(schema, request) as MessageShape<DescMessage> & { requestId: string };
-  plain.requestId = '';
+/** Size of a field from which hashing it would hold up other calls. */
+const largeBytes = 1 << 20;
+
+/**
+ * Hashes the request without its request_id, as JSON with sorted keys: the order of a map's entries does not count. Large bytes are
+ * represented by their own hash, which another thread computes.
+ */
+async function hashRequest(schema: DescMessage, request: MessageShape<DescMessage>): Promise<Uint8Array> {
+  const fields: Record<string, unknown> = { ...request, requestId: '' };
+  for (const { localName, fieldKind, scalar } of schema.fields) {
+    const value = fields[localName];
+    if (
+      fieldKind === 'scalar' &&
+      scalar === ScalarType.BYTES &&
+      value instanceof Uint8Array &&
+      value.length > largeBytes
+    )
+      fields[localName] = new Uint8Array(await crypto.subtle.digest('SHA-256', value as Uint8Array<ArrayBuffer>));
+  }
+  const plain = create(schema, fields as MessageInitShape<DescMessage>);
   return createHash('sha256')
     .update(JSON.stringify(sorted(toJson(schema, plain))))
     .digest();

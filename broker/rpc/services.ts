@@ -18,8 +18,8 @@ const services = [BrokerService, AgentService, AdminService] as const;
 const maxRequestBytes = 1 << 20;
 /** Callers of these services need no key; their longest request is the name of a symbol. */
 const maxStandardRequestBytes = 4 << 10;
-/** A manifest of 8 MiB and the fields around it. */
-const maxSubmissionBytes = (8 << 20) + (64 << 10);
+/** The text of a submission and the fields around it. */
+const maxSubmissionBytes = (32 << 20) + (64 << 10);
 /** Maximum size of a response message, except where a method has its own. */
 const maxResponseBytes = 4 << 20;
 /** A response may hold a manifest of 8 MiB with the names of its objects, or the changes of as many objects. */

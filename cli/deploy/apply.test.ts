@@ -114,8 +114,8 @@ apply('shows the first of many changes, and all with -o wide', async () => {
   assert.match(few, '\n  and 10 more: -o wide shows all\n');
   const all = await cli.done(`apply -f - --stack ${stack} -o wide`, { stdin: one });
   assert.is(all.match(/^ {2}[-+] /gm)?.length, 61);
-  const tooMuch = await cli.fails(2, `apply -f - --stack ${stack}`, { stdin: `#${'x'.repeat(8 << 20)}` });
-  assert.match(tooMuch, 'exceed 8 MiB');
+  const tooMuch = await cli.fails(2, `apply -f - --stack ${stack}`, { stdin: `#${'x'.repeat(32 << 20)}` });
+  assert.match(tooMuch, 'exceed 32 MiB');
 });
 
 apply('shows with diff which lines would change and where, and changes nothing', async () => {

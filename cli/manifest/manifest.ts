@@ -18,8 +18,8 @@ interface SourceFile {
 /** Ends any document, also before a file that starts with directives. */
 const documentEnd = Buffer.from('\n...\n');
 const fileExtensions = ['.yaml', '.yml', '.json'];
-/** Maximum size of a submission; the broker enforces the same limit. */
-const maxSizeMiB = 8;
+/** Maximum size of the text of a submission; the broker enforces the same limit. */
+const maxSizeMiB = 32;
 const byteOrderMark = '\ufeff';
 
 /**

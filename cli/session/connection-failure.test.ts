@@ -57,7 +57,7 @@ async function answering(status: number, test: (url: string) => Promise<void>): 
 }
 
 failures('has a proxy in front of it that refuses or does not reach it', async () => {
-  await answering(413, async (url) => assert.match(await failing(url), /HTTP 413\)\n.*client_max_body_size 9m;\n$/));
+  await answering(413, async (url) => assert.match(await failing(url), /HTTP 413\)\n.*client_max_body_size 33m;\n$/));
   await answering(404, async (url) => assert.match(await failing(url), `what answers at ${url} is no broker`));
   await answering(502, async (url) => assert.match(await failing(url), /HTTP 502\n {2}check the proxy/));
 });

@@ -39,7 +39,7 @@ function proxyFailure(status: string, at: string): ConnectionFailure {
   if (status === '413')
     return {
       message: `a proxy in front of the broker${at} refused the request as too large (HTTP 413)`,
-      hint: 'raise its limit to 9 MiB, in nginx: client_max_body_size 9m;',
+      hint: 'raise its limit to 33 MiB, in nginx: client_max_body_size 33m;',
     };
   const mayPass = ['502', '503', '504'].includes(status);
   return {

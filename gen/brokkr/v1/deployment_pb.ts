@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file brokkr/v1/deployment.proto.
  */
 export const file_brokkr_v1_deployment: GenFile = /*@__PURE__*/
-  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIqICCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCRIRCgluYW1lc3BhY2UYDiABKAkigwIKF1N1Ym1pdERlcGxveW1lbnRSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhgKBXN0YWNrGAIgASgJQgm6SAZyBBABGH8SHAoIbWFuaWZlc3QYAyABKAxCCrpIB3oFGICAgAQSDwoHZHJ5X3J1bhgEIAEoCBIZCgdtZXNzYWdlGAUgASgJQgi6SAVyAxiACBITCgthbGxvd19lbXB0eRgGIAEoCBJDCgluYW1lc3BhY2UYByABKAlCK7pIKHImGD8yIl4oW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8pPyRIAIgBAUIMCgpfbmFtZXNwYWNlIt4BChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0SEAoId2FybmluZ3MYByADKAkSEQoJbmFtZXNwYWNlGAggASgJIlUKFEdldERlcGxveW1lbnRSZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhgkEhYKBXN0YWNrGAIgASgJQge6SARyAhh/EhAKCHJldmlzaW9uGAMgASgNInsKFUdldERlcGxveW1lbnRSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIbWFuaWZlc3QYAiABKAwSJQoHb2JqZWN0cxgDIAMoCzIULmJyb2trci52MS5PYmplY3RSZWYibQoWTGlzdERlcGxveW1lbnRzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgSFgoFc3RhY2sYAyABKAlCB7pIBHICGH8iXgoXTGlzdERlcGxveW1lbnRzUmVzcG9uc2USKgoLZGVwbG95bWVudHMYASADKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiewoUUm9sbGJhY2tTdGFja1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESGAoFc3RhY2sYAiABKAlCCbpIBnIEEAEYfxIQCghyZXZpc2lvbhgDIAEoDRIZCgdtZXNzYWdlGAQgASgJQgi6SAVyAxiACCJnChVSb2xsYmFja1N0YWNrUmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhAKCHJlcGxheWVkGAIgASgIEhEKCXVuY2hhbmdlZBgDIAEoCEIkWiJicm9ra3IuaW8vcHJvdG8vYnJva2tyL3YxO2Jyb2trcnYxYgZwcm90bzM", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Chpicm9ra3IvdjEvZGVwbG95bWVudC5wcm90bxIJYnJva2tyLnYxIqICCgpEZXBsb3ltZW50EgoKAmlkGAEgASgJEhAKCHN0YWNrX2lkGAIgASgJEg0KBXN0YWNrGAMgASgJEhAKCHJldmlzaW9uGAQgASgNEhAKCGNoZWNrc3VtGAUgASgJEgwKBHNpemUYBiABKAQSFAoMb2JqZWN0X2NvdW50GAcgASgNEg8KB21lc3NhZ2UYCCABKAkSEgoKY3JlYXRlZF9ieRgJIAEoCRIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcm9sbGJhY2tfb2YYCyABKA0SDwoHY3VycmVudBgMIAEoCBIQCgh0cmFjZV9pZBgNIAEoCRIRCgluYW1lc3BhY2UYDiABKAkigwIKF1N1Ym1pdERlcGxveW1lbnRSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEhgKBXN0YWNrGAIgASgJQgm6SAZyBBABGH8SHAoIbWFuaWZlc3QYAyABKAxCCrpIB3oFGICAgBASDwoHZHJ5X3J1bhgEIAEoCBIZCgdtZXNzYWdlGAUgASgJQgi6SAVyAxiACBITCgthbGxvd19lbXB0eRgGIAEoCBJDCgluYW1lc3BhY2UYByABKAlCK7pIKHImGD8yIl4oW2EtejAtOV0oWy1hLXowLTldKlthLXowLTldKT8pPyRIAIgBAUIMCgpfbmFtZXNwYWNlIt4BChhTdWJtaXREZXBsb3ltZW50UmVzcG9uc2USKQoKZGVwbG95bWVudBgBIAEoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhEKCXVuY2hhbmdlZBgCIAEoCBIQCghyZXBsYXllZBgDIAEoCBIoCgdjaGFuZ2VzGAQgAygLMhcuYnJva2tyLnYxLk9iamVjdENoYW5nZRIOCgZhZ2VudHMYBSADKAkSEwoLYWdlbnRfY291bnQYBiABKA0SEAoId2FybmluZ3MYByADKAkSEQoJbmFtZXNwYWNlGAggASgJIoYBChRHZXREZXBsb3ltZW50UmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIYJBIWCgVzdGFjaxgCIAEoCUIHukgEcgIYfxIQCghyZXZpc2lvbhgDIAEoDRIXCg9tYW5pZmVzdF9vZmZzZXQYBCABKAQSFgoObWFuaWZlc3RfbGltaXQYBSABKA0iewoVR2V0RGVwbG95bWVudFJlc3BvbnNlEikKCmRlcGxveW1lbnQYASABKAsyFS5icm9ra3IudjEuRGVwbG95bWVudBIQCghtYW5pZmVzdBgCIAEoDBIlCgdvYmplY3RzGAMgAygLMhQuYnJva2tyLnYxLk9iamVjdFJlZiJtChZMaXN0RGVwbG95bWVudHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIWCgVzdGFjaxgDIAEoCUIHukgEcgIYfyJeChdMaXN0RGVwbG95bWVudHNSZXNwb25zZRIqCgtkZXBsb3ltZW50cxgBIAMoCzIVLmJyb2trci52MS5EZXBsb3ltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ7ChRSb2xsYmFja1N0YWNrUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARIYCgVzdGFjaxgCIAEoCUIJukgGcgQQARh/EhAKCHJldmlzaW9uGAMgASgNEhkKB21lc3NhZ2UYBCABKAlCCLpIBXIDGIAIImcKFVJvbGxiYWNrU3RhY2tSZXNwb25zZRIpCgpkZXBsb3ltZW50GAEgASgLMhUuYnJva2tyLnYxLkRlcGxveW1lbnQSEAoIcmVwbGF5ZWQYAiABKAgSEQoJdW5jaGFuZ2VkGAMgASgIQiRaImJyb2trci5pby9wcm90by9icm9ra3IvdjE7YnJva2tydjFiBnByb3RvMw", [file_brokkr_v1_object, file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Deployment is one immutable revision of a stack's objects.
@@ -148,7 +148,8 @@ export type SubmitDeploymentRequest = Message<"brokkr.v1.SubmitDeploymentRequest
   stack: string;
 
   /**
-   * Kubernetes objects as YAML documents or JSON in UTF-8, at most 8 MiB, parsed as kubectl parses them.
+   * Kubernetes objects as YAML documents or JSON in UTF-8, at most 32 MiB, parsed as kubectl parses them. Their canonical
+   * form, which is stored, may have 8 MiB.
    *
    * @generated from field: bytes manifest = 3;
    */
@@ -283,6 +284,20 @@ export type GetDeploymentRequest = Message<"brokkr.v1.GetDeploymentRequest"> & {
    * @generated from field: uint32 revision = 3;
    */
   revision: number;
+
+  /**
+   * Returns the manifest from this byte on, for clients that accept no large messages: a manifest may have 8 MiB.
+   *
+   * @generated from field: uint64 manifest_offset = 4;
+   */
+  manifestOffset: bigint;
+
+  /**
+   * Maximum number of bytes of the manifest in the answer; 0 for all. With a deployment's `size` it says when to stop.
+   *
+   * @generated from field: uint32 manifest_limit = 5;
+   */
+  manifestLimit: number;
 };
 
 /**
@@ -304,14 +319,15 @@ export type GetDeploymentResponse = Message<"brokkr.v1.GetDeploymentResponse"> &
   deployment?: Deployment | undefined;
 
   /**
-   * One JSON object per line, with sorted keys: the bytes whose SHA-256 is the checksum.
+   * One JSON object per line, with sorted keys: the bytes whose SHA-256 is the checksum; a part of them when the request
+   * asks for one.
    *
    * @generated from field: bytes manifest = 2;
    */
   manifest: Uint8Array;
 
   /**
-   * The objects in the manifest.
+   * The objects in the manifest; only in an answer that begins with its first byte.
    *
    * @generated from field: repeated brokkr.v1.ObjectRef objects = 3;
    */
