@@ -125,7 +125,7 @@ story('above the size limits is refused before it is read', async () => {
   const big = Buffer.alloc((1 << 20) + 1, 'x');
   const { status, text } = await post('CreateStack', 'application/json', big);
   assert.is(status, 429, text);
-  const larger = await post('SubmitDeployment', 'application/json', Buffer.alloc(12 << 20, 'x'));
+  const larger = await post('SubmitDeployment', 'application/json', Buffer.alloc(33 << 20, 'x'));
   assert.is(larger.status, 429, larger.text);
 });
 
