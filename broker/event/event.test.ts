@@ -1,8 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome, Receipt } from '../../gen/brokkr/v1/event_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementPhase, PlacementState } from '../../gen/brokkr/v1/placement_pb.ts';
-import { configMap } from '../../test/agents.ts';
+import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, startTestBroker } from '../../test/broker.ts';
 import { createEventFixture, type EventInit, eventFor, reportEvents } from '../../test/event-fixture.ts';
 import { openMigrated } from '../open-store.ts';
@@ -127,6 +128,24 @@ events('of one agent do not affect the sequence of another', async () => {
   const [one, two] = [await scene(), await scene()];
   await reportEvents(one.agent, eventFor(one.entry, Outcome.APPLIED, 50n));
   assert.equal(await reportEvents(two.agent, eventFor(two.entry, Outcome.APPLIED, 1n)), [ACCEPTED]);
+});
+
+events('of an agent about what another one serves change nothing, and are not shown', async () => {
+  const served = await startTestAgent(test, { name: 'served', labels: ['served'] });
+  const liar = await startTestAgent(test, { name: 'liar' });
+  await broker.createStack({ name: 'served', labels: ['served'] });
+  await broker.submitDeployment({ stack: 'served', manifest: configMap('served') });
+  const entry = await served.entry('served');
+  await liar.report(entry, Outcome.FAILED, 'a lie');
+  const { stackId, deploymentId, generation } = entry;
+  const stacks = [{ stackId, deploymentId, generation, health: Health.FAILED, message: 'a lie' }];
+  await liar.client.agent.reportHealth({ incarnation: liar.incarnation, stacks });
+  const { placements } = await broker.listPlacements({ stack: 'served' });
+  assert.equal(
+    placements.map(({ agent, phase, health }) => [agent, phase, health]),
+    [['served', PlacementPhase.PENDING, Health.UNSPECIFIED]],
+  );
+  assert.equal((await broker.listEvents({ stack: 'served' })).events, []);
 });
 
 events('and concurrent changes of the same placements do not conflict', async () => {
