@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DiagnosticState } from '../../gen/brokkr/v1/diagnostic_pb.ts';
+import { Health } from '../../gen/brokkr/v1/health_pb.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { startSimulatedCluster } from '../../sandbox/cluster/cluster.ts';
 import { secretObject, secretValue } from '../../test/agent/secret-object.ts';
@@ -71,6 +72,9 @@ asked('are answered at once, with everything that belongs to the stack and nothi
   assert.not.match(yaml, secretValue);
   assert.not.match(yaml, 'not-ours');
   assert.match(yaml, 'password: "***"');
+  const broken = report?.objects.find(({ object }) => object?.name === 'broken');
+  assert.is(broken?.health, Health.FAILED, 'as the health of the stack has it');
+  assert.match(broken?.message ?? '', /pod broken-.*: ImagePullBackOff/);
   const rollout = report?.objects.find(({ object }) => object?.name === 'web')?.rollout.join();
   assert.match(rollout ?? '', /^[0-9]+: web-.* \(1 of 1 ready\)$/);
   assert.ok(report?.pods.some((one) => one.containers.some(({ state }) => /^waiting: ImagePullBackOff/.test(state))));

@@ -1,9 +1,11 @@
 import { stringify } from 'yaml';
+import { mapConcurrent } from '../concurrency/semaphore.ts';
 import { healthOf } from '../health/evaluate.ts';
+import { explainHealth, hasDetail } from '../health/pod-diagnosis.ts';
 import { type Health, healths } from '../health/status.ts';
 import type { Inventories } from '../inventory/inventory.ts';
 import type { Cluster } from '../kube/cluster.ts';
-import { readLive } from '../kube/read-objects.ts';
+import { passConcurrency, readLive } from '../kube/read-objects.ts';
 import type { KubeEvent } from '../object/event.ts';
 import { displayName, groupOf, type KubeObject, keyOf, type ObjectId } from '../object/kube-object.ts';
 import { redactObject } from '../object/redact.ts';
@@ -45,6 +47,8 @@ export class DiagnosisError extends Error {
 }
 
 const maxObjects = 200;
+/** Maximum number of objects whose pods are read for the reason of their health. */
+const maxExplained = 20;
 /** Maximum bytes of YAML in a report, which is one request of at most 1 MiB. */
 const reportYamlBytes = 400 << 10;
 /** Maximum characters of one object's YAML. */
@@ -77,7 +81,7 @@ export async function diagnose(
     (await readEach(cluster, ids, notes, during));
   const findings = ids.map((id) => findingOf(id, live.get(keyOf(id)))).sort(worstFirst);
   if (findings.length > maxObjects) notes.add(`${findings.length - maxObjects} more objects were left out`);
-  const included = findings.slice(0, maxObjects);
+  const included = await explained(cluster, findings.slice(0, maxObjects), notes, during);
   const existing = included.flatMap(({ object }) => live.get(keyOf(object)) ?? []);
   const owned = await findOwnedObjects(cluster, existing, notes, during);
   const objects = withYaml(included, live, notes).map((finding) => ({
@@ -112,6 +116,23 @@ function isRequested(requested: ObjectId | undefined, id: ObjectId): boolean {
 function findingOf(object: ObjectId, live: KubeObject | undefined): ObjectFinding {
   const verdict = live ? healthOf(live) : ({ health: 'unknown', message: 'it was not found' } as const);
   return { object, ...verdict, yaml: '', rollout: [] };
+}
+
+/** Explains the worst findings by their pods and events, so that a diagnosis calls an object what its reported health calls it. */
+async function explained(
+  cluster: Cluster,
+  findings: readonly ObjectFinding[],
+  notes: Notes,
+  signal: AbortSignal,
+): Promise<ObjectFinding[]> {
+  const ids = findings.filter(({ object, health }) => health !== 'healthy' && hasDetail(object));
+  const worst = new Set(ids.slice(0, maxExplained));
+  const verdicts = await mapConcurrent(findings, passConcurrency, async (finding) => {
+    if (!worst.has(finding)) return finding;
+    const explain = () => explainHealth(cluster, finding.object, signal);
+    return { ...finding, ...(await notes.attempt(`the pods of ${displayName(finding.object)}`, explain)) };
+  });
+  return verdicts.sort(worstFirst);
 }
 
 function worstFirst(left: ObjectFinding, right: ObjectFinding): number {

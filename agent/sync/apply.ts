@@ -166,7 +166,12 @@ export async function applyObjects(
       try {
         const { object, created, warnings } = await applyInVersion(cluster, wanted, signal);
         onApplied(wanted, object);
-        changes.push({ object: wanted.id, action: created ? 'created' : 'configured', message: '', warnings });
+        changes.push({
+          object: wanted.id,
+          action: created ? 'created' : 'configured',
+          message: '',
+          ...(warnings.length > 0 && { warnings }),
+        });
       } catch (error) {
         if (signal.aborted || isUnreachable(error)) throw error;
         failures.push(failure(wanted.id, error));
