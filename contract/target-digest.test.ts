@@ -27,6 +27,7 @@ const web: TargetEntry = {
   drift: 'repair',
   conflict: 'adopt',
   ignoredFields: [],
+  forceReplace: false,
   dependsOnIds: [],
   traceParent: '',
 };
@@ -115,7 +116,7 @@ digest('does not depend on the order in which the entries came', () => {
   assert.is(hexOf({ ...full, entries: [removal, web, db] }), hexOf(full));
 });
 
-digest('changes with every field of an entry but the trace', () => {
+digest('changes with every field of an entry but the trace, and the setting of which a change raises the order', () => {
   const others: Record<keyof TargetEntry, unknown> = {
     stackId: 'other',
     stack: 'other',
@@ -137,6 +138,7 @@ digest('changes with every field of an entry but the trace', () => {
     drift: 'ignore',
     conflict: 'refuse',
     ignoredFields: [{ kind: '', name: '', paths: ['.spec'] }],
+    forceReplace: true,
     dependsOnIds: ['other'],
     traceParent: 'other',
   };
@@ -146,7 +148,7 @@ digest('changes with every field of an entry but the trace', () => {
     const from = field === 'confirmed' ? web : before;
     return hexOf(state({ ...from, [field]: others[field] })) === hexOf(state(from));
   });
-  assert.equal(same, ['traceParent']);
+  assert.equal(same, ['forceReplace', 'traceParent']);
 });
 
 digest.run();

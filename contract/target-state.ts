@@ -37,6 +37,8 @@ export interface TargetEntry {
   readonly conflict: keyof typeof conflictPolicies;
   /** Fields that others may set. */
   readonly ignoredFields: readonly IgnoredFields[];
+  /** An object is deleted and created again when a field of it may not be changed. A change raises the order, so the digest omits it. */
+  readonly forceReplace: boolean;
   /** Ids of the stacks that must be healthy in the cluster first, ascending; empty for a removal. */
   readonly dependsOnIds: readonly string[];
   /** W3C traceparent of the deployment's submission; empty for none. It belongs to the deployment, so the digest omits it. */

@@ -33,6 +33,7 @@ export function toEntry(message: EntryMessage): TargetEntry {
     drift: enumName(driftPolicies, message.drift) ?? 'repair',
     ignoredFields: message.ignoredFields.map(({ kind, name, paths }) => ({ kind, name, paths })),
     conflict: enumName(conflictPolicies, message.conflict) ?? 'adopt',
+    forceReplace: message.forceReplace,
     dependsOnIds: message.dependsOnIds,
     traceParent: message.traceParent,
   };

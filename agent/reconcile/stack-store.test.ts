@@ -115,6 +115,7 @@ function entry(id: string, more: Partial<Entry> = {}): Entry {
   const settings = {
     drift: 'repair',
     conflict: 'adopt',
+    forceReplace: false,
     dependsOnIds: [],
     ignoredFields: [],
     onDelete: 'prune',

@@ -16,7 +16,7 @@ const epochMs = (column: string) => `floor(extract(epoch from s.${column}) * 100
 const pageColumns = `s.id, s.generator_id as "generatorId", g.name as generator, s.name, s.on_delete as "onDelete",
   s.has_selector as "hasSelector", s.match_all as "matchAll", s.current_deployment as "currentDeployment",
   (select d.revision from deployment d where d.id = s.current_deployment) as revision, s.drift, s.conflict,
-  case when s.ignored_fields <> '[]' then s.ignored_fields end as "ignoredFields", s.version, ${epochMs('created_at')} as "createdAtMs",
+  case when s.ignored_fields <> '[]' then s.ignored_fields end as "ignoredFields", s.force_replace as "forceReplace", s.version, ${epochMs('created_at')} as "createdAtMs",
   ${epochMs('updated_at')} as "updatedAtMs", ${epochMs('deleted_at')} as "deletedAtMs"`;
 
 /** Lists stacks in order of (generator, name, id), at most `limit`. */

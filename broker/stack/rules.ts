@@ -23,6 +23,7 @@ export interface StackRow {
   readonly drift: Drift;
   readonly conflict: Conflict;
   readonly ignoredFields: IgnoredFields[];
+  readonly forceReplace: boolean;
   /** Names of stacks of the same generator. */
   readonly dependsOn: string[];
 }
@@ -45,6 +46,8 @@ export interface Settings {
   readonly drift: Drift;
   readonly conflict: Conflict;
   readonly ignoredFields: readonly IgnoredFields[];
+  /** Agents delete and create an object again when a field of it may not be changed. */
+  readonly forceReplace: boolean;
 }
 
 export type Operator = 'in' | 'not_in' | 'exists' | 'does_not_exist';

@@ -12,7 +12,15 @@ import {
 import { checkIgnoredFields, type Settings } from './rules.ts';
 
 /** The fields that an update mask of a stack may name. */
-export const maskPaths = ['selector', 'on_delete', 'drift', 'ignored_fields', 'conflict', 'depends_on'] as const;
+export const maskPaths = [
+  'selector',
+  'on_delete',
+  'drift',
+  'ignored_fields',
+  'conflict',
+  'depends_on',
+  'force_replace',
+] as const;
 
 /** Reads the settings of a new stack; unspecified means the default. */
 export function allSettings(request: CreateStackRequest | UpdateStackRequest): Settings {
@@ -21,17 +29,19 @@ export function allSettings(request: CreateStackRequest | UpdateStackRequest): S
     drift: enumName(driftPolicies, request.drift) ?? 'repair',
     conflict: enumName(conflictPolicies, request.conflict) ?? 'adopt',
     ignoredFields: checkIgnoredFields(request.ignoredFields),
+    forceReplace: request.forceReplace,
   };
 }
 
 /** Reads the settings that an update's mask names. */
 export function maskedSettings(request: UpdateStackRequest, mask: readonly string[]): Partial<Settings> {
-  const { onDelete, drift, conflict, ignoredFields } = allSettings(request);
+  const { onDelete, drift, conflict, ignoredFields, forceReplace } = allSettings(request);
   return {
     ...(mask.includes('on_delete') && { onDelete }),
     ...(mask.includes('drift') && { drift }),
     ...(mask.includes('conflict') && { conflict }),
     ...(mask.includes('ignored_fields') && { ignoredFields }),
+    ...(mask.includes('force_replace') && { forceReplace }),
   };
 }
 
@@ -41,6 +51,7 @@ export function settingsMessage(settings: Settings): {
   drift: DriftPolicy;
   conflict: ConflictPolicy;
   ignoredFields: IgnoredFieldsMessage[];
+  forceReplace: boolean;
 } {
   return {
     onDelete: onDeletes[settings.onDelete],
@@ -49,5 +60,6 @@ export function settingsMessage(settings: Settings): {
     ignoredFields: settings.ignoredFields.map(({ kind, name, paths }) =>
       create(IgnoredFieldsSchema, { kind, name, paths: [...paths] }),
     ),
+    forceReplace: settings.forceReplace,
   };
 }

@@ -2,6 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Outcome } from '../../gen/brokkr/v1/event_pb.ts';
+import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { ConflictPolicy, DriftPolicy, OnDelete } from '../../gen/brokkr/v1/stack_pb.ts';
 import { configMap, startTestAgent } from '../../test/agents.ts';
 import { eventually, refused, startTestBroker } from '../../test/broker.ts';
@@ -45,6 +46,32 @@ settings('have defaults, are written under the mask, and reach the agents at onc
   assert.equal(
     [last?.drift, last?.conflict, last?.onDelete, last?.ignoredFields],
     [DriftPolicy.REPAIR, ConflictPolicy.REFUSE, OnDelete.ORPHAN, []],
+  );
+});
+
+settings('reach agents that compute the digest without them by a higher order', async () => {
+  const agent = await startTestAgent(test, { name: 'two', labels: ['two'] });
+  const { stack } = await broker.createStack({ name: 'forced', labels: ['two'] });
+  assert.is(stack?.forceReplace, false);
+  await broker.submitDeployment({ stack: 'forced', manifest: configMap('forced') });
+  const before = await eventually(() => agent.entry('forced'));
+  await agent.report(before, Outcome.APPLIED);
+  const mask = { paths: ['force_replace'] };
+  await broker.updateStack({ stack: 'forced', updateMask: mask });
+  assert.is((await agent.entry('forced')).order, before.order, 'nothing has changed');
+  const { stack: forced } = await broker.updateStack({ stack: 'forced', forceReplace: true, updateMask: mask });
+  assert.is(forced?.forceReplace, true);
+  const after = await eventually(async () => {
+    const entry = await agent.entry('forced');
+    return entry.forceReplace && entry;
+  });
+  assert.ok(after.order > before.order);
+  assert.equal([after.deploymentId, after.generation], [before.deploymentId, before.generation]);
+  assert.is((await broker.listPlacements({ stack: 'forced' })).placements[0]?.phase, PlacementPhase.APPLIED);
+  const { stacks } = await broker.listStacks({});
+  assert.equal(
+    stacks.filter(({ forceReplace }) => forceReplace).map(({ name }) => name),
+    ['forced'],
   );
 });
 

@@ -34,7 +34,7 @@ export const entities = [StackEntity, StackTermEntity];
 
 const columns = `s.id, s.generator_id as "generatorId", g.name as generator, s.name, s.on_delete as "onDelete",
   s.has_selector as "hasSelector", s.match_all as "matchAll", s.current_deployment as "currentDeployment", s.drift, s.conflict,
-  s.ignored_fields as "ignoredFields", d.revision, s.version, s.created_at as "createdAt", s.updated_at as "updatedAt",
+  s.ignored_fields as "ignoredFields", s.force_replace as "forceReplace", d.revision, s.version, s.created_at as "createdAt", s.updated_at as "updatedAt",
   s.deleted_at as "deletedAt",
   array(select label from stack_label where stack_id = s.id order by 1) as labels,
   coalesce((select jsonb_object_agg(key, value) from stack_annotation where stack_id = s.id), '{}') as annotations,
@@ -165,17 +165,22 @@ export async function writeSelector(tx: Tx, stackId: string, selector: Selector 
   );
 }
 
-/** Writes the settings that are given. */
+/**
+ * Writes the settings that are given. A change of `forceReplace` raises the order of the stack: agents read it with their entries, but
+ * their digest does not cover it, so that agents that do not know it compute the same one.
+ */
 export async function writeSettings(tx: Tx, stackId: string, settings: Partial<Settings>): Promise<void> {
   await tx.sql(
     `update stack set on_delete = coalesce($2, on_delete), drift = coalesce($3, drift), conflict = coalesce($4, conflict),
-       ignored_fields = coalesce($5::jsonb, ignored_fields) where id = $1`,
+       ignored_fields = coalesce($5::jsonb, ignored_fields), force_replace = coalesce($6, force_replace),
+       current_order = case when $6 <> force_replace then nextval('order_seq') else current_order end where id = $1`,
     [
       stackId,
       settings.onDelete ?? null,
       settings.drift ?? null,
       settings.conflict ?? null,
       settings.ignoredFields ? JSON.stringify(settings.ignoredFields) : null,
+      settings.forceReplace ?? null,
     ],
   );
 }

@@ -27,6 +27,7 @@ const entry = (at: number, more: Partial<TargetEntry> = {}): TargetEntry => ({
   serviceAccount: '',
   drift: 'repair',
   conflict: 'adopt',
+  forceReplace: false,
   ignoredFields: [],
   dependsOnIds: [],
   traceParent: '',

@@ -32,6 +32,7 @@ interface IndexRow {
   readonly drift: TargetEntry['drift'];
   readonly conflict: TargetEntry['conflict'];
   readonly ignoredFields: IgnoredFields[];
+  readonly forceReplace: boolean;
   readonly dependsOnIds: string[] | null;
   readonly kinds: string[] | null;
 }
@@ -59,6 +60,7 @@ const indexSql = `
       p.confirmed_order = ${orderSql} as confirmed,
       case when p.confirmed_order = ${orderSql} then p.confirmed_keys else '{}' end as "confirmedKeys",
       p.removal_reason as reason, s.drift, s.conflict, s.ignored_fields as "ignoredFields",
+      s.force_replace as "forceReplace",
       case when p.state = 'active' then array(
         select sd.depends_on_id::text from stack_dependency sd where sd.stack_id = p.stack_id order by sd.depends_on_id) end as "dependsOnIds",
       case when p.state = 'removing' then array(
@@ -137,6 +139,7 @@ function toEntry(row: IndexRow): TargetEntry {
     drift: row.drift,
     conflict: row.conflict,
     ignoredFields: row.ignoredFields,
+    forceReplace: row.forceReplace,
     dependsOnIds: row.dependsOnIds ?? [],
     traceParent: row.traceParent ?? '',
   };

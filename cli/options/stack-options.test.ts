@@ -18,6 +18,17 @@ const config = (value: string) =>
   `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"value":"${value}"}}`;
 const read = async (stack: string) => (await client.broker.getStack({ stack })).stack!;
 
+settings('have objects replaced only when that is asked for', async () => {
+  await cli.done('create stack forced --force-replace');
+  assert.is((await read('forced')).forceReplace, true);
+  assert.match(await cli.done('describe stack forced'), /\nForce replace: +yes\n/);
+  await cli.done('update stack forced --drift report');
+  assert.is((await read('forced')).forceReplace, true, 'what is not named stays');
+  await cli.done('update stack forced --no-force-replace');
+  assert.is((await read('forced')).forceReplace, false);
+  assert.not.match(await cli.done('describe stack forced'), 'Force replace');
+});
+
 settings('are set at its creation, and shown', async () => {
   await cli.done('create stack db');
   const fields = [

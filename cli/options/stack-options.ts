@@ -19,6 +19,7 @@ export interface StackSettings {
   readonly conflict: (typeof conflictPolicies)[keyof typeof conflictPolicies] | undefined;
   readonly ignoredFields: IgnoredFields[] | undefined;
   readonly dependsOn: string[] | undefined;
+  readonly forceReplace: boolean | undefined;
 }
 
 /** Settings of a stack as commander provides them; `false` clears a list. */
@@ -28,6 +29,7 @@ export interface SettingOptions {
   readonly conflict?: keyof typeof conflictPolicies;
   readonly ignoreField?: IgnoredFields[] | false;
   readonly dependsOn?: readonly string[] | false;
+  readonly forceReplace?: boolean;
 }
 
 /** The options of `stackOptions`. */
@@ -66,7 +68,9 @@ export function settingOptions(command: Command): Command {
       'stack that must be healthy on an agent before this one starts there; repeatable',
       collectDependencies,
     )
-    .option('--ignore-field <path>', `${ignoredFieldHelp}; repeatable`, collectIgnoredField);
+    .option('--ignore-field <path>', `${ignoredFieldHelp}; repeatable`, collectIgnoredField)
+    .option('--force-replace', 'delete and create an object again when a field of it may not be changed')
+    .option('--no-force-replace', 'refuse such a change, which is the default');
 }
 
 /** Reads the values of `stackOptions`. */
@@ -87,6 +91,7 @@ export function readSettingOptions({
   conflict,
   ignoreField,
   dependsOn,
+  forceReplace,
 }: SettingOptions): StackSettings {
   return {
     onDelete: onDelete && onDeletes[onDelete],
@@ -94,6 +99,7 @@ export function readSettingOptions({
     conflict: conflict && conflictPolicies[conflict],
     ignoredFields: ignoreField === false ? [] : ignoreField,
     dependsOn: dependsOn === false ? [] : dependsOn && [...new Set(dependsOn)],
+    forceReplace,
   };
 }
 
@@ -103,6 +109,7 @@ const maskPaths = {
   conflict: 'conflict',
   ignoredFields: 'ignored_fields',
   dependsOn: 'depends_on',
+  forceReplace: 'force_replace',
 } as const satisfies Record<keyof StackSettings, string>;
 
 /** Returns the update mask of the given settings; with a stack, only of those that differ from the stack's. */
@@ -120,6 +127,7 @@ const hasSetting: Readonly<Record<keyof StackSettings, (settings: StackSettings,
   ignoredFields: ({ ignoredFields = [] }, stack) =>
     ignoredFields.length === stack.ignoredFields.length &&
     ignoredFields.every((fields, index) => equals(IgnoredFieldsSchema, fields, stack.ignoredFields[index]!)),
+  forceReplace: ({ forceReplace }, stack) => forceReplace === stack.forceReplace,
   dependsOn: ({ dependsOn = [] }, { dependsOn: current, generator }) => {
     const localName = (name: string) => (name.startsWith(`${generator}/`) ? name.slice(generator.length + 1) : name);
     const [requestedNames, currentNames] = [new Set(dependsOn.map(localName)), new Set(current.map(localName))];

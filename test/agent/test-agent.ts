@@ -271,6 +271,7 @@ export const defaultEntry: Omit<Entry, 'stackId'> = {
   drift: 'repair',
   ignoredFields: [],
   conflict: 'adopt',
+  forceReplace: false,
   dependsOnIds: [],
   traceParent: '',
 };

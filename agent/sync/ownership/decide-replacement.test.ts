@@ -5,7 +5,7 @@ import { decideReplacement } from './replace.ts';
 
 const test = suite('the decision to replace an object');
 
-const entry = { stackId: 's' };
+const entry = { stackId: 's', forceReplace: false };
 const ended = { conditions: [{ type: 'Complete', status: 'True' }] };
 const recorded = (uid: string) => ({ id: objectIdOf(job({})), uid });
 
@@ -24,9 +24,9 @@ function liveJob(checksum: string, metadata: object = {}, status: object = ended
   return job({ [checksumAnnotation]: checksum }, { ...owned, ...metadata }, status);
 }
 
-function decide(annotations: Record<string, string>, live: KubeObject | undefined, uid = 'u') {
+function decide(annotations: Record<string, string>, live: KubeObject | undefined, uid = 'u', of = entry) {
   const object = job(annotations);
-  return decideReplacement(entry, { id: objectIdOf(object), object, checksum: 'new' }, live, recorded(uid)).kind;
+  return decideReplacement(of, { id: objectIdOf(object), object, checksum: 'new' }, live, recorded(uid)).kind;
 }
 
 const asked = { 'k8s.brokkr.io/replace': 'true' };
@@ -36,6 +36,15 @@ test('is yes for what the revision changes and the object asks for, and for a Jo
   assert.is(decide({}, liveJob('old')), 'replace');
   assert.is(decide({}, liveJob('old', {}, {})), 'keep', 'it runs');
   assert.is(decide({ 'k8s.brokkr.io/replace': 'false' }, liveJob('old')), 'keep');
+});
+
+test('is yes for a stack whose setting asks for it, but for an object that does not want it', () => {
+  const forced = { ...entry, forceReplace: true };
+  const running = liveJob('old', {}, {});
+  assert.is(decide({}, running, 'u', forced), 'replace');
+  assert.is(decide({ 'k8s.brokkr.io/replace': 'false' }, running, 'u', forced), 'keep');
+  assert.is(decide({}, liveJob('new', {}, {}), 'u', forced), 'keep');
+  assert.is(decide({}, liveJob('old', { managedFields: [] }), 'u', forced), 'keep');
 });
 
 test('is no where the cluster differs from what this very revision has created', () => {

@@ -58,6 +58,16 @@ function describe(test: typeof simulated, { testCluster, admin, agents, start }:
     assert.equal(removals(testAgent), []);
   });
 
+  test('are done for every object of a stack whose setting asks for it', async () => {
+    const testAgent = await start();
+    await submit(testAgent, [deployment('forced', 'a')]);
+    const before = await uidOf(deployment('forced', 'a'));
+    const event = await submit(testAgent, [deployment('forced', 'b')], { forceReplace: true });
+    assert.is(event.outcome, 'applied', event.message);
+    assert.match(event.changes[0]?.message ?? '', 'replaced: deleted and created again');
+    assert.is.not(await uidOf(deployment('forced', 'b')), before);
+  });
+
   test('are done where the object asks for it, and then what is new is applied', async () => {
     const testAgent = await start();
     await submit(testAgent, [job('asked', '1'), configMap('beside-asked', { v: '1' })]);

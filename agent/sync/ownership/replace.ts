@@ -29,17 +29,17 @@ export type Replacement =
 
 /**
  * Decides whether an object is deleted and created again, because the API server refuses to change one of its fields. It must be asked
- * for, except for a Job that has ended; the revision must change the object; and the live object must be the one that the stack has
+ * for, by an annotation of the object or a setting of its stack, except for a Job that has ended; the revision must change the object; and the live object must be the one that the stack has
  * applied. Pure.
  */
 export function decideReplacement(
-  { stackId }: Pick<Entry, 'stackId'>,
+  { stackId, forceReplace }: Pick<Entry, 'stackId' | 'forceReplace'>,
   { id, object, checksum }: DesiredObject,
   live: KubeObject | undefined,
   recorded: InventoryItem | undefined,
 ): Replacement {
   const setting = replaceSetting(object);
-  const isWanted = setting ?? (live !== undefined && isEndedJob(live));
+  const isWanted = setting ?? (forceReplace || (live !== undefined && isEndedJob(live)));
   if (!isWanted) return { kind: 'keep', note: setting === false ? '' : howToReplace(id) };
   const uid = live?.metadata.uid;
   if (!live || uid === undefined || recorded?.uid !== uid || !isAppliedFor(live, stackId))

@@ -9,6 +9,7 @@ import { Migration8HeldKeys } from './migration-8.ts';
 import { Migration9Sealed } from './migration-9.ts';
 import { Migration10Namespace } from './migration-10.ts';
 import { Migration11Indexes } from './migration-11.ts';
+import { Migration12ForceReplace } from './migration-12.ts';
 
 /** All migrations, in the order in which they run. A released one is never changed. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   { name: '9-sealed', class: Migration9Sealed },
   { name: '10-namespace', class: Migration10Namespace },
   { name: '11-indexes', class: Migration11Indexes },
+  { name: '12-force-replace', class: Migration12ForceReplace },
 ] as const;

@@ -242,6 +242,7 @@ function printStack(output: Output, stack: Stack): void {
     ['Drift', keyOfValue(driftPolicies, stack.drift)],
     ['Ignored fields', ignoredFieldsText(stack.ignoredFields)],
     ['Conflict', keyOfValue(conflictPolicies, stack.conflict)],
+    ['Force replace', stack.forceReplace ? 'yes' : ''],
     ['Depends on', stack.dependsOn.join(', ')],
     ['Placements', placementCountsText(stack.placements)],
     ['Health', healthCountsText(stack.health)],

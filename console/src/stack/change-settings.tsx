@@ -20,6 +20,17 @@ export const onDeleteNames: Readonly<Record<OnDelete, string>> = {
   [OnDelete.ORPHAN]: 'kept in the cluster',
 };
 
+/** What agents do with a field that the API server allows only in a new object. */
+export const replaceNames: Readonly<Record<number, string>> = {
+  1: 'refused',
+  2: 'changed by deleting and creating the object',
+};
+
+/** Returns the key of `replaceNames` for a setting. */
+export function replaceChoice(forceReplace: boolean): number {
+  return forceReplace ? 2 : 1;
+}
+
 /** Edits the settings of a stack. Saving is refused when somebody else changed the stack meanwhile. */
 export function ChangeSettings({ stack, onClose }: { stack: Stack; onClose: () => void }) {
   const { broker } = useSession();
@@ -32,7 +43,8 @@ export function ChangeSettings({ stack, onClose }: { stack: Stack; onClose: () =
       drift: selectedIn<DriftPolicy>(form, 'drift'),
       conflict: selectedIn<ConflictPolicy>(form, 'conflict'),
       onDelete: selectedIn<OnDelete>(form, 'on-delete'),
-      updateMask: { paths: ['drift', 'conflict', 'on_delete'] },
+      forceReplace: selectedIn<number>(form, 'force-replace') === replaceChoice(true),
+      updateMask: { paths: ['drift', 'conflict', 'on_delete', 'force_replace'] },
       setAnnotations: annotations,
       removeAnnotations: Object.keys(stack.annotations).filter((key) => annotations[key] === undefined),
     });
@@ -51,6 +63,12 @@ export function ChangeSettings({ stack, onClose }: { stack: Stack; onClose: () =
         name="on-delete"
         options={onDeleteNames}
         value={stack.onDelete || OnDelete.PRUNE}
+      />
+      <Select
+        label="Fields that may not be changed"
+        name="force-replace"
+        options={replaceNames}
+        value={replaceChoice(stack.forceReplace)}
       />
       <TextArea
         label="Annotations"

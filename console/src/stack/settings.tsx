@@ -6,7 +6,14 @@ import { Labels } from '../components/status.tsx';
 import { Facts } from '../components/view-header.tsx';
 import { Link, pathOf, stackPath } from '../router.tsx';
 import { useSession } from '../session/session.ts';
-import { ChangeSettings, conflictNames, driftNames, onDeleteNames } from './change-settings.tsx';
+import {
+  ChangeSettings,
+  conflictNames,
+  driftNames,
+  onDeleteNames,
+  replaceChoice,
+  replaceNames,
+} from './change-settings.tsx';
 
 const operators: Readonly<Record<SelectorOperator, string>> = {
   [SelectorOperator.UNSPECIFIED]: '?',
@@ -31,6 +38,7 @@ export function Settings({ stack }: { stack: Stack }) {
           ['Selector', selectorText(stack.selector)],
           ['Drift', driftNames[stack.drift]],
           ['Existing objects of others', conflictNames[stack.conflict]],
+          ['Fields that may not be changed', replaceNames[replaceChoice(stack.forceReplace)]],
           ['Objects when the stack is removed', onDeleteNames[stack.onDelete]],
           [
             'Ignored fields',
