@@ -14,20 +14,37 @@ interface DatabaseIdentity {
   readonly timeline: string;
 }
 
+interface InstallationRow {
+  readonly epoch: string;
+  /** A version of the broker that does not mark the row was the last to write it. */
+  readonly isUnmarked: boolean;
+  readonly isRestored: boolean;
+}
+
+/**
+ * True for a row of `installation` (alias i) that another transaction wrote than the one whose id it holds: a restore has written it.
+ * PostgreSQL keeps the writer of a row, of which `xmin` has the lower 32 bits; vacuuming and rewriting a table do not change it.
+ */
+export const isRestoredSql =
+  '(i.written_by is not null and (i.written_by::text::numeric % 4294967296)::text <> i.xmin::text)';
+
 /**
  * Inserts the installation's rows on the first start. Later it begins a new epoch when the database is not the one of the previous
- * check: a restored backup or a promoted standby has another system identifier or timeline. Returns the epoch.
+ * check: a restored backup or a promoted standby has another system identifier or timeline, and a restore into the same one writes the
+ * rows anew. Returns the epoch.
  */
 export async function checkInstallation(db: Database): Promise<bigint> {
   return db.transact(async (tx) => {
     await tx.sql(`select pg_advisory_xact_lock(hashtextextended('brokkr installation ' || current_schema(), 0))`);
     const now = await readIdentity(tx);
-    const [row] = await tx.sql<DatabaseIdentity & { epoch: string }>(
-      'select epoch, system_identifier as "systemIdentifier", timeline from installation',
+    const [row] = await tx.sql<DatabaseIdentity & InstallationRow>(
+      `select epoch, system_identifier as "systemIdentifier", timeline, written_by is null as "isUnmarked",
+         ${isRestoredSql} as "isRestored" from installation i`,
     );
     if (!row) {
       await tx.sql(
-        `insert into installation (id, epoch, system_identifier, timeline, reason) values (1, 1, $1, $2, 'first start')`,
+        `insert into installation (id, epoch, system_identifier, timeline, reason, written_by)
+         values (1, 1, $1, $2, 'first start', pg_current_xact_id())`,
         [now.systemIdentifier, now.timeline],
       );
       await tx.sql(
@@ -37,8 +54,12 @@ export async function checkInstallation(db: Database): Promise<bigint> {
       );
       return 1n;
     }
-    if (row.systemIdentifier === now.systemIdentifier && row.timeline === now.timeline) return BigInt(row.epoch);
-    return beginEpoch(tx, 'the database is another one than before', { epoch: 0n, order: 0n });
+    const floor = { epoch: 0n, order: 0n };
+    if (row.systemIdentifier !== now.systemIdentifier || row.timeline !== now.timeline)
+      return beginEpoch(tx, 'the database is another one than before', floor);
+    if (row.isRestored) return beginEpoch(tx, 'the database was restored', floor);
+    if (row.isUnmarked) await tx.sql('update installation set written_by = pg_current_xact_id()');
+    return BigInt(row.epoch);
   });
 }
 
@@ -53,7 +74,8 @@ export async function beginEpoch(
 ): Promise<bigint> {
   const now = await readIdentity(tx);
   const [row] = await tx.sql<{ epoch: string }>(
-    `update installation set epoch = greatest(epoch, $4::bigint) + 1, system_identifier = $1, timeline = $2, reason = $3, started_at = now()
+    `update installation set epoch = greatest(epoch, $4::bigint) + 1, system_identifier = $1, timeline = $2, reason = $3,
+       started_at = now(), written_by = pg_current_xact_id()
      returning epoch`,
     [now.systemIdentifier, now.timeline, reason, floor.epoch],
   );

@@ -3,6 +3,7 @@ import { hashTargetState } from '../../contract/target-digest.ts';
 import type { IgnoredFields, TargetEntry, TargetGenerator } from '../../contract/target-state.ts';
 import { orderSql } from '../placement/store.ts';
 import type { Database } from '../store/database.ts';
+import { checkInstallation, isRestoredSql } from '../store/installation.ts';
 import type { AgentTargetState } from './rules.ts';
 
 /** An agent, and one of its placements; without any, everything from `stackId` on is null. */
@@ -11,6 +12,7 @@ interface IndexRow {
   readonly paused: boolean;
   readonly incarnation: string;
   readonly epoch: string;
+  readonly isRestored: boolean;
   readonly stackId: string | null;
   readonly stack: string;
   readonly generator: string;
@@ -49,7 +51,7 @@ interface LimitsRow {
 
 // A removal names the kinds of all the stack's revisions, because the agent may still run an older one.
 const indexSql = `
-  select a.id as "agentId", a.paused, coalesce(ast.incarnation, 0) as incarnation, i.epoch, e.*
+  select a.id as "agentId", a.paused, coalesce(ast.incarnation, 0) as incarnation, i.epoch, ${isRestoredSql} as "isRestored", e.*
   from installation i
   join agent a on a.id = any($1)
   left join agent_status ast on ast.agent_id = a.id
@@ -77,12 +79,21 @@ const limitsSql = `
     deny_kinds as "denyKinds", cluster_scoped as "clusterScoped"
   from generator where id = any($1)`;
 
-/** Reads the target states of agents, in two statements whatever their number. The result has no entry for an agent that does not exist. */
+/**
+ * Reads the target states of agents, in two statements whatever their number. When it finds that the database was restored, a new epoch
+ * begins first. The result has no entry for an agent that does not exist.
+ */
 export async function readTargetStates(
   db: Database,
   agentIds: readonly string[],
 ): Promise<Map<string, AgentTargetState>> {
-  const rows = await db.read<IndexRow>('target-index', indexSql, [agentIds]);
+  let rows = await db.read<IndexRow>('target-index', indexSql, [agentIds]);
+  if (rows[0]?.isRestored) {
+    // Nothing of this read may be told to an agent: removals from before the restore are held first.
+    await checkInstallation(db);
+    rows = await db.read<IndexRow>('target-index', indexSql, [agentIds]);
+    if (rows[0]?.isRestored) throw new Error('the database was restored, and no new epoch could begin');
+  }
   const generatorIds = [...new Set(rows.flatMap((row) => row.generatorId ?? []))];
   const limitsRows =
     generatorIds.length > 0 ? await db.read<LimitsRow>('target-generators', limitsSql, [generatorIds]) : [];

@@ -129,6 +129,34 @@ story('by an older dump deletes nothing unconfirmed, and an agent that is ahead 
   });
 });
 
+story('that nobody declares is noticed under a running broker, before an agent is told anything of it', async () => {
+  const { agent, kept, again } = await createFixture('undeclared');
+  const { epoch } = await agent.pull();
+  await dump();
+  // After the dump the stack is placed again: the removal in the dump would delete what is in use.
+  await admin.updateAgent({ agent: 'undeclared', addLabels: [again] });
+  await eventually(async () => (await agent.activeStacks()).includes(again));
+  await agent.reconcile();
+  await restore();
+  // Something that happens after the restore has the broker read the agent's state again.
+  await admin.updateAgent({ agent: 'undeclared', addLabels: ['another'] });
+  const afterwards = await eventually(async () => {
+    const pulled = await agent.pull();
+    const entry = pulled.entries.find(({ stack }) => stack === again);
+    if (entry?.state === PlacementState.REMOVING) assert.ok(entry.held, 'a removal is held when it is first told');
+    return entry?.state === PlacementState.REMOVING && pulled;
+  });
+  assert.ok(afterwards.epoch > epoch);
+  assert.is(await phaseOf(again), PlacementPhase.HELD);
+  assert.is(await phaseOf(kept), PlacementPhase.APPLIED);
+  assert.is((await agent.pull()).epoch, afterwards.epoch, 'it is noticed once');
+  for (const statement of ['vacuum full installation', 'vacuum freeze installation'])
+    await runAsOperator((client) => client.query(statement));
+  await test.restart(0, async () => {});
+  await admin.updateAgent({ agent: 'undeclared', addLabels: ['more'] });
+  assert.is((await eventually(() => agent.pull())).epoch, afterwards.epoch, 'what rewrites the table is no restore');
+});
+
 story('is detected by an unknown deployment, and a confirmation moves the agent', async () => {
   const { agent, kept } = await createFixture('finder');
   const epoch = (await agent.pull()).epoch;

@@ -10,6 +10,7 @@ import { Migration9Sealed } from './migration-9.ts';
 import { Migration10Namespace } from './migration-10.ts';
 import { Migration11Indexes } from './migration-11.ts';
 import { Migration12ForceReplace } from './migration-12.ts';
+import { Migration13WriterTransaction } from './migration-13.ts';
 
 /** All migrations, in the order in which they run. A released one is never changed. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   { name: '10-namespace', class: Migration10Namespace },
   { name: '11-indexes', class: Migration11Indexes },
   { name: '12-force-replace', class: Migration12ForceReplace },
+  { name: '13-writer-transaction', class: Migration13WriterTransaction },
 ] as const;
