@@ -25,7 +25,7 @@ for (const protocol of ['grpc', 'grpc-web', 'connect'] as const) {
 
   early(`${protocol}: one that is too large is refused before it is sent`, async () => {
     const { broker } = test.client(undefined, { protocol });
-    const submit = () => broker.submitDeployment({ stack: 'none', manifest: Buffer.alloc(9 << 20, 'a') });
+    const submit = () => broker.submitDeployment({ stack: 'none', manifest: Buffer.alloc(33 << 20, 'a') });
     for (let round = 0; round < 4; round += 1) await refused(submit(), Code.ResourceExhausted, /larger than/);
     assert.is((await broker.whoAmI({})).name, 'admin');
   });

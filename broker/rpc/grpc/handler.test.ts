@@ -187,7 +187,7 @@ native('refuses before it reads, and has the client stop sending without an erro
   for (const [path, headers, first, code] of [
     [whoAmI, {}, Buffer.alloc(0), Code.Unauthenticated],
     [whoAmI, bearer, Buffer.from([0, 0, 0x10, 0, 1]), Code.ResourceExhausted],
-    ['/brokkr.v1.BrokerService/SubmitDeployment', bearer, Buffer.from([0, 1, 0, 0, 0]), Code.ResourceExhausted],
+    ['/brokkr.v1.BrokerService/SubmitDeployment', bearer, Buffer.from([0, 3, 0, 0, 0]), Code.ResourceExhausted],
   ] as const) {
     const { stream, answer } = rawCall(session, path, headers);
     stream.write(first);
