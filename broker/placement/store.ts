@@ -47,7 +47,10 @@ export const phaseSql = `case
 const isWaiting = `(p.state = 'active' and st.outcome = 'waiting' and st.deployment_id = d.id and st.generation = p.generation
   and st.checksum = coalesce(p.manifest, d.checksum)) is true`;
 
-/** What a placement that the agent has not reported about waits for; empty while an agent that works has not reported. Needs aliases a, ast. */
+/**
+ * Says what a placement waits for that the agent has not reported about; empty while an agent that works has not reported. Needs the
+ * aliases a and ast.
+ */
 export const waitsForSql = `case
   when ${isWaiting} then st.message
   when coalesce(ast.incarnation, 0) = 0 then 'the agent has never started'
@@ -59,7 +62,8 @@ const messageSql = `case when ${phaseSql} = 'pending' and d.id is not null then 
 
 const columns = `p.agent_id as "agentId", a.name as agent, p.stack_id as "stackId", g.name || '/' || s.name as stack, p.state, p.generation,
   p.reasons, d.id as "desiredId", d.revision as "desiredRevision", ${phaseSql} as phase, st.deployment_id as "reportedId",
-  rd.revision as "reportedRevision", ${messageSql} as message, a.paused as "agentPaused", st.updated_at as "reportedAt", p.removal_reason as "removalReason", p.held,
+  rd.revision as "reportedRevision", ${messageSql} as message, a.paused as "agentPaused",
+  st.updated_at as "reportedAt", p.removal_reason as "removalReason", p.held,
   ${heldKeysSql} as "heldKeys", h.health, h.message as "healthMessage", ${isWaiting} as waiting,
   greatest(p.updated_at, st.updated_at) as "updatedAt", ${orderSql} as "order"`;
 

@@ -22,7 +22,7 @@ export interface ProblemRow {
   /** Names of agents in order, at most `maxAgents`. */
   readonly agents: readonly string[];
   readonly since: Date;
-  /** How bad it is: higher is worse. */
+  /** Ranks the problem: higher is worse. */
   readonly severity: number;
 }
 

@@ -1,4 +1,4 @@
-import { Health } from '../../gen/brokkr/v1/health_pb.ts';
+import { isHealthProblem, problemMessage } from '../../contract/placement-message.ts';
 import { PlacementPhase } from '../../gen/brokkr/v1/placement_pb.ts';
 import { type Problem, ProblemSchema } from '../../gen/brokkr/v1/problem_pb.ts';
 import type { Output, Tone } from '../output/output.ts';
@@ -19,7 +19,7 @@ export const problemView: View<typeof ProblemSchema> = {
     { title: 'AGENTS', text: ({ placements, stackPlacements }) => `${placements} of ${stackPlacements}` },
     { title: 'SINCE', text: ({ sinceTime }) => ageText(sinceTime), drop: 1 },
     { title: 'NAMES', text: ({ agents }) => agents.join(','), wide: true, prose: true },
-    { title: 'MESSAGE', text: messageText, prose: true },
+    { title: 'MESSAGE', text: problemMessage, prose: true },
   ],
 };
 
@@ -30,7 +30,7 @@ export const problemView: View<typeof ProblemSchema> = {
 export function problemLines(output: Output, problem: Problem): string[] {
   const { stack, placements, stackPlacements, agents } = problem;
   const state = output.paint(stateTone(problem), stateText(problem));
-  const message = messageText(problem);
+  const message = problemMessage(problem);
   return [
     output.paint('strong', sanitize(revisionText(problem))),
     `  ${state} on ${placements} of ${pluralize(stackPlacements, 'agent')}${message === '' ? '' : `: ${sanitize(message)}`}`,
@@ -45,21 +45,12 @@ function revisionText({ stack, revision, deploymentMessage, createdBy, createTim
   return `${stack} revision ${revision}${message} by ${createdBy.replace(/ \(.*\)$/, '')}, ${ageText(createTime)} ago`;
 }
 
-function stateText({ phase, health }: Problem): string {
-  return phase === PlacementPhase.APPLIED && health !== Health.UNSPECIFIED
-    ? healthText({ health })
-    : styledLabelOf(styledPhases, phase).text;
+function stateText(problem: Problem): string {
+  return isHealthProblem(problem) ? healthText(problem) : styledLabelOf(styledPhases, problem.phase).text;
 }
 
-function stateTone({ phase, health }: Problem): Tone | undefined {
-  return phase === PlacementPhase.APPLIED && health !== Health.UNSPECIFIED
-    ? healthTone({ health })
-    : styledLabelOf(styledPhases, phase).tone;
-}
-
-/** An agent that is well and has not reported yet has no message. */
-function messageText({ phase, message }: Problem): string {
-  return message === '' && phase === PlacementPhase.PENDING ? 'not reported yet' : message;
+function stateTone(problem: Problem): Tone | undefined {
+  return isHealthProblem(problem) ? healthTone(problem) : styledLabelOf(styledPhases, problem.phase).tone;
 }
 
 const maxNames = 3;

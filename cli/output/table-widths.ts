@@ -1,4 +1,4 @@
-/** What the layout of a table knows about a column; widths in characters. */
+/** A column as the layout of a table sees it; widths are in characters. */
 export interface ColumnWidth {
   /** Width at which no text is shortened or wrapped. */
   readonly natural: number;

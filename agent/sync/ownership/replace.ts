@@ -29,8 +29,8 @@ export type Replacement =
 
 /**
  * Decides whether an object is deleted and created again, because the API server refuses to change one of its fields. It must be asked
- * for, by an annotation of the object or a setting of its stack, except for a Job that has ended; the revision must change the object; and the live object must be the one that the stack has
- * applied. Pure.
+ * for, by an annotation of the object or a setting of its stack, except for a Job that has ended; the revision must change the object; and
+ * the live object must be the one that the stack has applied. Pure.
  */
 export function decideReplacement(
   { stackId, forceReplace }: Pick<Entry, 'stackId' | 'forceReplace'>,

@@ -128,7 +128,7 @@ function printStatus({ output }: Session, status: Status, commands: typeof fleet
   }
 }
 
-/** Problems listed by `status`; `get problems` lists all. */
+/** Problems listed by `status`; `get problems` lists more. */
 const maxListedProblems = 10;
 
 function printProblems(output: Output, { problems, omittedProblems }: Status): void {

@@ -21,7 +21,7 @@ export interface Status {
   readonly fleet: Fleet;
   /** Agents with problems, the most severe first. */
   readonly members: readonly FleetMember[];
-  /** What keeps stacks from being applied and healthy, the worst first. */
+  /** The causes that keep stacks from being applied and healthy, the worst first. */
   readonly problems: readonly Problem[];
   /** Number of problems that were left out. */
   readonly omittedProblems: number;

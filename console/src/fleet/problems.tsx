@@ -1,5 +1,4 @@
-import { Health } from '../../../gen/brokkr/v1/health_pb.ts';
-import { PlacementPhase } from '../../../gen/brokkr/v1/placement_pb.ts';
+import { isHealthProblem, problemMessage } from '../../../contract/placement-message.ts';
 import type { Problem } from '../../../gen/brokkr/v1/problem_pb.ts';
 import { Icon } from '../components/icon.tsx';
 import { StackLink } from '../components/links.tsx';
@@ -52,7 +51,7 @@ function ProblemRow({ problem }: { problem: Problem }) {
         <span>
           {placements.toLocaleString('en')} of {countText(stackPlacements, 'agent')}
         </span>
-        <span className="message">{messageOf(problem)}</span>
+        <span className="message">{problemMessage(problem)}</span>
       </summary>
       <Agents problem={problem} />
     </details>
@@ -74,12 +73,6 @@ function Agents({ problem: { stack, agents, placements } }: { problem: Problem }
   );
 }
 
-function labelFor({ phase, health }: Problem) {
-  return phase === PlacementPhase.APPLIED && health !== Health.UNSPECIFIED
-    ? labelOf(healthLabels, health)
-    : labelOf(phaseLabels, phase);
-}
-
-function messageOf({ phase, message }: Problem): string {
-  return message === '' && phase === PlacementPhase.PENDING ? 'not reported yet' : message;
+function labelFor(problem: Problem) {
+  return isHealthProblem(problem) ? labelOf(healthLabels, problem.health) : labelOf(phaseLabels, problem.phase);
 }

@@ -20,7 +20,7 @@ export const onDeleteNames: Readonly<Record<OnDelete, string>> = {
   [OnDelete.ORPHAN]: 'kept in the cluster',
 };
 
-/** What agents do with a field that the API server allows only in a new object. */
+/** Names the ways in which agents treat a field that the API server allows only in a new object. */
 export const replaceNames: Readonly<Record<number, string>> = {
   1: 'refused',
   2: 'changed by deleting and creating the object',

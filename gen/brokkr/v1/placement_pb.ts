@@ -173,7 +173,7 @@ export type Placement = Message<"brokkr.v1.Placement"> & {
   order: bigint;
 
   /**
-   * Whether the agent is paused: it then changes nothing.
+   * The agent is paused, and changes nothing.
    *
    * @generated from field: bool agent_paused = 22;
    */

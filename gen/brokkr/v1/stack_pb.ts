@@ -167,7 +167,7 @@ export type Stack = Message<"brokkr.v1.Stack"> & {
   health?: HealthCounts | undefined;
 
   /**
-   * Whether agents delete and create an object again when a field of it may not be changed; held deletions stay held.
+   * Agents delete and create an object again when a field of it may not be changed; held deletions stay held.
    *
    * @generated from field: bool force_replace = 21;
    */
@@ -370,7 +370,7 @@ export type CreateStackRequest = Message<"brokkr.v1.CreateStackRequest"> & {
   dependsOn: string[];
 
   /**
-   * Whether agents delete and create an object again when a field of it may not be changed.
+   * Agents delete and create an object again when a field of it may not be changed.
    *
    * @generated from field: bool force_replace = 12;
    */

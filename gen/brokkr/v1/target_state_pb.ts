@@ -506,7 +506,7 @@ export type TargetEntry = Message<"brokkr.v1.TargetEntry"> & {
   confirmedKeys: string[];
 
   /**
-   * Whether to delete and create an object again when a field of it may not be changed. It is not in the digest, which
+   * The agent deletes and creates an object again when a field of it may not be changed. It is not in the digest, which
    * agents without this field compute as well: a change of it raises the order, which is.
    *
    * @generated from field: bool force_replace = 23;
